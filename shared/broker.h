@@ -1,0 +1,159 @@
+/* One AMQP 0-9-1 connection with one channel, driven by the loop: from name resolution to login
+ * nothing blocks, it heals by itself, and what it promises is stated below. librabbitmq is the
+ * codec (frame.h), stream.h moves the bytes; this is the state machine between them, used by every
+ * program.
+ *
+ *        start             STREAM_UP            OPEN_OK           items are there         stop
+ *   IDLE ------> CONNECTING -------> HANDSHAKE ---------> OPENING --------> TOPOLOGY ----> READY
+ * ----> CLOSING ^                    any failure, deadline, close by the peer            |
+ *                    +---------------- BACKOFF <-----------------------------------------------+
+ *
+ * Publishing: every message is persistent if it says so, mandatory if asked, and answered by
+ * exactly one on_confirm: CONFIRMED when the broker has it safe (basic.ack), RETURNED when no queue
+ * matched (basic.return), NACKED when it refuses (basic.nack), LOST when the connection went away
+ * before an answer, so that nobody knows. What to do then is the caller's.
+ *
+ * Deliveries: a tag dies with its connection; it carries the epoch it was born in, and acks of a
+ * past epoch are dropped silently (the broker has given the message to somebody already).
+ *
+ * Liveness: heartbeats go out when nothing else did (AMQP 0-9-1 4.2.7); the peer is dead after two
+ * silent intervals, except while reading is paused by us. While the broker blocks us
+ * (connection.blocked, RabbitMQ extension) publishing is refused (broker_can_publish) and consuming
+ * goes on. */
+#ifndef VOGELER_BROKER_H
+#define VOGELER_BROKER_H
+
+#include "shared/message.h"
+#include "shared/uri.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct broker;
+struct loop;
+struct topology;
+struct topology_item;
+
+struct broker_tag {
+	uint64_t tag;
+	uint32_t epoch;
+};
+
+struct delivery {
+	struct broker_tag tag;
+	bool redelivered;
+	char *exchange;
+	char *routing_key;
+	uint64_t body_size; /* as announced in the content header */
+	bool oversize; /* body_size is over max_body_bytes: message.body holds only its first 64 KiB
+			*/
+	struct message message;
+};
+void delivery_destroy(struct delivery *d);
+size_t delivery_size(const struct delivery *d); /* bytes it holds in memory */
+
+enum broker_outcome { BROKER_CONFIRMED, BROKER_NACKED, BROKER_RETURNED, BROKER_LOST };
+const char *broker_outcome_name(enum broker_outcome outcome);
+
+enum broker_error {
+	BROKER_ERR_NETWORK,    /* refused, reset, unreachable, not resolved, closed by the peer */
+	BROKER_ERR_TIMEOUT,    /* silence: no answer within the deadline, missed heartbeats */
+	BROKER_ERR_PROTOCOL,   /* not AMQP, or broken AMQP */
+	BROKER_ERR_AUTH,       /* user or password refused */
+	BROKER_ERR_VHOST,      /* no such vhost, or no access to it */
+	BROKER_ERR_PERMISSION, /* 403 on a queue or exchange */
+	BROKER_ERR_NOT_FOUND,  /* 404 on a queue or exchange that should have been there */
+	BROKER_ERR_IN_USE,     /* 405 / 403 "in exclusive use": another consumer holds the queue */
+	BROKER_ERR_MISMATCH,   /* 406: it exists with other arguments */
+	BROKER_ERR_SHUTDOWN, /* 320 and the like: the broker is going down or was told to drop us */
+};
+const char *broker_error_name(enum broker_error error);
+
+struct broker_failure {
+	enum broker_error error;
+	const char *text; /* one sentence: what was tried, where, the broker's own words, what to
+			     do; no password */
+	bool retrying;    /* it will try again by itself, */
+	uint32_t retry_in_ms; /* after this long */
+};
+
+/* Called on the loop, never from inside a broker_ function. All but on_ready may be NULL. The
+ * broker may be destroyed in any of them. */
+struct broker_handlers {
+	/* The channel is open, confirms are on, the topology exists: publish and consume from here.
+	 * Again after every reconnect. */
+	void (*on_ready)(struct broker *b, void *arg);
+	/* It was being set up or READY and is not any more. Before this, every unanswered publish
+	 * was reported LOST. */
+	void (*on_down)(struct broker *b, const struct broker_failure *f, void *arg);
+	/* Takes ownership of d. */
+	void (*on_delivery)(struct broker *b, struct delivery *d, void *arg);
+	/* id is what broker_publish returned. why: the broker's words for NACKED and RETURNED, or
+	 * NULL. */
+	void (*on_confirm)(
+	    struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg);
+	void (*on_blocked)(struct broker *b, bool blocked, const char *reason, void *arg);
+	/* Output has drained, or the block was lifted: broker_can_publish is true again. */
+	void (*on_writable)(struct broker *b, void *arg);
+	/* basic.consume-ok (true), or basic.cancel from the broker / cancel-ok (false). */
+	void (*on_consuming)(struct broker *b, bool consuming, void *arg);
+	/* For each topology item, as it is found or made: for "setup" and for the log. */
+	void (*on_topology)(
+	    struct broker *b, const struct topology_item *item, bool created, void *arg);
+	/* stop() has finished: closed, or given up on closing. */
+	void (*on_stopped)(struct broker *b, void *arg);
+};
+
+struct broker_options {
+	const char *role;    /* "consumer", "publisher", ...: for the log and client_properties */
+	const char *program; /* for client_properties: connection_name "program@host/role" */
+	const struct uri *uris; /* tried in turn; copied */
+	size_t n_uris;
+	const struct topology *topology; /* borrowed until broker_destroy; NULL = nothing to make */
+	uint16_t heartbeat_s; /* proposed; default 10; the lower of ours and the broker's holds */
+	uint32_t connect_timeout_ms; /* also the deadline of each step up to READY */
+	uint32_t reconnect_first_ms, reconnect_max_ms; /* backoff */
+	uint64_t max_body_bytes;                       /* above: delivery.oversize */
+	size_t output_max;                             /* bytes of unsent output at most */
+	uint32_t max_unconfirmed;                      /* publishes without an answer at most */
+};
+void broker_options_default(
+    struct broker_options *opt); /* everything but role, program, uris, topology */
+
+struct broker *broker_create(struct loop *loop, const struct broker_options *opt,
+    const struct broker_handlers *handlers, void *arg);
+void broker_destroy(struct broker *b); /* at once, no goodbye, no callbacks; NULL is fine */
+
+void broker_start(struct broker *b);
+/* Says goodbye (flushes output, connection.close, bounded by connect_timeout_ms), then on_stopped.
+ */
+void broker_stop(struct broker *b);
+
+bool broker_is_ready(const struct broker *b);
+/* "amqp://host:5672/vogeler#3": redacted URI and connection number, the object prefix of log lines.
+ */
+const char *broker_id(const struct broker *b);
+const char *broker_state_text(
+    const struct broker *b); /* name of the state, for STATUS= and /healthz */
+
+/* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
+bool broker_can_publish(const struct broker *b);
+/* Borrows m during the call. Returns the id that on_confirm will carry (unique for the life of b, >
+ * 0), or 0 if !broker_can_publish or the message does not fit. */
+uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
+    bool mandatory, const struct message *m) __attribute__((warn_unused_result));
+uint32_t broker_unconfirmed(const struct broker *b);
+
+/* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. */
+void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
+void broker_cancel(struct broker *b); /* basic.cancel; on_consuming(false) when it is over */
+bool broker_consuming(const struct broker *b);
+void broker_ack(struct broker *b, struct broker_tag tag, bool multiple);
+void broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue);
+
+/* The intake valve on bytes: while paused nothing is read from the socket and the peer's heartbeats
+ * are not judged. */
+void broker_pause(struct broker *b);
+void broker_resume(struct broker *b);
+
+#endif

@@ -1,0 +1,45 @@
+/* The command-line options that all programs share, on popt, and the order in which they count.
+ * Each program's main adds a table of its own. */
+#ifndef VOGELER_CLI_H
+#define VOGELER_CLI_H
+
+#include "shared/options.h"
+#include "shared/uri.h"
+#include <popt.h>
+#include <stdbool.h>
+
+struct cli {
+	struct options options;
+	char *config_path; /* the file that was read, NULL if none */
+	const char **args; /* what is left after options, NULL-terminated; owned by popt */
+	poptContext popt;
+};
+
+struct cli_spec {
+	const char *program;
+	const char *usage;        /* "[OPTION...] run|list|exec PLUGIN" */
+	const char *examples;     /* printed below --help */
+	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
+	bool uses_broker;         /* accepts --qhost */
+	bool uses_store;          /* accepts --dbhost */
+};
+
+/* Scrubs passwords from argv, sets up the log, reads options, environment, credentials and file
+ * (-c, VOGELER_CONFIG, or SYSCONFDIR/vogeler/vogeler.conf when it exists). Handles --help,
+ * --version, --check-config, --dump-config and every error itself, by exiting (0, or 1 after a line
+ * on stderr that says what would be right). */
+void cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
+void cli_finish(struct cli *cli);
+/* "program: text" and "Try 'program --help'" on stderr, exit 1. */
+void cli_usage_error(const struct cli *cli, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+/* Reads the file again, for SIGHUP: false (all errors logged) leaves *out untouched. Caller
+ * options_finish()es *out. */
+bool cli_reload(const struct cli *cli, struct options *out);
+
+/* Parses options.qhost / options.dbhost, exits 1 with the missing-option line of that program when
+ * unset or bad. */
+void cli_brokers(const struct cli *cli, struct uri **list, size_t *n);
+void cli_store(const struct cli *cli, struct uri *store);
+
+#endif

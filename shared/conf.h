@@ -1,0 +1,35 @@
+/* INI files, by libini_config: sections, keys, values, each with the line it stands on. Knows
+ * nothing of what the keys mean. Values lose surrounding quotes ('x' or "x") and, as Python's
+ * ConfigParser cut them, a comment that begins with " ;". */
+#ifndef VOGELER_CONF_H
+#define VOGELER_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf_entry {
+	char *section;
+	char *key;
+	char *value;
+	char *file;
+	unsigned int line;
+};
+
+struct conf {
+	struct conf_entry *entries; /* in file order */
+	size_t n;
+};
+
+/* Called once for each thing that is wrong. line 0 = the file as a whole. */
+typedef void conf_error_fn(const char *file, unsigned int line, const char *text, void *arg);
+
+/* false if anything was wrong (each told to on_error). Refuses files with NUL, over 1 MiB, keys
+ * before any section, a key twice in a section. `keep_comments` leaves " ;..." in values (plugin
+ * files: it is an error there). */
+bool conf_read(
+    struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg);
+void conf_finish(struct conf *c);
+/* NULL if absent. */
+const struct conf_entry *conf_find(const struct conf *c, const char *section, const char *key);
+
+#endif

@@ -1,0 +1,21 @@
+/* Identifiers. A job's is a UUIDv7 (RFC 9562 5.7), so that jobs sort by time; a response's is a
+ * UUIDv8 (RFC 9562 5.8) derived from what it answers, so that a rerun after a crash carries the
+ * same one. */
+#ifndef VOGELER_IDENT_H
+#define VOGELER_IDENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IDENT_SIZE      37 /* 36 characters and NUL */
+#define IDENT_HASH_SIZE 65 /* 64 hex digits and NUL */
+
+/* Once, before any other function here; exits when there is no randomness. */
+void ident_init(void);
+void ident_job(char out[IDENT_SIZE], int64_t wall_ms);
+void ident_response(char out[IDENT_SIZE], const char *job, const char *host, const char *plugin);
+/* Hex BLAKE2b-256 of the bytes. */
+void ident_hash(char out[IDENT_HASH_SIZE], const void *data, size_t len);
+uint32_t ident_random32(void);
+
+#endif

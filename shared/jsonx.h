@@ -1,0 +1,34 @@
+/* JSON as Vogeler needs it, over jansson: hostile text in, canonical text out.
+ *
+ * In: depth is capped before jansson sees the text, duplicate keys are refused, NUL in strings is
+ * allowed, integers beyond 64 bits become strings of their digits (and are counted). Out: object
+ * keys sorted, no white space, UTF-8, reals in the shortest form that reads back as the same double
+ * ("0.1", "1.0", "1e+300"). Equal values give equal text, so its hash tells change. */
+#ifndef VOGELER_JSONX_H
+#define VOGELER_JSONX_H
+
+#include "shared/buf.h"
+#include <jansson.h>
+
+#define JSONX_DEPTH_MAX 64
+
+struct jsonx_note {
+	unsigned int big_integers; /* kept as text */
+};
+
+/* Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller
+ * json_decref()s. */
+json_t *jsonx_parse(
+    const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+/* Appends the canonical text. false: over the buf's cap, or deeper than JSONX_DEPTH_MAX. */
+bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
+/* Indented by two, keys in their order: for people. */
+bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
+/* Bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte; *replaced
+ * counts them. */
+json_t *jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced);
+/* Adds a member if value is not NULL / is set: for optional fields. Aborts on no memory. */
+void jsonx_set_str(json_t *obj, const char *key, const char *value);
+void jsonx_set_int(json_t *obj, const char *key, json_int_t value);
+
+#endif

@@ -1,0 +1,55 @@
+/* A message as AMQP 0-9-1 has it: the basic properties (4.2.6.1, class 60) that Vogeler uses, a
+ * flat header table, a body. The same struct for what is published and what is delivered. */
+#ifndef VOGELER_MESSAGE_H
+#define VOGELER_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESSAGE_HEADERS_MAX 64
+
+enum header_kind { HEADER_STR, HEADER_INT, HEADER_BOOL };
+
+struct header {
+	char *name;
+	enum header_kind kind;
+	union {
+		char *str;
+		int64_t i64;
+		bool boolean;
+	} u;
+};
+
+struct message { /* every string owned, NULL = property absent */
+	char *message_id;
+	char *correlation_id;
+	char *reply_to;
+	char *user_id;
+	char *app_id;
+	char *content_type;
+	char *expiration;  /* milliseconds as text */
+	int64_t timestamp; /* seconds since the epoch; 0 = absent */
+	bool persistent;   /* delivery_mode 2 */
+	struct header *headers;
+	size_t n_headers;
+	char *body; /* NUL-terminated beyond body_len */
+	size_t body_len;
+};
+
+void message_init(struct message *m);
+void message_finish(struct message *m);
+/* Takes ownership of body. */
+void message_set_body(struct message *m, char *body, size_t len);
+/* Past MESSAGE_HEADERS_MAX these do nothing: a header is never worth failing for. NULL str: not
+ * added. */
+void message_add_str(struct message *m, const char *name, const char *value);
+void message_add_int(struct message *m, const char *name, int64_t value);
+void message_add_bool(struct message *m, const char *name, bool value);
+/* NULL, false: absent or of another kind. */
+const char *message_str(const struct message *m, const char *name);
+bool message_int(const struct message *m, const char *name, int64_t *value);
+bool message_bool(const struct message *m, const char *name, bool *value);
+size_t message_size(const struct message *m); /* bytes it holds in memory, roughly: for limits */
+
+#endif

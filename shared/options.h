@@ -1,0 +1,70 @@
+/* Every option of every program: one table (options.c) with a row each, read by load, -o
+ * section.key=value,
+ * --check-config, --dump-config and the test that compares it with conf/vogeler.conf and
+ * vogeler.conf(5).
+ *
+ * Precedence: command line, environment (VOGELER_QHOST, VOGELER_DBHOST), systemd credentials
+ * ($CREDENTIALS_DIRECTORY/qhost, dbhost), file, default. */
+#ifndef VOGELER_OPTIONS_H
+#define VOGELER_OPTIONS_H
+
+#include "shared/conf.h"
+#include "shared/log.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct options { /* strings owned; NULL = not set. The comment names [section] key of the file. */
+	enum log_level log_level; /* [global] log_level, default WARN */
+	char *plugin_path;        /* [global] plugin_path, default SYSCONFDIR/vogeler/plugins */
+	char *qhost;              /* [amqp] dsn */
+	char *qhost_source; /* "command-line options", "configuration file", ...: for the INFO line
+			       of 2010 */
+	char *dbhost;       /* [couch] dsn, or [sqlite] dsn with [persistence] backend = sqlite,
+			       [persistence] dsn wins */
+	char *dbhost_source;
+	char *design_docs_path;      /* [couch] design_docs_path */
+	char *broadcast_exchange;    /* [amqp] broadcast_exchange */
+	char *master_exchange;       /* [amqp] master_exchange */
+	uint32_t heartbeat_s;        /* [amqp] heartbeat, seconds, default 10s */
+	uint32_t connect_timeout_ms; /* [amqp] connect_timeout, default 10s */
+	uint32_t reconnect_max_ms;   /* [amqp] reconnect_max, default 30s */
+	/* collector */
+	uint32_t prefetch;          /* [server] prefetch, default 1000, 1..65535 */
+	uint64_t intake_max_bytes;  /* [server] intake_max_bytes, default 32MiB */
+	uint64_t message_max_bytes; /* [server] message_max_bytes, default 16MiB: larger is
+				       dead-lettered */
+	uint64_t record_max_bytes;  /* [server] record_max_bytes, default 7MiB */
+	uint32_t batch_max_count;   /* [server] batch_max_count, default 500 */
+	uint64_t batch_max_bytes;   /* [server] batch_max_bytes, default 256KiB */
+	uint32_t batch_max_age_ms;  /* [server] batch_max_age, default 50ms */
+	uint32_t store_patience_ms; /* [server] store_patience, default 10s: then deliveries are
+				       given back */
+	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
+	bool attest;                /* [server] attest, default no: user_id must equal syskey */
+	/* couch */
+	uint32_t couch_requests;   /* [couch] requests, default 8: in flight at once */
+	uint32_t couch_timeout_ms; /* [couch] timeout, default 30s */
+	/* agent */
+	char *node_name;            /* [client] name, default name_of_this_host() */
+	char *state_dir;            /* [client] state_dir, default /var/lib/vogeler-agent */
+	uint32_t concurrency;       /* [client] concurrency, default 2: plugins at once */
+	uint32_t plugin_timeout_ms; /* [client] timeout, default 60s, below 25min */
+	uint64_t plugin_max_output; /* [client] max_output, default 1MiB */
+};
+
+void options_init(struct options *o); /* the defaults */
+void options_finish(struct options *o);
+
+/* One message for each thing that is wrong or odd; WARN for unknown keys ("did you mean"), INFO for
+ * keys of 2010 that have no effect. Returns false when a value is bad: then nothing was applied. */
+bool options_load(struct options *o, const struct conf *c);
+/* "section.key=value" from the command line. false: err says why. */
+bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
+/* As a file that options_load would read, secrets masked. */
+void options_dump(const struct options *o, FILE *out);
+
+/* The rows, for documentation tests: prints "section.key type default" a line each. */
+void options_list(FILE *out);
+
+#endif

@@ -1,0 +1,57 @@
+/* Plugin definitions: INI sections as in the README of 2010, one a plugin.
+ *
+ *   [facter]
+ *   name = facter
+ *   description = Uses facter to return facts
+ *   command = facter -y
+ *   result_format = yaml
+ *   command_alias = get_facts
+ *
+ * New keys: timeout, max_output, env (NAME=value words), user, sha256 of the program file. */
+#ifndef VOGELER_PLUGIN_H
+#define VOGELER_PLUGIN_H
+
+#include "shared/conf.h"
+#include "shared/wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct plugin {
+	char *name;
+	char *alias; /* NULL if none */
+	char *description;
+	char *command; /* as written */
+	char **argv;   /* split by shell-word rules (popt), no shell; NULL-terminated */
+	char **env;    /* extra NAME=value, NULL-terminated; NULL if none */
+	char *user;    /* NULL = as the agent */
+	char *sha256;  /* hex; NULL = not checked */
+	enum wire_format format;
+	uint32_t timeout_ms; /* 0 = the agent's default */
+	uint64_t max_output; /* 0 = the agent's default */
+	char *file;          /* where it was defined */
+	unsigned int line;
+};
+
+struct plugin_set {
+	struct plugin *plugins; /* sorted by name */
+	size_t n;
+};
+
+/* Reads one file, adding its good plugins to the set; each bad one is told to on_error with file
+ * and line and does not take the others down. Returns the number of bad ones. */
+size_t plugin_read_file(
+    struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg);
+/* Every *.cfg of a directory in name order. -1: the directory cannot be read (errno). A name or
+ * alias that is taken already is an error of the later one. Refuses files writable by others, not
+ * regular, or owned by anyone but root or us (FAULTS X6). */
+int plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg);
+/* By name or alias; NULL if none. */
+const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);
+/* Writes the set as one file that plugin_read_file reads back the same; whole or not at all
+ * (rename). */
+bool plugin_write_compiled(
+    const struct plugin_set *set, const char *path, char *err, size_t err_size);
+void plugin_set_finish(struct plugin_set *set);
+
+#endif

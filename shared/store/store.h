@@ -1,0 +1,108 @@
+/* Where records are kept: one interface, a table of functions with three backends (store_sqlite.c,
+ * store_couch.c, store_null.c). A backend is one file and one row of the table in store.c.
+ *
+ * Everything is asynchronous: a call returns at once, its answer comes as a callback on the loop,
+ * never from inside the call. A write is answered STORE_OK only when it is on disk. */
+#ifndef VOGELER_STORE_H
+#define VOGELER_STORE_H
+
+#include "shared/options.h"
+#include "shared/store/record.h"
+#include "shared/uri.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct loop;
+struct store;
+
+/* All that is to be written about one host at once. The caller keeps it alive and unchanged until
+ * it is answered. */
+struct store_write {
+	const char *host;
+	struct result **results; /* in order of arrival */
+	size_t n;
+	size_t bytes; /* of the values: for batching by size */
+	void *owner;  /* the caller's */
+};
+
+enum store_status {
+	STORE_OK,       /* on disk */
+	STORE_CONFLICT, /* somebody else wrote the record meanwhile: give it again, it will be
+			   re-read and merged */
+	STORE_RETRY,  /* not written, for a reason that passes (out of reach, full disk, 429, 503):
+			 later */
+	STORE_REJECT, /* this one will never be taken: too large, refused by validation. Dead-letter
+			 it. */
+	STORE_REJECT_BATCH, /* the batch was refused as a whole and this may be the culprit or not:
+			       bisect */
+};
+const char *store_status_name(enum store_status s);
+
+/* why: one phrase for the log and x-reason, or NULL. */
+typedef void store_written_fn(
+    struct store_write *w, enum store_status status, const char *why, void *arg);
+
+enum store_found { STORE_FOUND, STORE_MISSING, STORE_FAILED };
+
+/* rec: borrowed, during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
+typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, void *arg);
+/* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
+ * at the end, or STORE_FAILED. */
+typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
+/* ok: true and what = "created" / "was there" / "loaded" / "unchanged" / "not used by sqlite://";
+ * false and what = why. */
+typedef void store_done_fn(bool ok, const char *what, void *arg);
+
+struct store_limits {
+	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
+	unsigned int
+	    min_interval_ms; /* between two store_put calls: 50 for sqlite (at most 20 commits/s) */
+};
+
+/* NULL: err says why (a bad URI, a folder that is not there, TLS not available). Reaching the
+ * server is not part of it. */
+struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
+    char *err, size_t err_size);
+void store_close(struct store *s); /* nothing may be in flight but what may be forgotten; sqlite
+				      finishes the commit in hand */
+const char *store_id(const struct store *s); /* redacted URI, for the log */
+const struct store_limits *store_limits(const struct store *s);
+
+/* At most one write in flight for each host; the caller's duty. fn is called once for each write,
+ * in any order. */
+void store_put(
+    struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
+void store_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
+void store_list(struct store *s, store_listed_fn *fn, void *arg);
+/* Creates the database (never done silently by a write: an operator may be restoring it). */
+void store_setup(struct store *s, store_done_fn *fn, void *arg);
+/* Is it there and would it take a write? For start-up and for after STORE_RETRY. */
+void store_probe(struct store *s, store_done_fn *fn, void *arg);
+/* Loads one design document {"_id":"_design/NAME", ...} if it differs from what is there. Takes a
+ * reference of doc. */
+void store_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
+
+/* For backends only. */
+struct store_ops {
+	const char *scheme_text; /* "sqlite" */
+	struct store *(*open)(struct loop *loop, const struct uri *uri, const struct options *opt,
+	    char *err, size_t err_size);
+	void (*close)(struct store *s);
+	void (*put)(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn,
+	    void *arg);
+	void (*get)(struct store *s, const char *host, store_got_fn *fn, void *arg);
+	void (*list)(struct store *s, store_listed_fn *fn, void *arg);
+	void (*setup)(struct store *s, store_done_fn *fn, void *arg);
+	void (*probe)(struct store *s, store_done_fn *fn, void *arg);
+	void (*load_design)(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
+};
+/* The head of every backend's own struct. */
+struct store {
+	const struct store_ops *ops;
+	struct store_limits limits;
+	char *id;
+};
+extern const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;
+
+#endif

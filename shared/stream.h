@@ -1,0 +1,56 @@
+/* A non-blocking byte stream to a peer: name resolution, connect (each address in turn), bounded
+ * output. Wake-ups become the few events below; I/O and libevent's bufferevent stay inside. */
+#ifndef VOGELER_STREAM_H
+#define VOGELER_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct stream;
+
+enum stream_event {
+	STREAM_UP,   /* connected; writing is allowed from now on */
+	STREAM_DATA, /* there are bytes to read: stream_peek() */
+	STREAM_LOW, /* output, after having been over the high-water mark, has drained below the low
+		       one */
+	STREAM_DOWN, /* over: refused, reset, end of file, not resolved; stream_error() says which.
+			The last event. */
+};
+const char *stream_event_name(enum stream_event sev);
+
+/* Fires in the loop, never inside stream_open() or stream_write(). The callee may call
+ * stream_close(). */
+typedef void stream_fn(struct stream *s, enum stream_event sev, void *arg);
+
+struct stream_options {
+	const char *host; /* borrowed during the call: name or address */
+	uint16_t port;
+	size_t output_max;           /* bytes of output held at most; a write beyond it fails */
+	size_t output_high;          /* stream_congested() above it */
+	uint32_t connect_timeout_ms; /* for each address */
+};
+
+struct stream *stream_open(
+    struct loop *loop, const struct stream_options *opt, stream_fn *fn, void *arg);
+/* Drops what is unsent, frees after the pass; no event comes any more. NULL is fine. */
+void stream_close(struct stream *s);
+/* The bytes that have arrived and not been drained: *len of them in one contiguous piece (a bounded
+ * piece of at most 64 KiB; STREAM_DATA comes again next pass while more is there). */
+const void *stream_peek(struct stream *s, size_t *len);
+void stream_drain(struct stream *s, size_t len);
+/* false when it would pass output_max, or the stream is not up: nothing of it is queued then. */
+bool stream_write(struct stream *s, const void *data, size_t len)
+    __attribute__((warn_unused_result));
+bool stream_congested(const struct stream *s);
+/* Stops and resumes taking bytes off the socket (TCP then holds the peer). */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+/* Monotonic ms of the last byte read or written are the caller's to keep. Why the stream is down:
+ * one phrase, "connection refused", "no such host"; valid until stream_close. */
+const char *stream_error(const struct stream *s);
+/* The numeric address in use or tried last, "127.0.0.1:5672". */
+const char *stream_peer(const struct stream *s);
+
+#endif

@@ -1,0 +1,42 @@
+/* Broker and store URIs: amqp[s]:// couch[s]:// sqlite:// null://. A password is never printed: the
+ * only way to text is uri_redacted(). */
+#ifndef VOGELER_URI_H
+#define VOGELER_URI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum uri_scheme { URI_AMQP, URI_AMQPS, URI_COUCH, URI_COUCHS, URI_SQLITE, URI_NULL };
+const char *uri_scheme_name(enum uri_scheme scheme);
+
+struct uri {
+	enum uri_scheme scheme;
+	char *user;     /* percent-decoded; NULL if none */
+	char *password; /* percent-decoded; NULL if none */
+	char *host;     /* without [] for IPv6; NULL for sqlite and null */
+	uint16_t port;  /* default of the scheme filled in: 5672, 5671, 5984, 6984 */
+	/* amqp: the vhost, by the AMQP URI rules (RabbitMQ's "URI Specification"): "/vogeler" is
+	 * vhost "vogeler", "/%2Fvogeler" is "/vogeler", none or "/" is "/". couch: the database,
+	 * "system_records" when missing. sqlite: the file's absolute path. */
+	char *path;
+};
+
+/* false: err holds one sentence that names what is wrong, without a password. A bare "host" or
+ * "host:port" is taken as amqp://guest:guest@host:port/vogeler by uri_parse_brokers, as the
+ * README's "--qhost 10.10.10.2". */
+bool uri_parse(const char *text, struct uri *u, char *err, size_t err_size);
+/* Comma-separated broker URIs, tried in turn. *list is malloced, uri_list_free() it. */
+bool uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err, size_t err_size);
+void uri_finish(struct uri *u);
+void uri_list_free(struct uri *list, size_t n);
+void uri_copy(struct uri *dst, const struct uri *src);
+/* scheme://user:***@host:port/path into out; returns out. */
+const char *uri_redacted(const struct uri *u, char *out, size_t size);
+/* The same for a text that may not parse (one URI or several): every ":password@" becomes ":***@".
+ */
+const char *uri_redact_text(const char *text, char *out, size_t size);
+/* Overwrites passwords of URIs in place with '*', keeping the length: for argv. */
+void uri_scrub(char *text);
+
+#endif

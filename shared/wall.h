@@ -1,0 +1,18 @@
+/* Wall-clock time: milliseconds since the epoch, UTC, and RFC 3339 text with milliseconds
+ * ("2010-09-26T02:16:29.609Z"), the form every time in a record has. */
+#ifndef VOGELER_WALL_H
+#define VOGELER_WALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WALL_TEXT_SIZE 32
+
+int64_t wall_ms(void);
+/* Writes the text form into out (WALL_TEXT_SIZE bytes) and returns it. */
+const char *wall_format(int64_t ms, char out[WALL_TEXT_SIZE]);
+/* Reads exactly what wall_format writes (the fraction may be missing). */
+bool wall_parse(const char *text, int64_t *ms);
+
+#endif

@@ -1,0 +1,84 @@
+/* Commands and responses, to and from messages (DESIGN 3). Bodies are those of 2010; everything new
+ * travels in properties and headers, so that a 2010 program on either side gets along. */
+#ifndef VOGELER_WIRE_H
+#define VOGELER_WIRE_H
+
+#include "shared/message.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WIRE_COMMAND_MAX (4 * 1024) /* bytes of a command's body */
+
+/* The values of result_format, README 2010 and its code. */
+enum wire_format {
+	WIRE_OUTPUT,
+	WIRE_JSON,
+	WIRE_YAML,
+	WIRE_STRING,
+	WIRE_RAW,
+	WIRE_PYLIST,
+	WIRE_PYDICT,
+};
+const char *wire_format_name(enum wire_format f);
+bool wire_format_parse(const char *text, enum wire_format *f);
+
+enum wire_state { WIRE_OK, WIRE_FAILED, WIRE_TIMEOUT, WIRE_REFUSED, WIRE_SUPERSEDED };
+const char *wire_state_name(enum wire_state s);
+bool wire_state_parse(const char *text, enum wire_state *s);
+
+struct command {      /* strings owned */
+	char *plugin; /* name or alias: the body */
+	char *job;    /* message_id; NULL from a 2010 runner */
+	char *reply_to;
+	char *user_id;
+	int64_t not_after; /* wall ms, 0 = never */
+	int64_t sent_at;   /* wall ms, from timestamp; 0 = unknown */
+};
+void command_finish(struct command *c);
+void wire_command_encode(const struct command *c, struct message *m);
+/* false: err says what is wrong with it; c is finished. */
+bool wire_command_decode(const struct message *m, struct command *c, char *err, size_t err_size);
+
+/* What headers say about a response; of a 2010 response only received order counts and the rest is
+ * absent. Strings owned; NULL, -1 or 0 = absent, as noted. */
+struct response_meta {
+	char *response_id; /* message_id */
+	char *job;         /* correlation_id */
+	char *reply_to;
+	char *user_id; /* checked by the broker */
+	char *plugin;  /* header */
+	char *machine_id;
+	char *boot_id;
+	char *stderr_tail; /* of a failure */
+	char *stdout_tail;
+	enum wire_state state;
+	int64_t order;        /* 0 = absent */
+	int64_t collected_at; /* wall ms; 0 = absent */
+	int64_t duration_ms;  /* -1 = absent */
+	int exit_status;      /* -1 = absent */
+	int signal;           /* 0 = none */
+	bool truncated;
+	int64_t replaced; /* bytes that were not UTF-8 and became U+FFFD */
+};
+
+struct response {
+	char *host; /* syskey */
+	enum wire_format format;
+	/* Every key of the body but syskey and format, in order: the results, and last_error.
+	 * Owned. An empty object is the greeting an agent sends at start. */
+	json_t *results;
+	struct response_meta meta;
+};
+void response_init(struct response *r);
+void response_finish(struct response *r);
+bool wire_response_encode(const struct response *r, struct message *m)
+    __attribute__((warn_unused_result));
+/* Checks what makes a response poison: not a JSON object, no syskey, a bad host name, an unknown
+ * format, a reserved or impossible key. false: err is the x-reason. */
+bool wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size);
+/* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
+ * 2010 sent it. */
+json_t *wire_last_error(int64_t wall_ms, const char *text);
+
+#endif
