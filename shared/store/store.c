@@ -1,0 +1,105 @@
+/* The table of backends, and the thin wrappers through which everyone else calls them. */
+#include "shared/store/store.h"
+
+#include "shared/log.h"
+
+#include <stdio.h>
+
+static const struct store_ops *const backends[] = {
+	[URI_COUCH] = &store_couch_ops,
+	[URI_COUCHS] = &store_couch_ops,
+	[URI_NULL] = &store_null_ops,
+	[URI_SQLITE] = &store_sqlite_ops,
+};
+
+const char *
+store_status_name(enum store_status s)
+{
+	switch (s) {
+	case STORE_OK:
+		return "OK";
+	case STORE_CONFLICT:
+		return "CONFLICT";
+	case STORE_RETRY:
+		return "RETRY";
+	case STORE_REJECT:
+		return "REJECT";
+	case STORE_REJECT_BATCH:
+		return "REJECT_BATCH";
+	}
+	return "?";
+}
+
+struct store *
+store_open(struct loop *loop, const struct uri *uri, const struct options *opt, char *err,
+    size_t err_size)
+{
+	const struct store_ops *ops = NULL;
+
+	if (uri->scheme < sizeof(backends) / sizeof(backends[0]))
+		ops = backends[uri->scheme];
+	if (ops == NULL) {
+		snprintf(err, err_size,
+		    "%s:// is not a store; use couch://host:5984/db or sqlite:///path/file.db",
+		    uri_scheme_name(uri->scheme));
+		return NULL;
+	}
+	return ops->open(loop, uri, opt, err, err_size);
+}
+
+void
+store_close(struct store *s)
+{
+	if (s != NULL)
+		s->ops->close(s);
+}
+
+const char *
+store_id(const struct store *s)
+{
+	return s->id;
+}
+
+const struct store_limits *
+store_limits(const struct store *s)
+{
+	return &s->limits;
+}
+
+void
+store_put(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: put, hosts=%zu", s->id, n);
+	s->ops->put(s, writes, n, fn, arg);
+}
+
+void
+store_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: get, host=%s", s->id, host);
+	s->ops->get(s, host, fn, arg);
+}
+
+void
+store_list(struct store *s, store_listed_fn *fn, void *arg)
+{
+	s->ops->list(s, fn, arg);
+}
+
+void
+store_setup(struct store *s, store_done_fn *fn, void *arg)
+{
+	s->ops->setup(s, fn, arg);
+}
+
+void
+store_probe(struct store *s, store_done_fn *fn, void *arg)
+{
+	s->ops->probe(s, fn, arg);
+}
+
+void
+store_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg)
+{
+	s->ops->load_design(s, doc, fn, arg);
+}
