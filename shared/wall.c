@@ -1,0 +1,110 @@
+/* See wall.h. */
+#include "shared/wall.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* The years that four digits can say: 0000-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z. */
+#define WALL_MIN (-62167219200000LL)
+#define WALL_MAX 253402300799999LL
+
+int64_t
+wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+const char *
+wall_format(int64_t ms, char out[WALL_TEXT_SIZE])
+{
+	struct tm tm;
+	time_t seconds;
+	int fraction;
+	char date[16]; /* "-01-31T23:59:59" */
+
+	/* Times come from other machines too: what no year says is written as the nearest one. */
+	if (ms < WALL_MIN)
+		ms = WALL_MIN;
+	if (ms > WALL_MAX)
+		ms = WALL_MAX;
+	fraction = (int)(ms % 1000);
+	seconds = (time_t)(ms / 1000);
+	if (fraction < 0) {
+		fraction += 1000;
+		seconds--;
+	}
+	gmtime_r(&seconds, &tm);
+	/* glibc's %Y does not pad to four digits: the year is written by hand. */
+	strftime(date, sizeof(date), "-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, WALL_TEXT_SIZE, "%04d%.15s.%03dZ", tm.tm_year + 1900, date, fraction);
+	return out;
+}
+
+/* Exactly n digits. */
+static bool
+digits(const char **p, int n, int *value)
+{
+	int v = 0;
+
+	for (int i = 0; i < n; i++) {
+		if ((*p)[i] < '0' || (*p)[i] > '9')
+			return false;
+		v = v * 10 + ((*p)[i] - '0');
+	}
+	*p += n;
+	*value = v;
+	return true;
+}
+
+static bool
+literal(const char **p, char c)
+{
+	if (**p != c)
+		return false;
+	(*p)++;
+	return true;
+}
+
+static bool
+scan(const char *p, struct tm *tm, int *fraction)
+{
+	if (!digits(&p, 4, &tm->tm_year) || !literal(&p, '-') || !digits(&p, 2, &tm->tm_mon) ||
+	    !literal(&p, '-') || !digits(&p, 2, &tm->tm_mday) || !literal(&p, 'T') ||
+	    !digits(&p, 2, &tm->tm_hour) || !literal(&p, ':') || !digits(&p, 2, &tm->tm_min) ||
+	    !literal(&p, ':') || !digits(&p, 2, &tm->tm_sec))
+		return false;
+	*fraction = 0;
+	if (*p == '.') {
+		p++;
+		if (!digits(&p, 3, fraction))
+			return false;
+	}
+	return strcmp(p, "Z") == 0;
+}
+
+bool
+wall_parse(const char *text, int64_t *ms)
+{
+	struct tm tm = {0}, again;
+	int fraction;
+	time_t seconds;
+
+	if (!scan(text, &tm, &fraction))
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	again = tm;
+	seconds = timegm(&again);
+	/* timegm() takes the 31st of February for the 3rd of March: such a date does not come back
+	 * as it went in. */
+	if (again.tm_year != tm.tm_year || again.tm_mon != tm.tm_mon ||
+	    again.tm_mday != tm.tm_mday || again.tm_hour != tm.tm_hour ||
+	    again.tm_min != tm.tm_min || again.tm_sec != tm.tm_sec)
+		return false;
+	*ms = (int64_t)seconds * 1000 + fraction;
+	return true;
+}
