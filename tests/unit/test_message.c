@@ -1,0 +1,96 @@
+/* message: headers by name and kind, limits, size. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "shared/message.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+headers_by_name_and_kind(void **state)
+{
+	struct message m;
+	int64_t i = 7;
+	bool b = false;
+
+	message_init(&m);
+	message_add_str(&m, "plugin", "facter");
+	message_add_int(&m, "order", INT64_MAX);
+	message_add_bool(&m, "truncated", true);
+	message_add_str(&m, "absent", NULL);
+	assert_int_equal(m.n_headers, 3);
+	assert_string_equal(message_str(&m, "plugin"), "facter");
+	assert_true(message_int(&m, "order", &i));
+	assert_true(i == INT64_MAX);
+	assert_true(message_bool(&m, "truncated", &b));
+	assert_true(b);
+
+	assert_null(message_str(&m, "order"));
+	assert_null(message_str(&m, "absent"));
+	i = 7;
+	assert_false(message_int(&m, "plugin", &i));
+	assert_false(message_int(&m, "truncated", &i));
+	assert_true(i == 7);
+	assert_false(message_bool(&m, "order", &b));
+	message_finish(&m);
+	message_finish(&m); /* twice is fine */
+}
+
+static void
+too_many_headers_are_dropped(void **state)
+{
+	struct message m;
+	char name[32];
+	int64_t i;
+
+	message_init(&m);
+	for (int n = 0; n < MESSAGE_HEADERS_MAX + 10; n++) {
+		snprintf(name, sizeof(name), "h%d", n);
+		message_add_int(&m, name, n);
+	}
+	message_add_str(&m, "s", "x");
+	message_add_bool(&m, "b", true);
+	assert_int_equal(m.n_headers, MESSAGE_HEADERS_MAX);
+	assert_true(message_int(&m, "h63", &i));
+	assert_false(message_int(&m, "h64", &i));
+	message_finish(&m);
+}
+
+static void
+body_and_size(void **state)
+{
+	struct message m;
+	size_t empty;
+
+	message_init(&m);
+	empty = message_size(&m);
+	message_set_body(&m, strdup("first"), 5);
+	message_set_body(&m, strdup("second"), 6); /* the first is freed: asan would tell */
+	assert_string_equal(m.body, "second");
+	assert_int_equal(m.body_len, 6);
+	assert_true(message_size(&m) >= empty + 6);
+	m.user_id = strdup("0123456789");
+	message_add_str(&m, "0123456789", "0123456789");
+	assert_true(message_size(&m) >= empty + 6 + 30);
+	message_finish(&m);
+	assert_null(m.body);
+	assert_int_equal(m.body_len, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(headers_by_name_and_kind),
+	    cmocka_unit_test(too_many_headers_are_dropped),
+	    cmocka_unit_test(body_and_size),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
