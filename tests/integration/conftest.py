@@ -1,0 +1,90 @@
+"""Fixtures. A test gets a vhost, a folder and a store of its own on a broker that its pytest process shares, so tests
+are independent and can run in parallel (pytest -n)."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+# pylint: disable=wrong-import-position
+from lib.broker import Broker  # noqa: E402
+from lib.couch import Couch  # noqa: E402
+from lib.site import BIN, Site, is_sanitized  # noqa: E402
+
+
+def pytest_report_header(config):
+    database = os.environ.get("VOGELER_TEST_COUCHDB")
+    return [f"programs: {BIN}", "couch:// runs on: " +
+            ("the CouchDB that VOGELER_TEST_COUCHDB names" if database else "the stand-in, pouchdb-server")]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.failed = outcome.get_result().failed
+
+
+@pytest.fixture(scope="session", name="node")
+def node_fixture(tmp_path_factory):
+    """The node itself, which a test may have stopped or killed."""
+    broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        yield broker.start()
+    finally:
+        broker.finish()
+
+
+@pytest.fixture
+def broker(node):
+    if not node.running:
+        node.start()
+    return node
+
+
+@pytest.fixture(scope="session")
+def couch(tmp_path_factory):
+    server = Couch(tmp_path_factory.mktemp("couch"))
+    try:
+        yield server.start()
+    finally:
+        server.finish()
+
+
+def open_site(request, broker, folder, store=None):
+    site = Site(broker, broker.new_vhost(), folder, store)
+    request.node.failed = False
+    yield site
+    complaints = site.finish()
+    if complaints or request.node.failed:
+        print(site.report())
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def site(request, broker, tmp_path):
+    """On sqlite://."""
+    yield from open_site(request, broker, tmp_path)
+
+
+@pytest.fixture
+def couch_site(request, broker, couch, tmp_path):
+    """On couch://."""
+    store = couch.new_database()
+    store.create()
+    for site in open_site(request, broker, tmp_path, store):
+        site.database = store
+        yield site
+    store.drop()
+
+
+@pytest.fixture(params=["sqlite", "couch"])
+def any_site(request):
+    """The same test on both stores."""
+    return request.getfixturevalue("couch_site" if request.param == "couch" else "site")
+
+
+@pytest.fixture(scope="session")
+def sanitized():
+    return is_sanitized()

@@ -1,0 +1,16 @@
+"""Waiting for a fact instead of sleeping for a time."""
+import time
+
+PATIENCE = 40  # seconds; a limit for what is broken, not a time that anything is expected to take
+
+
+def wait_until(fact, what, patience=PATIENCE, step=0.03):
+    """Calls fact() until it returns something true, and returns that."""
+    end = time.monotonic() + patience
+    while True:
+        result = fact()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {patience} s in vain until {what}; last seen: {result!r}")
+        time.sleep(step)
