@@ -1,0 +1,458 @@
+/* See yamlx.h.
+ *
+ * A stack of open collections, one for each level of depth, fed by libyaml's events. What an alias
+ * stands for is counted when it is met, not when it is written: nodes, bytes and height of every
+ * anchored value are known when it is closed, so a bomb is refused before it is built. */
+#include "daemon/yamlx.h"
+
+#include "daemon/yamlx_scalar.h"
+#include "shared/xalloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <yaml.h>
+
+struct anchor {
+	UT_hash_handle hh;
+	char *name;
+	json_t *value;  /* NULL while it is open: an alias to it would contain itself */
+	char *key_text; /* of a scalar: as it was written, for "*a: value" */
+	size_t nodes;
+	size_t bytes;
+	unsigned int height; /* levels of collections in it */
+};
+
+/* An open collection. */
+struct level {
+	json_t *value;
+	json_t *merges; /* array of maps named by "<<", the first one counts most; NULL = none */
+	char *key;      /* of the member whose value comes next; NULL: a key comes next */
+	bool key_is_merge;
+	struct anchor *anchor; /* what will name it */
+	size_t nodes_before;
+	size_t bytes_before;
+	unsigned int height; /* of the highest member so far */
+};
+
+struct builder {
+	struct level levels[YAMLX_DEPTH_MAX];
+	unsigned int depth;
+	struct anchor *anchors; /* uthash, by name */
+	struct anchor *retired; /* names that were given again while they were open */
+	json_t *root;
+	size_t nodes;
+	size_t bytes;
+	unsigned int documents;
+	struct jsonx_note *note;
+	size_t line;
+	char *err;
+	size_t err_size;
+};
+
+/* A node that is complete: where it goes is the business of put_node. */
+struct node {
+	json_t *value;        /* owned */
+	const char *key_text; /* NULL: not a scalar, cannot be a key */
+	size_t key_len;
+	bool is_merge_key;
+	unsigned int height;
+};
+
+static bool fail(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static bool
+fail(struct builder *b, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	n = snprintf(b->err, b->err_size, "YAML, line %zu: ", b->line);
+	if (n < 0 || (size_t)n >= b->err_size)
+		return false;
+	va_start(ap, fmt);
+	vsnprintf(b->err + n, b->err_size - (size_t)n, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static bool
+count(struct builder *b, size_t nodes, size_t bytes)
+{
+	b->nodes += nodes;
+	b->bytes += bytes;
+	if (b->nodes > YAMLX_NODES_MAX)
+		return fail(b, "more than %d values", YAMLX_NODES_MAX);
+	if (b->bytes > YAMLX_EXPANDED_MAX)
+		return fail(b, "more than %d bytes when aliases are expanded", YAMLX_EXPANDED_MAX);
+	return true;
+}
+
+static void
+anchor_free(struct anchor *a)
+{
+	json_decref(a->value);
+	free(a->key_text);
+	free(a->name);
+	free(a);
+}
+
+/* A name may be given again; from then on it means the newer value. */
+static struct anchor *
+anchor_new(struct builder *b, const yaml_char_t *name)
+{
+	struct anchor *a, *old;
+
+	if (name == NULL)
+		return NULL;
+	HASH_FIND_STR(b->anchors, (const char *)name, old);
+	if (old != NULL) {
+		HASH_DEL(b->anchors, old);
+		if (old->value != NULL) {
+			anchor_free(old);
+		} else {
+			old->hh.next = b->retired; /* its level still points to it */
+			b->retired = old;
+		}
+	}
+	a = xcalloc(1, sizeof(*a));
+	a->name = xstrdup((const char *)name);
+	HASH_ADD_KEYPTR(hh, b->anchors, a->name, strlen(a->name), a);
+	return a;
+}
+
+static void
+anchors_free(struct builder *b)
+{
+	struct anchor *a, *tmp;
+
+	HASH_ITER (hh, b->anchors, a, tmp) {
+		HASH_DEL(b->anchors, a);
+		anchor_free(a);
+	}
+	while (b->retired != NULL) {
+		a = b->retired;
+		b->retired = a->hh.next;
+		anchor_free(a);
+	}
+}
+
+static bool
+set_key(struct builder *b, struct level *l, const struct node *n)
+{
+	bool known;
+
+	if (n->key_text == NULL)
+		return fail(b, "a list or a map cannot be a key");
+	if (memchr(n->key_text, '\0', n->key_len) != NULL)
+		return fail(b, "a key holds a NUL");
+	l->key = xstrndup(n->key_text, n->key_len);
+	l->key_is_merge = n->is_merge_key;
+	known = l->key_is_merge ? l->merges != NULL : json_object_get(l->value, l->key) != NULL;
+	if (known)
+		return fail(b, "key '%.60s' twice", l->key);
+	json_decref(n->value);
+	return true;
+}
+
+/* Takes over the value of "<<". */
+static bool
+set_merge(struct builder *b, struct level *l, json_t *value)
+{
+	json_t *map;
+	size_t i;
+
+	if (json_is_array(value)) {
+		l->merges = value;
+	} else {
+		l->merges = json_array();
+		if (l->merges == NULL || json_array_append_new(l->merges, value) != 0)
+			return fail(b, "out of memory");
+	}
+	json_array_foreach (l->merges, i, map) {
+		if (!json_is_object(map))
+			return fail(b, "'<<' needs a map or a list of maps");
+	}
+	return true;
+}
+
+/* What was merged never replaces what is there, and of several maps the first one wins. */
+static void
+apply_merges(struct level *l)
+{
+	json_t *map;
+	size_t i;
+
+	json_array_foreach (l->merges, i, map)
+		json_object_update_missing(l->value, map);
+	json_decref(l->merges);
+	l->merges = NULL;
+}
+
+/* Hands n's value to the collection that is open, or makes it the document. */
+static bool
+put_node(struct builder *b, struct node *n)
+{
+	struct level *l;
+	bool ok = true;
+
+	if (n->value == NULL)
+		return fail(b, "out of memory, or not UTF-8");
+	if (b->depth == 0) {
+		b->root = n->value;
+		return true;
+	}
+	l = &b->levels[b->depth - 1];
+	if (n->height > l->height)
+		l->height = n->height;
+	if (json_is_array(l->value)) {
+		ok = json_array_append_new(l->value, n->value) == 0;
+		return ok || fail(b, "out of memory");
+	}
+	if (l->key == NULL) {
+		ok = set_key(b, l, n);
+		if (!ok)
+			json_decref(n->value);
+		return ok;
+	}
+	if (l->key_is_merge)
+		ok = set_merge(b, l, n->value);
+	else if (json_object_set_new(l->value, l->key, n->value) != 0)
+		ok = fail(b, "key '%.60s' is not UTF-8, or out of memory", l->key);
+	free(l->key);
+	l->key = NULL;
+	return ok;
+}
+
+static json_t *
+type_scalar(struct builder *b, const yaml_event_t *ev)
+{
+	const char *text = (const char *)ev->data.scalar.value;
+	const char *tag = (const char *)ev->data.scalar.tag;
+	size_t len = ev->data.scalar.length;
+	json_t *value = NULL;
+
+	if (tag != NULL && (strcmp(tag, "!") == 0 || strcmp(tag, YAML_STR_TAG) == 0))
+		return json_stringn(text, len);
+	if (tag != NULL)
+		value = yamlx_scalar_tagged(tag, text, len, b->note);
+	if (value != NULL)
+		return value;
+	if (ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
+	    (tag != NULL && strcmp(tag, "tag:yaml.org,2002:binary") == 0))
+		return json_stringn(text, len);
+	return yamlx_scalar(text, len, b->note);
+}
+
+static bool
+on_scalar(struct builder *b, const yaml_event_t *ev)
+{
+	struct node n = {0};
+	struct anchor *a;
+
+	if (!count(b, 1, ev->data.scalar.length))
+		return false;
+	n.key_text = (const char *)ev->data.scalar.value;
+	n.key_len = ev->data.scalar.length;
+	n.is_merge_key = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+			 ev->data.scalar.tag == NULL && strcmp(n.key_text, "<<") == 0;
+	n.value = type_scalar(b, ev);
+	a = anchor_new(b, ev->data.scalar.anchor);
+	if (a != NULL && n.value != NULL) {
+		a->value = json_incref(n.value);
+		if (strlen(n.key_text) == n.key_len)
+			a->key_text = xstrdup(n.key_text);
+		a->nodes = 1;
+		a->bytes = n.key_len;
+	}
+	return put_node(b, &n);
+}
+
+static bool
+on_alias(struct builder *b, const yaml_event_t *ev)
+{
+	const char *name = (const char *)ev->data.alias.anchor;
+	struct node n = {0};
+	struct anchor *a;
+
+	HASH_FIND_STR(b->anchors, name, a);
+	if (a == NULL)
+		return fail(b, "alias '%.60s' names nothing", name);
+	if (a->value == NULL)
+		return fail(b, "alias '%.60s' contains itself", name);
+	if (b->depth + a->height > YAMLX_DEPTH_MAX)
+		return fail(b, "deeper than %d", YAMLX_DEPTH_MAX);
+	if (!count(b, a->nodes, a->bytes))
+		return false;
+	n.value = json_incref(a->value);
+	n.key_text = a->key_text;
+	n.key_len = a->key_text == NULL ? 0 : strlen(a->key_text);
+	n.height = a->height;
+	return put_node(b, &n);
+}
+
+static bool
+on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
+{
+	struct level *l;
+
+	if (value == NULL)
+		return fail(b, "out of memory");
+	if (b->depth == YAMLX_DEPTH_MAX) {
+		json_decref(value);
+		return fail(b, "deeper than %d", YAMLX_DEPTH_MAX);
+	}
+	l = &b->levels[b->depth++];
+	memset(l, 0, sizeof(*l));
+	l->value = value;
+	l->nodes_before = b->nodes;
+	l->bytes_before = b->bytes;
+	l->anchor = anchor_new(b, anchor);
+	return count(b, 1, 0);
+}
+
+static bool
+on_close(struct builder *b)
+{
+	struct level *l = &b->levels[b->depth - 1];
+	struct node n = {.value = l->value, .height = l->height + 1};
+
+	apply_merges(l);
+	if (l->anchor != NULL) {
+		l->anchor->value = json_incref(l->value);
+		l->anchor->nodes = b->nodes - l->nodes_before;
+		l->anchor->bytes = b->bytes - l->bytes_before;
+		l->anchor->height = n.height;
+	}
+	memset(l, 0, sizeof(*l));
+	b->depth--;
+	return put_node(b, &n);
+}
+
+static bool
+on_event(struct builder *b, const yaml_event_t *ev)
+{
+	b->line = ev->start_mark.line + 1;
+	switch (ev->type) {
+	case YAML_SCALAR_EVENT:
+		return on_scalar(b, ev);
+	case YAML_ALIAS_EVENT:
+		return on_alias(b, ev);
+	case YAML_SEQUENCE_START_EVENT:
+		return on_open(b, json_array(), ev->data.sequence_start.anchor);
+	case YAML_MAPPING_START_EVENT:
+		return on_open(b, json_object(), ev->data.mapping_start.anchor);
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		return on_close(b);
+	case YAML_DOCUMENT_START_EVENT:
+		return ++b->documents == 1 || fail(b, "more than one document");
+	case YAML_DOCUMENT_END_EVENT:
+	case YAML_STREAM_START_EVENT:
+	case YAML_STREAM_END_EVENT:
+	case YAML_NO_EVENT:
+		break;
+	}
+	return true;
+}
+
+static size_t
+line_of_offset(const char *text, size_t len, size_t offset)
+{
+	size_t i, line = 1;
+
+	for (i = 0; i < len && i < offset; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
+static bool
+fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t len)
+{
+	const char *problem = p->problem != NULL ? p->problem : "out of memory";
+
+	b->line = p->error == YAML_READER_ERROR ? line_of_offset(text, len, p->problem_offset)
+						: p->problem_mark.line + 1;
+	if (p->context != NULL)
+		return fail(b, "%s %s", problem, p->context);
+	return fail(b, "%s", problem);
+}
+
+static bool
+build(struct builder *b, yaml_parser_t *parser, const char *text, size_t len)
+{
+	yaml_event_type_t type = YAML_NO_EVENT;
+	yaml_event_t ev;
+	bool ok = true;
+
+	while (ok && type != YAML_STREAM_END_EVENT) {
+		if (yaml_parser_parse(parser, &ev) == 0)
+			return fail_parser(b, parser, text, len);
+		type = ev.type;
+		ok = on_event(b, &ev);
+		yaml_event_delete(&ev);
+	}
+	return ok;
+}
+
+static void
+builder_finish(struct builder *b)
+{
+	while (b->depth > 0) {
+		struct level *l = &b->levels[--b->depth];
+
+		json_decref(l->value);
+		json_decref(l->merges);
+		free(l->key);
+	}
+	anchors_free(b);
+}
+
+/* libyaml compares every %TAG directive with all those before it. */
+static bool
+too_many_tag_lines(const char *text, size_t len)
+{
+	const char *p = text, *end = text + len;
+	unsigned int n = 0;
+
+	while (p != NULL && n <= YAMLX_TAG_LINES) {
+		n += end - p >= 4 && memcmp(p, "%TAG", 4) == 0;
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p == NULL ? NULL : p + 1;
+	}
+	return n > YAMLX_TAG_LINES;
+}
+
+json_t *
+yamlx_parse(const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size)
+{
+	struct builder b = {.note = note, .line = 1, .err = err, .err_size = err_size};
+	yaml_parser_t parser;
+	bool ok;
+
+	if (len > YAMLX_TEXT_MAX) {
+		snprintf(
+		    err, err_size, "YAML: %zu bytes, at most %d are read", len, YAMLX_TEXT_MAX);
+		return NULL;
+	}
+	if (too_many_tag_lines(text, len)) {
+		snprintf(err, err_size, "YAML: more than %d %%TAG lines", YAMLX_TAG_LINES);
+		return NULL;
+	}
+	if (yaml_parser_initialize(&parser) == 0) {
+		snprintf(err, err_size, "YAML: out of memory");
+		return NULL;
+	}
+	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	ok = build(&b, &parser, text, len);
+	yaml_parser_delete(&parser);
+	builder_finish(&b);
+	if (!ok) {
+		json_decref(b.root);
+		return NULL;
+	}
+	return b.root != NULL ? b.root : json_null();
+}

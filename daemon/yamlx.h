@@ -1,0 +1,31 @@
+/* YAML as the collector needs it, over libyaml's events: hostile text in, one JSON value out.
+ *
+ * Scalars are typed as PyYAML's safe_load types them (YAML 1.1 booleans, integers in base 2, 8, 10
+ * and 16 with underscores, floats, null), so that a record says what the 2010 server would have
+ * said, but for what JSON does not have or what only looks like a number: timestamps, sexagesimals,
+ * .inf and .nan stay strings, integers beyond 64 bits become strings of their digits. Unknown tags
+ * (!ruby/sym, !ruby/object:...) are ignored, their value is kept; !!binary stays text. Keys are
+ * strings: any other scalar is taken as it was written. Merges ("<<") are carried out, aliases
+ * expanded.
+ *
+ * Every limit is on events, before anything is built (FAULTS 3.3: libyaml is quadratic in depth).
+ */
+#ifndef VOGELER_YAMLX_H
+#define VOGELER_YAMLX_H
+
+#include "shared/jsonx.h"
+#include <jansson.h>
+#include <stddef.h>
+
+#define YAMLX_DEPTH_MAX    JSONX_DEPTH_MAX
+#define YAMLX_NODES_MAX    100000            /* after aliases are expanded */
+#define YAMLX_TEXT_MAX     (1024 * 1024)     /* bytes of input */
+#define YAMLX_EXPANDED_MAX (4 * 1024 * 1024) /* bytes of scalars after aliases are expanded */
+#define YAMLX_TAG_LINES    32 /* %TAG directives: libyaml compares each with all before it */
+
+/* One document (none at all is null, as safe_load has it). NULL: err says why and on which line.
+ * note may be NULL. Aliases share their value with what they name. Caller json_decref()s. */
+json_t *yamlx_parse(
+    const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+
+#endif

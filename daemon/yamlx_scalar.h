@@ -1,0 +1,17 @@
+/* What a plain YAML scalar means: the resolver of YAML 1.1 as PyYAML's SafeLoader has it. Pure. */
+#ifndef VOGELER_YAMLX_SCALAR_H
+#define VOGELER_YAMLX_SCALAR_H
+
+#include "shared/jsonx.h"
+#include <jansson.h>
+#include <stddef.h>
+
+/* text is NUL-terminated beyond len. A new reference; a string for whatever is nothing else. NULL
+ * only when memory is out or text is not UTF-8. */
+json_t *yamlx_scalar(const char *text, size_t len, struct jsonx_note *note);
+
+/* For an explicit tag ("tag:yaml.org,2002:int"): text as that type, or NULL when it does not fit or
+ * the tag is another. */
+json_t *yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_note *note);
+
+#endif

@@ -1,0 +1,331 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/yamlx.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static char *
+repeat(const char *s, size_t n)
+{
+	size_t len = strlen(s), i;
+	char *out = malloc(len * n + 1);
+
+	assert_non_null(out);
+	for (i = 0; i < n; i++)
+		memcpy(out + i * len, s, len);
+	out[len * n] = '\0';
+	return out;
+}
+
+/* Compares values, not text, so that this does not depend on how JSON is written. */
+static void
+assert_yaml(const char *yaml, const char *json)
+{
+	char err[256] = "";
+	json_t *got = yamlx_parse(yaml, strlen(yaml), NULL, err, sizeof(err));
+	json_t *want = json_loads(json, JSON_DECODE_ANY, NULL);
+
+	if (got == NULL)
+		fail_msg("%s: %s", yaml, err);
+	assert_non_null(want);
+	if (!json_equal(got, want)) {
+		char *text = json_dumps(got, JSON_ENCODE_ANY);
+
+		fail_msg("%s: got %s, want %s", yaml, text, json);
+	}
+	json_decref(got);
+	json_decref(want);
+}
+
+static void
+assert_refused(const char *yaml, size_t len, const char *expected)
+{
+	char err[256] = "";
+	json_t *got = yamlx_parse(yaml, len, NULL, err, sizeof(err));
+
+	assert_null(got);
+	if (strstr(err, expected) == NULL)
+		fail_msg("got \"%s\", want \"%s\"", err, expected);
+}
+
+static void
+types_plain_scalars_as_yaml_1_1(void **state)
+{
+	assert_yaml("[yes, Yes, YES, on, On, ON, true, True, TRUE]",
+	    "[true, true, true, true, true, true, true, true, true]");
+	assert_yaml("[no, No, NO, off, Off, OFF, false, False, FALSE]",
+	    "[false, false, false, false, false, false, false, false, false]");
+	assert_yaml(
+	    "[y, n, oN, tRUE, yes please]", "[\"y\", \"n\", \"oN\", \"tRUE\", \"yes please\"]");
+	assert_yaml("[~, null, Null, NULL, nULL]", "[null, null, null, null, \"nULL\"]");
+	assert_yaml("a:\nb: ''\n", "{\"a\": null, \"b\": \"\"}");
+	assert_yaml("['yes', \"12\", '~']", "[\"yes\", \"12\", \"~\"]");
+	assert_yaml("|\n  12\n", "\"12\\n\"");
+}
+
+static void
+types_integers_of_every_base(void **state)
+{
+	assert_yaml("[0, 7, -7, +7, 1_000, 1__0, 1_, 0_]", "[0, 7, -7, 7, 1000, 10, 1, 0]");
+	assert_yaml("[017, -017, 0x1F, -0x1f, 0b101, +0b1, 0b1_1]", "[15, -15, 31, -31, 5, 1, 3]");
+	assert_yaml(
+	    "[08, 0o17, 0x, 0b, _1, 0xg]", "[\"08\", \"0o17\", \"0x\", \"0b\", \"_1\", \"0xg\"]");
+	assert_yaml("[9223372036854775807, -9223372036854775808]",
+	    "[9223372036854775807, -9223372036854775808]");
+}
+
+static void
+integers_beyond_64_bits_keep_their_digits_as_text(void **state)
+{
+	struct jsonx_note note = {0};
+	const char *yaml = "[9223372036854775808, -1_0000000000000000000, 0xffffffffffffffffff]";
+	char err[256];
+	json_t *v = yamlx_parse(yaml, strlen(yaml), &note, err, sizeof(err));
+
+	assert_non_null(v);
+	assert_string_equal(json_string_value(json_array_get(v, 0)), "9223372036854775808");
+	assert_string_equal(json_string_value(json_array_get(v, 1)), "-10000000000000000000");
+	assert_string_equal(json_string_value(json_array_get(v, 2)), "0xffffffffffffffffff");
+	assert_int_equal(note.big_integers, 3);
+	json_decref(v);
+}
+
+static void
+types_floats_only_as_yaml_1_1_writes_them(void **state)
+{
+	assert_yaml("[1.5, -1.5, .5, 5., 1_0.5, 1.5e+3, 1.e-3, 6.8523015e+5]",
+	    "[1.5, -1.5, 0.5, 5.0, 10.5, 1500.0, 0.001, 685230.15]");
+	assert_yaml("[1e3, 1.0e3, -.5, ., ._1, 1.2.3, 2.6.32-5]",
+	    "[\"1e3\", \"1.0e3\", \"-.5\", \".\", \"._1\", \"1.2.3\", \"2.6.32-5\"]");
+	assert_yaml(
+	    "[.inf, -.Inf, .NaN, 1.0e+999]", "[\".inf\", \"-.Inf\", \".NaN\", \"1.0e+999\"]");
+}
+
+static void
+sexagesimals_and_timestamps_stay_strings(void **state)
+{
+	assert_yaml("[12:30, 190:20:30.15, 2010-06-11, 2010-06-11 12:37:48.046065 -04:00]",
+	    "[\"12:30\", \"190:20:30.15\", \"2010-06-11\", \"2010-06-11 12:37:48.046065 "
+	    "-04:00\"]");
+}
+
+static void
+tags_of_yaml_count_and_others_are_ignored(void **state)
+{
+	assert_yaml("[!!str 12, ! yes, !!int '5', !!float 3, !!bool 'on', !!null 'x', !!int x]",
+	    "[\"12\", \"yes\", 5, 3.0, true, null, \"x\"]");
+	assert_yaml("!!binary aGVsbG8=", "\"aGVsbG8=\"");
+	assert_yaml("!!binary 12", "\"12\"");
+	assert_yaml("!ruby/object:Puppet::Resource\nname: !ruby/sym present\nn: !ruby/x 5\nq: !r "
+		    "'5'\n",
+	    "{\"name\": \"present\", \"n\": 5, \"q\": \"5\"}");
+	assert_yaml("!!set {a, b}", "{\"a\": null, \"b\": null}");
+	assert_yaml("!!python/object/apply:os.system ['true']", "[\"true\"]");
+}
+
+static void
+keys_are_taken_as_they_were_written(void **state)
+{
+	assert_yaml(":a: 1\n12: 2\nyes: 3\n1.50: 4\n~: 5\n",
+	    "{\":a\": 1, \"12\": 2, \"yes\": 3, \"1.50\": 4, \"~\": 5}");
+	assert_yaml("a: &k name\n*k : v\n", "{\"a\": \"name\", \"name\": \"v\"}");
+	assert_refused("? [a]\n: b\n", 8, "line 1: a list or a map cannot be a key");
+	assert_refused("\"a\\0b\": 1\n", 10, "holds a NUL");
+}
+
+static void
+anchors_are_expanded_and_may_be_given_again(void **state)
+{
+	assert_yaml(
+	    "a: &x [1, {b: 2}]\nc: *x\n", "{\"a\": [1, {\"b\": 2}], \"c\": [1, {\"b\": 2}]}");
+	assert_yaml("[&x 1, *x, &x 2, *x]", "[1, 1, 2, 2]");
+	assert_yaml("&x [&x 1, *x]", "[1, 1]");
+	assert_refused("&a [*a]", 7, "line 1: alias 'a' contains itself");
+	assert_refused("b: 1\na: *nobody\n", 16, "line 2: alias 'nobody' names nothing");
+}
+
+static void
+merges_fill_in_what_is_missing(void **state)
+{
+	assert_yaml("- &a {x: 1, y: 2}\n- <<: *a\n  y: 3\n",
+	    "[{\"x\": 1, \"y\": 2}, {\"x\": 1, \"y\": 3}]");
+	assert_yaml("- &a {x: 1}\n- &b {x: 2, y: 2}\n- {<<: [*a, *b], z: 3}\n",
+	    "[{\"x\": 1}, {\"x\": 2, \"y\": 2}, {\"x\": 1, \"y\": 2, \"z\": 3}]");
+	assert_yaml("{'<<': 1}", "{\"<<\": 1}");
+	assert_refused("a: 1\n<<: 5\n", 11, "line 2: '<<' needs a map or a list of maps");
+	assert_refused("<<: [{a: 1}, 5]\n", 16, "'<<' needs a map or a list of maps");
+	assert_refused("<<: {a: 1}\n<<: {b: 1}\n", 22, "key '<<' twice");
+}
+
+static void
+no_document_is_null_and_two_are_refused(void **state)
+{
+	assert_yaml("", "null");
+	assert_yaml("# nothing\n\n", "null");
+	assert_yaml("---\n", "null");
+	assert_yaml("--- \nfoo: bar\n...\n", "{\"foo\": \"bar\"}");
+	assert_refused("a: 1\n---\nb: 2\n", 14, "line 2: more than one document");
+}
+
+static void
+duplicate_keys_are_refused(void **state)
+{
+	assert_refused("a: 1\nb: 2\na: 3\n", 15, "line 3: key 'a' twice");
+	assert_refused("{12: 1, '12': 2}", 16, "key '12' twice");
+}
+
+static void
+broken_text_is_named_with_its_line(void **state)
+{
+	assert_refused("a: 1\nb: [1, 2\n", 14, "line 3: ");
+	assert_refused("a: 1\nb: x\0y\n", 12, "line 2: control characters are not allowed");
+	assert_refused("a: 1\n\nb: \xff\n", 11, "line 3: ");
+	assert_refused("a: b: c\n", 8, "line 1: mapping values are not allowed");
+}
+
+static void
+depth_stops_at_the_cap(void **state)
+{
+	char *open = repeat("[", 64), *close = repeat("]", 64), *yaml = NULL;
+	json_t *v;
+	char err[256];
+
+	assert_int_not_equal(asprintf(&yaml, "%s%s", open, close), -1);
+	v = yamlx_parse(yaml, strlen(yaml), NULL, err, sizeof(err));
+	assert_non_null(v);
+	json_decref(v);
+	free(yaml);
+	assert_int_not_equal(asprintf(&yaml, "[%s%s]", open, close), -1);
+	assert_refused(yaml, strlen(yaml), "line 1: deeper than 64");
+	free(yaml);
+	free(open);
+	free(close);
+}
+
+/* Each level adds 20 by an alias: the fourth is too deep though none is written so. */
+static void
+depth_counts_aliases(void **state)
+{
+	char *open = repeat("[", 20), *close = repeat("]", 20), *yaml = NULL;
+
+	assert_int_not_equal(asprintf(&yaml, "- &a %s%s\n- &b %s*a%s\n- &c %s*b%s\n- %s*c%s\n",
+				 open, close, open, close, open, close, open, close),
+	    -1);
+	assert_refused(yaml, strlen(yaml), "line 4: deeper than 64");
+	free(yaml);
+	free(open);
+	free(close);
+}
+
+/* libyaml alone takes 48 s of CPU for this. The margin is for a slow machine under a sanitizer. */
+static void
+brackets_without_end_cost_next_to_nothing(void **state)
+{
+	static const char *const what[] = {"[", "{", "- ", "? ", "[{"};
+	size_t i;
+
+	for (i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		char *yaml = repeat(what[i], 200 * 1024 / strlen(what[i]));
+		clock_t start = clock();
+
+		assert_refused(yaml, strlen(yaml), "deeper than 64");
+		assert_true(clock() - start < CLOCKS_PER_SEC);
+		free(yaml);
+	}
+}
+
+static void
+bombs_are_refused_before_they_go_off(void **state)
+{
+	const char *laughs = "a: &a [l, l, l, l, l, l, l, l, l]\n"
+			     "b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n"
+			     "c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\n"
+			     "d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\n"
+			     "e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\n"
+			     "f: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]\n";
+	char *text = repeat("x", 500000), *many = repeat("- a\n", 100001), *yaml = NULL;
+	char *tags = repeat("%TAG !a! tag:x\n", 33);
+
+	assert_refused(laughs, strlen(laughs), "line 6: more than 100000 values");
+	assert_int_not_equal(asprintf(&yaml, "[&a %s, *a, *a, *a, *a, *a, *a, *a, *a]", text), -1);
+	assert_refused(yaml, strlen(yaml), "bytes when aliases are expanded");
+	assert_refused(many, strlen(many), "more than 100000 values");
+	assert_refused(tags, strlen(tags), "more than 32 %TAG lines");
+	free(yaml);
+	yaml = repeat("x", YAMLX_TEXT_MAX + 1);
+	assert_refused(yaml, YAMLX_TEXT_MAX + 1, "at most 1048576 are read");
+	free(yaml);
+	free(text);
+	free(many);
+	free(tags);
+}
+
+static char *
+data_path(const char *name)
+{
+	const char *source = getenv("VOGELER_SOURCE_DIR");
+	char *path = NULL;
+
+	assert_non_null(source);
+	assert_int_not_equal(asprintf(&path, "%s/tests/data/%s", source, name), -1);
+	return path;
+}
+
+/* The fixture on which the 2010 server failed; the expectation was written by PyYAML's safe loader
+ * with the resolver of timestamps taken out. */
+static void
+the_puppet_fixture_comes_out_as_pyyaml_has_it(void **state)
+{
+	char *yaml_path = data_path("sample_complex.yaml");
+	char *json_path = data_path("sample_complex.expected.json");
+	json_t *want = json_load_file(json_path, 0, NULL), *got;
+	struct buf text;
+	char err[256];
+	int error = 0;
+
+	buf_init(&text, YAMLX_TEXT_MAX);
+	assert_true(buf_read_file(&text, yaml_path, &error));
+	got = yamlx_parse(text.data, text.len, NULL, err, sizeof(err));
+	assert_non_null(got);
+	assert_non_null(want);
+	assert_true(json_object_size(got) > 30);
+	assert_true(json_equal(got, want));
+	json_decref(got);
+	json_decref(want);
+	buf_finish(&text);
+	free(yaml_path);
+	free(json_path);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(types_plain_scalars_as_yaml_1_1),
+	    cmocka_unit_test(types_integers_of_every_base),
+	    cmocka_unit_test(integers_beyond_64_bits_keep_their_digits_as_text),
+	    cmocka_unit_test(types_floats_only_as_yaml_1_1_writes_them),
+	    cmocka_unit_test(sexagesimals_and_timestamps_stay_strings),
+	    cmocka_unit_test(tags_of_yaml_count_and_others_are_ignored),
+	    cmocka_unit_test(keys_are_taken_as_they_were_written),
+	    cmocka_unit_test(anchors_are_expanded_and_may_be_given_again),
+	    cmocka_unit_test(merges_fill_in_what_is_missing),
+	    cmocka_unit_test(no_document_is_null_and_two_are_refused),
+	    cmocka_unit_test(duplicate_keys_are_refused),
+	    cmocka_unit_test(broken_text_is_named_with_its_line),
+	    cmocka_unit_test(depth_stops_at_the_cap),
+	    cmocka_unit_test(depth_counts_aliases),
+	    cmocka_unit_test(brackets_without_end_cost_next_to_nothing),
+	    cmocka_unit_test(bombs_are_refused_before_they_go_off),
+	    cmocka_unit_test(the_puppet_fixture_comes_out_as_pyyaml_has_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
