@@ -10,7 +10,10 @@
 #include "shared/buf.h"
 #include <jansson.h>
 
-#define JSONX_DEPTH_MAX 64
+#define JSONX_DEPTH_MAX 64 /* levels of objects and arrays in what comes from outside */
+/* Levels that we put around a value: a record has it one level down, a database's answer has the
+ * record some levels down. Writing and reading back allow so many more. */
+#define JSONX_DEPTH_AROUND 8
 
 struct jsonx_note {
 	unsigned int big_integers; /* kept as text */
@@ -20,14 +23,18 @@ struct jsonx_note {
  * json_decref()s. */
 json_t *jsonx_parse(
     const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
-/* Appends the canonical text. false: over the buf's cap, or deeper than JSONX_DEPTH_MAX. */
+/* The same for what a store gives back: records, and its answers with records in them. */
+json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size);
+/* Appends the canonical text. false: over the buf's cap, out of memory, or deeper than
+ * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND; then out may hold a part of it. */
 bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
 /* Indented by two, keys in their order: for people. */
 bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
 /* Bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte; *replaced
- * counts them. */
+ * counts them (may be NULL). NULL only when memory is out. */
 json_t *jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced);
-/* Adds a member if value is not NULL / is set: for optional fields. Aborts on no memory. */
+/* Sets a member; a NULL text is left out, a text that is not UTF-8 is set as jsonx_string_lossy
+ * has it. For small objects of our own: aborts when memory is out. */
 void jsonx_set_str(json_t *obj, const char *key, const char *value);
 void jsonx_set_int(json_t *obj, const char *key, json_int_t value);
 

@@ -1,0 +1,374 @@
+#include "shared/jsonx.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Reads text and writes it again. */
+static void
+check(const char *text, const char *canonical, unsigned int big_integers)
+{
+	struct jsonx_note note;
+	struct buf out;
+	char err[256] = "";
+	json_t *value = jsonx_parse(text, strlen(text), &note, err, sizeof(err));
+
+	assert_string_equal(err, "");
+	assert_non_null(value);
+	assert_int_equal(note.big_integers, big_integers);
+	buf_init(&out, 1 << 20);
+	assert_true(jsonx_write(&out, value));
+	assert_string_equal(out.data, canonical);
+	assert_int_equal(out.len, strlen(canonical));
+	buf_finish(&out);
+	json_decref(value);
+}
+
+static void
+check_refused(const char *text, const char *why)
+{
+	struct jsonx_note note = {99};
+	char err[256] = "";
+
+	assert_null(jsonx_parse(text, strlen(text), &note, err, sizeof(err)));
+	assert_int_equal(note.big_integers, 0);
+	if (strstr(err, why) == NULL)
+		fail_msg("%s: \"%s\" does not say \"%s\"", text, err, why);
+}
+
+static void
+canonical_text(void **state)
+{
+	check("{\"b\" : 1, \"a\": [true, false ,null], \"aa\": {}, \"A\": []}",
+	    "{\"A\":[],\"a\":[true,false,null],\"aa\":{},\"b\":1}", 0);
+	check("\"x\"", "\"x\"", 0);
+	check(" 7\n", "7", 0);
+	check("null", "null", 0);
+	check("\"\\u0041\\u00e9\\ud83d\\ude00\\/\"", "\"A\xc3\xa9\xf0\x9f\x98\x80/\"", 0);
+	check("\"\\u0000\\u001f\\b\\f\\n\\r\\t\\\"\\\\\\u007f\"",
+	    "\"\\u0000\\u001f\\b\\f\\n\\r\\t\\\"\\\\\x7f\"", 0);
+}
+
+static void
+many_members_are_sorted(void **state)
+{
+	struct buf in, want;
+	char err[128];
+	json_t *value;
+	int i;
+
+	buf_init(&in, 1 << 20);
+	buf_init(&want, 1 << 20);
+	for (i = 0; i < 200; i++) {
+		assert_true(
+		    buf_printf(&in, "%s\"k%03d\":%d", i == 0 ? "{" : ",", 199 - i, 199 - i));
+		assert_true(buf_printf(&want, "%s\"k%03d\":%d", i == 0 ? "{" : ",", i, i));
+	}
+	assert_true(buf_append_char(&in, '}') && buf_append_char(&want, '}'));
+	value = jsonx_parse(in.data, in.len, NULL, err, sizeof(err));
+	buf_reset(&in);
+	assert_true(jsonx_write(&in, value));
+	assert_string_equal(in.data, want.data);
+	json_decref(value);
+	buf_finish(&in);
+	buf_finish(&want);
+}
+
+static void
+integers(void **state)
+{
+	check("[0,-1,9223372036854775807,-9223372036854775808]",
+	    "[0,-1,9223372036854775807,-9223372036854775808]", 0);
+	check("9223372036854775808", "\"9223372036854775808\"", 1);
+	check("-9223372036854775809", "\"-9223372036854775809\"", 1);
+	check("{\"a\":[123456789012345678901234567890, 1, 18446744073709551615],\"b\":"
+	      "99999999999999999999}",
+	    "{\"a\":[\"123456789012345678901234567890\",1,\"18446744073709551615\"],"
+	    "\"b\":\"99999999999999999999\"}",
+	    3);
+	/* Not numbers, or not integers. */
+	check("\"99999999999999999999\"", "\"99999999999999999999\"", 0);
+	check("[\"a\\\"99999999999999999999\",\"\\\\\",1]",
+	    "[\"a\\\"99999999999999999999\",\"\\\\\",1]", 0);
+	check("99999999999999999999.5", "1e+20", 0);
+	check("99999999999999999999e1", "1e+21", 0);
+	/* Quoting a number may not make right what was wrong. */
+	check_refused("{99999999999999999999:1}", "line 1");
+	check_refused("{\"a\":1,99999999999999999999:1}", "line 1");
+	check_refused("[1 99999999999999999999]", "line 1");
+	check_refused("00000000000000000000001", "line 1");
+	check_refused("99999999999999999999a", "line 1");
+	check_refused("-", "line 1");
+}
+
+static void
+reals(void **state)
+{
+	check("[0.1,1.0,1e300,-0.0,0.30000000000000004,1e2,5e-324,123456789.125]",
+	    "[0.1,1.0,1e+300,-0.0,0.30000000000000004,100.0,4.94065645841247e-324,123456789.125]",
+	    0);
+	check("[1.7976931348623157e308,2.2250738585072014e-308,1e22,1e15,1e16,0.1e-6]",
+	    "[1.7976931348623157e+308,2.2250738585072014e-308,1e+22,1e+15,1e+16,1e-07]", 0);
+	check("[100000.0,3.0e5]", "[100000.0,300000.0]", 0);
+	check_refused("1e400", "real number overflow");
+}
+
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *state ^ (*state >> 29);
+}
+
+/* Every double that JSON can hold reads back as itself. */
+static void
+reals_survive(void **state)
+{
+	uint64_t seed = 20100926;
+	char err[128];
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		uint64_t bits = next_random(&seed);
+		double real, back;
+		json_t *value, *again;
+		struct buf out;
+
+		memcpy(&real, &bits, sizeof(real));
+		value = json_real(real);
+		if (value == NULL) /* infinite, or no number */
+			continue;
+		buf_init(&out, 100);
+		assert_true(jsonx_write(&out, value));
+		again = jsonx_parse(out.data, out.len, NULL, err, sizeof(err));
+		assert_true(json_is_real(again));
+		back = json_real_value(again);
+		assert_memory_equal(&real, &back, sizeof(real));
+		buf_finish(&out);
+		json_decref(value);
+		json_decref(again);
+	}
+}
+
+static void
+the_locale_does_not_show(void **state)
+{
+	static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8"};
+	size_t i;
+
+	/* Where no such locale is installed this repeats the C one. */
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (setlocale(LC_ALL, names[i]) != NULL)
+			break;
+	}
+	check("[0.5,1.0,1.5e300,-2.25]", "[0.5,1.0,1.5e+300,-2.25]", 0);
+	setlocale(LC_ALL, "C");
+}
+
+static void
+refused_input(void **state)
+{
+	check_refused("", "empty");
+	check_refused("  ", "line");
+	check_refused("{\"a\":1,\"a\":2}", "duplicate object key");
+	check_refused("{\"a\":1} x", "end of file expected");
+	check_refused("{'a':1}", "line 1");
+	check_refused("[1,\n2,\n}", "line 3");
+	check_refused("\xef\xbb\xbf{}", "line 1");
+	check_refused("NaN", "invalid token");
+	check_refused("\"\xff\"", "unable to decode byte 0xff");
+	check_refused("\"\\ud800\"", "Unicode");
+	check_refused("\"open", "line 1");
+	check_refused("\"open\\", "line 1");
+	check_refused("[[[[", "line 1");
+	check_refused("]]]]", "line 1");
+}
+
+static json_t *
+nested(size_t depth, char open, char *err, size_t err_size, bool stored)
+{
+	char text[4096];
+	size_t i, n = 0;
+
+	for (i = 0; i < depth; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, open == '[' ? "[" : "{\"a\":");
+	text[n++] = '1';
+	for (i = 0; i < depth; i++)
+		text[n++] = open == '[' ? ']' : '}';
+	return stored ? jsonx_parse_stored(text, n, err, err_size)
+		      : jsonx_parse(text, n, NULL, err, err_size);
+}
+
+static void
+depth_is_capped(void **state)
+{
+	char err[128];
+	json_t *value;
+	const char *open;
+
+	for (open = "[{"; *open != '\0'; open++) {
+		value = nested(JSONX_DEPTH_MAX, *open, err, sizeof(err), false);
+		assert_non_null(value);
+		json_decref(value);
+		assert_null(nested(JSONX_DEPTH_MAX + 1, *open, err, sizeof(err), false));
+		assert_non_null(strstr(err, "nested deeper than 64 levels"));
+		value = nested(JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND, *open, err, sizeof(err), true);
+		assert_non_null(value);
+		json_decref(value);
+		assert_null(nested(
+		    JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND + 1, *open, err, sizeof(err), true));
+	}
+}
+
+/* Depth counts what is open at once, not brackets, and not those in strings. */
+static void
+width_is_no_depth(void **state)
+{
+	char text[1000];
+	size_t i, n = 0;
+	char err[128];
+	json_t *value;
+
+	text[n++] = '[';
+	for (i = 0; i < 100; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "[],\"[{\",");
+	text[n++] = '1';
+	text[n++] = ']';
+	value = jsonx_parse(text, n, NULL, err, sizeof(err));
+	assert_int_equal(json_array_size(value), 201);
+	json_decref(value);
+}
+
+static void
+writing_too_deep_fails(void **state)
+{
+	json_t *value = json_integer(1);
+	struct buf out;
+	unsigned int i;
+
+	buf_init(&out, 1 << 20);
+	for (i = 0; i < JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND; i++)
+		value = json_pack("[o]", value);
+	assert_true(jsonx_write(&out, value));
+	value = json_pack("{so}", "a", value);
+	assert_false(jsonx_write(&out, value));
+	buf_finish(&out);
+	json_decref(value);
+}
+
+static void
+the_cap_of_the_buffer_holds(void **state)
+{
+	json_t *value = json_pack("{s:[s,f,i,b]}", "key", "text\n", 0.5, 12345, 1);
+	struct buf out;
+	size_t cap, need = strlen("{\"key\":[\"text\\n\",0.5,12345,true]}");
+
+	for (cap = 0; cap <= need; cap++) {
+		buf_init(&out, cap);
+		assert_int_equal(jsonx_write(&out, value), cap == need);
+		buf_finish(&out);
+	}
+	json_decref(value);
+}
+
+static void
+nul_in_text_and_input(void **state)
+{
+	static const char with_nul[] = "[\"a\\u0000b\"]\0";
+	char err[128];
+	json_t *value = jsonx_parse(with_nul, sizeof(with_nul) - 2, NULL, err, sizeof(err));
+
+	assert_int_equal(json_string_length(json_array_get(value, 0)), 3);
+	json_decref(value);
+	assert_null(jsonx_parse(with_nul, sizeof(with_nul) - 1, NULL, err, sizeof(err)));
+}
+
+static void
+pretty_for_people(void **state)
+{
+	json_t *value = json_pack("{s:i,s:[i,{}],s:[]}", "b", 1, "a", 2, "c");
+	struct buf out;
+
+	buf_init(&out, 1000);
+	assert_true(jsonx_write_pretty(&out, value));
+	assert_string_equal(
+	    out.data, "{\n  \"b\": 1,\n  \"a\": [\n    2,\n    {}\n  ],\n  \"c\": []\n}");
+	buf_finish(&out);
+	json_decref(value);
+}
+
+static void
+lossy(const char *bytes, size_t len, const char *text, size_t replaced)
+{
+	size_t n = 99;
+	json_t *value = jsonx_string_lossy(bytes, len, &n);
+
+	assert_string_equal(json_string_value(value), text);
+	assert_int_equal(n, replaced);
+	json_decref(value);
+}
+
+#define FFFD "\xef\xbf\xbd"
+
+static void
+bytes_that_are_no_text(void **state)
+{
+	lossy("", 0, "", 0);
+	lossy("plain", 5, "plain", 0);
+	lossy("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 0);
+	lossy("a\xff"
+	      "b\xfe",
+	    4, "a" FFFD "b" FFFD, 2);
+	lossy("\xc0\xaf", 2, FFFD FFFD, 2);                   /* overlong */
+	lossy("\xed\xa0\x80", 3, FFFD FFFD FFFD, 3);          /* surrogate */
+	lossy("\xf4\x90\x80\x80", 4, FFFD FFFD FFFD FFFD, 4); /* beyond U+10FFFF */
+	lossy("\xe0\x9f\xbf\xe2\x82", 5, FFFD FFFD FFFD FFFD FFFD, 5);
+	lossy("\xe2\x82\xac\xe2\x82", 5, "\xe2\x82\xac" FFFD FFFD, 2);
+}
+
+static void
+optional_members(void **state)
+{
+	json_t *obj = json_object();
+
+	jsonx_set_str(obj, "absent", NULL);
+	jsonx_set_str(obj, "text", "x");
+	jsonx_set_str(obj, "bad", "\xff");
+	jsonx_set_int(obj, "n", -3);
+	assert_int_equal(json_object_size(obj), 3);
+	assert_string_equal(json_string_value(json_object_get(obj, "text")), "x");
+	assert_string_equal(json_string_value(json_object_get(obj, "bad")), FFFD);
+	assert_int_equal(json_integer_value(json_object_get(obj, "n")), -3);
+	json_decref(obj);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(canonical_text),
+	    cmocka_unit_test(many_members_are_sorted),
+	    cmocka_unit_test(integers),
+	    cmocka_unit_test(reals),
+	    cmocka_unit_test(reals_survive),
+	    cmocka_unit_test(the_locale_does_not_show),
+	    cmocka_unit_test(refused_input),
+	    cmocka_unit_test(depth_is_capped),
+	    cmocka_unit_test(width_is_no_depth),
+	    cmocka_unit_test(writing_too_deep_fails),
+	    cmocka_unit_test(the_cap_of_the_buffer_holds),
+	    cmocka_unit_test(nul_in_text_and_input),
+	    cmocka_unit_test(pretty_for_people),
+	    cmocka_unit_test(bytes_that_are_no_text),
+	    cmocka_unit_test(optional_members),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
