@@ -36,8 +36,11 @@ struct command {      /* strings owned */
 	int64_t sent_at;   /* wall ms, from timestamp; 0 = unknown */
 };
 void command_finish(struct command *c);
+/* Initialises m. The broker is told to drop it a day after not_after, counted from sent_at: only if
+ * both are known, and if RabbitMQ takes so long a time (49 days). */
 void wire_command_encode(const struct command *c, struct message *m);
-/* false: err says what is wrong with it; c is finished. */
+/* false: err says what is wrong with it (not a JSON string, empty, control characters, a not_after
+ * that cannot be read); c is finished. */
 bool wire_command_decode(const struct message *m, struct command *c, char *err, size_t err_size);
 
 /* What headers say about a response; of a 2010 response only received order counts and the rest is
@@ -68,14 +71,20 @@ struct response {
 	/* Every key of the body but syskey and format, in order: the results, and last_error.
 	 * Owned. An empty object is the greeting an agent sends at start. */
 	json_t *results;
+	unsigned int big_integers; /* decoded: integers beyond 64 bits in it, now text */
 	struct response_meta meta;
 };
-void response_init(struct response *r);
+void response_init(struct response *r); /* a greeting without a host; nothing measured */
 void response_finish(struct response *r);
+/* Initialises m. false: no host, a result named syskey or format, nested too deep, or over 128 MiB
+ * (the broker's limit). */
 bool wire_response_encode(const struct response *r, struct message *m)
     __attribute__((warn_unused_result));
-/* Checks what makes a response poison: not a JSON object, no syskey, a bad host name, an unknown
- * format, a reserved or impossible key. false: err is the x-reason. */
+/* Initialises r. Checks what makes a response poison: not a JSON object, no syskey, a bad host
+ * name, an unknown format, a reserved or impossible key or plugin header (of a refused command
+ * any). false: err is the x-reason, and r is finished. Other headers that are absent, of another
+ * kind or out of range say nothing; without a readable state a response that has only last_error is
+ * FAILED, any other OK. Text of headers may be other than UTF-8. */
 bool wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size);
 /* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
  * 2010 sent it. */
