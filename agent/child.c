@@ -1,0 +1,721 @@
+/* See child.h. The life of a run:
+ *
+ *             started            deadline, STOP, OVERFLOW          2 s
+ *   STARTING ---------> RUNNING -------------------------> TERMINATING ----> KILLED
+ *      |                   |                                   |               |
+ *      | cannot            +--------------- EXIT --------------+---------------+
+ *      |                                      |                                | 5 s, still there
+ *      |                                      v                                |
+ *      |                                  DRAINING                             |
+ *      |                                      | both pipes at their end, or 1 s|
+ *      |                                      v                                |
+ *      +-----------------------------------> DONE <----------------------------+
+ *
+ * The exited leader stays a zombie until DONE: as long as it does, its pid, which names the session
+ * and the group that we signal, cannot be anybody else's. */
+#include "agent/child.h"
+
+#include "agent/launch.h"
+#include "agent/sweep.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/plugin.h"
+#include "shared/xalloc.h"
+#include <bsd/string.h>
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#define READS_PER_PASS 8 /* of CHILDMSG_DATA: 64 KiB, so that a flood starves nobody */
+#define SWEEP_FIRST_MS 10
+#define SWEEP_MAX_MS   1000
+#define SWEEP_PIDS     512
+
+_Static_assert(CHILD_STDERR_TAIL <= CHILDMSG_DATA, "the tail travels in one message");
+_Static_assert(LAUNCH_ERROR_SIZE <= CHILDMSG_DATA, "the reason travels in one message");
+
+enum run_state {
+	RUN_STARTING,
+	RUN_RUNNING,
+	RUN_TERMINATING,
+	RUN_KILLED,
+	RUN_DRAINING,
+	RUN_DONE,
+};
+
+enum run_event {
+	RUN_EV_TIMER, /* of the state it is in */
+	RUN_EV_EXIT,
+	RUN_EV_EOF, /* on one of the pipes */
+	RUN_EV_STOP,
+	RUN_EV_OVERFLOW,
+};
+
+/* A plugin as it was loaded, shared by the set in force and by the runs made from it. */
+struct spec {
+	UT_hash_handle hh;
+	unsigned int refs;
+	char *name;
+	struct launch *launch;
+	uint32_t timeout_ms;
+	uint64_t max_output;
+};
+
+struct stream_end {
+	struct run *run;
+	int fd; /* -1: at its end, or closed by us */
+	struct loop_watch *watch;
+	uint64_t bytes;
+};
+
+struct run {
+	TAILQ_ENTRY(run) entry;
+	struct children *children;
+	uint64_t id;
+	struct spec *spec;
+	enum run_state state;
+	struct loop_timer *timer;
+	struct mono started, exited;
+	pid_t pid; /* 0 = none */
+	int pidfd, status_fd;
+	struct loop_watch *exit_watch;
+	struct stream_end out, err;
+	siginfo_t exit;           /* si_pid 0 until it has exited */
+	enum child_outcome cause; /* why we ended it; CHILD_EXITED = we did not */
+	int start_error;
+	char start_text[LAUNCH_ERROR_SIZE];
+	char tail[CHILD_STDERR_TAIL];
+	size_t tail_len;
+};
+
+struct children {
+	struct loop *loop;
+	child_event_fn *on_event;
+	void *arg;
+	struct spec *specs;
+	TAILQ_HEAD(, run) runs;
+	size_t n_runs;
+	struct loop_timer *sweep_timer; /* armed only while something killed is not gone yet */
+	int64_t sweep_ms;
+};
+
+static void run_step(struct run *r, enum run_event ev);
+static void run_enter(struct run *r, enum run_state next, const char *reason);
+
+const char *
+child_outcome_name(enum child_outcome outcome)
+{
+	switch (outcome) {
+	case CHILD_NOT_STARTED:
+		return "not started";
+	case CHILD_STOPPED:
+		return "stopped";
+	case CHILD_TIMEOUT:
+		return "timeout";
+	case CHILD_OVERFLOW:
+		return "overflow";
+	case CHILD_SIGNALED:
+		return "signaled";
+	case CHILD_EXITED:
+		return "exited";
+	}
+	return "?";
+}
+
+static const char *
+run_state_name(enum run_state state)
+{
+	switch (state) {
+	case RUN_STARTING:
+		return "STARTING";
+	case RUN_RUNNING:
+		return "RUNNING";
+	case RUN_TERMINATING:
+		return "TERMINATING";
+	case RUN_KILLED:
+		return "KILLED";
+	case RUN_DRAINING:
+		return "DRAINING";
+	case RUN_DONE:
+		return "DONE";
+	}
+	return "?";
+}
+
+static void
+spec_unref(struct spec *spec)
+{
+	if (--spec->refs > 0)
+		return;
+	launch_destroy(spec->launch);
+	free(spec->name);
+	free(spec);
+}
+
+/* Orphans. */
+
+static const struct run *
+find_session(const struct children *c, pid_t sid)
+{
+	const struct run *r;
+
+	TAILQ_FOREACH (r, &c->runs, entry) {
+		if (r->pid == sid && r->pid != 0)
+			return r;
+	}
+	return NULL;
+}
+
+/* Kills what no running plugin can still want: orphans of sessions that are over. An orphan in a
+ * session of its own is a daemon of one of the runs, we cannot know of which, so it lives until
+ * nothing runs. Comes back by timer until everything it killed is gone, since the death of one
+ * process may hand us its children. */
+static void
+sweep(struct children *c, pid_t ended)
+{
+	pid_t pids[SWEEP_PIDS];
+	size_t n = sweep_list_children(pids, SWEEP_PIDS);
+	bool again = false;
+
+	for (size_t i = 0; i < n; i++) {
+		pid_t sid = getsid(pids[i]);
+
+		if (find_session(c, pids[i]) != NULL || find_session(c, sid) != NULL)
+			continue;
+		if (sid != ended && !TAILQ_EMPTY(&c->runs))
+			continue;
+		log_debug("child", "killing pid %d, left behind by a plugin", (int)pids[i]);
+		again = true;
+		(void)sweep_kill(pids[i]);
+	}
+	if (!again) {
+		c->sweep_ms = SWEEP_FIRST_MS;
+		return;
+	}
+	loop_timer_arm(c->sweep_timer, c->sweep_ms);
+	c->sweep_ms = c->sweep_ms * 2 < SWEEP_MAX_MS ? c->sweep_ms * 2 : SWEEP_MAX_MS;
+}
+
+static void
+sweep_on_timer(void *arg)
+{
+	sweep(arg, 0);
+}
+
+/* Output. */
+
+static void
+stream_end_close(struct stream_end *s)
+{
+	loop_watch_destroy(s->watch);
+	s->watch = NULL;
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static bool
+at_end(const struct run *r)
+{
+	return r->out.fd < 0 && r->err.fd < 0;
+}
+
+static void
+tail_append(struct run *r, const char *data, size_t len)
+{
+	size_t room = sizeof(r->tail);
+
+	if (len >= room) {
+		memcpy(r->tail, data + len - room, room);
+		r->tail_len = room;
+		return;
+	}
+	if (r->tail_len + len > room) {
+		size_t drop = r->tail_len + len - room;
+
+		memmove(r->tail, r->tail + drop, r->tail_len - drop);
+		r->tail_len -= drop;
+	}
+	memcpy(r->tail + r->tail_len, data, len);
+	r->tail_len += len;
+}
+
+/* Hands over what is within the cap; false: it was more. */
+static bool
+take_output(struct run *r, struct stream_end *s, struct child_event *ev, size_t len)
+{
+	uint64_t room = r->spec->max_output - s->bytes;
+	size_t take = len < room ? len : (size_t)room;
+
+	s->bytes += take;
+	if (s == &r->err) {
+		tail_append(r, ev->data, take);
+	} else if (take > 0) {
+		ev->length = (uint32_t)take;
+		r->children->on_event(ev, r->children->arg);
+	}
+	return take == len;
+}
+
+static void
+run_on_data(int fd, unsigned int events, void *arg)
+{
+	struct stream_end *s = arg;
+	struct run *r = s->run;
+	struct child_event ev;
+
+	memset(&ev, 0, offsetof(struct child_event, data));
+	ev.kind = CHILD_OUTPUT;
+	ev.id = r->id;
+	for (int i = 0; i < READS_PER_PASS; i++) {
+		ssize_t n = read(fd, ev.data, sizeof(ev.data));
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			stream_end_close(s);
+			run_step(r, RUN_EV_EOF);
+			return;
+		}
+		if (!take_output(r, s, &ev, (size_t)n)) {
+			run_step(r, RUN_EV_OVERFLOW);
+			return;
+		}
+	}
+}
+
+/* The state machine. */
+
+static void
+run_on_timer(void *arg)
+{
+	run_step(arg, RUN_EV_TIMER);
+}
+
+static void
+run_on_exit(int fd, unsigned int events, void *arg)
+{
+	struct run *r = arg;
+
+	if (waitid(P_PIDFD, (id_t)fd, &r->exit, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	    r->exit.si_pid == 0)
+		return;
+	loop_watch_destroy(r->exit_watch);
+	r->exit_watch = NULL;
+	r->exited = loop_now(r->children->loop);
+	run_step(r, RUN_EV_EXIT);
+}
+
+static void
+watch_pipe(struct run *r, struct stream_end *s, int fd)
+{
+	s->fd = fd;
+	s->watch = loop_watch_create(r->children->loop, fd, LOOP_READ, run_on_data, s);
+}
+
+/* false: nothing runs; start_error and start_text say why. */
+static bool
+start_process(struct run *r)
+{
+	struct launched child;
+
+	if (r->spec == NULL)
+		return false;
+	if (!launch_start(r->spec->launch, &child, &r->start_error, r->start_text))
+		return false;
+	r->pid = child.pid;
+	r->pidfd = child.pidfd;
+	r->status_fd = child.status;
+	watch_pipe(r, &r->out, child.out);
+	watch_pipe(r, &r->err, child.err);
+	r->exit_watch =
+	    loop_watch_create(r->children->loop, child.pidfd, LOOP_READ, run_on_exit, r);
+	return true;
+}
+
+static void
+tell_started(const struct run *r)
+{
+	struct child_event ev;
+
+	memset(&ev, 0, offsetof(struct child_event, data));
+	ev.kind = CHILD_STARTED;
+	ev.id = r->id;
+	r->children->on_event(&ev, r->children->arg);
+}
+
+static void
+fill_done(const struct run *r, struct child_event *ev)
+{
+	memset(ev, 0, offsetof(struct child_event, data));
+	ev->kind = CHILD_DONE;
+	ev->id = r->id;
+	ev->outcome = r->cause;
+	ev->exit_status = -1;
+	ev->duration_ms = mono_diff(r->exited, r->started);
+	ev->stdout_bytes = r->out.bytes;
+	ev->stderr_bytes = r->err.bytes;
+	if (r->spec != NULL) {
+		ev->output_max = r->spec->max_output;
+		ev->timeout_ms = r->spec->timeout_ms;
+	}
+	if (r->start_error != 0) {
+		ev->outcome = CHILD_NOT_STARTED;
+		ev->error = r->start_error;
+		ev->length = (uint32_t)strlcpy(ev->data, r->start_text, sizeof(ev->data));
+		return;
+	}
+	if (r->exit.si_pid != 0 && r->exit.si_code == CLD_EXITED) {
+		ev->exit_status = r->exit.si_status;
+	} else if (r->exit.si_pid != 0) {
+		ev->signal = r->exit.si_status;
+		if (r->cause == CHILD_EXITED)
+			ev->outcome = CHILD_SIGNALED;
+	}
+	ev->length = (uint32_t)r->tail_len;
+	memcpy(ev->data, r->tail, r->tail_len);
+}
+
+/* Everything but the memory. */
+static void
+run_release(struct run *r)
+{
+	loop_timer_destroy(r->timer);
+	loop_watch_destroy(r->exit_watch);
+	stream_end_close(&r->out);
+	stream_end_close(&r->err);
+	if (r->pid != 0) {
+		kill(-r->pid, SIGKILL); /* the rest of its group */
+		if (r->exit.si_pid != 0)
+			waitid(P_PIDFD, (id_t)r->pidfd, &r->exit, WEXITED | WNOHANG);
+		close(r->pidfd);
+		close(r->status_fd);
+	}
+	if (r->spec != NULL)
+		spec_unref(r->spec);
+	TAILQ_REMOVE(&r->children->runs, r, entry);
+	r->children->n_runs--;
+}
+
+static void
+run_finish(struct run *r)
+{
+	struct children *c = r->children;
+	struct child_event done;
+	pid_t pid = r->pid;
+
+	if (r->exit.si_pid == 0)
+		r->exited = loop_now(c->loop);
+	else
+		(void)launch_failure(r->spec->launch, r->status_fd, &r->start_error, r->start_text);
+	fill_done(r, &done);
+	run_release(r);
+	loop_defer_free(c->loop, r, free);
+	if (pid != 0)
+		sweep(c, pid);
+	c->on_event(&done, c->arg);
+}
+
+/* The only writer of r->state. May finish r: callers return right after it. */
+static void
+run_enter(struct run *r, enum run_state next, const char *reason)
+{
+	log_debug("child", "%s[%llu]: %s -> %s, pid=%d reason=%s",
+	    r->spec != NULL ? r->spec->name : "?", (unsigned long long)r->id,
+	    run_state_name(r->state), run_state_name(next), (int)r->pid, reason);
+	r->state = next;
+	loop_timer_disarm(r->timer);
+	switch (next) {
+	case RUN_STARTING:
+		loop_timer_arm(r->timer, 0);
+		break;
+	case RUN_RUNNING:
+		loop_timer_arm(r->timer, r->spec->timeout_ms);
+		tell_started(r);
+		break;
+	case RUN_TERMINATING:
+		kill(-r->pid, SIGTERM);
+		loop_timer_arm(r->timer, CHILD_TERM_GRACE_MS);
+		break;
+	case RUN_KILLED:
+		kill(-r->pid, SIGKILL);
+		kill(r->pid, SIGKILL); /* killed before its setsid(), it has no group yet */
+		loop_timer_arm(r->timer, CHILD_KILL_WAIT_MS);
+		break;
+	case RUN_DRAINING:
+		loop_timer_arm(r->timer, CHILD_DRAIN_MS);
+		break;
+	case RUN_DONE:
+		run_finish(r);
+		break;
+	}
+}
+
+static void
+run_end(struct run *r, enum child_outcome cause, const char *reason)
+{
+	r->cause = cause;
+	run_enter(r, RUN_TERMINATING, reason);
+}
+
+static void
+step_starting(struct run *r, enum run_event ev)
+{
+	switch (ev) {
+	case RUN_EV_TIMER:
+		if (r->cause == CHILD_STOPPED)
+			run_enter(r, RUN_DONE, "stopped before it began");
+		else if (start_process(r))
+			run_enter(r, RUN_RUNNING, "started");
+		else
+			run_enter(r, RUN_DONE, r->start_text);
+		break;
+	case RUN_EV_STOP:
+		r->cause = CHILD_STOPPED;
+		break;
+	case RUN_EV_EXIT:
+	case RUN_EV_EOF:
+	case RUN_EV_OVERFLOW:
+		break; /* there is no process yet */
+	}
+}
+
+static void
+step_running(struct run *r, enum run_event ev)
+{
+	switch (ev) {
+	case RUN_EV_TIMER:
+		run_end(r, CHILD_TIMEOUT, "deadline");
+		break;
+	case RUN_EV_STOP:
+		run_end(r, CHILD_STOPPED, "stop");
+		break;
+	case RUN_EV_OVERFLOW:
+		/* Reading no more: it gets SIGPIPE, should it ignore SIGTERM. */
+		stream_end_close(&r->out);
+		stream_end_close(&r->err);
+		run_end(r, CHILD_OVERFLOW, "output over its cap");
+		break;
+	case RUN_EV_EXIT:
+		run_enter(r, at_end(r) ? RUN_DONE : RUN_DRAINING, "exit");
+		break;
+	case RUN_EV_EOF:
+		break; /* it may run on without them, until its deadline */
+	}
+}
+
+static void
+step_ending(struct run *r, enum run_event ev)
+{
+	switch (ev) {
+	case RUN_EV_TIMER:
+		if (r->state == RUN_TERMINATING) {
+			run_enter(r, RUN_KILLED, "still there after SIGTERM");
+			break;
+		}
+		log_error("child", "%s[%llu]: pid %d does not die by SIGKILL; giving up on it",
+		    r->spec->name, (unsigned long long)r->id, (int)r->pid);
+		run_enter(r, RUN_DONE, "cannot be killed");
+		break;
+	case RUN_EV_OVERFLOW:
+		stream_end_close(&r->out);
+		stream_end_close(&r->err);
+		break;
+	case RUN_EV_EXIT:
+		run_enter(r, at_end(r) ? RUN_DONE : RUN_DRAINING, "exit");
+		break;
+	case RUN_EV_EOF:
+	case RUN_EV_STOP:
+		break; /* on its way already */
+	}
+}
+
+static void
+step_draining(struct run *r, enum run_event ev)
+{
+	switch (ev) {
+	case RUN_EV_TIMER:
+		run_enter(r, RUN_DONE, "a process it left behind holds its output");
+		break;
+	case RUN_EV_EOF:
+		if (at_end(r))
+			run_enter(r, RUN_DONE, "end of output");
+		break;
+	case RUN_EV_OVERFLOW:
+		if (r->cause == CHILD_EXITED)
+			r->cause = CHILD_OVERFLOW;
+		run_enter(r, RUN_DONE, "output over its cap");
+		break;
+	case RUN_EV_STOP:
+	case RUN_EV_EXIT:
+		break;
+	}
+}
+
+/* May finish r. */
+static void
+run_step(struct run *r, enum run_event ev)
+{
+	switch (r->state) {
+	case RUN_STARTING:
+		step_starting(r, ev);
+		break;
+	case RUN_RUNNING:
+		step_running(r, ev);
+		break;
+	case RUN_TERMINATING:
+	case RUN_KILLED:
+		step_ending(r, ev);
+		break;
+	case RUN_DRAINING:
+		step_draining(r, ev);
+		break;
+	case RUN_DONE:
+		break;
+	}
+}
+
+/* Requests. */
+
+static struct run *
+find_run(const struct children *c, uint64_t id)
+{
+	struct run *r;
+
+	TAILQ_FOREACH (r, &c->runs, entry) {
+		if (r->id == id)
+			return r;
+	}
+	return NULL;
+}
+
+static void
+run_create(struct children *c, const struct child_request *req)
+{
+	struct run *r;
+
+	if (find_run(c, req->id) != NULL) {
+		log_error("child", "run %llu exists already; the request is ignored",
+		    (unsigned long long)req->id);
+		return;
+	}
+	r = xcalloc(1, sizeof(*r));
+	r->children = c;
+	r->id = req->id;
+	r->cause = CHILD_EXITED;
+	r->out = (struct stream_end){.run = r, .fd = -1};
+	r->err = (struct stream_end){.run = r, .fd = -1};
+	r->started = r->exited = loop_now(c->loop);
+	r->timer = loop_timer_create(c->loop, "child", run_on_timer, r);
+	HASH_FIND_STR(c->specs, req->plugin, r->spec);
+	if (c->n_runs >= CHILD_RUNS_MAX) {
+		r->spec = NULL;
+		r->start_error = EAGAIN;
+		strlcpy(r->start_text, "too many plugins run already", sizeof(r->start_text));
+	} else if (r->spec == NULL) {
+		r->start_error = ENOENT;
+		strlcpy(r->start_text, "no such plugin is loaded", sizeof(r->start_text));
+	} else {
+		r->spec->refs++;
+	}
+	TAILQ_INSERT_TAIL(&c->runs, r, entry);
+	c->n_runs++;
+	run_enter(r, RUN_STARTING, "requested");
+}
+
+void
+children_request(struct children *c, const struct child_request *req)
+{
+	struct run *r;
+
+	if (memchr(req->plugin, '\0', sizeof(req->plugin)) == NULL)
+		fatal("child", "a request's plugin name is not terminated");
+	switch ((enum child_op)req->op) {
+	case CHILD_OP_RUN:
+		run_create(c, req);
+		break;
+	case CHILD_OP_KILL:
+		r = find_run(c, req->id);
+		if (r != NULL)
+			run_step(r, RUN_EV_STOP);
+		break;
+	}
+}
+
+size_t
+children_running(const struct children *c)
+{
+	return c->n_runs;
+}
+
+static void
+drop_specs(struct children *c)
+{
+	struct spec *spec, *next;
+
+	HASH_ITER (hh, c->specs, spec, next) {
+		HASH_DEL(c->specs, spec);
+		spec_unref(spec);
+	}
+}
+
+void
+children_set_plugins(
+    struct children *c, const struct plugin_set *set, const struct child_defaults *defaults)
+{
+	drop_specs(c);
+	for (size_t i = 0; i < set->n; i++) {
+		const struct plugin *p = &set->plugins[i];
+		struct spec *spec = xcalloc(1, sizeof(*spec));
+
+		spec->refs = 1;
+		spec->name = xstrdup(p->name);
+		spec->launch = launch_create(p);
+		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
+		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
+		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
+	}
+}
+
+struct children *
+children_create(struct loop *loop, child_event_fn *on_event, void *arg)
+{
+	struct children *c = xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->on_event = on_event;
+	c->arg = arg;
+	c->sweep_ms = SWEEP_FIRST_MS;
+	c->sweep_timer = loop_timer_create(loop, "sweep", sweep_on_timer, c);
+	TAILQ_INIT(&c->runs);
+	if (!sweep_adopt_orphans())
+		log_warn("child", "processes that plugins leave behind will not be found: %s",
+		    strerror(errno));
+	return c;
+}
+
+void
+children_destroy(struct children *c)
+{
+	struct run *r, *next;
+
+	if (c == NULL)
+		return;
+	TAILQ_FOREACH_SAFE (r, &c->runs, entry, next) {
+		if (r->pid != 0 && r->exit.si_pid == 0) {
+			kill(-r->pid, SIGKILL);
+			kill(r->pid, SIGKILL);
+		}
+		run_release(r);
+		free(r);
+	}
+	sweep(c, 0);
+	drop_specs(c);
+	loop_timer_destroy(c->sweep_timer);
+	free(c);
+}

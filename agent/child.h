@@ -1,0 +1,45 @@
+/* Runs plugins, each as a process of its own, to completion. Spoken to by the fixed-size messages
+ * of childmsg.h only, so that it can become a separate process.
+ *
+ * A run is over when three facts are in: end of file on stdout, end of file on stderr, and the exit
+ * status. What outlives that, a daemon that still holds a pipe for instance, is given
+ * CHILD_DRAIN_MS and then killed: nothing that a plugin starts survives it. */
+#ifndef VOGELER_CHILD_H
+#define VOGELER_CHILD_H
+
+#include "agent/childmsg.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct children;
+struct loop;
+struct plugin_set;
+
+#define CHILD_TERM_GRACE_MS 2000 /* from SIGTERM to SIGKILL */
+#define CHILD_DRAIN_MS      1000 /* from exit to the end of both pipes */
+#define CHILD_KILL_WAIT_MS  5000 /* from SIGKILL to giving up (uninterruptible sleep) */
+#define CHILD_STDERR_TAIL   4096
+#define CHILD_RUNS_MAX      64
+
+const char *child_outcome_name(enum child_outcome outcome);
+
+/* Called on the loop, never inside children_request(). ev is valid during the call. May call
+ * children_request() and children_set_plugins(), not children_destroy(). */
+typedef void child_event_fn(const struct child_event *ev, void *arg);
+
+struct children *children_create(struct loop *loop, child_event_fn *on_event, void *arg);
+/* Kills what runs, at once and without events. NULL is fine. */
+void children_destroy(struct children *c);
+
+struct child_defaults {
+	uint32_t timeout_ms; /* for plugins that have none of their own */
+	uint64_t max_output; /* bytes of stdout, and of stderr */
+};
+/* From now on these can be run. Copies what it needs, and resolves users, so it may block; what
+ * runs already goes on as it was started. */
+void children_set_plugins(
+    struct children *c, const struct plugin_set *set, const struct child_defaults *defaults);
+void children_request(struct children *c, const struct child_request *req);
+size_t children_running(const struct children *c);
+
+#endif

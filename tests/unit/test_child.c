@@ -1,0 +1,910 @@
+/* Real processes under the real loop: FAULTS rows P1 to P3, P5, P6, P8, P9. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/child.h"
+#include "agent/sweep.h"
+#include "shared/buf.h"
+#include "shared/loop.h"
+#include "shared/plugin.h"
+#include <bsd/string.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RUNS 4
+
+struct result {
+	int started, done;
+	struct child_event end;
+	struct buf out;
+};
+
+struct fixture {
+	char dir[64];
+	struct loop *loop;
+	struct children *children;
+	struct plugin plugins[RUNS];
+	struct plugin_set set;
+	char *argv[RUNS][4];
+	char path[RUNS][PATH_MAX];
+	char name[RUNS][16];
+	struct result results[RUNS];
+	size_t expected;
+	const char *stop_at; /* send KILL when the output of run 0 holds this */
+	int fds;
+};
+
+static int
+count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(dir);
+	for (struct dirent *d = readdir(dir); d != NULL; d = readdir(dir))
+		n += d->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+static void
+on_event(const struct child_event *ev, void *arg)
+{
+	struct fixture *f = arg;
+	struct result *r = &f->results[ev->id];
+
+	assert_true(ev->id < RUNS);
+	assert_int_equal(r->done, 0);
+	switch ((enum child_event_kind)ev->kind) {
+	case CHILD_STARTED:
+		r->started++;
+		break;
+	case CHILD_OUTPUT:
+		assert_int_equal(r->started, 1);
+		assert_true(ev->length > 0 && ev->length <= CHILDMSG_DATA);
+		assert_true(buf_append(&r->out, ev->data, ev->length));
+		if (ev->id == 0 && f->stop_at != NULL && strstr(r->out.data, f->stop_at) != NULL) {
+			struct child_request req = {.op = CHILD_OP_KILL, .id = 0};
+
+			children_request(f->children, &req);
+			f->stop_at = NULL;
+		}
+		break;
+	case CHILD_DONE:
+		r->done++;
+		r->end = *ev;
+		if (--f->expected == 0)
+			loop_stop(f->loop);
+		break;
+	}
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	strcpy(f->dir, "/tmp/vogeler-child-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	for (int i = 0; i < RUNS; i++)
+		buf_init(&f->results[i].out, 1U << 22);
+	f->loop = loop_create();
+	f->children = children_create(f->loop, on_event, f);
+	f->set.plugins = f->plugins;
+	f->fds = count_fds();
+	*state = f;
+	return 0;
+}
+
+struct waiting {
+	struct loop *loop;
+	struct loop_timer *timer;
+};
+
+static void
+look_for_children(void *arg)
+{
+	struct waiting *w = arg;
+	pid_t pid;
+
+	if (sweep_list_children(&pid, 1) == 0)
+		loop_stop(w->loop);
+	else
+		loop_timer_arm(w->timer, 5);
+}
+
+/* Everything that a plugin started is gone, and reaped, and no descriptor is left. */
+static void
+assert_nothing_left(struct fixture *f)
+{
+	struct waiting w = {.loop = f->loop};
+
+	w.timer = loop_timer_create(f->loop, "look", look_for_children, &w);
+	loop_timer_arm(w.timer, 0);
+	loop_run(f->loop);
+	loop_timer_destroy(w.timer);
+	assert_int_equal(children_running(f->children), 0);
+	assert_int_equal(count_fds(), f->fds);
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	char path[PATH_MAX];
+
+	children_destroy(f->children);
+	loop_destroy(f->loop);
+	for (int i = 0; i < RUNS; i++) {
+		buf_finish(&f->results[i].out);
+		snprintf(path, sizeof(path), "%s/script%d", f->dir, i);
+		unlink(path);
+	}
+	assert_int_equal(rmdir(f->dir), 0);
+	free(f);
+	return 0;
+}
+
+/* Plugin i is this program; a second word may be given. */
+static struct plugin *
+declare(struct fixture *f, const char *program, const char *word)
+{
+	size_t i = f->set.n++;
+	struct plugin *p = &f->plugins[i];
+
+	assert_true(i < RUNS);
+	strlcpy(f->path[i], program, sizeof(f->path[i]));
+	snprintf(f->name[i], sizeof(f->name[i]), "p%zu", i);
+	f->argv[i][0] = f->path[i];
+	f->argv[i][1] = (char *)word;
+	p->name = f->name[i];
+	p->argv = f->argv[i];
+	return p;
+}
+
+/* Plugin i is a script of these lines. */
+static struct plugin *
+declare_script(struct fixture *f, const char *text)
+{
+	char path[PATH_MAX];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/script%zu", f->dir, f->set.n);
+	out = fopen(path, "we");
+	assert_non_null(out);
+	fputs(text, out);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	return declare(f, path, NULL);
+}
+
+static void
+request(struct fixture *f, size_t i)
+{
+	struct child_request req = {.op = CHILD_OP_RUN, .id = i};
+
+	snprintf(req.plugin, sizeof(req.plugin), "p%zu", i);
+	children_request(f->children, &req);
+	assert_int_equal(f->results[i].done, 0); /* never from inside the request */
+	assert_int_equal(f->results[i].started, 0);
+	f->expected++;
+}
+
+static void
+load(struct fixture *f)
+{
+	struct child_defaults defaults = {.timeout_ms = 60000, .max_output = 1U << 20};
+
+	children_set_plugins(f->children, &f->set, &defaults);
+}
+
+/* Runs all that was declared, side by side; the end of the first. */
+static const struct child_event *
+run(struct fixture *f)
+{
+	load(f);
+	for (size_t i = 0; i < f->set.n; i++)
+		request(f, i);
+	loop_run(f->loop);
+	for (size_t i = 0; i < f->set.n; i++)
+		assert_int_equal(f->results[i].done, 1);
+	return &f->results[0].end;
+}
+
+static const char *
+output(struct fixture *f, size_t i)
+{
+	return f->results[i].out.len == 0 ? "" : f->results[i].out.data;
+}
+
+static void
+assert_stderr(const struct child_event *ev, const char *text)
+{
+	assert_int_equal(ev->length, strlen(text));
+	assert_memory_equal(ev->data, text, ev->length);
+}
+
+/* Well-behaved plugins. */
+
+static void
+test_output_and_exit_status(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\necho one\necho two\necho oops >&2\n");
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "exited");
+	assert_int_equal(end->exit_status, 0);
+	assert_int_equal(end->signal, 0);
+	assert_string_equal(output(f, 0), "one\ntwo\n");
+	assert_int_equal(end->stdout_bytes, 8);
+	assert_int_equal(end->stderr_bytes, 5);
+	assert_stderr(end, "oops\n");
+	assert_true(end->duration_ms >= 0);
+	assert_nothing_left(f);
+}
+
+static void
+test_found_in_path_with_words(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare(f, "echo", "a  b; $(id) *");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_string_equal(output(f, 0), "a  b; $(id) *\n");
+}
+
+static void
+test_several_at_once_keep_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\nfor i in 1 2 3; do echo a$i; sleep 0.01; done\nexit 4\n");
+	declare_script(f, "#!/bin/sh\nfor i in 1 2 3; do echo b$i; sleep 0.01; done\nexit 5\n");
+	run(f);
+	assert_string_equal(output(f, 0), "a1\na2\na3\n");
+	assert_string_equal(output(f, 1), "b1\nb2\nb3\n");
+	assert_int_equal(f->results[0].end.exit_status, 4);
+	assert_int_equal(f->results[1].end.exit_status, 5);
+	assert_nothing_left(f);
+}
+
+static void
+test_large_output_is_whole(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nhead -c 1048576 /dev/zero\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_int_equal(f->results[0].out.len, 1048576);
+}
+
+static void
+test_stderr_keeps_its_tail(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nhead -c 100000 /dev/zero >&2\nprintf END >&2\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_int_equal(end->stderr_bytes, 100003);
+	assert_int_equal(end->length, CHILD_STDERR_TAIL);
+	assert_memory_equal(end->data + CHILD_STDERR_TAIL - 3, "END", 3);
+	assert_int_equal(end->data[0], 0);
+}
+
+/* P1: hangs. */
+
+static void
+test_P1_hang_ends_by_term_at_the_deadline(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\necho before\nexec sleep inf\n")->timeout_ms = 100;
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "timeout");
+	assert_int_equal(end->signal, SIGTERM);
+	assert_int_equal(end->exit_status, -1);
+	assert_int_equal(end->timeout_ms, 100);
+	assert_true(end->duration_ms >= 100);
+	assert_string_equal(output(f, 0), "before\n");
+	assert_nothing_left(f);
+}
+
+static void
+test_P1_hang_ignoring_term_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n")->timeout_ms = 100;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_TIMEOUT);
+	assert_int_equal(end->signal, SIGKILL);
+	assert_true(end->duration_ms >= 100 + CHILD_TERM_GRACE_MS - 10);
+	assert_nothing_left(f);
+}
+
+/* A timeout is one even if the plugin then exits 0. */
+static void
+test_P1_exit_0_on_term_is_a_timeout(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\ntrap 'exit 0' TERM\nsleep 60 & wait\n")->timeout_ms = 200;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_TIMEOUT);
+	assert_int_equal(end->exit_status, 0);
+	assert_nothing_left(f);
+}
+
+/* P2: floods. */
+
+static void
+test_P2_flood_on_stdout_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nexec head -c 1G /dev/zero\n")->max_output = 100000;
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "overflow");
+	assert_int_equal(end->output_max, 100000);
+	assert_int_equal(end->stdout_bytes, 100000);
+	assert_int_equal(f->results[0].out.len, 100000);
+	assert_nothing_left(f);
+}
+
+static void
+test_P2_flood_on_stderr_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nexec head -c 1G /dev/zero >&2\n")->max_output = 100000;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_OVERFLOW);
+	assert_int_equal(end->stderr_bytes, 100000);
+	assert_int_equal(end->length, CHILD_STDERR_TAIL);
+	assert_nothing_left(f);
+}
+
+static void
+test_P2_flood_ignoring_signals_ends(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f,
+	    "#!/bin/sh\ntrap '' TERM PIPE\nwhile :; do echo xxxxxxxxxxxxxxxxxxxx 2>/dev/null; done\n")
+	    ->max_output = 1000;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_OVERFLOW);
+	assert_int_equal(end->signal, SIGKILL);
+	assert_nothing_left(f);
+}
+
+/* P3: leaves processes behind that hold the pipe. */
+
+static void
+test_P3_background_process_holds_the_pipe(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nsleep inf &\necho done\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_int_equal(end->exit_status, 0);
+	assert_string_equal(output(f, 0), "done\n");
+	assert_nothing_left(f);
+}
+
+static void
+test_P3_daemon_with_setsid(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nsetsid sleep inf &\necho done\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_string_equal(output(f, 0), "done\n");
+	assert_nothing_left(f);
+}
+
+static void
+test_P3_double_fork_with_closed_pipes(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f,
+	    "#!/bin/sh\n(setsid sh -c 'trap \"\" TERM HUP; sleep inf & sleep inf' >/dev/null 2>&1 "
+	    "</dev/null &)\necho done\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	/* Nothing holds the pipe: no need to wait for the grace time. */
+	assert_true(end->duration_ms < CHILD_DRAIN_MS);
+	assert_nothing_left(f);
+}
+
+/* What comes through the pipe after the exit still counts. */
+static void
+test_P3_output_of_a_grandchild_counts(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\n(sleep 0.1; echo late) &\necho first\n");
+	run(f);
+	assert_string_equal(output(f, 0), "first\nlate\n");
+	assert_nothing_left(f);
+}
+
+/* The orphan of a run that goes on is not killed because another one ends. */
+static void
+test_P3_orphans_of_others_live_on(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f,
+	    "#!/bin/sh\nfifo=$(mktemp -u) || exit 1\nmkfifo $fifo || exit 1\n"
+	    "(sh -c \"sleep 0.4; echo from-orphan >$fifo\" &)\ncat $fifo; rm $fifo\n");
+	declare_script(f, "#!/bin/sh\nsleep 0.1\n");
+	run(f);
+	assert_string_equal(output(f, 0), "from-orphan\n");
+	assert_nothing_left(f);
+}
+
+/* P5: how it ended. */
+
+static void
+test_P5_exit_by_signal(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\necho x\nkill -SEGV $$\n");
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "signaled");
+	assert_int_equal(end->signal, SIGSEGV);
+	assert_int_equal(end->exit_status, -1);
+	assert_string_equal(output(f, 0), "x\n");
+}
+
+static void
+test_P5_exit_1_empty_and_both(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\nexit 1\n");
+	declare_script(f, "#!/bin/sh\n");
+	declare_script(f, "#!/bin/sh\necho output\nexit 1\n");
+	run(f);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(f->results[i].end.outcome, CHILD_EXITED);
+		assert_int_equal(f->results[i].end.exit_status, i == 1 ? 0 : 1);
+	}
+	assert_string_equal(output(f, 0), "");
+	assert_string_equal(output(f, 1), "");
+	assert_string_equal(output(f, 2), "output\n");
+	assert_nothing_left(f);
+}
+
+/* Exit status 127 of a program is its own, not ours. */
+static void
+test_P6_exit_127_is_not_an_exec_error(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nexit 127\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_int_equal(end->exit_status, 127);
+}
+
+/* P6: cannot be run. */
+
+static void
+assert_not_started(const struct child_event *end, int error, const char *text)
+{
+	assert_string_equal(child_outcome_name(end->outcome), "not started");
+	assert_int_equal(end->error, error);
+	assert_int_equal(end->exit_status, -1);
+	assert_true(end->length < sizeof(end->data));
+	if (strstr(end->data, text) == NULL || end->length != strlen(end->data))
+		fail_msg("\"%s\" does not hold \"%s\"", end->data, text);
+}
+
+static void
+test_P6_missing(void **state)
+{
+	struct fixture *f = *state;
+
+	declare(f, "/nonexistent/x", NULL);
+	declare(f, "no-such-program-of-vogeler", NULL);
+	run(f);
+	assert_not_started(
+	    &f->results[0].end, ENOENT, "cannot run \"/nonexistent/x\": No such file or directory");
+	assert_not_started(&f->results[1].end, ENOENT,
+	    "cannot run \"no-such-program-of-vogeler\": No such file or directory");
+	assert_nothing_left(f);
+}
+
+static void
+test_P6_not_executable_and_directory(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\n");
+	assert_int_equal(chmod(f->path[0], 0644), 0);
+	declare(f, "/usr", NULL);
+	run(f);
+	assert_not_started(&f->results[0].end, EACCES, "Permission denied");
+	assert_not_started(&f->results[1].end, EACCES, "cannot run \"/usr\": Permission denied");
+}
+
+static void
+test_P6_interpreter(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "echo no interpreter line\n");
+	declare_script(f, "#!/nonexistent/interpreter\n");
+	run(f);
+	assert_not_started(&f->results[0].end, ENOEXEC, "Exec format error");
+	assert_string_equal(output(f, 0), "");
+	assert_not_started(&f->results[1].end, ENOENT, "interpreter");
+	assert_nothing_left(f);
+}
+
+static void
+test_P6_unknown_plugin_and_user(void **state)
+{
+	struct fixture *f = *state;
+	struct plugin *p = declare_script(f, "#!/bin/sh\n");
+
+	p->user = (char *)"no-such-user-of-vogeler";
+	load(f);
+	request(f, 0);
+	request(f, 1);
+	loop_run(f->loop);
+	assert_not_started(
+	    &f->results[0].end, ENOENT, "there is no user \"no-such-user-of-vogeler\"");
+	assert_not_started(&f->results[1].end, ENOENT, "no such plugin");
+	assert_int_equal(f->results[0].started, 0);
+}
+
+static void
+test_P6_out_of_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, now;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	now = before;
+	now.rlim_cur = (rlim_t)f->fds + 1;
+	declare(f, "true", NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+	run(f);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_not_started(&f->results[0].end, EMFILE, "Too many open files");
+	assert_nothing_left(f);
+}
+
+static void
+test_sha256(void **state)
+{
+	struct fixture *f = *state;
+	const char *text = "#!/bin/sh\necho right\n";
+	unsigned char digest[crypto_hash_sha256_BYTES];
+	char hex[2 * sizeof(digest) + 1];
+	char wrong[sizeof(hex)];
+
+	crypto_hash_sha256(digest, (const unsigned char *)text, strlen(text));
+	sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
+	strlcpy(wrong, hex, sizeof(wrong));
+	wrong[0] = wrong[0] == '0' ? '1' : '0';
+	declare_script(f, text)->sha256 = hex;
+	declare_script(f, text)->sha256 = wrong;
+	run(f);
+	assert_string_equal(output(f, 0), "right\n");
+	assert_string_equal(output(f, 1), "");
+	assert_not_started(&f->results[1].end, EPERM, "sha256");
+}
+
+/* P8: odd with its output. */
+
+static void
+test_P8_closes_its_output_early(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\necho all\nexec >&- 2>&-\nsleep 0.2\nexit 3\n");
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_EXITED);
+	assert_int_equal(end->exit_status, 3);
+	assert_true(end->duration_ms >= 190);
+	assert_string_equal(output(f, 0), "all\n");
+}
+
+static void
+test_P8_closes_its_output_and_hangs(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\necho all\nexec >&- 2>&-\nexec sleep inf\n")->timeout_ms = 200;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_TIMEOUT);
+	assert_nothing_left(f);
+}
+
+/* Activity does not move the deadline. */
+static void
+test_P8_trickle_ends_at_the_deadline(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nwhile :; do printf x; sleep 0.02; done\n")->timeout_ms = 300;
+	end = run(f);
+	assert_int_equal(end->outcome, CHILD_TIMEOUT);
+	assert_true(f->results[0].out.len >= 1);
+	assert_nothing_left(f);
+}
+
+/* P9: what it sees. */
+
+static void
+test_P9_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	int leak = open("/dev/null", O_RDONLY); /* on purpose without O_CLOEXEC */
+
+	assert_true(leak >= 0);
+	declare(f, "ls", "/proc/self/fd");
+	declare_script(f, "#!/bin/sh\nreadlink /proc/self/fd/0\ncat\n");
+	run(f);
+	close(leak);
+	assert_string_equal(output(f, 0), "0\n1\n2\n3\n"); /* 3 is how ls reads the directory */
+	assert_string_equal(output(f, 1), "/dev/null\n");
+}
+
+static void
+test_P9_environment(void **state)
+{
+	struct fixture *f = *state;
+	char *extra[] = {(char *)"COLOR=blue", (char *)"LANG=de_DE.UTF-8", NULL};
+
+	assert_int_equal(setenv("VOGELER_QHOST", "amqp://u:secret@h/", 1), 0);
+	declare(f, "/usr/bin/env", NULL);
+	declare(f, "/usr/bin/env", NULL)->env = extra;
+	run(f);
+	assert_int_equal(unsetenv("VOGELER_QHOST"), 0);
+	assert_null(strstr(output(f, 0), "secret"));
+	assert_non_null(strstr(output(f, 0), "PATH=/usr/local/sbin:"));
+	assert_non_null(strstr(output(f, 0), "LANG=C.UTF-8\n"));
+	assert_non_null(strstr(output(f, 0), "HOME=/"));
+	assert_non_null(strstr(output(f, 1), "COLOR=blue\n"));
+	assert_non_null(strstr(output(f, 1), "LANG=de_DE.UTF-8\n"));
+	assert_null(strstr(output(f, 1), "LANG=C.UTF-8\n"));
+}
+
+/* Signals at their defaults and unblocked, a session of its own, cwd, umask, no core files. */
+static void
+test_P9_surroundings(void **state)
+{
+	struct fixture *f = *state;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	declare_script(f,
+	    "#!/bin/sh\ngrep -E '^Sig(Blk|Ign):' /proc/self/status\npwd\numask\nulimit -c\n"
+	    "[ $(ps -o sid= -p $$) = $$ ] && [ $(ps -o pgid= -p $$) = $$ ] && echo leader\n");
+	run(f);
+	assert_int_equal(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+	assert_string_equal(output(f, 0),
+	    "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n/\n0022\n0\nleader\n");
+}
+
+static void
+test_user(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() == 0)
+		assert_int_equal(chmod(f->dir, 0755), 0);
+	declare_script(
+	    f, "#!/bin/sh\nid -un; id -Gn; echo $HOME; grep NoNewPrivs /proc/self/status\n")
+	    ->user = (char *)"daemon";
+	run(f);
+	if (geteuid() == 0)
+		assert_string_equal(output(f, 0), "daemon\ndaemon\n/usr/sbin\nNoNewPrivs:\t1\n");
+	else
+		assert_not_started(&f->results[0].end, EPERM, "only root");
+}
+
+/* A1: the plugin dies with a killed agent. The agent here is a process that runs one plugin, which
+ * prints its pid through a pipe to us and hangs. */
+static void
+test_A1_dies_with_the_agent(void **state)
+{
+	struct fixture *f = *state;
+	char path[PATH_MAX + 16], pid_text[32] = "", script[PATH_MAX + 64];
+	int status, fd;
+	pid_t agent, plugin;
+
+	snprintf(path, sizeof(path), "%s/fifo", f->dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	snprintf(script, sizeof(script), "#!/bin/sh\necho $$ >%s\nexec sleep inf\n", path);
+	declare_script(f, script);
+	agent = fork();
+	assert_true(agent >= 0);
+	if (agent == 0) {
+		struct loop *loop = loop_create();
+		struct child_defaults defaults = {.timeout_ms = 60000, .max_output = 1000};
+		struct child_request req = {.op = CHILD_OP_RUN, .id = 0, .plugin = "p0"};
+		struct children *c = children_create(loop, on_event, f);
+
+		children_set_plugins(c, &f->set, &defaults);
+		children_request(c, &req);
+		loop_run(loop);
+		_exit(1);
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(read(fd, pid_text, sizeof(pid_text) - 1) > 0);
+	close(fd);
+	plugin = (pid_t)strtol(pid_text, NULL, 10);
+	assert_int_equal(kill(agent, SIGKILL), 0);
+	assert_int_equal(waitpid(agent, &status, 0), agent);
+	/* It is now an orphan of ours, as this test's own fixture made us a subreaper. */
+	assert_int_equal(waitpid(plugin, &status, 0), plugin);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	unlink(path);
+}
+
+/* KILL requests. */
+
+static void
+test_stop_while_running(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	f->stop_at = "ready";
+	declare_script(f, "#!/bin/sh\necho ready\nexec sleep inf\n");
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "stopped");
+	assert_int_equal(end->signal, SIGTERM);
+	assert_nothing_left(f);
+}
+
+static void
+test_stop_before_start_and_unknown(void **state)
+{
+	struct fixture *f = *state;
+	struct child_request stop = {.op = CHILD_OP_KILL, .id = 0};
+
+	declare_script(f, "#!/bin/sh\necho ran\n");
+	load(f);
+	children_request(f->children, &stop); /* there is none yet */
+	request(f, 0);
+	children_request(f->children, &stop);
+	loop_run(f->loop);
+	assert_int_equal(f->results[0].end.outcome, CHILD_STOPPED);
+	assert_int_equal(f->results[0].started, 0);
+	assert_string_equal(output(f, 0), "");
+}
+
+static void
+test_reload_does_not_disturb_a_run(void **state)
+{
+	struct fixture *f = *state;
+	struct plugin_set none = {NULL, 0};
+	struct child_defaults defaults = {.timeout_ms = 1, .max_output = 1};
+
+	declare_script(f, "#!/bin/sh\nsleep 0.1\necho whole output\n");
+	load(f);
+	request(f, 0);
+	children_set_plugins(f->children, &none, &defaults);
+	loop_run(f->loop);
+	assert_int_equal(f->results[0].end.outcome, CHILD_EXITED);
+	assert_string_equal(output(f, 0), "whole output\n");
+}
+
+static void
+test_destroy_kills(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pids[4];
+
+	declare_script(f, "#!/bin/sh\necho up\nexec sleep inf\n");
+	declare_script(f, "#!/bin/sh\nexit 0\n");
+	load(f);
+	request(f, 0);
+	request(f, 1);
+	f->expected--; /* the first never ends by itself */
+	loop_run(f->loop);
+	children_destroy(f->children);
+	f->children = NULL;
+	while (sweep_list_children(pids, 4) > 0)
+		assert_true(waitpid(pids[0], NULL, 0) > 0);
+	assert_int_equal(f->results[0].done, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(output_and_exit_status),
+	    T(found_in_path_with_words),
+	    T(several_at_once_keep_apart),
+	    T(large_output_is_whole),
+	    T(stderr_keeps_its_tail),
+	    T(P1_hang_ends_by_term_at_the_deadline),
+	    T(P1_hang_ignoring_term_is_killed),
+	    T(P1_exit_0_on_term_is_a_timeout),
+	    T(P2_flood_on_stdout_is_cut),
+	    T(P2_flood_on_stderr_is_cut),
+	    T(P2_flood_ignoring_signals_ends),
+	    T(P3_background_process_holds_the_pipe),
+	    T(P3_daemon_with_setsid),
+	    T(P3_double_fork_with_closed_pipes),
+	    T(P3_output_of_a_grandchild_counts),
+	    T(P3_orphans_of_others_live_on),
+	    T(P5_exit_by_signal),
+	    T(P5_exit_1_empty_and_both),
+	    T(P6_exit_127_is_not_an_exec_error),
+	    T(P6_missing),
+	    T(P6_not_executable_and_directory),
+	    T(P6_interpreter),
+	    T(P6_unknown_plugin_and_user),
+	    T(P6_out_of_descriptors),
+	    T(sha256),
+	    T(P8_closes_its_output_early),
+	    T(P8_closes_its_output_and_hangs),
+	    T(P8_trickle_ends_at_the_deadline),
+	    T(P9_descriptors),
+	    T(P9_environment),
+	    T(P9_surroundings),
+	    T(user),
+	    T(A1_dies_with_the_agent),
+	    T(stop_while_running),
+	    T(stop_before_start_and_unknown),
+	    T(reload_does_not_disturb_a_run),
+	    T(destroy_kills),
+	};
+
+	return cmocka_run_group_tests_name("child", tests, NULL, NULL);
+}
