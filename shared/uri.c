@@ -1,0 +1,377 @@
+/* See uri.h. libevent splits (evhttp_uri_parse) and decodes; what our schemes mean is decided here.
+ * Error sentences name the rule that was broken and quote nothing of the text but a scheme that is
+ * known: anything else might be a piece of a password. */
+#include "shared/uri.h"
+
+#include "shared/xalloc.h"
+#include <ctype.h>
+#include <event2/http.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VHOST_MAX 255 /* AMQP 0-9-1 4.2.5.3: a short string */
+
+struct scheme {
+	const char *name;
+	uint16_t port;
+	const char *form;
+};
+
+static const struct scheme schemes[] = {
+    [URI_AMQP] = {"amqp", 5672, "amqp://user:password@host:5672/vhost"},
+    [URI_AMQPS] = {"amqps", 5671, "amqps://user:password@host:5671/vhost"},
+    [URI_COUCH] = {"couch", 5984, "couch://user:password@host:5984/database"},
+    [URI_COUCHS] = {"couchs", 6984, "couchs://user:password@host:6984/database"},
+    [URI_SQLITE] = {"sqlite", 0, "sqlite:///absolute/path/file.db"},
+    [URI_NULL] = {"null", 0, "null://"},
+};
+#define N_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
+
+const char *
+uri_scheme_name(enum uri_scheme scheme)
+{
+	return schemes[scheme].name;
+}
+
+static bool complain(char *err, size_t err_size, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Always false, to be returned. */
+static bool
+complain(char *err, size_t err_size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, err_size, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* The scheme that text begins with ("amqp://"); *rest is what follows. */
+static bool
+find_scheme(const char *text, enum uri_scheme *scheme, const char **rest)
+{
+	for (size_t i = 0; i < N_SCHEMES; i++) {
+		size_t len = strlen(schemes[i].name);
+
+		if (strncasecmp(text, schemes[i].name, len) == 0 &&
+		    strncmp(text + len, "://", 3) == 0) {
+			*scheme = (enum uri_scheme)i;
+			*rest = text + len + 3;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* evhttp_uridecode() takes a '%' that begins no escape as itself, and %00 would cut the string:
+ * both are mistakes here. */
+static bool
+escapes_are_good(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s != '%')
+			continue;
+		if (!isxdigit((unsigned char)s[1]) || !isxdigit((unsigned char)s[2]))
+			return false;
+		if (s[1] == '0' && s[2] == '0')
+			return false;
+	}
+	return true;
+}
+
+/* NULL when an escape is bad. */
+static char *
+decode(const char *s, size_t len)
+{
+	char *raw = xstrndup(s, len), *out = NULL;
+
+	/* 0: '+' is itself, not a space. */
+	if (escapes_are_good(raw))
+		out = evhttp_uridecode(raw, 0, NULL);
+	free(raw);
+	return out;
+}
+
+static bool
+bad_escape(char *err, size_t err_size)
+{
+	return complain(err, err_size,
+	    "in a URI '%%' must be followed by two hex digits other than 00 (a '%%' itself is "
+	    "%%25)");
+}
+
+static bool
+set_userinfo(struct uri *u, const char *userinfo, char *err, size_t err_size)
+{
+	const char *colon;
+
+	if (userinfo == NULL)
+		return true;
+	colon = strchr(userinfo, ':');
+	u->user = decode(userinfo, colon != NULL ? (size_t)(colon - userinfo) : strlen(userinfo));
+	if (u->user == NULL)
+		return bad_escape(err, err_size);
+	if (colon == NULL)
+		return true;
+	u->password = decode(colon + 1, strlen(colon + 1));
+	return u->password != NULL || bad_escape(err, err_size);
+}
+
+static bool
+set_host(struct uri *u, const char *host, char *err, size_t err_size)
+{
+	size_t len = host != NULL ? strlen(host) : 0;
+
+	if (len == 0)
+		return complain(err, err_size, "%s:// URI without a host: write %s",
+		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
+	if (host[0] == '[')
+		u->host = xstrndup(host + 1, len - 2); /* evhttp saw to the ']' */
+	else
+		u->host = decode(host, len);
+	return u->host != NULL || bad_escape(err, err_size);
+}
+
+/* RabbitMQ's URI Specification, save that no path at all and "/" both are the vhost "/" (there: the
+ * client's default, and the empty vhost, which nobody has). */
+static bool
+set_vhost(struct uri *u, const char *path, char *err, size_t err_size)
+{
+	if (path[0] == '\0' || path[1] == '\0') {
+		u->path = xstrdup("/");
+		return true;
+	}
+	u->path = decode(path + 1, strlen(path + 1));
+	if (u->path == NULL)
+		return bad_escape(err, err_size);
+	if (strlen(u->path) > VHOST_MAX)
+		return complain(err, err_size, "a vhost has at most %d bytes", VHOST_MAX);
+	return true;
+}
+
+/* CouchDB's rule: "must begin with a letter, a-z; lower case letters, digits, _ $ ( ) + - /". */
+static bool
+database_name_is_good(const char *name)
+{
+	return name[0] >= 'a' && name[0] <= 'z' &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_$()+-/")] == '\0';
+}
+
+static bool
+set_database(struct uri *u, const char *path, char *err, size_t err_size)
+{
+	size_t len;
+
+	path += path[0] == '/';
+	len = strlen(path);
+	if (len > 0 && path[len - 1] == '/')
+		len--;
+	if (len == 0) {
+		u->path = xstrdup("system_records");
+		return true;
+	}
+	if (memchr(path, '/', len) != NULL)
+		return complain(err, err_size,
+		    "%s:// URI with more than a database name after the host: write %s",
+		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
+	u->path = decode(path, len);
+	if (u->path == NULL)
+		return bad_escape(err, err_size);
+	if (!database_name_is_good(u->path))
+		return complain(err, err_size,
+		    "a CouchDB database name begins with a lower-case letter and has only lower-case "
+		    "letters, digits and _$()+-/");
+	return true;
+}
+
+static bool
+set_server_parts(struct uri *u, const struct evhttp_uri *parts, char *err, size_t err_size)
+{
+	int port = evhttp_uri_get_port(parts);
+	const char *path = evhttp_uri_get_path(parts);
+	bool is_couch = u->scheme == URI_COUCH || u->scheme == URI_COUCHS;
+
+	if (evhttp_uri_get_query(parts) != NULL || evhttp_uri_get_fragment(parts) != NULL)
+		return complain(err, err_size,
+		    "%s:// URI with '?' or '#': it takes no options (in a name write %%3F, %%23)",
+		    uri_scheme_name(u->scheme));
+	if (port == 0)
+		return complain(err, err_size, "port 0 in a URI: ports are 1 to 65535");
+	u->port = port < 0 ? schemes[u->scheme].port : (uint16_t)port;
+	return set_userinfo(u, evhttp_uri_get_userinfo(parts), err, err_size) &&
+	       set_host(u, evhttp_uri_get_host(parts), err, err_size) &&
+	       (is_couch ? set_database(u, path, err, err_size)
+			 : set_vhost(u, path, err, err_size));
+}
+
+static bool
+parse_server(struct uri *u, const char *text, char *err, size_t err_size)
+{
+	struct evhttp_uri *parts = evhttp_uri_parse(text);
+	bool ok;
+
+	if (parts == NULL)
+		return complain(err, err_size,
+		    "not a URI of the form %s: ports are 1 to 65535, IPv6 addresses stand in [], and "
+		    "in user and password write '@' as %%40, '/' as %%2F, ':' as %%3A, ',' as %%2C",
+		    schemes[u->scheme].form);
+	ok = set_server_parts(u, parts, err, err_size);
+	evhttp_uri_free(parts);
+	return ok;
+}
+
+/* A file's path, not a URI's: '?', '#' and spaces are ordinary in it, and evhttp would cut there.
+ * Only escapes are undone. */
+static bool
+parse_sqlite(struct uri *u, const char *rest, char *err, size_t err_size)
+{
+	size_t len = strlen(rest);
+
+	if (rest[0] != '/' || rest[len - 1] == '/')
+		return complain(err, err_size,
+		    "sqlite:// takes the absolute path of a file, with three slashes: write %s",
+		    schemes[URI_SQLITE].form);
+	u->path = decode(rest, len);
+	return u->path != NULL || bad_escape(err, err_size);
+}
+
+static bool
+parse_null(const char *rest, char *err, size_t err_size)
+{
+	if (rest[0] == '\0' || strcmp(rest, "/") == 0)
+		return true;
+	return complain(err, err_size, "null:// takes nothing after the slashes");
+}
+
+bool
+uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
+{
+	const char *rest;
+	bool ok = false;
+
+	*u = (struct uri){0};
+	if (!find_scheme(text, &u->scheme, &rest))
+		return complain(err, err_size,
+		    "not a URI that begins with amqp:// amqps:// couch:// couchs:// sqlite:// or "
+		    "null://");
+	switch (u->scheme) {
+	case URI_AMQP:
+	case URI_AMQPS:
+	case URI_COUCH:
+	case URI_COUCHS:
+		ok = parse_server(u, text, err, err_size);
+		break;
+	case URI_SQLITE:
+		ok = parse_sqlite(u, rest, err, err_size);
+		break;
+	case URI_NULL:
+		ok = parse_null(rest, err, err_size);
+		break;
+	}
+	if (!ok)
+		uri_finish(u);
+	return ok;
+}
+
+/* One of the list: a URI, or "host" or "host:port". */
+static bool
+parse_broker(const char *text, struct uri *u, char *err, size_t err_size)
+{
+	char *full;
+	bool ok;
+
+	if (text[0] == '\0')
+		return complain(err, err_size, "an empty place where a broker's URI should be");
+	if (strstr(text, "://") != NULL) {
+		if (!uri_parse(text, u, err, err_size))
+			return false;
+		if (u->scheme == URI_AMQP || u->scheme == URI_AMQPS)
+			return true;
+		complain(err, err_size, "%s:// is no broker: write %s", uri_scheme_name(u->scheme),
+		    schemes[URI_AMQP].form);
+		uri_finish(u);
+		return false;
+	}
+	if (strpbrk(text, "@/?#") != NULL)
+		return complain(err, err_size, "not a broker: write host, host:port or %s",
+		    schemes[URI_AMQP].form);
+	xasprintf(&full, "amqp://guest:guest@%s/vogeler", text);
+	ok = uri_parse(full, u, err, err_size);
+	free(full);
+	return ok;
+}
+
+/* The next piece up to a comma, without white space around it; *rest moves on, to NULL at the end.
+ */
+static char *
+next_piece(const char **rest)
+{
+	const char *begin = *rest + strspn(*rest, " \t");
+	size_t len = strcspn(begin, ",");
+
+	*rest = begin[len] == ',' ? begin + len + 1 : NULL;
+	while (len > 0 && (begin[len - 1] == ' ' || begin[len - 1] == '\t'))
+		len--;
+	return xstrndup(begin, len);
+}
+
+bool
+uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err, size_t err_size)
+{
+	const char *rest = text;
+	bool ok = true;
+
+	*list = NULL;
+	*n = 0;
+	while (ok && rest != NULL) {
+		char *piece = next_piece(&rest);
+
+		*list = xreallocarray(*list, *n + 1, sizeof(**list));
+		ok = parse_broker(piece, &(*list)[*n], err, err_size);
+		*n += ok;
+		free(piece);
+	}
+	if (!ok) {
+		uri_list_free(*list, *n);
+		*list = NULL;
+		*n = 0;
+	}
+	return ok;
+}
+
+void
+uri_finish(struct uri *u)
+{
+	free(u->user);
+	if (u->password != NULL)
+		explicit_bzero(u->password, strlen(u->password));
+	free(u->password);
+	free(u->host);
+	free(u->path);
+	*u = (struct uri){0};
+}
+
+void
+uri_list_free(struct uri *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		uri_finish(&list[i]);
+	free(list);
+}
+
+void
+uri_copy(struct uri *dst, const struct uri *src)
+{
+	*dst = (struct uri){
+	    .scheme = src->scheme,
+	    .port = src->port,
+	    .user = xstrdup_null(src->user),
+	    .password = xstrdup_null(src->password),
+	    .host = xstrdup_null(src->host),
+	    .path = xstrdup_null(src->path),
+	};
+}

@@ -1,0 +1,136 @@
+/* URIs as text that may be shown: the second half of uri.h. */
+#include "shared/uri.h"
+
+#include "shared/xalloc.h"
+#include <event2/http.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MASK "***"
+
+/* Appends at out[*len], cutting at size. */
+static void append(char *out, size_t size, size_t *len, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void
+append(char *out, size_t size, size_t *len, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (*len + 1 >= size)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(out + *len, size - *len, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	*len += (size_t)n;
+	if (*len >= size)
+		*len = size - 1;
+}
+
+static void
+append_encoded(char *out, size_t size, size_t *len, const char *s)
+{
+	char *encoded = evhttp_uriencode(s, -1, 0);
+
+	append(out, size, len, "%s", encoded != NULL ? encoded : "?");
+	free(encoded);
+}
+
+const char *
+uri_redacted(const struct uri *u, char *out, size_t size)
+{
+	size_t len = 0;
+
+	if (size > 0)
+		out[0] = '\0';
+	append(out, size, &len, "%s://", uri_scheme_name(u->scheme));
+	if (u->user != NULL) {
+		append_encoded(out, size, &len, u->user);
+		append(out, size, &len, u->password != NULL ? ":" MASK "@" : "@");
+	}
+	if (u->scheme == URI_NULL)
+		return out;
+	if (u->scheme == URI_SQLITE) {
+		append(out, size, &len, "%s", u->path);
+		return out;
+	}
+	append(out, size, &len, strchr(u->host, ':') != NULL ? "[%s]:%u" : "%s:%u", u->host,
+	    (unsigned int)u->port);
+	append(out, size, &len, "/");
+	/* "/" reads as the vhost "/"; any other is written out. */
+	if (strcmp(u->path, "/") != 0)
+		append_encoded(out, size, &len, u->path);
+	return out;
+}
+
+/* Does a URI begin at p, which is somewhere in text? Not in the middle of a word: a password may
+ * have "://" in it. Returns the length of "scheme://", or 0. */
+static size_t
+scheme_length(const char *text, const char *p)
+{
+	if (p > text && strchr(", \t='\"(", p[-1]) == NULL)
+		return 0;
+	for (int s = URI_AMQP; s <= URI_NULL; s++) {
+		const char *name = uri_scheme_name((enum uri_scheme)s);
+		size_t len = strlen(name);
+
+		if (strncasecmp(p, name, len) == 0 && strncmp(p + len, "://", 3) == 0)
+			return len + 3;
+	}
+	return 0;
+}
+
+/* The next password at or after *from, in text that need not be a good URI: what stands between the
+ * first ':' and the last '@' before the next URI begins. So a password with '@', '/' or ',' in it,
+ * which is a mistake, is still found whole; at worst too much is masked. */
+static bool
+next_password(const char *text, const char **from, const char **begin, const char **end)
+{
+	while (**from != '\0') {
+		const char *p = *from + scheme_length(text, *from), *colon = NULL, *at = NULL;
+
+		for (; *p != '\0' && (p == *from || scheme_length(text, p) == 0); p++) {
+			if (*p == ':' && colon == NULL)
+				colon = p;
+			if (*p == '@' && colon != NULL)
+				at = p;
+		}
+		*from = p;
+		if (at != NULL) {
+			*begin = colon + 1;
+			*end = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+uri_redact_text(const char *text, char *out, size_t size)
+{
+	const char *from = text, *done = text, *begin, *end;
+	size_t len = 0;
+
+	if (size > 0)
+		out[0] = '\0';
+	while (next_password(text, &from, &begin, &end)) {
+		append(out, size, &len, "%.*s" MASK, (int)(begin - done), done);
+		done = end;
+	}
+	append(out, size, &len, "%s", done);
+	return out;
+}
+
+void
+uri_scrub(char *text)
+{
+	const char *from = text, *begin, *end;
+
+	while (next_password(text, &from, &begin, &end))
+		memset(text + (begin - text), '*', (size_t)(end - begin));
+}

@@ -1,0 +1,275 @@
+/* uri: each scheme, what is refused, and that no password is ever shown. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "shared/uri.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static void
+assert_same(const char *what, const char *got, const char *expected)
+{
+	if (expected == NULL ? got != NULL : got == NULL || strcmp(got, expected) != 0)
+		fail_msg("%s is \"%s\", not \"%s\"", what, got != NULL ? got : "(null)",
+		    expected != NULL ? expected : "(null)");
+}
+
+static void
+good_uris(void **state)
+{
+	const struct {
+		const char *text;
+		struct {
+			enum uri_scheme scheme;
+			const char *user, *password, *host;
+			uint16_t port;
+			const char *path;
+		} u;
+		const char *redacted;
+	} rows[] = {
+	    {"amqp://guest:guest@127.0.0.1:5672/vogeler",
+		{URI_AMQP, "guest", "guest", "127.0.0.1", 5672, "vogeler"},
+		"amqp://guest:***@127.0.0.1:5672/vogeler"},
+	    {"amqp://h", {URI_AMQP, NULL, NULL, "h", 5672, "/"}, "amqp://h:5672/"},
+	    {"amqp://h/", {URI_AMQP, NULL, NULL, "h", 5672, "/"}, "amqp://h:5672/"},
+	    {"amqp://h:/v", {URI_AMQP, NULL, NULL, "h", 5672, "v"}, "amqp://h:5672/v"},
+	    {"amqp://h/%2Fvogeler", {URI_AMQP, NULL, NULL, "h", 5672, "/vogeler"},
+		"amqp://h:5672/%2Fvogeler"},
+	    {"amqp://h//vogeler", {URI_AMQP, NULL, NULL, "h", 5672, "/vogeler"},
+		"amqp://h:5672/%2Fvogeler"},
+	    {"amqp://h/%2f", {URI_AMQP, NULL, NULL, "h", 5672, "/"}, "amqp://h:5672/"},
+	    {"amqps://u:@broker_1.example.com",
+		{URI_AMQPS, "u", "", "broker_1.example.com", 5671, "/"},
+		"amqps://u:***@broker_1.example.com:5671/"},
+	    {"AMQP://u@[2001:db8::1]:1/a%20b", {URI_AMQP, "u", NULL, "2001:db8::1", 1, "a b"},
+		"amqp://u@[2001:db8::1]:1/a%20b"},
+	    {"amqp://[::1]", {URI_AMQP, NULL, NULL, "::1", 5672, "/"}, "amqp://[::1]:5672/"},
+	    {"amqp://us%40er:p%40ss%3Aw%2Frd%25+@h:65535/v",
+		{URI_AMQP, "us@er", "p@ss:w/rd%+", "h", 65535, "v"},
+		"amqp://us%40er:***@h:65535/v"},
+	    {"amqp://u:a:b@h/v", {URI_AMQP, "u", "a:b", "h", 5672, "v"}, "amqp://u:***@h:5672/v"},
+	    {"couch://127.0.0.1:5984/system_records",
+		{URI_COUCH, NULL, NULL, "127.0.0.1", 5984, "system_records"},
+		"couch://127.0.0.1:5984/system_records"},
+	    {"couch://h", {URI_COUCH, NULL, NULL, "h", 5984, "system_records"},
+		"couch://h:5984/system_records"},
+	    {"couchs://u:p@h/", {URI_COUCHS, "u", "p", "h", 6984, "system_records"},
+		"couchs://u:***@h:6984/system_records"},
+	    {"couch://h/db/", {URI_COUCH, NULL, NULL, "h", 5984, "db"}, "couch://h:5984/db"},
+	    {"couch://h/a%2Fb", {URI_COUCH, NULL, NULL, "h", 5984, "a/b"}, "couch://h:5984/a%2Fb"},
+	    {"sqlite:///var/lib/vogeler/v.db", {URI_SQLITE, .path = "/var/lib/vogeler/v.db"},
+		"sqlite:///var/lib/vogeler/v.db"},
+	    {"sqlite:///a b/c#d?e%20f", {URI_SQLITE, .path = "/a b/c#d?e f"},
+		"sqlite:///a b/c#d?e f"},
+	    {"null://", {URI_NULL, NULL, NULL, NULL, 0, NULL}, "null://"},
+	    {"null:///", {URI_NULL, NULL, NULL, NULL, 0, NULL}, "null://"},
+	};
+	char err[300], out[300];
+
+	for (size_t i = 0; i < N(rows); i++) {
+		struct uri u, copy;
+
+		if (!uri_parse(rows[i].text, &u, err, sizeof(err)))
+			fail_msg("%s: %s", rows[i].text, err);
+		uri_copy(&copy, &u);
+		uri_finish(&u);
+		assert_int_equal(copy.scheme, rows[i].u.scheme);
+		assert_int_equal(copy.port, rows[i].u.port);
+		assert_same(rows[i].text, copy.user, rows[i].u.user);
+		assert_same(rows[i].text, copy.password, rows[i].u.password);
+		assert_same(rows[i].text, copy.host, rows[i].u.host);
+		assert_same(rows[i].text, copy.path, rows[i].u.path);
+		assert_ptr_equal(uri_redacted(&copy, out, sizeof(out)), out);
+		assert_string_equal(out, rows[i].redacted);
+		uri_finish(&copy);
+	}
+}
+
+static void
+bad_uris(void **state)
+{
+	/* "secret" stands wherever a password might. */
+	const char *const bad[] = {"", "host", "host:5672", "secret", "http://h/", "amqp:/h",
+	    "amqp//h", " amqp://h", "amqp://", "amqp:///v", "amqp://u:secret@/v",
+	    "amqp://u:secret@:5672/v", "amqp://u:secret@h:70000/v", "amqp://u:secret@h:0/v",
+	    "amqp://u:secret@h:12x/v", "amqp://u:se/secret@h/v", "amqp://u:se@secret@h/v",
+	    "amqp://u:secret@::1/v", "amqp://u:secret@[::1/v", "amqp://u:secret@[::zz]/v",
+	    "amqp://u:secret%@h/v", "amqp://u:secret%4@h/v", "amqp://u:secret%zz@h/v",
+	    "amqp://u:secret%00@h/v", "amqp://u:secret@h/v%00w", "amqp://u:secret@h/v?heartbeat=1",
+	    "amqp://u:secret@h/v#x", "amqp://u:secret@h o/v", "amqp://u:secret@h/a b",
+	    "amqp://u:sec\xc3ret@h/v", "couch://u:secret@h/a/b", "couch://u:secret@h/_users",
+	    "couch://u:secret@h/Big", "couch://u:secret@h/9a", "couch://u:secret@h/%2e%2e",
+	    "couch://u:secret@/db", "sqlite://", "sqlite://v.db", "sqlite://u:secret@h/v.db",
+	    "sqlite:///dir/", "sqlite:///", "sqlite:///a%00b", "null://secret"};
+	char err[400];
+
+	for (size_t i = 0; i < N(bad); i++) {
+		struct uri u;
+
+		err[0] = '\0';
+		if (uri_parse(bad[i], &u, err, sizeof(err)))
+			fail_msg("\"%s\" passed", bad[i]);
+		if (err[0] == '\0' || strstr(err, "secret") != NULL || strstr(err, "sec") != NULL)
+			fail_msg("%s: %s", bad[i], err);
+		assert_true(strlen(err) < sizeof(err) - 1);
+		assert_null(u.path); /* nothing is left to free */
+		assert_null(u.password);
+	}
+}
+
+static void
+a_vhost_is_a_short_string(void **state)
+{
+	char text[400] = "amqp://h/", err[300];
+	struct uri u;
+
+	memset(text + 9, 'v', 255);
+	assert_true(uri_parse(text, &u, err, sizeof(err)));
+	uri_finish(&u);
+	memset(text + 9, 'v', 256);
+	assert_false(uri_parse(text, &u, err, sizeof(err)));
+}
+
+static void
+brokers(void **state)
+{
+	struct uri *list;
+	size_t n;
+	char err[300], out[100];
+
+	assert_true(uri_parse_brokers("10.10.10.2", &list, &n, err, sizeof(err)));
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0].user, "guest");
+	assert_string_equal(list[0].password, "guest");
+	assert_string_equal(list[0].host, "10.10.10.2");
+	assert_int_equal(list[0].port, 5672);
+	assert_string_equal(list[0].path, "vogeler");
+	uri_list_free(list, n);
+
+	assert_true(uri_parse_brokers(
+	    "amqps://u:p%2C@a/v , b:1234,\t[::1]:5 ", &list, &n, err, sizeof(err)));
+	assert_int_equal(n, 3);
+	assert_string_equal(list[0].password, "p,");
+	assert_string_equal(uri_redacted(&list[0], out, sizeof(out)), "amqps://u:***@a:5671/v");
+	assert_string_equal(
+	    uri_redacted(&list[1], out, sizeof(out)), "amqp://guest:***@b:1234/vogeler");
+	assert_string_equal(
+	    uri_redacted(&list[2], out, sizeof(out)), "amqp://guest:***@[::1]:5/vogeler");
+	uri_list_free(list, n);
+}
+
+static void
+bad_brokers(void **state)
+{
+	const char *const bad[] = {"", ",", "a,", ",a", "a,,b", " ", "couch://u:secret@h/db",
+	    "null://", "sqlite:///a", "u:secret@h", "h/v", "h:secret", "amqp://u:secret,x@h",
+	    "amqp://u:p@h,http://u:secret@h"};
+	struct uri *list;
+	size_t n;
+	char err[400];
+
+	for (size_t i = 0; i < N(bad); i++) {
+		err[0] = '\0';
+		if (uri_parse_brokers(bad[i], &list, &n, err, sizeof(err)))
+			fail_msg("\"%s\" passed", bad[i]);
+		assert_null(list);
+		assert_int_equal(n, 0);
+		if (err[0] == '\0' || strstr(err, "secret") != NULL)
+			fail_msg("%s: %s", bad[i], err);
+	}
+}
+
+static const struct {
+	const char *text, *redacted, *scrubbed;
+} shown[] = {
+    {"amqp://u:secret@h:5672/v", "amqp://u:***@h:5672/v", "amqp://u:******@h:5672/v"},
+    {"--qhost=amqp://u:secret@h", "--qhost=amqp://u:***@h", "--qhost=amqp://u:******@h"},
+    {"amqp://u:secret@h,amqps://v:geheim@i/x", "amqp://u:***@h,amqps://v:***@i/x",
+	"amqp://u:******@h,amqps://v:******@i/x"},
+    {"amqp://u:secret@h, couch://v:geheim@i/x", "amqp://u:***@h, couch://v:***@i/x",
+	"amqp://u:******@h, couch://v:******@i/x"},
+    {"amqp://u:se/c@ret@h", "amqp://u:***@h", "amqp://u:********@h"},
+    {"amqp://u:se,ret@h", "amqp://u:***@h", "amqp://u:******@h"},
+    {"amqp://u:x://y@h", "amqp://u:***@h", "amqp://u:*****@h"},
+    {"amqp://u:amqp://y@h", "amqp://u:***@h", "amqp://u:********@h"},
+    {"amqp.dsn=AMQP://u:secret@h", "amqp.dsn=AMQP://u:***@h", "amqp.dsn=AMQP://u:******@h"},
+    {"u:secret@h", "u:***@h", "u:******@h"},
+    {"amqp://u:@h", "amqp://u:***@h", "amqp://u:@h"},
+    {"amqp://u@h:5672/v", "amqp://u@h:5672/v", "amqp://u@h:5672/v"},
+    {"amqp://[::1]:5672/v", "amqp://[::1]:5672/v", "amqp://[::1]:5672/v"},
+    {"h:5672", "h:5672", "h:5672"},
+    {"", "", ""},
+    {"no URI here", "no URI here", "no URI here"},
+};
+
+static void
+redacts_text(void **state)
+{
+	char out[200];
+
+	for (size_t i = 0; i < N(shown); i++)
+		assert_string_equal(
+		    uri_redact_text(shown[i].text, out, sizeof(out)), shown[i].redacted);
+}
+
+static void
+scrubs_in_place(void **state)
+{
+	for (size_t i = 0; i < N(shown); i++) {
+		char *text = strdup(shown[i].text);
+
+		uri_scrub(text);
+		assert_string_equal(text, shown[i].scrubbed);
+		uri_scrub(text); /* again changes nothing */
+		assert_string_equal(text, shown[i].scrubbed);
+		free(text);
+	}
+}
+
+static void
+small_buffers_cut(void **state)
+{
+	const char *text = "amqp://user:secret@host:5672/vhost";
+	const char *redacted = "amqp://user:***@host:5672/vhost";
+	struct uri u;
+	char err[300], out[64];
+
+	assert_true(uri_parse(text, &u, err, sizeof(err)));
+	for (size_t size = 1; size <= strlen(redacted) + 1; size++) {
+		memset(out, '#', sizeof(out));
+		uri_redacted(&u, out, size);
+		assert_int_equal(strlen(out), size - 1);
+		assert_memory_equal(out, redacted, size - 1);
+		assert_true(out[size] == '#');
+		memset(out, '#', sizeof(out));
+		uri_redact_text(text, out, size);
+		assert_memory_equal(out, redacted, size - 1);
+		assert_true(out[size] == '#');
+	}
+	uri_finish(&u);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(good_uris),
+	    cmocka_unit_test(bad_uris),
+	    cmocka_unit_test(a_vhost_is_a_short_string),
+	    cmocka_unit_test(brokers),
+	    cmocka_unit_test(bad_brokers),
+	    cmocka_unit_test(redacts_text),
+	    cmocka_unit_test(scrubs_in_place),
+	    cmocka_unit_test(small_buffers_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
