@@ -14,7 +14,8 @@
 /* What one response says about one plugin of one host, or about the host itself. Strings owned,
  * NULL = absent. */
 struct result {
-	char *plugin; /* NULL: about the host as a whole (greeting, 2010 last_error) */
+	char *plugin; /* NULL: about the host as a whole (greeting, 2010 last_error, a refused
+			 command); then meta.plugin may still say what was asked for */
 	char *value; /* canonical JSON text (jsonx_write); NULL unless state is WIRE_OK and it could
 			be parsed */
 	size_t value_len;
@@ -24,7 +25,7 @@ struct result {
 	char *error_timestamp;      /* as the host sent it; NULL: use received_at */
 	json_t *note;               /* array of texts about the conversion, or NULL */
 	enum wire_format format;
-	struct response_meta meta; /* plugin, user_id, reply_to are not used here */
+	struct response_meta meta; /* user_id, reply_to are not used here */
 	int64_t received_at;       /* wall ms */
 };
 void result_init(struct result *r);
@@ -44,12 +45,29 @@ enum record_change {
 	RECORD_VALUE,     /* value and meta */
 };
 
-/* Applies r to f in place. An older result (order lower, same machine_id) never overwrites a newer
- * one: it is counted in meta.older {count,last_order}; the same order again is a duplicate; without
- * order arrival counts. A failure leaves the value. */
+/* Applies r, which is about a plugin, to f in place.
+ *
+ * Which result counts: by order under one machine_id (an older one only adds to meta.older {count,
+ * last_order}, each order above last_order once); the same order again is a duplicate. Without an
+ * order, or from another machine, arrival counts, and only the same response_id is a duplicate. A
+ * refused or superseded command was no run and leaves the fact alone. So giving results again, as
+ * the broker does after a crash, changes no value, time or failure; at most one that was overtaken
+ * since is counted as older.
+ *
+ * What meta says: of the value in hand: collected_at, received_at, changed_at (received_at of the
+ * result that brought another hash), job, format, exit_status, duration_ms, hash, truncated (only
+ * if true), notes. Of the latest result, good or not: order, machine_id, boot_id, response_id.
+ * While the latest one is not good: state ("failed", "timeout", or "unparsed" for a value that its
+ * format refused) and failure {since, at, state, message, exit_status, signal, job, stderr_tail,
+ * stdout_tail, count (of failures in a row, if more than one)}; unparsed, the raw text, until the
+ * next good one. The value itself stays through failures. Absent is what nobody said.
+ *
+ * Whether there is a value, and which, is judged by meta.hash alone: a backend may leave f->value
+ * NULL to spare reading it; after RECORD_VALUE it is the new one. */
 enum record_change fact_apply(struct fact *f, const struct result *r);
-/* last_error {timestamp, message, plugin, state, order...}: replaces *last_error unless it is
- * older. true if changed. */
+/* last_error {timestamp, message, plugin, state, order, machine_id, job}: set by each failure,
+ * never replaced by one that is not newer (order under one machine_id). true if changed. A good
+ * result leaves it, as in 2010: it is the last error, not the present state. */
 bool last_error_apply(json_t **last_error, const struct result *r);
 
 /* The host-level part. */
@@ -61,9 +79,17 @@ struct record_head {
 };
 void record_head_finish(struct record_head *h);
 
+/* What a backend does with each result of a write, in their order: fact_apply on f (the fact of
+ * r->plugin; not used, may be NULL, when r->plugin is NULL), last_error_apply, and the times of
+ * head: created_at once, updated_at with whatever changed or greeted, both from received_at, never
+ * from a clock. head starts with its host and zeros when there is no record yet. *head_changed is
+ * set to true if head is to be written, else left. */
+enum record_change record_apply(
+    struct record_head *head, struct fact *f, const struct result *r, bool *head_changed);
+
 /* Puts a record together as DESIGN 4 describes it, in a fixed key order: _id, [_rev,] system_name,
- * doc_type, created_at, updated_at, last_error, plugins by name, vogeler. Appends JSON text; false
- * when over out's cap. */
+ * doc_type, created_at, updated_at, last_error, plugins by name, vogeler (always there). Values are
+ * not parsed again. plugins may come in any order. Appends JSON text; false when over out's cap. */
 struct buf;
 bool record_write(struct buf *out, const struct record_head *head, const char *rev,
     const char *const *plugins, const struct fact *facts, size_t n);

@@ -1,0 +1,484 @@
+/* See record.h. */
+#include "shared/store/record.h"
+
+#include "shared/buf.h"
+#include "shared/jsonx.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+result_init(struct result *r)
+{
+	*r = (struct result){.meta = {.duration_ms = -1, .exit_status = -1}};
+}
+
+void
+result_finish(struct result *r)
+{
+	struct response_meta *meta = &r->meta;
+
+	free(r->plugin);
+	free(r->value);
+	free(r->unparsed);
+	free(r->error);
+	free(r->error_timestamp);
+	json_decref(r->note);
+	free(meta->response_id);
+	free(meta->job);
+	free(meta->reply_to);
+	free(meta->user_id);
+	free(meta->plugin);
+	free(meta->machine_id);
+	free(meta->boot_id);
+	free(meta->stderr_tail);
+	free(meta->stdout_tail);
+	result_init(r);
+}
+
+void
+fact_finish(struct fact *f)
+{
+	free(f->value);
+	json_decref(f->meta);
+	*f = (struct fact){0};
+}
+
+void
+record_head_finish(struct record_head *h)
+{
+	free(h->host);
+	json_decref(h->last_error);
+	*h = (struct record_head){0};
+}
+
+static json_t *
+new_object(void)
+{
+	json_t *obj = json_object();
+
+	if (obj == NULL)
+		abort();
+	return obj;
+}
+
+static void
+set(json_t *obj, const char *key, json_t *value)
+{
+	if (value != NULL && json_object_set(obj, key, value) != 0)
+		abort();
+}
+
+static void
+set_time(json_t *obj, const char *key, int64_t wall)
+{
+	char text[WALL_TEXT_SIZE];
+
+	if (wall != 0)
+		jsonx_set_str(obj, key, wall_format(wall, text));
+}
+
+static void
+set_positive(json_t *obj, const char *key, int64_t value)
+{
+	if (value > 0)
+		jsonx_set_int(obj, key, value);
+}
+
+static void
+set_measured(json_t *obj, const char *key, int64_t value)
+{
+	if (value >= 0)
+		jsonx_set_int(obj, key, value);
+}
+
+static void
+keep(json_t *obj, const json_t *old, const char *key)
+{
+	set(obj, key, json_object_get(old, key));
+}
+
+static const char *
+text_of(const json_t *obj, const char *key)
+{
+	return json_string_value(json_object_get(obj, key));
+}
+
+/* 0 = none: orders are positive. */
+static int64_t
+order_of(const json_t *obj)
+{
+	return json_integer_value(json_object_get(obj, "order"));
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Orders say something about each other only if one machine made both. */
+static bool
+orders_compare(const json_t *stored, const struct result *r)
+{
+	return r->meta.order > 0 && order_of(stored) > 0 &&
+	       same_text(text_of(stored, "machine_id"), r->meta.machine_id);
+}
+
+static bool
+is_good(const struct result *r)
+{
+	return r->meta.state == WIRE_OK && r->value != NULL;
+}
+
+/* It is about no run of a plugin of this host: a repeat that the agent answered for, or a command
+ * that it did not take. */
+static bool
+is_no_run(const struct result *r)
+{
+	return r->meta.state == WIRE_SUPERSEDED || r->meta.state == WIRE_REFUSED;
+}
+
+static const char *
+state_text(const struct result *r)
+{
+	if (r->meta.state != WIRE_OK)
+		return wire_state_name(r->meta.state);
+	return r->unparsed != NULL ? "unparsed" : wire_state_name(WIRE_FAILED);
+}
+
+static void
+set_message(json_t *obj, const struct result *r)
+{
+	char *text;
+
+	if (r->error != NULL) {
+		jsonx_set_str(obj, "message", r->error);
+		return;
+	}
+	xasprintf(&text, "%s: %s", r->plugin == NULL ? "host" : r->plugin, state_text(r));
+	jsonx_set_str(obj, "message", text);
+	free(text);
+}
+
+static json_t *
+failure_new(const json_t *earlier, const struct result *r)
+{
+	const struct response_meta *m = &r->meta;
+	json_t *failure = new_object();
+	json_int_t count = 1;
+
+	if (earlier != NULL) {
+		json_t *counted = json_object_get(earlier, "count");
+
+		count = counted == NULL ? 2 : json_integer_value(counted) + 1;
+		keep(failure, earlier, "since");
+	} else {
+		set_time(failure, "since", r->received_at);
+	}
+	set_time(failure, "at", r->received_at);
+	jsonx_set_str(failure, "state", state_text(r));
+	set_message(failure, r);
+	set_measured(failure, "exit_status", m->exit_status);
+	set_positive(failure, "signal", m->signal);
+	jsonx_set_str(failure, "job", m->job);
+	jsonx_set_str(failure, "stderr_tail", m->stderr_tail);
+	jsonx_set_str(failure, "stdout_tail", m->stdout_tail);
+	if (count > 1)
+		jsonx_set_int(failure, "count", count);
+	return failure;
+}
+
+/* What tells the next result whether it is older, or this one again. */
+static void
+set_marks(json_t *meta, const struct result *r)
+{
+	set_positive(meta, "order", r->meta.order);
+	jsonx_set_str(meta, "machine_id", r->meta.machine_id);
+	jsonx_set_str(meta, "boot_id", r->meta.boot_id);
+	jsonx_set_str(meta, "response_id", r->meta.response_id);
+}
+
+static json_t *
+good_meta(const json_t *old, const struct result *r, bool same)
+{
+	const struct response_meta *m = &r->meta;
+	json_t *meta = new_object();
+
+	set_time(meta, "collected_at", m->collected_at);
+	set_time(meta, "received_at", r->received_at);
+	if (same)
+		keep(meta, old, "changed_at");
+	else
+		set_time(meta, "changed_at", r->received_at);
+	set_marks(meta, r);
+	jsonx_set_str(meta, "job", m->job);
+	jsonx_set_str(meta, "format", wire_format_name(r->format));
+	set_measured(meta, "exit_status", m->exit_status);
+	set_measured(meta, "duration_ms", m->duration_ms);
+	jsonx_set_str(meta, "hash", r->hash);
+	if (m->truncated)
+		set(meta, "truncated", json_true());
+	set(meta, "notes", r->note);
+	keep(meta, old, "older");
+	return meta;
+}
+
+static json_t *
+failed_meta(const json_t *old, const struct result *r)
+{
+	static const char *const of_value[] = {"collected_at", "received_at", "changed_at", "job",
+	    "format", "exit_status", "duration_ms", "hash", "truncated", "notes"};
+	json_t *meta = new_object(), *failure;
+	size_t i;
+
+	for (i = 0; i < sizeof(of_value) / sizeof(of_value[0]); i++)
+		keep(meta, old, of_value[i]);
+	set_marks(meta, r);
+	jsonx_set_str(meta, "state", state_text(r));
+	if (r->unparsed != NULL) {
+		jsonx_set_str(meta, "format", wire_format_name(r->format));
+		jsonx_set_str(meta, "unparsed", r->unparsed);
+	} else {
+		keep(meta, old, "unparsed");
+	}
+	failure = failure_new(json_object_get(old, "failure"), r);
+	set(meta, "failure", failure);
+	json_decref(failure);
+	keep(meta, old, "older");
+	return meta;
+}
+
+/* Counted only if it is above the highest one counted: so that giving the same results again, which
+ * the broker does after a crash, changes nothing. */
+static enum record_change
+count_older(struct fact *f, const struct result *r)
+{
+	const json_t *older = json_object_get(f->meta, "older");
+	json_int_t count = json_integer_value(json_object_get(older, "count"));
+	json_t *next;
+
+	if (r->meta.order <= json_integer_value(json_object_get(older, "last_order")))
+		return RECORD_UNCHANGED;
+	next = new_object();
+	jsonx_set_int(next, "count", count + 1);
+	jsonx_set_int(next, "last_order", r->meta.order);
+	set(f->meta, "older", next);
+	json_decref(next);
+	return RECORD_META;
+}
+
+static void
+replace_meta(struct fact *f, json_t *meta)
+{
+	json_decref(f->meta);
+	f->meta = meta;
+}
+
+static bool
+is_repeat(const json_t *meta, const struct result *r)
+{
+	if (orders_compare(meta, r))
+		return r->meta.order == order_of(meta);
+	return r->meta.order <= 0 && r->meta.response_id != NULL &&
+	       same_text(text_of(meta, "response_id"), r->meta.response_id);
+}
+
+enum record_change
+fact_apply(struct fact *f, const struct result *r)
+{
+	bool same;
+
+	if (is_no_run(r) || is_repeat(f->meta, r))
+		return RECORD_UNCHANGED;
+	if (orders_compare(f->meta, r) && r->meta.order < order_of(f->meta))
+		return count_older(f, r);
+	if (!is_good(r)) {
+		replace_meta(f, failed_meta(f->meta, r));
+		return RECORD_META;
+	}
+	same = same_text(text_of(f->meta, "hash"), r->hash);
+	replace_meta(f, good_meta(f->meta, r, same));
+	if (same)
+		return RECORD_META;
+	free(f->value);
+	f->value = xstrndup(r->value, r->value_len);
+	f->value_len = r->value_len;
+	return RECORD_VALUE;
+}
+
+static json_t *
+last_error_new(const struct result *r)
+{
+	json_t *error = new_object();
+
+	if (r->error_timestamp != NULL)
+		jsonx_set_str(error, "timestamp", r->error_timestamp);
+	else
+		set_time(error, "timestamp", r->received_at);
+	set_message(error, r);
+	jsonx_set_str(error, "plugin", r->plugin != NULL ? r->plugin : r->meta.plugin);
+	jsonx_set_str(error, "state", state_text(r));
+	set_positive(error, "order", r->meta.order);
+	jsonx_set_str(error, "machine_id", r->meta.machine_id);
+	jsonx_set_str(error, "job", r->meta.job);
+	return error;
+}
+
+static bool
+says_error(const struct result *r)
+{
+	if (r->meta.state == WIRE_SUPERSEDED || is_good(r))
+		return false;
+	return r->plugin != NULL || r->error != NULL;
+}
+
+bool
+last_error_apply(json_t **last_error, const struct result *r)
+{
+	json_t *error;
+
+	if (!says_error(r))
+		return false;
+	if (orders_compare(*last_error, r) && r->meta.order <= order_of(*last_error))
+		return false;
+	error = last_error_new(r);
+	if (*last_error != NULL && json_equal(*last_error, error)) {
+		json_decref(error);
+		return false;
+	}
+	json_decref(*last_error);
+	*last_error = error;
+	return true;
+}
+
+enum record_change
+record_apply(struct record_head *head, struct fact *f, const struct result *r, bool *head_changed)
+{
+	enum record_change change = RECORD_UNCHANGED;
+	bool greeting = r->plugin == NULL && !says_error(r);
+	bool touched;
+
+	if (r->plugin != NULL)
+		change = fact_apply(f, r);
+	touched = last_error_apply(&head->last_error, r);
+	touched = touched || greeting || change != RECORD_UNCHANGED;
+	if (head->created_at == 0) {
+		head->created_at = r->received_at;
+		*head_changed = true;
+	}
+	if (head->updated_at == 0 || (touched && r->received_at > head->updated_at)) {
+		head->updated_at = r->received_at;
+		*head_changed = true;
+	}
+	*head_changed = *head_changed || touched;
+	return change;
+}
+
+static bool
+write_text(struct buf *out, const char *text)
+{
+	json_t *value = json_string(text);
+	bool ok = value != NULL && jsonx_write(out, value);
+
+	json_decref(value);
+	return ok;
+}
+
+/* ,"key": */
+static bool
+write_key(struct buf *out, const char *key)
+{
+	return buf_append_char(out, ',') && write_text(out, key) && buf_append_char(out, ':');
+}
+
+static bool
+write_time(struct buf *out, const char *key, int64_t wall)
+{
+	char text[WALL_TEXT_SIZE];
+
+	return write_key(out, key) && write_text(out, wall_format(wall, text));
+}
+
+static bool
+write_head(struct buf *out, const struct record_head *head, const char *rev)
+{
+	if (!buf_append_str(out, "{\"_id\":") || !write_text(out, head->host))
+		return false;
+	if (rev != NULL && (!write_key(out, "_rev") || !write_text(out, rev)))
+		return false;
+	if (!write_key(out, "system_name") || !write_text(out, head->host) ||
+	    !write_key(out, "doc_type") || !write_text(out, "SystemRecord") ||
+	    !write_time(out, "created_at", head->created_at) ||
+	    !write_time(out, "updated_at", head->updated_at))
+		return false;
+	return head->last_error == NULL ||
+	       (write_key(out, "last_error") && jsonx_write(out, head->last_error));
+}
+
+struct entry {
+	const char *plugin;
+	const struct fact *fact;
+};
+
+static int
+entry_cmp(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return strcmp(x->plugin, y->plugin);
+}
+
+static bool
+write_values(struct buf *out, const struct entry *entries, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct fact *f = entries[i].fact;
+
+		if (f->value != NULL && (!write_key(out, entries[i].plugin) ||
+					    !buf_append(out, f->value, f->value_len)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+write_metas(struct buf *out, const struct entry *entries, size_t n)
+{
+	bool first = true;
+	size_t i;
+
+	if (!buf_append_str(out, ",\"vogeler\":{"))
+		return false;
+	for (i = 0; i < n; i++) {
+		if (entries[i].fact->meta == NULL)
+			continue;
+		if ((!first && !buf_append_char(out, ',')) || !write_text(out, entries[i].plugin) ||
+		    !buf_append_char(out, ':') || !jsonx_write(out, entries[i].fact->meta))
+			return false;
+		first = false;
+	}
+	return buf_append_str(out, "}}");
+}
+
+bool
+record_write(struct buf *out, const struct record_head *head, const char *rev,
+    const char *const *plugins, const struct fact *facts, size_t n)
+{
+	struct entry *entries = xcalloc(n + 1, sizeof(*entries));
+	bool ok;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		entries[i] = (struct entry){plugins[i], &facts[i]};
+	qsort(entries, n, sizeof(*entries), entry_cmp);
+	ok = write_head(out, head, rev) && write_values(out, entries, n) &&
+	     write_metas(out, entries, n);
+	free(entries);
+	return ok;
+}
