@@ -1,6 +1,8 @@
 /* INI files, by libini_config: sections, keys, values, each with the line it stands on. Knows
  * nothing of what the keys mean. Values lose surrounding quotes ('x' or "x") and, as Python's
- * ConfigParser cut them, a comment that begins with " ;". */
+ * ConfigParser cut them, a comment that begins with " ;". Keys come out in lower case, as from
+ * ConfigParser; names of sections and keys are compared without regard to case. Lines that begin
+ * with white space continue the value above. */
 #ifndef VOGELER_CONF_H
 #define VOGELER_CONF_H
 
@@ -8,7 +10,7 @@
 #include <stddef.h>
 
 struct conf_entry {
-	char *section;
+	char *section; /* as first written */
 	char *key;
 	char *value;
 	char *file;
@@ -23,12 +25,16 @@ struct conf {
 /* Called once for each thing that is wrong. line 0 = the file as a whole. */
 typedef void conf_error_fn(const char *file, unsigned int line, const char *text, void *arg);
 
-/* false if anything was wrong (each told to on_error). Refuses files with NUL, over 1 MiB, keys
- * before any section, a key twice in a section. `keep_comments` leaves " ;..." in values (plugin
- * files: it is an error there). */
+/* false if anything was wrong (each told to on_error); *c is empty then. Refuses files with NUL,
+ * over 1 MiB, not UTF-8, keys before any section, a key twice in a section, and indented lines that
+ * look like a key of their own. `keep_comments` leaves values as they are written, quotes and
+ * " ;..." included (plugin files: both mean something in a command). */
 bool conf_read(
     struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg);
 void conf_finish(struct conf *c);
+/* Takes the surrounding quotes and the " ;" comment off a value, in place: what conf_read does
+ * without keep_comments. */
+void conf_unquote(char *value);
 /* NULL if absent. */
 const struct conf_entry *conf_find(const struct conf *c, const char *section, const char *key);
 

@@ -1,0 +1,388 @@
+/* See conf.h. libini_config 0.6 parses; what it would take in silence is caught by a look at the
+ * lines beforehand (measured: keys before any section vanish from its lists, an indented comment is
+ * folded into the value above, NUL cuts a value, some bytes in a name fail without an error). */
+#include "shared/conf.h"
+
+#include "shared/buf.h"
+#include "shared/xalloc.h"
+#include <ctype.h>
+#include <errno.h>
+#include <ini_configobj.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONF_FILE_MAX (1024 * 1024)
+
+/* Where errors go, and whether there was one. */
+struct report {
+	const char *path;
+	conf_error_fn *on_error;
+	void *arg;
+	bool failed;
+};
+
+static void
+report(struct report *r, unsigned int line, const char *text)
+{
+	r->failed = true;
+	r->on_error(r->path, line, text, r->arg);
+}
+
+/* --- the look beforehand --- */
+
+/* Does it read "word = ", a key as ours are? */
+static bool
+looks_like_key(const char *s)
+{
+	size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+	if (len == 0)
+		return false;
+	s += len;
+	return s[strspn(s, " \t")] == '=';
+}
+
+/* An indented line, which the library would fold into the value above whatever it is. */
+static void
+check_indented(struct report *r, unsigned int number, char *line)
+{
+	const char *text = line + strspn(line, " \t\r");
+
+	if (*text == '\0')
+		return;
+	if (*text == '#' || *text == ';') {
+		line[0] = '#';
+	} else if (*text == '[') {
+		report(r, number, "a [section] must not be indented");
+		line[0] = '#';
+	} else if (looks_like_key(text)) {
+		report(r, number,
+		    "this line is indented and so would continue the value above: begin it in the "
+		    "first column");
+		line[0] = '#';
+	}
+}
+
+/* The library gives up on '!' and on bytes beyond ASCII in names, and does not say where. */
+static void
+check_name(struct report *r, unsigned int number, char *line)
+{
+	char *end = line + strcspn(line, line[0] == '[' ? "]" : "=");
+	bool bad = false;
+
+	for (char *p = line; p < end; p++) {
+		if (*p == '!' || (unsigned char)*p >= 0x80 ||
+		    ((unsigned char)*p < 0x20 && *p != '\t' && *p != '\r')) {
+			*p = '_';
+			bad = true;
+		}
+	}
+	if (bad)
+		report(r, number,
+		    "'!', control characters and letters beyond ASCII cannot be in a "
+		    "section's or key's name");
+}
+
+/* Lines are NUL-terminated for the time of the check. Changes what the library would misread. */
+static void
+check_lines(struct report *r, char *text)
+{
+	bool in_section = false;
+	unsigned int number = 0;
+	char *next;
+
+	for (char *line = text; line != NULL; line = next) {
+		number++;
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next = '\0';
+		if (line[0] == ' ' || line[0] == '\t') {
+			check_indented(r, number, line);
+		} else if (line[0] != '#' && line[0] != ';' && line[0] != '\r' && line[0] != '\0') {
+			check_name(r, number, line);
+			in_section = in_section || line[0] == '[';
+			if (!in_section) {
+				report(r, number, "this line stands before any [section]");
+				line[0] = '#';
+			}
+		}
+		if (next != NULL)
+			*next++ = '\n';
+	}
+}
+
+static bool
+read_text(struct report *r, struct buf *text)
+{
+	static const char bom[] = "\xef\xbb\xbf";
+	int err;
+
+	if (!buf_read_file(text, r->path, &err)) {
+		report(r, 0,
+		    err == EFBIG ? "larger than 1 MiB: this is no configuration file"
+				 : strerror(err));
+		return false;
+	}
+	if (text->len > 0 && memchr(text->data, '\0', text->len) != NULL) {
+		report(r, 0, "has NUL bytes: this is no text file");
+		return false;
+	}
+	if (text->len >= strlen(bom) && memcmp(text->data, bom, strlen(bom)) == 0)
+		buf_drop_front(text, strlen(bom));
+	return true;
+}
+
+/* --- the library --- */
+
+/* The library refuses a file that is not UTF-8 without saying where: asked line by line, it does.
+ */
+static void
+report_not_utf8(struct report *r, char *text)
+{
+	unsigned int number = 0;
+
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\n");
+		struct ini_cfgfile *file = NULL;
+
+		number++;
+		if (len > 0 && ini_config_file_from_mem(text, (uint32_t)len, &file) == EILSEQ)
+			report(r, number, "this line is not UTF-8");
+		ini_config_file_destroy(file);
+		text += len + (text[len] == '\n');
+	}
+	if (!r->failed)
+		report(r, 0, "is not UTF-8");
+}
+
+/* The library's errors are texts: "Error (5) on line 2: Equal sign is missing." */
+static void
+report_library_error(struct report *r, const char *text)
+{
+	unsigned int code = 0, line = 0;
+	int said = 0;
+
+	if (sscanf(text, "%*s (%u) on line %u: %n", &code, &line, &said) < 2 || said == 0) {
+		report(r, 0, text);
+		return;
+	}
+	switch (code) {
+	case ERR_NOEQUAL:
+		report(r, line, "neither \"[section]\" nor \"key = value\"");
+		break;
+	case ERR_SPACE:
+	case ERR_TAB:
+		report(r, line, "this line is indented but there is no value to continue");
+		break;
+	case ERR_NOCLOSESEC:
+		report(r, line, "a section's line is \"[name]\" and nothing more");
+		break;
+	default:
+		report(r, line, text + said);
+	}
+}
+
+static void
+report_library_errors(struct report *r, struct ini_cfgobj *ini, int rc)
+{
+	char **errors = NULL;
+
+	if (ini != NULL && ini_config_get_errors(ini, &errors) == 0 && errors != NULL) {
+		for (size_t i = 0; errors[i] != NULL; i++)
+			report_library_error(r, errors[i]);
+		ini_config_free_errors(errors);
+	}
+	if (rc != 0 && !r->failed)
+		report(r, 0, strerror(rc));
+}
+
+static void
+add_entry(struct conf *c, const char *path, const char *section, const char *key,
+    struct value_obj *value, bool keep_comments)
+{
+	const char *text = NULL;
+	uint32_t line = 0;
+	struct conf_entry *e;
+	size_t len;
+
+	value_get_concatenated(value, &text);
+	value_get_line(value, &line);
+	c->entries = xreallocarray(c->entries, c->n + 1, sizeof(*c->entries));
+	e = &c->entries[c->n++];
+	*e = (struct conf_entry){
+	    .section = xstrdup(section),
+	    .key = xstrdup(key),
+	    .value = xstrdup(text != NULL ? text : ""),
+	    .file = xstrdup(path),
+	    .line = line,
+	};
+	for (char *p = e->key; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	/* A line of blanks continues a value too. */
+	for (len = strlen(e->value); len > 0 && isspace((unsigned char)e->value[len - 1]); len--)
+		e->value[len - 1] = '\0';
+	if (!keep_comments)
+		conf_unquote(e->value);
+}
+
+/* Duplicates are looked for here, in a file that has no other mistakes. The library can
+ * (INI_MV1S_DETECT), but then counts them wrong and ini_config_get_errors() writes beyond its array
+ * (0.6.2, seen by ASan). */
+static void
+add_key(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *section,
+    const char *key, bool keep_comments)
+{
+	struct value_obj *value = NULL;
+	uint32_t line = 0;
+
+	if (conf_find(c, section, key) != NULL)
+		return; /* a duplicate's second place in the list */
+	ini_get_config_valueobj(section, key, ini, INI_GET_FIRST_VALUE, &value);
+	if (value != NULL)
+		add_entry(c, r->path, section, key, value, keep_comments);
+	while (value != NULL) {
+		value = NULL;
+		ini_get_config_valueobj(section, key, ini, INI_GET_NEXT_VALUE, &value);
+		if (value != NULL && value_get_line(value, &line) == 0)
+			report(r, line, "this key stands in this section twice");
+	}
+}
+
+static void
+add_section(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *section,
+    bool keep_comments)
+{
+	int n = 0;
+	char **keys = ini_get_attribute_list(ini, section, &n, NULL);
+
+	for (int i = 0; keys != NULL && i < n; i++)
+		add_key(c, r, ini, section, keys[i], keep_comments);
+	ini_free_attribute_list(keys);
+}
+
+static int
+by_line(const void *a, const void *b)
+{
+	const struct conf_entry *ea = a, *eb = b;
+
+	return (ea->line > eb->line) - (ea->line < eb->line);
+}
+
+static void
+add_all(struct conf *c, struct report *r, struct ini_cfgobj *ini, bool keep_comments)
+{
+	int n = 0;
+	char **sections = ini_get_section_list(ini, &n, NULL);
+
+	for (int i = 0; sections != NULL && i < n; i++)
+		add_section(c, r, ini, sections[i], keep_comments);
+	ini_free_section_list(sections);
+	/* A section in two pieces was merged: back into the order of the file. */
+	if (c->n > 0)
+		qsort(c->entries, c->n, sizeof(*c->entries), by_line);
+}
+
+static void
+parse(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
+{
+	struct ini_cfgfile *file = NULL;
+	struct ini_cfgobj *ini = NULL;
+	int rc;
+
+	if (text->len == 0) /* the library refuses that */
+		return;
+	rc = ini_config_file_from_mem(text->data, (uint32_t)text->len, &file);
+	if (rc == EILSEQ) {
+		report_not_utf8(r, text->data);
+		return;
+	}
+	if (rc == 0)
+		rc = ini_config_create(&ini);
+	if (rc == 0)
+		rc = ini_config_parse(file, INI_STOP_ON_NONE,
+		    INI_MV1S_ALLOW | INI_MV2S_ALLOW | INI_MS_MERGE, INI_PARSE_NO_C_COMMENTS, ini);
+	report_library_errors(r, ini, rc);
+	if (ini != NULL)
+		add_all(c, r, ini, keep_comments);
+	ini_config_destroy(ini);
+	ini_config_file_destroy(file);
+}
+
+bool
+conf_read(struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg)
+{
+	struct report r = {.path = path, .on_error = on_error, .arg = arg};
+	struct buf text;
+
+	*c = (struct conf){0};
+	buf_init(&text, CONF_FILE_MAX);
+	if (read_text(&r, &text) && text.len > 0) {
+		check_lines(&r, text.data);
+		parse(c, &r, &text, keep_comments);
+	}
+	if (text.data != NULL)
+		explicit_bzero(text.data, text.len); /* there may be passwords in it */
+	buf_finish(&text);
+	if (r.failed)
+		conf_finish(c);
+	return !r.failed;
+}
+
+void
+conf_finish(struct conf *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct conf_entry *e = &c->entries[i];
+
+		explicit_bzero(e->value, strlen(e->value));
+		free(e->section);
+		free(e->key);
+		free(e->value);
+		free(e->file);
+	}
+	free(c->entries);
+	*c = (struct conf){0};
+}
+
+const struct conf_entry *
+conf_find(const struct conf *c, const char *section, const char *key)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (strcasecmp(c->entries[i].section, section) == 0 &&
+		    strcasecmp(c->entries[i].key, key) == 0)
+			return &c->entries[i];
+	}
+	return NULL;
+}
+
+/* Is s nothing, or nothing but a comment? */
+static bool
+is_end(const char *s)
+{
+	const char *text = s + strspn(s, " \t");
+
+	return *text == '\0' || (*text == ';' && text > s);
+}
+
+void
+conf_unquote(char *value)
+{
+	char *close = NULL;
+
+	if (value[0] == '\'' || value[0] == '"')
+		close = strchr(value + 1, value[0]);
+	if (close != NULL && is_end(close + 1)) {
+		*close = '\0';
+		memmove(value, value + 1, strlen(value + 1) + 1);
+		return;
+	}
+	for (char *p = value; *p != '\0'; p++) {
+		if (*p == ';' && (p == value || isspace((unsigned char)p[-1]))) {
+			*p = '\0';
+			break;
+		}
+	}
+	for (size_t len = strlen(value); len > 0 && isspace((unsigned char)value[len - 1]); len--)
+		value[len - 1] = '\0';
+}
