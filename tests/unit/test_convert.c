@@ -1,0 +1,276 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/convert.h"
+#include "shared/buf.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int
+group_setup(void **state)
+{
+	ident_init();
+	return 0;
+}
+
+static struct result *
+convert(enum wire_format format, const char *text)
+{
+	struct result *r = calloc(1, sizeof(*r));
+	json_t *value = json_string(text);
+
+	assert_non_null(r);
+	result_init(r);
+	r->format = format;
+	convert_value(r, value);
+	json_decref(value);
+	return r;
+}
+
+static void
+release(struct result *r)
+{
+	result_finish(r);
+	free(r);
+}
+
+static void
+assert_value(enum wire_format format, const char *text, const char *expected)
+{
+	struct result *r = convert(format, text);
+	char hash[IDENT_HASH_SIZE];
+
+	if (r->value == NULL)
+		fail_msg("%s: %s", text, r->error);
+	assert_string_equal(r->value, expected);
+	assert_int_equal(r->value_len, strlen(expected));
+	ident_hash(hash, expected, strlen(expected));
+	assert_string_equal(r->hash, hash);
+	assert_null(r->unparsed);
+	assert_null(r->error);
+	release(r);
+}
+
+static void
+assert_unparsed(enum wire_format format, const char *text, const char *why)
+{
+	struct result *r = convert(format, text);
+
+	assert_null(r->value);
+	assert_string_equal(r->hash, "");
+	assert_string_equal(r->unparsed, text);
+	assert_non_null(r->error);
+	if (strstr(r->error, why) == NULL)
+		fail_msg("got \"%s\", want \"%s\"", r->error, why);
+	release(r);
+}
+
+static void
+output_is_stripped_lines_without_the_last_empty_one(void **state)
+{
+	assert_value(WIRE_OUTPUT, "a\nb\n", "[\"a\",\"b\"]");
+	assert_value(WIRE_OUTPUT, "  a \t\r\n\n b", "[\"a\",\"\",\"b\"]");
+	assert_value(WIRE_OUTPUT, "a\n\n", "[\"a\",\"\"]");
+	assert_value(WIRE_OUTPUT, "\n", "[\"\"]");
+	assert_value(WIRE_OUTPUT, "", "[]");
+	assert_value(WIRE_OUTPUT, "say \"hi\" \xe2\x82\xac\n", "[\"say \\\"hi\\\" \xe2\x82\xac\"]");
+	assert_value(WIRE_OUTPUT, "\xc2\xa0x\n", "[\"\xc2\xa0x\"]");
+}
+
+static void
+json_and_yaml_become_values_in_one_canonical_text(void **state)
+{
+	assert_value(WIRE_JSON, "{\"b\": 1.0, \"a\": [true, null, 0.1]}",
+	    "{\"a\":[true,null,0.1],\"b\":1.0}");
+	assert_value(WIRE_YAML, "b: 1.0\na: [yes, ~, 0.1]\n", "{\"a\":[true,null,0.1],\"b\":1.0}");
+	assert_value(WIRE_YAML, "", "null");
+	assert_value(WIRE_JSON, "12", "12");
+}
+
+static void
+string_and_raw_are_taken_as_they_are(void **state)
+{
+	assert_value(WIRE_STRING, " a\n", "\" a\\n\"");
+	assert_value(WIRE_RAW, "\tx", "\"\\tx\"");
+	assert_value(WIRE_PYDICT, "x", "\"x\"");
+}
+
+static void
+what_does_not_parse_is_kept_with_the_reason(void **state)
+{
+	assert_unparsed(WIRE_YAML, "a: 1\na: 2\n", "line 2: key 'a' twice");
+	assert_unparsed(WIRE_YAML, "a: [", "YAML, line ");
+	assert_unparsed(WIRE_JSON, "{\"a\": 1,", "");
+	assert_unparsed(WIRE_JSON, "", "");
+	assert_unparsed(WIRE_JSON, "{\"a\":1,\"a\":2}", "");
+	assert_unparsed(WIRE_JSON, "NaN", "");
+}
+
+static void
+big_integers_are_noted(void **state)
+{
+	struct result *r = convert(WIRE_YAML, "[18446744073709551616, 1]");
+
+	assert_string_equal(r->value, "[\"18446744073709551616\",1]");
+	assert_int_equal(json_array_size(r->note), 1);
+	assert_non_null(strstr(json_string_value(json_array_get(r->note, 0)), "1 integers beyond"));
+	release(r);
+	r = convert(WIRE_JSON, "[18446744073709551616, 1]");
+	assert_string_equal(r->value, "[\"18446744073709551616\",1]");
+	assert_int_equal(json_array_size(r->note), 1);
+	release(r);
+}
+
+static void
+a_nul_does_not_hide_what_is_behind_it(void **state)
+{
+	struct result *r = calloc(1, sizeof(*r));
+	json_t *value = json_stringn("a: \0b\0", 6);
+
+	assert_non_null(r);
+	result_init(r);
+	r->format = WIRE_YAML;
+	convert_value(r, value);
+	assert_null(r->value);
+	assert_string_equal(r->unparsed, "a: \xe2\x90\x80"
+					 "b\xe2\x90\x80");
+	assert_int_equal(json_array_size(r->note), 1);
+	json_decref(value);
+	release(r);
+}
+
+static struct result **
+convert_body(
+    const char *body, enum wire_format format, const char *plugin, enum wire_state state, size_t *n)
+{
+	struct response resp;
+	struct result **results;
+
+	response_init(&resp);
+	resp.host = strdup("web01");
+	resp.format = format;
+	json_decref(resp.results);
+	resp.results = json_loads(body, 0, NULL);
+	assert_non_null(resp.results);
+	resp.meta.plugin = plugin == NULL ? NULL : strdup(plugin);
+	resp.meta.job = strdup("job-1");
+	resp.meta.machine_id = strdup("machine");
+	resp.meta.order = 77;
+	resp.meta.state = state;
+	*n = convert_response(&resp, 1234, &results);
+	response_finish(&resp);
+	return results;
+}
+
+static void
+every_key_is_a_result_with_the_meta_of_the_message(void **state)
+{
+	size_t n;
+	struct result **r = convert_body(
+	    "{\"a\": \"x: 1\", \"b\": {\"y\": 2}, \"c\": \"[\"}", WIRE_YAML, NULL, WIRE_OK, &n);
+
+	assert_int_equal(n, 3);
+	assert_string_equal(r[0]->plugin, "a");
+	assert_string_equal(r[0]->value, "{\"x\":1}");
+	assert_string_equal(r[1]->plugin, "b");
+	assert_string_equal(r[1]->value, "{\"y\":2}");
+	assert_string_equal(r[2]->plugin, "c");
+	assert_null(r[2]->value);
+	assert_string_equal(r[2]->unparsed, "[");
+	assert_string_equal(r[2]->meta.job, "job-1");
+	assert_string_equal(r[2]->meta.machine_id, "machine");
+	assert_int_equal(r[2]->meta.order, 77);
+	assert_int_equal(r[2]->received_at, 1234);
+	convert_free(r, n);
+}
+
+static void
+an_empty_response_is_about_the_host(void **state)
+{
+	size_t n;
+	struct result **r = convert_body("{}", WIRE_PYDICT, NULL, WIRE_OK, &n);
+
+	assert_int_equal(n, 1);
+	assert_null(r[0]->plugin);
+	assert_null(r[0]->value);
+	assert_null(r[0]->error);
+	assert_int_equal(r[0]->meta.state, WIRE_OK);
+	convert_free(r, n);
+}
+
+static void
+a_failure_belongs_to_the_plugin_of_its_headers(void **state)
+{
+	const char *body = "{\"last_error\": {\"timestamp\": \"2010-09-26 06:16:29.609000\", "
+			   "\"message\": \"boom\"}}";
+	size_t n;
+	struct result **r = convert_body(body, WIRE_PYDICT, "facter", WIRE_TIMEOUT, &n);
+
+	assert_int_equal(n, 1);
+	assert_string_equal(r[0]->plugin, "facter");
+	assert_string_equal(r[0]->error, "boom");
+	assert_string_equal(r[0]->error_timestamp, "2010-09-26 06:16:29.609000");
+	assert_int_equal(r[0]->meta.state, WIRE_TIMEOUT);
+	assert_null(r[0]->value);
+	convert_free(r, n);
+	r = convert_body("{}", WIRE_PYDICT, "facter", WIRE_REFUSED, &n);
+	assert_int_equal(n, 1);
+	assert_string_equal(r[0]->plugin, "facter");
+	assert_string_equal(r[0]->error, wire_state_name(WIRE_REFUSED));
+	convert_free(r, n);
+}
+
+static void
+a_failure_of_2010_is_about_the_host(void **state)
+{
+	size_t n;
+	struct result **r =
+	    convert_body("{\"last_error\": \"boom\", \"ps\": [1]}", WIRE_PYDICT, NULL, WIRE_OK, &n);
+
+	assert_int_equal(n, 2);
+	assert_null(r[0]->plugin);
+	assert_string_equal(r[0]->error, "boom");
+	assert_int_equal(r[0]->meta.state, WIRE_FAILED);
+	assert_string_equal(r[1]->plugin, "ps");
+	assert_int_equal(r[1]->meta.state, WIRE_OK);
+	assert_string_equal(r[1]->value, "[1]");
+	convert_free(r, n);
+}
+
+static void
+output_of_a_failed_run_never_becomes_the_value(void **state)
+{
+	size_t n;
+	struct result **r = convert_body("{\"ps\": \"half\"}", WIRE_OUTPUT, "ps", WIRE_FAILED, &n);
+
+	assert_int_equal(n, 1);
+	assert_null(r[0]->value);
+	assert_string_equal(r[0]->unparsed, "half");
+	assert_int_equal(r[0]->meta.state, WIRE_FAILED);
+	convert_free(r, n);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(output_is_stripped_lines_without_the_last_empty_one),
+	    cmocka_unit_test(json_and_yaml_become_values_in_one_canonical_text),
+	    cmocka_unit_test(string_and_raw_are_taken_as_they_are),
+	    cmocka_unit_test(what_does_not_parse_is_kept_with_the_reason),
+	    cmocka_unit_test(big_integers_are_noted),
+	    cmocka_unit_test(a_nul_does_not_hide_what_is_behind_it),
+	    cmocka_unit_test(every_key_is_a_result_with_the_meta_of_the_message),
+	    cmocka_unit_test(an_empty_response_is_about_the_host),
+	    cmocka_unit_test(a_failure_belongs_to_the_plugin_of_its_headers),
+	    cmocka_unit_test(a_failure_of_2010_is_about_the_host),
+	    cmocka_unit_test(output_of_a_failed_run_never_becomes_the_value),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, NULL);
+}
