@@ -1,0 +1,142 @@
+# Shared by quickstart and run-tests: which Debian packages are needed, and installing those that are missing without
+# letting any of them start a service. To be sourced with $top set to the checkout and $log to a file for long output.
+# shellcheck shell=bash disable=SC2034
+
+: "${log:=/dev/stderr}"
+
+PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbitmq-dev libcurl4-openssl-dev
+	libjansson-dev libyaml-dev libsqlite3-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
+	libsmartcols-dev uthash-dev)
+PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
+# For run-tests, beside the others.
+PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
+	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml)
+
+tty=false
+[ ! -t 1 ] || tty=true
+
+# Progress: for people only. What the reader of a pipe needs is the result.
+say()
+{
+	if $tty; then
+		printf '%s\n' "$*"
+	fi
+}
+
+# One sentence about what is missing, and the end.
+die()
+{
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# Prints the packages of $@ that are not installed.
+missing_packages()
+{
+	local package
+	for package in "$@"; do
+		if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+			echo "$package"
+		fi
+	done
+}
+
+POLICY=/usr/sbin/policy-rc.d
+POLICY_SAVED=/usr/sbin/policy-rc.d.before-vogeler
+
+# invoke-rc.d and deb-systemd-invoke ask this script whether a package may start its service.
+hold_services()
+{
+	as_root sh -ec "
+		if [ -e $POLICY_SAVED ]; then exit 0; fi
+		if [ -e $POLICY ] || [ -L $POLICY ]; then mv -T $POLICY $POLICY_SAVED; else : >$POLICY_SAVED.none; fi
+		printf '#!/bin/sh\nexit 101\n' >$POLICY
+		chmod 755 $POLICY"
+}
+
+release_services()
+{
+	as_root sh -ec "
+		if [ -e $POLICY_SAVED ] || [ -L $POLICY_SAVED ]; then mv -T $POLICY_SAVED $POLICY
+		elif [ -e $POLICY_SAVED.none ]; then rm -f $POLICY $POLICY_SAVED.none; fi"
+}
+
+apt_get()
+{
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
+}
+
+# Whether the package lists are there and at most a day old.
+apt_lists_are_fresh()
+{
+	[ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mtime -1 -print -quit 2>/dev/null)" ]
+}
+
+install_packages()
+{
+	local missing new_service=()
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+		die "this needs Debian 12: there is no apt-get here to install packages with."
+	fi
+	mapfile -t missing < <(missing_packages "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "==> installing ${#missing[@]} Debian packages: ${missing[*]}"
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null ||
+			die "packages are missing and neither are you root nor is there sudo; as root: apt-get install ${missing[*]}"
+		sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; } ||
+			die "packages are missing and sudo does not let you install them; as root: apt-get install ${missing[*]}"
+	fi
+	[ "$(missing_packages rabbitmq-server)" = "" ] || new_service+=(rabbitmq-server.service)
+	[ "$(missing_packages erlang-base)" = "" ] || new_service+=(epmd.service epmd.socket)
+	if ! apt_lists_are_fresh; then
+		apt_get update || die "the Debian package servers cannot be reached (no network?); see $log"
+	fi
+	local installed=true
+	hold_services
+	# Whatever happens, Ctrl-C included: back as it was.
+	trap 'release_services' EXIT
+	if ! apt_get install --no-install-recommends "${missing[@]}"; then
+		# The lists may be of an older day than the servers.
+		apt_get update || true
+		apt_get install --no-install-recommends "${missing[@]}" || installed=false
+	fi
+	trap - EXIT
+	release_services
+	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
+	# The broker that came just now is for our private node: it shall not start at the next boot either.
+	if [ ${#new_service[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+		as_root systemctl disable "${new_service[@]}" >>"$log" 2>&1 || true
+	fi
+}
+
+# run_logged TEXT COMMAND...: output to $log, its last line as progress on a terminal. A failure shows the log's end.
+run_logged()
+{
+	local text=$1 width
+	shift
+	say "==> $text"
+	if $tty; then
+		width=$(($(tput cols 2>/dev/null || echo 80) - 1))
+		if "$@" 2>&1 </dev/null | tee -a "$log" | while IFS= read -r line; do
+			printf '\r\033[K%s' "${line:0:$width}"
+		done; [ "${PIPESTATUS[0]}" = 0 ]; then
+			printf '\r\033[K'
+			return 0
+		fi
+		printf '\r\033[K'
+	elif "$@" >>"$log" 2>&1 </dev/null; then
+		return 0
+	fi
+	tail -n 30 "$log" >&2
+	return 1
+}
