@@ -1,0 +1,555 @@
+/* See stream.h.
+ *
+ *   RESOLVING --> CONNECTING --> OPEN --> ENDING --> DOWN
+ *       |          |  ^  |                            ^
+ *       |          +--+  +--- no address is left -----+
+ *       +------------------- not resolved ------------+
+ *
+ * ENDING: the peer is gone, and what it sent before is still being handed over. stream_close() ends
+ * any of them. */
+#include "shared/stream.h"
+
+#include "shared/loop.h"
+#include "shared/phrase.h"
+#include "shared/resolver.h"
+#include "shared/xalloc.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	PIECE_MAX = 64 * 1024,  /* of stream_peek(), and taken off the socket in one pass */
+	INPUT_MAX = 256 * 1024, /* held undrained; reading stops there */
+	LIBEVENT_READ = 4096,   /* what libevent 2.1 takes off a socket at once */
+	WRITE_MAX = 256 * 1024, /* put into the socket in one pass */
+};
+
+enum stream_state {
+	STREAM_RESOLVING,
+	STREAM_CONNECTING,
+	STREAM_OPEN,
+	STREAM_ENDING,
+	STREAM_IS_DOWN,
+	STREAM_CLOSED,
+};
+
+struct stream {
+	struct loop *loop;
+	enum stream_state state;
+	stream_fn *fn;
+	void *arg;
+	size_t output_max, output_high;
+	uint32_t connect_timeout_ms;
+	struct resolver *resolver;   /* RESOLVING */
+	struct addrinfo *list;       /* from CONNECTING on */
+	const struct addrinfo *next; /* in list: the one to try after this */
+	int fd;                      /* CONNECTING; then bev's */
+	struct loop_watch *watch;    /* CONNECTING */
+	struct loop_timer *timer;    /* CONNECTING: the attempt's end; then: hand over input */
+	struct bufferevent *bev;     /* from OPEN on */
+	bool paused;
+	bool reading; /* EV_READ is enabled */
+	bool was_congested;
+	const char *error;
+	char peer[INET6_ADDRSTRLEN + 16];
+};
+
+const char *
+stream_event_name(enum stream_event sev)
+{
+	switch (sev) {
+	case STREAM_UP:
+		return "UP";
+	case STREAM_DATA:
+		return "DATA";
+	case STREAM_LOW:
+		return "LOW";
+	case STREAM_DOWN:
+		return "DOWN";
+	}
+	return "?";
+}
+
+/* The callee may close s; s itself stays until the end of the pass. */
+static void
+emit(struct stream *s, enum stream_event sev)
+{
+	s->fn(s, sev, s->arg);
+}
+
+static struct evbuffer *
+input_of(const struct stream *s)
+{
+	return bufferevent_get_input(s->bev);
+}
+
+static struct evbuffer *
+output_of(const struct stream *s)
+{
+	return bufferevent_get_output(s->bev);
+}
+
+/* Bounds the input by hand: libevent's own read high-water mark would call us again and again for
+ * as long as nobody drains. */
+static void
+update_reading(struct stream *s)
+{
+	bool wanted =
+	    s->state == STREAM_OPEN && !s->paused && evbuffer_get_length(input_of(s)) < INPUT_MAX;
+
+	if (wanted == s->reading)
+		return;
+	s->reading = wanted;
+	if (wanted)
+		bufferevent_enable(s->bev, EV_READ);
+	else
+		bufferevent_disable(s->bev, EV_READ);
+}
+
+/* Lets go of everything that could still call us. */
+static void
+silence(struct stream *s)
+{
+	resolver_cancel(s->resolver);
+	s->resolver = NULL;
+	loop_watch_destroy(s->watch);
+	s->watch = NULL;
+	if (s->timer != NULL)
+		loop_timer_disarm(s->timer);
+	if (s->bev != NULL)
+		bufferevent_disable(s->bev, EV_READ | EV_WRITE);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static void
+go_down(struct stream *s, const char *error)
+{
+	silence(s);
+	s->error = error;
+	s->state = STREAM_IS_DOWN;
+	emit(s, STREAM_DOWN);
+}
+
+/* Hands over what there is. A callee that drained only a part hears again in the next pass, see
+ * stream_drain(); one that drained nothing when more bytes have come. */
+static void
+hand_over(struct stream *s)
+{
+	size_t before = evbuffer_get_length(input_of(s));
+
+	if (s->paused)
+		return;
+	if (before > 0)
+		emit(s, STREAM_DATA);
+	if (s->state == STREAM_OPEN)
+		update_reading(s);
+	if (s->state != STREAM_ENDING || s->paused)
+		return;
+	/* After the end nothing more will come: who takes nothing now never will. */
+	if (evbuffer_get_length(input_of(s)) == 0 || evbuffer_get_length(input_of(s)) == before)
+		go_down(s, s->error);
+}
+
+static void
+enter_ending(struct stream *s, const char *error)
+{
+	if (s->paused) { /* seen by a write: whoever takes no input learns it at once */
+		go_down(s, error);
+		return;
+	}
+	bufferevent_disable(s->bev, EV_READ | EV_WRITE);
+	s->error = error;
+	s->state = STREAM_ENDING;
+	hand_over(s);
+}
+
+/* Reads what libevent's own small read has left, up to limit bytes. Returns 0, or the errno of a
+ * broken connection. With TLS there is nothing for us on the socket: not to be called then. */
+static int
+read_rest(struct stream *s, size_t limit)
+{
+	struct evbuffer *input = input_of(s);
+	size_t held = evbuffer_get_length(input);
+	struct evbuffer_iovec space;
+	ssize_t n = 0;
+	int err = 0;
+
+	if (held >= INPUT_MAX)
+		return 0;
+	if (limit > INPUT_MAX - held)
+		limit = INPUT_MAX - held;
+	evbuffer_unfreeze(input, 0); /* a bufferevent keeps others from appending to its input */
+	if (evbuffer_reserve_space(input, (ev_ssize_t)limit, &space, 1) == 1) {
+		if (space.iov_len > limit)
+			space.iov_len = limit;
+		n = recv(bufferevent_getfd(s->bev), space.iov_base, space.iov_len, MSG_DONTWAIT);
+		err = n < 0 ? errno : 0;
+		space.iov_len = n > 0 ? (size_t)n : 0;
+		evbuffer_commit_space(input, &space, 1);
+	}
+	evbuffer_freeze(input, 0);
+	/* An end of file stays there for the bufferevent to find; an error is told only once. */
+	return err == EAGAIN || err == EINTR ? 0 : err;
+}
+
+static void
+stream_on_readable(struct bufferevent *bev, void *arg)
+{
+	struct stream *s = arg;
+	int err = 0;
+
+	if (evbuffer_get_length(input_of(s)) >= LIBEVENT_READ)
+		err = read_rest(s, PIECE_MAX - LIBEVENT_READ);
+	if (err != 0)
+		enter_ending(s, phrase_errno(err));
+	else
+		hand_over(s);
+}
+
+/* Called when output is at or below its low-water mark. */
+static void
+stream_on_written(struct bufferevent *bev, void *arg)
+{
+	struct stream *s = arg;
+
+	if (!s->was_congested)
+		return;
+	s->was_congested = false;
+	emit(s, STREAM_LOW);
+}
+
+static void
+stream_on_bufferevent(struct bufferevent *bev, short what, void *arg)
+{
+	int err = errno;
+	struct stream *s = arg;
+
+	if ((what & BEV_EVENT_EOF) != 0) {
+		enter_ending(s, "closed by the peer");
+		return;
+	}
+	/* Our write failed: why the peer hung up may still be waiting to be read. */
+	if ((what & BEV_EVENT_WRITING) != 0 && !s->paused)
+		read_rest(s, INPUT_MAX);
+	enter_ending(s, phrase_errno(err));
+}
+
+/* The one place where a bufferevent is made. */
+static struct bufferevent *
+make_bufferevent(struct stream *s, int fd)
+{
+	struct bufferevent *bev =
+	    bufferevent_socket_new(loop_base(s->loop), fd, BEV_OPT_CLOSE_ON_FREE);
+
+	if (bev == NULL)
+		return NULL;
+	bufferevent_setcb(bev, stream_on_readable, stream_on_written, stream_on_bufferevent, s);
+	bufferevent_setwatermark(bev, EV_WRITE, s->output_high / 2, 0);
+	bufferevent_set_max_single_write(bev, WRITE_MAX);
+	return bev;
+}
+
+static void
+enter_open(struct stream *s)
+{
+	s->bev = make_bufferevent(s, s->fd);
+	if (s->bev == NULL) {
+		go_down(s, "out of memory");
+		return;
+	}
+	s->fd = -1;
+	s->error = NULL;
+	s->state = STREAM_OPEN;
+	update_reading(s); /* writing is enabled from birth */
+	emit(s, STREAM_UP);
+}
+
+static void
+set_peer(struct stream *s, const struct addrinfo *ai)
+{
+	char host[INET6_ADDRSTRLEN + 8], port[8];
+
+	if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host), port, sizeof(port),
+		NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	snprintf(
+	    s->peer, sizeof(s->peer), ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* Best effort: the connection works without. No TCP_USER_TIMEOUT: it would also end a connection
+ * whose peer keeps its window shut, as a broker under memory alarm does for as long as that lasts.
+ */
+static void
+set_socket_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1},
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 60},  /* seconds */
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 10}, /* seconds */
+	    {IPPROTO_TCP, TCP_KEEPCNT, 6},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		    sizeof(options[i].value));
+}
+
+/* A connection from an ephemeral port to itself: Linux allows it when nobody listens there. */
+static bool
+is_self_connected(int fd)
+{
+	struct sockaddr_storage here = {0}, there = {0};
+	socklen_t here_len = sizeof(here), there_len = sizeof(there);
+
+	return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
+	       getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 &&
+	       here_len == there_len && memcmp(&here, &there, here_len) == 0;
+}
+
+static int
+connect_result(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+		return errno;
+	if (err == 0 && is_self_connected(fd))
+		return ECONNREFUSED;
+	return err;
+}
+
+static void try_next_address(struct stream *s);
+
+static void
+stream_on_connect(int fd, unsigned int events, void *arg)
+{
+	struct stream *s = arg;
+	int err = connect_result(fd);
+
+	if (err != 0) {
+		s->error = phrase_errno(err);
+		silence(s);
+		try_next_address(s);
+		return;
+	}
+	loop_watch_destroy(s->watch);
+	s->watch = NULL;
+	loop_timer_disarm(s->timer);
+	enter_open(s);
+}
+
+static void
+stream_on_timer(void *arg)
+{
+	struct stream *s = arg;
+
+	if (s->state == STREAM_CONNECTING) {
+		s->error = "connect timed out";
+		silence(s);
+		try_next_address(s);
+	} else {
+		hand_over(s);
+	}
+}
+
+static bool
+start_connect(struct stream *s, const struct addrinfo *ai)
+{
+	set_peer(s, ai);
+	s->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
+	if (s->fd < 0) {
+		s->error = phrase_errno(errno);
+		return false;
+	}
+	set_socket_options(s->fd);
+	if (connect(s->fd, ai->ai_addr, ai->ai_addrlen) != 0 && errno != EINPROGRESS &&
+	    errno != EINTR) {
+		s->error = phrase_errno(errno);
+		silence(s);
+		return false;
+	}
+	s->watch = loop_watch_create(s->loop, s->fd, LOOP_WRITE, stream_on_connect, s);
+	loop_timer_arm(s->timer, s->connect_timeout_ms);
+	return true;
+}
+
+static void
+try_next_address(struct stream *s)
+{
+	const struct addrinfo *ai;
+
+	while (s->next != NULL) {
+		ai = s->next;
+		s->next = ai->ai_next;
+		if (start_connect(s, ai))
+			return;
+	}
+	go_down(s, s->error);
+}
+
+static void
+stream_on_resolved(struct addrinfo *list, const char *error, void *arg)
+{
+	struct stream *s = arg;
+
+	s->resolver = NULL;
+	if (list == NULL) {
+		go_down(s, error);
+		return;
+	}
+	s->list = list;
+	s->next = list;
+	s->state = STREAM_CONNECTING;
+	try_next_address(s);
+}
+
+struct stream *
+stream_open(struct loop *loop, const struct stream_options *opt, stream_fn *fn, void *arg)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+
+	s->loop = loop;
+	s->fn = fn;
+	s->arg = arg;
+	s->output_max = opt->output_max;
+	s->output_high = opt->output_high;
+	s->connect_timeout_ms = opt->connect_timeout_ms;
+	s->fd = -1;
+	s->state = STREAM_RESOLVING;
+	snprintf(s->peer, sizeof(s->peer), "%s:%u", opt->host, (unsigned int)opt->port);
+	s->timer = loop_timer_create(loop, "stream", stream_on_timer, s);
+	s->resolver = resolver_start(loop, opt->host, opt->port, stream_on_resolved, s);
+	return s;
+}
+
+static void
+stream_free(void *obj)
+{
+	struct stream *s = obj;
+
+	if (s->bev != NULL)
+		bufferevent_free(s->bev); /* closes the socket */
+	if (s->list != NULL)
+		freeaddrinfo(s->list);
+	free(s);
+}
+
+void
+stream_close(struct stream *s)
+{
+	if (s == NULL || s->state == STREAM_CLOSED)
+		return;
+	silence(s);
+	s->state = STREAM_CLOSED;
+	loop_timer_destroy(s->timer);
+	s->timer = NULL;
+	if (s->bev != NULL)
+		bufferevent_setcb(s->bev, NULL, NULL, NULL, NULL);
+	/* Whoever closes inside a callback may still be reading what stream_peek() gave. */
+	loop_defer_free(s->loop, s, stream_free);
+}
+
+const void *
+stream_peek(struct stream *s, size_t *len)
+{
+	const void *piece = NULL;
+
+	*len = s->bev == NULL ? 0 : evbuffer_get_length(input_of(s));
+	if (*len > PIECE_MAX)
+		*len = PIECE_MAX;
+	if (*len > 0)
+		piece = evbuffer_pullup(input_of(s), (ev_ssize_t)*len);
+	if (piece == NULL) { /* empty, or no memory to join the pieces just now */
+		*len = 0;
+		return "";
+	}
+	return piece;
+}
+
+/* What is left is handed over in the next pass, and so is the end when it waits for that. */
+static void
+arm_hand_over(struct stream *s)
+{
+	if (s->state == STREAM_ENDING ||
+	    (s->state == STREAM_OPEN && evbuffer_get_length(input_of(s)) > 0))
+		loop_timer_arm(s->timer, 0);
+	if (s->state == STREAM_OPEN)
+		update_reading(s);
+}
+
+void
+stream_drain(struct stream *s, size_t len)
+{
+	if (s->bev == NULL)
+		return;
+	evbuffer_drain(input_of(s), len);
+	arm_hand_over(s);
+}
+
+bool
+stream_write(struct stream *s, const void *data, size_t len)
+{
+	size_t held;
+
+	if (s->state != STREAM_OPEN)
+		return false;
+	held = evbuffer_get_length(output_of(s));
+	if (held > s->output_max || len > s->output_max - held)
+		return false;
+	if (bufferevent_write(s->bev, data, len) != 0)
+		return false;
+	if (held + len > s->output_high)
+		s->was_congested = true;
+	return true;
+}
+
+bool
+stream_congested(const struct stream *s)
+{
+	return s->state == STREAM_OPEN && evbuffer_get_length(output_of(s)) > s->output_high;
+}
+
+void
+stream_pause(struct stream *s)
+{
+	s->paused = true;
+	if (s->state == STREAM_OPEN)
+		update_reading(s);
+}
+
+void
+stream_resume(struct stream *s)
+{
+	s->paused = false;
+	if (s->bev != NULL)
+		arm_hand_over(s);
+}
+
+const char *
+stream_error(const struct stream *s)
+{
+	return s->error != NULL ? s->error : "";
+}
+
+const char *
+stream_peer(const struct stream *s)
+{
+	return s->peer;
+}

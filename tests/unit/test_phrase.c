@@ -1,0 +1,39 @@
+#include "shared/phrase.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <netdb.h>
+
+static void
+errors_become_plain_phrases(void **state)
+{
+	assert_string_equal("connection refused", phrase_errno(ECONNREFUSED));
+	assert_string_equal("connection timed out", phrase_errno(ETIMEDOUT));
+	assert_string_equal("Permission denied", phrase_errno(EACCES));
+	assert_string_equal("unknown error", phrase_errno(123456));
+}
+
+static void
+resolver_failures_become_plain_phrases(void **state)
+{
+	assert_string_equal("no such host", phrase_resolve(EAI_NONAME, 0));
+	assert_string_equal("the name server does not answer", phrase_resolve(EAI_AGAIN, 0));
+	assert_string_equal("too many open files", phrase_resolve(EAI_SYSTEM, EMFILE));
+	assert_non_null(phrase_resolve(EAI_SOCKTYPE, 0));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(errors_become_plain_phrases),
+	    cmocka_unit_test(resolver_failures_become_plain_phrases),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
