@@ -1,6 +1,7 @@
 /* Design documents from a folder in the shape of 2010 (CouchApp): _design/NAME/views/VIEW/map.js,
- * reduce.js. A directory is an object, a file a string under its name without the ending; language
- * is javascript unless given. */
+ * reduce.js. A directory is an object; a file is a string, byte for byte, under its name without
+ * the ending, or, when it ends in .json, the value in it. language is javascript unless given.
+ * Names that begin with '.' or end with '~' are passed over. */
 #ifndef VOGELER_DESIGN_H
 #define VOGELER_DESIGN_H
 

@@ -1,0 +1,6 @@
+// The hosts by name; add include_docs=true for their records.
+function (doc) {
+	if (doc.doc_type === 'SystemRecord' && doc.system_name) {
+		emit(doc.system_name, null);
+	}
+}
