@@ -1,0 +1,73 @@
+/* The inside of the CouchDB backend, shared by its files: store_couch.c (opening),
+ * couch_put.c (writing), couch_read.c (get, list), couch_admin.c (setup, probe, design documents).
+ */
+#ifndef VOGELER_COUCH_H
+#define VOGELER_COUCH_H
+
+#include "shared/store/couch_cache.h"
+#include "shared/store/couch_wire.h"
+#include "shared/store/http.h"
+#include "shared/store/store.h"
+#include <bsd/sys/queue.h>
+
+/* An answer of the store as a whole may have this many bytes. */
+#define COUCH_ANSWER_MAX ((size_t)64 * 1024 * 1024)
+
+struct lot;
+
+/* Anything asked but a write: lives until its answer has been given. */
+struct couch_op {
+	LIST_ENTRY(couch_op) link;
+	struct couch *c;
+	void *arg;
+	store_got_fn *got;
+	store_listed_fn *listed;
+	store_done_fn *done;
+	char *url;
+	json_t *doc;        /* load_design */
+	char *startkey;     /* list: where the page begins, NULL = at the start */
+	size_t limit;       /* list: records in a page */
+	unsigned int tries; /* after conflicts */
+};
+
+struct couch {
+	struct store base; /* first */
+	struct loop *loop;
+	struct http *http;
+	struct couch_cache *cache;
+	char *url;         /* of the database */
+	size_t record_max; /* bytes */
+	size_t lot_bytes;  /* a request's records are about this much together */
+	size_t mean_bytes; /* of a record, as lately read: a guess at those not known */
+	struct loop_timer *pump;
+	TAILQ_HEAD(, lot) waiting;
+	TAILQ_HEAD(, lot) active;
+	unsigned int n_active;
+	LIST_HEAD(, couch_op) ops;
+};
+
+struct couch_op *couch_op_create(struct couch *c, void *arg);
+void couch_op_destroy(struct couch_op *op);
+/* Ends the operation, then calls back: nothing of it may be touched afterwards. */
+void couch_op_done(struct couch_op *op, bool ok, const char *what);
+/* body is freed by http; NULL = none. */
+void couch_op_request(
+    struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
+/* Keeps mean_bytes near what records have lately been. */
+void couch_note_size(struct couch *c, size_t bytes, size_t records);
+/* What an answer that was too large says about records: the next requests ask for fewer. */
+void couch_note_too_large(struct couch *c, size_t records);
+
+void couch_put(
+    struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
+/* The pump timer's function: starts lots while there is room. */
+void couch_on_pump(void *arg);
+/* Frees every lot without an answer; http is gone by now. */
+void couch_put_forget(struct couch *c);
+void couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
+void couch_list(struct store *s, store_listed_fn *fn, void *arg);
+void couch_setup(struct store *s, store_done_fn *fn, void *arg);
+void couch_probe(struct store *s, store_done_fn *fn, void *arg);
+void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,255 @@
+/* What is done to the database itself: creating it, asking whether it takes writes, loading design
+ * documents. */
+#include "shared/store/couch.h"
+
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	TRIES_MAX = 3, /* when somebody else writes the same document at the same moment */
+	WHY_SIZE = 512,
+};
+
+void
+couch_op_done(struct couch_op *op, bool ok, const char *what)
+{
+	store_done_fn *fn = op->done;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(ok, what, arg);
+}
+
+static struct couch_op *
+admin_op(struct store *s, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->done = fn;
+	return op;
+}
+
+static enum couch_answer
+read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+{
+	return couch_answer_read(r, want, op->c->base.id, why, WHY_SIZE);
+}
+
+/* --- setup --- */
+
+/* Members of a database may not create one; if it is there, that is no hindrance. */
+static void
+setup_on_looked(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	if (read_answer(op, r, 200, why) == COUCH_DONE) {
+		couch_op_done(op, true, "was there");
+		return;
+	}
+	snprintf(why, sizeof(why),
+	    "%s: this user may not create the database; set up with an administrator's user and "
+	    "password in the dsn",
+	    op->c->base.id);
+	couch_op_done(op, false, why);
+}
+
+static void
+setup_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	switch (read_answer(op, r, 201, why)) {
+	case COUCH_DONE:
+		couch_op_done(op, true, "created");
+		return;
+	case COUCH_EXISTS:
+		couch_op_done(op, true, "was there");
+		return;
+	case COUCH_DENIED:
+		couch_op_request(op, "GET", op->c->url, NULL, setup_on_looked);
+		return;
+	case COUCH_MISSING:
+	case COUCH_NO_DB:
+	case COUCH_CONFLICT:
+	case COUCH_BAD:
+	case COUCH_UNKNOWN:
+		break;
+	}
+	if (r->status == 202) /* some nodes of the cluster have yet to make it */
+		couch_op_done(op, true, "created");
+	else
+		couch_op_done(op, false, why);
+}
+
+void
+couch_setup(struct store *s, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = admin_op(s, fn, arg);
+
+	couch_op_request(op, "PUT", op->c->url, NULL, setup_on_answer);
+}
+
+/* --- probe --- */
+
+/* A write is the only proof that writes are taken: /_up stays 200 on a full disk (FAULTS 3.2, 10).
+ * A _local document is not replicated, in no view, and one is enough for all collectors. */
+#define PROBE_ID "_local/vogeler-probe"
+
+static void probe_look(struct couch_op *op);
+
+static void
+probe_on_put(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, 201, why);
+
+	if (a == COUCH_CONFLICT && ++op->tries < TRIES_MAX) {
+		probe_look(op);
+		return;
+	}
+	couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "takes writes" : why);
+}
+
+static void
+probe_put(struct couch_op *op, const char *rev)
+{
+	char at[WALL_TEXT_SIZE];
+	json_t *doc = json_pack("{s:s, s:s, s:s*}", "_id", PROBE_ID, "probed_at",
+	    wall_format(wall_ms(), at), "_rev", rev);
+	char *body = json_dumps(doc, JSON_COMPACT);
+
+	json_decref(doc);
+	if (body == NULL)
+		couch_op_done(op, false, "out of memory");
+	else
+		couch_op_request(op, "PUT", op->url, body, probe_on_put);
+}
+
+static void
+probe_on_looked(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE], *rev = NULL;
+	enum couch_answer a = read_answer(op, r, 200, why);
+
+	if (a == COUCH_DONE) {
+		rev = couch_rev(r->body, r->body_len);
+		if (rev == NULL) {
+			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+			a = COUCH_UNKNOWN;
+		}
+	}
+	if (a == COUCH_DONE || a == COUCH_MISSING)
+		probe_put(op, rev);
+	else
+		couch_op_done(op, false, why);
+	free(rev);
+}
+
+static void
+probe_look(struct couch_op *op)
+{
+	couch_op_request(op, "GET", op->url, NULL, probe_on_looked);
+}
+
+void
+couch_probe(struct store *s, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = admin_op(s, fn, arg);
+
+	op->url = couch_url_doc(op->c->url, PROBE_ID);
+	probe_look(op);
+}
+
+/* --- design documents --- */
+
+static void design_look(struct couch_op *op);
+
+static void
+design_on_put(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, 201, why);
+
+	if (a == COUCH_CONFLICT && ++op->tries < TRIES_MAX)
+		design_look(op);
+	else if (a == COUCH_DONE)
+		couch_op_done(
+		    op, true, json_object_get(op->doc, "_rev") != NULL ? "upgraded" : "loaded");
+	else
+		couch_op_done(op, false, why);
+}
+
+static void
+design_put(struct couch_op *op)
+{
+	char *body = json_dumps(op->doc, JSON_COMPACT);
+
+	if (body == NULL)
+		couch_op_done(op, false, "out of memory");
+	else
+		couch_op_request(op, "PUT", op->url, body, design_on_put);
+}
+
+/* Gives the new one the revision of what is there; then they differ only if something else does. */
+static bool
+design_same(struct couch_op *op, json_t *there)
+{
+	json_object_set(op->doc, "_rev", json_object_get(there, "_rev"));
+	return json_equal(op->doc, there);
+}
+
+static void
+design_on_looked(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	json_t *there = NULL;
+	enum couch_answer a = read_answer(op, r, 200, why);
+
+	json_object_del(op->doc, "_rev");
+	if (a == COUCH_MISSING) {
+		design_put(op);
+		return;
+	}
+	if (a == COUCH_DONE) {
+		there = json_loadb(r->body, r->body_len, 0, NULL);
+		if (!json_is_string(json_object_get(there, "_rev"))) {
+			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+			a = COUCH_UNKNOWN;
+		}
+	}
+	if (a != COUCH_DONE)
+		couch_op_done(op, false, why);
+	else if (design_same(op, there))
+		couch_op_done(op, true, "unchanged");
+	else
+		design_put(op);
+	json_decref(there);
+}
+
+static void
+design_look(struct couch_op *op)
+{
+	couch_op_request(op, "GET", op->url, NULL, design_on_looked);
+}
+
+void
+couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = admin_op(s, fn, arg);
+	const char *id = json_string_value(json_object_get(doc, "_id"));
+
+	op->doc = json_copy(doc); /* gets a _rev of its own */
+	op->url = couch_url_doc(op->c->url, id != NULL ? id : "_design/");
+	design_look(op);
+}

@@ -1,0 +1,111 @@
+#include "shared/store/couch_cache.h"
+
+#include "shared/xalloc.h"
+
+#include <bsd/sys/queue.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+struct entry {
+	struct couch_doc *doc;
+	size_t bytes;
+	UT_hash_handle hh; /* by doc->head.host */
+	TAILQ_ENTRY(entry) link;
+};
+
+struct couch_cache {
+	struct entry *by_host;
+	TAILQ_HEAD(, entry) lru; /* the next to go is first */
+	size_t bytes, max_bytes;
+};
+
+struct couch_cache *
+couch_cache_create(size_t max_bytes)
+{
+	struct couch_cache *c = xcalloc(1, sizeof(*c));
+
+	TAILQ_INIT(&c->lru);
+	c->max_bytes = max_bytes;
+	return c;
+}
+
+static struct couch_doc *
+remove_entry(struct couch_cache *c, struct entry *e)
+{
+	struct couch_doc *d = e->doc;
+
+	HASH_DEL(c->by_host, e);
+	TAILQ_REMOVE(&c->lru, e, link);
+	c->bytes -= e->bytes;
+	free(e);
+	return d;
+}
+
+void
+couch_cache_clear(struct couch_cache *c)
+{
+	while (!TAILQ_EMPTY(&c->lru))
+		couch_doc_destroy(remove_entry(c, TAILQ_FIRST(&c->lru)));
+}
+
+void
+couch_cache_destroy(struct couch_cache *c)
+{
+	if (c == NULL)
+		return;
+	couch_cache_clear(c);
+	free(c);
+}
+
+static struct entry *
+find(const struct couch_cache *c, const char *host)
+{
+	struct entry *e;
+
+	HASH_FIND_STR(c->by_host, host, e);
+	return e;
+}
+
+struct couch_doc *
+couch_cache_take(struct couch_cache *c, const char *host)
+{
+	struct entry *e = find(c, host);
+
+	return e != NULL ? remove_entry(c, e) : NULL;
+}
+
+void
+couch_cache_give(struct couch_cache *c, struct couch_doc *d)
+{
+	struct entry *e = xcalloc(1, sizeof(*e));
+
+	couch_doc_destroy(couch_cache_take(c, d->head.host));
+	e->doc = d;
+	e->bytes = sizeof(*e) + couch_doc_bytes(d);
+	HASH_ADD_KEYPTR(hh, c->by_host, d->head.host, strlen(d->head.host), e);
+	TAILQ_INSERT_TAIL(&c->lru, e, link);
+	c->bytes += e->bytes;
+	while (c->bytes > c->max_bytes)
+		couch_doc_destroy(remove_entry(c, TAILQ_FIRST(&c->lru)));
+}
+
+size_t
+couch_cache_peek(const struct couch_cache *c, const char *host)
+{
+	struct entry *e = find(c, host);
+
+	return e != NULL ? e->bytes : 0;
+}
+
+size_t
+couch_cache_bytes(const struct couch_cache *c)
+{
+	return c->bytes;
+}
+
+size_t
+couch_cache_count(const struct couch_cache *c)
+{
+	return HASH_COUNT(c->by_host);
+}

@@ -1,0 +1,201 @@
+/* Reading records from CouchDB: one of them, or all in pages. */
+#include "shared/store/couch.h"
+
+#include "shared/log.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE_BYTES = 4 * 1024 * 1024,
+	PAGE_RECORDS_MAX = 100,
+	WHY_SIZE = 512,
+};
+
+struct couch_op *
+couch_op_create(struct couch *c, void *arg)
+{
+	struct couch_op *op = xcalloc(1, sizeof(*op));
+
+	op->c = c;
+	op->arg = arg;
+	LIST_INSERT_HEAD(&c->ops, op, link);
+	return op;
+}
+
+void
+couch_op_destroy(struct couch_op *op)
+{
+	LIST_REMOVE(op, link);
+	json_decref(op->doc);
+	free(op->startkey);
+	free(op->url);
+	free(op);
+}
+
+void
+couch_op_request(struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn)
+{
+	http_request(op->c->http, method, url, body, body != NULL ? strlen(body) : 0, fn, op);
+}
+
+/* --- get --- */
+
+static void
+got(struct couch_op *op, enum store_found found, json_t *rec, const char *why)
+{
+	store_got_fn *fn = op->got;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, rec, why, arg);
+}
+
+static json_t *
+read_doc(const struct http_response *r)
+{
+	struct jspan doc;
+	char err[128];
+	json_t *rec = NULL;
+
+	if (jspan_value(r->body, r->body_len, &doc))
+		rec = couch_doc_json(doc, err, sizeof(err));
+	if (rec != NULL)
+		json_object_del(rec, "_rev"); /* the store's business, and no part of a record */
+	return rec;
+}
+
+static void
+get_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	json_t *rec;
+
+	if (a == COUCH_MISSING) {
+		got(op, STORE_MISSING, NULL, NULL);
+		return;
+	}
+	if (a != COUCH_DONE) {
+		got(op, STORE_FAILED, NULL, why);
+		return;
+	}
+	rec = read_doc(r);
+	if (rec == NULL) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		got(op, STORE_FAILED, NULL, why);
+		return;
+	}
+	got(op, STORE_FOUND, rec, NULL);
+	json_decref(rec);
+}
+
+void
+couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	char *url = couch_url_doc(op->c->url, host);
+
+	op->got = fn;
+	couch_op_request(op, "GET", url, NULL, get_on_answer);
+	free(url);
+}
+
+/* --- list --- */
+
+static void list_page(struct couch_op *op);
+
+static void
+listed(struct couch_op *op, enum store_found found, const char *why)
+{
+	store_listed_fn *fn = op->listed;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, NULL, why, arg);
+}
+
+static void
+list_row(struct couch_op *op, const struct couch_row *row)
+{
+	char err[128];
+	json_t *rec;
+
+	if (strncmp(row->id, "_design/", 8) == 0 || row->doc.text == NULL)
+		return;
+	couch_note_size(op->c, row->doc.len, 1);
+	rec = couch_doc_json(row->doc, err, sizeof(err));
+	if (rec == NULL) {
+		log_warn("store", "store[%s]: left out of the list: %s, host=%s", op->c->base.id,
+		    err, row->id);
+		return;
+	}
+	json_object_del(rec, "_rev");
+	op->listed(STORE_FOUND, rec, NULL, op->arg);
+	json_decref(rec);
+}
+
+/* The page was asked for with one row more, which is where the next one begins. false: garbled. */
+static bool
+list_rows(struct couch_op *op, const struct http_response *r)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0;
+
+	free(op->startkey);
+	op->startkey = NULL;
+	if (!couch_rows_open(&rows, r->body, r->body_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); n++) {
+		if (n < op->limit)
+			list_row(op, &row);
+		else if (op->startkey == NULL)
+			op->startkey = xstrdup(row.id);
+		couch_row_finish(&row);
+	}
+	return !rows.it.bad;
+}
+
+static void
+list_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+
+	if (a == COUCH_DONE && !list_rows(op, r)) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	if (a != COUCH_DONE)
+		listed(op, STORE_FAILED, why);
+	else if (op->startkey != NULL)
+		list_page(op);
+	else
+		listed(op, STORE_MISSING, NULL);
+}
+
+static void
+list_page(struct couch_op *op)
+{
+	char *url;
+
+	op->limit = PAGE_BYTES / (op->c->mean_bytes + 1) + 1;
+	if (op->limit > PAGE_RECORDS_MAX)
+		op->limit = PAGE_RECORDS_MAX;
+	url = couch_url_list(op->c->url, op->limit + 1, op->startkey);
+	couch_op_request(op, "GET", url, NULL, list_on_answer);
+	free(url);
+}
+
+void
+couch_list(struct store *s, store_listed_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->listed = fn;
+	list_page(op);
+}

@@ -1,0 +1,120 @@
+/* couch:// and couchs://: records in CouchDB. Opening and closing; writing is in couch_put.c. */
+#include "shared/store/couch.h"
+
+#include "shared/loop.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Revisions and values known without asking. */
+#define CACHE_BYTES ((size_t)64 * 1024 * 1024)
+
+enum {
+	MEAN_BYTES = 4 * 1024, /* of a record, before any was seen */
+	SPARE_CONNECTIONS = 2, /* so that a probe does not wait behind writes */
+};
+
+/* --- the size of records --- */
+
+void
+couch_note_size(struct couch *c, size_t bytes, size_t records)
+{
+	if (records > 0)
+		c->mean_bytes = (c->mean_bytes * 7 + bytes / records) / 8 + 1;
+}
+
+void
+couch_note_too_large(struct couch *c, size_t records)
+{
+	size_t bytes = COUCH_ANSWER_MAX / (records > 0 ? records : 1);
+
+	if (c->mean_bytes < bytes)
+		c->mean_bytes = bytes;
+}
+
+/* --- opening and closing --- */
+
+static void
+couch_close(struct store *s)
+{
+	struct couch *c = (struct couch *)s;
+
+	http_destroy(c->http); /* no callback comes any more */
+	couch_put_forget(c);
+	while (!LIST_EMPTY(&c->ops))
+		couch_op_destroy(LIST_FIRST(&c->ops));
+	loop_timer_destroy(c->pump);
+	couch_cache_destroy(c->cache);
+	free(c->url);
+	free(c->base.id);
+	free(c);
+}
+
+/* CouchDB's database names; without this a write would be told 400 each time. */
+static const char *
+db_name_error(const char *name)
+{
+	if (name[0] < 'a' || name[0] > 'z')
+		return "a database's name begins with a lower-case letter";
+	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_$()+-/") != strlen(name))
+		return "a database's name has only lower-case letters, digits and _ $ ( ) + - /";
+	return NULL;
+}
+
+static struct store *
+couch_open(
+    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+{
+	struct http_options hopt = {
+	    .user = uri->user,
+	    .password = uri->password,
+	    .max_connections = opt->couch_requests + SPARE_CONNECTIONS,
+	    .timeout_ms = opt->couch_timeout_ms,
+	    .max_response_bytes = COUCH_ANSWER_MAX,
+	};
+	const char *bad_name = db_name_error(uri->path);
+	struct couch *c;
+	char id[512];
+
+	uri_redacted(uri, id, sizeof(id));
+	if (bad_name != NULL) {
+		snprintf(err, err_size, "%s: %s", id, bad_name);
+		return NULL;
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->base.ops = &store_couch_ops;
+	c->base.limits.batches_in_flight = opt->couch_requests > 0 ? opt->couch_requests : 1;
+	c->base.id = xstrdup(id);
+	c->loop = loop;
+	c->http = http_create(loop, &hopt);
+	if (c->http == NULL) {
+		snprintf(err, err_size, "%s: libcurl cannot be started", id);
+		free(c->base.id);
+		free(c);
+		return NULL;
+	}
+	c->cache = couch_cache_create(CACHE_BYTES);
+	c->url = couch_url(uri);
+	c->record_max = (size_t)opt->record_max_bytes;
+	c->lot_bytes = (size_t)opt->batch_max_bytes;
+	c->mean_bytes = MEAN_BYTES;
+	c->pump = loop_timer_create(loop, "couch-pump", couch_on_pump, c);
+	TAILQ_INIT(&c->waiting);
+	TAILQ_INIT(&c->active);
+	LIST_INIT(&c->ops);
+	return &c->base;
+}
+
+const struct store_ops store_couch_ops = {
+    .scheme_text = "couch",
+    .open = couch_open,
+    .close = couch_close,
+    .put = couch_put,
+    .get = couch_get,
+    .list = couch_list,
+    .setup = couch_setup,
+    .probe = couch_probe,
+    .load_design = couch_load_design,
+};

@@ -1,0 +1,249 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/buf.h"
+#include "shared/store/couch_doc.h"
+#include "shared/store/store.h"
+#include "shared/xalloc.h"
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As the 2010 server wrote it: no vogeler key, times without a fraction; and what other people put
+ * beside it. */
+#define OLD_RECORD                                                                                  \
+	"{\"_id\":\"web01\",\"_rev\":\"7-abc\",\"doc_type\":\"SystemRecord\","                      \
+	"\"system_name\":\"web01\",\"created_at\":\"2010-09-26T06:16:29Z\","                        \
+	"\"updated_at\":\"2010-09-27T06:16:29Z\",\"rpm\":[\"b-1\",\"a-2\"],"                        \
+	"\"facter\":{\"z\":1.0,\"a\":1e2},\"syskey\":\"odd\",\"owner\":\"\\u00e9\","                \
+	"\"big\":[18446744073709551616, 1],\"last_error\":{\"message\":\"m\",\"timestamp\":\"t\"}," \
+	"\"_attachments\":{\"a.txt\":{\"stub\":true}}}"
+
+static struct couch_doc *
+parse(const char *text)
+{
+	char err[256] = "";
+	struct jspan s;
+	struct couch_doc *d;
+
+	assert_true(jspan_value(text, strlen(text), &s));
+	d = couch_doc_parse("web01", s, err, sizeof(err));
+	if (d == NULL)
+		fail_msg("%s", err);
+	return d;
+}
+
+static void
+assert_refused(const char *text, const char *part)
+{
+	char err[256] = "";
+	struct jspan s;
+
+	assert_true(jspan_value(text, strlen(text), &s));
+	assert_null(couch_doc_parse("web01", s, err, sizeof(err)));
+	assert_non_null(strstr(err, part));
+}
+
+static void
+assert_written(const struct couch_doc *d, const char *want)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	assert_true(couch_doc_write(&out, d));
+	assert_string_equal(out.data, want);
+	buf_finish(&out);
+}
+
+static struct result
+result_of(const char *plugin, const char *value, int64_t order)
+{
+	struct result r;
+
+	result_init(&r);
+	r.plugin = xstrdup(plugin);
+	r.value = xstrdup(value);
+	r.value_len = strlen(value);
+	ident_hash(r.hash, value, r.value_len);
+	r.format = WIRE_JSON;
+	r.meta.order = order;
+	r.meta.machine_id = xstrdup("m1");
+	r.received_at = 1285481789609 + order;
+	return r;
+}
+
+static bool
+apply(struct couch_doc *d, struct result *r)
+{
+	struct store_write w = {.host = d->head.host, .results = &r, .n = 1};
+
+	return couch_doc_apply(d, &w);
+}
+
+static void
+keeps_what_2010_and_others_wrote(void **state)
+{
+	struct couch_doc *d = parse(OLD_RECORD);
+	struct result r = result_of("facter", "{\"a\":2}", 5);
+	static const char want[] =
+	    "{\"_id\":\"web01\",\"_rev\":\"7-abc\",\"system_name\":\"web01\","
+	    "\"doc_type\":\"SystemRecord\",\"created_at\":\"2010-09-26T06:16:29.000Z\","
+	    "\"updated_at\":\"2010-09-27T06:16:29.000Z\",\"last_error\":{\"message\":\"m\","
+	    "\"timestamp\":\"t\"},\"_attachments\":{\"a.txt\":{\"stub\":true}},"
+	    "\"big\":[18446744073709551616, 1],\"facter\":{\"a\":100.0,\"z\":1.0},"
+	    "\"owner\":\"\xc3\xa9\",\"rpm\":[\"b-1\",\"a-2\"],\"syskey\":\"odd\",\"vogeler\":{}}";
+	struct buf out;
+
+	(void)state;
+	assert_written(d, want);
+	assert_true(apply(d, &r));
+	buf_init(&out, 1 << 20);
+	assert_true(couch_doc_write(&out, d));
+	assert_non_null(strstr(out.data, "\"facter\":{\"a\":2},\"owner\""));
+	assert_non_null(strstr(out.data, "\"rpm\":[\"b-1\",\"a-2\"]"));
+	assert_non_null(strstr(out.data, "\"vogeler\":{\"facter\":{"));
+	buf_finish(&out);
+	result_finish(&r);
+	couch_doc_destroy(d);
+}
+
+/* What is written and read back is the same, and the same result again changes nothing (I3). */
+static void
+reads_back_what_it_wrote(void **state)
+{
+	struct couch_doc *d = couch_doc_create("web01"), *again;
+	struct result a = result_of("a", "{\"big\":\"18446744073709551616\",\"r\":0.1}", 7);
+	struct result b = result_of("b", "null", 8);
+	struct buf first, second;
+
+	(void)state;
+	assert_true(apply(d, &a));
+	assert_true(apply(d, &b));
+	couch_doc_set_rev(d, "1-x");
+	buf_init(&first, 1 << 20);
+	buf_init(&second, 1 << 20);
+	assert_true(couch_doc_write(&first, d));
+	again = parse(first.data);
+	assert_false(apply(again, &a));
+	assert_false(apply(again, &b));
+	assert_true(couch_doc_write(&second, again));
+	assert_string_equal(first.data, second.data);
+	assert_string_equal(again->rev, "1-x");
+	buf_finish(&first);
+	buf_finish(&second);
+	result_finish(&a);
+	result_finish(&b);
+	couch_doc_destroy(d);
+	couch_doc_destroy(again);
+}
+
+static void
+a_greeting_makes_a_host_known(void **state)
+{
+	struct couch_doc *d = couch_doc_create("web01");
+	struct result r;
+
+	(void)state;
+	result_init(&r);
+	r.received_at = 1285481789609;
+	assert_true(apply(d, &r));
+	assert_written(d,
+	    "{\"_id\":\"web01\",\"system_name\":\"web01\",\"doc_type\":\"SystemRecord\","
+	    "\"created_at\":\"2010-09-26T06:16:29.609Z\","
+	    "\"updated_at\":\"2010-09-26T06:16:29.609Z\",\"vogeler\":{}}");
+	result_finish(&r);
+	couch_doc_destroy(d);
+}
+
+/* jsonx refuses nesting over 64 and repeated keys; CouchDB does not (FAULTS 3.2, 12). */
+static void
+keeps_what_we_would_refuse(void **state)
+{
+	char deep[512], text[1024], want[1024];
+	struct couch_doc *d;
+
+	(void)state;
+	memset(deep, '[', 200);
+	memset(deep + 200, ']', 200);
+	deep[400] = '\0';
+	snprintf(text, sizeof(text),
+	    "{\"_id\":\"web01\",\"_rev\":\"1-a\",\"deep\":%s,\"twice\":{\"a\":1,\"a\":2},"
+	    "\"nul\":\"a\\u0000b\"}",
+	    deep);
+	d = parse(text);
+	snprintf(want, sizeof(want), "\"deep\":%s", deep);
+	struct buf out;
+	buf_init(&out, 1 << 20);
+	assert_true(couch_doc_write(&out, d));
+	assert_non_null(strstr(out.data, want));
+	assert_non_null(strstr(out.data, "\"twice\":{\"a\":1,\"a\":2}"));
+	assert_non_null(strstr(out.data, "\"nul\":\"a\\u0000b\""));
+	buf_finish(&out);
+	couch_doc_destroy(d);
+}
+
+static void
+refuses_what_it_cannot_keep(void **state)
+{
+	(void)state;
+	assert_refused("[]", "not a document");
+	assert_refused("{\"_id\":\"web01\"}", "not a document"); /* no revision */
+	assert_refused("{\"_rev\":\"1-a\",\"a\":1 2}", "not a document");
+	assert_refused("{\"_rev\":\"1-a\",\"a\":xyz}", "\"a\"");
+	assert_refused("{\"_rev\":\"1-a\",\"a\":[}}", "\"a\"");
+	assert_refused("{\"_rev\":\"1-a\",\"vogeler\":7}", "\"vogeler\"");
+	assert_refused("{\"_rev\":7}", "\"_rev\"");
+	assert_refused("{\"_rev\":\"1-a\",\"a\\u0000b\":1}", "u0000");
+}
+
+static void
+the_last_of_repeated_members_counts(void **state)
+{
+	struct couch_doc *d = parse("{\"_rev\":\"1-a\",\"p\":1,\"_rev\":\"2-b\",\"p\":[2]}");
+
+	(void)state;
+	assert_string_equal(d->rev, "2-b");
+	assert_int_equal(d->n, 1);
+	assert_string_equal(d->facts[0].value, "[2]");
+	couch_doc_destroy(d);
+}
+
+static void
+as_jansson_value(void **state)
+{
+	char err[128];
+	struct jspan s;
+	json_t *j;
+
+	(void)state;
+	assert_true(jspan_value(OLD_RECORD, strlen(OLD_RECORD), &s));
+	j = couch_doc_json(s, err, sizeof(err));
+	assert_non_null(j);
+	assert_int_equal(json_object_size(j), 13);
+	assert_true(json_is_real(json_object_get(json_object_get(j, "facter"), "z")));
+	json_decref(j);
+	assert_true(jspan_value("{\"a\":xyz}", 9, &s));
+	assert_null(couch_doc_json(s, err, sizeof(err)));
+	assert_true(jspan_value("[1]", 3, &s));
+	assert_null(couch_doc_json(s, err, sizeof(err)));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(keeps_what_2010_and_others_wrote),
+	    cmocka_unit_test(reads_back_what_it_wrote),
+	    cmocka_unit_test(a_greeting_makes_a_host_known),
+	    cmocka_unit_test(keeps_what_we_would_refuse),
+	    cmocka_unit_test(refuses_what_it_cannot_keep),
+	    cmocka_unit_test(the_last_of_repeated_members_counts),
+	    cmocka_unit_test(as_jansson_value),
+	};
+
+	ident_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
