@@ -1,0 +1,291 @@
+/* The consumer, its deliveries, and acks; content of deliveries and returns is collected here. */
+#include "shared/broker_internal.h"
+
+#include "shared/log.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+delivery_destroy(struct delivery *d)
+{
+	if (d == NULL)
+		return;
+	message_finish(&d->message);
+	free(d->exchange);
+	free(d->routing_key);
+	free(d);
+}
+
+size_t
+delivery_size(const struct delivery *d)
+{
+	return sizeof(*d) + message_size(&d->message);
+}
+
+bool
+broker_consuming(const struct broker *b)
+{
+	return b->consumer.state == CONSUMER_ON;
+}
+
+void
+broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive)
+{
+	struct consumer *c = &b->consumer;
+	amqp_basic_qos_t qos = {.prefetch_count = prefetch};
+	amqp_basic_consume_t consume = {.exclusive = exclusive};
+
+	if (b->state != BROKER_READY || c->state == CONSUMER_STARTING || c->state == CONSUMER_ON)
+		return;
+	c->state = CONSUMER_STARTING;
+	if (c->queue == NULL || strcmp(c->queue, queue) != 0) {
+		free(c->queue);
+		c->queue = xstrdup(queue);
+		c->in_use_since.ms = 0;
+	}
+	snprintf(c->tag, sizeof(c->tag), "vogeler-%u", ++c->serial);
+	consume.queue = amqp_cstring_bytes(queue);
+	consume.consumer_tag = amqp_cstring_bytes(c->tag);
+	/* Not global: it holds for the consumers that come after it. */
+	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_QOS_METHOD, &qos);
+	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CONSUME_METHOD, &consume);
+}
+
+void
+broker_cancel(struct broker *b)
+{
+	struct consumer *c = &b->consumer;
+	amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(c->tag)};
+
+	if (b->state != BROKER_READY || (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON))
+		return;
+	c->state = CONSUMER_CANCELLING;
+	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &cancel);
+}
+
+static bool
+tag_is_alive(const struct broker *b, struct broker_tag tag)
+{
+	return b->state == BROKER_READY && tag.epoch == b->epoch;
+}
+
+void
+broker_ack(struct broker *b, struct broker_tag tag, bool multiple)
+{
+	amqp_basic_ack_t m = {.delivery_tag = tag.tag, .multiple = multiple};
+
+	if (tag_is_alive(b, tag))
+		broker_send(b, BROKER_CHANNEL, AMQP_BASIC_ACK_METHOD, &m);
+}
+
+void
+broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue)
+{
+	amqp_basic_nack_t m = {.delivery_tag = tag.tag, .multiple = multiple, .requeue = requeue};
+
+	if (tag_is_alive(b, tag))
+		broker_send(b, BROKER_CHANNEL, AMQP_BASIC_NACK_METHOD, &m);
+}
+
+static void
+report_consuming(struct broker *b, bool consuming)
+{
+	log_info("broker", "broker[%s]: %s queue=%s", b->id,
+	    consuming ? "consuming" : "not consuming any more", b->consumer.queue);
+	if (b->handlers.on_consuming != NULL)
+		b->handlers.on_consuming(b, consuming, b->arg);
+}
+
+/* An answer about a consumer that was replaced since is of no interest. */
+static bool
+is_current(const struct broker *b, amqp_bytes_t tag, enum consumer_state state)
+{
+	return b->consumer.state == state && frame_str_equal(tag, b->consumer.tag);
+}
+
+static void
+on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
+{
+	char where[320];
+
+	if (b->consumer.state == CONSUMER_NONE || !frame_str_equal(tag, b->consumer.tag))
+		return;
+	b->consumer.state = CONSUMER_NONE;
+	report_consuming(b, false);
+	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
+	if (!b->dead && b->state == BROKER_READY)
+		broker_fail(b, BROKER_ERR_NOT_FOUND,
+		    "%s: the broker ended our consumer of queue \"%s\": the queue was deleted, or "
+		    "the node that held it went away",
+		    broker_where(b, where, sizeof(where)), b->consumer.queue);
+}
+
+void
+broker_consume_method(struct broker *b, const struct frame *f)
+{
+	const amqp_basic_consume_ok_t *ok;
+	const amqp_basic_cancel_ok_t *cancel_ok;
+	const amqp_basic_cancel_t *cancel;
+
+	if (b->state == BROKER_CLOSING)
+		return;
+	if (b->state != BROKER_READY) {
+		broker_unexpected(b, amqp_method_name(f->method));
+		return;
+	}
+	switch (f->method) {
+	case AMQP_BASIC_CONSUME_OK_METHOD:
+		ok = f->decoded;
+		if (!is_current(b, ok->consumer_tag, CONSUMER_STARTING))
+			return;
+		b->consumer.state = CONSUMER_ON;
+		b->consumer.in_use_since.ms = 0;
+		report_consuming(b, true);
+		return;
+	case AMQP_BASIC_CANCEL_OK_METHOD:
+		cancel_ok = f->decoded;
+		if (!is_current(b, cancel_ok->consumer_tag, CONSUMER_CANCELLING))
+			return;
+		b->consumer.state = CONSUMER_NONE;
+		report_consuming(b, false);
+		return;
+	case AMQP_BASIC_CANCEL_METHOD:
+		cancel = f->decoded;
+		on_cancelled_by_broker(b, cancel->consumer_tag);
+		return;
+	}
+}
+
+void
+broker_content_free(struct broker *b)
+{
+	delivery_destroy(b->content.d);
+	free(b->content.reason);
+	b->content = (struct content){.kind = CONTENT_NONE};
+}
+
+void
+broker_content_begin(struct broker *b, const struct frame *f)
+{
+	struct content *c = &b->content;
+	struct delivery *d;
+
+	if (b->state != BROKER_READY && b->state != BROKER_CLOSING) {
+		broker_unexpected(b, amqp_method_name(f->method));
+		return;
+	}
+	d = xcalloc(1, sizeof(*d));
+	message_init(&d->message);
+	c->d = d;
+	if (f->method == AMQP_BASIC_DELIVER_METHOD) {
+		const amqp_basic_deliver_t *m = f->decoded;
+
+		c->kind = CONTENT_DELIVERY;
+		d->tag = (struct broker_tag){.tag = m->delivery_tag, .epoch = b->epoch};
+		d->redelivered = m->redelivered != 0;
+		d->exchange = frame_strdup(m->exchange);
+		d->routing_key = frame_strdup(m->routing_key);
+	} else {
+		const amqp_basic_return_t *m = f->decoded;
+
+		c->kind = CONTENT_RETURN;
+		c->reason = frame_strdup(m->reply_text);
+		d->exchange = frame_strdup(m->exchange);
+		d->routing_key = frame_strdup(m->routing_key);
+	}
+}
+
+static void
+content_done(struct broker *b)
+{
+	struct content *c = &b->content;
+	struct delivery *d = c->d;
+
+	if (c->kind == CONTENT_DELIVERY && b->state == BROKER_READY) {
+		b->content = (struct content){.kind = CONTENT_NONE};
+		d->message.body[d->message.body_len] = '\0';
+		if (b->handlers.on_delivery != NULL)
+			b->handlers.on_delivery(b, d, b->arg);
+		else
+			delivery_destroy(d);
+		return;
+	}
+	if (c->kind == CONTENT_RETURN)
+		broker_publish_returned(b, c);
+	broker_content_free(b);
+}
+
+/* The body goes into one allocation, of the size announced or of what is kept of an oversize one.
+ */
+static void
+on_header(struct broker *b, const struct frame *f)
+{
+	struct content *c = &b->content;
+	struct delivery *d = c->d;
+	char where[320];
+
+	c->have_header = true;
+	c->left = f->body_size;
+	frame_to_message(f->props, &d->message);
+	if (c->kind == CONTENT_DELIVERY) {
+		char *body;
+
+		d->body_size = f->body_size;
+		d->oversize = f->body_size > b->opt.max_body_bytes;
+		c->keep = f->body_size;
+		if (d->oversize && c->keep > BROKER_OVERSIZE_KEEP)
+			c->keep = BROKER_OVERSIZE_KEEP;
+		body = malloc((size_t)c->keep + 1);
+		if (body == NULL) {
+			broker_fail(b, BROKER_ERR_NETWORK,
+			    "%s: no memory for a message of %llu bytes",
+			    broker_where(b, where, sizeof(where)),
+			    (unsigned long long)f->body_size);
+			return;
+		}
+		body[0] = '\0';
+		message_set_body(&d->message, body, 0);
+	}
+	if (c->left == 0)
+		content_done(b);
+}
+
+static void
+on_body(struct broker *b, const struct frame *f)
+{
+	struct content *c = &b->content;
+	struct message *m = &c->d->message;
+
+	if (f->body.len > c->left) {
+		broker_unexpected(b, "more of a message than was announced");
+		return;
+	}
+	if (c->kind == CONTENT_DELIVERY && m->body_len < c->keep) {
+		size_t room = (size_t)c->keep - m->body_len;
+		size_t n = f->body.len < room ? f->body.len : room;
+
+		memcpy(m->body + m->body_len, f->body.bytes, n);
+		m->body_len += n;
+	}
+	c->left -= f->body.len;
+	if (c->left == 0)
+		content_done(b);
+}
+
+void
+broker_content_frame(struct broker *b, const struct frame *f)
+{
+	const struct content *c = &b->content;
+
+	if (c->kind == CONTENT_NONE)
+		broker_unexpected(b, "content without a message");
+	else if (f->kind == FRAME_HEADER && !c->have_header)
+		on_header(b, f);
+	else if (f->kind == FRAME_BODY && c->have_header)
+		on_body(b, f);
+	else
+		broker_unexpected(b, "content out of order");
+}

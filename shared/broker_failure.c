@@ -1,0 +1,293 @@
+/* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
+#include "shared/broker_internal.h"
+
+#include "shared/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *
+broker_error_name(enum broker_error error)
+{
+	switch (error) {
+	case BROKER_ERR_NETWORK:
+		return "network";
+	case BROKER_ERR_TIMEOUT:
+		return "timeout";
+	case BROKER_ERR_PROTOCOL:
+		return "protocol";
+	case BROKER_ERR_AUTH:
+		return "auth";
+	case BROKER_ERR_VHOST:
+		return "vhost";
+	case BROKER_ERR_PERMISSION:
+		return "permission";
+	case BROKER_ERR_NOT_FOUND:
+		return "not found";
+	case BROKER_ERR_IN_USE:
+		return "in use";
+	case BROKER_ERR_MISMATCH:
+		return "mismatch";
+	case BROKER_ERR_SHUTDOWN:
+		return "shutdown";
+	}
+	return "?";
+}
+
+const char *
+broker_where(const struct broker *b, char *out, size_t size)
+{
+	return uri_redacted(&broker_target(b)->uri, out, size);
+}
+
+static const char *
+user_of(const struct broker *b)
+{
+	const char *user = broker_target(b)->uri.user;
+
+	return user == NULL ? "guest" : user;
+}
+
+void
+broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
+{
+	va_list ap;
+
+	b->error = error;
+	va_start(ap, fmt);
+	vsnprintf(b->text, sizeof(b->text), fmt, ap);
+	va_end(ap);
+	broker_step(b, BROKER_EV_FAILED);
+}
+
+/* One line per failure of a new kind; the same again is counted, and told once a minute. */
+void
+broker_log_failure(struct broker *b)
+{
+	struct mono now = loop_now(b->loop);
+	bool fresh = !b->logged || b->error != b->logged_error ||
+		     mono_diff(now, b->logged_at) >= BROKER_LOG_PERIOD_MS;
+	bool act = b->error == BROKER_ERR_AUTH || b->error == BROKER_ERR_VHOST ||
+		   b->error == BROKER_ERR_PERMISSION || b->error == BROKER_ERR_MISMATCH;
+
+	if (!fresh) {
+		b->unlogged++;
+		return;
+	}
+	log_msg(act ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "broker",
+	    "broker[%s]: down (%s): %s, role=%s, retry_in=%u.%us, unlogged_before=%u", b->id,
+	    broker_error_name(b->error), b->text, b->role, b->retry_in_ms / 1000,
+	    b->retry_in_ms % 1000 / 100, b->unlogged);
+	b->logged = true;
+	b->logged_at = now;
+	b->logged_error = b->error;
+	b->unlogged = 0;
+}
+
+/* connection.close in HANDSHAKE for want of a vhost: the 2010 URIs meant it with its slash. */
+static bool
+try_other_vhost(struct broker *b, const char *why)
+{
+	struct target *t = &b->targets[b->target];
+	char vhost[256];
+
+	if (b->state != BROKER_HANDSHAKE || strstr(why, "not found") == NULL)
+		return false;
+	if (t->slashed) {
+		t->slashed = false; /* neither: begin again with the plain one */
+		return false;
+	}
+	if (t->uri.path == NULL || t->uri.path[0] == '/')
+		return false;
+	t->slashed = true;
+	log_info("broker",
+	    "broker[%s]: no vhost \"%s\", trying \"%s\" as the 2010 configuration meant it", b->id,
+	    t->uri.path, broker_vhost(b, vhost, sizeof(vhost)));
+	return true;
+}
+
+static void
+vhost_failed(struct broker *b, const char *why)
+{
+	char where[320];
+	const char *path = broker_target(b)->uri.path;
+
+	if (strstr(why, "not found") != NULL)
+		broker_fail(b, BROKER_ERR_VHOST,
+		    "%s: the broker says \"%s\" (\"%s%s\" was tried too): rabbitmqctl add_vhost "
+		    "%s, or correct the path of the broker URI",
+		    broker_where(b, where, sizeof(where)), why, path[0] == '/' ? "" : "/", path,
+		    path);
+	else
+		broker_fail(b, BROKER_ERR_VHOST,
+		    "%s: the broker says \"%s\": rabbitmqctl set_permissions -p %s %s CONFIGURE "
+		    "WRITE READ, or vogeler-admin add-host",
+		    broker_where(b, where, sizeof(where)), why, path, user_of(b));
+}
+
+static void
+connection_failed(struct broker *b, unsigned int code, const char *why)
+{
+	char where[320];
+
+	broker_where(b, where, sizeof(where));
+	if (code == AMQP_ACCESS_REFUSED)
+		broker_fail(b, BROKER_ERR_AUTH,
+		    "%s: user \"%s\" was refused, the broker says \"%s\": check user and password "
+		    "of the broker URI%s",
+		    where, user_of(b), why,
+		    strcmp(user_of(b), "guest") == 0
+			? " (RabbitMQ takes \"guest\" from its own machine only)"
+			: "");
+	else if (code == AMQP_NOT_ALLOWED && strstr(why, "vhost") != NULL)
+		vhost_failed(b, why);
+	else if (code == AMQP_CONNECTION_FORCED || code == AMQP_INTERNAL_ERROR)
+		broker_fail(b, BROKER_ERR_SHUTDOWN, "%s: the broker ended the connection: \"%s\"",
+		    where, why);
+	else if (code == AMQP_INVALID_PATH)
+		broker_fail(b, BROKER_ERR_VHOST, "%s: the broker says \"%s\"", where, why);
+	else
+		broker_fail(b, BROKER_ERR_PROTOCOL,
+		    "%s: the broker closed the connection: %u \"%s\"", where, code, why);
+}
+
+void
+broker_connection_closed(struct broker *b, const amqp_connection_close_t *m)
+{
+	amqp_connection_close_ok_t ok = {0};
+	char *why = frame_strdup(m->reply_text);
+	const char *text = why == NULL ? "?" : why;
+
+	broker_send(b, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
+	b->linger = true;
+	if (m->reply_code == AMQP_NOT_ALLOWED && try_other_vhost(b, text))
+		broker_step(b, BROKER_EV_RELOGIN);
+	else
+		connection_failed(b, m->reply_code, text);
+	free(why);
+}
+
+static const char *
+object_at_hand(const struct broker *b, char *out, size_t size)
+{
+	if (b->state == BROKER_TOPOLOGY)
+		return broker_topology_what(b, out, size);
+	if (b->consumer.state == CONSUMER_STARTING)
+		snprintf(out, size, "queue \"%s\"", b->consumer.queue);
+	else
+		snprintf(out, size, "the channel");
+	return out;
+}
+
+/* Our own connection that died stays in the broker's books until it misses heartbeats: only after
+ * that is somebody else there. */
+static void
+in_use(struct broker *b, const char *why)
+{
+	struct mono now = loop_now(b->loop), *since = &b->consumer.in_use_since;
+	int64_t patience = (int64_t)b->opt.heartbeat_s * 1000 * BROKER_IN_USE_HEARTBEATS;
+	char where[320], what[512];
+
+	if (since->ms == 0)
+		*since = now;
+	broker_where(b, where, sizeof(where));
+	object_at_hand(b, what, sizeof(what));
+	if (mono_diff(now, *since) < patience)
+		broker_fail(b, BROKER_ERR_IN_USE,
+		    "%s: %s is in use, the broker says \"%s\": perhaps by our own connection that "
+		    "was lost, so it is tried again",
+		    where, what, why);
+	else
+		broker_fail(b, BROKER_ERR_IN_USE,
+		    "%s: %s is in use by another client, the broker says \"%s\": is a second "
+		    "program running under this name? (rabbitmqctl list_consumers)",
+		    where, what, why);
+}
+
+static void
+not_permitted(struct broker *b, const char *why)
+{
+	char where[320], what[512];
+
+	broker_fail(b, BROKER_ERR_PERMISSION,
+	    "%s: user \"%s\" lacks rights on %s, the broker says \"%s\": let an administrator run "
+	    "vogeler-admin add-host, or rabbitmqctl set_permissions",
+	    broker_where(b, where, sizeof(where)), user_of(b),
+	    object_at_hand(b, what, sizeof(what)), why);
+}
+
+static void
+precondition_failed(struct broker *b, const char *why)
+{
+	char where[320], what[512];
+
+	broker_where(b, where, sizeof(where));
+	object_at_hand(b, what, sizeof(what));
+	if (strstr(why, "unknown delivery tag") != NULL)
+		broker_fail(b, BROKER_ERR_PROTOCOL,
+		    "%s: we acknowledged what was not ours, the broker says \"%s\": a bug in "
+		    "Vogeler, please report it",
+		    where, why);
+	else if (strstr(why, "timed out") != NULL)
+		broker_fail(b, BROKER_ERR_TIMEOUT,
+		    "%s: a delivery was held for too long, the broker says \"%s\"", where, why);
+	else
+		broker_fail(b, BROKER_ERR_MISMATCH,
+		    "%s: %s is not as asked for, the broker says \"%s\": delete it to have it made "
+		    "anew (rabbitmqctl delete_queue), or set the options to what is there",
+		    where, what, why);
+}
+
+static void
+channel_failed(struct broker *b, unsigned int code, const char *why)
+{
+	char where[320], what[512];
+
+	broker_where(b, where, sizeof(where));
+	switch (code) {
+	case AMQP_ACCESS_REFUSED:
+		if (strstr(why, "exclusive use") != NULL)
+			in_use(b, why);
+		else
+			not_permitted(b, why);
+		return;
+	case AMQP_RESOURCE_LOCKED:
+		in_use(b, why);
+		return;
+	case AMQP_NOT_FOUND:
+		broker_fail(b, BROKER_ERR_NOT_FOUND,
+		    "%s: something that was there is gone (%s), the broker says \"%s\": it is "
+		    "looked for, or made, at the next connection",
+		    where, object_at_hand(b, what, sizeof(what)), why);
+		return;
+	case AMQP_PRECONDITION_FAILED:
+		precondition_failed(b, why);
+		return;
+	}
+	broker_fail(b, BROKER_ERR_PROTOCOL, "%s: the broker closed the channel: %u \"%s\"", where,
+	    code, why);
+}
+
+/* There is one channel, so its end is the connection's, said politely: all of setting up is done
+ * once more, topology included. Only a passive declaration may fail and go on. */
+void
+broker_channel_closed(struct broker *b, const amqp_channel_close_t *m)
+{
+	amqp_channel_close_ok_t ok = {0};
+	amqp_connection_close_t close = {
+	    .reply_code = AMQP_REPLY_SUCCESS,
+	    .reply_text = amqp_cstring_bytes("channel was closed"),
+	};
+	char *why;
+
+	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
+	if (b->state == BROKER_CLOSING || broker_topology_missing(b, m->reply_code))
+		return;
+	broker_send(b, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
+	b->linger = true;
+	why = frame_strdup(m->reply_text);
+	channel_failed(b, m->reply_code, why == NULL ? "?" : why);
+	free(why);
+}

@@ -1,0 +1,237 @@
+/* What the files of the broker share; nobody else includes this.
+ *
+ *   broker.c          the state machine: step, enter, output
+ *   broker_life.c     options, creation and destruction, timers, what the owner asks for
+ *   broker_input.c    bytes -> frames -> whose frame it is; heartbeats
+ *   broker_login.c    connection.start .. connection.open-ok
+ *   broker_topology.c exchanges, queues, bindings, confirm.select
+ *   broker_publish.c  publishing, confirms, returns
+ *   broker_consume.c  consumer, deliveries, acks
+ *   broker_failure.c  close codes and other ends -> error, sentence, log line
+ *
+ * The broker may be destroyed by its owner in any callback: b->dead is then set, its stream and
+ * timers are gone, and its memory stays until the pass is over. So whoever calls a handler checks
+ * b->dead before it goes on. */
+#ifndef VOGELER_BROKER_INTERNAL_H
+#define VOGELER_BROKER_INTERNAL_H
+
+#include "shared/backoff.h"
+#include "shared/broker.h"
+#include "shared/buf.h"
+#include "shared/frame.h"
+#include "shared/loop.h"
+#include "shared/mono.h"
+#include "shared/topology.h"
+
+#include <uthash.h>
+
+#define BROKER_CHANNEL           1
+#define BROKER_STEADY_MS         30000 /* READY this long: the next failure starts a new backoff */
+#define BROKER_LINGER_MS         1000  /* for close-ok to get out before we are back */
+#define BROKER_OVERSIZE_KEEP     65536 /* bytes of an oversize body that are kept */
+#define BROKER_IN_USE_HEARTBEATS 4
+#define BROKER_DEAD_HEARTBEATS   2
+#define BROKER_CONNECT_ADDRESSES 3 /* CONNECTING: time for resolving and this many addresses */
+#define BROKER_PASS_FRAMES       200
+#define BROKER_PASS_BYTES        (256 * 1024)
+#define BROKER_LOG_PERIOD_MS     60000
+#define BROKER_TEXT_MAX          768
+
+enum broker_state {
+	BROKER_IDLE,
+	BROKER_CONNECTING,
+	BROKER_HANDSHAKE,
+	BROKER_OPENING,
+	BROKER_TOPOLOGY,
+	BROKER_READY,
+	BROKER_CLOSING,
+	BROKER_BACKOFF,
+	BROKER_RELOGIN, /* no such vhost: again, at once, with the name read the other way */
+};
+const char *broker_state_name(enum broker_state state);
+
+enum broker_event {
+	BROKER_EV_START,
+	BROKER_EV_STOP,
+	BROKER_EV_STREAM_UP,
+	BROKER_EV_STREAM_DOWN,
+	BROKER_EV_OPEN_OK,     /* connection.open-ok: logged in */
+	BROKER_EV_CHANNEL_OK,  /* channel.open-ok */
+	BROKER_EV_TOPOLOGY_OK, /* all is there, confirm.select-ok */
+	BROKER_EV_CLOSE_OK,
+	BROKER_EV_RELOGIN,
+	BROKER_EV_FAILED, /* b->error and b->text say what; broker_fail() */
+	BROKER_EV_DEADLINE,
+	BROKER_EV_RETRY,
+};
+const char *broker_event_name(enum broker_event ev);
+
+enum broker_timer {
+	BROKER_TIMER_DEADLINE,  /* of the state */
+	BROKER_TIMER_RETRY,     /* BACKOFF */
+	BROKER_TIMER_HEARTBEAT, /* the earlier of: we must write, the peer is dead */
+	BROKER_TIMER_STEADY,    /* READY has lasted */
+	BROKER_TIMER_WORK,      /* zero: what must not happen inside a call of the owner */
+	BROKER_N_TIMERS,
+};
+
+enum login_step { LOGIN_START, LOGIN_TUNE, LOGIN_OPEN };
+
+/* The step of TOPOLOGY that an answer is awaited for. */
+enum topology_phase {
+	TOPOLOGY_PASSIVE, /* declare item, passively */
+	TOPOLOGY_REOPEN,  /* it was not there and the broker closed the channel: open it again */
+	TOPOLOGY_DECLARE,
+	TOPOLOGY_BIND,
+	TOPOLOGY_CONFIRM, /* confirm.select */
+};
+
+enum consumer_state { CONSUMER_NONE, CONSUMER_STARTING, CONSUMER_ON, CONSUMER_CANCELLING };
+
+struct consumer {
+	enum consumer_state state;
+	char *queue;
+	char tag[32];
+	uint32_t serial;
+	/* Since when "in exclusive use" is all that we hear; 0 = it is not. */
+	struct mono in_use_since;
+};
+
+/* A publish without an answer. The hash keeps the order of adding, which is that of seq. */
+struct pending {
+	uint64_t seq; /* the channel's, from 1 */
+	uint64_t id;  /* the owner's */
+	char *exchange, *routing_key,
+	    *message_id; /* of a mandatory one: to know it when it returns */
+	char *returned;  /* the broker's words */
+	UT_hash_handle hh;
+};
+
+enum content_kind { CONTENT_NONE, CONTENT_DELIVERY, CONTENT_RETURN };
+
+/* The content being collected: method seen, then header, then body frames. */
+struct content {
+	enum content_kind kind;
+	bool have_header;
+	uint64_t left;      /* bytes of body still to come */
+	uint64_t keep;      /* bytes of body to be kept */
+	struct delivery *d; /* for a return: holds exchange, routing key, message_id */
+	char *reason;       /* of a return */
+};
+
+struct target {
+	struct uri uri;
+	bool slashed; /* the vhost is read as in 2010, with its leading slash */
+};
+
+struct broker {
+	struct loop *loop;
+	struct broker_options opt;
+	char *role, *program;
+	struct broker_handlers handlers;
+	void *arg;
+	bool dead;
+
+	enum broker_state state;
+	struct target *targets;
+	size_t n_targets, target;
+	uint32_t connections; /* attempts so far: the number in id */
+	char id[320];
+	struct loop_timer *timers[BROKER_N_TIMERS];
+	struct backoff backoff;
+	uint32_t retry_in_ms;
+	bool report_stopped;
+
+	struct stream *stream;
+	struct frame_codec *codec;
+	struct buf out; /* one outgoing burst; empty between calls */
+	bool output_failed;
+	bool linger; /* on the way to BACKOFF: an answer that the peer waits for is still unsent */
+	bool paused; /* holds in READY; elsewhere we must read */
+	uint32_t epoch;
+
+	/* as agreed with this peer */
+	enum login_step login;
+	uint32_t frame_max;
+	uint32_t heartbeat_ms; /* 0 = none */
+	struct mono last_read, last_written;
+	bool blocked;
+
+	enum topology_phase phase;
+	size_t item, binding;
+	bool created;
+
+	uint64_t next_id, next_seq;
+	struct pending *pending;
+	bool starved; /* the owner found or will find broker_can_publish false: owes an on_writable
+		       */
+
+	struct consumer consumer;
+	struct content content;
+
+	/* why it is down */
+	enum broker_error error;
+	char text[BROKER_TEXT_MAX];
+	struct mono logged_at; /* failures of one kind in a row are one line a minute */
+	enum broker_error logged_error;
+	bool logged;
+	uint32_t unlogged;
+};
+
+/* broker.c */
+void broker_step(struct broker *b, enum broker_event ev);
+void broker_timer_arm(struct broker *b, enum broker_timer timer, int64_t ms);
+void broker_timer_disarm(struct broker *b, enum broker_timer timer);
+const struct target *broker_target(const struct broker *b);
+void broker_deadline(struct broker *b); /* a new one for the next answer */
+/* Encodes and writes one method. A failure to do so ends the connection, in the next pass. */
+void broker_send(struct broker *b, uint16_t channel, amqp_method_number_t method, void *decoded);
+/* Writes what is in b->out, all or nothing, and empties it. */
+bool broker_flush(struct broker *b) __attribute__((warn_unused_result));
+void broker_check_writable(struct broker *b);
+
+const char *broker_vhost(const struct broker *b, char *out, size_t size);
+void broker_apply_pause(struct broker *b);
+void broker_make_id(struct broker *b);
+
+/* broker_input.c */
+void broker_read(struct broker *b);
+void broker_heartbeat(struct broker *b);
+void broker_heartbeat_arm(struct broker *b);
+void broker_unexpected(struct broker *b, const char *what);
+
+/* broker_login.c */
+void broker_login_begin(struct broker *b);
+void broker_login_method(struct broker *b, const struct frame *f);
+
+/* broker_topology.c */
+void broker_topology_begin(struct broker *b);
+void broker_topology_method(struct broker *b, const struct frame *f);
+/* true when it is the 404 that a passive declaration may get; the channel is being reopened. */
+bool broker_topology_missing(struct broker *b, uint16_t code);
+/* "queue \"web01\"", the item at hand. */
+const char *broker_topology_what(const struct broker *b, char *out, size_t size);
+
+/* broker_publish.c */
+void broker_publish_reset(struct broker *b); /* a new channel: sequence numbers start again */
+void broker_publish_method(struct broker *b, const struct frame *f);
+void broker_publish_returned(struct broker *b, const struct content *c);
+void broker_publish_lost(struct broker *b); /* reports every unanswered publish */
+void broker_publish_free(struct broker *b); /* forgets them without a word */
+
+/* broker_consume.c */
+void broker_consume_method(struct broker *b, const struct frame *f);
+void broker_content_frame(struct broker *b, const struct frame *f);
+void broker_content_begin(struct broker *b, const struct frame *f);
+void broker_content_free(struct broker *b);
+
+/* broker_failure.c */
+/* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */
+void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
+void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);
+void broker_log_failure(struct broker *b);
+const char *broker_where(const struct broker *b, char *out, size_t size);
+
+#endif

@@ -1,0 +1,233 @@
+/* The broker's life as its owner sees it: see broker.h; the state machine is in broker.c. */
+#include "shared/broker_internal.h"
+
+#include "shared/ident.h"
+#include "shared/stream.h"
+#include "shared/xalloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+broker_options_default(struct broker_options *opt)
+{
+	*opt = (struct broker_options){
+	    .role = "client",
+	    .program = "vogeler",
+	    .heartbeat_s = 10,
+	    .connect_timeout_ms = 10000,
+	    .reconnect_first_ms = 500,
+	    .reconnect_max_ms = 30000,
+	    .max_body_bytes = 16 * 1024 * 1024,
+	    .output_max = 16 * 1024 * 1024,
+	    .max_unconfirmed = 1000,
+	};
+}
+
+const char *
+broker_outcome_name(enum broker_outcome outcome)
+{
+	switch (outcome) {
+	case BROKER_CONFIRMED:
+		return "confirmed";
+	case BROKER_NACKED:
+		return "nacked";
+	case BROKER_RETURNED:
+		return "returned";
+	case BROKER_LOST:
+		return "lost";
+	}
+	return "?";
+}
+
+static void
+on_deadline(void *arg)
+{
+	broker_step(arg, BROKER_EV_DEADLINE);
+}
+
+static void
+on_retry(void *arg)
+{
+	broker_step(arg, BROKER_EV_RETRY);
+}
+
+static void
+on_heartbeat(void *arg)
+{
+	broker_heartbeat(arg);
+}
+
+static void
+on_steady(void *arg)
+{
+	struct broker *b = arg;
+
+	backoff_reset(&b->backoff);
+}
+
+static void
+report_stopped(struct broker *b)
+{
+	b->report_stopped = false;
+	broker_publish_lost(b);
+	if (!b->dead && b->handlers.on_stopped != NULL)
+		b->handlers.on_stopped(b, b->arg);
+}
+
+static void
+on_work(void *arg)
+{
+	struct broker *b = arg;
+	char where[320];
+
+	if (b->output_failed) {
+		b->output_failed = false;
+		broker_fail(b, BROKER_ERR_TIMEOUT, "%s: it does not take what we send",
+		    broker_where(b, where, sizeof(where)));
+	}
+	if (!b->dead && b->report_stopped)
+		report_stopped(b);
+	if (!b->dead)
+		broker_read(b);
+}
+
+static void
+copy_targets(struct broker *b, const struct broker_options *opt)
+{
+	assert(opt->n_uris > 0);
+	b->n_targets = opt->n_uris;
+	b->targets = xcalloc(opt->n_uris, sizeof(*b->targets));
+	for (size_t i = 0; i < opt->n_uris; i++)
+		uri_copy(&b->targets[i].uri, &opt->uris[i]);
+}
+
+struct broker *
+broker_create(struct loop *loop, const struct broker_options *opt,
+    const struct broker_handlers *handlers, void *arg)
+{
+	static const struct {
+		const char *name;
+		loop_fn *fn;
+	} timers[BROKER_N_TIMERS] = {
+	    [BROKER_TIMER_DEADLINE] = {"deadline", on_deadline},
+	    [BROKER_TIMER_RETRY] = {"retry", on_retry},
+	    [BROKER_TIMER_HEARTBEAT] = {"heartbeat", on_heartbeat},
+	    [BROKER_TIMER_STEADY] = {"steady", on_steady},
+	    [BROKER_TIMER_WORK] = {"work", on_work},
+	};
+	struct broker *b = xcalloc(1, sizeof(*b));
+
+	b->loop = loop;
+	b->opt = *opt;
+	b->opt.uris = NULL; /* borrowed during this call only */
+	b->role = xstrdup(opt->role);
+	b->program = xstrdup(opt->program);
+	b->handlers = *handlers;
+	b->arg = arg;
+	copy_targets(b, opt);
+	broker_make_id(b);
+	for (int i = 0; i < BROKER_N_TIMERS; i++)
+		b->timers[i] = loop_timer_create(loop, timers[i].name, timers[i].fn, b);
+	backoff_init(&b->backoff, opt->reconnect_first_ms, opt->reconnect_max_ms);
+	buf_init(&b->out, opt->output_max);
+	b->epoch = 1;
+	return b;
+}
+
+static void
+broker_free(void *arg)
+{
+	struct broker *b = arg;
+
+	frame_codec_destroy(b->codec);
+	broker_publish_free(b);
+	broker_content_free(b);
+	buf_finish(&b->out);
+	for (size_t i = 0; i < b->n_targets; i++)
+		uri_finish(&b->targets[i].uri);
+	free(b->targets);
+	free(b->consumer.queue);
+	free(b->role);
+	free(b->program);
+	free(b);
+}
+
+/* May be called from any of its own callbacks, deep inside the reading of a frame: so only what
+ * could call back goes now. */
+void
+broker_destroy(struct broker *b)
+{
+	if (b == NULL || b->dead)
+		return;
+	b->dead = true;
+	stream_close(b->stream);
+	b->stream = NULL;
+	for (int i = 0; i < BROKER_N_TIMERS; i++)
+		loop_timer_destroy(b->timers[i]);
+	loop_defer_free(b->loop, b, broker_free);
+}
+
+void
+broker_start(struct broker *b)
+{
+	broker_step(b, BROKER_EV_START);
+}
+
+void
+broker_stop(struct broker *b)
+{
+	broker_step(b, BROKER_EV_STOP);
+}
+
+bool
+broker_is_ready(const struct broker *b)
+{
+	return b->state == BROKER_READY;
+}
+
+const char *
+broker_id(const struct broker *b)
+{
+	return b->id;
+}
+
+const char *
+broker_state_text(const struct broker *b)
+{
+	return b->blocked && b->state == BROKER_READY ? "BLOCKED" : broker_state_name(b->state);
+}
+
+void
+broker_apply_pause(struct broker *b)
+{
+	if (b->stream == NULL)
+		return;
+	if (b->paused && b->state == BROKER_READY)
+		stream_pause(b->stream);
+	else
+		stream_resume(b->stream);
+}
+
+void
+broker_pause(struct broker *b)
+{
+	if (b->paused)
+		return;
+	b->paused = true;
+	broker_apply_pause(b);
+}
+
+void
+broker_resume(struct broker *b)
+{
+	if (!b->paused)
+		return;
+	b->paused = false;
+	/* Its silence was ours. */
+	b->last_read = loop_now(b->loop);
+	broker_apply_pause(b);
+	/* Some bytes may have arrived before the pause. */
+	broker_timer_arm(b, BROKER_TIMER_WORK, 0);
+}

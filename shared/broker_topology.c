@@ -1,0 +1,188 @@
+/* TOPOLOGY: each item is declared passively, which needs no right to configure; only what is not
+ * there (404, which costs the channel) is declared and bound. Then confirms are switched on. */
+#include "shared/broker_internal.h"
+
+#include "shared/log.h"
+
+#include <stdio.h>
+
+static const struct topology_item *
+item_at_hand(const struct broker *b)
+{
+	const struct topology *t = b->opt.topology;
+
+	return t == NULL || b->item >= t->n ? NULL : &t->items[b->item];
+}
+
+const char *
+broker_topology_what(const struct broker *b, char *out, size_t size)
+{
+	const struct topology_item *item = item_at_hand(b);
+
+	if (item == NULL)
+		snprintf(out, size, "the channel");
+	else if (b->phase == TOPOLOGY_BIND)
+		snprintf(out, size,
+		    "the binding of queue \"%s\" to exchange \"%s\" with key \"%s\"", item->name,
+		    item->bindings[b->binding].exchange, item->bindings[b->binding].key);
+	else
+		snprintf(out, size, "%s \"%s\"",
+		    item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue", item->name);
+	return out;
+}
+
+static void
+enter_phase(struct broker *b, enum topology_phase phase)
+{
+	b->phase = phase;
+	broker_deadline(b);
+}
+
+static void
+send_declare(struct broker *b, const struct topology_item *item, bool passive)
+{
+	amqp_exchange_declare_t exchange = {
+	    .exchange = amqp_cstring_bytes(item->name),
+	    .type = amqp_cstring_bytes(item->type == NULL ? "" : item->type),
+	    .passive = passive,
+	    .durable = 1,
+	};
+	amqp_queue_declare_t queue = {
+	    .queue = amqp_cstring_bytes(item->name),
+	    .passive = passive,
+	    .durable = 1,
+	};
+
+	if (item->kind == TOPOLOGY_EXCHANGE)
+		broker_send(b, BROKER_CHANNEL, AMQP_EXCHANGE_DECLARE_METHOD, &exchange);
+	else
+		broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &queue);
+}
+
+static void
+begin_item(struct broker *b)
+{
+	const struct topology_item *item = item_at_hand(b);
+	amqp_confirm_select_t select = {0};
+
+	b->created = false;
+	b->binding = 0;
+	if (item != NULL) {
+		enter_phase(b, TOPOLOGY_PASSIVE);
+		send_declare(b, item, true);
+		return;
+	}
+	enter_phase(b, TOPOLOGY_CONFIRM);
+	broker_publish_reset(b);
+	broker_send(b, BROKER_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
+}
+
+void
+broker_topology_begin(struct broker *b)
+{
+	b->item = 0;
+	begin_item(b);
+}
+
+bool
+broker_topology_missing(struct broker *b, uint16_t code)
+{
+	amqp_channel_open_t open = {0};
+
+	if (b->state != BROKER_TOPOLOGY || b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND)
+		return false;
+	enter_phase(b, TOPOLOGY_REOPEN);
+	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+	return true;
+}
+
+static void
+item_done(struct broker *b)
+{
+	const struct topology_item *item = item_at_hand(b);
+	char what[512];
+
+	if (b->created)
+		log_info("broker", "broker[%s]: made %s", b->id,
+		    broker_topology_what(b, what, sizeof(what)));
+	if (b->handlers.on_topology != NULL)
+		b->handlers.on_topology(b, item, b->created, b->arg);
+	/* The owner may have stopped or destroyed us. */
+	if (b->dead || b->state != BROKER_TOPOLOGY)
+		return;
+	b->item++;
+	begin_item(b);
+}
+
+static void
+next_binding(struct broker *b)
+{
+	const struct topology_item *item = item_at_hand(b);
+	amqp_queue_bind_t bind = {.queue = amqp_cstring_bytes(item->name)};
+
+	if (b->binding >= item->n_bindings) {
+		/* Done with, and named as itself from here. */
+		b->phase = TOPOLOGY_DECLARE;
+		item_done(b);
+		return;
+	}
+	bind.exchange = amqp_cstring_bytes(item->bindings[b->binding].exchange);
+	bind.routing_key = amqp_cstring_bytes(item->bindings[b->binding].key);
+	enter_phase(b, TOPOLOGY_BIND);
+	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_BIND_METHOD, &bind);
+}
+
+static bool
+is_declared(const struct broker *b, amqp_method_number_t method)
+{
+	return method == (item_at_hand(b)->kind == TOPOLOGY_EXCHANGE
+				 ? AMQP_EXCHANGE_DECLARE_OK_METHOD
+				 : AMQP_QUEUE_DECLARE_OK_METHOD);
+}
+
+/* The method is the answer that this phase waits for. */
+static bool
+is_answer(const struct broker *b, amqp_method_number_t method)
+{
+	switch (b->phase) {
+	case TOPOLOGY_PASSIVE:
+	case TOPOLOGY_DECLARE:
+		return is_declared(b, method);
+	case TOPOLOGY_REOPEN:
+		return method == AMQP_CHANNEL_OPEN_OK_METHOD;
+	case TOPOLOGY_BIND:
+		return method == AMQP_QUEUE_BIND_OK_METHOD;
+	case TOPOLOGY_CONFIRM:
+		return method == AMQP_CONFIRM_SELECT_OK_METHOD;
+	}
+	return false;
+}
+
+void
+broker_topology_method(struct broker *b, const struct frame *f)
+{
+	if (!is_answer(b, f->method)) {
+		broker_unexpected(b, amqp_method_name(f->method));
+		return;
+	}
+	switch (b->phase) {
+	case TOPOLOGY_PASSIVE:
+		item_done(b);
+		return;
+	case TOPOLOGY_REOPEN:
+		enter_phase(b, TOPOLOGY_DECLARE);
+		send_declare(b, item_at_hand(b), false);
+		return;
+	case TOPOLOGY_DECLARE:
+		b->created = true;
+		next_binding(b);
+		return;
+	case TOPOLOGY_BIND:
+		b->binding++;
+		next_binding(b);
+		return;
+	case TOPOLOGY_CONFIRM:
+		broker_step(b, BROKER_EV_TOPOLOGY_OK);
+		return;
+	}
+}

@@ -1,0 +1,106 @@
+/* The topology of DESIGN 3, per program. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shared/topology.h"
+
+#include <string.h>
+
+static const struct topology_item *
+find(const struct topology *t, const char *name)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		if (strcmp(t->items[i].name, name) == 0)
+			return &t->items[i];
+	}
+	return NULL;
+}
+
+/* Every exchange that a binding names must have been made by then. */
+static void
+assert_order(const struct topology *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		for (size_t j = 0; j < t->items[i].n_bindings; j++) {
+			const struct topology_item *exchange =
+			    find(t, t->items[i].bindings[j].exchange);
+
+			assert_non_null(exchange);
+			assert_true(exchange < &t->items[i]);
+			assert_int_equal(exchange->kind, TOPOLOGY_EXCHANGE);
+		}
+	}
+}
+
+static void
+assert_master(const struct topology *t, const char *exchange)
+{
+	const struct topology_item *queue = find(t, TOPOLOGY_MASTER_QUEUE);
+
+	assert_string_equal(find(t, exchange)->type, "direct");
+	assert_int_equal(queue->kind, TOPOLOGY_QUEUE);
+	assert_int_equal(queue->n_bindings, 1);
+	assert_string_equal(queue->bindings[0].exchange, exchange);
+	assert_string_equal(queue->bindings[0].key, "");
+}
+
+static void
+test_collector(void **state)
+{
+	struct topology *t =
+	    topology_for_collector(TOPOLOGY_BROADCAST_EXCHANGE, TOPOLOGY_MASTER_EXCHANGE);
+
+	assert_order(t);
+	assert_master(t, TOPOLOGY_MASTER_EXCHANGE);
+	assert_string_equal(find(t, TOPOLOGY_BROADCAST_EXCHANGE)->type, "topic");
+	assert_int_equal(find(t, TOPOLOGY_DEAD_QUEUE)->kind, TOPOLOGY_QUEUE);
+	assert_int_equal(find(t, TOPOLOGY_DEAD_QUEUE)->n_bindings, 0);
+	topology_destroy(t);
+}
+
+static void
+test_agent(void **state)
+{
+	struct topology *t = topology_for_agent("b.in", "m.in", "web01.example.com");
+	const struct topology_item *queue = find(t, "web01.example.com");
+
+	assert_order(t);
+	assert_master(t, "m.in"); /* so that an answer waits for a collector that never ran */
+	assert_non_null(queue);
+	assert_int_equal(queue->n_bindings, 2);
+	assert_string_equal(queue->bindings[0].exchange, "b.in");
+	assert_string_equal(queue->bindings[0].key, "broadcasts.*");
+	assert_string_equal(queue->bindings[1].key, "web01.example.com");
+	assert_null(find(t, TOPOLOGY_DEAD_QUEUE));
+	topology_destroy(t);
+}
+
+static void
+test_runner(void **state)
+{
+	struct topology *t =
+	    topology_for_runner(TOPOLOGY_BROADCAST_EXCHANGE, TOPOLOGY_MASTER_EXCHANGE);
+
+	assert_order(t);
+	assert_string_equal(find(t, TOPOLOGY_BROADCAST_EXCHANGE)->type, "topic");
+	for (size_t i = 0; i < t->n; i++)
+		assert_int_equal(t->items[i].kind, TOPOLOGY_EXCHANGE);
+	topology_destroy(t);
+	topology_destroy(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_collector),
+	    cmocka_unit_test(test_agent),
+	    cmocka_unit_test(test_runner),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
