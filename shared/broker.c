@@ -381,11 +381,13 @@ leave(struct broker *b)
 void
 broker_make_id(struct broker *b)
 {
-	const struct uri *u = &broker_target(b)->uri;
-	bool v6 = strchr(u->host, ':') != NULL;
+	struct uri nobody = broker_target(b)->uri;
+	char text[300];
 
-	snprintf(b->id, sizeof(b->id), "%s://%s%s%s:%u/%s#%u", uri_scheme_name(u->scheme),
-	    v6 ? "[" : "", u->host, v6 ? "]" : "", u->port, u->path, b->connections);
+	nobody.user = NULL;
+	nobody.password = NULL;
+	snprintf(b->id, sizeof(b->id), "%s#%u", uri_redacted(&nobody, text, sizeof(text)),
+	    b->connections);
 }
 
 static void

@@ -3,10 +3,10 @@
  * codec (frame.h), stream.h moves the bytes; this is the state machine between them, used by every
  * program.
  *
- *        start             STREAM_UP            OPEN_OK           items are there         stop
- *   IDLE ------> CONNECTING -------> HANDSHAKE ---------> OPENING --------> TOPOLOGY ----> READY
- * ----> CLOSING ^                    any failure, deadline, close by the peer            |
- *                    +---------------- BACKOFF <-----------------------------------------------+
+ *         start             STREAM_UP          OPEN_OK         CHANNEL_OK        all is there
+ *   IDLE -------> CONNECTING ------> HANDSHAKE ------> OPENING -------> TOPOLOGY --------> READY
+ *                     ^                  any failure, deadline, close by the peer           | stop
+ *                     +--- BACKOFF <-------------------------------------------------+   CLOSING
  *
  * Publishing: every message is persistent if it says so, mandatory if asked, and answered by
  * exactly one on_confirm: CONFIRMED when the broker has it safe (basic.ack), RETURNED when no queue
@@ -45,8 +45,7 @@ struct delivery {
 	char *exchange;
 	char *routing_key;
 	uint64_t body_size; /* as announced in the content header */
-	bool oversize; /* body_size is over max_body_bytes: message.body holds only its first 64 KiB
-			*/
+	bool oversize; /* body_size > max_body_bytes: message.body holds its first 64 KiB only */
 	struct message message;
 };
 void delivery_destroy(struct delivery *d);
@@ -95,7 +94,9 @@ struct broker_handlers {
 	void (*on_blocked)(struct broker *b, bool blocked, const char *reason, void *arg);
 	/* Output has drained, or the block was lifted: broker_can_publish is true again. */
 	void (*on_writable)(struct broker *b, void *arg);
-	/* basic.consume-ok (true), or basic.cancel from the broker / cancel-ok (false). */
+	/* basic.consume-ok (true), or basic.cancel from the broker / cancel-ok (false). When the
+	 * broker cancels (the queue was deleted, its node is gone) on_down follows, and the queue
+	 * is made again at the next connection: there is nothing to do but wait for on_ready. */
 	void (*on_consuming)(struct broker *b, bool consuming, void *arg);
 	/* For each topology item, as it is found or made: for "setup" and for the log. */
 	void (*on_topology)(
@@ -125,8 +126,8 @@ struct broker *broker_create(struct loop *loop, const struct broker_options *opt
 void broker_destroy(struct broker *b); /* at once, no goodbye, no callbacks; NULL is fine */
 
 void broker_start(struct broker *b);
-/* Says goodbye (flushes output, connection.close, bounded by connect_timeout_ms), then on_stopped.
- */
+/* Says goodbye (flushes output, connection.close, bounded by connect_timeout_ms); publishes that
+ * are still unanswered are reported LOST, then on_stopped. It may be started again after that. */
 void broker_stop(struct broker *b);
 
 bool broker_is_ready(const struct broker *b);
@@ -144,15 +145,17 @@ uint64_t broker_publish(struct broker *b, const char *exchange, const char *rout
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
 uint32_t broker_unconfirmed(const struct broker *b);
 
-/* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. */
+/* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. Does nothing
+ * when not READY or when there is a consumer; after broker_cancel it may follow at once. */
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
 void broker_cancel(struct broker *b); /* basic.cancel; on_consuming(false) when it is over */
 bool broker_consuming(const struct broker *b);
 void broker_ack(struct broker *b, struct broker_tag tag, bool multiple);
 void broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue);
 
-/* The intake valve on bytes: while paused nothing is read from the socket and the peer's heartbeats
- * are not judged. */
+/* The intake valve on bytes: while paused nothing is read from the socket (confirms neither) and
+ * the peer's heartbeats are not judged. Holds over a reconnect, but only in READY is it in effect.
+ */
 void broker_pause(struct broker *b);
 void broker_resume(struct broker *b);
 
