@@ -1,0 +1,55 @@
+/* A broker that a test drives: implements all of shared/broker.h without a socket. The code under
+ * test creates it as usual; the test finds it by its role and says what happens: it comes up, goes
+ * down, delivers, confirms. What was asked of it is written down. On the fake loop or the real one.
+ *
+ * Callbacks that answer a request (consume, cancel, stop) come from a zero timer; those of the
+ * fake_broker_ functions come from inside them. */
+#ifndef VOGELER_FAKE_BROKER_API_H
+#define VOGELER_FAKE_BROKER_API_H
+
+#include "shared/broker.h"
+
+struct fake_publish { /* what broker_publish got, copied */
+	uint64_t id;
+	char *exchange;
+	char *routing_key;
+	bool mandatory;
+	bool answered;
+	struct message message;
+};
+
+/* The living broker of that role ("consumer", "publisher"), NULL if there is none. */
+struct broker *fake_broker(const char *role);
+
+/* To READY (on_ready). Needs broker_start() before. */
+void fake_broker_up(struct broker *b);
+/* From READY: what is not confirmed is LOST, the consumer and the tags are gone, then on_down. */
+void fake_broker_down(struct broker *b);
+/* Publishing is refused until it is lifted (on_blocked, on_writable). */
+void fake_broker_block(struct broker *b, bool blocked);
+/* Every publish is confirmed by itself, in the loop's next pass. Off at first. */
+void fake_broker_auto_confirm(struct broker *b, bool on);
+/* Answers one publish. */
+void fake_broker_confirm(
+    struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why);
+
+/* Takes over the content of m (which is left empty). Returns the tag. Delivers whether or not there
+ * is a consumer: a delivery may be on its way when it is cancelled. */
+struct broker_tag fake_broker_deliver(
+    struct broker *b, const char *exchange, const char *routing_key, struct message *m);
+/* The same with a body announced as body_size bytes and cut, as oversize ones are. */
+struct broker_tag fake_broker_deliver_oversize(struct broker *b, const char *exchange,
+    const char *routing_key, struct message *m, uint64_t body_size);
+
+size_t fake_broker_published(const struct broker *b); /* so far */
+const struct fake_publish *fake_broker_publish_at(const struct broker *b, size_t i);
+
+/* What was asked since the last clear, each ended by "; ": "start", "consume master.in 1000",
+ * "consume web01 10 exclusive", "cancel", "ack 3", "ack 3 multiple", "nack 5 multiple requeue",
+ * "pause", "resume", "stop". Acks of a past epoch have " stale" behind them. Publishing is not in
+ * it. */
+const char *fake_broker_log(const struct broker *b);
+void fake_broker_log_clear(struct broker *b);
+bool fake_broker_is_paused(const struct broker *b);
+
+#endif
