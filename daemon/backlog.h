@@ -1,0 +1,70 @@
+/* What waits to be written, host by host, and the one rule of it: at most one write of a host is
+ * under way. What arrives meanwhile waits and becomes the host's next write, together. A list and a
+ * hash table; no I/O, no clock of its own.
+ *
+ * Bounded by its caller: it holds what was added and was not taken away. */
+#ifndef VOGELER_BACKLOG_H
+#define VOGELER_BACKLOG_H
+
+#include "shared/mono.h"
+#include "shared/store/store.h"
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct backlog;
+struct backlog_host;
+
+/* What one delivery says about one host. */
+struct backlog_item {
+	TAILQ_ENTRY(backlog_item) link;
+	struct result **results; /* owned */
+	size_t n;
+	size_t bytes;
+	void *owner; /* the caller's */
+	struct mono since;
+};
+TAILQ_HEAD(backlog_items, backlog_item);
+
+/* Taken from the backlog; it stays alive until it is given to backlog_return or backlog_finish. */
+struct backlog_write {
+	struct store_write write; /* its owner is this struct */
+	struct backlog_host *host;
+	struct backlog_items items;
+	size_t n_items;
+	void *put; /* the taker's, as is slot */
+	size_t slot;
+};
+
+struct backlog *backlog_create(void);
+void backlog_destroy(struct backlog *bl); /* and all in it; no write may be out */
+
+/* Takes ownership of results (convert_free()d in the end). */
+void backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n,
+    void *owner, struct mono now);
+/* The host that has been ready longest: all that waits for it up to max_bytes, one item at least.
+ * NULL when none is ready. */
+struct backlog_write *backlog_take(struct backlog *bl, size_t max_bytes);
+/* Not written: its items wait again, before any that came since, until `until`. */
+void backlog_return(struct backlog *bl, struct backlog_write *w, struct mono until);
+/* The same, and the next writes of the host are of one item each, to find the one that is refused.
+ */
+void backlog_return_singly(struct backlog *bl, struct backlog_write *w, struct mono now);
+/* Over: frees w and the items left in it. */
+void backlog_finish(struct backlog *bl, struct backlog_write *w);
+/* Makes those ready whose time has come. */
+void backlog_wake(struct backlog *bl, struct mono now);
+/* Frees everything that waits. Writes that are out stay. */
+void backlog_clear(struct backlog *bl);
+
+/* How often in a row writes of this host were returned with that trouble; the caller counts. */
+unsigned int *backlog_conflicts(struct backlog_write *w);
+unsigned int *backlog_retries(struct backlog_write *w);
+
+size_t backlog_ready(const struct backlog *bl);       /* hosts */
+size_t backlog_ready_bytes(const struct backlog *bl); /* of their items */
+/* Of the items of ready hosts, the oldest; and the next time a host becomes ready. false: none. */
+bool backlog_oldest(const struct backlog *bl, struct mono *since);
+bool backlog_next_wake(const struct backlog *bl, struct mono *at);
+
+#endif

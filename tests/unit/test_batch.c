@@ -1,0 +1,573 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/batch.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_store.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DELIVERIES_MAX 256
+
+struct world {
+	struct loop *loop;
+	struct fake_store *store;
+	struct batch *batch;
+	unsigned int stored[DELIVERIES_MAX]; /* by owner */
+	unsigned int rejected[DELIVERIES_MAX];
+	unsigned int n_stored, n_rejected, n_down;
+	unsigned int asked; /* of judges that count */
+	bool good;          /* what the judge says, of those that switch */
+};
+
+static void
+on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
+{
+	struct world *w = arg;
+	size_t i = (size_t)(uintptr_t)owner;
+
+	assert_in_range(i, 0, DELIVERIES_MAX - 1);
+	if (verdict == BATCH_STORED) {
+		w->stored[i]++;
+		w->n_stored++;
+	} else {
+		assert_non_null(why);
+		w->rejected[i]++;
+		w->n_rejected++;
+	}
+}
+
+static void
+on_store_down(const char *why, void *arg)
+{
+	struct world *w = arg;
+
+	assert_non_null(why);
+	w->n_down++;
+	batch_clear(w->batch);
+}
+
+static const struct batch_handlers handlers = {
+    .on_done = on_done,
+    .on_store_down = on_store_down,
+};
+
+static const struct batch_options options = {
+    .max_count = 64,
+    .max_bytes = 1000000,
+    .max_age_ms = 50,
+    .patience_ms = 10000,
+};
+
+static void
+start(struct world *w, unsigned int in_flight, unsigned int min_interval_ms)
+{
+	w->loop = loop_create();
+	w->store = fake_store_create(w->loop, in_flight, min_interval_ms);
+	w->batch = batch_create(w->loop, fake_store_base(w->store), &options, &handlers, w);
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	ident_init();
+	start(w, 2, 0);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	assert_false(fake_store_overlapped(w->store));
+	fake_store_destroy(w->store);
+	batch_destroy(w->batch);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+static int
+setup_like_sqlite(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	ident_init();
+	start(w, 1, 50);
+	*state = w;
+	return 0;
+}
+
+static void
+add_bytes(struct world *w, const char *host, size_t owner, size_t bytes)
+{
+	struct result **list = calloc(1, sizeof(*list));
+	struct result *r = calloc(1, sizeof(*r));
+
+	result_init(r);
+	r->plugin = strdup("facter");
+	r->value = calloc(1, bytes + 1);
+	r->value_len = bytes;
+	list[0] = r;
+	batch_add(w->batch, host, list, 1, (void *)(uintptr_t)owner);
+}
+
+static void
+add(struct world *w, const char *host, size_t owner)
+{
+	add_bytes(w, host, owner, 10);
+}
+
+static void
+add_hosts(struct world *w, size_t n)
+{
+	char host[32];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(host, sizeof(host), "h%zu", i);
+		add(w, host, i);
+	}
+}
+
+static void
+what_waits_goes_when_it_is_old_enough(void **state)
+{
+	struct world *w = *state;
+
+	add(w, "a", 1);
+	fake_advance(w->loop, 30);
+	add(w, "b", 2);
+	fake_advance(w->loop, 19);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	fake_advance(w->loop, 1);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_string_equal(fake_store_put_text(w->store, 0), "a:1 b:1");
+	assert_int_equal(w->n_stored, 2);
+	assert_int_equal(fake_next_timer(w->loop), -1); /* idle is idle */
+}
+
+static void
+enough_hosts_do_not_wait_for_age(void **state)
+{
+	struct world *w = *state;
+
+	add_hosts(w, 64);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_int_equal(w->n_stored, 64);
+}
+
+static void
+enough_bytes_do_not_wait_for_age(void **state)
+{
+	struct world *w = *state;
+
+	add_bytes(w, "a", 1, 400000);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	add_bytes(w, "b", 2, 700000);
+	fake_advance(w->loop, 0);
+	assert_int_equal(w->n_stored, 2);
+}
+
+static void
+responses_of_one_host_become_one_write_up_to_the_bytes(void **state)
+{
+	struct world *w = *state;
+
+	add(w, "a", 1);
+	add(w, "a", 2);
+	add(w, "b", 3);
+	add(w, "a", 4);
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 0), "a:3 b:1");
+	add_bytes(w, "a", 5, 700000);
+	add_bytes(w, "a", 6, 700000);
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 1), "a:1");
+	assert_string_equal(fake_store_put_text(w->store, 2), "a:1");
+	assert_int_equal(w->n_stored, 6);
+}
+
+static void
+a_host_has_one_write_in_flight_and_the_rest_merges(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	add(w, "a", 1);
+	fake_advance(w->loop, 50);
+	add(w, "a", 2);
+	add(w, "a", 3);
+	add(w, "b", 4);
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 1), "b:1");
+	assert_int_equal(fake_store_puts(w->store), 2);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_string_equal(fake_store_put_text(w->store, 2), "a:2");
+	assert_int_equal(w->n_stored, 4);
+}
+
+static void
+the_limit_of_puts_in_flight_is_kept(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	add_hosts(w, 200);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_store_in_flight(w->store), 2);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_store_max_in_flight(w->store), 2);
+	assert_int_equal(fake_store_puts(w->store), 4);
+	assert_int_equal(w->n_stored, 200);
+}
+
+static void
+the_interval_between_puts_is_kept(void **state)
+{
+	struct world *w = *state;
+
+	add_hosts(w, 64);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 49);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	fake_advance(w->loop, 1);
+	assert_int_equal(fake_store_puts(w->store), 2);
+}
+
+/* Conflict for "a" as long as the test wants. */
+static enum store_status
+judge_conflict(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	if (strcmp(writes[i]->host, "a") != 0 || w->good)
+		return STORE_OK;
+	w->asked++;
+	return STORE_CONFLICT;
+}
+
+static void
+a_conflict_is_tried_again_soon_then_later(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_conflict, w);
+	add(w, "a", 1);
+	add(w, "b", 2);
+	fake_advance(w->loop, 4000);
+	assert_int_equal(w->stored[2], 1);
+	assert_int_equal(w->stored[1], 0);
+	assert_int_equal(w->asked, BATCH_CONFLICTS_MAX);
+	w->good = true;
+	add(w, "a", 3);
+	fake_advance(w->loop, 5000);
+	assert_int_equal(w->stored[1], 1);
+	assert_int_equal(w->stored[3], 1);
+	assert_string_equal(fake_store_put_text(w->store, fake_store_puts(w->store) - 1), "a:2");
+	assert_int_equal(batch_stats(w->batch)->conflicts, BATCH_CONFLICTS_MAX);
+}
+
+static enum store_status
+judge_retry(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	w->asked++;
+	return w->good ? STORE_OK : STORE_RETRY;
+}
+
+static void
+a_store_that_is_away_gets_the_same_again_with_backoff(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, 50);
+	assert_int_equal(batch_get_state(w->batch), BATCH_WAITING);
+	fake_advance(w->loop, 3000);
+	assert_in_range(fake_store_puts(w->store), 4, 7); /* 100, 200, 400 ... and not in a loop */
+	assert_int_equal(w->n_down, 0);
+	w->good = true;
+	fake_advance(w->loop, 5000);
+	assert_int_equal(w->stored[1], 1);
+	assert_int_equal(batch_get_state(w->batch), BATCH_FILLING);
+}
+
+static void
+patience_ends_and_everything_can_be_given_back(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, 50);
+	add(w, "b", 2);
+	fake_advance(w->loop, 9900);
+	assert_int_equal(w->n_down, 0);
+	fake_advance(w->loop, 6000);
+	assert_int_equal(w->n_down, 1);
+	assert_int_equal(batch_get_state(w->batch), BATCH_DOWN);
+	w->asked = 0;
+	fake_advance(w->loop, 60000);
+	assert_int_equal(w->asked, 0);
+	assert_int_equal(w->n_down, 1);
+	w->good = true;
+	batch_resume(w->batch);
+	add(w, "a", 3);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->stored[3], 1);
+	assert_int_equal(w->stored[1] + w->stored[2], 0); /* cleared: not told */
+}
+
+static enum store_status
+judge_retry_a(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	return strcmp(writes[i]->host, "a") == 0 && !w->good ? STORE_RETRY : STORE_OK;
+}
+
+static void
+one_host_that_must_wait_does_not_stop_the_others(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry_a, w);
+	add(w, "a", 1);
+	add(w, "b", 2);
+	fake_advance(w->loop, 50);
+	assert_int_equal(batch_get_state(w->batch), BATCH_FILLING);
+	assert_int_equal(w->stored[2], 1);
+	add(w, "b", 3);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->stored[3], 1);
+	w->good = true;
+	fake_advance(w->loop, 5000);
+	assert_int_equal(w->stored[1], 1);
+	assert_int_equal(w->n_down, 0);
+}
+
+static enum store_status
+judge_poison(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	const char *culprit = arg;
+	size_t j;
+
+	for (j = 0; j < n; j++) {
+		if (strcmp(writes[j]->host, culprit) == 0)
+			return STORE_REJECT_BATCH;
+	}
+	return STORE_OK;
+}
+
+static void
+bisect_finds(struct world *w, const char *culprit, size_t index)
+{
+	size_t i;
+
+	fake_store_judge(w->store, judge_poison, (void *)(uintptr_t)culprit);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->n_rejected, 1);
+	assert_int_equal(w->rejected[index], 1);
+	assert_int_equal(w->n_stored, 63);
+	for (i = 0; i < 64; i++)
+		assert_int_equal(w->stored[i], i == index ? 0 : 1);
+	/* The first one, 6 halvings and the proof; the good halves go with what comes next. */
+	assert_in_range(fake_store_puts(w->store), 2, 1 + 6 + 1 + 6);
+	assert_int_equal(fake_next_timer(w->loop), -1);
+}
+
+static void
+bisecting_finds_the_first(void **state)
+{
+	bisect_finds(*state, "h0", 0);
+}
+
+static void
+bisecting_finds_one_in_the_middle(void **state)
+{
+	bisect_finds(*state, "h37", 37);
+}
+
+static void
+bisecting_finds_the_last(void **state)
+{
+	bisect_finds(*state, "h63", 63);
+}
+
+static enum store_status
+judge_two(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	if (judge_poison(f, writes, n, i, (void *)(uintptr_t) "h3") != STORE_OK)
+		return STORE_REJECT_BATCH;
+	return judge_poison(f, writes, n, i, (void *)(uintptr_t) "h60");
+}
+
+static void
+bisecting_finds_two_and_no_innocent(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_two, NULL);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->n_stored, 62);
+	assert_int_equal(w->rejected[3] + w->rejected[60], 2);
+}
+
+static enum store_status
+judge_too_large_together(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	return n > 20 ? STORE_REJECT_BATCH : STORE_OK;
+}
+
+static void
+a_batch_without_a_culprit_is_stored_in_parts(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_too_large_together, NULL);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->n_stored, 64);
+	assert_int_equal(w->n_rejected, 0);
+}
+
+/* Refuses any write that holds the delivery whose value has 33 bytes. */
+static enum store_status
+judge_one_result(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	size_t j;
+
+	for (j = 0; j < writes[i]->n; j++) {
+		if (writes[i]->results[j]->value_len == 33)
+			return STORE_REJECT;
+	}
+	return STORE_OK;
+}
+
+static void
+of_one_host_only_the_refused_delivery_is_rejected(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_one_result, NULL);
+	add(w, "a", 1);
+	add_bytes(w, "a", 2, 33);
+	add(w, "a", 3);
+	add(w, "b", 4);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->n_stored, 3);
+	assert_int_equal(w->rejected[2], 1);
+	assert_int_equal(w->n_rejected, 1);
+}
+
+static void
+what_is_cleared_in_flight_is_not_told(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	add(w, "a", 1);
+	fake_advance(w->loop, 50);
+	add(w, "a", 2);
+	batch_clear(w->batch);
+	add(w, "a", 3);
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_puts(w->store), 1); /* one write of a host at a time, still */
+	fake_store_release(w->store);
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->stored[1] + w->stored[2], 0);
+	assert_int_equal(w->stored[3], 1);
+}
+
+static void
+in_a_hurry_nothing_waits_for_age(void **state)
+{
+	struct world *w = *state;
+
+	add(w, "a", 1);
+	batch_hurry(w->batch);
+	fake_advance(w->loop, 0);
+	assert_int_equal(w->n_stored, 1);
+}
+
+static void
+a_delayed_host_does_not_hold_up_the_age_of_others(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_conflict, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, 4000); /* a's next try is seconds away */
+	add(w, "b", 2);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->stored[2], 1);
+}
+
+static void
+destroying_with_puts_in_flight_frees_them(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	add_hosts(w, 100);
+	fake_advance(w->loop, 50);
+	add(w, "h0", 1);
+	assert_int_equal(fake_store_in_flight(w->store), 2);
+}
+
+#define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    WITH_WORLD(what_waits_goes_when_it_is_old_enough),
+	    WITH_WORLD(enough_hosts_do_not_wait_for_age),
+	    WITH_WORLD(enough_bytes_do_not_wait_for_age),
+	    WITH_WORLD(responses_of_one_host_become_one_write_up_to_the_bytes),
+	    WITH_WORLD(a_host_has_one_write_in_flight_and_the_rest_merges),
+	    WITH_WORLD(the_limit_of_puts_in_flight_is_kept),
+	    cmocka_unit_test_setup_teardown(
+		the_interval_between_puts_is_kept, setup_like_sqlite, teardown),
+	    WITH_WORLD(a_conflict_is_tried_again_soon_then_later),
+	    WITH_WORLD(a_store_that_is_away_gets_the_same_again_with_backoff),
+	    WITH_WORLD(patience_ends_and_everything_can_be_given_back),
+	    WITH_WORLD(one_host_that_must_wait_does_not_stop_the_others),
+	    WITH_WORLD(bisecting_finds_the_first),
+	    WITH_WORLD(bisecting_finds_one_in_the_middle),
+	    WITH_WORLD(bisecting_finds_the_last),
+	    WITH_WORLD(bisecting_finds_two_and_no_innocent),
+	    WITH_WORLD(a_batch_without_a_culprit_is_stored_in_parts),
+	    WITH_WORLD(of_one_host_only_the_refused_delivery_is_rejected),
+	    WITH_WORLD(what_is_cleared_in_flight_is_not_told),
+	    WITH_WORLD(in_a_hurry_nothing_waits_for_age),
+	    WITH_WORLD(a_delayed_host_does_not_hold_up_the_age_of_others),
+	    WITH_WORLD(destroying_with_puts_in_flight_frees_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
