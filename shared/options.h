@@ -56,9 +56,22 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 void options_init(struct options *o); /* the defaults */
 void options_finish(struct options *o);
 
-/* One message for each thing that is wrong or odd; WARN for unknown keys ("did you mean"), INFO for
- * keys of 2010 that have no effect. Returns false when a value is bad: then nothing was applied. */
+/* Told once for each thing that is wrong or odd: ERROR for a bad value, WARN for an unknown key,
+ * INFO for a key of 2010 that has no effect. */
+typedef void options_note_fn(
+    enum log_level level, const char *file, unsigned int line, const char *text, void *arg);
+/* Returns false when a value is bad: then nothing was applied. */
+bool options_load_notes(struct options *o, const struct conf *c, options_note_fn *note, void *arg);
+/* The same, logging: one message for each thing that is wrong or odd; WARN for unknown keys ("did
+ * you mean"), INFO for keys of 2010 that have no effect. Returns false when a value is bad: then
+ * nothing was applied. */
 bool options_load(struct options *o, const struct conf *c);
+/* The value that file, environment or a credential has for the broker or the store: checked, then
+ * set with its source. false: err says why. */
+bool options_set_qhost(
+    struct options *o, const char *value, const char *source, char *err, size_t err_size);
+bool options_set_dbhost(
+    struct options *o, const char *value, const char *source, char *err, size_t err_size);
 /* "section.key=value" from the command line. false: err says why. */
 bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
 /* As a file that options_load would read, secrets masked. */

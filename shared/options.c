@@ -1,0 +1,323 @@
+/* See options.h; the rows are in options_table.c. */
+#include "shared/options.h"
+
+#include "shared/name.h"
+#include "shared/options_table.h"
+#include "shared/uri.h"
+#include "shared/xalloc.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ERR_SIZE 512
+
+static char **
+string_field(struct options *o, const struct option_row *row)
+{
+	return (char **)((char *)o + row->offset);
+}
+
+void
+options_init(struct options *o)
+{
+	char err[ERR_SIZE];
+
+	*o = (struct options){0};
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (row->fallback != NULL && !option_parse(row, o, row->fallback, err, sizeof(err)))
+			fatal("options", "default of %s.%s: %s", row->section, row->key, err);
+	}
+	o->node_name = name_of_this_host();
+}
+
+void
+options_finish(struct options *o)
+{
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (!option_has_string(row))
+			continue;
+		free(*string_field(o, row));
+		*string_field(o, row) = NULL; /* dbhost has three rows */
+	}
+	free(o->qhost_source);
+	free(o->dbhost_source);
+	*o = (struct options){0};
+}
+
+static void
+copy(struct options *dst, const struct options *src)
+{
+	struct options strings = *src;
+
+	*dst = *src;
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (option_has_string(row))
+			*string_field(dst, row) = NULL;
+	}
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (option_has_string(row) && *string_field(dst, row) == NULL)
+			*string_field(dst, row) = xstrdup_null(*string_field(&strings, row));
+	}
+	dst->qhost_source = xstrdup_null(src->qhost_source);
+	dst->dbhost_source = xstrdup_null(src->dbhost_source);
+}
+
+static void
+replace(char **field, const char *value)
+{
+	char *old = *field;
+
+	*field = xstrdup_null(value);
+	free(old);
+}
+
+/* --- loading a file --- */
+
+struct load {
+	struct options next; /* becomes the options when all is well */
+	const struct conf *conf;
+	options_note_fn *note;
+	void *arg;
+	bool bad;
+};
+
+static void note(struct load *l, enum log_level level, const struct conf_entry *e, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
+
+static void
+note(struct load *l, enum log_level level, const struct conf_entry *e, const char *fmt, ...)
+{
+	va_list ap;
+	char text[ERR_SIZE + 128];
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (level == LOG_LEVEL_ERROR)
+		l->bad = true;
+	l->note(level, e->file, e->line, text, l->arg);
+}
+
+static void
+load_entry(struct load *l, const struct conf_entry *e)
+{
+	const struct option_row *row = option_find(e->section, e->key);
+	char text[ERR_SIZE];
+
+	if (row == NULL) {
+		option_suggest(e->section, e->key, text, sizeof(text));
+		note(l, LOG_LEVEL_WARN, e, "unknown key '%s' in [%s]%s", e->key, e->section, text);
+		return;
+	}
+	if (!option_parse(row, &l->next, e->value, text, sizeof(text))) {
+		note(l, LOG_LEVEL_ERROR, e, "[%s] %s: %s", e->section, e->key, text);
+		return;
+	}
+	if (row->type == OPTION_IGNORED || row->type == OPTION_AMQP)
+		note(l, LOG_LEVEL_INFO, e,
+		    "[%s] %s has no effect: accepted for the sake of old files", e->section,
+		    e->key);
+	if (row->type == OPTION_BROKERS)
+		replace(&l->next.qhost_source, "configuration file");
+}
+
+static bool
+backend_matches(const char *backend, const char *dsn)
+{
+	size_t len = strlen(backend);
+
+	/* "couch" is couchs:// as well. */
+	return strncasecmp(dsn, backend, len) == 0 &&
+	       (strncmp(dsn + len, "://", 3) == 0 || strncasecmp(dsn + len, "s://", 4) == 0);
+}
+
+/* Which of the file's store URIs holds: [persistence] dsn; else that of the backend's section;
+ * else, without a backend, whichever is there. */
+static void
+choose_store(struct load *l)
+{
+	const struct conf_entry *backend = conf_find(l->conf, "persistence", "backend");
+	const struct conf_entry *dsn = conf_find(l->conf, "persistence", "dsn");
+	const struct conf_entry *couch = conf_find(l->conf, "couch", "dsn");
+	const struct conf_entry *sqlite = conf_find(l->conf, "sqlite", "dsn");
+	const char *value;
+
+	if (dsn != NULL && backend != NULL && !backend_matches(backend->value, dsn->value))
+		note(l, LOG_LEVEL_ERROR, dsn, "[persistence] dsn is no %s:// URI, but backend = %s",
+		    backend->value, backend->value);
+	if (dsn == NULL && backend != NULL)
+		dsn = strcmp(backend->value, "sqlite") == 0  ? sqlite
+		      : strcmp(backend->value, "couch") == 0 ? couch
+							     : NULL;
+	else if (dsn == NULL)
+		dsn = couch != NULL ? couch : sqlite;
+	if (dsn != NULL)
+		value = dsn->value;
+	else if (backend != NULL && strcmp(backend->value, "null") == 0)
+		value = "null://";
+	else
+		return;
+	replace(&l->next.dbhost, value);
+	replace(&l->next.dbhost_source, "configuration file");
+}
+
+bool
+options_load_notes(struct options *o, const struct conf *c, options_note_fn *note_fn, void *arg)
+{
+	struct load l = {.conf = c, .note = note_fn, .arg = arg};
+	char *dbhost = xstrdup_null(o->dbhost);
+
+	copy(&l.next, o);
+	for (size_t i = 0; i < c->n; i++)
+		load_entry(&l, &c->entries[i]);
+	/* Each dsn was tried on the field: put back what stood there, then choose. */
+	replace(&l.next.dbhost, dbhost);
+	free(dbhost);
+	if (!l.bad)
+		choose_store(&l);
+	if (l.bad) {
+		options_finish(&l.next);
+		return false;
+	}
+	options_finish(o);
+	*o = l.next;
+	return true;
+}
+
+static void
+log_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+{
+	log_msg(level, "config", "%s:%u: %s", file, line, text);
+}
+
+bool
+options_load(struct options *o, const struct conf *c)
+{
+	return options_load_notes(o, c, log_note, NULL);
+}
+
+/* --- single values --- */
+
+bool
+options_set_qhost(
+    struct options *o, const char *value, const char *source, char *err, size_t err_size)
+{
+	if (!option_parse(option_find("amqp", "dsn"), o, value, err, err_size))
+		return false;
+	replace(&o->qhost_source, source);
+	return true;
+}
+
+bool
+options_set_dbhost(
+    struct options *o, const char *value, const char *source, char *err, size_t err_size)
+{
+	if (!option_parse(option_find("persistence", "dsn"), o, value, err, err_size))
+		return false;
+	replace(&o->dbhost_source, source);
+	return true;
+}
+
+static bool
+set(struct options *o, const char *section, const char *key, const char *value, char *err,
+    size_t err_size)
+{
+	const struct option_row *row = option_find(section, key);
+	char text[ERR_SIZE];
+
+	if (row == NULL) {
+		option_suggest(section, key, text, sizeof(text));
+		snprintf(err, err_size, "unknown option '%s.%s'%s", section, key, text);
+		return false;
+	}
+	if (row->type == OPTION_BACKEND || row->type == OPTION_AMQP ||
+	    row->type == OPTION_IGNORED) {
+		snprintf(err, err_size, "'%s.%s' has no effect here%s", section, key,
+		    row->type == OPTION_BACKEND ? "; give the store as persistence.dsn=URI" : "");
+		return false;
+	}
+	if (!option_parse(row, o, value, text, sizeof(text))) {
+		snprintf(err, err_size, "%s.%s: %s", section, key, text);
+		return false;
+	}
+	if (row->type == OPTION_BROKERS)
+		replace(&o->qhost_source, "command-line options");
+	if (row->type == OPTION_STORE)
+		replace(&o->dbhost_source, "command-line options");
+	return true;
+}
+
+bool
+options_set(struct options *o, const char *assignment, char *err, size_t err_size)
+{
+	const char *equal = strchr(assignment, '=');
+	char *section, *dot;
+	bool ok;
+
+	section =
+	    xstrndup(assignment, equal != NULL ? (size_t)(equal - assignment) : strlen(assignment));
+	dot = strchr(section, '.');
+	if (equal == NULL || dot == NULL) {
+		snprintf(
+		    err, err_size, "should be section.key=value, as in global.log_level=DEBUG");
+		free(section);
+		return false;
+	}
+	*dot = '\0';
+	ok = set(o, section, dot + 1, equal + 1, err, err_size);
+	free(section);
+	return ok;
+}
+
+/* --- printing --- */
+
+/* dbhost is printed once, where every kind of store may stand. */
+static bool
+is_printed(const struct option_row *row)
+{
+	return row->type != OPTION_BACKEND && row->type != OPTION_AMQP &&
+	       row->type != OPTION_IGNORED &&
+	       (row->type != OPTION_STORE || strcmp(row->section, "persistence") == 0);
+}
+
+void
+options_dump(const struct options *o, FILE *out)
+{
+	const char *section = "";
+
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+		char *value;
+
+		if (!is_printed(row))
+			continue;
+		if (strcmp(section, row->section) != 0)
+			fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "", row->section);
+		section = row->section;
+		value = option_print(row, o);
+		if (value != NULL)
+			fprintf(out, "%s = %s\n", row->key, value);
+		else
+			fprintf(out, "# %s is not set\n", row->key);
+		free(value);
+	}
+}
+
+void
+options_list(FILE *out)
+{
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		fprintf(out, "%s.%s %s %s\n", row->section, row->key, option_type_name(row->type),
+		    row->fallback != NULL ? row->fallback : "-");
+	}
+}

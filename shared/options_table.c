@@ -1,0 +1,452 @@
+/* See options_table.h and options.h. */
+#include "shared/options_table.h"
+
+#include "shared/name.h"
+#include "shared/units.h"
+#include "shared/uri.h"
+#include "shared/xalloc.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB 1024ULL
+#define MIB (1024ULL * KIB)
+#define GIB (1024ULL * MIB)
+#define MIN (60ULL * 1000)
+
+#define ROW(sec, k, t, field, def)                                                                 \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), def, 0, 0                              \
+	}
+#define NUM(sec, k, t, field, def, low, top)                                                       \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), def, low, top                          \
+	}
+#define CHECK(sec, k, t)                                                                           \
+	{                                                                                          \
+		sec, k, t, 0, NULL, 0, 0                                                           \
+	}
+
+/* In the order of --dump-config: by section, then key. */
+const struct option_row option_rows[] = {
+    ROW("amqp", "broadcast_exchange", OPTION_STR, broadcast_exchange, "vogeler.broadcast.in"),
+    NUM("amqp", "connect_timeout", OPTION_MS, connect_timeout_ms, "10s", 100, 10 * MIN),
+    ROW("amqp", "dsn", OPTION_BROKERS, qhost, NULL),
+    NUM("amqp", "heartbeat", OPTION_SECONDS, heartbeat_s, "10s", 1, 600),
+    ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in"),
+    NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN),
+
+    NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64),
+    CHECK("client", "log_level", OPTION_IGNORED),
+    NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 64 * MIB),
+    ROW("client", "name", OPTION_HOST, node_name, NULL),
+    ROW("client", "state_dir", OPTION_STR, state_dir, "/var/lib/vogeler-agent"),
+    /* Below the broker's consumer timeout of 30 minutes, with room for the answer. */
+    NUM("client", "timeout", OPTION_MS, plugin_timeout_ms, "60s", 100, 25 * MIN - 1),
+
+    ROW("couch", "design_docs_path", OPTION_STR, design_docs_path, NULL),
+    ROW("couch", "dsn", OPTION_STORE, dbhost, NULL),
+    NUM("couch", "requests", OPTION_COUNT, couch_requests, "8", 1, 64),
+    NUM("couch", "timeout", OPTION_MS, couch_timeout_ms, "30s", 100, 20 * MIN),
+
+    CHECK("file_handler", "*", OPTION_IGNORED),
+
+    CHECK("global", "log_handler", OPTION_IGNORED),
+    ROW("global", "log_level", OPTION_LEVEL, log_level, "WARN"),
+    ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins"),
+
+    CHECK("messaging", "backend", OPTION_AMQP),
+
+    CHECK("persistence", "backend", OPTION_BACKEND),
+    ROW("persistence", "dsn", OPTION_STORE, dbhost, NULL),
+
+    CHECK("runner", "log_level", OPTION_IGNORED),
+
+    ROW("server", "attest", OPTION_BOOL, attest, "no"),
+    NUM("server", "batch_max_age", OPTION_MS, batch_max_age_ms, "50ms", 0, MIN),
+    NUM("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, "256KiB", KIB, 64 * MIB),
+    NUM("server", "batch_max_count", OPTION_COUNT, batch_max_count, "500", 1, 65535),
+    NUM("server", "drain_timeout", OPTION_MS, drain_timeout_ms, "10s", 0, 10 * MIN),
+    NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB),
+    CHECK("server", "log_level", OPTION_IGNORED),
+    NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "16MiB", KIB, 128 * MIB),
+    NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535),
+    NUM("server", "record_max_bytes", OPTION_BYTES, record_max_bytes, "7MiB", KIB, 128 * MIB),
+    NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN),
+
+    ROW("sqlite", "dsn", OPTION_STORE, dbhost, NULL),
+
+    CHECK("syslog_handler", "*", OPTION_IGNORED),
+};
+const size_t option_n_rows = sizeof(option_rows) / sizeof(option_rows[0]);
+
+const char *
+option_type_name(enum option_type type)
+{
+	switch (type) {
+	case OPTION_STR:
+		return "string";
+	case OPTION_HOST:
+		return "host";
+	case OPTION_LEVEL:
+		return "level";
+	case OPTION_BOOL:
+		return "bool";
+	case OPTION_COUNT:
+		return "count";
+	case OPTION_MS:
+	case OPTION_SECONDS:
+		return "duration";
+	case OPTION_BYTES:
+		return "size";
+	case OPTION_BROKERS:
+	case OPTION_STORE:
+		return "uri";
+	case OPTION_BACKEND:
+	case OPTION_AMQP:
+		return "backend";
+	case OPTION_IGNORED:
+		return "ignored";
+	}
+	return "?";
+}
+
+const struct option_row *
+option_find(const char *section, const char *key)
+{
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (strcasecmp(row->section, section) == 0 &&
+		    (strcasecmp(row->key, key) == 0 || strcmp(row->key, "*") == 0))
+			return row;
+	}
+	return NULL;
+}
+
+/* --- values --- */
+
+static void
+set_str(char **field, const char *text)
+{
+	char *copy = xstrdup(text);
+
+	free(*field);
+	*field = copy;
+}
+
+static const char *
+format_number(const struct option_row *row, uint64_t value, char out[UNITS_TEXT_SIZE])
+{
+	switch (row->type) {
+	case OPTION_MS:
+		return units_format_ms(value, out);
+	case OPTION_SECONDS:
+		return units_format_ms(value * 1000, out);
+	case OPTION_BYTES:
+		return units_format_bytes(value, out);
+	default:
+		snprintf(out, UNITS_TEXT_SIZE, "%llu", (unsigned long long)value);
+		return out;
+	}
+}
+
+static bool
+read_number(const struct option_row *row, const char *text, uint64_t *value)
+{
+	switch (row->type) {
+	case OPTION_MS:
+		return units_parse_ms(text, value);
+	case OPTION_SECONDS:
+		if (!units_parse_ms(text, value) || *value % 1000 != 0)
+			return false;
+		*value /= 1000;
+		return true;
+	case OPTION_BYTES:
+		return units_parse_bytes(text, value);
+	default:
+		return units_parse_count(text, UINT64_MAX, value);
+	}
+}
+
+static bool
+parse_number(
+    const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+{
+	char low[UNITS_TEXT_SIZE], top[UNITS_TEXT_SIZE];
+	const char *form = "a number";
+	uint64_t value;
+
+	if (read_number(row, text, &value) && value >= row->min && value <= row->max) {
+		if (row->type == OPTION_BYTES)
+			*(uint64_t *)field = value;
+		else
+			*(uint32_t *)field = (uint32_t)value; /* every max fits */
+		return true;
+	}
+	if (row->type == OPTION_MS)
+		form = "a duration like 500ms, 10s, 5min or 1h";
+	else if (row->type == OPTION_SECONDS)
+		form = "a duration in whole seconds like 10s";
+	else if (row->type == OPTION_BYTES)
+		form = "a size like 256KiB or 4MiB";
+	snprintf(err, err_size, "'%s' should be %s, from %s to %s", text, form,
+	    format_number(row, row->min, low), format_number(row, row->max, top));
+	return false;
+}
+
+static bool
+parse_bool(bool *field, const char *text, char *err, size_t err_size)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasecmp(text, words[i]) == 0) {
+			*field = i % 2 == 1;
+			return true;
+		}
+	}
+	snprintf(err, err_size, "'%s' should be yes or no", text);
+	return false;
+}
+
+static bool
+check_brokers(const char *text, char *err, size_t err_size)
+{
+	struct uri *list;
+	size_t n;
+
+	if (!uri_parse_brokers(text, &list, &n, err, err_size))
+		return false;
+	uri_list_free(list, n);
+	return true;
+}
+
+static bool
+check_store(const struct option_row *row, const char *text, char *err, size_t err_size)
+{
+	struct uri u;
+	enum uri_scheme scheme;
+	const char *expected = NULL;
+
+	if (!uri_parse(text, &u, err, err_size))
+		return false;
+	scheme = u.scheme;
+	uri_finish(&u);
+	if (strcmp(row->section, "couch") == 0 && scheme != URI_COUCH && scheme != URI_COUCHS)
+		expected = "couch://host:5984/database, or couchs://";
+	else if (strcmp(row->section, "sqlite") == 0 && scheme != URI_SQLITE)
+		expected = "sqlite:///path/file.db";
+	else if (scheme == URI_AMQP || scheme == URI_AMQPS)
+		expected = "a store: couch://, couchs://, sqlite:/// or null://";
+	if (expected != NULL)
+		snprintf(err, err_size, "%s:// should be %s", uri_scheme_name(scheme), expected);
+	return expected == NULL;
+}
+
+static bool
+parse_word(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+{
+	const char *wrong;
+
+	switch (row->type) {
+	case OPTION_LEVEL:
+		if (log_level_parse(text, field))
+			return true;
+		snprintf(
+		    err, err_size, "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL", text);
+		return false;
+	case OPTION_BOOL:
+		return parse_bool(field, text, err, err_size);
+	case OPTION_HOST:
+		wrong = name_host_error(text);
+		if (wrong != NULL)
+			snprintf(err, err_size, "'%s': %s", text, wrong);
+		return wrong == NULL;
+	case OPTION_BACKEND:
+		if (strcmp(text, "couch") == 0 || strcmp(text, "sqlite") == 0 ||
+		    strcmp(text, "null") == 0)
+			return true;
+		snprintf(err, err_size, "'%s' should be couch, sqlite or null", text);
+		return false;
+	case OPTION_AMQP:
+		if (strcmp(text, "amqp") == 0)
+			return true;
+		snprintf(err, err_size, "'%s' should be amqp: there is no other", text);
+		return false;
+	default:
+		return true;
+	}
+}
+
+static bool
+parse_value(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+{
+	switch (row->type) {
+	case OPTION_COUNT:
+	case OPTION_MS:
+	case OPTION_SECONDS:
+	case OPTION_BYTES:
+		return parse_number(row, field, text, err, err_size);
+	case OPTION_BROKERS:
+		return check_brokers(text, err, err_size);
+	case OPTION_STORE:
+		return check_store(row, text, err, err_size);
+	default:
+		return parse_word(row, field, text, err, err_size);
+	}
+}
+
+bool
+option_has_string(const struct option_row *row)
+{
+	return row->type == OPTION_STR || row->type == OPTION_HOST || row->type == OPTION_BROKERS ||
+	       row->type == OPTION_STORE;
+}
+
+bool
+option_parse(
+    const struct option_row *row, struct options *o, const char *text, char *err, size_t err_size)
+{
+	void *field = (char *)o + row->offset;
+	bool is_uri = row->type == OPTION_BROKERS || row->type == OPTION_STORE;
+	char *quote;
+
+	if (row->type == OPTION_IGNORED)
+		return true;
+	if (text[0] == '\0') {
+		snprintf(err, err_size, "has no value: give it one, or leave the line out");
+		return false;
+	}
+	if (!parse_value(row, field, text, err, err_size)) {
+		/* A URI may have been put in the wrong place: its password is not to be quoted. */
+		quote = xstrdup(err);
+		if (!is_uri)
+			uri_redact_text(quote, err, err_size);
+		free(quote);
+		return false;
+	}
+	if (option_has_string(row))
+		set_str(field, text);
+	return true;
+}
+
+/* As a value of the file: quoted where the reader would otherwise trim or cut it. */
+static char *
+quoted(const char *text)
+{
+	char *out;
+	size_t len = strlen(text);
+	bool plain = len > 0 && strchr(" \t;'\"", text[0]) == NULL &&
+		     strchr(" \t", text[len - 1]) == NULL && strstr(text, " ;") == NULL &&
+		     strstr(text, "\t;") == NULL;
+
+	if (plain)
+		return xstrdup(text);
+	xasprintf(&out, strchr(text, '\'') != NULL ? "\"%s\"" : "'%s'", text);
+	return out;
+}
+
+static char *
+masked(const char *text)
+{
+	size_t size = 3 * strlen(text) + 16; /* a mask may be longer than what it hides */
+	char *out = xcalloc(1, size), *result;
+
+	result = quoted(uri_redact_text(text, out, size));
+	free(out);
+	return result;
+}
+
+char *
+option_print(const struct option_row *row, const struct options *o)
+{
+	const void *field = (const char *)o + row->offset;
+	char number[UNITS_TEXT_SIZE];
+	const char *str;
+
+	switch (row->type) {
+	case OPTION_STR:
+	case OPTION_HOST:
+		str = *(char *const *)field;
+		return str != NULL ? quoted(str) : NULL;
+	case OPTION_BROKERS:
+	case OPTION_STORE:
+		str = *(char *const *)field;
+		return str != NULL ? masked(str) : NULL;
+	case OPTION_LEVEL:
+		return xstrdup(log_level_name(*(const enum log_level *)field));
+	case OPTION_BOOL:
+		return xstrdup(*(const bool *)field ? "yes" : "no");
+	case OPTION_COUNT:
+	case OPTION_MS:
+	case OPTION_SECONDS:
+		return xstrdup(format_number(row, *(const uint32_t *)field, number));
+	case OPTION_BYTES:
+		return xstrdup(format_number(row, *(const uint64_t *)field, number));
+	case OPTION_BACKEND:
+	case OPTION_AMQP:
+	case OPTION_IGNORED:
+		return NULL;
+	}
+	return NULL;
+}
+
+/* --- "did you mean" --- */
+
+#define WORD_MAX 40
+
+/* Levenshtein's distance; of words too long to be ours, a large one. */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);
+
+	if (la > WORD_MAX || lb > WORD_MAX)
+		return WORD_MAX;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+void
+option_suggest(const char *section, const char *key, char *out, size_t size)
+{
+	const struct option_row *best = NULL;
+	size_t best_distance = 3; /* two slips of the finger at most */
+
+	out[0] = '\0';
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+		size_t d = distance(section, row->section) + distance(key, row->key);
+
+		/* The right key in another section is a common slip too. */
+		if (strcmp(key, row->key) == 0 && d > 2)
+			d = 2;
+		if (row->type != OPTION_IGNORED && d < best_distance) {
+			best = row;
+			best_distance = d;
+		}
+	}
+	if (best == NULL)
+		return;
+	if (strcmp(best->section, section) == 0)
+		snprintf(out, size, "; did you mean '%s'?", best->key);
+	else
+		snprintf(out, size, "; did you mean '%s' in [%s]?", best->key, best->section);
+}

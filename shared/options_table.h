@@ -1,0 +1,52 @@
+/* The rows of options.c and what their types mean; for options.c alone. */
+#ifndef VOGELER_OPTIONS_TABLE_H
+#define VOGELER_OPTIONS_TABLE_H
+
+#include "shared/options.h"
+#include <stddef.h>
+
+enum option_type {
+	OPTION_STR,
+	OPTION_HOST,    /* a name that name_host_error() lets pass */
+	OPTION_LEVEL,   /* enum log_level */
+	OPTION_BOOL,    /* bool */
+	OPTION_COUNT,   /* uint32_t */
+	OPTION_MS,      /* uint32_t, written as a duration */
+	OPTION_SECONDS, /* uint32_t, written as a duration of whole seconds */
+	OPTION_BYTES,   /* uint64_t */
+	OPTION_BROKERS, /* qhost: broker URIs */
+	OPTION_STORE,   /* dbhost: a store URI; couch.dsn, sqlite.dsn and persistence.dsn meet there
+			 */
+	OPTION_BACKEND, /* which of the three; not a field, options_load decides with it */
+	OPTION_AMQP,    /* [messaging] backend: must be amqp; not a field */
+	OPTION_IGNORED, /* of 2010, never implemented; key "*" = any key of the section */
+};
+const char *option_type_name(enum option_type type);
+
+struct option_row {
+	const char *section;
+	const char *key;
+	enum option_type type;
+	size_t offset;        /* in struct options; of types that have a field */
+	const char *fallback; /* the default as text; NULL = not set */
+	uint64_t min, max;    /* of numbers; milliseconds, seconds, bytes, pieces */
+};
+
+extern const struct option_row option_rows[];
+extern const size_t option_n_rows;
+
+/* NULL if unknown. */
+const struct option_row *option_find(const char *section, const char *key);
+/* Is the field a char *? */
+bool option_has_string(const struct option_row *row);
+/* Checks text and puts it into o. false: err says what would be right; o is unchanged. Of BACKEND,
+ * AMQP and IGNORED only the check. */
+bool option_parse(
+    const struct option_row *row, struct options *o, const char *text, char *err, size_t err_size);
+/* The value as option_parse reads it, without password; malloced, caller frees. NULL if not set or
+ * not a field. */
+char *option_print(const struct option_row *row, const struct options *o);
+/* "; did you mean 'x'?" for what is not known, or "". */
+void option_suggest(const char *section, const char *key, char *out, size_t size);
+
+#endif

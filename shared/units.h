@@ -1,0 +1,20 @@
+/* Durations and sizes as people write them: "500ms" "10s" "5min" "1h" "7d", "256KiB" "4MiB" "1GiB".
+ * Bare numbers are seconds and bytes. */
+#ifndef VOGELER_UNITS_H
+#define VOGELER_UNITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define UNITS_TEXT_SIZE 32
+
+/* false: not a number with one of the units, or beyond 64 bits. */
+bool units_parse_ms(const char *text, uint64_t *ms);
+bool units_parse_bytes(const char *text, uint64_t *bytes);
+/* A decimal number of at most max. */
+bool units_parse_count(const char *text, uint64_t max, uint64_t *count);
+/* The largest unit that says it exactly; reads back as the same. Return out. */
+const char *units_format_ms(uint64_t ms, char out[UNITS_TEXT_SIZE]);
+const char *units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_SIZE]);
+
+#endif

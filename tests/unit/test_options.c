@@ -1,0 +1,350 @@
+/* options: the table, loading whole or not at all, dump and back. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "shared/options.h"
+#include "shared/options_table.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct options o;
+static char path[64];
+static char notes[8192]; /* "LEVEL:line:text\n" for each */
+
+static void
+on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+{
+	size_t len = strlen(notes);
+
+	assert_string_equal(file, path);
+	assert_ptr_equal(arg, &o);
+	snprintf(notes + len, sizeof(notes) - len, "%s:%u:%s\n", log_level_name(level), line, text);
+}
+
+static void
+no_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	fail_msg("%s:%u: %s", file, line, text);
+}
+
+static bool
+load(const char *text)
+{
+	struct conf c;
+	FILE *f;
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/vogeler-options-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	f = fdopen(fd, "w");
+	fputs(text, f);
+	fclose(f);
+	assert_true(conf_read(&c, path, false, no_error, NULL));
+	unlink(path);
+	notes[0] = '\0';
+	ok = options_load_notes(&o, &c, on_note, &o);
+	conf_finish(&c);
+	return ok;
+}
+
+static char *
+dump(const struct options *of)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	options_dump(of, f);
+	fclose(f);
+	return text;
+}
+
+static int
+setup(void **state)
+{
+	options_init(&o);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	options_finish(&o);
+	options_finish(&o); /* twice is fine */
+	return 0;
+}
+
+static void
+assert_noted(const char *note)
+{
+	if (strstr(notes, note) == NULL)
+		fail_msg("no \"%s\" in:\n%s", note, notes);
+}
+
+static void
+defaults(void **state)
+{
+	assert_int_equal(o.log_level, LOG_LEVEL_WARN);
+	assert_string_equal(o.plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins");
+	assert_null(o.qhost);
+	assert_null(o.dbhost);
+	assert_string_equal(o.broadcast_exchange, "vogeler.broadcast.in");
+	assert_int_equal(o.heartbeat_s, 10);
+	assert_int_equal(o.connect_timeout_ms, 10000);
+	assert_int_equal(o.prefetch, 1000);
+	assert_int_equal(o.intake_max_bytes, 32 << 20);
+	assert_int_equal(o.record_max_bytes, 7 << 20);
+	assert_int_equal(o.batch_max_age_ms, 50);
+	assert_false(o.attest);
+	assert_non_null(o.node_name);
+	assert_int_equal(o.plugin_timeout_ms, 60000);
+	assert_int_equal(o.plugin_max_output, 1 << 20);
+}
+
+static void
+the_file_of_2010(void **state)
+{
+	/* etc/vogeler/vogeler.conf of 2010 without its comments. */
+	assert_true(load("[global]\nplugin_path = /tmp/vogeler/plugins\nlog_level = WARN\n"
+			 "[persistence]\nbackend = couch\n[messaging]\nbackend = amqp\n"
+			 "[couch]\ndsn = couch://127.0.0.1:5984/system_records\n"
+			 "design_docs_path = etc/vogeler/_design\n"
+			 "[amqp]\ndsn = amqp://guest:guest@127.0.0.1:5672/vogeler\n"
+			 "master_exchange = 'vogeler.master.in'\n"
+			 "broadcast_exchange = 'vogeler.broadcast.in'\n"
+			 "[server]\nlog_level = DEBUG \n[client]\nlog_level = DEBUG\n"
+			 "[runner]\nlog_level = DEBUG\n[syslog_handler]\nlog_facility = local7\n"
+			 "address = /dev/log\n[file_handler]\nfilename = '/tmp/vogeler.log'\n"));
+	assert_int_equal(o.log_level, LOG_LEVEL_WARN);
+	assert_string_equal(o.plugin_path, "/tmp/vogeler/plugins");
+	assert_string_equal(o.qhost, "amqp://guest:guest@127.0.0.1:5672/vogeler");
+	assert_string_equal(o.qhost_source, "configuration file");
+	assert_string_equal(o.dbhost, "couch://127.0.0.1:5984/system_records");
+	assert_string_equal(o.dbhost_source, "configuration file");
+	assert_string_equal(o.design_docs_path, "etc/vogeler/_design");
+	assert_noted("INFO:16:[server] log_level has no effect");
+	assert_noted("INFO:18:[client] log_level has no effect");
+	assert_noted("INFO:20:[runner] log_level has no effect");
+	assert_noted("INFO:22:[syslog_handler] log_facility has no effect");
+	assert_noted("INFO:25:[file_handler] filename has no effect");
+	assert_noted("INFO:7:[messaging] backend has no effect");
+	assert_null(strstr(notes, "WARN:"));
+	assert_null(strstr(notes, "ERROR:"));
+}
+
+static void
+every_type(void **state)
+{
+	assert_true(load("[global]\nlog_level = debug\n[amqp]\nheartbeat = 1min\n"
+			 "reconnect_max = 500ms\n[server]\nattest = Yes\nprefetch = 1\n"
+			 "batch_max_bytes = 1MiB\n[client]\nname = web01.example.com\n"
+			 "timeout = 24min\n"));
+	assert_string_equal(notes, "");
+	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(o.heartbeat_s, 60);
+	assert_int_equal(o.reconnect_max_ms, 500);
+	assert_true(o.attest);
+	assert_int_equal(o.prefetch, 1);
+	assert_int_equal(o.batch_max_bytes, 1 << 20);
+	assert_string_equal(o.node_name, "web01.example.com");
+	assert_int_equal(o.plugin_timeout_ms, 24 * 60 * 1000);
+}
+
+static void
+bad_values_are_all_told_and_nothing_applied(void **state)
+{
+	char *before = dump(&o), *after;
+
+	assert_false(load("[global]\nlog_level = LOUD\n[amqp]\nheartbeat = 1500ms\n"
+			  "dsn = amqp://u:secret@h:99999/v\nconnect_timeout = 1s\n"
+			  "[server]\nattest = maybe\nprefetch = 65536\nbatch_max_bytes = 4MB\n"
+			  "[client]\nname = all\ntimeout = 25min\nconcurrency = 0\nstate_dir =\n"
+			  "[persistence]\nbackend = mongo\n[messaging]\nbackend = stomp\n"
+			  "[couch]\ndsn = sqlite:///x\n[sqlite]\ndsn = couch://u:secret@h/d\n"));
+	assert_noted("ERROR:2:[global] log_level: 'LOUD' should be DEBUG, INFO, WARN, ERROR");
+	assert_noted("ERROR:4:[amqp] heartbeat: '1500ms' should be a duration in whole seconds");
+	assert_noted("ERROR:5:[amqp] dsn: ");
+	assert_noted("ERROR:8:[server] attest: 'maybe' should be yes or no");
+	assert_noted("ERROR:9:[server] prefetch: '65536' should be a number, from 1 to 65535");
+	assert_noted("ERROR:10:[server] batch_max_bytes: '4MB' should be a size like 256KiB");
+	assert_noted("ERROR:12:[client] name: 'all'");
+	assert_noted("ERROR:13:[client] timeout: '25min' should be a duration");
+	assert_noted("ERROR:14:[client] concurrency: '0' should be a number, from 1 to 64");
+	assert_noted("ERROR:15:[client] state_dir: has no value");
+	assert_noted("ERROR:17:[persistence] backend: 'mongo' should be couch, sqlite or null");
+	assert_noted("ERROR:19:[messaging] backend: 'stomp' should be amqp");
+	assert_noted("ERROR:21:[couch] dsn: sqlite:// should be couch://");
+	assert_noted("ERROR:23:[sqlite] dsn: couch:// should be sqlite:///");
+	assert_null(strstr(notes, "secret"));
+	after = dump(&o);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+}
+
+static void
+a_uri_in_the_wrong_place_is_masked(void **state)
+{
+	assert_false(load("[persistence]\nbackend = couch://u:secret@h/d\n"));
+	assert_noted("ERROR:2:[persistence] backend: 'couch://u:***@h/d' should be");
+}
+
+static void
+unknown_keys_are_warned_of(void **state)
+{
+	assert_true(
+	    load("[server]\nprefech = 3\nzzzzzzz = 1\nheartbeat = 3s\n[sever]\nattest = yes\n"
+		 "[global]\nlog_levle = INFO\n"));
+	assert_noted("WARN:2:unknown key 'prefech' in [server]; did you mean 'prefetch'?");
+	assert_noted("WARN:3:unknown key 'zzzzzzz' in [server]\n");
+	assert_noted(
+	    "WARN:4:unknown key 'heartbeat' in [server]; did you mean 'heartbeat' in [amqp]?");
+	assert_noted("WARN:6:unknown key 'attest' in [sever]; did you mean 'attest' in [server]?");
+	assert_noted("WARN:8:unknown key 'log_levle' in [global]; did you mean 'log_level'?");
+	assert_false(o.attest);
+}
+
+static void
+which_store(void **state)
+{
+	assert_true(load("[persistence]\nbackend = sqlite\n[couch]\ndsn = couch://c\n"
+			 "[sqlite]\ndsn = sqlite:///s\n"));
+	assert_string_equal(o.dbhost, "sqlite:///s");
+	assert_true(load("[persistence]\nbackend = couch\n[couch]\ndsn = couch://c\n"
+			 "[sqlite]\ndsn = sqlite:///s\n"));
+	assert_string_equal(o.dbhost, "couch://c");
+	assert_true(
+	    load("[persistence]\nbackend = couch\ndsn = couchs://p\n[couch]\ndsn = couch://c\n"));
+	assert_string_equal(o.dbhost, "couchs://p");
+	assert_true(load("[persistence]\nbackend = null\n[couch]\ndsn = couch://c\n"));
+	assert_string_equal(o.dbhost, "null://");
+	assert_true(load("[sqlite]\ndsn = sqlite:///s\n"));
+	assert_string_equal(o.dbhost, "sqlite:///s");
+	assert_false(load("[persistence]\nbackend = couch\ndsn = sqlite:///s\n"));
+	assert_noted("ERROR:3:[persistence] dsn is no couch:// URI, but backend = couch");
+	/* The backend's section says nothing: what was set elsewhere stays. */
+	assert_true(load("[persistence]\nbackend = sqlite\n[couch]\ndsn = couch://c\n"));
+	assert_string_equal(o.dbhost, "sqlite:///s");
+}
+
+static void
+assignments(void **state)
+{
+	char err[500];
+	const char *const bad[] = {"", "x", "global.log_level", "log_level=INFO", "=",
+	    ".=", "global.log_level=LOUD", "global.nothing=1", "server.prefetch=0",
+	    "persistence.backend=couch", "amqp.dsn=amqp://u:secret@h:0"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err[0] = '\0';
+		if (options_set(&o, bad[i], err, sizeof(err)) || err[0] == '\0')
+			fail_msg("\"%s\" passed", bad[i]);
+		assert_null(strstr(err, "secret"));
+	}
+	assert_false(options_set(&o, "server.prefech=1", err, sizeof(err)));
+	assert_string_equal(err, "unknown option 'server.prefech'; did you mean 'prefetch'?");
+	assert_true(options_set(&o, "server.prefetch=17", err, sizeof(err)));
+	assert_int_equal(o.prefetch, 17);
+	assert_true(options_set(&o, "amqp.dsn=amqp://h/v=1", err, sizeof(err)));
+	assert_string_equal(o.qhost, "amqp://h/v=1");
+	assert_string_equal(o.qhost_source, "command-line options");
+	assert_true(options_set(&o, "sqlite.dsn=sqlite:///x", err, sizeof(err)));
+	assert_string_equal(o.dbhost, "sqlite:///x");
+	assert_string_equal(o.dbhost_source, "command-line options");
+	assert_true(options_set_qhost(&o, "a,b:1", "environment", err, sizeof(err)));
+	assert_string_equal(o.qhost, "a,b:1");
+	assert_string_equal(o.qhost_source, "environment");
+	assert_false(options_set_dbhost(&o, "amqp://h", "environment", err, sizeof(err)));
+	assert_string_equal(o.dbhost, "sqlite:///x");
+}
+
+static void
+dumps_and_comes_back(void **state)
+{
+	char err[500], *first, *second;
+
+	first = dump(&o);
+	assert_non_null(strstr(first, "# dsn is not set\n"));
+	assert_true(load(first));
+	assert_string_equal(notes, "");
+	free(first);
+
+	assert_true(options_set(&o, "amqp.dsn=amqp://u:secret@h/v,amqps://u:geheim@i", err, 500));
+	assert_true(options_set(&o, "couch.dsn=couch://u:secret@h/d", err, 500));
+	assert_true(options_set(&o, "server.attest=yes", err, 500));
+	assert_true(options_set(&o, "server.drain_timeout=1500ms", err, 500));
+	assert_true(options_set(&o, "client.max_output=1536KiB", err, 500));
+	assert_true(options_set(&o, "client.state_dir= a ; b'c ", err, 500));
+	assert_true(options_set(&o, "global.plugin_path=\"quoted\"", err, 500));
+	assert_true(options_set(&o, "global.log_level=CRITICAL", err, 500));
+	first = dump(&o);
+	assert_null(strstr(first, "secret"));
+	assert_null(strstr(first, "geheim"));
+	assert_non_null(strstr(first, "\ndsn = amqp://u:***@h/v,amqps://u:***@i\n"));
+
+	options_finish(&o);
+	options_init(&o);
+	assert_true(load(first));
+	assert_string_equal(notes, "");
+	assert_string_equal(o.dbhost, "couch://u:***@h/d");
+	assert_string_equal(o.state_dir, " a ; b'c ");
+	assert_string_equal(o.plugin_path, "\"quoted\"");
+	assert_int_equal(o.log_level, LOG_LEVEL_CRITICAL);
+	assert_int_equal(o.drain_timeout_ms, 1500);
+	assert_int_equal(o.plugin_max_output, 1536 * 1024);
+	second = dump(&o);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
+static void
+lists_its_rows(void **state)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	options_list(f);
+	fclose(f);
+	assert_non_null(strstr(text, "server.prefetch count 1000\n"));
+	assert_non_null(strstr(text, "amqp.dsn uri -\n"));
+	assert_non_null(strstr(text, "client.timeout duration 60s\n"));
+	free(text);
+	for (size_t i = 1; i < option_n_rows; i++) {
+		int by_section = strcmp(option_rows[i - 1].section, option_rows[i].section);
+
+		assert_true(by_section <= 0);
+		assert_true(
+		    by_section < 0 || strcmp(option_rows[i - 1].key, option_rows[i].key) < 0);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(defaults, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_file_of_2010, setup, teardown),
+	    cmocka_unit_test_setup_teardown(every_type, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		bad_values_are_all_told_and_nothing_applied, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_uri_in_the_wrong_place_is_masked, setup, teardown),
+	    cmocka_unit_test_setup_teardown(unknown_keys_are_warned_of, setup, teardown),
+	    cmocka_unit_test_setup_teardown(which_store, setup, teardown),
+	    cmocka_unit_test_setup_teardown(assignments, setup, teardown),
+	    cmocka_unit_test_setup_teardown(dumps_and_comes_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lists_its_rows, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
