@@ -1,0 +1,329 @@
+/* See sqldb.h. */
+#include "shared/store/sqldb.h"
+
+#include "shared/buf.h"
+#include "shared/jsonx.h"
+#include "shared/xalloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SCHEMA_VERSION  1
+#define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
+#define JSON_TEXT_MAX   (512 * 1024 * 1024)
+
+static const char schema_sql[] =
+    "CREATE TABLE IF NOT EXISTS hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
+    " updated_at INTEGER NOT NULL, last_error TEXT) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS facts (host TEXT, plugin TEXT, value_bytes INTEGER NOT NULL,"
+    " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
+    " PRIMARY KEY (host, plugin));"
+    "PRAGMA user_version = 1;";
+
+static const char *const stmt_sql[STMT_COUNT] = {
+    [STMT_BEGIN_READ] = "BEGIN",
+    [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [STMT_COMMIT] = "COMMIT",
+    [STMT_ROLLBACK] = "ROLLBACK",
+    [STMT_SAVE] = "SAVEPOINT one_write",
+    [STMT_RELEASE] = "RELEASE one_write",
+    [STMT_UNDO] = "ROLLBACK TO one_write",
+    [STMT_TOUCH] = "PRAGMA user_version = 1", /* writes a page, the same as it was */
+    [STMT_HEAD_GET] = "SELECT host, created_at, updated_at, last_error FROM hosts WHERE host = ?1",
+    [STMT_HEAD_PUT] = "INSERT INTO hosts (host, created_at, updated_at, last_error)"
+		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (host) DO UPDATE SET"
+		      " updated_at = excluded.updated_at, last_error = excluded.last_error",
+    [STMT_FACT_GET] = "SELECT meta, value_bytes FROM facts WHERE host = ?1 AND plugin = ?2",
+    [STMT_FACT_PUT] = "INSERT INTO facts (host, plugin, meta, value_bytes) VALUES (?1, ?2, ?3, ?4)"
+		      " ON CONFLICT (host, plugin) DO UPDATE SET meta = excluded.meta,"
+		      " value_bytes = excluded.value_bytes",
+    [STMT_VALUE_PUT] = "INSERT INTO fact_values (host, plugin, value) VALUES (?1, ?2, ?3)"
+		       " ON CONFLICT (host, plugin) DO UPDATE SET value = excluded.value",
+    [STMT_RECORD_BYTES] = "SELECT total(value_bytes + length(CAST(meta AS BLOB)) +"
+			  " 2 * length(plugin) + 8) FROM facts WHERE host = ?1",
+    [STMT_FACTS_OF] = "SELECT f.plugin, f.meta, v.value FROM facts f LEFT JOIN fact_values v"
+		      " ON v.host = f.host AND v.plugin = f.plugin WHERE f.host = ?1"
+		      " ORDER BY f.plugin",
+    [STMT_HOSTS_AFTER] = "SELECT host FROM hosts WHERE host > ?1 ORDER BY host LIMIT ?2",
+};
+
+void
+sqldb_fail(struct sqldb *db, const char *what)
+{
+	snprintf(db->why, sizeof(db->why), "%s: %s", db->path, what);
+}
+
+/* Resets after DONE and errors, so that nothing stays bound and no read stays open. */
+int
+sqldb_step(struct sqldb *db, enum stmt which)
+{
+	sqlite3_stmt *stmt = db->stmts[which];
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		return rc;
+	if (rc != SQLITE_DONE)
+		sqldb_fail(db, sqlite3_errmsg(db->handle));
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	return rc;
+}
+
+void
+sqldb_done(struct sqldb *db, enum stmt which)
+{
+	sqlite3_reset(db->stmts[which]);
+	sqlite3_clear_bindings(db->stmts[which]);
+}
+
+bool
+sqldb_run(struct sqldb *db, enum stmt which)
+{
+	return sqldb_step(db, which) == SQLITE_DONE;
+}
+
+void
+sqldb_bind_text(struct sqldb *db, enum stmt which, int column, const char *text, size_t len)
+{
+	sqlite3_bind_text64(
+	    db->stmts[which], column, text, len, SQLITE_STATIC, SQLITE_UTF8); /* NULL stays NULL */
+}
+
+void
+sqldb_bind_str(struct sqldb *db, enum stmt which, int column, const char *text)
+{
+	sqldb_bind_text(db, which, column, text, text == NULL ? 0 : strlen(text));
+}
+
+void
+sqldb_bind_int(struct sqldb *db, enum stmt which, int column, int64_t value)
+{
+	sqlite3_bind_int64(db->stmts[which], column, value);
+}
+
+const char *
+sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len)
+{
+	const char *text = (const char *)sqlite3_column_text(db->stmts[which], column);
+
+	*len = (size_t)sqlite3_column_bytes(db->stmts[which], column);
+	return text;
+}
+
+/* What we wrote ourselves: if it is not JSON any more, the file is damaged. */
+bool
+sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out)
+{
+	size_t len;
+	const char *text = sqldb_column_text(db, which, column, &len);
+	char err[128];
+
+	*out = NULL;
+	if (text == NULL)
+		return true;
+	*out = jsonx_parse_stored(text, len, err, sizeof(err));
+	if (*out == NULL)
+		sqldb_fail(db, "damaged: a column does not hold JSON");
+	return *out != NULL;
+}
+
+bool
+sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value)
+{
+	buf_init(out, JSON_TEXT_MAX);
+	if (jsonx_write(out, value))
+		return true;
+	buf_finish(out);
+	sqldb_fail(db, "out of memory");
+	return false;
+}
+
+void
+sqldb_roll_back(struct sqldb *db)
+{
+	char why[SQLDB_WHY_SIZE];
+
+	if (sqlite3_get_autocommit(db->handle)) /* SQLite has done so itself */
+		return;
+	memcpy(why, db->why, sizeof(why)); /* what led here is the news */
+	sqldb_run(db, STMT_ROLLBACK);
+	memcpy(db->why, why, sizeof(why));
+}
+
+bool
+sqldb_file_is_there(struct sqldb *db)
+{
+	struct stat st;
+
+	if (stat(db->path, &st) != 0) {
+		sqldb_fail(db, strerror(errno));
+		return false;
+	}
+	if (st.st_dev != db->dev || st.st_ino != db->ino) {
+		sqldb_fail(db, "was replaced by another file; restart to use that one");
+		return false;
+	}
+	return true;
+}
+
+static bool
+folder_is_there(struct sqldb *db)
+{
+	char *folder = xstrdup(db->path), *slash = strrchr(folder, '/');
+	struct stat st;
+	bool ok;
+
+	if (slash != NULL)
+		slash[slash == folder ? 1 : 0] = '\0';
+	ok = stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+	if (!ok)
+		snprintf(db->why, sizeof(db->why), "%s: there is no folder %s; make it first",
+		    db->path, folder);
+	free(folder);
+	return ok;
+}
+
+/* SQLite would create it too, but readable for everyone. */
+static bool
+create_file(struct sqldb *db)
+{
+	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0 && errno == EEXIST)
+		return true;
+	if (fd < 0) {
+		sqldb_fail(db, strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+static bool
+note_file(struct sqldb *db)
+{
+	struct stat st;
+
+	if (stat(db->path, &st) != 0) {
+		sqldb_fail(db, strerror(errno));
+		return false;
+	}
+	db->dev = st.st_dev;
+	db->ino = st.st_ino;
+	return true;
+}
+
+static bool
+exec(struct sqldb *db, const char *sql)
+{
+	if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return true;
+	sqldb_fail(db, sqlite3_errmsg(db->handle));
+	return false;
+}
+
+/* The first column of the first row. */
+static bool
+query_int(struct sqldb *db, const char *sql, int64_t *value)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool ok = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL) == SQLITE_OK &&
+		  sqlite3_step(stmt) == SQLITE_ROW;
+
+	if (ok)
+		*value = sqlite3_column_int64(stmt, 0);
+	else
+		sqldb_fail(db, sqlite3_errmsg(db->handle));
+	sqlite3_finalize(stmt);
+	return ok;
+}
+
+/* Looks before anything is changed: it may be somebody else's file. */
+static bool
+check_schema(struct sqldb *db)
+{
+	int64_t version, tables;
+
+	if (!query_int(db, "PRAGMA user_version", &version) ||
+	    !query_int(db, "SELECT count(*) FROM sqlite_master", &tables))
+		return false;
+	if (version > SCHEMA_VERSION) {
+		snprintf(db->why, sizeof(db->why),
+		    "%s: made by a newer Vogeler (schema %d, this one knows %d)", db->path,
+		    (int)version, SCHEMA_VERSION);
+		return false;
+	}
+	if (version < 0 || (version == 0 && tables > 0)) {
+		sqldb_fail(db, "an SQLite database, but not one of Vogeler's");
+		return false;
+	}
+	return true;
+}
+
+/* In one transaction, for two programs may come at once; the second finds everything there. */
+static bool
+create_schema(struct sqldb *db)
+{
+	int64_t version;
+
+	if (!query_int(db, "PRAGMA user_version", &version))
+		return false;
+	if (version == SCHEMA_VERSION)
+		return true;
+	db->created = true;
+	if (exec(db, "BEGIN IMMEDIATE") && exec(db, schema_sql) && exec(db, "COMMIT"))
+		return true;
+	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return false;
+}
+
+static bool
+prepare_all(struct sqldb *db)
+{
+	int i;
+
+	for (i = 0; i < STMT_COUNT; i++) {
+		if (sqlite3_prepare_v3(db->handle, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+			&db->stmts[i], NULL) != SQLITE_OK) {
+			sqldb_fail(db, sqlite3_errmsg(db->handle));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool
+sqldb_open(struct sqldb *db, const char *path)
+{
+	db->path = xstrdup(path);
+	if (!folder_is_there(db) || !create_file(db) || !note_file(db))
+		return false;
+	if (sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+		NULL) != SQLITE_OK) {
+		sqldb_fail(db, db->handle == NULL ? "out of memory" : sqlite3_errmsg(db->handle));
+		return false;
+	}
+	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+	return check_schema(db) &&
+	       exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+			"PRAGMA journal_size_limit = 67108864") &&
+	       create_schema(db) && prepare_all(db);
+}
+
+void
+sqldb_close(struct sqldb *db)
+{
+	int i;
+
+	for (i = 0; i < STMT_COUNT; i++)
+		sqlite3_finalize(db->stmts[i]);
+	sqlite3_close(db->handle);
+	free(db->path);
+	*db = (struct sqldb){0};
+}

@@ -1,0 +1,183 @@
+/* null://: takes everything and keeps nothing. For benchmarks: all of a response's way but the
+ * write. Answers come in the next pass of the loop, as the interface promises. */
+#include "shared/store/store.h"
+
+#include "shared/loop.h"
+#include "shared/xalloc.h"
+
+#include <bsd/sys/queue.h>
+#include <stdlib.h>
+
+enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_DONE };
+
+struct call {
+	STAILQ_ENTRY(call) entry;
+	enum call_kind kind;
+	union {
+		store_written_fn *written;
+		store_got_fn *got;
+		store_listed_fn *listed;
+		store_done_fn *done;
+	} fn;
+	void *arg;
+	struct store_write **writes; /* of a put; our copy of the caller's array */
+	size_t n;
+};
+STAILQ_HEAD(call_list, call);
+
+struct null_store {
+	struct store base;
+	struct loop *loop;
+	struct loop_timer *timer;
+	struct call_list calls;
+	bool closed;
+};
+
+static void
+call_free(struct call *c)
+{
+	free(c->writes);
+	free(c);
+}
+
+static void
+call_answer(struct null_store *s, const struct call *c)
+{
+	size_t i;
+
+	switch (c->kind) {
+	case CALL_PUT:
+		for (i = 0; i < c->n && !s->closed; i++)
+			c->fn.written(c->writes[i], STORE_OK, NULL, c->arg);
+		break;
+	case CALL_GET:
+		c->fn.got(STORE_MISSING, NULL, NULL, c->arg);
+		break;
+	case CALL_LIST:
+		c->fn.listed(STORE_MISSING, NULL, NULL, c->arg);
+		break;
+	case CALL_DONE:
+		c->fn.done(true, "not used by null://", c->arg);
+		break;
+	}
+}
+
+/* Answers what was there at the start of the pass; a callback may call again, or close. */
+static void
+null_on_timer(void *arg)
+{
+	struct null_store *s = arg;
+	struct call_list now = STAILQ_HEAD_INITIALIZER(now);
+	struct call *c;
+
+	STAILQ_CONCAT(&now, &s->calls);
+	while (!STAILQ_EMPTY(&now)) {
+		c = STAILQ_FIRST(&now);
+		STAILQ_REMOVE_HEAD(&now, entry);
+		if (!s->closed)
+			call_answer(s, c);
+		call_free(c);
+	}
+}
+
+static struct call *
+call_add(struct store *base, enum call_kind kind, void *arg)
+{
+	struct null_store *s = (struct null_store *)base;
+	struct call *c = xcalloc(1, sizeof(*c));
+
+	c->kind = kind;
+	c->arg = arg;
+	STAILQ_INSERT_TAIL(&s->calls, c, entry);
+	loop_timer_arm(s->timer, 0);
+	return c;
+}
+
+static struct store *
+null_open(
+    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+{
+	struct null_store *s = xcalloc(1, sizeof(*s));
+
+	s->base.ops = &store_null_ops;
+	s->base.limits = (struct store_limits){.batches_in_flight = 4};
+	s->base.id = xstrdup("null://");
+	s->loop = loop;
+	s->timer = loop_timer_create(loop, "null store", null_on_timer, s);
+	STAILQ_INIT(&s->calls);
+	return &s->base;
+}
+
+static void
+null_free(void *arg)
+{
+	struct null_store *s = arg;
+
+	free(s->base.id);
+	free(s);
+}
+
+static void
+null_close(struct store *base)
+{
+	struct null_store *s = (struct null_store *)base;
+	struct call *c;
+
+	s->closed = true;
+	while (!STAILQ_EMPTY(&s->calls)) {
+		c = STAILQ_FIRST(&s->calls);
+		STAILQ_REMOVE_HEAD(&s->calls, entry);
+		call_free(c);
+	}
+	loop_timer_destroy(s->timer);
+	loop_defer_free(s->loop, s, null_free);
+}
+
+static void
+null_put(struct store *base, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
+{
+	struct call *c = call_add(base, CALL_PUT, arg);
+	size_t i;
+
+	c->fn.written = fn;
+	c->writes = xcalloc(n, sizeof(struct store_write *));
+	c->n = n;
+	for (i = 0; i < n; i++)
+		c->writes[i] = writes[i];
+}
+
+static void
+null_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
+{
+	call_add(base, CALL_GET, arg)->fn.got = fn;
+}
+
+static void
+null_list(struct store *base, store_listed_fn *fn, void *arg)
+{
+	call_add(base, CALL_LIST, arg)->fn.listed = fn;
+}
+
+static void
+null_setup(struct store *base, store_done_fn *fn, void *arg)
+{
+	call_add(base, CALL_DONE, arg)->fn.done = fn;
+}
+
+static void
+null_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg)
+{
+	call_add(base, CALL_DONE, arg)->fn.done = fn;
+}
+
+const struct store_ops store_null_ops = {
+    .scheme_text = "null",
+    .open = null_open,
+    .close = null_close,
+    .put = null_put,
+    .get = null_get,
+    .list = null_list,
+    .setup = null_setup,
+    .probe = null_setup,
+    .load_design = null_load_design,
+};

@@ -1,0 +1,727 @@
+/* sqlite:///path/file.db: records in one file, by one connection that lives on a helper thread.
+ *
+ * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL: on disk
+ * when it returns), and a savepoint for each host, so that one that cannot be taken leaves the
+ * others. */
+#include "shared/store/store.h"
+
+#include "shared/buf.h"
+#include "shared/jsonx.h"
+#include "shared/loop.h"
+#include "shared/store/sqldb.h"
+#include "shared/worker.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIN_INTERVAL_MS 50
+#define LIST_HOSTS      50                /* of a page: what one job reads, and one pass delivers */
+#define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
+#define RECORD_TEXT_MAX (512 * 1024 * 1024)
+
+struct sqlite_store {
+	struct store base;
+	struct loop *loop;
+	struct worker *worker;
+	bool closed; /* nobody wants answers any more */
+	uint64_t record_max_bytes;
+	struct sqldb db; /* from store_open to store_close the thread's alone */
+};
+
+/* ---- reading a record ---- */
+
+/* false: db->why. *found says whether there is one; head starts with its host alone. */
+static bool
+read_head(struct sqldb *db, struct record_head *head, bool *found)
+{
+	bool ok;
+	int rc;
+
+	sqldb_bind_str(db, STMT_HEAD_GET, 1, head->host);
+	rc = sqldb_step(db, STMT_HEAD_GET);
+	*found = rc == SQLITE_ROW;
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE;
+	head->created_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 1);
+	head->updated_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 2);
+	ok = sqldb_column_json(db, STMT_HEAD_GET, 3, &head->last_error);
+	sqldb_done(db, STMT_HEAD_GET);
+	return ok;
+}
+
+struct facts {
+	char **plugins;
+	struct fact *list;
+	size_t n;
+};
+
+static void
+facts_finish(struct facts *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		free(f->plugins[i]);
+		fact_finish(&f->list[i]);
+	}
+	free(f->plugins);
+	free(f->list);
+}
+
+static bool
+facts_add(struct sqldb *db, struct facts *f)
+{
+	size_t len;
+	const char *plugin = sqldb_column_text(db, STMT_FACTS_OF, 0, &len);
+	const char *value;
+	struct fact *fact;
+
+	f->plugins = xreallocarray(f->plugins, f->n + 1, sizeof(*f->plugins));
+	f->list = xreallocarray(f->list, f->n + 1, sizeof(*f->list));
+	f->plugins[f->n] = xstrdup(plugin == NULL ? "" : plugin);
+	fact = &f->list[f->n++];
+	*fact = (struct fact){0};
+	value = sqldb_column_text(db, STMT_FACTS_OF, 2, &len);
+	if (value != NULL) {
+		fact->value = xstrndup(value, len);
+		fact->value_len = strlen(fact->value);
+	}
+	return sqldb_column_json(db, STMT_FACTS_OF, 1, &fact->meta);
+}
+
+static bool
+read_facts(struct sqldb *db, const char *host, struct facts *f)
+{
+	int rc;
+
+	sqldb_bind_str(db, STMT_FACTS_OF, 1, host);
+	for (rc = sqldb_step(db, STMT_FACTS_OF); rc == SQLITE_ROW;
+	     rc = sqldb_step(db, STMT_FACTS_OF)) {
+		if (!facts_add(db, f)) {
+			sqldb_done(db, STMT_FACTS_OF);
+			return false;
+		}
+	}
+	return rc == SQLITE_DONE;
+}
+
+static json_t *
+record_parse(struct sqldb *db, const struct record_head *head, const struct facts *f, size_t *bytes)
+{
+	json_t *rec = NULL;
+	struct buf text;
+	char err[256];
+
+	buf_init(&text, RECORD_TEXT_MAX);
+	if (!record_write(&text, head, NULL, (const char *const *)f->plugins, f->list, f->n)) {
+		sqldb_fail(db, "out of memory");
+	} else {
+		rec = jsonx_parse_stored(text.data, text.len, err, sizeof(err));
+		*bytes += text.len;
+		if (rec == NULL)
+			sqldb_fail(db, err);
+	}
+	buf_finish(&text);
+	return rec;
+}
+
+static enum store_found
+read_record(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
+{
+	struct record_head head = {.host = xstrdup(host)};
+	struct facts facts = {0};
+	bool found = false, ok;
+
+	ok = read_head(db, &head, &found);
+	if (ok && found) {
+		ok = read_facts(db, host, &facts);
+		if (ok)
+			*rec = record_parse(db, &head, &facts, bytes);
+		ok = *rec != NULL;
+	}
+	facts_finish(&facts);
+	record_head_finish(&head);
+	if (!ok)
+		return STORE_FAILED;
+	return found ? STORE_FOUND : STORE_MISSING;
+}
+
+/* ---- jobs: run on the thread, done on the loop ---- */
+
+struct job {
+	struct sqlite_store *s;
+	union {
+		store_written_fn *written;
+		store_got_fn *got;
+		store_listed_fn *listed;
+		store_done_fn *done;
+	} fn;
+	void *arg;
+	char why[SQLDB_WHY_SIZE];
+
+	/* put */
+	struct store_write **writes;
+	enum store_status *statuses;
+	const char **whys;
+	size_t n;
+
+	/* get, list */
+	char *host; /* list: the last one delivered */
+	enum store_found found;
+	json_t *recs[LIST_HOSTS];
+	size_t n_recs;
+
+	/* setup, probe, load_design */
+	bool ok;
+	const char *what;
+};
+
+static struct job *
+job_create(struct store *base, void *arg)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+
+	j->s = (struct sqlite_store *)base;
+	j->arg = arg;
+	return j;
+}
+
+static void
+drop_records(struct job *j)
+{
+	size_t i;
+
+	for (i = 0; i < j->n_recs; i++)
+		json_decref(j->recs[i]);
+	j->n_recs = 0;
+}
+
+static void
+job_free(struct job *j)
+{
+	drop_records(j);
+	free(j->writes);
+	free(j->statuses);
+	free(j->whys);
+	free(j->host);
+	free(j);
+}
+
+static void
+job_failed(struct job *j)
+{
+	memcpy(j->why, j->s->db.why, sizeof(j->why));
+}
+
+/* ---- put ---- */
+
+/* A fact that a write is about. */
+struct touched {
+	const char *plugin;
+	struct fact fact; /* its value is there only if it is new */
+	int64_t value_bytes;
+	int64_t grown; /* bytes, against what is stored */
+	enum record_change change;
+};
+
+struct update {
+	struct sqldb *db;
+	const struct store_write *w;
+	uint64_t record_max_bytes;
+	struct record_head head;
+	bool head_changed;
+	struct touched *facts; /* room for one a result */
+	size_t n;
+};
+
+static bool
+load_fact(struct update *u, struct touched *t)
+{
+	struct sqldb *db = u->db;
+	size_t len;
+	bool ok;
+	int rc;
+
+	sqldb_bind_str(db, STMT_FACT_GET, 1, u->w->host);
+	sqldb_bind_str(db, STMT_FACT_GET, 2, t->plugin);
+	rc = sqldb_step(db, STMT_FACT_GET);
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE;
+	ok = sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
+	sqldb_column_text(db, STMT_FACT_GET, 0, &len);
+	t->value_bytes = sqlite3_column_int64(db->stmts[STMT_FACT_GET], 1);
+	t->grown = -(int64_t)len - t->value_bytes;
+	sqldb_done(db, STMT_FACT_GET);
+	return ok;
+}
+
+static struct touched *
+fact_of(struct update *u, const char *plugin)
+{
+	struct touched *t;
+	size_t i;
+
+	for (i = 0; i < u->n; i++) {
+		if (strcmp(u->facts[i].plugin, plugin) == 0)
+			return &u->facts[i];
+	}
+	t = &u->facts[u->n++];
+	t->plugin = plugin;
+	return load_fact(u, t) ? t : NULL;
+}
+
+static bool
+apply_results(struct update *u)
+{
+	enum record_change change;
+	size_t i;
+
+	for (i = 0; i < u->w->n; i++) {
+		const struct result *r = u->w->results[i];
+		struct touched *t = NULL;
+
+		if (r->plugin != NULL) {
+			t = fact_of(u, r->plugin);
+			if (t == NULL)
+				return false;
+		}
+		change = record_apply(&u->head, t == NULL ? NULL : &t->fact, r, &u->head_changed);
+		if (t != NULL && change > t->change)
+			t->change = change;
+	}
+	return true;
+}
+
+static bool
+save_fact(struct update *u, struct touched *t)
+{
+	struct sqldb *db = u->db;
+	struct buf meta;
+	bool ok = true;
+
+	if (t->change == RECORD_UNCHANGED)
+		return true;
+	if (t->change == RECORD_VALUE) {
+		t->value_bytes = (int64_t)t->fact.value_len;
+		sqldb_bind_str(db, STMT_VALUE_PUT, 1, u->w->host);
+		sqldb_bind_str(db, STMT_VALUE_PUT, 2, t->plugin);
+		sqldb_bind_text(db, STMT_VALUE_PUT, 3, t->fact.value, t->fact.value_len);
+		ok = sqldb_run(db, STMT_VALUE_PUT);
+	}
+	if (!ok || !sqldb_write_json(db, &meta, t->fact.meta))
+		return false;
+	t->grown += t->value_bytes + (int64_t)meta.len;
+	sqldb_bind_str(db, STMT_FACT_PUT, 1, u->w->host);
+	sqldb_bind_str(db, STMT_FACT_PUT, 2, t->plugin);
+	sqldb_bind_text(db, STMT_FACT_PUT, 3, meta.data, meta.len);
+	sqldb_bind_int(db, STMT_FACT_PUT, 4, t->value_bytes);
+	ok = sqldb_run(db, STMT_FACT_PUT);
+	buf_finish(&meta);
+	return ok;
+}
+
+static bool
+save_head(struct update *u)
+{
+	struct sqldb *db = u->db;
+	struct buf error = {0};
+	bool ok;
+
+	if (!u->head_changed)
+		return true;
+	if (u->head.last_error != NULL && !sqldb_write_json(db, &error, u->head.last_error))
+		return false;
+	sqldb_bind_str(db, STMT_HEAD_PUT, 1, u->head.host);
+	sqldb_bind_int(db, STMT_HEAD_PUT, 2, u->head.created_at);
+	sqldb_bind_int(db, STMT_HEAD_PUT, 3, u->head.updated_at);
+	sqldb_bind_text(db, STMT_HEAD_PUT, 4, error.data, error.len);
+	ok = sqldb_run(db, STMT_HEAD_PUT);
+	buf_finish(&error);
+	return ok;
+}
+
+static bool
+save_update(struct update *u)
+{
+	size_t i;
+
+	for (i = 0; i < u->n; i++) {
+		if (!save_fact(u, &u->facts[i]))
+			return false;
+	}
+	return save_head(u);
+}
+
+/* Too large, and this write made it larger: what shrinks a record, or leaves its size, is always
+ * taken, so that lowering the limit does not lock a host out. */
+static bool
+is_too_large(struct update *u, bool *too_large)
+{
+	struct sqldb *db = u->db;
+	int64_t grown = 0;
+	double bytes;
+	size_t i;
+
+	*too_large = false;
+	for (i = 0; i < u->n; i++) {
+		if (u->facts[i].change != RECORD_UNCHANGED)
+			grown += u->facts[i].grown;
+	}
+	if (grown <= 0)
+		return true;
+	sqldb_bind_str(db, STMT_RECORD_BYTES, 1, u->w->host);
+	if (sqldb_step(db, STMT_RECORD_BYTES) != SQLITE_ROW)
+		return false;
+	bytes = sqlite3_column_double(db->stmts[STMT_RECORD_BYTES], 0);
+	sqldb_done(db, STMT_RECORD_BYTES);
+	*too_large = bytes > (double)u->record_max_bytes;
+	return true;
+}
+
+static enum store_status
+put_one(struct sqlite_store *s, const struct store_write *w, const char **why)
+{
+	struct sqldb *db = &s->db;
+	struct update u = {.db = db,
+	    .w = w,
+	    .record_max_bytes = s->record_max_bytes,
+	    .head = {.host = xstrdup(w->host)}};
+	bool found, too_large = false, ok;
+	size_t i;
+
+	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
+	ok = sqldb_run(db, STMT_SAVE) && read_head(db, &u.head, &found) && apply_results(&u) &&
+	     save_update(&u) && is_too_large(&u, &too_large);
+	if (ok && too_large)
+		ok = sqldb_run(db, STMT_UNDO);
+	ok = ok && sqldb_run(db, STMT_RELEASE);
+	for (i = 0; i < u.n; i++)
+		fact_finish(&u.facts[i].fact);
+	free(u.facts);
+	record_head_finish(&u.head);
+	if (!ok)
+		return STORE_RETRY;
+	*why = too_large ? "record too large" : NULL;
+	return too_large ? STORE_REJECT : STORE_OK;
+}
+
+static bool
+put_all(struct job *j)
+{
+	struct sqldb *db = &j->s->db;
+	size_t i;
+
+	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
+		return false;
+	for (i = 0; i < j->n; i++) {
+		j->statuses[i] = put_one(j->s, j->writes[i], &j->whys[i]);
+		if (j->statuses[i] == STORE_RETRY)
+			return false;
+	}
+	return sqldb_run(db, STMT_COMMIT);
+}
+
+static void
+put_run(void *arg)
+{
+	struct job *j = arg;
+	size_t i;
+
+	if (put_all(j))
+		return;
+	sqldb_roll_back(&j->s->db);
+	job_failed(j);
+	for (i = 0; i < j->n; i++) {
+		j->statuses[i] = STORE_RETRY;
+		j->whys[i] = j->why;
+	}
+}
+
+/* The store may be closed by any callback: its memory lasts until the end of the pass. */
+static void
+put_done(void *arg)
+{
+	struct job *j = arg;
+	size_t i;
+
+	for (i = 0; i < j->n && !j->s->closed; i++)
+		j->fn.written(j->writes[i], j->statuses[i], j->whys[i], j->arg);
+	job_free(j);
+}
+
+static void
+sqlite_put(
+    struct store *base, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
+{
+	struct job *j = job_create(base, arg);
+	size_t i;
+
+	j->fn.written = fn;
+	j->n = n;
+	j->writes = xcalloc(n, sizeof(struct store_write *));
+	j->statuses = xcalloc(n, sizeof(*j->statuses));
+	j->whys = xcalloc(n, sizeof(*j->whys));
+	for (i = 0; i < n; i++)
+		j->writes[i] = writes[i];
+	worker_submit(j->s->worker, put_run, put_done, j);
+}
+
+/* ---- get and list ---- */
+
+static void
+get_run(void *arg)
+{
+	struct job *j = arg;
+	struct sqldb *db = &j->s->db;
+	size_t bytes = 0;
+
+	j->found = STORE_FAILED;
+	if (sqldb_run(db, STMT_BEGIN_READ)) {
+		j->found = read_record(db, j->host, &j->recs[0], &bytes);
+		j->n_recs = j->found == STORE_FOUND;
+		sqldb_roll_back(db);
+	}
+	if (j->found == STORE_FAILED)
+		job_failed(j);
+}
+
+static void
+get_done(void *arg)
+{
+	struct job *j = arg;
+
+	if (!j->s->closed)
+		j->fn.got(j->found, j->n_recs == 1 ? j->recs[0] : NULL,
+		    j->found == STORE_FAILED ? j->why : NULL, j->arg);
+	job_free(j);
+}
+
+static void
+sqlite_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
+{
+	struct job *j = job_create(base, arg);
+
+	j->fn.got = fn;
+	j->host = xstrdup(host);
+	worker_submit(j->s->worker, get_run, get_done, j);
+}
+
+/* The page's hosts; -1: db->why. */
+static int
+read_hosts(struct job *j, char *hosts[LIST_HOSTS])
+{
+	struct sqldb *db = &j->s->db;
+	size_t len;
+	int rc, n = 0;
+
+	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, j->host);
+	sqldb_bind_int(db, STMT_HOSTS_AFTER, 2, LIST_HOSTS);
+	for (rc = sqldb_step(db, STMT_HOSTS_AFTER); rc == SQLITE_ROW && n < LIST_HOSTS;
+	     rc = sqldb_step(db, STMT_HOSTS_AFTER)) {
+		const char *host = sqldb_column_text(db, STMT_HOSTS_AFTER, 0, &len);
+
+		hosts[n++] = xstrdup(host == NULL ? "" : host);
+	}
+	return rc == SQLITE_DONE ? n : -1;
+}
+
+static enum store_found
+read_page(struct job *j, char *const hosts[], int n)
+{
+	enum store_found found = STORE_FOUND;
+	size_t bytes = 0;
+	int i;
+
+	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
+		found = read_record(&j->s->db, hosts[i], &j->recs[j->n_recs], &bytes);
+		if (found != STORE_FOUND)
+			return STORE_FAILED;
+		j->n_recs++;
+		free(j->host);
+		j->host = xstrdup(hosts[i]);
+	}
+	return n == 0 ? STORE_MISSING : STORE_FOUND;
+}
+
+static void
+list_run(void *arg)
+{
+	struct job *j = arg;
+	char *hosts[LIST_HOSTS];
+	int i, n = -1;
+
+	j->found = STORE_FAILED;
+	if (sqldb_run(&j->s->db, STMT_BEGIN_READ)) {
+		n = read_hosts(j, hosts);
+		if (n >= 0)
+			j->found = read_page(j, hosts, n);
+		sqldb_roll_back(&j->s->db);
+	}
+	if (j->found == STORE_FAILED)
+		job_failed(j);
+	for (i = 0; i < n; i++)
+		free(hosts[i]);
+}
+
+static void
+list_done(void *arg)
+{
+	struct job *j = arg;
+	size_t i;
+
+	for (i = 0; i < j->n_recs && !j->s->closed; i++)
+		j->fn.listed(STORE_FOUND, j->recs[i], NULL, j->arg);
+	drop_records(j);
+	if (j->found == STORE_FOUND && !j->s->closed) {
+		worker_submit(j->s->worker, list_run, list_done, j);
+		return;
+	}
+	if (!j->s->closed)
+		j->fn.listed(j->found, NULL, j->found == STORE_FAILED ? j->why : NULL, j->arg);
+	job_free(j);
+}
+
+static void
+sqlite_list(struct store *base, store_listed_fn *fn, void *arg)
+{
+	struct job *j = job_create(base, arg);
+
+	j->fn.listed = fn;
+	j->host = xstrdup("");
+	worker_submit(j->s->worker, list_run, list_done, j);
+}
+
+/* ---- setup, probe, load_design ---- */
+
+/* A page is written and synced, so that a full disk says so. */
+static void
+probe_run(void *arg)
+{
+	struct job *j = arg;
+	struct sqldb *db = &j->s->db;
+
+	j->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
+		sqldb_run(db, STMT_TOUCH) && sqldb_run(db, STMT_COMMIT);
+	j->what = "was there";
+	if (!j->ok) {
+		sqldb_roll_back(db);
+		job_failed(j);
+		j->what = j->why;
+	}
+}
+
+/* Opening has made it, if need be. */
+static void
+setup_run(void *arg)
+{
+	struct job *j = arg;
+
+	probe_run(j);
+	if (j->ok && j->s->db.created)
+		j->what = "created";
+	if (j->ok)
+		j->s->db.created = false;
+}
+
+static void
+design_run(void *arg)
+{
+	struct job *j = arg;
+
+	j->ok = true;
+	j->what = "not used by sqlite://";
+}
+
+static void
+op_done(void *arg)
+{
+	struct job *j = arg;
+
+	if (!j->s->closed)
+		j->fn.done(j->ok, j->what, j->arg);
+	job_free(j);
+}
+
+static void
+submit_op(struct store *base, worker_run_fn *run_fn, store_done_fn *fn, void *arg)
+{
+	struct job *j = job_create(base, arg);
+
+	j->fn.done = fn;
+	worker_submit(j->s->worker, run_fn, op_done, j);
+}
+
+static void
+sqlite_setup(struct store *base, store_done_fn *fn, void *arg)
+{
+	submit_op(base, setup_run, fn, arg);
+}
+
+static void
+sqlite_probe(struct store *base, store_done_fn *fn, void *arg)
+{
+	submit_op(base, probe_run, fn, arg);
+}
+
+static void
+sqlite_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg)
+{
+	submit_op(base, design_run, fn, arg);
+}
+
+/* ---- open and close ---- */
+
+static void
+sqlite_free(void *arg)
+{
+	struct sqlite_store *s = arg;
+
+	free(s->base.id);
+	free(s);
+}
+
+static struct store *
+sqlite_open(
+    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+{
+	struct sqlite_store *s = xcalloc(1, sizeof(*s));
+
+	s->base.ops = &store_sqlite_ops;
+	s->base.limits = (struct store_limits){1, MIN_INTERVAL_MS};
+	xasprintf(&s->base.id, "sqlite://%s", uri->path);
+	s->loop = loop;
+	s->record_max_bytes = opt->record_max_bytes;
+	if (!sqldb_open(&s->db, uri->path)) {
+		snprintf(err, err_size, "%s", s->db.why);
+		sqldb_close(&s->db);
+		sqlite_free(s);
+		return NULL;
+	}
+	s->worker = worker_create(loop, "sqlite");
+	return &s->base;
+}
+
+static void
+sqlite_close(struct store *base)
+{
+	struct sqlite_store *s = (struct sqlite_store *)base;
+
+	s->closed = true;
+	worker_destroy(s->worker); /* with the commit in hand */
+	sqldb_close(&s->db);
+	loop_defer_free(s->loop, s, sqlite_free);
+}
+
+const struct store_ops store_sqlite_ops = {
+    .scheme_text = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .put = sqlite_put,
+    .get = sqlite_get,
+    .list = sqlite_list,
+    .setup = sqlite_setup,
+    .probe = sqlite_probe,
+    .load_design = sqlite_load_design,
+};

@@ -1,0 +1,570 @@
+/* See store_suite.h. */
+#include "tests/unit/store_suite.h"
+
+#include "shared/ident.h"
+#include "shared/jsonx.h"
+#include "shared/xalloc.h"
+#include "tests/unit/store_drive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MANY       1000
+#define MANY_BATCH 100
+
+static const struct suite_factory *factory;
+
+/* The first members of each record here. */
+#define HEAD(host, created, updated)                                                               \
+	"{\"_id\":\"" host "\",\"system_name\":\"" host "\",\"doc_type\":\"SystemRecord\","        \
+	"\"created_at\":\"2010-09-26T02:16:" created "Z\","                                        \
+	"\"updated_at\":\"2010-09-26T02:16:" updated "Z\""
+#define AT(seconds) "\"2010-09-26T02:16:" seconds "Z\""
+/* What drive_good leaves in the metadata, with an order and without. */
+#define GOOD(received, changed, order)                                                             \
+	"{\"received_at\":" AT(received) ",\"changed_at\":" AT(                                    \
+	    changed) ",\"order\":" order ",\"machine_id\":\"" DRIVE_MACHINE                        \
+		     "\",\"format\":\"json\",\"hash\":\"@\"}"
+#define GOOD_2010(received, changed)                                                               \
+	"{\"received_at\":" AT(received) ",\"changed_at\":" AT(                                    \
+	    changed) ",\"format\":\"json\",\"hash\":\"@\"}"
+
+/* ---- the tests ---- */
+
+static int
+begin(void **state)
+{
+	struct drive *s = xcalloc(1, sizeof(*s));
+
+	*state = s;
+	drive_open(s, factory->begin(), DRIVE_RECORD_MAX);
+	drive_setup(s, "created");
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	struct drive *s = *state;
+
+	drive_close(s);
+	free(s);
+	if (factory->end != NULL)
+		factory->end();
+	return 0;
+}
+
+static void
+setup_twice_and_probe(void **state)
+{
+	struct drive *s = *state;
+
+	drive_setup(s, "was there");
+	assert_true(drive_probe(s, NULL, 0));
+}
+
+static void
+design_documents_are_taken(void **state)
+{
+	struct drive *s = *state;
+	json_t *doc = json_pack("{s:s,s:s,s:{s:{s:s}}}", "_id", "_design/t", "language",
+	    "javascript", "views", "all", "map", "function (doc) { emit(doc._id, null); }");
+
+	drive_load_design(s, doc, NULL);
+	json_decref(doc);
+}
+
+static void
+a_host_that_is_not_there(void **state)
+{
+	struct drive *s = *state;
+	json_t *all = drive_list(s);
+
+	drive_expect(s, "nobody.example.com", NULL);
+	assert_int_equal(json_array_size(all), 0);
+	json_decref(all);
+}
+
+static void
+a_result_key_by_key(void **state)
+{
+	struct drive *s = *state;
+	struct result *r = drive_good("facter", "{\"b\":[1,true,null,\"x\"],\"a\":{}}", 7, 0);
+
+	r->format = WIRE_YAML;
+	r->meta.collected_at = DRIVE_T0 - 1609;
+	r->meta.boot_id = xstrdup("boot");
+	r->meta.job = xstrdup("job");
+	r->meta.response_id = xstrdup("resp");
+	r->meta.exit_status = 0;
+	r->meta.duration_ms = 1234;
+	r->meta.truncated = true;
+	r->note = json_pack("[s]", "cut");
+	assert_int_equal(drive_put(s, "web01.example.com", r, NULL), STORE_OK);
+	drive_expect(s, "web01.example.com",
+	    HEAD("web01.example.com", "29.609",
+		"29.609") ",\"facter\":{\"b\":[1,true,null,\"x\"],"
+			  "\"a\":{}},\"vogeler\":{\"facter\":{"
+			  "\"collected_at\":" AT(
+			      "28.000") ","
+					"\"received_at\":" AT("29.609") ",\"changed_at\":" AT(
+					    "29.609") ",\"order\":7,"
+						      "\"machine_id\":\"" DRIVE_MACHINE
+						      "\",\"boot_id\":\"boot\",\"response_id\":\"resp\","
+						      "\"job\":\"job\",\"format\":\"yaml\",\"exit_status\":0,\"duration_ms\":1234,"
+						      "\"hash\":\"@\",\"truncated\":true,\"notes\":[\"cut\"]}}}");
+}
+
+static void
+a_greeting_makes_the_host_known(void **state)
+{
+	struct drive *s = *state;
+
+	assert_int_equal(drive_put(s, "h", drive_result(NULL, 0, 0), NULL), STORE_OK);
+	drive_expect(s, "h", HEAD("h", "29.609", "29.609") ",\"vogeler\":{}}");
+	assert_int_equal(drive_put(s, "h", drive_result(NULL, 0, 1000), NULL), STORE_OK);
+	drive_expect(s, "h", HEAD("h", "29.609", "30.609") ",\"vogeler\":{}}");
+}
+
+static void
+several_plugins_in_one_write(void **state)
+{
+	struct drive *s = *state;
+
+	assert_int_equal(drive_put(s, "h", drive_good("zeta", "1", 1, 0),
+			     drive_good("alpha", "[2]", 2, 1), drive_good("zeta", "3", 3, 2), NULL),
+	    STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "29.611") ",\"alpha\":[2],\"zeta\":3,\"vogeler\":{\"alpha\":" GOOD(
+		"29.610", "29.610", "2") ",\"zeta\":" GOOD("29.611", "29.611", "3") "}}");
+	/* One of them again, later: the other stays. */
+	assert_int_equal(drive_put(s, "h", drive_good("alpha", "4", 4, 1000), NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "30.609") ",\"alpha\":4,\"zeta\":3,\"vogeler\":{\"alpha\":" GOOD(
+		"30.609", "30.609", "4") ",\"zeta\":" GOOD("29.611", "29.611", "3") "}}");
+}
+
+static void
+an_older_result_does_not_overwrite(void **state)
+{
+	static const char want[] =
+	    HEAD("h", "29.609", "30.609") ",\"ps\":\"new\",\"vogeler\":{\"ps\":{\"received_at\":" AT(
+		"29.609") ",\"changed_at\":" AT("29.609") ",\"order\":20,\"machine_id\":\"" DRIVE_MACHINE
+							  "\",\"format\":\"json\",\"hash\":\"@\",\"older\":{\"count\":1,\"last_order\":10}}}}";
+	struct drive *s = *state;
+
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"new\"", 20, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"old\"", 10, 1000), NULL), STORE_OK);
+	drive_expect(s, "h", want);
+	/* And again, as after a crash. */
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"old\"", 10, 2000), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"new\"", 20, 3000), NULL), STORE_OK);
+	drive_expect(s, "h", want);
+}
+
+static void
+arrival_counts_without_order(void **state)
+{
+	struct drive *s = *state;
+	int i;
+
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 0, 0), NULL), STORE_OK);
+	for (i = 0; i < 2; i++) { /* the second time it is the same response */
+		struct result *r = drive_good("ps", "2", 0, 1000 + i);
+
+		r->meta.response_id = xstrdup("resp");
+		assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
+	}
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "30.609") ",\"ps\":2,\"vogeler\":{\"ps\":{\"received_at\":" AT(
+		"30.609") ",\"changed_at\":" AT("30.609") ",\"response_id\":\"resp\","
+							  "\"format\":\"json\",\"hash\":\"@\"}}}");
+}
+
+static void
+the_same_value_again(void **state)
+{
+	struct drive *s = *state;
+
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 1, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 2, 1000), NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "30.609") ",\"ps\":[1],\"vogeler\":{\"ps\":" GOOD(
+		"30.609", "29.609", "2") "}}");
+}
+
+static void
+a_failure_keeps_the_value(void **state)
+{
+	struct drive *s = *state;
+	struct result *r = drive_failed("ps", "boom", 2, 1000);
+
+	r->meta.signal = 9;
+	r->meta.job = xstrdup("job");
+	r->meta.stderr_tail = xstrdup("no");
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 1, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_failed("ps", "again", 3, 2000), NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "31.609") ",\"ps\":[1],\"last_error\":{\"timestamp\":" AT(
+		"31.609") ",\"message\":\"again\",\"plugin\":\"ps\",\"state\":\"failed\","
+			  "\"order\":3,\"machine_id\":\"" DRIVE_MACHINE "\"},\"vogeler\":{\"ps\":{"
+			  "\"received_at\":" AT("29.609") ",\"changed_at\":" AT(
+			      "29.609") ","
+					"\"format\":\"json\",\"hash\":\"@\",\"order\":3,\"machine_id\":\"" DRIVE_MACHINE
+					"\","
+					"\"state\":\"failed\",\"failure\":{\"since\":" AT("30.609") ",\"at\":" AT(
+					    "31.609") ",\"state\":\"failed\",\"message\":\"again\",\"exit_status\":1,\"count\":2}}}}");
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[2]", 4, 3000), NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "32.609") ",\"ps\":[2],\"last_error\":{\"timestamp\":" AT(
+		"31.609") ",\"message\":\"again\",\"plugin\":\"ps\",\"state\":\"failed\","
+			  "\"order\":3,\"machine_id\":\"" DRIVE_MACHINE
+			  "\"},\"vogeler\":{\"ps\":" GOOD("32.609", "32.609", "4") "}}");
+}
+
+static void
+a_failure_before_any_value(void **state)
+{
+	struct drive *s = *state;
+
+	assert_int_equal(drive_put(s, "h", drive_failed("ps", "boom", 1, 0), NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "29.609") ",\"last_error\":{\"timestamp\":" AT(
+		"29.609") ",\"message\":\"boom\",\"plugin\":\"ps\",\"state\":\"failed\","
+			  "\"order\":1,\"machine_id\":\"" DRIVE_MACHINE "\"},\"vogeler\":{\"ps\":{"
+			  "\"order\":1,\"machine_id\":\"" DRIVE_MACHINE "\",\"state\":\"failed\","
+			  "\"failure\":{\"since\":" AT("29.609") ",\"at\":" AT(
+			      "29.609") ",\"state\":\"failed\",\"message\":\"boom\",\"exit_status\":1}}}}");
+}
+
+static void
+an_unparsed_value_keeps_its_text(void **state)
+{
+	struct drive *s = *state;
+	struct result *r = drive_result("ps", 2, 1000);
+
+	r->unparsed = xstrdup("{\"broken\n");
+	r->error = xstrdup("ps: not JSON");
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 1, 0), r, NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "30.609") ",\"ps\":1,\"last_error\":{\"timestamp\":" AT(
+		"30.609") ",\"message\":\"ps: not JSON\",\"plugin\":\"ps\",\"state\":"
+			  "\"unparsed\",\"order\":2,\"machine_id\":\"" DRIVE_MACHINE
+			  "\"},\"vogeler\":{"
+			  "\"ps\":{\"received_at\":" AT("29.609") ",\"changed_at\":" AT(
+			      "29.609") ",\"format\":\"json\",\"hash\":\"@\",\"order\":2,\"machine_id\":\"" DRIVE_MACHINE
+					"\","
+					"\"state\":\"unparsed\",\"unparsed\":\"{\\\"broken\\n\",\"failure\":{\"since\":" AT(
+					    "30.609") ",\"at\":" AT("30.609") ",\"state\":\"unparsed\",\"message\":"
+									      "\"ps: not JSON\"}}}}");
+}
+
+static void
+a_refused_command_is_no_fact(void **state)
+{
+	struct drive *s = *state;
+	struct result *r = drive_failed("rm", "Plugin rm is not authorized", 5, 0);
+
+	r->meta.state = WIRE_REFUSED;
+	r->error_timestamp = xstrdup("2010-09-26 06:16:29.609000");
+	assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609",
+		"29.609") ",\"last_error\":{\"timestamp\":\"2010-09-26 06:16:29.609000\","
+			  "\"message\":\"Plugin rm is not authorized\",\"plugin\":\"rm\","
+			  "\"state\":\"refused\",\"order\":5,\"machine_id\":\"" DRIVE_MACHINE "\"},"
+			  "\"vogeler\":{}}");
+}
+
+static void
+the_error_of_2010(void **state)
+{
+	struct drive *s = *state;
+	struct result *r = drive_result(NULL, 0, 0);
+
+	r->error = xstrdup("boom");
+	r->error_timestamp = xstrdup("2010-09-26 06:16:29.609123");
+	assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "29.609", "29.609") ",\"last_error\":{\"timestamp\":"
+					  "\"2010-09-26 06:16:29.609123\",\"message\":\"boom\","
+					  "\"state\":\"failed\"},\"vogeler\":{}}");
+}
+
+static void
+two_hosts_in_a_batch(void **state)
+{
+	struct drive *s = *state;
+	struct result *of_a[] = {drive_good("ps", "\"a\"", 1, 0)};
+	struct result *of_b[] = {drive_good("ps", "\"b\"", 1, 0), drive_good("df", "[]", 2, 5)};
+	struct store_write writes[2];
+	enum store_status statuses[2];
+
+	drive_write_init(&writes[0], "b.example.com", of_b, 2);
+	drive_write_init(&writes[1], "a.example.com", of_a, 1);
+	drive_put_batch(s, writes, 2, statuses, NULL);
+	assert_int_equal(statuses[0], STORE_OK);
+	assert_int_equal(statuses[1], STORE_OK);
+	drive_expect(s, "a.example.com",
+	    HEAD("a.example.com", "29.609", "29.609") ",\"ps\":\"a\",\"vogeler\":{\"ps\":" GOOD(
+		"29.609", "29.609", "1") "}}");
+	drive_expect(s, "b.example.com",
+	    HEAD("b.example.com", "29.609", "29.614") ",\"ps\":\"b\",\"df\":[],\"vogeler\":{"
+						      "\"df\":" GOOD("29.614", "29.614",
+							  "2") ","
+							       "\"ps\":" GOOD(
+								   "29.609", "29.609", "1") "}}");
+	drive_results_free(of_a, 1);
+	drive_results_free(of_b, 2);
+}
+
+/* All that JSON can say, and names that other languages have plans for. */
+static void
+values_come_back_as_they_went_in(void **state)
+{
+	static const char value[] =
+	    "{\"\":\"empty key\",\"a.b/c\":[[],{},[[null]]],\"nul\":\"a\\u0000b\",\"ctrl\":"
+	    "\"\\u0001\\u001f\\u007f\\b\\f\\n\\r\\t\\\\\\\"\",\"text\":\"\xc3\xa9\xe2\x82\xac"
+	    "\xf0\x9f\x98\x80\",\"constructor\":true,\"true\":false,\"real\":[0.1,-2.5,"
+	    "1.5e-7,0.30000000000000004],\"int\":[0,-1,9007199254740991],\"big\":"
+	    "\"123456789012345678901234567890\",\"_id\":\"inner\",\"quote\":\"'; DROP TABLE "
+	    "hosts; --\"}";
+	static const char numbers[] = "[9223372036854775807,-9223372036854775808,1.0,1e300,100.0]";
+	struct drive *s = *state;
+	char want[4096];
+
+	assert_int_equal(drive_put(s, "h", drive_good("all", value, 0, 0), NULL), STORE_OK);
+	snprintf(want, sizeof(want), "%s,\"all\":%s,\"vogeler\":{\"all\":%s}}",
+	    HEAD("h", "29.609", "29.609"), value, GOOD_2010("29.609", "29.609"));
+	drive_expect(s, "h", want);
+	if (factory->javascript_numbers)
+		return;
+	assert_int_equal(drive_put(s, "n", drive_good("all", numbers, 0, 0), NULL), STORE_OK);
+	snprintf(want, sizeof(want), "%s,\"all\":%s,\"vogeler\":{\"all\":%s}}",
+	    HEAD("n", "29.609", "29.609"), numbers, GOOD_2010("29.609", "29.609"));
+	drive_expect(s, "n", want);
+}
+
+static void
+a_value_as_deep_as_allowed(void **state)
+{
+	struct drive *s = *state;
+	char value[2 * JSONX_DEPTH_MAX + 1];
+	json_t *rec, *inner;
+	int depth = 0;
+
+	memset(value, '[', JSONX_DEPTH_MAX);
+	memset(value + JSONX_DEPTH_MAX, ']', JSONX_DEPTH_MAX);
+	value[2 * JSONX_DEPTH_MAX] = '\0';
+	assert_int_equal(drive_put(s, "h", drive_good("deep", value, 1, 0), NULL), STORE_OK);
+	/* A second write, for a store that reads before it writes. */
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 2, 0), NULL), STORE_OK);
+	rec = drive_get(s, "h");
+	for (inner = json_object_get(rec, "deep"); json_is_array(inner);
+	     inner = json_array_get(inner, 0))
+		depth++;
+	assert_int_equal(depth, JSONX_DEPTH_MAX);
+	json_decref(rec);
+}
+
+/* Opens the same store again: with another limit on records. */
+static void
+reopen(struct drive *s, const char *uri, uint64_t record_max)
+{
+	drive_close(s);
+	drive_open(s, uri, record_max);
+}
+
+static char *
+big_value(size_t len)
+{
+	char *text = xcalloc(1, len + 1);
+
+	memset(text, 'x', len);
+	text[0] = text[len - 1] = '"';
+	return text;
+}
+
+/* In its own store, with a small limit. */
+static void
+too_large_a_record_is_rejected_alone(void **state)
+{
+	struct drive *s = *state;
+	char *big = big_value(30000), why[3][128];
+	const char *uri = factory->begin();
+	struct result *of_a[] = {drive_good("ps", "1", 2, 1000)};
+	struct result *of_b[] = {drive_good("ps", big, 2, 1000)};
+	struct result *of_c[] = {drive_good("df", "2", 2, 1000)};
+	struct store_write writes[3];
+	enum store_status statuses[3];
+
+	reopen(s, uri, 20000);
+	drive_setup(s, NULL);
+	assert_int_equal(drive_put(s, "b", drive_good("ps", "\"small\"", 1, 0), NULL), STORE_OK);
+	drive_write_init(&writes[0], "a", of_a, 1);
+	drive_write_init(&writes[1], "b", of_b, 1);
+	drive_write_init(&writes[2], "c", of_c, 1);
+	drive_put_batch(s, writes, 3, statuses, why);
+	assert_int_equal(statuses[0], STORE_OK);
+	assert_int_equal(statuses[1], STORE_REJECT);
+	assert_string_not_equal(why[1], "");
+	assert_int_equal(statuses[2], STORE_OK);
+	drive_expect(s, "a",
+	    HEAD("a", "30.609", "30.609") ",\"ps\":1,\"vogeler\":{\"ps\":" GOOD(
+		"30.609", "30.609", "2") "}}");
+	drive_expect(s, "b",
+	    HEAD("b", "29.609", "29.609") ",\"ps\":\"small\",\"vogeler\":{\"ps\":" GOOD(
+		"29.609", "29.609", "1") "}}");
+	drive_expect(s, "c",
+	    HEAD("c", "30.609", "30.609") ",\"df\":2,\"vogeler\":{\"df\":" GOOD(
+		"30.609", "30.609", "2") "}}");
+	drive_results_free(of_a, 1);
+	drive_results_free(of_b, 1);
+	drive_results_free(of_c, 1);
+	free(big);
+}
+
+static void
+several_results_add_up_to_too_large(void **state)
+{
+	struct drive *s = *state;
+	char *big = big_value(9000);
+
+	reopen(s, factory->begin(), 20000);
+	drive_setup(s, NULL);
+	assert_int_equal(drive_put(s, "h", drive_good("a", big, 1, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("b", big, 2, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("c", big, 3, 0), NULL), STORE_REJECT);
+	/* What does not make it larger is taken. */
+	assert_int_equal(drive_put(s, "h", drive_good("a", "1", 4, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("c", big, 5, 0), NULL), STORE_OK);
+	free(big);
+}
+
+static void
+what_was_stored_is_there_after_a_restart(void **state)
+{
+	static const char want[] = HEAD("h", "29.609",
+	    "29.609") ",\"ps\":[1],\"vogeler\":{\"ps\":" GOOD("29.609", "29.609", "1") "}}";
+	struct drive *s = *state;
+	char *uri = xstrdup(factory->begin());
+
+	reopen(s, uri, DRIVE_RECORD_MAX);
+	drive_setup(s, NULL);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 1, 0), NULL), STORE_OK);
+	reopen(s, uri, DRIVE_RECORD_MAX);
+	drive_setup(s, "was there");
+	drive_expect(s, "h", want);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 1, 1000), NULL), STORE_OK);
+	drive_expect(s, "h", want);
+	free(uri);
+}
+
+static void
+put_many(struct drive *s, int first, int64_t order)
+{
+	struct result *results[MANY_BATCH];
+	struct store_write writes[MANY_BATCH];
+	enum store_status statuses[MANY_BATCH];
+	char hosts[MANY_BATCH][16], value[32];
+	int i;
+
+	for (i = 0; i < MANY_BATCH; i++) {
+		snprintf(hosts[i], sizeof(hosts[i]), "h%04d", first + i);
+		snprintf(value, sizeof(value), "[%d,%d]", first + i, (int)order);
+		results[i] = drive_good("ps", value, order, order);
+		drive_write_init(&writes[i], hosts[i], &results[i], 1);
+	}
+	drive_put_batch(s, writes, MANY_BATCH, statuses, NULL);
+	for (i = 0; i < MANY_BATCH; i++)
+		assert_int_equal(statuses[i], STORE_OK);
+	drive_results_free(results, MANY_BATCH);
+}
+
+/* New, then an update of each; listed in order of host. */
+static void
+a_thousand_hosts(void **state)
+{
+	struct drive *s = *state;
+	json_t *all, *rec;
+	char host[16];
+	size_t i;
+	int first;
+
+	for (first = MANY - MANY_BATCH; first >= 0; first -= MANY_BATCH)
+		put_many(s, first, 1);
+	for (first = 0; first < MANY; first += MANY_BATCH)
+		put_many(s, first, 2);
+	all = drive_list(s);
+	assert_int_equal(json_array_size(all), MANY);
+	json_array_foreach (all, i, rec) {
+		snprintf(host, sizeof(host), "h%04d", (int)i);
+		assert_string_equal(json_string_value(json_object_get(rec, "_id")), host);
+		assert_int_equal(
+		    json_integer_value(json_array_get(json_object_get(rec, "ps"), 0)), i);
+		assert_int_equal(
+		    json_integer_value(json_array_get(json_object_get(rec, "ps"), 1)), 2);
+	}
+	json_decref(all);
+}
+
+/* What list and get say is the same. */
+static void
+a_list_has_whole_records(void **state)
+{
+	struct drive *s = *state;
+	json_t *all, *rec;
+
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "{\"b\":1,\"a\":[2.5]}", 1, 0),
+			     drive_failed("df", "boom", 2, 0), NULL),
+	    STORE_OK);
+	all = drive_list(s);
+	rec = drive_get(s, "h");
+	assert_int_equal(json_array_size(all), 1);
+	assert_true(json_equal(json_array_get(all, 0), rec));
+	json_decref(rec);
+	json_decref(all);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+store_suite_run(const struct suite_factory *given)
+{
+	const struct CMUnitTest tests[] = {
+	    STORE_TEST(setup_twice_and_probe),
+	    STORE_TEST(design_documents_are_taken),
+	    STORE_TEST(a_host_that_is_not_there),
+	    STORE_TEST(a_result_key_by_key),
+	    STORE_TEST(a_greeting_makes_the_host_known),
+	    STORE_TEST(several_plugins_in_one_write),
+	    STORE_TEST(an_older_result_does_not_overwrite),
+	    STORE_TEST(arrival_counts_without_order),
+	    STORE_TEST(the_same_value_again),
+	    STORE_TEST(a_failure_keeps_the_value),
+	    STORE_TEST(a_failure_before_any_value),
+	    STORE_TEST(an_unparsed_value_keeps_its_text),
+	    STORE_TEST(a_refused_command_is_no_fact),
+	    STORE_TEST(the_error_of_2010),
+	    STORE_TEST(two_hosts_in_a_batch),
+	    STORE_TEST(values_come_back_as_they_went_in),
+	    STORE_TEST(a_value_as_deep_as_allowed),
+	    STORE_TEST(too_large_a_record_is_rejected_alone),
+	    STORE_TEST(several_results_add_up_to_too_large),
+	    STORE_TEST(what_was_stored_is_there_after_a_restart),
+	    STORE_TEST(a_thousand_hosts),
+	    STORE_TEST(a_list_has_whole_records),
+	};
+
+	factory = given;
+	ident_init();
+	return cmocka_run_group_tests_name("store suite", tests, NULL, NULL);
+}

@@ -1,0 +1,366 @@
+/* The suite over sqlite://, and what only a file can do. */
+#include "shared/ident.h"
+#include "shared/xalloc.h"
+#include "tests/unit/store_drive.h"
+#include "tests/unit/store_suite.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+static char path[128], uri[160];
+static unsigned int files;
+
+static const char *
+begin(void)
+{
+	snprintf(path, sizeof(path), "%s/%u.db", folder, files++);
+	snprintf(uri, sizeof(uri), "sqlite://%s", path);
+	return uri;
+}
+
+static void
+remove_all(void)
+{
+	char name[160];
+	unsigned int i;
+
+	for (i = 0; i < files; i++) {
+		static const char *const ends[] = {"", "-wal", "-shm", ".old", ".old-wal"};
+		size_t e;
+
+		for (e = 0; e < sizeof(ends) / sizeof(ends[0]); e++) {
+			snprintf(name, sizeof(name), "%s/%u.db%s", folder, i, ends[e]);
+			unlink(name);
+		}
+	}
+}
+
+static void
+the_file_and_its_mode(void **state)
+{
+	mode_t before = umask(022);
+	struct drive s;
+	struct stat st;
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_string_equal(store_id(s.store), uri);
+	assert_int_equal(store_limits(s.store)->batches_in_flight, 1);
+	assert_int_equal(store_limits(s.store)->min_interval_ms, 50);
+	drive_close(&s);
+	umask(before);
+}
+
+static void
+a_folder_that_is_not_there(void **state)
+{
+	char missing[160];
+
+	snprintf(missing, sizeof(missing), "sqlite://%s/none/x.db", folder);
+	drive_open_fails(missing, "/none; make it first");
+}
+
+static void
+write_file(const char *text, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+}
+
+static void
+exec(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+a_file_that_is_no_database(void **state)
+{
+	char text[4096];
+
+	begin();
+	memset(text, 'x', sizeof(text));
+	write_file(text, sizeof(text));
+	drive_open_fails(uri, "not a database");
+}
+
+static void
+a_database_of_somebody_else(void **state)
+{
+	begin();
+	exec("CREATE TABLE bookmarks (url TEXT)");
+	drive_open_fails(uri, "not one of Vogeler's");
+}
+
+static void
+a_newer_schema(void **state)
+{
+	begin();
+	exec("PRAGMA user_version = 2");
+	drive_open_fails(uri, "newer Vogeler (schema 2");
+}
+
+static void
+is_on_disk(const char *sql, int want)
+{
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(stmt, 0), want);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+}
+
+/* When it is answered another process sees it, and the file is in the mode that promises that. */
+static void
+answered_means_committed(void **state)
+{
+	struct drive s;
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	is_on_disk("SELECT count(*) FROM fact_values WHERE host = 'h' AND value = '1'", 1);
+	is_on_disk("SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", 1);
+	drive_close(&s);
+}
+
+static void
+not_called(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	fail_msg("answered after close");
+}
+
+static void
+closing_finishes_the_commit_in_hand(void **state)
+{
+	struct result *results[] = {drive_good("ps", "1", 1, 0)};
+	struct store_write w, *writes[] = {&w};
+	struct drive s;
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	drive_write_init(&w, "h", results, 1);
+	store_put(s.store, writes, 1, not_called, NULL);
+	drive_close(&s);
+	drive_results_free(results, 1);
+	is_on_disk("SELECT count(*) FROM hosts", 1);
+}
+
+/* ---- somebody else has the file locked ---- */
+
+struct locked {
+	struct drive s;
+	sqlite3 *other;
+	int ticks; /* of the loop, while the write waits */
+	struct loop_timer *timer;
+	bool done;
+	enum store_status status;
+};
+
+static void
+on_tick(void *arg)
+{
+	struct locked *l = arg;
+
+	if (++l->ticks == 5)
+		assert_int_equal(sqlite3_exec(l->other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	else
+		loop_timer_arm(l->timer, 5);
+}
+
+static void
+on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	struct locked *l = arg;
+
+	l->status = status;
+	l->done = true;
+	loop_stop(l->s.loop);
+}
+
+static void
+a_lock_is_waited_for_and_the_loop_goes_on(void **state)
+{
+	struct result *results[] = {drive_good("ps", "1", 1, 0)};
+	struct store_write w, *writes[] = {&w};
+	struct locked l = {0};
+
+	drive_open(&l.s, begin(), DRIVE_RECORD_MAX);
+	l.timer = loop_timer_create(l.s.loop, "tick", on_tick, &l);
+	assert_int_equal(sqlite3_open(path, &l.other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(l.other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	drive_write_init(&w, "h", results, 1);
+	store_put(l.s.store, writes, 1, on_written, &l);
+	loop_timer_arm(l.timer, 5);
+	drive_wait(&l.s, &l.done);
+	assert_int_equal(l.ticks, 5);
+	assert_int_equal(l.status, STORE_OK);
+	loop_timer_destroy(l.timer);
+	sqlite3_close(l.other);
+	drive_close(&l.s);
+	drive_results_free(results, 1);
+}
+
+/* ---- no room ---- */
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes == RLIM_INFINITY ? limit.rlim_max : bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void
+a_full_disk_is_no_loss(void **state)
+{
+	struct result *of_a[] = {drive_good("ps", "1", 2, 0)}, *of_b[1];
+	struct store_write writes[2];
+	enum store_status statuses[2];
+	char *big = xcalloc(1, 300001), why[2][128];
+	struct drive s;
+
+	memset(big, '7', 300000);
+	big[0] = big[299999] = '"';
+	of_b[0] = drive_good("ps", big, 1, 0);
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	assert_int_equal(drive_put(&s, "a", drive_good("ps", "0", 1, 0), NULL), STORE_OK);
+	drive_write_init(&writes[0], "a", of_a, 1);
+	drive_write_init(&writes[1], "b", of_b, 1);
+	limit_files(100000); /* a write beyond this fails, as on a full disk */
+	drive_put_batch(&s, writes, 2, statuses, why);
+	assert_int_equal(statuses[0], STORE_RETRY);
+	assert_int_equal(statuses[1], STORE_RETRY);
+	assert_non_null(strstr(why[0], path));
+	limit_files(1000);
+	assert_false(drive_probe(&s, why[0], sizeof(why[0])));
+	assert_non_null(strstr(why[0], path));
+	limit_files(RLIM_INFINITY);
+	assert_true(drive_probe(&s, NULL, 0));
+	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 0);
+	drive_put_batch(&s, writes, 2, statuses, why);
+	assert_int_equal(statuses[0], STORE_OK);
+	assert_int_equal(statuses[1], STORE_OK);
+	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 1);
+	drive_close(&s);
+	drive_results_free(of_a, 1);
+	drive_results_free(of_b, 1);
+	free(big);
+}
+
+/* Writing on into a file that nobody will find again would be losing. */
+static void
+a_file_that_was_moved_away(void **state)
+{
+	char moved[160];
+	struct drive s;
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	snprintf(moved, sizeof(moved), "%s.old", path);
+	assert_int_equal(rename(path, moved), 0);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_RETRY);
+	assert_false(drive_probe(&s, NULL, 0));
+	write_file("", 0);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_RETRY);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename(moved, path), 0);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	drive_close(&s);
+}
+
+/* ---- closing in a callback ---- */
+
+struct listing {
+	struct drive s;
+	int seen;
+	bool done;
+};
+
+static void
+on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct listing *l = arg;
+
+	assert_int_equal(found, STORE_FOUND);
+	if (++l->seen < 3)
+		return;
+	store_close(l->s.store);
+	l->done = true;
+	loop_stop(l->s.loop);
+}
+
+static void
+closed_by_a_callback(void **state)
+{
+	struct listing l = {0};
+	char host[16];
+	int i;
+
+	drive_open(&l.s, begin(), DRIVE_RECORD_MAX);
+	for (i = 0; i < 5; i++) {
+		snprintf(host, sizeof(host), "h%d", i);
+		assert_int_equal(
+		    drive_put(&l.s, host, drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	}
+	store_list(l.s.store, on_listed, &l);
+	drive_wait(&l.s, &l.done);
+	assert_int_equal(l.seen, 3);
+	loop_destroy(l.s.loop);
+}
+
+int
+main(void)
+{
+	static const struct suite_factory factory = {.begin = begin};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_file_and_its_mode),
+	    cmocka_unit_test(a_folder_that_is_not_there),
+	    cmocka_unit_test(a_file_that_is_no_database),
+	    cmocka_unit_test(a_database_of_somebody_else),
+	    cmocka_unit_test(a_newer_schema),
+	    cmocka_unit_test(answered_means_committed),
+	    cmocka_unit_test(closing_finishes_the_commit_in_hand),
+	    cmocka_unit_test(a_lock_is_waited_for_and_the_loop_goes_on),
+	    cmocka_unit_test(a_full_disk_is_no_loss),
+	    cmocka_unit_test(a_file_that_was_moved_away),
+	    cmocka_unit_test(closed_by_a_callback),
+	};
+	int failed;
+
+	snprintf(folder, sizeof(folder), "/tmp/vogeler-sqlite-XXXXXX");
+	if (mkdtemp(folder) == NULL)
+		return 1;
+	signal(SIGXFSZ, SIG_IGN); /* a_full_disk_is_no_loss: an error, not the end */
+	ident_init();
+	failed = store_suite_run(&factory);
+	failed += cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
+	remove_all();
+	rmdir(folder);
+	return failed;
+}
