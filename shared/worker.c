@@ -46,7 +46,6 @@ struct worker {
 	struct shared *shared;
 	pthread_t thread;
 	struct job_list delivering; /* finished, done not called yet; the loop's thread only */
-	bool closed;
 };
 
 static void
@@ -138,7 +137,7 @@ deliver_one(struct worker *w)
 
 	STAILQ_REMOVE_HEAD(&w->delivering, entry);
 	free(job);
-	done(data); /* may destroy or abandon w */
+	done(data); /* may destroy or abandon w, which empties the list */
 }
 
 static void
@@ -150,7 +149,7 @@ worker_on_wake(int fd, unsigned int events, void *arg)
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_error("worker", "cannot read the wake-up: %s", strerror(errno));
 	collect_finished(w);
-	while (!w->closed && !STAILQ_EMPTY(&w->delivering))
+	while (!STAILQ_EMPTY(&w->delivering))
 		deliver_one(w);
 }
 
@@ -233,7 +232,6 @@ wait_finished(struct worker *w)
 static void
 detach_from_loop(struct worker *w)
 {
-	w->closed = true;
 	loop_watch_destroy(w->watch);
 	w->watch = NULL;
 }

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <bsd/string.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +26,8 @@
 enum { PEER_CONNECTIONS = 32, PEER_BUFFER = 6 * 1024 * 1024 };
 
 /* ---- the peer ---- */
+
+static _Thread_local bool is_peer;
 
 struct peer_conn {
 	int fd;
@@ -234,6 +237,7 @@ peer_main(void *arg)
 	struct pollfd fds[PEER_CONNECTIONS + 2];
 	int i;
 
+	is_peer = true;
 	for (;;) {
 		fds[PEER_CONNECTIONS] = (struct pollfd){.fd = p->listener, .events = POLLIN};
 		fds[PEER_CONNECTIONS + 1] = (struct pollfd){.fd = p->stop[0], .events = POLLIN};
@@ -287,6 +291,29 @@ peer_stop(struct peer *p)
 	p->listener = -1;
 	close(p->stop[0]);
 	close(p->stop[1]);
+}
+
+/* ---- a send() that fails when told ---- */
+
+static size_t fail_after; /* bytes that curl may still send, then EPIPE once; 0: no failure */
+
+/* In place of libc's, for libcurl too: the executable's symbols come first. */
+ssize_t
+send(int fd, const void *data, size_t len, int flags)
+{
+	ssize_t n;
+
+	if (is_peer || fail_after == 0)
+		return sendto(fd, data, len, flags, NULL, 0);
+	if (len >= fail_after) {
+		fail_after = 0;
+		errno = EPIPE;
+		return -1;
+	}
+	n = sendto(fd, data, len, flags, NULL, 0);
+	if (n > 0)
+		fail_after -= (size_t)n;
+	return n;
 }
 
 /* ---- the tests ---- */
@@ -684,6 +711,53 @@ a_kept_connection_reset_amid_the_body_is_tried_again_once(void **state)
 	assert_int_equal(3, atomic_load(&f->peer.requests));
 }
 
+static struct answer *
+post_large(struct fixture *f)
+{
+	char url[64], *body = malloc(3000000);
+	struct answer *a;
+
+	assert_non_null(body);
+	memset(body, 'b', 3000000);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/created", (unsigned int)f->peer.port);
+	a = ask_url(f, "POST", url, body, 3000000);
+	loop_run(f->loop);
+	assert_int_equal(1, a->calls);
+	return a;
+}
+
+/* Where curl does not begin again by itself: sending fails amid the body, nothing to read yet. */
+static void
+a_kept_connection_that_fails_while_sending_is_tried_again_once(void **state)
+{
+	struct fixture *f = *state;
+	struct answer *a;
+
+	make_http(f, 1, 10000);
+	assert_int_equal(200, get(f, "/ok")->status);
+	fail_after = 1000000;
+	a = post_large(f);
+	assert_int_equal(0, fail_after);
+	assert_int_equal(201, a->status);
+	assert_int_equal(2, atomic_load(&f->peer.connections));
+	assert_int_equal(2, atomic_load(&f->peer.requests));
+}
+
+static void
+a_fresh_connection_that_fails_while_sending_is_not_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct answer *a;
+
+	make_http(f, 1, 10000);
+	fail_after = 1000000;
+	a = post_large(f);
+	assert_int_equal(0, fail_after);
+	assert_int_equal(0, a->status);
+	assert_string_equal("connection broken", a->error);
+	assert_false(a->never_sent);
+}
+
 static void
 redirects_are_not_followed_and_retry_after_is_told(void **state)
 {
@@ -810,6 +884,8 @@ main(void)
 	    TEST(an_answer_over_the_limit_fails),
 	    TEST(a_kept_connection_that_was_closed_is_tried_again_at_once),
 	    TEST(a_kept_connection_reset_amid_the_body_is_tried_again_once),
+	    TEST(a_kept_connection_that_fails_while_sending_is_tried_again_once),
+	    TEST(a_fresh_connection_that_fails_while_sending_is_not_tried_again),
 	    TEST(redirects_are_not_followed_and_retry_after_is_told),
 	    TEST(a_proxy_of_the_environment_is_not_used),
 	    TEST(a_callback_may_begin_another_request),

@@ -113,11 +113,25 @@ a_disarmed_timer_does_not_fire_and_arming_again_moves_it(void **state)
 }
 
 static void
+burn_3ms(void)
+{
+	struct timespec ts;
+	long start;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	start = ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	do
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+	while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < start + 3);
+}
+
+static void
 on_deadline(void *arg)
 {
 	struct fixture *f = arg;
 
-	assert_true(mono_diff(loop_now(f->loop), f->armed_at) >= 7);
+	assert_true(mono_diff(mono_now(), f->armed_at) >= 7);
+	burn_3ms(); /* libevent's idea of now stays behind by so much */
 	f->fired++;
 	if (f->fired == 20) {
 		loop_stop(f->loop);
@@ -188,25 +202,12 @@ a_timer_may_be_destroyed_by_itself_and_by_one_due_at_the_same_time(void **state)
 }
 
 static void
-burn_2ms(void)
-{
-	struct timespec ts;
-	long start;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	start = ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-	do
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-	while (ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < start + 3);
-}
-
-static void
 on_two_readings(void *arg)
 {
 	struct fixture *f = arg;
 	struct mono first = loop_now(f->loop);
 
-	burn_2ms();
+	burn_3ms();
 	assert_int_equal(0, mono_diff(loop_now(f->loop), first));
 	f->armed_at = first;
 	loop_stop(f->loop);

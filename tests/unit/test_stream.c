@@ -592,6 +592,7 @@ congestion_is_seen_and_its_end_told_once(void **state)
 	}
 	f->stop_at = 0;
 	assert_false(stream_congested(f->stream));
+	assert_true(stream_write(f->stream, p, 1));
 	run_for_ms(f, 5);
 	assert_string_equal("UL", f->events);
 	free(p);
