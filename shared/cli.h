@@ -1,5 +1,6 @@
 /* The command-line options that all programs share, on popt, and the order in which they count.
- * Each program's main adds a table of its own. */
+ * Each program's main adds a table of its own; a short option of it takes the shared one's place.
+ */
 #ifndef VOGELER_CLI_H
 #define VOGELER_CLI_H
 
@@ -8,13 +9,6 @@
 #include <popt.h>
 #include <stdbool.h>
 
-struct cli {
-	struct options options;
-	char *config_path; /* the file that was read, NULL if none */
-	const char **args; /* what is left after options, NULL-terminated; owned by popt */
-	poptContext popt;
-};
-
 struct cli_spec {
 	const char *program;
 	const char *usage;        /* "[OPTION...] run|list|exec PLUGIN" */
@@ -22,6 +16,22 @@ struct cli_spec {
 	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
 	bool uses_broker;         /* accepts --qhost */
 	bool uses_store;          /* accepts --dbhost */
+};
+
+struct cli {
+	struct options options;
+	char *config_path; /* the file that was read, NULL if none */
+	const char *
+	    *args; /* what is left after options, NULL-terminated, never NULL; owned by popt */
+	poptContext popt;
+	/* The rest is cli.c's own. */
+	const struct cli_spec *spec; /* borrowed until cli_finish */
+	struct poptOption *table;    /* the program's rows and the shared ones */
+	char **argv;                 /* a copy, with passwords */
+	int argc;
+	char *config, *qhost, *dbhost, *loglevel; /* as given; NULL = not */
+	char **assignments;                       /* of -o, NULL-terminated; NULL = none */
+	int verbose, debug, check_config, dump_config, help, version;
 };
 
 /* Scrubs passwords from argv, sets up the log, reads options, environment, credentials and file

@@ -1,0 +1,356 @@
+/* See cli.h. */
+#include "shared/cli.h"
+
+#include "shared/buf.h"
+#include "shared/cli_parse.h"
+#include "shared/conf.h"
+#include "shared/xalloc.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
+#define CREDENTIAL_MAX 4096
+#define ERR_SIZE       512
+
+/* Building the options, and where to tell what is wrong: on stderr at the start, in the log at a
+ * reload, on stdout for --check-config. */
+struct build {
+	const struct cli *cli;
+	options_note_fn *tell;
+	struct options *out;
+	char *path; /* of the file that was read; owned */
+	bool bad;
+};
+
+static void
+tell(struct build *b, enum log_level level, const char *where, unsigned int line, const char *text)
+{
+	if (level == LOG_LEVEL_ERROR)
+		b->bad = true;
+	b->tell(level, where, line, text, (void *)(uintptr_t)b->cli);
+}
+
+static void
+on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+{
+	tell(arg, level, file, line, text);
+}
+
+static void
+on_conf_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	tell(arg, LOG_LEVEL_ERROR, file, line, text);
+}
+
+/* --- the sources, weakest first --- */
+
+/* -c, else VOGELER_CONFIG, else the default when it exists. NULL: none. */
+static const char *
+find_config(const struct cli *cli)
+{
+	const char *env = getenv("VOGELER_CONFIG");
+
+	if (cli->config != NULL)
+		return cli->config;
+	if (env != NULL && env[0] != '\0')
+		return env;
+	/* One that is there but cannot be reached is an error, told when it is read. */
+	return access(DEFAULT_CONFIG, F_OK) == 0 || errno != ENOENT ? DEFAULT_CONFIG : NULL;
+}
+
+/* The level of the command line: --loglevel, else --debug, else --verbose. */
+static bool
+command_line_level(const struct cli *cli, enum log_level *level)
+{
+	if (cli->loglevel != NULL)
+		return log_level_parse(cli->loglevel, level);
+	*level = cli->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+	return cli->debug || cli->verbose;
+}
+
+/* So that what is told about the file is filtered as the file itself asks. */
+static void
+set_level_early(const struct cli *cli, const struct conf *c)
+{
+	const struct conf_entry *e = conf_find(c, "global", "log_level");
+	enum log_level level;
+
+	if (command_line_level(cli, &level) || (e != NULL && log_level_parse(e->value, &level)))
+		log_set_level(level);
+}
+
+static void
+load_file(struct build *b)
+{
+	const char *path = find_config(b->cli);
+	struct conf c;
+
+	if (path == NULL)
+		return;
+	b->path = xstrdup(path);
+	if (conf_read(&c, path, false, on_conf_error, b)) {
+		set_level_early(b->cli, &c);
+		options_load_notes(b->out, &c, on_note, b);
+	}
+	conf_finish(&c);
+}
+
+typedef bool set_fn(struct options *, const char *, const char *, char *, size_t);
+
+static void
+apply(struct build *b, set_fn *set, const char *where, const char *value, const char *source)
+{
+	char err[ERR_SIZE];
+
+	if (!set(b->out, value, source, err, sizeof(err)))
+		tell(b, LOG_LEVEL_ERROR, where, 0, err);
+}
+
+/* systemd.exec(5), "LoadCredential=": a file by that name, if the unit gives it to us. */
+static void
+load_credential(struct build *b, set_fn *set, const char *name)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	struct buf text;
+	char *path;
+	int err;
+
+	if (dir == NULL || dir[0] == '\0')
+		return;
+	xasprintf(&path, "%s/%s", dir, name);
+	buf_init(&text, CREDENTIAL_MAX);
+	if (buf_read_file(&text, path, &err)) {
+		size_t len = text.len > 0 ? strcspn(text.data, "\r\n") : 0;
+
+		if (len > 0) {
+			text.data[len] = '\0';
+			apply(b, set, path, text.data, "systemd credentials");
+		}
+		if (text.data != NULL)
+			explicit_bzero(text.data, text.len);
+	} else if (err != ENOENT) {
+		tell(b, LOG_LEVEL_ERROR, path, 0, strerror(err));
+	}
+	buf_finish(&text);
+	free(path);
+}
+
+static void
+load_environment(struct build *b, set_fn *set, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value != NULL && value[0] != '\0')
+		apply(b, set, name, value, "environment");
+}
+
+static void
+load_command_line(struct build *b)
+{
+	const struct cli *cli = b->cli;
+	enum log_level level;
+	char err[ERR_SIZE];
+
+	for (size_t i = 0; cli->assignments != NULL && cli->assignments[i] != NULL; i++) {
+		if (!options_set(b->out, cli->assignments[i], err, sizeof(err)))
+			tell(b, LOG_LEVEL_ERROR, "-o", 0, err);
+	}
+	if (cli->qhost != NULL)
+		apply(b, options_set_qhost, "--qhost", cli->qhost, "command-line options");
+	if (cli->dbhost != NULL)
+		apply(b, options_set_dbhost, "--dbhost", cli->dbhost, "command-line options");
+	if (command_line_level(cli, &level)) {
+		b->out->log_level = level;
+	} else if (cli->loglevel != NULL) {
+		snprintf(err, sizeof(err), "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL",
+		    cli->loglevel);
+		tell(b, LOG_LEVEL_ERROR, "--loglevel", 0, err);
+	}
+}
+
+/* false: everything wrong was told; *out is finished. *path, the file's, is the caller's to free.
+ */
+static bool
+build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char **path)
+{
+	struct build b = {.cli = cli, .tell = tell_fn, .out = out};
+	struct conf none = {0};
+
+	options_init(out);
+	set_level_early(cli, &none);
+	load_file(&b);
+	if (cli->spec->uses_broker) {
+		load_credential(&b, options_set_qhost, "qhost");
+		load_environment(&b, options_set_qhost, "VOGELER_QHOST");
+	}
+	if (cli->spec->uses_store) {
+		load_credential(&b, options_set_dbhost, "dbhost");
+		load_environment(&b, options_set_dbhost, "VOGELER_DBHOST");
+	}
+	load_command_line(&b);
+	*path = b.path;
+	if (b.bad)
+		options_finish(out);
+	return !b.bad;
+}
+
+/* --- telling --- */
+
+static void
+print_place(FILE *out, const char *where, unsigned int line)
+{
+	if (line > 0)
+		fprintf(out, "%s:%u: ", where, line);
+	else
+		fprintf(out, "%s: ", where);
+}
+
+static void
+log_it(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	if (line > 0)
+		log_msg(level, "config", "%s:%u: %s", where, line, text);
+	else
+		log_msg(level, "config", "%s: %s", where, text);
+}
+
+/* An error that ends the start is not a matter of log levels. */
+static void
+tell_at_start(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	const struct cli *cli = arg;
+
+	if (level != LOG_LEVEL_ERROR) {
+		log_it(level, where, line, text, NULL);
+		return;
+	}
+	fprintf(stderr, "%s: ", cli->spec->program);
+	print_place(stderr, where, line);
+	fprintf(stderr, "%s\n", text);
+}
+
+static void
+tell_check(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	print_place(stdout, where, line);
+	printf("%s: %s\n",
+	    level == LOG_LEVEL_ERROR  ? "error"
+	    : level == LOG_LEVEL_WARN ? "warning"
+				      : "note",
+	    text);
+}
+
+static void
+check_config(struct cli *cli)
+{
+	char *path = NULL;
+	bool ok = build(cli, tell_check, &cli->options, &path);
+
+	if (ok && path != NULL)
+		printf("%s: ok\n", path);
+	else if (ok)
+		printf("no configuration file (looked for %s): ok\n", DEFAULT_CONFIG);
+	exit(ok ? 0 : 1);
+}
+
+/* --- what cli.h offers --- */
+
+void
+cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
+{
+	*cli = (struct cli){0};
+	log_init(spec->program);
+	cli_parse(cli, spec, argc, argv);
+	if (cli->check_config)
+		check_config(cli);
+	if (!build(cli, tell_at_start, &cli->options, &cli->config_path))
+		exit(1);
+	log_set_level(cli->options.log_level);
+	if (cli->dump_config) {
+		options_dump(&cli->options, stdout);
+		exit(0);
+	}
+}
+
+void
+cli_finish(struct cli *cli)
+{
+	options_finish(&cli->options);
+	free(cli->config_path);
+	cli_parse_finish(cli);
+	*cli = (struct cli){0};
+}
+
+void
+cli_usage_error(const struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", cli->spec->program);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\nTry '%s --help'.\n", cli->spec->program);
+	exit(1);
+}
+
+bool
+cli_reload(const struct cli *cli, struct options *out)
+{
+	struct options fresh;
+	char *path = NULL;
+	bool ok = build(cli, log_it, &fresh, &path);
+
+	log_set_level(ok ? fresh.log_level : cli->options.log_level);
+	if (ok)
+		*out = fresh;
+	free(path);
+	return ok;
+}
+
+/* "No qhost specified: ..." */
+static void
+missing(const struct cli *cli, const char *option, const char *key)
+{
+	if (cli->config_path != NULL)
+		fprintf(stderr,
+		    "%s: No %s specified: give --%s URI, or %s in %s (-c FILE for another)\n",
+		    cli->spec->program, option, option, key, cli->config_path);
+	else
+		fprintf(stderr,
+		    "%s: No %s specified: give --%s URI, or -c FILE with %s (%s is not there)\n",
+		    cli->spec->program, option, option, key, DEFAULT_CONFIG);
+	exit(1);
+}
+
+void
+cli_brokers(const struct cli *cli, struct uri **list, size_t *n)
+{
+	const struct options *o = &cli->options;
+	char err[ERR_SIZE];
+
+	if (o->qhost == NULL)
+		missing(cli, "qhost", "[amqp] dsn");
+	if (!uri_parse_brokers(o->qhost, list, n, err, sizeof(err)))
+		cli_usage_error(cli, "qhost from %s: %s", o->qhost_source, err);
+	log_info("config", "Using qhost from %s", o->qhost_source);
+}
+
+void
+cli_store(const struct cli *cli, struct uri *store)
+{
+	const struct options *o = &cli->options;
+	char err[ERR_SIZE];
+
+	if (o->dbhost == NULL)
+		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");
+	if (!uri_parse(o->dbhost, store, err, sizeof(err)))
+		cli_usage_error(cli, "dbhost from %s: %s", o->dbhost_source, err);
+	log_info("config", "Using dbhost from %s", o->dbhost_source);
+}

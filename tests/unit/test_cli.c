@@ -1,0 +1,489 @@
+/* cli: run as a real program: this test executes itself, with CLI_TEST_MODE saying what to do. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "shared/cli.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- the program --- */
+
+static char *own_option;
+static int own_flag;
+static struct poptOption own_table[] = {
+    {"plugin_dir", 'p', POPT_ARG_STRING, &own_option, 0, "Folder of plugins", "DIR"},
+    {"oneshot", 'o', POPT_ARG_NONE, &own_flag, 0, "Run one command, and exit", NULL},
+    POPT_TABLEEND,
+};
+static const struct cli_spec spec = {
+    .program = "vogelerd",
+    .usage = "[OPTION...]",
+    .examples = "  vogelerd -c /etc/vogeler/vogeler.conf\n  vogelerd --qhost 10.10.10.2\n",
+    .uses_broker = true,
+    .uses_store = true,
+};
+static const struct cli_spec agent_spec = {
+    .program = "vogeler-agent",
+    .usage = "[OPTION...] run|list",
+    .table = own_table,
+    .uses_broker = true,
+};
+
+static void
+print_file(const char *path)
+{
+	char text[4096];
+	FILE *f = fopen(path, "r");
+	size_t n = f != NULL ? fread(text, 1, sizeof(text), f) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		putchar(text[i] != '\0' ? text[i] : ' ');
+	if (f != NULL)
+		fclose(f);
+}
+
+static void
+print_reload(const struct cli *cli)
+{
+	struct options again;
+	FILE *f = fopen(cli->config_path, "w");
+
+	fputs(getenv("CLI_TEST_RELOAD"), f);
+	fclose(f);
+	if (cli_reload(cli, &again)) {
+		printf("reload prefetch=%u qhost=%s\n", again.prefetch, again.qhost);
+		options_finish(&again);
+	} else {
+		printf("reload failed\n");
+	}
+}
+
+static int
+program(int argc, char **argv, const char *mode)
+{
+	struct cli cli;
+	struct uri *list, store;
+	size_t n;
+
+	if (strcmp(mode, "agent") == 0) {
+		cli_init(&cli, &agent_spec, argc, argv);
+		printf("own=%s flag=%d\n", own_option != NULL ? own_option : "-", own_flag);
+		free(own_option);
+	} else {
+		cli_init(&cli, &spec, argc, argv);
+	}
+	printf("prefetch=%u level=%s config=%s\n", cli.options.prefetch,
+	    log_level_name(cli.options.log_level), cli.config_path != NULL ? cli.config_path : "-");
+	for (size_t i = 0; cli.args[i] != NULL; i++)
+		printf("arg=%s\n", cli.args[i]);
+	if (strcmp(mode, "cmdline") == 0)
+		print_file("/proc/self/cmdline");
+	if (strcmp(mode, "reload") == 0)
+		print_reload(&cli);
+	if (strcmp(mode, "usage") == 0)
+		cli_usage_error(&cli, "%s what?", "do");
+	if (strcmp(mode, "connect") == 0) {
+		cli_brokers(&cli, &list, &n);
+		cli_store(&cli, &store);
+		printf("qhost=%s dbhost=%s\n", cli.options.qhost, cli.options.dbhost);
+		uri_list_free(list, n);
+		uri_finish(&store);
+	}
+	cli_finish(&cli);
+	return 0;
+}
+
+/* --- running it --- */
+
+static char dir[64], conf[128];
+static char out[16384], err[16384];
+static int status;
+
+static void
+slurp(int fd, char *text, size_t size)
+{
+	ssize_t n = pread(fd, text, size - 1, 0);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	close(fd);
+}
+
+static int
+temp_fd(void)
+{
+	char path[] = "/tmp/vogeler-cli-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	return fd;
+}
+
+/* args: up to a NULL; env: "NAME=value" up to a NULL. */
+static void
+run(const char *mode, const char *const *env, const char *const *args)
+{
+	char name[] = "vogelerd", *argv[32] = {name};
+	int fd_out = temp_fd(), fd_err = temp_fd();
+	pid_t pid;
+
+	for (int i = 0; args[i] != NULL; i++)
+		argv[i + 1] = (char *)(uintptr_t)args[i];
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(fd_out, STDOUT_FILENO);
+		dup2(fd_err, STDERR_FILENO);
+		setenv("CLI_TEST_MODE", mode, 1);
+		setenv("VOGELER_CONFIG", conf, 1);
+		for (int i = 0; env != NULL && env[i] != NULL; i++)
+			putenv((char *)(uintptr_t)env[i]);
+		execv("/proc/self/exe", argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	status = WEXITSTATUS(status);
+	slurp(fd_out, out, sizeof(out));
+	slurp(fd_err, err, sizeof(err));
+}
+
+#define RUN(mode, ...)          run(mode, NULL, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN_ENV(mode, env, ...) run(mode, env, (const char *const[]){__VA_ARGS__, NULL})
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void
+assert_in(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("no \"%s\" in:\n%s(stderr: %s)", part, text, err);
+}
+
+static int
+setup(void **state)
+{
+	static const char *const names[] = {"VOGELER_QHOST", "VOGELER_DBHOST", "VOGELER_CONFIG",
+	    "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "VOGELER_TRACE"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unsetenv(names[i]);
+	snprintf(dir, sizeof(dir), "/tmp/vogeler-cli-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(conf, sizeof(conf), "%s/vogeler.conf", dir);
+	write_file(conf, "");
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/qhost", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/dbhost", dir);
+	unlink(path);
+	unlink(conf);
+	return rmdir(dir);
+}
+
+/* --- tests --- */
+
+static void
+precedence(void **state)
+{
+	char env[] = "VOGELER_QHOST=env", creds[100], path[100];
+	const char *const with_env[] = {env, creds, NULL}, *const with_creds[] = {creds, NULL};
+
+	snprintf(creds, sizeof(creds), "CREDENTIALS_DIRECTORY=%s", dir);
+	write_file(conf, "[global]\nlog_level = INFO\n[amqp]\ndsn = amqp://file\n"
+			 "[couch]\ndsn = couch://c\n");
+	RUN("connect", "-v");
+	assert_int_equal(status, 0);
+	assert_in(out, "qhost=amqp://file dbhost=couch://c");
+	assert_in(err, "Using qhost from configuration file\n");
+	assert_in(err, "Using dbhost from configuration file\n");
+
+	snprintf(path, sizeof(path), "%s/qhost", dir);
+	write_file(path, "amqp://credential/v\n");
+	RUN_ENV("connect", with_creds, "-v");
+	assert_in(out, "qhost=amqp://credential/v dbhost=couch://c");
+	assert_in(err, "INFO] vogelerd (config) - Using qhost from systemd credentials\n");
+
+	RUN_ENV("connect", with_env, "-v");
+	assert_in(out, "qhost=env ");
+	assert_in(err, "Using qhost from environment\n");
+
+	RUN_ENV("connect", with_env, "-v", "-o", "amqp.dsn=assigned");
+	assert_in(out, "qhost=assigned ");
+
+	RUN_ENV("connect", with_env, "-v", "--qhost", "amqp://line", "--dbhost=sqlite:///l");
+	assert_in(out, "qhost=amqp://line dbhost=sqlite:///l");
+	assert_in(err, "Using qhost from command-line options\n");
+	assert_in(err, "Using dbhost from command-line options\n");
+}
+
+static void
+levels(void **state)
+{
+	write_file(conf, "[global]\nlog_level = ERROR\n");
+	RUN("", "x");
+	assert_in(out, "level=ERROR");
+	RUN("", "-v");
+	assert_in(out, "level=INFO");
+	RUN("", "--debug");
+	assert_in(out, "level=DEBUG");
+	RUN("", "--debug", "--loglevel", "critical");
+	assert_in(out, "level=CRITICAL");
+	RUN("", "--loglevel", "LOUD");
+	assert_int_equal(status, 1);
+	assert_in(
+	    err, "vogelerd: --loglevel: 'LOUD' should be DEBUG, INFO, WARN, ERROR or CRITICAL");
+	write_file(conf, "[server]\nlog_level = DEBUG\nnothing = 1\n");
+	RUN("", "x");
+	assert_null(strstr(err, "no effect"));
+	assert_in(err, "WARN] vogelerd (config) - ");
+	assert_in(err, "vogeler.conf:3: unknown key 'nothing'");
+	RUN("", "-v");
+	assert_in(err, "vogeler.conf:2: [server] log_level has no effect");
+}
+
+static void
+assignments_and_arguments(void **state)
+{
+	RUN("", "run", "-o", "server.prefetch=7", "-o", "global.log_level=INFO", "rest");
+	assert_int_equal(status, 0);
+	assert_in(out, "prefetch=7 level=INFO");
+	assert_in(out, "arg=run\narg=rest\n");
+	RUN("", "-o", "server.prefech=7");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: -o: unknown option 'server.prefech'; did you mean 'prefetch'?");
+	RUN("", "--nonsense");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: --nonsense: ");
+	assert_in(err, "\nTry 'vogelerd --help'.\n");
+	RUN("usage", "x");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: do what?\nTry 'vogelerd --help'.\n");
+}
+
+static void
+the_programs_own_options(void **state)
+{
+	RUN("agent", "-p", "/d", "-o", "--option", "server.prefetch=3", "run");
+	assert_int_equal(status, 0);
+	assert_in(out, "own=/d flag=1\n");
+	assert_in(out, "prefetch=3");
+	assert_in(out, "arg=run\n");
+	RUN("agent", "--dbhost", "couch://h");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogeler-agent: --dbhost: unknown option");
+}
+
+static void
+the_missing_line(void **state)
+{
+	char expected[300];
+
+	RUN("connect", "x");
+	assert_int_equal(status, 1);
+	snprintf(expected, sizeof(expected),
+	    "vogelerd: No qhost specified: give --qhost URI, or [amqp] dsn in %s (-c FILE for another)\n",
+	    conf);
+	assert_string_equal(err, expected);
+	RUN("connect", "--qhost", "h");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: No dbhost specified: give --dbhost URI, or ");
+	if (access(VOGELER_SYSCONFDIR "/vogeler/vogeler.conf", F_OK) == 0)
+		return; /* a Vogeler is installed here: then there is always a file */
+	RUN_ENV("connect", ((const char *const[]){"VOGELER_CONFIG=", NULL}), "x");
+	assert_int_equal(status, 1);
+	assert_string_equal(err,
+	    "vogelerd: No qhost specified: give --qhost URI, or -c FILE with [amqp] dsn "
+	    "(" VOGELER_SYSCONFDIR "/vogeler/vogeler.conf is not there)\n");
+}
+
+static void
+bad_files_end_the_start(void **state)
+{
+	RUN("", "-c", "/nonexistent/v.conf");
+	assert_int_equal(status, 1);
+	assert_string_equal(err, "vogelerd: /nonexistent/v.conf: No such file or directory\n");
+	write_file(conf, "[server]\nprefetch = 0\nattest = maybe\n");
+	/* Even at a level that would hide it. */
+	RUN("", "--loglevel", "CRITICAL");
+	assert_int_equal(status, 1);
+	assert_in(
+	    err, "vogeler.conf:2: [server] prefetch: '0' should be a number, from 1 to 65535\n");
+	assert_in(err, "vogeler.conf:3: [server] attest: 'maybe' should be yes or no\n");
+	assert_string_equal(out, "");
+}
+
+static void
+bad_uris_end_the_start(void **state)
+{
+	const char *const env[] = {"VOGELER_QHOST=amqp://u:secret@h:0", NULL};
+
+	RUN_ENV("connect", env, "x");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: VOGELER_QHOST: port 0");
+	RUN("connect", "--qhost", "amqp://u:secret@h/v?x");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: --qhost: amqp:// URI with '?'");
+	RUN("connect", "--dbhost", "amqp://u:secret@h/v");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: --dbhost: amqp:// should be a store");
+	assert_null(strstr(err, "secret"));
+	RUN("connect", "--qhsot=amqp://u:secret@h/v");
+	assert_int_equal(status, 1);
+	assert_in(err, "vogelerd: --qhsot=amqp://u:***@h/v: unknown option");
+}
+
+static void
+passwords_leave_the_process_list(void **state)
+{
+	RUN("cmdline", "--qhost", "amqp://u:secret@h,amqp://u:geheim@i",
+	    "--dbhost=couch://u:secret@h/d", "-o", "amqp.dsn=amqp://u:secret@h",
+	    "-osqlite.dsn=sqlite:///x", "last");
+	assert_int_equal(status, 0);
+	assert_in(out, "vogelerd --qhost amqp://u:******@h,amqp://u:******@i "
+		       "--dbhost=couch://u:******@h/d -o amqp.dsn=amqp://u:******@h "
+		       "-osqlite.dsn=sqlite:///x last ");
+	assert_null(strstr(out, "secret"));
+	assert_null(strstr(out, "geheim"));
+	RUN("connect", "--qhost", "amqp://u:secret@h", "--dbhost=null://");
+	assert_in(out, "qhost=amqp://u:secret@h "); /* but we know it */
+}
+
+static void
+checks_the_file(void **state)
+{
+	char expected[300];
+
+	write_file(conf, "[server]\nprefetch = 5\n");
+	RUN("", "--check-config");
+	assert_int_equal(status, 0);
+	snprintf(expected, sizeof(expected), "%s: ok\n", conf);
+	assert_string_equal(out, expected);
+	write_file(conf, "[server]\nprefetch = 0\nprefech = 1\nlog_level = DEBUG\n[x\n");
+	RUN("", "--check-config");
+	assert_int_equal(status, 1);
+	assert_in(out, "vogeler.conf:5: error: ");
+	write_file(conf, "[server]\nprefetch = 0\nprefech = 1\nlog_level = DEBUG\n");
+	RUN("", "--check-config");
+	assert_int_equal(status, 1);
+	assert_in(out, "vogeler.conf:2: error: [server] prefetch");
+	assert_in(out, "vogeler.conf:3: warning: unknown key 'prefech'");
+	assert_in(out, "vogeler.conf:4: note: [server] log_level has no effect");
+	assert_null(strstr(out, ": ok"));
+	RUN("", "--check-config", "-c", "/nonexistent/v.conf");
+	assert_int_equal(status, 1);
+	assert_string_equal(out, "/nonexistent/v.conf: error: No such file or directory\n");
+}
+
+static void
+dumps(void **state)
+{
+	RUN("", "--dump-config", "--qhost", "amqp://u:secret@h", "-o", "server.prefetch=9");
+	assert_int_equal(status, 0);
+	assert_in(out, "[amqp]\n");
+	assert_in(out, "\ndsn = amqp://u:***@h\n");
+	assert_in(out, "\nprefetch = 9\n");
+	write_file(conf, out);
+	RUN("", "-v");
+	assert_int_equal(status, 0);
+	assert_string_equal(err, "");
+	assert_in(out, "prefetch=9");
+}
+
+static void
+help_and_version(void **state)
+{
+	size_t lines = 0, width = 0;
+
+	RUN("", "--version");
+	assert_int_equal(status, 0);
+	assert_string_equal(out, "vogelerd " VOGELER_VERSION "\n");
+	RUN("", "-h");
+	assert_int_equal(status, 0);
+	assert_string_equal(err, "");
+	assert_in(out, "Usage: vogelerd [OPTION...]\n");
+	assert_in(out, "  -c, --config=FILE");
+	assert_in(out, "--qhost=URI");
+	assert_in(out, "--dbhost=URI");
+	assert_in(out, "Examples:\n  vogelerd -c /etc/");
+	for (const char *p = out; *p != '\0'; p++) {
+		lines += *p == '\n';
+		width = *p == '\n' ? 0 : width + 1;
+		assert_true(width <= 80);
+	}
+	assert_true(lines <= 24);
+	RUN("agent", "--help");
+	assert_in(out, "  -p, --plugin_dir=DIR");
+	assert_in(out, "  -o, --oneshot");
+	assert_in(out, "      --option=SEC.KEY");
+	assert_null(strstr(out, "--dbhost"));
+}
+
+static void
+reloads(void **state)
+{
+	const char *const good[] = {
+	    "CLI_TEST_RELOAD=[server]\nprefetch = 6\n[amqp]\ndsn = other\n", NULL};
+	const char *const bad[] = {"CLI_TEST_RELOAD=[server]\nprefetch = 0\n", NULL};
+
+	write_file(conf, "[server]\nprefetch = 5\n");
+	RUN_ENV("reload", good, "--qhost", "line");
+	assert_int_equal(status, 0);
+	assert_in(out, "prefetch=5");
+	assert_in(out, "reload prefetch=6 qhost=line\n");
+	write_file(conf, "[server]\nprefetch = 5\n");
+	RUN_ENV("reload", bad, "x");
+	assert_in(out, "reload failed\n");
+	assert_in(err, "ERROR] vogelerd (config) - ");
+	assert_in(err, "vogeler.conf:2: [server] prefetch");
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(precedence, setup, teardown),
+	    cmocka_unit_test_setup_teardown(levels, setup, teardown),
+	    cmocka_unit_test_setup_teardown(assignments_and_arguments, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_programs_own_options, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_missing_line, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_files_end_the_start, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_uris_end_the_start, setup, teardown),
+	    cmocka_unit_test_setup_teardown(passwords_leave_the_process_list, setup, teardown),
+	    cmocka_unit_test_setup_teardown(checks_the_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(dumps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(help_and_version, setup, teardown),
+	    cmocka_unit_test_setup_teardown(reloads, setup, teardown),
+	};
+	const char *mode = getenv("CLI_TEST_MODE");
+
+	if (mode != NULL)
+		return program(argc, argv, mode);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
