@@ -1,0 +1,306 @@
+/* See deadletter.h. */
+#include "daemon/deadletter.h"
+
+#include "shared/backoff.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/topology.h"
+#include "shared/xalloc.h"
+
+#include <bsd/sys/queue.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_FIRST_MS  500
+#define RETRY_MAX_MS    30000
+#define BODY_CUT        (64 * 1024) /* what is left of a body that does not fit */
+#define LOG_PERIOD_MS   10000
+#define LOG_LINES       10 /* each period; the rest is counted: a hostile host decides how many */
+#define OUR_HEADERS_MAX 5
+
+struct letter {
+	TAILQ_ENTRY(letter) link;
+	struct delivery *delivery;
+	void *owner;
+	uint64_t id; /* of the publish; 0: not sent */
+};
+TAILQ_HEAD(letters, letter);
+
+struct deadletter {
+	struct loop *loop;
+	struct broker *publisher;
+	char *user;
+	deadletter_buried_fn *fn;
+	void *arg;
+	struct letters waiting;
+	struct letters sent;
+	size_t pending;
+	uint64_t buried;
+	struct backoff backoff;
+	struct loop_timer *send;
+	struct mono log_since;
+	unsigned int log_lines;
+};
+
+static void on_send(void *arg);
+
+struct deadletter *
+deadletter_create(struct loop *loop, struct broker *publisher, const char *user,
+    deadletter_buried_fn *fn, void *arg)
+{
+	struct deadletter *dl = xcalloc(1, sizeof(*dl));
+
+	dl->loop = loop;
+	dl->publisher = publisher;
+	dl->user = xstrdup_null(user);
+	dl->fn = fn;
+	dl->arg = arg;
+	TAILQ_INIT(&dl->waiting);
+	TAILQ_INIT(&dl->sent);
+	backoff_init(&dl->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
+	dl->send = loop_timer_create(loop, "deadletter send", on_send, dl);
+	dl->log_since = loop_now(loop);
+	return dl;
+}
+
+static void
+letter_free(struct deadletter *dl, struct letters *list, struct letter *l)
+{
+	TAILQ_REMOVE(list, l, link);
+	delivery_destroy(l->delivery);
+	free(l);
+	dl->pending--;
+}
+
+void
+deadletter_clear(struct deadletter *dl)
+{
+	while (!TAILQ_EMPTY(&dl->waiting))
+		letter_free(dl, &dl->waiting, TAILQ_FIRST(&dl->waiting));
+	while (!TAILQ_EMPTY(&dl->sent))
+		letter_free(dl, &dl->sent, TAILQ_FIRST(&dl->sent));
+}
+
+void
+deadletter_destroy(struct deadletter *dl)
+{
+	if (dl == NULL)
+		return;
+	deadletter_clear(dl);
+	loop_timer_destroy(dl->send);
+	free(dl->user);
+	free(dl);
+}
+
+/* ---- what is written on the envelope ---- */
+
+static bool
+is_ours(const char *name)
+{
+	static const char *const names[OUR_HEADERS_MAX] = {
+	    "x-reason", "x-sender", "x-exchange", "x-routing-key", "x-oversize"};
+	size_t i;
+
+	for (i = 0; i < OUR_HEADERS_MAX; i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+free_header(struct header *h)
+{
+	free(h->name);
+	if (h->kind == HEADER_STR)
+		free(h->u.str);
+}
+
+/* Removes those with our names, and past `keep` all others. */
+static void
+drop_headers(struct message *m, size_t keep)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->n_headers; i++) {
+		if (n < keep && !is_ours(m->headers[i].name))
+			m->headers[n++] = m->headers[i];
+		else
+			free_header(&m->headers[i]);
+	}
+	m->n_headers = n;
+}
+
+static void
+write_envelope(struct deadletter *dl, struct delivery *d, const char *reason)
+{
+	struct message *m = &d->message;
+
+	drop_headers(m, MESSAGE_HEADERS_MAX - OUR_HEADERS_MAX);
+	message_add_str(m, "x-reason", reason);
+	message_add_str(m, "x-sender", m->user_id);
+	message_add_str(m, "x-exchange", d->exchange);
+	message_add_str(m, "x-routing-key", d->routing_key);
+	if (d->oversize)
+		message_add_int(m, "x-oversize", (int64_t)d->body_size);
+	free(m->user_id);
+	m->user_id = xstrdup_null(dl->user);
+	free(m->expiration);
+	m->expiration = NULL;
+	m->persistent = true;
+}
+
+/* It was refused though the publisher is ready: too large, in its headers or in its body. */
+static void
+shrink(struct delivery *d)
+{
+	struct message *m = &d->message;
+	struct header ours[OUR_HEADERS_MAX];
+	size_t i, n = 0;
+
+	for (i = 0; i < m->n_headers; i++) {
+		if (is_ours(m->headers[i].name) && n < OUR_HEADERS_MAX)
+			ours[n++] = m->headers[i];
+		else
+			free_header(&m->headers[i]);
+	}
+	memcpy(m->headers, ours, n * sizeof(ours[0]));
+	m->n_headers = n;
+	if (m->body_len <= BODY_CUT)
+		return;
+	if (!d->oversize)
+		message_add_int(m, "x-oversize", (int64_t)d->body_size);
+	d->oversize = true;
+	m->body_len = BODY_CUT;
+	m->body[BODY_CUT] = '\0';
+}
+
+/* ---- sending ---- */
+
+static uint64_t
+publish(struct deadletter *dl, struct letter *l)
+{
+	const struct message *m = &l->delivery->message;
+	uint64_t id = broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
+
+	if (id != 0 || !broker_can_publish(dl->publisher))
+		return id;
+	shrink(l->delivery);
+	return broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
+}
+
+static void
+retry_later(struct deadletter *dl)
+{
+	if (!loop_timer_armed(dl->send))
+		loop_timer_arm(dl->send, backoff_next(&dl->backoff, ident_random32()));
+}
+
+static void
+on_send(void *arg)
+{
+	struct deadletter *dl = arg;
+	struct letter *l;
+
+	for (l = TAILQ_FIRST(&dl->waiting); l != NULL; l = TAILQ_FIRST(&dl->waiting)) {
+		if (!broker_can_publish(dl->publisher))
+			return; /* on_ready or on_writable follows */
+		l->id = publish(dl, l);
+		if (l->id == 0) {
+			if (broker_can_publish(dl->publisher))
+				retry_later(dl);
+			return;
+		}
+		TAILQ_REMOVE(&dl->waiting, l, link);
+		TAILQ_INSERT_TAIL(&dl->sent, l, link);
+	}
+}
+
+void
+deadletter_on_ready(struct deadletter *dl)
+{
+	if (!TAILQ_EMPTY(&dl->waiting))
+		loop_timer_arm(dl->send, 0);
+}
+
+static void
+log_burial(struct deadletter *dl, const struct delivery *d, const char *reason)
+{
+	const char *sender = d->message.user_id != NULL ? d->message.user_id : "(not said)";
+
+	if (mono_diff(loop_now(dl->loop), dl->log_since) >= LOG_PERIOD_MS) {
+		if (dl->log_lines > LOG_LINES)
+			log_warn("deadletter", "%u more dead letters since the last line",
+			    dl->log_lines - LOG_LINES);
+		dl->log_since = loop_now(dl->loop);
+		dl->log_lines = 0;
+	}
+	if (dl->log_lines++ < LOG_LINES)
+		log_warn("deadletter", "%s: refused: %s, sender=%s, bytes=%" PRIu64,
+		    TOPOLOGY_DEAD_QUEUE, reason, sender, d->body_size);
+}
+
+void
+deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, void *owner)
+{
+	struct letter *l = xcalloc(1, sizeof(*l));
+
+	log_burial(dl, d, reason);
+	write_envelope(dl, d, reason);
+	l->delivery = d;
+	l->owner = owner;
+	TAILQ_INSERT_TAIL(&dl->waiting, l, link);
+	dl->pending++;
+	if (TAILQ_FIRST(&dl->waiting) == l)
+		loop_timer_arm(dl->send, 0);
+}
+
+void
+deadletter_on_confirm(
+    struct deadletter *dl, uint64_t id, enum broker_outcome outcome, const char *why)
+{
+	struct letter *l;
+	void *owner;
+
+	TAILQ_FOREACH (l, &dl->sent, link) {
+		if (l->id == id)
+			break;
+	}
+	if (l == NULL)
+		return;
+	if (outcome == BROKER_CONFIRMED) {
+		owner = l->owner;
+		letter_free(dl, &dl->sent, l);
+		dl->buried++;
+		backoff_reset(&dl->backoff);
+		dl->fn(owner, dl->arg);
+		return;
+	}
+	if (outcome != BROKER_LOST)
+		log_error("deadletter", "%s: %s, %s; trying again", TOPOLOGY_DEAD_QUEUE,
+		    broker_outcome_name(outcome), why != NULL ? why : "no reason given");
+	l->id = 0;
+	TAILQ_REMOVE(&dl->sent, l, link);
+	TAILQ_INSERT_TAIL(&dl->waiting, l, link);
+	retry_later(dl);
+}
+
+size_t
+deadletter_pending(const struct deadletter *dl)
+{
+	return dl->pending;
+}
+
+bool
+deadletter_is_full(const struct deadletter *dl)
+{
+	return dl->pending >= DEADLETTER_PENDING_MAX;
+}
+
+uint64_t
+deadletter_buried(const struct deadletter *dl)
+{
+	return dl->buried;
+}

@@ -1,0 +1,562 @@
+/* See inbox.h. */
+#include "daemon/inbox.h"
+
+#include "daemon/acks.h"
+#include "daemon/batch.h"
+#include "daemon/convert.h"
+#include "daemon/deadletter.h"
+#include "shared/backoff.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/topology.h"
+#include "shared/wall.h"
+#include "shared/wire.h"
+#include "shared/xalloc.h"
+
+#include <bsd/sys/queue.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBE_FIRST_MS 1000
+#define PROBE_MAX_MS   5000
+#define PROBE_LOG_EACH 12 /* failures: about once a minute */
+#define REASON_SIZE    512
+
+/* A delivery in hand: from its arrival until it is acked or given back. */
+struct parcel {
+	TAILQ_ENTRY(parcel) link;
+	struct delivery *delivery; /* NULL once the dead letters have it */
+	struct broker_tag tag;
+	size_t bytes;
+};
+TAILQ_HEAD(parcels, parcel);
+
+struct inbox {
+	struct loop *loop;
+	struct broker *consumer;
+	struct store *store;
+	bool setup_store;
+	bool attest;
+	uint16_t prefetch;
+	uint64_t intake_max_bytes;
+	uint32_t drain_timeout_ms;
+	inbox_drained_fn *on_drained;
+	void *arg;
+	enum inbox_state state;
+	struct acks *acks;
+	struct batch *batch;
+	struct deadletter *dead;
+	struct parcels parcels;
+	size_t n_parcels;
+	uint64_t held;
+	bool paused;
+	bool probing; /* a probe is under way */
+	struct backoff backoff;
+	struct loop_timer *probe;
+	struct loop_timer *drain;
+};
+
+static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
+static void on_store_down(const char *why, void *arg);
+static void on_buried(void *owner, void *arg);
+static void on_probe(void *arg);
+static void on_drain(void *arg);
+static void send_ack(struct broker_tag tag, bool multiple, void *arg);
+static void send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg);
+static void enter(struct inbox *in, enum inbox_state next, const char *reason);
+
+static const struct batch_handlers batch_handlers = {
+    .on_done = on_done,
+    .on_store_down = on_store_down,
+};
+static const struct acks_handlers acks_handlers = {
+    .ack = send_ack,
+    .nack = send_nack,
+};
+
+const char *
+inbox_state_name(enum inbox_state s)
+{
+	switch (s) {
+	case INBOX_PROBING:
+		return "PROBING";
+	case INBOX_TAKING:
+		return "TAKING";
+	case INBOX_DRAINING:
+		return "DRAINING";
+	case INBOX_DRAINED:
+		return "DRAINED";
+	}
+	return "?";
+}
+
+static void
+batch_options_from(struct batch_options *b, const struct options *opt)
+{
+	b->max_count = opt->batch_max_count;
+	b->max_bytes = opt->batch_max_bytes;
+	b->max_age_ms = opt->batch_max_age_ms;
+	b->patience_ms = opt->store_patience_ms;
+}
+
+static void
+take_options(struct inbox *in, const struct options *opt)
+{
+	in->attest = opt->attest;
+	in->prefetch = (uint16_t)opt->prefetch;
+	in->intake_max_bytes = opt->intake_max_bytes;
+	in->drain_timeout_ms = opt->drain_timeout_ms;
+}
+
+struct inbox *
+inbox_create(const struct inbox_parts *parts, const struct options *opt,
+    inbox_drained_fn *on_drained, void *arg)
+{
+	struct inbox *in = xcalloc(1, sizeof(*in));
+	struct batch_options batch_opt;
+
+	in->loop = parts->loop;
+	in->consumer = parts->consumer;
+	in->store = parts->store;
+	in->setup_store = parts->setup_store;
+	in->on_drained = on_drained;
+	in->arg = arg;
+	take_options(in, opt);
+	TAILQ_INIT(&in->parcels);
+	batch_options_from(&batch_opt, opt);
+	in->acks = acks_create(in->loop, &acks_handlers, in);
+	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
+	in->dead =
+	    deadletter_create(in->loop, parts->publisher, parts->publisher_user, on_buried, in);
+	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
+	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
+	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
+	return in;
+}
+
+/* ---- parcels ---- */
+
+static void
+send_ack(struct broker_tag tag, bool multiple, void *arg)
+{
+	struct inbox *in = arg;
+
+	broker_ack(in->consumer, tag, multiple);
+}
+
+static void
+send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg)
+{
+	struct inbox *in = arg;
+
+	broker_nack(in->consumer, tag, multiple, requeue);
+}
+
+static struct parcel *
+parcel_new(struct inbox *in, struct delivery *d)
+{
+	struct parcel *p = xcalloc(1, sizeof(*p));
+
+	p->delivery = d;
+	p->tag = d->tag;
+	p->bytes = delivery_size(d);
+	TAILQ_INSERT_TAIL(&in->parcels, p, link);
+	in->n_parcels++;
+	in->held += p->bytes;
+	acks_add(in->acks, p->tag);
+	return p;
+}
+
+static void
+parcel_free(struct inbox *in, struct parcel *p)
+{
+	TAILQ_REMOVE(&in->parcels, p, link);
+	in->n_parcels--;
+	in->held -= p->bytes;
+	delivery_destroy(p->delivery);
+	free(p);
+}
+
+/* The intake valve. Closed above the limit, open again below three quarters of it. */
+static void
+set_valve(struct inbox *in)
+{
+	bool full = in->held > in->intake_max_bytes || deadletter_is_full(in->dead);
+	bool low = in->held < in->intake_max_bytes / 4 * 3 &&
+		   deadletter_pending(in->dead) < DEADLETTER_PENDING_MAX / 4 * 3;
+
+	if (!in->paused && full) {
+		log_info("inbox", "%s: reading pauses, held_bytes=%" PRIu64 ", dead_letters=%zu",
+		    broker_id(in->consumer), in->held, deadletter_pending(in->dead));
+		in->paused = true;
+		broker_pause(in->consumer);
+	} else if (in->paused && low) {
+		log_info("inbox", "%s: reading goes on", broker_id(in->consumer));
+		in->paused = false;
+		broker_resume(in->consumer);
+	}
+}
+
+static void
+parcel_done(struct inbox *in, struct parcel *p)
+{
+	acks_done(in->acks, p->tag);
+	parcel_free(in, p);
+	set_valve(in);
+	if (in->n_parcels > 0)
+		return;
+	if (in->state == INBOX_DRAINING)
+		enter(in, INBOX_DRAINED, "nothing in hand");
+	else if (in->state == INBOX_TAKING)
+		log_info("inbox", "Waiting for more messages");
+}
+
+static void
+bury(struct inbox *in, struct parcel *p, const char *reason)
+{
+	struct delivery *d = p->delivery;
+
+	p->delivery = NULL;
+	deadletter_bury(in->dead, d, reason, p);
+	set_valve(in);
+}
+
+/* Everything in hand returns to the queue, at once. */
+static void
+give_back(struct inbox *in)
+{
+	size_t n = in->n_parcels;
+
+	batch_clear(in->batch);
+	deadletter_clear(in->dead);
+	while (!TAILQ_EMPTY(&in->parcels))
+		parcel_free(in, TAILQ_FIRST(&in->parcels));
+	acks_give_back(in->acks);
+	if (n > 0)
+		log_info("inbox", "%s: %zu deliveries given back", broker_id(in->consumer), n);
+	set_valve(in);
+}
+
+static void
+on_buried(void *owner, void *arg)
+{
+	parcel_done(arg, owner);
+}
+
+static void
+on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
+{
+	struct inbox *in = arg;
+	struct parcel *p = owner;
+
+	if (verdict == BATCH_REJECTED)
+		bury(in, p, why);
+	else
+		parcel_done(in, p);
+}
+
+/* ---- taking in ---- */
+
+static bool
+attested(const struct inbox *in, const struct response *resp, char *why, size_t why_size)
+{
+	const char *user = resp->meta.user_id;
+
+	if (!in->attest || (user != NULL && strcmp(user, resp->host) == 0))
+		return true;
+	if (user == NULL)
+		snprintf(why, why_size, "no user_id vouches for syskey \"%s\"", resp->host);
+	else
+		snprintf(
+		    why, why_size, "user \"%s\" wrote in the name of \"%s\"", user, resp->host);
+	return false;
+}
+
+static void
+log_results(const char *host, struct result *const *results, size_t n)
+{
+	size_t i;
+
+	if (!log_enabled(LOG_LEVEL_INFO))
+		return;
+	log_info("inbox", "Incoming message from: %s", host);
+	for (i = 0; i < n; i++) {
+		if (results[i]->unparsed != NULL)
+			log_info("inbox", "Got response for: %s, unparsed: %s", results[i]->plugin,
+			    results[i]->error);
+		else if (results[i]->error != NULL)
+			log_info("inbox", "Got error for: %s, %s",
+			    results[i]->plugin != NULL ? results[i]->plugin : "the host",
+			    results[i]->error);
+		else if (results[i]->plugin != NULL)
+			log_info("inbox", "Got response for: %s", results[i]->plugin);
+	}
+}
+
+static void
+take_response(struct inbox *in, struct parcel *p, const struct response *resp)
+{
+	struct result **results;
+	size_t i, n = convert_response(resp, wall_ms(), &results);
+
+	log_results(resp->host, results, n);
+	for (i = 0; i < n; i++) {
+		size_t bytes = sizeof(*results[i]) + results[i]->value_len +
+			       (results[i]->unparsed != NULL ? strlen(results[i]->unparsed) : 0);
+
+		p->bytes += bytes;
+		in->held += bytes;
+	}
+	set_valve(in);
+	batch_add(in->batch, resp->host, results, n, p);
+}
+
+void
+inbox_on_delivery(struct inbox *in, struct delivery *d)
+{
+	char why[REASON_SIZE] = "";
+	struct response resp;
+	struct parcel *p;
+
+	if (in->state != INBOX_TAKING) { /* it was on its way when we cancelled */
+		broker_nack(in->consumer, d->tag, false, true);
+		delivery_destroy(d);
+		return;
+	}
+	p = parcel_new(in, d);
+	set_valve(in);
+	if (d->oversize) {
+		snprintf(
+		    why, sizeof(why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
+		bury(in, p, why);
+		return;
+	}
+	if (!wire_response_decode(&d->message, &resp, why, sizeof(why))) {
+		bury(in, p, why);
+		return;
+	}
+	if (attested(in, &resp, why, sizeof(why)))
+		take_response(in, p, &resp);
+	else
+		bury(in, p, why);
+	response_finish(&resp);
+}
+
+/* ---- the two brokers ---- */
+
+static void
+consume(struct inbox *in)
+{
+	if (in->state == INBOX_TAKING && broker_is_ready(in->consumer))
+		broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, in->prefetch, false);
+}
+
+void
+inbox_on_consumer_ready(struct inbox *in)
+{
+	consume(in);
+}
+
+/* What is in hand goes on into the store; its acks are void, and it will come again. */
+void
+inbox_on_consumer_down(struct inbox *in)
+{
+	acks_drop(in->acks);
+}
+
+void
+inbox_on_publisher_ready(struct inbox *in)
+{
+	deadletter_on_ready(in->dead);
+}
+
+void
+inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why)
+{
+	deadletter_on_confirm(in->dead, id, outcome, why);
+}
+
+/* ---- the store ---- */
+
+static void
+on_probed(bool ok, const char *what, void *arg)
+{
+	struct inbox *in = arg;
+	uint32_t wait_ms;
+
+	in->probing = false;
+	if (in->state != INBOX_PROBING)
+		return;
+	if (ok) {
+		backoff_reset(&in->backoff);
+		enter(in, INBOX_TAKING, what);
+		return;
+	}
+	wait_ms = backoff_next(&in->backoff, ident_random32());
+	if (in->backoff.attempts <= 2 || in->backoff.attempts % PROBE_LOG_EACH == 0)
+		log_error("inbox",
+		    "store[%s]: %s; if it was never set up, run: vogeler-admin setup; "
+		    "retry_in=%" PRIu32 "ms",
+		    store_id(in->store), what, wait_ms);
+	loop_timer_arm(in->probe, wait_ms);
+}
+
+static void
+on_set_up(bool ok, const char *what, void *arg)
+{
+	struct inbox *in = arg;
+
+	log_debug("inbox", "store[%s]: %s", store_id(in->store), what);
+	if (!ok) {
+		on_probed(ok, what, arg);
+		return;
+	}
+	in->setup_store = false;
+	store_probe(in->store, on_probed, in);
+}
+
+static void
+on_probe(void *arg)
+{
+	struct inbox *in = arg;
+
+	if (in->probing)
+		return;
+	in->probing = true;
+	if (in->setup_store)
+		store_setup(in->store, on_set_up, in);
+	else
+		store_probe(in->store, on_probed, in);
+}
+
+static void
+on_store_down(const char *why, void *arg)
+{
+	struct inbox *in = arg;
+
+	if (in->state == INBOX_DRAINING) {
+		enter(in, INBOX_DRAINED, why);
+		return;
+	}
+	log_warn("inbox", "store[%s]: takes nothing, %s; deliveries are given back",
+	    store_id(in->store), why);
+	enter(in, INBOX_PROBING, why);
+}
+
+/* ---- states ---- */
+
+static void
+stop_consuming(struct inbox *in)
+{
+	if (broker_is_ready(in->consumer))
+		broker_cancel(in->consumer);
+}
+
+static void
+start_draining(struct inbox *in)
+{
+	stop_consuming(in);
+	batch_hurry(in->batch);
+	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
+	loop_timer_arm(in->drain, in->n_parcels == 0 ? 0 : in->drain_timeout_ms);
+}
+
+/* The only writer of ->state. */
+static void
+enter(struct inbox *in, enum inbox_state next, const char *reason)
+{
+	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(in->state),
+	    inbox_state_name(next), reason);
+	in->state = next;
+	loop_timer_disarm(in->probe);
+	switch (next) {
+	case INBOX_PROBING:
+		stop_consuming(in); /* first: else what is given back comes right back */
+		give_back(in);
+		loop_timer_arm(in->probe, backoff_next(&in->backoff, ident_random32()));
+		break;
+	case INBOX_TAKING:
+		batch_resume(in->batch);
+		consume(in);
+		log_info("inbox", "Waiting for more messages");
+		break;
+	case INBOX_DRAINING:
+		start_draining(in);
+		break;
+	case INBOX_DRAINED:
+		give_back(in);
+		loop_timer_arm(in->drain, 0);
+		break;
+	}
+}
+
+void
+inbox_start(struct inbox *in)
+{
+	loop_timer_arm(in->probe, 0);
+}
+
+void
+inbox_drain(struct inbox *in)
+{
+	if (in->state < INBOX_DRAINING)
+		enter(in, INBOX_DRAINING, "asked to stop");
+}
+
+static void
+on_drain(void *arg)
+{
+	struct inbox *in = arg;
+
+	if (in->state == INBOX_DRAINED)
+		in->on_drained(in->arg);
+	else
+		enter(in, INBOX_DRAINED, in->n_parcels == 0 ? "nothing in hand" : "time is over");
+}
+
+void
+inbox_reload(struct inbox *in, const struct options *opt)
+{
+	struct batch_options batch_opt;
+
+	take_options(in, opt);
+	batch_options_from(&batch_opt, opt);
+	batch_set_options(in->batch, &batch_opt);
+	set_valve(in);
+}
+
+void
+inbox_destroy(struct inbox *in)
+{
+	if (in == NULL)
+		return;
+	batch_destroy(in->batch);
+	deadletter_destroy(in->dead);
+	acks_destroy(in->acks);
+	while (!TAILQ_EMPTY(&in->parcels))
+		parcel_free(in, TAILQ_FIRST(&in->parcels));
+	loop_timer_destroy(in->probe);
+	loop_timer_destroy(in->drain);
+	free(in);
+}
+
+enum inbox_state
+inbox_get_state(const struct inbox *in)
+{
+	return in->state;
+}
+
+size_t
+inbox_in_hand(const struct inbox *in)
+{
+	return in->n_parcels;
+}
+
+uint64_t
+inbox_held_bytes(const struct inbox *in)
+{
+	return in->held;
+}

@@ -1,0 +1,66 @@
+/* Responses from the broker to the store: each delivery is decoded, checked, converted, given to
+ * the batch, and acked when everything it says is on disk. What is poison goes to the dead letter
+ * queue at first sight and holds up nothing behind it.
+ *
+ *            probe ok                    store down
+ *   PROBING ----------> TAKING -----------------------------> PROBING
+ *      |                   | drain
+ *      +------ drain ------+------> DRAINING --- nothing in hand, or time is over ---> DRAINED
+ *
+ * Consuming only while TAKING: while the store is away the deliveries are given back once and the
+ * consumer is cancelled (the broker closes one that holds on for 30 minutes).
+ *
+ * Memory: at most prefetch deliveries, and when they hold over intake_max_bytes, or too many dead
+ * letters wait, reading pauses. */
+#ifndef VOGELER_INBOX_H
+#define VOGELER_INBOX_H
+
+#include "shared/broker.h"
+#include "shared/options.h"
+#include "shared/store/store.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct inbox;
+struct loop;
+
+enum inbox_state { INBOX_PROBING, INBOX_TAKING, INBOX_DRAINING, INBOX_DRAINED };
+const char *inbox_state_name(enum inbox_state s);
+
+struct inbox_parts { /* all borrowed until inbox_destroy */
+	struct loop *loop;
+	struct broker *consumer;
+	struct broker *publisher;
+	struct store *store;
+	const char *publisher_user; /* what it logs in as; NULL = not known. Copied. */
+	bool setup_store; /* make the database when it is not there (the embedded store) */
+};
+
+/* In DRAINED: nothing is in hand, acks are sent. */
+typedef void inbox_drained_fn(void *arg);
+
+struct inbox *inbox_create(const struct inbox_parts *parts, const struct options *opt,
+    inbox_drained_fn *on_drained, void *arg);
+/* After store_close(). NULL is fine. */
+void inbox_destroy(struct inbox *in);
+/* Probes the store, then consumes. */
+void inbox_start(struct inbox *in);
+/* Takes over attest and the limits of batches, bytes and prefetch (this at the next consume). */
+void inbox_reload(struct inbox *in, const struct options *opt);
+/* Takes nothing more; on_drained when what is in hand is stored and acked, or given back after
+ * drain_timeout. */
+void inbox_drain(struct inbox *in);
+
+/* From the handlers of the two brokers. */
+void inbox_on_consumer_ready(struct inbox *in);
+void inbox_on_consumer_down(struct inbox *in);
+void inbox_on_delivery(struct inbox *in, struct delivery *d); /* takes ownership of d */
+void inbox_on_publisher_ready(struct inbox *in);              /* on_ready and on_writable */
+void inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why);
+
+enum inbox_state inbox_get_state(const struct inbox *in);
+size_t inbox_in_hand(const struct inbox *in); /* deliveries */
+uint64_t inbox_held_bytes(const struct inbox *in);
+
+#endif

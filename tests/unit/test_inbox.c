@@ -1,0 +1,551 @@
+/* The inbox with its batch, acks and dead letters, between a fake broker and a fake store. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/deadletter.h"
+#include "daemon/inbox.h"
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_store.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct world {
+	struct loop *loop;
+	struct fake_store *store;
+	struct broker *consumer, *publisher;
+	struct inbox *inbox;
+	struct options options;
+	unsigned int drained;
+	bool store_is_away;
+};
+
+static void
+consumer_ready(struct broker *b, void *arg)
+{
+	inbox_on_consumer_ready(((struct world *)arg)->inbox);
+}
+
+static void
+consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	inbox_on_consumer_down(((struct world *)arg)->inbox);
+}
+
+static void
+delivered(struct broker *b, struct delivery *d, void *arg)
+{
+	inbox_on_delivery(((struct world *)arg)->inbox, d);
+}
+
+static void
+publisher_ready(struct broker *b, void *arg)
+{
+	inbox_on_publisher_ready(((struct world *)arg)->inbox);
+}
+
+static void
+confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	inbox_on_confirm(((struct world *)arg)->inbox, id, outcome, why);
+}
+
+static const struct broker_handlers consumer_handlers = {
+    .on_ready = consumer_ready,
+    .on_down = consumer_down,
+    .on_delivery = delivered,
+};
+static const struct broker_handlers publisher_handlers = {
+    .on_ready = publisher_ready,
+    .on_writable = publisher_ready,
+    .on_confirm = confirmed,
+};
+
+static void
+on_drained(void *arg)
+{
+	((struct world *)arg)->drained++;
+}
+
+static enum store_status
+judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	if (w->store_is_away)
+		return STORE_RETRY;
+	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
+}
+
+static struct broker *
+make_broker(struct world *w, const char *role, const struct broker_handlers *handlers)
+{
+	struct broker_options opt;
+
+	broker_options_default(&opt);
+	opt.role = role;
+	return broker_create(w->loop, &opt, handlers, w);
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct inbox_parts parts = {0};
+
+	ident_init();
+	log_set_level(LOG_LEVEL_CRITICAL);
+	w->loop = loop_create();
+	w->store = fake_store_create(w->loop, 1, 0);
+	fake_store_judge(w->store, judge, w);
+	w->consumer = make_broker(w, "consumer", &consumer_handlers);
+	w->publisher = make_broker(w, "publisher", &publisher_handlers);
+	options_init(&w->options);
+	w->options.prefetch = 1000;
+	w->options.intake_max_bytes = 100000;
+	w->options.batch_max_age_ms = 50;
+	w->options.store_patience_ms = 10000;
+	w->options.drain_timeout_ms = 10000;
+	parts.loop = w->loop;
+	parts.consumer = w->consumer;
+	parts.publisher = w->publisher;
+	parts.store = fake_store_base(w->store);
+	parts.publisher_user = "collector";
+	w->inbox = inbox_create(&parts, &w->options, on_drained, w);
+	inbox_start(w->inbox);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_destroy(w->store);
+	inbox_destroy(w->inbox);
+	broker_destroy(w->consumer);
+	broker_destroy(w->publisher);
+	options_finish(&w->options);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+static int
+setup_taking(void **state)
+{
+	struct world *w;
+
+	setup(state);
+	w = *state;
+	fake_advance(w->loop, 0);
+	fake_broker_up(w->consumer);
+	fake_broker_up(w->publisher);
+	fake_advance(w->loop, 0);
+	fake_broker_log_clear(w->consumer);
+	return 0;
+}
+
+static int
+setup_attesting(void **state)
+{
+	struct world *w;
+
+	setup_taking(state);
+	w = *state;
+	w->options.attest = true;
+	inbox_reload(w->inbox, &w->options);
+	return 0;
+}
+
+static struct message
+message(const char *body, const char *user)
+{
+	struct message m;
+
+	message_init(&m);
+	message_set_body(&m, strdup(body), strlen(body));
+	m.user_id = user == NULL ? NULL : strdup(user);
+	return m;
+}
+
+static void
+deliver_from(struct world *w, const char *body, const char *user)
+{
+	struct message m = message(body, user);
+
+	fake_broker_deliver(w->consumer, "vogeler.master.in", "", &m);
+}
+
+static void
+deliver(struct world *w, const char *body)
+{
+	deliver_from(w, body, NULL);
+}
+
+#define GOOD "{\"syskey\":\"web01\",\"ps\":\"a\\nb\",\"format\":\"output\"}"
+
+static void
+assert_log(struct world *w, const char *expected)
+{
+	assert_string_equal(fake_broker_log(w->consumer), expected);
+	fake_broker_log_clear(w->consumer);
+}
+
+static void
+it_consumes_when_store_and_broker_are_there(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_probe_says(w->store, false);
+	fake_broker_up(w->consumer);
+	fake_advance(w->loop, 20000);
+	assert_log(w, "");
+	assert_in_range(fake_store_probes(w->store), 4, 20);
+	fake_store_probe_says(w->store, true);
+	fake_advance(w->loop, 20000);
+	assert_log(w, "consume master.in 1000; ");
+	fake_broker_down(w->consumer);
+	fake_broker_up(w->consumer);
+	assert_log(w, "consume master.in 1000; ");
+}
+
+static void
+a_response_is_acked_after_it_is_stored(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w, GOOD);
+	deliver(w, "{\"syskey\":\"web01\",\"a\":\"1\",\"b\":\"2\",\"format\":\"json\"}");
+	deliver(w, "{\"syskey\":\"db01\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 1000);
+	assert_string_equal(fake_store_put_text(w->store, 0), "web01:3 db01:1");
+	assert_log(w, "");
+	assert_int_equal(inbox_in_hand(w->inbox), 3);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_log(w, "ack 3 multiple; ");
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+	assert_int_equal(inbox_held_bytes(w->inbox), 0);
+}
+
+static void
+poison_is_buried_and_the_rest_flows(void **state)
+{
+	struct world *w = *state;
+	const struct fake_publish *p;
+
+	deliver_from(w, "not json", "web07");
+	deliver(w, GOOD);
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	p = fake_broker_publish_at(w->publisher, 0);
+	assert_string_equal(p->exchange, "");
+	assert_string_equal(p->routing_key, "vogeler.dead");
+	assert_true(p->mandatory);
+	assert_true(p->message.persistent);
+	assert_string_equal(p->message.body, "not json");
+	assert_string_equal(p->message.user_id, "collector");
+	assert_non_null(message_str(&p->message, "x-reason"));
+	assert_string_equal(message_str(&p->message, "x-sender"), "web07");
+	assert_string_equal(message_str(&p->message, "x-exchange"), "vogeler.master.in");
+	assert_string_equal(message_str(&p->message, "x-routing-key"), "");
+	fake_advance(w->loop, 2000);
+	assert_log(w, "ack 2; "); /* the poison is not acked before it is confirmed */
+	fake_broker_confirm(w->publisher, p->id, BROKER_CONFIRMED, NULL);
+	fake_advance(w->loop, 0);
+	assert_log(w, "ack 1; ");
+}
+
+static void
+every_kind_of_poison_is_refused(void **state)
+{
+	static const char *const bodies[] = {
+	    "",
+	    "[]",
+	    "{\"ps\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"_design/x\",\"ps\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"web01\",\"ps\":\"x\",\"format\":\"pickle\"}",
+	    "{\"syskey\":\"web01\",\"_id\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"web01\",\"vogeler\":\"x\",\"format\":\"raw\"}",
+	};
+	struct world *w = *state;
+	size_t n = sizeof(bodies) / sizeof(bodies[0]), i;
+
+	fake_broker_auto_confirm(w->publisher, true);
+	for (i = 0; i < n; i++) {
+		deliver(w, bodies[i]);
+		fake_advance(w->loop, 0);
+		assert_int_equal(fake_broker_published(w->publisher), i + 1);
+	}
+	assert_int_equal(fake_store_puts(w->store), 0);
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+}
+
+static void
+an_oversize_message_is_buried_with_its_size(void **state)
+{
+	struct world *w = *state;
+	struct message m = message("{\"syskey\":\"web01\"", NULL);
+
+	fake_broker_deliver_oversize(w->consumer, "vogeler.master.in", "", &m, 99000000);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	{
+		const struct message *dead = &fake_broker_publish_at(w->publisher, 0)->message;
+		int64_t size = 0;
+
+		assert_true(message_int(dead, "x-oversize", &size));
+		assert_int_equal(size, 99000000);
+	}
+}
+
+static void
+a_letter_is_sent_again_until_it_is_confirmed(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w, "x");
+	fake_advance(w->loop, 0);
+	fake_broker_confirm(w->publisher, 1, BROKER_RETURNED, "NO_ROUTE");
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	fake_broker_down(w->publisher); /* LOST */
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	assert_log(w, "");
+	fake_broker_up(w->publisher);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 3);
+	fake_broker_confirm(w->publisher, 3, BROKER_CONFIRMED, NULL);
+	fake_advance(w->loop, 0);
+	assert_log(w, "ack 1; ");
+}
+
+static void
+headers_of_a_letter_are_the_collectors_own(void **state)
+{
+	struct world *w = *state;
+	struct message m = message("x", "web07");
+	const struct message *dead;
+	char name[32];
+	int i;
+
+	message_add_str(&m, "x-sender", "admin");
+	for (i = 1; i < MESSAGE_HEADERS_MAX; i++) {
+		snprintf(name, sizeof(name), "h%d", i);
+		message_add_int(&m, name, i);
+	}
+	m.expiration = strdup("1000");
+	m.correlation_id = strdup("job-1");
+	fake_broker_deliver(w->consumer, "e", "k", &m);
+	fake_advance(w->loop, 0);
+	dead = &fake_broker_publish_at(w->publisher, 0)->message;
+	assert_string_equal(message_str(dead, "x-sender"), "web07");
+	assert_string_equal(message_str(dead, "x-routing-key"), "k");
+	assert_null(dead->expiration);
+	assert_string_equal(dead->correlation_id, "job-1");
+	for (i = 0; i < (int)dead->n_headers; i++)
+		assert_false(strcmp(dead->headers[i].name, "x-sender") == 0 &&
+			     strcmp(dead->headers[i].u.str, "admin") == 0);
+}
+
+static void
+what_the_store_rejects_is_buried_as_it_came(void **state)
+{
+	struct world *w = *state;
+	const char *body = "{\"syskey\":\"toolarge\",\"ps\":\"x\",\"format\":\"raw\"}";
+
+	fake_broker_auto_confirm(w->publisher, true);
+	deliver(w, body);
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	assert_string_equal(fake_broker_publish_at(w->publisher, 0)->message.body, body);
+	assert_string_equal(
+	    message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason"),
+	    "as the test says");
+	assert_log(w, "ack 1; ");
+}
+
+static void
+a_host_writes_only_its_own_record_when_attested(void **state)
+{
+	struct world *w = *state;
+	const char *reason;
+
+	deliver_from(w, GOOD, "web01");
+	deliver_from(w, GOOD, "web02");
+	deliver_from(w, GOOD, "WEB01");
+	deliver_from(w, GOOD, NULL);
+	fake_advance(w->loop, 100);
+	assert_string_equal(fake_store_put_text(w->store, 0), "web01:1");
+	assert_int_equal(fake_broker_published(w->publisher), 3);
+	reason = message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason");
+	assert_non_null(strstr(reason, "web02"));
+}
+
+static void
+many_dead_letters_close_the_valve(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < DEADLETTER_PENDING_MAX - 1; i++)
+		deliver(w, "x");
+	fake_advance(w->loop, 0);
+	assert_log(w, "");
+	deliver(w, "x");
+	assert_log(w, "pause; ");
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_advance(w->loop, 0);
+	assert_log(w, "resume; ack 100 multiple; ");
+}
+
+static void
+held_bytes_close_the_valve_and_open_it_again(void **state)
+{
+	struct world *w = *state;
+	char *body = NULL;
+
+	assert_int_not_equal(
+	    asprintf(&body, "{\"syskey\":\"web01\",\"format\":\"raw\",\"ps\":\"%060000d\"}", 0),
+	    -1);
+	fake_store_hold(w->store);
+	deliver(w, body);
+	assert_true(fake_broker_is_paused(w->consumer));
+	assert_in_range(inbox_held_bytes(w->inbox), 120000, 140000);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 50);
+	assert_false(fake_broker_is_paused(w->consumer));
+	assert_log(w, "pause; resume; ack 1; ");
+	free(body);
+}
+
+static void
+a_store_outage_gives_back_once_cancels_and_probes(void **state)
+{
+	struct world *w = *state;
+
+	w->store_is_away = true;
+	fake_store_probe_says(w->store, false);
+	deliver(w, GOOD);
+	deliver(w, GOOD);
+	fake_advance(w->loop, 9000);
+	assert_log(w, "");
+	fake_advance(w->loop, 8000);
+	assert_log(w, "cancel; nack 2 multiple requeue; ");
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+	deliver(w, GOOD); /* it was on its way */
+	assert_log(w, "nack 3 requeue; ");
+	fake_advance(w->loop, 60000);
+	assert_log(w, "");
+	w->store_is_away = false;
+	fake_store_probe_says(w->store, true);
+	fake_advance(w->loop, 20000);
+	assert_log(w, "consume master.in 1000; ");
+	deliver(w, GOOD);
+	fake_advance(w->loop, 100);
+	assert_log(w, "ack 4; ");
+}
+
+static void
+acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w, GOOD);
+	fake_advance(w->loop, 100);
+	fake_broker_down(w->consumer);
+	fake_broker_up(w->consumer);
+	deliver(w, GOOD);
+	fake_broker_log_clear(w->consumer);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 100);
+	assert_log(w, "ack 1; ");
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+}
+
+static void
+draining_finishes_what_is_in_hand(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w, GOOD);
+	inbox_drain(w->inbox);
+	assert_log(w, "cancel; ");
+	deliver(w, GOOD);
+	assert_log(w, "nack 2 requeue; ");
+	assert_int_equal(w->drained, 0);
+	fake_advance(w->loop, 0);
+	assert_log(w, "ack 1; ");
+	assert_int_equal(w->drained, 1);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_DRAINED);
+}
+
+static void
+draining_gives_back_when_time_is_over(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w, GOOD);
+	fake_advance(w->loop, 100);
+	inbox_drain(w->inbox);
+	fake_advance(w->loop, 9999);
+	assert_int_equal(w->drained, 0);
+	fake_advance(w->loop, 1);
+	assert_log(w, "cancel; nack 1 multiple requeue; ");
+	assert_int_equal(w->drained, 1);
+}
+
+static void
+draining_with_nothing_in_hand_is_over_at_once(void **state)
+{
+	struct world *w = *state;
+
+	inbox_drain(w->inbox);
+	assert_int_equal(w->drained, 0);
+	fake_advance(w->loop, 0);
+	assert_int_equal(w->drained, 1);
+	inbox_drain(w->inbox);
+	fake_advance(w->loop, 100000);
+	assert_int_equal(w->drained, 1);
+}
+
+#define TAKING(f) cmocka_unit_test_setup_teardown(f, setup_taking, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(
+		it_consumes_when_store_and_broker_are_there, setup, teardown),
+	    TAKING(a_response_is_acked_after_it_is_stored),
+	    TAKING(poison_is_buried_and_the_rest_flows),
+	    TAKING(every_kind_of_poison_is_refused),
+	    TAKING(an_oversize_message_is_buried_with_its_size),
+	    TAKING(a_letter_is_sent_again_until_it_is_confirmed),
+	    TAKING(headers_of_a_letter_are_the_collectors_own),
+	    TAKING(what_the_store_rejects_is_buried_as_it_came),
+	    cmocka_unit_test_setup_teardown(
+		a_host_writes_only_its_own_record_when_attested, setup_attesting, teardown),
+	    TAKING(many_dead_letters_close_the_valve),
+	    TAKING(held_bytes_close_the_valve_and_open_it_again),
+	    TAKING(a_store_outage_gives_back_once_cancels_and_probes),
+	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
+	    TAKING(draining_finishes_what_is_in_hand),
+	    TAKING(draining_gives_back_when_time_is_over),
+	    TAKING(draining_with_nothing_in_hand_is_over_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
