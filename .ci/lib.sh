@@ -6,7 +6,7 @@
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbitmq-dev libcurl4-openssl-dev
 	libjansson-dev libyaml-dev libsqlite3-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
-	libsmartcols-dev uthash-dev)
+	libsmartcols-dev uthash-dev scdoc)
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
 # For run-tests, beside the others.
 PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
@@ -113,7 +113,8 @@ install_packages()
 	trap - EXIT
 	release_services
 	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
-	# The broker that came just now is for our private node: it shall not start at the next boot either.
+	# The broker that came just now is for our private node: it shall not start at the next boot either. (Without
+	# systemctl there is no systemd to start it.)
 	if [ ${#new_service[@]} -gt 0 ] && command -v systemctl >/dev/null; then
 		as_root systemctl disable "${new_service[@]}" >>"$log" 2>&1 || true
 	fi

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES     7  /* type, channel, size */
-#define PROTOCOL_BYTES 8  /* "AMQP" and four bytes of version */
-#define CONTENT_BYTES  14 /* class, weight, body size, flags: the least that a header frame holds  \
-			   */
+#define HEAD_BYTES     7 /* type, channel, size */
+#define PROTOCOL_BYTES 8 /* "AMQP" and four bytes of version */
+#define CONTENT_BYTES                                                                              \
+	14 /* class, weight, body size, flags: the least that a header frame holds                 \
+	    */
 
 struct frame_codec {
 	amqp_connection_state_t amqp;
@@ -94,6 +95,9 @@ head_error(const struct frame_codec *c)
 	uint16_t channel = (uint16_t)(c->head[1] << 8 | c->head[2]);
 	uint32_t size = be32(c->head + 3);
 
+	if (c->head[0] < AMQP_FRAME_METHOD ||
+	    (c->head[0] > AMQP_FRAME_BODY && c->head[0] != AMQP_FRAME_HEARTBEAT))
+		return "a frame of unknown type";
 	/* A broker may send its first frames larger than the minimum: RabbitMQ's connection.start
 	 * lists its properties. So ours is the limit for what comes in, not what was agreed. */
 	if (size > FRAME_MAX_BYTES - FRAME_OVERHEAD)
@@ -112,7 +116,7 @@ head_error(const struct frame_codec *c)
 	case AMQP_FRAME_HEARTBEAT:
 		return size != 0 || channel != 0 ? "a malformed heartbeat" : NULL;
 	}
-	return "a frame of unknown type";
+	return NULL;
 }
 
 /* Collects up to `want` bytes of head; true when they are there. */

@@ -262,6 +262,7 @@ worker_abandon(struct worker *w, worker_done_fn *drop)
 {
 	struct shared *s;
 	struct job *job;
+	bool idle;
 
 	if (w == NULL)
 		return;
@@ -272,11 +273,15 @@ worker_abandon(struct worker *w, worker_done_fn *drop)
 	STAILQ_CONCAT(&w->delivering, &s->queue);
 	s->drop = drop;
 	s->quit = true;
+	idle = !s->running; /* then it ends at once */
 	close(s->wake_fd);
 	s->wake_fd = -1;
 	pthread_cond_signal(&s->work);
 	pthread_mutex_unlock(&s->lock);
-	pthread_detach(w->thread);
+	if (idle)
+		pthread_join(w->thread, NULL);
+	else
+		pthread_detach(w->thread);
 	shared_unref(s);
 	while (!STAILQ_EMPTY(&w->delivering)) {
 		job = STAILQ_FIRST(&w->delivering);

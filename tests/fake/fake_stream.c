@@ -17,7 +17,7 @@ struct stream {
 	bool up, paused, congested;
 	size_t output_max;
 	struct bytes in;
-	const char *error;
+	char error[128];
 };
 
 static struct stream *current;
@@ -127,7 +127,7 @@ stream_resume(struct stream *s)
 const char *
 stream_error(const struct stream *s)
 {
-	return s->error == NULL ? "no error" : s->error;
+	return s->error;
 }
 
 const char *
@@ -201,7 +201,7 @@ void
 fake_stream_down(const char *error)
 {
 	assert(current != NULL);
-	current->error = error;
+	snprintf(current->error, sizeof(current->error), "%s", error);
 	current->up = false;
 	fire(STREAM_DOWN);
 }

@@ -25,3 +25,11 @@ def test_broker_keeps_durable_things_over_restart_and_kill(site, broker):
         again = site.party("Client2010", "web02")
         assert again.receive() == "facter"
         again.close()
+
+
+def test_database_of_the_couch_tests_answers(couch):
+    database = couch.new_database()
+    database.create()
+    assert database.exists() and database.get("nothing") is None
+    database.drop()
+    assert not database.exists()

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,16 +26,17 @@ class Couch:
     def start(self):
         if self.given:
             return self
-        self.process = Process("couch", [STANDIN, self.folder / "data"], self.folder,
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = Process("couch", [STANDIN, str(port), self.folder / "data", "--in-memory"], self.folder,
                                clean_environment(self.folder, PATH=os.environ["PATH"])).start()
-        def announced():
-            assert self.process.running, self.process.report()
-            return self.process.out().split()
-        self.url = wait_until(announced, "the stand-in tells its URL")[0].rstrip("/")
         wait_until(self._answers, "the stand-in answers")
         return self
 
     def _answers(self):
+        assert self.process.running, self.process.report()
         try:
             return self.request("GET", "/")[0] == 200
         except OSError:
@@ -62,7 +64,6 @@ class Couch:
 
     def finish(self):
         if self.process is not None and self.process.running:
-            self.process.terminated = True
             self.process.signal(15)
             try:
                 self.process.wait(10)

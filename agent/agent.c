@@ -1,0 +1,474 @@
+/* See agent.h. The life of the service:
+ *
+ *   SERVING ---- SIGTERM, SIGINT, one shot done ----> DRAINING ---- nothing runs ----> LEAVING
+ *                                                        |          and the outbox       |
+ *                                                        |          is empty, or 10 s    | stopped,
+ *                                                        +--- second signal: at once     v or 5 s
+ *                                                                        +-----------> ENDED */
+#include "agent/agent.h"
+
+#include "agent/child.h"
+#include "agent/cmdq.h"
+#include "agent/order.h"
+#include "agent/outbox.h"
+#include "agent/registry.h"
+#include "agent/statedir.h"
+#include "shared/broker.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/name.h"
+#include "shared/topology.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GREETING_ID 0 /* of the outbox; those of commands start at 1 */
+
+enum agent_state { AGENT_SERVING, AGENT_DRAINING, AGENT_LEAVING, AGENT_ENDED };
+
+struct agent {
+	struct cli *cli;
+	const char *plugin_dir; /* of the command line */
+	bool oneshot;
+	enum agent_state state;
+	char *host;
+	char *machine_id, *boot_id;
+	struct uri *uris;
+	size_t n_uris;
+	int lock_fd;
+	struct registry registry;
+	struct order *order;
+	struct topology *topology;
+	struct loop *loop;
+	struct loop_timer *timer; /* of DRAINING and LEAVING */
+	struct children *children;
+	struct broker *broker;
+	struct outbox *outbox;
+	struct cmdq *cmdq;
+};
+
+static void agent_enter(struct agent *a, enum agent_state next, const char *reason);
+
+static const char *
+agent_state_name(enum agent_state state)
+{
+	switch (state) {
+	case AGENT_SERVING:
+		return "SERVING";
+	case AGENT_DRAINING:
+		return "DRAINING";
+	case AGENT_LEAVING:
+		return "LEAVING";
+	case AGENT_ENDED:
+		return "ENDED";
+	}
+	return "?";
+}
+
+/* What a plugin is answered with cannot be flushed to a broker that is away; its command is still
+ * there and will be run again. */
+static void
+check_drained(struct agent *a)
+{
+	if (a->state != AGENT_DRAINING)
+		return;
+	if (!broker_is_ready(a->broker))
+		agent_enter(a, AGENT_LEAVING, "the broker is away");
+	else if (cmdq_running(a->cmdq) == 0 && outbox_count(a->outbox) == 0)
+		agent_enter(a, AGENT_LEAVING, "everything is answered");
+}
+
+static void
+on_timer(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->state == AGENT_DRAINING)
+		agent_enter(a, AGENT_LEAVING, "time is up");
+	else if (a->state == AGENT_LEAVING)
+		agent_enter(a, AGENT_ENDED, "the broker does not say goodbye");
+}
+
+static void
+agent_enter(struct agent *a, enum agent_state next, const char *reason)
+{
+	log_info("agent", "%s -> %s, reason=%s", agent_state_name(a->state), agent_state_name(next),
+	    reason);
+	a->state = next;
+	loop_timer_disarm(a->timer);
+	switch (next) {
+	case AGENT_SERVING:
+		break;
+	case AGENT_DRAINING:
+		loop_timer_arm(a->timer, AGENT_DRAIN_MS);
+		cmdq_drain(a->cmdq);
+		if (broker_consuming(a->broker))
+			broker_cancel(a->broker);
+		check_drained(a);
+		break;
+	case AGENT_LEAVING:
+		loop_timer_arm(a->timer, AGENT_LEAVE_MS);
+		cmdq_stop_running(a->cmdq);
+		broker_stop(a->broker);
+		break;
+	case AGENT_ENDED:
+		loop_stop(a->loop);
+		break;
+	}
+}
+
+/* Handlers of the broker. */
+
+static void
+on_ready(struct broker *b, void *arg)
+{
+	struct agent *a = arg;
+
+	outbox_on_ready(a->outbox);
+	if (a->state == AGENT_SERVING)
+		broker_consume(b, a->host, AGENT_PREFETCH, true);
+	check_drained(a);
+}
+
+static void
+on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	check_drained(arg);
+}
+
+static void
+on_delivery(struct broker *b, struct delivery *d, void *arg)
+{
+	struct agent *a = arg;
+
+	cmdq_take(a->cmdq, d);
+}
+
+static void
+on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)outbox_on_confirm(a->outbox, id, outcome, why);
+	check_drained(a);
+}
+
+static void
+on_writable(struct broker *b, void *arg)
+{
+	struct agent *a = arg;
+
+	outbox_on_writable(a->outbox);
+}
+
+static void
+on_consuming(struct broker *b, bool consuming, void *arg)
+{
+	struct agent *a = arg;
+
+	if (consuming) {
+		log_info("agent", "Vogeler(Client) has started, waiting for commands in queue %s",
+		    a->host);
+	} else if (a->state == AGENT_SERVING && broker_is_ready(b)) {
+		/* The queue was deleted, or moved to another node: ask again. If it is not there
+		 * the broker module starts over and makes it. */
+		log_warn(
+		    "agent", "the broker ended the consumer of queue %s; consuming again", a->host);
+		broker_consume(b, a->host, AGENT_PREFETCH, true);
+	}
+}
+
+static void
+on_stopped(struct broker *b, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->state == AGENT_LEAVING)
+		agent_enter(a, AGENT_ENDED, "disconnected");
+}
+
+static const struct broker_handlers broker_callbacks = {
+    .on_ready = on_ready,
+    .on_down = on_down,
+    .on_delivery = on_delivery,
+    .on_confirm = on_confirm,
+    .on_writable = on_writable,
+    .on_consuming = on_consuming,
+    .on_stopped = on_stopped,
+};
+
+/* Between the parts. */
+
+static void
+on_child(const struct child_event *ev, void *arg)
+{
+	struct agent *a = arg;
+
+	cmdq_on_child(a->cmdq, ev);
+	check_drained(a);
+}
+
+static void
+request_child(const struct child_request *req, void *arg)
+{
+	struct agent *a = arg;
+
+	children_request(a->children, req);
+}
+
+static void
+on_confirmed(uint64_t id, void *arg)
+{
+	struct agent *a = arg;
+
+	cmdq_on_confirmed(a->cmdq, id);
+}
+
+static void
+on_answered(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->oneshot && a->state == AGENT_SERVING)
+		agent_enter(a, AGENT_DRAINING, "one shot: the first command is answered");
+}
+
+/* Signals. */
+
+static void
+on_terminate(int signo, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->state == AGENT_SERVING)
+		agent_enter(a, AGENT_DRAINING, strsignal(signo));
+	else
+		agent_enter(a, AGENT_ENDED, "told twice");
+}
+
+const char *
+agent_plugin_dir(const struct cli *cli, const char *plugin_dir)
+{
+	return plugin_dir != NULL ? plugin_dir : cli->options.plugin_path;
+}
+
+static void
+hand_plugins_to_children(struct agent *a, const struct options *o)
+{
+	struct child_defaults defaults = {o->plugin_timeout_ms, o->plugin_max_output};
+
+	children_set_plugins(a->children, &a->registry.set, &defaults);
+}
+
+static void
+swap_text(char **a, char **b)
+{
+	char *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* Whole or not at all: options and plugins are both good, or both stay. */
+static void
+on_reload(int signo, void *arg)
+{
+	struct agent *a = arg;
+	struct options *now = &a->cli->options, next;
+
+	if (!cli_reload(a->cli, &next)) {
+		log_error("agent", "not reloaded: options and plugins stay as they were");
+		return;
+	}
+	if (!registry_load(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
+		now->state_dir)) {
+		log_error("agent", "not reloaded: options and plugins stay as they were");
+		options_finish(&next);
+		return;
+	}
+	now->log_level = next.log_level;
+	now->plugin_timeout_ms = next.plugin_timeout_ms;
+	now->plugin_max_output = next.plugin_max_output;
+	swap_text(&now->plugin_path, &next.plugin_path);
+	options_finish(&next);
+	log_set_level(now->log_level);
+	hand_plugins_to_children(a, now);
+	cmdq_set_max_output(a->cmdq, now->plugin_max_output);
+	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout and max_output");
+}
+
+/* Start. */
+
+char *
+agent_host(const struct cli *cli)
+{
+	char *host =
+	    cli->options.node_name != NULL ? xstrdup(cli->options.node_name) : name_of_this_host();
+	const char *why = name_host_error(host);
+
+	if (why == NULL)
+		return host;
+	fprintf(stderr, "vogeler-agent: cannot use '%s' as this host's name: %s; ", host, why);
+	fprintf(stderr, "set another one with [client] name in the configuration file\n");
+	free(host);
+	return NULL;
+}
+
+/* The broker refuses a user_id that is not the user who logged in. Where we log in depends on which
+ * of several brokers is up, so it is claimed only when it is the same everywhere. */
+static const char *
+common_user(const struct agent *a)
+{
+	const char *user = a->uris[0].user;
+
+	for (size_t i = 1; user != NULL && i < a->n_uris; i++) {
+		if (a->uris[i].user == NULL || strcmp(a->uris[i].user, user) != 0)
+			return NULL;
+	}
+	return user;
+}
+
+/* 0, or the exit status after an error line. */
+static int
+open_state(struct agent *a)
+{
+	const char *dir = a->cli->options.state_dir;
+	char err[512];
+	char *path = NULL;
+
+	switch (statedir_open(dir, &a->lock_fd, err, sizeof(err))) {
+	case STATEDIR_OK:
+		break;
+	case STATEDIR_BUSY:
+		fprintf(stderr, "vogeler-agent: %s\n", err);
+		return AGENT_EXIT_BUSY;
+	case STATEDIR_ERROR:
+		fprintf(stderr, "vogeler-agent: %s\n", err);
+		return 1;
+	}
+	xasprintf(&path, "%s/%s", dir, AGENT_ORDER_FILE);
+	a->order = order_open(path, wall_ms(), err, sizeof(err));
+	free(path);
+	if (a->order == NULL) {
+		fprintf(stderr, "vogeler-agent: %s\n", err);
+		return 1;
+	}
+	return registry_load(&a->registry, agent_plugin_dir(a->cli, a->plugin_dir), dir) ? 0 : 1;
+}
+
+static void
+make_broker(struct agent *a)
+{
+	const struct options *o = &a->cli->options;
+	struct broker_options opt;
+
+	a->topology = topology_for_agent(o->broadcast_exchange, o->master_exchange, a->host);
+	broker_options_default(&opt);
+	opt.role = "agent";
+	opt.program = "vogeler-agent";
+	opt.uris = a->uris;
+	opt.n_uris = a->n_uris;
+	opt.topology = a->topology;
+	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	opt.reconnect_max_ms = o->reconnect_max_ms;
+	opt.max_body_bytes = WIRE_COMMAND_MAX;
+	opt.output_max = 2 * OUTBOX_MESSAGE_MAX;
+	a->broker = broker_create(a->loop, &opt, &broker_callbacks, a);
+}
+
+static void
+make_parts(struct agent *a)
+{
+	const struct options *o = &a->cli->options;
+	struct cmdq_config config = {
+	    .origin = {a->host, a->machine_id, a->boot_id, common_user(a)},
+	    .registry = &a->registry,
+	    .order = a->order,
+	    .concurrency = o->concurrency,
+	    .max_output = o->plugin_max_output,
+	    .request = request_child,
+	    .on_answered = on_answered,
+	    .arg = a,
+	};
+
+	a->loop = loop_create();
+	a->timer = loop_timer_create(a->loop, "agent", on_timer, a);
+	make_broker(a);
+	a->children = children_create(a->loop, on_child, a);
+	hand_plugins_to_children(a, o);
+	a->outbox = outbox_create(a->loop, a->broker, o->master_exchange, on_confirmed, a);
+	config.broker = a->broker;
+	config.outbox = a->outbox;
+	a->cmdq = cmdq_create(&config);
+	loop_signal(a->loop, SIGTERM, on_terminate, a);
+	loop_signal(a->loop, SIGINT, on_terminate, a);
+	loop_signal(a->loop, SIGHUP, on_reload, a);
+}
+
+static void
+greet(struct agent *a)
+{
+	struct report_origin origin = {a->host, a->machine_id, a->boot_id, common_user(a)};
+	struct response r;
+	struct message m;
+
+	report_greeting(&r, &origin, wall_ms());
+	if (wire_response_encode(&r, &m))
+		outbox_add(a->outbox, GREETING_ID, &m);
+	message_finish(&m);
+	response_finish(&r);
+}
+
+static void
+agent_finish(struct agent *a)
+{
+	cmdq_destroy(a->cmdq);
+	outbox_destroy(a->outbox);
+	children_destroy(a->children);
+	broker_destroy(a->broker);
+	loop_timer_destroy(a->timer);
+	if (a->loop != NULL)
+		loop_destroy(a->loop);
+	topology_destroy(a->topology);
+	registry_finish(&a->registry);
+	order_close(a->order);
+	uri_list_free(a->uris, a->n_uris);
+	if (a->lock_fd >= 0)
+		close(a->lock_fd);
+	free(a->host);
+	free(a->machine_id);
+	free(a->boot_id);
+}
+
+int
+agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
+{
+	struct agent a = {.cli = cli, .plugin_dir = plugin_dir, .oneshot = oneshot, .lock_fd = -1};
+	int status = 1;
+
+	registry_init(&a.registry);
+	cli_brokers(cli, &a.uris, &a.n_uris);
+	a.host = agent_host(cli);
+	if (a.host == NULL)
+		goto out;
+	log_info("agent", "Vogeler(Client) is starting up, host=%s", a.host);
+	status = open_state(&a);
+	if (status != 0)
+		goto out;
+	a.machine_id = order_read_id("/etc/machine-id");
+	a.boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
+	make_parts(&a);
+	greet(&a);
+	broker_start(a.broker);
+	loop_run(a.loop);
+	log_info("agent", "Vogeler(Client) has ended");
+out:
+	agent_finish(&a);
+	return status;
+}

@@ -1,0 +1,59 @@
+/* Commands, from their delivery to the acknowledgement: decode, authorise, drop the expired, run a
+ * few at a time, hand the answer to the outbox, and ack the command when the broker has the answer.
+ *
+ * The broker is the spool: a command that was not answered is never acked, so it comes again after
+ * a crash or a lost connection. When it comes again while it is still here, running or with its
+ * answer waiting, it is not run again: the job takes on the new delivery tag. */
+#ifndef VOGELER_CMDQ_H
+#define VOGELER_CMDQ_H
+
+#include "agent/childmsg.h"
+#include "agent/report.h"
+#include "shared/broker.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Commands waiting and running at most; the prefetch of one connection is below it. */
+#define CMDQ_JOBS_MAX 4096
+
+struct cmdq;
+struct order;
+struct outbox;
+struct registry;
+
+struct cmdq_config { /* all borrowed until cmdq_destroy() */
+	struct report_origin origin;
+	const struct registry *registry;
+	struct order *order;
+	struct broker *broker;
+	struct outbox *outbox;
+	size_t concurrency;  /* plugins at once; one plugin never runs twice at once */
+	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
+	void (*request)(const struct child_request *req, void *arg); /* to the children */
+	/* A command was answered, and the broker has the answer. May be NULL. */
+	void (*on_answered)(void *arg);
+	void *arg;
+};
+
+struct cmdq *cmdq_create(const struct cmdq_config *config);
+void cmdq_destroy(struct cmdq *q); /* NULL is fine */
+
+/* Takes ownership of d. */
+void cmdq_take(struct cmdq *q, struct delivery *d);
+/* From the children, and from the outbox. */
+void cmdq_on_child(struct cmdq *q, const struct child_event *ev);
+void cmdq_on_confirmed(struct cmdq *q, uint64_t id);
+/* From now on nothing is taken or started. What runs may end and be answered; what waits is for the
+ * broker to keep. */
+void cmdq_drain(struct cmdq *q);
+/* Ends what runs; it is not answered, so it will come again. */
+void cmdq_stop_running(struct cmdq *q);
+
+/* After a reload. */
+void cmdq_set_max_output(struct cmdq *q, uint64_t max_output);
+
+size_t cmdq_running(const struct cmdq *q);
+size_t cmdq_waiting(const struct cmdq *q);
+
+#endif

@@ -1,0 +1,194 @@
+/* See order.h. The file is one line: "vogeler-order 1 CEILING HASH", HASH being ident_hash() of
+ * what stands before it: whatever is cut off or altered does not verify. */
+#include "agent/order.h"
+
+#include "shared/buf.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/xalloc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_MAX 256
+#define ID_MAX   128
+
+struct order {
+	char *path;
+	char *temporary;
+	char *folder;
+	int64_t last;
+	int64_t ceiling; /* on disk */
+	bool failing;
+};
+
+static void
+format_line(char out[FILE_MAX], int64_t ceiling)
+{
+	char text[64], hash[IDENT_HASH_SIZE];
+	int len = snprintf(text, sizeof(text), "vogeler-order 1 %" PRId64, ceiling);
+
+	ident_hash(hash, text, (size_t)len);
+	snprintf(out, FILE_MAX, "%s %s\n", text, hash);
+}
+
+static bool
+parse_line(const char *text, size_t len, int64_t *ceiling)
+{
+	char expected[FILE_MAX];
+
+	if (sscanf(text, "vogeler-order 1 %" SCNd64, ceiling) != 1 || *ceiling <= 0)
+		return false;
+	format_line(expected, *ceiling);
+	return strlen(expected) == len && memcmp(expected, text, len) == 0;
+}
+
+static bool
+write_all(int fd, const char *text)
+{
+	size_t len = strlen(text);
+	ssize_t n = write(fd, text, len);
+
+	if (n >= 0 && (size_t)n != len)
+		errno = ENOSPC;
+	return n == (ssize_t)len;
+}
+
+static bool
+sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return ok;
+}
+
+/* false: errno; the old file is still there. */
+static bool
+write_ceiling(const struct order *o, int64_t ceiling)
+{
+	char line[FILE_MAX];
+	int error;
+	int fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	format_line(line, ceiling);
+	ok = write_all(fd, line) && fsync(fd) == 0;
+	error = errno;
+	if (close(fd) != 0 && ok) {
+		ok = false;
+		error = errno;
+	}
+	errno = error;
+	return ok && rename(o->temporary, o->path) == 0 && sync_folder(o->folder);
+}
+
+static bool
+raise_ceiling(struct order *o, int64_t mark)
+{
+	int64_t ceiling = mark > INT64_MAX - ORDER_AHEAD_MS ? INT64_MAX : mark + ORDER_AHEAD_MS;
+
+	if (!write_ceiling(o, ceiling))
+		return false;
+	o->ceiling = ceiling;
+	o->failing = false;
+	return true;
+}
+
+static bool
+read_ceiling(struct order *o, char *err, size_t err_size)
+{
+	struct buf text;
+	int error = 0;
+	bool ok;
+
+	buf_init(&text, FILE_MAX);
+	ok = buf_read_file(&text, o->path, &error);
+	if (!ok && error != ENOENT && error != EFBIG) {
+		snprintf(err, err_size, "cannot read %s: %s", o->path, strerror(error));
+		buf_finish(&text);
+		return false;
+	}
+	if (error == ENOENT)
+		log_info("order", "%s is not there yet: this is a first start", o->path);
+	else if (!ok || text.len == 0 || !parse_line(text.data, text.len, &o->ceiling))
+		log_warn("order", "%s is damaged; order marks go on from the clock alone", o->path);
+	else
+		o->last = o->ceiling;
+	buf_finish(&text);
+	return true;
+}
+
+struct order *
+order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
+{
+	struct order *o = xcalloc(1, sizeof(*o));
+	const char *slash = strrchr(path, '/');
+
+	o->path = xstrdup(path);
+	xasprintf(&o->temporary, "%s.new", path);
+	o->folder = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
+	if (!read_ceiling(o, err, err_size)) {
+		order_close(o);
+		return NULL;
+	}
+	if (!raise_ceiling(o, o->last > wall_ms ? o->last : wall_ms)) {
+		snprintf(err, err_size, "cannot write %s: %s", o->path, strerror(errno));
+		order_close(o);
+		return NULL;
+	}
+	return o;
+}
+
+void
+order_close(struct order *o)
+{
+	if (o == NULL)
+		return;
+	free(o->path);
+	free(o->temporary);
+	free(o->folder);
+	free(o);
+}
+
+int64_t
+order_next(struct order *o, int64_t wall_ms)
+{
+	int64_t mark = o->last + 1 > wall_ms ? o->last + 1 : wall_ms;
+
+	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing) {
+		log_error("order", "cannot write %s: %s; order marks are not safe against a crash",
+		    o->path, strerror(errno));
+		o->failing = true;
+	}
+	o->last = mark;
+	return mark;
+}
+
+char *
+order_read_id(const char *path)
+{
+	char text[ID_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	text[strcspn(text, "\r\n")] = '\0';
+	return text[0] == '\0' ? NULL : xstrdup(text);
+}

@@ -1,0 +1,32 @@
+/* The order mark of responses (DESIGN 3): max(last + 1, wall clock in ms), never given twice, not
+ * even after a crash or when the clock was set back.
+ *
+ * On disk is not the last mark but a ceiling above it: marks up to the ceiling may have been given,
+ * so a new life starts above it. The file is replaced (write, fsync, rename, fsync of the folder)
+ * whenever a mark would pass the ceiling, which with a ceiling a minute ahead is once a minute at
+ * most. */
+#ifndef VOGELER_ORDER_H
+#define VOGELER_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ORDER_AHEAD_MS 60000
+
+struct order;
+
+/* A missing file is a first start; one that is torn or not ours is told at WARN, and the wall clock
+ * alone counts. NULL: err names the path and says why (it cannot be read, or the folder cannot be
+ * written: that is tried now, so that it shows at start). wall_ms: now. */
+struct order *order_open(const char *path, int64_t wall_ms, char *err, size_t err_size);
+void order_close(struct order *o); /* NULL is fine */
+/* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
+ * again, and marks go on: after a crash the clock has most likely passed them. */
+int64_t order_next(struct order *o, int64_t wall_ms);
+
+/* The first line of a small file, without its end, for /etc/machine-id and
+ * /proc/sys/kernel/random/boot_id; malloced. NULL if there is none. */
+char *order_read_id(const char *path);
+
+#endif

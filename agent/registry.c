@@ -1,0 +1,161 @@
+/* See registry.h. */
+#include "agent/registry.h"
+
+#include "shared/buf.h"
+#include "shared/log.h"
+#include "shared/xalloc.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 65536
+
+void
+registry_init(struct registry *r)
+{
+	*r = (struct registry){0};
+}
+
+void
+registry_finish(struct registry *r)
+{
+	plugin_set_finish(&r->set);
+	registry_init(r);
+}
+
+static void
+log_broken(const char *file, unsigned int line, const char *text, void *arg)
+{
+	if (line > 0)
+		log_error("plugins", "%s:%u: %s", file, line, text);
+	else
+		log_error("plugins", "%s: %s", file, text);
+}
+
+static void
+print_broken(const char *file, unsigned int line, const char *text, void *arg)
+{
+	if (line > 0)
+		fprintf(stderr, "%s:%u: %s\n", file, line, text);
+	else
+		fprintf(stderr, "%s: %s\n", file, text);
+}
+
+static bool
+append_name(struct buf *b, const char *name)
+{
+	return (b->len == 0 || buf_append_str(b, ", ")) && buf_append_str(b, name);
+}
+
+char *
+registry_names(const struct registry *r)
+{
+	struct buf names;
+
+	buf_init(&names, NAMES_MAX);
+	for (size_t i = 0; i < r->set.n; i++) {
+		if (!append_name(&names, r->set.plugins[i].name))
+			break;
+	}
+	return buf_take(&names, NULL);
+}
+
+static void
+announce(const struct registry *r)
+{
+	char *names = registry_names(r);
+
+	log_info("plugins", "Found plugins: %s", names[0] != '\0' ? names : "none");
+	free(names);
+	for (size_t i = 0; i < r->set.n; i++) {
+		const struct plugin *p = &r->set.plugins[i];
+
+		log_info("plugins",
+		    "Registering plugin: %s, command='%s', result_format=%s, command_alias=%s",
+		    p->name, p->command, wire_format_name(p->format),
+		    p->alias != NULL ? p->alias : "none");
+	}
+	log_info("plugins", "Authorizing registered plugins");
+	if (r->set.n == 0)
+		log_warn("plugins", "No plugins are registered: every command will be refused");
+}
+
+static int
+read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error)
+{
+	int broken;
+
+	*set = (struct plugin_set){0};
+	broken = plugin_read_dir(set, dir, on_error, NULL);
+	if (broken < 0) {
+		log_error(
+		    "plugins", "cannot read the plugin directory %s: %s", dir, strerror(errno));
+		plugin_set_finish(set);
+	}
+	return broken;
+}
+
+static bool
+compile(struct plugin_set *set, const char *path)
+{
+	char err[512];
+	bool ok = plugin_write_compiled(set, path, err, sizeof(err));
+
+	plugin_set_finish(set);
+	*set = (struct plugin_set){0};
+	if (!ok) {
+		log_error("plugins", "cannot compile the plugins: %s", err);
+		return false;
+	}
+	if (plugin_read_file(set, path, log_broken, NULL) != 0) {
+		log_error("plugins", "%s cannot be read back; the plugins stay as they were", path);
+		plugin_set_finish(set);
+		return false;
+	}
+	return true;
+}
+
+bool
+registry_load(struct registry *r, const char *plugin_dir, const char *state_dir)
+{
+	struct plugin_set set;
+	char *path = NULL;
+	int broken;
+
+	log_info("plugins", "Vogeler is parsing plugins");
+	broken = read_dir(&set, plugin_dir, log_broken);
+	if (broken < 0)
+		return false;
+	xasprintf(&path, "%s/%s", state_dir, REGISTRY_COMPILED);
+	if (!compile(&set, path)) {
+		free(path);
+		return false;
+	}
+	free(path);
+	plugin_set_finish(&r->set);
+	r->set = set;
+	r->broken = (size_t)broken;
+	announce(r);
+	return true;
+}
+
+bool
+registry_read(struct registry *r, const char *plugin_dir)
+{
+	struct plugin_set set;
+	int broken = read_dir(&set, plugin_dir, print_broken);
+
+	if (broken < 0)
+		return false;
+	plugin_set_finish(&r->set);
+	r->set = set;
+	r->broken = (size_t)broken;
+	return true;
+}
+
+const struct plugin *
+registry_find(const struct registry *r, const char *name_or_alias)
+{
+	return plugin_find(&r->set, name_or_alias);
+}

@@ -1,0 +1,240 @@
+/* See report.h. */
+#include "agent/report.h"
+
+#include "shared/ident.h"
+#include "shared/jsonx.h"
+#include "shared/xalloc.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_MAX    1024
+#define FIRST_LINE_MAX 300
+
+/* Bytes as text for a header: UTF-8, without NUL, which ends a C string. */
+static char *
+header_text(const char *bytes, size_t len)
+{
+	json_t *text;
+	char *copy, *plain = xcalloc(len + 1, 1);
+
+	for (size_t i = 0; i < len; i++)
+		plain[i] = bytes[i] != '\0' ? bytes[i] : ' ';
+	text = jsonx_string_lossy(plain, len, NULL);
+	free(plain);
+	if (text == NULL)
+		return NULL;
+	copy = xstrdup(json_string_value(text));
+	json_decref(text);
+	return copy;
+}
+
+static char *
+head_of(const char *bytes, size_t len)
+{
+	return len == 0 ? NULL : header_text(bytes, len < REPORT_TAIL_MAX ? len : REPORT_TAIL_MAX);
+}
+
+static char *
+tail_of(const char *bytes, size_t len)
+{
+	size_t cut = len > REPORT_TAIL_MAX ? len - REPORT_TAIL_MAX : 0;
+
+	return len == 0 ? NULL : header_text(bytes + cut, len - cut);
+}
+
+/* The first line with something on it, into out; "" when there is none. When the beginning was cut
+ * off (`partial`) the first line is not whole and is passed over. */
+static void
+first_line(const char *bytes, size_t len, bool partial, char out[FIRST_LINE_MAX])
+{
+	size_t i = 0, n = 0;
+	char *text;
+
+	out[0] = '\0';
+	if (partial) {
+		const char *end = memchr(bytes, '\n', len);
+
+		i = end != NULL ? (size_t)(end - bytes) : 0;
+	}
+	while (i < len && (bytes[i] == '\n' || bytes[i] == '\r' || bytes[i] == ' '))
+		i++;
+	while (i + n < len && bytes[i + n] != '\n' && bytes[i + n] != '\r')
+		n++;
+	if (n == 0)
+		return;
+	/* Cut to a third, as each byte may become a U+FFFD of three. */
+	text = header_text(bytes + i, n < (FIRST_LINE_MAX - 1) / 3 ? n : (FIRST_LINE_MAX - 1) / 3);
+	if (text != NULL)
+		snprintf(out, FIRST_LINE_MAX, ": %s", text);
+	free(text);
+}
+
+static void
+describe_failure(const char *plugin, const struct child_event *done, char out[MESSAGE_MAX])
+{
+	char line[FIRST_LINE_MAX] = "";
+
+	if (done->outcome != CHILD_NOT_STARTED)
+		first_line(done->data, done->length, done->stderr_bytes > done->length, line);
+	switch ((enum child_outcome)done->outcome) {
+	case CHILD_NOT_STARTED:
+		snprintf(out, MESSAGE_MAX, "%s: %.*s", plugin, (int)done->length, done->data);
+		break;
+	case CHILD_STOPPED:
+		snprintf(out, MESSAGE_MAX, "%s: stopped, as the agent was", plugin);
+		break;
+	case CHILD_TIMEOUT:
+		snprintf(out, MESSAGE_MAX, "%s: not done after %u.%u s, its timeout%s", plugin,
+		    done->timeout_ms / 1000, done->timeout_ms % 1000 / 100, line);
+		break;
+	case CHILD_OVERFLOW:
+		snprintf(out, MESSAGE_MAX, "%s: more than %llu bytes of output, its max_output",
+		    plugin, (unsigned long long)done->output_max);
+		break;
+	case CHILD_SIGNALED:
+		snprintf(out, MESSAGE_MAX, "%s: killed by signal %d (%s)%s", plugin,
+		    (int)done->signal, strsignal(done->signal), line);
+		break;
+	case CHILD_EXITED:
+		snprintf(
+		    out, MESSAGE_MAX, "%s: exit status %d%s", plugin, (int)done->exit_status, line);
+		break;
+	}
+}
+
+static bool
+succeeded(const struct child_event *done)
+{
+	return done->outcome == CHILD_EXITED && done->exit_status == 0;
+}
+
+/* Of 2010 only text was ever sent; pylist and pydict say that it is JSON already. */
+static json_t *
+make_value(enum wire_format format, const struct buf *out, int64_t *replaced)
+{
+	const char *text = out->len > 0 ? out->data : "";
+	size_t bad = 0;
+	json_t *value = NULL;
+	char err[128];
+
+	if (format == WIRE_PYLIST || format == WIRE_PYDICT)
+		value = jsonx_parse(text, out->len, NULL, err, sizeof(err));
+	if (value == NULL)
+		value = jsonx_string_lossy(text, out->len, &bad);
+	*replaced = (int64_t)bad;
+	return value;
+}
+
+static void
+set_member(struct response *r, const char *key, json_t *value)
+{
+	if (value == NULL || json_object_set_new(r->results, key, value) != 0)
+		abort(); /* memory is out */
+}
+
+static void
+set_failure(struct response *r, enum wire_state state, const char *text, int64_t wall_ms)
+{
+	json_object_clear(r->results);
+	r->format = WIRE_PYDICT;
+	r->meta.state = state;
+	set_member(r, "last_error", wire_last_error(wall_ms, text));
+}
+
+static void
+begin(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+{
+	response_init(r);
+	r->host = xstrdup(origin->host);
+	if (r->results == NULL)
+		r->results = json_object();
+	if (r->results == NULL)
+		abort(); /* memory is out */
+	r->format = WIRE_PYDICT;
+	r->meta.machine_id = xstrdup_null(origin->machine_id);
+	r->meta.boot_id = xstrdup_null(origin->boot_id);
+	r->meta.user_id = xstrdup_null(origin->user_id);
+	r->meta.collected_at = wall_ms;
+}
+
+/* A command of 2010 has no id to derive ours from. */
+static char *
+response_id(const struct report_origin *origin, const struct report_request *req, int64_t wall_ms)
+{
+	char id[IDENT_SIZE];
+
+	if (req != NULL && req->job != NULL)
+		ident_response(id, req->job, origin->host, req->plugin);
+	else
+		ident_job(id, wall_ms);
+	return xstrdup(id);
+}
+
+static void
+begin_answer(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, int64_t order, int64_t wall_ms)
+{
+	begin(r, origin, wall_ms);
+	r->meta.response_id = response_id(origin, req, wall_ms);
+	r->meta.job = xstrdup_null(req->job);
+	r->meta.reply_to = xstrdup_null(req->reply_to);
+	r->meta.plugin = xstrdup(req->plugin);
+	r->meta.order = order;
+}
+
+void
+report_run(struct response *r, const struct report_origin *origin, const struct report_request *req,
+    const struct child_event *done, const struct buf *out, int64_t order, int64_t wall_ms)
+{
+	char text[MESSAGE_MAX];
+
+	begin_answer(r, origin, req, order, wall_ms);
+	r->meta.duration_ms = done->duration_ms;
+	r->meta.exit_status = done->exit_status;
+	r->meta.signal = done->signal;
+	if (succeeded(done)) {
+		r->format = req->format;
+		r->meta.state = WIRE_OK;
+		set_member(r, req->plugin, make_value(req->format, out, &r->meta.replaced));
+		return;
+	}
+	describe_failure(req->plugin, done, text);
+	set_failure(r, done->outcome == CHILD_TIMEOUT ? WIRE_TIMEOUT : WIRE_FAILED, text, wall_ms);
+	r->meta.truncated = done->outcome == CHILD_OVERFLOW;
+	if (done->outcome == CHILD_NOT_STARTED)
+		return;
+	/* Of a flood the beginning says what it was; of anything else the end says why. */
+	r->meta.stdout_tail = done->outcome == CHILD_OVERFLOW ? head_of(out->data, out->len)
+							      : tail_of(out->data, out->len);
+	r->meta.stderr_tail = tail_of(done->data, done->length);
+}
+
+void
+report_refused(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, const char *why, int64_t order, int64_t wall_ms)
+{
+	begin_answer(r, origin, req, order, wall_ms);
+	set_failure(r, WIRE_REFUSED, why, wall_ms);
+}
+
+void
+report_unsendable(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, int64_t order, int64_t wall_ms)
+{
+	char text[MESSAGE_MAX];
+
+	begin_answer(r, origin, req, order, wall_ms);
+	snprintf(text, sizeof(text), "%s: its output is too large to be sent", req->plugin);
+	set_failure(r, WIRE_FAILED, text, wall_ms);
+	r->meta.truncated = true;
+}
+
+void
+report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+{
+	begin(r, origin, wall_ms);
+	r->meta.response_id = response_id(origin, NULL, wall_ms);
+	r->meta.state = WIRE_OK;
+}

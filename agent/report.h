@@ -1,0 +1,45 @@
+/* What a run comes to, as the response that is sent. The key is always the plugin's name, also when
+ * it was called by its alias. A failure is the body of 2010 (last_error, format pydict); what it
+ * printed goes along in headers, cut to REPORT_TAIL_MAX bytes. */
+#ifndef VOGELER_REPORT_H
+#define VOGELER_REPORT_H
+
+#include "agent/childmsg.h"
+#include "shared/buf.h"
+#include "shared/wire.h"
+#include <stdint.h>
+
+#define REPORT_TAIL_MAX 2048
+
+/* What is the same for every response of this life of the agent. Borrowed strings; all but host may
+ * be NULL. */
+struct report_origin {
+	const char *host;
+	const char *machine_id;
+	const char *boot_id;
+	const char *user_id; /* the broker refuses any but the one we logged in as */
+};
+
+/* What was asked. Borrowed strings; job and reply_to may be NULL. */
+struct report_request {
+	const char *plugin;
+	const char *job;
+	const char *reply_to;
+	enum wire_format format;
+};
+
+/* r is initialised here; the caller response_finish()es it. out: what came on stdout. order 0: none
+ * (exec). */
+void report_run(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, const struct child_event *done, const struct buf *out,
+    int64_t order, int64_t wall_ms);
+/* The plugin was not run at all. */
+void report_refused(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, const char *why, int64_t order, int64_t wall_ms);
+/* In place of a response of that state that cannot be sent. */
+void report_unsendable(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, int64_t order, int64_t wall_ms);
+/* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */
+void report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
+
+#endif

@@ -1,0 +1,15 @@
+/* The subcommands that need no broker: list, and exec for who writes plugins. Both return the exit
+ * status. */
+#ifndef VOGELER_SHOW_H
+#define VOGELER_SHOW_H
+
+#include "shared/cli.h"
+
+#define SHOW_EXIT_FAILED 2 /* exec: the plugin failed, or is not registered */
+
+int show_list(const char *plugin_dir);
+/* Runs the plugin of that name or alias here and prints what would be sent: the headers on stderr,
+ * the body on stdout. */
+int show_exec(struct cli *cli, const char *plugin_dir, const char *name);
+
+#endif

@@ -1,0 +1,91 @@
+/* See statedir.h. */
+#include "agent/statedir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool
+make_folder(const char *dir, char *err, size_t err_size)
+{
+	struct stat st;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		snprintf(err, err_size, "cannot make the state folder %s: %s%s", dir,
+		    strerror(errno), errno == ENOENT ? " (the folder above it must exist)" : "");
+		return false;
+	}
+	if (stat(dir, &st) != 0) {
+		snprintf(err, err_size, "cannot use the state folder %s: %s", dir, strerror(errno));
+		return false;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		snprintf(err, err_size, "cannot use the state folder %s: it is not a folder", dir);
+		return false;
+	}
+	/* The compiled plugins in it are what this agent will run. */
+	if ((st.st_mode & 022) != 0) {
+		snprintf(err, err_size,
+		    "will not use the state folder %s: others may write to it (mode %04o)", dir,
+		    (unsigned int)st.st_mode & 07777);
+		return false;
+	}
+	return true;
+}
+
+static long
+read_pid(int fd)
+{
+	char text[32];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+/* For whoever is told that the folder is in use; nothing depends on it. */
+static void
+write_pid(int fd)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) < 0)
+		return;
+}
+
+enum statedir_result
+statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size)
+{
+	char path[PATH_MAX];
+	int fd, n;
+
+	if (!make_folder(dir, err, err_size))
+		return STATEDIR_ERROR;
+	n = snprintf(path, sizeof(path), "%s/%s", dir, STATEDIR_LOCK);
+	fd = n < (int)sizeof(path) ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
+				   : -1;
+	if (fd < 0) {
+		snprintf(
+		    err, err_size, "cannot write to the state folder %s: %s", dir, strerror(errno));
+		return STATEDIR_ERROR;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		snprintf(err, err_size, "the state folder %s is in use by another agent, pid %ld",
+		    dir, read_pid(fd));
+		close(fd);
+		return STATEDIR_BUSY;
+	}
+	write_pid(fd);
+	*lock_fd = fd;
+	return STATEDIR_OK;
+}

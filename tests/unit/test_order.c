@@ -1,0 +1,283 @@
+/* No mark is ever given twice: clocks that jump, files that are torn at any byte (FAULTS A2, A3).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/order.h"
+#include "shared/ident.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOW INT64_C(1790000000000)
+
+struct fixture {
+	char dir[64];
+	char path[96];
+	char err[512];
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	ident_init();
+	strcpy(f->dir, "/tmp/vogeler-order-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/order", f->dir);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	unlink(f->path);
+	snprintf(path, sizeof(path), "%s.new", f->path);
+	unlink(path);
+	rmdir(path);
+	assert_int_equal(rmdir(f->dir), 0);
+	free(f);
+	return 0;
+}
+
+static struct order *
+open_at(struct fixture *f, int64_t wall_ms)
+{
+	struct order *o = order_open(f->path, wall_ms, f->err, sizeof(f->err));
+
+	if (o == NULL)
+		fail_msg("%s", f->err);
+	return o;
+}
+
+static size_t
+read_file(struct fixture *f, char out[512])
+{
+	FILE *in = fopen(f->path, "re");
+	size_t len;
+
+	assert_non_null(in);
+	len = fread(out, 1, 511, in);
+	out[len] = '\0';
+	fclose(in);
+	return len;
+}
+
+static void
+write_file(struct fixture *f, const char *text, size_t len)
+{
+	FILE *out = fopen(f->path, "we");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(text, 1, len, out), len);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void
+test_follows_the_clock_and_never_repeats(void **state)
+{
+	struct order *o = open_at(*state, NOW);
+
+	assert_int_equal(order_next(o, NOW), NOW);
+	assert_int_equal(order_next(o, NOW), NOW + 1);
+	assert_int_equal(order_next(o, NOW), NOW + 2);
+	assert_int_equal(order_next(o, NOW + 10), NOW + 10);
+	assert_int_equal(order_next(o, NOW - 1000000), NOW + 11);
+	order_close(o);
+}
+
+/* However the life before ended: nothing that it could have given is given again. */
+static void
+test_a_new_life_starts_above_the_last(void **state)
+{
+	struct fixture *f = *state;
+	int64_t last = 0;
+
+	for (int life = 0; life < 5; life++) {
+		/* The clock is a year back each time. */
+		int64_t wall = NOW - life * INT64_C(31536000000);
+		struct order *o = open_at(f, wall);
+
+		for (int i = 0; i < 200; i++) {
+			int64_t mark = order_next(o, wall + i * 1000);
+
+			assert_true(mark > last);
+			last = mark;
+		}
+		order_close(o);
+	}
+}
+
+static void
+test_writes_once_a_minute_at_most(void **state)
+{
+	struct fixture *f = *state;
+	struct order *o = open_at(f, NOW);
+	char before[512], after[512];
+
+	read_file(f, before);
+	order_next(o, NOW + ORDER_AHEAD_MS);
+	read_file(f, after);
+	assert_string_equal(before, after);
+	order_next(o, NOW + ORDER_AHEAD_MS + 1);
+	read_file(f, after);
+	assert_string_not_equal(before, after);
+	order_close(o);
+}
+
+static void
+test_torn_at_any_byte_falls_back_to_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	char text[512];
+	size_t len;
+
+	order_close(open_at(f, NOW));
+	len = read_file(f, text);
+	assert_true(len > 70);
+	for (size_t cut = 0; cut < len; cut++) {
+		struct order *o;
+
+		write_file(f, text, cut);
+		o = open_at(f, NOW + 5);
+		assert_int_equal(order_next(o, NOW + 5), NOW + 5);
+		order_close(o);
+	}
+	write_file(f, text, len); /* whole, it counts */
+	{
+		struct order *o = open_at(f, NOW + 5);
+
+		assert_int_equal(order_next(o, NOW + 5), NOW + ORDER_AHEAD_MS + 1);
+		order_close(o);
+	}
+}
+
+static void
+test_altered_at_any_byte_falls_back_to_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	char text[512];
+	size_t len;
+
+	order_close(open_at(f, NOW));
+	len = read_file(f, text);
+	for (size_t i = 0; i < len; i++) {
+		struct order *o;
+		char bad[512];
+
+		memcpy(bad, text, len);
+		bad[i] ^= 1;
+		write_file(f, bad, len);
+		o = open_at(f, NOW + 5);
+		assert_int_equal(order_next(o, NOW + 5), NOW + 5);
+		order_close(o);
+	}
+}
+
+static void
+test_garbage_falls_back_to_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	char big[2000];
+	struct order *o;
+
+	memset(big, '9', sizeof(big));
+	write_file(f, big, sizeof(big));
+	o = open_at(f, NOW);
+	assert_int_equal(order_next(o, NOW), NOW);
+	order_close(o);
+	write_file(f, "\0\0\0\0", 4);
+	o = open_at(f, NOW);
+	assert_int_equal(order_next(o, NOW), NOW);
+	order_close(o);
+}
+
+static void
+test_unwritable_names_the_path(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	/* Also for root, whom permissions do not stop. */
+	snprintf(path, sizeof(path), "%s.new", f->path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_null(order_open(f->path, NOW, f->err, sizeof(f->err)));
+	assert_non_null(strstr(f->err, f->path));
+	assert_non_null(strstr(f->err, strerror(EISDIR)));
+	assert_null(order_open("/nonexistent/order", NOW, f->err, sizeof(f->err)));
+	assert_non_null(strstr(f->err, "/nonexistent/order"));
+}
+
+/* The disk fails later: marks go on, and are durable again when it is well. */
+static void
+test_goes_on_when_the_disk_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct order *o = open_at(f, NOW);
+	int64_t later = NOW + 10 * ORDER_AHEAD_MS;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s.new", f->path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(order_next(o, later), later);
+	assert_int_equal(order_next(o, later), later + 1);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(order_next(o, later), later + 2);
+	order_close(o);
+	o = open_at(f, NOW);
+	assert_true(order_next(o, NOW) > later + 2);
+	order_close(o);
+}
+
+static void
+test_read_id(void **state)
+{
+	struct fixture *f = *state;
+	char *id;
+
+	assert_null(order_read_id(f->path));
+	write_file(f, "", 0);
+	assert_null(order_read_id(f->path));
+	write_file(f, "\n", 1);
+	assert_null(order_read_id(f->path));
+	write_file(f, "abc\ndef\n", 8);
+	id = order_read_id(f->path);
+	assert_string_equal(id, "abc");
+	free(id);
+	id = order_read_id("/proc/sys/kernel/random/boot_id");
+	assert_int_equal(strlen(id), 36);
+	free(id);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(follows_the_clock_and_never_repeats),
+	    T(a_new_life_starts_above_the_last),
+	    T(writes_once_a_minute_at_most),
+	    T(torn_at_any_byte_falls_back_to_the_clock),
+	    T(altered_at_any_byte_falls_back_to_the_clock),
+	    T(garbage_falls_back_to_the_clock),
+	    T(unwritable_names_the_path),
+	    T(goes_on_when_the_disk_fails),
+	    T(read_id),
+	};
+
+	return cmocka_run_group_tests_name("order", tests, NULL, NULL);
+}

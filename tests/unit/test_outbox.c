@@ -1,0 +1,328 @@
+/* A response is kept until the broker has confirmed it: every way in which it may not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/outbox.h"
+#include "shared/ident.h"
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fixture {
+	struct loop *loop;
+	struct broker *broker;
+	struct outbox *outbox;
+	uint64_t confirmed[128];
+	size_t n_confirmed;
+};
+
+static void
+on_confirmed(uint64_t id, void *arg)
+{
+	struct fixture *f = arg;
+
+	f->confirmed[f->n_confirmed++] = id;
+}
+
+static void
+on_ready(struct broker *b, void *arg)
+{
+	struct fixture *f = arg;
+
+	outbox_on_ready(f->outbox);
+}
+
+static void
+on_writable(struct broker *b, void *arg)
+{
+	struct fixture *f = arg;
+
+	outbox_on_writable(f->outbox);
+}
+
+static void
+on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct fixture *f = arg;
+
+	assert_true(outbox_on_confirm(f->outbox, id, outcome, why));
+}
+
+static const struct broker_handlers handlers = {
+    .on_ready = on_ready,
+    .on_writable = on_writable,
+    .on_confirm = on_confirm,
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct broker_options opt;
+
+	assert_non_null(f);
+	ident_init();
+	f->loop = loop_create();
+	broker_options_default(&opt);
+	opt.role = "agent";
+	opt.program = "test";
+	f->broker = broker_create(f->loop, &opt, &handlers, f);
+	broker_start(f->broker);
+	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", on_confirmed, f);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	outbox_destroy(f->outbox);
+	broker_destroy(f->broker);
+	loop_destroy(f->loop);
+	free(f);
+	return 0;
+}
+
+static void
+add(struct fixture *f, uint64_t id, size_t size)
+{
+	struct message m;
+	char *body = calloc(size + 1, 1);
+
+	assert_non_null(body);
+	memset(body, 'x', size);
+	message_init(&m);
+	m.persistent = true;
+	m.message_id = malloc(32);
+	assert_non_null(m.message_id);
+	snprintf(m.message_id, 32, "m%u", (unsigned int)id);
+	message_set_body(&m, body, size);
+	outbox_add(f->outbox, id, &m);
+	assert_null(m.body); /* it has been taken */
+	message_finish(&m);
+}
+
+static void
+go_ready(struct fixture *f)
+{
+	fake_broker_up(f->broker);
+}
+
+static const struct fake_publish *
+published(struct fixture *f, size_t i)
+{
+	return fake_broker_publish_at(f->broker, i);
+}
+
+static void
+answer(struct fixture *f, size_t i, enum broker_outcome outcome)
+{
+	fake_broker_confirm(f->broker, published(f, i)->id, outcome, "why");
+}
+
+static void
+test_waits_for_the_broker(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 10);
+	add(f, 2, 10);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	go_ready(f);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_string_equal(published(f, 0)->message.message_id, "m1");
+	assert_string_equal(published(f, 0)->exchange, "vogeler.master.in");
+	assert_string_equal(published(f, 0)->routing_key, "");
+	assert_true(published(f, 0)->mandatory);
+	assert_true(published(f, 0)->message.persistent);
+	assert_string_equal(published(f, 1)->message.message_id, "m2");
+	assert_int_equal(outbox_count(f->outbox), 2);
+}
+
+static void
+test_gone_when_confirmed(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add(f, 1, 10);
+	add(f, 2, 10);
+	answer(f, 1, BROKER_CONFIRMED);
+	assert_int_equal(f->n_confirmed, 1);
+	assert_int_equal(f->confirmed[0], 2);
+	assert_int_equal(outbox_count(f->outbox), 1);
+	answer(f, 0, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+	assert_int_equal(fake_next_timer(f->loop), -1); /* nothing ticks when idle */
+}
+
+static void
+test_lost_is_sent_again_when_ready(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add(f, 1, 10);
+	add(f, 2, 10);
+	fake_broker_down(f->broker);
+	fake_advance(f->loop, 100000);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_int_equal(f->n_confirmed, 0);
+	go_ready(f);
+	assert_int_equal(fake_broker_published(f->broker), 4);
+	assert_string_equal(published(f, 2)->message.message_id, "m1");
+	assert_string_equal(published(f, 3)->message.message_id, "m2");
+	/* A late answer to the first publishing is nobody's. */
+	assert_false(outbox_on_confirm(f->outbox, 1, BROKER_CONFIRMED, NULL));
+	answer(f, 2, BROKER_CONFIRMED);
+	assert_int_equal(f->confirmed[0], 1);
+}
+
+static void
+refused_is_kept(struct fixture *f, enum broker_outcome outcome)
+{
+	int64_t first, second;
+
+	go_ready(f);
+	add(f, 1, 10);
+	answer(f, 0, outcome);
+	assert_int_equal(outbox_count(f->outbox), 1);
+	assert_int_equal(f->n_confirmed, 0);
+	first = fake_timer_in(f->loop, "outbox");
+	assert_true(first >= OUTBOX_RETRY_MS / 2 && first <= OUTBOX_RETRY_MS);
+	add(f, 2, 10); /* held as well */
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	fake_advance(f->loop, first);
+	assert_int_equal(fake_broker_published(f->broker), 3);
+	answer(f, 1, outcome);
+	second = fake_timer_in(f->loop, "outbox");
+	assert_true(second >= OUTBOX_RETRY_MS && second <= 2 * OUTBOX_RETRY_MS);
+	answer(f, 2, outcome); /* of the same burst: the pause is not prolonged */
+	assert_int_equal(fake_timer_in(f->loop, "outbox"), second);
+	fake_advance(f->loop, second);
+	answer(f, 3, BROKER_CONFIRMED);
+	answer(f, 4, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+	add(f, 3, 10);
+	answer(f, 5, outcome);
+	assert_true(fake_timer_in(f->loop, "outbox") <= OUTBOX_RETRY_MS); /* starts anew */
+}
+
+static void
+test_nacked_is_kept_and_sent_again(void **state)
+{
+	refused_is_kept(*state, BROKER_NACKED);
+}
+
+static void
+test_returned_is_kept_and_sent_again(void **state)
+{
+	refused_is_kept(*state, BROKER_RETURNED);
+}
+
+static void
+test_retries_are_capped_and_never_end(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add(f, 1, 10);
+	for (size_t i = 0; i < 100; i++) {
+		int64_t in;
+
+		answer(f, i, BROKER_NACKED);
+		in = fake_timer_in(f->loop, "outbox");
+		assert_in_range(in, 1, OUTBOX_RETRY_MAX_MS);
+		fake_advance(f->loop, in);
+		assert_int_equal(fake_broker_published(f->broker), i + 2);
+	}
+}
+
+/* A reconnect does not wait for the pause of the old connection. */
+static void
+test_reconnect_ends_a_pause(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add(f, 1, 10);
+	answer(f, 0, BROKER_RETURNED);
+	fake_broker_down(f->broker);
+	go_ready(f);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_int_equal(fake_timer_in(f->loop, "outbox"), -1);
+}
+
+static void
+test_blocked_broker_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	fake_broker_block(f->broker, true);
+	add(f, 1, 10);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	fake_broker_block(f->broker, false);
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	outbox_on_writable(f->outbox); /* and not twice */
+	assert_int_equal(fake_broker_published(f->broker), 1);
+}
+
+static void
+test_room_by_count(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t i = 0; i < OUTBOX_COUNT_MAX; i++) {
+		assert_true(outbox_has_room(f->outbox, 1));
+		add(f, i, 10);
+	}
+	assert_false(outbox_has_room(f->outbox, 1));
+	go_ready(f);
+	answer(f, 0, BROKER_CONFIRMED);
+	assert_true(outbox_has_room(f->outbox, 1));
+	assert_false(outbox_has_room(f->outbox, 2));
+}
+
+static void
+test_room_by_bytes(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, OUTBOX_BYTES_MAX / 2);
+	assert_true(outbox_has_room(f->outbox, 1));
+	add(f, 2, OUTBOX_BYTES_MAX / 2);
+	assert_false(outbox_has_room(f->outbox, 1));
+	go_ready(f);
+	answer(f, 1, BROKER_CONFIRMED);
+	assert_true(outbox_has_room(f->outbox, 1));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(waits_for_the_broker),
+	    T(gone_when_confirmed),
+	    T(lost_is_sent_again_when_ready),
+	    T(nacked_is_kept_and_sent_again),
+	    T(returned_is_kept_and_sent_again),
+	    T(retries_are_capped_and_never_end),
+	    T(reconnect_ends_a_pause),
+	    T(blocked_broker_is_waited_for),
+	    T(room_by_count),
+	    T(room_by_bytes),
+	};
+
+	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
+}
