@@ -1,0 +1,128 @@
+/* vogeler-admin: sets up, looks, reports. */
+#include "admin/verb.h"
+
+#include "shared/ident.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct verb verbs[] = {
+    /* sorted; the same rows as in --help and vogeler-admin(8) */
+    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, verb_hosts},
+    {"setup", "make exchanges, queues, database and design documents", 0, 0, verb_setup},
+    {"show", "show the record of a host, or one plugin of it", 1, 2, verb_show},
+};
+
+static int opt_json;
+static char *opt_design;
+
+static struct poptOption table[] = {
+    {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON: records as stored", NULL},
+    {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
+	"setup: folder of the design documents to load", "DIR"},
+    POPT_TABLEEND,
+};
+
+static const struct cli_spec spec = {
+    .program = "vogeler-admin",
+    .usage = "[OPTION...] hosts | setup | show HOST [PLUGIN]",
+    .examples = "  vogeler-admin setup\n"
+		"  vogeler-admin hosts\n"
+		"  vogeler-admin show web01 facter\n"
+		"  vogeler-admin show web01 --json | jq .facter\n",
+    .table = table,
+    .uses_broker = true,
+    .uses_store = true,
+};
+
+void
+verb_done(struct verb_context *v, int status)
+{
+	v->status = status;
+	loop_stop(v->loop);
+}
+
+void
+verb_fail(struct verb_context *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("vogeler-admin: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	verb_done(v, VERB_TROUBLE);
+}
+
+static const struct verb *
+find_verb(const struct cli *cli)
+{
+	const char *name = cli->args == NULL ? NULL : cli->args[0];
+	int n = 0;
+
+	if (name == NULL)
+		cli_usage_error(cli, "what is to be done? One of: hosts, setup, show");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].name, name) != 0)
+			continue;
+		while (cli->args[n + 1] != NULL)
+			n++;
+		if (n < verbs[i].min_args)
+			cli_usage_error(cli, "%s: a host name is missing", name);
+		if (n > verbs[i].max_args)
+			cli_usage_error(cli, "%s: \"%s\" is one too many", name, cli->args[n]);
+		return &verbs[i];
+	}
+	cli_usage_error(cli, "no such verb: \"%s\"; there are: hosts, setup, show", name);
+}
+
+static void
+admin_on_signal(int signo, void *arg)
+{
+	struct verb_context *v = arg;
+
+	verb_done(v, 128 + signo);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct verb_context v = {.status = VERB_TROUBLE};
+	const struct verb *verb;
+	struct uri store_uri;
+	struct cli cli;
+	char err[512];
+
+	cli_init(&cli, &spec, argc, argv);
+	verb = find_verb(&cli);
+	cli_store(&cli, &store_uri);
+	ident_init();
+	v.cli = &cli;
+	v.args = cli.args + 1;
+	v.json = opt_json != 0;
+	v.design = opt_design;
+	v.loop = loop_create();
+	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
+	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
+	v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
+	if (v.store == NULL) {
+		fprintf(stderr, "vogeler-admin: %s\n", err);
+	} else {
+		verb->run(&v);
+		loop_run(v.loop);
+	}
+	store_close(v.store);
+	loop_destroy(v.loop);
+	uri_finish(&store_uri);
+	free(opt_design);
+	cli_finish(&cli);
+	if (fflush(stdout) != 0 && v.status == VERB_OK)
+		v.status = VERB_TROUBLE;
+	return v.status;
+}

@@ -1,0 +1,166 @@
+/* "setup": makes what is missing, leaves what is there, and says which was which. Topology first,
+ * then the database, then the design documents. Doing it twice changes nothing. */
+#include "admin/verb.h"
+
+#include "shared/broker.h"
+#include "shared/loop.h"
+#include "shared/store/design.h"
+#include "shared/store/store.h"
+#include "shared/topology.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct setup {
+	struct verb_context *v;
+	struct uri *brokers;
+	size_t n_brokers;
+	struct topology *topology;
+	struct broker *broker;
+	size_t failures;
+	json_t *designs;
+	size_t next_design;
+};
+
+static void
+setup_finish(void *arg)
+{
+	struct setup *s = arg;
+
+	broker_destroy(s->broker);
+	topology_destroy(s->topology);
+	uri_list_free(s->brokers, s->n_brokers);
+	json_decref(s->designs);
+	free(s);
+}
+
+static void
+end(struct setup *s, int status)
+{
+	verb_done(s->v, status);
+	loop_defer_free(s->v->loop, s, setup_finish);
+}
+
+static void
+fail(struct setup *s, const char *what, const char *why)
+{
+	verb_fail(s->v, "%s: %s", what, why);
+	loop_defer_free(s->v->loop, s, setup_finish);
+}
+
+static void load_next_design(struct setup *s);
+
+static const char *
+design_name(const struct setup *s, size_t i)
+{
+	return json_string_value(json_object_get(json_array_get(s->designs, i), "_id"));
+}
+
+static void
+setup_on_design(bool ok, const char *what, void *arg)
+{
+	struct setup *s = arg;
+	const char *name = design_name(s, s->next_design - 1);
+
+	if (!ok) {
+		fail(s, name, what);
+		return;
+	}
+	printf("design document %s: %s\n", name, what);
+	load_next_design(s);
+}
+
+static void
+load_next_design(struct setup *s)
+{
+	if (s->next_design == json_array_size(s->designs)) {
+		end(s, VERB_OK);
+		return;
+	}
+	store_load_design(
+	    s->v->store, json_array_get(s->designs, s->next_design++), setup_on_design, s);
+}
+
+static void
+setup_on_database(bool ok, const char *what, void *arg)
+{
+	struct setup *s = arg;
+	const char *dir = s->v->design != NULL ? s->v->design : s->v->cli->options.design_docs_path;
+	char err[512];
+
+	if (!ok) {
+		fail(s, store_id(s->v->store), what);
+		return;
+	}
+	printf("database %s: %s\n", store_id(s->v->store), what);
+	if (dir == NULL) {
+		end(s, VERB_OK);
+		return;
+	}
+	s->designs = design_read(dir, err, sizeof(err));
+	if (s->designs == NULL)
+		fail(s, "design documents", err);
+	else
+		load_next_design(s);
+}
+
+static void
+setup_on_topology(struct broker *b, const struct topology_item *item, bool created, void *arg)
+{
+	printf("%s %s: %s\n", item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue", item->name,
+	    created ? "created" : "was there");
+}
+
+static void
+setup_on_ready(struct broker *b, void *arg)
+{
+	broker_stop(b);
+}
+
+static void
+setup_on_stopped(struct broker *b, void *arg)
+{
+	struct setup *s = arg;
+
+	store_setup(s->v->store, setup_on_database, s);
+}
+
+static void
+setup_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	struct setup *s = arg;
+
+	/* Each broker of the list has had its turn. */
+	if (++s->failures == s->n_brokers)
+		fail(s, "broker", f->text);
+}
+
+static const struct broker_handlers handlers = {
+    .on_ready = setup_on_ready,
+    .on_down = setup_on_down,
+    .on_topology = setup_on_topology,
+    .on_stopped = setup_on_stopped,
+};
+
+void
+verb_setup(struct verb_context *v)
+{
+	struct setup *s = xcalloc(1, sizeof(*s));
+	const struct options *o = &v->cli->options;
+	struct broker_options opt;
+
+	s->v = v;
+	cli_brokers(v->cli, &s->brokers, &s->n_brokers);
+	s->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	broker_options_default(&opt);
+	opt.program = "vogeler-admin";
+	opt.role = "setup";
+	opt.uris = s->brokers;
+	opt.n_uris = s->n_brokers;
+	opt.topology = s->topology;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	s->broker = broker_create(v->loop, &opt, &handlers, s);
+	broker_start(s->broker);
+}

@@ -1,0 +1,71 @@
+/* admin/view.c: records of today and of 2010, and half-written ones. */
+#include "admin/view.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static void
+assert_plugins(const char *record, const char *want)
+{
+	json_t *rec = json_loads(record, 0, NULL), *list, *expected = json_loads(want, 0, NULL);
+
+	assert_non_null(rec);
+	assert_non_null(expected);
+	list = view_plugins(rec);
+	assert_true(json_equal(list, expected));
+	json_decref(list);
+	json_decref(expected);
+	json_decref(rec);
+}
+
+static void
+plugins_are_values_and_failures_sorted(void **state)
+{
+	assert_plugins(
+	    "{\"_id\":\"a\",\"_rev\":\"1\",\"system_name\":\"a\",\"doc_type\":\"SystemRecord\","
+	    "\"created_at\":\"x\",\"updated_at\":\"y\",\"last_error\":{},\"ps\":[],"
+	    "\"facter\":{},\"vogeler\":{\"ps\":{},\"broken\":{}}}",
+	    "[\"broken\",\"facter\",\"ps\"]");
+}
+
+static void
+a_record_of_2010_has_no_metadata(void **state)
+{
+	assert_plugins("{\"_id\":\"a\",\"system_name\":\"a\",\"rpm\":[]}", "[\"rpm\"]");
+}
+
+static void
+an_empty_record_has_no_plugins(void **state)
+{
+	assert_plugins("{}", "[]");
+}
+
+static void
+text_and_meta(void **state)
+{
+	json_t *rec =
+	    json_loads("{\"a\":\"x\",\"n\":1,\"vogeler\":{\"ps\":{\"order\":1}}}", 0, NULL);
+
+	assert_string_equal(view_text(rec, "a", "-"), "x");
+	assert_string_equal(view_text(rec, "n", "-"), "-");
+	assert_string_equal(view_text(NULL, "n", "-"), "-");
+	assert_non_null(view_meta(rec, "ps"));
+	assert_null(view_meta(rec, "other"));
+	json_decref(rec);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(plugins_are_values_and_failures_sorted),
+	    cmocka_unit_test(a_record_of_2010_has_no_metadata),
+	    cmocka_unit_test(an_empty_record_has_no_plugins),
+	    cmocka_unit_test(text_and_meta),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
