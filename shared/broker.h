@@ -139,8 +139,9 @@ const char *broker_state_text(
 
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);
-/* Borrows m during the call. Returns the id that on_confirm will carry (unique for the life of b, >
- * 0), or 0 if !broker_can_publish or the message does not fit. */
+/* Borrows m during the call. A message without user_id gets the login's, which the broker checks
+ * and the other side may trust.  Returns the id that on_confirm will carry (unique for the life of
+ * b, > 0), or 0 if !broker_can_publish or the message does not fit. */
 uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
 uint32_t broker_unconfirmed(const struct broker *b);

@@ -202,6 +202,7 @@ void broker_unexpected(struct broker *b, const char *what);
 
 /* broker_login.c */
 void broker_login_begin(struct broker *b);
+const char *broker_login_user(const struct broker *b);
 void broker_login_method(struct broker *b, const struct frame *f);
 
 /* broker_topology.c */

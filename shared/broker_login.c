@@ -91,11 +91,21 @@ set_capabilities(amqp_table_entry_t *entries)
 	}
 }
 
-/* RFC 4616: NUL user NUL password. Nobody named: RabbitMQ's guest, as the AMQP URI rules say. */
-static amqp_bytes_t
-plain(const struct uri *u, char *out, size_t size)
+/* Nobody named: RabbitMQ's guest, as the AMQP URI rules say. */
+const char *
+broker_login_user(const struct broker *b)
 {
-	const char *user = u->user == NULL ? "guest" : u->user;
+	const struct uri *u = &broker_target(b)->uri;
+
+	return u->user == NULL ? "guest" : u->user;
+}
+
+/* RFC 4616: NUL user NUL password. */
+static amqp_bytes_t
+plain(const struct broker *b, char *out, size_t size)
+{
+	const struct uri *u = &broker_target(b)->uri;
+	const char *user = broker_login_user(b);
 	const char *password = u->password != NULL ? u->password : u->user == NULL ? "guest" : "";
 	size_t n_user = strlen(user), n_password = strlen(password);
 
@@ -129,7 +139,7 @@ send_start_ok(struct broker *b)
 	props[6].key = amqp_cstring_bytes("capabilities");
 	props[6].value.kind = AMQP_FIELD_KIND_TABLE;
 	props[6].value.value.table = (amqp_table_t){.num_entries = N_CAPABILITIES, .entries = caps};
-	m.response = plain(&broker_target(b)->uri, response, sizeof(response));
+	m.response = plain(b, response, sizeof(response));
 	broker_send(b, 0, AMQP_CONNECTION_START_OK_METHOD, &m);
 	explicit_bzero(response, sizeof(response));
 	free(host);

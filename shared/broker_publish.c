@@ -86,10 +86,13 @@ write_message(struct broker *b, const char *exchange, const char *routing_key, b
 	    .routing_key = amqp_cstring_bytes(routing_key),
 	    .mandatory = mandatory,
 	};
+	struct message own = *m; /* strings stay m's */
 
+	if (own.user_id == NULL)
+		own.user_id = (char *)broker_login_user(b);
 	if (frame_put_method(
 		b->codec, &b->out, BROKER_CHANNEL, AMQP_BASIC_PUBLISH_METHOD, &publish) &&
-	    frame_put_message(b->codec, &b->out, BROKER_CHANNEL, m))
+	    frame_put_message(b->codec, &b->out, BROKER_CHANNEL, &own))
 		return broker_flush(b);
 	buf_reset(&b->out);
 	return false;
