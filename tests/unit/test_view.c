@@ -1,11 +1,13 @@
 /* admin/view.c: records of today and of 2010, and half-written ones. */
-#include "admin/view.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "admin/view.h"
 
 static void
 assert_plugins(const char *record, const char *want)
