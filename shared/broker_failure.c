@@ -111,20 +111,21 @@ try_other_vhost(struct broker *b, const char *why)
 static void
 vhost_failed(struct broker *b, const char *why)
 {
-	char where[320];
 	const char *path = broker_target(b)->uri.path;
+	char where[320], vhost[256];
 
-	if (strstr(why, "not found") != NULL)
-		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\" (\"%s%s\" was tried too): rabbitmqctl add_vhost "
-		    "%s, or correct the path of the broker URI",
-		    broker_where(b, where, sizeof(where)), why, path[0] == '/' ? "" : "/", path,
-		    path);
-	else
+	broker_where(b, where, sizeof(where));
+	if (strstr(why, "not found") == NULL)
 		broker_fail(b, BROKER_ERR_VHOST,
 		    "%s: the broker says \"%s\": rabbitmqctl set_permissions -p %s %s CONFIGURE "
 		    "WRITE READ, or vogeler-admin add-host",
-		    broker_where(b, where, sizeof(where)), why, path, user_of(b));
+		    where, why, broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
+	else
+		broker_fail(b, BROKER_ERR_VHOST,
+		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\": rabbitmqctl "
+		    "add_vhost %s, or correct the path of the broker URI",
+		    where, path, path[0] == '/' ? "" : " and no \"/", path[0] == '/' ? "" : path,
+		    path[0] == '/' ? "" : "\" either", why, path);
 }
 
 static void

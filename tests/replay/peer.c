@@ -259,6 +259,34 @@ put_raw(const struct args *a, struct buf *out)
 	return true;
 }
 
+static void
+be32(unsigned char *out, size_t value)
+{
+	for (int i = 3; i >= 0; i--) {
+		out[i] = (unsigned char)value;
+		value >>= 8;
+	}
+}
+
+/* deep-start LEVELS: connection.start with a table in a table in a table. */
+static bool
+put_deep(const struct args *a, struct buf *out)
+{
+	static const unsigned char method[] = {0, 10, 0, 10, 0, 9};
+	size_t levels = num(a, 1), tables = 4 + levels * 7, size = sizeof(method) + tables + 8;
+	unsigned char head[7] = {1, 0, 0}, level[7] = {0, 0, 0, 0, 1, 'A', 'F'}, zeros[8] = {0};
+	bool ok;
+
+	be32(head + 3, size);
+	ok = buf_append(out, head, sizeof(head)) && buf_append(out, method, sizeof(method));
+	for (size_t i = levels; ok && i > 0; i--) {
+		be32(level, 3 + 4 + (i - 1) * 7);
+		ok = buf_append(out, level, sizeof(level));
+	}
+	return ok && buf_append(out, zeros, 4) && buf_append(out, zeros, 8) &&
+	       buf_append(out, "\xce", 1);
+}
+
 bool
 peer_encode(struct peer *p, char *const *words, size_t n, struct buf *out)
 {
@@ -266,6 +294,8 @@ peer_encode(struct peer *p, char *const *words, size_t n, struct buf *out)
 
 	if (strcmp(words[0], "raw") == 0)
 		return put_raw(&a, out);
+	if (strcmp(words[0], "deep-start") == 0)
+		return put_deep(&a, out);
 	if (strcmp(words[0], "heartbeat") == 0)
 		return frame_put_heartbeat(out);
 	if (strcmp(words[0], "protocol") == 0)
