@@ -317,6 +317,8 @@ lot_on_fetched(const struct http_response *r, void *arg)
 	char why[WHY_SIZE];
 	enum couch_answer a = read_answer(lot->c, r, 200, why);
 
+	if (couch_answer_too_large(r))
+		couch_note_too_large(lot->c, count_unknown(lot));
 	if (a == COUCH_DONE && !read_rows(lot, r)) {
 		couch_answer_garbled(r, lot->c->base.id, why, sizeof(why));
 		a = COUCH_UNKNOWN;

@@ -170,7 +170,10 @@ list_on_answer(const struct http_response *r, void *arg)
 		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
 		a = COUCH_UNKNOWN;
 	}
-	if (a != COUCH_DONE)
+	if (couch_answer_too_large(r) && op->limit > 1) {
+		couch_note_too_large(op->c, op->limit);
+		list_page(op);
+	} else if (a != COUCH_DONE)
 		listed(op, STORE_FAILED, why);
 	else if (op->startkey != NULL)
 		list_page(op);

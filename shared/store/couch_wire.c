@@ -252,6 +252,13 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 	return COUCH_UNKNOWN;
 }
 
+bool
+couch_answer_too_large(const struct http_response *r)
+{
+	/* http.c has no other mark for it */
+	return r->status == 0 && r->error != NULL && strstr(r->error, "too large") != NULL;
+}
+
 enum store_status
 couch_answer_status(enum couch_answer a, size_t n)
 {

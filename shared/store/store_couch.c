@@ -52,17 +52,6 @@ couch_close(struct store *s)
 	free(c);
 }
 
-/* CouchDB's database names; without this a write would be told 400 each time. */
-static const char *
-db_name_error(const char *name)
-{
-	if (name[0] < 'a' || name[0] > 'z')
-		return "a database's name begins with a lower-case letter";
-	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_$()+-/") != strlen(name))
-		return "a database's name has only lower-case letters, digits and _ $ ( ) + - /";
-	return NULL;
-}
-
 static struct store *
 couch_open(
     struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
@@ -74,27 +63,14 @@ couch_open(
 	    .timeout_ms = opt->couch_timeout_ms,
 	    .max_response_bytes = COUCH_ANSWER_MAX,
 	};
-	const char *bad_name = db_name_error(uri->path);
-	struct couch *c;
+	struct couch *c = xcalloc(1, sizeof(*c));
 	char id[512];
 
-	uri_redacted(uri, id, sizeof(id));
-	if (bad_name != NULL) {
-		snprintf(err, err_size, "%s: %s", id, bad_name);
-		return NULL;
-	}
-	c = xcalloc(1, sizeof(*c));
 	c->base.ops = &store_couch_ops;
 	c->base.limits.batches_in_flight = opt->couch_requests > 0 ? opt->couch_requests : 1;
-	c->base.id = xstrdup(id);
+	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
 	c->http = http_create(loop, &hopt);
-	if (c->http == NULL) {
-		snprintf(err, err_size, "%s: libcurl cannot be started", id);
-		free(c->base.id);
-		free(c);
-		return NULL;
-	}
 	c->cache = couch_cache_create(CACHE_BYTES);
 	c->url = couch_url(uri);
 	c->record_max = (size_t)opt->record_max_bytes;

@@ -189,6 +189,10 @@ no_answer(void **state)
 	assert_answer(&r, 201, COUCH_UNKNOWN, "cannot be reached: connection refused");
 	r = (struct http_response){.error = "cut after 10 bytes", .body = ""};
 	assert_answer(&r, 201, COUCH_UNKNOWN, "no whole answer: cut after 10 bytes");
+	assert_false(couch_answer_too_large(&r));
+	r = (struct http_response){.error = "the answer is too large", .body = ""};
+	assert_answer(&r, 200, COUCH_UNKNOWN, "too large");
+	assert_true(couch_answer_too_large(&r));
 }
 
 static void

@@ -1,0 +1,466 @@
+/* The write path over an HTTP that is a fake, plainly: http.h is implemented here, a request is
+ * caught and answered as the test says, with what CouchDB or a proxy before it would say (FAULTS
+ * S1, S4-S6, S8-S10). The clock is fake too. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/store/http.h"
+#include "shared/store/store.h"
+#include "shared/xalloc.h"
+#include "tests/fake/fake_loop.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOSTS = 6 };
+
+/* --- the fake --- */
+
+struct http {
+	size_t n;
+};
+
+static struct caught {
+	char *url, *body;
+	http_fn *fn;
+	void *arg;
+} caught[64]; /* not answered yet, oldest first */
+static size_t n_caught, n_seen;
+
+struct http *
+http_create(struct loop *l, const struct http_options *o)
+{
+	return xcalloc(1, sizeof(struct http));
+}
+
+static void
+drop(size_t i)
+{
+	free(caught[i].url);
+	free(caught[i].body);
+	memmove(&caught[i], &caught[i + 1], (n_caught - i - 1) * sizeof(caught[0]));
+	n_caught--;
+}
+
+void
+http_destroy(struct http *h)
+{
+	while (n_caught > 0)
+		drop(0);
+	free(h);
+}
+
+void
+http_request(struct http *h, const char *method, const char *url, char *body, size_t body_len,
+    http_fn *fn, void *arg)
+{
+	assert_true(n_caught < sizeof(caught) / sizeof(caught[0]));
+	caught[n_caught++] = (struct caught){xstrdup(url), body, fn, arg};
+	n_seen++;
+}
+
+/* Answers the oldest request. */
+static void
+respond(long status, const char *body)
+{
+	struct http_response r = {
+	    .status = status, .body = body, .body_len = strlen(body), .content_type = "text/x"};
+	http_fn *fn = caught[0].fn;
+	void *arg = caught[0].arg;
+
+	assert_true(n_caught > 0);
+	if (status == 0)
+		r.error = "connection broken";
+	drop(0);
+	fn(&r, arg);
+}
+
+/* --- fixtures --- */
+
+static struct loop *loop;
+static struct store *store;
+static struct result *results[HOSTS];
+static struct store_write w[HOSTS], *writes[HOSTS];
+static char hosts[HOSTS][4];
+static struct {
+	bool answered;
+	enum store_status status;
+	char why[512];
+} ans[HOSTS];
+
+static struct result *
+result_new(const char *value, int64_t order)
+{
+	struct result *r = xcalloc(1, sizeof(*r));
+
+	result_init(r);
+	r->format = WIRE_JSON;
+	r->received_at = 1285481789609 + order;
+	r->plugin = xstrdup("p");
+	r->value = xstrdup(value);
+	r->value_len = strlen(value);
+	ident_hash(r->hash, value, r->value_len);
+	r->meta.order = order;
+	r->meta.machine_id = xstrdup("m1");
+	return r;
+}
+
+/* A newer result for every host. */
+static void
+renew(int64_t order)
+{
+	for (size_t i = 0; i < HOSTS; i++) {
+		char value[16];
+
+		if (results[i] != NULL) {
+			result_finish(results[i]);
+			free(results[i]);
+		}
+		snprintf(value, sizeof(value), "%d", (int)order);
+		results[i] = result_new(value, order);
+		snprintf(hosts[i], sizeof(hosts[i]), "h%zu", i);
+		w[i] = (struct store_write){.host = hosts[i],
+		    .results = &results[i],
+		    .n = 1,
+		    .bytes = 1,
+		    .owner = (void *)(uintptr_t)i};
+		writes[i] = &w[i];
+	}
+}
+
+static int
+set_up(void **state)
+{
+	char err[256];
+	struct uri uri;
+	struct options opt = {.record_max_bytes = 100000,
+	    .batch_max_bytes = 256 * 1024,
+	    .couch_requests = 2,
+	    .couch_timeout_ms = 30000};
+
+	n_seen = 0;
+	loop = loop_create();
+	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
+	store = store_couch_ops.open(loop, &uri, &opt, err, sizeof(err));
+	uri_finish(&uri);
+	renew(1);
+	return store == NULL;
+}
+
+static int
+tear_down(void **state)
+{
+	store_close(store);
+	loop_destroy(loop);
+	for (size_t i = 0; i < HOSTS; i++) {
+		result_finish(results[i]);
+		free(results[i]);
+		results[i] = NULL;
+	}
+	return 0;
+}
+
+static void
+on_written(struct store_write *one, enum store_status status, const char *why, void *arg)
+{
+	size_t i = (size_t)(uintptr_t)one->owner;
+
+	assert_false(ans[i].answered); /* once for each */
+	ans[i].answered = true;
+	ans[i].status = status;
+	snprintf(ans[i].why, sizeof(ans[i].why), "%s", why != NULL ? why : "");
+}
+
+static void
+put(size_t n)
+{
+	memset(ans, 0, sizeof(ans));
+	store_put(store, writes, n, on_written, NULL);
+	for (size_t i = 0; i < n; i++)
+		assert_false(ans[i].answered); /* never from inside */
+	fake_advance(loop, 0);
+}
+
+static void
+assert_all(size_t n, enum store_status status, const char *part)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_true(ans[i].answered);
+		assert_string_equal(store_status_name(ans[i].status), store_status_name(status));
+		if (strstr(ans[i].why, part) == NULL)
+			fail_msg("\"%s\" is not in \"%s\"", part, ans[i].why);
+		assert_null(strstr(ans[i].why, "s3cret"));
+	}
+	assert_int_equal(n_caught, 0);
+}
+
+/* None of the hosts is there yet. */
+static void
+respond_none_there(size_t n)
+{
+	char body[1024];
+	size_t len = 0;
+
+	assert_non_null(strstr(caught[0].url, "http://h:5984/db/_all_docs?include_docs=true"));
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(body + len, sizeof(body) - len,
+		    "%s{\"key\":\"h%zu\",\"error\":\"not_found\"}", i == 0 ? "{\"rows\":[" : ",",
+		    i);
+	snprintf(body + len, sizeof(body) - len, "]}");
+	respond(200, body);
+}
+
+/* All written, answered from the last to the first. */
+static void
+respond_all_written(size_t n, int rev)
+{
+	char body[1024];
+	size_t len = 0;
+
+	assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_docs");
+	for (size_t i = n; i-- > 0;)
+		len += (size_t)snprintf(body + len, sizeof(body) - len,
+		    "%s{\"ok\":true,\"id\":\"h%zu\",\"rev\":\"%d-h%zu\"}", len == 0 ? "[" : ",", i,
+		    rev, i);
+	snprintf(body + len, sizeof(body) - len, "]");
+	respond(201, body);
+}
+
+/* What is not surely written is read again first. */
+static void
+assert_read_again(size_t n)
+{
+	put(n);
+	assert_int_equal(n_caught, 1);
+	assert_non_null(strstr(caught[0].url, "/_all_docs"));
+}
+
+/* --- tests --- */
+
+static void
+answers_are_matched_by_id(void **state)
+{
+	put(3);
+	respond_none_there(3);
+	respond_all_written(3, 1);
+	assert_all(3, STORE_OK, "");
+	renew(2);
+	put(3); /* with the revisions that were answered, of each its own; nothing is read */
+	assert_int_equal(n_caught, 1);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"1-h0\""));
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h2\",\"_rev\":\"1-h2\""));
+	respond(201,
+	    "[{\"id\":\"h2\",\"error\":\"conflict\",\"reason\":\"Document update conflict.\"},"
+	    "{\"ok\":true,\"id\":\"h1\",\"rev\":\"2-h1\"},"
+	    "{\"id\":\"h0\",\"error\":\"forbidden\",\"reason\":\"no\"},"
+	    "{\"ok\":true,\"id\":\"stranger\",\"rev\":\"1-x\"}]");
+	assert_int_equal(ans[0].status, STORE_REJECT);
+	assert_non_null(strstr(ans[0].why, "forbidden, no"));
+	assert_int_equal(ans[1].status, STORE_OK);
+	assert_int_equal(ans[2].status, STORE_CONFLICT);
+}
+
+static void
+what_an_answer_leaves_out_is_not_written(void **state)
+{
+	put(2);
+	respond_none_there(2);
+	respond(201, "[{\"ok\":true,\"id\":\"h1\",\"rev\":\"1-h1\"}]");
+	assert_int_equal(ans[0].status, STORE_RETRY);
+	assert_int_equal(ans[1].status, STORE_OK);
+	assert_read_again(1);
+	respond(200, "{\"rows\":[]}");
+	assert_all(1, STORE_RETRY, "leaves it out");
+}
+
+static void
+only_a_whole_201_counts(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+		const char *why;
+	} rows[] = {
+	    {0, "", "connection broken"},
+	    {200, "<html>Sign in</html>", "proxy"},
+	    {201, "<html>Sign in</html>", "not CouchDB's (text/x)"},
+	    {201, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-h0\"},{\"ok\":tr", "not CouchDB's"},
+	    {201, "", "not CouchDB's"},
+	    {202, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-h0\"}]", "quorum"},
+	    {301, "", "proxy"},
+	    {401, "{\"error\":\"unauthorized\",\"reason\":\"x\"}", "check user and password"},
+	    {403, "{\"error\":\"forbidden\",\"reason\":\"x\"}", "check user and password"},
+	    {404, "{\"error\":\"not_found\",\"reason\":\"Database does not exist.\"}",
+		"run vogeler-admin setup"},
+	    {408, "", "408"},
+	    {429, "", "429"},
+	    {500, "{\"error\":\"internal_server_error\",\"reason\":\"enospc\"}", "enospc"},
+	    {503, "", "503"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_read_again(2);
+		respond_none_there(2);
+		respond(rows[i].status, rows[i].body);
+		assert_all(2, STORE_RETRY, rows[i].why);
+		assert_read_again(2); /* and when reading ends so, too */
+		if (rows[i].status == 200)
+			respond(201, "{\"rows\":[]}");
+		else
+			respond(rows[i].status, rows[i].body);
+		assert_all(2, STORE_RETRY, "");
+	}
+}
+
+static void
+a_refused_batch_is_to_be_bisected(void **state)
+{
+	static const char body[] = "{\"error\":\"illegal_docid\",\"reason\":\"x\"}";
+
+	put(2);
+	respond_none_there(2);
+	respond(400, body);
+	assert_all(2, STORE_REJECT_BATCH, "illegal_docid");
+	put(1);
+	respond_none_there(1);
+	respond(413, body);
+	assert_all(1, STORE_REJECT, "413");
+	put(2);
+	respond(400, body); /* to the reading */
+	assert_all(2, STORE_REJECT_BATCH, "illegal_docid");
+}
+
+/* It landed, the answer did not: read again it is no change (I3). */
+static void
+a_write_that_landed_unseen_is_ok(void **state)
+{
+	char *sent, body[2048];
+	size_t len;
+
+	put(1);
+	respond_none_there(1);
+	sent = xstrdup(strstr(caught[0].body, "{\"_id\"") + 1);
+	respond(0, "");
+	assert_all(1, STORE_RETRY, "no whole answer");
+	assert_read_again(1);
+	len = strlen(sent);
+	sent[len - 2] = '\0'; /* ]} */
+	snprintf(body, sizeof(body),
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"1-x\"},\"doc\":{\"_rev\":"
+	    "\"1-x\",%s}]}",
+	    sent);
+	free(sent);
+	respond(200, body);
+	assert_all(1, STORE_OK, "");
+	put(1); /* and known now */
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+known_ones_are_kept_when_reading_others_fails(void **state)
+{
+	size_t seen;
+
+	put(1);
+	respond_none_there(1);
+	respond_all_written(1, 1);
+	renew(2);
+	put(2); /* h0 is known, h1 is not */
+	assert_null(strstr(caught[0].body, "h0"));
+	respond(503, "");
+	assert_all(2, STORE_RETRY, "503");
+	seen = n_seen;
+	put(1);
+	assert_int_equal(n_seen, seen + 1);
+	assert_non_null(strstr(caught[0].body, "\"_rev\":\"1-h0\""));
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+without_its_database_nothing_is_known(void **state)
+{
+	put(2);
+	respond_none_there(2);
+	respond_all_written(2, 1);
+	renew(2);
+	put(1);
+	respond(404, "{\"error\":\"not_found\",\"reason\":\"no_db_file\"}");
+	assert_all(1, STORE_RETRY, "database db does not exist");
+	renew(1);
+	assert_read_again(2); /* h1 had been written with this very result */
+	assert_non_null(strstr(caught[0].body, "h1"));
+}
+
+/* A put of many hosts is cut into lots; couch_requests of them are under way at once. */
+static void
+requests_at_once_are_bounded(void **state)
+{
+	for (size_t i = 0; i < HOSTS; i++)
+		w[i].bytes = 256 * 1024; /* a lot each */
+	put(HOSTS);
+	assert_int_equal(n_caught, 2);
+	while (n_caught > 0) {
+		char host[4], body[256];
+
+		snprintf(host, sizeof(host), "%.2s", strchr(caught[0].body, 'h'));
+		snprintf(body, sizeof(body),
+		    "{\"rows\":[{\"key\":\"%s\",\"error\":\"not_found\"}]}", host);
+		if (strstr(caught[0].url, "_bulk_docs") != NULL) {
+			snprintf(host, sizeof(host), "%.2s", strstr(caught[0].body, "\"h") + 1);
+			snprintf(body, sizeof(body),
+			    "[{\"ok\":true,\"id\":\"%s\",\"rev\":\"1-a\"}]", host);
+			respond(201, body);
+		} else {
+			respond(200, body);
+		}
+		fake_advance(loop, 0);
+		assert_true(n_caught <= 2);
+	}
+	assert_all(HOSTS, STORE_OK, "");
+	assert_int_equal(n_seen, 2 * HOSTS);
+}
+
+/* An answer over our own limit: fewer are asked for the next time. */
+static void
+too_large_an_answer_makes_smaller_lots(void **state)
+{
+	struct http_response r = {.error = "the answer is too large", .body = ""};
+	http_fn *fn;
+	void *arg;
+
+	put(HOSTS);
+	assert_int_equal(n_caught, 1);
+	fn = caught[0].fn;
+	arg = caught[0].arg;
+	drop(0);
+	fn(&r, arg);
+	assert_all(HOSTS, STORE_RETRY, "too large");
+	put(HOSTS);
+	assert_int_equal(n_caught, 2); /* as many as may be, of one host each */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(answers_are_matched_by_id),
+	    TEST(what_an_answer_leaves_out_is_not_written),
+	    TEST(only_a_whole_201_counts),
+	    TEST(a_refused_batch_is_to_be_bisected),
+	    TEST(a_write_that_landed_unseen_is_ok),
+	    TEST(known_ones_are_kept_when_reading_others_fails),
+	    TEST(without_its_database_nothing_is_known),
+	    TEST(requests_at_once_are_bounded),
+	    TEST(too_large_an_answer_makes_smaller_lots),
+	};
+
+	ident_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,685 @@
+/* couch:// against a database that is really there: tests/standin/with-couch starts one, names it
+ * in VOGELER_TEST_COUCH_URI and ends it. A second writer is played over plain HTTP. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/loop.h"
+#include "shared/store/couch_wire.h"
+#include "shared/store/design.h"
+#include "shared/store/http.h"
+#include "shared/store/store.h"
+#include "shared/xalloc.h"
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MANY = 250, ANSWER_TIMEOUT_MS = 60000 };
+
+static struct loop *loop;
+static struct uri uri;
+static struct options opt;
+static struct http *http;
+static char *db_url;
+static struct store *store;
+
+/* What the last call was answered. */
+static struct answer {
+	bool done;
+	long status;
+	json_t *body;
+	enum store_status statuses[MANY];
+	size_t n_statuses;
+	char why[512];
+	enum store_found found;
+	json_t *rec;
+	json_t *listed;
+	bool ok;
+} ans;
+
+/* --- the loop --- */
+
+static void
+on_timeout(void *arg)
+{
+	fail_msg("no answer in time");
+}
+
+static void
+await(void)
+{
+	struct loop_timer *t = loop_timer_create(loop, "test", on_timeout, NULL);
+
+	assert_false(ans.done); /* never from inside the call */
+	loop_timer_arm(t, ANSWER_TIMEOUT_MS);
+	loop_run(loop);
+	loop_timer_destroy(t);
+	assert_true(ans.done);
+}
+
+static void
+on_pass(void *arg)
+{
+	loop_stop(loop);
+}
+
+/* Runs what is due now: a timer armed last fires last. */
+static void
+next_pass(void)
+{
+	struct loop_timer *t = loop_timer_create(loop, "test", on_pass, NULL);
+
+	loop_timer_arm(t, 0);
+	loop_run(loop);
+	loop_timer_destroy(t);
+}
+
+static void
+forget_answer(void)
+{
+	json_decref(ans.body);
+	json_decref(ans.rec);
+	json_decref(ans.listed);
+	ans = (struct answer){0};
+}
+
+static void
+answered(const char *why)
+{
+	snprintf(ans.why, sizeof(ans.why), "%s", why != NULL ? why : "");
+	ans.done = true;
+	loop_stop(loop);
+}
+
+/* --- the other writer --- */
+
+static void
+on_http(const struct http_response *r, void *arg)
+{
+	ans.status = r->status;
+	ans.body = json_loadb(r->body, r->body_len, 0, NULL);
+	answered(r->error);
+}
+
+/* Returns the status; ans.body is the answer. */
+static long
+raw(const char *method, const char *id, const char *body)
+{
+	char *url = id[0] == '\0' ? xstrdup(db_url) : couch_url_doc(db_url, id);
+
+	forget_answer();
+	http_request(http, method, url, body != NULL ? xstrdup(body) : NULL,
+	    body != NULL ? strlen(body) : 0, on_http, NULL);
+	free(url);
+	await();
+	return ans.status;
+}
+
+static json_t *
+raw_get(const char *id)
+{
+	assert_int_equal(raw("GET", id, NULL), 200);
+	assert_non_null(ans.body);
+	return json_incref(ans.body);
+}
+
+static char *
+rev_of(const char *id)
+{
+	json_t *doc = raw_get(id);
+	char *rev = xstrdup(json_string_value(json_object_get(doc, "_rev")));
+
+	json_decref(doc);
+	return rev;
+}
+
+/* Somebody edits the document: reads, sets a key, writes. */
+static void
+other_sets(const char *id, const char *key, const char *value)
+{
+	json_t *doc = raw_get(id);
+	char *text;
+
+	assert_int_equal(json_object_set_new(doc, key, json_string(value)), 0);
+	text = json_dumps(doc, 0);
+	assert_int_equal(raw("PUT", id, text), 201);
+	free(text);
+	json_decref(doc);
+}
+
+/* --- the store --- */
+
+static struct result *
+result_new(const char *plugin, const char *value, int64_t order)
+{
+	struct result *r = xcalloc(1, sizeof(*r));
+
+	result_init(r);
+	r->format = WIRE_JSON;
+	r->received_at = 1285481789609 + order;
+	if (plugin == NULL)
+		return r;
+	r->plugin = xstrdup(plugin);
+	r->value = xstrdup(value);
+	r->value_len = strlen(value);
+	ident_hash(r->hash, value, r->value_len);
+	r->meta.order = order;
+	r->meta.machine_id = xstrdup("m1");
+	return r;
+}
+
+static void
+result_free(struct result *r)
+{
+	result_finish(r);
+	free(r);
+}
+
+static void
+on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	size_t *left = arg;
+
+	ans.statuses[(size_t)(uintptr_t)w->owner] = status;
+	ans.n_statuses++;
+	if (--*left == 0)
+		answered(why);
+}
+
+static void
+put_all(struct store *s, struct store_write **writes, size_t n)
+{
+	size_t left = n;
+
+	forget_answer();
+	store_put(s, writes, n, on_written, &left);
+	await();
+	assert_int_equal(left, 0);
+}
+
+static enum store_status
+put_on(struct store *s, const char *host, const char *plugin, const char *value, int64_t order)
+{
+	struct result *r = result_new(plugin, value, order);
+	struct store_write w = {.host = host, .results = &r, .n = 1, .bytes = r->value_len};
+	struct store_write *writes = &w;
+
+	put_all(s, &writes, 1);
+	result_free(r);
+	return ans.statuses[0];
+}
+
+static enum store_status
+put(const char *host, const char *plugin, const char *value, int64_t order)
+{
+	return put_on(store, host, plugin, value, order);
+}
+
+static void
+on_got(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	ans.found = found;
+	ans.rec = json_incref(rec);
+	answered(why);
+}
+
+static enum store_found
+get(struct store *s, const char *host)
+{
+	forget_answer();
+	store_get(s, host, on_got, NULL);
+	await();
+	return ans.found;
+}
+
+/* The record's member as compact text; "" if it is not there. */
+static void
+assert_member(const char *host, const char *key, const char *want)
+{
+	json_t *value;
+	char *text;
+
+	assert_int_equal(get(store, host), STORE_FOUND);
+	value = json_object_get(ans.rec, key);
+	text = value != NULL ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("");
+	assert_string_equal(text, want);
+	free(text);
+}
+
+static void
+on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	if (found == STORE_FOUND) {
+		json_array_append(ans.listed, json_object_get(rec, "_id"));
+		return;
+	}
+	ans.found = found;
+	answered(why);
+}
+
+static void
+list(struct store *s)
+{
+	forget_answer();
+	ans.listed = json_array();
+	store_list(s, on_listed, NULL);
+	await();
+}
+
+static void
+on_done(bool ok, const char *what, void *arg)
+{
+	ans.ok = ok;
+	answered(what);
+}
+
+static void
+assert_done(bool ok, const char *what)
+{
+	await();
+	if (ans.ok != ok || strstr(ans.why, what) == NULL)
+		fail_msg("%s: \"%s\", wanted %s: \"%s\"", ans.ok ? "ok" : "failed", ans.why,
+		    ok ? "ok" : "failed", what);
+}
+
+static void
+set_up_database(bool ok, const char *what)
+{
+	forget_answer();
+	store_setup(store, on_done, NULL);
+	assert_done(ok, what);
+}
+
+static void
+probe(struct store *s, bool ok, const char *what)
+{
+	forget_answer();
+	store_probe(s, on_done, NULL);
+	assert_done(ok, what);
+}
+
+static void
+load(json_t *doc, const char *what)
+{
+	forget_answer();
+	store_load_design(store, doc, on_done, NULL);
+	assert_done(true, what);
+}
+
+static struct store *
+open_store(const struct uri *u)
+{
+	char err[256] = "";
+	struct store *s = store_couch_ops.open(loop, u, &opt, err, sizeof(err));
+
+	if (s == NULL)
+		fail_msg("%s", err);
+	return s;
+}
+
+static void
+assert_why(const char *part)
+{
+	if (strstr(ans.why, part) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", part, ans.why);
+	assert_null(strstr(ans.why, "s3cret"));
+}
+
+/* --- fixtures --- */
+
+static int
+set_up(void **state)
+{
+	char err[256];
+	struct http_options hopt = {
+	    .max_connections = 1, .timeout_ms = 30000, .max_response_bytes = 1 << 26};
+
+	opt = (struct options){.record_max_bytes = 100000,
+	    .batch_max_bytes = 256 * 1024,
+	    .couch_requests = 4,
+	    .couch_timeout_ms = 30000};
+	loop = loop_create();
+	if (!uri_parse(getenv("VOGELER_TEST_COUCH_URI"), &uri, err, sizeof(err)))
+		fail_msg("%s", err);
+	hopt.user = uri.user;
+	hopt.password = uri.password;
+	http = http_create(loop, &hopt);
+	db_url = couch_url(&uri);
+	raw("DELETE", "", NULL); /* one that another test may have left */
+	store = open_store(&uri);
+	set_up_database(true, "created");
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	raw("DELETE", "", NULL);
+	forget_answer();
+	store_close(store);
+	http_destroy(http);
+	loop_destroy(loop);
+	free(db_url);
+	uri_finish(&uri);
+	return 0;
+}
+
+/* --- tests --- */
+
+static void
+a_database_that_is_missing_is_said(void **state)
+{
+	static const char text[] = "does not exist at couch";
+
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	assert_int_equal(put("c", "p", "1", 1), STORE_OK);
+	assert_int_equal(raw("DELETE", "", NULL), 200);
+	assert_int_equal(put("a", "p", "2", 2), STORE_RETRY); /* its revision was known */
+	assert_why(text);
+	assert_why("run vogeler-admin setup");
+	assert_int_equal(put("b", "p", "2", 2), STORE_RETRY);
+	assert_why(text);
+	assert_int_equal(get(store, "a"), STORE_FAILED);
+	assert_why(text);
+	list(store);
+	assert_int_equal(ans.found, STORE_FAILED);
+	assert_why(text);
+	probe(store, false, text);
+	assert_int_equal(raw("GET", "", NULL), 404); /* nobody made it */
+	set_up_database(true, "created");
+	set_up_database(true, "was there");
+	assert_int_equal(put("a", "p", "3", 3), STORE_OK); /* with no stale revision */
+	assert_member("a", "p", "3");
+	assert_int_equal(put("c", "p", "1", 1), STORE_OK); /* nor taken for a duplicate */
+	assert_member("c", "p", "1");
+}
+
+static void
+a_probe_writes(void **state)
+{
+	char *first, *second;
+
+	probe(store, true, "takes writes");
+	first = rev_of("_local/vogeler-probe");
+	probe(store, true, "takes writes");
+	second = rev_of("_local/vogeler-probe");
+	assert_string_not_equal(first, second);
+	free(first);
+	free(second);
+	list(store);
+	assert_int_equal(json_array_size(ans.listed), 0);
+}
+
+static void
+what_is_written_is_read(void **state)
+{
+	assert_int_equal(get(store, "web01"), STORE_MISSING);
+	assert_int_equal(put("web01", "facter", "{\"a\":[1,\"\xc3\xa9\"]}", 1), STORE_OK);
+	assert_member("web01", "facter", "{\"a\":[1,\"\xc3\xa9\"]}");
+	assert_member("web01", "doc_type", "\"SystemRecord\"");
+	assert_member("web01", "_rev", "");
+	assert_int_equal(put("web01", "ps", "[]", 2), STORE_OK);
+	assert_member("web01", "facter", "{\"a\":[1,\"\xc3\xa9\"]}");
+	assert_member("web01", "ps", "[]");
+	assert_int_equal(put("new", NULL, NULL, 1), STORE_OK); /* a greeting */
+	assert_member("new", "system_name", "\"new\"");
+}
+
+static void
+the_same_again_writes_nothing(void **state)
+{
+	char *first, *second;
+
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	first = rev_of("a");
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	second = rev_of("a");
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
+static void
+a_conflict_is_read_again_and_merged(void **state)
+{
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	other_sets("a", "owner", "ops");
+	assert_int_equal(put("a", "q", "2", 2), STORE_CONFLICT);
+	assert_int_equal(put("a", "q", "2", 2), STORE_OK);
+	assert_member("a", "p", "1");
+	assert_member("a", "q", "2");
+	assert_member("a", "owner", "\"ops\"");
+}
+
+/* The answer was lost, or another collector had the same response: it is there already (I3). */
+static void
+a_conflict_with_ourselves_is_no_change(void **state)
+{
+	struct store *twin = open_store(&uri);
+	char *first, *second;
+
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	assert_int_equal(put_on(twin, "a", "p", "2", 2), STORE_OK);
+	first = rev_of("a");
+	assert_int_equal(put("a", "p", "2", 2), STORE_CONFLICT);
+	assert_int_equal(put("a", "p", "2", 2), STORE_OK);
+	second = rev_of("a");
+	assert_string_equal(first, second);
+	/* An older one never overwrites, whoever wrote the newer. */
+	assert_int_equal(put_on(twin, "a", "p", "1", 1), STORE_OK);
+	assert_member("a", "p", "2");
+	free(first);
+	free(second);
+	store_close(twin);
+}
+
+static void
+a_deleted_record_begins_anew(void **state)
+{
+	char *rev;
+
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	rev = rev_of("a");
+	char url[512];
+	snprintf(url, sizeof(url), "%s/a?rev=%s", db_url, rev);
+	free(rev);
+	forget_answer();
+	http_request(http, "DELETE", url, NULL, 0, on_http, NULL);
+	await();
+	assert_int_equal(ans.status, 200);
+	assert_int_equal(get(store, "a"), STORE_MISSING);
+	assert_int_equal(put("a", "q", "2", 2), STORE_CONFLICT);
+	assert_int_equal(put("a", "q", "2", 2), STORE_OK);
+	assert_member("a", "p", "");
+	assert_member("a", "q", "2");
+}
+
+static void
+a_record_of_2010_is_kept(void **state)
+{
+	static const char old[] = "{\"doc_type\":\"SystemRecord\",\"system_name\":\"old\","
+				  "\"created_at\":\"2010-09-26T06:16:29Z\","
+				  "\"updated_at\":\"2010-09-26T06:16:29Z\",\"rpm\":[\"a-1\"]}";
+
+	assert_int_equal(raw("PUT", "old", old), 201);
+	assert_int_equal(put("old", "ps", "[]", 1), STORE_OK);
+	assert_member("old", "rpm", "[\"a-1\"]");
+	assert_member("old", "ps", "[]");
+	assert_member("old", "created_at", "\"2010-09-26T06:16:29.000Z\"");
+}
+
+static void
+many_at_once_are_answered_by_id(void **state)
+{
+	struct store_write *writes[MANY], w[MANY];
+	struct result *results[MANY];
+	char hosts[MANY][8], want[8];
+
+	assert_int_equal(put("h010", "p", "\"h010\"", 1), STORE_OK);
+	other_sets("h010", "owner", "ops"); /* this one alone will conflict */
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(hosts[i], sizeof(hosts[i]), "h%03zu", (i * 7) % MANY);
+		results[i] = result_new("q", "\"x\"", 2);
+		w[i] = (struct store_write){.host = hosts[i],
+		    .results = &results[i],
+		    .n = 1,
+		    .bytes = 3,
+		    .owner = (void *)(uintptr_t)i};
+		writes[i] = &w[i];
+	}
+	put_all(store, writes, MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(
+		    ans.statuses[i], strcmp(hosts[i], "h010") == 0 ? STORE_CONFLICT : STORE_OK);
+		result_free(results[i]);
+	}
+	assert_int_equal(raw("PUT", "_design/x", "{\"views\":{}}"), 201);
+	list(store);
+	assert_int_equal(ans.found, STORE_MISSING);
+	assert_int_equal(json_array_size(ans.listed), MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(want, sizeof(want), "h%03zu", i);
+		assert_string_equal(json_string_value(json_array_get(ans.listed, i)), want);
+	}
+}
+
+static void
+a_record_that_is_too_large_is_refused(void **state)
+{
+	char *big = xcalloc(1, 100000);
+
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	memset(big, 'x', 99999);
+	big[0] = big[99998] = '"';
+	assert_int_equal(put("a", "big", big, 2), STORE_REJECT);
+	assert_why("over record_max_bytes");
+	assert_int_equal(put("a", "q", "2", 3), STORE_OK);
+	assert_member("a", "big", "");
+	assert_member("a", "p", "1");
+	assert_member("a", "q", "2");
+	free(big);
+}
+
+static void
+design_documents_are_loaded_if_they_differ(void **state)
+{
+	char path[512], err[256] = "";
+	json_t *docs, *doc, *row;
+
+	snprintf(path, sizeof(path), "%s/conf", getenv("VOGELER_SOURCE_DIR"));
+	docs = design_read(path, err, sizeof(err));
+	assert_non_null(docs);
+	doc = json_array_get(docs, 0);
+	load(doc, "loaded");
+	load(doc, "unchanged");
+	json_object_set_new(doc, "language", json_string("coffeescript"));
+	load(doc, "upgraded");
+	json_object_set_new(doc, "language", json_string("javascript"));
+	load(doc, "upgraded");
+	assert_null(json_object_get(doc, "_rev"));
+	json_decref(docs);
+
+	assert_int_equal(put("a", "packages", "[\"x-1\"]", 1), STORE_OK);
+	snprintf(path, sizeof(path), "%s/_design/system_records/_view/packages_by_host", db_url);
+	forget_answer();
+	http_request(http, "GET", path, NULL, 0, on_http, NULL);
+	await();
+	row = json_array_get(json_object_get(ans.body, "rows"), 0);
+	assert_string_equal(json_string_value(json_object_get(row, "key")), "a");
+	assert_int_equal(json_array_size(json_object_get(row, "value")), 1);
+}
+
+/* A port where nobody listens: bound, not listening. */
+static void
+out_of_reach_is_said_without_the_password(void **state)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[128], err[256];
+	struct uri dead;
+	struct store *s;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(text, sizeof(text), "couch://u:s3cret@127.0.0.1:%u/db", ntohs(sin.sin_port));
+	assert_true(uri_parse(text, &dead, err, sizeof(err)));
+	s = open_store(&dead);
+	assert_int_equal(put_on(s, "a", "p", "1", 1), STORE_RETRY);
+	assert_why("cannot be reached");
+	assert_why("couch://u:***@127.0.0.1:");
+	assert_int_equal(get(s, "a"), STORE_FAILED);
+	assert_why("cannot be reached");
+	list(s);
+	assert_int_equal(ans.found, STORE_FAILED);
+	probe(s, false, "is CouchDB running there?");
+	store_close(s);
+	uri_finish(&dead);
+	close(fd);
+}
+
+static void
+unanswered(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	fail_msg("answered after the store was closed");
+}
+
+static void
+unanswered_get(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	fail_msg("answered after the store was closed");
+}
+
+/* Before anything was sent, and with a request under way. */
+static void
+closing_forgets_what_is_in_flight(void **state)
+{
+	struct result *r = result_new("p", "1", 1);
+	struct store_write w = {.host = "a", .results = &r, .n = 1}, *writes = &w;
+	struct store *s = open_store(&uri);
+
+	store_put(s, &writes, 1, unanswered, NULL);
+	store_close(s);
+	s = open_store(&uri);
+	store_put(s, &writes, 1, unanswered, NULL);
+	store_get(s, "a", unanswered_get, NULL);
+	next_pass();
+	store_close(s);
+	result_free(r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_database_that_is_missing_is_said),
+	    TEST(a_probe_writes),
+	    TEST(what_is_written_is_read),
+	    TEST(the_same_again_writes_nothing),
+	    TEST(a_conflict_is_read_again_and_merged),
+	    TEST(a_conflict_with_ourselves_is_no_change),
+	    TEST(a_deleted_record_begins_anew),
+	    TEST(a_record_of_2010_is_kept),
+	    TEST(many_at_once_are_answered_by_id),
+	    TEST(a_record_that_is_too_large_is_refused),
+	    TEST(design_documents_are_loaded_if_they_differ),
+	    TEST(out_of_reach_is_said_without_the_password),
+	    TEST(closing_forgets_what_is_in_flight),
+	};
+
+	if (getenv("VOGELER_TEST_COUCH_URI") == NULL) {
+		fprintf(stderr, "test_store_couch: run it through tests/standin/with-couch\n");
+		return 1;
+	}
+	ident_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
