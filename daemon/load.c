@@ -1,0 +1,88 @@
+/* See load.h. */
+#include "daemon/load.h"
+
+#include "shared/loop.h"
+#include "shared/store/design.h"
+#include "shared/store/store.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+struct load {
+	struct loop *loop;
+	struct store *store;
+	json_t *docs;
+	size_t next;
+	int status;
+};
+
+static void load_next(struct load *l);
+
+static void
+fail(struct load *l, const char *what, const char *why)
+{
+	fprintf(stderr, "vogelerd: %s: %s\n", what, why);
+	l->status = 1;
+	loop_stop(l->loop);
+}
+
+static void
+on_loaded(bool ok, const char *what, void *arg)
+{
+	struct load *l = arg;
+	const json_t *doc = json_array_get(l->docs, l->next);
+	const char *id = json_string_value(json_object_get(doc, "_id"));
+
+	if (!ok) {
+		fail(l, id, what);
+		return;
+	}
+	printf("%s: %s\n", id, what);
+	l->next++;
+	load_next(l);
+}
+
+static void
+load_next(struct load *l)
+{
+	json_t *doc = json_array_get(l->docs, l->next);
+
+	if (doc != NULL) {
+		store_load_design(l->store, doc, on_loaded, l);
+		return;
+	}
+	printf("Design docs loaded\n");
+	l->status = 0;
+	loop_stop(l->loop);
+}
+
+static void
+on_set_up(bool ok, const char *what, void *arg)
+{
+	struct load *l = arg;
+
+	if (!ok)
+		fail(l, store_id(l->store), what);
+	else
+		load_next(l);
+}
+
+int
+load_designs(struct loop *loop, struct store *store, const char *dir)
+{
+	struct load l = {.loop = loop, .store = store, .status = 1};
+	char err[512] = "";
+
+	printf("Loading design docs from %s\n", dir);
+	fflush(stdout); /* before anything that stderr says about it */
+	l.docs = design_read(dir, err, sizeof(err));
+	if (l.docs == NULL) {
+		fprintf(stderr, "vogelerd: %s\n", err);
+		return 1;
+	}
+	store_setup(store, on_set_up, &l);
+	loop_run(loop);
+	json_decref(l.docs);
+	return l.status;
+}

@@ -1,0 +1,322 @@
+/* vogelerd, the collector: options, the two brokers, the store, the inbox between them, signals.
+ *
+ * It publishes (dead letters) on a second connection, so that acks are not held up when the broker
+ * blocks publishers. */
+#include "daemon/inbox.h"
+#include "daemon/load.h"
+#include "shared/broker.h"
+#include "shared/cli.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/topology.h"
+#include "shared/uri.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTPUT_SLACK (1024 * 1024) /* beside one dead letter of the largest size */
+
+struct vogelerd {
+	struct cli cli;
+	struct loop *loop;
+	struct uri *uris;
+	size_t n_uris;
+	struct uri store_uri;
+	struct topology *topology;
+	struct broker *consumer;
+	struct broker *publisher;
+	struct store *store;
+	struct inbox *inbox;
+	unsigned int stopping; /* brokers that have not said goodbye yet */
+	bool draining;
+};
+
+static char *load_dir;
+static struct poptOption table[] = {
+    {"load", 'l', POPT_ARG_STRING, &load_dir, 0,
+	"Load the design documents under DIR into the store, and exit", "DIR"},
+    POPT_TABLEEND,
+};
+
+static const struct cli_spec spec = {
+    .program = "vogelerd",
+    .usage = "[OPTION...]",
+    .examples =
+	"  vogelerd -c /etc/vogeler/vogeler.conf\n"
+	"  vogelerd --qhost amqp://guest:guest@127.0.0.1:5672/vogeler \\\n"
+	"           --dbhost sqlite:///var/lib/vogelerd/system_records.db --loglevel INFO\n"
+	"  vogelerd -l /usr/share/vogeler/_design --dbhost couch://localhost:5984/system_records\n",
+    .table = table,
+    .uses_broker = true,
+    .uses_store = true,
+};
+
+/* ---- brokers ---- */
+
+static void
+consumer_on_ready(struct broker *b, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	inbox_on_consumer_ready(v->inbox);
+}
+
+static void
+consumer_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	inbox_on_consumer_down(v->inbox);
+}
+
+static void
+consumer_on_delivery(struct broker *b, struct delivery *d, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	inbox_on_delivery(v->inbox, d);
+}
+
+static void
+publisher_on_ready(struct broker *b, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	inbox_on_publisher_ready(v->inbox);
+}
+
+static void
+publisher_on_confirm(
+    struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	inbox_on_confirm(v->inbox, id, outcome, why);
+}
+
+static void
+on_broker_stopped(struct broker *b, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	if (v->stopping > 0 && --v->stopping == 0)
+		loop_stop(v->loop);
+}
+
+static const struct broker_handlers consumer_handlers = {
+    .on_ready = consumer_on_ready,
+    .on_down = consumer_on_down,
+    .on_delivery = consumer_on_delivery,
+    .on_stopped = on_broker_stopped,
+};
+
+static const struct broker_handlers publisher_handlers = {
+    .on_ready = publisher_on_ready,
+    .on_confirm = publisher_on_confirm,
+    .on_writable = publisher_on_ready,
+    .on_stopped = on_broker_stopped,
+};
+
+static struct broker *
+make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *handlers)
+{
+	const struct options *o = &v->cli.options;
+	struct broker_options opt;
+
+	broker_options_default(&opt);
+	opt.role = role;
+	opt.program = "vogelerd";
+	opt.uris = v->uris;
+	opt.n_uris = v->n_uris;
+	opt.topology = v->topology;
+	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	opt.reconnect_max_ms = o->reconnect_max_ms;
+	opt.max_body_bytes = o->message_max_bytes;
+	opt.output_max = o->message_max_bytes + OUTPUT_SLACK;
+	return broker_create(v->loop, &opt, handlers, v);
+}
+
+/* The user that all URIs agree on, or NULL: a message that names another is refused by the broker.
+ */
+static const char *
+login_user(const struct vogelerd *v)
+{
+	const char *user = NULL, *first = NULL;
+	size_t i;
+
+	for (i = 0; i < v->n_uris; i++) {
+		user = v->uris[i].user != NULL ? v->uris[i].user : "guest";
+		if (first == NULL)
+			first = user;
+		if (strcmp(user, first) != 0)
+			return NULL;
+	}
+	return first;
+}
+
+/* ---- signals ---- */
+
+static void
+on_drained(void *arg)
+{
+	struct vogelerd *v = arg;
+
+	v->stopping = 2;
+	broker_stop(v->consumer);
+	broker_stop(v->publisher);
+}
+
+static void
+on_terminate(int signo, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	if (v->draining) {
+		log_warn("main", "asked again to stop: leaving at once");
+		loop_stop(v->loop);
+		return;
+	}
+	v->draining = true;
+	log_info("main", "asked to stop (%s): finishing what is in hand", strsignal(signo));
+	inbox_drain(v->inbox);
+}
+
+static bool
+differs(const char *a, const char *b)
+{
+	return a != b && (a == NULL || b == NULL || strcmp(a, b) != 0);
+}
+
+static bool
+needs_restart(const struct options *old, const struct options *new)
+{
+	return differs(old->qhost, new->qhost) || differs(old->dbhost, new->dbhost) ||
+	       differs(old->broadcast_exchange, new->broadcast_exchange) ||
+	       differs(old->master_exchange, new->master_exchange) ||
+	       old->heartbeat_s != new->heartbeat_s ||
+	       old->connect_timeout_ms != new->connect_timeout_ms ||
+	       old->reconnect_max_ms != new->reconnect_max_ms ||
+	       old->message_max_bytes != new->message_max_bytes ||
+	       old->record_max_bytes != new->record_max_bytes ||
+	       old->couch_requests != new->couch_requests ||
+	       old->couch_timeout_ms != new->couch_timeout_ms;
+}
+
+static void
+on_hangup(int signo, void *arg)
+{
+	struct vogelerd *v = arg;
+	struct options *now = &v->cli.options, fresh;
+
+	if (!cli_reload(&v->cli, &fresh)) {
+		log_error("main", "the options have errors: those from before stay in force");
+		return;
+	}
+	if (needs_restart(now, &fresh))
+		log_warn("main", "options reloaded; changes of broker, store, exchanges, timeouts, "
+				 "message_max_bytes and record_max_bytes need a restart");
+	else
+		log_info("main", "options reloaded");
+	now->log_level = fresh.log_level;
+	now->prefetch = fresh.prefetch;
+	now->intake_max_bytes = fresh.intake_max_bytes;
+	now->batch_max_count = fresh.batch_max_count;
+	now->batch_max_bytes = fresh.batch_max_bytes;
+	now->batch_max_age_ms = fresh.batch_max_age_ms;
+	now->store_patience_ms = fresh.store_patience_ms;
+	now->drain_timeout_ms = fresh.drain_timeout_ms;
+	now->attest = fresh.attest;
+	options_finish(&fresh);
+	log_set_level(now->log_level);
+	inbox_reload(v->inbox, now);
+}
+
+/* ---- the program ---- */
+
+static void
+open_store(struct vogelerd *v)
+{
+	char err[512] = "";
+
+	cli_store(&v->cli, &v->store_uri);
+	v->store = store_open(v->loop, &v->store_uri, &v->cli.options, err, sizeof(err));
+	if (v->store == NULL)
+		fatal("main", "%s", err);
+}
+
+static void
+make_inbox(struct vogelerd *v)
+{
+	struct inbox_parts parts = {
+	    .loop = v->loop,
+	    .consumer = v->consumer,
+	    .publisher = v->publisher,
+	    .store = v->store,
+	    .publisher_user = login_user(v),
+	    /* A file of our own is made; a database on a server may be one that is being restored.
+	     */
+	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,
+	};
+
+	v->inbox = inbox_create(&parts, &v->cli.options, on_drained, v);
+}
+
+static void
+collect(struct vogelerd *v)
+{
+	const struct options *o = &v->cli.options;
+
+	v->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	v->consumer = make_broker(v, "consumer", &consumer_handlers);
+	v->publisher = make_broker(v, "publisher", &publisher_handlers);
+	make_inbox(v);
+	loop_signal(v->loop, SIGTERM, on_terminate, v);
+	loop_signal(v->loop, SIGINT, on_terminate, v);
+	loop_signal(v->loop, SIGHUP, on_hangup, v);
+	log_info("main", "Vogeler(Server) has started");
+	inbox_start(v->inbox);
+	broker_start(v->consumer);
+	broker_start(v->publisher);
+	loop_run(v->loop);
+	log_debug("main", "the longest pass of the loop took %" PRIu64 " us of CPU",
+	    loop_max_pass_us(v->loop));
+	broker_destroy(v->consumer);
+	broker_destroy(v->publisher);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct vogelerd v = {0};
+	int status = 0;
+
+	cli_init(&v.cli, &spec, argc, argv);
+	if (v.cli.args[0] != NULL)
+		cli_usage_error(&v.cli, "\"%s\" is not understood", v.cli.args[0]);
+	ident_init();
+	v.loop = loop_create();
+	if (load_dir == NULL)
+		cli_brokers(&v.cli, &v.uris, &v.n_uris);
+	open_store(&v);
+	if (load_dir != NULL) {
+		status = load_designs(v.loop, v.store, load_dir);
+	} else {
+		log_info("main", "Skipping design document load");
+		collect(&v);
+	}
+	store_close(v.store);
+	inbox_destroy(v.inbox);
+	topology_destroy(v.topology);
+	uri_list_free(v.uris, v.n_uris);
+	uri_finish(&v.store_uri);
+	loop_destroy(v.loop);
+	cli_finish(&v.cli);
+	free(load_dir);
+	return status;
+}
