@@ -11,6 +11,7 @@
 #include "shared/store/http.h"
 #include "shared/store/store.h"
 #include "shared/xalloc.h"
+#include "tests/unit/store_suite.h"
 
 #include <arpa/inet.h>
 #include <cmocka.h>
@@ -655,6 +656,47 @@ closing_forgets_what_is_in_flight(void **state)
 	result_free(r);
 }
 
+/* --- the suite over all stores --- */
+
+enum { DATABASES_MAX = 8 }; /* of one test of the suite */
+
+static char databases[DATABASES_MAX][256];
+static size_t n_databases;
+
+static const char *
+suite_begin(void)
+{
+	static unsigned int n;
+
+	assert_true(n_databases < DATABASES_MAX);
+	snprintf(databases[n_databases], sizeof(databases[0]), "%s_suite%u",
+	    getenv("VOGELER_TEST_COUCH_URI"), n++);
+	return databases[n_databases++];
+}
+
+static void
+suite_end(void)
+{
+	while (n_databases > 0) {
+		char err[256];
+		struct http_options hopt = {
+		    .max_connections = 1, .timeout_ms = 30000, .max_response_bytes = 1 << 26};
+
+		assert_true(uri_parse(databases[--n_databases], &uri, err, sizeof(err)));
+		hopt.user = uri.user;
+		hopt.password = uri.password;
+		loop = loop_create();
+		http = http_create(loop, &hopt);
+		db_url = couch_url(&uri);
+		assert_int_equal(raw("DELETE", "", NULL), 200);
+		forget_answer();
+		http_destroy(http);
+		loop_destroy(loop);
+		free(db_url);
+		uri_finish(&uri);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -676,10 +718,14 @@ main(void)
 	    TEST(closing_forgets_what_is_in_flight),
 	};
 
+	struct suite_factory factory = {.begin = suite_begin, .end = suite_end};
+	int failed;
+
 	if (getenv("VOGELER_TEST_COUCH_URI") == NULL) {
 		fprintf(stderr, "test_store_couch: run it through tests/standin/with-couch\n");
 		return 1;
 	}
-	ident_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	factory.javascript_numbers = getenv("VOGELER_TEST_COUCH_STANDIN") != NULL;
+	failed = store_suite_run(&factory);
+	return cmocka_run_group_tests(tests, NULL, NULL) + failed;
 }
