@@ -386,3 +386,24 @@ conf_unquote(char *value)
 	for (size_t len = strlen(value); len > 0 && isspace((unsigned char)value[len - 1]); len--)
 		value[len - 1] = '\0';
 }
+
+char *
+conf_quote(const char *text)
+{
+	size_t len = strlen(text);
+	char *out;
+	bool plain = len > 0 && strchr(" \t;'\"", text[0]) == NULL &&
+		     strchr(" \t", text[len - 1]) == NULL && strstr(text, " ;") == NULL &&
+		     strstr(text, "\t;") == NULL;
+
+	if (plain)
+		return xstrdup(text);
+	if (strchr(text, '\'') == NULL) {
+		xasprintf(&out, "'%s'", text);
+		return out;
+	}
+	xasprintf(&out, "\"%s\"", text);
+	for (char *p = out + 1; p < out + len + 1; p++)
+		*p = *p == '"' ? '\'' : *p;
+	return out;
+}

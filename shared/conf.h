@@ -35,6 +35,10 @@ void conf_finish(struct conf *c);
 /* Takes the surrounding quotes and the " ;" comment off a value, in place: what conf_read does
  * without keep_comments. */
 void conf_unquote(char *value);
+/* The opposite: text as a value that conf_read gives back as it was, quoted if need be. Malloced,
+ * caller frees. Text that begins or ends in blanks or quotes, or has " ;", and has both kinds of
+ * quotes in it cannot be said: its double quotes become single ones. */
+char *conf_quote(const char *text);
 /* NULL if absent. */
 const struct conf_entry *conf_find(const struct conf *c, const char *section, const char *key);
 

@@ -331,29 +331,13 @@ option_parse(
 	return true;
 }
 
-/* As a value of the file: quoted where the reader would otherwise trim or cut it. */
-static char *
-quoted(const char *text)
-{
-	char *out;
-	size_t len = strlen(text);
-	bool plain = len > 0 && strchr(" \t;'\"", text[0]) == NULL &&
-		     strchr(" \t", text[len - 1]) == NULL && strstr(text, " ;") == NULL &&
-		     strstr(text, "\t;") == NULL;
-
-	if (plain)
-		return xstrdup(text);
-	xasprintf(&out, strchr(text, '\'') != NULL ? "\"%s\"" : "'%s'", text);
-	return out;
-}
-
 static char *
 masked(const char *text)
 {
 	size_t size = 3 * strlen(text) + 16; /* a mask may be longer than what it hides */
 	char *out = xcalloc(1, size), *result;
 
-	result = quoted(uri_redact_text(text, out, size));
+	result = conf_quote(uri_redact_text(text, out, size));
 	free(out);
 	return result;
 }
@@ -369,7 +353,7 @@ option_print(const struct option_row *row, const struct options *o)
 	case OPTION_STR:
 	case OPTION_HOST:
 		str = *(char *const *)field;
-		return str != NULL ? quoted(str) : NULL;
+		return str != NULL ? conf_quote(str) : NULL;
 	case OPTION_BROKERS:
 	case OPTION_STORE:
 		str = *(char *const *)field;

@@ -21,11 +21,12 @@ struct plugin {
 	char *name;
 	char *alias; /* NULL if none */
 	char *description;
-	char *command; /* as written */
-	char **argv;   /* split by shell-word rules (popt), no shell; NULL-terminated */
-	char **env;    /* extra NAME=value, NULL-terminated; NULL if none */
-	char *user;    /* NULL = as the agent */
-	char *sha256;  /* hex; NULL = not checked */
+	char *command;  /* as written */
+	char **argv;    /* split by shlex's rules (words.h), no shell; NULL-terminated */
+	char **env;     /* extra NAME=value, NULL-terminated; NULL if none */
+	char *env_text; /* env as written; NULL if none */
+	char *user;     /* NULL = as the agent */
+	char *sha256;   /* hex; NULL = not checked */
 	enum wire_format format;
 	uint32_t timeout_ms; /* 0 = the agent's default */
 	uint64_t max_output; /* 0 = the agent's default */
@@ -42,9 +43,10 @@ struct plugin_set {
  * and line and does not take the others down. Returns the number of bad ones. */
 size_t plugin_read_file(
     struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg);
-/* Every *.cfg of a directory in name order. -1: the directory cannot be read (errno). A name or
- * alias that is taken already is an error of the later one. Refuses files writable by others, not
- * regular, or owned by anyone but root or us (FAULTS X6). */
+/* Every *.cfg of a directory in name order; returns the number of bad ones, files counting as one.
+ * -1: the directory cannot be used (errno; told to on_error too). A name or alias that is taken
+ * already is an error of the later one. Refuses files that others may write, not regular, with
+ * several links, or owned by anyone but root or us; the directory likewise. */
 int plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg);
 /* By name or alias; NULL if none. */
 const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);

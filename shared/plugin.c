@@ -1,0 +1,343 @@
+/* See plugin.h; the directory and the compiled file are in plugin_dir.c. */
+#include "shared/plugin.h"
+
+#include "shared/log.h"
+#include "shared/name.h"
+#include "shared/units.h"
+#include "shared/words.h"
+#include "shared/xalloc.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ERR_SIZE 512
+
+#define TIMEOUT_MIN_MS 100
+/* The broker takes a command back after 30 minutes without an ack: the answer must be in by then.
+ */
+#define TIMEOUT_MAX_MS (25 * 60 * 1000 - 1)
+#define OUTPUT_MIN     1024
+#define OUTPUT_MAX     (64 * 1024 * 1024)
+#define SHA256_DIGITS  64
+
+/* One plugin on its way in. */
+struct definition {
+	struct plugin plugin;
+	bool has_format;
+	conf_error_fn *on_error;
+	void *arg;
+	bool bad;
+};
+
+static void definition_error(struct definition *d, unsigned int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+definition_error(struct definition *d, unsigned int line, const char *fmt, ...)
+{
+	char text[ERR_SIZE * 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	d->bad = true;
+	d->on_error(d->plugin.file, line, text, d->arg);
+}
+
+static void
+plugin_finish(struct plugin *p)
+{
+	free(p->name);
+	free(p->alias);
+	free(p->description);
+	free(p->command);
+	words_free(p->argv);
+	words_free(p->env);
+	free(p->env_text);
+	free(p->user);
+	free(p->sha256);
+	free(p->file);
+}
+
+void
+plugin_set_finish(struct plugin_set *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		plugin_finish(&set->plugins[i]);
+	free(set->plugins);
+	*set = (struct plugin_set){0};
+}
+
+/* --- the keys --- */
+
+typedef void key_fn(struct definition *d, const struct conf_entry *e, const char *value);
+
+static void
+read_name(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	free(d->plugin.name);
+	d->plugin.name = xstrdup(value);
+}
+
+static void
+read_description(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	d->plugin.description = xstrdup(value);
+}
+
+static void
+read_alias(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	const char *wrong = name_plugin_error(value);
+
+	if (wrong != NULL)
+		definition_error(d, e->line, "command_alias '%s': %s", value, wrong);
+	d->plugin.alias = xstrdup(value);
+}
+
+static void
+read_command(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	char err[ERR_SIZE];
+
+	/* As written: here quotes and ';' are the command's own. */
+	d->plugin.command = xstrdup(e->value);
+	d->plugin.argv = words_split(e->value, err, sizeof(err));
+	if (d->plugin.argv == NULL)
+		definition_error(d, e->line, "command: %s", err);
+	else if (d->plugin.argv[0] == NULL || d->plugin.argv[0][0] == '\0')
+		definition_error(d, e->line, "command: names no program");
+}
+
+static void
+read_format(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	char good[128] = "";
+	size_t len = 0;
+
+	d->has_format = true;
+	if (wire_format_parse(value, &d->plugin.format))
+		return;
+	for (int f = WIRE_OUTPUT; f <= WIRE_PYDICT; f++)
+		len += (size_t)snprintf(good + len, sizeof(good) - len, "%s%s", len > 0 ? ", " : "",
+		    wire_format_name((enum wire_format)f));
+	definition_error(d, e->line, "result_format '%s' should be one of %s", value, good);
+}
+
+static void
+read_timeout(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	uint64_t ms;
+
+	if (units_parse_ms(value, &ms) && ms >= TIMEOUT_MIN_MS && ms <= TIMEOUT_MAX_MS)
+		d->plugin.timeout_ms = (uint32_t)ms;
+	else
+		definition_error(d, e->line,
+		    "timeout '%s' should be a duration like 30s or 5min, from 100ms to below 25min",
+		    value);
+}
+
+static void
+read_max_output(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	uint64_t bytes;
+
+	if (units_parse_bytes(value, &bytes) && bytes >= OUTPUT_MIN && bytes <= OUTPUT_MAX)
+		d->plugin.max_output = bytes;
+	else
+		definition_error(d, e->line,
+		    "max_output '%s' should be a size like 256KiB, from 1KiB to 64MiB", value);
+}
+
+/* POSIX XBD 8.1: letters, digits and '_', no digit first. */
+static bool
+is_assignment(const char *word)
+{
+	size_t len =
+	    strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+	return len > 0 && !(word[0] >= '0' && word[0] <= '9') && word[len] == '=';
+}
+
+static void
+read_env(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	char err[ERR_SIZE];
+
+	d->plugin.env_text = xstrdup(e->value);
+	d->plugin.env = words_split(e->value, err, sizeof(err));
+	if (d->plugin.env == NULL) {
+		definition_error(d, e->line, "env: %s", err);
+		return;
+	}
+	for (size_t i = 0; d->plugin.env[i] != NULL; i++) {
+		if (!is_assignment(d->plugin.env[i]))
+			definition_error(
+			    d, e->line, "env: '%s' should be NAME=value", d->plugin.env[i]);
+	}
+}
+
+static void
+read_user(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	d->plugin.user = xstrdup(value);
+	if (value[0] == '\0')
+		definition_error(d, e->line, "user: has no value");
+}
+
+static void
+read_sha256(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	d->plugin.sha256 = xstrdup(value);
+	if (strlen(value) != SHA256_DIGITS ||
+	    strspn(value, "0123456789abcdefABCDEF") != SHA256_DIGITS)
+		definition_error(d, e->line, "sha256 should be 64 hex digits, as sha256sum prints");
+	for (char *p = d->plugin.sha256; *p != '\0'; p++)
+		*p = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
+}
+
+static const struct {
+	const char *key;
+	key_fn *read;
+} keys[] = {
+    {"command", read_command},
+    {"command_alias", read_alias},
+    {"description", read_description},
+    {"env", read_env},
+    {"max_output", read_max_output},
+    {"name", read_name},
+    {"result_format", read_format},
+    {"sha256", read_sha256},
+    {"timeout", read_timeout},
+    {"user", read_user},
+};
+
+static void
+read_key(struct definition *d, const struct conf_entry *e)
+{
+	char *value = xstrdup(e->value);
+
+	conf_unquote(value);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strcmp(keys[i].key, e->key) == 0) {
+			keys[i].read(d, e, value);
+			free(value);
+			return;
+		}
+	}
+	log_warn("plugin", "%s:%u: unknown key '%s' in [%s]", e->file, e->line, e->key, e->section);
+	free(value);
+}
+
+/* --- the set --- */
+
+const struct plugin *
+plugin_find(const struct plugin_set *set, const char *name_or_alias)
+{
+	const struct plugin *by_alias = NULL;
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct plugin *p = &set->plugins[i];
+
+		if (strcmp(p->name, name_or_alias) == 0)
+			return p;
+		if (p->alias != NULL && strcmp(p->alias, name_or_alias) == 0)
+			by_alias = p;
+	}
+	return by_alias;
+}
+
+static void
+check_taken(struct definition *d, const struct plugin_set *set, const char *what, const char *name)
+{
+	const struct plugin *other = name != NULL ? plugin_find(set, name) : NULL;
+
+	if (other != NULL)
+		definition_error(d, d->plugin.line, "%s '%s' is taken by the plugin '%s' (%s:%u)",
+		    what, name, other->name, other->file, other->line);
+}
+
+static void
+check_whole(struct definition *d, const struct plugin_set *set)
+{
+	const char *wrong = name_plugin_error(d->plugin.name);
+
+	if (wrong != NULL)
+		definition_error(d, d->plugin.line, "'%s': %s", d->plugin.name, wrong);
+	if (d->plugin.command == NULL)
+		definition_error(d, d->plugin.line, "plugin '%s' has no command", d->plugin.name);
+	if (!d->has_format)
+		definition_error(
+		    d, d->plugin.line, "plugin '%s' has no result_format", d->plugin.name);
+	check_taken(d, set, "name", d->plugin.name);
+	check_taken(d, set, "command_alias", d->plugin.alias);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct plugin *pa = a, *pb = b;
+
+	return strcmp(pa->name, pb->name);
+}
+
+static void
+set_add(struct plugin_set *set, const struct plugin *p)
+{
+	set->plugins = xreallocarray(set->plugins, set->n + 1, sizeof(*set->plugins));
+	set->plugins[set->n++] = *p;
+	qsort(set->plugins, set->n, sizeof(*set->plugins), by_name);
+}
+
+/* The section that begins at entry first; its pieces may be scattered over the file. */
+static bool
+read_section(
+    struct plugin_set *set, const struct conf *c, size_t first, conf_error_fn *on_error, void *arg)
+{
+	const struct conf_entry *head = &c->entries[first];
+	struct definition d = {.on_error = on_error, .arg = arg};
+
+	d.plugin.name = xstrdup(head->section);
+	d.plugin.file = xstrdup(head->file);
+	d.plugin.line = head->line;
+	for (size_t i = first; i < c->n; i++) {
+		if (strcasecmp(c->entries[i].section, head->section) == 0)
+			read_key(&d, &c->entries[i]);
+	}
+	check_whole(&d, set);
+	if (d.bad)
+		plugin_finish(&d.plugin);
+	else
+		set_add(set, &d.plugin);
+	return !d.bad;
+}
+
+static bool
+is_first_of_section(const struct conf *c, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (strcasecmp(c->entries[j].section, c->entries[i].section) == 0)
+			return false;
+	}
+	return true;
+}
+
+size_t
+plugin_read_file(struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg)
+{
+	struct conf c;
+	size_t bad = 0;
+
+	if (!conf_read(&c, path, true, on_error, arg)) {
+		conf_finish(&c);
+		return 1; /* which plugins its broken lines belong to is not known */
+	}
+	for (size_t i = 0; i < c.n; i++) {
+		if (is_first_of_section(&c, i))
+			bad += !read_section(set, &c, i, on_error, arg);
+	}
+	conf_finish(&c);
+	return bad;
+}

@@ -1,0 +1,213 @@
+/* The directory of plugins and the file it is compiled into: the second half of plugin.h. */
+#include "shared/plugin.h"
+
+#include "shared/buf.h"
+#include "shared/units.h"
+#include "shared/xalloc.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMPILED_MAX (1024 * 1024) /* what conf_read takes */
+
+/* --- the directory --- */
+
+/* Why a file or directory is not to be trusted: who can write it can run commands as us. */
+static const char *
+trust_error(const struct stat *st)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return "refused: owned by neither root nor the user this runs as";
+	if ((st->st_mode & S_IWOTH) != 0)
+		return "refused: everyone may write it (chmod o-w)";
+	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
+		return "refused: another group may write it (chmod g-w)";
+	return NULL;
+}
+
+static const char *
+file_error(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return strerror(errno);
+	if (S_ISLNK(st.st_mode))
+		return "refused: a symbolic link";
+	if (!S_ISREG(st.st_mode))
+		return "refused: not a regular file";
+	if (st.st_nlink > 1)
+		return "refused: it has another name elsewhere (a hard link)";
+	return trust_error(&st);
+}
+
+static int
+is_plugin_file(const struct dirent *e)
+{
+	size_t len = strlen(e->d_name);
+
+	/* As the glob of 2010, "*.cfg": no hidden files. */
+	return e->d_name[0] != '.' && len > 4 && strcmp(e->d_name + len - 4, ".cfg") == 0;
+}
+
+static int
+by_file_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name); /* alphasort() depends on the locale */
+}
+
+static bool
+directory_is_good(const char *dir, conf_error_fn *on_error, void *arg)
+{
+	const char *wrong;
+	struct stat st;
+
+	if (stat(dir, &st) != 0) {
+		on_error(dir, 0, strerror(errno), arg);
+		return false;
+	}
+	wrong = trust_error(&st);
+	if (wrong == NULL)
+		return true;
+	on_error(dir, 0, wrong, arg);
+	errno = EPERM;
+	return false;
+}
+
+int
+plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg)
+{
+	struct dirent **list;
+	size_t bad = 0;
+	int n, saved;
+
+	if (!directory_is_good(dir, on_error, arg))
+		return -1;
+	n = scandir(dir, &list, is_plugin_file, by_file_name);
+	if (n < 0) {
+		saved = errno;
+		on_error(dir, 0, strerror(saved), arg);
+		errno = saved;
+		return -1;
+	}
+	for (int i = 0; i < n; i++) {
+		const char *wrong;
+		char *path;
+
+		xasprintf(&path, "%s/%s", dir, list[i]->d_name);
+		wrong = file_error(path);
+		if (wrong != NULL)
+			on_error(path, 0, wrong, arg);
+		bad += wrong != NULL ? 1 : plugin_read_file(set, path, on_error, arg);
+		free(path);
+		free(list[i]);
+	}
+	free(list);
+	return (int)bad;
+}
+
+/* --- the compiled file --- */
+
+static bool
+write_line(struct buf *b, const char *key, const char *value)
+{
+	return value == NULL || buf_printf(b, "%s = %s\n", key, value);
+}
+
+static bool
+write_quoted(struct buf *b, const char *key, const char *value)
+{
+	char *quoted = value != NULL ? conf_quote(value) : NULL;
+	bool ok = write_line(b, key, quoted);
+
+	free(quoted);
+	return ok;
+}
+
+static bool
+write_plugin(struct buf *b, const struct plugin *p)
+{
+	char number[UNITS_TEXT_SIZE];
+
+	return buf_printf(b, "\n# %s:%u\n[%s]\n", p->file, p->line, p->name) &&
+	       write_line(b, "name", p->name) && write_quoted(b, "description", p->description) &&
+	       write_line(b, "command", p->command) &&
+	       write_line(b, "result_format", wire_format_name(p->format)) &&
+	       write_line(b, "command_alias", p->alias) &&
+	       write_line(b, "timeout",
+		   p->timeout_ms != 0 ? units_format_ms(p->timeout_ms, number) : NULL) &&
+	       write_line(b, "max_output",
+		   p->max_output != 0 ? units_format_bytes(p->max_output, number) : NULL) &&
+	       write_line(b, "env", p->env_text) && write_quoted(b, "user", p->user) &&
+	       write_line(b, "sha256", p->sha256);
+}
+
+static bool
+write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Through a temporary file beside it, on disk before the name changes. errno on failure. */
+static bool
+replace_file(const char *path, const struct buf *b)
+{
+	char *temp;
+	int fd, saved;
+	bool ok;
+
+	xasprintf(&temp, "%s.XXXXXX", path);
+	fd = mkostemp(temp, O_CLOEXEC);
+	if (fd < 0) {
+		free(temp);
+		return false;
+	}
+	ok = write_all(fd, b->data, b->len) && fsync(fd) == 0;
+	saved = errno;
+	close(fd);
+	if (ok && rename(temp, path) != 0) {
+		ok = false;
+		saved = errno;
+	}
+	if (!ok)
+		unlink(temp);
+	free(temp);
+	errno = saved;
+	return ok;
+}
+
+bool
+plugin_write_compiled(const struct plugin_set *set, const char *path, char *err, size_t err_size)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, COMPILED_MAX);
+	ok = buf_append_str(
+	    &b, "# Compiled from the plugin folder at start and reload: do not edit.\n");
+	for (size_t i = 0; ok && i < set->n; i++)
+		ok = write_plugin(&b, &set->plugins[i]);
+	if (!ok) {
+		snprintf(err, err_size, "%s: the plugins are more than 1 MiB", path);
+	} else if (!replace_file(path, &b)) {
+		snprintf(err, err_size, "%s: %s", path, strerror(errno));
+		ok = false;
+	}
+	buf_finish(&b);
+	return ok;
+}

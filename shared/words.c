@@ -1,0 +1,146 @@
+/* See words.h. Not popt's splitter: it takes an open quote for a closed one, and inside quotes
+ * leaves two backslashes where shlex (POSIX mode) and every shell make one. */
+#include "shared/words.h"
+
+#include "shared/xalloc.h"
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum place { BETWEEN, IN_WORD, IN_SINGLE, IN_DOUBLE };
+
+struct splitter {
+	char **words;
+	size_t n;
+	char *word; /* as long as the text: no word is longer */
+	size_t len;
+};
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void
+end_word(struct splitter *s)
+{
+	s->words = xreallocarray(s->words, s->n + 2, sizeof(*s->words));
+	s->words[s->n++] = xstrndup(s->word, s->len);
+	s->words[s->n] = NULL;
+	s->len = 0;
+}
+
+/* A backslash at *p: adds what it stands for and moves *p to its last character. false: it is the
+ * end of the text. */
+static bool
+escape(struct splitter *s, enum place place, const char **p)
+{
+	char next = (*p)[1];
+
+	if (next == '\0')
+		return false;
+	/* Inside "..." a backslash is itself before anything but '"' and '\' (POSIX XCU 2.2.3, save
+	 * '$', '`' and newline, which mean nothing here). */
+	if (place == IN_DOUBLE && next != '"' && next != '\\')
+		s->word[s->len++] = '\\';
+	s->word[s->len++] = next;
+	(*p)++;
+	return true;
+}
+
+static enum place
+step_outside(struct splitter *s, enum place place, char c)
+{
+	if (c == '\'')
+		return IN_SINGLE;
+	if (c == '"')
+		return IN_DOUBLE;
+	if (is_blank(c)) {
+		if (place == IN_WORD)
+			end_word(s);
+		return BETWEEN;
+	}
+	s->word[s->len++] = c;
+	return IN_WORD;
+}
+
+static enum place
+step_quoted(struct splitter *s, enum place place, char c)
+{
+	if (c == (place == IN_SINGLE ? '\'' : '"'))
+		return IN_WORD;
+	s->word[s->len++] = c;
+	return place;
+}
+
+/* NULL, or what is wrong. */
+static const char *
+split(struct splitter *s, const char *text)
+{
+	enum place place = BETWEEN;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		if (place == BETWEEN && *p == ';')
+			return "an unquoted ';' after a space begins a comment in many INI files: write "
+			       "';' in quotes, or take it away";
+		if (*p == '\\' && place != IN_SINGLE) {
+			if (!escape(s, place, &p))
+				return "ends in a backslash";
+			if (place == BETWEEN)
+				place = IN_WORD;
+		} else if (place == IN_SINGLE || place == IN_DOUBLE) {
+			place = step_quoted(s, place, *p);
+		} else {
+			place = step_outside(s, place, *p);
+		}
+	}
+	if (place == IN_WORD)
+		end_word(s);
+	if (place == IN_SINGLE)
+		return "has a ' that is never closed";
+	if (place == IN_DOUBLE)
+		return "has a \" that is never closed";
+	return NULL;
+}
+
+char **
+words_split(const char *text, char *err, size_t err_size)
+{
+	struct splitter s = {.words = xcalloc(1, sizeof(char *))};
+	const char *wrong;
+
+	s.word = xcalloc(1, strlen(text) + 1);
+	wrong = split(&s, text);
+	free(s.word);
+	if (wrong == NULL)
+		return s.words;
+	snprintf(err, err_size, "%s", wrong);
+	words_free(s.words);
+	return NULL;
+}
+
+char **
+words_copy(char *const *words)
+{
+	char **copy;
+	size_t n = 0;
+
+	if (words == NULL)
+		return NULL;
+	while (words[n] != NULL)
+		n++;
+	copy = xcalloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(words[i]);
+	return copy;
+}
+
+void
+words_free(char **words)
+{
+	for (size_t i = 0; words != NULL && words[i] != NULL; i++)
+		free(words[i]);
+	free(words);
+}

@@ -1,0 +1,15 @@
+/* Splits a command line into words as Python's shlex.split() does, which the README of 2010
+ * promises: quotes and backslashes, no shell, so that $(x), * and | are ordinary characters. */
+#ifndef VOGELER_WORDS_H
+#define VOGELER_WORDS_H
+
+#include <stddef.h>
+
+/* NULL-terminated array, words_free() it. NULL: err says what is wrong: an open quote, a backslash
+ * at the end, or a word that begins with an unquoted ';' (for which ConfigParser of 2010 and many
+ * readers of INI files cut the line there). */
+char **words_split(const char *text, char *err, size_t err_size);
+char **words_copy(char *const *words); /* NULL in, NULL out */
+void words_free(char **words);         /* NULL is fine */
+
+#endif

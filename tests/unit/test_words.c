@@ -1,0 +1,96 @@
+/* words: as Python's shlex.split(). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "shared/words.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static void
+splits(void **state)
+{
+	/* Expected words joined by '|'; what python3's shlex.split() says to the same text. */
+	const char *const rows[][2] = {
+	    {"", ""},
+	    {"  \t ", ""},
+	    {"facter -y", "facter|-y"},
+	    {"  ps   -ef ", "ps|-ef"},
+	    {"a 'b c' d", "a|b c|d"},
+	    {"a \"b 'c' d\"", "a|b 'c' d"},
+	    {"a'b'\"c\"d", "abcd"},
+	    {"'' \"\" x", "||x"},
+	    {"a\\ b c", "a b|c"},
+	    {"\\'a\\\"", "'a\""},
+	    {"\"a\\\"b\\\\c\\d\"", "a\"b\\c\\d"},
+	    {"'a\\b\\\\c'", "a\\b\\\\c"},
+	    {"sh -c 'echo $(id) ; ls | wc'", "sh|-c|echo $(id) ; ls | wc"},
+	    {"echo $(id) * | & > x", "echo|$(id)|*|||&|>|x"},
+	    {"a;b c\\; \\;d ';' e;", "a;b|c;|;d|;|e;"},
+	    {"a#b #c", "a#b|#c"},
+	    {"a\nb\rc\td", "a|b|c|d"},
+	};
+	char err[200], joined[200];
+
+	for (size_t i = 0; i < N(rows); i++) {
+		char **words = words_split(rows[i][0], err, sizeof(err));
+		size_t len = 0;
+
+		if (words == NULL)
+			fail_msg("%s: %s", rows[i][0], err);
+		joined[0] = '\0';
+		for (size_t w = 0; words[w] != NULL; w++)
+			len += (size_t)snprintf(
+			    joined + len, sizeof(joined) - len, "%s%s", w > 0 ? "|" : "", words[w]);
+		assert_string_equal(joined, rows[i][1]);
+		words_free(words);
+	}
+}
+
+static void
+refuses(void **state)
+{
+	const char *const bad[] = {"'", "\"", "a 'b", "a \"b'", "a\\", "\"a\\", "\"a\\\"",
+	    "'a\\'b'", "a ; b", "a ;", ";", "a \t;b"};
+	char err[200];
+
+	for (size_t i = 0; i < N(bad); i++) {
+		err[0] = '\0';
+		if (words_split(bad[i], err, sizeof(err)) != NULL || err[0] == '\0')
+			fail_msg("\"%s\" passed", bad[i]);
+	}
+}
+
+static void
+copies(void **state)
+{
+	char err[200], **words = words_split("a 'b c'", err, sizeof(err)),
+		       **copy = words_copy(words);
+
+	words_free(words);
+	assert_string_equal(copy[0], "a");
+	assert_string_equal(copy[1], "b c");
+	assert_null(copy[2]);
+	words_free(copy);
+	assert_null(words_copy(NULL));
+	words_free(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(splits),
+	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(copies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
