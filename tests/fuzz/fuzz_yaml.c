@@ -1,0 +1,29 @@
+/* Any text as YAML: a value within the limits, or a reason. What comes out can be written. */
+#include "tests/fuzz/fuzz.h"
+
+#include "daemon/yamlx.h"
+#include "shared/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct jsonx_note note = {0};
+	char err[128] = "";
+	struct buf text;
+	json_t *value = yamlx_parse((const char *)data, size, &note, err, sizeof(err));
+
+	if (value == NULL) {
+		if (err[0] == '\0')
+			abort();
+		return 0;
+	}
+	buf_init(&text, 8 * YAMLX_EXPANDED_MAX);
+	if (!jsonx_write(&text, value))
+		abort();
+	buf_finish(&text);
+	json_decref(value);
+	return 0;
+}
