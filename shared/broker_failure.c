@@ -66,9 +66,8 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 void
 broker_log_failure(struct broker *b)
 {
-	struct mono now = loop_now(b->loop);
-	bool fresh = !b->logged || b->error != b->logged_error ||
-		     mono_diff(now, b->logged_at) >= BROKER_LOG_PERIOD_MS;
+	struct mono now = loop_now(b->loop), *last = &b->logged_at[b->error];
+	bool fresh = last->ms == 0 || mono_diff(now, *last) >= BROKER_LOG_PERIOD_MS;
 	bool act = b->error == BROKER_ERR_AUTH || b->error == BROKER_ERR_VHOST ||
 		   b->error == BROKER_ERR_PERMISSION || b->error == BROKER_ERR_MISMATCH;
 
@@ -80,9 +79,7 @@ broker_log_failure(struct broker *b)
 	    "broker[%s]: down (%s): %s, role=%s, retry_in=%u.%us, unlogged_before=%u", b->id,
 	    broker_error_name(b->error), b->text, b->role, b->retry_in_ms / 1000,
 	    b->retry_in_ms % 1000 / 100, b->unlogged);
-	b->logged = true;
-	b->logged_at = now;
-	b->logged_error = b->error;
+	*last = now;
 	b->unlogged = 0;
 }
 

@@ -172,9 +172,8 @@ struct broker {
 	/* why it is down */
 	enum broker_error error;
 	char text[BROKER_TEXT_MAX];
-	struct mono logged_at; /* failures of one kind in a row are one line a minute */
-	enum broker_error logged_error;
-	bool logged;
+	/* Failures of one kind are one line a minute; ms 0 = not yet. */
+	struct mono logged_at[BROKER_ERR_SHUTDOWN + 1];
 	uint32_t unlogged;
 };
 

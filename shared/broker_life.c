@@ -1,7 +1,7 @@
 /* The broker's life as its owner sees it: see broker.h; the state machine is in broker.c. */
 #include "shared/broker_internal.h"
 
-#include "shared/ident.h"
+#include "shared/log.h"
 #include "shared/stream.h"
 #include "shared/xalloc.h"
 
@@ -99,8 +99,13 @@ copy_targets(struct broker *b, const struct broker_options *opt)
 	assert(opt->n_uris > 0);
 	b->n_targets = opt->n_uris;
 	b->targets = xcalloc(opt->n_uris, sizeof(*b->targets));
-	for (size_t i = 0; i < opt->n_uris; i++)
+	for (size_t i = 0; i < opt->n_uris; i++) {
+		/* There is no TLS yet: never a password in the clear in its stead. */
+		if (opt->uris[i].scheme != URI_AMQP)
+			fatal("broker", "%s:// is not supported as broker URI, only amqp://",
+			    uri_scheme_name(opt->uris[i].scheme));
 		uri_copy(&b->targets[i].uri, &opt->uris[i]);
+	}
 }
 
 struct broker *
