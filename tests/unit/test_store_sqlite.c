@@ -170,6 +170,27 @@ closing_finishes_the_commit_in_hand(void **state)
 	is_on_disk("SELECT count(*) FROM hosts", 1);
 }
 
+/* A limit that was lowered refuses what makes the record larger, and does not lock the host out. */
+static void
+over_a_lowered_limit(void **state)
+{
+	struct drive s;
+	char *big = xcalloc(1, 10001);
+
+	memset(big, 'x', 10000);
+	big[0] = big[9999] = '"';
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	assert_int_equal(drive_put(&s, "h", drive_good("a", big, 1, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(&s, "h", drive_good("b", big, 2, 0), NULL), STORE_OK);
+	drive_close(&s);
+	drive_open(&s, uri, 5000);
+	assert_int_equal(drive_put(&s, "h", drive_good("c", "1", 3, 0), NULL), STORE_REJECT);
+	assert_int_equal(drive_put(&s, "h", drive_good("a", big, 4, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(&s, "h", drive_good("a", "1", 5, 0), NULL), STORE_OK);
+	drive_close(&s);
+	free(big);
+}
+
 /* ---- somebody else has the file locked ---- */
 
 struct locked {
@@ -346,6 +367,7 @@ main(void)
 	    cmocka_unit_test(a_newer_schema),
 	    cmocka_unit_test(answered_means_committed),
 	    cmocka_unit_test(closing_finishes_the_commit_in_hand),
+	    cmocka_unit_test(over_a_lowered_limit),
 	    cmocka_unit_test(a_lock_is_waited_for_and_the_loop_goes_on),
 	    cmocka_unit_test(a_full_disk_is_no_loss),
 	    cmocka_unit_test(a_file_that_was_moved_away),
