@@ -48,15 +48,14 @@ setup_on_looked(const struct http_response *r, void *arg)
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
 
-	if (read_answer(op, r, 200, why) == COUCH_DONE) {
-		couch_op_done(op, true, "was there");
-		return;
-	}
-	snprintf(why, sizeof(why),
-	    "%s: this user may not create the database; set up with an administrator's user and "
-	    "password in the dsn",
-	    op->c->base.id);
-	couch_op_done(op, false, why);
+	enum couch_answer a = read_answer(op, r, 200, why);
+
+	if (a == COUCH_NO_DB)
+		snprintf(why, sizeof(why),
+		    "%s: this user may not create the database; set up with an administrator's "
+		    "user and password in the dsn",
+		    op->c->base.id);
+	couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "was there" : why);
 }
 
 static void
