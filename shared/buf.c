@@ -84,6 +84,9 @@ buf_append_char(struct buf *b, char c)
 	return buf_append(b, &c, 1);
 }
 
+static bool append_va(struct buf *b, size_t n, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
 static bool
 append_va(struct buf *b, size_t n, const char *fmt, va_list ap)
 {

@@ -239,6 +239,9 @@ add_escaped(struct line *l, const char *text)
 	return true;
 }
 
+static void emit(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
 static void
 emit(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
 {
