@@ -124,6 +124,13 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 
 /* Handlers of the broker. */
 
+/* One shot means one command: what is behind it stays with the broker. */
+static void
+consume(struct agent *a)
+{
+	broker_consume(a->broker, a->host, a->oneshot ? 1 : AGENT_PREFETCH, true);
+}
+
 static void
 on_ready(struct broker *b, void *arg)
 {
@@ -131,7 +138,7 @@ on_ready(struct broker *b, void *arg)
 
 	outbox_on_ready(a->outbox);
 	if (a->state == AGENT_SERVING)
-		broker_consume(b, a->host, AGENT_PREFETCH, true);
+		consume(a);
 	check_drained(a);
 }
 
@@ -179,7 +186,7 @@ on_consuming(struct broker *b, bool consuming, void *arg)
 		 * the broker module starts over and makes it. */
 		log_warn(
 		    "agent", "the broker ended the consumer of queue %s; consuming again", a->host);
-		broker_consume(b, a->host, AGENT_PREFETCH, true);
+		consume(a);
 	}
 }
 
@@ -287,6 +294,7 @@ on_reload(int signo, void *arg)
 	}
 	if (!registry_load(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
 		now->state_dir)) {
+		log_set_level(now->log_level); /* cli_reload() has set the new one */
 		log_error("agent", "not reloaded: options and plugins stay as they were");
 		options_finish(&next);
 		return;

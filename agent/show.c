@@ -20,7 +20,7 @@
 #define EXIT_INTERRUPTED 130
 
 struct table {
-	int name, alias, format; /* widths */
+	int name, alias, format, description; /* widths */
 };
 
 static int
@@ -39,16 +39,22 @@ alias_of(const struct plugin *p)
 
 static void
 print_row(const struct table *t, const char *name, const char *alias, const char *format,
-    const char *command)
+    const char *description, const char *command)
 {
-	printf(
-	    "%-*s  %-*s  %-*s  %s\n", t->name, name, t->alias, alias, t->format, format, command);
+	printf("%-*s  %-*s  %-*s  %-*s  %s\n", t->name, name, t->alias, alias, t->format, format,
+	    t->description, description, command);
+}
+
+static const char *
+description_of(const struct plugin *p)
+{
+	return p->description != NULL ? p->description : "-";
 }
 
 static void
 print_table(const struct registry *r)
 {
-	struct table t = {4, 5, 6};
+	struct table t = {4, 5, 6, 11};
 
 	for (size_t i = 0; i < r->set.n; i++) {
 		const struct plugin *p = &r->set.plugins[i];
@@ -56,12 +62,14 @@ print_table(const struct registry *r)
 		t.name = wider(t.name, p->name);
 		t.alias = wider(t.alias, alias_of(p));
 		t.format = wider(t.format, wire_format_name(p->format));
+		t.description = wider(t.description, description_of(p));
 	}
-	print_row(&t, "NAME", "ALIAS", "FORMAT", "COMMAND");
+	print_row(&t, "NAME", "ALIAS", "FORMAT", "DESCRIPTION", "COMMAND");
 	for (size_t i = 0; i < r->set.n; i++) {
 		const struct plugin *p = &r->set.plugins[i];
 
-		print_row(&t, p->name, alias_of(p), wire_format_name(p->format), p->command);
+		print_row(&t, p->name, alias_of(p), wire_format_name(p->format), description_of(p),
+		    p->command);
 	}
 }
 

@@ -1,0 +1,163 @@
+/* The state folder and its lock (FAULTS A5). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "agent/statedir.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct fixture {
+	char top[64], dir[96], lock[128];
+	char err[512];
+	int fd;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->fd = -1;
+	strcpy(f->top, "/tmp/vogeler-statedir-XXXXXX");
+	assert_non_null(mkdtemp(f->top));
+	snprintf(f->dir, sizeof(f->dir), "%s/state", f->top);
+	snprintf(f->lock, sizeof(f->lock), "%s/lock", f->dir);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->fd >= 0)
+		close(f->fd);
+	unlink(f->lock);
+	if (rmdir(f->dir) != 0)
+		unlink(f->dir);
+	assert_int_equal(rmdir(f->top), 0);
+	free(f);
+	return 0;
+}
+
+static enum statedir_result
+open_dir(struct fixture *f, int *fd)
+{
+	return statedir_open(f->dir, fd, f->err, sizeof(f->err));
+}
+
+static void
+test_is_made_private(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+
+	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	assert_int_equal(stat(f->dir, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(fcntl(f->fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+static void
+test_second_is_told_who_has_it(void **state)
+{
+	struct fixture *f = *state;
+	char pid[32];
+	int second = -1;
+
+	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	assert_int_equal(open_dir(f, &second), STATEDIR_BUSY);
+	snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
+	assert_non_null(strstr(f->err, pid));
+	assert_non_null(strstr(f->err, f->dir));
+	close(f->fd);
+	f->fd = -1;
+	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+}
+
+/* A killed agent leaves the file, not the lock. */
+static void
+test_free_again_after_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(open_dir(f, &f->fd) == STATEDIR_OK ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_int_equal(access(f->lock, F_OK), 0);
+	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+}
+
+static void
+test_errors_name_the_folder(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	assert_int_equal(
+	    statedir_open("/nonexistent/a/b", &fd, f->err, sizeof(f->err)), STATEDIR_ERROR);
+	assert_non_null(strstr(f->err, "/nonexistent/a/b"));
+	assert_non_null(strstr(f->err, "the folder above it must exist"));
+	fd = open(f->dir, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_non_null(strstr(f->err, "it is not a folder"));
+}
+
+static void
+test_open_to_others_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+	assert_int_equal(chmod(f->dir, 0777), 0);
+	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_non_null(strstr(f->err, "others may write to it (mode 0777)"));
+}
+
+/* A link in place of the lock is not followed. */
+static void
+test_lock_is_no_link(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+	assert_int_equal(symlink("/tmp/vogeler-never-made", f->lock), 0);
+	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_int_not_equal(access("/tmp/vogeler-never-made", F_OK), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(is_made_private),
+	    T(second_is_told_who_has_it),
+	    T(free_again_after_a_kill),
+	    T(errors_name_the_folder),
+	    T(open_to_others_is_refused),
+	    T(lock_is_no_link),
+	};
+
+	return cmocka_run_group_tests_name("statedir", tests, NULL, NULL);
+}
