@@ -275,6 +275,8 @@ assignments_and_arguments(void **state)
 	assert_int_equal(status, 0);
 	assert_in(out, "prefetch=7 level=INFO");
 	assert_in(out, "arg=run\narg=rest\n");
+	RUN("connect", "-o", "global.log_level=INFO", "--qhost=h", "--dbhost=null://");
+	assert_in(err, "Using qhost from command-line options\n"); /* the level holds */
 	RUN("", "-o", "server.prefech=7");
 	assert_int_equal(status, 1);
 	assert_in(err, "vogelerd: -o: unknown option 'server.prefech'; did you mean 'prefetch'?");
