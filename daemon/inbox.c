@@ -397,10 +397,8 @@ on_probed(bool ok, const char *what, void *arg)
 	}
 	wait_ms = backoff_next(&in->backoff, ident_random32());
 	if (in->backoff.attempts <= 2 || in->backoff.attempts % PROBE_LOG_EACH == 0)
-		log_error("inbox",
-		    "store[%s]: %s; if it was never set up, run: vogeler-admin setup; "
-		    "retry_in=%" PRIu32 "ms",
-		    store_id(in->store), what, wait_ms);
+		log_error("inbox", "store[%s]: %s, retry_in=%" PRIu32 "ms", store_id(in->store),
+		    what, wait_ms);
 	loop_timer_arm(in->probe, wait_ms);
 }
 
