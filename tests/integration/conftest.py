@@ -19,6 +19,14 @@ def pytest_report_header(config):
             ("the CouchDB that VOGELER_TEST_COUCHDB names" if database else "the stand-in, pouchdb-server")]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured, whether they ran here or in a worker of pytest-xdist."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(value)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

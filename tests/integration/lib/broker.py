@@ -6,6 +6,7 @@ import subprocess
 
 import pika
 
+from .orphan import die_with_parent
 from .waiting import wait_until
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "private-rabbitmq")
@@ -34,7 +35,8 @@ class Broker:
     def _popen(self, verb):
         with open(self.folder / f"{verb}.out", "ab") as out:
             return subprocess.Popen(self._argv(verb), stdin=subprocess.DEVNULL, stdout=out,
-                                    stderr=subprocess.STDOUT, start_new_session=True)
+                                    stderr=subprocess.STDOUT, start_new_session=True,
+                                    preexec_fn=die_with_parent)
 
     @property
     def running(self):

@@ -4,6 +4,7 @@ import re
 import subprocess
 from signal import SIGCONT, SIGKILL, SIGTERM
 
+from .orphan import die_with_parent
 from .waiting import PATIENCE, wait_until
 
 # What a sanitizer prints; any of it fails the test.
@@ -46,7 +47,7 @@ class Process:
         with open(self.out_path, "ab") as out, open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=self.cwd,
-                env=self.env, start_new_session=True,
+                env=self.env, start_new_session=True, preexec_fn=die_with_parent,
             )
         return self
 

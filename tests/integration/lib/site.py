@@ -50,7 +50,7 @@ class Site:
         argv = [program("vogelerd"), "--qhost", qhost or self.qhost, "--dbhost", dbhost or self.dbhost,
                 "--loglevel", level]
         for option in options:
-            argv += ["-o", option]
+            argv += ["--option", option]
         process = self.process(name, argv + list(args)).start()
         if ready:
             self.wait_consumer("master.in", process)
@@ -60,9 +60,9 @@ class Site:
         state = self.folder / f"state.{host}"
         state.mkdir(exist_ok=True)
         argv = [program("vogeler-agent"), "--qhost", qhost or self.qhost, "-p", plugins or self.plugins,
-                "--loglevel", level, "-o", f"client.name={host}", "-o", f"client.state_dir={state}"]
+                "--loglevel", level, "--option", f"client.name={host}", "--option", f"client.state_dir={state}"]
         for option in options:
-            argv += ["-o", option]
+            argv += ["--option", option]
         return argv + list(args) + list(verb)
 
     def agent(self, host="web01", *args, ready=True, name=None, env=None, **kw):

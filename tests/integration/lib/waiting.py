@@ -1,7 +1,9 @@
 """Waiting for a fact instead of sleeping for a time."""
+import os
 import time
 
-PATIENCE = 40  # seconds; a limit for what is broken, not a time that anything is expected to take
+# Seconds; a limit for what is broken, not a time that anything is expected to take.
+PATIENCE = float(os.environ.get("VOGELER_PATIENCE", "40"))
 
 
 def wait_until(fact, what, patience=PATIENCE, step=0.03):

@@ -1,0 +1,158 @@
+"""Every program's command line: help, version, wrong options, configuration checks, no broker, wrong password."""
+import re
+
+import pytest
+
+from lib.process import run
+from lib.site import program
+
+ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_fits_a_screen_and_has_examples(site, name):
+    done = site.run(name, "--help")
+    assert done.status == 0, done
+    lines = done.out.splitlines()
+    assert len(lines) <= 50, len(lines)
+    assert all(len(line) <= 100 for line in lines), done
+    assert re.search("example", done.out, re.I), done
+    assert "--config" in done.out and "-c" in done.out and "--loglevel" in done.out, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_version(site, name):
+    done = site.run(name, "--version")
+    assert done.status == 0 and re.search(r"\b\d+\.\d+\.\d+\b", done.out) and name in done.out, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_wrong_option_is_named(site, name):
+    done = site.run(name, "--no-such-option")
+    assert done.status == 1 and "--no-such-option" in done.err and done.out == "", done
+    assert len(done.err.splitlines()) <= 3, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_wrong_level_is_named(site, name):
+    done = site.run(name, "--loglevel", "LOUD")
+    assert done.status == 1 and "LOUD" in done.err and "WARN" in done.err, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_check_config_names_file_and_line(site, name):
+    good = site.file("good.conf", f"[amqp]\ndsn = {site.qhost}\n[couch]\ndsn = couch://127.0.0.1:5984/x\n")
+    done = site.run(name, "-c", str(good), "--check-config")
+    assert done.status == 0, done
+    bad = site.file("bad.conf", "[global]\nlog_level = WARN\n[amqp]\nheartbeat = soon\n\n[server]\nprefetch = 0\n")
+    done = site.run(name, "-c", str(bad), "--check-config")
+    assert done.status == 1, done
+    assert "bad.conf:4" in done.out and "bad.conf:7" in done.out, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_unknown_key_is_a_warning_with_file_and_line(site, name):
+    conf = site.file("odd.conf", f"[amqp]\ndsn = {site.qhost}\nhartbeat = 3s\n[couch]\ndsn = couch://127.0.0.1:5984/x\n")
+    done = site.run(name, "-c", str(conf), "--check-config")
+    assert done.status == 0, done
+    assert "odd.conf:3" in done.out and "hartbeat" in done.out, done
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_dump_config_is_masked_and_can_be_read_again(site, name):
+    conf = site.file("a.conf", "[amqp]\ndsn = amqp://me:pa55word@127.0.0.1:5672/vogeler\nheartbeat = 7s\n"
+                               "[couch]\ndsn = couch://you:pa55word@127.0.0.1:5984/x\n")
+    done = site.run(name, "-c", str(conf), "--dump-config")
+    assert done.status == 0, done
+    assert "pa55word" not in done.out + done.err, done
+    assert re.search(r"heartbeat\s*=\s*7", done.out), done
+    again = site.run(name, "-c", str(site.file("b.conf", done.out)), "--check-config")
+    assert again.status == 0 and again.err == "", again
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_config_file_that_is_not_there(site, name):
+    done = site.run(name, "-c", str(site.folder / "nowhere.conf"), "--check-config")
+    assert done.status == 1 and "nowhere.conf" in done.out + done.err, done
+
+
+def test_bad_uri_says_what_would_be_right(site):
+    done = site.run("vogelerd", "--qhost", "http://x", "--dbhost", "null://")
+    assert done.status == 1 and "amqp" in done.err, done
+    done = site.run("vogelerd", "--qhost", site.qhost, "--dbhost", "mongo://x")
+    assert done.status == 1 and "couch" in done.err and "sqlite" in done.err, done
+
+
+@pytest.mark.parametrize("old, new", [("vogeler-server", "vogelerd"), ("vogeler-client", "vogeler-agent")])
+def test_2010_names_work(site, old, new):
+    """They are installed as links."""
+    link = site.folder / old
+    link.symlink_to(program(new))
+    done = run([link, "--version"], site.env, site.folder)
+    assert done.status == 0, done
+
+
+@pytest.mark.parametrize("what", ["collector", "agent"])
+def test_no_broker_is_retried_and_told_once_a_period(site, what):
+    nowhere = "amqp://guest:guest@127.0.0.1:1/vogeler"
+    process = getattr(site, what)(ready=False, qhost=nowhere, level="WARN")
+    process.wait_log(r"127\.0\.0\.1:1")
+    assert process.running
+    assert "guest:guest" not in process.log()
+    process.stop()
+
+
+@pytest.mark.parametrize("what", ["collector", "agent", "runner"])
+def test_wrong_password_is_told_as_such(site, what):
+    wrong = site.broker.uri(site.vhost, password="wr0ngword")
+    if what == "runner":
+        done = site.run("vogeler-runner", "--qhost", wrong, "-n", "all", "-x", "x")
+        assert done.status == 1, done
+        text = done.err
+    else:
+        process = getattr(site, what)(ready=False, qhost=wrong, level="WARN")
+        process.wait_log("ACCESS_REFUSED|password|login")
+        process.stop()
+        text = process.log()
+    assert re.search("ACCESS_REFUSED|password|login", text), text
+    assert "wr0ngword" not in text
+
+
+def test_admin_without_a_verb_says_which_there_are(site):
+    done = site.admin(status=None)
+    assert done.status == 1, done
+    for verb in ("setup", "hosts", "show"):
+        assert verb in done.err + done.out, done
+
+
+def test_admin_setup_says_what_it_did_and_what_was_there(any_site):
+    site = any_site
+    first = site.admin("setup", qhost=True)
+    for thing in ("vogeler.broadcast.in", "vogeler.master.in", "master.in", "vogeler.dead"):
+        assert thing in first.out, first
+    assert "created" in first.out, first
+    second = site.admin("setup", qhost=True)
+    assert "was there" in second.out and "created" not in second.out, second
+
+
+def test_admin_hosts_and_show(any_site):
+    import json  # pylint: disable=import-outside-toplevel
+    site = any_site
+    site.collector()
+    site.party("Client2010", "web02").answer("b", "[1, 2]", "json")
+    client = site.party("Client2010", "web01")
+    client.answer("a", "x\ny\n", "output")
+    client.fail("something broke")
+    site.wait_plugin("b", "web02")
+    site.wait_last_error("something broke", "web01")
+    table = site.admin("hosts").out
+    assert table.index("web01") < table.index("web02")
+    assert "something broke" in table
+    hosts = {h["host"]: h for h in json.loads(site.admin("hosts", "--json").out)}
+    assert set(hosts) == {"web01", "web02"}
+    assert "something broke" in json.dumps(hosts["web01"])
+    shown = site.admin("show", "web01").out
+    assert "web01" in shown and "something broke" in shown
+    assert json.loads(site.admin("show", "web02", "b", "--json").out) == [1, 2]
+    missing = site.admin("show", "web09", status=None)
+    assert missing.status == 4 and "web09" in missing.err, missing

@@ -1,0 +1,223 @@
+"""Rows P1, P2, P3, P5, P6, P8, P9 of the fault matrix through the real agent: whatever a plugin does, the agent answers
+with what happened, stays small and leaves nothing behind."""
+import os
+import time
+
+import pytest
+
+from lib.waiting import wait_until
+
+
+def children(pid):
+    """Every process below pid."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as f:
+                parent = int(f.read().rsplit(b")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            continue
+        if parent == pid:
+            found.append(int(entry))
+            found += children(int(entry))
+    return found
+
+
+def running_with(marker):
+    """Processes that carry the marker in their arguments, zombies excluded."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as f:
+                    if marker.encode() in f.read():
+                        found.append(int(entry))
+            except OSError:
+                pass
+    return found
+
+
+@pytest.fixture
+def answering(site):
+    """A collector, and after go() an agent that has been asked for the plugin."""
+    site.collector()
+    site.files_before = None
+
+    def go(plugin, wait_state, options=()):
+        site.the_agent = site.agent(options=options)
+        site.files_before = len(site.the_agent.open_files())
+        site.ask(plugin)
+        meta = site.wait_meta(plugin, lambda m: m.get("state") == wait_state, f"{plugin} ends as {wait_state}")
+        return meta
+
+    site.go = go
+    return site
+
+
+def assert_agent_is_well(site):
+    """No child, no descriptor, no memory kept, and it still answers."""
+    agent = site.the_agent
+    wait_until(lambda: not children(agent.pid), "no child is left")
+    wait_until(lambda: len(agent.open_files()) <= site.files_before, "no descriptor is left")
+    site.plugin("well", "echo well")
+    agent.signal(1)
+    agent.wait_log("well")
+    site.ask("well")
+    assert site.wait_plugin("well") == ["well"]
+
+
+def test_p1_plugin_that_hangs_is_terminated(answering):
+    site = answering
+    site.plugin("hang", f"sleep 9{os.getpid()}", timeout="1s")
+    site.go("hang", "timeout")
+    assert site.wait_last_error("hang")
+    assert "hang" not in site.record()
+    assert_agent_is_well(site)
+
+
+def test_p1_plugin_that_ignores_term_is_killed(answering):
+    site = answering
+    script = site.script("stubborn", "trap '' TERM; echo partial; while :; do sleep 0.1; done")
+    site.plugin("hang", str(script), timeout="1s")
+    site.go("hang", "timeout")
+    wait_until(lambda: not running_with(str(script)), "the plugin is gone")
+    assert_agent_is_well(site)
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_p2_flood_is_cut_at_the_cap(answering, stream, sanitized):
+    site = answering
+    script = site.script("flood", f"exec head -c 1G /dev/zero >&{stream}")
+    site.plugin("flood", str(script), "string", max_output="1MiB", timeout="30s")
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    site.ask("flood")
+    meta = site.wait_meta("flood", lambda m: m, "is answered")
+    assert meta["state"] == "failed" and "output" in meta["failure"]["message"], meta
+    if not sanitized:
+        assert site.the_agent.memory_kb("Rss") < 20 * 1024
+    assert_agent_is_well(site)
+
+
+@pytest.mark.parametrize("how", ["sleep", "setsid", "double fork"])
+def test_p3_child_that_holds_the_pipe_does_not_hold_the_answer(answering, how):
+    site = answering
+    marker = f"10{os.getpid()}.{['sleep', 'setsid', 'double fork'].index(how)}"
+    line = {"sleep": f"sleep {marker} &", "setsid": f"setsid sleep {marker} &",
+            "double fork": f"( ( setsid sleep {marker} ) & ) &"}[how]
+    site.plugin("daemon", str(site.script("daemon", f"{line}\necho done")), timeout="20s")
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    began = time.monotonic()
+    site.ask("daemon")
+    assert site.wait_plugin("daemon") == ["done"]
+    assert time.monotonic() - began < 18, "it waited for the timeout instead of the grace time"
+    wait_until(lambda: not running_with(marker), "the daemon is swept")
+    assert_agent_is_well(site)
+
+
+def test_p5_exit_status_is_stored_and_the_earlier_value_stays(answering):
+    site = answering
+    switch = site.file("switch", "good")
+    script = site.script("flaky", f'[ "$(cat {switch})" = good ] && echo good && exit 0\n'
+                                  "echo half; echo 'it went wrong' >&2; exit 3")
+    site.plugin("flaky", str(script))
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    site.ask("flaky")
+    assert site.wait_plugin("flaky") == ["good"]
+    switch.write_text("bad")
+    site.ask("flaky")
+    error = site.wait_last_error("flaky")
+    assert "3" in error["message"], error
+    record = site.record()
+    assert record["flaky"] == ["good"]
+    assert "it went wrong" in str(record["vogeler"]["flaky"]) + str(error), record
+    assert_agent_is_well(site)
+
+
+def test_p5_death_by_signal_is_told(answering):
+    site = answering
+    site.plugin("dies", str(site.script("dies", "kill -SEGV $$")))
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    site.ask("dies")
+    error = site.wait_last_error("dies")
+    assert "SEGV" in error["message"] or "11" in error["message"] or "Segmentation" in error["message"], error
+    assert_agent_is_well(site)
+
+
+def test_p5_empty_output_is_a_value(answering):
+    site = answering
+    site.plugin("empty", "true")
+    site.the_agent = site.agent()
+    site.ask("empty")
+    assert site.wait_plugin("empty") == []
+
+
+@pytest.mark.parametrize("what", ["missing", "not executable", "directory", "no interpreter"])
+def test_p6_what_cannot_be_run_is_told_as_such(answering, what):
+    site = answering
+    path = site.folder / "target"
+    expect = {"missing": "No such file", "not executable": "ermission denied", "directory": "ermission denied",
+              "no interpreter": "interpreter"}[what]
+    if what == "directory":
+        path.mkdir()
+    elif what != "missing":
+        path.write_text("#!/nowhere/at/all\n" if what == "no interpreter" else "#!/bin/sh\necho x\n")
+        path.chmod(0o755 if what == "no interpreter" else 0o644)
+    site.plugin("cannot", str(path))
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    site.ask("cannot")
+    error = site.wait_last_error("cannot")
+    assert expect in error["message"], error
+    assert "127" not in error["message"], error
+    assert_agent_is_well(site)
+
+
+def test_p8_closing_stdout_early_is_not_the_end(answering):
+    site = answering
+    site.plugin("early", str(site.script("early", "echo value; exec >&- 2>&-; sleep 1.5; exit 0")), timeout="20s")
+    site.the_agent = site.agent()
+    site.ask("early")
+    assert site.wait_plugin("early") == ["value"]
+    assert site.meta("early")["duration_ms"] >= 1400
+
+
+def test_p8_one_byte_a_second_meets_the_wall_clock(answering):
+    site = answering
+    site.plugin("drip", str(site.script("drip", "while :; do printf x; sleep 0.2; done")), timeout="2s")
+    site.go("drip", "timeout")
+    assert_agent_is_well(site)
+
+
+def test_p9_plugin_sees_no_descriptors_and_no_secrets(answering):
+    site = answering
+    text = ("import os, json\n"
+            "fds = sorted(int(f) for f in os.listdir('/proc/self/fd'))\n"
+            "links = {}\n"
+            "for f in fds:\n"
+            "    try: links[f] = os.readlink(f'/proc/self/fd/{f}')\n"
+            "    except OSError: pass\n"
+            "parent = open(f'/proc/{os.getppid()}/cmdline').read()\n"
+            "print(json.dumps({'fds': links, 'env': dict(os.environ), 'parent': parent, 'cwd': os.getcwd(),\n"
+            "  'umask': os.umask(0)}))")
+    site.plugin("status", "cat /proc/self/status")  # Python ignores signals of its own
+    site.plugin("leaks", str(site.script("leaks", text, "/usr/bin/python3")), "json", env="EXTRA=1")
+    env = dict(site.env, VOGELER_QHOST=site.qhost, SECRET="hunter2", NOTIFY_SOCKET="/nowhere")
+    site.the_agent = site.agent(env=env)
+    site.ask("leaks")
+    seen = site.wait_plugin("leaks")
+    assert set(seen["fds"]) == {"0", "1", "2"}, seen["fds"]
+    assert seen["fds"]["0"] == "/dev/null"
+    assert "guest:guest" not in str(seen) and "hunter2" not in str(seen), seen
+    assert seen["env"]["EXTRA"] == "1" and seen["env"]["LANG"] == "C.UTF-8" and seen["env"]["PATH"]
+    assert not [k for k in seen["env"] if k.startswith("VOGELER") or k in ("SECRET", "NOTIFY_SOCKET")], seen["env"]
+    assert seen["cwd"] == "/"
+    site.ask("status")
+    status = dict(line.split(":\t", 1) for line in site.wait_plugin("status") if ":\t" in line)
+    assert int(status["SigBlk"], 16) == 0
+    assert int(status["SigIgn"], 16) == 0
