@@ -64,6 +64,7 @@ struct spec {
 	struct launch *launch;
 	uint32_t timeout_ms;
 	uint64_t max_output;
+	bool success[256];
 };
 
 struct stream_end {
@@ -372,6 +373,8 @@ fill_done(const struct run *r, struct child_event *ev)
 	}
 	if (r->exit.si_pid != 0 && r->exit.si_code == CLD_EXITED) {
 		ev->exit_status = r->exit.si_status;
+		ev->success =
+		    r->cause == CHILD_EXITED && r->spec->success[(unsigned char)r->exit.si_status];
 	} else if (r->exit.si_pid != 0) {
 		ev->signal = r->exit.si_status;
 		if (r->cause == CHILD_EXITED)
@@ -678,6 +681,7 @@ children_set_plugins(
 		spec->launch = launch_create(p);
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
+		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
 	}
 }

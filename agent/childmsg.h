@@ -52,7 +52,7 @@ struct child_event {
 	uint64_t stderr_bytes; /* read in all; only the tail is kept */
 	uint64_t output_max;   /* the cap that held, for the text of OVERFLOW */
 	uint32_t timeout_ms;   /* the deadline that held, for the text of TIMEOUT */
-	uint32_t reserved;
+	uint32_t success;      /* EXITED with 0, or as the plugin's success_exit_status says */
 	char data[CHILDMSG_DATA];
 };
 

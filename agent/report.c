@@ -104,12 +104,6 @@ describe_failure(const char *plugin, const struct child_event *done, char out[ME
 	}
 }
 
-static bool
-succeeded(const struct child_event *done)
-{
-	return done->outcome == CHILD_EXITED && done->exit_status == 0;
-}
-
 /* Of 2010 only text was ever sent; pylist and pydict say that it is JSON already. */
 static json_t *
 make_value(enum wire_format format, const struct buf *out, int64_t *replaced)
@@ -194,7 +188,7 @@ report_run(struct response *r, const struct report_origin *origin, const struct 
 	r->meta.duration_ms = done->duration_ms;
 	r->meta.exit_status = done->exit_status;
 	r->meta.signal = done->signal;
-	if (succeeded(done)) {
+	if (done->success) {
 		r->format = req->format;
 		r->meta.state = WIRE_OK;
 		set_member(r, req->plugin, make_value(req->format, out, &r->meta.replaced));

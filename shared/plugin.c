@@ -58,6 +58,7 @@ plugin_finish(struct plugin *p)
 	free(p->env_text);
 	free(p->user);
 	free(p->sha256);
+	free(p->success_text);
 	free(p->file);
 }
 
@@ -198,6 +199,26 @@ read_sha256(struct definition *d, const struct conf_entry *e, const char *value)
 		*p = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
 }
 
+static void
+read_success(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	char err[ERR_SIZE];
+	char **words = words_split(value, err, sizeof(err));
+	uint64_t status;
+
+	d->plugin.success_text = xstrdup(value);
+	for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
+		if (units_parse_count(words[i], UINT8_MAX, &status))
+			d->plugin.success[status] = true;
+		else
+			definition_error(d, e->line,
+			    "success_exit_status '%s' should be numbers from 0 to 255", value);
+	}
+	if (words == NULL)
+		definition_error(d, e->line, "success_exit_status: %s", err);
+	words_free(words);
+}
+
 static const struct {
 	const char *key;
 	key_fn *read;
@@ -210,6 +231,7 @@ static const struct {
     {"name", read_name},
     {"result_format", read_format},
     {"sha256", read_sha256},
+    {"success_exit_status", read_success},
     {"timeout", read_timeout},
     {"user", read_user},
 };
@@ -302,6 +324,7 @@ read_section(
 	d.plugin.name = xstrdup(head->section);
 	d.plugin.file = xstrdup(head->file);
 	d.plugin.line = head->line;
+	d.plugin.success[0] = true;
 	for (size_t i = first; i < c->n; i++) {
 		if (strcasecmp(c->entries[i].section, head->section) == 0)
 			read_key(&d, &c->entries[i]);

@@ -7,7 +7,8 @@
  *   result_format = yaml
  *   command_alias = get_facts
  *
- * New keys: timeout, max_output, env (NAME=value words), user, sha256 of the program file. */
+ * New keys: timeout, max_output, env (NAME=value words), user, sha256 of the program file,
+ * success_exit_status (besides 0, as in systemd.service(5)). */
 #ifndef VOGELER_PLUGIN_H
 #define VOGELER_PLUGIN_H
 
@@ -21,12 +22,14 @@ struct plugin {
 	char *name;
 	char *alias; /* NULL if none */
 	char *description;
-	char *command;  /* as written */
-	char **argv;    /* split by shlex's rules (words.h), no shell; NULL-terminated */
-	char **env;     /* extra NAME=value, NULL-terminated; NULL if none */
-	char *env_text; /* env as written; NULL if none */
-	char *user;     /* NULL = as the agent */
-	char *sha256;   /* hex; NULL = not checked */
+	char *command;      /* as written */
+	char **argv;        /* split by shlex's rules (words.h), no shell; NULL-terminated */
+	char **env;         /* extra NAME=value, NULL-terminated; NULL if none */
+	char *env_text;     /* env as written; NULL if none */
+	char *user;         /* NULL = as the agent */
+	char *sha256;       /* hex; NULL = not checked */
+	char *success_text; /* success_exit_status as written; NULL if none */
+	bool success[256];  /* by exit status; success[0] is always true */
 	enum wire_format format;
 	uint32_t timeout_ms; /* 0 = the agent's default */
 	uint64_t max_output; /* 0 = the agent's default */

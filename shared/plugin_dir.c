@@ -144,7 +144,8 @@ write_plugin(struct buf *b, const struct plugin *p)
 	       write_line(b, "max_output",
 		   p->max_output != 0 ? units_format_bytes(p->max_output, number) : NULL) &&
 	       write_line(b, "env", p->env_text) && write_quoted(b, "user", p->user) &&
-	       write_line(b, "sha256", p->sha256);
+	       write_line(b, "sha256", p->sha256) &&
+	       write_line(b, "success_exit_status", p->success_text);
 }
 
 static bool

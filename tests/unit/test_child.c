@@ -175,6 +175,7 @@ declare(struct fixture *f, const char *program, const char *word)
 	f->argv[i][1] = (char *)word;
 	p->name = f->name[i];
 	p->argv = f->argv[i];
+	p->success[0] = true;
 	return p;
 }
 
@@ -286,6 +287,21 @@ test_several_at_once_keep_apart(void **state)
 	assert_int_equal(f->results[0].end.exit_status, 4);
 	assert_int_equal(f->results[1].end.exit_status, 5);
 	assert_nothing_left(f);
+}
+
+static void
+test_success_is_what_the_plugin_says(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\nexit 0\n");
+	declare_script(f, "#!/bin/sh\nexit 3\n")->success[3] = true;
+	declare_script(f, "#!/bin/sh\nexit 1\n")->success[3] = true;
+	run(f);
+	assert_int_equal(f->results[0].end.success, 1);
+	assert_int_equal(f->results[1].end.success, 1);
+	assert_int_equal(f->results[1].end.exit_status, 3);
+	assert_int_equal(f->results[2].end.success, 0);
 }
 
 static void
@@ -870,6 +886,7 @@ main(void)
 	    T(output_and_exit_status),
 	    T(found_in_path_with_words),
 	    T(several_at_once_keep_apart),
+	    T(success_is_what_the_plugin_says),
 	    T(large_output_is_whole),
 	    T(stderr_keeps_its_tail),
 	    T(P1_hang_ends_by_term_at_the_deadline),

@@ -184,6 +184,7 @@ finish_as(struct fixture *f, size_t i, enum child_outcome outcome, const char *t
 		cmdq_on_child(f->cmdq, &ev);
 	ev = (struct child_event){.kind = CHILD_DONE, .id = f->requests[i].id};
 	ev.outcome = outcome;
+	ev.success = outcome == CHILD_EXITED;
 	cmdq_on_child(f->cmdq, &ev);
 }
 
@@ -546,7 +547,8 @@ test_output_too_large_to_send_is_a_failure(void **state)
 	ev.id = f->requests[0].id;
 	for (int i = 0; i < 400; i++) /* 3.1 MiB of NUL are 18.75 MiB of \u0000 */
 		cmdq_on_child(f->cmdq, &ev);
-	ev = (struct child_event){.kind = CHILD_DONE, .id = ev.id, .outcome = CHILD_EXITED};
+	ev = (struct child_event){
+	    .kind = CHILD_DONE, .id = ev.id, .outcome = CHILD_EXITED, .success = 1};
 	cmdq_on_child(f->cmdq, &ev);
 	assert_string_equal(message_str(answer(f, 0), "state"), "failed");
 	assert_non_null(strstr(answer(f, 0)->body, "too large"));

@@ -197,6 +197,8 @@ bad_definitions(void **state)
 	refuse(HEAD "env = A='\n", "a.cfg:4:env: has a '");
 	refuse(HEAD "user =\n", "a.cfg:4:user: has no value");
 	refuse(HEAD "sha256 = abc\n", "a.cfg:4:sha256 should be 64 hex digits");
+	refuse(HEAD "success_exit_status = 256\n", "a.cfg:4:success_exit_status '256' should be");
+	refuse(HEAD "success_exit_status = 1 x\n", "a.cfg:4:success_exit_status '1 x' should be");
 	refuse(HEAD "name = syskey\n", "a.cfg:2:'syskey': plugin name is a key that a record");
 	refuse(HEAD "name = a b\n", "a.cfg:2:'a b': plugin name may have only");
 	refuse(HEAD "command_alias = _x\n", "a.cfg:4:command_alias '_x': ");
@@ -312,6 +314,7 @@ compiles_and_comes_back(void **state)
 	    "  and more\nresult_format = pydict\n"
 	    "[b]\ndescription =\ncommand = 'true'\nresult_format = raw\n"
 	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\n"
+	    "success_exit_status = 1 7\n"
 	    "env = 'A=x y' B=\"'\"\nuser = nobody\nsha256 = "
 	    "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n");
 	assert_int_equal(plugin_read_file(&set, in_dir("a.cfg"), on_error, &set), 0);
@@ -335,6 +338,7 @@ compiles_and_comes_back(void **state)
 		assert_same_words(p->env, q->env);
 		assert_same_str(p->user, q->user);
 		assert_same_str(p->sha256, q->sha256);
+		assert_memory_equal(p->success, q->success, sizeof(p->success));
 		assert_int_equal(p->format, q->format);
 		assert_int_equal(p->timeout_ms, q->timeout_ms);
 		assert_int_equal(p->max_output, q->max_output);

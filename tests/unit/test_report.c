@@ -36,6 +36,7 @@ setup(void **state)
 	f->req = (struct report_request){"facter", "job-1", "reply", WIRE_OUTPUT};
 	f->done.kind = CHILD_DONE;
 	f->done.outcome = CHILD_EXITED;
+	f->done.success = 1;
 	f->done.duration_ms = 1234;
 	f->done.output_max = 1048576;
 	f->done.timeout_ms = 60500;
@@ -203,6 +204,7 @@ test_P5_exit_status(void **state)
 	int64_t status = 0;
 
 	f->done.exit_status = 1;
+	f->done.success = 0;
 	print(f, "half of it", 10);
 	complain(f, "\n  no such fact: x\nsecond line\n");
 	report(f);
@@ -216,11 +218,24 @@ test_P5_exit_status(void **state)
 }
 
 static void
+test_a_declared_exit_status_is_a_success(void **state)
+{
+	struct fixture *f = *state;
+
+	f->done.exit_status = 4;
+	print(f, "out\n", 4);
+	report(f);
+	assert_int_equal(f->r.meta.state, WIRE_OK);
+	assert_int_equal(f->r.meta.exit_status, 4);
+}
+
+static void
 test_P5_exit_status_without_a_word(void **state)
 {
 	struct fixture *f = *state;
 
 	f->done.exit_status = 3;
+	f->done.success = 0;
 	report(f);
 	assert_failure(f, WIRE_FAILED, "facter: exit status 3");
 	assert_null(f->r.meta.stderr_tail);
@@ -234,6 +249,7 @@ test_P5_signal(void **state)
 
 	f->done.outcome = CHILD_SIGNALED;
 	f->done.exit_status = -1;
+	f->done.success = 0;
 	f->done.signal = SIGSEGV;
 	report(f);
 	assert_failure(f, WIRE_FAILED, "facter: killed by signal 11 (Segmentation fault)");
@@ -248,6 +264,7 @@ test_P1_timeout(void **state)
 
 	f->done.outcome = CHILD_TIMEOUT;
 	f->done.exit_status = -1;
+	f->done.success = 0;
 	f->done.signal = SIGTERM;
 	report(f);
 	assert_failure(f, WIRE_TIMEOUT, "facter: not done after 60.5 s, its timeout");
@@ -262,6 +279,7 @@ test_P2_overflow_keeps_the_head(void **state)
 
 	f->done.outcome = CHILD_OVERFLOW;
 	f->done.exit_status = -1;
+	f->done.success = 0;
 	f->done.signal = SIGPIPE;
 	print(f, "HEAD", 4);
 	for (int i = 0; i < 100; i++)
@@ -282,6 +300,7 @@ test_P6_not_started(void **state)
 	f->done.outcome = CHILD_NOT_STARTED;
 	f->done.error = ENOENT;
 	f->done.exit_status = -1;
+	f->done.success = 0;
 	complain(f, "cannot run \"x\": No such file or directory");
 	report(f);
 	assert_failure(f, WIRE_FAILED, "facter: cannot run \"x\": No such file or directory");
@@ -295,6 +314,7 @@ test_first_whole_line_of_a_cut_tail(void **state)
 	struct fixture *f = *state;
 
 	f->done.exit_status = 1;
+	f->done.success = 0;
 	complain(f, "alf a line\nwhole line\n");
 	f->done.stderr_bytes = 100000;
 	report(f);
@@ -307,6 +327,7 @@ test_tails_are_text_and_short(void **state)
 	struct fixture *f = *state;
 
 	f->done.exit_status = 1;
+	f->done.success = 0;
 	f->done.length = 4096;
 	f->done.stderr_bytes = 4096;
 	memset(f->done.data, 0xff, 4096);
@@ -367,6 +388,7 @@ main(void)
 	    T(pydict_is_json_already),
 	    T(pylist_that_is_none_stays_text),
 	    T(P5_exit_status),
+	    T(a_declared_exit_status_is_a_success),
 	    T(P5_exit_status_without_a_word),
 	    T(P5_signal),
 	    T(P1_timeout),
