@@ -327,20 +327,6 @@ agent_host(const struct cli *cli)
 	return NULL;
 }
 
-/* The broker refuses a user_id that is not the user who logged in. Where we log in depends on which
- * of several brokers is up, so it is claimed only when it is the same everywhere. */
-static const char *
-common_user(const struct agent *a)
-{
-	const char *user = a->uris[0].user;
-
-	for (size_t i = 1; user != NULL && i < a->n_uris; i++) {
-		if (a->uris[i].user == NULL || strcmp(a->uris[i].user, user) != 0)
-			return NULL;
-	}
-	return user;
-}
-
 /* 0, or the exit status after an error line. */
 static int
 open_state(struct agent *a)
@@ -395,7 +381,7 @@ make_parts(struct agent *a)
 {
 	const struct options *o = &a->cli->options;
 	struct cmdq_config config = {
-	    .origin = {a->host, a->machine_id, a->boot_id, common_user(a)},
+	    .origin = {a->host, a->machine_id, a->boot_id},
 	    .registry = &a->registry,
 	    .order = a->order,
 	    .concurrency = o->concurrency,
@@ -422,7 +408,7 @@ make_parts(struct agent *a)
 static void
 greet(struct agent *a)
 {
-	struct report_origin origin = {a->host, a->machine_id, a->boot_id, common_user(a)};
+	struct report_origin origin = {a->host, a->machine_id, a->boot_id};
 	struct response r;
 	struct message m;
 

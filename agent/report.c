@@ -149,7 +149,6 @@ begin(struct response *r, const struct report_origin *origin, int64_t wall_ms)
 	r->format = WIRE_PYDICT;
 	r->meta.machine_id = xstrdup_null(origin->machine_id);
 	r->meta.boot_id = xstrdup_null(origin->boot_id);
-	r->meta.user_id = xstrdup_null(origin->user_id);
 	r->meta.collected_at = wall_ms;
 }
 

@@ -17,7 +17,6 @@ struct report_origin {
 	const char *host;
 	const char *machine_id;
 	const char *boot_id;
-	const char *user_id; /* the broker refuses any but the one we logged in as */
 };
 
 /* What was asked. Borrowed strings; job and reply_to may be NULL. */

@@ -196,7 +196,7 @@ print_trial(const struct trial *t, const struct plugin *p, const char *host)
 {
 	char *machine_id = order_read_id("/etc/machine-id");
 	char *boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
-	struct report_origin origin = {host, machine_id, boot_id, NULL};
+	struct report_origin origin = {host, machine_id, boot_id};
 	struct report_request req = {p->name, NULL, NULL, p->format};
 	struct response r;
 	struct message m;

@@ -31,7 +31,6 @@ TAILQ_HEAD(letters, letter);
 struct deadletter {
 	struct loop *loop;
 	struct broker *publisher;
-	char *user;
 	deadletter_buried_fn *fn;
 	void *arg;
 	struct letters waiting;
@@ -47,14 +46,12 @@ struct deadletter {
 static void on_send(void *arg);
 
 struct deadletter *
-deadletter_create(struct loop *loop, struct broker *publisher, const char *user,
-    deadletter_buried_fn *fn, void *arg)
+deadletter_create(struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn, void *arg)
 {
 	struct deadletter *dl = xcalloc(1, sizeof(*dl));
 
 	dl->loop = loop;
 	dl->publisher = publisher;
-	dl->user = xstrdup_null(user);
 	dl->fn = fn;
 	dl->arg = arg;
 	TAILQ_INIT(&dl->waiting);
@@ -90,7 +87,6 @@ deadletter_destroy(struct deadletter *dl)
 		return;
 	deadletter_clear(dl);
 	loop_timer_destroy(dl->send);
-	free(dl->user);
 	free(dl);
 }
 
@@ -146,7 +142,7 @@ write_envelope(struct deadletter *dl, struct delivery *d, const char *reason)
 	if (d->oversize)
 		message_add_int(m, "x-oversize", (int64_t)d->body_size);
 	free(m->user_id);
-	m->user_id = xstrdup_null(dl->user);
+	m->user_id = NULL; /* it becomes ours */
 	free(m->expiration);
 	m->expiration = NULL;
 	m->persistent = true;

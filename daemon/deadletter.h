@@ -24,9 +24,9 @@ struct loop;
 /* The broker has it. Never from inside deadletter_bury. */
 typedef void deadletter_buried_fn(void *owner, void *arg);
 
-/* Borrows publisher until deadletter_destroy. user: what it logs in as, copied; NULL = say none. */
-struct deadletter *deadletter_create(struct loop *loop, struct broker *publisher, const char *user,
-    deadletter_buried_fn *fn, void *arg);
+/* Borrows publisher until deadletter_destroy. */
+struct deadletter *deadletter_create(
+    struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn, void *arg);
 void deadletter_destroy(struct deadletter *dl); /* NULL is fine */
 
 /* Takes ownership of d; reason is copied. */

@@ -129,8 +129,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	batch_options_from(&batch_opt, opt);
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
-	in->dead =
-	    deadletter_create(in->loop, parts->publisher, parts->publisher_user, on_buried, in);
+	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, in);
 	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);

@@ -33,7 +33,6 @@ struct inbox_parts { /* all borrowed until inbox_destroy */
 	struct broker *consumer;
 	struct broker *publisher;
 	struct store *store;
-	const char *publisher_user; /* what it logs in as; NULL = not known. Copied. */
 	bool setup_store; /* make the database when it is not there (the embedded store) */
 };
 

@@ -142,24 +142,6 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 	return broker_create(v->loop, &opt, handlers, v);
 }
 
-/* The user that all URIs agree on, or NULL: a message that names another is refused by the broker.
- */
-static const char *
-login_user(const struct vogelerd *v)
-{
-	const char *user = NULL, *first = NULL;
-	size_t i;
-
-	for (i = 0; i < v->n_uris; i++) {
-		user = v->uris[i].user != NULL ? v->uris[i].user : "guest";
-		if (first == NULL)
-			first = user;
-		if (strcmp(user, first) != 0)
-			return NULL;
-	}
-	return first;
-}
-
 /* ---- signals ---- */
 
 static void
@@ -258,7 +240,6 @@ make_inbox(struct vogelerd *v)
 	    .consumer = v->consumer,
 	    .publisher = v->publisher,
 	    .store = v->store,
-	    .publisher_user = login_user(v),
 	    /* A file of our own is made; a database on a server may be one that is being restored.
 	     */
 	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,

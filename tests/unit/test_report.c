@@ -15,7 +15,7 @@
 
 #define NOW INT64_C(1285467389609)
 
-static const struct report_origin origin = {"web01", "machine", "boot", "user"};
+static const struct report_origin origin = {"web01", "machine", "boot"};
 
 struct fixture {
 	struct report_request req;
@@ -125,7 +125,6 @@ test_ok(void **state)
 	assert_null(f->r.meta.stderr_tail);
 	assert_string_equal(f->r.meta.machine_id, "machine");
 	assert_string_equal(f->r.meta.boot_id, "boot");
-	assert_string_equal(f->m.user_id, "user");
 	assert_string_equal(f->m.correlation_id, "job-1");
 	assert_string_equal(f->m.reply_to, "reply");
 	assert_true(f->m.persistent);
