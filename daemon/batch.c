@@ -8,6 +8,7 @@
 #include "shared/loop.h"
 #include "shared/xalloc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ struct batch {
 	struct loop_timer *step;
 	struct loop_timer *retry;
 	struct batch_stats stats;
+	char why[WHY_SIZE]; /* of the last WAITING */
 };
 
 static void on_step(void *arg);
@@ -433,6 +435,7 @@ wait_for_store(struct batch *b, const char *why)
 	if (!b->troubled)
 		b->down_since = loop_now(b->loop);
 	b->troubled = true;
+	snprintf(b->why, sizeof(b->why), "%s", why);
 	if (patience_is_over(b))
 		go_down(b, why);
 	else
@@ -541,7 +544,7 @@ on_retry(void *arg)
 	struct batch *b = arg;
 
 	if (patience_is_over(b))
-		go_down(b, "the store takes nothing");
+		go_down(b, b->why);
 	else
 		enter(b, b->n_in_flight > 0 ? BATCH_FLUSHING : BATCH_FILLING, "trying again");
 }

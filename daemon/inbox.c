@@ -9,6 +9,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/repeat.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
 #include "shared/wire.h"
@@ -22,7 +23,6 @@
 
 #define PROBE_FIRST_MS 1000
 #define PROBE_MAX_MS   5000
-#define PROBE_LOG_EACH 12 /* failures: about once a minute */
 #define REASON_SIZE    512
 
 /* A delivery in hand: from its arrival until it is acked or given back. */
@@ -54,6 +54,7 @@ struct inbox {
 	uint64_t held;
 	bool paused;
 	bool probing; /* a probe is under way */
+	struct repeat said_probe, said_down;
 	struct backoff backoff;
 	struct loop_timer *probe;
 	struct loop_timer *drain;
@@ -384,7 +385,7 @@ static void
 on_probed(bool ok, const char *what, void *arg)
 {
 	struct inbox *in = arg;
-	uint32_t wait_ms;
+	uint32_t wait_ms, unlogged;
 
 	in->probing = false;
 	if (in->state != INBOX_PROBING)
@@ -395,9 +396,10 @@ on_probed(bool ok, const char *what, void *arg)
 		return;
 	}
 	wait_ms = backoff_next(&in->backoff, ident_random32());
-	if (in->backoff.attempts <= 2 || in->backoff.attempts % PROBE_LOG_EACH == 0)
-		log_error("inbox", "store[%s]: %s, retry_in=%" PRIu32 "ms", store_id(in->store),
-		    what, wait_ms);
+	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
+		log_error("inbox",
+		    "store[%s]: %s, retry_in=%" PRIu32 "ms, unlogged_before=%" PRIu32,
+		    store_id(in->store), what, wait_ms, unlogged);
 	loop_timer_arm(in->probe, wait_ms);
 }
 
@@ -433,13 +435,17 @@ static void
 on_store_down(const char *why, void *arg)
 {
 	struct inbox *in = arg;
+	uint32_t unlogged;
 
 	if (in->state == INBOX_DRAINING) {
 		enter(in, INBOX_DRAINED, why);
 		return;
 	}
-	log_warn("inbox", "store[%s]: takes nothing, %s; deliveries are given back",
-	    store_id(in->store), why);
+	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
+		log_warn("inbox",
+		    "store[%s]: takes nothing, %s; deliveries are given back, "
+		    "unlogged_before=%" PRIu32,
+		    store_id(in->store), why, unlogged);
 	enter(in, INBOX_PROBING, why);
 }
 

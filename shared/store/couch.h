@@ -5,6 +5,7 @@
 #define VOGELER_COUCH_H
 
 #include "shared/store/couch_cache.h"
+#include "shared/store/couch_pace.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
@@ -13,6 +14,7 @@
 /* An answer of the store as a whole may have this many bytes. */
 #define COUCH_ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
+struct loop_timer;
 struct lot;
 
 /* Anything asked but a write: lives until its answer has been given. */
@@ -24,10 +26,11 @@ struct couch_op {
 	store_listed_fn *listed;
 	store_done_fn *done;
 	char *url;
-	json_t *doc;        /* load_design */
-	char *startkey;     /* list: where the page begins, NULL = at the start */
-	size_t limit;       /* list: records in a page */
-	unsigned int tries; /* after conflicts */
+	json_t *doc;             /* load_design */
+	struct loop_timer *wait; /* probe: while CouchDB wants to be left alone */
+	char *startkey;          /* list: where the page begins, NULL = at the start */
+	size_t limit;            /* list: records in a page */
+	unsigned int tries;      /* after conflicts */
 };
 
 struct couch {
@@ -35,6 +38,7 @@ struct couch {
 	struct loop *loop;
 	struct http *http;
 	struct couch_cache *cache;
+	struct couch_pace pace;
 	char *url;         /* of the database */
 	size_t record_max; /* bytes */
 	size_t lot_bytes;  /* a request's records are about this much together */
@@ -53,6 +57,8 @@ void couch_op_done(struct couch_op *op, bool ok, const char *what);
 /* body is freed by http; NULL = none. */
 void couch_op_request(
     struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
+/* Of every answer to a write, or to what a write needs: adjusts the pace. */
+void couch_note_answer(struct couch *c, const struct http_response *r);
 /* Keeps mean_bytes near what records have lately been. */
 void couch_note_size(struct couch *c, size_t bytes, size_t records);
 /* What an answer that was too large says about records: the next requests ask for fewer. */

@@ -2,6 +2,7 @@
  * documents. */
 #include "shared/store/couch.h"
 
+#include "shared/loop.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -36,6 +37,7 @@ admin_op(struct store *s, store_done_fn *fn, void *arg)
 static enum couch_answer
 read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
 {
+	couch_note_answer(op->c, r);
 	return couch_answer_read(r, want, op->c->base.id, why, WHY_SIZE);
 }
 
@@ -159,13 +161,26 @@ probe_look(struct couch_op *op)
 	couch_op_request(op, "GET", op->url, NULL, probe_on_looked);
 }
 
+static void
+probe_on_time(void *arg)
+{
+	probe_look(arg);
+}
+
 void
 couch_probe(struct store *s, store_done_fn *fn, void *arg)
 {
 	struct couch_op *op = admin_op(s, fn, arg);
+	int64_t wait_ms;
 
 	op->url = couch_url_doc(op->c->url, PROBE_ID);
-	probe_look(op);
+	wait_ms = couch_pace_wait_ms(&op->c->pace, loop_now(op->c->loop));
+	if (wait_ms == 0) {
+		probe_look(op);
+		return;
+	}
+	op->wait = loop_timer_create(op->c->loop, "couch-probe", probe_on_time, op);
+	loop_timer_arm(op->wait, wait_ms);
 }
 
 /* --- design documents --- */

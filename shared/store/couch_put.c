@@ -1,7 +1,7 @@
 /* Writing records to CouchDB, over _all_docs and _bulk_docs.
  *
  * A store_put is cut into lots, each about as many records as CouchDB takes best in one request;
- * at most opt->couch_requests of them are active, so memory is bounded whatever is asked:
+ * at most opt->couch_requests of them are active (fewer by couch_pace.h), so memory is bounded:
  *
  *   waiting --pump--> records not in the cache are fetched --> results applied --> _bulk_docs
  *                                                                  ^ what did not fit  |
@@ -119,6 +119,7 @@ read_answer(struct couch *c, const struct http_response *r, long want, char *why
 {
 	enum couch_answer a = couch_answer_read(r, want, c->base.id, why, WHY_SIZE);
 
+	couch_note_answer(c, r);
 	if (a == COUCH_NO_DB) /* what comes back in its place may be older, or empty */
 		couch_cache_clear(c->cache);
 	return a;
@@ -218,6 +219,21 @@ add_record(struct lot *lot, struct item *item, struct buf *body)
 	settle(lot, item, STORE_REJECT, why);
 }
 
+/* While CouchDB wants to be left alone nothing is sent: it is for the caller to come again. */
+static bool
+put_off(struct lot *lot)
+{
+	struct couch *c = lot->c;
+	char why[WHY_SIZE];
+
+	if (couch_pace_wait_ms(&c->pace, loop_now(c->loop)) == 0)
+		return false;
+	snprintf(why, sizeof(why), "%s has asked for time (Retry-After)", c->base.id);
+	settle_rest(lot, why);
+	lot_finish(lot);
+	return true;
+}
+
 /* Sends the next request of the lot; when nothing is left to be sent, ends it. */
 static void
 lot_write(struct lot *lot)
@@ -227,6 +243,8 @@ lot_write(struct lot *lot)
 	char *url;
 	size_t len;
 
+	if (put_off(lot))
+		return;
 	buf_init(&body, BODY_BYTES + 2 * c->record_max + 1024);
 	for (; lot->next < lot->n && body.len < BODY_BYTES; lot->next++)
 		if (lot->items[lot->next].w != NULL)
@@ -317,7 +335,7 @@ lot_on_fetched(const struct http_response *r, void *arg)
 	char why[WHY_SIZE];
 	enum couch_answer a = read_answer(lot->c, r, 200, why);
 
-	if (couch_answer_too_large(r))
+	if (r->too_large)
 		couch_note_too_large(lot->c, count_unknown(lot));
 	if (a == COUCH_DONE && !read_rows(lot, r)) {
 		couch_answer_garbled(r, lot->c->base.id, why, sizeof(why));
@@ -364,6 +382,8 @@ lot_start(struct lot *lot)
 {
 	struct couch *c = lot->c;
 
+	if (put_off(lot))
+		return;
 	for (size_t i = 0; i < lot->n; i++)
 		lot->items[i].doc = couch_cache_take(c->cache, lot->items[i].w->host);
 	if (count_unknown(lot) > 0)

@@ -2,6 +2,7 @@
 #include "shared/store/couch.h"
 
 #include "shared/log.h"
+#include "shared/loop.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void
 couch_op_destroy(struct couch_op *op)
 {
 	LIST_REMOVE(op, link);
+	loop_timer_destroy(op->wait);
 	json_decref(op->doc);
 	free(op->startkey);
 	free(op->url);
@@ -170,7 +172,7 @@ list_on_answer(const struct http_response *r, void *arg)
 		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
 		a = COUCH_UNKNOWN;
 	}
-	if (couch_answer_too_large(r) && op->limit > 1) {
+	if (r->too_large && op->limit > 1) {
 		couch_note_too_large(op->c, op->limit);
 		list_page(op);
 	} else if (a != COUCH_DONE)

@@ -169,6 +169,39 @@ database_of(const char *id)
 	return p != NULL ? p + 1 : id;
 }
 
+/* The user in it, as it is written there; "" when there is none. */
+static void
+user_of(const char *id, char *out, size_t size)
+{
+	const char *p = strstr(id, "://"), *host;
+	size_t len;
+
+	p = p != NULL ? p + 3 : id;
+	len = strcspn(p, ":@/");
+	host = strpbrk(p, "@/");
+	if (host == NULL || *host != '@')
+		len = 0;
+	snprintf(out, size, "%.*s", (int)len, p);
+}
+
+static void
+denied(const char *id, long status, const char *reason, char *why, size_t size)
+{
+	char user[128];
+
+	user_of(id, user, sizeof(user));
+	if (user[0] != '\0')
+		snprintf(why, size,
+		    "%s denies access to user \"%s\" (%ld%s): check user and password in its dsn, "
+		    "and the database's members",
+		    id, user, status, reason);
+	else
+		snprintf(why, size,
+		    "%s denies access without a user (%ld%s): put user and password into its dsn, "
+		    "couch://USER:PASSWORD@...",
+		    id, status, reason);
+}
+
 static enum couch_answer
 client_error(const struct http_response *r, const char *id, char *why, size_t size)
 {
@@ -179,10 +212,7 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 	switch (r->status) {
 	case 401:
 	case 403:
-		snprintf(why, size,
-		    "%s denies access (%ld%s): check user and password in its dsn, and the "
-		    "database's members",
-		    id, r->status, reason);
+		denied(id, r->status, reason, why, size);
 		return COUCH_DENIED;
 	case 404:
 		if (document) {
@@ -250,13 +280,6 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 		    "%s answers %ld, which is not CouchDB's way: is there a proxy in between?", id,
 		    r->status);
 	return COUCH_UNKNOWN;
-}
-
-bool
-couch_answer_too_large(const struct http_response *r)
-{
-	/* http.c has no other mark for it */
-	return r->status == 0 && r->error != NULL && strstr(r->error, "too large") != NULL;
 }
 
 enum store_status

@@ -40,8 +40,6 @@ const char *couch_answer_name(enum couch_answer a);
  * URI), says what happened, and what can be done about it. */
 enum couch_answer couch_answer_read(
     const struct http_response *r, long want, const char *id, char *why, size_t why_size);
-/* There was an answer, over our own limit: asking for less will do. */
-bool couch_answer_too_large(const struct http_response *r);
 /* Of a request that writes n records, or reads them to write them. Not for COUCH_DONE. */
 enum store_status couch_answer_status(enum couch_answer a, size_t n);
 /* For a body that is not what its status promised; why as above. */

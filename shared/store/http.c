@@ -405,6 +405,7 @@ fill_response(struct http_response *resp, const struct request *r, CURLcode resu
 		resp->error =
 		    result == CURLE_OK ? "the answer has no status" : failure_phrase(r, result);
 		resp->never_sent = was_never_sent(r, result);
+		resp->too_large = r->too_large || result == CURLE_FILESIZE_EXCEEDED;
 		return;
 	}
 	if (r->answer.len > 0) {

@@ -22,6 +22,7 @@ struct http_response {
 	const char *error; /* one phrase, "connection refused"; NULL when status is set */
 	bool never_sent;   /* status 0 and the request cannot have reached the server (refused, not
 			      resolved) */
+	bool too_large;    /* status 0: it was more than max_response_bytes */
 	const char *body;  /* borrowed during the call, NUL-terminated */
 	size_t body_len;
 	const char *content_type; /* or NULL */

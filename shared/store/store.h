@@ -54,7 +54,7 @@ typedef void store_listed_fn(enum store_found found, json_t *rec, const char *wh
  * false and what = why. */
 typedef void store_done_fn(bool ok, const char *what, void *arg);
 
-struct store_limits {
+struct store_limits {                   /* may change while it is open: read anew each time */
 	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
 	unsigned int
 	    min_interval_ms; /* between two store_put calls: 50 for sqlite (at most 20 commits/s) */

@@ -1,6 +1,7 @@
 /* couch:// and couchs://: records in CouchDB. Opening and closing; writing is in couch_put.c. */
 #include "shared/store/couch.h"
 
+#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/xalloc.h"
 
@@ -32,6 +33,22 @@ couch_note_too_large(struct couch *c, size_t records)
 
 	if (c->mean_bytes < bytes)
 		c->mean_bytes = bytes;
+}
+
+/* --- the pace --- */
+
+void
+couch_note_answer(struct couch *c, const struct http_response *r)
+{
+	uint32_t before = c->pace.allowed;
+
+	couch_pace_note(&c->pace, r, loop_now(c->loop));
+	c->base.limits.batches_in_flight = c->pace.allowed;
+	if (c->pace.allowed == before)
+		return;
+	log_info("store", "store[%s]: requests at once: %u -> %u, status=%ld", c->base.id,
+	    (unsigned int)before, (unsigned int)c->pace.allowed, r->status);
+	loop_timer_arm(c->pump, 0);
 }
 
 /* --- opening and closing --- */
@@ -67,7 +84,8 @@ couch_open(
 	char id[512];
 
 	c->base.ops = &store_couch_ops;
-	c->base.limits.batches_in_flight = opt->couch_requests > 0 ? opt->couch_requests : 1;
+	couch_pace_init(&c->pace, opt->couch_requests);
+	c->base.limits.batches_in_flight = c->pace.max;
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
 	c->http = http_create(loop, &hopt);

@@ -425,11 +425,109 @@ requests_at_once_are_bounded(void **state)
 	assert_int_equal(n_seen, 2 * HOSTS);
 }
 
+static void
+respond_wait(long status, uint32_t retry_after_s)
+{
+	struct http_response r = {
+	    .status = status, .body = "", .content_type = "text/x", .retry_after_s = retry_after_s};
+	http_fn *fn = caught[0].fn;
+	void *arg = caught[0].arg;
+
+	drop(0);
+	fn(&r, arg);
+}
+
+/* Nothing goes out before the time is over: what is asked of it meanwhile is answered at once. */
+static void
+retry_after_is_obeyed(void **state)
+{
+	size_t seen;
+
+	put(2);
+	respond_wait(503, 7);
+	assert_all(2, STORE_RETRY, "503");
+	seen = n_seen;
+	fake_advance(loop, 6999);
+	put(2);
+	assert_all(2, STORE_RETRY, "has asked for time");
+	assert_int_equal(n_seen, seen);
+	fake_advance(loop, 1);
+	put(2);
+	assert_int_equal(n_seen, seen + 1);
+	respond_none_there(2);
+	respond_all_written(2, 1);
+	assert_all(2, STORE_OK, "");
+}
+
+/* Told while it reads: the write does not follow; and what was read is known for the next time. */
+static void
+retry_after_holds_between_two_requests(void **state)
+{
+	w[0].bytes = 256 * 1024; /* two lots */
+	put(2);
+	assert_int_equal(n_caught, 2);
+	respond_wait(429, 3);
+	assert_true(ans[0].answered && !ans[1].answered);
+	respond(200, "{\"rows\":[{\"key\":\"h1\",\"error\":\"not_found\"}]}");
+	assert_all(2, STORE_RETRY, "");
+	fake_advance(loop, 3000);
+	w[0].bytes = 1;
+	put(2);
+	assert_int_equal(n_caught, 1);
+	assert_null(strstr(caught[0].body, "h1"));
+}
+
+static void
+note_probed(bool ok, const char *what, void *arg)
+{
+	*(int *)arg = ok ? 1 : -1;
+}
+
+static void
+a_probe_waits_as_told_too(void **state)
+{
+	int probed = 0;
+
+	put(1);
+	respond_wait(503, 1000000); /* cut to a minute */
+	store_probe(store, note_probed, &probed);
+	fake_advance(loop, 59999);
+	assert_int_equal(n_caught, 0);
+	fake_advance(loop, 1);
+	assert_int_equal(n_caught, 1);
+	respond(404, "{\"error\":\"not_found\",\"reason\":\"missing\"}");
+	respond(201, "{\"ok\":true,\"id\":\"x\",\"rev\":\"0-1\"}");
+	assert_int_equal(probed, 1);
+	put(1);
+	respond_wait(503, 9);
+	store_probe(store, note_probed, &probed); /* closed with it waiting */
+}
+
+static void
+fewer_requests_while_it_asks_for_less(void **state)
+{
+	for (size_t i = 0; i < HOSTS; i++)
+		w[i].bytes = 256 * 1024; /* a lot each */
+	assert_int_equal(store_limits(store)->batches_in_flight, 2);
+	put(HOSTS);
+	assert_int_equal(n_caught, 2);
+	respond_wait(429, 0);
+	fake_advance(loop, 0);
+	assert_int_equal(n_caught, 1); /* the other one */
+	assert_int_equal(store_limits(store)->batches_in_flight, 1);
+	fake_advance(loop, 1000);
+	respond(200, "{\"rows\":[{\"key\":\"h1\",\"error\":\"not_found\"}]}");
+	fake_advance(loop, 0);
+	assert_int_equal(n_caught, 2);
+	assert_int_equal(store_limits(store)->batches_in_flight, 2);
+}
+
 /* An answer over our own limit: fewer are asked for the next time. */
 static void
 too_large_an_answer_makes_smaller_lots(void **state)
 {
-	struct http_response r = {.error = "the answer is too large", .body = ""};
+	struct http_response r = {
+	    .error = "the answer is too large", .too_large = true, .body = ""};
 	http_fn *fn;
 	void *arg;
 
@@ -458,6 +556,10 @@ main(void)
 	    TEST(known_ones_are_kept_when_reading_others_fails),
 	    TEST(without_its_database_nothing_is_known),
 	    TEST(requests_at_once_are_bounded),
+	    TEST(retry_after_is_obeyed),
+	    TEST(retry_after_holds_between_two_requests),
+	    TEST(a_probe_waits_as_told_too),
+	    TEST(fewer_requests_while_it_asks_for_less),
 	    TEST(too_large_an_answer_makes_smaller_lots),
 	};
 

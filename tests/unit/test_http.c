@@ -323,7 +323,7 @@ struct answer {
 	int calls;
 	long status;
 	char error[64];
-	bool never_sent;
+	bool never_sent, too_large;
 	char type[64];
 	char *body;
 	size_t body_len;
@@ -389,6 +389,7 @@ on_answer(const struct http_response *r, void *arg)
 	a->calls++;
 	a->status = r->status;
 	a->never_sent = r->never_sent;
+	a->too_large = r->too_large;
 	a->retry_after_s = r->retry_after_s;
 	if (r->status == 0)
 		strlcpy(a->error, r->error, sizeof(a->error));
@@ -670,8 +671,11 @@ an_answer_over_the_limit_fails(void **state)
 
 	make_http(f, 1, 10000);
 	assert_string_equal("the answer is too large", get(f, "/big")->error);
+	assert_true(get(f, "/big")->too_large);
 	assert_string_equal("the answer is too large", get(f, "/chunks")->error);
+	assert_true(get(f, "/chunks")->too_large);
 	assert_int_equal(200, get(f, "/ok")->status);
+	assert_false(get(f, "/ok")->too_large);
 }
 
 static void

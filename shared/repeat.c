@@ -1,0 +1,45 @@
+/* See repeat.h. */
+#include "shared/repeat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The kind that is this text, or else the one that was logged longest ago. */
+static struct repeat_kind *
+find(struct repeat *r, const char *text)
+{
+	struct repeat_kind *oldest = &r->kinds[0];
+
+	for (int i = 0; i < REPEAT_KINDS; i++) {
+		struct repeat_kind *k = &r->kinds[i];
+
+		if (strncmp(k->text, text, sizeof(k->text) - 1) == 0)
+			return k;
+		if (k->text[0] == '\0' || mono_diff(k->logged, oldest->logged) < 0)
+			oldest = k;
+		if (oldest->text[0] == '\0')
+			break;
+	}
+	return oldest;
+}
+
+bool
+repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogged)
+{
+	struct repeat_kind *k;
+	bool same;
+
+	if (text[0] == '\0')
+		text = "?"; /* "" marks what is unused */
+	k = find(r, text);
+	same = strncmp(k->text, text, sizeof(k->text) - 1) == 0;
+	if (same && mono_diff(now, k->logged) < REPEAT_PERIOD_MS) {
+		k->unlogged++;
+		return false;
+	}
+	*unlogged = same ? k->unlogged : 0;
+	snprintf(k->text, sizeof(k->text), "%s", text);
+	k->logged = now;
+	k->unlogged = 0;
+	return true;
+}

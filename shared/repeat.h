@@ -1,0 +1,26 @@
+/* A complaint that comes again and again is a line the first time, and then one a minute with the
+ * number of those that were left out. A few different ones are told apart, so that two in turn are
+ * not a flood either. Pure; zeroed memory is an empty one. */
+#ifndef VOGELER_REPEAT_H
+#define VOGELER_REPEAT_H
+
+#include "shared/mono.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REPEAT_PERIOD_MS 60000
+
+enum { REPEAT_KINDS = 4, REPEAT_TEXT_SIZE = 256 };
+
+struct repeat {
+	struct repeat_kind {
+		char text[REPEAT_TEXT_SIZE]; /* its beginning; "" = unused */
+		struct mono logged;
+		uint32_t unlogged;
+	} kinds[REPEAT_KINDS];
+};
+
+/* Is it to be logged now? Then *unlogged is how many times it was not since the last line. */
+bool repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogged);
+
+#endif

@@ -1,0 +1,87 @@
+/* repeat: once, then once a minute, whatever comes in between. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shared/repeat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void
+the_same_is_once_a_minute(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {0};
+	uint32_t unlogged = 99;
+	int lines = 0;
+
+	for (int s = 0; s < 180; s++, now = mono_add(now, 1000))
+		if (repeat_due(&r, "away", now, &unlogged)) {
+			assert_int_equal(unlogged, lines == 0 ? 0 : 59);
+			lines++;
+		}
+	assert_int_equal(lines, 3);
+}
+
+static void
+a_new_one_is_told_at_once(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {7};
+	uint32_t unlogged = 99;
+
+	assert_true(repeat_due(&r, "away", now, &unlogged));
+	assert_true(repeat_due(&r, "denied", now, &unlogged));
+	assert_int_equal(unlogged, 0);
+	assert_false(repeat_due(&r, "away", now, &unlogged));
+	assert_false(repeat_due(&r, "denied", now, &unlogged));
+}
+
+static void
+the_oldest_makes_room(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {0};
+	uint32_t unlogged;
+	char text[16];
+
+	for (int i = 0; i <= REPEAT_KINDS; i++, now = mono_add(now, 1)) {
+		snprintf(text, sizeof(text), "kind %d", i);
+		assert_true(repeat_due(&r, text, now, &unlogged));
+	}
+	assert_false(repeat_due(&r, "kind 1", now, &unlogged));
+	assert_true(repeat_due(&r, "kind 0", now, &unlogged));
+}
+
+static void
+long_and_empty_texts(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {0};
+	char text[2 * REPEAT_TEXT_SIZE];
+	uint32_t unlogged;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_true(repeat_due(&r, text, now, &unlogged));
+	assert_false(repeat_due(&r, text, now, &unlogged));
+	assert_true(repeat_due(&r, "", now, &unlogged));
+	assert_false(repeat_due(&r, "", now, &unlogged));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_same_is_once_a_minute),
+	    cmocka_unit_test(a_new_one_is_told_at_once),
+	    cmocka_unit_test(the_oldest_makes_room),
+	    cmocka_unit_test(long_and_empty_texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
