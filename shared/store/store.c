@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 static const struct store_ops *const backends[] = {
-	[URI_COUCH] = &store_couch_ops,
-	[URI_COUCHS] = &store_couch_ops,
-	[URI_NULL] = &store_null_ops,
-	[URI_SQLITE] = &store_sqlite_ops,
+    [URI_COUCH] = &store_couch_ops,
+    [URI_COUCHS] = &store_couch_ops,
+    [URI_NULL] = &store_null_ops,
+    [URI_SQLITE] = &store_sqlite_ops,
 };
 
 const char *
@@ -31,8 +31,8 @@ store_status_name(enum store_status s)
 }
 
 struct store *
-store_open(struct loop *loop, const struct uri *uri, const struct options *opt, char *err,
-    size_t err_size)
+store_open(
+    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
 {
 	const struct store_ops *ops = NULL;
 
