@@ -18,6 +18,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/name.h"
+#include "shared/notify.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -47,6 +48,7 @@ struct agent {
 	struct loop *loop;
 	struct loop_timer *timer; /* of DRAINING and LEAVING */
 	struct children *children;
+	struct notify *notify;
 	struct broker *broker;
 	struct outbox *outbox;
 	struct cmdq *cmdq;
@@ -105,6 +107,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 	case AGENT_SERVING:
 		break;
 	case AGENT_DRAINING:
+		notify_stopping(a->notify, AGENT_DRAIN_MS + AGENT_LEAVE_MS);
 		loop_timer_arm(a->timer, AGENT_DRAIN_MS);
 		cmdq_drain(a->cmdq);
 		if (broker_consuming(a->broker))
@@ -145,7 +148,10 @@ on_ready(struct broker *b, void *arg)
 static void
 on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	check_drained(arg);
+	struct agent *a = arg;
+
+	notify_status(a->notify, "broker: away, %s", f->text);
+	check_drained(a);
 }
 
 static void
@@ -180,6 +186,9 @@ on_consuming(struct broker *b, bool consuming, void *arg)
 
 	if (consuming) {
 		log_info("agent", "Vogeler(Client) has started, waiting for commands in queue %s",
+		    a->host);
+		notify_status(a->notify,
+		    "broker: connected to %s, waiting for commands in queue %s", broker_id(b),
 		    a->host);
 	} else if (a->state == AGENT_SERVING && broker_is_ready(b)) {
 		/* The queue was deleted, or moved to another node: ask again. If it is not there
@@ -283,9 +292,8 @@ swap_text(char **a, char **b)
 
 /* Whole or not at all: options and plugins are both good, or both stay. */
 static void
-on_reload(int signo, void *arg)
+reload(struct agent *a)
 {
-	struct agent *a = arg;
 	struct options *now = &a->cli->options, next;
 
 	if (!cli_reload(a->cli, &next)) {
@@ -308,6 +316,16 @@ on_reload(int signo, void *arg)
 	hand_plugins_to_children(a, now);
 	cmdq_set_max_output(a->cmdq, now->plugin_max_output);
 	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout and max_output");
+}
+
+static void
+on_reload(int signo, void *arg)
+{
+	struct agent *a = arg;
+
+	notify_reloading(a->notify);
+	reload(a);
+	notify_reloaded(a->notify);
 }
 
 /* Start. */
@@ -393,7 +411,9 @@ make_parts(struct agent *a)
 
 	a->loop = loop_create();
 	a->timer = loop_timer_create(a->loop, "agent", on_timer, a);
+	a->notify = notify_create(a->loop);
 	make_broker(a);
+	notify_status(a->notify, "broker: connecting to %s", broker_id(a->broker));
 	a->children = children_create(a->loop, on_child, a);
 	hand_plugins_to_children(a, o);
 	a->outbox = outbox_create(a->loop, a->broker, o->master_exchange, on_confirmed, a);
@@ -426,6 +446,7 @@ agent_finish(struct agent *a)
 	outbox_destroy(a->outbox);
 	children_destroy(a->children);
 	broker_destroy(a->broker);
+	notify_destroy(a->notify);
 	loop_timer_destroy(a->timer);
 	if (a->loop != NULL)
 		loop_destroy(a->loop);

@@ -39,6 +39,7 @@ struct inbox {
 	struct broker *consumer;
 	struct store *store;
 	bool setup_store;
+	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
 	bool attest;
 	uint16_t prefetch;
 	uint64_t intake_max_bytes;
@@ -123,6 +124,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->consumer = parts->consumer;
 	in->store = parts->store;
 	in->setup_store = parts->setup_store;
+	in->on_state = parts->on_state;
 	in->on_drained = on_drained;
 	in->arg = arg;
 	take_options(in, opt);
@@ -135,6 +137,13 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
 	return in;
+}
+
+static void
+tell_state(const struct inbox *in, const char *reason)
+{
+	if (in->on_state != NULL)
+		in->on_state(in->state, reason, in->arg);
 }
 
 /* ---- parcels ---- */
@@ -395,6 +404,7 @@ on_probed(bool ok, const char *what, void *arg)
 		enter(in, INBOX_TAKING, what);
 		return;
 	}
+	tell_state(in, what);
 	wait_ms = backoff_next(&in->backoff, ident_random32());
 	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
 		log_error("inbox",
@@ -474,6 +484,7 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(in->state),
 	    inbox_state_name(next), reason);
 	in->state = next;
+	tell_state(in, reason);
 	loop_timer_disarm(in->probe);
 	switch (next) {
 	case INBOX_PROBING:

@@ -34,6 +34,9 @@ struct inbox_parts { /* all borrowed until inbox_destroy */
 	struct broker *publisher;
 	struct store *store;
 	bool setup_store; /* make the database when it is not there (the embedded store) */
+	/* The state has changed, or still holds, and why. May be NULL. Called from inside inbox
+	 * functions: for telling, not for acting. */
+	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
 };
 
 /* In DRAINED: nothing is in hand, acks are sent. */

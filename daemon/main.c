@@ -9,6 +9,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/notify.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
 #include "shared/uri.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATUS_PART  200           /* of each link, in STATUS= */
 #define OUTPUT_SLACK (1024 * 1024) /* beside one dead letter of the largest size */
 
 struct vogelerd {
@@ -32,6 +34,9 @@ struct vogelerd {
 	struct broker *publisher;
 	struct store *store;
 	struct inbox *inbox;
+	struct notify *notify;
+	char broker_status[STATUS_PART];
+	char store_status[STATUS_PART];
 	unsigned int stopping; /* brokers that have not said goodbye yet */
 	bool draining;
 };
@@ -56,6 +61,34 @@ static const struct cli_spec spec = {
     .uses_store = true,
 };
 
+/* ---- what the service manager shows ---- */
+
+static void
+tell_status(struct vogelerd *v)
+{
+	notify_status(v->notify, "%sbroker: %s; store: %s", v->draining ? "stopping; " : "",
+	    v->broker_status, v->store_status);
+}
+
+static void
+set_broker_status(struct vogelerd *v, const char *state, const char *detail)
+{
+	snprintf(v->broker_status, sizeof(v->broker_status), "%s %s", state, detail);
+	tell_status(v);
+}
+
+static void
+on_inbox_state(enum inbox_state state, const char *reason, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	if (state == INBOX_TAKING)
+		snprintf(v->store_status, sizeof(v->store_status), "writable");
+	else if (state == INBOX_PROBING)
+		snprintf(v->store_status, sizeof(v->store_status), "away, %s", reason);
+	tell_status(v);
+}
+
 /* ---- brokers ---- */
 
 static void
@@ -63,6 +96,7 @@ consumer_on_ready(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
 
+	set_broker_status(v, "connected to", broker_id(b));
 	inbox_on_consumer_ready(v->inbox);
 }
 
@@ -71,6 +105,7 @@ consumer_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct vogelerd *v = arg;
 
+	set_broker_status(v, "away,", f->text);
 	inbox_on_consumer_down(v->inbox);
 }
 
@@ -165,6 +200,8 @@ on_terminate(int signo, void *arg)
 		return;
 	}
 	v->draining = true;
+	notify_stopping(v->notify,
+	    (uint64_t)v->cli.options.drain_timeout_ms + v->cli.options.connect_timeout_ms);
 	log_info("main", "asked to stop (%s): finishing what is in hand", strsignal(signo));
 	inbox_drain(v->inbox);
 }
@@ -190,10 +227,10 @@ needs_restart(const struct options *old, const struct options *new)
 	       old->couch_timeout_ms != new->couch_timeout_ms;
 }
 
+/* Whole or not at all. */
 static void
-on_hangup(int signo, void *arg)
+reload(struct vogelerd *v)
 {
-	struct vogelerd *v = arg;
 	struct options *now = &v->cli.options, fresh;
 
 	if (!cli_reload(&v->cli, &fresh)) {
@@ -217,6 +254,16 @@ on_hangup(int signo, void *arg)
 	options_finish(&fresh);
 	log_set_level(now->log_level);
 	inbox_reload(v->inbox, now);
+}
+
+static void
+on_hangup(int signo, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	notify_reloading(v->notify);
+	reload(v);
+	notify_reloaded(v->notify);
 }
 
 /* ---- the program ---- */
@@ -243,6 +290,7 @@ make_inbox(struct vogelerd *v)
 	    /* A file of our own is made; a database on a server may be one that is being restored.
 	     */
 	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,
+	    .on_state = on_inbox_state,
 	};
 
 	v->inbox = inbox_create(&parts, &v->cli.options, on_drained, v);
@@ -254,6 +302,7 @@ collect(struct vogelerd *v)
 	const struct options *o = &v->cli.options;
 
 	v->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	v->notify = notify_create(v->loop);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_inbox(v);
@@ -261,6 +310,7 @@ collect(struct vogelerd *v)
 	loop_signal(v->loop, SIGINT, on_terminate, v);
 	loop_signal(v->loop, SIGHUP, on_hangup, v);
 	log_info("main", "Vogeler(Server) has started");
+	set_broker_status(v, "connecting to", broker_id(v->consumer));
 	inbox_start(v->inbox);
 	broker_start(v->consumer);
 	broker_start(v->publisher);
@@ -274,7 +324,7 @@ collect(struct vogelerd *v)
 int
 main(int argc, char **argv)
 {
-	struct vogelerd v = {0};
+	struct vogelerd v = {.store_status = "not asked yet"};
 	int status = 0;
 
 	cli_init(&v.cli, &spec, argc, argv);
@@ -293,6 +343,7 @@ main(int argc, char **argv)
 	}
 	store_close(v.store);
 	inbox_destroy(v.inbox);
+	notify_destroy(v.notify);
 	topology_destroy(v.topology);
 	uri_list_free(v.uris, v.n_uris);
 	uri_finish(&v.store_uri);
