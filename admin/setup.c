@@ -157,6 +157,7 @@ verb_setup(struct verb_context *v)
 	broker_options_default(&opt);
 	opt.program = "vogeler-admin";
 	opt.role = "setup";
+	opt.quiet = true;
 	opt.uris = s->brokers;
 	opt.n_uris = s->n_brokers;
 	opt.topology = s->topology;

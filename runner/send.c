@@ -151,6 +151,7 @@ send_create(struct loop *loop, const struct send_request *req, send_fn *fn, void
 	broker_options_default(&opt);
 	opt.program = "vogeler-runner";
 	opt.role = "publisher";
+	opt.quiet = true;
 	opt.uris = req->brokers;
 	opt.n_uris = req->n_brokers;
 	opt.topology = s->topology;

@@ -18,6 +18,7 @@
 
 #include "shared/ident.h"
 #include "shared/log.h"
+#include "shared/phrase.h"
 #include "shared/stream.h"
 #include "shared/xalloc.h"
 
@@ -96,10 +97,16 @@ drop_stream(struct broker *b)
 static void
 end_of_stream(struct broker *b)
 {
+	const char *cure = "";
 	char where[320];
 
+	if (b->state == BROKER_CONNECTING)
+		cure =
+		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
+	else if (b->state == BROKER_HANDSHAKE)
+		cure = " during the login" PHRASE_CURE "see RabbitMQ's log; is this its AMQP port?";
 	broker_fail(b, BROKER_ERR_NETWORK, "%s: %s%s", broker_where(b, where, sizeof(where)),
-	    stream_error(b->stream), b->state == BROKER_HANDSHAKE ? " during the login" : "");
+	    stream_error(b->stream), cure);
 }
 
 static void
@@ -109,7 +116,10 @@ missed_deadline(struct broker *b)
 
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms,
-	    b->state == BROKER_CONNECTING ? "connecting" : "setting up the connection");
+	    b->state == BROKER_CONNECTING ? "connecting" PHRASE_CURE
+					    "is the machine on, and no firewall in between?"
+					  : "setting up the connection" PHRASE_CURE
+					    "is this RabbitMQ's AMQP port? See its log");
 }
 
 static void
@@ -386,8 +396,8 @@ broker_make_id(struct broker *b)
 
 	nobody.user = NULL;
 	nobody.password = NULL;
-	snprintf(b->id, sizeof(b->id), "%s#%u", uri_redacted(&nobody, text, sizeof(text)),
-	    b->connections);
+	snprintf(b->id, sizeof(b->id), "%s#%u %s", uri_redacted(&nobody, text, sizeof(text)),
+	    b->connections, b->role);
 }
 
 static void

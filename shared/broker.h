@@ -70,10 +70,26 @@ const char *broker_error_name(enum broker_error error);
 
 struct broker_failure {
 	enum broker_error error;
-	const char *text; /* one sentence: what was tried, where, the broker's own words, what to
-			     do; no password */
-	bool retrying;    /* it will try again by itself, */
+	const char *text;     /* one sentence: what was tried, where, the broker's own words, after
+				 PHRASE_CURE (phrase.h) what to do; no password */
+	bool retrying;        /* it will try again by itself, */
 	uint32_t retry_in_ms; /* after this long */
+};
+
+/* What is found where an item of the topology should be. */
+enum broker_sight {
+	BROKER_SIGHT_SAME,   /* as it would be made */
+	BROKER_SIGHT_THERE,  /* there; whether as it would be made, the user may not ask */
+	BROKER_SIGHT_OTHER,  /* there, with another type or other arguments */
+	BROKER_SIGHT_LOCKED, /* there, exclusive to another connection */
+	BROKER_SIGHT_MISSING,
+};
+const char *broker_sight_name(enum broker_sight sight);
+
+struct broker_look {
+	enum broker_sight sight;
+	const char *why;              /* the broker's words; NULL for SAME */
+	uint32_t messages, consumers; /* of a queue that is there: ready ones, and who reads it */
 };
 
 /* Called on the loop, never from inside a broker_ function. All but on_ready may be NULL. The
@@ -101,6 +117,9 @@ struct broker_handlers {
 	/* For each topology item, as it is found or made: for "setup" and for the log. */
 	void (*on_topology)(
 	    struct broker *b, const struct topology_item *item, bool created, void *arg);
+	/* With look_only, in place of on_topology. */
+	void (*on_look)(struct broker *b, const struct topology_item *item,
+	    const struct broker_look *look, void *arg);
 	/* stop() has finished: closed, or given up on closing. */
 	void (*on_stopped)(struct broker *b, void *arg);
 };
@@ -111,6 +130,9 @@ struct broker_options {
 	const struct uri *uris; /* tried in turn; copied */
 	size_t n_uris;
 	const struct topology *topology; /* borrowed until broker_destroy; NULL = nothing to make */
+	bool look_only; /* nothing of it is made; on_look tells of each item. What is not as it
+			   should be is no failure then */
+	bool quiet;     /* the owner tells of failures; the log has them at INFO only */
 	uint16_t heartbeat_s; /* proposed; default 10; the lower of ours and the broker's holds */
 	uint32_t connect_timeout_ms; /* also the deadline of each step up to READY */
 	uint32_t reconnect_first_ms, reconnect_max_ms; /* backoff */
@@ -131,8 +153,8 @@ void broker_start(struct broker *b);
 void broker_stop(struct broker *b);
 
 bool broker_is_ready(const struct broker *b);
-/* "amqp://host:5672/vogeler#3": redacted URI and connection number, the object prefix of log lines.
- */
+/* "amqp://host:5672/vogeler#3 consumer": redacted URI, connection number and role, the object
+ * prefix of log lines. */
 const char *broker_id(const struct broker *b);
 const char *broker_state_text(
     const struct broker *b); /* name of the state, for STATUS= and /healthz */

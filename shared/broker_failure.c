@@ -2,6 +2,7 @@
 #include "shared/broker_internal.h"
 
 #include "shared/log.h"
+#include "shared/phrase.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,9 +76,11 @@ broker_log_failure(struct broker *b)
 		b->unlogged++;
 		return;
 	}
-	log_msg(act ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "broker",
-	    "broker[%s]: down (%s): %s, role=%s, retry_in=%u.%us, unlogged_before=%u", b->id,
-	    broker_error_name(b->error), b->text, b->role, b->retry_in_ms / 1000,
+	log_msg(b->opt.quiet ? LOG_LEVEL_INFO
+		: act        ? LOG_LEVEL_ERROR
+			     : LOG_LEVEL_WARN,
+	    "broker", "broker[%s]: down (%s): %s, retry_in=%u.%us, unlogged_before=%u", b->id,
+	    broker_error_name(b->error), b->text, b->retry_in_ms / 1000,
 	    b->retry_in_ms % 1000 / 100, b->unlogged);
 	*last = now;
 	b->unlogged = 0;
@@ -114,13 +117,14 @@ vhost_failed(struct broker *b, const char *why)
 	broker_where(b, where, sizeof(where));
 	if (strstr(why, "not found") == NULL)
 		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\": rabbitmqctl set_permissions -p %s %s CONFIGURE "
+		    "%s: the broker says \"%s\"" PHRASE_CURE
+		    "rabbitmqctl set_permissions -p %s %s CONFIGURE "
 		    "WRITE READ, or vogeler-admin add-host",
 		    where, why, broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
 	else
 		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\": rabbitmqctl "
-		    "add_vhost %s, or correct the path of the broker URI",
+		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\"" PHRASE_CURE
+		    "rabbitmqctl add_vhost %s, or correct the path of the broker URI",
 		    where, path, path[0] == '/' ? "" : " and no \"/", path[0] == '/' ? "" : path,
 		    path[0] == '/' ? "" : "\" either", why, path);
 }
@@ -133,8 +137,8 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 	broker_where(b, where, sizeof(where));
 	if (code == AMQP_ACCESS_REFUSED)
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: user \"%s\" was refused, the broker says \"%s\": check user and password "
-		    "of the broker URI%s",
+		    "%s: user \"%s\" was refused, the broker says \"%s\"" PHRASE_CURE
+		    "check user and password of the broker URI%s",
 		    where, user_of(b), why,
 		    strcmp(user_of(b), "guest") == 0
 			? " (RabbitMQ takes \"guest\" from its own machine only)"
@@ -145,7 +149,9 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 		broker_fail(b, BROKER_ERR_SHUTDOWN, "%s: the broker ended the connection: \"%s\"",
 		    where, why);
 	else if (code == AMQP_INVALID_PATH)
-		broker_fail(b, BROKER_ERR_VHOST, "%s: the broker says \"%s\"", where, why);
+		broker_fail(b, BROKER_ERR_VHOST,
+		    "%s: the broker says \"%s\"" PHRASE_CURE "correct the path of the broker URI",
+		    where, why);
 	else
 		broker_fail(b, BROKER_ERR_PROTOCOL,
 		    "%s: the broker closed the connection: %u \"%s\"", where, code, why);
@@ -199,8 +205,8 @@ in_use(struct broker *b, const char *why)
 		    where, what, why);
 	else
 		broker_fail(b, BROKER_ERR_IN_USE,
-		    "%s: %s is in use by another client, the broker says \"%s\": is a second "
-		    "program running under this name? (rabbitmqctl list_consumers)",
+		    "%s: %s is in use by another client, the broker says \"%s\"" PHRASE_CURE
+		    "is a second program running under this name? (rabbitmqctl list_consumers)",
 		    where, what, why);
 }
 
@@ -210,8 +216,8 @@ not_permitted(struct broker *b, const char *why)
 	char where[320], what[512];
 
 	broker_fail(b, BROKER_ERR_PERMISSION,
-	    "%s: user \"%s\" lacks rights on %s, the broker says \"%s\": let an administrator run "
-	    "vogeler-admin add-host, or rabbitmqctl set_permissions",
+	    "%s: user \"%s\" lacks rights on %s, the broker says \"%s\"" PHRASE_CURE
+	    "let an administrator run vogeler-admin add-host, or rabbitmqctl set_permissions",
 	    broker_where(b, where, sizeof(where)), user_of(b),
 	    object_at_hand(b, what, sizeof(what)), why);
 }
@@ -225,16 +231,17 @@ precondition_failed(struct broker *b, const char *why)
 	object_at_hand(b, what, sizeof(what));
 	if (strstr(why, "unknown delivery tag") != NULL)
 		broker_fail(b, BROKER_ERR_PROTOCOL,
-		    "%s: we acknowledged what was not ours, the broker says \"%s\": a bug in "
-		    "Vogeler, please report it",
+		    "%s: we acknowledged what was not ours, the broker says \"%s\"" PHRASE_CURE
+		    "a bug in Vogeler, please report it",
 		    where, why);
 	else if (strstr(why, "timed out") != NULL)
 		broker_fail(b, BROKER_ERR_TIMEOUT,
 		    "%s: a delivery was held for too long, the broker says \"%s\"", where, why);
 	else
 		broker_fail(b, BROKER_ERR_MISMATCH,
-		    "%s: %s is not as asked for, the broker says \"%s\": delete it to have it made "
-		    "anew (rabbitmqctl delete_queue), or set the options to what is there",
+		    "%s: %s is not as asked for, the broker says \"%s\"" PHRASE_CURE
+		    "delete it to have it made anew (rabbitmqctl delete_queue; what waits in it is "
+		    "lost), or set the options to what is there",
 		    where, what, why);
 }
 
@@ -278,14 +285,14 @@ broker_channel_closed(struct broker *b, const amqp_channel_close_t *m)
 	    .reply_code = AMQP_REPLY_SUCCESS,
 	    .reply_text = amqp_cstring_bytes("channel was closed"),
 	};
-	char *why;
+	char *why = frame_strdup(m->reply_text);
+	const char *text = why == NULL ? "?" : why;
 
 	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
-	if (b->state == BROKER_CLOSING || broker_topology_missing(b, m->reply_code))
-		return;
-	broker_send(b, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
-	b->linger = true;
-	why = frame_strdup(m->reply_text);
-	channel_failed(b, m->reply_code, why == NULL ? "?" : why);
+	if (b->state != BROKER_CLOSING && !broker_topology_missing(b, m->reply_code, text)) {
+		broker_send(b, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
+		b->linger = true;
+		channel_failed(b, m->reply_code, text);
+	}
 	free(why);
 }

@@ -2,6 +2,7 @@
 #include "shared/broker_internal.h"
 
 #include "shared/log.h"
+#include "shared/phrase.h"
 #include "shared/stream.h"
 
 #include <stdlib.h>
@@ -22,7 +23,8 @@ on_protocol(struct broker *b, const struct frame *f)
 	char where[320];
 
 	broker_fail(b, BROKER_ERR_PROTOCOL,
-	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u): is this RabbitMQ's AMQP port?",
+	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u)" PHRASE_CURE
+	    "is this RabbitMQ's AMQP port?",
 	    broker_where(b, where, sizeof(where)), f->version[0], f->version[1], f->version[2],
 	    f->version[3]);
 }

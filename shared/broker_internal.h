@@ -5,6 +5,7 @@
  *   broker_input.c    bytes -> frames -> whose frame it is; heartbeats
  *   broker_login.c    connection.start .. connection.open-ok
  *   broker_topology.c exchanges, queues, bindings, confirm.select
+ *   broker_look.c     the same for look_only: what there is, and nothing made
  *   broker_publish.c  publishing, confirms, returns
  *   broker_consume.c  consumer, deliveries, acks
  *   broker_failure.c  close codes and other ends -> error, sentence, log line
@@ -80,7 +81,10 @@ enum login_step { LOGIN_START, LOGIN_TUNE, LOGIN_OPEN };
 /* The step of TOPOLOGY that an answer is awaited for. */
 enum topology_phase {
 	TOPOLOGY_PASSIVE, /* declare item, passively */
-	TOPOLOGY_REOPEN,  /* it was not there and the broker closed the channel: open it again */
+	TOPOLOGY_COMPARE, /* look_only, and it is there: declare it, to hear whether it is the same
+			   */
+	TOPOLOGY_REOPEN,  /* it was not there (or not the same) and the broker closed the channel:
+			     open it again */
 	TOPOLOGY_DECLARE,
 	TOPOLOGY_BIND,
 	TOPOLOGY_CONFIRM, /* confirm.select */
@@ -160,6 +164,7 @@ struct broker {
 	enum topology_phase phase;
 	size_t item, binding;
 	bool created;
+	struct broker_look look; /* of the item at hand; why is ours to free */
 
 	uint64_t next_id, next_seq;
 	struct pending *pending;
@@ -207,10 +212,22 @@ void broker_login_method(struct broker *b, const struct frame *f);
 /* broker_topology.c */
 void broker_topology_begin(struct broker *b);
 void broker_topology_method(struct broker *b, const struct frame *f);
-/* true when it is the 404 that a passive declaration may get; the channel is being reopened. */
-bool broker_topology_missing(struct broker *b, uint16_t code);
+/* true when it is the 404 that a passive declaration may get, or with look_only any word on an
+ * item; the channel is being reopened. */
+bool broker_topology_missing(struct broker *b, uint16_t code, const char *why);
 /* "queue \"web01\"", the item at hand. */
 const char *broker_topology_what(const struct broker *b, char *out, size_t size);
+
+/* For broker_look.c: what comes after the item at hand, and the steps on the way. */
+void broker_topology_next(struct broker *b);
+void broker_topology_reopen(struct broker *b);
+void broker_topology_declare(struct broker *b, enum topology_phase phase);
+const struct topology_item *broker_topology_item(const struct broker *b);
+
+/* broker_look.c */
+void broker_look_answer(struct broker *b, const struct frame *f);
+bool broker_look_refused(struct broker *b, uint16_t code, const char *why);
+void broker_look_free(struct broker *b);
 
 /* broker_publish.c */
 void broker_publish_reset(struct broker *b); /* a new channel: sequence numbers start again */

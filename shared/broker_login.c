@@ -3,6 +3,7 @@
 
 #include "shared/log.h"
 #include "shared/name.h"
+#include "shared/phrase.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,8 +158,8 @@ on_start(struct broker *b, const amqp_connection_start_t *m)
 	}
 	if (!has_word(m->mechanisms, "PLAIN")) {
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: it does not take passwords (PLAIN) but only \"%.*s\": see auth_mechanisms "
-		    "in rabbitmq.conf",
+		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"" PHRASE_CURE
+		    "see auth_mechanisms in rabbitmq.conf",
 		    broker_where(b, where, sizeof(where)), (int)m->mechanisms.len,
 		    (const char *)m->mechanisms.bytes);
 		return;

@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-static const struct topology_item *
-item_at_hand(const struct broker *b)
+const struct topology_item *
+broker_topology_item(const struct broker *b)
 {
 	const struct topology *t = b->opt.topology;
 
@@ -17,7 +17,7 @@ item_at_hand(const struct broker *b)
 const char *
 broker_topology_what(const struct broker *b, char *out, size_t size)
 {
-	const struct topology_item *item = item_at_hand(b);
+	const struct topology_item *item = broker_topology_item(b);
 
 	if (item == NULL)
 		snprintf(out, size, "the channel");
@@ -62,7 +62,7 @@ send_declare(struct broker *b, const struct topology_item *item, bool passive)
 static void
 begin_item(struct broker *b)
 {
-	const struct topology_item *item = item_at_hand(b);
+	const struct topology_item *item = broker_topology_item(b);
 	amqp_confirm_select_t select = {0};
 
 	b->created = false;
@@ -78,6 +78,29 @@ begin_item(struct broker *b)
 }
 
 void
+broker_topology_next(struct broker *b)
+{
+	b->item++;
+	begin_item(b);
+}
+
+void
+broker_topology_declare(struct broker *b, enum topology_phase phase)
+{
+	enter_phase(b, phase);
+	send_declare(b, broker_topology_item(b), false);
+}
+
+void
+broker_topology_reopen(struct broker *b)
+{
+	amqp_channel_open_t open = {0};
+
+	enter_phase(b, TOPOLOGY_REOPEN);
+	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+}
+
+void
 broker_topology_begin(struct broker *b)
 {
 	b->item = 0;
@@ -85,21 +108,22 @@ broker_topology_begin(struct broker *b)
 }
 
 bool
-broker_topology_missing(struct broker *b, uint16_t code)
+broker_topology_missing(struct broker *b, uint16_t code, const char *why)
 {
-	amqp_channel_open_t open = {0};
-
-	if (b->state != BROKER_TOPOLOGY || b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND)
+	if (b->state != BROKER_TOPOLOGY)
 		return false;
-	enter_phase(b, TOPOLOGY_REOPEN);
-	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
+	if (b->opt.look_only)
+		return broker_look_refused(b, code, why);
+	if (b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND)
+		return false;
+	broker_topology_reopen(b);
 	return true;
 }
 
 static void
 item_done(struct broker *b)
 {
-	const struct topology_item *item = item_at_hand(b);
+	const struct topology_item *item = broker_topology_item(b);
 	char what[512];
 
 	if (b->created)
@@ -110,14 +134,13 @@ item_done(struct broker *b)
 	/* The owner may have stopped or destroyed us. */
 	if (b->dead || b->state != BROKER_TOPOLOGY)
 		return;
-	b->item++;
-	begin_item(b);
+	broker_topology_next(b);
 }
 
 static void
 next_binding(struct broker *b)
 {
-	const struct topology_item *item = item_at_hand(b);
+	const struct topology_item *item = broker_topology_item(b);
 	amqp_queue_bind_t bind = {.queue = amqp_cstring_bytes(item->name)};
 
 	if (b->binding >= item->n_bindings) {
@@ -135,7 +158,7 @@ next_binding(struct broker *b)
 static bool
 is_declared(const struct broker *b, amqp_method_number_t method)
 {
-	return method == (item_at_hand(b)->kind == TOPOLOGY_EXCHANGE
+	return method == (broker_topology_item(b)->kind == TOPOLOGY_EXCHANGE
 				 ? AMQP_EXCHANGE_DECLARE_OK_METHOD
 				 : AMQP_QUEUE_DECLARE_OK_METHOD);
 }
@@ -146,6 +169,7 @@ is_answer(const struct broker *b, amqp_method_number_t method)
 {
 	switch (b->phase) {
 	case TOPOLOGY_PASSIVE:
+	case TOPOLOGY_COMPARE:
 	case TOPOLOGY_DECLARE:
 		return is_declared(b, method);
 	case TOPOLOGY_REOPEN:
@@ -165,13 +189,18 @@ broker_topology_method(struct broker *b, const struct frame *f)
 		broker_unexpected(b, amqp_method_name(f->method));
 		return;
 	}
+	if (b->opt.look_only && b->phase != TOPOLOGY_CONFIRM) {
+		broker_look_answer(b, f);
+		return;
+	}
 	switch (b->phase) {
 	case TOPOLOGY_PASSIVE:
 		item_done(b);
 		return;
+	case TOPOLOGY_COMPARE:
+		return; /* of look_only */
 	case TOPOLOGY_REOPEN:
-		enter_phase(b, TOPOLOGY_DECLARE);
-		send_declare(b, item_at_hand(b), false);
+		broker_topology_declare(b, TOPOLOGY_DECLARE);
 		return;
 	case TOPOLOGY_DECLARE:
 		b->created = true;

@@ -26,6 +26,14 @@ static const struct {
 };
 
 const char *
+phrase_cure(const char *sentence)
+{
+	const char *mark = strstr(sentence, PHRASE_CURE);
+
+	return mark == NULL ? NULL : mark + strlen(PHRASE_CURE);
+}
+
+const char *
 phrase_errno(int err)
 {
 	const char *text;

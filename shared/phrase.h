@@ -3,6 +3,11 @@
 #ifndef VOGELER_PHRASE_H
 #define VOGELER_PHRASE_H
 
+/* What is wrong and the way out are one sentence, with this between them. */
+#define PHRASE_CURE "; cure: "
+
+/* The way out that a sentence names: what follows PHRASE_CURE; NULL if it names none. */
+const char *phrase_cure(const char *sentence);
 const char *phrase_errno(int err);
 /* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. */
 const char *phrase_resolve(int rc, int err);

@@ -143,7 +143,9 @@ put_ok(struct peer *p, const struct args *a, struct buf *out)
 	    {"confirm.select-ok", AMQP_CONFIRM_SELECT_OK_METHOD},
 	    {"basic.qos-ok", AMQP_BASIC_QOS_OK_METHOD},
 	};
-	amqp_queue_declare_ok_t any = {0}; /* the largest of them */
+	/* The largest of them; "queue.declare-ok MESSAGES CONSUMERS". */
+	amqp_queue_declare_ok_t any = {
+	    .message_count = (uint32_t)num(a, 1), .consumer_count = (uint32_t)num(a, 2)};
 
 	for (size_t i = 0; i < sizeof(oks) / sizeof(oks[0]); i++) {
 		if (strcmp(oks[i].name, str(a, 0)) == 0)

@@ -231,6 +231,16 @@ on_topology(struct broker *b, const struct topology_item *item, bool created, vo
 }
 
 static void
+on_look(
+    struct broker *b, const struct topology_item *item, const struct broker_look *look, void *arg)
+{
+	push(&r.events, "look %s %s messages=%u consumers=%u%s%s", item->name,
+	    broker_sight_name(look->sight), look->messages, look->consumers,
+	    look->why == NULL ? "" : " ", look->why == NULL ? "" : look->why);
+	run_hooks("look");
+}
+
+static void
 on_stopped(struct broker *b, void *arg)
 {
 	push(&r.events, "stopped");
@@ -246,6 +256,7 @@ static const struct broker_handlers handlers = {
     .on_writable = on_writable,
     .on_consuming = on_consuming,
     .on_topology = on_topology,
+    .on_look = on_look,
     .on_stopped = on_stopped,
 };
 
@@ -286,6 +297,10 @@ do_option(char **w, size_t n)
 		r.opt.heartbeat_s = (uint16_t)strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "topology") == 0)
 		set_topology(w[2]);
+	else if (strcmp(w[1], "look_only") == 0)
+		r.opt.look_only = true;
+	else if (strcmp(w[1], "quiet") == 0)
+		r.opt.quiet = true;
 	else if (strcmp(w[1], "max_body") == 0)
 		r.opt.max_body_bytes = strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "max_unconfirmed") == 0)
