@@ -257,12 +257,8 @@ response_init(struct response *r)
 }
 
 void
-response_finish(struct response *r)
+response_meta_finish(struct response_meta *meta)
 {
-	struct response_meta *meta = &r->meta;
-
-	free(r->host);
-	json_decref(r->results);
 	free(meta->response_id);
 	free(meta->job);
 	free(meta->reply_to);
@@ -272,6 +268,15 @@ response_finish(struct response *r)
 	free(meta->boot_id);
 	free(meta->stderr_tail);
 	free(meta->stdout_tail);
+	*meta = (struct response_meta){.duration_ms = -1, .exit_status = -1};
+}
+
+void
+response_finish(struct response *r)
+{
+	free(r->host);
+	json_decref(r->results);
+	response_meta_finish(&r->meta);
 	*r = (struct response){0};
 }
 

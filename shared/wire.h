@@ -74,6 +74,8 @@ struct response {
 	unsigned int big_integers; /* decoded: integers beyond 64 bits in it, now text */
 	struct response_meta meta;
 };
+/* Frees its strings; everything is absent afterwards. */
+void response_meta_finish(struct response_meta *meta);
 void response_init(struct response *r); /* a greeting without a host; nothing measured */
 void response_finish(struct response *r);
 /* Initialises m. false: no host, a result named syskey or format, nested too deep, or over 128 MiB

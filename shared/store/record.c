@@ -19,23 +19,13 @@ result_init(struct result *r)
 void
 result_finish(struct result *r)
 {
-	struct response_meta *meta = &r->meta;
-
 	free(r->plugin);
 	free(r->value);
 	free(r->unparsed);
 	free(r->error);
 	free(r->error_timestamp);
 	json_decref(r->note);
-	free(meta->response_id);
-	free(meta->job);
-	free(meta->reply_to);
-	free(meta->user_id);
-	free(meta->plugin);
-	free(meta->machine_id);
-	free(meta->boot_id);
-	free(meta->stderr_tail);
-	free(meta->stdout_tail);
+	response_meta_finish(&r->meta);
 	result_init(r);
 }
 
