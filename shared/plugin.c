@@ -16,10 +16,12 @@
 #define TIMEOUT_MIN_MS 100
 /* The broker takes a command back after 30 minutes without an ack: the answer must be in by then.
  */
-#define TIMEOUT_MAX_MS (25 * 60 * 1000 - 1)
-#define OUTPUT_MIN     1024
-#define OUTPUT_MAX     (64 * 1024 * 1024)
-#define SHA256_DIGITS  64
+#define TIMEOUT_MAX_MS  (25 * 60 * 1000 - 1)
+#define OUTPUT_MIN      1024
+#define OUTPUT_MAX      (64 * 1024 * 1024)
+#define SHA256_DIGITS   64
+#define INTERVAL_MIN_MS 1000
+#define INTERVAL_MAX_MS (366ULL * 24 * 3600 * 1000)
 
 /* One plugin on its way in. */
 struct definition {
@@ -152,6 +154,27 @@ read_max_output(struct definition *d, const struct conf_entry *e, const char *va
 		    "max_output '%s' should be a size like 256KiB, from 1KiB to 64MiB", value);
 }
 
+static void
+read_interval(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	uint64_t ms;
+
+	if (units_parse_ms(value, &ms) && ms >= INTERVAL_MIN_MS && ms <= INTERVAL_MAX_MS)
+		d->plugin.interval_ms = ms;
+	else
+		definition_error(d, e->line,
+		    "interval '%s' should be a duration like 10min or 1d, from 1s to 366d", value);
+}
+
+static void
+read_splay(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	d->plugin.has_splay = units_parse_ms(value, &d->plugin.splay_ms);
+	if (!d->plugin.has_splay)
+		definition_error(
+		    d, e->line, "splay '%s' should be a duration like 30s or 10min", value);
+}
+
 /* POSIX XBD 8.1: letters, digits and '_', no digit first. */
 static bool
 is_assignment(const char *word)
@@ -227,10 +250,12 @@ static const struct {
     {"command_alias", read_alias},
     {"description", read_description},
     {"env", read_env},
+    {"interval", read_interval},
     {"max_output", read_max_output},
     {"name", read_name},
     {"result_format", read_format},
     {"sha256", read_sha256},
+    {"splay", read_splay},
     {"success_exit_status", read_success},
     {"timeout", read_timeout},
     {"user", read_user},
@@ -293,6 +318,9 @@ check_whole(struct definition *d, const struct plugin_set *set)
 	if (!d->has_format)
 		definition_error(
 		    d, d->plugin.line, "plugin '%s' has no result_format", d->plugin.name);
+	if (!d->bad && d->plugin.has_splay && d->plugin.splay_ms > d->plugin.interval_ms)
+		definition_error(d, d->plugin.line, "plugin '%s' has a splay %s", d->plugin.name,
+		    d->plugin.interval_ms == 0 ? "but no interval" : "longer than its interval");
 	check_taken(d, set, "name", d->plugin.name);
 	check_taken(d, set, "command_alias", d->plugin.alias);
 }

@@ -8,7 +8,8 @@
  *   command_alias = get_facts
  *
  * New keys: timeout, max_output, env (NAME=value words), user, sha256 of the program file,
- * success_exit_status (besides 0, as in systemd.service(5)). */
+ * success_exit_status (besides 0, as in systemd.service(5)), interval and splay (the agent collects
+ * by itself: agent/schedule.h). */
 #ifndef VOGELER_PLUGIN_H
 #define VOGELER_PLUGIN_H
 
@@ -31,9 +32,12 @@ struct plugin {
 	char *success_text; /* success_exit_status as written; NULL if none */
 	bool success[256];  /* by exit status; success[0] is always true */
 	enum wire_format format;
-	uint32_t timeout_ms; /* 0 = the agent's default */
-	uint64_t max_output; /* 0 = the agent's default */
-	char *file;          /* where it was defined */
+	uint32_t timeout_ms;  /* 0 = the agent's default */
+	uint64_t max_output;  /* 0 = the agent's default */
+	uint64_t interval_ms; /* 0 = only when asked */
+	uint64_t splay_ms;    /* of an interval; at most as long */
+	bool has_splay;       /* false = the agent chooses */
+	char *file;           /* where it was defined */
 	unsigned int line;
 };
 

@@ -120,6 +120,14 @@ write_line(struct buf *b, const char *key, const char *value)
 }
 
 static bool
+write_ms(struct buf *b, const char *key, bool given, uint64_t ms)
+{
+	char text[UNITS_TEXT_SIZE];
+
+	return !given || write_line(b, key, units_format_ms(ms, text));
+}
+
+static bool
 write_quoted(struct buf *b, const char *key, const char *value)
 {
 	char *quoted = value != NULL ? conf_quote(value) : NULL;
@@ -139,8 +147,9 @@ write_plugin(struct buf *b, const struct plugin *p)
 	       write_line(b, "command", p->command) &&
 	       write_line(b, "result_format", wire_format_name(p->format)) &&
 	       write_line(b, "command_alias", p->alias) &&
-	       write_line(b, "timeout",
-		   p->timeout_ms != 0 ? units_format_ms(p->timeout_ms, number) : NULL) &&
+	       write_ms(b, "timeout", p->timeout_ms != 0, p->timeout_ms) &&
+	       write_ms(b, "interval", p->interval_ms != 0, p->interval_ms) &&
+	       write_ms(b, "splay", p->has_splay, p->splay_ms) &&
 	       write_line(b, "max_output",
 		   p->max_output != 0 ? units_format_bytes(p->max_output, number) : NULL) &&
 	       write_line(b, "env", p->env_text) && write_quoted(b, "user", p->user) &&

@@ -136,6 +136,8 @@ the_files_of_2010(void **state)
 	assert_int_equal(p->format, WIRE_YAML);
 	assert_null(p->env);
 	assert_int_equal(p->timeout_ms, 0);
+	assert_int_equal(p->interval_ms, 0);
+	assert_false(p->has_splay);
 	assert_string_equal(p->file, in_dir("a.cfg"));
 	assert_int_equal(p->line, 2);
 	assert_ptr_equal(plugin_find(&set, "ps"), plugin_find(&set, "get_procs"));
@@ -146,12 +148,13 @@ the_files_of_2010(void **state)
 static void
 every_key(void **state)
 {
-	const char *text = "[p]\nname = 'other' ; c\ndescription = 'a ; b' ; c\n"
-			   "command = sh -c 'a; b ; c' \"d e\"\nresult_format = \"json\"\n"
-			   "timeout = 24min\nmax_output = 2MiB\nenv = A=1 B='x y' C=\n"
-			   "user = nobody\nsha256 = "
-			   "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n"
-			   "interval = 1h\n";
+	const char *text =
+	    "[p]\nname = 'other' ; c\ndescription = 'a ; b' ; c\n"
+	    "command = sh -c 'a; b ; c' \"d e\"\nresult_format = \"json\"\n"
+	    "timeout = 24min\nmax_output = 2MiB\ninterval = 1h\nsplay = 10min\nenv = A=1 B='x y' C=\n"
+	    "user = nobody\nsha256 = "
+	    "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n"
+	    "colour = red\n";
 
 	assert_int_equal(plugin_read_file(&set, write_file("a.cfg", text), on_error, &set), 0);
 	assert_string_equal(errors, ""); /* an unknown key is only warned of */
@@ -162,6 +165,9 @@ every_key(void **state)
 	assert_string_equal(set.plugins[0].argv[3], "d e");
 	assert_int_equal(set.plugins[0].timeout_ms, 24 * 60 * 1000);
 	assert_int_equal(set.plugins[0].max_output, 2 << 20);
+	assert_int_equal(set.plugins[0].interval_ms, 3600 * 1000);
+	assert_true(set.plugins[0].has_splay);
+	assert_int_equal(set.plugins[0].splay_ms, 600 * 1000);
 	assert_string_equal(set.plugins[0].env[0], "A=1");
 	assert_string_equal(set.plugins[0].env[1], "B=x y");
 	assert_string_equal(set.plugins[0].env[2], "C=");
@@ -192,6 +198,11 @@ bad_definitions(void **state)
 	refuse(HEAD "timeout = 25min\n", "a.cfg:4:timeout '25min' should be");
 	refuse(HEAD "timeout = 0\n", "a.cfg:4:timeout '0' should be");
 	refuse(HEAD "max_output = 1GiB\n", "a.cfg:4:max_output '1GiB' should be");
+	refuse(HEAD "interval = 999ms\n", "a.cfg:4:interval '999ms' should be");
+	refuse(HEAD "interval = 367d\n", "a.cfg:4:interval '367d' should be");
+	refuse(HEAD "interval = 1h\nsplay = often\n", "a.cfg:5:splay 'often' should be");
+	refuse(HEAD "interval = 1s\nsplay = 1001ms\n", "splay longer than its interval");
+	refuse(HEAD "splay = 1s\n", "splay but no interval");
 	refuse(HEAD "env = A=1 b\n", "a.cfg:4:env: 'b' should be NAME=value");
 	refuse(HEAD "env = 1A=1\n", "a.cfg:4:env: '1A=1' should be");
 	refuse(HEAD "env = A='\n", "a.cfg:4:env: has a '");
@@ -313,7 +324,7 @@ compiles_and_comes_back(void **state)
 	    "[z]\ndescription = ' it''s ; odd '\ncommand = sh -c 'a ; b'  \"c\\\\\" \n"
 	    "  and more\nresult_format = pydict\n"
 	    "[b]\ndescription =\ncommand = 'true'\nresult_format = raw\n"
-	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\n"
+	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\ninterval = 90s\nsplay = 0\n"
 	    "success_exit_status = 1 7\n"
 	    "env = 'A=x y' B=\"'\"\nuser = nobody\nsha256 = "
 	    "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n");
@@ -342,6 +353,9 @@ compiles_and_comes_back(void **state)
 		assert_int_equal(p->format, q->format);
 		assert_int_equal(p->timeout_ms, q->timeout_ms);
 		assert_int_equal(p->max_output, q->max_output);
+		assert_int_equal(p->interval_ms, q->interval_ms);
+		assert_int_equal(p->splay_ms, q->splay_ms);
+		assert_int_equal(p->has_splay, q->has_splay);
 	}
 	plugin_set_finish(&again);
 	assert_false(plugin_write_compiled(&set, "/nonexistent/x", err, sizeof(err)));
