@@ -1,6 +1,9 @@
 /* Responses on their way to the collector, each kept until the broker has confirmed it. What the
  * broker does not take (nacked: a queue is full; returned: no queue is bound) is sent again after a
- * while, what was lost with the connection when it is back. Order is kept but for those. */
+ * while, what was lost with the connection when it is back. Order is kept but for those.
+ *
+ * Besides the answers to commands, which are never dropped, it keeps results that nobody asked for
+ * (agent/schedule.h): of each plugin the newest, in bytes of their own, and behind the answers. */
 #ifndef VOGELER_OUTBOX_H
 #define VOGELER_OUTBOX_H
 
@@ -16,6 +19,7 @@ struct outbox;
 #define OUTBOX_COUNT_MAX    64
 #define OUTBOX_BYTES_MAX    (32U * 1024 * 1024)
 #define OUTBOX_MESSAGE_MAX  (15U * 1024 * 1024) /* the collector's message_max_bytes is 16 MiB */
+#define OUTBOX_NEWEST_MAX   (16U * 1024 * 1024) /* bytes of results that nobody asked for */
 #define OUTBOX_RETRY_MS     1000
 #define OUTBOX_RETRY_MAX_MS 60000
 
@@ -31,9 +35,14 @@ void outbox_destroy(struct outbox *o); /* NULL is fine */
 /* Takes what m holds and leaves m empty. id is the caller's, unique among what is here. Always
  * succeeds: the limit is the caller's to ask for, before it begins to make a response. */
 void outbox_add(struct outbox *o, uint64_t id, struct message *m);
-/* Room for that many more? */
+/* The same for a result that nobody asked for: it takes the place of an older one of this plugin
+ * that waits, and when all of these pass OUTBOX_NEWEST_MAX the oldest go. */
+void outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct message *m);
+/* Room for that many more answers? */
 bool outbox_has_room(const struct outbox *o, size_t n);
-size_t outbox_count(const struct outbox *o);
+size_t outbox_count(const struct outbox *o); /* of both kinds */
+/* Results that were dropped for newer ones so far. */
+uint64_t outbox_replaced(const struct outbox *o);
 
 /* From the broker's handlers of the same names. on_confirm: false when the publish was not ours. */
 void outbox_on_ready(struct outbox *o);

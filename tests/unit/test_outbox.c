@@ -110,6 +110,25 @@ add(struct fixture *f, uint64_t id, size_t size)
 	message_finish(&m);
 }
 
+/* A result that nobody asked for. */
+static void
+add_newest(struct fixture *f, const char *plugin, uint64_t id, size_t size)
+{
+	struct message m;
+	char *body = calloc(size + 1, 1);
+
+	assert_non_null(body);
+	memset(body, 'x', size);
+	message_init(&m);
+	m.message_id = malloc(32);
+	assert_non_null(m.message_id);
+	snprintf(m.message_id, 32, "%s%u", plugin, (unsigned int)id);
+	message_set_body(&m, body, size);
+	outbox_add_newest(f->outbox, id, plugin, &m);
+	assert_null(m.body);
+	message_finish(&m);
+}
+
 static void
 go_ready(struct fixture *f)
 {
@@ -306,6 +325,171 @@ test_room_by_bytes(void **state)
 	assert_true(outbox_has_room(f->outbox, 1));
 }
 
+static void
+assert_published(struct fixture *f, const char *ids)
+{
+	char got[1024] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < fake_broker_published(f->broker); i++)
+		len += (size_t)snprintf(
+		    got + len, sizeof(got) - len, "%s ", published(f, i)->message.message_id);
+	assert_string_equal(got, ids);
+}
+
+static void
+test_newest_replaces_what_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	add_newest(f, "a", 1, 10);
+	add_newest(f, "b", 2, 10);
+	add_newest(f, "a", 3, 10);
+	add_newest(f, "a", 4, 10);
+	assert_int_equal(outbox_count(f->outbox), 2);
+	assert_int_equal(outbox_replaced(f->outbox), 2);
+	go_ready(f);
+	assert_published(f, "b2 a4 ");
+	answer(f, 0, BROKER_CONFIRMED);
+	answer(f, 1, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+static void
+test_newest_goes_behind_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	add_newest(f, "a", 1, 10);
+	add(f, 2, 10);
+	add(f, 3, 10);
+	go_ready(f);
+	assert_published(f, "m2 m3 a1 ");
+}
+
+static void
+test_newest_takes_no_room_of_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t i = 0; i < OUTBOX_COUNT_MAX; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "p%u", (unsigned int)i);
+		add_newest(f, name, i, 10);
+	}
+	add_newest(f, "large", 100, OUTBOX_NEWEST_MAX / 2);
+	assert_true(outbox_has_room(f->outbox, OUTBOX_COUNT_MAX));
+	assert_int_equal(outbox_count(f->outbox), OUTBOX_COUNT_MAX + 1);
+}
+
+/* While one is with the broker the next waits, and only the newest of those. */
+static void
+test_one_of_a_plugin_is_sent_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_newest(f, "a", 1, 10);
+	add_newest(f, "a", 2, 10);
+	add_newest(f, "a", 3, 10);
+	assert_published(f, "a1 ");
+	assert_int_equal(outbox_count(f->outbox), 2);
+	answer(f, 0, BROKER_CONFIRMED);
+	assert_published(f, "a1 a3 ");
+	answer(f, 1, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+}
+
+static void
+test_lost_gives_way_to_the_newer(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_newest(f, "a", 1, 10);
+	add_newest(f, "b", 2, 10);
+	add_newest(f, "a", 3, 10);
+	fake_broker_down(f->broker);
+	assert_int_equal(outbox_count(f->outbox), 2);
+	assert_int_equal(outbox_replaced(f->outbox), 1);
+	go_ready(f);
+	assert_published(f, "a1 b2 b2 a3 ");
+}
+
+static void
+test_refused_gives_way_to_the_newer(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_newest(f, "a", 1, 10);
+	add_newest(f, "a", 2, 10);
+	answer(f, 0, BROKER_NACKED);
+	assert_int_equal(outbox_count(f->outbox), 1);
+	fake_advance(f->loop, fake_timer_in(f->loop, "outbox"));
+	assert_published(f, "a1 a2 ");
+}
+
+/* A message of which the outbox counts this many bytes. */
+static size_t
+body_for(size_t bytes)
+{
+	struct message m;
+	size_t around;
+
+	message_init(&m);
+	m.message_id = malloc(32);
+	assert_non_null(m.message_id);
+	snprintf(m.message_id, 32, "x1");
+	message_set_body(&m, calloc(1, 1), 0);
+	around = message_size(&m);
+	message_finish(&m);
+	return bytes - around;
+}
+
+static void
+test_bytes_of_the_newest_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	size_t half = body_for(OUTBOX_NEWEST_MAX / 2);
+
+	add_newest(f, "a", 1, half);
+	add_newest(f, "b", 2, half - 1);
+	assert_int_equal(outbox_replaced(f->outbox), 0); /* below */
+	add_newest(f, "b", 3, half);
+	assert_int_equal(outbox_replaced(f->outbox), 1); /* at: the older of its own */
+	assert_int_equal(outbox_count(f->outbox), 2);
+	add_newest(f, "b", 4, half + 1);
+	assert_int_equal(outbox_replaced(f->outbox), 3); /* above: the oldest of all as well */
+	assert_int_equal(outbox_count(f->outbox), 1);
+	add(f, 5, 10); /* answers are not touched */
+	add_newest(f, "c", 6, body_for(OUTBOX_MESSAGE_MAX));
+	assert_int_equal(outbox_count(f->outbox), 2);
+	go_ready(f);
+	assert_published(f, "m5 c6 ");
+}
+
+/* Silence of the broker, with the connection up, does not pile up either. */
+static void
+test_bytes_with_the_broker_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_newest(f, "a", 1, body_for(OUTBOX_NEWEST_MAX / 2));
+	add_newest(f, "b", 2, body_for(OUTBOX_NEWEST_MAX / 2));
+	add_newest(f, "c", 3, body_for(OUTBOX_NEWEST_MAX / 2));
+	assert_published(f, "a1 b2 c3 ");
+	assert_int_equal(outbox_count(f->outbox), 2);
+	/* The late answer is nobody's. */
+	assert_false(outbox_on_confirm(f->outbox, published(f, 0)->id, BROKER_CONFIRMED, NULL));
+	answer(f, 1, BROKER_CONFIRMED);
+	answer(f, 2, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -322,6 +506,14 @@ main(void)
 	    T(blocked_broker_is_waited_for),
 	    T(room_by_count),
 	    T(room_by_bytes),
+	    T(newest_replaces_what_waits),
+	    T(newest_goes_behind_answers),
+	    T(newest_takes_no_room_of_answers),
+	    T(one_of_a_plugin_is_sent_at_once),
+	    T(lost_gives_way_to_the_newer),
+	    T(refused_gives_way_to_the_newer),
+	    T(bytes_of_the_newest_are_bounded),
+	    T(bytes_with_the_broker_are_bounded),
 	};
 
 	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
