@@ -12,6 +12,7 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/schedule.h"
 #include "agent/statedir.h"
 #include "shared/broker.h"
 #include "shared/ident.h"
@@ -52,6 +53,7 @@ struct agent {
 	struct broker *broker;
 	struct outbox *outbox;
 	struct cmdq *cmdq;
+	struct schedule *schedule; /* empty with oneshot */
 };
 
 static void agent_enter(struct agent *a, enum agent_state next, const char *reason);
@@ -72,6 +74,12 @@ agent_state_name(enum agent_state state)
 	return "?";
 }
 
+static size_t
+plugins_running(const struct agent *a)
+{
+	return cmdq_running(a->cmdq) + schedule_running(a->schedule);
+}
+
 /* What a plugin is answered with cannot be flushed to a broker that is away; its command is still
  * there and will be run again. */
 static void
@@ -81,7 +89,7 @@ check_drained(struct agent *a)
 		return;
 	if (!broker_is_ready(a->broker))
 		agent_enter(a, AGENT_LEAVING, "the broker is away");
-	else if (cmdq_running(a->cmdq) == 0 && outbox_count(a->outbox) == 0)
+	else if (plugins_running(a) == 0 && outbox_count(a->outbox) == 0)
 		agent_enter(a, AGENT_LEAVING, "everything is answered");
 }
 
@@ -110,6 +118,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 		notify_stopping(a->notify, AGENT_DRAIN_MS + AGENT_LEAVE_MS);
 		loop_timer_arm(a->timer, AGENT_DRAIN_MS);
 		cmdq_drain(a->cmdq);
+		schedule_drain(a->schedule);
 		if (broker_consuming(a->broker))
 			broker_cancel(a->broker);
 		check_drained(a);
@@ -117,6 +126,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 	case AGENT_LEAVING:
 		loop_timer_arm(a->timer, AGENT_LEAVE_MS);
 		cmdq_stop_running(a->cmdq);
+		schedule_stop_running(a->schedule);
 		broker_stop(a->broker);
 		break;
 	case AGENT_ENDED:
@@ -225,7 +235,14 @@ on_child(const struct child_event *ev, void *arg)
 {
 	struct agent *a = arg;
 
-	cmdq_on_child(a->cmdq, ev);
+	if ((ev->id & SCHEDULE_ID) != 0)
+		schedule_on_child(a->schedule, ev);
+	else
+		cmdq_on_child(a->cmdq, ev);
+	if (ev->kind != CHILD_DONE)
+		return;
+	cmdq_kick(a->cmdq); /* who asks goes first */
+	schedule_kick(a->schedule);
 	check_drained(a);
 }
 
@@ -237,12 +254,23 @@ request_child(const struct child_request *req, void *arg)
 	children_request(a->children, req);
 }
 
+/* Both commands and the schedule start plugins; concurrency is for both together. */
+static bool
+may_start(const char *plugin, void *arg)
+{
+	const struct agent *a = arg;
+
+	return plugins_running(a) < a->cli->options.concurrency && !cmdq_runs(a->cmdq, plugin) &&
+	       !schedule_runs(a->schedule, plugin);
+}
+
 static void
 on_confirmed(uint64_t id, void *arg)
 {
 	struct agent *a = arg;
 
-	cmdq_on_confirmed(a->cmdq, id);
+	if ((id & SCHEDULE_ID) == 0)
+		cmdq_on_confirmed(a->cmdq, id);
 }
 
 static void
@@ -282,6 +310,13 @@ hand_plugins_to_children(struct agent *a, const struct options *o)
 }
 
 static void
+plan(struct agent *a, const struct options *o)
+{
+	if (!a->oneshot)
+		schedule_reload(a->schedule, o->plugin_max_output);
+}
+
+static void
 swap_text(char **a, char **b)
 {
 	char *t = *a;
@@ -315,6 +350,8 @@ reload(struct agent *a)
 	log_set_level(now->log_level);
 	hand_plugins_to_children(a, now);
 	cmdq_set_max_output(a->cmdq, now->plugin_max_output);
+	plan(a, now);
+	cmdq_kick(a->cmdq);
 	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout and max_output");
 }
 
@@ -395,6 +432,24 @@ make_broker(struct agent *a)
 }
 
 static void
+make_schedule(struct agent *a)
+{
+	const struct schedule_config config = {
+	    .origin = {a->host, a->machine_id, a->boot_id},
+	    .loop = a->loop,
+	    .registry = &a->registry,
+	    .order = a->order,
+	    .outbox = a->outbox,
+	    .request = request_child,
+	    .may_start = may_start,
+	    .arg = a,
+	};
+
+	a->schedule = schedule_create(&config);
+	plan(a, &a->cli->options);
+}
+
+static void
 make_parts(struct agent *a)
 {
 	const struct options *o = &a->cli->options;
@@ -405,6 +460,7 @@ make_parts(struct agent *a)
 	    .concurrency = o->concurrency,
 	    .max_output = o->plugin_max_output,
 	    .request = request_child,
+	    .may_start = may_start,
 	    .on_answered = on_answered,
 	    .arg = a,
 	};
@@ -420,6 +476,7 @@ make_parts(struct agent *a)
 	config.broker = a->broker;
 	config.outbox = a->outbox;
 	a->cmdq = cmdq_create(&config);
+	make_schedule(a);
 	loop_signal(a->loop, SIGTERM, on_terminate, a);
 	loop_signal(a->loop, SIGINT, on_terminate, a);
 	loop_signal(a->loop, SIGHUP, on_reload, a);
@@ -443,6 +500,7 @@ static void
 agent_finish(struct agent *a)
 {
 	cmdq_destroy(a->cmdq);
+	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);
 	children_destroy(a->children);
 	broker_destroy(a->broker);

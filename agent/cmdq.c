@@ -138,18 +138,8 @@ send_answer(struct cmdq *q, struct job *j, struct response *r)
 {
 	struct report_request req = request_of(j);
 	struct message m;
-	bool fits = wire_response_encode(r, &m) && message_size(&m) <= OUTBOX_MESSAGE_MAX;
 
-	if (!fits) {
-		log_error("cmdq", "%s: its output is too large to be sent, job=%s", j->plugin,
-		    job_id_text(j));
-		message_finish(&m);
-		response_finish(r);
-		report_unsendable(
-		    r, &q->config.origin, &req, order_next(q->config.order, wall_ms()), wall_ms());
-		if (!wire_response_encode(r, &m))
-			fatal("cmdq", "a failure report cannot be encoded");
-	}
+	report_encode(r, &q->config.origin, &req, q->config.order, &m);
 	set_state(q, j, JOB_ANSWERED);
 	buf_finish(&j->out);
 	outbox_add(q->config.outbox, j->id, &m);
@@ -198,8 +188,8 @@ refuse(struct cmdq *q, struct job *j)
 
 /* Running. */
 
-static bool
-plugin_runs(const struct cmdq *q, const char *plugin)
+bool
+cmdq_runs(const struct cmdq *q, const char *plugin)
 {
 	const struct job *j;
 
@@ -208,6 +198,13 @@ plugin_runs(const struct cmdq *q, const char *plugin)
 			return true;
 	}
 	return false;
+}
+
+static bool
+may_start(const struct cmdq *q, const char *plugin)
+{
+	return q->running < q->config.concurrency && !cmdq_runs(q, plugin) &&
+	       (q->config.may_start == NULL || q->config.may_start(plugin, q->config.arg));
 }
 
 static void
@@ -243,7 +240,7 @@ start_jobs(struct cmdq *q)
 		p = registry_find(q->config.registry, j->command.plugin);
 		if (p == NULL)
 			refuse(q, j);
-		else if (q->running < q->config.concurrency && !plugin_runs(q, p->name))
+		else if (may_start(q, p->name))
 			start_job(q, j, p);
 	}
 }
@@ -443,6 +440,12 @@ cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 	start_jobs(q);
 	if (q->config.on_answered != NULL)
 		q->config.on_answered(q->config.arg);
+}
+
+void
+cmdq_kick(struct cmdq *q)
+{
+	start_jobs(q);
 }
 
 void

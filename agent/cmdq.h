@@ -31,6 +31,9 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 	size_t concurrency;  /* plugins at once; one plugin never runs twice at once */
 	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
 	void (*request)(const struct child_request *req, void *arg); /* to the children */
+	/* May one more plugin, this one, start now, as far as others are concerned? NULL: always.
+	 * After a no, cmdq_kick() follows. */
+	bool (*may_start)(const char *plugin, void *arg);
 	/* A command was answered, and the broker has the answer. May be NULL. */
 	void (*on_answered)(void *arg);
 	void *arg;
@@ -44,6 +47,8 @@ void cmdq_take(struct cmdq *q, struct delivery *d);
 /* From the children, and from the outbox. */
 void cmdq_on_child(struct cmdq *q, const struct child_event *ev);
 void cmdq_on_confirmed(struct cmdq *q, uint64_t id);
+/* Something of others ended: what waits may perhaps start. */
+void cmdq_kick(struct cmdq *q);
 /* From now on nothing is taken or started. What runs may end and be answered; what waits is for the
  * broker to keep. */
 void cmdq_drain(struct cmdq *q);
@@ -53,6 +58,7 @@ void cmdq_stop_running(struct cmdq *q);
 /* After a reload. */
 void cmdq_set_max_output(struct cmdq *q, uint64_t max_output);
 
+bool cmdq_runs(const struct cmdq *q, const char *plugin);
 size_t cmdq_running(const struct cmdq *q);
 size_t cmdq_waiting(const struct cmdq *q);
 

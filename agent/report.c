@@ -1,8 +1,12 @@
 /* See report.h. */
 #include "agent/report.h"
 
+#include "agent/order.h"
+#include "agent/outbox.h"
 #include "shared/ident.h"
 #include "shared/jsonx.h"
+#include "shared/log.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 #include <signal.h>
 #include <stdio.h>
@@ -222,6 +226,23 @@ report_unsendable(struct response *r, const struct report_origin *origin,
 	snprintf(text, sizeof(text), "%s: its output is too large to be sent", req->plugin);
 	set_failure(r, WIRE_FAILED, text, wall_ms);
 	r->meta.truncated = true;
+}
+
+void
+report_encode(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, struct order *order, struct message *m)
+{
+	int64_t now = wall_ms();
+
+	if (wire_response_encode(r, m) && message_size(m) <= OUTBOX_MESSAGE_MAX)
+		return;
+	log_error("report", "%s: its output is too large to be sent, job=%s", req->plugin,
+	    req->job != NULL ? req->job : "none");
+	message_finish(m);
+	response_finish(r);
+	report_unsendable(r, origin, req, order_next(order, now), now);
+	if (!wire_response_encode(r, m))
+		fatal("report", "a failure report cannot be encoded");
 }
 
 void

@@ -19,7 +19,9 @@ struct report_origin {
 	const char *boot_id;
 };
 
-/* What was asked. Borrowed strings; job and reply_to may be NULL. */
+struct order;
+
+/* What was asked; or not asked, without a job. Borrowed strings; job and reply_to may be NULL. */
 struct report_request {
 	const char *plugin;
 	const char *job;
@@ -38,6 +40,11 @@ void report_refused(struct response *r, const struct report_origin *origin,
 /* In place of a response of that state that cannot be sent. */
 void report_unsendable(struct response *r, const struct report_origin *origin,
     const struct report_request *req, int64_t order, int64_t wall_ms);
+/* What one of the first two made, as a message; initialises m. When it cannot be sent, being too
+ * large or too deep, a failure that says so takes its place, in r as well, with a mark of its own.
+ */
+void report_encode(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, struct order *order, struct message *m);
 /* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */
 void report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
 
