@@ -1,0 +1,95 @@
+/* Any file as a configuration: entries that are whole, or a line for what is wrong; and as options:
+ * all or nothing, and what holds can be written down. */
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_file.h"
+
+#include "shared/conf.h"
+#include "shared/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+on_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	unsigned int *errors = arg;
+
+	if (text[0] == '\0')
+		abort();
+	(*errors)++;
+}
+
+static void
+on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+{
+	on_error(file, line, text, arg);
+}
+
+/* What conf_quote() cannot say, conf.h. */
+static int
+is_unspeakable(const char *text)
+{
+	return strchr(text, '"') != NULL && strchr(text, '\'') != NULL;
+}
+
+static void
+check_quoting(const char *text)
+{
+	char *quoted = conf_quote(text);
+
+	conf_unquote(quoted);
+	if (strcmp(quoted, text) != 0 && !is_unspeakable(text))
+		abort();
+	free(quoted);
+}
+
+static void
+load_options(const struct conf *c)
+{
+	unsigned int notes = 0;
+	struct options o;
+	FILE *out = fopen("/dev/null", "w");
+
+	options_init(&o);
+	if (!options_load_notes(&o, c, on_note, &notes) && notes == 0)
+		abort();
+	if (out == NULL)
+		abort();
+	options_dump(&o, out);
+	fclose(out);
+	options_finish(&o);
+}
+
+static void
+read_as(const char *path, bool keep_comments)
+{
+	unsigned int errors = 0;
+	struct conf c;
+	bool ok = conf_read(&c, path, keep_comments, on_error, &errors);
+
+	if (ok != (errors == 0) || (!ok && c.n != 0))
+		abort();
+	for (size_t i = 0; i < c.n; i++) {
+		const struct conf_entry *e = &c.entries[i];
+
+		if (e->section[0] == '\0' || e->key[0] == '\0' || e->line == 0)
+			abort();
+		check_quoting(e->value);
+		if (conf_find(&c, e->section, e->key) == NULL)
+			abort();
+	}
+	if (ok)
+		load_options(&c);
+	conf_finish(&c);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *path = fuzz_file(data, size);
+
+	read_as(path, false);
+	read_as(path, true);
+	return 0;
+}

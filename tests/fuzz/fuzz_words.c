@@ -1,0 +1,33 @@
+/* Any text as a command line: words that are no longer than it, or a reason. */
+#include "tests/fuzz/fuzz.h"
+
+#include "shared/words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = strndup((const char *)data, size), err[128] = "";
+	size_t n = 0, len = 0;
+	char **words, **copy;
+
+	if (text == NULL)
+		return 0;
+	words = words_split(text, err, sizeof(err));
+	if ((words == NULL) != (err[0] != '\0'))
+		abort();
+	copy = words_copy(words);
+	for (; words != NULL && words[n] != NULL; n++) {
+		len += strlen(words[n]);
+		if (strcmp(words[n], copy[n]) != 0)
+			abort();
+	}
+	if (len > strlen(text) || n > strlen(text))
+		abort();
+	words_free(words);
+	words_free(copy);
+	free(text);
+	return 0;
+}
