@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VHOST_MAX 255 /* AMQP 0-9-1 4.2.5.3: a short string */
+#define VHOST_MAX  255 /* AMQP 0-9-1 4.2.5.3: a short string */
+#define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._"
 
 struct scheme {
 	const char *name;
@@ -133,7 +134,13 @@ set_host(struct uri *u, const char *host, char *err, size_t err_size)
 		u->host = xstrndup(host + 1, len - 2); /* evhttp saw to the ']' */
 	else
 		u->host = decode(host, len);
-	return u->host != NULL || bad_escape(err, err_size);
+	if (u->host == NULL)
+		return bad_escape(err, err_size);
+	/* An escape could put in '@' or ':', which would show as another URI than it is. */
+	if (host[0] != '[' && u->host[strspn(u->host, HOST_BYTES)] != '\0')
+		return complain(err, err_size,
+		    "a host in a URI has only letters, digits, '-', '.' and '_', or is an address");
+	return true;
 }
 
 /* RabbitMQ's URI Specification, save that no path at all and "/" both are the vhost "/" (there: the

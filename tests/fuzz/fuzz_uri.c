@@ -49,8 +49,8 @@ check_uri(const struct uri *u)
 	uri_finish(&copy);
 	uri_redacted(u, text, sizeof(text));
 	check_hidden(u, text);
-	if (strlen(text) + 1 == sizeof(text))
-		return; /* cut */
+	if (u->scheme == URI_SQLITE || strlen(text) + 1 == sizeof(text))
+		return; /* as a file's path, for people; or cut */
 	if (!uri_parse(text, &again, err, sizeof(err)))
 		abort();
 	if (again.scheme != u->scheme || again.port != u->port || !same(again.host, u->host) ||

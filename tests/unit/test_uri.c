@@ -171,7 +171,8 @@ bad_brokers(void **state)
 {
 	const char *const bad[] = {"", ",", "a,", ",a", "a,,b", " ", "couch://u:secret@h/db",
 	    "null://", "sqlite:///a", "u:secret@h", "h/v", "h:secret", "amqp://u:secret,x@h",
-	    "amqp://u:p@h,http://u:secret@h"};
+	    "amqp://u:p@h,http://u:secret@h", "h%40x", "amqp://u:secret@a%40b", "amqp://a%2Fb",
+	    "h%cc", "amqp://a%3Ab"};
 	struct uri *list;
 	size_t n;
 	char err[400];
