@@ -14,7 +14,8 @@
 static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
     {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, verb_hosts},
-    {"setup", "make exchanges, queues, database and design documents", 0, 0, verb_setup},
+    {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096,
+	verb_setup},
     {"show", "show the record of a host, or one plugin of it", 1, 2, verb_show},
 };
 
@@ -30,7 +31,7 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-admin",
-    .usage = "[OPTION...] hosts | setup | show HOST [PLUGIN]",
+    .usage = "[OPTION...] hosts | setup [HOST...] | show HOST [PLUGIN]",
     .examples = "  vogeler-admin setup\n"
 		"  vogeler-admin hosts\n"
 		"  vogeler-admin show web01 facter\n"

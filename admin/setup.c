@@ -1,9 +1,12 @@
 /* "setup": makes what is missing, leaves what is there, and says which was which. Topology first,
- * then the database, then the design documents. Doing it twice changes nothing. */
+ * then the database, then the design documents. Doing it twice changes nothing. What is there but
+ * not as the options want it is left too, told with the ways out, and makes the status 1. */
 #include "admin/verb.h"
 
+#include "admin/differ.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
+#include "shared/name.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
@@ -20,6 +23,7 @@ struct setup {
 	struct topology *topology;
 	struct broker *broker;
 	size_t failures;
+	size_t differing; /* exchanges and queues that are not as wanted */
 	json_t *designs;
 	size_t next_design;
 };
@@ -37,9 +41,9 @@ setup_finish(void *arg)
 }
 
 static void
-end(struct setup *s, int status)
+end(struct setup *s)
 {
-	verb_done(s->v, status);
+	verb_done(s->v, s->differing == 0 ? VERB_OK : VERB_TROUBLE);
 	loop_defer_free(s->v->loop, s, setup_finish);
 }
 
@@ -76,7 +80,7 @@ static void
 load_next_design(struct setup *s)
 {
 	if (s->next_design == json_array_size(s->designs)) {
-		end(s, VERB_OK);
+		end(s);
 		return;
 	}
 	store_load_design(
@@ -96,7 +100,7 @@ setup_on_database(bool ok, const char *what, void *arg)
 	}
 	printf("database %s: %s\n", store_id(s->v->store), what);
 	if (dir == NULL) {
-		end(s, VERB_OK);
+		end(s);
 		return;
 	}
 	s->designs = design_read(dir, err, sizeof(err));
@@ -120,7 +124,20 @@ setup_on_ready(struct broker *b, void *arg)
 }
 
 static void
-setup_on_stopped(struct broker *b, void *arg)
+setup_on_look(
+    struct broker *b, const struct topology_item *item, const struct broker_look *look, void *arg)
+{
+	struct setup *s = arg;
+
+	if (look->sight != BROKER_SIGHT_OTHER)
+		return;
+	s->differing++;
+	fflush(stdout);
+	differ_explain(stderr, s->brokers[0].path, item, look->why);
+}
+
+static void
+setup_on_looked(struct broker *b, void *arg)
 {
 	struct setup *s = arg;
 
@@ -137,31 +154,82 @@ setup_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		fail(s, "broker", f->text);
 }
 
-static const struct broker_handlers handlers = {
+static void setup_on_made(struct broker *b, void *arg);
+
+static const struct broker_handlers makers = {
     .on_ready = setup_on_ready,
     .on_down = setup_on_down,
     .on_topology = setup_on_topology,
-    .on_stopped = setup_on_stopped,
+    .on_stopped = setup_on_made,
 };
 
-void
-verb_setup(struct verb_context *v)
+static const struct broker_handlers lookers = {
+    .on_ready = setup_on_ready,
+    .on_down = setup_on_down,
+    .on_look = setup_on_look,
+    .on_stopped = setup_on_looked,
+};
+
+static void
+connect_broker(struct setup *s, const char *role, bool look_only)
 {
-	struct setup *s = xcalloc(1, sizeof(*s));
-	const struct options *o = &v->cli->options;
+	const struct options *o = &s->v->cli->options;
 	struct broker_options opt;
 
-	s->v = v;
-	cli_brokers(v->cli, &s->brokers, &s->n_brokers);
-	s->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
 	broker_options_default(&opt);
 	opt.program = "vogeler-admin";
-	opt.role = "setup";
+	opt.role = role;
 	opt.quiet = true;
+	opt.look_only = look_only;
 	opt.uris = s->brokers;
 	opt.n_uris = s->n_brokers;
 	opt.topology = s->topology;
 	opt.connect_timeout_ms = o->connect_timeout_ms;
-	s->broker = broker_create(v->loop, &opt, &handlers, s);
+	broker_destroy(s->broker);
+	s->failures = 0;
+	s->broker = broker_create(s->v->loop, &opt, look_only ? &lookers : &makers, s);
 	broker_start(s->broker);
+}
+
+/* All is there now. Was it there as it is wanted? */
+static void
+setup_on_made(struct broker *b, void *arg)
+{
+	connect_broker(arg, "setup-look", true);
+}
+
+/* The exchanges and queues of the collector, and the queues of the hosts that are named. */
+static struct topology *
+wanted_topology(const struct options *o, const char **hosts)
+{
+	struct topology *t = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+
+	for (size_t i = 0; hosts[i] != NULL; i++)
+		topology_add_host(t, o->broadcast_exchange, hosts[i]);
+	topology_configure(t, &o->host_queue, &o->master_queue);
+	return t;
+}
+
+static void
+check_hosts(const struct verb_context *v)
+{
+	for (size_t i = 0; v->args[i] != NULL; i++) {
+		const char *wrong = name_host_error(v->args[i]);
+
+		if (wrong != NULL)
+			cli_usage_error(v->cli, "setup: '%s': %s", v->args[i], wrong);
+	}
+}
+
+void
+verb_setup(struct verb_context *v)
+{
+	struct setup *s;
+
+	check_hosts(v);
+	s = xcalloc(1, sizeof(*s));
+	s->v = v;
+	cli_brokers(v->cli, &s->brokers, &s->n_brokers);
+	s->topology = wanted_topology(&v->cli->options, v->args);
+	connect_broker(s, "setup", false);
 }

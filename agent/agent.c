@@ -137,11 +137,13 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 
 /* Handlers of the broker. */
 
-/* One shot means one command: what is behind it stays with the broker. */
+/* One shot means one command: what is behind it stays with the broker. A quorum queue knows no
+ * exclusive consumer (RabbitMQ ignores the wish): it is made with a single active one instead. */
 static void
 consume(struct agent *a)
 {
-	broker_consume(a->broker, a->host, a->oneshot ? 1 : AGENT_PREFETCH, true);
+	broker_consume(a->broker, a->host, a->oneshot ? 1 : AGENT_PREFETCH,
+	    a->cli->options.host_queue.type == QUEUE_CLASSIC);
 }
 
 static void
@@ -417,6 +419,7 @@ make_broker(struct agent *a)
 	struct broker_options opt;
 
 	a->topology = topology_for_agent(o->broadcast_exchange, o->master_exchange, a->host);
+	topology_configure(a->topology, &o->host_queue, &o->master_queue);
 	broker_options_default(&opt);
 	opt.role = "agent";
 	opt.program = "vogeler-agent";

@@ -535,11 +535,18 @@ void
 inbox_reload(struct inbox *in, const struct options *opt)
 {
 	struct batch_options batch_opt;
+	uint16_t prefetch = in->prefetch;
 
 	take_options(in, opt);
 	batch_options_from(&batch_opt, opt);
 	batch_set_options(in->batch, &batch_opt);
 	set_valve(in);
+	/* It holds for consumers that come after it; what the old one handed out stays ours. */
+	if (in->prefetch != prefetch && in->state == INBOX_TAKING &&
+	    broker_is_ready(in->consumer)) {
+		broker_cancel(in->consumer);
+		consume(in);
+	}
 }
 
 void

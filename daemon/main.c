@@ -213,6 +213,23 @@ differs(const char *a, const char *b)
 }
 
 static bool
+differ_queues(const struct queue_options *a, const struct queue_options *b)
+{
+	struct queue_arguments old, new;
+	char *old_text, *new_text;
+	bool differ;
+
+	queue_arguments(a, QUEUE_MASTER, &old);
+	queue_arguments(b, QUEUE_MASTER, &new);
+	old_text = queue_arguments_text(&old);
+	new_text = queue_arguments_text(&new);
+	differ = strcmp(old_text, new_text) != 0;
+	free(old_text);
+	free(new_text);
+	return differ;
+}
+
+static bool
 needs_restart(const struct options *old, const struct options *new)
 {
 	return differs(old->qhost, new->qhost) || differs(old->dbhost, new->dbhost) ||
@@ -223,6 +240,8 @@ needs_restart(const struct options *old, const struct options *new)
 	       old->reconnect_max_ms != new->reconnect_max_ms ||
 	       old->message_max_bytes != new->message_max_bytes ||
 	       old->record_max_bytes != new->record_max_bytes ||
+	       differ_queues(&old->master_queue, &new->master_queue) ||
+	       old->sqlite_relaxed != new->sqlite_relaxed ||
 	       old->couch_requests != new->couch_requests ||
 	       old->couch_timeout_ms != new->couch_timeout_ms;
 }
@@ -238,8 +257,9 @@ reload(struct vogelerd *v)
 		return;
 	}
 	if (needs_restart(now, &fresh))
-		log_warn("main", "options reloaded; changes of broker, store, exchanges, timeouts, "
-				 "message_max_bytes and record_max_bytes need a restart");
+		log_warn("main",
+		    "options reloaded; changes of broker, store, exchanges, queues, timeouts, "
+		    "message_max_bytes and record_max_bytes need a restart");
 	else
 		log_info("main", "options reloaded");
 	now->log_level = fresh.log_level;
@@ -302,6 +322,7 @@ collect(struct vogelerd *v)
 	const struct options *o = &v->cli.options;
 
 	v->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	topology_configure(v->topology, &o->host_queue, &o->master_queue);
 	v->notify = notify_create(v->loop);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);

@@ -4,7 +4,10 @@
 
 #include "shared/log.h"
 
+#include "shared/xalloc.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 const struct topology_item *
 broker_topology_item(const struct broker *b)
@@ -38,6 +41,50 @@ enter_phase(struct broker *b, enum topology_phase phase)
 	broker_deadline(b);
 }
 
+static amqp_field_value_t
+field_value(const struct queue_argument *a)
+{
+	amqp_field_value_t v = {0};
+
+	switch (a->kind) {
+	case QUEUE_ARG_TEXT:
+		v.kind = AMQP_FIELD_KIND_UTF8;
+		v.value.bytes = amqp_cstring_bytes(a->text);
+		break;
+	case QUEUE_ARG_NUMBER:
+		v.kind = AMQP_FIELD_KIND_I64;
+		v.value.i64 = (int64_t)a->number;
+		break;
+	case QUEUE_ARG_FLAG:
+		v.kind = AMQP_FIELD_KIND_BOOLEAN;
+		v.value.boolean = a->number != 0;
+		break;
+	}
+	return v;
+}
+
+static void
+send_queue_declare(struct broker *b, const struct topology_item *item, bool passive)
+{
+	amqp_table_entry_t entries[QUEUE_ARGUMENTS_MAX];
+	amqp_queue_declare_t queue = {
+	    .queue = amqp_cstring_bytes(item->name),
+	    .passive = passive,
+	    .durable = 1,
+	};
+
+	/* Asked passively, the broker looks at the name alone. */
+	if (!passive) {
+		for (size_t i = 0; i < item->arguments.n; i++) {
+			entries[i].key = amqp_cstring_bytes(item->arguments.list[i].name);
+			entries[i].value = field_value(&item->arguments.list[i]);
+		}
+		queue.arguments.num_entries = (int)item->arguments.n;
+		queue.arguments.entries = entries;
+	}
+	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &queue);
+}
+
 static void
 send_declare(struct broker *b, const struct topology_item *item, bool passive)
 {
@@ -47,16 +94,11 @@ send_declare(struct broker *b, const struct topology_item *item, bool passive)
 	    .passive = passive,
 	    .durable = 1,
 	};
-	amqp_queue_declare_t queue = {
-	    .queue = amqp_cstring_bytes(item->name),
-	    .passive = passive,
-	    .durable = 1,
-	};
 
 	if (item->kind == TOPOLOGY_EXCHANGE)
 		broker_send(b, BROKER_CHANNEL, AMQP_EXCHANGE_DECLARE_METHOD, &exchange);
 	else
-		broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &queue);
+		send_queue_declare(b, item, passive);
 }
 
 static void
@@ -121,14 +163,33 @@ broker_topology_missing(struct broker *b, uint16_t code, const char *why)
 }
 
 static void
+log_item(const struct broker *b, const struct topology_item *item)
+{
+	char what[512], *arguments;
+
+	broker_topology_what(b, what, sizeof(what));
+	if (item->arguments.n == 0) {
+		if (b->created)
+			log_info("broker", "broker[%s]: made %s", b->id, what);
+		return;
+	}
+	arguments = queue_arguments_text(&item->arguments);
+	if (b->created)
+		log_info("broker", "broker[%s]: made %s with %s", b->id, what, arguments);
+	else
+		log_info("broker",
+		    "broker[%s]: %s was there and is used as it is; whether it has %s, "
+		    "vogeler-admin setup tells",
+		    b->id, what, arguments);
+	free(arguments);
+}
+
+static void
 item_done(struct broker *b)
 {
 	const struct topology_item *item = broker_topology_item(b);
-	char what[512];
 
-	if (b->created)
-		log_info("broker", "broker[%s]: made %s", b->id,
-		    broker_topology_what(b, what, sizeof(what)));
+	log_item(b, item);
 	if (b->handlers.on_topology != NULL)
 		b->handlers.on_topology(b, item, b->created, b->arg);
 	/* The owner may have stopped or destroyed us. */

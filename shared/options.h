@@ -10,6 +10,7 @@
 
 #include "shared/conf.h"
 #include "shared/log.h"
+#include "shared/queue.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +46,12 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	/* couch */
 	uint32_t couch_requests;   /* [couch] requests, default 8: in flight at once */
 	uint32_t couch_timeout_ms; /* [couch] timeout, default 30s */
+	/* sqlite */
+	bool sqlite_relaxed; /* [sqlite] synchronous, default full: a commit is on disk; normal: it
+				may be lost in a power cut, though the file stays whole */
+	/* what queues are made with; the keys of both sections are those of struct queue_options */
+	struct queue_options host_queue;
+	struct queue_options master_queue;
 	/* agent */
 	char *node_name;            /* [client] name, default name_of_this_host() */
 	char *state_dir;            /* [client] state_dir, default /var/lib/vogeler-agent */

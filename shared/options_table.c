@@ -12,19 +12,29 @@
 #define KIB 1024ULL
 #define MIB (1024ULL * KIB)
 #define GIB (1024ULL * MIB)
+#define TIB (1024ULL * GIB)
 #define MIN (60ULL * 1000)
+#define DAY (24ULL * 60 * MIN)
+
+#define TTL_MAX    (49 * DAY) /* RabbitMQ counts in 32 bits of milliseconds */
+#define LENGTH_MAX UINT32_MAX
 
 #define ROW(sec, k, t, field, def)                                                                 \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, 0, 0                              \
+		sec, k, t, offsetof(struct options, field), def, 0, 0, false                       \
 	}
 #define NUM(sec, k, t, field, def, low, top)                                                       \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, low, top                          \
+		sec, k, t, offsetof(struct options, field), def, low, top, false                   \
+	}
+/* A number or "none". */
+#define LIMIT(sec, k, t, field, low, top)                                                          \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), "none", low, top, true                 \
 	}
 #define CHECK(sec, k, t)                                                                           \
 	{                                                                                          \
-		sec, k, t, 0, NULL, 0, 0                                                           \
+		sec, k, t, 0, NULL, 0, 0, false                                                    \
 	}
 
 /* In the order of --dump-config: by section, then key. */
@@ -55,6 +65,24 @@ const struct option_row option_rows[] = {
     ROW("global", "log_level", OPTION_LEVEL, log_level, "WARN"),
     ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins"),
 
+    LIMIT("host_queue", "expires", OPTION_MS, host_queue.expires_ms, MIN, TTL_MAX),
+    LIMIT("host_queue", "max_length", OPTION_COUNT, host_queue.max_length, 1, LENGTH_MAX),
+    LIMIT("host_queue", "max_length_bytes", OPTION_BYTES, host_queue.max_length_bytes, KIB, TIB),
+    LIMIT("host_queue", "message_ttl", OPTION_MS, host_queue.message_ttl_ms, 1000, TTL_MAX),
+    ROW("host_queue", "overflow", OPTION_OVERFLOW, host_queue.overflow, "drop-head"),
+    ROW("host_queue", "type", OPTION_QUEUE_TYPE, host_queue.type, "classic"),
+
+    ROW("master_queue", "dead_letter", OPTION_BOOL, master_queue.dead_letter, "no"),
+    /* Below 20, a few ends of the collector would take what it only had in hand with it. */
+    LIMIT("master_queue", "delivery_limit", OPTION_COUNT, master_queue.delivery_limit, 20, 65535),
+    LIMIT("master_queue", "expires", OPTION_MS, master_queue.expires_ms, MIN, TTL_MAX),
+    LIMIT("master_queue", "max_length", OPTION_COUNT, master_queue.max_length, 1, LENGTH_MAX),
+    LIMIT(
+	"master_queue", "max_length_bytes", OPTION_BYTES, master_queue.max_length_bytes, KIB, TIB),
+    LIMIT("master_queue", "message_ttl", OPTION_MS, master_queue.message_ttl_ms, 1000, TTL_MAX),
+    ROW("master_queue", "overflow", OPTION_OVERFLOW, master_queue.overflow, "drop-head"),
+    ROW("master_queue", "type", OPTION_QUEUE_TYPE, master_queue.type, "classic"),
+
     CHECK("messaging", "backend", OPTION_AMQP),
 
     CHECK("persistence", "backend", OPTION_BACKEND),
@@ -75,6 +103,7 @@ const struct option_row option_rows[] = {
     NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN),
 
     ROW("sqlite", "dsn", OPTION_STORE, dbhost, NULL),
+    ROW("sqlite", "synchronous", OPTION_SYNC, sqlite_relaxed, "full"),
 
     CHECK("syslog_handler", "*", OPTION_IGNORED),
 };
@@ -102,6 +131,10 @@ option_type_name(enum option_type type)
 	case OPTION_BROKERS:
 	case OPTION_STORE:
 		return "uri";
+	case OPTION_QUEUE_TYPE:
+	case OPTION_OVERFLOW:
+	case OPTION_SYNC:
+		return "word";
 	case OPTION_BACKEND:
 	case OPTION_AMQP:
 		return "backend";
@@ -138,6 +171,10 @@ set_str(char **field, const char *text)
 static const char *
 format_number(const struct option_row *row, uint64_t value, char out[UNITS_TEXT_SIZE])
 {
+	if (row->none && value == 0) {
+		snprintf(out, UNITS_TEXT_SIZE, "none");
+		return out;
+	}
 	switch (row->type) {
 	case OPTION_MS:
 		return units_format_ms(value, out);
@@ -176,8 +213,11 @@ parse_number(
 	char low[UNITS_TEXT_SIZE], top[UNITS_TEXT_SIZE];
 	const char *form = "a number";
 	uint64_t value;
+	bool none = row->none && strcasecmp(text, "none") == 0;
 
-	if (read_number(row, text, &value) && value >= row->min && value <= row->max) {
+	if (none)
+		value = 0;
+	if (none || (read_number(row, text, &value) && value >= row->min && value <= row->max)) {
 		if (row->type == OPTION_BYTES)
 			*(uint64_t *)field = value;
 		else
@@ -190,8 +230,9 @@ parse_number(
 		form = "a duration in whole seconds like 10s";
 	else if (row->type == OPTION_BYTES)
 		form = "a size like 256KiB or 4MiB";
-	snprintf(err, err_size, "'%s' should be %s, from %s to %s", text, form,
-	    format_number(row, row->min, low), format_number(row, row->max, top));
+	snprintf(err, err_size, "'%s' should be %s, from %s to %s%s", text, form,
+	    format_number(row, row->min, low), format_number(row, row->max, top),
+	    row->none ? ", or none" : "");
 	return false;
 }
 
@@ -244,6 +285,43 @@ check_store(const struct option_row *row, const char *text, char *err, size_t er
 	return expected == NULL;
 }
 
+/* One of two; the first is 0. */
+static bool
+parse_either(const char *first, const char *second, const char *text, bool *is_second, char *err,
+    size_t err_size)
+{
+	*is_second = strcasecmp(text, second) == 0;
+	if (*is_second || strcasecmp(text, first) == 0)
+		return true;
+	snprintf(err, err_size, "'%s' should be %s or %s", text, first, second);
+	return false;
+}
+
+static bool
+parse_queue_word(
+    const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+{
+	bool second;
+
+	switch (row->type) {
+	case OPTION_QUEUE_TYPE:
+		if (!parse_either("classic", "quorum", text, &second, err, err_size))
+			return false;
+		*(enum queue_type *)field = second ? QUEUE_QUORUM : QUEUE_CLASSIC;
+		return true;
+	case OPTION_OVERFLOW:
+		if (!parse_either("drop-head", "reject-publish", text, &second, err, err_size))
+			return false;
+		*(enum queue_overflow *)field = second ? QUEUE_REJECT_PUBLISH : QUEUE_DROP_HEAD;
+		return true;
+	default:
+		if (!parse_either("full", "normal", text, &second, err, err_size))
+			return false;
+		*(bool *)field = second;
+		return true;
+	}
+}
+
 static bool
 parse_word(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
 {
@@ -258,6 +336,10 @@ parse_word(const struct option_row *row, void *field, const char *text, char *er
 		return false;
 	case OPTION_BOOL:
 		return parse_bool(field, text, err, err_size);
+	case OPTION_QUEUE_TYPE:
+	case OPTION_OVERFLOW:
+	case OPTION_SYNC:
+		return parse_queue_word(row, field, text, err, err_size);
 	case OPTION_HOST:
 		wrong = name_host_error(text);
 		if (wrong != NULL)
@@ -362,6 +444,12 @@ option_print(const struct option_row *row, const struct options *o)
 		return xstrdup(log_level_name(*(const enum log_level *)field));
 	case OPTION_BOOL:
 		return xstrdup(*(const bool *)field ? "yes" : "no");
+	case OPTION_QUEUE_TYPE:
+		return xstrdup(queue_type_name(*(const enum queue_type *)field));
+	case OPTION_OVERFLOW:
+		return xstrdup(queue_overflow_name(*(const enum queue_overflow *)field));
+	case OPTION_SYNC:
+		return xstrdup(*(const bool *)field ? "normal" : "full");
 	case OPTION_COUNT:
 	case OPTION_MS:
 	case OPTION_SECONDS:

@@ -17,9 +17,12 @@ enum option_type {
 	OPTION_BROKERS, /* qhost: broker URIs */
 	OPTION_STORE,   /* dbhost: a store URI; couch.dsn, sqlite.dsn and persistence.dsn meet there
 			 */
-	OPTION_BACKEND, /* which of the three; not a field, options_load decides with it */
-	OPTION_AMQP,    /* [messaging] backend: must be amqp; not a field */
-	OPTION_IGNORED, /* of 2010, never implemented; key "*" = any key of the section */
+	OPTION_QUEUE_TYPE, /* enum queue_type */
+	OPTION_OVERFLOW,   /* enum queue_overflow */
+	OPTION_SYNC,       /* bool: normal, not full */
+	OPTION_BACKEND,    /* which of the three; not a field, options_load decides with it */
+	OPTION_AMQP,       /* [messaging] backend: must be amqp; not a field */
+	OPTION_IGNORED,    /* of 2010, never implemented; key "*" = any key of the section */
 };
 const char *option_type_name(enum option_type type);
 
@@ -30,6 +33,7 @@ struct option_row {
 	size_t offset;        /* in struct options; of types that have a field */
 	const char *fallback; /* the default as text; NULL = not set */
 	uint64_t min, max;    /* of numbers; milliseconds, seconds, bytes, pieces */
+	bool none;            /* "none" is a value too, kept as 0 */
 };
 
 extern const struct option_row option_rows[];

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct topology_item *
 add_item(struct topology *t, enum topology_kind kind, const char *name)
@@ -35,9 +36,12 @@ add_binding(struct topology_item *item, const char *exchange, const char *key)
 static void
 add_master(struct topology *t, const char *master_exchange)
 {
+	struct topology_item *queue;
+
 	add_exchange(t, master_exchange, "direct");
-	add_binding(add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_MASTER_QUEUE), master_exchange,
-	    TOPOLOGY_MASTER_KEY);
+	queue = add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_MASTER_QUEUE);
+	queue->role = QUEUE_MASTER;
+	add_binding(queue, master_exchange, TOPOLOGY_MASTER_KEY);
 }
 
 struct topology *
@@ -52,17 +56,24 @@ topology_for_collector(const char *broadcast_exchange, const char *master_exchan
 	return t;
 }
 
+void
+topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host)
+{
+	struct topology_item *queue = add_item(t, TOPOLOGY_QUEUE, host);
+
+	queue->role = QUEUE_HOST;
+	add_binding(queue, broadcast_exchange, TOPOLOGY_BROADCAST_PATTERN);
+	add_binding(queue, broadcast_exchange, host);
+}
+
 struct topology *
 topology_for_agent(const char *broadcast_exchange, const char *master_exchange, const char *host)
 {
 	struct topology *t = xcalloc(1, sizeof(*t));
-	struct topology_item *queue;
 
 	add_exchange(t, broadcast_exchange, "topic");
 	add_master(t, master_exchange);
-	queue = add_item(t, TOPOLOGY_QUEUE, host);
-	add_binding(queue, broadcast_exchange, TOPOLOGY_BROADCAST_PATTERN);
-	add_binding(queue, broadcast_exchange, host);
+	topology_add_host(t, broadcast_exchange, host);
 	return t;
 }
 
@@ -74,6 +85,48 @@ topology_for_runner(const char *broadcast_exchange, const char *master_exchange)
 	add_exchange(t, broadcast_exchange, "topic");
 	add_exchange(t, master_exchange, "direct");
 	return t;
+}
+
+static size_t
+index_of(const struct topology *t, const char *queue)
+{
+	size_t i = 0;
+
+	while (i < t->n &&
+	       (t->items[i].kind != TOPOLOGY_QUEUE || strcmp(t->items[i].name, queue) != 0))
+		i++;
+	return i;
+}
+
+/* A dead letter that finds no queue is gone: it is made before the queue that sends there. */
+static void
+put_dead_first(struct topology *t)
+{
+	size_t dead = index_of(t, TOPOLOGY_DEAD_QUEUE), master;
+	struct topology_item item;
+
+	if (dead == t->n)
+		add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE);
+	master = index_of(t, TOPOLOGY_MASTER_QUEUE);
+	if (dead < master)
+		return;
+	item = t->items[dead];
+	memmove(&t->items[master + 1], &t->items[master], (dead - master) * sizeof(item));
+	t->items[master] = item;
+}
+
+void
+topology_configure(
+    struct topology *t, const struct queue_options *host, const struct queue_options *master)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct topology_item *item = &t->items[i];
+
+		queue_arguments(
+		    item->role == QUEUE_HOST ? host : master, item->role, &item->arguments);
+	}
+	if (master->dead_letter && index_of(t, TOPOLOGY_MASTER_QUEUE) < t->n)
+		put_dead_first(t);
 }
 
 void

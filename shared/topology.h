@@ -4,6 +4,7 @@
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
+#include "shared/queue.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,6 +29,8 @@ struct topology_item {
 	char *type;                          /* of an exchange: "topic", "direct" */
 	struct topology_binding bindings[2]; /* of a queue; made only when the queue was made */
 	size_t n_bindings;
+	enum queue_role role;
+	struct queue_arguments arguments; /* of a queue; none unless topology_configure() */
 };
 
 struct topology {
@@ -41,6 +44,12 @@ struct topology *topology_for_collector(
 struct topology *topology_for_agent(
     const char *broadcast_exchange, const char *master_exchange, const char *host);
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
+/* The queue of one more host, with its bindings. */
+void topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host);
+/* The queues that have to be made get the arguments that the options ask for; without this, those
+ * of 2010, which are none. Where they dead-letter, the dead-letter queue is made first. */
+void topology_configure(
+    struct topology *t, const struct queue_options *host, const struct queue_options *master);
 void topology_destroy(struct topology *t);
 
 #endif

@@ -299,7 +299,7 @@ prepare_all(struct sqldb *db)
 }
 
 bool
-sqldb_open(struct sqldb *db, const char *path)
+sqldb_open(struct sqldb *db, const char *path, bool relaxed)
 {
 	db->path = xstrdup(path);
 	if (!folder_is_there(db) || !create_file(db) || !note_file(db))
@@ -311,8 +311,8 @@ sqldb_open(struct sqldb *db, const char *path)
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
 	return check_schema(db) &&
-	       exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			"PRAGMA journal_size_limit = 67108864") &&
+	       exec(db, "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864") &&
+	       exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
 	       create_schema(db) && prepare_all(db);
 }
 

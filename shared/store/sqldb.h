@@ -47,9 +47,10 @@ struct sqldb {
 	char why[SQLDB_WHY_SIZE]; /* of the latest failure */
 };
 
-/* Opens the file, or makes it (mode 0640) with its tables; the folder must be there. false: why;
- * close it all the same. Refuses what is no database, not ours, or made by a newer Vogeler. */
-bool sqldb_open(struct sqldb *db, const char *path);
+/* Opens the file, or makes it (mode 0640) with its tables; the folder must be there. relaxed: a
+ * commit does not wait for the disk (https://www.sqlite.org/pragma.html#pragma_synchronous). false:
+ * why; close it all the same. Refuses what is no database, not ours, or made by a newer Vogeler. */
+bool sqldb_open(struct sqldb *db, const char *path, bool relaxed);
 void sqldb_close(struct sqldb *db);
 void sqldb_fail(struct sqldb *db, const char *what); /* sets why */
 /* Does the path still lead to the file that is open? Writing to one that nobody will find again is

@@ -1,8 +1,8 @@
 /* sqlite:///path/file.db: records in one file, by one connection that lives on a helper thread.
  *
- * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL: on disk
- * when it returns), and a savepoint for each host, so that one that cannot be taken leaves the
- * others. */
+ * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL unless
+ * the options relax it: on disk when it returns), and a savepoint for each host, so that one that
+ * cannot be taken leaves the others. */
 #include "shared/store/store.h"
 
 #include "shared/buf.h"
@@ -693,7 +693,7 @@ sqlite_open(
 	xasprintf(&s->base.id, "sqlite://%s", uri->path);
 	s->loop = loop;
 	s->record_max_bytes = opt->record_max_bytes;
-	if (!sqldb_open(&s->db, uri->path)) {
+	if (!sqldb_open(&s->db, uri->path, opt->sqlite_relaxed)) {
 		snprintf(err, err_size, "%s", s->db.why);
 		sqldb_close(&s->db);
 		sqlite_free(s);

@@ -329,6 +329,26 @@ describe_start_ok(const amqp_connection_start_ok_t *m, char *text, size_t size)
 	    STR(m->mechanism), (int)n_user, user, (int)n_password, user + n_user + 1, capabilities);
 }
 
+/* Appends " key=value" for each. */
+static void
+describe_table(const amqp_table_t *t, char *text, size_t size)
+{
+	for (int i = 0; i < t->num_entries; i++) {
+		const amqp_field_value_t *v = &t->entries[i].value;
+		size_t len = strlen(text);
+
+		len += (size_t)snprintf(text + len, size - len, " %.*s=", STR(t->entries[i].key));
+		if (v->kind == AMQP_FIELD_KIND_UTF8)
+			snprintf(text + len, size - len, "\"%.*s\"", STR(v->value.bytes));
+		else if (v->kind == AMQP_FIELD_KIND_I64)
+			snprintf(text + len, size - len, "%lld", (long long)v->value.i64);
+		else if (v->kind == AMQP_FIELD_KIND_BOOLEAN)
+			snprintf(text + len, size - len, "%s", v->value.boolean ? "true" : "false");
+		else
+			snprintf(text + len, size - len, "a field of kind %c", v->kind);
+	}
+}
+
 static bool
 describe_setup(amqp_method_number_t method, const void *decoded, char *text, size_t size)
 {
@@ -357,6 +377,7 @@ describe_setup(amqp_method_number_t method, const void *decoded, char *text, siz
 	case AMQP_QUEUE_DECLARE_METHOD:
 		snprintf(text, size, "queue.declare %.*s%s%s", STR(queue->queue),
 		    queue->passive ? " passive" : "", queue->durable ? " durable" : "");
+		describe_table(&queue->arguments, text, size);
 		return true;
 	case AMQP_QUEUE_BIND_METHOD:
 		snprintf(text, size, "queue.bind %.*s %.*s \"%.*s\"", STR(bind->queue),

@@ -2,7 +2,8 @@
  * step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
  *
  *   option KEY VALUE           before create: uri (repeatable) heartbeat topology max_body
- *                              max_unconfirmed output_max
+ *                              max_unconfirmed output_max; after topology:
+ *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5)
  *   start stop destroy pause resume cancel
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest
@@ -26,6 +27,7 @@
 #include "shared/buf.h"
 #include "shared/ident.h"
 #include "shared/log.h"
+#include "shared/options.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
 #include "tests/fake/fake_loop.h"
@@ -67,6 +69,7 @@ static struct {
 	struct uri *uris;
 	size_t n_uris;
 	struct topology *topology;
+	struct options queues;
 	struct peer *peer;
 	size_t split;
 	struct queue frames, events;
@@ -287,6 +290,16 @@ set_topology(const char *which)
 }
 
 static void
+set_queues(const char *assignment)
+{
+	char err[256];
+
+	if (!options_set(&r.queues, assignment, err, sizeof(err)))
+		fail("%s", err);
+	topology_configure(r.topology, &r.queues.host_queue, &r.queues.master_queue);
+}
+
+static void
 do_option(char **w, size_t n)
 {
 	if (n < 3)
@@ -301,6 +314,8 @@ do_option(char **w, size_t n)
 		r.opt.look_only = true;
 	else if (strcmp(w[1], "quiet") == 0)
 		r.opt.quiet = true;
+	else if (strcmp(w[1], "queues") == 0)
+		set_queues(w[2]);
 	else if (strcmp(w[1], "max_body") == 0)
 		r.opt.max_body_bytes = strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "max_unconfirmed") == 0)
@@ -678,6 +693,7 @@ finish(void)
 	loop_destroy(r.loop);
 	peer_destroy(r.peer);
 	topology_destroy(r.topology);
+	options_finish(&r.queues);
 	for (size_t i = 0; i < r.n_uris; i++)
 		uri_finish(&r.uris[i]);
 	free(r.uris);
@@ -719,6 +735,7 @@ main(int argc, char **argv)
 	log_set_level(LOG_LEVEL_INFO);
 	r.loop = loop_create();
 	broker_options_default(&r.opt);
+	options_init(&r.queues);
 	run_file();
 	finish();
 	return 0;

@@ -429,6 +429,25 @@ held_bytes_close_the_valve_and_open_it_again(void **state)
 }
 
 static void
+a_reload_applies_the_prefetch(void **state)
+{
+	struct world *w = *state;
+
+	inbox_reload(w->inbox, &w->options);
+	assert_log(w, "");
+	w->options.prefetch = 7;
+	inbox_reload(w->inbox, &w->options);
+	assert_log(w, "cancel; consume master.in 7; ");
+	fake_broker_down(w->consumer);
+	w->options.prefetch = 8;
+	inbox_reload(w->inbox, &w->options);
+	assert_log(w, "");
+	fake_broker_up(w->consumer);
+	fake_advance(w->loop, 0);
+	assert_log(w, "consume master.in 8; ");
+}
+
+static void
 a_store_outage_gives_back_once_cancels_and_probes(void **state)
 {
 	struct world *w = *state;
@@ -539,6 +558,7 @@ main(void)
 		a_host_writes_only_its_own_record_when_attested, setup_attesting, teardown),
 	    TAKING(many_dead_letters_close_the_valve),
 	    TAKING(held_bytes_close_the_valve_and_open_it_again),
+	    TAKING(a_reload_applies_the_prefetch),
 	    TAKING(a_store_outage_gives_back_once_cancels_and_probes),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TAKING(draining_finishes_what_is_in_hand),

@@ -160,6 +160,58 @@ every_type(void **state)
 }
 
 static void
+queues(void **state)
+{
+	assert_int_equal(o.host_queue.type, QUEUE_CLASSIC);
+	assert_int_equal(o.host_queue.expires_ms, 0);
+	assert_int_equal(o.master_queue.overflow, QUEUE_DROP_HEAD);
+	assert_false(o.master_queue.dead_letter);
+	assert_false(o.sqlite_relaxed);
+	assert_true(load("[host_queue]\ntype = quorum\nexpires = 7d\nmax_length = 100\n"
+			 "max_length_bytes = 4GiB\noverflow = reject-publish\n"
+			 "message_ttl = 1h\n"
+			 "[master_queue]\ntype = Quorum\ndead_letter = yes\n"
+			 "delivery_limit = 20\nexpires = 49d\n"
+			 "[sqlite]\nsynchronous = normal\n"));
+	assert_string_equal(notes, "");
+	assert_int_equal(o.host_queue.type, QUEUE_QUORUM);
+	assert_int_equal(o.host_queue.expires_ms, 7 * 24 * 3600 * 1000);
+	assert_int_equal(o.host_queue.max_length, 100);
+	assert_int_equal(o.host_queue.max_length_bytes, 4ULL << 30);
+	assert_int_equal(o.host_queue.overflow, QUEUE_REJECT_PUBLISH);
+	assert_int_equal(o.host_queue.message_ttl_ms, 3600 * 1000);
+	assert_int_equal(o.master_queue.type, QUEUE_QUORUM);
+	assert_true(o.master_queue.dead_letter);
+	assert_int_equal(o.master_queue.delivery_limit, 20);
+	assert_int_equal(o.master_queue.max_length, 0);
+	assert_true(o.sqlite_relaxed);
+	assert_true(load("[host_queue]\nexpires = none\ntype = classic\nmax_length = None\n"
+			 "[sqlite]\nsynchronous = full\n"));
+	assert_int_equal(o.host_queue.expires_ms, 0);
+	assert_int_equal(o.host_queue.max_length, 0);
+	assert_int_equal(o.host_queue.type, QUEUE_CLASSIC);
+	assert_false(o.sqlite_relaxed);
+}
+
+static void
+bad_queues(void **state)
+{
+	assert_false(load("[host_queue]\ntype = stream\nexpires = 0\nmax_length = 0\n"
+			  "overflow = reject-publish-dlx\nmessage_ttl = 50d\n"
+			  "[master_queue]\ndelivery_limit = 19\n[sqlite]\nsynchronous = off\n"
+			  "[server]\nprefetch = none\n"));
+	assert_noted("ERROR:2:[host_queue] type: 'stream' should be classic or quorum");
+	assert_noted("ERROR:3:[host_queue] expires: '0' should be a duration like");
+	assert_noted("from 1min to 49d, or none\n");
+	assert_noted("ERROR:4:[host_queue] max_length: '0' should be a number, from 1 to");
+	assert_noted("ERROR:5:[host_queue] overflow: 'reject-publish-dlx' should be drop-head or");
+	assert_noted("ERROR:6:[host_queue] message_ttl: '50d' should be a duration");
+	assert_noted("ERROR:8:[master_queue] delivery_limit: '19' should be a number, from 20");
+	assert_noted("ERROR:10:[sqlite] synchronous: 'off' should be full or normal");
+	assert_noted("ERROR:12:[server] prefetch: 'none' should be a number");
+}
+
+static void
 bad_values_are_all_told_and_nothing_applied(void **state)
 {
 	char *before = dump(&o), *after;
@@ -336,6 +388,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(defaults, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_file_of_2010, setup, teardown),
 	    cmocka_unit_test_setup_teardown(every_type, setup, teardown),
+	    cmocka_unit_test_setup_teardown(queues, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_queues, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		bad_values_are_all_told_and_nothing_applied, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_uri_in_the_wrong_place_is_masked, setup, teardown),

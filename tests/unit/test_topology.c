@@ -93,6 +93,83 @@ test_runner(void **state)
 	topology_destroy(NULL);
 }
 
+static size_t
+index_of(const struct topology *t, const char *name)
+{
+	return (size_t)(find(t, name) - t->items);
+}
+
+static void
+test_no_arguments_unless_asked_for(void **state)
+{
+	struct queue_options plain = {0};
+	struct topology *t = topology_for_agent("b.in", "m.in", "web01");
+	size_t n = t->n;
+
+	topology_configure(t, &plain, &plain);
+	assert_int_equal(t->n, n);
+	for (size_t i = 0; i < t->n; i++)
+		assert_int_equal(t->items[i].arguments.n, 0);
+	topology_destroy(t);
+}
+
+static void
+test_configured(void **state)
+{
+	struct queue_options host = {.expires_ms = 60000}, master = {.max_length = 3};
+	struct topology *t = topology_for_agent("b.in", "m.in", "web01");
+	const struct queue_arguments *a;
+
+	topology_configure(t, &host, &master);
+	a = &find(t, "web01")->arguments;
+	assert_int_equal(a->n, 1);
+	assert_string_equal(a->list[0].name, "x-expires");
+	a = &find(t, TOPOLOGY_MASTER_QUEUE)->arguments;
+	assert_int_equal(a->n, 1);
+	assert_string_equal(a->list[0].name, "x-max-length");
+	assert_null(find(t, TOPOLOGY_DEAD_QUEUE));
+	topology_destroy(t);
+}
+
+/* Whoever makes the queue that sends there. */
+static void
+test_dead_letter_queue_comes_first(void **state)
+{
+	struct queue_options host = {0}, master = {.dead_letter = true};
+	struct topology *all[] = {
+	    topology_for_agent("b.in", "m.in", "web01"),
+	    topology_for_collector("b.in", "m.in"),
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t n = all[i]->n;
+
+		topology_configure(all[i], &host, &master);
+		assert_int_equal(all[i]->n, i == 0 ? n + 1 : n);
+		assert_order(all[i]);
+		assert_master(all[i], "m.in");
+		assert_true(index_of(all[i], TOPOLOGY_DEAD_QUEUE) <
+			    index_of(all[i], TOPOLOGY_MASTER_QUEUE));
+		assert_int_equal(find(all[i], TOPOLOGY_DEAD_QUEUE)->arguments.n, 0);
+		assert_int_equal(find(all[i], TOPOLOGY_MASTER_QUEUE)->arguments.n, 2);
+		n = all[i]->n;
+		topology_configure(all[i], &host, &master); /* again */
+		assert_int_equal(all[i]->n, n);
+		topology_destroy(all[i]);
+	}
+}
+
+static void
+test_dead_letter_of_the_runner(void **state)
+{
+	struct queue_options host = {0}, master = {.dead_letter = true};
+	struct topology *t = topology_for_runner("b.in", "m.in");
+
+	topology_configure(t, &host, &master);
+	assert_null(find(t, TOPOLOGY_DEAD_QUEUE));
+	topology_destroy(t);
+}
+
 int
 main(void)
 {
@@ -100,6 +177,10 @@ main(void)
 	    cmocka_unit_test(test_collector),
 	    cmocka_unit_test(test_agent),
 	    cmocka_unit_test(test_runner),
+	    cmocka_unit_test(test_no_arguments_unless_asked_for),
+	    cmocka_unit_test(test_configured),
+	    cmocka_unit_test(test_dead_letter_queue_comes_first),
+	    cmocka_unit_test(test_dead_letter_of_the_runner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,133 @@
+/* Options of a queue as arguments of its declaration and as a policy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shared/queue.h"
+
+#include <stdlib.h>
+
+static const struct queue_options everything = {
+    .type = QUEUE_QUORUM,
+    .expires_ms = 3600000,
+    .max_length = 3,
+    .max_length_bytes = 1ULL << 40,
+    .overflow = QUEUE_REJECT_PUBLISH,
+    .message_ttl_ms = 60000,
+    .dead_letter = true,
+    .delivery_limit = 20,
+};
+
+static void
+assert_text(const struct queue_options *q, enum queue_role role, const char *expected)
+{
+	struct queue_arguments a;
+	char *text;
+
+	queue_arguments(q, role, &a);
+	text = queue_arguments_text(&a);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void
+assert_policy(const struct queue_options *q, enum queue_role role, const char *expected)
+{
+	struct queue_arguments a;
+	char *text;
+
+	queue_arguments(q, role, &a);
+	text = queue_policy(&a);
+	if (expected == NULL)
+		assert_null(text);
+	else
+		assert_string_equal(text, expected);
+	free(text);
+}
+
+static void
+test_defaults_are_those_of_2010(void **state)
+{
+	struct queue_options none = {0};
+
+	assert_text(&none, QUEUE_PLAIN, "no arguments");
+	assert_text(&none, QUEUE_HOST, "no arguments");
+	assert_text(&none, QUEUE_MASTER, "no arguments");
+	assert_policy(&none, QUEUE_MASTER, NULL);
+}
+
+static void
+test_all_arguments(void **state)
+{
+	assert_text(&everything, QUEUE_MASTER,
+	    "x-queue-type quorum, x-delivery-limit 20, x-expires 3600000, x-max-length 3, "
+	    "x-max-length-bytes 1099511627776, x-overflow reject-publish, x-message-ttl 60000, "
+	    "x-dead-letter-exchange \"\", x-dead-letter-routing-key vogeler.dead, "
+	    "x-dead-letter-strategy at-least-once");
+	assert_text(&everything, QUEUE_PLAIN, "no arguments");
+}
+
+/* A broker refuses on a classic queue what only quorum queues have. */
+static void
+test_classic(void **state)
+{
+	struct queue_options q = {.delivery_limit = 20, .dead_letter = true};
+
+	assert_text(&q, QUEUE_MASTER,
+	    "x-dead-letter-exchange \"\", x-dead-letter-routing-key vogeler.dead");
+	q.overflow = QUEUE_REJECT_PUBLISH;
+	assert_text(&q, QUEUE_MASTER,
+	    "x-overflow reject-publish, x-dead-letter-exchange \"\", "
+	    "x-dead-letter-routing-key vogeler.dead");
+}
+
+static void
+test_one_consumer_of_a_quorum_host_queue(void **state)
+{
+	struct queue_options q = {.type = QUEUE_QUORUM};
+
+	assert_text(&q, QUEUE_HOST, "x-queue-type quorum, x-single-active-consumer true");
+	assert_text(&q, QUEUE_MASTER, "x-queue-type quorum");
+	assert_policy(&q, QUEUE_HOST, NULL);
+}
+
+static void
+test_policy(void **state)
+{
+	struct queue_options q = {.expires_ms = 60000, .overflow = QUEUE_REJECT_PUBLISH};
+
+	assert_policy(&q, QUEUE_HOST, "{\"expires\":60000,\"overflow\":\"reject-publish\"}");
+	assert_policy(&everything, QUEUE_MASTER,
+	    "{\"delivery-limit\":20,\"expires\":3600000,\"max-length\":3,"
+	    "\"max-length-bytes\":1099511627776,\"overflow\":\"reject-publish\","
+	    "\"message-ttl\":60000,\"dead-letter-exchange\":\"\","
+	    "\"dead-letter-routing-key\":\"vogeler.dead\","
+	    "\"dead-letter-strategy\":\"at-least-once\"}");
+}
+
+static void
+test_names(void **state)
+{
+	assert_string_equal(queue_type_name(QUEUE_CLASSIC), "classic");
+	assert_string_equal(queue_type_name(QUEUE_QUORUM), "quorum");
+	assert_string_equal(queue_overflow_name(QUEUE_DROP_HEAD), "drop-head");
+	assert_string_equal(queue_overflow_name(QUEUE_REJECT_PUBLISH), "reject-publish");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_defaults_are_those_of_2010),
+	    cmocka_unit_test(test_all_arguments),
+	    cmocka_unit_test(test_classic),
+	    cmocka_unit_test(test_one_consumer_of_a_quorum_host_queue),
+	    cmocka_unit_test(test_policy),
+	    cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
