@@ -183,6 +183,7 @@ connect_broker(struct setup *s, const char *role, bool look_only)
 	opt.look_only = look_only;
 	opt.uris = s->brokers;
 	opt.n_uris = s->n_brokers;
+	opt.tls = &o->amqp_tls;
 	opt.topology = s->topology;
 	opt.connect_timeout_ms = o->connect_timeout_ms;
 	broker_destroy(s->broker);

@@ -425,6 +425,7 @@ make_broker(struct agent *a)
 	opt.program = "vogeler-agent";
 	opt.uris = a->uris;
 	opt.n_uris = a->n_uris;
+	opt.tls = &o->amqp_tls;
 	opt.topology = a->topology;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
 	opt.connect_timeout_ms = o->connect_timeout_ms;

@@ -168,6 +168,7 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 	opt.program = "vogelerd";
 	opt.uris = v->uris;
 	opt.n_uris = v->n_uris;
+	opt.tls = &o->amqp_tls;
 	opt.topology = v->topology;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
 	opt.connect_timeout_ms = o->connect_timeout_ms;

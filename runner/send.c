@@ -154,6 +154,7 @@ send_create(struct loop *loop, const struct send_request *req, send_fn *fn, void
 	opt.quiet = true;
 	opt.uris = req->brokers;
 	opt.n_uris = req->n_brokers;
+	opt.tls = &req->options->amqp_tls;
 	opt.topology = s->topology;
 	opt.heartbeat_s = (uint16_t)req->options->heartbeat_s;
 	opt.connect_timeout_ms = req->options->connect_timeout_ms;

@@ -100,6 +100,11 @@ end_of_stream(struct broker *b)
 	const char *cure = "";
 	char where[320];
 
+	if (stream_tls_failed(b->stream)) {
+		broker_fail(b, BROKER_ERR_TLS, "%s: %s", broker_where(b, where, sizeof(where)),
+		    stream_error(b->stream));
+		return;
+	}
 	if (b->state == BROKER_CONNECTING)
 		cure =
 		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
@@ -410,6 +415,7 @@ enter_connecting(struct broker *b)
 	    .output_max = b->opt.output_max,
 	    .output_high = b->opt.output_max / 2,
 	    .connect_timeout_ms = b->opt.connect_timeout_ms,
+	    .tls = u->scheme == URI_AMQPS ? &b->tls : NULL,
 	};
 
 	drop_stream(b);
@@ -468,7 +474,7 @@ enter_idle(struct broker *b)
 static bool
 needs_somebody(enum broker_error error)
 {
-	return error == BROKER_ERR_AUTH || error == BROKER_ERR_VHOST;
+	return error == BROKER_ERR_AUTH || error == BROKER_ERR_VHOST || error == BROKER_ERR_TLS;
 }
 
 static uint32_t

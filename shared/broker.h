@@ -33,6 +33,7 @@ struct broker;
 struct loop;
 struct topology;
 struct topology_item;
+struct tls_options;
 
 struct broker_tag {
 	uint64_t tag;
@@ -58,6 +59,7 @@ enum broker_error {
 	BROKER_ERR_NETWORK,    /* refused, reset, unreachable, not resolved, closed by the peer */
 	BROKER_ERR_TIMEOUT,    /* silence: no answer within the deadline, missed heartbeats */
 	BROKER_ERR_PROTOCOL,   /* not AMQP, or broken AMQP */
+	BROKER_ERR_TLS,        /* certificate, name or version refused, by us or by the peer */
 	BROKER_ERR_AUTH,       /* user or password refused */
 	BROKER_ERR_VHOST,      /* no such vhost, or no access to it */
 	BROKER_ERR_PERMISSION, /* 403 on a queue or exchange */
@@ -129,6 +131,8 @@ struct broker_options {
 	const char *program; /* for client_properties: connection_name "program@host/role" */
 	const struct uri *uris; /* tried in turn; copied */
 	size_t n_uris;
+	/* For amqps:// ; copied; NULL = the system's CAs, no certificate of ours. */
+	const struct tls_options *tls;
 	const struct topology *topology; /* borrowed until broker_destroy; NULL = nothing to make */
 	bool look_only; /* nothing of it is made; on_look tells of each item. What is not as it
 			   should be is no failure then */
@@ -162,8 +166,9 @@ const char *broker_state_text(
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);
 /* Borrows m during the call. A message without user_id gets the login's, which the broker checks
- * and the other side may trust.  Returns the id that on_confirm will carry (unique for the life of
- * b, > 0), or 0 if !broker_can_publish or the message does not fit. */
+ * and the other side may trust; none when a certificate logged us in and the URI names no user.
+ * Returns the id that on_confirm will carry (unique for the life of b, > 0), or 0 if
+ * !broker_can_publish or the message does not fit. */
 uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
 uint32_t broker_unconfirmed(const struct broker *b);

@@ -19,6 +19,8 @@ broker_error_name(enum broker_error error)
 		return "timeout";
 	case BROKER_ERR_PROTOCOL:
 		return "protocol";
+	case BROKER_ERR_TLS:
+		return "tls";
 	case BROKER_ERR_AUTH:
 		return "auth";
 	case BROKER_ERR_VHOST:
@@ -46,9 +48,9 @@ broker_where(const struct broker *b, char *out, size_t size)
 static const char *
 user_of(const struct broker *b)
 {
-	const char *user = broker_target(b)->uri.user;
+	const char *user = broker_login_user(b);
 
-	return user == NULL ? "guest" : user;
+	return user == NULL ? "(of the certificate)" : user;
 }
 
 void
@@ -69,8 +71,9 @@ broker_log_failure(struct broker *b)
 {
 	struct mono now = loop_now(b->loop), *last = &b->logged_at[b->error];
 	bool fresh = last->ms == 0 || mono_diff(now, *last) >= BROKER_LOG_PERIOD_MS;
-	bool act = b->error == BROKER_ERR_AUTH || b->error == BROKER_ERR_VHOST ||
-		   b->error == BROKER_ERR_PERMISSION || b->error == BROKER_ERR_MISMATCH;
+	bool act = b->error == BROKER_ERR_TLS || b->error == BROKER_ERR_AUTH ||
+		   b->error == BROKER_ERR_VHOST || b->error == BROKER_ERR_PERMISSION ||
+		   b->error == BROKER_ERR_MISMATCH;
 
 	if (!fresh) {
 		b->unlogged++;
@@ -135,7 +138,13 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 	char where[320];
 
 	broker_where(b, where, sizeof(where));
-	if (code == AMQP_ACCESS_REFUSED)
+	if (code == AMQP_ACCESS_REFUSED && b->external)
+		broker_fail(b, BROKER_ERR_AUTH,
+		    "%s: our certificate does not log us in, the broker says \"%s\"" PHRASE_CURE
+		    "it takes the user's name from the certificate (ssl_cert_login_from in "
+		    "rabbitmq.conf), and that user must exist",
+		    where, why);
+	else if (code == AMQP_ACCESS_REFUSED)
 		broker_fail(b, BROKER_ERR_AUTH,
 		    "%s: user \"%s\" was refused, the broker says \"%s\"" PHRASE_CURE
 		    "check user and password of the broker URI%s",

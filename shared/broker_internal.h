@@ -22,6 +22,7 @@
 #include "shared/frame.h"
 #include "shared/loop.h"
 #include "shared/mono.h"
+#include "shared/tls.h"
 #include "shared/topology.h"
 
 #include <uthash.h>
@@ -131,6 +132,7 @@ struct target {
 struct broker {
 	struct loop *loop;
 	struct broker_options opt;
+	struct tls_options tls;
 	char *role, *program;
 	struct broker_handlers handlers;
 	void *arg;
@@ -156,6 +158,7 @@ struct broker {
 
 	/* as agreed with this peer */
 	enum login_step login;
+	bool external; /* logged in by our certificate */
 	uint32_t frame_max;
 	uint32_t heartbeat_ms; /* 0 = none */
 	struct mono last_read, last_written;
@@ -206,6 +209,7 @@ void broker_unexpected(struct broker *b, const char *what);
 
 /* broker_login.c */
 void broker_login_begin(struct broker *b);
+/* NULL: the certificate's, which only the broker knows. */
 const char *broker_login_user(const struct broker *b);
 void broker_login_method(struct broker *b, const struct frame *f);
 

@@ -1,7 +1,6 @@
 /* The broker's life as its owner sees it: see broker.h; the state machine is in broker.c. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
 #include "shared/stream.h"
 #include "shared/xalloc.h"
 
@@ -100,10 +99,7 @@ copy_targets(struct broker *b, const struct broker_options *opt)
 	b->n_targets = opt->n_uris;
 	b->targets = xcalloc(opt->n_uris, sizeof(*b->targets));
 	for (size_t i = 0; i < opt->n_uris; i++) {
-		/* There is no TLS yet: never a password in the clear in its stead. */
-		if (opt->uris[i].scheme != URI_AMQP)
-			fatal("broker", "%s:// is not supported as broker URI, only amqp://",
-			    uri_scheme_name(opt->uris[i].scheme));
+		assert(opt->uris[i].scheme == URI_AMQP || opt->uris[i].scheme == URI_AMQPS);
 		uri_copy(&b->targets[i].uri, &opt->uris[i]);
 	}
 }
@@ -127,6 +123,8 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	b->loop = loop;
 	b->opt = *opt;
 	b->opt.uris = NULL; /* borrowed during this call only */
+	b->opt.tls = &b->tls;
+	tls_options_copy(&b->tls, opt->tls);
 	b->role = xstrdup(opt->role);
 	b->program = xstrdup(opt->program);
 	b->handlers = *handlers;
@@ -154,6 +152,7 @@ broker_free(void *arg)
 	for (size_t i = 0; i < b->n_targets; i++)
 		uri_finish(&b->targets[i].uri);
 	free(b->targets);
+	tls_options_finish(&b->tls);
 	free(b->consumer.queue);
 	free(b->role);
 	free(b->program);

@@ -1,4 +1,5 @@
-/* HANDSHAKE: connection.start, tune, open (AMQP 0-9-1 2.2.4), with SASL PLAIN. */
+/* HANDSHAKE: connection.start, tune, open (AMQP 0-9-1 2.2.4), with SASL PLAIN, or EXTERNAL:
+ * who the certificate says that we are. */
 #include "shared/broker_internal.h"
 
 #include "shared/log.h"
@@ -25,6 +26,7 @@ void
 broker_login_begin(struct broker *b)
 {
 	b->login = LOGIN_START;
+	b->external = false;
 	b->heartbeat_ms = 0;
 	if (frame_put_protocol(&b->out) && broker_flush(b))
 		return;
@@ -98,7 +100,18 @@ broker_login_user(const struct broker *b)
 {
 	const struct uri *u = &broker_target(b)->uri;
 
+	if (u->user == NULL && b->external)
+		return NULL;
 	return u->user == NULL ? "guest" : u->user;
+}
+
+/* A certificate and no password: it is the certificate that is meant. */
+static bool
+may_be_external(const struct broker *b)
+{
+	const struct uri *u = &broker_target(b)->uri;
+
+	return u->scheme == URI_AMQPS && b->tls.cert_file != NULL && u->password == NULL;
 }
 
 /* RFC 4616: NUL user NUL password. */
@@ -125,7 +138,7 @@ send_start_ok(struct broker *b)
 	char name[512], response[1024], *host = name_of_this_host();
 	amqp_connection_start_ok_t m = {
 	    .client_properties = {.num_entries = N_PROPERTIES, .entries = props},
-	    .mechanism = amqp_cstring_bytes("PLAIN"),
+	    .mechanism = amqp_cstring_bytes(b->external ? "EXTERNAL" : "PLAIN"),
 	    .locale = amqp_cstring_bytes("en_US"),
 	};
 
@@ -140,7 +153,11 @@ send_start_ok(struct broker *b)
 	props[6].key = amqp_cstring_bytes("capabilities");
 	props[6].value.kind = AMQP_FIELD_KIND_TABLE;
 	props[6].value.value.table = (amqp_table_t){.num_entries = N_CAPABILITIES, .entries = caps};
-	m.response = plain(b, response, sizeof(response));
+	/* RFC 4422 A: whom to be is asked for; nobody: whom the certificate names. */
+	if (!b->external)
+		m.response = plain(b, response, sizeof(response));
+	else if (broker_login_user(b) != NULL)
+		m.response = amqp_cstring_bytes(broker_login_user(b));
 	broker_send(b, 0, AMQP_CONNECTION_START_OK_METHOD, &m);
 	explicit_bzero(response, sizeof(response));
 	free(host);
@@ -156,7 +173,8 @@ on_start(struct broker *b, const amqp_connection_start_t *m)
 		    broker_where(b, where, sizeof(where)), m->version_major, m->version_minor);
 		return;
 	}
-	if (!has_word(m->mechanisms, "PLAIN")) {
+	b->external = may_be_external(b) && has_word(m->mechanisms, "EXTERNAL");
+	if (!b->external && !has_word(m->mechanisms, "PLAIN")) {
 		broker_fail(b, BROKER_ERR_AUTH,
 		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"" PHRASE_CURE
 		    "see auth_mechanisms in rabbitmq.conf",

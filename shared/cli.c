@@ -329,6 +329,16 @@ missing(const struct cli *cli, const char *option, const char *key)
 	exit(1);
 }
 
+/* Now rather than at each connection: what is wrong with the files is for whoever starts us. */
+static void
+check_tls(const struct cli *cli, const char *section, const struct tls_options *tls)
+{
+	char err[ERR_SIZE];
+
+	if (!tls_check(tls, err, sizeof(err)))
+		cli_usage_error(cli, "[%s] %s", section, err);
+}
+
 void
 cli_brokers(const struct cli *cli, struct uri **list, size_t *n)
 {
@@ -339,6 +349,11 @@ cli_brokers(const struct cli *cli, struct uri **list, size_t *n)
 		missing(cli, "qhost", "[amqp] dsn");
 	if (!uri_parse_brokers(o->qhost, list, n, err, sizeof(err)))
 		cli_usage_error(cli, "qhost from %s: %s", o->qhost_source, err);
+	for (size_t i = 0; i < *n; i++)
+		if ((*list)[i].scheme == URI_AMQPS) {
+			check_tls(cli, "amqp", &o->amqp_tls);
+			break;
+		}
 	log_info("config", "Using qhost from %s", o->qhost_source);
 }
 
@@ -352,5 +367,7 @@ cli_store(const struct cli *cli, struct uri *store)
 		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");
 	if (!uri_parse(o->dbhost, store, err, sizeof(err)))
 		cli_usage_error(cli, "dbhost from %s: %s", o->dbhost_source, err);
+	if (store->scheme == URI_COUCHS)
+		check_tls(cli, "couch", &o->couch_tls);
 	log_info("config", "Using dbhost from %s", o->dbhost_source);
 }

@@ -11,6 +11,7 @@
 #include "shared/conf.h"
 #include "shared/log.h"
 #include "shared/queue.h"
+#include "shared/tls.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t heartbeat_s;        /* [amqp] heartbeat, seconds, default 10s */
 	uint32_t connect_timeout_ms; /* [amqp] connect_timeout, default 10s */
 	uint32_t reconnect_max_ms;   /* [amqp] reconnect_max, default 30s */
+	struct tls_options amqp_tls; /* [amqp] ca_file, cert_file, key_file */
 	/* collector */
 	uint32_t prefetch;          /* [server] prefetch, default 1000, 1..65535 */
 	uint64_t intake_max_bytes;  /* [server] intake_max_bytes, default 32MiB */
@@ -44,8 +46,9 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
 	bool attest;                /* [server] attest, default no: user_id must equal syskey */
 	/* couch */
-	uint32_t couch_requests;   /* [couch] requests, default 8: in flight at once */
-	uint32_t couch_timeout_ms; /* [couch] timeout, default 30s */
+	uint32_t couch_requests;      /* [couch] requests, default 8: in flight at once */
+	uint32_t couch_timeout_ms;    /* [couch] timeout, default 30s */
+	struct tls_options couch_tls; /* [couch] ca_file, cert_file, key_file */
 	/* sqlite */
 	bool sqlite_relaxed; /* [sqlite] synchronous, default full: a commit is on disk; normal: it
 				may be lost in a power cut, though the file stays whole */

@@ -40,9 +40,12 @@
 /* In the order of --dump-config: by section, then key. */
 const struct option_row option_rows[] = {
     ROW("amqp", "broadcast_exchange", OPTION_STR, broadcast_exchange, "vogeler.broadcast.in"),
+    ROW("amqp", "ca_file", OPTION_STR, amqp_tls.ca_file, NULL),
+    ROW("amqp", "cert_file", OPTION_STR, amqp_tls.cert_file, NULL),
     NUM("amqp", "connect_timeout", OPTION_MS, connect_timeout_ms, "10s", 100, 10 * MIN),
     ROW("amqp", "dsn", OPTION_BROKERS, qhost, NULL),
     NUM("amqp", "heartbeat", OPTION_SECONDS, heartbeat_s, "10s", 1, 600),
+    ROW("amqp", "key_file", OPTION_STR, amqp_tls.key_file, NULL),
     ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in"),
     NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN),
 
@@ -54,8 +57,11 @@ const struct option_row option_rows[] = {
     /* Below the broker's consumer timeout of 30 minutes, with room for the answer. */
     NUM("client", "timeout", OPTION_MS, plugin_timeout_ms, "60s", 100, 25 * MIN - 1),
 
+    ROW("couch", "ca_file", OPTION_STR, couch_tls.ca_file, NULL),
+    ROW("couch", "cert_file", OPTION_STR, couch_tls.cert_file, NULL),
     ROW("couch", "design_docs_path", OPTION_STR, design_docs_path, NULL),
     ROW("couch", "dsn", OPTION_STORE, dbhost, NULL),
+    ROW("couch", "key_file", OPTION_STR, couch_tls.key_file, NULL),
     NUM("couch", "requests", OPTION_COUNT, couch_requests, "8", 1, 64),
     NUM("couch", "timeout", OPTION_MS, couch_timeout_ms, "30s", 100, 20 * MIN),
 

@@ -1,9 +1,13 @@
 /* See stream.h.
  *
  *   RESOLVING --> CONNECTING --> OPEN --> ENDING --> DOWN
- *       |          |  ^  |                            ^
- *       |          +--+  +--- no address is left -----+
+ *       |          |  ^  |  |      ^                  ^
+ *       |          +--+  |  +-> SECURING --> refused -+
+ *       |                +--- no address is left -----+
  *       +------------------- not resolved ------------+
+ *
+ * SECURING: the TLS handshake. When the connection breaks or time runs out there, the next address
+ * is tried; when TLS itself is refused, another address would hardly say better.
  *
  * ENDING: the peer is gone, and what it sent before is still being handed over. stream_close() ends
  * any of them. */
@@ -12,15 +16,19 @@
 #include "shared/loop.h"
 #include "shared/phrase.h"
 #include "shared/resolver.h"
+#include "shared/tls.h"
 #include "shared/xalloc.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +45,20 @@ enum {
 enum stream_state {
 	STREAM_RESOLVING,
 	STREAM_CONNECTING,
+	STREAM_SECURING,
 	STREAM_OPEN,
 	STREAM_ENDING,
 	STREAM_IS_DOWN,
 	STREAM_CLOSED,
+};
+
+/* What only a stream with TLS needs. */
+struct stream_tls {
+	struct tls_options options;
+	char *host;
+	struct tls_verdict verdict;
+	char error[TLS_TEXT_MAX];
+	bool failed;
 };
 
 struct stream {
@@ -53,10 +71,11 @@ struct stream {
 	struct resolver *resolver;   /* RESOLVING */
 	struct addrinfo *list;       /* from CONNECTING on */
 	const struct addrinfo *next; /* in list: the one to try after this */
+	struct stream_tls *tls;      /* NULL: none */
 	int fd;                      /* CONNECTING; then bev's */
 	struct loop_watch *watch;    /* CONNECTING */
-	struct loop_timer *timer;    /* CONNECTING: the attempt's end; then: hand over input */
-	struct bufferevent *bev;     /* from OPEN on */
+	struct loop_timer *timer;    /* CONNECTING, SECURING: the attempt's end; then: input */
+	struct bufferevent *bev;     /* from OPEN on; SECURING */
 	bool paused;
 	bool reading; /* EV_READ is enabled */
 	bool was_congested;
@@ -131,6 +150,28 @@ silence(struct stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
+}
+
+static void
+bufferevent_drop(void *obj)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(obj);
+
+	/* Best effort: says goodbye, but waits for nothing. */
+	if (ssl != NULL && SSL_is_init_finished(ssl) == 1)
+		(void)SSL_shutdown(ssl);
+	ERR_clear_error();
+	bufferevent_free(obj); /* closes the socket */
+}
+
+/* Whatever it still does, it does not call us. */
+static void
+abandon_bufferevent(struct stream *s)
+{
+	bufferevent_setcb(s->bev, NULL, NULL, NULL, NULL);
+	bufferevent_disable(s->bev, EV_READ | EV_WRITE);
+	loop_defer_free(s->loop, s->bev, bufferevent_drop); /* we may be inside its callback */
+	s->bev = NULL;
 }
 
 static void
@@ -210,7 +251,7 @@ stream_on_readable(struct bufferevent *bev, void *arg)
 	struct stream *s = arg;
 	int err = 0;
 
-	if (evbuffer_get_length(input_of(s)) >= LIBEVENT_READ)
+	if (s->tls == NULL && evbuffer_get_length(input_of(s)) >= LIBEVENT_READ)
 		err = read_rest(s, PIECE_MAX - LIBEVENT_READ);
 	if (err != 0)
 		enter_ending(s, phrase_errno(err));
@@ -230,29 +271,113 @@ stream_on_written(struct bufferevent *bev, void *arg)
 	emit(s, STREAM_LOW);
 }
 
+static void try_next_address(struct stream *s);
+
+/* Why TLS does not go on, if that is what err or OpenSSL's code says; else NULL. */
+static const char *
+tls_error(struct stream *s, unsigned long code)
+{
+	struct stream_tls *tls = s->tls;
+
+	if (tls == NULL || !tls_phrase(code, &tls->verdict, tls->error, sizeof(tls->error)))
+		return NULL;
+	tls->failed = true;
+	return tls->error;
+}
+
+static const char *
+connection_error(struct stream *s, short what, int err)
+{
+	unsigned long code = s->tls == NULL ? 0 : bufferevent_get_openssl_error(s->bev);
+	const char *error = tls_error(s, code);
+
+	if (error != NULL)
+		return error;
+	/* OpenSSL takes an end of file without a goodbye for an error; AMQP has its own goodbye. */
+	if ((what & BEV_EVENT_EOF) != 0 || code != 0 || err == 0)
+		return "closed by the peer";
+	return phrase_errno(err);
+}
+
+static void
+enter_open(struct stream *s)
+{
+	loop_timer_disarm(s->timer);
+	s->error = NULL;
+	s->state = STREAM_OPEN;
+	update_reading(s); /* writing is enabled from birth */
+	emit(s, STREAM_UP);
+}
+
+static void
+handshake_failed(struct stream *s, const char *error)
+{
+	abandon_bufferevent(s);
+	silence(s);
+	if (s->tls->failed) {
+		go_down(s, error);
+		return;
+	}
+	snprintf(s->tls->error, sizeof(s->tls->error), "%s during the TLS handshake", error);
+	s->error = s->tls->error;
+	try_next_address(s);
+}
+
 static void
 stream_on_bufferevent(struct bufferevent *bev, short what, void *arg)
 {
 	int err = errno;
 	struct stream *s = arg;
+	const char *error;
 
-	if ((what & BEV_EVENT_EOF) != 0) {
-		enter_ending(s, "closed by the peer");
+	if ((what & BEV_EVENT_CONNECTED) != 0) {
+		enter_open(s);
+		return;
+	}
+	error = connection_error(s, what, err);
+	if (s->state == STREAM_SECURING) {
+		handshake_failed(s, error);
 		return;
 	}
 	/* Our write failed: why the peer hung up may still be waiting to be read. */
-	if ((what & BEV_EVENT_WRITING) != 0 && !s->paused)
+	if ((what & BEV_EVENT_EOF) == 0 && (what & BEV_EVENT_WRITING) != 0 && !s->paused &&
+	    s->tls == NULL)
 		read_rest(s, INPUT_MAX);
-	enter_ending(s, phrase_errno(err));
+	enter_ending(s, error);
+}
+
+static struct bufferevent *
+make_tls_bufferevent(struct stream *s, int fd)
+{
+	struct stream_tls *tls = s->tls;
+	char err[TLS_TEXT_MAX - 32];
+	SSL *ssl = tls_client_create(&tls->options, tls->host, &tls->verdict, err, sizeof(err));
+	struct bufferevent *bev;
+
+	if (ssl == NULL) {
+		snprintf(tls->error, sizeof(tls->error), "TLS failed: %s", err);
+		tls->failed = true;
+		return NULL;
+	}
+	bev = bufferevent_openssl_socket_new(
+	    loop_base(s->loop), fd, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL)
+		SSL_free(ssl);
+	else
+		bufferevent_disable(bev, EV_READ); /* until update_reading() wants it */
+	return bev;
 }
 
 /* The one place where a bufferevent is made. */
 static struct bufferevent *
 make_bufferevent(struct stream *s, int fd)
 {
-	struct bufferevent *bev =
-	    bufferevent_socket_new(loop_base(s->loop), fd, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *bev;
 
+	if (s->tls != NULL)
+		bev = make_tls_bufferevent(s, fd);
+	else
+		bev = bufferevent_socket_new(loop_base(s->loop), fd, BEV_OPT_CLOSE_ON_FREE);
 	if (bev == NULL)
 		return NULL;
 	bufferevent_setcb(bev, stream_on_readable, stream_on_written, stream_on_bufferevent, s);
@@ -262,18 +387,18 @@ make_bufferevent(struct stream *s, int fd)
 }
 
 static void
-enter_open(struct stream *s)
+enter_connected(struct stream *s)
 {
 	s->bev = make_bufferevent(s, s->fd);
 	if (s->bev == NULL) {
-		go_down(s, "out of memory");
+		go_down(s, s->tls != NULL && s->tls->failed ? s->tls->error : "out of memory");
 		return;
 	}
 	s->fd = -1;
-	s->error = NULL;
-	s->state = STREAM_OPEN;
-	update_reading(s); /* writing is enabled from birth */
-	emit(s, STREAM_UP);
+	if (s->tls == NULL)
+		enter_open(s);
+	else
+		s->state = STREAM_SECURING; /* the timer goes on */
 }
 
 static void
@@ -335,8 +460,6 @@ connect_result(int fd)
 	return err;
 }
 
-static void try_next_address(struct stream *s);
-
 static void
 stream_on_connect(int fd, unsigned int events, void *arg)
 {
@@ -351,8 +474,7 @@ stream_on_connect(int fd, unsigned int events, void *arg)
 	}
 	loop_watch_destroy(s->watch);
 	s->watch = NULL;
-	loop_timer_disarm(s->timer);
-	enter_open(s);
+	enter_connected(s);
 }
 
 static void
@@ -364,6 +486,8 @@ stream_on_timer(void *arg)
 		s->error = "connect timed out";
 		silence(s);
 		try_next_address(s);
+	} else if (s->state == STREAM_SECURING) {
+		handshake_failed(s, "no answer in time");
 	} else {
 		hand_over(s);
 	}
@@ -398,6 +522,7 @@ try_next_address(struct stream *s)
 	while (s->next != NULL) {
 		ai = s->next;
 		s->next = ai->ai_next;
+		s->state = STREAM_CONNECTING;
 		if (start_connect(s, ai))
 			return;
 	}
@@ -432,6 +557,11 @@ stream_open(struct loop *loop, const struct stream_options *opt, stream_fn *fn, 
 	s->output_high = opt->output_high;
 	s->connect_timeout_ms = opt->connect_timeout_ms;
 	s->fd = -1;
+	if (opt->tls != NULL) {
+		s->tls = xcalloc(1, sizeof(*s->tls));
+		s->tls->host = xstrdup(opt->host);
+		tls_options_copy(&s->tls->options, opt->tls);
+	}
 	s->state = STREAM_RESOLVING;
 	snprintf(s->peer, sizeof(s->peer), "%s:%u", opt->host, (unsigned int)opt->port);
 	s->timer = loop_timer_create(loop, "stream", stream_on_timer, s);
@@ -445,9 +575,14 @@ stream_free(void *obj)
 	struct stream *s = obj;
 
 	if (s->bev != NULL)
-		bufferevent_free(s->bev); /* closes the socket */
+		bufferevent_drop(s->bev);
 	if (s->list != NULL)
 		freeaddrinfo(s->list);
+	if (s->tls != NULL) {
+		tls_options_finish(&s->tls->options);
+		free(s->tls->host);
+		free(s->tls);
+	}
 	free(s);
 }
 
@@ -546,6 +681,12 @@ const char *
 stream_error(const struct stream *s)
 {
 	return s->error != NULL ? s->error : "";
+}
+
+bool
+stream_tls_failed(const struct stream *s)
+{
+	return s->tls != NULL && s->tls->failed;
 }
 
 const char *

@@ -1,5 +1,6 @@
-/* A non-blocking byte stream to a peer: name resolution, connect (each address in turn), bounded
- * output. Wake-ups become the few events below; I/O and libevent's bufferevent stay inside. */
+/* A non-blocking byte stream to a peer: name resolution, connect (each address in turn), TLS if
+ * asked for, bounded output. Wake-ups become the few events below; I/O and libevent's bufferevent
+ * stay inside. */
 #ifndef VOGELER_STREAM_H
 #define VOGELER_STREAM_H
 
@@ -9,9 +10,10 @@
 
 struct loop;
 struct stream;
+struct tls_options;
 
 enum stream_event {
-	STREAM_UP,   /* connected; writing is allowed from now on */
+	STREAM_UP,   /* connected, with TLS shaken hands; writing is allowed from now on */
 	STREAM_DATA, /* there are bytes to read: stream_peek() */
 	STREAM_LOW, /* output, after having been over the high-water mark, has drained below the low
 		       one */
@@ -29,7 +31,9 @@ struct stream_options {
 	uint16_t port;
 	size_t output_max;           /* bytes of output held at most; a write beyond it fails */
 	size_t output_high;          /* stream_congested() above it */
-	uint32_t connect_timeout_ms; /* for each address */
+	uint32_t connect_timeout_ms; /* for each address, the TLS handshake included */
+	/* Copied; NULL = no TLS. With it, nothing is ever sent in the clear. */
+	const struct tls_options *tls;
 };
 
 struct stream *stream_open(
@@ -50,6 +54,8 @@ void stream_resume(struct stream *s);
 /* Monotonic ms of the last byte read or written are the caller's to keep. Why the stream is down:
  * one phrase, "connection refused", "no such host"; valid until stream_close. */
 const char *stream_error(const struct stream *s);
+/* DOWN because TLS could not be agreed on: trying again will not help until somebody acts. */
+bool stream_tls_failed(const struct stream *s);
 /* The numeric address in use or tried last, "127.0.0.1:5672". */
 const char *stream_peer(const struct stream *s);
 

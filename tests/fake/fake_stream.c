@@ -130,6 +130,12 @@ stream_error(const struct stream *s)
 	return s->error;
 }
 
+bool
+stream_tls_failed(const struct stream *s)
+{
+	return false;
+}
+
 const char *
 stream_peer(const struct stream *s)
 {

@@ -1,0 +1,47 @@
+/* TLS as a client, on OpenSSL: who is trusted, who we are, and why it failed in words that say what
+ * to do. TLS 1.2 at least, the peer's certificate and name are always checked; there is no option
+ * to do without. Nothing is set up before a connection asks for it. */
+#ifndef VOGELER_TLS_H
+#define VOGELER_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ssl_ctx_st; /* SSL_CTX */
+struct ssl_st;     /* SSL */
+
+struct tls_options {     /* paths; owned by the holder; NULL = not set */
+	char *ca_file;   /* PEM file or hashed folder of the CAs trusted; NULL = the system's */
+	char *cert_file; /* our certificate and its chain, PEM */
+	char *key_file;  /* its key, PEM, without passphrase; NULL = it is in cert_file */
+};
+void tls_options_copy(struct tls_options *dst, const struct tls_options *src); /* NULL = none set */
+void tls_options_finish(struct tls_options *opt);
+
+/* Can these files be used? false: err names the option and the file and says what is wrong. */
+bool tls_check(const struct tls_options *opt, char *err, size_t err_size)
+    __attribute__((warn_unused_result));
+
+#define TLS_TEXT_MAX 512
+
+/* Why a certificate was refused; "" while none was. */
+struct tls_verdict {
+	char text[TLS_TEXT_MAX];
+};
+
+/* A session with host (a name or an address) for one connection; the files are read anew, so that a
+ * renewed certificate counts from the next connection on. v is borrowed until SSL_free(). NULL: err
+ * as tls_check(). */
+struct ssl_st *tls_client_create(const struct tls_options *opt, const char *host,
+    struct tls_verdict *v, char *err, size_t err_size);
+/* The checks of tls_client_create() put on a context that somebody else (curl) has made and given
+ * its files. v is borrowed while ctx or a session of it is in use. */
+bool tls_guard(struct ssl_ctx_st *ctx, const char *host, struct tls_verdict *v)
+    __attribute__((warn_unused_result));
+
+/* An error code of OpenSSL's as a phrase, "TLS failed: its certificate expired on ...", into out;
+ * takes from v what it knows. false: the peer merely closed the connection, or code is 0: out says
+ * nothing then. */
+bool tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t size);
+
+#endif
