@@ -117,14 +117,16 @@ end_of_stream(struct broker *b)
 static void
 missed_deadline(struct broker *b)
 {
+	const char *doing =
+	    "setting up the connection" PHRASE_CURE "is this RabbitMQ's AMQP port? See its log";
 	char where[320];
 
+	if (b->state == BROKER_CONNECTING)
+		doing = "connecting" PHRASE_CURE "is the machine on, and no firewall in between?";
+	else if (b->state == BROKER_READY)
+		doing = "starting the consumer" PHRASE_CURE "see the log of the broker";
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
-	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms,
-	    b->state == BROKER_CONNECTING ? "connecting" PHRASE_CURE
-					    "is the machine on, and no firewall in between?"
-					  : "setting up the connection" PHRASE_CURE
-					    "is this RabbitMQ's AMQP port? See its log");
+	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
 }
 
 static void
@@ -168,7 +170,11 @@ step_live(struct broker *b, enum broker_event ev, enum broker_event forward, enu
 		end_of_stream(b);
 		return;
 	case BROKER_EV_DEADLINE:
-		missed_deadline(b);
+		/* In READY of the consumer; while we do not read there is no answer to be seen. */
+		if (b->state == BROKER_READY && (b->paused || b->blocked))
+			broker_deadline(b);
+		else
+			missed_deadline(b);
 		return;
 	case BROKER_EV_RELOGIN:
 		broker_enter(b, BROKER_RELOGIN, "no such vhost");

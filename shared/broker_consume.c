@@ -52,6 +52,8 @@ broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool excl
 	/* Not global: it holds for the consumers that come after it. */
 	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_QOS_METHOD, &qos);
 	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CONSUME_METHOD, &consume);
+	/* A peer that answers heartbeats and nothing else would leave us without work for ever. */
+	broker_deadline(b);
 }
 
 void
@@ -63,6 +65,7 @@ broker_cancel(struct broker *b)
 	if (b->state != BROKER_READY || (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON))
 		return;
 	c->state = CONSUMER_CANCELLING;
+	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &cancel);
 }
 
@@ -114,6 +117,7 @@ on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 	if (b->consumer.state == CONSUMER_NONE || !frame_str_equal(tag, b->consumer.tag))
 		return;
 	b->consumer.state = CONSUMER_NONE;
+	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	report_consuming(b, false);
 	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
 	if (!b->dead && b->state == BROKER_READY)
@@ -142,6 +146,7 @@ broker_consume_method(struct broker *b, const struct frame *f)
 		if (!is_current(b, ok->consumer_tag, CONSUMER_STARTING))
 			return;
 		b->consumer.state = CONSUMER_ON;
+		broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 		b->consumer.in_use_since.ms = 0;
 		report_consuming(b, true);
 		return;

@@ -149,8 +149,10 @@ read_frame(struct broker *b, const char *data, size_t len, size_t *used)
 	case FRAME_MORE:
 		return false;
 	case FRAME_BAD:
-		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it sent %s",
-		    broker_where(b, where, sizeof(where)), frame_error(b->codec));
+		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it sent %s%s",
+		    broker_where(b, where, sizeof(where)), frame_error(b->codec),
+		    b->state == BROKER_HANDSHAKE ? PHRASE_CURE "is this RabbitMQ's AMQP port?"
+						 : "");
 		return false;
 	case FRAME_GOT:
 		on_frame(b, &f);

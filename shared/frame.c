@@ -88,6 +88,21 @@ bad(struct frame_codec *c, const char *error)
 	return FRAME_BAD;
 }
 
+/* Common strangers, by their first byte: 'H' of "HTTP/1.1 400", and the TLS records alert and
+ * handshake (RFC 8446 5.1). */
+static const char *
+stranger(uint8_t type)
+{
+	switch (type) {
+	case 'H':
+		return "HTTP and not AMQP";
+	case 21:
+	case 22:
+		return "TLS and not AMQP in the clear";
+	}
+	return "a frame of unknown type";
+}
+
 /* NULL when a frame with this head may be given to the library. */
 static const char *
 head_error(const struct frame_codec *c)
@@ -97,7 +112,7 @@ head_error(const struct frame_codec *c)
 
 	if (c->head[0] < AMQP_FRAME_METHOD ||
 	    (c->head[0] > AMQP_FRAME_BODY && c->head[0] != AMQP_FRAME_HEARTBEAT))
-		return "a frame of unknown type";
+		return stranger(c->head[0]);
 	/* A broker may send its first frames larger than the minimum: RabbitMQ's connection.start
 	 * lists its properties. So ours is the limit for what comes in, not what was agreed. */
 	if (size > FRAME_MAX_BYTES - FRAME_OVERHEAD)
