@@ -39,7 +39,7 @@ def node_fixture(tmp_path_factory):
     """The node itself, which a test may have stopped or killed."""
     broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
     try:
-        yield broker.start()
+        yield broker.start_first()
     finally:
         broker.finish()
 

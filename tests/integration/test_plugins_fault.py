@@ -138,6 +138,16 @@ def test_p5_exit_status_is_stored_and_the_earlier_value_stays(answering):
     assert_agent_is_well(site)
 
 
+def test_p5_exit_status_that_the_plugin_names_is_a_success(answering):
+    """Facter ends with 1 where it may not read all of /proc, and has printed its facts."""
+    site = answering
+    site.plugin("facts", str(site.script("facts", "echo a: 1; exit 1")), "yaml", success_exit_status="1")
+    site.the_agent = site.agent()
+    site.ask("facts")
+    assert site.wait_plugin("facts") == {"a": 1}
+    assert site.meta("facts")["exit_status"] == 1
+
+
 def test_p5_death_by_signal_is_told(answering):
     site = answering
     site.plugin("dies", str(site.script("dies", "kill -SEGV $$")))
