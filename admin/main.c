@@ -13,10 +13,11 @@
 
 static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
-    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, verb_hosts},
-    {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096,
+    {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, verb_doctor},
+    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, false, verb_hosts},
+    {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
 	verb_setup},
-    {"show", "show the record of a host, or one plugin of it", 1, 2, verb_show},
+    {"show", "show the record of a host, or one plugin of it", 1, 2, false, verb_show},
 };
 
 static int opt_json;
@@ -31,8 +32,9 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-admin",
-    .usage = "[OPTION...] hosts | setup [HOST...] | show HOST [PLUGIN]",
+    .usage = "[OPTION...] doctor | hosts | setup [HOST...] | show HOST [PLUGIN]",
     .examples = "  vogeler-admin setup\n"
+		"  vogeler-admin doctor\n"
 		"  vogeler-admin hosts\n"
 		"  vogeler-admin show web01 facter\n"
 		"  vogeler-admin show web01 --json | jq .facter\n",
@@ -68,7 +70,7 @@ find_verb(const struct cli *cli)
 	int n = 0;
 
 	if (name == NULL)
-		cli_usage_error(cli, "what is to be done? One of: hosts, setup, show");
+		cli_usage_error(cli, "what is to be done? One of: doctor, hosts, setup, show");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verbs[i].name, name) != 0)
 			continue;
@@ -80,7 +82,7 @@ find_verb(const struct cli *cli)
 			cli_usage_error(cli, "%s: \"%s\" is one too many", name, cli->args[n]);
 		return &verbs[i];
 	}
-	cli_usage_error(cli, "no such verb: \"%s\"; there are: hosts, setup, show", name);
+	cli_usage_error(cli, "no such verb: \"%s\"; there are: doctor, hosts, setup, show", name);
 }
 
 static void
@@ -96,13 +98,14 @@ main(int argc, char **argv)
 {
 	struct verb_context v = {.status = VERB_TROUBLE};
 	const struct verb *verb;
-	struct uri store_uri;
+	struct uri store_uri = {0};
 	struct cli cli;
 	char err[512];
 
 	cli_init(&cli, &spec, argc, argv);
 	verb = find_verb(&cli);
-	cli_store(&cli, &store_uri);
+	if (!verb->without_store)
+		cli_store(&cli, &store_uri);
 	ident_init();
 	v.cli = &cli;
 	v.args = cli.args + 1;
@@ -111,8 +114,9 @@ main(int argc, char **argv)
 	v.loop = loop_create();
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
-	v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
-	if (v.store == NULL) {
+	if (!verb->without_store)
+		v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
+	if (v.store == NULL && !verb->without_store) {
 		fprintf(stderr, "vogeler-admin: %s\n", err);
 	} else {
 		verb->run(&v);

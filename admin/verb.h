@@ -28,10 +28,12 @@ struct verb {
 	const char *name;
 	const char *summary;
 	int min_args, max_args;
+	bool without_store; /* it opens what it needs itself */
 	/* Starts the verb; the loop then runs until verb_done(). */
 	void (*run)(struct verb_context *v);
 };
 
+void verb_doctor(struct verb_context *v);
 void verb_setup(struct verb_context *v);
 void verb_hosts(struct verb_context *v);
 void verb_show(struct verb_context *v);

@@ -182,6 +182,12 @@ broker_connection_closed(struct broker *b, const amqp_connection_close_t *m)
 	free(why);
 }
 
+static bool
+names_object(const struct broker *b)
+{
+	return b->state == BROKER_TOPOLOGY || b->consumer.state == CONSUMER_STARTING;
+}
+
 static const char *
 object_at_hand(const struct broker *b, char *out, size_t size)
 {
@@ -224,11 +230,12 @@ not_permitted(struct broker *b, const char *why)
 {
 	char where[320], what[512];
 
+	/* The channel is no thing to have rights on: the broker's words name it. */
 	broker_fail(b, BROKER_ERR_PERMISSION,
-	    "%s: user \"%s\" lacks rights on %s, the broker says \"%s\"" PHRASE_CURE
+	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE
 	    "let an administrator run vogeler-admin add-host, or rabbitmqctl set_permissions",
-	    broker_where(b, where, sizeof(where)), user_of(b),
-	    object_at_hand(b, what, sizeof(what)), why);
+	    broker_where(b, where, sizeof(where)), user_of(b), names_object(b) ? " on " : "",
+	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why);
 }
 
 static void

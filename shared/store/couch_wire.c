@@ -2,6 +2,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
@@ -152,8 +153,8 @@ no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 	const char *error = r->error != NULL ? r->error : "no answer";
 
 	if (r->never_sent)
-		snprintf(
-		    why, size, "%s cannot be reached: %s; is CouchDB running there?", id, error);
+		snprintf(why, size,
+		    "%s cannot be reached: %s" PHRASE_CURE "is CouchDB running there?", id, error);
 	else
 		snprintf(why, size, "%s gave no whole answer: %s", id, error);
 	return COUCH_UNKNOWN;
@@ -192,13 +193,13 @@ denied(const char *id, long status, const char *reason, char *why, size_t size)
 	user_of(id, user, sizeof(user));
 	if (user[0] != '\0')
 		snprintf(why, size,
-		    "%s denies access to user \"%s\" (%ld%s): check user and password in its dsn, "
-		    "and the database's members",
+		    "%s denies access to user \"%s\" (%ld%s)" PHRASE_CURE
+		    "check user and password in its dsn, and the database's members",
 		    id, user, status, reason);
 	else
 		snprintf(why, size,
-		    "%s denies access without a user (%ld%s): put user and password into its dsn, "
-		    "couch://USER:PASSWORD@...",
+		    "%s denies access without a user (%ld%s)" PHRASE_CURE
+		    "put user and password into its dsn, couch://USER:PASSWORD@...",
 		    id, status, reason);
 }
 
@@ -221,7 +222,8 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 		}
 		if (reason[0] == '\0')
 			break; /* not CouchDB speaking */
-		snprintf(why, size, "database %s does not exist at %s: run vogeler-admin setup",
+		snprintf(why, size,
+		    "database %s does not exist at %s" PHRASE_CURE "run vogeler-admin setup",
 		    database_of(id), id);
 		return COUCH_NO_DB;
 	case 400:
@@ -246,8 +248,9 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 		break;
 	}
 	snprintf(why, size,
-	    "%s answers %ld%s, which is not CouchDB's way: is there a proxy in between?", id,
-	    r->status, reason);
+	    "%s answers %ld%s, which is not CouchDB's way" PHRASE_CURE
+	    "is there a proxy in between?",
+	    id, r->status, reason);
 	return COUCH_UNKNOWN;
 }
 
@@ -269,8 +272,8 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 	read_reason(r, reason, sizeof(reason), &document);
 	if (r->status >= 500)
 		snprintf(why, size,
-		    "%s is in trouble (%ld%s): see its log, and whether its disk is "
-		    "full",
+		    "%s is in trouble (%ld%s)" PHRASE_CURE
+		    "see its log, and whether its disk is full",
 		    id, r->status, reason);
 	else if (r->status == 202)
 		snprintf(

@@ -121,7 +121,7 @@ missing_document_or_database(void **state)
 	assert_answer(&r, 200, COUCH_MISSING, "no such document");
 	r = answer(404, "{\"error\":\"not_found\",\"reason\":\"Database does not exist.\"}");
 	assert_answer(&r, 200, COUCH_NO_DB,
-	    "database system_records does not exist at " ID ": run vogeler-admin setup");
+	    "database system_records does not exist at " ID "; cure: run vogeler-admin setup");
 	r = answer(404, "{\"error\":\"not_found\",\"reason\":\"no_db_file\"}");
 	assert_answer(&r, 201, COUCH_NO_DB, "run vogeler-admin setup");
 	r = answer(404, "<html>nginx</html>");

@@ -1,0 +1,118 @@
+/* "doctor": is each link there, from the configuration file to the collector? A line each, with the
+ * cure for what is not. */
+#include "admin/doctor.h"
+
+#include "shared/jsonx.h"
+#include "shared/loop.h"
+#include "shared/phrase.h"
+#include "shared/xalloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void (*const chains[])(struct doctor *d) = {doctor_local, doctor_broker, doctor_store};
+
+const char *
+check_status_name(enum check_status status)
+{
+	switch (status) {
+	case CHECK_OK:
+		return "ok";
+	case CHECK_WARN:
+		return "warn";
+	case CHECK_FAIL:
+		return "FAIL";
+	case CHECK_SKIP:
+		return "skip";
+	}
+	return "?";
+}
+
+static void
+say(struct doctor *d, const char *check, enum check_status status, const char *detail,
+    const char *cure)
+{
+	if (status == CHECK_FAIL)
+		d->failed = true;
+	if (d->v->json) {
+		json_array_append_new(
+		    d->list, json_pack("{s:s, s:s, s:o, s:s?}", "check", check, "status",
+				 check_status_name(status), "detail",
+				 jsonx_string_lossy(detail, strlen(detail), NULL), "cure", cure));
+		return;
+	}
+	printf("%-5s %-17s %s%s%s\n", check_status_name(status), check, detail,
+	    cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
+	fflush(stdout); /* the next check may take a while */
+}
+
+void
+doctor_say(struct doctor *d, const char *check, enum check_status status, const char *cure,
+    const char *fmt, ...)
+{
+	char detail[1536];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	say(d, check, status, detail, cure);
+}
+
+void
+doctor_say_sentence(
+    struct doctor *d, const char *check, enum check_status status, const char *sentence)
+{
+	const char *cure = phrase_cure(sentence);
+	size_t len =
+	    cure == NULL ? strlen(sentence) : (size_t)(cure - sentence) - strlen(PHRASE_CURE);
+	char *detail = xstrndup(sentence, len);
+
+	say(d, check, status, detail, cure);
+	free(detail);
+}
+
+void
+doctor_skip(struct doctor *d, const char *const *checks, const char *why)
+{
+	for (size_t i = 0; checks[i] != NULL; i++)
+		say(d, checks[i], CHECK_SKIP, why, NULL);
+}
+
+static void
+doctor_end(void *arg)
+{
+	struct doctor *d = arg;
+
+	if (d->v->json) {
+		json_dumpf(d->list, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	verb_done(d->v, d->failed ? VERB_TROUBLE : VERB_OK);
+	json_decref(d->list);
+	loop_timer_destroy(d->end);
+	free(d);
+}
+
+void
+doctor_next(struct doctor *d)
+{
+	if (d->next < sizeof(chains) / sizeof(chains[0]))
+		chains[d->next++](d);
+	else
+		loop_timer_arm(d->end, 0);
+}
+
+void
+verb_doctor(struct verb_context *v)
+{
+	struct doctor *d = xcalloc(1, sizeof(*d));
+
+	d->v = v;
+	d->options = &v->cli->options;
+	d->list = json_array();
+	d->end = loop_timer_create(v->loop, "doctor", doctor_end, d);
+	doctor_next(d);
+}

@@ -1,0 +1,343 @@
+/* Each broker of the list: name, connection, login, vhost, exchanges and queues, the right to send,
+ * who reads the answers. Nothing is made and nothing stays behind. */
+#include "admin/doctor.h"
+
+#include "shared/broker.h"
+#include "shared/loop.h"
+#include "shared/topology.h"
+#include "shared/uri.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* No queue is bound with it: host names cannot begin like this. So what is sent is returned. */
+#define PROBE_KEY "vogeler.doctor"
+
+static const char *const links[] = {"broker tcp", "broker tls", "broker login", "broker vhost",
+    "topology", "permissions", "collector", "dead letters", NULL};
+enum { LINK_TLS = 1, LINK_LOGIN, LINK_VHOST, LINK_TOPOLOGY, LINK_PERMISSIONS };
+
+struct patient {
+	struct doctor *d;
+	struct uri *uris;
+	size_t n, i;
+	struct topology *topology;
+	struct broker *broker;
+	size_t link;     /* being checked */
+	size_t exchange; /* being sent to */
+	bool missing;    /* an exchange: sending to it proves nothing */
+	bool have_master, have_dead;
+	struct broker_look master, dead;
+};
+
+static void check_next(struct patient *p);
+
+static const char *
+where(const struct patient *p, char *out, size_t size)
+{
+	return uri_redacted(&p->uris[p->i], out, size);
+}
+
+static void
+next_broker(struct patient *p)
+{
+	broker_destroy(p->broker);
+	p->broker = NULL;
+	p->i++;
+	check_next(p);
+}
+
+static bool
+is_tls(const struct patient *p)
+{
+	return p->uris[p->i].scheme == URI_AMQPS;
+}
+
+/* The link that was being checked has failed, and the rest cannot be. */
+static void
+give_up(struct patient *p, const char *sentence)
+{
+	doctor_say_sentence(p->d, links[p->link], CHECK_FAIL, sentence);
+	doctor_skip(p->d, &links[p->link + 1], "not reached");
+	next_broker(p);
+}
+
+static const char *
+login_name(const struct patient *p)
+{
+	const struct uri *u = &p->uris[p->i];
+
+	if (u->user == NULL && is_tls(p) && p->d->options->amqp_tls.cert_file != NULL)
+		return "whom the certificate names";
+	return u->user == NULL ? "guest" : u->user;
+}
+
+/* Tells that all is well up to, but not with, that link. */
+static void
+passed(struct patient *p, size_t link)
+{
+	char text[320];
+
+	if (p->link <= LINK_TLS && link > LINK_TLS)
+		doctor_say(
+		    p->d, links[LINK_TLS], CHECK_OK, NULL, "the broker's certificate is good");
+	if (p->link <= LINK_LOGIN && link > LINK_LOGIN)
+		doctor_say(p->d, links[LINK_LOGIN], CHECK_OK, NULL, "%s as %s",
+		    where(p, text, sizeof(text)), login_name(p));
+	if (p->link <= LINK_VHOST && link > LINK_VHOST)
+		doctor_say(p->d, links[LINK_VHOST], CHECK_OK, NULL, "%s", p->uris[p->i].path);
+	if (p->link < link)
+		p->link = link;
+}
+
+static void
+say_queue(struct patient *p, const char *name, const struct broker_look *look)
+{
+	doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_OK, NULL,
+	    "queue %s is there%s, messages=%u, consumers=%u", name,
+	    look->sight == BROKER_SIGHT_SAME ? " as it should be" : "", look->messages,
+	    look->consumers);
+}
+
+static void
+patient_on_look(
+    struct broker *b, const struct topology_item *item, const struct broker_look *look, void *arg)
+{
+	struct patient *p = arg;
+	bool queue = item->kind == TOPOLOGY_QUEUE;
+	const char *kind = queue ? "queue" : "exchange", *check = links[LINK_TOPOLOGY];
+
+	passed(p, LINK_TOPOLOGY);
+	switch (look->sight) {
+	case BROKER_SIGHT_SAME:
+	case BROKER_SIGHT_THERE:
+		if (queue)
+			say_queue(p, item->name, look);
+		else
+			doctor_say(p->d, check, CHECK_OK, NULL, "exchange %s is there%s",
+			    item->name, look->sight == BROKER_SIGHT_SAME ? " as it should be" : "");
+		break;
+	case BROKER_SIGHT_OTHER:
+		doctor_say(p->d, check, CHECK_FAIL,
+		    queue ? "vogeler-admin setup explains the ways out: rabbitmqctl "
+			    "delete_queue (what waits in it is lost), or other options"
+			  : "delete it and run vogeler-admin setup, or set another name",
+		    "%s %s is of another kind, the broker says \"%s\"", kind, item->name,
+		    look->why);
+		break;
+	case BROKER_SIGHT_LOCKED:
+		doctor_say(p->d, check, CHECK_FAIL,
+		    "end that program: rabbitmqctl list_queues name "
+		    "owner_pid",
+		    "%s %s is exclusive to another program's connection", kind, item->name);
+		break;
+	case BROKER_SIGHT_MISSING:
+		doctor_say(p->d, check, CHECK_FAIL, "vogeler-admin setup", "there is no %s %s",
+		    kind, item->name);
+		break;
+	}
+	if (!queue && look->sight == BROKER_SIGHT_MISSING)
+		p->missing = true;
+	if (queue && look->sight != BROKER_SIGHT_MISSING && look->sight != BROKER_SIGHT_LOCKED) {
+		if (strcmp(item->name, TOPOLOGY_DEAD_QUEUE) == 0) {
+			p->dead = *look;
+			p->have_dead = true;
+		} else {
+			p->master = *look;
+			p->have_master = true;
+		}
+	}
+}
+
+static void
+say_collector(struct patient *p)
+{
+	const char *const none[] = {"collector", NULL}, *const no_dead[] = {"dead letters", NULL};
+	const struct broker_look *m = &p->master;
+
+	if (!p->have_master)
+		doctor_skip(p->d, none, "there is no queue " TOPOLOGY_MASTER_QUEUE);
+	else if (m->consumers == 0)
+		doctor_say(p->d, "collector", CHECK_WARN, "start vogelerd",
+		    "nobody reads " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->messages);
+	else
+		doctor_say(p->d, "collector", CHECK_OK, NULL,
+		    "%u read " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->consumers,
+		    m->messages);
+	if (!p->have_dead)
+		doctor_skip(p->d, no_dead, "there is no queue " TOPOLOGY_DEAD_QUEUE);
+	else if (p->dead.messages > 0)
+		doctor_say(p->d, "dead letters", CHECK_WARN,
+		    "see their headers x-reason and x-sender, then purge the queue",
+		    "%u in " TOPOLOGY_DEAD_QUEUE, p->dead.messages);
+	else
+		doctor_say(p->d, "dead letters", CHECK_OK, NULL, "none");
+}
+
+/* To the exchanges of commands and answers, and to the default one, of dead letters. */
+static void
+send_probe(struct patient *p)
+{
+	const struct options *o = p->d->options;
+	const char *exchanges[] = {o->broadcast_exchange, o->master_exchange, ""};
+	struct message m;
+
+	if (p->exchange == sizeof(exchanges) / sizeof(exchanges[0])) {
+		doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL,
+		    "may send to %s, %s and the default exchange", o->broadcast_exchange,
+		    o->master_exchange);
+		say_collector(p);
+		broker_stop(p->broker);
+		return;
+	}
+	message_init(&m);
+	m.app_id = xstrdup("vogeler-admin");
+	message_set_body(&m, xstrdup("doctor"), strlen("doctor"));
+	if (broker_publish(p->broker, exchanges[p->exchange++], PROBE_KEY, true, &m) == 0)
+		give_up(p, "the broker takes no messages: it is blocked; cure: see its log for a "
+			   "memory or disk alarm");
+	message_finish(&m);
+}
+
+static void
+patient_on_ready(struct broker *b, void *arg)
+{
+	struct patient *p = arg;
+	const char *const none[] = {links[LINK_PERMISSIONS], NULL};
+
+	passed(p, LINK_PERMISSIONS);
+	if (!p->missing) {
+		send_probe(p);
+		return;
+	}
+	doctor_skip(p->d, none, "there is nothing to send to");
+	say_collector(p);
+	broker_stop(b);
+}
+
+static void
+patient_on_confirm(
+    struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct patient *p = arg;
+
+	if (outcome != BROKER_LOST) /* then on_down says why */
+		send_probe(p);
+}
+
+static void
+patient_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
+{
+	char text[512];
+
+	if (!blocked)
+		return;
+	snprintf(text, sizeof(text),
+	    "the broker takes no messages (%s); cure: see its log; free memory or disk there",
+	    reason == NULL ? "no reason given" : reason);
+	give_up(arg, text);
+}
+
+static void
+patient_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	struct patient *p = arg;
+
+	if (f->error == BROKER_ERR_AUTH)
+		passed(p, LINK_LOGIN);
+	else if (f->error == BROKER_ERR_VHOST)
+		passed(p, LINK_VHOST);
+	give_up(p, f->text);
+}
+
+static void
+patient_on_stopped(struct broker *b, void *arg)
+{
+	next_broker(arg);
+}
+
+static const struct broker_handlers handlers = {
+    .on_ready = patient_on_ready,
+    .on_down = patient_on_down,
+    .on_confirm = patient_on_confirm,
+    .on_blocked = patient_on_blocked,
+    .on_look = patient_on_look,
+    .on_stopped = patient_on_stopped,
+};
+
+static void
+patient_on_reached(bool ok, void *arg)
+{
+	struct patient *p = arg;
+	const struct options *o = p->d->options;
+	struct broker_options opt;
+
+	if (!ok) {
+		doctor_skip(p->d, &links[p->link], "not reached");
+		next_broker(p);
+		return;
+	}
+	broker_options_default(&opt);
+	opt.program = "vogeler-admin";
+	opt.role = "doctor";
+	opt.uris = &p->uris[p->i];
+	opt.n_uris = 1;
+	opt.tls = &o->amqp_tls;
+	opt.topology = p->topology;
+	opt.look_only = true;
+	opt.quiet = true;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	p->broker = broker_create(p->d->v->loop, &opt, &handlers, p);
+	broker_start(p->broker);
+}
+
+static void
+patient_free(void *arg)
+{
+	struct patient *p = arg;
+
+	topology_destroy(p->topology);
+	uri_list_free(p->uris, p->n);
+	free(p);
+}
+
+static void
+check_next(struct patient *p)
+{
+	struct doctor *d = p->d;
+
+	if (p->i == p->n) {
+		loop_defer_free(d->v->loop, p, patient_free);
+		doctor_next(d);
+		return;
+	}
+	p->link = is_tls(p) ? LINK_TLS : LINK_LOGIN;
+	p->exchange = 0;
+	p->missing = p->have_master = p->have_dead = false;
+	reach_start(d, "broker", p->uris[p->i].host, p->uris[p->i].port, patient_on_reached, p);
+}
+
+void
+doctor_broker(struct doctor *d)
+{
+	const struct options *o = d->options;
+	struct patient *p;
+	char err[512];
+
+	if (o->qhost == NULL) {
+		doctor_say(d, "broker dns", CHECK_FAIL,
+		    "give --qhost URI, or [amqp] dsn in the file", "no broker is named");
+		doctor_skip(d, links, "no broker is named");
+		doctor_next(d);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->d = d;
+	if (!uri_parse_brokers(o->qhost, &p->uris, &p->n, err, sizeof(err)))
+		doctor_say(d, "broker dns", CHECK_FAIL, "correct the broker URI", "%s", err);
+	p->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	topology_configure(p->topology, &o->host_queue, &o->master_queue);
+	check_next(p);
+}

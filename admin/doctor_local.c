@@ -1,0 +1,226 @@
+/* What is on this machine: the configuration file, the clock, the machine's id, and where an agent
+ * keeps its things. */
+#include "admin/doctor.h"
+
+#include "shared/buf.h"
+#include "shared/conf.h"
+#include "shared/phrase.h"
+#include "shared/plugin.h"
+#include "shared/uri.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MACHINE_ID_FILE "/etc/machine-id"
+#define MACHINE_ID_LEN  32
+#define EARLIEST_MS     (INT64_C(1767225600) * 1000) /* 2026-01-01: this is younger */
+
+/* The first of several complaints, and how many there are. */
+struct complaints {
+	char *first;
+	size_t n;
+};
+
+static void
+complain(struct complaints *c, const char *file, unsigned int line, const char *text)
+{
+	if (c->n++ > 0)
+		return;
+	if (line > 0)
+		xasprintf(&c->first, "%s:%u: %s", file, line, text);
+	else
+		xasprintf(&c->first, "%s: %s", file, text);
+}
+
+/* --- the configuration file --- */
+
+static bool
+has_password(const struct conf *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const char *value = c->entries[i].value;
+		size_t size = 3 * strlen(value) + 16; /* a mask may be longer than what it hides */
+		char *masked = xcalloc(1, size);
+		bool secret = strcmp(value, uri_redact_text(value, masked, size)) != 0;
+
+		free(masked);
+		if (secret)
+			return true;
+	}
+	return false;
+}
+
+static void
+on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+{
+	if (level >= LOG_LEVEL_WARN)
+		complain(arg, file, line, text);
+}
+
+static void
+on_conf_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	complain(arg, file, line, text);
+}
+
+static void
+say_config_modes(struct doctor *d, const char *path, bool secret)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		doctor_say(d, "config modes", CHECK_FAIL, NULL, "%s: %s", path, strerror(errno));
+	else if ((st.st_mode & S_IWOTH) != 0)
+		doctor_say(d, "config modes", CHECK_FAIL, "chmod o-w the file",
+		    "%s: everyone may write it (mode %04o)", path,
+		    (unsigned int)st.st_mode & 07777);
+	else if (secret && (st.st_mode & S_IROTH) != 0)
+		doctor_say(d, "config modes", CHECK_FAIL,
+		    "chmod o-r the file, and give its group to whom the daemons run as",
+		    "%s: holds a password that everyone may read (mode %04o)", path,
+		    (unsigned int)st.st_mode & 07777);
+	else
+		doctor_say(d, "config modes", CHECK_OK, NULL, "mode %04o%s",
+		    (unsigned int)st.st_mode & 07777, secret ? ", holds a password" : "");
+}
+
+/* It was read, with no bad value, or we would not be here. */
+static void
+check_config(struct doctor *d)
+{
+	const char *path = d->v->cli->config_path;
+	struct complaints c = {0};
+	struct options scratch;
+	struct conf conf = {0};
+	bool secret;
+
+	if (path == NULL) {
+		doctor_say(d, "config", CHECK_OK, NULL,
+		    "no configuration file: command line, environment and defaults hold");
+		return;
+	}
+	options_init(&scratch);
+	if (conf_read(&conf, path, false, on_conf_error, &c))
+		options_load_notes(&scratch, &conf, on_note, &c);
+	secret = has_password(&conf);
+	conf_finish(&conf);
+	options_finish(&scratch);
+	if (c.n == 0)
+		doctor_say(d, "config", CHECK_OK, NULL, "%s: every key and value is known", path);
+	else
+		doctor_say(d, "config", CHECK_WARN,
+		    "correct it; vogeler-admin --check-config names them all", "%zu odd: %s", c.n,
+		    c.first);
+	free(c.first);
+	say_config_modes(d, path, secret);
+}
+
+/* --- the machine --- */
+
+static void
+check_clock(struct doctor *d)
+{
+	int64_t now = wall_ms();
+	char text[WALL_TEXT_SIZE];
+
+	if (now < EARLIEST_MS)
+		doctor_say(d, "clock", CHECK_FAIL, "set it: timedatectl set-ntp true",
+		    "it says %s, which is long past", wall_format(now, text));
+	else
+		doctor_say(d, "clock", CHECK_OK, NULL, "%s", wall_format(now, text));
+}
+
+static void
+check_machine_id(struct doctor *d)
+{
+	struct buf b;
+	size_t len;
+	int err = 0;
+
+	buf_init(&b, 256);
+	if (!buf_read_file(&b, MACHINE_ID_FILE, &err) || b.len == 0)
+		len = 0;
+	else
+		len = strspn(b.data, "0123456789abcdef");
+	if (len == MACHINE_ID_LEN)
+		doctor_say(d, "machine id", CHECK_OK, NULL, "%s", MACHINE_ID_FILE);
+	else
+		doctor_say(d, "machine id", CHECK_WARN, "systemd-machine-id-setup",
+		    "%s %s: results of this host are ordered by arrival alone", MACHINE_ID_FILE,
+		    err != 0 ? phrase_errno(err) : "holds no id");
+	buf_finish(&b);
+}
+
+/* --- the agent's folders --- */
+
+/* false: it is not there, so no agent has run here. */
+static bool
+check_state_dir(struct doctor *d)
+{
+	const char *dir = d->options->state_dir;
+	struct stat st;
+
+	if (stat(dir, &st) != 0 && errno == ENOENT) {
+		doctor_say(d, "state folder", CHECK_SKIP, NULL,
+		    "%s is not there: no agent has run on this machine", dir);
+		return false;
+	}
+	if (stat(dir, &st) != 0)
+		doctor_say(d, "state folder", CHECK_FAIL, "run this as root, or as the agent does",
+		    "%s: %s", dir, phrase_errno(errno));
+	else if (!S_ISDIR(st.st_mode))
+		doctor_say(d, "state folder", CHECK_FAIL, "move it away, or set [client] state_dir",
+		    "%s is not a folder", dir);
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		doctor_say(d, "state folder", CHECK_FAIL, "chmod go-w the folder",
+		    "%s: others may write to it (mode %04o), so the agent will not use it", dir,
+		    (unsigned int)st.st_mode & 07777);
+	else
+		doctor_say(d, "state folder", CHECK_OK, NULL, "%s, mode %04o, owner %u", dir,
+		    (unsigned int)st.st_mode & 07777, (unsigned int)st.st_uid);
+	return true;
+}
+
+static void
+check_plugins(struct doctor *d, bool has_agent)
+{
+	const char *dir = d->options->plugin_path;
+	struct plugin_set set = {0};
+	struct complaints c = {0};
+	int bad;
+
+	if (!has_agent && access(dir, F_OK) != 0) {
+		doctor_say(d, "plugins", CHECK_SKIP, NULL, "%s: %s", dir, phrase_errno(errno));
+		return;
+	}
+	bad = plugin_read_dir(&set, dir, on_conf_error, &c);
+	if (bad < 0)
+		doctor_say(d, "plugins", CHECK_FAIL,
+		    "make the folder, owned by root and written by nobody else, or set [global] "
+		    "plugin_path",
+		    "%s", c.first);
+	else if (bad > 0)
+		doctor_say(d, "plugins", CHECK_FAIL,
+		    "correct it; \"vogeler-agent list\" names them all", "%d refused, %zu good: %s",
+		    bad, set.n, c.first);
+	else
+		doctor_say(d, "plugins", CHECK_OK, NULL, "%s: %zu declared", dir, set.n);
+	plugin_set_finish(&set);
+	free(c.first);
+}
+
+void
+doctor_local(struct doctor *d)
+{
+	check_config(d);
+	check_clock(d);
+	check_machine_id(d);
+	check_plugins(d, check_state_dir(d));
+	doctor_next(d);
+}

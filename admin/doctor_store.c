@@ -1,0 +1,243 @@
+/* The store: is it there, does it hold the database, does it take a write, and do its clock and
+ * ours agree? */
+#include "admin/doctor.h"
+
+#include "shared/loop.h"
+#include "shared/phrase.h"
+#include "shared/store/store.h"
+#include "shared/stream.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define NOBODY        "vogeler.doctor" /* cannot be a host */
+#define ANSWER_MAX    4096
+#define CLOCK_WARN_MS 5000
+
+static const char *const after_tcp[] = {"store database", "store write", "store clock", NULL};
+
+struct ward {
+	struct doctor *d;
+	struct uri uri;
+	struct store *store;
+	struct stream *stream;
+	bool done;
+};
+
+static void
+ward_free(void *arg)
+{
+	struct ward *w = arg;
+
+	store_close(w->store);
+	uri_finish(&w->uri);
+	free(w);
+}
+
+static void
+end(struct ward *w)
+{
+	loop_defer_free(w->d->v->loop, w, ward_free);
+	doctor_next(w->d);
+}
+
+/* --- the clock --- */
+
+static void
+say_clock(struct ward *w, const char *answer)
+{
+	const char *date = strcasestr(answer, "\r\nDate:");
+	struct tm tm = {0};
+	int64_t off, now = wall_ms();
+
+	/* RFC 9110 5.6.7: always GMT. */
+	if (date == NULL || strptime(date + strlen("\r\nDate:"), " %a, %d %b %Y %T", &tm) == NULL) {
+		doctor_say(w->d, "store clock", CHECK_SKIP, NULL, "its answer has no Date");
+		return;
+	}
+	off = now - (int64_t)timegm(&tm) * 1000;
+	if (off > CLOCK_WARN_MS || off < -CLOCK_WARN_MS)
+		doctor_say(w->d, "store clock", CHECK_WARN,
+		    "let both follow NTP: timedatectl set-ntp true",
+		    "ours is %lld s %s the store's", (long long)(off < 0 ? -off : off) / 1000,
+		    off < 0 ? "behind" : "before");
+	else
+		doctor_say(w->d, "store clock", CHECK_OK, NULL, "agrees with ours");
+}
+
+static void
+ward_on_stream(struct stream *s, enum stream_event sev, void *arg)
+{
+	struct ward *w = arg;
+	char request[512], answer[ANSWER_MAX] = "";
+	const char *data;
+	size_t len = 0;
+
+	if (sev == STREAM_UP) {
+		snprintf(request, sizeof(request),
+		    "HEAD / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", w->uri.host);
+		if (stream_write(s, request, strlen(request)))
+			return;
+	}
+	/* All of the head, or what has come of it at the end. */
+	data = stream_peek(s, &len);
+	if (len >= sizeof(answer))
+		len = sizeof(answer) - 1;
+	if (len > 0)
+		memcpy(answer, data, len);
+	if (sev != STREAM_DOWN && strstr(answer, "\r\n\r\n") == NULL && len < sizeof(answer) - 1)
+		return;
+	stream_close(s);
+	say_clock(w, answer);
+	end(w);
+}
+
+static void
+check_clock(struct ward *w)
+{
+	struct stream_options opt = {
+	    .host = w->uri.host,
+	    .port = w->uri.port,
+	    .output_max = ANSWER_MAX,
+	    .output_high = ANSWER_MAX,
+	    .connect_timeout_ms = w->d->options->connect_timeout_ms,
+	    .tls = w->uri.scheme == URI_COUCHS ? &w->d->options->couch_tls : NULL,
+	};
+	const char *const none[] = {"store clock", NULL};
+
+	if (w->uri.scheme == URI_COUCH || w->uri.scheme == URI_COUCHS) {
+		w->stream = stream_open(w->d->v->loop, &opt, ward_on_stream, w);
+		return;
+	}
+	doctor_skip(w->d, none, "it is on this machine");
+	end(w);
+}
+
+/* --- the database --- */
+
+static void
+ward_on_probed(bool ok, const char *what, void *arg)
+{
+	struct ward *w = arg;
+
+	if (ok)
+		doctor_say(w->d, "store write", CHECK_OK, NULL, "a probe was written");
+	else
+		doctor_say_sentence(w->d, "store write", CHECK_FAIL, what);
+	check_clock(w);
+}
+
+static void
+ward_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct ward *w = arg;
+
+	if (found == STORE_FAILED) {
+		doctor_say_sentence(w->d, "store database", CHECK_FAIL, why);
+		doctor_skip(w->d, &after_tcp[1], "no database");
+		end(w);
+		return;
+	}
+	doctor_say(w->d, "store database", CHECK_OK, NULL, "%s answers", store_id(w->store));
+	store_probe(w->store, ward_on_probed, w);
+}
+
+static void
+open_store(struct ward *w)
+{
+	char err[512];
+
+	w->store = store_open(w->d->v->loop, &w->uri, w->d->options, err, sizeof(err));
+	if (w->store != NULL) {
+		store_get(w->store, NOBODY, ward_on_record, w);
+		return;
+	}
+	doctor_say_sentence(w->d, "store database", CHECK_FAIL, err);
+	doctor_skip(w->d, &after_tcp[1], "no database");
+	end(w);
+}
+
+static void
+ward_on_reached(bool ok, void *arg)
+{
+	struct ward *w = arg;
+
+	if (ok) {
+		open_store(w);
+		return;
+	}
+	doctor_skip(w->d, after_tcp, "not reached");
+	end(w);
+}
+
+/* Opening would make it; looking must not. */
+static void
+check_file(struct ward *w)
+{
+	struct stat st;
+
+	if (stat(w->uri.path, &st) != 0) {
+		int err = errno;
+
+		doctor_say(w->d, "store file", CHECK_FAIL,
+		    err == ENOENT ? "vogeler-admin setup, as the user that vogelerd runs as"
+				  : "give this user the right to read it",
+		    "%s: %s", w->uri.path, phrase_errno(err));
+		doctor_skip(w->d, after_tcp, "no file");
+		end(w);
+		return;
+	}
+	if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		doctor_say(w->d, "store file", CHECK_WARN, "chmod o-rw the file",
+		    "%s: everyone may %s what hosts answer (mode %04o)", w->uri.path,
+		    (st.st_mode & S_IWOTH) != 0 ? "change" : "read",
+		    (unsigned int)st.st_mode & 07777);
+	else
+		doctor_say(w->d, "store file", CHECK_OK, NULL, "%s, mode %04o, owner %u",
+		    w->uri.path, (unsigned int)st.st_mode & 07777, (unsigned int)st.st_uid);
+	open_store(w);
+}
+
+void
+doctor_store(struct doctor *d)
+{
+	const char *dbhost = d->options->dbhost;
+	struct ward *w;
+	char err[512];
+
+	if (dbhost == NULL) {
+		doctor_skip(d, after_tcp,
+		    "no store is named (--dbhost URI, or [couch] dsn): only "
+		    "vogelerd and vogeler-admin need one");
+		doctor_next(d);
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->d = d;
+	if (!uri_parse(dbhost, &w->uri, err, sizeof(err))) {
+		doctor_say(d, after_tcp[0], CHECK_FAIL, "correct the store URI", "%s", err);
+		doctor_skip(d, &after_tcp[1], "no store");
+		end(w);
+		return;
+	}
+	switch (w->uri.scheme) {
+	case URI_SQLITE:
+		check_file(w);
+		return;
+	case URI_COUCH:
+	case URI_COUCHS:
+		reach_start(d, "store", w->uri.host, w->uri.port, ward_on_reached, w);
+		return;
+	case URI_NULL:
+	case URI_AMQP:
+	case URI_AMQPS:
+		open_store(w);
+		return;
+	}
+}

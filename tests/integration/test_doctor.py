@@ -1,0 +1,158 @@
+"""vogeler-admin doctor: each link that is broken is named with its cure, by the real programs on the real broker."""
+import json
+
+from lib.process import run
+from lib.site import program
+
+
+def doctor(site, *args, qhost=None, dbhost=None, options=()):
+    """The exit status, and check -> list of (status, detail, cure)."""
+    argv = [program("vogeler-admin"), "--qhost", qhost or site.qhost, "--dbhost", dbhost or site.dbhost]
+    for option in (f"client.state_dir={site.folder}/state", f"global.plugin_path={site.plugins}") + tuple(options):
+        argv += ["-o", option]
+    done = run(argv + list(args) + ["doctor", "--json"], site.env, site.folder)
+    found = {}
+    for line in json.loads(done.out):
+        found.setdefault(line["check"], []).append((line["status"], line["detail"], line["cure"]))
+    assert "-c" in args or done.err == "", done
+    return done.status, found
+
+
+def bad(found):
+    return {check: [s for s in said if s[0] == "FAIL"] for check, said in found.items()
+            if any(s[0] == "FAIL" for s in said)}
+
+
+def test_all_is_well(any_site):
+    site = any_site
+    site.plugin("one", "echo 1")
+    (site.folder / "state").mkdir(mode=0o700)
+    site.collector()
+    status, found = doctor(site)
+    assert status == 0 and not bad(found), found
+    assert found["collector"][0][0] == "ok" and "1 read master.in" in found["collector"][0][1], found
+    assert found["plugins"][0][0] == "ok" and "1 declared" in found["plugins"][0][1], found
+    for check in ("config", "clock", "state folder", "broker dns", "broker tcp", "broker login", "broker vhost",
+                  "topology", "permissions", "dead letters", "store database", "store write"):
+        assert all(s[0] == "ok" for s in found[check]), (check, found[check])
+    assert len(found["topology"]) == 4, found
+
+
+def test_text_is_one_line_a_check_without_passwords(site):
+    wrong = site.broker.uri(site.vhost, password="wr0ngword")
+    done = site.run("vogeler-admin", "--qhost", wrong, "--dbhost", site.dbhost, "doctor")
+    assert done.status == 1 and "wr0ngword" not in done.out + done.err, done
+    lines = done.out.splitlines()
+    assert all(line.split()[0] in ("ok", "warn", "FAIL", "skip") for line in lines), done
+    failed = [line for line in lines if line.startswith("FAIL  broker login")]
+    assert len(failed) == 1 and 'user "guest" was refused' in failed[0], done
+    assert "; cure: check user and password" in failed[0], done
+    assert any(line.startswith("skip  permissions") for line in lines), done
+
+
+def test_looking_makes_nothing(site):
+    status, found = doctor(site)
+    assert status == 1
+    assert [s[0] for s in found["topology"]] == ["FAIL"] * 4, found
+    assert all(s[2] == "vogeler-admin setup" for s in found["topology"]), found
+    assert "vogeler-admin setup" in found["store file"][0][2], found
+    assert site.broker.queue(site.vhost, "master.in") is None
+    assert not (site.folder / "records.db").exists()
+    site.admin("setup", qhost=True)
+    status, found = doctor(site)
+    assert status == 0, found
+    assert found["collector"][0][0] == "warn" and found["collector"][0][2] == "start vogelerd", found
+
+
+def test_sending_leaves_nothing_behind(site):
+    site.admin("setup", qhost=True)
+    client = site.party("Client2010", "web01")
+    status, _ = doctor(site)
+    assert status == 0
+    assert [site.ready(q) for q in ("master.in", "vogeler.dead", "web01")] == [0, 0, 0]
+    client.close()
+
+
+def test_vhost_that_is_not_there(site):
+    status, found = doctor(site, qhost=site.broker.uri("nowhere"))
+    assert status == 1 and found["broker login"][0][0] == "ok", found
+    assert found["broker vhost"][0][0] == "FAIL" and "rabbitmqctl add_vhost" in found["broker vhost"][0][2], found
+    assert found["topology"] == [("skip", "not reached", None)], found
+
+
+def test_each_broker_of_the_list_is_looked_at(site):
+    site.admin("setup", qhost=True)
+    status, found = doctor(site, qhost=f"amqp://127.0.0.1:1/x,{site.qhost},amqp://no.such.host.invalid/x")
+    assert status == 1
+    assert [s[0] for s in found["broker dns"]] == ["ok", "ok", "FAIL"], found
+    assert [s[0] for s in found["broker tcp"]] == ["FAIL", "ok", "skip"], found
+    assert [s[0] for s in found["broker login"]] == ["skip", "ok", "skip"], found
+
+
+def test_queue_with_other_arguments_and_user_without_rights(site):
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    channel.queue_declare("master.in", durable=True, arguments={"x-max-length": 5})
+    channel.exchange_declare("vogeler.broadcast.in", "fanout", durable=True)
+    connection.close()
+    site.admin("setup", qhost=True)
+    status, found = doctor(site)
+    assert status == 1
+    said = {s[1].split()[1]: s for s in found["topology"]}
+    assert said["master.in"][0] == "FAIL" and "x-max-length" in said["master.in"][1], found
+    assert "delete_queue" in said["master.in"][2], found
+    assert said["vogeler.broadcast.in"][0] == "FAIL" and "type" in said["vogeler.broadcast.in"][1], found
+    assert said["vogeler.dead"][0] == "ok", found
+    user = f"poor{site.vhost}"
+    site.broker.ctl("add_user", user, "pw")
+    site.broker.ctl("set_permissions", "-p", site.vhost, user, "^$", "^vogeler.broadcast.in$", "^$")
+    status, found = doctor(site, qhost=site.broker.uri(site.vhost, user, "pw"))
+    assert status == 1
+    # Without the right to configure nobody is told of kinds; what is there is there.
+    assert all(s[0] == "ok" for s in found["topology"]), found
+    said = found["permissions"][0]
+    assert said[0] == "FAIL" and "vogeler.master.in" in said[1] and "set_permissions" in said[2], found
+
+
+def test_waiting_and_dead_letters_are_counted(site):
+    site.admin("setup", qhost=True)
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    channel.confirm_delivery()
+    channel.basic_publish("", "vogeler.dead", b"x")
+    for _ in range(3):
+        channel.basic_publish("", "master.in", b"x")
+    connection.close()
+    status, found = doctor(site)
+    assert status == 0
+    assert found["dead letters"][0][0] == "warn" and found["dead letters"][0][1].startswith("1 in"), found
+    assert "waiting=3" in found["collector"][0][1], found
+
+
+def test_files_that_others_may_read_or_write(site):
+    conf = site.file("v.conf", f"[amqp]\ndsn = {site.qhost}\nhartbeat = 3s\n")
+    conf.chmod(0o644)
+    (site.folder / "state").mkdir(mode=0o700)
+    (site.folder / "state").chmod(0o777)
+    site.plugin("good", "echo 1")
+    site.plugin("bad", "echo 1").chmod(0o666)
+    status, found = doctor(site, "-c", str(conf))
+    assert status == 1
+    assert found["config"][0][0] == "warn" and "v.conf:3" in found["config"][0][1], found
+    assert found["config modes"][0][0] == "FAIL" and "chmod o-r" in found["config modes"][0][2], found
+    assert found["state folder"][0][0] == "FAIL" and "chmod go-w" in found["state folder"][0][2], found
+    assert found["plugins"][0][0] == "FAIL" and "bad.cfg" in found["plugins"][0][1], found
+    conf.chmod(0o640)
+    assert doctor(site, "-c", str(conf))[1]["config modes"][0][0] == "ok"
+
+
+def test_store_that_is_down_or_without_the_database(couch_site):
+    site = couch_site
+    site.admin("setup", qhost=True)
+    status, found = doctor(site, dbhost="couch://127.0.0.1:1/x")
+    assert status == 1 and found["store tcp"][0][0] == "FAIL" and found["store write"][0][0] == "skip", found
+    status, found = doctor(site, dbhost=site.dbhost + "_gone")
+    assert status == 1 and found["store database"][0][0] == "FAIL", found
+    assert "vogeler-admin setup" in found["store database"][0][2], found
+    status, found = doctor(site)
+    assert status == 0 and found["store clock"][0] == ("ok", "agrees with ours", None), found
