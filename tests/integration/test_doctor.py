@@ -95,7 +95,7 @@ def test_queue_with_other_arguments_and_user_without_rights(site):
     channel.queue_declare("master.in", durable=True, arguments={"x-max-length": 5})
     channel.exchange_declare("vogeler.broadcast.in", "fanout", durable=True)
     connection.close()
-    site.admin("setup", qhost=True)
+    site.admin("setup", qhost=True, status=1)  # it tells of the same
     status, found = doctor(site)
     assert status == 1
     said = {s[1].split()[1]: s for s in found["topology"]}
