@@ -10,7 +10,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbi
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
 # For run-tests, beside the others.
 PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
-	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml)
+	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml systemd man-db)
 
 tty=false
 [ ! -t 1 ] || tty=true

@@ -1,0 +1,278 @@
+"""The systemd units as they are installed, run by a real systemd (lib/machine.py)."""
+import json
+
+import pytest
+
+from lib.machine import Machine
+from lib.site import BIN, is_sanitized
+from lib.waiting import wait_until
+
+UNITS = ("vogelerd", "vogeler-agent")
+# systemd-analyze counts in tenths.
+EXPOSURE = {"vogelerd": 15, "vogeler-agent": 30}
+# A sanitizer maps memory, reads /proc and makes system calls as no service needs to.
+FOR_SANITIZERS = """[Service]
+Environment=ASAN_OPTIONS=detect_leaks=0
+MemoryDenyWriteExecute=no
+ProcSubset=all
+SystemCallFilter=
+"""
+COLLECTOR_CONF = "[global]\nlog_level = INFO\n[server]\ndrain_timeout = 5s\n"
+AGENT_CONF = "[global]\nlog_level = INFO\n[client]\nname = web01\n"
+PASSWORD = "gu%65st"  # "guest", written so that it can be told from the user
+
+
+def plugin(name, command, **more):
+    lines = {"name": name, "description": "test", "command": command, "result_format": "output", **more}
+    return f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items())
+
+
+@pytest.fixture
+def machine(request, tmp_path_factory):
+    machine = Machine(tmp_path_factory.mktemp("machine"), BIN.parent)
+    if is_sanitized():
+        for unit in UNITS:
+            machine.add(f"/etc/systemd/system/{unit}.service.d/sanitizers.conf", FOR_SANITIZERS)
+    request.node.failed = False
+    try:
+        yield machine
+        if request.node.failed and machine.pid is not None:
+            for unit in UNITS:
+                print(f"==== {unit}\n{machine.systemctl('status', unit, status=None).out}\n{machine.journal(unit)}")
+    finally:
+        machine.finish()
+
+
+def uri(site):
+    return site.qhost.replace(":guest@", f":{PASSWORD}@")
+
+
+@pytest.fixture
+def collector(site, machine):
+    machine.add("/etc/vogeler/vogeler.conf", COLLECTOR_CONF)
+    machine.add("/etc/credstore/vogelerd.qhost", uri(site) + "\n", 0o600)
+    machine.add("/etc/credstore/vogelerd.dbhost", "sqlite:///var/lib/vogelerd/records.db\n", 0o600)
+    return machine
+
+
+@pytest.fixture
+def agent(site, machine):
+    machine.add("/etc/vogeler/vogeler.conf", AGENT_CONF)
+    machine.add("/etc/vogeler/plugins/who.cfg", plugin("who", "id -un"))
+    machine.add("/etc/credstore/vogeler-agent.qhost", uri(site) + "\n", 0o600)
+    return machine
+
+
+def main_pid(machine, unit):
+    return machine.show(unit, "MainPID")
+
+
+# What systemd-analyze thinks of them.
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_verify(machine, unit):
+    machine.start()
+    done = machine.run("systemd-analyze", "verify", f"{unit}.service")
+    assert done.err == "", done
+    # It does look: a page that is not there is found.
+    page = machine.run("man", "-w", unit).out.strip()
+    machine.run("rm", page)
+    assert machine.run("systemd-analyze", "verify", f"{unit}.service", status=None).status != 0
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_exposure(machine, unit, record_property):
+    machine.start()
+    path = machine.show(unit, "FragmentPath")
+    done = machine.run("systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE[unit]}", path,
+                       status=None)
+    level = done.out.strip().splitlines()[-1]
+    record_property("figure", f"systemd-analyze security: {level.split('for ')[-1]}")
+    assert done.status == 0, done
+
+
+# The collector.
+
+def test_collector_is_active_when_it_runs_and_says_how(site, collector):
+    collector.start()
+    collector.systemctl("start", "vogelerd")
+    assert collector.show("vogelerd", "ActiveState") == "active"
+    collector.wait_status("vogelerd", "broker: connected to amqp://127.0.0.1")
+    collector.wait_status("vogelerd", "store: writable")
+    site.broker.stop()
+    collector.wait_status("vogelerd", "broker: away")
+    assert collector.show("vogelerd", "ActiveState") == "active"
+    site.broker.start()
+    collector.wait_status("vogelerd", "broker: connected")
+
+
+def test_collector_collects_in_its_sandbox(site, collector):
+    collector.start()
+    collector.systemctl("start", "vogelerd")
+    site.plugin("hello", "echo hello")
+    site.agent()
+    site.ask("hello")
+
+    def stored():
+        done = collector.run("vogeler-admin", "--dbhost", "sqlite:///var/lib/vogelerd/records.db", "show", "web01",
+                             "--json", status=None)
+        return done.status == 0 and "hello" in json.loads(done.out)
+    wait_until(stored, "the record is in the store")
+    pid = main_pid(collector, "vogelerd")
+    status = collector.run("cat", f"/proc/{pid}/status").out
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split()[0] != "0", status
+    assert fields["CapEff"] == fields["CapBnd"] == "0" * 16, status
+    assert fields["NoNewPrivs"] == "1", status
+    limits = collector.run("cat", f"/proc/{pid}/limits").out
+    assert "Max core file size        0                    0" in limits, limits
+    mode = collector.run("stat", "-L", "-c", "%a %U", "/var/lib/vogelerd/records.db").out.split()
+    assert mode == ["600", "vogelerd"], mode
+    # Nobody else sees the passwords.
+    for name in ("environ", "cmdline"):
+        assert PASSWORD not in collector.run("cat", f"/proc/{pid}/{name}").out
+    assert PASSWORD not in collector.journal("vogelerd")
+    assert PASSWORD not in collector.systemctl("show", "vogelerd").out
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_reload_is_whole_or_not_at_all(site, machine, request, unit):
+    request.getfixturevalue("collector" if unit == "vogelerd" else "agent")
+    machine.start()
+    machine.systemctl("start", unit)
+    machine.wait_status(unit, "connected")
+    pid = main_pid(machine, unit)
+    path = "/etc/vogeler/vogeler.conf"
+    machine.add(path, machine.run("cat", path).out.replace("INFO", "DEBUG") + "[amqp]\nheartbeat = soon\n")
+    machine.systemctl("reload", unit)
+    complaint = "the options have errors" if unit == "vogelerd" else "not reloaded"
+    wait_until(lambda: complaint in machine.journal(unit), "the error is told")
+    machine.add(path, machine.run("cat", path).out.replace("soon", "10s"))
+    machine.systemctl("reload", unit)
+    wait_until(lambda: "reloaded" in machine.journal(unit).split(complaint)[-1], "the options are reloaded")
+    # Back from "reloading".
+    wait_until(lambda: machine.show(unit, "ActiveState") == "active", f"{unit} is active")
+    assert main_pid(machine, unit) == pid
+    assert machine.show(unit, "NRestarts") == "0"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_stop_is_clean(site, machine, request, unit):
+    request.getfixturevalue("collector" if unit == "vogelerd" else "agent")
+    machine.start()
+    machine.systemctl("start", unit)
+    machine.wait_status(unit, "connected")
+    machine.systemctl("stop", unit)
+    assert machine.show(unit, "Result") == "success"
+    assert machine.show(unit, "ExecMainStatus") == "0"
+    assert "SIGKILL" not in machine.journal(unit)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_watchdog(site, machine, request, unit):
+    request.getfixturevalue("collector" if unit == "vogelerd" else "agent")
+    machine.add(f"/etc/systemd/system/{unit}.service.d/quick.conf", "[Service]\nWatchdogSec=2\nRestartSec=100ms\n")
+    machine.start()
+    machine.systemctl("start", unit)
+    machine.wait_status(unit, "connected")
+    pid = main_pid(machine, unit)
+    first = int(machine.show(unit, "WatchdogTimestampMonotonic"))
+    # It lives for longer than it would without pings.
+    wait_until(lambda: int(machine.show(unit, "WatchdogTimestampMonotonic")) > first + 3000000, "it pings")
+    assert main_pid(machine, unit) == pid
+    machine.run("kill", "-STOP", pid)
+    wait_until(lambda: machine.show(unit, "NRestarts") == "1", "systemd restarts it")
+    machine.wait_status(unit, "connected")
+    assert main_pid(machine, unit) != pid
+    assert "watchdog" in machine.journal(unit).lower()
+
+
+def test_wrong_option_fails_the_start(collector):
+    collector.add("/etc/vogeler/vogeler.conf", "[amqp]\nheartbeat = soon\n")
+    collector.start()
+    done = collector.systemctl("start", "vogelerd", status=None)
+    assert done.status != 0, done
+    wait_until(lambda: "vogeler.conf:2" in collector.journal("vogelerd"), "the journal names the line")
+
+
+def test_missing_credentials_are_no_error_of_the_unit(site, machine):
+    machine.add("/etc/vogeler/vogeler.conf", f"[amqp]\ndsn = {site.qhost}\n[sqlite]\n"
+                                             "dsn = sqlite:///var/lib/vogelerd/records.db\n")
+    machine.start()
+    machine.systemctl("start", "vogelerd")
+    machine.wait_status("vogelerd", "store: writable")
+
+
+def test_local_only(collector):
+    source = "/usr/local/share/vogeler/systemd/vogelerd-local.conf"
+    collector.start()
+    collector.run("install", "-D", source, "/etc/systemd/system/vogelerd.service.d/local.conf")
+    collector.systemctl("daemon-reload")
+    collector.systemctl("start", "vogelerd")
+    collector.wait_status("vogelerd", "broker: connected")
+
+
+# The agent.
+
+LISTENER = '''[Service]
+User=nobody
+ExecStart=/usr/bin/python3 -c "import signal, socket; s = socket.create_server(('127.0.0.1', 0)); signal.pause()"
+'''
+SHIPPED = ("disks", "facter", "network", "ohai", "os-release", "packages", "ps", "sockets", "units")
+
+
+def test_agent_runs_what_is_shipped(site, agent):
+    """rpm apart: a Debian has no database for it."""
+    agent.add("/etc/systemd/system/listener.service", LISTENER)
+    agent.start()
+    agent.systemctl("start", "listener")
+    for name in SHIPPED:
+        agent.run("cp", f"/usr/local/share/vogeler/plugins/{name}.cfg", "/etc/vogeler/plugins/")
+    agent.add("/etc/vogeler/plugins/nobody.cfg", plugin("other", "id -un", user="nobody"))
+    site.collector()
+    agent.systemctl("start", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "waiting for commands in queue web01")
+    for name in SHIPPED + ("who", "other"):
+        site.ask(name)
+    for name in SHIPPED + ("who", "other"):
+        site.wait_plugin(name)
+    record = site.record()
+    assert "last_error" not in record or not record["last_error"], record["last_error"]
+    assert record["who"] == ["root"]
+    assert record["other"] == ["nobody"]
+    assert len(record["ps"]) > 3
+    # The owner of a socket of another user.
+    assert any('users:(("python3"' in line for line in record["sockets"]), record["sockets"]
+    assert record["disks"]["blockdevices"]
+
+
+def test_agent_lets_plugins_end_when_it_stops(site, agent):
+    agent.add("/etc/vogeler/plugins/slow.cfg",
+              plugin("slow", "sh -c 'touch /tmp/began; until [ -e /tmp/go ]; do sleep 0.1; done; echo done'"))
+    site.collector()
+    agent.start()
+    agent.systemctl("start", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "waiting for commands")
+    site.ask("slow")
+    pid = main_pid(agent, "vogeler-agent")
+    # /tmp is the service's own.
+    inside = f"/proc/{pid}/root/tmp"
+    wait_until(lambda: agent.run("test", "-e", f"{inside}/began", status=None).status == 0, "the plugin runs")
+    agent.systemctl("stop", "--no-block", "vogeler-agent")
+    wait_until(lambda: agent.show("vogeler-agent", "SubState") == "stop-sigterm", "it is stopping")
+    agent.run("touch", f"{inside}/go")
+    wait_until(lambda: agent.show("vogeler-agent", "ActiveState") == "inactive", "it has stopped")
+    assert site.wait_plugin("slow") == ["done"]
+    assert agent.show("vogeler-agent", "Result") == "success"
+
+
+def test_agent_without_root(site, agent):
+    source = "/usr/local/share/vogeler/systemd/vogeler-agent-unprivileged.conf"
+    agent.start()
+    agent.run("install", "-D", source, "/etc/systemd/system/vogeler-agent.service.d/unprivileged.conf")
+    agent.systemctl("daemon-reload")
+    site.collector()
+    agent.systemctl("start", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "waiting for commands")
+    site.ask("who")
+    assert site.wait_plugin("who") == ["vogeler-agent"]
