@@ -159,7 +159,7 @@ convert_output(struct result *r, const json_t *raw)
 }
 
 static void
-convert_text(struct result *r, const json_t *raw)
+convert_text(struct result *r, const json_t *raw, const struct convert_limits *limits)
 {
 	struct jsonx_note note = {0};
 	const char *text = json_string_value(raw);
@@ -168,9 +168,9 @@ convert_text(struct result *r, const json_t *raw)
 	json_t *value;
 
 	if (r->format == WIRE_YAML)
-		value = yamlx_parse(text, len, &note, err, sizeof(err));
+		value = yamlx_parse(text, len, &limits->yaml, &note, err, sizeof(err));
 	else
-		value = jsonx_parse(text, len, &note, err, sizeof(err));
+		value = jsonx_parse_within(text, len, limits->json_depth, &note, err, sizeof(err));
 	if (value == NULL) {
 		set_unparsed(r, text, len, err);
 		return;
@@ -181,8 +181,10 @@ convert_text(struct result *r, const json_t *raw)
 }
 
 void
-convert_value(struct result *r, const json_t *value)
+convert_value(struct result *r, const json_t *value, const struct convert_limits *limits)
 {
+	const struct convert_limits standard = {yamlx_limits_default, JSONX_DEPTH_MAX};
+
 	if (!json_is_string(value)) {
 		set_json(r, value, value);
 		return;
@@ -193,7 +195,7 @@ convert_value(struct result *r, const json_t *value)
 		return;
 	case WIRE_JSON:
 	case WIRE_YAML:
-		convert_text(r, value);
+		convert_text(r, value, limits != NULL ? limits : &standard);
 		return;
 	case WIRE_STRING:
 	case WIRE_RAW:
@@ -252,8 +254,8 @@ set_last_error(struct result *r, const json_t *value)
 }
 
 static struct result *
-result_of_key(
-    const struct response *resp, const char *key, const json_t *value, int64_t received_at)
+result_of_key(const struct response *resp, const char *key, const json_t *value,
+    const struct convert_limits *limits, int64_t received_at)
 {
 	const char *plugin = resp->meta.plugin;
 	struct result *r;
@@ -270,14 +272,15 @@ result_of_key(
 	if (plugin != NULL && strcmp(plugin, key) != 0)
 		r->meta.state = WIRE_OK; /* the state is that of the plugin in the headers */
 	if (r->meta.state == WIRE_OK)
-		convert_value(r, value);
+		convert_value(r, value, limits);
 	else
 		set_unparsed_value(r, value, wire_state_name(r->meta.state));
 	return r;
 }
 
 size_t
-convert_response(const struct response *resp, int64_t received_at, struct result ***results)
+convert_response(const struct response *resp, const struct convert_limits *limits,
+    int64_t received_at, struct result ***results)
 {
 	size_t n = json_object_size(resp->results), i = 0;
 	struct result **list = xcalloc(n == 0 ? 1 : n, sizeof(*list));
@@ -285,7 +288,7 @@ convert_response(const struct response *resp, int64_t received_at, struct result
 	json_t *value;
 
 	json_object_foreach (resp->results, key, value)
-		list[i++] = result_of_key(resp, key, value, received_at);
+		list[i++] = result_of_key(resp, key, value, limits, received_at);
 	if (i == 0) {
 		list[i] = new_result(resp, resp->meta.plugin, received_at);
 		if (resp->meta.state != WIRE_OK)

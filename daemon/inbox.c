@@ -41,6 +41,7 @@ struct inbox {
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
 	bool attest;
+	struct convert_limits limits;
 	uint16_t prefetch;
 	uint64_t intake_max_bytes;
 	uint32_t drain_timeout_ms;
@@ -108,6 +109,10 @@ static void
 take_options(struct inbox *in, const struct options *opt)
 {
 	in->attest = opt->attest;
+	in->limits.yaml.depth = opt->yaml_depth;
+	in->limits.yaml.nodes = opt->yaml_nodes;
+	in->limits.yaml.bytes = opt->yaml_bytes;
+	in->limits.json_depth = opt->json_depth;
 	in->prefetch = (uint16_t)opt->prefetch;
 	in->intake_max_bytes = opt->intake_max_bytes;
 	in->drain_timeout_ms = opt->drain_timeout_ms;
@@ -309,7 +314,7 @@ static void
 take_response(struct inbox *in, struct parcel *p, const struct response *resp)
 {
 	struct result **results;
-	size_t i, n = convert_response(resp, wall_ms(), &results);
+	size_t i, n = convert_response(resp, &in->limits, wall_ms(), &results);
 
 	log_results(resp->host, results, n);
 	for (i = 0; i < n; i++) {

@@ -48,7 +48,8 @@ struct inbox *inbox_create(const struct inbox_parts *parts, const struct options
 void inbox_destroy(struct inbox *in);
 /* Probes the store, then consumes. */
 void inbox_start(struct inbox *in);
-/* Takes over attest and the limits of batches, bytes and prefetch (this at the next consume). */
+/* Takes over attest, the limits of values and those of batches, bytes and prefetch (this at the
+ * next consume). */
 void inbox_reload(struct inbox *in, const struct options *opt);
 /* Takes nothing more; on_drained when what is in hand is stored and acked, or given back after
  * drain_timeout. */

@@ -272,6 +272,10 @@ reload(struct vogelerd *v)
 	now->store_patience_ms = fresh.store_patience_ms;
 	now->drain_timeout_ms = fresh.drain_timeout_ms;
 	now->attest = fresh.attest;
+	now->json_depth = fresh.json_depth;
+	now->yaml_depth = fresh.yaml_depth;
+	now->yaml_nodes = fresh.yaml_nodes;
+	now->yaml_bytes = fresh.yaml_bytes;
 	options_finish(&fresh);
 	log_set_level(now->log_level);
 	inbox_reload(v->inbox, now);

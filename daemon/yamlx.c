@@ -15,6 +15,10 @@
 #include <uthash.h>
 #include <yaml.h>
 
+#define EXPANDED 4 /* times the input, with aliases expanded */
+
+const struct yamlx_limits yamlx_limits_default = {YAMLX_DEPTH_MAX, 100000, 1024 * 1024};
+
 struct anchor {
 	UT_hash_handle hh;
 	char *name;
@@ -38,6 +42,8 @@ struct level {
 };
 
 struct builder {
+	const struct yamlx_limits *limits;
+	unsigned int depth_max;
 	struct level levels[YAMLX_DEPTH_MAX];
 	unsigned int depth;
 	struct anchor *anchors; /* uthash, by name */
@@ -83,10 +89,11 @@ count(struct builder *b, size_t nodes, size_t bytes)
 {
 	b->nodes += nodes;
 	b->bytes += bytes;
-	if (b->nodes > YAMLX_NODES_MAX)
-		return fail(b, "more than %d values", YAMLX_NODES_MAX);
-	if (b->bytes > YAMLX_EXPANDED_MAX)
-		return fail(b, "more than %d bytes when aliases are expanded", YAMLX_EXPANDED_MAX);
+	if (b->nodes > b->limits->nodes)
+		return fail(b, "more than %zu values", b->limits->nodes);
+	if (b->bytes > EXPANDED * b->limits->bytes)
+		return fail(b, "more than %zu bytes when aliases are expanded",
+		    EXPANDED * b->limits->bytes);
 	return true;
 }
 
@@ -282,8 +289,8 @@ on_alias(struct builder *b, const yaml_event_t *ev)
 		return fail(b, "alias '%.60s' names nothing", name);
 	if (a->value == NULL)
 		return fail(b, "alias '%.60s' contains itself", name);
-	if (b->depth + a->height > YAMLX_DEPTH_MAX)
-		return fail(b, "deeper than %d", YAMLX_DEPTH_MAX);
+	if (b->depth + a->height > b->depth_max)
+		return fail(b, "deeper than %u", b->depth_max);
 	if (!count(b, a->nodes, a->bytes))
 		return false;
 	n.value = json_incref(a->value);
@@ -300,9 +307,9 @@ on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
 
 	if (value == NULL)
 		return fail(b, "out of memory");
-	if (b->depth == YAMLX_DEPTH_MAX) {
+	if (b->depth == b->depth_max) {
 		json_decref(value);
-		return fail(b, "deeper than %d", YAMLX_DEPTH_MAX);
+		return fail(b, "deeper than %u", b->depth_max);
 	}
 	l = &b->levels[b->depth++];
 	memset(l, 0, sizeof(*l));
@@ -426,15 +433,18 @@ too_many_tag_lines(const char *text, size_t len)
 }
 
 json_t *
-yamlx_parse(const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size)
+yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size)
 {
 	struct builder b = {.note = note, .line = 1, .err = err, .err_size = err_size};
 	yaml_parser_t parser;
 	bool ok;
 
-	if (len > YAMLX_TEXT_MAX) {
+	b.limits = limits != NULL ? limits : &yamlx_limits_default;
+	b.depth_max = b.limits->depth < YAMLX_DEPTH_MAX ? b.limits->depth : YAMLX_DEPTH_MAX;
+	if (len > b.limits->bytes) {
 		snprintf(
-		    err, err_size, "YAML: %zu bytes, at most %d are read", len, YAMLX_TEXT_MAX);
+		    err, err_size, "YAML: %zu bytes, at most %zu are read", len, b.limits->bytes);
 		return NULL;
 	}
 	if (too_many_tag_lines(text, len)) {

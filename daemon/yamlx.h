@@ -17,15 +17,21 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define YAMLX_DEPTH_MAX    JSONX_DEPTH_MAX
-#define YAMLX_NODES_MAX    100000            /* after aliases are expanded */
-#define YAMLX_TEXT_MAX     (1024 * 1024)     /* bytes of input */
-#define YAMLX_EXPANDED_MAX (4 * 1024 * 1024) /* bytes of scalars after aliases are expanded */
-#define YAMLX_TAG_LINES    32 /* %TAG directives: libyaml compares each with all before it */
+#define YAMLX_DEPTH_MAX JSONX_DEPTH_MAX
+#define YAMLX_TAG_LINES 32 /* %TAG directives: libyaml compares each with all before it */
+
+struct yamlx_limits {
+	unsigned int depth; /* levels; at most YAMLX_DEPTH_MAX */
+	size_t nodes;       /* values and keys, after aliases are expanded */
+	size_t bytes;       /* of input; of scalars, after aliases are expanded, 4 times as many */
+};
+/* depth 64, 100000 nodes, 1 MiB. */
+extern const struct yamlx_limits yamlx_limits_default;
 
 /* One document (none at all is null, as safe_load has it). NULL: err says why and on which line.
- * note may be NULL. Aliases share their value with what they name. Caller json_decref()s. */
-json_t *yamlx_parse(
-    const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+ * limits and note may be NULL. Aliases share their value with what they name. Caller
+ * json_decref()s. */
+json_t *yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size);
 
 #endif

@@ -190,6 +190,14 @@ jsonx_parse(const char *text, size_t len, struct jsonx_note *note, char *err, si
 }
 
 json_t *
+jsonx_parse_within(const char *text, size_t len, unsigned int depth_max, struct jsonx_note *note,
+    char *err, size_t err_size)
+{
+	return parse(text, len, depth_max < JSONX_DEPTH_MAX ? depth_max : JSONX_DEPTH_MAX, note,
+	    err, err_size);
+}
+
+json_t *
 jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size)
 {
 	return parse(text, len, JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND, NULL, err, err_size);

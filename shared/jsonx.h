@@ -23,6 +23,9 @@ struct jsonx_note {
  * json_decref()s. */
 json_t *jsonx_parse(
     const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+/* The same with a cap of depth_max levels, which is at most JSONX_DEPTH_MAX. */
+json_t *jsonx_parse_within(const char *text, size_t len, unsigned int depth_max,
+    struct jsonx_note *note, char *err, size_t err_size);
 /* The same for what a store gives back: records, and its answers with records in them. */
 json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size);
 /* Appends the canonical text. false: over the buf's cap, out of memory, or deeper than

@@ -45,6 +45,10 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 				       given back */
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
 	bool attest;                /* [server] attest, default no: user_id must equal syskey */
+	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
+	uint32_t yaml_depth;        /* [limits] yaml_depth, default 64, 1..64 */
+	uint32_t yaml_nodes;        /* [limits] yaml_nodes, default 100000 */
+	uint64_t yaml_bytes;        /* [limits] yaml_bytes, default 1MiB */
 	/* couch */
 	uint32_t couch_requests;      /* [couch] requests, default 8: in flight at once */
 	uint32_t couch_timeout_ms;    /* [couch] timeout, default 30s */

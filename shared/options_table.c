@@ -78,6 +78,12 @@ const struct option_row option_rows[] = {
     ROW("host_queue", "overflow", OPTION_OVERFLOW, host_queue.overflow, "drop-head"),
     ROW("host_queue", "type", OPTION_QUEUE_TYPE, host_queue.type, "classic"),
 
+    /* What is written to a record must be read again: jsonx.h has 64 for good. */
+    NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64),
+    NUM("limits", "yaml_bytes", OPTION_BYTES, yaml_bytes, "1MiB", KIB, 16 * MIB),
+    NUM("limits", "yaml_depth", OPTION_COUNT, yaml_depth, "64", 1, 64),
+    NUM("limits", "yaml_nodes", OPTION_COUNT, yaml_nodes, "100000", 1, 1000000),
+
     ROW("master_queue", "dead_letter", OPTION_BOOL, master_queue.dead_letter, "no"),
     /* Below 20, a few ends of the collector would take what it only had in hand with it. */
     LIMIT("master_queue", "delivery_limit", OPTION_COUNT, master_queue.delivery_limit, 20, 65535),

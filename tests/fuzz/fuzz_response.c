@@ -35,7 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message_init(&m);
 	message_set_body(&m, body, size);
 	if (wire_response_decode(&m, &resp, err, sizeof(err))) {
-		n = convert_response(&resp, 0, &results);
+		n = convert_response(&resp, NULL, 0, &results);
 		for (i = 0; i < n; i++)
 			check(results[i]);
 		convert_free(results, n);

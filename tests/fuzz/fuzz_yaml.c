@@ -13,14 +13,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct jsonx_note note = {0};
 	char err[128] = "";
 	struct buf text;
-	json_t *value = yamlx_parse((const char *)data, size, &note, err, sizeof(err));
+	json_t *value = yamlx_parse((const char *)data, size, NULL, &note, err, sizeof(err));
 
 	if (value == NULL) {
 		if (err[0] == '\0')
 			abort();
 		return 0;
 	}
-	buf_init(&text, 8 * YAMLX_EXPANDED_MAX);
+	buf_init(&text, 32 * yamlx_limits_default.bytes);
 	if (!jsonx_write(&text, value))
 		abort();
 	buf_finish(&text);

@@ -27,7 +27,7 @@ convert(enum wire_format format, const char *text)
 	assert_non_null(r);
 	result_init(r);
 	r->format = format;
-	convert_value(r, value);
+	convert_value(r, value, NULL);
 	json_decref(value);
 	return r;
 }
@@ -127,6 +127,51 @@ big_integers_are_noted(void **state)
 }
 
 static void
+assert_limited(
+    enum wire_format format, const char *text, const struct convert_limits *limits, const char *why)
+{
+	struct result *r = calloc(1, sizeof(*r));
+	json_t *value = json_string(text);
+
+	assert_non_null(r);
+	result_init(r);
+	r->format = format;
+	convert_value(r, value, limits);
+	if (why == NULL && r->value == NULL)
+		fail_msg("%s: %s", text, r->error);
+	if (why != NULL) {
+		assert_null(r->value);
+		assert_string_equal(r->unparsed, text); /* nothing is lost */
+		assert_non_null(strstr(r->error, why));
+	}
+	json_decref(value);
+	release(r);
+}
+
+static void
+each_format_has_its_limits(void **state)
+{
+	const struct convert_limits limits = {
+	    .json_depth = 2, .yaml = {.depth = 3, .nodes = 5, .bytes = 12}};
+
+	assert_limited(WIRE_JSON, "[1]", &limits, NULL);
+	assert_limited(WIRE_JSON, "[[1]]", &limits, NULL);
+	assert_limited(WIRE_JSON, "[[[1]]]", &limits, "nested deeper than 2 levels");
+	assert_limited(WIRE_JSON, "{\"a\":{\"b\":{}}}", &limits, "nested deeper than 2 levels");
+	assert_limited(WIRE_YAML, "[[1]]", &limits, NULL);
+	assert_limited(WIRE_YAML, "[[[1]]]", &limits, NULL);
+	assert_limited(WIRE_YAML, "[[[[1]]]]", &limits, "deeper than 3");
+	assert_limited(WIRE_YAML, "[1,2,3]", &limits, NULL);
+	assert_limited(WIRE_YAML, "[1,2,3,4]", &limits, NULL);
+	assert_limited(WIRE_YAML, "[1,2,3,4,5]", &limits, "more than 5 values");
+	assert_limited(WIRE_YAML, "12345678901", &limits, NULL);
+	assert_limited(WIRE_YAML, "123456789012", &limits, NULL);
+	assert_limited(WIRE_YAML, "1234567890123", &limits, "at most 12 are read");
+	assert_limited(WIRE_OUTPUT, "12345678901234567890", &limits, NULL);
+	assert_limited(WIRE_STRING, "12345678901234567890", &limits, NULL);
+}
+
+static void
 a_nul_does_not_hide_what_is_behind_it(void **state)
 {
 	struct result *r = calloc(1, sizeof(*r));
@@ -135,7 +180,7 @@ a_nul_does_not_hide_what_is_behind_it(void **state)
 	assert_non_null(r);
 	result_init(r);
 	r->format = WIRE_YAML;
-	convert_value(r, value);
+	convert_value(r, value, NULL);
 	assert_null(r->value);
 	assert_string_equal(r->unparsed, "a: \xe2\x90\x80"
 					 "b\xe2\x90\x80");
@@ -162,7 +207,7 @@ convert_body(
 	resp.meta.machine_id = strdup("machine");
 	resp.meta.order = 77;
 	resp.meta.state = state;
-	*n = convert_response(&resp, 1234, &results);
+	*n = convert_response(&resp, NULL, 1234, &results);
 	response_finish(&resp);
 	return results;
 }
@@ -264,6 +309,7 @@ main(void)
 	    cmocka_unit_test(string_and_raw_are_taken_as_they_are),
 	    cmocka_unit_test(what_does_not_parse_is_kept_with_the_reason),
 	    cmocka_unit_test(big_integers_are_noted),
+	    cmocka_unit_test(each_format_has_its_limits),
 	    cmocka_unit_test(a_nul_does_not_hide_what_is_behind_it),
 	    cmocka_unit_test(every_key_is_a_result_with_the_meta_of_the_message),
 	    cmocka_unit_test(an_empty_response_is_about_the_host),

@@ -16,6 +16,7 @@
 #include <string.h>
 
 struct world {
+	unsigned int unparsed; /* values given to the store as text */
 	struct loop *loop;
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
@@ -79,6 +80,7 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 
 	if (w->store_is_away)
 		return STORE_RETRY;
+	w->unparsed += writes[i]->results[0]->unparsed != NULL;
 	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
 }
 
@@ -233,6 +235,25 @@ a_response_is_acked_after_it_is_stored(void **state)
 	assert_log(w, "ack 3 multiple; ");
 	assert_int_equal(inbox_in_hand(w->inbox), 0);
 	assert_int_equal(inbox_held_bytes(w->inbox), 0);
+}
+
+static void
+a_reload_changes_the_limits_of_values(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w, "{\"syskey\":\"a\",\"p\":\"[[1]]\",\"format\":\"json\"}");
+	deliver(w, "{\"syskey\":\"b\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->unparsed, 0);
+	w->options.json_depth = 1;
+	w->options.yaml_depth = 1;
+	inbox_reload(w->inbox, &w->options);
+	deliver(w, "{\"syskey\":\"c\",\"p\":\"[[1]]\",\"format\":\"json\"}");
+	deliver(w, "{\"syskey\":\"d\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
+	deliver(w, "{\"syskey\":\"e\",\"p\":\"[1]\",\"format\":\"yaml\"}");
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->unparsed, 2);
 }
 
 static void
@@ -548,6 +569,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		it_consumes_when_store_and_broker_are_there, setup, teardown),
 	    TAKING(a_response_is_acked_after_it_is_stored),
+	    TAKING(a_reload_changes_the_limits_of_values),
 	    TAKING(poison_is_buried_and_the_rest_flows),
 	    TAKING(every_kind_of_poison_is_refused),
 	    TAKING(an_oversize_message_is_buried_with_its_size),

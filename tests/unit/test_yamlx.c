@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#define TEXT_MAX (1024 * 1024) /* the default of yamlx_limits.bytes */
+
 static char *
 repeat(const char *s, size_t n)
 {
@@ -29,7 +31,7 @@ static void
 assert_yaml(const char *yaml, const char *json)
 {
 	char err[256] = "";
-	json_t *got = yamlx_parse(yaml, strlen(yaml), NULL, err, sizeof(err));
+	json_t *got = yamlx_parse(yaml, strlen(yaml), NULL, NULL, err, sizeof(err));
 	json_t *want = json_loads(json, JSON_DECODE_ANY, NULL);
 
 	if (got == NULL)
@@ -48,11 +50,24 @@ static void
 assert_refused(const char *yaml, size_t len, const char *expected)
 {
 	char err[256] = "";
-	json_t *got = yamlx_parse(yaml, len, NULL, err, sizeof(err));
+	json_t *got = yamlx_parse(yaml, len, NULL, NULL, err, sizeof(err));
 
 	assert_null(got);
 	if (strstr(err, expected) == NULL)
 		fail_msg("got \"%s\", want \"%s\"", err, expected);
+}
+
+static void
+assert_within(const char *yaml, const struct yamlx_limits *limits, const char *refusal)
+{
+	char err[256] = "";
+	json_t *got = yamlx_parse(yaml, strlen(yaml), limits, NULL, err, sizeof(err));
+
+	if (refusal == NULL && got == NULL)
+		fail_msg("%.60s: %s", yaml, err);
+	if (refusal != NULL && (got != NULL || strstr(err, refusal) == NULL))
+		fail_msg("%.60s: got \"%s\", want \"%s\"", yaml, err, refusal);
+	json_decref(got);
 }
 
 static void
@@ -87,7 +102,7 @@ integers_beyond_64_bits_keep_their_digits_as_text(void **state)
 	struct jsonx_note note = {0};
 	const char *yaml = "[9223372036854775808, -1_0000000000000000000, 0xffffffffffffffffff]";
 	char err[256];
-	json_t *v = yamlx_parse(yaml, strlen(yaml), &note, err, sizeof(err));
+	json_t *v = yamlx_parse(yaml, strlen(yaml), NULL, &note, err, sizeof(err));
 
 	assert_non_null(v);
 	assert_string_equal(json_string_value(json_array_get(v, 0)), "9223372036854775808");
@@ -198,7 +213,7 @@ depth_stops_at_the_cap(void **state)
 	char err[256];
 
 	assert_int_not_equal(asprintf(&yaml, "%s%s", open, close), -1);
-	v = yamlx_parse(yaml, strlen(yaml), NULL, err, sizeof(err));
+	v = yamlx_parse(yaml, strlen(yaml), NULL, NULL, err, sizeof(err));
 	assert_non_null(v);
 	json_decref(v);
 	free(yaml);
@@ -259,12 +274,85 @@ bombs_are_refused_before_they_go_off(void **state)
 	assert_refused(many, strlen(many), "more than 100000 values");
 	assert_refused(tags, strlen(tags), "more than 32 %TAG lines");
 	free(yaml);
-	yaml = repeat("x", YAMLX_TEXT_MAX + 1);
-	assert_refused(yaml, YAMLX_TEXT_MAX + 1, "at most 1048576 are read");
+	yaml = repeat("x", TEXT_MAX + 1);
+	assert_refused(yaml, TEXT_MAX + 1, "at most 1048576 are read");
 	free(yaml);
 	free(text);
 	free(many);
 	free(tags);
+}
+
+/* Each limit at one below, at it, and at one above. */
+static void
+limits_hold_where_they_are(void **state)
+{
+	struct yamlx_limits limits = yamlx_limits_default;
+
+	limits.depth = 3;
+	assert_within("[[1]]", &limits, NULL);
+	assert_within("[[[1]]]", &limits, NULL);
+	assert_within("[[[[1]]]]", &limits, "deeper than 3");
+	assert_within("[&a [1], [*a]]", &limits, NULL);
+	assert_within("[&a [1], [[*a]]]", &limits, "deeper than 3");
+	limits = yamlx_limits_default;
+	limits.nodes = 6;
+	assert_within("[1, 2, 3, 4]", &limits, NULL);
+	assert_within("[1, 2, 3, 4, 5]", &limits, NULL);
+	assert_within("[1, 2, 3, 4, 5, 6]", &limits, "more than 6 values");
+	assert_within("{a: 1, b: 2}", &limits, NULL);
+	assert_within("{a: 1, b: 2, c: 3}", &limits, "more than 6 values");
+	assert_within("[&a [1, 2], *a]", &limits, "more than 6 values");
+	limits = yamlx_limits_default;
+	limits.bytes = 10;
+	assert_within("- 3456789", &limits, NULL);
+	assert_within("- 34567890", &limits, NULL);
+	assert_within("- 345678901", &limits, "11 bytes, at most 10 are read");
+	limits.bytes = 24; /* so 96 with aliases expanded */
+	assert_within("[&a 6789012345678,*a,*a]", &limits, NULL);
+}
+
+static void
+aliases_expand_to_four_times_the_input(void **state)
+{
+	struct yamlx_limits limits = yamlx_limits_default;
+	char *x = repeat("x", 100), *aliases, *yaml = NULL;
+
+	limits.bytes = 225; /* 900 expanded */
+	for (size_t n = 7; n <= 9; n++) {
+		aliases = repeat(",*a", n);
+		assert_int_not_equal(asprintf(&yaml, "[&a %s%s]", x, aliases), -1);
+		assert_within(yaml, &limits, n == 9 ? "more than 900 bytes" : NULL);
+		free(yaml);
+		free(aliases);
+	}
+	free(x);
+}
+
+/* The defaults, at both sides. */
+static void
+the_defaults_hold_where_they_are(void **state)
+{
+	char *text, *yaml = NULL;
+
+	for (size_t n = 99998; n <= 100000; n++) { /* and the array itself */
+		text = repeat("- 1\n", n);
+		assert_within(text, NULL, n == 100000 ? "more than 100000 values" : NULL);
+		free(text);
+	}
+	for (size_t n = TEXT_MAX - 1; n <= TEXT_MAX + 1; n++) {
+		text = repeat("x", n);
+		assert_within(text, NULL, n > TEXT_MAX ? "at most 1048576 are read" : NULL);
+		free(text);
+	}
+	for (size_t n = 63; n <= 65; n++) {
+		char *open = repeat("[", n), *close = repeat("]", n);
+
+		assert_int_not_equal(asprintf(&yaml, "%s%s", open, close), -1);
+		assert_within(yaml, NULL, n > 64 ? "deeper than 64" : NULL);
+		free(open);
+		free(close);
+		free(yaml);
+	}
 }
 
 static char *
@@ -290,9 +378,9 @@ the_puppet_fixture_comes_out_as_pyyaml_has_it(void **state)
 	char err[256];
 	int error = 0;
 
-	buf_init(&text, YAMLX_TEXT_MAX);
+	buf_init(&text, TEXT_MAX);
 	assert_true(buf_read_file(&text, yaml_path, &error));
-	got = yamlx_parse(text.data, text.len, NULL, err, sizeof(err));
+	got = yamlx_parse(text.data, text.len, NULL, NULL, err, sizeof(err));
 	assert_non_null(got);
 	assert_non_null(want);
 	assert_true(json_object_size(got) > 30);
@@ -323,6 +411,9 @@ main(void)
 	    cmocka_unit_test(depth_stops_at_the_cap),
 	    cmocka_unit_test(depth_counts_aliases),
 	    cmocka_unit_test(brackets_without_end_cost_next_to_nothing),
+	    cmocka_unit_test(limits_hold_where_they_are),
+	    cmocka_unit_test(aliases_expand_to_four_times_the_input),
+	    cmocka_unit_test(the_defaults_hold_where_they_are),
 	    cmocka_unit_test(bombs_are_refused_before_they_go_off),
 	    cmocka_unit_test(the_puppet_fixture_comes_out_as_pyyaml_has_it),
 	};
