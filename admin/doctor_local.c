@@ -201,10 +201,7 @@ check_plugins(struct doctor *d, bool has_agent)
 	}
 	bad = plugin_read_dir(&set, dir, on_conf_error, &c);
 	if (bad < 0)
-		doctor_say(d, "plugins", CHECK_FAIL,
-		    "make the folder, owned by root and written by nobody else, or set [global] "
-		    "plugin_path",
-		    "%s", c.first);
+		doctor_say_sentence(d, "plugins", CHECK_FAIL, c.first);
 	else if (bad > 0)
 		doctor_say(d, "plugins", CHECK_FAIL,
 		    "correct it; \"vogeler-agent list\" names them all", "%d refused, %zu good: %s",

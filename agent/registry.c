@@ -88,11 +88,8 @@ read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error)
 
 	*set = (struct plugin_set){0};
 	broken = plugin_read_dir(set, dir, on_error, NULL);
-	if (broken < 0) {
-		log_error(
-		    "plugins", "cannot read the plugin directory %s: %s", dir, strerror(errno));
+	if (broken < 0) /* told to on_error */
 		plugin_set_finish(set);
-	}
 	return broken;
 }
 

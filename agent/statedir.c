@@ -1,6 +1,8 @@
 /* See statedir.h. */
 #include "agent/statedir.h"
 
+#include "shared/phrase.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,8 +35,9 @@ make_folder(const char *dir, char *err, size_t err_size)
 	/* The compiled plugins in it are what this agent will run. */
 	if ((st.st_mode & 022) != 0) {
 		snprintf(err, err_size,
-		    "will not use the state folder %s: others may write to it (mode %04o)", dir,
-		    (unsigned int)st.st_mode & 07777);
+		    "will not use the state folder %s: others may write to it (mode %04o)" PHRASE_CURE
+		    "chmod go-w",
+		    dir, (unsigned int)st.st_mode & 07777);
 		return false;
 	}
 	return true;
@@ -80,7 +83,9 @@ statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size)
 		return STATEDIR_ERROR;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		snprintf(err, err_size, "the state folder %s is in use by another agent, pid %ld",
+		snprintf(err, err_size,
+		    "the state folder %s is in use by another agent, pid %ld" PHRASE_CURE
+		    "end that one, or give this one another [client] state_dir and name",
 		    dir, read_pid(fd));
 		close(fd);
 		return STATEDIR_BUSY;

@@ -2,6 +2,7 @@
 #include "shared/plugin.h"
 
 #include "shared/buf.h"
+#include "shared/phrase.h"
 #include "shared/units.h"
 #include "shared/xalloc.h"
 #include <dirent.h>
@@ -22,7 +23,7 @@ static const char *
 trust_error(const struct stat *st)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return "refused: owned by neither root nor the user this runs as";
+		return "refused: owned by neither root nor the user this runs as (chown root)";
 	if ((st->st_mode & S_IWOTH) != 0)
 		return "refused: everyone may write it (chmod o-w)";
 	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
@@ -61,6 +62,21 @@ by_file_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name); /* alphasort() depends on the locale */
 }
 
+/* Keeps errno. */
+static void
+cannot_read(const char *dir, conf_error_fn *on_error, void *arg)
+{
+	int saved = errno;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	    "cannot read the plugin directory: %s" PHRASE_CURE
+	    "make it so that this user can, or name another with -p or [global] plugin_path",
+	    strerror(saved));
+	on_error(dir, 0, text, arg);
+	errno = saved;
+}
+
 static bool
 directory_is_good(const char *dir, conf_error_fn *on_error, void *arg)
 {
@@ -68,7 +84,7 @@ directory_is_good(const char *dir, conf_error_fn *on_error, void *arg)
 	struct stat st;
 
 	if (stat(dir, &st) != 0) {
-		on_error(dir, 0, strerror(errno), arg);
+		cannot_read(dir, on_error, arg);
 		return false;
 	}
 	wrong = trust_error(&st);
@@ -84,15 +100,13 @@ plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error
 {
 	struct dirent **list;
 	size_t bad = 0;
-	int n, saved;
+	int n;
 
 	if (!directory_is_good(dir, on_error, arg))
 		return -1;
 	n = scandir(dir, &list, is_plugin_file, by_file_name);
 	if (n < 0) {
-		saved = errno;
-		on_error(dir, 0, strerror(saved), arg);
-		errno = saved;
+		cannot_read(dir, on_error, arg);
 		return -1;
 	}
 	for (int i = 0; i < n; i++) {

@@ -3,6 +3,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 
 #include <errno.h>
@@ -59,6 +60,50 @@ sqldb_fail(struct sqldb *db, const char *what)
 	snprintf(db->why, sizeof(db->why), "%s: %s", db->path, what);
 }
 
+/* What the file system says. */
+static void
+fail_errno(struct sqldb *db)
+{
+	const char *cure = "";
+
+	if (errno == ENOENT)
+		cure = PHRASE_CURE "put it back, or restart to have a new one made";
+	else if (errno == EACCES || errno == EROFS)
+		cure = PHRASE_CURE "give this user the right to write the file and its folder";
+	else if (errno == ENOSPC || errno == EDQUOT)
+		cure = PHRASE_CURE "make room on the disk it is on";
+	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(errno), cure);
+}
+
+/* What SQLite says, and the way out where there is one. */
+static void
+fail_sqlite(struct sqldb *db)
+{
+	const char *cure = "";
+
+	switch (sqlite3_errcode(db->handle)) {
+	case SQLITE_FULL:
+		cure = PHRASE_CURE "make room on the disk it is on";
+		break;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+		cure = PHRASE_CURE "give this user the right to write the file and its folder";
+		break;
+	case SQLITE_BUSY:
+		cure = PHRASE_CURE "what else has it open, a copy or a backup?";
+		break;
+	case SQLITE_IOERR:
+		cure = PHRASE_CURE "see the kernel's log about the disk";
+		break;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		cure = PHRASE_CURE "move it away, and put a copy in its place";
+		break;
+	}
+	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, sqlite3_errmsg(db->handle), cure);
+}
+
 /* Resets after DONE and errors, so that nothing stays bound and no read stays open. */
 int
 sqldb_step(struct sqldb *db, enum stmt which)
@@ -69,7 +114,7 @@ sqldb_step(struct sqldb *db, enum stmt which)
 	if (rc == SQLITE_ROW)
 		return rc;
 	if (rc != SQLITE_DONE)
-		sqldb_fail(db, sqlite3_errmsg(db->handle));
+		fail_sqlite(db);
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
 	return rc;
@@ -162,11 +207,12 @@ sqldb_file_is_there(struct sqldb *db)
 	struct stat st;
 
 	if (stat(db->path, &st) != 0) {
-		sqldb_fail(db, strerror(errno));
+		fail_errno(db);
 		return false;
 	}
 	if (st.st_dev != db->dev || st.st_ino != db->ino) {
-		sqldb_fail(db, "was replaced by another file; restart to use that one");
+		sqldb_fail(
+		    db, "was replaced by another file" PHRASE_CURE "restart to use that one");
 		return false;
 	}
 	return true;
@@ -183,7 +229,8 @@ folder_is_there(struct sqldb *db)
 		slash[slash == folder ? 1 : 0] = '\0';
 	ok = stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
 	if (!ok)
-		snprintf(db->why, sizeof(db->why), "%s: there is no folder %s; make it first",
+		snprintf(db->why, sizeof(db->why),
+		    "%s: there is no folder %s" PHRASE_CURE "make it, for the user this runs as",
 		    db->path, folder);
 	free(folder);
 	return ok;
@@ -198,7 +245,7 @@ create_file(struct sqldb *db)
 	if (fd < 0 && errno == EEXIST)
 		return true;
 	if (fd < 0) {
-		sqldb_fail(db, strerror(errno));
+		fail_errno(db);
 		return false;
 	}
 	close(fd);
@@ -211,7 +258,7 @@ note_file(struct sqldb *db)
 	struct stat st;
 
 	if (stat(db->path, &st) != 0) {
-		sqldb_fail(db, strerror(errno));
+		fail_errno(db);
 		return false;
 	}
 	db->dev = st.st_dev;
@@ -224,7 +271,7 @@ exec(struct sqldb *db, const char *sql)
 {
 	if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return true;
-	sqldb_fail(db, sqlite3_errmsg(db->handle));
+	fail_sqlite(db);
 	return false;
 }
 
@@ -239,7 +286,7 @@ query_int(struct sqldb *db, const char *sql, int64_t *value)
 	if (ok)
 		*value = sqlite3_column_int64(stmt, 0);
 	else
-		sqldb_fail(db, sqlite3_errmsg(db->handle));
+		fail_sqlite(db);
 	sqlite3_finalize(stmt);
 	return ok;
 }
@@ -291,7 +338,7 @@ prepare_all(struct sqldb *db)
 	for (i = 0; i < STMT_COUNT; i++) {
 		if (sqlite3_prepare_v3(db->handle, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&db->stmts[i], NULL) != SQLITE_OK) {
-			sqldb_fail(db, sqlite3_errmsg(db->handle));
+			fail_sqlite(db);
 			return false;
 		}
 	}
@@ -306,7 +353,7 @@ sqldb_open(struct sqldb *db, const char *path, bool relaxed)
 		return false;
 	if (sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 		NULL) != SQLITE_OK) {
-		sqldb_fail(db, db->handle == NULL ? "out of memory" : sqlite3_errmsg(db->handle));
+		fail_sqlite(db);
 		return false;
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);

@@ -27,10 +27,18 @@ resolver_failures_become_plain_phrases(void **state)
 	assert_non_null(phrase_resolve(EAI_SOCKTYPE, 0));
 }
 
+static void
+a_sentence_is_split_at_its_cure(void **state)
+{
+	assert_string_equal("run it", phrase_cure("x: it is off" PHRASE_CURE "run it"));
+	assert_null(phrase_cure("x: it is off; nobody knows why"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_sentence_is_split_at_its_cure),
 	    cmocka_unit_test(errors_become_plain_phrases),
 	    cmocka_unit_test(resolver_failures_become_plain_phrases),
 	};

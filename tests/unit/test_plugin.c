@@ -287,7 +287,8 @@ directories_not_to_be_used(void **state)
 	assert_told(":0:refused: everyone may write it");
 	assert_int_equal(plugin_read_dir(&set, in_dir("nothing"), on_error, &set), -1);
 	assert_int_equal(errno, ENOENT);
-	assert_told("nothing:0:No such file or directory");
+	assert_told(
+	    "nothing:0:cannot read the plugin directory: No such file or directory; cure: ");
 	chmod(dir, 0700);
 	assert_int_equal(plugin_read_dir(&set, in_dir("a.cfg"), on_error, &set), -1);
 	assert_int_equal(errno, ENOTDIR);

@@ -72,7 +72,7 @@ a_folder_that_is_not_there(void **state)
 	char missing[160];
 
 	snprintf(missing, sizeof(missing), "sqlite://%s/none/x.db", folder);
-	drive_open_fails(missing, "/none; make it first");
+	drive_open_fails(missing, "/none; cure: make it");
 }
 
 static void

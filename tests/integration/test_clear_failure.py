@@ -1,0 +1,171 @@
+"""What fails is named in one line with the way out, by the real programs: one-shot ones end with the right status, daemons
+go on trying. Repeats are not repeated."""
+import re
+import subprocess
+
+import pytest
+
+from lib.process import run
+from lib.site import program
+from lib.waiting import wait_until
+
+
+def one_shots(site, qhost):
+    """The two programs that talk to the broker once."""
+    yield site.run("vogeler-runner", "--qhost", qhost, "-n", "all", "-x", "x")
+    yield site.run("vogeler-admin", "--qhost", qhost, "--dbhost", site.dbhost, "setup")
+
+
+def daemons(site, qhost):
+    yield site.collector(ready=False, qhost=qhost, level="WARN")
+    yield site.agent(ready=False, qhost=qhost, level="WARN")
+
+
+def told_by_all(site, qhost, what, cure):
+    pattern = what + ".*; cure: .*" + cure
+    for done in one_shots(site, qhost):
+        assert done.status == 1, done
+        assert re.search(pattern, done.err), done
+        assert len(done.err.splitlines()) == 1, done
+    for process in daemons(site, qhost):
+        process.wait_log(pattern)
+        assert process.running
+        told = [line for line in process.log().splitlines() if re.search(what, line)]
+        connections = 2 if process.name == "vogelerd" else 1
+        assert len(told) == connections, process.log()
+        assert all(re.search(r"retry_in=[\d.]+s, unlogged_before=0", line) for line in told), process.log()
+
+
+def test_broker_down(site):
+    told_by_all(site, "amqp://guest:guest@127.0.0.1:1/vogeler", "127.0.0.1:1/vogeler: connection refused", "start RabbitMQ")
+
+
+def test_host_of_the_broker_unknown(site):
+    told_by_all(site, "amqp://no.such.host.invalid/vogeler", "no.such.host.invalid.*: (no such host|the name server)",
+                "correct host")
+
+
+def test_wrong_password(site):
+    told_by_all(site, site.broker.uri(site.vhost, password="wr0ngword"), 'user "guest" was refused',
+                "check user and password")
+    assert "wr0ngword" not in "".join(p.log() for p in site.processes)
+
+
+def test_vhost_missing(site):
+    told_by_all(site, site.broker.uri("nowhere"), 'there is no vhost "nowhere"', "rabbitmqctl add_vhost nowhere")
+
+
+def test_user_without_access_to_the_vhost(site):
+    site.broker.ctl("add_user", f"no{site.vhost}", "pw")
+    told_by_all(site, site.broker.uri(site.vhost, f"no{site.vhost}", "pw"), "access to vhost .* refused for user",
+                "rabbitmqctl set_permissions")
+
+
+def test_rights_missing(site):
+    user = f"poor{site.vhost}"
+    site.broker.ctl("add_user", user, "pw")
+    site.broker.ctl("set_permissions", "-p", site.vhost, user, "^$", "^$", "^$")
+    told_by_all(site, site.broker.uri(site.vhost, user, "pw"),
+                f'user "{user}" lacks rights on exchange "vogeler.broadcast.in"', "set_permissions")
+
+
+def test_repeats_are_counted_and_not_told(site):
+    process = site.collector(ready=False, qhost="amqp://127.0.0.1:1/x", level="INFO",
+                             options=("amqp.reconnect_max=100ms",))
+    process.wait_log(r"-> BACKOFF", 8)
+    assert process.log_count("down \\(network\\)") == 2, process.log()  # of the consumer and of the publisher
+    for role in ("consumer", "publisher"):
+        assert process.log_count(rf"#\d+ {role}\]: down \(network\)") == 1, process.log()
+
+
+def test_queue_with_other_arguments_goes_on_and_setup_says_so(site):
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_declare("master.in", durable=True, arguments={"x-max-length": 5})
+    connection.close()
+    site.collector()
+    done = site.admin("setup", qhost=True, status=1)
+    assert "queue master.in exists with other arguments" in done.err and "delete_queue" in done.err, done
+
+
+def test_queue_of_the_host_exclusive_to_another_connection(site):
+    """Tried again until it is free."""
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_declare("web01", exclusive=True)
+    agent = site.agent(ready=False, level="WARN")
+    agent.wait_log('queue "web01" is in use, the broker says "RESOURCE_LOCKED')
+    assert agent.running
+    connection.close()
+    site.wait_consumer("web01", agent)
+
+
+def test_store_down(site):
+    done = site.run("vogeler-admin", "--dbhost", "couch://127.0.0.1:1/x", "hosts")
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search("couch://127.0.0.1:1/x cannot be reached: connection refused; cure: is CouchDB running there", done.err)
+    collector = site.collector(ready=False, dbhost="couch://127.0.0.1:1/x", level="WARN")
+    collector.wait_log("cannot be reached: connection refused; cure: is CouchDB")
+    assert collector.running
+
+
+def test_database_missing(couch_site):
+    site = couch_site
+    gone = site.dbhost + "_gone"
+    done = site.run("vogeler-admin", "--dbhost", gone, "hosts")
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search("_gone does not exist at .*; cure: run vogeler-admin setup", done.err), done
+
+
+def test_folder_of_the_database_missing(site):
+    for name, rest in (("vogeler-admin", ["hosts"]), ("vogelerd", ["--qhost", site.qhost])):
+        done = site.run(name, "--dbhost", f"sqlite://{site.folder}/none/x.db", *rest)
+        assert done.status == 1 and len(done.err.splitlines()) == 1, done
+        assert re.search(f"there is no folder {site.folder}/none; cure: make it", done.err), done
+
+
+def test_disk_full(site):
+    """A small file system of the collector's own: in a mount namespace, so that only it sees it."""
+    small = site.folder / "small"
+    small.mkdir()
+    script = f"mount -t tmpfs -o size=400k none {small} && exec \"$@\""
+    collector = site.process("vogelerd", ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh",
+                                          program("vogelerd"), "--qhost", site.qhost, "--dbhost",
+                                          f"sqlite://{small}/r.db", "--loglevel", "WARN"]).start()
+    site.wait_consumer("master.in", collector)
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    channel.confirm_delivery()
+    body = '{"syskey": "web01", "big": "' + "x" * 600000 + '", "format": "string"}'
+    channel.basic_publish("vogeler.master.in", "", body.encode())
+    connection.close()
+    collector.wait_log(r"r\.db: (database or disk is full|No space left on device); cure: make room")
+    assert collector.running
+    # Not acknowledged, so not lost.
+    wait_until(lambda: site.ready("master.in") == 1, "the answer is back in its queue")
+
+
+def test_plugin_directory_that_is_not_there_or_not_safe(site):
+    argv = site.agent_argv(level="WARN", plugins=site.folder / "none")
+    done = run(argv, site.env, site.folder)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(r"none: cannot read the plugin directory: No such file or directory; cure: .*plugin_path", done.err), done
+    site.plugins.chmod(0o777)
+    done = run(site.agent_argv(level="WARN"), site.env, site.folder)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(r"plugins: refused: everyone may write it \(chmod o-w\)", done.err), done
+
+
+@pytest.mark.parametrize("name, rest", [("vogelerd", []), ("vogeler-agent", ["run"]), ("vogeler-admin", ["hosts"]),
+                                        ("vogeler-runner", ["-n", "all", "-x", "x"])])
+def test_bad_line_in_the_configuration(site, name, rest):
+    conf = site.file("v.conf", f"[amqp]\ndsn = {site.qhost}\nheartbeat = soon\n[couch]\ndsn = couch://127.0.0.1/x\n")
+    done = site.run(name, "-c", str(conf), *rest)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(f"^{name}: .*v.conf:3: .*'soon' should be a duration", done.err), done
+
+
+def test_second_agent_on_the_same_state_folder(site):
+    first = site.agent()
+    done = run(site.agent_argv(level="WARN"), site.env, site.folder)
+    assert done.status == 75 and len(done.err.splitlines()) == 1, done
+    assert re.search(rf"in use by another agent, pid {first.pid}; cure: end that one", done.err), done
+    assert first.running
