@@ -25,7 +25,7 @@ slow_down(struct couch_pace *p, uint32_t retry_after_s, struct mono now)
 
 	if (mono_diff(until, p->until) > 0)
 		p->until = until;
-	if (p->allowed == p->max || mono_diff(now, p->changed) >= COUCH_PACE_STEP_MS)
+	if (p->allowed == p->max || mono_diff(now, p->changed) >= COUCH_PACE_HALVE_MS)
 		change(p, p->allowed > 1 ? p->allowed / 2 : 1, now);
 }
 
@@ -35,7 +35,7 @@ couch_pace_note(struct couch_pace *p, const struct http_response *r, struct mono
 	if (r->status == 429 || r->status == 503)
 		slow_down(p, r->retry_after_s, now);
 	else if (r->status / 100 == 2 && p->allowed < p->max &&
-		 mono_diff(now, p->changed) >= COUCH_PACE_STEP_MS)
+		 mono_diff(now, p->changed) >= COUCH_PACE_GROW_MS)
 		change(p, p->allowed + 1, now);
 }
 

@@ -11,8 +11,10 @@
 
 /* Told to wait for longer, it is asked again after this: the number may be a mistake. */
 #define COUCH_PACE_WAIT_MAX_S 60
-/* Between two changes, down or up: the answers to what was under way count as one. */
-#define COUCH_PACE_STEP_MS 1000
+/* Between two halvings: the answers to what was under way count as one. */
+#define COUCH_PACE_HALVE_MS 250
+/* Between any change and one more. */
+#define COUCH_PACE_GROW_MS 1000
 
 struct couch_pace {
 	uint32_t max;        /* in flight at once, when all is well */

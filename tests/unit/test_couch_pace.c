@@ -35,7 +35,7 @@ halves_down_to_one(void **state)
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		say(i % 2 == 0 ? 429 : 503, 0);
 		assert_int_equal(p.allowed, want[i]);
-		now = mono_add(now, COUCH_PACE_STEP_MS);
+		now = mono_add(now, COUCH_PACE_HALVE_MS);
 	}
 }
 
@@ -46,7 +46,7 @@ answers_of_one_moment_count_once(void **state)
 	for (int i = 0; i < 8; i++)
 		say(503, 0);
 	assert_int_equal(p.allowed, 4);
-	now = mono_add(now, COUCH_PACE_STEP_MS - 1);
+	now = mono_add(now, COUCH_PACE_HALVE_MS - 1);
 	say(503, 0);
 	assert_int_equal(p.allowed, 4);
 }
@@ -60,12 +60,12 @@ grows_back_one_a_second(void **state)
 	say(201, 0);
 	assert_int_equal(p.allowed, 4);
 	while (p.allowed < p.max && steps < 100) {
-		now = mono_add(now, COUCH_PACE_STEP_MS / 10);
+		now = mono_add(now, COUCH_PACE_GROW_MS / 10);
 		say(steps % 2 == 0 ? 200 : 201, 0);
 		steps++;
 	}
 	assert_int_equal(steps, 40);
-	now = mono_add(now, COUCH_PACE_STEP_MS);
+	now = mono_add(now, COUCH_PACE_GROW_MS);
 	say(201, 0);
 	assert_int_equal(p.allowed, 8);
 }
@@ -77,7 +77,7 @@ other_answers_say_nothing(void **state)
 
 	say(429, 0);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		now = mono_add(now, COUCH_PACE_STEP_MS);
+		now = mono_add(now, COUCH_PACE_GROW_MS);
 		say(others[i], 9);
 		assert_int_equal(p.allowed, 4);
 		assert_int_equal(couch_pace_wait_ms(&p, now), 0);
