@@ -152,7 +152,9 @@ no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 {
 	const char *error = r->error != NULL ? r->error : "no answer";
 
-	if (r->never_sent)
+	if (r->tls_failed)
+		snprintf(why, size, "%s: %s", id, error);
+	else if (r->never_sent)
 		snprintf(why, size,
 		    "%s cannot be reached: %s" PHRASE_CURE "is CouchDB running there?", id, error);
 	else

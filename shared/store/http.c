@@ -11,13 +11,16 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/tls.h"
 #include "shared/xalloc.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -32,6 +35,7 @@ struct request {
 	struct buf answer;
 	bool too_large;
 	bool retried;
+	char curl_says[CURL_ERROR_SIZE]; /* of this try */
 	http_fn *fn;
 	void *arg;
 };
@@ -58,6 +62,11 @@ struct http {
 	SLIST_HEAD(, spare) spares; /* easy handles to use again: max_connections at most */
 	size_t waiting_count, active_count;
 	char *user, *password;
+	/* https://. The verdict is of the last handshake: there is one server. */
+	char *tls_host;
+	struct tls_options tls;
+	struct tls_verdict verdict;
+	char tls_error[TLS_TEXT_MAX];
 	uint32_t max_connections, timeout_ms;
 	size_t max_response_bytes;
 	bool closed;
@@ -208,8 +217,50 @@ set_limits(CURL *easy, const struct http *h)
 	SET(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)h->max_response_bytes);
 }
 
+/* ctx is OpenSSL's: the curl that we are built with uses it. */
+static CURLcode
+curl_on_context(CURL *easy, void *ctx, void *arg)
+{
+	struct http *h = arg;
+
+	h->verdict.text[0] = '\0';
+	return tls_guard(ctx, h->tls_host, &h->verdict) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
+static bool
+is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void
-set_security(CURL *easy, const struct http *h)
+set_tls(CURL *easy, struct http *h)
+{
+	const struct tls_options *tls = &h->tls;
+
+	SET(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(easy, CURLOPT_SSL_CTX_FUNCTION, curl_on_context);
+	SET(easy, CURLOPT_SSL_CTX_DATA, h);
+	if (tls->ca_file != NULL && is_folder(tls->ca_file)) {
+		SET(easy, CURLOPT_CAINFO, NULL);
+		SET(easy, CURLOPT_CAPATH, tls->ca_file);
+	} else if (tls->ca_file != NULL) {
+		SET(easy, CURLOPT_CAINFO, tls->ca_file);
+		SET(easy, CURLOPT_CAPATH, NULL); /* nor the system's */
+	}
+	if (tls->cert_file == NULL)
+		return;
+	SET(easy, CURLOPT_SSLCERT, tls->cert_file);
+	SET(easy, CURLOPT_SSLKEY, tls->key_file != NULL ? tls->key_file : tls->cert_file);
+	SET(easy, CURLOPT_KEYPASSWD, ""); /* nobody is there to type one */
+}
+
+static void
+set_security(CURL *easy, struct http *h)
 {
 	SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -220,6 +271,8 @@ set_security(CURL *easy, const struct http *h)
 		SET(easy, CURLOPT_USERNAME, h->user);
 	if (h->password != NULL)
 		SET(easy, CURLOPT_PASSWORD, h->password);
+	if (h->tls_host != NULL)
+		set_tls(easy, h);
 }
 
 static void
@@ -229,6 +282,8 @@ set_up(CURL *easy, struct request *r)
 
 	curl_easy_reset(easy); /* keeps connections and the DNS cache */
 	SET(easy, CURLOPT_PRIVATE, r);
+	r->curl_says[0] = '\0';
+	SET(easy, CURLOPT_ERRORBUFFER, r->curl_says);
 	SET(easy, CURLOPT_URL, r->url);
 	SET(easy, CURLOPT_NOSIGNAL, 1L);
 	/* Giving up a transfer does not wait for the resolver's thread. */
@@ -325,6 +380,43 @@ request_free(struct request *r)
 
 /* ---- its end ---- */
 
+/* curl tells of OpenSSL's error as "... error:0A00010B:SSL routines:..."; 0: of none. */
+static unsigned long
+openssl_code(const char *text)
+{
+	const char *hex = strstr(text, "error:");
+
+	return hex != NULL ? strtoul(hex + strlen("error:"), NULL, 16) : 0;
+}
+
+/* Into h->tls_error; false: it was something else. */
+static bool
+tls_failed(const struct request *r, CURLcode result)
+{
+	static const struct tls_verdict none;
+	struct http *h = r->http;
+
+	switch (result) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CONNECT_ERROR:
+		return tls_phrase(
+		    openssl_code(r->curl_says), &h->verdict, h->tls_error, sizeof(h->tls_error));
+	case CURLE_SEND_ERROR: /* with TLS 1.3 our certificate is judged only now */
+	case CURLE_RECV_ERROR:
+		return tls_phrase(
+		    openssl_code(r->curl_says), &none, h->tls_error, sizeof(h->tls_error));
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_USE_SSL_FAILED:
+		snprintf(h->tls_error, sizeof(h->tls_error), "TLS failed: %s",
+		    r->curl_says[0] != '\0' ? r->curl_says : curl_easy_strerror(result));
+		return true;
+	default:
+		return false;
+	}
+}
+
 static const char *
 failure_phrase(const struct request *r, CURLcode result)
 {
@@ -338,6 +430,10 @@ failure_phrase(const struct request *r, CURLcode result)
 		return err != 0 ? phrase_errno((int)err) : "cannot connect";
 	case CURLE_OPERATION_TIMEDOUT:
 		return "no answer in time";
+	case CURLE_SSL_CONNECT_ERROR:
+		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
+		return err != 0 ? phrase_errno((int)err)
+				: "closed by the peer during the TLS handshake";
 	case CURLE_GOT_NOTHING:
 		return "closed by the peer without an answer";
 	case CURLE_SEND_ERROR:
@@ -385,7 +481,8 @@ was_never_sent(const struct request *r, CURLcode result)
 {
 	if (r->retried)
 		return false;
-	if (result != CURLE_COULDNT_CONNECT && result != CURLE_COULDNT_RESOLVE_HOST &&
+	if (result != CURLE_SSL_CONNECT_ERROR && result != CURLE_PEER_FAILED_VERIFICATION &&
+	    result != CURLE_COULDNT_CONNECT && result != CURLE_COULDNT_RESOLVE_HOST &&
 	    result != CURLE_OPERATION_TIMEDOUT)
 		return false;
 	return info_long(r->easy, CURLINFO_REQUEST_SIZE) == 0;
@@ -402,8 +499,10 @@ fill_response(struct http_response *resp, const struct request *r, CURLcode resu
 	if (result == CURLE_OK)
 		resp->status = info_long(r->easy, CURLINFO_RESPONSE_CODE);
 	if (resp->status == 0) {
-		resp->error =
-		    result == CURLE_OK ? "the answer has no status" : failure_phrase(r, result);
+		resp->tls_failed = tls_failed(r, result);
+		resp->error = resp->tls_failed     ? r->http->tls_error
+			      : result == CURLE_OK ? "the answer has no status"
+						   : failure_phrase(r, result);
 		resp->never_sent = was_never_sent(r, result);
 		resp->too_large = r->too_large || result == CURLE_FILESIZE_EXCEEDED;
 		return;
@@ -486,6 +585,8 @@ http_create(struct loop *loop, const struct http_options *opt)
 	h->loop = loop;
 	h->user = xstrdup_null(opt->user);
 	h->password = xstrdup_null(opt->password);
+	h->tls_host = xstrdup_null(opt->tls_host);
+	tls_options_copy(&h->tls, opt->tls);
 	h->max_connections = opt->max_connections;
 	h->timeout_ms = opt->timeout_ms;
 	h->max_response_bytes = opt->max_response_bytes;
@@ -554,6 +655,8 @@ http_destroy(struct http *h)
 	if (h->password != NULL)
 		explicit_bzero(h->password, strlen(h->password));
 	free(h->password);
+	free(h->tls_host);
+	tls_options_finish(&h->tls);
 	curl_global_cleanup();
 	loop_defer_free(h->loop, h, free); /* reap() may be below us on the stack */
 }

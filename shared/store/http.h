@@ -9,9 +9,13 @@
 
 struct http;
 struct loop;
+struct tls_options;
 
 struct http_options {
 	const char *user, *password; /* copied; NULL = none */
+	/* For https:// ; both copied. The one host that all URLs are of; NULL = no https. */
+	const char *tls_host;
+	const struct tls_options *tls;
 	uint32_t max_connections;
 	uint32_t timeout_ms;       /* for a whole request */
 	size_t max_response_bytes; /* an answer over it fails */
@@ -23,6 +27,7 @@ struct http_response {
 	bool never_sent;   /* status 0 and the request cannot have reached the server (refused, not
 			      resolved) */
 	bool too_large;    /* status 0: it was more than max_response_bytes */
+	bool tls_failed;   /* status 0 because TLS could not be agreed on */
 	const char *body;  /* borrowed during the call, NUL-terminated */
 	size_t body_len;
 	const char *content_type; /* or NULL */

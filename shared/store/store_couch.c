@@ -76,6 +76,8 @@ couch_open(
 	struct http_options hopt = {
 	    .user = uri->user,
 	    .password = uri->password,
+	    .tls_host = uri->scheme == URI_COUCHS ? uri->host : NULL,
+	    .tls = &opt->couch_tls,
 	    .max_connections = opt->couch_requests + SPARE_CONNECTIONS,
 	    .timeout_ms = opt->couch_timeout_ms,
 	    .max_response_bytes = COUCH_ANSWER_MAX,
