@@ -10,7 +10,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbi
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
 # For run-tests, beside the others.
 PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
-	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml systemd man-db)
+	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml prometheus systemd man-db)
 
 tty=false
 [ ! -t 1 ] || tty=true
@@ -97,6 +97,7 @@ install_packages()
 			die "packages are missing and sudo does not let you install them; as root: apt-get install ${missing[*]}"
 	fi
 	[ "$(missing_packages rabbitmq-server)" = "" ] || new_service+=(rabbitmq-server.service)
+	[ "$(missing_packages prometheus)" = "" ] || new_service+=(prometheus.service)
 	[ "$(missing_packages erlang-base)" = "" ] || new_service+=(epmd.service epmd.socket)
 	if ! apt_lists_are_fresh; then
 		apt_get update || die "the Debian package servers cannot be reached (no network?); see $log"
@@ -113,8 +114,8 @@ install_packages()
 	trap - EXIT
 	release_services
 	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
-	# The broker that came just now is for our private node: it shall not start at the next boot either. (Without
-	# systemctl there is no systemd to start it.)
+	# The broker that came just now is for our private node, and of Prometheus we want promtool: they shall not start at
+	# the next boot either. (Without systemctl there is no systemd to start them.)
 	if [ ${#new_service[@]} -gt 0 ] && command -v systemctl >/dev/null; then
 		as_root systemctl disable "${new_service[@]}" >>"$log" 2>&1 || true
 	fi

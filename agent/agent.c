@@ -9,6 +9,7 @@
 
 #include "agent/child.h"
 #include "agent/cmdq.h"
+#include "agent/metrics.h"
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
@@ -18,6 +19,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/monitor.h"
 #include "shared/name.h"
 #include "shared/notify.h"
 #include "shared/topology.h"
@@ -54,6 +56,8 @@ struct agent {
 	struct outbox *outbox;
 	struct cmdq *cmdq;
 	struct schedule *schedule; /* empty with oneshot */
+	struct agent_parts parts;  /* what the monitor shows */
+	struct monitor *monitor;
 };
 
 static void agent_enter(struct agent *a, enum agent_state next, const char *reason);
@@ -243,6 +247,8 @@ on_child(const struct child_event *ev, void *arg)
 		cmdq_on_child(a->cmdq, ev);
 	if (ev->kind != CHILD_DONE)
 		return;
+	if (ev->outcome < CHILD_N_OUTCOMES)
+		a->parts.outcomes[ev->outcome]++;
 	cmdq_kick(a->cmdq); /* who asks goes first */
 	schedule_kick(a->schedule);
 	check_drained(a);
@@ -486,6 +492,36 @@ make_parts(struct agent *a)
 	loop_signal(a->loop, SIGHUP, on_reload, a);
 }
 
+/* false after an error line. */
+static bool
+start_monitor(struct agent *a)
+{
+	struct monitor_parts parts = {
+	    .loop = a->loop,
+	    .option = "[client] listen",
+	    .auto_address = "127.0.0.1:9102",
+	    .brokers = {a->broker},
+	    .n_brokers = 1,
+	    .metrics = agent_metrics,
+	    .health = agent_health,
+	    .arg = &a->parts,
+	};
+	char err[512];
+
+	a->parts = (struct agent_parts){
+	    .queue = a->host,
+	    .broker = a->broker,
+	    .cmdq = a->cmdq,
+	    .schedule = a->schedule,
+	    .outbox = a->outbox,
+	    .order = a->order,
+	};
+	if (monitor_start(&parts, a->cli->options.client_listen, &a->monitor, err, sizeof(err)))
+		return true;
+	fprintf(stderr, "vogeler-agent: %s\n", err);
+	return false;
+}
+
 static void
 greet(struct agent *a)
 {
@@ -503,6 +539,7 @@ greet(struct agent *a)
 static void
 agent_finish(struct agent *a)
 {
+	monitor_stop(a->monitor);
 	cmdq_destroy(a->cmdq);
 	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);
@@ -541,6 +578,10 @@ agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 	a.machine_id = order_read_id("/etc/machine-id");
 	a.boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
 	make_parts(&a);
+	if (!start_monitor(&a)) {
+		status = 1;
+		goto out;
+	}
 	greet(&a);
 	broker_start(a.broker);
 	loop_run(a.loop);

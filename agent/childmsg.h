@@ -36,6 +36,7 @@ enum child_outcome {
 	CHILD_SIGNALED,
 	CHILD_EXITED,
 };
+#define CHILD_N_OUTCOMES (CHILD_EXITED + 1)
 
 struct child_event {
 	uint32_t kind; /* enum child_event_kind */

@@ -52,7 +52,30 @@ struct cmdq {
 	bool draining;
 	struct answered answered[ANSWERED_KEPT]; /* a ring */
 	size_t answered_next;
+	struct cmdq_stats stats;
 };
+
+const char *
+cmdq_result_name(enum cmdq_result result)
+{
+	switch (result) {
+	case CMDQ_OK:
+		return "ok";
+	case CMDQ_FAILED:
+		return "failed";
+	case CMDQ_REFUSED:
+		return "refused";
+	case CMDQ_EXPIRED:
+		return "expired";
+	case CMDQ_REPEATED:
+		return "repeated";
+	case CMDQ_INVALID:
+		return "invalid";
+	case CMDQ_PUT_OFF:
+		return "put_off";
+	}
+	return "?";
+}
 
 struct cmdq *
 cmdq_create(const struct cmdq_config *config)
@@ -155,6 +178,7 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 
 	report_run(
 	    &r, &q->config.origin, &req, done, &j->out, order_next(q->config.order, now), now);
+	q->stats.results[r.meta.state == WIRE_OK ? CMDQ_OK : CMDQ_FAILED]++;
 	if (r.meta.state == WIRE_OK)
 		log_info("cmdq", "%s: done, job=%s bytes=%zu duration_ms=%lld", j->plugin,
 		    job_id_text(j), j->out.len, (long long)done->duration_ms);
@@ -180,6 +204,7 @@ refuse(struct cmdq *q, struct job *j)
 	    "Plugin %.200s is not authorized for this host. Ignoring. Registered here: %.1000s",
 	    j->plugin, names[0] != '\0' ? names : "none");
 	free(names);
+	q->stats.results[CMDQ_REFUSED]++;
 	log_warn("cmdq", "%s, job=%s", text, job_id_text(j));
 	report_refused(&r, &q->config.origin, &req, text, order_next(q->config.order, now), now);
 	send_answer(q, j, &r);
@@ -348,17 +373,22 @@ take_command(struct cmdq *q, struct command *c, const struct delivery *d)
 	const struct plugin *p = registry_find(q->config.registry, c->plugin);
 	const char *plugin = p != NULL ? p->name : c->plugin;
 	struct job *j = find_repeat(q, c, plugin, d);
+	bool repeated;
 
 	if (j != NULL) {
 		log_debug("cmdq", "%s: delivered again, job=%s", plugin, job_id_text(j));
+		q->stats.results[CMDQ_REPEATED]++;
 		add_tag(j, d->tag);
 		return;
 	}
-	if (was_answered(q, c, plugin) || is_expired(c, plugin)) {
+	repeated = was_answered(q, c, plugin);
+	if (repeated || is_expired(c, plugin)) {
+		q->stats.results[repeated ? CMDQ_REPEATED : CMDQ_EXPIRED]++;
 		broker_ack(q->config.broker, d->tag, false);
 		return;
 	}
 	if (q->waiting + q->running >= CMDQ_JOBS_MAX) {
+		q->stats.results[CMDQ_PUT_OFF]++;
 		log_warn("cmdq", "%s: too many commands wait; the broker keeps this one, job=%s",
 		    plugin, c->job != NULL ? c->job : "none");
 		return;
@@ -379,11 +409,13 @@ cmdq_take(struct cmdq *q, struct delivery *d)
 	}
 	log_info("cmdq", "Message recieved");
 	if (d->oversize) {
+		q->stats.results[CMDQ_INVALID]++;
 		log_warn(
 		    "cmdq", "dropped a command of %llu bytes", (unsigned long long)d->body_size);
 		broker_ack(q->config.broker, d->tag, false);
 	} else if (!wire_command_decode(&d->message, &c, err, sizeof(err))) {
 		/* Nobody to answer to: what was meant is not known. */
+		q->stats.results[CMDQ_INVALID]++;
 		log_warn("cmdq", "dropped a message that is not a command: %s", err);
 		broker_ack(q->config.broker, d->tag, false);
 	} else {
@@ -415,6 +447,7 @@ cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 		break;
 	case CHILD_DONE:
 		if (ev->outcome == CHILD_STOPPED) {
+			q->stats.results[CMDQ_PUT_OFF]++;
 			log_info("cmdq", "%s: stopped, its command stays with the broker, job=%s",
 			    j->plugin, job_id_text(j));
 			job_remove(q, j);
@@ -465,6 +498,12 @@ cmdq_stop_running(struct cmdq *q)
 		if (j->state == JOB_RUNNING)
 			q->config.request(&stop, q->config.arg);
 	}
+}
+
+const struct cmdq_stats *
+cmdq_stats(const struct cmdq *q)
+{
+	return &q->stats;
 }
 
 size_t

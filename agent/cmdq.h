@@ -59,6 +59,24 @@ void cmdq_stop_running(struct cmdq *q);
 void cmdq_set_max_output(struct cmdq *q, uint64_t max_output);
 
 bool cmdq_runs(const struct cmdq *q, const char *plugin);
+/* What became of commands, since the start; for metrics. */
+enum cmdq_result {
+	CMDQ_OK,       /* run, and answered with a value */
+	CMDQ_FAILED,   /* run, and answered with a failure */
+	CMDQ_REFUSED,  /* no such plugin here; answered */
+	CMDQ_EXPIRED,  /* too late; acked */
+	CMDQ_REPEATED, /* delivered again; not run again */
+	CMDQ_INVALID,  /* not a command; acked */
+	CMDQ_PUT_OFF,  /* stopped, or one too many: the broker keeps it */
+};
+#define CMDQ_N_RESULTS (CMDQ_PUT_OFF + 1)
+const char *cmdq_result_name(enum cmdq_result result);
+
+struct cmdq_stats {
+	uint64_t results[CMDQ_N_RESULTS];
+};
+const struct cmdq_stats *cmdq_stats(const struct cmdq *q);
+
 size_t cmdq_running(const struct cmdq *q);
 size_t cmdq_waiting(const struct cmdq *q);
 

@@ -175,6 +175,12 @@ order_next(struct order *o, int64_t wall_ms)
 	return mark;
 }
 
+bool
+order_is_failing(const struct order *o)
+{
+	return o->failing;
+}
+
 char *
 order_read_id(const char *path)
 {

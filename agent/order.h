@@ -24,6 +24,7 @@ void order_close(struct order *o); /* NULL is fine */
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
  * again, and marks go on: after a crash the clock has most likely passed them. */
 int64_t order_next(struct order *o, int64_t wall_ms);
+bool order_is_failing(const struct order *o); /* the disk refused the last ceiling */
 
 /* The first line of a small file, without its end, for /etc/machine-id and
  * /proc/sys/kernel/random/boot_id; malloced. NULL if there is none. */

@@ -12,6 +12,7 @@
 #include "shared/xalloc.h"
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct entry {
 	uint64_t publish_id;
 	size_t size;
 	char *plugin; /* of an unasked result; NULL: an answer */
+	struct mono since;
 	struct message message;
 };
 
@@ -39,6 +41,8 @@ struct outbox {
 	enum outbox_state state;
 	struct loop_timer *timer;
 	struct backoff backoff;
+	char why[160]; /* of HOLDING */
+	uint64_t added, confirmed, refused, lost;
 };
 
 static struct entry *
@@ -99,6 +103,8 @@ hold(struct outbox *o, enum broker_outcome outcome, const char *why)
 	if (o->state == OUTBOX_HOLDING)
 		return;
 	o->state = OUTBOX_HOLDING;
+	snprintf(o->why, sizeof(o->why), "%s%s%s", broker_outcome_name(outcome),
+	    why != NULL ? ", " : "", why != NULL ? why : "");
 	ms = backoff_next(&o->backoff, ident_random32());
 	loop_timer_arm(o->timer, ms);
 	log_error("outbox",
@@ -159,12 +165,14 @@ outbox_destroy(struct outbox *o)
 
 /* Takes over what m holds. */
 static struct entry *
-entry_new(uint64_t id, struct message *m)
+entry_new(struct outbox *o, uint64_t id, struct message *m)
 {
 	struct entry *e = xcalloc(1, sizeof(*e));
 
 	e->id = id;
 	e->size = message_size(m);
+	e->since = loop_now(o->loop);
+	o->added++;
 	e->message = *m;
 	message_init(m);
 	return e;
@@ -173,7 +181,7 @@ entry_new(uint64_t id, struct message *m)
 void
 outbox_add(struct outbox *o, uint64_t id, struct message *m)
 {
-	struct entry *e = entry_new(id, m);
+	struct entry *e = entry_new(o, id, m);
 
 	TAILQ_INSERT_TAIL(&o->entries, e, link);
 	o->count++;
@@ -220,7 +228,7 @@ drop_oldest(struct outbox *o, size_t room)
 void
 outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct message *m)
 {
-	struct entry *e = entry_new(id, m), *old = find_newest(o, plugin, true);
+	struct entry *e = entry_new(o, id, m), *old = find_newest(o, plugin, true);
 
 	if (old != NULL)
 		replace(o, old);
@@ -248,6 +256,24 @@ size_t
 outbox_count(const struct outbox *o)
 {
 	return o->count + o->newest_count;
+}
+
+void
+outbox_status(const struct outbox *o, struct outbox_status *out)
+{
+	const struct entry *e = TAILQ_FIRST(&o->entries);
+
+	*out = (struct outbox_status){
+	    .count = outbox_count(o),
+	    .bytes = o->bytes + o->newest_bytes,
+	    .oldest_ms = e != NULL ? mono_diff(loop_now(o->loop), e->since) : 0,
+	    .why = o->state == OUTBOX_HOLDING ? o->why : "",
+	    .added = o->added,
+	    .confirmed = o->confirmed,
+	    .refused = o->refused,
+	    .lost = o->lost,
+	    .replaced = o->replaced,
+	};
 }
 
 void
@@ -298,6 +324,7 @@ outbox_on_confirm(
 		return false;
 	switch (outcome) {
 	case BROKER_CONFIRMED:
+		o->confirmed++;
 		id = e->id;
 		remove_entry(o, e);
 		backoff_reset(&o->backoff);
@@ -308,10 +335,12 @@ outbox_on_confirm(
 		break;
 	case BROKER_NACKED:
 	case BROKER_RETURNED:
+		o->refused++;
 		wait_again(o, e);
 		hold(o, outcome, why);
 		break;
 	case BROKER_LOST:
+		o->lost++;
 		wait_again(o, e); /* nobody knows; the collector takes it twice if need be */
 		break;
 	}

@@ -44,6 +44,14 @@ size_t outbox_count(const struct outbox *o); /* of both kinds */
 /* Results that were dropped for newer ones so far. */
 uint64_t outbox_replaced(const struct outbox *o);
 
+struct outbox_status { /* for metrics and health */
+	size_t count, bytes;
+	int64_t oldest_ms; /* how long the oldest has been here; 0 = none is */
+	const char *why;   /* HOLDING: how the broker refused; "" = it does not */
+	uint64_t added, confirmed, refused, lost, replaced;
+};
+void outbox_status(const struct outbox *o, struct outbox_status *out);
+
 /* From the broker's handlers of the same names. on_confirm: false when the publish was not ours. */
 void outbox_on_ready(struct outbox *o);
 void outbox_on_writable(struct outbox *o);

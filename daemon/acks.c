@@ -24,6 +24,7 @@ struct acks {
 	struct entry *by_tag; /* uthash, by tag.tag; all of one epoch */
 	uint32_t epoch;
 	struct loop_timer *send;
+	uint64_t sent;
 };
 
 static void on_send(void *arg);
@@ -112,6 +113,7 @@ ack_front(struct acks *a)
 		n++;
 		e = TAILQ_FIRST(&a->entries);
 	}
+	a->sent += n;
 	if (n > 0)
 		a->handlers->ack(last, n > 1, a->arg);
 }
@@ -132,6 +134,7 @@ ack_behind(struct acks *a, int64_t min_ms)
 			continue;
 		left = min_ms - mono_diff(loop_now(a->loop), e->done_at);
 		if (left <= 0) {
+			a->sent++;
 			a->handlers->ack(e->tag, false, a->arg);
 			remove_entry(a, e);
 		} else if (due < 0 || left < due) {
@@ -172,6 +175,12 @@ acks_give_back(struct acks *a)
 	last = TAILQ_LAST(&a->entries, entries)->tag;
 	acks_drop(a);
 	a->handlers->nack(last, true, true, a->arg);
+}
+
+uint64_t
+acks_sent(const struct acks *a)
+{
+	return a->sent;
 }
 
 size_t

@@ -9,6 +9,7 @@
 
 #include "shared/broker.h"
 #include <stddef.h>
+#include <stdint.h>
 
 #define ACKS_HOLE_MS 1000
 
@@ -37,6 +38,7 @@ void acks_give_back(struct acks *a);
 /* Forgets all: the connection is gone. */
 void acks_drop(struct acks *a);
 
+uint64_t acks_sent(const struct acks *a);      /* deliveries acked since the start */
 size_t acks_outstanding(const struct acks *a); /* done ones that are not acked yet included */
 
 #endif

@@ -6,8 +6,10 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +58,7 @@ struct batch {
 	bool hurry;
 	bool troubled; /* nothing was taken since down_since: one put at a time */
 	struct mono down_since;
+	char trouble[WHY_SIZE];
 	struct backoff backoff;
 	struct loop_timer *step;
 	struct loop_timer *retry;
@@ -96,6 +99,7 @@ batch_create(struct loop *loop, struct store *store, const struct batch_options 
 	b->handlers = handlers;
 	b->arg = arg;
 	b->backlog = backlog_create();
+	b->stats.last_ok = loop_now(loop);
 	TAILQ_INIT(&b->in_flight);
 	TAILQ_INIT(&b->halves);
 	b->last_put = mono_add(loop_now(loop), -(int64_t)store_limits(store)->min_interval_ms);
@@ -435,6 +439,7 @@ wait_for_store(struct batch *b, const char *why)
 	if (!b->troubled)
 		b->down_since = loop_now(b->loop);
 	b->troubled = true;
+	strlcpy(b->trouble, why, sizeof(b->trouble));
 	snprintf(b->why, sizeof(b->why), "%s", why);
 	if (patience_is_over(b))
 		go_down(b, why);
@@ -524,6 +529,11 @@ on_written(struct store_write *sw, enum store_status status, const char *why, vo
 		p->why[n] = '\0';
 		log_debug("batch", "%s: %s, %s", sw->host, store_status_name(status), why);
 	}
+	b->stats.answers[status]++;
+	if (status == STORE_OK) {
+		b->stats.last_ok = loop_now(b->loop);
+		b->stats.last_ok_wall_ms = wall_ms();
+	}
 	p->writes.list[w->slot] = NULL;
 	if (p->forgotten)
 		backlog_finish(b->backlog, w);
@@ -604,6 +614,14 @@ batch_destroy(struct batch *b)
 	loop_timer_destroy(b->step);
 	loop_timer_destroy(b->retry);
 	free(b);
+}
+
+bool
+batch_troubled(const struct batch *b, struct mono *since, const char **why)
+{
+	*since = b->down_since;
+	*why = b->trouble;
+	return b->troubled;
 }
 
 enum batch_state

@@ -17,6 +17,7 @@
 #ifndef VOGELER_BATCH_H
 #define VOGELER_BATCH_H
 
+#include "shared/mono.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +50,10 @@ struct batch_handlers {
 
 struct batch_stats {
 	uint64_t puts, stored, conflicts, retries, splits,
-	    rejected; /* but puts: deliveries or writes */
+	    rejected;                     /* but puts: deliveries or writes */
+	uint64_t answers[STORE_N_STATUS]; /* writes, by what the store said */
+	struct mono last_ok;              /* when it last said STORE_OK; at first, the start */
+	int64_t last_ok_wall_ms;          /* the same by the clock; 0 = never */
 };
 
 /* store and handlers are borrowed until batch_destroy. */
@@ -68,6 +72,8 @@ void batch_clear(struct batch *b);
 /* DOWN is over: the store has answered a probe. */
 void batch_resume(struct batch *b);
 
+/* Has the store refused everything since the last STORE_OK? Then since when, and its words. */
+bool batch_troubled(const struct batch *b, struct mono *since, const char **why);
 enum batch_state batch_get_state(const struct batch *b);
 const struct batch_stats *batch_stats(const struct batch *b);
 

@@ -15,6 +15,7 @@
 #include "shared/wire.h"
 #include "shared/xalloc.h"
 
+#include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,6 +61,14 @@ struct inbox {
 	struct backoff backoff;
 	struct loop_timer *probe;
 	struct loop_timer *drain;
+	/* for inbox_status() */
+	struct mono state_since;
+	struct mono busy_since; /* while anything in hand waits for the store */
+	struct mono full_since; /* while full */
+	bool full;
+	char why[REASON_SIZE];
+	uint64_t received, stored, given_back;
+	uint64_t dead_letters[INBOX_N_DEAD];
 };
 
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
@@ -92,6 +101,22 @@ inbox_state_name(enum inbox_state s)
 		return "DRAINING";
 	case INBOX_DRAINED:
 		return "DRAINED";
+	}
+	return "?";
+}
+
+const char *
+inbox_dead_name(enum inbox_dead dead)
+{
+	switch (dead) {
+	case INBOX_DEAD_OVERSIZE:
+		return "oversize";
+	case INBOX_DEAD_MALFORMED:
+		return "malformed";
+	case INBOX_DEAD_FORGED:
+		return "forged";
+	case INBOX_DEAD_REJECTED:
+		return "rejected";
 	}
 	return "?";
 }
@@ -134,6 +159,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->arg = arg;
 	take_options(in, opt);
 	TAILQ_INIT(&in->parcels);
+	in->state_since = loop_now(in->loop);
 	batch_options_from(&batch_opt, opt);
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
@@ -177,6 +203,7 @@ parcel_new(struct inbox *in, struct delivery *d)
 	p->delivery = d;
 	p->tag = d->tag;
 	p->bytes = delivery_size(d);
+	in->received++;
 	TAILQ_INSERT_TAIL(&in->parcels, p, link);
 	in->n_parcels++;
 	in->held += p->bytes;
@@ -192,6 +219,18 @@ parcel_free(struct inbox *in, struct parcel *p)
 	in->held -= p->bytes;
 	delivery_destroy(p->delivery);
 	free(p);
+}
+
+/* Full: the broker holds more back, or nothing is read. It is over below three quarters. */
+static void
+watch_fullness(struct inbox *in)
+{
+	if (!in->full && (in->paused || in->n_parcels >= in->prefetch)) {
+		in->full = true;
+		in->full_since = loop_now(in->loop);
+	} else if (in->full && !in->paused && in->n_parcels <= in->prefetch / 4U * 3) {
+		in->full = false;
+	}
 }
 
 /* The intake valve. Closed above the limit, open again below three quarters of it. */
@@ -212,6 +251,7 @@ set_valve(struct inbox *in)
 		in->paused = false;
 		broker_resume(in->consumer);
 	}
+	watch_fullness(in);
 }
 
 static void
@@ -229,10 +269,11 @@ parcel_done(struct inbox *in, struct parcel *p)
 }
 
 static void
-bury(struct inbox *in, struct parcel *p, const char *reason)
+bury(struct inbox *in, struct parcel *p, enum inbox_dead dead, const char *reason)
 {
 	struct delivery *d = p->delivery;
 
+	in->dead_letters[dead]++;
 	p->delivery = NULL;
 	deadletter_bury(in->dead, d, reason, p);
 	set_valve(in);
@@ -249,6 +290,7 @@ give_back(struct inbox *in)
 	while (!TAILQ_EMPTY(&in->parcels))
 		parcel_free(in, TAILQ_FIRST(&in->parcels));
 	acks_give_back(in->acks);
+	in->given_back += n;
 	if (n > 0)
 		log_info("inbox", "%s: %zu deliveries given back", broker_id(in->consumer), n);
 	set_valve(in);
@@ -266,10 +308,12 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 	struct inbox *in = arg;
 	struct parcel *p = owner;
 
-	if (verdict == BATCH_REJECTED)
-		bury(in, p, why);
-	else
+	if (verdict == BATCH_REJECTED) {
+		bury(in, p, INBOX_DEAD_REJECTED, why);
+	} else {
+		in->stored++;
 		parcel_done(in, p);
+	}
 }
 
 /* ---- taking in ---- */
@@ -316,6 +360,8 @@ take_response(struct inbox *in, struct parcel *p, const struct response *resp)
 	struct result **results;
 	size_t i, n = convert_response(resp, &in->limits, wall_ms(), &results);
 
+	if (in->n_parcels == deadletter_pending(in->dead) + 1)
+		in->busy_since = loop_now(in->loop);
 	log_results(resp->host, results, n);
 	for (i = 0; i < n; i++) {
 		size_t bytes = sizeof(*results[i]) + results[i]->value_len +
@@ -336,6 +382,7 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 	struct parcel *p;
 
 	if (in->state != INBOX_TAKING) { /* it was on its way when we cancelled */
+		in->given_back++;
 		broker_nack(in->consumer, d->tag, false, true);
 		delivery_destroy(d);
 		return;
@@ -345,17 +392,17 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 	if (d->oversize) {
 		snprintf(
 		    why, sizeof(why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
-		bury(in, p, why);
+		bury(in, p, INBOX_DEAD_OVERSIZE, why);
 		return;
 	}
 	if (!wire_response_decode(&d->message, &resp, why, sizeof(why))) {
-		bury(in, p, why);
+		bury(in, p, INBOX_DEAD_MALFORMED, why);
 		return;
 	}
 	if (attested(in, &resp, why, sizeof(why)))
 		take_response(in, p, &resp);
 	else
-		bury(in, p, why);
+		bury(in, p, INBOX_DEAD_FORGED, why);
 	response_finish(&resp);
 }
 
@@ -410,6 +457,7 @@ on_probed(bool ok, const char *what, void *arg)
 		return;
 	}
 	tell_state(in, what);
+	strlcpy(in->why, what, sizeof(in->why));
 	wait_ms = backoff_next(&in->backoff, ident_random32());
 	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
 		log_error("inbox",
@@ -489,6 +537,10 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(in->state),
 	    inbox_state_name(next), reason);
 	in->state = next;
+	in->state_since = loop_now(in->loop);
+	in->why[0] = '\0';
+	if (next == INBOX_PROBING)
+		strlcpy(in->why, reason, sizeof(in->why));
 	tell_state(in, reason);
 	loop_timer_disarm(in->probe);
 	switch (next) {
@@ -573,6 +625,49 @@ enum inbox_state
 inbox_get_state(const struct inbox *in)
 {
 	return in->state;
+}
+
+/* How long what waits for the store has seen none of it written. */
+static int64_t
+stalled_ms(const struct inbox *in)
+{
+	struct mono since = batch_stats(in->batch)->last_ok;
+
+	if (in->n_parcels <= deadletter_pending(in->dead))
+		return 0;
+	if (mono_diff(in->busy_since, since) > 0)
+		since = in->busy_since;
+	return mono_diff(loop_now(in->loop), since);
+}
+
+void
+inbox_status(const struct inbox *in, struct inbox_status *out)
+{
+	struct mono now = loop_now(in->loop), since;
+
+	*out = (struct inbox_status){
+	    .state = in->state,
+	    .why = in->why,
+	    .state_ms = mono_diff(now, in->state_since),
+	    .in_hand = in->n_parcels,
+	    .dead_waiting = deadletter_pending(in->dead),
+	    .held_bytes = in->held,
+	    .outstanding = acks_outstanding(in->acks),
+	    .paused = in->paused,
+	    .full_ms = in->full ? mono_diff(now, in->full_since) : 0,
+	    .stalled_ms = stalled_ms(in),
+	    .received = in->received,
+	    .stored = in->stored,
+	    .given_back = in->given_back,
+	    .acked = acks_sent(in->acks),
+	    .buried = deadletter_buried(in->dead),
+	    .batch = batch_stats(in->batch),
+	};
+	if (batch_troubled(in->batch, &since, &out->trouble))
+		out->trouble_ms = mono_diff(now, since);
+	else
+		out->trouble = NULL;
+	memcpy(out->dead, in->dead_letters, sizeof(out->dead));
 }
 
 size_t

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct batch_stats;
 struct inbox;
 struct loop;
 
@@ -61,6 +62,36 @@ void inbox_on_consumer_down(struct inbox *in);
 void inbox_on_delivery(struct inbox *in, struct delivery *d); /* takes ownership of d */
 void inbox_on_publisher_ready(struct inbox *in);              /* on_ready and on_writable */
 void inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why);
+
+/* For metrics and health. Counters are since the start. */
+enum inbox_dead {
+	INBOX_DEAD_OVERSIZE,
+	INBOX_DEAD_MALFORMED,
+	INBOX_DEAD_FORGED,
+	INBOX_DEAD_REJECTED
+};
+#define INBOX_N_DEAD (INBOX_DEAD_REJECTED + 1)
+const char *inbox_dead_name(enum inbox_dead dead);
+
+struct inbox_status {
+	enum inbox_state state;
+	const char *why;     /* of PROBING: what the store last said; "" = nothing yet */
+	int64_t state_ms;    /* in this state */
+	size_t in_hand;      /* deliveries */
+	size_t dead_waiting; /* of these, for the broker to take them as dead letters */
+	uint64_t held_bytes;
+	uint64_t outstanding; /* deliveries that are not acked */
+	bool paused;          /* reading, for want of room */
+	int64_t full_ms;      /* as many in hand as may be, since then; 0 = not */
+	int64_t stalled_ms;   /* something waits for the store, and nothing was written since */
+	const char *trouble;  /* the store refuses everything, with these words; NULL = no */
+	int64_t trouble_ms;   /* since then */
+	uint64_t received, stored, given_back, acked;
+	uint64_t dead[INBOX_N_DEAD]; /* when it was decided */
+	uint64_t buried;             /* when the broker had them */
+	const struct batch_stats *batch;
+};
+void inbox_status(const struct inbox *in, struct inbox_status *out);
 
 enum inbox_state inbox_get_state(const struct inbox *in);
 size_t inbox_in_hand(const struct inbox *in); /* deliveries */

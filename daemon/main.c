@@ -4,11 +4,13 @@
  * blocks publishers. */
 #include "daemon/inbox.h"
 #include "daemon/load.h"
+#include "daemon/metrics.h"
 #include "shared/broker.h"
 #include "shared/cli.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/monitor.h"
 #include "shared/notify.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
@@ -34,6 +36,8 @@ struct vogelerd {
 	struct broker *publisher;
 	struct store *store;
 	struct inbox *inbox;
+	struct collector_parts parts; /* what the monitor shows */
+	struct monitor *monitor;
 	struct notify *notify;
 	char broker_status[STATUS_PART];
 	char store_status[STATUS_PART];
@@ -234,6 +238,7 @@ static bool
 needs_restart(const struct options *old, const struct options *new)
 {
 	return differs(old->qhost, new->qhost) || differs(old->dbhost, new->dbhost) ||
+	       differs(old->server_listen, new->server_listen) ||
 	       differs(old->broadcast_exchange, new->broadcast_exchange) ||
 	       differs(old->master_exchange, new->master_exchange) ||
 	       old->heartbeat_s != new->heartbeat_s ||
@@ -322,6 +327,26 @@ make_inbox(struct vogelerd *v)
 }
 
 static void
+start_monitor(struct vogelerd *v)
+{
+	struct monitor_parts parts = {
+	    .loop = v->loop,
+	    .option = "[server] listen",
+	    .auto_address = "127.0.0.1:9101",
+	    .brokers = {v->consumer, v->publisher},
+	    .n_brokers = 2,
+	    .metrics = collector_metrics,
+	    .health = collector_health,
+	    .arg = &v->parts,
+	};
+	char err[512];
+
+	v->parts = (struct collector_parts){v->inbox, v->consumer};
+	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
+		fatal("main", "%s", err);
+}
+
+static void
 collect(struct vogelerd *v)
 {
 	const struct options *o = &v->cli.options;
@@ -332,6 +357,7 @@ collect(struct vogelerd *v)
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_inbox(v);
+	start_monitor(v);
 	loop_signal(v->loop, SIGTERM, on_terminate, v);
 	loop_signal(v->loop, SIGINT, on_terminate, v);
 	loop_signal(v->loop, SIGHUP, on_hangup, v);
@@ -343,6 +369,7 @@ collect(struct vogelerd *v)
 	loop_run(v->loop);
 	log_debug("main", "the longest pass of the loop took %" PRIu64 " us of CPU",
 	    loop_max_pass_us(v->loop));
+	monitor_stop(v->monitor);
 	broker_destroy(v->consumer);
 	broker_destroy(v->publisher);
 }

@@ -392,6 +392,8 @@ leave(struct broker *b)
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	broker_timer_disarm(b, BROKER_TIMER_RETRY);
 	broker_timer_disarm(b, BROKER_TIMER_STEADY);
+	if (b->state == BROKER_READY || b->state == BROKER_IDLE)
+		b->down_since = loop_now(b->loop);
 	if (b->state == BROKER_READY) {
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
 		b->epoch++;
@@ -448,6 +450,7 @@ enter_opening(struct broker *b)
 static void
 enter_ready(struct broker *b)
 {
+	b->times_ready++;
 	b->starved = false;
 	b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);
@@ -508,6 +511,7 @@ enter_backoff(struct broker *b)
 	if (!b->linger)
 		drop_stream(b);
 	b->linger = false;
+	b->failures++;
 	broker_timer_arm(b, BROKER_TIMER_RETRY, b->retry_in_ms);
 	b->target = (b->target + 1) % b->n_targets;
 	broker_log_failure(b);

@@ -53,6 +53,7 @@ void delivery_destroy(struct delivery *d);
 size_t delivery_size(const struct delivery *d); /* bytes it holds in memory */
 
 enum broker_outcome { BROKER_CONFIRMED, BROKER_NACKED, BROKER_RETURNED, BROKER_LOST };
+#define BROKER_N_OUTCOMES (BROKER_LOST + 1)
 const char *broker_outcome_name(enum broker_outcome outcome);
 
 enum broker_error {
@@ -162,6 +163,26 @@ bool broker_is_ready(const struct broker *b);
 const char *broker_id(const struct broker *b);
 const char *broker_state_text(
     const struct broker *b); /* name of the state, for STATUS= and /healthz */
+
+/* How the connection is, for metrics and health. Strings are the broker's, for the moment. */
+struct broker_status {
+	const char *role;
+	bool ready;
+	bool blocked; /* RabbitMQ tells it to those who publish, when they do */
+	bool paused;
+	bool consuming;
+	int64_t down_ms;    /* not READY since then; 0 when it is */
+	int64_t blocked_ms; /* blocked since then; 0 when it is not */
+	int64_t silent_ms;  /* READY, reading, and nothing was read since then */
+	uint32_t heartbeat_ms;
+	const char *failure; /* the sentence of the last failure, "" = none yet */
+	const char *blocked_reason;
+	uint64_t times_ready; /* since the start; as all that follow */
+	uint64_t failures;
+	uint64_t deliveries;
+	uint64_t outcomes[BROKER_N_OUTCOMES]; /* of publishes */
+};
+void broker_status(const struct broker *b, struct broker_status *out);
 
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);

@@ -212,6 +212,7 @@ content_done(struct broker *b)
 	if (c->kind == CONTENT_DELIVERY && b->state == BROKER_READY) {
 		b->content = (struct content){.kind = CONTENT_NONE};
 		d->message.body[d->message.body_len] = '\0';
+		b->deliveries++;
 		if (b->handlers.on_delivery != NULL)
 			b->handlers.on_delivery(b, d, b->arg);
 		else

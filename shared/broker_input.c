@@ -5,6 +5,7 @@
 #include "shared/phrase.h"
 #include "shared/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,9 @@ on_blocked(struct broker *b, bool blocked, amqp_bytes_t why)
 		    reason == NULL ? "?" : reason);
 	else
 		log_warn("broker", "broker[%s]: not blocked any more", b->id);
+	if (!b->blocked)
+		b->blocked_since = loop_now(b->loop);
+	snprintf(b->blocked_reason, sizeof(b->blocked_reason), "%s", reason == NULL ? "" : reason);
 	b->blocked = blocked;
 	b->starved = b->starved || blocked;
 	b->last_read = loop_now(b->loop);

@@ -183,6 +183,13 @@ struct broker {
 	/* Failures of one kind are one line a minute; ms 0 = not yet. */
 	struct mono logged_at[BROKER_ERR_SHUTDOWN + 1];
 	uint32_t unlogged;
+
+	/* for broker_status() */
+	struct mono down_since;    /* while not READY */
+	struct mono blocked_since; /* while blocked */
+	char blocked_reason[128];
+	uint64_t times_ready, failures, deliveries;
+	uint64_t outcomes[BROKER_N_OUTCOMES];
 };
 
 /* broker.c */

@@ -136,6 +136,7 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	backoff_init(&b->backoff, opt->reconnect_first_ms, opt->reconnect_max_ms);
 	buf_init(&b->out, opt->output_max);
 	b->epoch = 1;
+	b->down_since = loop_now(loop);
 	return b;
 }
 
@@ -202,6 +203,33 @@ const char *
 broker_state_text(const struct broker *b)
 {
 	return b->blocked && b->state == BROKER_READY ? "BLOCKED" : broker_state_name(b->state);
+}
+
+void
+broker_status(const struct broker *b, struct broker_status *out)
+{
+	struct mono now = loop_now(b->loop);
+
+	*out = (struct broker_status){
+	    .role = b->role,
+	    .ready = b->state == BROKER_READY,
+	    .blocked = b->blocked,
+	    .paused = b->paused,
+	    .consuming = broker_consuming(b),
+	    .heartbeat_ms = b->heartbeat_ms,
+	    .failure = b->text,
+	    .blocked_reason = b->blocked_reason,
+	    .times_ready = b->times_ready,
+	    .failures = b->failures,
+	    .deliveries = b->deliveries,
+	};
+	memcpy(out->outcomes, b->outcomes, sizeof(out->outcomes));
+	if (!out->ready)
+		out->down_ms = mono_diff(now, b->down_since);
+	else if (!b->paused)
+		out->silent_ms = mono_diff(now, b->last_read);
+	if (b->blocked)
+		out->blocked_ms = mono_diff(now, b->blocked_since);
 }
 
 void

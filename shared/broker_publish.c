@@ -128,6 +128,7 @@ answer(struct broker *b, struct pending *p, enum broker_outcome outcome, const c
 		outcome = BROKER_RETURNED;
 		why = p->returned;
 	}
+	b->outcomes[outcome]++;
 	log_debug("broker", "broker[%s]: publish %llu is %s", b->id, (unsigned long long)p->id,
 	    broker_outcome_name(outcome));
 	if (b->handlers.on_confirm != NULL)

@@ -3,7 +3,8 @@
  * evhttp ends a connection that is idle, but counts none and lets one byte every few seconds go on
  * for ever. So the bufferevents of its connections are made here, and a reference to each is kept:
  * shutdown(2) of its socket makes evhttp end it, and one without callbacks is one that evhttp has
- * let go of. */
+ * let go of. Its events are gone only with the last reference, so the socket must live as long
+ * (CLOSE_ON_FREE): else they would fire for whatever gets its number next. */
 #include "shared/httpd.h"
 
 #include "shared/listen.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
@@ -132,7 +134,7 @@ static struct bufferevent *
 on_connection(struct event_base *base, void *arg)
 {
 	struct httpd *h = arg;
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct guest *g;
 
 	if (bev == NULL)
@@ -143,6 +145,7 @@ on_connection(struct event_base *base, void *arg)
 		g = oldest(h);
 		turn_out(g);
 	}
+	bufferevent_setwatermark(bev, EV_READ, 0, 2 * HTTPD_HEADERS_MAX);
 	bufferevent_incref(bev);
 	*g = (struct guest){bev, loop_now(h->loop)};
 	arm_end(h);

@@ -44,6 +44,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t store_patience_ms; /* [server] store_patience, default 10s: then deliveries are
 				       given back */
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
+	char *server_listen;        /* [server] listen, default "auto" */
 	bool attest;                /* [server] attest, default no: user_id must equal syskey */
 	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
 	uint32_t yaml_depth;        /* [limits] yaml_depth, default 64, 1..64 */
@@ -62,6 +63,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	/* agent */
 	char *node_name;            /* [client] name, default name_of_this_host() */
 	char *state_dir;            /* [client] state_dir, default /var/lib/vogeler-agent */
+	char *client_listen;        /* [client] listen, default "none" */
 	uint32_t concurrency;       /* [client] concurrency, default 2: plugins at once */
 	uint32_t plugin_timeout_ms; /* [client] timeout, default 60s, below 25min */
 	uint64_t plugin_max_output; /* [client] max_output, default 1MiB */

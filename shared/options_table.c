@@ -1,6 +1,7 @@
 /* See options_table.h and options.h. */
 #include "shared/options_table.h"
 
+#include "shared/listen.h"
 #include "shared/name.h"
 #include "shared/units.h"
 #include "shared/uri.h"
@@ -50,6 +51,7 @@ const struct option_row option_rows[] = {
     NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN),
 
     NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64),
+    ROW("client", "listen", OPTION_LISTEN, client_listen, "none"),
     CHECK("client", "log_level", OPTION_IGNORED),
     NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 64 * MIB),
     ROW("client", "name", OPTION_HOST, node_name, NULL),
@@ -108,6 +110,7 @@ const struct option_row option_rows[] = {
     NUM("server", "batch_max_count", OPTION_COUNT, batch_max_count, "500", 1, 65535),
     NUM("server", "drain_timeout", OPTION_MS, drain_timeout_ms, "10s", 0, 10 * MIN),
     NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB),
+    ROW("server", "listen", OPTION_LISTEN, server_listen, "auto"),
     CHECK("server", "log_level", OPTION_IGNORED),
     NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "16MiB", KIB, 128 * MIB),
     NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535),
@@ -127,6 +130,8 @@ option_type_name(enum option_type type)
 	switch (type) {
 	case OPTION_STR:
 		return "string";
+	case OPTION_LISTEN:
+		return "address";
 	case OPTION_HOST:
 		return "host";
 	case OPTION_LEVEL:
@@ -337,9 +342,13 @@ parse_queue_word(
 static bool
 parse_word(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
 {
+	struct listen_address address;
 	const char *wrong;
 
 	switch (row->type) {
+	case OPTION_LISTEN:
+		return strcmp(text, "none") == 0 || strcmp(text, "auto") == 0 ||
+		       listen_parse(text, &address, err, err_size);
 	case OPTION_LEVEL:
 		if (log_level_parse(text, field))
 			return true;
@@ -394,8 +403,8 @@ parse_value(const struct option_row *row, void *field, const char *text, char *e
 bool
 option_has_string(const struct option_row *row)
 {
-	return row->type == OPTION_STR || row->type == OPTION_HOST || row->type == OPTION_BROKERS ||
-	       row->type == OPTION_STORE;
+	return row->type == OPTION_STR || row->type == OPTION_LISTEN || row->type == OPTION_HOST ||
+	       row->type == OPTION_BROKERS || row->type == OPTION_STORE;
 }
 
 bool
@@ -445,6 +454,7 @@ option_print(const struct option_row *row, const struct options *o)
 
 	switch (row->type) {
 	case OPTION_STR:
+	case OPTION_LISTEN:
 	case OPTION_HOST:
 		str = *(char *const *)field;
 		return str != NULL ? conf_quote(str) : NULL;

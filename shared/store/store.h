@@ -37,6 +37,7 @@ enum store_status {
 	STORE_REJECT_BATCH, /* the batch was refused as a whole and this may be the culprit or not:
 			       bisect */
 };
+#define STORE_N_STATUS (STORE_REJECT_BATCH + 1)
 const char *store_status_name(enum store_status s);
 
 /* why: one phrase for the log and x-reason, or NULL. */

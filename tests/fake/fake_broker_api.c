@@ -190,6 +190,21 @@ broker_state_text(const struct broker *b)
 	return b->ready ? "READY" : "BACKOFF";
 }
 
+void
+broker_status(const struct broker *b, struct broker_status *out)
+{
+	*out = (struct broker_status){
+	    .role = b->role,
+	    .ready = b->ready,
+	    .blocked = b->blocked,
+	    .paused = b->paused,
+	    .consuming = broker_consuming(b),
+	    .heartbeat_ms = 10000,
+	    .failure = b->ready ? "" : "connection reset",
+	    .blocked_reason = b->blocked ? "low on memory" : "",
+	};
+}
+
 /* ---- shared/broker.h: publishing ---- */
 
 bool

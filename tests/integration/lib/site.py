@@ -49,7 +49,7 @@ class Site:
     def collector(self, *args, ready=True, name="vogelerd", dbhost=None, qhost=None, options=(), level="DEBUG"):
         argv = [program("vogelerd"), "--qhost", qhost or self.qhost, "--dbhost", dbhost or self.dbhost,
                 "--loglevel", level]
-        for option in options:
+        for option in ("server.listen=none", *options):
             argv += ["--option", option]
         process = self.process(name, argv + list(args)).start()
         if ready:

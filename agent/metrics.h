@@ -1,0 +1,30 @@
+/* What the agent says of itself, on the pages of shared/monitor.h; docs/metrics.md has the table.
+ */
+#ifndef VOGELER_AGENT_METRICS_H
+#define VOGELER_AGENT_METRICS_H
+
+#include "agent/childmsg.h"
+#include "shared/metrics.h"
+#include "shared/monitor.h"
+
+struct broker;
+struct cmdq;
+struct order;
+struct outbox;
+struct schedule;
+
+struct agent_parts { /* all pointers borrowed */
+	const char *queue;
+	const struct broker *broker;
+	const struct cmdq *cmdq;
+	const struct schedule *schedule;
+	const struct outbox *outbox;
+	const struct order *order;
+	uint64_t outcomes[CHILD_N_OUTCOMES]; /* of runs, counted by the owner */
+};
+
+/* arg: struct agent_parts. */
+void agent_metrics(struct metrics *m, void *arg);
+void agent_health(struct health *h, void *arg);
+
+#endif

@@ -1,0 +1,140 @@
+/* See metrics.h. */
+#include "daemon/metrics.h"
+
+#include "daemon/batch.h"
+#include "daemon/inbox.h"
+#include "shared/broker.h"
+#include "shared/topology.h"
+
+#include <stdio.h>
+
+/* ---- metrics ---- */
+
+static uint64_t
+dead_total(const struct inbox_status *s)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < INBOX_N_DEAD; i++)
+		sum += s->dead[i];
+	return sum;
+}
+
+static void
+write_responses(struct metrics *m, const struct inbox_status *s)
+{
+	metrics_single(m, "vogeler_received_total", METRICS_COUNTER,
+	    "Responses that were taken in hand.", s->received);
+	metrics_family(
+	    m, "vogeler_responses_total", METRICS_COUNTER, "Responses by what became of them.");
+	metrics_sample(m, "result", "stored", s->stored);
+	metrics_sample(m, "result", "dead", dead_total(s));
+	metrics_sample(m, "result", "given_back", s->given_back);
+	metrics_single(m, "vogeler_acked_total", METRICS_COUNTER,
+	    "Responses that were acknowledged.", s->acked);
+	metrics_family(m, "vogeler_dead_total", METRICS_COUNTER,
+	    "Responses that were refused, by kind of reason.");
+	for (int i = 0; i < INBOX_N_DEAD; i++)
+		metrics_sample(m, "reason", inbox_dead_name(i), s->dead[i]);
+	metrics_single(m, "vogeler_dead_confirmed_total", METRICS_COUNTER,
+	    "Dead letters that the broker has safe.", s->buried);
+	metrics_single(m, "vogeler_dead_waiting", METRICS_GAUGE,
+	    "Dead letters that the broker has not confirmed yet.", s->dead_waiting);
+}
+
+static void
+write_inbox(struct metrics *m, const struct inbox_status *s)
+{
+	metrics_family(
+	    m, "vogeler_inbox_state", METRICS_GAUGE, "1 for the state that the intake is in.");
+	for (int i = INBOX_PROBING; i <= INBOX_DRAINED; i++)
+		metrics_sample(m, "state", inbox_state_name(i), s->state == (enum inbox_state)i);
+	metrics_single(m, "vogeler_inbox_deliveries", METRICS_GAUGE,
+	    "Responses in hand; the limit is prefetch.", s->in_hand);
+	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
+	    "Deliveries that were not acknowledged yet.", s->outstanding);
+	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE,
+	    "Bytes of responses in hand; the limit is intake_max_bytes.", s->held_bytes);
+	metrics_single(m, "vogeler_inbox_paused", METRICS_GAUGE,
+	    "Whether reading pauses because a limit is reached.", s->paused);
+}
+
+static void
+write_store(struct metrics *m, const struct batch_stats *b)
+{
+	metrics_family(m, "vogeler_store_writes_total", METRICS_COUNTER,
+	    "Writes of a record, by the answer of the store.");
+	for (int i = 0; i < STORE_N_STATUS; i++)
+		metrics_sample(m, "status", store_status_name(i), b->answers[i]);
+	metrics_single(m, "vogeler_store_batches_total", METRICS_COUNTER,
+	    "Batches that were given to the store.", b->puts);
+	metrics_single(m, "vogeler_store_splits_total", METRICS_COUNTER,
+	    "Batches that were halved to find what the store refuses.", b->splits);
+	metrics_single(m, "vogeler_store_retries_total", METRICS_COUNTER,
+	    "Writes that the store put off.", b->retries);
+	metrics_family(m, "vogeler_store_last_success_timestamp_seconds", METRICS_GAUGE,
+	    "When the store last took a write; 0 if never since the start.");
+	metrics_scaled(m, NULL, NULL, (uint64_t)b->last_ok_wall_ms, 3);
+}
+
+void
+collector_metrics(struct metrics *m, void *arg)
+{
+	const struct collector_parts *p = arg;
+	struct inbox_status s;
+
+	inbox_status(p->inbox, &s);
+	write_responses(m, &s);
+	write_inbox(m, &s);
+	write_store(m, s.batch);
+}
+
+/* ---- health ---- */
+
+/* Not its word for it, but whether it takes what waits for it. */
+static void
+check_store(struct health *h, const struct inbox_status *s)
+{
+	if (s->state == INBOX_PROBING)
+		health_narrow(h, "store", "takes nothing", s->state_ms, s->why);
+	else if (s->trouble != NULL)
+		health_narrow(h, "store", "takes nothing", s->trouble_ms, s->trouble);
+	else if (s->stalled_ms >= MONITOR_STALL_MS)
+		health_narrow(h, "store", "has written nothing of what waits", s->stalled_ms, NULL);
+}
+
+static void
+check_intake(struct health *h, const struct inbox_status *s, const struct broker *consumer)
+{
+	if (s->state == INBOX_DRAINING || s->state == INBOX_DRAINED)
+		health_narrow(h, "collector", "is stopping", s->state_ms, NULL);
+	else if (s->state == INBOX_TAKING && broker_is_ready(consumer) &&
+		 !broker_consuming(consumer))
+		health_narrow(
+		    h, "consumer", "none on queue " TOPOLOGY_MASTER_QUEUE, s->state_ms, NULL);
+}
+
+/* The broker's queue cannot be seen from here; but as long as every place is taken, more comes than
+ * is written. */
+static void
+check_backlog(struct health *h, const struct inbox_status *s)
+{
+	char text[128];
+
+	if (s->full_ms < MONITOR_STALL_MS)
+		return;
+	snprintf(text, sizeof(text), "as much in hand as may be, %zu responses,", s->in_hand);
+	health_narrow(h, "backlog", text, s->full_ms, NULL);
+}
+
+void
+collector_health(struct health *h, void *arg)
+{
+	const struct collector_parts *p = arg;
+	struct inbox_status s;
+
+	inbox_status(p->inbox, &s);
+	check_store(h, &s);
+	check_intake(h, &s, p->consumer);
+	check_backlog(h, &s);
+}

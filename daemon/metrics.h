@@ -1,0 +1,21 @@
+/* What the collector says of itself, on the pages of shared/monitor.h; docs/metrics.md has the
+ * table. */
+#ifndef VOGELER_DAEMON_METRICS_H
+#define VOGELER_DAEMON_METRICS_H
+
+#include "shared/metrics.h"
+#include "shared/monitor.h"
+
+struct broker;
+struct inbox;
+
+struct collector_parts { /* all borrowed */
+	const struct inbox *inbox;
+	const struct broker *consumer;
+};
+
+/* arg: struct collector_parts. */
+void collector_metrics(struct metrics *m, void *arg);
+void collector_health(struct health *h, void *arg);
+
+#endif

@@ -1,0 +1,236 @@
+"""/metrics and /healthz of both daemons: what they say is true, turns within 10 s, and turns back by itself."""
+import pathlib
+import re
+import signal
+import socket
+import time
+
+import pika
+import pytest
+from lib.broker import Broker
+from lib.couch import Couch
+from lib.http import Monitor, promtool_check
+from lib.site import SOURCE, Site
+from lib.waiting import wait_until
+
+TURN = 10  # seconds until health tells of a fault
+
+
+@pytest.fixture(name="own_site")
+def own_site_fixture(request, tmp_path_factory, tmp_path):
+    """On a broker of its own, to do things to that others would notice."""
+    broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        broker.start()
+        site = Site(broker, broker.new_vhost(), tmp_path)
+        request.node.failed = False
+        yield site
+        complaints = site.finish()
+        if complaints or request.node.failed:
+            print(site.report())
+        assert not complaints, complaints
+    finally:
+        broker.finish()
+
+
+def collector(site, **kw):
+    monitor = Monitor("server")
+    monitor.process = site.collector(options=[monitor.option], **kw)
+    monitor.process.wait_log("/metrics and /healthz on")
+    return monitor
+
+
+def agent(site, **kw):
+    monitor = Monitor("client")
+    monitor.process = site.agent(options=[monitor.option], **kw)
+    monitor.process.wait_log("/metrics and /healthz on")
+    return monitor
+
+
+def publish(site, body, n=1):
+    """As the agents do."""
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    for _ in range(n):
+        channel.basic_publish("vogeler.master.in", "", body,
+                              pika.BasicProperties(content_type="application/json"))
+    connection.close()
+
+
+def test_metrics_count_what_happens(site):
+    site.plugin("one", "echo 1")
+    site.plugin("bad", "false")
+    of_agent, of_collector = None, collector(site)
+    wait_until(of_collector.is_well, "the collector is well")
+    of_agent = agent(site)
+    wait_until(of_agent.is_well, "the agent is well")
+    site.ask("one")
+    site.ask("bad")
+    site.ask("none")
+    site.wait_plugin("one")
+    publish(site, "not JSON", 2)
+    wait_until(lambda: of_collector.metric("vogeler_acked_total") == 6, "all is acked")
+    seen = of_collector.metrics()
+    assert seen["vogeler_responses_total", "stored"] == 4  # the greeting too
+    assert seen["vogeler_responses_total", "dead"] == 2
+    assert seen["vogeler_dead_total", "malformed"] == 2
+    assert seen["vogeler_dead_confirmed_total"] == 2
+    assert seen["vogeler_store_writes_total", "OK"] >= 1
+    assert abs(seen["vogeler_store_last_success_timestamp_seconds"] - time.time()) < 60
+    assert seen["vogeler_inbox_deliveries"] == seen["vogeler_inbox_held_bytes"] == 0
+    assert seen["vogeler_broker_connected", "consumer"] == seen["vogeler_broker_connected", "publisher"] == 1
+    assert seen["vogeler_loop_pass_cpu_seconds_max"] > 0
+    seen = of_agent.metrics()
+    assert seen["vogeler_commands_total", "ok"] == 1
+    assert seen["vogeler_commands_total", "failed"] == 1
+    assert seen["vogeler_commands_total", "refused"] == 1
+    assert sum(v for k, v in seen.items() if k[0] == "vogeler_plugin_runs_total") == 2
+    assert seen["vogeler_outbox_confirmed_total"] == 4
+    assert seen["vogeler_outbox_responses"] == 0
+
+
+def documented():
+    """(metric, programs) of the table in docs/metrics.md."""
+    text = pathlib.Path(SOURCE, "docs", "metrics.md").read_text("utf-8")
+    return re.findall(r"^\| `(vogeler_\w+)` \| (both|collector|agent) \|", text, re.M)
+
+
+def test_format_and_documentation(site):
+    monitors = {"collector": collector(site), "agent": agent(site)}
+    for kind, monitor in monitors.items():
+        _, text = monitor.get("/metrics")
+        assert promtool_check(text) is None, promtool_check(text)
+        exported = re.findall(r"^# TYPE (\w+) ", text, re.M)
+        assert sorted(exported) == sorted(n for n, of in documented() if of in (kind, "both"))
+
+
+def test_broker_down_and_back(own_site):
+    monitors = [collector(own_site), agent(own_site)]
+    for monitor in monitors:
+        wait_until(monitor.is_well, "all is well")
+    own_site.broker.kill()
+    for monitor in monitors:
+        wait_until(lambda m=monitor: m.narrow("^broker: .* is down since"), "it says so", TURN)
+    own_site.broker.start()
+    for monitor in monitors:
+        wait_until(monitor.is_well, "all is well again")
+        assert monitor.metrics()["vogeler_broker_reconnects_total",
+                                 "agent" if monitor is monitors[1] else "consumer"] == 1
+
+
+def test_broker_that_is_frozen(own_site):
+    monitor = collector(own_site)
+    wait_until(monitor.is_well, "all is well")
+    own_site.broker.node.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: monitor.narrow("^broker: .* is silent since"), "it says so", TURN)
+    finally:
+        own_site.broker.node.send_signal(signal.SIGCONT)
+    wait_until(monitor.is_well, "all is well again")
+
+
+def test_memory_alarm(own_site):
+    collector(own_site).process.stop()  # it has made the queues
+    publish(own_site, "a dead letter to come")
+    own_site.broker.ctl("set_vm_memory_high_watermark", "0.0001")
+    monitors = [collector(own_site, name="again", ready=False), agent(own_site, ready=False)]
+    # RabbitMQ reads nothing more of a connection that has published: the agent's greeting, the dead letter.
+    for monitor in monitors:
+        wait_until(lambda m=monitor: m.narrow("^broker: .* is blocked since .*memory"), "it says so", TURN)
+        assert 1 in [v for k, v in monitor.metrics().items() if k[0] == "vogeler_broker_blocked"]
+    own_site.broker.ctl("set_vm_memory_high_watermark", "0.4")
+    for monitor in monitors:
+        wait_until(monitor.is_well, "all is well again")
+
+
+@pytest.mark.parametrize("how", ["frozen", "gone"])
+def test_store_stalls(site, tmp_path, how):
+    (tmp_path / "couch").mkdir()
+    couch = Couch(tmp_path / "couch")
+    couch.given = None  # one that may be stopped
+    couch.start()
+    try:
+        store = couch.new_database()
+        store.create()
+        site.dbhost = store.dbhost
+        monitor = collector(site)
+        wait_until(monitor.is_well, "all is well")
+        if how == "frozen":
+            couch.process.signal(signal.SIGSTOP)
+        else:
+            couch.process.kill()
+        assert monitor.is_well(), "nothing waits for the store yet"
+        publish(site, '{"syskey": "web01", "format": "output", "one": "1"}')
+        wait_until(lambda: monitor.narrow("^store: "), "it says so", TURN)
+        if how == "frozen":
+            couch.process.signal(signal.SIGCONT)
+            wait_until(monitor.is_well, "all is well again", 60)
+            assert monitor.metric("vogeler_responses_total", "stored") >= 1
+    finally:
+        if couch.process.running:
+            couch.process.signal(signal.SIGCONT)
+        couch.finish()
+
+
+def test_taken_port(site):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = site.collector(ready=False, options=[f"server.listen={address}"])
+        process.may_fail = True
+        assert process.wait() == 1
+        assert process.log_contains(re.escape(f"cannot listen on {address}: Address already in use") +
+                                    r".*\[server\] listen")
+        process = site.agent(ready=False, options=[f"client.listen={address}"])
+        process.may_fail = True
+        assert process.wait() == 1
+        assert process.log_contains(re.escape(f"cannot listen on {address}: Address already in use") +
+                                    r".*\[client\] listen")
+
+
+def test_nothing_listens_unless_told_to(site):
+    """The agent's is off; two collectors on a machine do not quarrel about the one of theirs."""
+    def listens(process):
+        inodes = {line.split()[9] for name in ("tcp", "tcp6")
+                  for line in pathlib.Path(f"/proc/{process.pid}/net/{name}").read_text("ascii").splitlines()
+                  if line.split()[3] == "0A"}
+        links = [str(link.readlink()) for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()]
+        return any(f"socket:[{inode}]" in links for inode in inodes)
+    first = site.collector(options=["server.listen=auto"])
+    second = site.collector(options=["server.listen=auto"], name="second", dbhost="null://")
+    assert first.running and second.running
+    assert not (listens(first) and listens(second))
+    assert not listens(site.agent())
+
+
+def test_slow_and_large_requests(site):
+    """X8: one byte now and then does not keep a connection, nor others out."""
+    monitor = collector(site)
+    slow = [socket.create_connection(("127.0.0.1", monitor.port)) for _ in range(20)]
+    dripping = slow[-1]
+    dripping.settimeout(0.5)
+    end = time.monotonic() + 30
+    dripping.sendall(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+    while True:
+        assert time.monotonic() < end, "a slow request is still let in"
+        try:
+            dripping.sendall(b"a")
+            if dripping.recv(1000) == b"":
+                break
+        except socket.timeout:
+            assert monitor.is_well()
+        except OSError:
+            break
+    for s in slow:
+        s.close()
+    for path in ("/../../etc/passwd", "/metrics/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/"):
+        assert monitor.get(path)[0] == 404
+    assert monitor.get("/metrics", "POST")[0] == 405
+    with socket.create_connection(("127.0.0.1", monitor.port), 20) as s:
+        try:
+            s.sendall(b"GET /metrics HTTP/1.1\r\nX-Large: " + b"a" * 1024 * 1024 + b"\r\n\r\n")
+            assert b"200 OK" not in s.recv(1000)
+        except OSError:
+            pass
+    assert monitor.is_well()
