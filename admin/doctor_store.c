@@ -235,7 +235,12 @@ doctor_store(struct doctor *d)
 		reach_start(d, "store", w->uri.host, w->uri.port, ward_on_reached, w);
 		return;
 	case URI_NULL:
-	case URI_AMQP:
+		doctor_say(d, "store database", CHECK_WARN, "name one that does",
+		    "null:// keeps nothing: it is for benchmarks");
+		doctor_skip(d, &after_tcp[1], "nothing is kept");
+		end(w);
+		return;
+	case URI_AMQP: /* told by the options */
 	case URI_AMQPS:
 		open_store(w);
 		return;
