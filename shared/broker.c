@@ -492,7 +492,8 @@ retry_delay(struct broker *b)
 	uint32_t most = (uint32_t)b->opt.heartbeat_s * 1000, ms;
 
 	ms = backoff_next(&b->backoff, ident_random32());
-	if (needs_somebody(b->error)) {
+	/* While the others of the list have not had their turn, those come first. */
+	if (needs_somebody(b->error) && b->target + 1 == b->n_targets) {
 		struct backoff slow = {b->opt.reconnect_max_ms, b->opt.reconnect_max_ms, 0};
 
 		return backoff_next(&slow, ident_random32());
