@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+import sqlite3
+import subprocess
 import time
 
 import pika
@@ -29,28 +31,10 @@ def test_runner_says_sent_only_after_the_broker_has_it(site):
         assert site.ready("web01") == n
 
 
-def test_agent_killed_at_any_moment_loses_no_command(site, dice):
-    site.plugin("work", ["sh", "-c", "sleep 0.05; cat /proc/sys/kernel/random/uuid"])
-    site.collector()
-    agent = site.agent()
-    for kill in range(KILLS):
-        site.runner("-n", "web01", "-x", "work")
-        time.sleep(dice.uniform(0, 0.15))  # the moment of the kill, not a wait
-        agent.kill()
-        before = (site.meta("work") or {}).get("order", 0) if site.ready("web01") else 0
-        agent.start()
-        site.wait_drained("web01")
-        assert site.ready("web01") == 0, kill
-        del before
-    jobs = wait_until(lambda: site.meta("work"), "there is an answer")
-    assert jobs["order"]
-    assert site.dead_letters() == []
-
-
 def test_every_command_is_answered_though_the_agent_is_killed(site, dice):
-    """A 2010 server counts answers: one for each of the commands, by job."""
+    """A 2010 server collects the answers: one id for each of the commands, by job, however often it was rerun."""
     server = site.party("Server2010")
-    site.plugin("work", "cat /proc/sys/kernel/random/uuid")
+    site.plugin("work", ["sh", "-c", "sleep 0.03; cat /proc/sys/kernel/random/uuid"])
     agent = site.agent()
     jobs = set()
     for _ in range(KILLS):
@@ -70,42 +54,113 @@ def test_every_command_is_answered_though_the_agent_is_killed(site, dice):
 
 
 def test_collector_killed_at_any_moment_loses_no_response(any_site, dice):
+    """Every response has a key of its own, so that none is hidden by a later one."""
     site = any_site
     collector = site.collector()
     hosts = [f"h{n:02}" for n in range(10)]
     clients = {host: site.party("Client2010", host) for host in hosts}
-    last = {}
     for kill in range(KILLS):
         for host in hosts:
-            for plugin in ("a", "b"):
-                last[host, plugin] = f"{kill}.{dice.random()}"
-                clients[host].answer(plugin, json.dumps(last[host, plugin]), "json")
-        time.sleep(dice.uniform(0, 0.1))
+            clients[host].answer(f"p{kill}", json.dumps(kill), "json")
+        time.sleep(dice.uniform(0, 0.08))  # the moment of the kill, not a wait
         collector.kill()
         collector.start()
-    site.wait_consumer("master.in", collector)
+        site.wait_consumer("master.in", collector)
     site.wait_drained("master.in")
     for host in hosts:
         record = site.record(host)
-        for plugin in ("a", "b"):
-            assert record[plugin] == last[host, plugin], (host, plugin)
+        assert [k for k in range(KILLS) if record.get(f"p{k}") != k] == [], host
     assert site.dead_letters() == []
 
 
-def test_responses_are_acked_only_after_they_are_stored(couch_site):
-    """While the database is away, everything stays with the broker."""
+def held_by_broker(site, queue):
+    """Ready and unacknowledged messages together."""
+    return (site.ready(queue) or 0) + site.broker.unacked(site.vhost).get(queue, 0)
+
+
+def test_collector_acks_only_after_the_commit(site):
+    """Another process holds the database's write lock: what was delivered stays the broker's until it lets go."""
+    collector = site.collector(options=["server.store_patience=60s"])
+    client = site.party("Client2010", "web01")
+    client.answer("first", "1", "json")
+    site.wait_plugin("first")
+    lock = sqlite3.connect(site.folder / "records.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    client.answer("second", "2", "json")
+    collector.wait_log("Got response for: second")
+    assert held_by_broker(site, "master.in") == 1
+    assert "second" not in site.record()
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert site.wait_plugin("second") == 2
+    site.wait_drained("master.in")
+
+
+def test_collector_gives_back_what_the_store_does_not_take(couch_site):
+    """The database goes away while the collector consumes: nothing is acknowledged, nothing dead-lettered, and all of it
+    is stored when the database is back."""
     site = couch_site
+    collector = site.collector(options=["server.store_patience=1s"])
+    client = site.party("Client2010", "web01")
+    client.answer("first", "1", "json")
+    site.wait_plugin("first")
     site.database.drop()
-    site.collector(ready=False, options=["server.store_patience=1s"])
-    client = site.party("Client2010", "web01") if site.ready("master.in") is not None else None
-    if client is None:
-        wait_until(lambda: site.ready("master.in") is not None, "the topology is there")
-        client = site.party("Client2010", "web01")
-    client.answer("x", "1", "json")
-    wait_until(lambda: (site.ready("master.in") or 0) + site.broker.unacked(site.vhost).get("master.in", 0) == 1,
-               "the broker keeps it")
+    for n in range(5):
+        client.answer(f"p{n}", str(n), "json")
+    collector.wait_log("Got response for: p4")
+    wait_until(lambda: site.broker.queue(site.vhost, "master.in") == (5, 0), "they are given back, the consumer cancelled")
     site.database.create()
-    assert site.wait_plugin("x") == 1
+    record = site.wait_record(lambda r: "p4" in r, "has the last")
+    assert [record[f"p{n}"] for n in range(5)] == list(range(5))
+    site.wait_drained("master.in")
+    assert site.dead_letters() == []
+
+
+def test_agent_acks_only_after_the_plugin_has_run(site):
+    """A command whose plugin runs is still the broker's: the killed agent's host gets it again."""
+    gate = site.folder / "gate"
+    os.mkfifo(gate)
+    site.plugin("waits", ["cat", gate])
+    site.collector()
+    agent = site.agent()
+    site.runner("-n", "web01", "-x", "waits")
+    wait_until(lambda: running(str(gate)), "the plugin runs")
+    assert held_by_broker(site, "web01") == 1
+    agent.kill()
+    wait_until(lambda: site.broker.queue(site.vhost, "web01") == (1, 0), "the command is back")
+    wait_until(lambda: not running(str(gate)), "the plugin went with its agent")
+    agent.start()
+    with open(gate, "w", encoding="ascii") as f:  # blocks until the plugin of the second run reads
+        f.write("let through\n")
+    assert site.wait_plugin("waits") == ["let through"]
+    site.wait_drained("web01")
+
+
+def running(word):
+    done = subprocess.run(["pgrep", "-f", f"^cat {re.escape(word)}"], check=False, stdout=subprocess.PIPE)
+    return done.stdout.split()
+
+
+def test_agent_acks_only_after_the_response_is_confirmed(site, broker):
+    """Under a memory alarm the broker takes no response: the command stays unacknowledged until it does."""
+    site.plugin("hello", "echo hello")
+    site.collector()
+    agent = site.agent()
+    site.runner("-n", "web01", "-x", "hello")
+    first = site.wait_meta("hello", lambda m: m.get("order"), "has an order")["order"]
+    site.wait_drained("web01")
+    agent.stop()
+    site.runner("-n", "web01", "-x", "hello")
+    broker.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        agent.start()
+        agent.wait_log("blocked")
+        assert held_by_broker(site, "web01") == 1
+        assert site.meta("hello")["order"] == first
+    finally:
+        broker.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
+    site.wait_meta("hello", lambda m: m.get("order", 0) > first, "is answered again")
+    site.wait_drained("web01")
 
 
 POISON = [
