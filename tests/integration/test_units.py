@@ -1,10 +1,11 @@
 """The systemd units as they are installed, run by a real systemd (lib/machine.py)."""
 import json
+import shlex
 
 import pytest
 
 from lib.machine import Machine
-from lib.site import BIN, is_sanitized
+from lib.site import BIN, SOURCE, is_sanitized
 from lib.waiting import wait_until
 
 UNITS = ("vogelerd", "vogeler-agent")
@@ -229,16 +230,20 @@ def test_agent_runs_what_is_shipped(site, agent):
     for name in SHIPPED:
         agent.run("cp", f"/usr/local/share/vogeler/plugins/{name}.cfg", "/etc/vogeler/plugins/")
     agent.add("/etc/vogeler/plugins/nobody.cfg", plugin("other", "id -un", user="nobody"))
+    agent.add("/etc/vogeler/plugins/writable.cfg", plugin(
+        "writable", "sh -c 'for d in / /etc /etc/vogeler /usr /var /root; do test -w $d && echo $d; done; echo end'"))
     site.collector()
     agent.systemctl("start", "vogeler-agent")
     agent.wait_status("vogeler-agent", "waiting for commands in queue web01")
-    for name in SHIPPED + ("who", "other"):
+    names = SHIPPED + ("who", "other", "writable")
+    for name in names:
         site.ask(name)
-    for name in SHIPPED + ("who", "other"):
+    for name in names:
         site.wait_plugin(name)
     record = site.record()
     assert "last_error" not in record or not record["last_error"], record["last_error"]
     assert record["who"] == ["root"]
+    assert record["writable"] == ["end"]
     assert record["other"] == ["nobody"]
     assert len(record["ps"]) > 3
     # The owner of a socket of another user.
@@ -276,3 +281,28 @@ def test_agent_without_root(site, agent):
     agent.wait_status("vogeler-agent", "waiting for commands")
     site.ask("who")
     assert site.wait_plugin("who") == ["vogeler-agent"]
+
+
+# docs/running.md
+
+def test_permissions_of_the_documentation(site, machine):
+    """The broker's users as docs/running.md makes them are enough for both, to begin with nothing there."""
+    text = (SOURCE / "docs" / "running.md").read_text()
+    lines = [line.split("set_permissions -p vogeler ", 1)[1] for line in text.splitlines() if "set_permissions" in line]
+    machine.add("/etc/vogeler/vogeler.conf", AGENT_CONF)
+    machine.add("/etc/vogeler/plugins/who.cfg", plugin("who", "id -un"))
+    for line, service in zip(lines, UNITS, strict=True):
+        user, *permissions = shlex.split(line)
+        site.broker.ctl("add_user", user, "secret")
+        site.broker.ctl("set_permissions", "-p", site.vhost, user, *permissions)
+        machine.add(f"/etc/credstore/{service}.qhost", site.broker.uri(site.vhost, user, "secret") + "\n", 0o600)
+    machine.add("/etc/credstore/vogelerd.dbhost", "sqlite:///var/lib/vogelerd/records.db\n", 0o600)
+    machine.start()
+    for unit in UNITS:
+        machine.systemctl("start", unit)
+        machine.wait_status(unit, "connected")
+    site.wait_queue("web01", 0)
+    site.ask("who")
+    site.wait_drained("web01", "master.in")
+    show = ("vogeler-admin", "--dbhost", "sqlite:///var/lib/vogelerd/records.db", "show", "web01", "--json")
+    wait_until(lambda: '"who"' in machine.run(*show, status=None).out, "the record is in the store")
