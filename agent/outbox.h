@@ -18,7 +18,7 @@ struct outbox;
 
 #define OUTBOX_COUNT_MAX    64
 #define OUTBOX_BYTES_MAX    (32U * 1024 * 1024)
-#define OUTBOX_MESSAGE_MAX  (15U * 1024 * 1024) /* the collector's message_max_bytes is 16 MiB */
+#define OUTBOX_MESSAGE_MAX  (15U * 512 * 1024)  /* the collector's message_max_bytes is 8 MiB */
 #define OUTBOX_NEWEST_MAX   (16U * 1024 * 1024) /* bytes of results that nobody asked for */
 #define OUTBOX_RETRY_MS     1000
 #define OUTBOX_RETRY_MAX_MS 60000

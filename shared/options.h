@@ -35,7 +35,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	/* collector */
 	uint32_t prefetch;          /* [server] prefetch, default 1000, 1..65535 */
 	uint64_t intake_max_bytes;  /* [server] intake_max_bytes, default 32MiB */
-	uint64_t message_max_bytes; /* [server] message_max_bytes, default 16MiB: larger is
+	uint64_t message_max_bytes; /* [server] message_max_bytes, default 8MiB: larger is
 				       dead-lettered */
 	uint64_t record_max_bytes;  /* [server] record_max_bytes, default 7MiB */
 	uint32_t batch_max_count;   /* [server] batch_max_count, default 500 */

@@ -112,7 +112,7 @@ const struct option_row option_rows[] = {
     NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB),
     ROW("server", "listen", OPTION_LISTEN, server_listen, "auto"),
     CHECK("server", "log_level", OPTION_IGNORED),
-    NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "16MiB", KIB, 128 * MIB),
+    NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "8MiB", KIB, 128 * MIB),
     NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535),
     NUM("server", "record_max_bytes", OPTION_BYTES, record_max_bytes, "7MiB", KIB, 128 * MIB),
     NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN),

@@ -465,7 +465,7 @@ test_bytes_of_the_newest_are_bounded(void **state)
 	assert_int_equal(outbox_replaced(f->outbox), 3); /* above: the oldest of all as well */
 	assert_int_equal(outbox_count(f->outbox), 1);
 	add(f, 5, 10); /* answers are not touched */
-	add_newest(f, "c", 6, body_for(OUTBOX_MESSAGE_MAX));
+	add_newest(f, "c", 6, half);
 	assert_int_equal(outbox_count(f->outbox), 2);
 	go_ready(f);
 	assert_published(f, "m5 c6 ");
