@@ -121,8 +121,7 @@ vhost_failed(struct broker *b, const char *why)
 	if (strstr(why, "not found") == NULL)
 		broker_fail(b, BROKER_ERR_VHOST,
 		    "%s: the broker says \"%s\"" PHRASE_CURE
-		    "rabbitmqctl set_permissions -p %s %s CONFIGURE "
-		    "WRITE READ, or vogeler-admin add-host",
+		    "rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ",
 		    where, why, broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
 	else
 		broker_fail(b, BROKER_ERR_VHOST,
@@ -233,7 +232,7 @@ not_permitted(struct broker *b, const char *why)
 	/* The channel is no thing to have rights on: the broker's words name it. */
 	broker_fail(b, BROKER_ERR_PERMISSION,
 	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE
-	    "let an administrator run vogeler-admin add-host, or rabbitmqctl set_permissions",
+	    "let an administrator give it these with rabbitmqctl set_permissions",
 	    broker_where(b, where, sizeof(where)), user_of(b), names_object(b) ? " on " : "",
 	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why);
 }

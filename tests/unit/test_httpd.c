@@ -295,31 +295,6 @@ many_one_after_the_other(void **state)
 	close_client(&idle);
 }
 
-/* What gets the number of a connection's descriptor is left alone by what was there before. */
-static void
-descriptors_are_not_confused(void **state)
-{
-	int pipes[HTTPD_CONNECTIONS_MAX][2];
-	struct client probe;
-	char byte;
-
-	for (int i = 0; i < 4; i++)
-		ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-	for (int i = 0; i < HTTPD_CONNECTIONS_MAX; i++) {
-		assert_int_equal(pipe(pipes[i]), 0);
-		assert_int_equal(write(pipes[i][1], "x", 1), 1);
-	}
-	open_client(&probe, "POST /metrics HTTP/1.1\r\n\r\n", 26);
-	while (!probe.ended)
-		loop_run(loop);
-	close_client(&probe);
-	for (int i = 0; i < HTTPD_CONNECTIONS_MAX; i++) {
-		assert_int_equal(read(pipes[i][0], &byte, 1), 1);
-		close(pipes[i][0]);
-		close(pipes[i][1]);
-	}
-}
-
 static void
 a_taken_port_is_told(void **state)
 {
@@ -338,7 +313,6 @@ main(void)
 	    cmocka_unit_test_setup_teardown(too_much_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_oldest_makes_room, setup, teardown),
 	    cmocka_unit_test_setup_teardown(many_one_after_the_other, setup, teardown),
-	    cmocka_unit_test_setup_teardown(descriptors_are_not_confused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_taken_port_is_told, setup, teardown),
 	};
 
