@@ -66,7 +66,7 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 static const struct verb *
 find_verb(const struct cli *cli)
 {
-	const char *name = cli->args == NULL ? NULL : cli->args[0];
+	const char *name = cli->args[0];
 	int n = 0;
 
 	if (name == NULL)

@@ -103,7 +103,7 @@ check_arguments(const struct cli *cli)
 		cli_usage_error(cli, "-n is missing: a host name, or all");
 	if (opt_command == NULL)
 		cli_usage_error(cli, "-x is missing: the name or alias of a plugin");
-	if (cli->args != NULL && cli->args[0] != NULL)
+	if (cli->args[0] != NULL)
 		cli_usage_error(
 		    cli, "what is \"%s\"? A host goes with -n, a plugin with -x", cli->args[0]);
 	why = strcmp(opt_node, "all") == 0 ? NULL : name_host_error(opt_node);
