@@ -250,7 +250,8 @@ class FakeAmqp:
         self.connections = []
         self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self._accept, daemon=True)
+        self.acceptor.start()
 
     def _accept(self):
         while True:
@@ -260,8 +261,8 @@ class FakeAmqp:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(self, sock)
+            connection.start()  # before it is listed: stop() joins what is listed
             self.connections.append(connection)
-            connection.start()
 
     def hang_up(self):
         """Ends every connection."""
@@ -277,6 +278,7 @@ class FakeAmqp:
         except OSError:
             pass
         self.listener.close()
+        self.acceptor.join(10)  # no connection joins the list behind our back
         self.hang_up()
         for connection in self.connections:
             connection.join(10)
