@@ -12,9 +12,14 @@
 #define TOPOLOGY_MASTER_EXCHANGE    "vogeler.master.in"    /* direct: responses */
 #define TOPOLOGY_MASTER_QUEUE       "master.in"
 #define TOPOLOGY_DEAD_QUEUE         "vogeler.dead"
-#define TOPOLOGY_BROADCAST_KEY      "broadcasts.all" /* what the runner publishes "all" with */
-#define TOPOLOGY_BROADCAST_PATTERN  "broadcasts.*"   /* what a host binds */
-#define TOPOLOGY_MASTER_KEY         ""
+/* Answers to what is asked now, so that a backlog in master.in does not hold them up. The collector
+ * makes it; without it (2010) they go to master.in like all others. */
+#define TOPOLOGY_FRESH_QUEUE       "vogeler.fresh"
+#define TOPOLOGY_REPLY_PREFIX      "vogeler.reply." /* the queue of one who watches a job */
+#define TOPOLOGY_BROADCAST_KEY     "broadcasts.all" /* what the runner publishes "all" with */
+#define TOPOLOGY_BROADCAST_PATTERN "broadcasts.*"   /* what a host binds */
+#define TOPOLOGY_MASTER_KEY        ""
+#define TOPOLOGY_FRESH_KEY         "fresh"
 
 enum topology_kind { TOPOLOGY_EXCHANGE, TOPOLOGY_QUEUE };
 

@@ -37,6 +37,7 @@ static const char *const state_names[] = {
     [WIRE_TIMEOUT] = "timeout",
     [WIRE_REFUSED] = "refused",
     [WIRE_SUPERSEDED] = "superseded",
+    [WIRE_CANCELLED] = "cancelled",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -117,6 +118,7 @@ command_finish(struct command *c)
 {
 	free(c->plugin);
 	free(c->job);
+	free(c->cancels);
 	free(c->reply_to);
 	free(c->user_id);
 	*c = (struct command){0};
@@ -143,7 +145,8 @@ command_expiration(const struct command *c)
 void
 wire_command_encode(const struct command *c, struct message *m)
 {
-	json_t *name = jsonx_string_lossy(c->plugin, strlen(c->plugin), NULL);
+	const char *what = c->cancels != NULL ? WIRE_CANCEL_BODY : c->plugin;
+	json_t *name = jsonx_string_lossy(what, strlen(what), NULL);
 	struct buf body;
 	size_t len;
 	char *text;
@@ -155,7 +158,8 @@ wire_command_encode(const struct command *c, struct message *m)
 	m->user_id = xstrdup_null(c->user_id);
 	m->expiration = command_expiration(c);
 	message_add_int(m, "not_after", c->not_after);
-	buf_init(&body, 6 * strlen(c->plugin) + 2); /* each byte escaped, and the quotes */
+	message_add_str(m, "job", c->cancels);
+	buf_init(&body, 6 * strlen(what) + 2); /* each byte escaped, and the quotes */
 	if (name == NULL || !jsonx_write(&body, name))
 		abort(); /* memory is out */
 	text = buf_take(&body, &len);
@@ -229,11 +233,28 @@ decode_not_after(const struct message *m, struct command *c, char *err, size_t e
 	return false;
 }
 
+/* Of an ordinary command the header says nothing. */
+static bool
+decode_cancels(const struct message *m, struct command *c, char *err, size_t err_size)
+{
+	const char *job = message_str(m, "job");
+
+	if (strcmp(c->plugin, WIRE_CANCEL_BODY) != 0)
+		return true;
+	if (job == NULL || job[0] == '\0' || strlen(job) > WIRE_JOB_MAX) {
+		snprintf(err, err_size, "cancel without the job that it is about");
+		return false;
+	}
+	c->cancels = xstrdup(job);
+	return true;
+}
+
 bool
 wire_command_decode(const struct message *m, struct command *c, char *err, size_t err_size)
 {
 	*c = (struct command){0};
-	if (!decode_command_body(m, c, err, err_size) || !decode_not_after(m, c, err, err_size)) {
+	if (!decode_command_body(m, c, err, err_size) || !decode_not_after(m, c, err, err_size) ||
+	    !decode_cancels(m, c, err, err_size)) {
 		command_finish(c);
 		return false;
 	}
@@ -495,14 +516,14 @@ decode_results(const json_t *body, struct response *r, char *err, size_t err_siz
 	return true;
 }
 
-/* The plugin's name becomes a key of the record as those of the body do. Only a refused command
- * may name what is no plugin: that is why it was refused. */
+/* The plugin's name becomes a key of the record as those of the body do. Only a command that was
+ * refused, or cancelled before it was looked at, may name what is no plugin. */
 static bool
 check_plugin(const struct response_meta *meta, char *err, size_t err_size)
 {
 	const char *error;
 
-	if (meta->plugin == NULL || meta->state == WIRE_REFUSED)
+	if (meta->plugin == NULL || meta->state == WIRE_REFUSED || meta->state == WIRE_CANCELLED)
 		return true;
 	error = name_plugin_error(meta->plugin);
 	if (error != NULL)

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_COMMAND_MAX (4 * 1024) /* bytes of a command's body */
+#define WIRE_COMMAND_MAX (4 * 1024)       /* bytes of a command's body */
+#define WIRE_CANCEL_BODY "vogeler.cancel" /* a plugin of that name cannot be called */
+#define WIRE_JOB_MAX     255              /* bytes of a job's id, as of any message_id */
 
 /* The values of result_format, README 2010 and its code. */
 enum wire_format {
@@ -23,24 +25,36 @@ enum wire_format {
 const char *wire_format_name(enum wire_format f);
 bool wire_format_parse(const char *text, enum wire_format *f);
 
-enum wire_state { WIRE_OK, WIRE_FAILED, WIRE_TIMEOUT, WIRE_REFUSED, WIRE_SUPERSEDED };
+enum wire_state {
+	WIRE_OK,
+	WIRE_FAILED,
+	WIRE_TIMEOUT,
+	WIRE_REFUSED,
+	WIRE_SUPERSEDED, /* not run: another command for the same plugin was */
+	WIRE_CANCELLED,  /* not run, or ended, as a cancel said */
+};
+#define WIRE_N_STATES (WIRE_CANCELLED + 1)
 const char *wire_state_name(enum wire_state s);
 bool wire_state_parse(const char *text, enum wire_state *s);
 
 struct command {      /* strings owned */
-	char *plugin; /* name or alias: the body */
+	char *plugin; /* name or alias: the body; WIRE_CANCEL_BODY of a cancel */
 	char *job;    /* message_id; NULL from a 2010 runner */
+	/* NULL: run that plugin. Else a cancel: the id of the job that is to be cancelled, from the
+	 * header "job"; the message's own id is another. */
+	char *cancels;
 	char *reply_to;
 	char *user_id;
 	int64_t not_after; /* wall ms, 0 = never */
 	int64_t sent_at;   /* wall ms, from timestamp; 0 = unknown */
 };
 void command_finish(struct command *c);
-/* Initialises m. The broker is told to drop it a day after not_after, counted from sent_at: only if
- * both are known, and if RabbitMQ takes so long a time (49 days). */
+/* Initialises m. Of a cancel the plugin is not looked at. The broker is told to drop it a day after
+ * not_after, counted from sent_at: only if both are known, and if RabbitMQ takes so long a time (49
+ * days). */
 void wire_command_encode(const struct command *c, struct message *m);
 /* false: err says what is wrong with it (not a JSON string, empty, control characters, a not_after
- * that cannot be read); c is finished. */
+ * that cannot be read, a cancel of no job); c is finished. */
 bool wire_command_decode(const struct message *m, struct command *c, char *err, size_t err_size);
 
 /* What headers say about a response; of a 2010 response only received order counts and the rest is

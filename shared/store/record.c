@@ -124,12 +124,19 @@ is_good(const struct result *r)
 	return r->meta.state == WIRE_OK && r->value != NULL;
 }
 
-/* It is about no run of a plugin of this host: a repeat that the agent answered for, or a command
- * that it did not take. */
+/* Somebody wanted that it does not run, and so it did not: nothing is wrong with the host. */
+static bool
+is_passed_over(const struct result *r)
+{
+	return r->meta.state == WIRE_SUPERSEDED || r->meta.state == WIRE_CANCELLED;
+}
+
+/* It is about no run of a plugin of this host: a repeat that the agent answered for, one that was
+ * cancelled, or a command that it did not take. */
 static bool
 is_no_run(const struct result *r)
 {
-	return r->meta.state == WIRE_SUPERSEDED || r->meta.state == WIRE_REFUSED;
+	return is_passed_over(r) || r->meta.state == WIRE_REFUSED;
 }
 
 static const char *
@@ -321,7 +328,7 @@ last_error_new(const struct result *r)
 static bool
 says_error(const struct result *r)
 {
-	if (r->meta.state == WIRE_SUPERSEDED || is_good(r))
+	if (is_passed_over(r) || is_good(r))
 		return false;
 	return r->plugin != NULL || r->error != NULL;
 }

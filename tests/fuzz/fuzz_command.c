@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HAS_ID = 1, HAS_REPLY_TO = 2, HAS_TIMESTAMP = 4, HAS_NOT_AFTER = 8, AS_TEXT = 16 };
+enum {
+	HAS_ID = 1,
+	HAS_REPLY_TO = 2,
+	HAS_TIMESTAMP = 4,
+	HAS_NOT_AFTER = 8,
+	AS_TEXT = 16,
+	HAS_JOB = 32
+};
 
 static void
 fill(struct message *m, uint8_t flags, int64_t time)
@@ -22,6 +29,8 @@ fill(struct message *m, uint8_t flags, int64_t time)
 		message_add_str(m, "not_after", "soon");
 	else if ((flags & HAS_NOT_AFTER) != 0)
 		message_add_int(m, "not_after", time);
+	if ((flags & HAS_JOB) != 0)
+		message_add_str(m, "job", "0193c0de-0000-7000-8000-000000000001");
 }
 
 static void
@@ -33,9 +42,12 @@ check_command(const struct command *c)
 
 	if (c->plugin == NULL || c->plugin[0] == '\0' || c->not_after < 0)
 		abort();
+	if ((strcmp(c->plugin, WIRE_CANCEL_BODY) == 0) != (c->cancels != NULL))
+		abort();
 	wire_command_encode(c, &m);
 	if (!wire_command_decode(&m, &again, err, sizeof(err)) ||
-	    strcmp(again.plugin, c->plugin) != 0 || again.not_after != c->not_after)
+	    strcmp(again.plugin, c->plugin) != 0 || again.not_after != c->not_after ||
+	    (again.cancels == NULL) != (c->cancels == NULL))
 		abort();
 	command_finish(&again);
 	message_finish(&m);

@@ -333,6 +333,10 @@ what_was_no_run_leaves_the_fact(void **state)
 	r.meta.state = WIRE_SUPERSEDED;
 	assert_false(last_error_apply(&error, &r));
 	assert_int_equal(apply(&f, &r), RECORD_UNCHANGED);
+	failed(&r, "cancelled while it ran", A, 11);
+	r.meta.state = WIRE_CANCELLED;
+	assert_false(last_error_apply(&error, &r));
+	assert_int_equal(apply(&f, &r), RECORD_UNCHANGED);
 	assert_null(f.meta);
 	json_decref(error);
 	fact_finish(&f);

@@ -31,12 +31,13 @@ names(void **state)
 		assert_true(wire_format_parse(wire_format_name((enum wire_format)i), &f));
 		assert_int_equal(f, i);
 	}
-	for (i = WIRE_OK; i <= WIRE_SUPERSEDED; i++) {
+	for (i = WIRE_OK; i < WIRE_N_STATES; i++) {
 		assert_true(wire_state_parse(wire_state_name((enum wire_state)i), &s));
 		assert_int_equal(s, i);
 	}
 	assert_string_equal(wire_format_name(WIRE_PYLIST), "pylist");
 	assert_string_equal(wire_state_name(WIRE_TIMEOUT), "timeout");
+	assert_string_equal(wire_state_name(WIRE_CANCELLED), "cancelled");
 	assert_false(wire_format_parse("Json", &f));
 	assert_false(wire_format_parse("", &f));
 	assert_false(wire_state_parse("dead", &s));
@@ -95,6 +96,75 @@ command_both_ways(void **state)
 	assert_int_equal(back.sent_at, T0 / 1000 * 1000);
 	command_finish(&back);
 	message_finish(&m);
+}
+
+static void
+cancel_both_ways(void **state)
+{
+	struct command c = {.job = (char *)"job-2",
+	    .cancels = (char *)"job-1",
+	    .not_after = T0 + DAY,
+	    .sent_at = T0};
+	struct command back;
+	struct message m;
+	char err[256];
+
+	wire_command_encode(&c, &m);
+	assert_string_equal(m.body, "\"vogeler.cancel\"");
+	assert_string_equal(m.message_id, "job-2");
+	assert_string_equal(message_str(&m, "job"), "job-1");
+	assert_true(wire_command_decode(&m, &back, err, sizeof(err)));
+	assert_string_equal(back.plugin, WIRE_CANCEL_BODY);
+	assert_string_equal(back.cancels, "job-1");
+	assert_string_equal(back.job, "job-2");
+	assert_int_equal(back.not_after, T0 + DAY);
+	command_finish(&back);
+	message_finish(&m);
+}
+
+/* The header is the cancel's alone. */
+static void
+job_of_no_cancel(void **state)
+{
+	struct message m;
+	struct command c;
+	char err[256];
+
+	message_init(&m);
+	body(&m, "\"facter\"");
+	message_add_str(&m, "job", "job-1");
+	assert_true(wire_command_decode(&m, &c, err, sizeof(err)));
+	assert_null(c.cancels);
+	command_finish(&c);
+	message_finish(&m);
+}
+
+static void
+cancel_of(const char *job)
+{
+	struct message m;
+	struct command c;
+	char err[256] = "";
+
+	message_init(&m);
+	body(&m, "\"vogeler.cancel\"");
+	message_add_str(&m, "job", job);
+	assert_false(wire_command_decode(&m, &c, err, sizeof(err)));
+	assert_non_null(strstr(err, "cancel without the job"));
+	assert_null(c.plugin);
+	message_finish(&m);
+}
+
+static void
+cancel_of_nothing(void **state)
+{
+	char longer[WIRE_JOB_MAX + 2];
+
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	cancel_of(NULL);
+	cancel_of("");
+	cancel_of(longer);
 }
 
 static void
@@ -454,6 +524,14 @@ the_plugin_header_is_a_key_too(void **state)
 	assert_string_equal(r.meta.plugin, "rm -rf /");
 	response_finish(&r);
 	message_finish(&m);
+
+	message_init(&m);
+	body(&m, "{\"syskey\":\"h\",\"last_error\":{\"message\":\"m\"},\"format\":\"pydict\"}");
+	message_add_str(&m, "plugin", "rm -rf /");
+	message_add_str(&m, "state", "cancelled");
+	assert_true(wire_response_decode(&m, &r, err, sizeof(err)));
+	response_finish(&r);
+	message_finish(&m);
 }
 
 static void
@@ -491,6 +569,9 @@ main(void)
 	    cmocka_unit_test(names),
 	    cmocka_unit_test(command_of_2010),
 	    cmocka_unit_test(command_both_ways),
+	    cmocka_unit_test(cancel_both_ways),
+	    cmocka_unit_test(job_of_no_cancel),
+	    cmocka_unit_test(cancel_of_nothing),
 	    cmocka_unit_test(expiration_of_a_command),
 	    cmocka_unit_test(bad_commands),
 	    cmocka_unit_test(response_of_2010),
