@@ -1,0 +1,185 @@
+/* See arguments.h. */
+#include "runner/arguments.h"
+
+#include "shared/units.h"
+#include "shared/words.h"
+#include "shared/xalloc.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS      INT64_C(86400000)
+#define DEFAULT_TTL (7 * DAY_MS) /* DESIGN 3 */
+#define MAX_TTL     (36500 * DAY_MS)
+#define MAX_WAIT    (365 * DAY_MS)
+
+static char **opt_nodes;
+static char *opt_command, *opt_where, *opt_where_timeout, *opt_ttl, *opt_batch, *opt_limit;
+static char *opt_wait, *opt_color;
+static int opt_dry_run, opt_yes, opt_json, opt_jsonl, opt_quiet, opt_failed, opt_missing, opt_ok;
+
+static struct poptOption table[] = {
+    {"node", 'n', POPT_ARG_ARGV, &opt_nodes, 0,
+	"all, names or globs (a,b,web*), @FILE, or - (stdin)", "TARGET"},
+    {"command", 'x', POPT_ARG_STRING, &opt_command, 0, "Plugin to run: its name or alias",
+	"PLUGIN"},
+    {"where", '\0', POPT_ARG_STRING, &opt_where, 0, "Hosts whose record is so, in jq's language",
+	"EXPR"},
+    {"where-timeout", '\0', POPT_ARG_STRING, &opt_where_timeout, 0,
+	"How long --where may think (30s)", "DURATION"},
+    {"limit", '\0', POPT_ARG_STRING, &opt_limit, 0, "Only the first so many, or so much of 100",
+	"N|P%"},
+    {"dry-run", '\0', POPT_ARG_NONE, &opt_dry_run, 0, "Print the targets, and send nothing", NULL},
+    {"yes", 'y', POPT_ARG_NONE, &opt_yes, 0, "Send without asking", NULL},
+    {"ttl", '\0', POPT_ARG_STRING, &opt_ttl, 0, "How long hosts may begin (7d); 0: for ever",
+	"DURATION"},
+    {"batch", '\0', POPT_ARG_STRING, &opt_batch, 0, "With --wait: at most so many hosts at a time",
+	"N"},
+    {"wait", '\0', POPT_ARG_STRING, &opt_wait, 0, "Until all have answered, or so long",
+	"DURATION"},
+    {"failed", '\0', POPT_ARG_NONE, &opt_failed, 0, "Hosts that failed, timed out or refused",
+	NULL},
+    {"missing", '\0', POPT_ARG_NONE, &opt_missing, 0, "Hosts without an answer of their own", NULL},
+    {"ok", '\0', POPT_ARG_NONE, &opt_ok, 0, "Hosts that are ok", NULL},
+    {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print one JSON object", NULL},
+    {"jsonl", '\0', POPT_ARG_NONE, &opt_jsonl, 0, "Print a JSON object for each event", NULL},
+    {"quiet", 'q', POPT_ARG_NONE, &opt_quiet, 0, "Print only what is needed", NULL},
+    {"color", '\0', POPT_ARG_STRING, &opt_color, 0, "auto, always or never", "WHEN"},
+    POPT_TABLEEND,
+};
+
+static const struct cli_spec spec = {
+    .program = "vogeler-runner",
+    .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN",
+    .examples = "  vogeler-runner -n all -x facter\n"
+		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n",
+    .table = table,
+    .uses_broker = true,
+    .uses_store = true,
+};
+
+/* popt would take whatever follows "--wait" for its duration, the id of a job too: it goes with
+ * "=", or as a word that is one. */
+static char **
+mark_wait(int argc, char **argv)
+{
+	static char alone[] = "--wait=";
+	char **marked = xcalloc((size_t)argc + 1, sizeof(*marked));
+	uint64_t ms;
+
+	for (int i = 0; i < argc; i++) {
+		marked[i] = argv[i];
+		if (i > 0 && strcmp(argv[i], "--wait") == 0 &&
+		    (i + 1 == argc || !units_parse_ms(argv[i + 1], &ms)))
+			marked[i] = alone;
+	}
+	return marked;
+}
+
+static int64_t
+duration(const struct cli *cli, const char *option, const char *text, int64_t min, int64_t max)
+{
+	char shown_min[UNITS_TEXT_SIZE], shown_max[UNITS_TEXT_SIZE];
+	uint64_t ms;
+
+	if (!units_parse_ms(text, &ms))
+		cli_usage_error(
+		    cli, "%s=%s: should be a duration: 500ms 10s 5min 1h 7d", option, text);
+	if (ms < (uint64_t)min || ms > (uint64_t)max)
+		cli_usage_error(cli, "%s=%s: should be from %s to %s", option, text,
+		    units_format_ms((uint64_t)min, shown_min),
+		    units_format_ms((uint64_t)max, shown_max));
+	return (int64_t)ms;
+}
+
+static uint32_t
+count(const struct cli *cli, const char *option, const char *text, uint64_t max)
+{
+	uint64_t n;
+
+	if (!units_parse_count(text, max, &n) || n == 0)
+		cli_usage_error(cli, "%s=%s: should be a number from 1 to %llu", option, text,
+		    (unsigned long long)max);
+	return (uint32_t)n;
+}
+
+static void
+read_limit(struct runner_arguments *a, const struct cli *cli)
+{
+	size_t len = strlen(opt_limit);
+
+	a->limit_percent = len > 0 && opt_limit[len - 1] == '%';
+	if (a->limit_percent) {
+		opt_limit[len - 1] = '\0';
+		a->limit = count(cli, "--limit (of 100)", opt_limit, 100);
+	} else {
+		a->limit = count(cli, "--limit", opt_limit, UINT32_MAX);
+	}
+}
+
+static void
+read_times(struct runner_arguments *a, const struct cli *cli)
+{
+	a->where_ms = 30000;
+	a->ttl_ms = DEFAULT_TTL;
+	if (opt_where_timeout != NULL)
+		a->where_ms = duration(cli, "--where-timeout", opt_where_timeout, 100, DAY_MS);
+	if (opt_ttl != NULL)
+		a->ttl_ms = duration(cli, "--ttl", opt_ttl, 0, MAX_TTL);
+	a->wait = opt_wait != NULL;
+	if (a->wait && opt_wait[0] != '\0')
+		a->wait_ms = duration(cli, "--wait", opt_wait, 1, MAX_WAIT);
+}
+
+static void
+check_color(const struct cli *cli)
+{
+	if (opt_color != NULL && strcmp(opt_color, "auto") != 0 &&
+	    strcmp(opt_color, "always") != 0 && strcmp(opt_color, "never") != 0)
+		cli_usage_error(cli, "--color=%s: should be auto, always or never", opt_color);
+}
+
+void
+arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **argv)
+{
+	char **marked = mark_wait(argc, argv);
+
+	cli_init(cli, &spec, argc, marked);
+	free(marked);
+	*a = (struct runner_arguments){
+	    .words = cli->args,
+	    .nodes = opt_nodes,
+	    .plugin = opt_command,
+	    .where = opt_where,
+	    .dry_run = opt_dry_run != 0,
+	    .yes = opt_yes != 0,
+	    .json = opt_json != 0,
+	    .jsonl = opt_jsonl != 0,
+	    .quiet = opt_quiet != 0,
+	    .verbose = cli->verbose != 0,
+	    .color = opt_color == NULL ? "auto" : opt_color,
+	    .failed = opt_failed != 0,
+	    .missing = opt_missing != 0,
+	    .ok = opt_ok != 0,
+	};
+	read_times(a, cli);
+	if (opt_batch != NULL)
+		a->batch = count(cli, "--batch", opt_batch, UINT32_MAX);
+	if (opt_limit != NULL)
+		read_limit(a, cli);
+	if (a->json && a->jsonl)
+		cli_usage_error(cli, "--json or --jsonl, not both");
+	check_color(cli);
+}
+
+void
+arguments_finish(struct runner_arguments *a, struct cli *cli)
+{
+	char *owned[] = {opt_command, opt_where, opt_where_timeout, opt_ttl, opt_batch, opt_limit,
+	    opt_wait, opt_color};
+
+	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
+		free(owned[i]);
+	words_free(opt_nodes);
+	cli_finish(cli);
+	*a = (struct runner_arguments){0};
+}
