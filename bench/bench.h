@@ -1,0 +1,69 @@
+/* vogeler-bench: what its verbs share. */
+#ifndef VOGELER_BENCH_BENCH_H
+#define VOGELER_BENCH_BENCH_H
+
+#include "bench/plan.h"
+#include "shared/cli.h"
+#include "shared/uri.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct broker;
+struct broker_handlers;
+struct loop;
+struct store;
+struct topology;
+
+enum bench_status {
+	BENCH_OK = 0,
+	BENCH_TROUBLE = 1, /* usage, or broker or store out of reach */
+	BENCH_BOOKS = 2,   /* they do not close */
+};
+
+struct bench {
+	const struct cli *cli;
+	struct loop *loop;
+	struct uri *brokers; /* of verbs that use them */
+	size_t n_brokers;
+	struct uri store_uri;
+	struct store *store; /* NULL: none was named, and the verb can do without */
+	struct plan plan;
+	uint32_t connections; /* 0: as the verb has it */
+	double rate;          /* jobs per second */
+	uint32_t duration_ms;
+	uint32_t slow_ms;
+	uint32_t patience_ms;
+	uint32_t extra; /* books: expect so many jobs more than there are */
+	uint64_t batch_bytes;
+	uint32_t requests;
+	json_t *report; /* an object: what is printed at the end */
+	int status;
+	bool over; /* bench_done() has been called */
+};
+
+struct bench_verb {
+	const char *name;
+	const char *help;
+	bool uses_broker;
+	bool needs_store;
+	void (*run)(struct bench *b); /* starts it; bench_done() ends it */
+};
+
+void verb_baseline(struct bench *b);
+void verb_books(struct bench *b);
+void verb_consume(struct bench *b);
+void verb_fill(struct bench *b);
+void verb_hosts(struct bench *b);
+void verb_load(struct bench *b);
+void verb_write(struct bench *b);
+
+/* Ends the loop. The first call counts. */
+void bench_done(struct bench *b, int status);
+/* "vogeler-bench: text" on stderr, then bench_done(BENCH_TROUBLE). */
+void bench_fail(struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A connection as the other programs make theirs. */
+struct broker *bench_broker(struct bench *b, const char *role, const struct topology *topology,
+    const struct broker_handlers *handlers, void *arg);
+
+#endif

@@ -1,0 +1,280 @@
+/* vogeler-bench: simulated hosts, backlogs, ceilings, and the books of what came of them. */
+#include "bench/bench.h"
+
+#include "shared/broker.h"
+#include "shared/ident.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/units.h"
+#include "shared/wall.h"
+
+#include <bsd/string.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const struct bench_verb verbs[] = {
+    /* sorted; the same rows as in --help and vogeler-bench(1) */
+    {"consume", "take answers out of the queue and do nothing with them", true, false,
+	verb_consume},
+    {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
+};
+
+static struct {
+	long long run, seed;
+	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
+	    requests, json;
+	double rate;
+	char *profile, *slow_by, *duration, *patience, *batch;
+} opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .requests = 8};
+
+static struct poptOption table[] = {
+    {"hosts", 'n', POPT_ARG_INT, &opt.hosts, 0, "Hosts to simulate (100; at most 10000)", "N"},
+    {"jobs", 'j', POPT_ARG_INT, &opt.jobs, 0, "Jobs that each of them answers (1)", "N"},
+    {"profile", 'p', POPT_ARG_STRING, &opt.profile, 0,
+	"Answers: small lines facter ps packages ohai mix (lines)", "NAME"},
+    {"together", '\0', POPT_ARG_NONE, &opt.together, 0,
+	"fill, mix: what a host answers to five jobs stands together", NULL},
+    {"unchanged", '\0', POPT_ARG_INT, &opt.unchanged, 0, "Answers that repeat the last one",
+	"PERCENT"},
+    {"seed", '\0', POPT_ARG_LONGLONG, &opt.seed, 0, "What the answers are drawn from (1)", "N"},
+    {"run", '\0', POPT_ARG_LONGLONG, &opt.run, 0, "Number of the run, a time in ms (now)", "N"},
+    {"offline", '\0', POPT_ARG_INT, &opt.offline, 0, "Hosts that are off", "PERCENT"},
+    {"slow", '\0', POPT_ARG_INT, &opt.slow, 0, "Hosts that answer late", "PERCENT"},
+    {"slow-by", '\0', POPT_ARG_STRING, &opt.slow_by, 0, "So late (2s)", "DURATION"},
+    {"twice", '\0', POPT_ARG_INT, &opt.twice, 0, "Hosts that answer twice", "PERCENT"},
+    {"poison", '\0', POPT_ARG_INT, &opt.poison, 0, "Hosts that send rubbish besides", "PERCENT"},
+    {"connections", '\0', POPT_ARG_INT, &opt.connections, 0,
+	"Connections, when not one for each host", "N"},
+    {"rate", '\0', POPT_ARG_DOUBLE, &opt.rate, 0, "load: jobs per second (1)", "N"},
+    {"patience", '\0', POPT_ARG_STRING, &opt.patience, 0,
+	"How long nothing may happen before it is given up (10s)", "DURATION"},
+    {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
+    {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight (8)", "N"},
+    {"expect-more", '\0', POPT_ARG_INT, &opt.extra, 0,
+	"books: look for so many jobs more than there were (to see it fail)", "N"},
+    {"json", '\0', POPT_ARG_NONE, &opt.json, 0, "Print JSON", NULL},
+    POPT_TABLEEND,
+};
+
+static const struct cli_spec spec = {
+    .program = "vogeler-bench",
+    .usage = "[OPTION...] VERB",
+    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
+		"  bench/run --quick --json\n",
+    .table = table,
+    .uses_broker = true,
+    .uses_store = true,
+};
+
+void
+bench_done(struct bench *b, int status)
+{
+	if (!b->over)
+		b->status = status;
+	b->over = true;
+	loop_stop(b->loop);
+}
+
+void
+bench_fail(struct bench *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("vogeler-bench: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	bench_done(b, BENCH_TROUBLE);
+}
+
+struct broker *
+bench_broker(struct bench *b, const char *role, const struct topology *topology,
+    const struct broker_handlers *handlers, void *arg)
+{
+	const struct options *options = &b->cli->options;
+	struct broker_options o;
+
+	broker_options_default(&o);
+	o.program = "vogeler-bench";
+	o.role = role;
+	o.quiet = true;
+	o.uris = b->brokers;
+	o.n_uris = b->n_brokers;
+	o.tls = &options->amqp_tls;
+	o.topology = topology;
+	o.heartbeat_s = (uint16_t)options->heartbeat_s;
+	o.connect_timeout_ms = options->connect_timeout_ms;
+	return broker_create(b->loop, &o, handlers, arg);
+}
+
+static const struct bench_verb *
+find_verb(const struct cli *cli)
+{
+	const char *name = cli->args[0];
+
+	if (name == NULL)
+		cli_usage_error(cli, "what is to be done? See --help for the verbs");
+	if (cli->args[1] != NULL)
+		cli_usage_error(cli, "\"%s\" is one too many", cli->args[1]);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	}
+	cli_usage_error(cli, "no such verb: \"%s\"", name);
+}
+
+static unsigned int
+not_negative(const struct cli *cli, const char *name, int value)
+{
+	if (value < 0)
+		cli_usage_error(cli, "--%s %d: cannot be negative", name, value);
+	return (unsigned int)value;
+}
+
+static uint32_t
+duration_of(const struct cli *cli, const char *name, const char *text, uint32_t preset)
+{
+	uint64_t ms = preset;
+
+	if (text != NULL && (!units_parse_ms(text, &ms) || ms > INT32_MAX))
+		cli_usage_error(cli, "--%s %s: a time, such as 500ms or 10s", name, text);
+	return (uint32_t)ms;
+}
+
+static void
+read_plan(const struct cli *cli, struct plan *p)
+{
+	char err[256];
+
+	*p = (struct plan){
+	    .run = opt.run != 0 ? opt.run : wall_ms(),
+	    .seed = (uint64_t)opt.seed,
+	    .hosts = not_negative(cli, "hosts", opt.hosts),
+	    .jobs = not_negative(cli, "jobs", opt.jobs),
+	    .together = opt.together != 0,
+	    .unchanged = not_negative(cli, "unchanged", opt.unchanged),
+	    .offline = not_negative(cli, "offline", opt.offline),
+	    .slow = not_negative(cli, "slow", opt.slow),
+	    .twice = not_negative(cli, "twice", opt.twice),
+	    .poison = not_negative(cli, "poison", opt.poison),
+	};
+	if (!plan_parse_profile(p, opt.profile != NULL ? opt.profile : "lines"))
+		cli_usage_error(cli,
+		    "--profile %s: there are small, lines, facter, ps, packages, ohai and mix",
+		    opt.profile);
+	if (!plan_check(p, err, sizeof(err)))
+		cli_usage_error(cli, "%s", err);
+}
+
+static void
+read_options(const struct cli *cli, struct bench *b)
+{
+	read_plan(cli, &b->plan);
+	b->connections = not_negative(cli, "connections", opt.connections);
+	b->extra = not_negative(cli, "expect-more", opt.extra);
+	b->requests = not_negative(cli, "requests", opt.requests);
+	b->rate = opt.rate;
+	if (!(opt.rate > 0 && opt.rate <= 1000))
+		cli_usage_error(cli, "--rate: more than 0, at most 1000");
+	b->slow_ms = duration_of(cli, "slow-by", opt.slow_by, 2000);
+	b->patience_ms = duration_of(cli, "patience", opt.patience, 10000);
+	b->batch_bytes = 256 * 1024;
+	if (opt.batch != NULL && !units_parse_bytes(opt.batch, &b->batch_bytes))
+		cli_usage_error(cli, "--batch %s: a size, such as 256KiB", opt.batch);
+}
+
+/* A descriptor for each host. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static void
+bench_on_signal(int signo, void *arg)
+{
+	bench_done(arg, 128 + signo);
+}
+
+static void
+print_report(const struct bench *b)
+{
+	const char *key;
+	json_t *value;
+
+	if (opt.json != 0) {
+		json_dumpf(b->report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+		putchar('\n');
+		return;
+	}
+	json_object_foreach (b->report, key, value) {
+		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+
+		printf("%-14s %s\n", key, text);
+		free(text);
+	}
+}
+
+static void
+open_parts(struct bench *b, const struct bench_verb *verb)
+{
+	const struct cli *cli = b->cli;
+	char err[512];
+
+	if (verb->uses_broker)
+		cli_brokers(cli, &b->brokers, &b->n_brokers);
+	if (!verb->needs_store && cli->options.dbhost == NULL)
+		return;
+	cli_store(cli, &b->store_uri);
+	b->store = store_open(b->loop, &b->store_uri, &cli->options, err, sizeof(err));
+	if (b->store == NULL)
+		bench_fail(b, "%s", err);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench b = {.status = BENCH_TROUBLE};
+	const struct bench_verb *verb;
+	struct cli cli;
+
+	cli_init(&cli, &spec, argc, argv);
+	verb = find_verb(&cli);
+	b.cli = &cli;
+	read_options(&cli, &b);
+	raise_descriptor_limit();
+	ident_init();
+	b.loop = loop_create();
+	b.report = json_object();
+	loop_signal(b.loop, SIGINT, bench_on_signal, &b);
+	loop_signal(b.loop, SIGTERM, bench_on_signal, &b);
+	open_parts(&b, verb);
+	if (!b.over) {
+		verb->run(&b);
+		print_report(&b);
+	}
+	store_close(b.store);
+	loop_destroy(b.loop);
+	json_decref(b.report);
+	uri_list_free(b.brokers, b.n_brokers);
+	uri_finish(&b.store_uri);
+	free(opt.profile);
+	free(opt.slow_by);
+	free(opt.patience);
+	free(opt.batch);
+	cli_finish(&cli);
+	if (fflush(stdout) != 0 && b.status == BENCH_OK)
+		b.status = BENCH_TROUBLE;
+	return b.status;
+}
