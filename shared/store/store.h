@@ -7,6 +7,7 @@
 #define VOGELER_STORE_H
 
 #include "shared/options.h"
+#include "shared/store/ledger.h"
 #include "shared/store/record.h"
 #include "shared/uri.h"
 #include <jansson.h>
@@ -27,7 +28,8 @@ struct store_write {
 };
 
 enum store_status {
-	STORE_OK,       /* on disk */
+	STORE_OK, /* on disk: the record, and in the ledger the outcome of each result that belongs
+		     to a job */
 	STORE_CONFLICT, /* somebody else wrote the record meanwhile: give it again, it will be
 			   re-read and merged */
 	STORE_RETRY,  /* not written, for a reason that passes (out of reach, full disk, 429, 503):
@@ -51,6 +53,12 @@ typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, 
 /* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
  * at the end, or STORE_FAILED. */
 typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
+/* What of each record is wanted; NULL = all of it. rec then has its _id, and of the plugins those
+ * named that it has. */
+struct store_filter {
+	const char *const *plugins;
+	size_t n; /* 0: the names of the hosts */
+};
 /* ok: true and what = "created" / "was there" / "loaded" / "unchanged" / "not used by sqlite://";
  * false and what = why. */
 typedef void store_done_fn(bool ok, const char *what, void *arg);
@@ -75,7 +83,29 @@ const struct store_limits *store_limits(const struct store *s);
 void store_put(
     struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
 void store_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
-void store_list(struct store *s, store_listed_fn *fn, void *arg);
+void store_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+
+/* The ledger (ledger.h), in a database or tables of its own. A record may name jobs that are not in
+ * it: of a runner without a store, or pruned ones. */
+void store_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
+/* j: borrowed during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
+typedef void store_job_fn(enum store_found found, const struct job *j, const char *why, void *arg);
+void store_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
+/* At most max, the newest first; then once STORE_MISSING at the end, or STORE_FAILED. */
+void store_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
+/* The runner's own: UNROUTABLE, CANCELLED. Those of answers come with store_put. Copies o. */
+void store_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg);
+/* Each outcome of the job, in any order, perhaps twice (o borrowed); then once STORE_MISSING at the
+ * end, or STORE_FAILED. */
+typedef void store_outcome_fn(
+    enum store_found found, const struct outcome *o, const char *why, void *arg);
+void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+/* Removes jobs sent before that time, and expired before it, with their outcomes; and outcomes of
+ * jobs that are not there and are older. A bounded number in one call: what = how many; again while
+ * it is not "0". */
+void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+
 /* Creates the database (never done silently by a write: an operator may be restoring it). */
 void store_setup(struct store *s, store_done_fn *fn, void *arg);
 /* Is it there and would it take a write? For start-up and for after STORE_RETRY. */

@@ -1,0 +1,90 @@
+/* Who was asked, and how it ended (DESIGN 5). Pure: no I/O, no clock.
+ *
+ * A job is written once, before its command is published, and never changed. Outcomes are only ever
+ * added; reading folds them by host, and what comes out depends neither on their order nor on
+ * repetition. Every target is in exactly one state, so the states add up to the targets. */
+#ifndef VOGELER_LEDGER_H
+#define VOGELER_LEDGER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct result;
+
+#define OUTCOME_WHY_MAX 512 /* bytes of why that are kept */
+
+/* How it stands with one host. The first five are the host's own answers; UNROUTABLE is the
+ * runner's, from basic.return; CANCELLED is the runner's, or the agent's that saw the cancel;
+ * EXPIRED and QUEUED are never written: they follow from not_after and from silence. */
+enum outcome_state {
+	OUTCOME_OK,
+	OUTCOME_FAILED,
+	OUTCOME_TIMEOUT,
+	OUTCOME_REFUSED,
+	OUTCOME_SUPERSEDED,
+	OUTCOME_UNROUTABLE,
+	OUTCOME_CANCELLED,
+	OUTCOME_EXPIRED,
+	OUTCOME_QUEUED,
+};
+#define OUTCOME_N_STATES (OUTCOME_QUEUED + 1)
+const char *outcome_state_name(enum outcome_state s);
+bool outcome_state_parse(const char *text, enum outcome_state *s);
+bool outcome_is_answer(enum outcome_state s); /* one of the first five */
+
+struct job {            /* strings owned, NULL = absent */
+	char *id;       /* UUIDv7 */
+	char *plugin;   /* name or alias, as it was asked for */
+	char *user;     /* who asked: the login at the broker, or the one on the runner's machine */
+	char *target;   /* what was asked for, for people: "all", "web*", "--where .facter…" */
+	char *rerun_of; /* the job whose hosts these are some of */
+	int64_t sent_at;   /* wall ms */
+	int64_t not_after; /* wall ms; 0 = never expires */
+	char **hosts;      /* sorted by name, each once */
+	size_t n_hosts;
+};
+void job_init(struct job *j);
+void job_finish(struct job *j);
+json_t *job_to_json(const struct job *j); /* without _id */
+/* Initialises j. false: err says what is wrong with it, and j is finished. */
+bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size);
+
+struct outcome { /* strings borrowed, NULL = absent */
+	const char *host;
+	enum outcome_state state;
+	const char *response_id;
+	const char *why;     /* of anything but OK: one line for a person */
+	int64_t order;       /* of an answer; 0 = absent */
+	int64_t at;          /* wall ms: when it was known */
+	int64_t duration_ms; /* -1 = absent */
+	int exit_status;     /* -1 = absent */
+};
+void outcome_init(struct outcome *o);
+/* What result r of host says for the ledger; its strings are r's. false: r belongs to no job. */
+bool outcome_of_result(const char *host, const struct result *r, struct outcome *o);
+json_t *outcome_to_json(const struct outcome *o);
+/* The strings of o are json's. false: it is not one. */
+bool outcome_from_json(const json_t *json, struct outcome *o);
+
+/* The fold. Of several outcomes of one host counts, in this turn: an answer before anything else,
+ * and of answers the one with the higher order; then the lower outcome_state. */
+struct fold;
+struct fold *fold_create(const struct job *j); /* copies */
+void fold_destroy(struct fold *f);             /* NULL is fine */
+/* Copies o. true: it changed how the host stands. */
+bool fold_add(struct fold *f, const struct outcome *o);
+
+struct fold_counts {
+	size_t targets; /* == the sum of by[] */
+	size_t by[OUTCOME_N_STATES];
+	size_t others; /* hosts that answered and were not targets */
+};
+void fold_count(const struct fold *f, int64_t now_ms, struct fold_counts *out);
+size_t fold_open(const struct fold_counts *c); /* not known yet how these end: QUEUED */
+/* Each target in order of name, then each other host; o is borrowed during the call. */
+typedef void fold_fn(const struct outcome *o, bool target, void *arg);
+void fold_each(const struct fold *f, int64_t now_ms, fold_fn *fn, void *arg);
+
+#endif
