@@ -130,5 +130,5 @@ verb_hosts(struct verb_context *v)
 	scols_table_new_column(h->table, "LAST SEEN", 0, 0);
 	scols_table_new_column(h->table, "PLUGINS", 0, SCOLS_FL_WRAP);
 	scols_table_new_column(h->table, "LAST ERROR", 0, SCOLS_FL_WRAP);
-	store_list(v->store, hosts_on_record, h);
+	store_list(v->store, NULL, hosts_on_record, h);
 }

@@ -71,7 +71,7 @@ void couch_on_pump(void *arg);
 /* Frees every lot without an answer; http is gone by now. */
 void couch_put_forget(struct couch *c);
 void couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
-void couch_list(struct store *s, store_listed_fn *fn, void *arg);
+void couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
 void couch_setup(struct store *s, store_done_fn *fn, void *arg);
 void couch_probe(struct store *s, store_done_fn *fn, void *arg);
 void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);

@@ -197,7 +197,7 @@ list_page(struct couch_op *op)
 }
 
 void
-couch_list(struct store *s, store_listed_fn *fn, void *arg)
+couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
 	struct couch_op *op = couch_op_create((struct couch *)s, arg);
 

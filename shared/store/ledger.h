@@ -35,7 +35,7 @@ bool outcome_state_parse(const char *text, enum outcome_state *s);
 bool outcome_is_answer(enum outcome_state s); /* one of the first five */
 
 struct job {            /* strings owned, NULL = absent */
-	char *id;       /* UUIDv7 */
+	char *id;       /* UUIDv7; ledger_id_ok */
 	char *plugin;   /* name or alias, as it was asked for */
 	char *user;     /* who asked: the login at the broker, or the one on the runner's machine */
 	char *target;   /* what was asked for, for people: "all", "web*", "--where .facter…" */
@@ -45,10 +45,13 @@ struct job {            /* strings owned, NULL = absent */
 	char **hosts;      /* sorted by name, each once */
 	size_t n_hosts;
 };
+/* 1 to 63 letters, digits and hyphens. It is a part of documents' ids, and comes from messages. */
+bool ledger_id_ok(const char *id);
 void job_init(struct job *j);
 void job_finish(struct job *j);
 json_t *job_to_json(const struct job *j); /* without _id */
-/* Initialises j. false: err says what is wrong with it, and j is finished. */
+/* Initialises j; its hosts are sorted, each once, whatever order json has them in. Members that it
+ * does not know are passed over. false: err says what is wrong with it, and j is finished. */
 bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size);
 
 struct outcome { /* strings borrowed, NULL = absent */
@@ -62,18 +65,21 @@ struct outcome { /* strings borrowed, NULL = absent */
 	int exit_status;     /* -1 = absent */
 };
 void outcome_init(struct outcome *o);
-/* What result r of host says for the ledger; its strings are r's. false: r belongs to no job. */
+/* What result r of host says for the ledger; its strings are r's. false: r belongs to no job, or to
+ * one whose id cannot be. A value that its format refused is FAILED. */
 bool outcome_of_result(const char *host, const struct result *r, struct outcome *o);
+/* why as it is kept: one line, of at most OUTCOME_WHY_MAX bytes. */
 json_t *outcome_to_json(const struct outcome *o);
-/* The strings of o are json's. false: it is not one. */
+/* The strings of o are json's. false: it is not one that was ever written. */
 bool outcome_from_json(const json_t *json, struct outcome *o);
 
 /* The fold. Of several outcomes of one host counts, in this turn: an answer before anything else,
- * and of answers the one with the higher order; then the lower outcome_state. */
+ * and of answers the one with the higher order; then the lower outcome_state, then the earlier one.
+ * EXPIRED and QUEUED are not taken, nor UNROUTABLE and CANCELLED of a host that is no target. */
 struct fold;
 struct fold *fold_create(const struct job *j); /* copies */
 void fold_destroy(struct fold *f);             /* NULL is fine */
-/* Copies o. true: it changed how the host stands. */
+/* Copies o, why as it is kept. true: it changed how the host stands. */
 bool fold_add(struct fold *f, const struct outcome *o);
 
 struct fold_counts {
@@ -83,7 +89,8 @@ struct fold_counts {
 };
 void fold_count(const struct fold *f, int64_t now_ms, struct fold_counts *out);
 size_t fold_open(const struct fold_counts *c); /* not known yet how these end: QUEUED */
-/* Each target in order of name, then each other host; o is borrowed during the call. */
+/* Each target in order of name, then each other host in order of name; o is borrowed during the
+ * call. */
 typedef void fold_fn(const struct outcome *o, bool target, void *arg);
 void fold_each(const struct fold *f, int64_t now_ms, fold_fn *fn, void *arg);
 

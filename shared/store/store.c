@@ -81,9 +81,48 @@ store_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
 }
 
 void
-store_list(struct store *s, store_listed_fn *fn, void *arg)
+store_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
-	s->ops->list(s, fn, arg);
+	s->ops->list(s, filter, fn, arg);
+}
+
+void
+store_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: new job, job=%s, hosts=%zu", s->id, j->id, j->n_hosts);
+	s->ops->job_add(s, j, fn, arg);
+}
+
+void
+store_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg)
+{
+	s->ops->job_get(s, id, fn, arg);
+}
+
+void
+store_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg)
+{
+	s->ops->job_list(s, max, fn, arg);
+}
+
+void
+store_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: outcomes, job=%s, n=%zu", s->id, job, n);
+	s->ops->outcomes_add(s, job, o, n, fn, arg);
+}
+
+void
+store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg)
+{
+	s->ops->outcomes(s, job, fn, arg);
+}
+
+void
+store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+{
+	s->ops->jobs_prune(s, before_ms, fn, arg);
 }
 
 void

@@ -53,8 +53,8 @@ typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, 
 /* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
  * at the end, or STORE_FAILED. */
 typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
-/* What of each record is wanted; NULL = all of it. rec then has its _id, and of the plugins those
- * named that it has. */
+/* What of each record is wanted; NULL = all of it. Borrowed during the call. rec then has its _id,
+ * and of the plugins those named that it has. */
 struct store_filter {
 	const char *const *plugins;
 	size_t n; /* 0: the names of the hosts */
@@ -101,9 +101,9 @@ void store_outcomes_add(struct store *s, const char *job, const struct outcome *
 typedef void store_outcome_fn(
     enum store_found found, const struct outcome *o, const char *why, void *arg);
 void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
-/* Removes jobs sent before that time, and expired before it, with their outcomes; and outcomes of
- * jobs that are not there and are older. A bounded number in one call: what = how many; again while
- * it is not "0". */
+/* Removes jobs sent before that time, and expired before it or never to expire, with their
+ * outcomes; and outcomes of jobs that are not there and are older. A bounded number in one call:
+ * what = how many; again while it is not "0". */
 void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
 
 /* Creates the database (never done silently by a write: an operator may be restoring it). */
@@ -123,7 +123,15 @@ struct store_ops {
 	void (*put)(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn,
 	    void *arg);
 	void (*get)(struct store *s, const char *host, store_got_fn *fn, void *arg);
-	void (*list)(struct store *s, store_listed_fn *fn, void *arg);
+	void (*list)(
+	    struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+	void (*job_add)(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
+	void (*job_get)(struct store *s, const char *id, store_job_fn *fn, void *arg);
+	void (*job_list)(struct store *s, size_t max, store_job_fn *fn, void *arg);
+	void (*outcomes_add)(struct store *s, const char *job, const struct outcome *o, size_t n,
+	    store_done_fn *fn, void *arg);
+	void (*outcomes)(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+	void (*jobs_prune)(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
 	void (*setup)(struct store *s, store_done_fn *fn, void *arg);
 	void (*probe)(struct store *s, store_done_fn *fn, void *arg);
 	void (*load_design)(struct store *s, json_t *doc, store_done_fn *fn, void *arg);

@@ -8,7 +8,7 @@
 #include <bsd/sys/queue.h>
 #include <stdlib.h>
 
-enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_DONE };
+enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_JOB, CALL_OUTCOMES, CALL_DONE };
 
 struct call {
 	STAILQ_ENTRY(call) entry;
@@ -17,9 +17,12 @@ struct call {
 		store_written_fn *written;
 		store_got_fn *got;
 		store_listed_fn *listed;
+		store_job_fn *job;
+		store_outcome_fn *outcome;
 		store_done_fn *done;
 	} fn;
 	void *arg;
+	const char *what;            /* of CALL_DONE */
 	struct store_write **writes; /* of a put; our copy of the caller's array */
 	size_t n;
 };
@@ -56,8 +59,14 @@ call_answer(struct null_store *s, const struct call *c)
 	case CALL_LIST:
 		c->fn.listed(STORE_MISSING, NULL, NULL, c->arg);
 		break;
+	case CALL_JOB:
+		c->fn.job(STORE_MISSING, NULL, NULL, c->arg);
+		break;
+	case CALL_OUTCOMES:
+		c->fn.outcome(STORE_MISSING, NULL, NULL, c->arg);
+		break;
 	case CALL_DONE:
-		c->fn.done(true, "not used by null://", c->arg);
+		c->fn.done(true, c->what, c->arg);
 		break;
 	}
 }
@@ -153,21 +162,69 @@ null_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 }
 
 static void
-null_list(struct store *base, store_listed_fn *fn, void *arg)
+null_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
 	call_add(base, CALL_LIST, arg)->fn.listed = fn;
 }
 
 static void
+call_done(struct store *base, const char *what, store_done_fn *fn, void *arg)
+{
+	struct call *c = call_add(base, CALL_DONE, arg);
+
+	c->fn.done = fn;
+	c->what = what;
+}
+
+static void
 null_setup(struct store *base, store_done_fn *fn, void *arg)
 {
-	call_add(base, CALL_DONE, arg)->fn.done = fn;
+	call_done(base, "not used by null://", fn, arg);
 }
 
 static void
 null_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg)
 {
-	call_add(base, CALL_DONE, arg)->fn.done = fn;
+	call_done(base, "not used by null://", fn, arg);
+}
+
+/* ---- the ledger ---- */
+
+static void
+null_job_add(struct store *base, const struct job *j, store_done_fn *fn, void *arg)
+{
+	call_done(base, "not kept by null://", fn, arg);
+}
+
+static void
+null_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
+{
+	call_add(base, CALL_JOB, arg)->fn.job = fn;
+}
+
+static void
+null_job_list(struct store *base, size_t max, store_job_fn *fn, void *arg)
+{
+	call_add(base, CALL_JOB, arg)->fn.job = fn;
+}
+
+static void
+null_outcomes_add(struct store *base, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg)
+{
+	call_done(base, "not kept by null://", fn, arg);
+}
+
+static void
+null_outcomes(struct store *base, const char *job, store_outcome_fn *fn, void *arg)
+{
+	call_add(base, CALL_OUTCOMES, arg)->fn.outcome = fn;
+}
+
+static void
+null_jobs_prune(struct store *base, int64_t before_ms, store_done_fn *fn, void *arg)
+{
+	call_done(base, "0", fn, arg);
 }
 
 const struct store_ops store_null_ops = {
@@ -177,6 +234,12 @@ const struct store_ops store_null_ops = {
     .put = null_put,
     .get = null_get,
     .list = null_list,
+    .job_add = null_job_add,
+    .job_get = null_job_get,
+    .job_list = null_job_list,
+    .outcomes_add = null_outcomes_add,
+    .outcomes = null_outcomes,
+    .jobs_prune = null_jobs_prune,
     .setup = null_setup,
     .probe = null_setup,
     .load_design = null_load_design,

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define MIN_INTERVAL_MS 50
-#define LIST_HOSTS      50                /* of a page: what one job reads, and one pass delivers */
+#define LIST_HOSTS      50 /* of a page: what one task reads, and one pass delivers */
 #define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
 
@@ -148,9 +148,9 @@ read_record(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
 	return found ? STORE_FOUND : STORE_MISSING;
 }
 
-/* ---- jobs: run on the thread, done on the loop ---- */
+/* ---- tasks: run on the thread, done on the loop ---- */
 
-struct job {
+struct task {
 	struct sqlite_store *s;
 	union {
 		store_written_fn *written;
@@ -178,41 +178,41 @@ struct job {
 	const char *what;
 };
 
-static struct job *
-job_create(struct store *base, void *arg)
+static struct task *
+task_create(struct store *base, void *arg)
 {
-	struct job *j = xcalloc(1, sizeof(*j));
+	struct task *t = xcalloc(1, sizeof(*t));
 
-	j->s = (struct sqlite_store *)base;
-	j->arg = arg;
-	return j;
+	t->s = (struct sqlite_store *)base;
+	t->arg = arg;
+	return t;
 }
 
 static void
-drop_records(struct job *j)
+drop_records(struct task *t)
 {
 	size_t i;
 
-	for (i = 0; i < j->n_recs; i++)
-		json_decref(j->recs[i]);
-	j->n_recs = 0;
+	for (i = 0; i < t->n_recs; i++)
+		json_decref(t->recs[i]);
+	t->n_recs = 0;
 }
 
 static void
-job_free(struct job *j)
+task_free(struct task *t)
 {
-	drop_records(j);
-	free(j->writes);
-	free(j->statuses);
-	free(j->whys);
-	free(j->host);
-	free(j);
+	drop_records(t);
+	free(t->writes);
+	free(t->statuses);
+	free(t->whys);
+	free(t->host);
+	free(t);
 }
 
 static void
-job_failed(struct job *j)
+task_failed(struct task *t)
 {
-	memcpy(j->why, j->s->db.why, sizeof(j->why));
+	memcpy(t->why, t->s->db.why, sizeof(t->why));
 }
 
 /* ---- put ---- */
@@ -408,16 +408,16 @@ put_one(struct sqlite_store *s, const struct store_write *w, const char **why)
 }
 
 static bool
-put_all(struct job *j)
+put_all(struct task *t)
 {
-	struct sqldb *db = &j->s->db;
+	struct sqldb *db = &t->s->db;
 	size_t i;
 
 	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
 		return false;
-	for (i = 0; i < j->n; i++) {
-		j->statuses[i] = put_one(j->s, j->writes[i], &j->whys[i]);
-		if (j->statuses[i] == STORE_RETRY)
+	for (i = 0; i < t->n; i++) {
+		t->statuses[i] = put_one(t->s, t->writes[i], &t->whys[i]);
+		if (t->statuses[i] == STORE_RETRY)
 			return false;
 	}
 	return sqldb_run(db, STMT_COMMIT);
@@ -426,16 +426,16 @@ put_all(struct job *j)
 static void
 put_run(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 	size_t i;
 
-	if (put_all(j))
+	if (put_all(t))
 		return;
-	sqldb_roll_back(&j->s->db);
-	job_failed(j);
-	for (i = 0; i < j->n; i++) {
-		j->statuses[i] = STORE_RETRY;
-		j->whys[i] = j->why;
+	sqldb_roll_back(&t->s->db);
+	task_failed(t);
+	for (i = 0; i < t->n; i++) {
+		t->statuses[i] = STORE_RETRY;
+		t->whys[i] = t->why;
 	}
 }
 
@@ -443,29 +443,29 @@ put_run(void *arg)
 static void
 put_done(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 	size_t i;
 
-	for (i = 0; i < j->n && !j->s->closed; i++)
-		j->fn.written(j->writes[i], j->statuses[i], j->whys[i], j->arg);
-	job_free(j);
+	for (i = 0; i < t->n && !t->s->closed; i++)
+		t->fn.written(t->writes[i], t->statuses[i], t->whys[i], t->arg);
+	task_free(t);
 }
 
 static void
 sqlite_put(
     struct store *base, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
 {
-	struct job *j = job_create(base, arg);
+	struct task *t = task_create(base, arg);
 	size_t i;
 
-	j->fn.written = fn;
-	j->n = n;
-	j->writes = xcalloc(n, sizeof(struct store_write *));
-	j->statuses = xcalloc(n, sizeof(*j->statuses));
-	j->whys = xcalloc(n, sizeof(*j->whys));
+	t->fn.written = fn;
+	t->n = n;
+	t->writes = xcalloc(n, sizeof(struct store_write *));
+	t->statuses = xcalloc(n, sizeof(*t->statuses));
+	t->whys = xcalloc(n, sizeof(*t->whys));
 	for (i = 0; i < n; i++)
-		j->writes[i] = writes[i];
-	worker_submit(j->s->worker, put_run, put_done, j);
+		t->writes[i] = writes[i];
+	worker_submit(t->s->worker, put_run, put_done, t);
 }
 
 /* ---- get and list ---- */
@@ -473,50 +473,50 @@ sqlite_put(
 static void
 get_run(void *arg)
 {
-	struct job *j = arg;
-	struct sqldb *db = &j->s->db;
+	struct task *t = arg;
+	struct sqldb *db = &t->s->db;
 	size_t bytes = 0;
 
-	j->found = STORE_FAILED;
+	t->found = STORE_FAILED;
 	if (sqldb_run(db, STMT_BEGIN_READ)) {
-		j->found = read_record(db, j->host, &j->recs[0], &bytes);
-		j->n_recs = j->found == STORE_FOUND;
+		t->found = read_record(db, t->host, &t->recs[0], &bytes);
+		t->n_recs = t->found == STORE_FOUND;
 		sqldb_roll_back(db);
 	}
-	if (j->found == STORE_FAILED)
-		job_failed(j);
+	if (t->found == STORE_FAILED)
+		task_failed(t);
 }
 
 static void
 get_done(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 
-	if (!j->s->closed)
-		j->fn.got(j->found, j->n_recs == 1 ? j->recs[0] : NULL,
-		    j->found == STORE_FAILED ? j->why : NULL, j->arg);
-	job_free(j);
+	if (!t->s->closed)
+		t->fn.got(t->found, t->n_recs == 1 ? t->recs[0] : NULL,
+		    t->found == STORE_FAILED ? t->why : NULL, t->arg);
+	task_free(t);
 }
 
 static void
 sqlite_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 {
-	struct job *j = job_create(base, arg);
+	struct task *t = task_create(base, arg);
 
-	j->fn.got = fn;
-	j->host = xstrdup(host);
-	worker_submit(j->s->worker, get_run, get_done, j);
+	t->fn.got = fn;
+	t->host = xstrdup(host);
+	worker_submit(t->s->worker, get_run, get_done, t);
 }
 
 /* The page's hosts; -1: db->why. */
 static int
-read_hosts(struct job *j, char *hosts[LIST_HOSTS])
+read_hosts(struct task *t, char *hosts[LIST_HOSTS])
 {
-	struct sqldb *db = &j->s->db;
+	struct sqldb *db = &t->s->db;
 	size_t len;
 	int rc, n = 0;
 
-	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, j->host);
+	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, t->host);
 	sqldb_bind_int(db, STMT_HOSTS_AFTER, 2, LIST_HOSTS);
 	for (rc = sqldb_step(db, STMT_HOSTS_AFTER); rc == SQLITE_ROW && n < LIST_HOSTS;
 	     rc = sqldb_step(db, STMT_HOSTS_AFTER)) {
@@ -528,19 +528,19 @@ read_hosts(struct job *j, char *hosts[LIST_HOSTS])
 }
 
 static enum store_found
-read_page(struct job *j, char *const hosts[], int n)
+read_page(struct task *t, char *const hosts[], int n)
 {
 	enum store_found found = STORE_FOUND;
 	size_t bytes = 0;
 	int i;
 
 	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
-		found = read_record(&j->s->db, hosts[i], &j->recs[j->n_recs], &bytes);
+		found = read_record(&t->s->db, hosts[i], &t->recs[t->n_recs], &bytes);
 		if (found != STORE_FOUND)
 			return STORE_FAILED;
-		j->n_recs++;
-		free(j->host);
-		j->host = xstrdup(hosts[i]);
+		t->n_recs++;
+		free(t->host);
+		t->host = xstrdup(hosts[i]);
 	}
 	return n == 0 ? STORE_MISSING : STORE_FOUND;
 }
@@ -548,19 +548,19 @@ read_page(struct job *j, char *const hosts[], int n)
 static void
 list_run(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 	char *hosts[LIST_HOSTS];
 	int i, n = -1;
 
-	j->found = STORE_FAILED;
-	if (sqldb_run(&j->s->db, STMT_BEGIN_READ)) {
-		n = read_hosts(j, hosts);
+	t->found = STORE_FAILED;
+	if (sqldb_run(&t->s->db, STMT_BEGIN_READ)) {
+		n = read_hosts(t, hosts);
 		if (n >= 0)
-			j->found = read_page(j, hosts, n);
-		sqldb_roll_back(&j->s->db);
+			t->found = read_page(t, hosts, n);
+		sqldb_roll_back(&t->s->db);
 	}
-	if (j->found == STORE_FAILED)
-		job_failed(j);
+	if (t->found == STORE_FAILED)
+		task_failed(t);
 	for (i = 0; i < n; i++)
 		free(hosts[i]);
 }
@@ -568,29 +568,29 @@ list_run(void *arg)
 static void
 list_done(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 	size_t i;
 
-	for (i = 0; i < j->n_recs && !j->s->closed; i++)
-		j->fn.listed(STORE_FOUND, j->recs[i], NULL, j->arg);
-	drop_records(j);
-	if (j->found == STORE_FOUND && !j->s->closed) {
-		worker_submit(j->s->worker, list_run, list_done, j);
+	for (i = 0; i < t->n_recs && !t->s->closed; i++)
+		t->fn.listed(STORE_FOUND, t->recs[i], NULL, t->arg);
+	drop_records(t);
+	if (t->found == STORE_FOUND && !t->s->closed) {
+		worker_submit(t->s->worker, list_run, list_done, t);
 		return;
 	}
-	if (!j->s->closed)
-		j->fn.listed(j->found, NULL, j->found == STORE_FAILED ? j->why : NULL, j->arg);
-	job_free(j);
+	if (!t->s->closed)
+		t->fn.listed(t->found, NULL, t->found == STORE_FAILED ? t->why : NULL, t->arg);
+	task_free(t);
 }
 
 static void
-sqlite_list(struct store *base, store_listed_fn *fn, void *arg)
+sqlite_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
-	struct job *j = job_create(base, arg);
+	struct task *t = task_create(base, arg);
 
-	j->fn.listed = fn;
-	j->host = xstrdup("");
-	worker_submit(j->s->worker, list_run, list_done, j);
+	t->fn.listed = fn;
+	t->host = xstrdup("");
+	worker_submit(t->s->worker, list_run, list_done, t);
 }
 
 /* ---- setup, probe, load_design ---- */
@@ -599,16 +599,16 @@ sqlite_list(struct store *base, store_listed_fn *fn, void *arg)
 static void
 probe_run(void *arg)
 {
-	struct job *j = arg;
-	struct sqldb *db = &j->s->db;
+	struct task *t = arg;
+	struct sqldb *db = &t->s->db;
 
-	j->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
+	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
 		sqldb_run(db, STMT_TOUCH) && sqldb_run(db, STMT_COMMIT);
-	j->what = "was there";
-	if (!j->ok) {
+	t->what = "was there";
+	if (!t->ok) {
 		sqldb_roll_back(db);
-		job_failed(j);
-		j->what = j->why;
+		task_failed(t);
+		t->what = t->why;
 	}
 }
 
@@ -616,41 +616,41 @@ probe_run(void *arg)
 static void
 setup_run(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 
-	probe_run(j);
-	if (j->ok && j->s->db.created)
-		j->what = "created";
-	if (j->ok)
-		j->s->db.created = false;
+	probe_run(t);
+	if (t->ok && t->s->db.created)
+		t->what = "created";
+	if (t->ok)
+		t->s->db.created = false;
 }
 
 static void
 design_run(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 
-	j->ok = true;
-	j->what = "not used by sqlite://";
+	t->ok = true;
+	t->what = "not used by sqlite://";
 }
 
 static void
 op_done(void *arg)
 {
-	struct job *j = arg;
+	struct task *t = arg;
 
-	if (!j->s->closed)
-		j->fn.done(j->ok, j->what, j->arg);
-	job_free(j);
+	if (!t->s->closed)
+		t->fn.done(t->ok, t->what, t->arg);
+	task_free(t);
 }
 
 static void
 submit_op(struct store *base, worker_run_fn *run_fn, store_done_fn *fn, void *arg)
 {
-	struct job *j = job_create(base, arg);
+	struct task *t = task_create(base, arg);
 
-	j->fn.done = fn;
-	worker_submit(j->s->worker, run_fn, op_done, j);
+	t->fn.done = fn;
+	worker_submit(t->s->worker, run_fn, op_done, t);
 }
 
 static void

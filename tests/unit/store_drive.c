@@ -206,7 +206,7 @@ drive_list(struct drive *s)
 {
 	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
 
-	store_list(s->store, on_listed, &w);
+	store_list(s->store, NULL, on_listed, &w);
 	w.in_call = false;
 	drive_wait(s, &w.done);
 	return w.recs;

@@ -270,7 +270,7 @@ list(struct store *s)
 {
 	forget_answer();
 	ans.listed = json_array();
-	store_list(s, on_listed, NULL);
+	store_list(s, NULL, on_listed, NULL);
 	await();
 }
 

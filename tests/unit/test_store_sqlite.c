@@ -349,7 +349,7 @@ closed_by_a_callback(void **state)
 		assert_int_equal(
 		    drive_put(&l.s, host, drive_good("ps", "1", 1, 0), NULL), STORE_OK);
 	}
-	store_list(l.s.store, on_listed, &l);
+	store_list(l.s.store, NULL, on_listed, &l);
 	drive_wait(&l.s, &l.done);
 	assert_int_equal(l.seen, 3);
 	loop_destroy(l.s.loop);
