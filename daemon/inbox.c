@@ -588,6 +588,16 @@ on_drain(void *arg)
 		enter(in, INBOX_DRAINED, in->n_parcels == 0 ? "nothing in hand" : "time is over");
 }
 
+/* What it says then is worth a line, even if it said so before. */
+static void
+probe_at_once(struct inbox *in)
+{
+	in->said_probe = (struct repeat){0};
+	backoff_reset(&in->backoff);
+	if (!in->probing)
+		loop_timer_arm(in->probe, 0);
+}
+
 void
 inbox_reload(struct inbox *in, const struct options *opt)
 {
@@ -598,6 +608,8 @@ inbox_reload(struct inbox *in, const struct options *opt)
 	batch_options_from(&batch_opt, opt);
 	batch_set_options(in->batch, &batch_opt);
 	set_valve(in);
+	if (in->state == INBOX_PROBING)
+		probe_at_once(in);
 	/* It holds for consumers that come after it; what the old one handed out stays ours. */
 	if (in->prefetch != prefetch && in->state == INBOX_TAKING &&
 	    broker_is_ready(in->consumer)) {

@@ -49,7 +49,8 @@ struct inbox *inbox_create(const struct inbox_parts *parts, const struct options
 void inbox_destroy(struct inbox *in);
 /* Probes the store, then consumes. */
 void inbox_start(struct inbox *in);
-/* Takes over attest, the limits of values and those of batches, bytes and prefetch (this at the
+/* While the store is away it is asked again at once: what was reloaded may be its password.
+ * Takes over attest, the limits of values and those of batches, bytes and prefetch (this at the
  * next consume). */
 void inbox_reload(struct inbox *in, const struct options *opt);
 /* Takes nothing more; on_drained when what is in hand is stored and acked, or given back after

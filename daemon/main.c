@@ -237,8 +237,7 @@ differ_queues(const struct queue_options *a, const struct queue_options *b)
 static bool
 needs_restart(const struct options *old, const struct options *new)
 {
-	return differs(old->qhost, new->qhost) || differs(old->dbhost, new->dbhost) ||
-	       differs(old->server_listen, new->server_listen) ||
+	return differs(old->server_listen, new->server_listen) ||
 	       differs(old->broadcast_exchange, new->broadcast_exchange) ||
 	       differs(old->master_exchange, new->master_exchange) ||
 	       old->heartbeat_s != new->heartbeat_s ||
@@ -252,35 +251,89 @@ needs_restart(const struct options *old, const struct options *new)
 	       old->couch_timeout_ms != new->couch_timeout_ms;
 }
 
+static void
+swap_text(char **a, char **b)
+{
+	char *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* Users and passwords may change while we run. false: the brokers themselves have. */
+static bool
+take_broker_logins(struct vogelerd *v, struct options *fresh)
+{
+	struct options *now = &v->cli.options;
+	struct uri *list;
+	size_t n;
+
+	if (!cli_broker_logins(now, fresh, &list, &n))
+		return false;
+	broker_set_logins(v->consumer, list, n);
+	broker_set_logins(v->publisher, list, n);
+	uri_list_free(list, n);
+	swap_text(&now->qhost, &fresh->qhost);
+	swap_text(&now->qhost_source, &fresh->qhost_source);
+	return true;
+}
+
+static bool
+take_store_login(struct vogelerd *v, struct options *fresh)
+{
+	struct options *now = &v->cli.options;
+	struct uri uri;
+
+	if (!cli_store_login(now, fresh, &uri))
+		return false;
+	store_set_login(v->store, &uri);
+	uri_finish(&uri);
+	swap_text(&now->dbhost, &fresh->dbhost);
+	swap_text(&now->dbhost_source, &fresh->dbhost_source);
+	return true;
+}
+
+static void
+take_options(struct options *now, const struct options *fresh)
+{
+	now->log_level = fresh->log_level;
+	now->prefetch = fresh->prefetch;
+	now->intake_max_bytes = fresh->intake_max_bytes;
+	now->batch_max_count = fresh->batch_max_count;
+	now->batch_max_bytes = fresh->batch_max_bytes;
+	now->batch_max_age_ms = fresh->batch_max_age_ms;
+	now->store_patience_ms = fresh->store_patience_ms;
+	now->drain_timeout_ms = fresh->drain_timeout_ms;
+	now->attest = fresh->attest;
+	now->json_depth = fresh->json_depth;
+	now->yaml_depth = fresh->yaml_depth;
+	now->yaml_nodes = fresh->yaml_nodes;
+	now->yaml_bytes = fresh->yaml_bytes;
+}
+
 /* Whole or not at all. */
 static void
 reload(struct vogelerd *v)
 {
 	struct options *now = &v->cli.options, fresh;
+	bool restart, brokers, store;
 
 	if (!cli_reload(&v->cli, &fresh)) {
 		log_error("main", "the options have errors: those from before stay in force");
 		return;
 	}
-	if (needs_restart(now, &fresh))
+	restart = needs_restart(now, &fresh);
+	brokers = take_broker_logins(v, &fresh);
+	store = take_store_login(v, &fresh);
+	if (restart || !brokers || !store)
 		log_warn("main",
-		    "options reloaded; changes of broker, store, exchanges, queues, timeouts, "
-		    "message_max_bytes and record_max_bytes need a restart");
+		    "options reloaded; changes of %s%sexchanges, queues, timeouts, "
+		    "message_max_bytes and record_max_bytes need a restart",
+		    brokers ? "" : "the broker (but for user and password), ",
+		    store ? "" : "the store (but for user and password), ");
 	else
 		log_info("main", "options reloaded");
-	now->log_level = fresh.log_level;
-	now->prefetch = fresh.prefetch;
-	now->intake_max_bytes = fresh.intake_max_bytes;
-	now->batch_max_count = fresh.batch_max_count;
-	now->batch_max_bytes = fresh.batch_max_bytes;
-	now->batch_max_age_ms = fresh.batch_max_age_ms;
-	now->store_patience_ms = fresh.store_patience_ms;
-	now->drain_timeout_ms = fresh.drain_timeout_ms;
-	now->attest = fresh.attest;
-	now->json_depth = fresh.json_depth;
-	now->yaml_depth = fresh.yaml_depth;
-	now->yaml_nodes = fresh.yaml_nodes;
-	now->yaml_bytes = fresh.yaml_bytes;
+	take_options(now, &fresh);
 	options_finish(&fresh);
 	log_set_level(now->log_level);
 	inbox_reload(v->inbox, now);

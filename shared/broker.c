@@ -492,6 +492,8 @@ retry_delay(struct broker *b)
 	uint32_t most = (uint32_t)b->opt.heartbeat_s * 1000, ms;
 
 	ms = backoff_next(&b->backoff, ident_random32());
+	if (b->logins != NULL) /* not tried yet */
+		return ms;
 	/* While the others of the list have not had their turn, those come first. */
 	if (needs_somebody(b->error) && b->target + 1 == b->n_targets) {
 		struct backoff slow = {b->opt.reconnect_max_ms, b->opt.reconnect_max_ms, 0};
@@ -533,6 +535,7 @@ broker_enter(struct broker *b, enum broker_state next, const char *reason)
 		broker_apply_pause(b);
 	if (next == BROKER_CONNECTING) {
 		b->connections++;
+		broker_take_logins(b);
 		broker_make_id(b);
 	}
 	if (next == BROKER_BACKOFF) {

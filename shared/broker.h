@@ -153,6 +153,10 @@ struct broker *broker_create(struct loop *loop, const struct broker_options *opt
 void broker_destroy(struct broker *b); /* at once, no goodbye, no callbacks; NULL is fine */
 
 void broker_start(struct broker *b);
+/* Users and passwords of uris, which are those of broker_options otherwise (uri_same_place()), hold
+ * from the next connection on; the one that is up stays as it is. While there is none, the next
+ * attempt is made at once, whatever the last one came to. Copies uris. */
+void broker_set_logins(struct broker *b, const struct uri *uris, size_t n);
 /* Says goodbye (flushes output, connection.close, bounded by connect_timeout_ms); publishes that
  * are still unanswered are reported LOST, then on_stopped. It may be started again after that. */
 void broker_stop(struct broker *b);

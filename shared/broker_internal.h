@@ -141,6 +141,7 @@ struct broker {
 	enum broker_state state;
 	struct target *targets;
 	size_t n_targets, target;
+	struct uri *logins;   /* as many; NULL, or what counts from the next connection on */
 	uint32_t connections; /* attempts so far: the number in id */
 	char id[320];
 	struct loop_timer *timers[BROKER_N_TIMERS];
@@ -207,6 +208,7 @@ void broker_check_writable(struct broker *b);
 const char *broker_vhost(const struct broker *b, char *out, size_t size);
 void broker_apply_pause(struct broker *b);
 void broker_make_id(struct broker *b);
+void broker_take_logins(struct broker *b); /* now is the next connection */
 
 /* broker_input.c */
 void broker_read(struct broker *b);

@@ -153,6 +153,7 @@ broker_free(void *arg)
 	for (size_t i = 0; i < b->n_targets; i++)
 		uri_finish(&b->targets[i].uri);
 	free(b->targets);
+	uri_list_free(b->logins, b->n_targets);
 	tls_options_finish(&b->tls);
 	free(b->consumer.queue);
 	free(b->role);
@@ -179,6 +180,35 @@ void
 broker_start(struct broker *b)
 {
 	broker_step(b, BROKER_EV_START);
+}
+
+/* Not into targets: what is up was logged in with those, and says so in each message. */
+void
+broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
+{
+	assert(n == b->n_targets);
+	uri_list_free(b->logins, b->n_targets);
+	b->logins = xcalloc(n, sizeof(*b->logins));
+	for (size_t i = 0; i < n; i++)
+		uri_copy(&b->logins[i], &uris[i]);
+	/* A failure from here on is another one, and worth a line. */
+	memset(b->logged_at, 0, sizeof(b->logged_at));
+	backoff_reset(&b->backoff);
+	if (b->state == BROKER_BACKOFF)
+		broker_timer_arm(b, BROKER_TIMER_RETRY, 0);
+}
+
+void
+broker_take_logins(struct broker *b)
+{
+	if (b->logins == NULL)
+		return;
+	for (size_t i = 0; i < b->n_targets; i++) {
+		uri_finish(&b->targets[i].uri);
+		uri_copy(&b->targets[i].uri, &b->logins[i]);
+	}
+	uri_list_free(b->logins, b->n_targets);
+	b->logins = NULL;
 }
 
 void

@@ -365,7 +365,7 @@ uri_finish(struct uri *u)
 void
 uri_list_free(struct uri *list, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; list != NULL && i < n; i++)
 		uri_finish(&list[i]);
 	free(list);
 }
@@ -381,4 +381,28 @@ uri_copy(struct uri *dst, const struct uri *src)
 	    .host = xstrdup_null(src->host),
 	    .path = xstrdup_null(src->path),
 	};
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool
+uri_same_place(const struct uri *a, const struct uri *b)
+{
+	return a->scheme == b->scheme && a->port == b->port && same_text(a->host, b->host) &&
+	       same_text(a->path, b->path);
+}
+
+bool
+uri_list_same_places(const struct uri *a, size_t n_a, const struct uri *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (!uri_same_place(&a[i], &b[i]))
+			return false;
+	return true;
 }

@@ -31,6 +31,9 @@ bool uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err
 void uri_finish(struct uri *u);
 void uri_list_free(struct uri *list, size_t n);
 void uri_copy(struct uri *dst, const struct uri *src);
+/* Alike but for user and password: a reload may change those. */
+bool uri_same_place(const struct uri *a, const struct uri *b);
+bool uri_list_same_places(const struct uri *a, size_t n_a, const struct uri *b, size_t n_b);
 /* scheme://user:***@host:port/path into out; returns out. */
 const char *uri_redacted(const struct uri *u, char *out, size_t size);
 /* The same for a text that may not parse (one URI or several): every ":password@" becomes ":***@".

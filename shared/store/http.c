@@ -612,6 +612,23 @@ http_create(struct loop *loop, const struct http_options *opt)
 }
 
 static void
+forget_login(struct http *h)
+{
+	free(h->user);
+	if (h->password != NULL)
+		explicit_bzero(h->password, strlen(h->password));
+	free(h->password);
+}
+
+void
+http_set_login(struct http *h, const char *user, const char *password)
+{
+	forget_login(h);
+	h->user = xstrdup_null(user);
+	h->password = xstrdup_null(password);
+}
+
+static void
 drop_requests(struct http *h)
 {
 	struct request *r;
@@ -651,10 +668,7 @@ http_destroy(struct http *h)
 		forget_socket(h, sock->fd);
 	loop_timer_destroy(h->timer);
 	curl_slist_free_all(h->headers);
-	free(h->user);
-	if (h->password != NULL)
-		explicit_bzero(h->password, strlen(h->password));
-	free(h->password);
+	forget_login(h);
 	free(h->tls_host);
 	tls_options_finish(&h->tls);
 	curl_global_cleanup();

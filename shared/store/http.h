@@ -37,6 +37,8 @@ typedef void http_fn(const struct http_response *r, void *arg);
 
 struct http *http_create(struct loop *loop, const struct http_options *opt);
 void http_destroy(struct http *h); /* no callback for what is in flight */
+/* For the requests that begin from now on. Copied; NULL = none. */
+void http_set_login(struct http *h, const char *user, const char *password);
 /* method "GET", "PUT", ...; url borrowed; takes ownership of the malloced body (NULL = none, sent
  * as application/json). */
 void http_request(struct http *h, const char *method, const char *url, char *body, size_t body_len,

@@ -67,6 +67,13 @@ store_limits(const struct store *s)
 }
 
 void
+store_set_login(struct store *s, const struct uri *uri)
+{
+	if (s->ops->set_login != NULL)
+		s->ops->set_login(s, uri);
+}
+
+void
 store_put(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
 {
 	log_trace("store", "store[%s]: put, hosts=%zu", s->id, n);

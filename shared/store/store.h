@@ -77,6 +77,9 @@ void store_close(struct store *s); /* nothing may be in flight but what may be f
 				      finishes the commit in hand */
 const char *store_id(const struct store *s); /* redacted URI, for the log */
 const struct store_limits *store_limits(const struct store *s);
+/* User and password of uri, which is store_open()'s otherwise, hold for the requests from now on.
+ * Without a meaning for sqlite and null. Changes store_id(). */
+void store_set_login(struct store *s, const struct uri *uri);
 
 /* At most one write in flight for each host; the caller's duty. fn is called once for each write,
  * in any order. */
@@ -120,6 +123,7 @@ struct store_ops {
 	struct store *(*open)(struct loop *loop, const struct uri *uri, const struct options *opt,
 	    char *err, size_t err_size);
 	void (*close)(struct store *s);
+	void (*set_login)(struct store *s, const struct uri *uri); /* NULL: there is no login */
 	void (*put)(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn,
 	    void *arg);
 	void (*get)(struct store *s, const char *host, store_got_fn *fn, void *arg);

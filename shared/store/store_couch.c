@@ -69,6 +69,17 @@ couch_close(struct store *s)
 	free(c);
 }
 
+static void
+couch_set_login(struct store *s, const struct uri *uri)
+{
+	struct couch *c = (struct couch *)s;
+	char id[512];
+
+	http_set_login(c->http, uri->user, uri->password);
+	free(c->base.id);
+	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
+}
+
 static struct store *
 couch_open(
     struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
@@ -107,6 +118,7 @@ const struct store_ops store_couch_ops = {
     .scheme_text = "couch",
     .open = couch_open,
     .close = couch_close,
+    .set_login = couch_set_login,
     .put = couch_put,
     .get = couch_get,
     .list = couch_list,

@@ -163,6 +163,12 @@ broker_start(struct broker *b)
 }
 
 void
+broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
+{
+	note(b, "logins %zu", n);
+}
+
+void
 broker_stop(struct broker *b)
 {
 	note(b, "stop");

@@ -462,8 +462,9 @@ peer_describe(struct peer *p, const void *data, size_t len, size_t *used, char *
 		describe_method(f.method, f.decoded, text, size);
 		break;
 	case FRAME_HEADER:
-		snprintf(text, size, "header size=%llu message_id=%.*s",
-		    (unsigned long long)f.body_size, STR(f.props->message_id));
+		snprintf(text, size, "header size=%llu message_id=%.*s user=%.*s",
+		    (unsigned long long)f.body_size, STR(f.props->message_id),
+		    STR(f.props->user_id));
 		break;
 	case FRAME_BODY:
 		snprintf(text, size, "body %.*s", f.body.len > 64 ? 64 : (int)f.body.len,

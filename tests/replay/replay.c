@@ -5,6 +5,7 @@
  *                              max_unconfirmed output_max; after topology:
  *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5)
  *   start stop destroy pause resume cancel
+ *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest
  *   > METHOD FIELD...          the peer sends (peer.c)
@@ -553,6 +554,20 @@ do_broker_call(char **w, size_t n)
 }
 
 static void
+do_logins(char **w, size_t n)
+{
+	struct uri list[MAX_WORDS] = {0};
+	char err[256];
+
+	for (size_t i = 1; i < n; i++)
+		if (!uri_parse(w[i], &list[i - 1], err, sizeof(err)))
+			fail("%s", err);
+	broker_set_logins(r.broker, list, n - 1);
+	for (size_t i = 1; i < n; i++)
+		uri_finish(&list[i - 1]);
+}
+
+static void
 do_stream_call(char **w, size_t n)
 {
 	if (strcmp(w[0], "up") == 0)
@@ -591,6 +606,7 @@ static const struct {
     {"down", 2, do_stream_call},
     {"logged", 3, do_logged},
     {"login", 1, do_login},
+    {"logins", 2, do_logins},
     {"low", 1, do_stream_call},
     {"no-timer", 2, do_timer},
     {"option", 3, do_option},

@@ -55,6 +55,11 @@ http_destroy(struct http *h)
 }
 
 void
+http_set_login(struct http *h, const char *user, const char *password)
+{
+}
+
+void
 http_request(struct http *h, const char *method, const char *url, char *body, size_t body_len,
     http_fn *fn, void *arg)
 {

@@ -468,6 +468,24 @@ a_reload_applies_the_prefetch(void **state)
 	assert_log(w, "consume master.in 8; ");
 }
 
+/* Its password may be what was reloaded. */
+static void
+a_reload_asks_a_store_that_is_away(void **state)
+{
+	struct world *w = *state;
+
+	w->store_is_away = true;
+	fake_store_probe_says(w->store, false);
+	deliver(w, GOOD);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+	fake_store_probe_says(w->store, true);
+	inbox_reload(w->inbox, &w->options);
+	fake_advance(w->loop, 0);
+	fake_advance(w->loop, 0);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_TAKING);
+}
+
 static void
 a_store_outage_gives_back_once_cancels_and_probes(void **state)
 {
@@ -581,6 +599,7 @@ main(void)
 	    TAKING(many_dead_letters_close_the_valve),
 	    TAKING(held_bytes_close_the_valve_and_open_it_again),
 	    TAKING(a_reload_applies_the_prefetch),
+	    TAKING(a_reload_asks_a_store_that_is_away),
 	    TAKING(a_store_outage_gives_back_once_cancels_and_probes),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TAKING(draining_finishes_what_is_in_hand),

@@ -258,6 +258,38 @@ small_buffers_cut(void **state)
 	uri_finish(&u);
 }
 
+static bool
+same_places(const char *a, const char *b)
+{
+	struct uri *list_a, *list_b;
+	size_t n_a, n_b;
+	char err[300];
+	bool same;
+
+	assert_true(uri_parse_brokers(a, &list_a, &n_a, err, sizeof(err)));
+	assert_true(uri_parse_brokers(b, &list_b, &n_b, err, sizeof(err)));
+	same = uri_list_same_places(list_a, n_a, list_b, n_b);
+	uri_list_free(list_a, n_a);
+	uri_list_free(list_b, n_b);
+	return same;
+}
+
+static void
+a_login_is_no_place(void **state)
+{
+	const char *one = "amqp://u:p@h/v";
+
+	assert_true(same_places(one, "amqp://u:q@h/v"));
+	assert_true(same_places(one, "amqp://w@h:5672/v"));
+	assert_false(same_places(one, "amqp://u:p@g/v"));
+	assert_false(same_places(one, "amqp://u:p@h:5673/v"));
+	assert_false(same_places(one, "amqp://u:p@h/w"));
+	assert_false(same_places(one, "amqps://u:p@h:5672/v"));
+	assert_false(same_places(one, "amqp://u:p@h/v,amqp://u:p@h/v"));
+	assert_true(same_places("amqp://u:p@h/v,amqp://u:p@g/v", "amqp://a:b@h/v,amqp://c:d@g/v"));
+	assert_false(same_places("amqp://u:p@h/v,amqp://u:p@g/v", "amqp://u:p@g/v,amqp://u:p@h/v"));
+}
+
 int
 main(void)
 {
@@ -270,6 +302,7 @@ main(void)
 	    cmocka_unit_test(redacts_text),
 	    cmocka_unit_test(scrubs_in_place),
 	    cmocka_unit_test(small_buffers_cut),
+	    cmocka_unit_test(a_login_is_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
