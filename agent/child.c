@@ -16,6 +16,7 @@
 #include "agent/child.h"
 
 #include "agent/launch.h"
+#include "agent/limits.h"
 #include "agent/sweep.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -27,6 +28,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -36,7 +39,8 @@
 #define SWEEP_MAX_MS   1000
 #define SWEEP_PIDS     512
 
-_Static_assert(CHILD_STDERR_TAIL <= CHILDMSG_DATA, "the tail travels in one message");
+_Static_assert(
+    CHILD_STDERR_TAIL + LIMITS_TEXT_SIZE + 2 <= CHILDMSG_DATA, "the tail travels in one message");
 _Static_assert(LAUNCH_ERROR_SIZE <= CHILDMSG_DATA, "the reason travels in one message");
 
 enum run_state {
@@ -62,6 +66,7 @@ struct spec {
 	unsigned int refs;
 	char *name;
 	struct launch *launch;
+	struct limits limits;
 	uint32_t timeout_ms;
 	uint64_t max_output;
 	bool success[256];
@@ -87,6 +92,7 @@ struct run {
 	struct loop_watch *exit_watch;
 	struct stream_end out, err;
 	siginfo_t exit;           /* si_pid 0 until it has exited */
+	struct rusage used;       /* by then */
 	enum child_outcome cause; /* why we ended it; CHILD_EXITED = we did not */
 	int start_error;
 	char start_text[LAUNCH_ERROR_SIZE];
@@ -303,7 +309,9 @@ run_on_exit(int fd, unsigned int events, void *arg)
 {
 	struct run *r = arg;
 
-	if (waitid(P_PIDFD, (id_t)fd, &r->exit, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	/* The system call itself, as waitid(3) leaves out what was used. */
+	if (syscall(SYS_waitid, P_PIDFD, fd, &r->exit, WEXITED | WNOHANG | WNOWAIT, &r->used) !=
+		0 ||
 	    r->exit.si_pid == 0)
 		return;
 	loop_watch_destroy(r->exit_watch);
@@ -350,6 +358,23 @@ tell_started(const struct run *r)
 	r->children->on_event(&ev, r->children->arg);
 }
 
+/* What it wrote to standard error; before it, as a shell would say it, what the kernel ended it
+ * for. */
+static void
+fill_stderr(const struct run *r, struct child_event *ev)
+{
+	char why[LIMITS_TEXT_SIZE];
+	int n = 0;
+
+	/* A first line of what was cut may be half a line: after it begins a whole one. */
+	if (r->exit.si_pid != 0 && r->cause == CHILD_EXITED && !ev->success &&
+	    limits_explain(&r->spec->limits, &r->exit, &r->used, why))
+		n = snprintf(ev->data, sizeof(ev->data), "%s%s\n",
+		    r->err.bytes > r->tail_len ? "\n" : "", why);
+	memcpy(ev->data + n, r->tail, r->tail_len);
+	ev->length = (uint32_t)((size_t)n + r->tail_len);
+}
+
 static void
 fill_done(const struct run *r, struct child_event *ev)
 {
@@ -380,8 +405,7 @@ fill_done(const struct run *r, struct child_event *ev)
 		if (r->cause == CHILD_EXITED)
 			ev->outcome = CHILD_SIGNALED;
 	}
-	ev->length = (uint32_t)r->tail_len;
-	memcpy(ev->data, r->tail, r->tail_len);
+	fill_stderr(r, ev);
 }
 
 /* Everything but the memory. */
@@ -678,8 +702,9 @@ children_set_plugins(
 
 		spec->refs = 1;
 		spec->name = xstrdup(p->name);
-		spec->launch = launch_create(p);
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
+		limits_of(&spec->limits, p, spec->timeout_ms);
+		spec->launch = launch_create(p, &spec->limits);
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
 		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);

@@ -39,9 +39,9 @@ enum child_outcome {
 #define CHILD_N_OUTCOMES (CHILD_EXITED + 1)
 
 struct child_event {
-	uint32_t kind; /* enum child_event_kind */
-	uint32_t
-	    length; /* bytes of data in use: of stdout for OUTPUT, the tail of stderr for DONE */
+	uint32_t kind;   /* enum child_event_kind */
+	uint32_t length; /* bytes of data in use: of stdout for OUTPUT, the tail of stderr for DONE,
+			    behind a line of ours if a limit ended it */
 	uint64_t id;
 	/* The rest is for DONE alone. */
 	uint32_t outcome;      /* enum child_outcome */

@@ -1,6 +1,8 @@
 /* See launch.h. */
 #include "agent/launch.h"
 
+#include "agent/limits.h"
+#include "shared/log.h"
 #include "shared/plugin.h"
 #include "shared/xalloc.h"
 #include <errno.h>
@@ -14,7 +16,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ struct launch {
 	int unusable_error;
 	bool check_digest;
 	unsigned char digest[crypto_hash_sha256_BYTES];
+	struct limits limits;
 };
 
 /* What the child was doing when it failed. */
@@ -170,11 +172,17 @@ resolve_user(struct launch *l, const char *user)
 }
 
 struct launch *
-launch_create(const struct plugin *p)
+launch_create(const struct plugin *p, const struct limits *limits)
 {
 	struct launch *l = xcalloc(1, sizeof(*l));
 	char *home = resolve_user(l, p->user);
 
+	l->limits = *limits;
+	if (limits->processes != RLIM_INFINITY && (l->switch_user ? l->uid : geteuid()) == 0)
+		log_warn("launch",
+		    "%s: root may have any number of processes, so its "
+		    "max_processes does nothing; give it a user",
+		    p->name);
 	l->argv = copy_strings(p->argv);
 	l->envp = build_env(p, home);
 	l->candidates = build_candidates(l->argv[0], env_find(l->envp, "PATH"));
@@ -303,14 +311,12 @@ static void __attribute__((noreturn)) child_exec(const struct launch *l, int sta
 static void __attribute__((noreturn))
 child_main(const struct launch *l, pid_t parent, int out, int err, int status)
 {
-	struct rlimit no_core = {0, 0};
-
 	child_reset_signals();
 	if (setsid() < 0)
 		child_fail(status, STEP_SETUP, errno);
 	status = child_descriptors(out, err, status);
 	(void)umask(022);
-	if (chdir("/") != 0 || setrlimit(RLIMIT_CORE, &no_core) != 0)
+	if (chdir("/") != 0)
 		child_fail(status, STEP_SETUP, errno);
 	child_become_user(l, status);
 	/* After the change of user, which clears it. The parent may be gone already. */
@@ -318,6 +324,9 @@ child_main(const struct launch *l, pid_t parent, int out, int err, int status)
 		child_fail(status, STEP_SETUP, errno);
 	if (getppid() != parent)
 		_exit(126);
+	/* Last: a user with more processes than he may have could not even exec. */
+	if (!limits_apply(&l->limits))
+		child_fail(status, STEP_SETUP, errno);
 	child_exec(l, status);
 }
 

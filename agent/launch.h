@@ -4,10 +4,10 @@
  *
  * What a plugin finds: stdin /dev/null, stdout and stderr pipes, no other descriptor; a session and
  * process group of its own; every signal unblocked and at its default; umask 022; cwd "/";
- * PATH, LANG=C.UTF-8, HOME and its own env=, nothing of ours; no core files; and it dies with us
- * (PR_SET_PDEATHSIG), unless the program is setuid, for which the kernel clears that.
- * PR_SET_NO_NEW_PRIVS is set only for a plugin with user=: it was told to run with less, while
- * elsewhere it would break plugins that call sudo. */
+ * PATH, LANG=C.UTF-8, HOME and its own env=, nothing of ours; its limits (limits.h), no core
+ * files; and it dies with us (PR_SET_PDEATHSIG), unless the program is setuid, for which the kernel
+ * clears that. PR_SET_NO_NEW_PRIVS is set only for a plugin with user=: it was told to run with
+ * less, while elsewhere it would break plugins that call sudo. */
 #ifndef VOGELER_LAUNCH_H
 #define VOGELER_LAUNCH_H
 
@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 struct launch;
+struct limits;
 struct plugin;
 
 #define LAUNCH_ERROR_SIZE 512
@@ -24,7 +25,7 @@ struct plugin;
 
 /* Copies what it needs of p; resolves p->user, which may ask the network: at load only. A user that
  * does not exist, or that we may not become, is told at each start. Never NULL. */
-struct launch *launch_create(const struct plugin *p);
+struct launch *launch_create(const struct plugin *p, const struct limits *limits);
 void launch_destroy(struct launch *l); /* NULL is fine */
 
 struct launched {

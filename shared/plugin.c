@@ -19,6 +19,10 @@
 #define TIMEOUT_MAX_MS  (25 * 60 * 1000 - 1)
 #define OUTPUT_MIN      1024
 #define OUTPUT_MAX      (64 * 1024 * 1024)
+#define CPU_MAX_MS      (24 * 3600 * 1000)
+#define MEMORY_MIN      (1024 * 1024)
+#define SIZE_LIMIT_MAX  ((uint64_t)INT64_MAX)
+#define PROCESSES_MAX   4194304 /* as many as Linux has pids */
 #define SHA256_DIGITS   64
 #define INTERVAL_MIN_MS 1000
 #define INTERVAL_MAX_MS (366ULL * 24 * 3600 * 1000)
@@ -154,6 +158,59 @@ read_max_output(struct definition *d, const struct conf_entry *e, const char *va
 		    "max_output '%s' should be a size like 256KiB, from 1KiB to 64MiB", value);
 }
 
+/* Of "none" and of what parse reads between min and max. */
+static void
+read_limit(struct definition *d, const struct conf_entry *e, const char *value,
+    bool (*parse)(const char *text, uint64_t *n), uint64_t min, uint64_t max, uint64_t *limit,
+    const char *should)
+{
+	if (strcmp(value, "none") == 0)
+		*limit = PLUGIN_UNLIMITED;
+	else if (!parse(value, limit) || *limit < min || *limit > max)
+		definition_error(
+		    d, e->line, "%s '%s' should be %s, or \"none\"", e->key, value, should);
+}
+
+static bool
+parse_seconds(const char *text, uint64_t *ms)
+{
+	return units_parse_ms(text, ms) && *ms % 1000 == 0;
+}
+
+static bool
+parse_processes(const char *text, uint64_t *n)
+{
+	return units_parse_count(text, PROCESSES_MAX, n);
+}
+
+static void
+read_max_cpu(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	read_limit(d, e, value, parse_seconds, 1000, CPU_MAX_MS, &d->plugin.max_cpu_ms,
+	    "whole seconds or minutes, from 1s to 1d");
+}
+
+static void
+read_max_memory(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	read_limit(d, e, value, units_parse_bytes, MEMORY_MIN, SIZE_LIMIT_MAX,
+	    &d->plugin.max_memory, "a size like 512MiB, from 1MiB");
+}
+
+static void
+read_max_processes(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	read_limit(d, e, value, parse_processes, 1, PROCESSES_MAX, &d->plugin.max_processes,
+	    "a number from 1 to 4194304");
+}
+
+static void
+read_max_file(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	read_limit(d, e, value, units_parse_bytes, 1, SIZE_LIMIT_MAX, &d->plugin.max_file,
+	    "a size like 10MiB");
+}
+
 static void
 read_interval(struct definition *d, const struct conf_entry *e, const char *value)
 {
@@ -251,7 +308,11 @@ static const struct {
     {"description", read_description},
     {"env", read_env},
     {"interval", read_interval},
+    {"max_cpu", read_max_cpu},
+    {"max_file", read_max_file},
+    {"max_memory", read_max_memory},
     {"max_output", read_max_output},
+    {"max_processes", read_max_processes},
     {"name", read_name},
     {"result_format", read_format},
     {"sha256", read_sha256},

@@ -7,9 +7,9 @@
  *   result_format = yaml
  *   command_alias = get_facts
  *
- * New keys: timeout, max_output, env (NAME=value words), user, sha256 of the program file,
- * success_exit_status (besides 0, as in systemd.service(5)), interval and splay (the agent collects
- * by itself: agent/schedule.h). */
+ * New keys: timeout, max_output, max_cpu, max_memory, max_processes, max_file, env (NAME=value
+ * words), user, sha256 of the program file, success_exit_status (besides 0, as in
+ * systemd.service(5)), interval and splay (the agent collects by itself: agent/schedule.h). */
 #ifndef VOGELER_PLUGIN_H
 #define VOGELER_PLUGIN_H
 
@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define PLUGIN_UNLIMITED UINT64_MAX /* a limit that says "none" */
 
 struct plugin {
 	char *name;
@@ -32,8 +34,13 @@ struct plugin {
 	char *success_text; /* success_exit_status as written; NULL if none */
 	bool success[256];  /* by exit status; success[0] is always true */
 	enum wire_format format;
-	uint32_t timeout_ms;  /* 0 = the agent's default */
-	uint64_t max_output;  /* 0 = the agent's default */
+	uint32_t timeout_ms; /* 0 = the agent's default */
+	uint64_t max_output; /* 0 = the agent's default */
+	/* 0 = not given (agent/limits.h has the defaults), or PLUGIN_UNLIMITED. */
+	uint64_t max_cpu_ms; /* whole seconds */
+	uint64_t max_memory; /* bytes */
+	uint64_t max_processes;
+	uint64_t max_file;    /* bytes */
 	uint64_t interval_ms; /* 0 = only when asked */
 	uint64_t splay_ms;    /* of an interval; at most as long */
 	bool has_splay;       /* false = the agent chooses */

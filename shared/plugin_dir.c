@@ -152,6 +152,33 @@ write_quoted(struct buf *b, const char *key, const char *value)
 }
 
 static bool
+write_limit(struct buf *b, const char *key, uint64_t value,
+    const char *(*format)(uint64_t value, char out[UNITS_TEXT_SIZE]))
+{
+	char text[UNITS_TEXT_SIZE];
+
+	if (value == 0)
+		return true;
+	return write_line(b, key, value == PLUGIN_UNLIMITED ? "none" : format(value, text));
+}
+
+static const char *
+format_count(uint64_t n, char out[UNITS_TEXT_SIZE])
+{
+	snprintf(out, UNITS_TEXT_SIZE, "%llu", (unsigned long long)n);
+	return out;
+}
+
+static bool
+write_limits(struct buf *b, const struct plugin *p)
+{
+	return write_limit(b, "max_cpu", p->max_cpu_ms, units_format_ms) &&
+	       write_limit(b, "max_memory", p->max_memory, units_format_bytes) &&
+	       write_limit(b, "max_processes", p->max_processes, format_count) &&
+	       write_limit(b, "max_file", p->max_file, units_format_bytes);
+}
+
+static bool
 write_plugin(struct buf *b, const struct plugin *p)
 {
 	char number[UNITS_TEXT_SIZE];
@@ -166,8 +193,8 @@ write_plugin(struct buf *b, const struct plugin *p)
 	       write_ms(b, "splay", p->has_splay, p->splay_ms) &&
 	       write_line(b, "max_output",
 		   p->max_output != 0 ? units_format_bytes(p->max_output, number) : NULL) &&
-	       write_line(b, "env", p->env_text) && write_quoted(b, "user", p->user) &&
-	       write_line(b, "sha256", p->sha256) &&
+	       write_limits(b, p) && write_line(b, "env", p->env_text) &&
+	       write_quoted(b, "user", p->user) && write_line(b, "sha256", p->sha256) &&
 	       write_line(b, "success_exit_status", p->success_text);
 }
 

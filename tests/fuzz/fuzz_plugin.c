@@ -66,6 +66,8 @@ same_plugin(const struct plugin *a, const struct plugin *b)
 {
 	if (strcmp(a->name, b->name) != 0 || a->format != b->format ||
 	    a->timeout_ms != b->timeout_ms || a->max_output != b->max_output ||
+	    a->max_cpu_ms != b->max_cpu_ms || a->max_memory != b->max_memory ||
+	    a->max_processes != b->max_processes || a->max_file != b->max_file ||
 	    a->interval_ms != b->interval_ms || a->has_splay != b->has_splay ||
 	    a->splay_ms != b->splay_ms || memcmp(a->success, b->success, sizeof(a->success)) != 0)
 		abort();

@@ -1,6 +1,7 @@
-"""Rows P1, P2, P3, P5, P6, P8, P9 of the fault matrix through the real agent: whatever a plugin does, the agent answers
+"""Rows P1 to P6, P8, P9 of the fault matrix through the real agent: whatever a plugin does, the agent answers
 with what happened, stays small and leaves nothing behind."""
 import os
+import pwd
 import time
 
 import pytest
@@ -115,6 +116,75 @@ def test_p3_child_that_holds_the_pipe_does_not_hold_the_answer(answering, how):
     assert site.wait_plugin("daemon") == ["done"]
     assert time.monotonic() - began < 18, "it waited for the timeout instead of the grace time"
     wait_until(lambda: not running_with(marker), "the daemon is swept")
+    assert_agent_is_well(site)
+
+
+# Each child has a child of its own; 81 processes if nobody holds them.
+BOMB = """
+import os, sys, time
+for n in range(40):
+    try:
+        if os.fork() == 0:
+            try:
+                os.fork()
+            finally:
+                time.sleep(60)
+    except OSError as e:
+        sys.exit(f"{n} children, then {e}")
+"""
+
+
+def threads_of(uid):
+    found = 0
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.stat(f"/proc/{entry}").st_uid == uid:
+                found += len(os.listdir(f"/proc/{entry}/task"))
+        except OSError:
+            pass
+    return found
+
+
+def test_p4_fork_bomb_is_held_and_swept(answering):
+    """Root is held to no number of processes: then the bomb is of a user that runs nothing else."""
+    site = answering
+    root = os.geteuid() == 0
+    uid = pwd.getpwnam("games").pw_uid if root else os.geteuid()
+    marker = f"bomb{os.getpid()}"
+    site.plugin("bomb", ["/usr/bin/python3", "-c", f"exec({BOMB!r}) # {marker}"], max_processes=threads_of(uid) + 20,
+                **({"user": "games"} if root else {}))
+    meta = site.go("bomb", "failed")
+    assert "Resource temporarily unavailable" in meta["failure"]["message"], meta
+    wait_until(lambda: not running_with(marker), "all of them are gone")
+    assert_agent_is_well(site)
+
+
+def test_p4_cpu_spin_is_ended(answering):
+    site = answering
+    site.plugin("spin", str(site.script("spin", "while :; do :; done")), max_cpu="1s")
+    meta = site.go("spin", "failed")
+    assert "more than 1 s of CPU time, its max_cpu" in meta["failure"]["message"], meta
+    assert meta["failure"]["signal"] == 24, meta
+    assert_agent_is_well(site)
+
+
+def test_p4_memory_hog_gets_no_more(answering):
+    site = answering
+    script = site.script("hog", "kept = [bytearray(1 << 24) for _ in range(100)]", "/usr/bin/python3")
+    site.plugin("hog", str(script), max_memory="128MiB")
+    meta = site.go("hog", "failed")
+    assert meta["failure"]["exit_status"] == 1 and "MemoryError" in str(meta), meta
+    assert_agent_is_well(site)
+
+
+def test_p4_large_file_is_cut(answering):
+    site = answering
+    path = site.folder / "large"
+    script = site.script("fill", f"head -c 10M /dev/zero >{path}; exit $?")
+    site.plugin("fill", str(script), max_file="1MiB")
+    meta = site.go("fill", "failed")
+    assert "it wrote a file of more than 1MiB, its max_file" in meta["failure"]["message"], meta
+    assert path.stat().st_size == 1 << 20
     assert_agent_is_well(site)
 
 

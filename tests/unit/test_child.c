@@ -498,6 +498,95 @@ test_P3_orphans_of_others_live_on(void **state)
 	assert_nothing_left(f);
 }
 
+/* P4: what it may use. */
+
+static void
+test_P4_limits_are_set(void **state)
+{
+	struct fixture *f = *state;
+	const char *script = "#!/bin/sh\nulimit -t; ulimit -v; ulimit -f; ulimit -c\n";
+	struct plugin *p;
+
+	declare_script(f, script);
+	p = declare_script(f, script);
+	p->max_cpu_ms = 7000;
+	p->max_memory = 512U << 20;
+	p->max_file = 64U << 20;
+	run(f);
+	/* In seconds, KiB, blocks of 512 bytes. */
+	assert_string_equal(output(f, 0), "61\nunlimited\n2097152\n0\n");
+	assert_string_equal(output(f, 1), "7\n524288\n131072\n0\n");
+}
+
+/* It catches the signal at its limit, and is killed two seconds later. */
+static void
+test_P4_spin_ends(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\ntrap '' XCPU\nwhile :; do :; done\n")->max_cpu_ms = 1000;
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "signaled");
+	assert_int_equal(end->signal, SIGKILL);
+	assert_stderr(end, "more than 1 s of CPU time, its max_cpu\n");
+	assert_nothing_left(f);
+}
+
+/* What it said itself stays, behind a whole line of ours. */
+static void
+test_P4_large_file(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end = &f->results[1].end;
+	const char *whole = "\nit wrote a file of more than 1GiB, its max_file\n";
+	char text[PATH_MAX];
+
+	snprintf(text, sizeof(text),
+	    "#!/bin/sh\necho mine >&2\nexec head -c 1M /dev/zero >%s/file\n", f->dir);
+	declare_script(f, text)->max_file = 65536;
+	declare_script(f, "#!/bin/sh\nhead -c 9000 /dev/zero | tr '\\0' x >&2\nkill -XFSZ $$\n");
+	run(f);
+	assert_int_equal(f->results[0].end.signal, SIGXFSZ);
+	assert_stderr(
+	    &f->results[0].end, "it wrote a file of more than 64KiB, its max_file\nmine\n");
+	assert_int_equal(end->length, strlen(whole) + CHILD_STDERR_TAIL);
+	assert_memory_equal(end->data, whole, strlen(whole));
+	snprintf(text, sizeof(text), "%s/file", f->dir);
+	assert_int_equal(unlink(text), 0);
+}
+
+/* One process is the plugin itself. Root is held to no number of processes. */
+static void
+test_P4_processes(void **state)
+{
+	struct fixture *f = *state;
+	struct plugin *p = declare_script(f, "#!/bin/sh\n(echo child)\necho parent\n");
+
+	p->max_processes = 1;
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(f->dir, 0755), 0);
+		p->user = (char *)"daemon";
+	}
+	run(f);
+	assert_string_equal(output(f, 0), "");
+	assert_int_equal(f->results[0].end.exit_status, 2);
+	assert_non_null(memmem(f->results[0].end.data, f->results[0].end.length, "fork", 4));
+}
+
+static void
+test_P4_memory(void **state)
+{
+	struct fixture *f = *state;
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nexec head -c 1G /dev/zero | tail -c 200M >/dev/null\n");
+	f->plugins[0].max_memory = 32U << 20;
+	end = run(f);
+	assert_int_equal(end->exit_status, 1);
+	assert_non_null(memmem(end->data, end->length, "memory", 6));
+}
+
 /* P5: how it ended. */
 
 static void
@@ -902,6 +991,11 @@ main(void)
 	    T(P3_double_fork_with_closed_pipes),
 	    T(P3_output_of_a_grandchild_counts),
 	    T(P3_orphans_of_others_live_on),
+	    T(P4_limits_are_set),
+	    T(P4_spin_ends),
+	    T(P4_large_file),
+	    T(P4_processes),
+	    T(P4_memory),
 	    T(P5_exit_by_signal),
 	    T(P5_exit_1_empty_and_both),
 	    T(P6_exit_127_is_not_an_exec_error),

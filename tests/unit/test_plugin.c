@@ -136,6 +136,10 @@ the_files_of_2010(void **state)
 	assert_int_equal(p->format, WIRE_YAML);
 	assert_null(p->env);
 	assert_int_equal(p->timeout_ms, 0);
+	assert_int_equal(p->max_cpu_ms, 0);
+	assert_int_equal(p->max_memory, 0);
+	assert_int_equal(p->max_processes, 0);
+	assert_int_equal(p->max_file, 0);
 	assert_int_equal(p->interval_ms, 0);
 	assert_false(p->has_splay);
 	assert_string_equal(p->file, in_dir("a.cfg"));
@@ -154,6 +158,7 @@ every_key(void **state)
 	    "timeout = 24min\nmax_output = 2MiB\ninterval = 1h\nsplay = 10min\nenv = A=1 B='x y' C=\n"
 	    "user = nobody\nsha256 = "
 	    "ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n"
+	    "max_cpu = 2min\nmax_memory = 2GiB\nmax_processes = 20\nmax_file = none\n"
 	    "colour = red\n";
 
 	assert_int_equal(plugin_read_file(&set, write_file("a.cfg", text), on_error, &set), 0);
@@ -165,6 +170,10 @@ every_key(void **state)
 	assert_string_equal(set.plugins[0].argv[3], "d e");
 	assert_int_equal(set.plugins[0].timeout_ms, 24 * 60 * 1000);
 	assert_int_equal(set.plugins[0].max_output, 2 << 20);
+	assert_int_equal(set.plugins[0].max_cpu_ms, 120000);
+	assert_int_equal(set.plugins[0].max_memory, UINT64_C(2) << 30);
+	assert_int_equal(set.plugins[0].max_processes, 20);
+	assert_true(set.plugins[0].max_file == PLUGIN_UNLIMITED);
 	assert_int_equal(set.plugins[0].interval_ms, 3600 * 1000);
 	assert_true(set.plugins[0].has_splay);
 	assert_int_equal(set.plugins[0].splay_ms, 600 * 1000);
@@ -198,6 +207,14 @@ bad_definitions(void **state)
 	refuse(HEAD "timeout = 25min\n", "a.cfg:4:timeout '25min' should be");
 	refuse(HEAD "timeout = 0\n", "a.cfg:4:timeout '0' should be");
 	refuse(HEAD "max_output = 1GiB\n", "a.cfg:4:max_output '1GiB' should be");
+	refuse(HEAD "max_cpu = 1500ms\n", "a.cfg:4:max_cpu '1500ms' should be whole seconds");
+	refuse(HEAD "max_cpu = 0\n", "a.cfg:4:max_cpu '0' should be");
+	refuse(HEAD "max_cpu = 86401\n", "a.cfg:4:max_cpu '86401' should be");
+	refuse(HEAD "max_memory = 1023KiB\n", "a.cfg:4:max_memory '1023KiB' should be");
+	refuse(HEAD "max_memory = 8589934592GiB\n", "a.cfg:4:max_memory '8589934592GiB' ");
+	refuse(HEAD "max_processes = 0\n", "a.cfg:4:max_processes '0' should be");
+	refuse(HEAD "max_processes = 5k\n", "a.cfg:4:max_processes '5k' should be");
+	refuse(HEAD "max_file = 0\n", "a.cfg:4:max_file '0' should be a size like 10MiB, or");
 	refuse(HEAD "interval = 999ms\n", "a.cfg:4:interval '999ms' should be");
 	refuse(HEAD "interval = 367d\n", "a.cfg:4:interval '367d' should be");
 	refuse(HEAD "interval = 1h\nsplay = often\n", "a.cfg:5:splay 'often' should be");
@@ -327,6 +344,7 @@ compiles_and_comes_back(void **state)
 	    "[b]\ndescription =\ncommand = 'true'\nresult_format = raw\n"
 	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\ninterval = 90s\nsplay = 0\n"
 	    "success_exit_status = 1 7\n"
+	    "max_cpu = none\nmax_memory = 1536MiB\nmax_processes = 4194304\nmax_file = 1\n"
 	    "env = 'A=x y' B=\"'\"\nuser = nobody\nsha256 = "
 	    "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n");
 	assert_int_equal(plugin_read_file(&set, in_dir("a.cfg"), on_error, &set), 0);
@@ -354,6 +372,10 @@ compiles_and_comes_back(void **state)
 		assert_int_equal(p->format, q->format);
 		assert_int_equal(p->timeout_ms, q->timeout_ms);
 		assert_int_equal(p->max_output, q->max_output);
+		assert_int_equal(p->max_cpu_ms, q->max_cpu_ms);
+		assert_int_equal(p->max_memory, q->max_memory);
+		assert_int_equal(p->max_processes, q->max_processes);
+		assert_int_equal(p->max_file, q->max_file);
 		assert_int_equal(p->interval_ms, q->interval_ms);
 		assert_int_equal(p->splay_ms, q->splay_ms);
 		assert_int_equal(p->has_splay, q->has_splay);
