@@ -70,7 +70,9 @@ send_queue_declare(struct broker *b, const struct topology_item *item, bool pass
 	amqp_queue_declare_t queue = {
 	    .queue = amqp_cstring_bytes(item->name),
 	    .passive = passive,
-	    .durable = 1,
+	    .durable = !item->transient,
+	    .exclusive = item->transient,
+	    .auto_delete = item->transient,
 	};
 
 	/* Asked passively, the broker looks at the name alone. */
@@ -110,8 +112,10 @@ begin_item(struct broker *b)
 	b->created = false;
 	b->binding = 0;
 	if (item != NULL) {
-		enter_phase(b, TOPOLOGY_PASSIVE);
-		send_declare(b, item, true);
+		bool passive = !item->transient;
+
+		enter_phase(b, passive ? TOPOLOGY_PASSIVE : TOPOLOGY_DECLARE);
+		send_declare(b, item, passive);
 		return;
 	}
 	enter_phase(b, TOPOLOGY_CONFIRM);

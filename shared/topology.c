@@ -87,6 +87,15 @@ topology_for_runner(const char *broadcast_exchange, const char *master_exchange)
 	return t;
 }
 
+struct topology *
+topology_for_reply(const char *queue)
+{
+	struct topology *t = xcalloc(1, sizeof(*t));
+
+	add_item(t, TOPOLOGY_QUEUE, queue)->transient = true;
+	return t;
+}
+
 static size_t
 index_of(const struct topology *t, const char *queue)
 {

@@ -1,6 +1,6 @@
 /* The exchanges, queues and bindings of DESIGN 3, as data: what each program needs to exist.
  * broker.c makes it so: passive declaration first (so a host without configure rights works), and
- * only on 404 declares and binds. All durable. */
+ * only on 404 declares and binds. All durable, but for the queue of who waits for notices. */
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
@@ -34,6 +34,9 @@ struct topology_item {
 	char *type;                          /* of an exchange: "topic", "direct" */
 	struct topology_binding bindings[2]; /* of a queue; made only when the queue was made */
 	size_t n_bindings;
+	/* A queue of its connection alone, gone with it: exclusive, auto-delete, not durable. Made
+	 * without a look whether it is there. */
+	bool transient;
 	enum queue_role role;
 	struct queue_arguments arguments; /* of a queue; none unless topology_configure() */
 };
@@ -49,6 +52,8 @@ struct topology *topology_for_collector(
 struct topology *topology_for_agent(
     const char *broadcast_exchange, const char *master_exchange, const char *host);
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
+/* The queue that its connection alone reads, and that is gone with it. */
+struct topology *topology_for_reply(const char *queue);
 /* The queue of one more host, with its bindings. */
 void topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host);
 /* The queues that have to be made get the arguments that the options ask for; without this, those

@@ -93,6 +93,23 @@ test_runner(void **state)
 	topology_destroy(NULL);
 }
 
+static void
+test_reply(void **state)
+{
+	struct topology *t = topology_for_reply("vogeler.reply.x");
+
+	assert_int_equal(t->n, 1);
+	assert_string_equal(t->items[0].name, "vogeler.reply.x");
+	assert_int_equal(t->items[0].kind, TOPOLOGY_QUEUE);
+	assert_true(t->items[0].transient);
+	assert_int_equal(t->items[0].n_bindings, 0);
+	topology_destroy(t);
+	t = topology_for_agent("b.in", "m.in", "web01");
+	for (size_t i = 0; i < t->n; i++)
+		assert_false(t->items[i].transient);
+	topology_destroy(t);
+}
+
 static size_t
 index_of(const struct topology *t, const char *name)
 {
@@ -177,6 +194,7 @@ main(void)
 	    cmocka_unit_test(test_collector),
 	    cmocka_unit_test(test_agent),
 	    cmocka_unit_test(test_runner),
+	    cmocka_unit_test(test_reply),
 	    cmocka_unit_test(test_no_arguments_unless_asked_for),
 	    cmocka_unit_test(test_configured),
 	    cmocka_unit_test(test_dead_letter_queue_comes_first),
