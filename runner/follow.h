@@ -20,7 +20,8 @@ struct follow_request {
 };
 
 struct follow *follow_create(const struct follow_request *req);
-void follow_destroy(struct follow *f); /* NULL is fine; the progress line is gone */
+/* After store_close(), as watch_destroy(). NULL is fine. */
+void follow_destroy(struct follow *f);
 
 /* For watch_reply_to, watch_start, watch_set_deadline, watch_add. */
 struct watch *follow_watch(struct follow *f);

@@ -4,42 +4,14 @@
 #ifndef VOGELER_SUMMARY_H
 #define VOGELER_SUMMARY_H
 
+#include "runner/output.h"
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 struct fold;
 struct fold_counts;
 struct job;
-
-enum output_format {
-	OUTPUT_TEXT,
-	OUTPUT_JSON,  /* one object at the end */
-	OUTPUT_JSONL, /* one object an event (events.h), the last of kind "summary" */
-};
-
-enum output_color { OUTPUT_COLOR_AUTO, OUTPUT_COLOR_ALWAYS, OUTPUT_COLOR_NEVER };
-/* "auto", "always", "never". */
-bool output_color_parse(const char *text, enum output_color *color);
-/* AUTO: on a terminal, unless NO_COLOR is set (https://no-color.org) or TERM is "dumb". */
-bool output_color_wanted(enum output_color color, int fd);
-
-enum summary_filter { /* which hosts are listed; FILTER_NONE: as -v says */
-	FILTER_NONE = 0,
-	FILTER_OK = 1,      /* ok */
-	FILTER_FAILED = 2,  /* failed, timeout, refused */
-	FILTER_MISSING = 4, /* all others: superseded, unroutable, cancelled, expired, queued */
-};
-
-struct output_options { /* of the command line, the same for all verbs that show a job */
-	enum output_format format;
-	enum output_color color;
-	bool quiet;   /* -q: the last line only */
-	bool verbose; /* -v: ok hosts are listed too */
-	unsigned int
-	    filter; /* FILTER_ bits; hosts of these states alone, each on a line, all of them */
-};
 
 /* What DESIGN 2 asks for; the first that fits:
  * 2  a host failed, timed out, refused, or its run was superseded or cancelled

@@ -37,21 +37,23 @@ struct watch_request { /* all borrowed until watch_destroy */
 	const struct job *job;
 };
 
-/* Called on the loop, never from inside a watch_ function. The watch may be destroyed in any. */
+/* Called on the loop, never from inside a watch_ function. Any may be NULL. */
 struct watch_handlers {
 	/* Once: the queue for notices is there, or it is known that there will be none. A command
 	 * that is published after it has its answers noticed. */
 	void (*on_ready)(void *arg);
 	/* How a host stands has changed; o is borrowed during the call. */
 	void (*on_outcome)(const struct outcome *o, bool target, void *arg);
-	/* Once. text: a sentence, of WATCH_FAILED alone. */
+	/* The store does not answer, with these words; NULL: it does again. */
+	void (*on_trouble)(const char *text, void *arg);
+	/* Once, and nothing after it. text: a sentence, of WATCH_FAILED alone. */
 	void (*on_end)(enum watch_end end, const char *text, void *arg);
 };
 
-/* Any handler may be NULL. */
 struct watch *watch_create(
     const struct watch_request *req, const struct watch_handlers *handlers, void *arg);
-void watch_destroy(struct watch *w); /* NULL is fine */
+/* After store_close(): what was asked of the store is forgotten. NULL is fine. */
+void watch_destroy(struct watch *w);
 
 /* "vogeler.reply.<job>", or NULL when notices are not possible. May be asked from the start; what
  * it says at on_ready stays. */

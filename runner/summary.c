@@ -1,0 +1,316 @@
+/* See summary.h. */
+#include "runner/summary.h"
+
+#include "runner/events.h"
+#include "runner/ranges.h"
+#include "shared/jsonx.h"
+#include "shared/store/ledger.h"
+#include "shared/xalloc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_MAX   100 /* failed hosts with a line of their own, unless --failed */
+#define PIECES_MAX 20  /* names or ranges of names of one state */
+#define OTHERS_MAX 20  /* hosts that answered and were no targets */
+
+#define RED    "\033[31m"
+#define GREEN  "\033[32m"
+#define YELLOW "\033[33m"
+#define PLAIN  "\033[0m"
+
+struct summary {
+	FILE *out;
+	const struct output_options *opt;
+	const struct job *job;
+	const struct fold *fold;
+	int64_t now_ms;
+	struct fold_counts counts;
+	/* of one pass over the hosts */
+	unsigned int filter;
+	enum outcome_state state;
+	size_t n, max;
+	const char **names;
+	json_t *list;
+};
+
+static unsigned int
+filter_of(enum outcome_state s)
+{
+	switch (s) {
+	case OUTCOME_OK:
+		return FILTER_OK;
+	case OUTCOME_FAILED:
+	case OUTCOME_TIMEOUT:
+	case OUTCOME_REFUSED:
+		return FILTER_FAILED;
+	case OUTCOME_SUPERSEDED:
+	case OUTCOME_UNROUTABLE:
+	case OUTCOME_CANCELLED:
+	case OUTCOME_EXPIRED:
+	case OUTCOME_QUEUED:
+		return FILTER_MISSING;
+	}
+	return FILTER_NONE;
+}
+
+static size_t
+count_of(const struct fold_counts *c, unsigned int filter)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < OUTCOME_N_STATES; i++) {
+		if (filter_of((enum outcome_state)i) & filter)
+			n += c->by[i];
+	}
+	return n;
+}
+
+int
+summary_exit_status(const struct fold_counts *c)
+{
+	if (count_of(c, FILTER_FAILED) > 0 || c->by[OUTCOME_SUPERSEDED] > 0 ||
+	    c->by[OUTCOME_CANCELLED] > 0)
+		return 2;
+	if (c->by[OUTCOME_UNROUTABLE] > 0)
+		return 4;
+	return c->by[OUTCOME_QUEUED] > 0 || c->by[OUTCOME_EXPIRED] > 0 ? 3 : 0;
+}
+
+/* ---- text ---- */
+
+static void
+put_state(const struct summary *s, enum outcome_state state)
+{
+	const char *color = filter_of(state) == FILTER_OK       ? GREEN
+			    : filter_of(state) == FILTER_FAILED ? RED
+								: YELLOW;
+
+	if (s->opt->color)
+		fprintf(s->out, "%s%s" PLAIN, color, outcome_state_name(state));
+	else
+		fputs(outcome_state_name(state), s->out);
+}
+
+/* "web01: failed: exit status 2". */
+static void
+put_host(const struct summary *s, const struct outcome *o, bool target)
+{
+	output_clean(s->out, o->host);
+	fputs(": ", s->out);
+	put_state(s, o->state);
+	if (!target)
+		fputs(", though it was no target", s->out);
+	if (o->why != NULL && o->why[0] != '\0') {
+		fputs(": ", s->out);
+		output_clean(s->out, o->why);
+	}
+	fputc('\n', s->out);
+}
+
+static void
+line_of_host(const struct outcome *o, bool target, void *arg)
+{
+	struct summary *s = arg;
+
+	if (target && (filter_of(o->state) & s->filter) && s->n++ < s->max)
+		put_host(s, o, target);
+}
+
+static void
+line_of_other(const struct outcome *o, bool target, void *arg)
+{
+	struct summary *s = arg;
+
+	if (!target && s->n++ < s->max)
+		put_host(s, o, target);
+}
+
+/* "and 120 more: vogeler-runner result JOB --missing" */
+static void
+put_more(const struct summary *s, size_t n, const char *what, const char *option)
+{
+	fprintf(s->out, "and %zu more%s: vogeler-runner result ", n, what);
+	output_clean(s->out, s->job->id);
+	fprintf(s->out, " %s\n", option);
+}
+
+static void
+put_hosts(struct summary *s, unsigned int filter, size_t max)
+{
+	s->filter = filter;
+	s->n = 0;
+	s->max = max;
+	fold_each(s->fold, s->now_ms, line_of_host, s);
+	if (s->n > max)
+		put_more(s, s->n - max, " failed", "--failed");
+}
+
+static void
+take_name(const struct outcome *o, bool target, void *arg)
+{
+	struct summary *s = arg;
+
+	if (target && o->state == s->state)
+		s->names[s->n++] = o->host;
+}
+
+/* "queued: web[10-22], db01" */
+static void
+put_ranges(struct summary *s, enum outcome_state state)
+{
+	size_t left;
+	char *text;
+
+	if (s->counts.by[state] == 0)
+		return;
+	s->state = state;
+	s->n = 0;
+	s->names = xcalloc(s->counts.by[state], sizeof(*s->names));
+	fold_each(s->fold, s->now_ms, take_name, s);
+	text = ranges_text(s->names, s->n, PIECES_MAX, &left);
+	put_state(s, state);
+	fputs(": ", s->out);
+	output_clean(s->out, text);
+	if (left > 0) {
+		fputc(' ', s->out);
+		put_more(s, left, "", "--missing");
+	} else {
+		fputc('\n', s->out);
+	}
+	free(text);
+	free((void *)s->names);
+	s->names = NULL;
+}
+
+static void
+put_others(struct summary *s)
+{
+	s->n = 0;
+	s->max = OTHERS_MAX;
+	fold_each(s->fold, s->now_ms, line_of_other, s);
+	if (s->n > s->max)
+		put_more(s, s->n - s->max, " that were no targets", "--json");
+}
+
+static void
+print_text(struct summary *s)
+{
+	char *line;
+
+	if (s->opt->quiet) {
+		;
+	} else if (s->opt->filter != FILTER_NONE) {
+		put_hosts(s, s->opt->filter, SIZE_MAX);
+	} else {
+		put_hosts(s, FILTER_FAILED, LIST_MAX);
+		for (int i = OUTCOME_SUPERSEDED; i <= OUTCOME_QUEUED; i++)
+			put_ranges(s, (enum outcome_state)i);
+		put_others(s);
+		if (s->opt->verbose)
+			put_hosts(s, FILTER_OK, SIZE_MAX);
+	}
+	line = summary_line(s->job, &s->counts, s->now_ms);
+	fputs("job ", s->out);
+	output_clean(s->out, s->job->id);
+	fprintf(s->out, ": %s\n", line);
+	free(line);
+}
+
+char *
+summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms)
+{
+	char span[OUTPUT_SPAN_SIZE], *text = NULL;
+	const char *sign = " = ";
+	size_t size;
+	FILE *out = output_memory(&text, &size);
+
+	fprintf(out, "%zu targeted", c->targets);
+	for (int i = 0; i < OUTCOME_N_STATES; i++) {
+		if (c->by[i] == 0)
+			continue;
+		fprintf(out, "%s%zu %s", sign, c->by[i], outcome_state_name((enum outcome_state)i));
+		sign = " + ";
+	}
+	if (c->by[OUTCOME_QUEUED] > 0 && job->not_after > 0)
+		fprintf(out, " (expire in %s)", output_span(job->not_after - now_ms, span));
+	fclose(out);
+	return text;
+}
+
+/* ---- JSON ---- */
+
+static void
+take_json(const struct outcome *o, bool target, void *arg)
+{
+	struct summary *s = arg;
+	json_t *host;
+
+	if (!(filter_of(o->state) & s->filter))
+		return;
+	host = outcome_to_json(o);
+	json_object_set_new(host, "target", json_boolean(target));
+	json_array_append_new(s->list, host);
+}
+
+static json_t *
+counts_json(const struct fold_counts *c)
+{
+	json_t *counts = json_object();
+
+	for (int i = 0; i < OUTCOME_N_STATES; i++)
+		jsonx_set_int(
+		    counts, outcome_state_name((enum outcome_state)i), (json_int_t)c->by[i]);
+	return counts;
+}
+
+json_t *
+summary_json(const struct output_options *opt, const struct job *job, const struct fold *fold,
+    int64_t now_ms)
+{
+	struct summary s = {.opt = opt, .job = job, .fold = fold, .now_ms = now_ms};
+	json_t *json = event_job(job);
+
+	fold_count(fold, now_ms, &s.counts);
+	jsonx_set_str(json, "kind", "summary");
+	json_object_set_new(json, "counts", counts_json(&s.counts));
+	jsonx_set_int(json, "others", (json_int_t)s.counts.others);
+	json_object_set_new(json, "complete", json_boolean(fold_open(&s.counts) == 0));
+	jsonx_set_int(json, "exit_status", summary_exit_status(&s.counts));
+	if (opt->quiet || opt->format == OUTPUT_JSONL)
+		return json;
+	s.filter =
+	    opt->filter != FILTER_NONE ? opt->filter : FILTER_OK | FILTER_FAILED | FILTER_MISSING;
+	s.list = json_array();
+	fold_each(fold, now_ms, take_json, &s);
+	json_object_set_new(json, "hosts", s.list);
+	return json;
+}
+
+/* ---- all ---- */
+
+void
+summary_print(FILE *out, const struct output_options *opt, const struct job *job,
+    const struct fold *fold, int64_t now_ms)
+{
+	struct summary s = {.out = out, .opt = opt, .job = job, .fold = fold, .now_ms = now_ms};
+	json_t *json;
+
+	switch (opt->format) {
+	case OUTPUT_TEXT:
+		fold_count(fold, now_ms, &s.counts);
+		print_text(&s);
+		break;
+	case OUTPUT_JSON:
+		json = summary_json(opt, job, fold, now_ms);
+		json_dumpf(json, out, JSON_INDENT(2));
+		fputc('\n', out);
+		json_decref(json);
+		break;
+	case OUTPUT_JSONL:
+		output_event(out, summary_json(opt, job, fold, now_ms));
+		break;
+	}
+	fflush(out);
+}

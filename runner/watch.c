@@ -1,0 +1,470 @@
+/* See watch.h. Two folds: one is shown, and takes the word of notices too; the other is made anew
+ * from each reading of the store, and when that one is complete, it is what the watch ends with. */
+#include "runner/watch.h"
+
+#include "shared/broker.h"
+#include "shared/jsonx.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/topology.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <bsd/string.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUBSYSTEM    "watch"
+#define POLL_MS      1000
+#define POLL_MAX_MS  10000 /* between two readings that brought nothing new */
+#define POLL_SHARE   10    /* the next reading: after this many times what the last one took */
+#define CHECK_MS     50    /* of notices in a burst, whether all is known is asked once */
+#define LAST_WORD_MS 5000  /* after the deadline, for the store to answer */
+#define PREFETCH     100
+#define WHY_SIZE     512
+
+struct watch {
+	struct watch_request req;
+	const struct watch_handlers *handlers;
+	void *arg;
+	char *reply_to;
+	struct topology *topology;
+	struct broker *broker;
+	size_t failures; /* of connecting, in a row */
+	struct fold *shown;
+	struct fold *reading; /* while the store is asked, NULL otherwise */
+	struct outcome *own;  /* what the caller added; with its strings */
+	size_t n_own, n_told; /* told: in shown, too */
+	struct loop_timer *poll, *check, *soon, *end;
+	struct mono asked_at;
+	int64_t interval_ms, took_ms;
+	bool news; /* since the last reading */
+	bool started, in_trouble, told_ready, last_word, ended;
+	char why[WHY_SIZE]; /* the store's last words */
+};
+
+/* ---- telling ---- */
+
+static bool
+is_target(const struct job *job, const char *host)
+{
+	size_t low = 0, high = job->n_hosts;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(host, job->hosts[mid]);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return false;
+}
+
+static void
+show(struct watch *w, const struct outcome *o)
+{
+	if (!fold_add(w->shown, o))
+		return;
+	w->news = true;
+	if (w->handlers->on_outcome != NULL)
+		w->handlers->on_outcome(o, is_target(w->req.job, o->host), w->arg);
+}
+
+static void
+stop_listening(struct watch *w)
+{
+	broker_destroy(w->broker);
+	w->broker = NULL;
+}
+
+static void
+end(struct watch *w, enum watch_end how, const char *text)
+{
+	if (w->ended)
+		return;
+	w->ended = true;
+	loop_timer_disarm(w->poll);
+	loop_timer_disarm(w->check);
+	loop_timer_disarm(w->soon);
+	loop_timer_disarm(w->end);
+	stop_listening(w);
+	if (w->handlers->on_end != NULL)
+		w->handlers->on_end(how, text, w->arg);
+}
+
+static void
+tell_ready(struct watch *w)
+{
+	if (w->told_ready)
+		return;
+	w->told_ready = true;
+	if (w->handlers->on_ready != NULL)
+		w->handlers->on_ready(w->arg);
+}
+
+static size_t
+open_in(const struct fold *f)
+{
+	struct fold_counts c;
+
+	fold_count(f, wall_ms(), &c);
+	return fold_open(&c);
+}
+
+/* ---- the store ---- */
+
+static void
+trouble(struct watch *w, const char *why)
+{
+	strlcpy(w->why, why != NULL ? why : "no reason given", sizeof(w->why));
+	log_info(SUBSYSTEM, "store[%s]: %s", store_id(w->req.store), w->why);
+	if (w->in_trouble)
+		return;
+	w->in_trouble = true;
+	if (w->handlers->on_trouble != NULL)
+		w->handlers->on_trouble(w->why, w->arg);
+}
+
+static void
+trouble_over(struct watch *w)
+{
+	if (!w->in_trouble)
+		return;
+	w->in_trouble = false;
+	if (w->handlers->on_trouble != NULL)
+		w->handlers->on_trouble(NULL, w->arg);
+}
+
+static void
+fail_at_deadline(struct watch *w)
+{
+	char text[WHY_SIZE + 64];
+
+	snprintf(text, sizeof(text), "how the job stands is not known: %s",
+	    w->in_trouble ? w->why : "the store does not answer");
+	end(w, WATCH_FAILED, text);
+}
+
+static void
+ask_later(struct watch *w)
+{
+	w->interval_ms = w->news || w->interval_ms == 0 ? POLL_MS : w->interval_ms * 2;
+	if (w->interval_ms > POLL_MAX_MS)
+		w->interval_ms = POLL_MAX_MS;
+	w->news = false;
+	loop_timer_arm(w->poll,
+	    w->took_ms * POLL_SHARE > w->interval_ms ? w->took_ms * POLL_SHARE : w->interval_ms);
+}
+
+static void
+reading_done(struct watch *w, bool ok, const char *why)
+{
+	struct fold *reading = w->reading;
+	bool complete = ok && open_in(reading) == 0;
+
+	w->reading = NULL;
+	w->took_ms = mono_diff(mono_now(), w->asked_at);
+	if (ok)
+		trouble_over(w);
+	else
+		trouble(w, why);
+	if (!complete && !(w->last_word && ok)) {
+		fold_destroy(reading);
+		if (w->last_word)
+			fail_at_deadline(w);
+		else
+			ask_later(w);
+		return;
+	}
+	fold_destroy(w->shown);
+	w->shown = reading;
+	end(w, complete ? WATCH_COMPLETE : WATCH_DEADLINE, NULL);
+}
+
+static void
+on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+{
+	struct watch *w = arg;
+
+	if (w->ended)
+		return;
+	if (found != STORE_FOUND) {
+		reading_done(w, found == STORE_MISSING, why);
+		return;
+	}
+	fold_add(w->reading, o);
+	show(w, o);
+}
+
+static void
+ask(struct watch *w)
+{
+	if (w->reading != NULL || !w->started)
+		return;
+	loop_timer_disarm(w->poll);
+	w->reading = fold_create(w->req.job);
+	for (size_t i = 0; i < w->n_own; i++)
+		fold_add(w->reading, &w->own[i]);
+	w->asked_at = mono_now();
+	store_outcomes(w->req.store, w->req.job->id, on_outcome, w);
+}
+
+static void
+on_poll(void *arg)
+{
+	ask(arg);
+}
+
+/* All is known, as it seems: the store is to say so. */
+static void
+on_check(void *arg)
+{
+	struct watch *w = arg;
+
+	if (open_in(w->shown) == 0)
+		ask(w);
+	else if (w->reading == NULL && w->started && w->interval_ms > POLL_MS)
+		ask_later(w); /* there is life again */
+}
+
+static void
+check_soon(struct watch *w)
+{
+	if (!loop_timer_armed(w->check))
+		loop_timer_arm(w->check, CHECK_MS);
+}
+
+/* ---- notices ---- */
+
+static void
+take_notice(struct watch *w, const struct message *m)
+{
+	struct outcome o;
+	json_t *notice, *list, *item;
+	const char *job;
+	char err[256];
+	size_t i;
+
+	notice = jsonx_parse(m->body, m->body_len, NULL, err, sizeof(err));
+	job = json_string_value(json_object_get(notice, "job"));
+	list = json_object_get(notice, "outcomes");
+	if (job == NULL || strcmp(job, w->req.job->id) != 0 || !json_is_array(list)) {
+		log_info(SUBSYSTEM, "%s: a message that is no notice of this job", w->reply_to);
+		json_decref(notice);
+		return;
+	}
+	json_array_foreach (list, i, item) {
+		if (outcome_from_json(item, &o))
+			show(w, &o);
+	}
+	json_decref(notice);
+	check_soon(w);
+}
+
+static void
+reply_on_delivery(struct broker *b, struct delivery *d, void *arg)
+{
+	struct watch *w = arg;
+
+	broker_ack(b, d->tag, false);
+	if (!d->oversize && !w->ended)
+		take_notice(w, &d->message);
+	delivery_destroy(d);
+}
+
+static void
+reply_on_ready(struct broker *b, void *arg)
+{
+	struct watch *w = arg;
+
+	w->failures = 0;
+	broker_consume(b, w->reply_to, PREFETCH, true);
+	log_info(SUBSYSTEM, "%s: listening for notices at %s", broker_id(b), w->reply_to);
+	tell_ready(w);
+}
+
+/* Whether another try may end otherwise. */
+static bool
+is_refusal(enum broker_error error)
+{
+	return error == BROKER_ERR_PERMISSION || error == BROKER_ERR_IN_USE ||
+	       error == BROKER_ERR_MISMATCH || error == BROKER_ERR_NOT_FOUND;
+}
+
+static void
+give_up_listening(struct watch *w, const char *why)
+{
+	log_info(SUBSYSTEM, "no notices, the store is asked now and then: %s", why);
+	stop_listening(w);
+	if (!w->told_ready) {
+		free(w->reply_to);
+		w->reply_to = NULL;
+	}
+	tell_ready(w);
+}
+
+static void
+reply_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	struct watch *w = arg;
+
+	/* Before the command is sent it is not waited for: each broker of the list has its turn. */
+	if (is_refusal(f->error) || (!w->told_ready && ++w->failures >= w->req.n_brokers))
+		give_up_listening(w, f->text);
+}
+
+static const struct broker_handlers reply_handlers = {
+    .on_ready = reply_on_ready,
+    .on_down = reply_on_down,
+    .on_delivery = reply_on_delivery,
+};
+
+static void
+listen_for_notices(struct watch *w)
+{
+	const struct options *o = w->req.options;
+	struct broker_options opt;
+
+	xasprintf(&w->reply_to, "%s%s", TOPOLOGY_REPLY_PREFIX, w->req.job->id);
+	w->topology = topology_for_reply(w->reply_to);
+	broker_options_default(&opt);
+	opt.program = "vogeler-runner";
+	opt.role = "watcher";
+	opt.quiet = true;
+	opt.uris = w->req.brokers;
+	opt.n_uris = w->req.n_brokers;
+	opt.tls = &o->amqp_tls;
+	opt.topology = w->topology;
+	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	opt.reconnect_max_ms = o->reconnect_max_ms;
+	w->broker = broker_create(w->req.loop, &opt, &reply_handlers, w);
+	broker_start(w->broker);
+}
+
+/* ---- what watch.h offers ---- */
+
+/* What was asked for from outside happens on the loop. */
+static void
+on_soon(void *arg)
+{
+	struct watch *w = arg;
+
+	if (w->broker == NULL && w->reply_to == NULL)
+		tell_ready(w);
+	for (; w->n_told < w->n_own && !w->ended; w->n_told++)
+		show(w, &w->own[w->n_told]);
+	if (!w->ended && w->started)
+		check_soon(w);
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct watch *w = arg;
+
+	if (w->last_word || !w->started) {
+		fail_at_deadline(w);
+		return;
+	}
+	w->last_word = true;
+	loop_timer_arm(w->end, LAST_WORD_MS);
+	ask(w);
+}
+
+struct watch *
+watch_create(const struct watch_request *req, const struct watch_handlers *handlers, void *arg)
+{
+	struct watch *w = xcalloc(1, sizeof(*w));
+
+	w->req = *req;
+	w->handlers = handlers;
+	w->arg = arg;
+	w->shown = fold_create(req->job);
+	w->poll = loop_timer_create(req->loop, "watch poll", on_poll, w);
+	w->check = loop_timer_create(req->loop, "watch check", on_check, w);
+	w->soon = loop_timer_create(req->loop, "watch soon", on_soon, w);
+	w->end = loop_timer_create(req->loop, "watch deadline", on_deadline, w);
+	if (req->n_brokers > 0)
+		listen_for_notices(w);
+	else
+		loop_timer_arm(w->soon, 0);
+	return w;
+}
+
+void
+watch_destroy(struct watch *w)
+{
+	if (w == NULL)
+		return;
+	stop_listening(w);
+	topology_destroy(w->topology);
+	loop_timer_destroy(w->poll);
+	loop_timer_destroy(w->check);
+	loop_timer_destroy(w->soon);
+	loop_timer_destroy(w->end);
+	fold_destroy(w->shown);
+	fold_destroy(w->reading);
+	for (size_t i = 0; i < w->n_own; i++) {
+		free((char *)w->own[i].host);
+		free((char *)w->own[i].response_id);
+		free((char *)w->own[i].why);
+	}
+	free(w->own);
+	free(w->reply_to);
+	free(w);
+}
+
+const char *
+watch_reply_to(const struct watch *w)
+{
+	return w->reply_to;
+}
+
+void
+watch_start(struct watch *w)
+{
+	if (w->started || w->ended)
+		return;
+	w->started = true;
+	loop_timer_arm(w->poll, 0);
+}
+
+void
+watch_set_deadline(struct watch *w, struct mono deadline)
+{
+	int64_t left = mono_diff(deadline, loop_now(w->req.loop));
+
+	if (!w->ended && !w->last_word)
+		loop_timer_arm(w->end, left > 0 ? left : 0);
+}
+
+void
+watch_add(struct watch *w, const struct outcome *o)
+{
+	struct outcome *copy;
+
+	w->own = xreallocarray(w->own, w->n_own + 1, sizeof(*w->own));
+	copy = &w->own[w->n_own++];
+	*copy = *o;
+	copy->host = xstrdup(o->host);
+	copy->response_id = o->response_id != NULL ? xstrdup(o->response_id) : NULL;
+	copy->why = o->why != NULL ? xstrdup(o->why) : NULL;
+	/* A reading under way began without it. */
+	if (w->reading != NULL)
+		fold_add(w->reading, copy);
+	if (!w->ended)
+		loop_timer_arm(w->soon, 0);
+}
+
+const struct fold *
+watch_fold(const struct watch *w)
+{
+	return w->shown;
+}
