@@ -6,7 +6,7 @@
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbitmq-dev libcurl4-openssl-dev
 	libssl-dev libjansson-dev libyaml-dev libsqlite3-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
-	libsmartcols-dev uthash-dev scdoc)
+	libsmartcols-dev libjq-dev libonig-dev uthash-dev scdoc)
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
 # For run-tests, beside the others.
 PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
