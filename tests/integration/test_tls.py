@@ -52,8 +52,26 @@ ssl_cert_login_from = common_name
 """)
         (folder / "enabled_plugins").write_text("[rabbitmq_auth_mechanism_ssl].")
 
-    def tls_uri(self, vhost, login="guest:guest@", host="127.0.0.1"):
-        return f"amqps://{login}{host}:{self.tls_port}/{vhost}"
+    def tls_uri(self, vhost, login="guest:guest@", host="127.0.0.1", port=None):
+        return f"amqps://{login}{host}:{port or self.tls_port}/{vhost}"
+
+    def listen(self, wanted):
+        """More TLS listeners. wanted: name -> (identity, CA, more Erlang options); returns name -> port."""
+        ports = {}
+        while len(ports) < len(wanted):
+            left = {name: free_port() for name in wanted if name not in ports}
+            items = []
+            for name, port in left.items():
+                identity, ca, more = wanted[name]
+                items.append(f'{{{port}, [{{certfile, "{identity.cert}"}}, {{keyfile, "{identity.key}"}}, '
+                             f'{{cacertfile, "{ca.cert}"}}{more}]}}')
+            said = self.ctl("eval", "io:format(\"~w~n\", [[P || {P, O} <- [" + ", ".join(items) + "], ok =:= (catch "
+                            'rabbit_networking:start_ssl_listener({"127.0.0.1", P, ipv4}, O, 1))]]).')
+            # A port that somebody else has taken meanwhile is not among them.
+            started = re.findall(r"\d+", said.splitlines()[0])
+            assert started, said
+            ports.update({name: port for name, port in left.items() if str(port) in started})
+        return ports
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +81,20 @@ def tls_node(tmp_path_factory, certs):
         yield node.start()
     finally:
         node.finish()
+
+
+@pytest.fixture(scope="module")
+def listeners(tls_node, certs):
+    """What is wrong -> port of the node."""
+    strict = ", {verify, verify_peer}, {fail_if_no_peer_cert, true}"
+    return tls_node.listen({
+        "expired": (certs.expired, certs.ca, ""),
+        "wrong name": (certs.wrong_name, certs.ca, ""),
+        "unknown CA": (certs.unknown, certs.other, ""),
+        "self-signed": (certs.self_signed, certs.self_signed, ""),
+        "TLS 1.1": (certs.good, certs.ca, ", {versions, ['tlsv1.1']}"),
+        "our certificate": (certs.good, certs.ca, strict),
+    })
 
 
 @pytest.fixture
@@ -157,11 +189,11 @@ KINDS = ["expired", "wrong name", "unknown CA", "self-signed", "TLS 1.1", "our c
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_refused_broker_is_told_and_tried_again(site, broker, certs, kind):
-    """Row B8. One line says why; then a retry at the longest pause; the password never leaves."""
-    identity, more, words = refusals(certs, broker.port)[kind]
-    proxy = TlsProxy(identity, broker.port, **more)
-    qhost = f"amqps://guest:guest@127.0.0.1:{proxy.port}/{site.vhost}"
+def test_refused_broker_is_told_and_tried_again(tls_site, tls_node, listeners, certs, kind):
+    """Row B8, by RabbitMQ's own listeners. One line says why; then it is tried again; the password never leaves."""
+    site = tls_site
+    _, _, words = refusals(certs, 0)[kind]
+    qhost = tls_node.tls_uri(site.vhost, port=listeners[kind])
     options = trusting(certs) + ["amqp.reconnect_max=1s"]
     agent = site.agent(qhost=qhost, options=options, ready=False)
     agent.wait_log(r"down \(tls\): .*" + words)
@@ -171,7 +203,13 @@ def test_refused_broker_is_told_and_tried_again(site, broker, certs, kind):
     done = site.run("vogeler-runner", "--qhost", qhost, "--option", options[0], "-n", "web01", "-x", "hello")
     # With TLS 1.3 a peer that wants a certificate may be gone before its reason is read.
     assert done.status != 0 and ("TLS failed: " in done.err or kind == "our certificate"), done
-    proxy.close()
+
+
+def test_tls_port_is_told_to_who_comes_in_plain(tls_site, tls_node):
+    plain = tls_node.tls_uri(tls_site.vhost).replace("amqps:", "amqp:")
+    agent = tls_site.agent(qhost=plain, ready=False)
+    agent.wait_log(r"down \(protocol\): .*TLS")
+    assert not agent.log_contains("-> OPENING") and agent.running
 
 
 def test_plain_port_is_told(site, broker, certs):
@@ -179,11 +217,10 @@ def test_plain_port_is_told(site, broker, certs):
     agent.wait_log(r"down \(tls\): .*it answered, but not in TLS; cure: is this the plain port\?")
 
 
-def test_retry_after_a_refusal_waits_long(site, broker, certs):
-    proxy = TlsProxy(certs.expired, broker.port)
-    agent = site.agent(qhost=f"amqps://127.0.0.1:{proxy.port}/", options=trusting(certs), ready=False)
+def test_retry_after_a_refusal_waits_long(tls_site, tls_node, listeners, certs):
+    qhost = tls_node.tls_uri("", port=listeners["expired"])
+    agent = tls_site.agent(qhost=qhost, options=trusting(certs), ready=False)
     agent.wait_log(r"down \(tls\): .*retry_in=(1[5-9]|2\d|30)\.\ds")
-    proxy.close()
 
 
 @pytest.mark.parametrize("files, words", [

@@ -10,7 +10,7 @@ from lib.waiting import wait_until
 
 UNITS = ("vogelerd", "vogeler-agent")
 # systemd-analyze counts in tenths.
-EXPOSURE = {"vogelerd": 15, "vogeler-agent": 30}
+EXPOSURE = {"vogelerd": 15, "vogeler-agent": 28}
 # A sanitizer maps memory, reads /proc and makes system calls as no service needs to.
 FOR_SANITIZERS = """[Service]
 Environment=ASAN_OPTIONS=detect_leaks=0
