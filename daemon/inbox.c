@@ -5,6 +5,7 @@
 #include "daemon/batch.h"
 #include "daemon/convert.h"
 #include "daemon/deadletter.h"
+#include "daemon/notice.h"
 #include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
@@ -31,6 +32,7 @@ struct parcel {
 	TAILQ_ENTRY(parcel) link;
 	struct delivery *delivery; /* NULL once the dead letters have it */
 	struct broker_tag tag;
+	struct notice_slip *slip; /* whom to tell when it is stored */
 	size_t bytes;
 };
 TAILQ_HEAD(parcels, parcel);
@@ -52,6 +54,7 @@ struct inbox {
 	struct acks *acks;
 	struct batch *batch;
 	struct deadletter *dead;
+	struct notice *notice;
 	struct parcels parcels;
 	size_t n_parcels;
 	uint64_t held;
@@ -164,6 +167,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
 	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, in);
+	in->notice = notice_create(in->loop, parts->publisher);
 	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
@@ -218,6 +222,7 @@ parcel_free(struct inbox *in, struct parcel *p)
 	in->n_parcels--;
 	in->held -= p->bytes;
 	delivery_destroy(p->delivery);
+	notice_slip_free(p->slip);
 	free(p);
 }
 
@@ -312,6 +317,8 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 		bury(in, p, INBOX_DEAD_REJECTED, why);
 	} else {
 		in->stored++;
+		notice_post(in->notice, p->slip);
+		p->slip = NULL;
 		parcel_done(in, p);
 	}
 }
@@ -363,6 +370,7 @@ take_response(struct inbox *in, struct parcel *p, const struct response *resp)
 	if (in->n_parcels == deadletter_pending(in->dead) + 1)
 		in->busy_since = loop_now(in->loop);
 	log_results(resp->host, results, n);
+	p->slip = notice_slip(resp->meta.reply_to, resp->host, results, n);
 	for (i = 0; i < n; i++) {
 		size_t bytes = sizeof(*results[i]) + results[i]->value_len +
 			       (results[i]->unparsed != NULL ? strlen(results[i]->unparsed) : 0);
@@ -628,6 +636,7 @@ inbox_destroy(struct inbox *in)
 	acks_destroy(in->acks);
 	while (!TAILQ_EMPTY(&in->parcels))
 		parcel_free(in, TAILQ_FIRST(&in->parcels));
+	notice_destroy(in->notice);
 	loop_timer_destroy(in->probe);
 	loop_timer_destroy(in->drain);
 	free(in);
@@ -673,6 +682,7 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .given_back = in->given_back,
 	    .acked = acks_sent(in->acks),
 	    .buried = deadletter_buried(in->dead),
+	    .notices = *notice_stats(in->notice),
 	    .batch = batch_stats(in->batch),
 	};
 	if (batch_troubled(in->batch, &since, &out->trouble))

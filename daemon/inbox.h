@@ -15,6 +15,7 @@
 #ifndef VOGELER_INBOX_H
 #define VOGELER_INBOX_H
 
+#include "daemon/notice.h"
 #include "shared/broker.h"
 #include "shared/options.h"
 #include "shared/store/store.h"
@@ -90,6 +91,7 @@ struct inbox_status {
 	uint64_t received, stored, given_back, acked;
 	uint64_t dead[INBOX_N_DEAD]; /* when it was decided */
 	uint64_t buried;             /* when the broker had them */
+	struct notice_stats notices;
 	const struct batch_stats *batch;
 };
 void inbox_status(const struct inbox *in, struct inbox_status *out);

@@ -40,6 +40,10 @@ write_responses(struct metrics *m, const struct inbox_status *s)
 	    "Dead letters that the broker has safe.", s->buried);
 	metrics_single(m, "vogeler_dead_waiting", METRICS_GAUGE,
 	    "Dead letters that the broker has not confirmed yet.", s->dead_waiting);
+	metrics_family(m, "vogeler_notices_total", METRICS_COUNTER,
+	    "Notices to those who watch a job, by what became of them.");
+	metrics_sample(m, "result", "sent", s->notices.sent);
+	metrics_sample(m, "result", "dropped", s->notices.dropped);
 }
 
 static void

@@ -237,6 +237,72 @@ a_response_is_acked_after_it_is_stored(void **state)
 	assert_int_equal(inbox_held_bytes(w->inbox), 0);
 }
 
+#define JOB "0192e4c0-0000-7000-8000-000000000001"
+
+static void
+deliver_answer(struct world *w, const char *host, const char *reply_to)
+{
+	struct message m = message("", NULL);
+	char body[200];
+
+	snprintf(body, sizeof(body), "{\"syskey\":\"%s\",\"ps\":\"a\",\"format\":\"raw\"}", host);
+	message_set_body(&m, strdup(body), strlen(body));
+	m.correlation_id = strdup(JOB);
+	m.reply_to = reply_to == NULL ? NULL : strdup(reply_to);
+	message_add_str(&m, "plugin", "ps");
+	message_add_str(&m, "state", "ok");
+	message_add_int(&m, "order", 7);
+	fake_broker_deliver(w->consumer, "vogeler.master.in", "", &m);
+}
+
+/* After the commit, several in one message. */
+static void
+who_watches_is_told_of_what_is_stored(void **state)
+{
+	struct world *w = *state;
+	const struct fake_publish *p;
+
+	fake_store_hold(w->store);
+	deliver_answer(w, "web01", "vogeler.reply." JOB);
+	deliver_answer(w, "web02", "vogeler.reply." JOB);
+	deliver_answer(w, "toolarge", "vogeler.reply." JOB);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_broker_published(w->publisher), 0);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_broker_published(w->publisher), 2); /* and the dead letter */
+	p = fake_broker_publish_at(w->publisher, 0);
+	if (strcmp(p->routing_key, "vogeler.dead") == 0)
+		p = fake_broker_publish_at(w->publisher, 1);
+	assert_string_equal(p->exchange, "");
+	assert_string_equal(p->routing_key, "vogeler.reply." JOB);
+	assert_false(p->mandatory);
+	assert_false(p->message.persistent);
+	assert_non_null(strstr(p->message.body, "web01"));
+	assert_non_null(strstr(p->message.body, "web02"));
+	assert_null(strstr(p->message.body, "toolarge"));
+}
+
+static void
+nobody_makes_it_write_to_other_queues(void **state)
+{
+	static const char *const hostile[] = {"web02", "vogeler.dead", "master.in", "",
+	    "vogeler.reply.", "vogeler.reply.0192e4c0-0000-7000-8000-000000000002",
+	    "vogeler.reply." JOB "x", "amq.rabbitmq.reply-to"};
+	struct world *w = *state;
+	struct inbox_status s;
+	size_t i;
+
+	for (i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+		deliver_answer(w, "web01", hostile[i]);
+	deliver_answer(w, "web01", NULL);
+	fake_advance(w->loop, 1000);
+	inbox_status(w->inbox, &s);
+	assert_int_equal(s.stored, i + 1);
+	assert_int_equal(fake_broker_published(w->publisher), 0);
+	assert_int_equal(s.notices.dropped, 0);
+}
+
 static void
 a_reload_changes_the_limits_of_values(void **state)
 {
@@ -587,6 +653,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		it_consumes_when_store_and_broker_are_there, setup, teardown),
 	    TAKING(a_response_is_acked_after_it_is_stored),
+	    TAKING(who_watches_is_told_of_what_is_stored),
+	    TAKING(nobody_makes_it_write_to_other_queues),
 	    TAKING(a_reload_changes_the_limits_of_values),
 	    TAKING(poison_is_buried_and_the_rest_flows),
 	    TAKING(every_kind_of_poison_is_refused),
