@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION  1
+#define SCHEMA_VERSION  2    /* and in schema_sql and STMT_TOUCH */
 #define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
 #define JSON_TEXT_MAX   (512 * 1024 * 1024)
 
@@ -25,7 +25,14 @@ static const char schema_sql[] =
     " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
     " PRIMARY KEY (host, plugin));"
-    "PRAGMA user_version = 1;";
+    "CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, sent_at INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL, job TEXT NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (sent_at, id);"
+    "CREATE TABLE IF NOT EXISTS outcomes (job TEXT, host TEXT, state INTEGER, ord INTEGER,"
+    " response_id TEXT, at INTEGER NOT NULL, why TEXT, duration_ms INTEGER NOT NULL,"
+    " exit_status INTEGER NOT NULL, PRIMARY KEY (job, host, state, ord, response_id))"
+    " WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
 
 static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_BEGIN_READ] = "BEGIN",
@@ -35,7 +42,7 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_SAVE] = "SAVEPOINT one_write",
     [STMT_RELEASE] = "RELEASE one_write",
     [STMT_UNDO] = "ROLLBACK TO one_write",
-    [STMT_TOUCH] = "PRAGMA user_version = 1", /* writes a page, the same as it was */
+    [STMT_TOUCH] = "PRAGMA user_version = 2", /* writes a page, the same as it was */
     [STMT_HEAD_GET] = "SELECT host, created_at, updated_at, last_error FROM hosts WHERE host = ?1",
     [STMT_HEAD_PUT] = "INSERT INTO hosts (host, created_at, updated_at, last_error)"
 		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (host) DO UPDATE SET"
@@ -51,7 +58,31 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_FACTS_OF] = "SELECT f.plugin, f.meta, v.value FROM facts f LEFT JOIN fact_values v"
 		      " ON v.host = f.host AND v.plugin = f.plugin WHERE f.host = ?1"
 		      " ORDER BY f.plugin",
+    [STMT_FACT_OF] = "SELECT value FROM fact_values WHERE host = ?1 AND plugin = ?2",
     [STMT_HOSTS_AFTER] = "SELECT host FROM hosts WHERE host > ?1 ORDER BY host LIMIT ?2",
+    /* A job is never changed: given again, after a lost answer, it is the same. */
+    [STMT_JOB_PUT] = "INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?1, ?2, ?3, ?4)"
+		     " ON CONFLICT (id) DO NOTHING",
+    [STMT_JOB_GET] = "SELECT job FROM jobs WHERE id = ?1",
+    [STMT_JOBS_BEFORE] = "SELECT id, sent_at, job FROM jobs WHERE (sent_at, id) < (?1, ?2)"
+			 " ORDER BY sent_at DESC, id DESC LIMIT ?3",
+    /* not_after is 0 for what never expires. */
+    [STMT_JOBS_PRUNE] = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE sent_at < ?1"
+			" AND not_after < ?1 ORDER BY sent_at LIMIT ?2)",
+    /* The same outcome again, after a redelivery, is the same row. */
+    [STMT_OUTCOME_PUT] = "INSERT INTO outcomes (job, host, state, ord, response_id, at, why,"
+			 " duration_ms, exit_status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+			 " ON CONFLICT DO NOTHING",
+    [STMT_OUTCOMES_AFTER] =
+	"SELECT host, state, ord, response_id, at, why, duration_ms, exit_status FROM outcomes"
+	" WHERE job = ?1 AND (host, state, ord, response_id) > (?2, ?3, ?4, ?5)"
+	" ORDER BY host, state, ord, response_id LIMIT ?6",
+    /* From one job to the next by the key: not by reading all rows of it. */
+    [STMT_OUTCOMES_JOB_AFTER] = "SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
+				" FROM outcomes WHERE job > ?1 ORDER BY job LIMIT 1",
+    [STMT_OUTCOMES_NEWER] = "SELECT 1 FROM outcomes WHERE job = ?1 AND at >= ?2 LIMIT 1",
+    [STMT_OUTCOMES_PRUNE] = "DELETE FROM outcomes WHERE job = ?1 AND host <= (SELECT max(host) FROM"
+			    " (SELECT host FROM outcomes WHERE job = ?1 ORDER BY host LIMIT ?2))",
 };
 
 void
@@ -127,6 +158,12 @@ sqldb_done(struct sqldb *db, enum stmt which)
 	sqlite3_clear_bindings(db->stmts[which]);
 }
 
+int64_t
+sqldb_changes(struct sqldb *db)
+{
+	return sqlite3_changes64(db->handle);
+}
+
 bool
 sqldb_run(struct sqldb *db, enum stmt which)
 {
@@ -159,6 +196,12 @@ sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len)
 
 	*len = (size_t)sqlite3_column_bytes(db->stmts[which], column);
 	return text;
+}
+
+int64_t
+sqldb_column_int(struct sqldb *db, enum stmt which, int column)
+{
+	return sqlite3_column_int64(db->stmts[which], column);
 }
 
 /* What we wrote ourselves: if it is not JSON any more, the file is damaged. */
@@ -291,14 +334,25 @@ query_int(struct sqldb *db, const char *sql, int64_t *value)
 	return ok;
 }
 
+/* Both of one moment: another process may be making the tables. */
+static bool
+read_schema(struct sqldb *db, int64_t *version, int64_t *tables)
+{
+	bool ok = exec(db, "BEGIN");
+
+	ok = ok && query_int(db, "PRAGMA user_version", version) &&
+	     query_int(db, "SELECT count(*) FROM sqlite_master", tables);
+	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return ok;
+}
+
 /* Looks before anything is changed: it may be somebody else's file. */
 static bool
 check_schema(struct sqldb *db)
 {
 	int64_t version, tables;
 
-	if (!query_int(db, "PRAGMA user_version", &version) ||
-	    !query_int(db, "SELECT count(*) FROM sqlite_master", &tables))
+	if (!read_schema(db, &version, &tables))
 		return false;
 	if (version > SCHEMA_VERSION) {
 		snprintf(db->why, sizeof(db->why),
@@ -313,7 +367,8 @@ check_schema(struct sqldb *db)
 	return true;
 }
 
-/* In one transaction, for two programs may come at once; the second finds everything there. */
+/* In one transaction, for two programs may come at once; the second finds everything there. What an
+ * older schema has stays as it is: tables are only added. */
 static bool
 create_schema(struct sqldb *db)
 {
@@ -323,11 +378,28 @@ create_schema(struct sqldb *db)
 		return false;
 	if (version == SCHEMA_VERSION)
 		return true;
-	db->created = true;
+	db->created = version == 0;
 	if (exec(db, "BEGIN IMMEDIATE") && exec(db, schema_sql) && exec(db, "COMMIT"))
 		return true;
 	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return false;
+}
+
+/* SQLite does not wait for others here, whatever the timeout is: changing the mode takes the whole
+ * file. */
+static bool
+use_wal(struct sqldb *db)
+{
+	int waited_ms, rc = SQLITE_BUSY;
+
+	for (waited_ms = 0; rc == SQLITE_BUSY && waited_ms < BUSY_TIMEOUT_MS; waited_ms += 10) {
+		if (waited_ms > 0)
+			sqlite3_sleep(10);
+		rc = sqlite3_exec(db->handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	}
+	if (rc != SQLITE_OK)
+		fail_sqlite(db);
+	return rc == SQLITE_OK;
 }
 
 static bool
@@ -357,8 +429,8 @@ sqldb_open(struct sqldb *db, const char *path, bool relaxed)
 		return false;
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
-	return check_schema(db) &&
-	       exec(db, "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864") &&
+	return check_schema(db) && use_wal(db) &&
+	       exec(db, "PRAGMA journal_size_limit = 67108864") &&
 	       exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
 	       create_schema(db) && prepare_all(db);
 }

@@ -1,9 +1,11 @@
 /* The file behind sqlite://: opening it, its schema, its statements. Blocking; used by one thread
- * at a time. Every failure leaves its sentence, with the path, in why. For store_sqlite.c alone.
+ * at a time. Every failure leaves its sentence, with the path, in why. For the sqlite backend
+ * alone.
  *
- * Schema 1. hosts: the head of a record. facts: what is said about each plugin. fact_values: the
+ * Schema 2. hosts: the head of a record. facts: what is said about each plugin. fact_values: the
  * values, apart, so that a result that brings the same value again, or a failure, writes a small
- * row and neither reads nor rewrites the value. */
+ * row and neither reads nor rewrites the value. jobs, outcomes: the ledger. Schema 1 had no ledger;
+ * opening such a file adds it. */
 #ifndef VOGELER_SQLDB_H
 #define VOGELER_SQLDB_H
 
@@ -33,7 +35,17 @@ enum stmt {
 	STMT_VALUE_PUT,
 	STMT_RECORD_BYTES,
 	STMT_FACTS_OF,
+	STMT_FACT_OF,
 	STMT_HOSTS_AFTER,
+	STMT_JOB_PUT,
+	STMT_JOB_GET,
+	STMT_JOBS_BEFORE,
+	STMT_JOBS_PRUNE,
+	STMT_OUTCOME_PUT,
+	STMT_OUTCOMES_AFTER,
+	STMT_OUTCOMES_JOB_AFTER,
+	STMT_OUTCOMES_NEWER,
+	STMT_OUTCOMES_PRUNE,
 	STMT_COUNT
 };
 
@@ -61,6 +73,7 @@ bool sqldb_file_is_there(struct sqldb *db);
 int sqldb_step(struct sqldb *db, enum stmt which);
 bool sqldb_run(struct sqldb *db, enum stmt which); /* for statements without rows */
 void sqldb_done(struct sqldb *db, enum stmt which);
+int64_t sqldb_changes(struct sqldb *db); /* rows that the latest statement wrote or removed */
 /* Ends a transaction, if one is open; keeps why. */
 void sqldb_roll_back(struct sqldb *db);
 
@@ -70,6 +83,7 @@ void sqldb_bind_text(struct sqldb *db, enum stmt which, int column, const char *
 void sqldb_bind_str(struct sqldb *db, enum stmt which, int column, const char *text);
 void sqldb_bind_int(struct sqldb *db, enum stmt which, int column, int64_t value);
 const char *sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len);
+int64_t sqldb_column_int(struct sqldb *db, enum stmt which, int column);
 /* NULL gives NULL. false: not JSON. */
 bool sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out);
 /* Canonical text; initialises out, which is to be finished only on true. */

@@ -3,12 +3,11 @@
  * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL unless
  * the options relax it: on disk when it returns), and a savepoint for each host, so that one that
  * cannot be taken leaves the others. */
-#include "shared/store/store.h"
+#include "shared/store/sqlite.h"
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
 #include "shared/loop.h"
-#include "shared/store/sqldb.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
@@ -20,15 +19,6 @@
 #define LIST_HOSTS      50 /* of a page: what one task reads, and one pass delivers */
 #define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
-
-struct sqlite_store {
-	struct store base;
-	struct loop *loop;
-	struct worker *worker;
-	bool closed; /* nobody wants answers any more */
-	uint64_t record_max_bytes;
-	struct sqldb db; /* from store_open to store_close the thread's alone */
-};
 
 /* ---- reading a record ---- */
 
@@ -168,7 +158,10 @@ struct task {
 	size_t n;
 
 	/* get, list */
-	char *host; /* list: the last one delivered */
+	char *host;     /* list: the last one delivered */
+	char **plugins; /* list: those that are wanted */
+	size_t n_plugins;
+	bool filtered;
 	enum store_found found;
 	json_t *recs[LIST_HOSTS];
 	size_t n_recs;
@@ -201,11 +194,16 @@ drop_records(struct task *t)
 static void
 task_free(struct task *t)
 {
+	size_t i;
+
 	drop_records(t);
 	free(t->writes);
 	free(t->statuses);
 	free(t->whys);
 	free(t->host);
+	for (i = 0; i < t->n_plugins; i++)
+		free(t->plugins[i]);
+	free(t->plugins);
 	free(t);
 }
 
@@ -396,7 +394,7 @@ put_one(struct sqlite_store *s, const struct store_write *w, const char **why)
 	     save_update(&u) && is_too_large(&u, &too_large);
 	if (ok && too_large)
 		ok = sqldb_run(db, STMT_UNDO);
-	ok = ok && sqldb_run(db, STMT_RELEASE);
+	ok = ok && sqldb_run(db, STMT_RELEASE) && (too_large || sqlite_put_outcomes(db, w));
 	for (i = 0; i < u.n; i++)
 		fact_finish(&u.facts[i].fact);
 	free(u.facts);
@@ -527,6 +525,49 @@ read_hosts(struct task *t, char *hosts[LIST_HOSTS])
 	return rc == SQLITE_DONE ? n : -1;
 }
 
+/* Adds the value of one plugin, if the host has it. */
+static bool
+read_value(struct sqldb *db, json_t *rec, const char *host, const char *plugin, size_t *bytes)
+{
+	json_t *value = NULL;
+	char err[256];
+	size_t len;
+	const char *text;
+	int rc;
+
+	sqldb_bind_str(db, STMT_FACT_OF, 1, host);
+	sqldb_bind_str(db, STMT_FACT_OF, 2, plugin);
+	rc = sqldb_step(db, STMT_FACT_OF);
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE;
+	text = sqldb_column_text(db, STMT_FACT_OF, 0, &len);
+	if (text != NULL)
+		value = jsonx_parse_stored(text, len, err, sizeof(err));
+	if (value == NULL)
+		sqldb_fail(db, "a value is not JSON");
+	*bytes += len;
+	sqldb_done(db, STMT_FACT_OF);
+	return value != NULL && json_object_set_new(rec, plugin, value) == 0;
+}
+
+/* The _id, and of the plugins those that are wanted. */
+static enum store_found
+read_filtered(const struct task *t, const char *host, json_t **rec, size_t *bytes)
+{
+	size_t i;
+
+	*rec = json_object();
+	jsonx_set_str(*rec, "_id", host);
+	for (i = 0; i < t->n_plugins; i++) {
+		if (!read_value(&t->s->db, *rec, host, t->plugins[i], bytes)) {
+			json_decref(*rec);
+			*rec = NULL;
+			return STORE_FAILED;
+		}
+	}
+	return STORE_FOUND;
+}
+
 static enum store_found
 read_page(struct task *t, char *const hosts[], int n)
 {
@@ -535,7 +576,12 @@ read_page(struct task *t, char *const hosts[], int n)
 	int i;
 
 	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
-		found = read_record(&t->s->db, hosts[i], &t->recs[t->n_recs], &bytes);
+		json_t **rec = &t->recs[t->n_recs];
+
+		if (t->filtered)
+			found = read_filtered(t, hosts[i], rec, &bytes);
+		else
+			found = read_record(&t->s->db, hosts[i], rec, &bytes);
 		if (found != STORE_FOUND)
 			return STORE_FAILED;
 		t->n_recs++;
@@ -584,12 +630,25 @@ list_done(void *arg)
 }
 
 static void
+want(struct task *t, const struct store_filter *filter)
+{
+	t->filtered = true;
+	t->plugins = xcalloc(filter->n + 1, sizeof(char *));
+	while (t->n_plugins < filter->n) {
+		t->plugins[t->n_plugins] = xstrdup(filter->plugins[t->n_plugins]);
+		t->n_plugins++;
+	}
+}
+
+static void
 sqlite_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
 	struct task *t = task_create(base, arg);
 
 	t->fn.listed = fn;
 	t->host = xstrdup("");
+	if (filter != NULL)
+		want(t, filter);
 	worker_submit(t->s->worker, list_run, list_done, t);
 }
 
@@ -721,6 +780,12 @@ const struct store_ops store_sqlite_ops = {
     .put = sqlite_put,
     .get = sqlite_get,
     .list = sqlite_list,
+    .job_add = sqlite_job_add,
+    .job_get = sqlite_job_get,
+    .job_list = sqlite_job_list,
+    .outcomes_add = sqlite_outcomes_add,
+    .outcomes = sqlite_outcomes,
+    .jobs_prune = sqlite_jobs_prune,
     .setup = sqlite_setup,
     .probe = sqlite_probe,
     .load_design = sqlite_load_design,

@@ -204,9 +204,15 @@ on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 json_t *
 drive_list(struct drive *s)
 {
+	return drive_list_filtered(s, NULL);
+}
+
+json_t *
+drive_list_filtered(struct drive *s, const struct store_filter *filter)
+{
 	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
 
-	store_list(s->store, NULL, on_listed, &w);
+	store_list(s->store, filter, on_listed, &w);
 	w.in_call = false;
 	drive_wait(s, &w.done);
 	return w.recs;

@@ -47,6 +47,7 @@ json_t *drive_get(struct drive *s, const char *host);
 void drive_expect(struct drive *s, const char *host, const char *want);
 bool drive_probe(struct drive *s, char *what, size_t size); /* what may be NULL */
 void drive_load_design(struct drive *s, json_t *doc, const char *what);
+json_t *drive_list_filtered(struct drive *s, const struct store_filter *filter);
 json_t *drive_list(struct drive *s); /* array of records; caller decrefs */
 /* Runs the loop until *done. */
 void drive_wait(struct drive *s, const bool *done);

@@ -1,6 +1,7 @@
 /* The suite over sqlite://, and what only a file can do. */
 #include "shared/ident.h"
 #include "shared/xalloc.h"
+#include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_drive.h"
 #include "tests/unit/store_suite.h"
 
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -118,8 +120,39 @@ static void
 a_newer_schema(void **state)
 {
 	begin();
-	exec("PRAGMA user_version = 2");
-	drive_open_fails(uri, "newer Vogeler (schema 2");
+	exec("PRAGMA user_version = 99");
+	drive_open_fails(uri, "newer Vogeler (schema 99");
+}
+
+static void is_on_disk(const char *sql, int want);
+
+/* As it was made before there was a ledger; what is in it stays. */
+static void
+a_file_of_schema_1(void **state)
+{
+	struct drive s;
+
+	begin();
+	exec("CREATE TABLE hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
+	     " updated_at INTEGER NOT NULL, last_error TEXT) WITHOUT ROWID;"
+	     "CREATE TABLE facts (host TEXT, plugin TEXT, value_bytes INTEGER NOT NULL,"
+	     " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
+	     "CREATE TABLE fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
+	     " PRIMARY KEY (host, plugin));"
+	     "INSERT INTO hosts VALUES ('h', 1, 2, NULL);"
+	     "INSERT INTO facts VALUES ('h', 'ps', 3, '{}');"
+	     "INSERT INTO fact_values VALUES ('h', 'ps', '[1]');"
+	     "PRAGMA user_version = 1");
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	drive_setup(&s, "was there");
+	drive_expect(&s, "h",
+	    "{\"_id\":\"h\",\"system_name\":\"h\",\"doc_type\":\"SystemRecord\","
+	    "\"created_at\":\"1970-01-01T00:00:00.001Z\","
+	    "\"updated_at\":\"1970-01-01T00:00:00.002Z\",\"ps\":[1],\"vogeler\":{\"ps\":{}}}");
+	drive_close(&s);
+	is_on_disk("PRAGMA user_version", 2);
+	is_on_disk("SELECT count(*) FROM outcomes", 0);
+	is_on_disk("SELECT count(*) FROM jobs", 0);
 }
 
 static void
@@ -147,6 +180,79 @@ answered_means_committed(void **state)
 	is_on_disk("SELECT count(*) FROM fact_values WHERE host = 'h' AND value = '1'", 1);
 	is_on_disk("SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", 1);
 	drive_close(&s);
+}
+
+/* ---- the runner, beside the collector ---- */
+
+enum { AT_ONCE = 30 };
+
+/* In the child cmocka's failures would go on with the next test. */
+static void
+child_fails(const char *why)
+{
+	fprintf(stderr, "the other process: %s\n", why);
+	_exit(2);
+}
+
+static void
+on_added(bool ok, const char *what, void *arg)
+{
+	if (!ok)
+		child_fails(what);
+	loop_stop(arg);
+}
+
+/* The other process. */
+static void
+add_jobs(void)
+{
+	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
+	struct drive s = {.loop = loop_create()};
+	char err[512];
+	struct uri u;
+
+	if (!uri_parse(uri, &u, err, sizeof(err)))
+		child_fails(err);
+	s.store = store_open(s.loop, &u, &opt, err, sizeof(err));
+	if (s.store == NULL)
+		child_fails(err);
+	for (int i = 0; i < AT_ONCE; i++) {
+		char id[16];
+		struct job j = {.id = id, .plugin = id};
+
+		snprintf(id, sizeof(id), "job-%d", i);
+		store_job_add(s.store, &j, on_added, s.loop);
+		loop_run(s.loop);
+	}
+	drive_close(&s);
+}
+
+static void
+two_processes_at_once(void **state)
+{
+	struct drive s;
+	int status;
+	pid_t pid;
+
+	begin();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		add_jobs();
+		_exit(0);
+	}
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct result *r = drive_good("ps", "1", i + 1, i);
+
+		r->meta.job = xstrdup("job-0");
+		assert_int_equal(drive_put(&s, "h", r, NULL), STORE_OK);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	drive_close(&s);
+	is_on_disk("SELECT count(*) FROM jobs", AT_ONCE);
+	is_on_disk("SELECT count(*) FROM outcomes WHERE job = 'job-0'", AT_ONCE);
 }
 
 static void
@@ -270,6 +376,7 @@ a_full_disk_is_no_loss(void **state)
 	memset(big, '7', 300000);
 	big[0] = big[299999] = '"';
 	of_b[0] = drive_good("ps", big, 1, 0);
+	of_a[0]->meta.job = xstrdup("j");
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
 	assert_int_equal(drive_put(&s, "a", drive_good("ps", "0", 1, 0), NULL), STORE_OK);
 	drive_write_init(&writes[0], "a", of_a, 1);
@@ -285,10 +392,12 @@ a_full_disk_is_no_loss(void **state)
 	limit_files(RLIM_INFINITY);
 	assert_true(drive_probe(&s, NULL, 0));
 	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 0);
+	is_on_disk("SELECT count(*) FROM outcomes", 0); /* all or nothing */
 	drive_put_batch(&s, writes, 2, statuses, why);
 	assert_int_equal(statuses[0], STORE_OK);
 	assert_int_equal(statuses[1], STORE_OK);
 	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 1);
+	is_on_disk("SELECT count(*) FROM outcomes", 1);
 	drive_close(&s);
 	drive_results_free(of_a, 1);
 	drive_results_free(of_b, 1);
@@ -365,7 +474,9 @@ main(void)
 	    cmocka_unit_test(a_file_that_is_no_database),
 	    cmocka_unit_test(a_database_of_somebody_else),
 	    cmocka_unit_test(a_newer_schema),
+	    cmocka_unit_test(a_file_of_schema_1),
 	    cmocka_unit_test(answered_means_committed),
+	    cmocka_unit_test(two_processes_at_once),
 	    cmocka_unit_test(closing_finishes_the_commit_in_hand),
 	    cmocka_unit_test(over_a_lowered_limit),
 	    cmocka_unit_test(a_lock_is_waited_for_and_the_loop_goes_on),
@@ -381,6 +492,7 @@ main(void)
 	signal(SIGXFSZ, SIG_IGN); /* a_full_disk_is_no_loss: an error, not the end */
 	ident_init();
 	failed = store_suite_run(&factory);
+	failed += ledger_suite_run(&factory);
 	failed += cmocka_run_group_tests_name("sqlite", tests, NULL, NULL);
 	remove_all();
 	rmdir(folder);

@@ -1,0 +1,34 @@
+/* The inside of the sqlite backend, shared by its files: store_sqlite.c (records), ledger_sqlite.c
+ * (jobs and outcomes). All that touches db runs on the worker's thread. */
+#ifndef VOGELER_SQLITE_H
+#define VOGELER_SQLITE_H
+
+#include "shared/store/sqldb.h"
+#include "shared/store/store.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct worker;
+
+struct sqlite_store {
+	struct store base; /* first */
+	struct loop *loop;
+	struct worker *worker;
+	bool closed; /* nobody wants answers any more */
+	uint64_t record_max_bytes;
+	struct sqldb db; /* from store_open to store_close the thread's alone */
+};
+
+/* Inside the transaction of a put: the outcomes of what the write brings. false: db->why. */
+bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w);
+
+void sqlite_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
+void sqlite_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
+void sqlite_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
+void sqlite_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg);
+void sqlite_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+void sqlite_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+
+#endif
