@@ -365,6 +365,18 @@ is_end(const char *s)
 	return *text == '\0' || (*text == ';' && text > s);
 }
 
+/* Where a comment begins: at a ";" that is the first thing, or behind a blank; else at the end. */
+static size_t
+comment_at(const char *value)
+{
+	size_t i = 0;
+
+	while (value[i] != '\0' &&
+	       !(value[i] == ';' && (i == 0 || isspace((unsigned char)value[i - 1]))))
+		i++;
+	return i;
+}
+
 void
 conf_unquote(char *value)
 {
@@ -377,14 +389,19 @@ conf_unquote(char *value)
 		memmove(value, value + 1, strlen(value + 1) + 1);
 		return;
 	}
-	for (char *p = value; *p != '\0'; p++) {
-		if (*p == ';' && (p == value || isspace((unsigned char)p[-1]))) {
-			*p = '\0';
-			break;
-		}
-	}
+	value[comment_at(value)] = '\0';
 	for (size_t len = strlen(value); len > 0 && isspace((unsigned char)value[len - 1]); len--)
 		value[len - 1] = '\0';
+}
+
+/* Does conf_unquote() leave it as it is? */
+static bool
+is_plain(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && strchr("'\"", text[0]) == NULL && !isspace((unsigned char)text[0]) &&
+	       !isspace((unsigned char)text[len - 1]) && comment_at(text) == len;
 }
 
 char *
@@ -392,11 +409,8 @@ conf_quote(const char *text)
 {
 	size_t len = strlen(text);
 	char *out;
-	bool plain = len > 0 && strchr(" \t;'\"", text[0]) == NULL &&
-		     strchr(" \t", text[len - 1]) == NULL && strstr(text, " ;") == NULL &&
-		     strstr(text, "\t;") == NULL;
 
-	if (plain)
+	if (is_plain(text))
 		return xstrdup(text);
 	if (strchr(text, '\'') == NULL) {
 		xasprintf(&out, "'%s'", text);

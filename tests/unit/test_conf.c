@@ -327,12 +327,29 @@ files_that_cannot_be_read(void **state)
 	conf_finish(&conf);
 }
 
+/* What conf_quote() writes, conf_unquote() reads: every blank counts, not only the usual two. */
+static void
+quoting_there_and_back(void **state)
+{
+	static const char *const texts[] = {"", "plain", " a", "a ", "\fa", "a\v", "a ;b", "a\t;b",
+	    "a\f;b", "a;b", ";a", "'a'", "\"a\"", "it's", "say \"a\" ;b"};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char *quoted = conf_quote(texts[i]);
+
+		conf_unquote(quoted);
+		assert_string_equal(quoted, texts[i]);
+		free(quoted);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_file_of_2010),
 	    cmocka_unit_test(quotes_and_comments),
+	    cmocka_unit_test(quoting_there_and_back),
 	    cmocka_unit_test(values_as_written),
 	    cmocka_unit_test(line_endings_and_bom),
 	    cmocka_unit_test(continuation_lines),
