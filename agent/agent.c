@@ -9,6 +9,7 @@
 
 #include "agent/child.h"
 #include "agent/cmdq.h"
+#include "agent/machine.h"
 #include "agent/metrics.h"
 #include "agent/order.h"
 #include "agent/outbox.h"
@@ -108,6 +109,25 @@ on_timer(void *arg)
 		agent_enter(a, AGENT_ENDED, "the broker does not say goodbye");
 }
 
+/* A broker that is out of memory reads nothing of ours, a goodbye neither, and its alarm may last
+ * for hours: it has a moment. */
+static void
+arm_for_state(struct agent *a)
+{
+	struct broker_status s;
+
+	if (a->state != AGENT_DRAINING && a->state != AGENT_LEAVING)
+		return;
+	broker_status(a->broker, &s);
+	if (s.blocked) {
+		log_info("agent", "the broker blocks us: giving it %d ms", AGENT_BLOCKED_MS);
+		loop_timer_arm(a->timer, AGENT_BLOCKED_MS);
+	} else {
+		loop_timer_arm(
+		    a->timer, a->state == AGENT_DRAINING ? AGENT_DRAIN_MS : AGENT_LEAVE_MS);
+	}
+}
+
 static void
 agent_enter(struct agent *a, enum agent_state next, const char *reason)
 {
@@ -120,7 +140,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 		break;
 	case AGENT_DRAINING:
 		notify_stopping(a->notify, AGENT_DRAIN_MS + AGENT_LEAVE_MS);
-		loop_timer_arm(a->timer, AGENT_DRAIN_MS);
+		arm_for_state(a);
 		cmdq_drain(a->cmdq);
 		schedule_drain(a->schedule);
 		if (broker_consuming(a->broker))
@@ -128,7 +148,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 		check_drained(a);
 		break;
 	case AGENT_LEAVING:
-		loop_timer_arm(a->timer, AGENT_LEAVE_MS);
+		arm_for_state(a);
 		cmdq_stop_running(a->cmdq);
 		schedule_stop_running(a->schedule);
 		broker_stop(a->broker);
@@ -156,8 +176,11 @@ on_ready(struct broker *b, void *arg)
 	struct agent *a = arg;
 
 	outbox_on_ready(a->outbox);
-	if (a->state == AGENT_SERVING)
+	if (a->state == AGENT_SERVING) {
+		if (!a->oneshot)
+			cmdq_catch_up(a->cmdq, broker_messages_found(b, a->host), AGENT_PREFETCH);
 		consume(a);
+	}
 	check_drained(a);
 }
 
@@ -196,6 +219,15 @@ on_writable(struct broker *b, void *arg)
 }
 
 static void
+on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
+{
+	struct agent *a = arg;
+
+	if (blocked)
+		arm_for_state(a);
+}
+
+static void
 on_consuming(struct broker *b, bool consuming, void *arg)
 {
 	struct agent *a = arg;
@@ -229,6 +261,7 @@ static const struct broker_handlers broker_callbacks = {
     .on_down = on_down,
     .on_delivery = on_delivery,
     .on_confirm = on_confirm,
+    .on_blocked = on_blocked,
     .on_writable = on_writable,
     .on_consuming = on_consuming,
     .on_stopped = on_stopped,
@@ -510,6 +543,7 @@ make_parts(struct agent *a)
 	    .origin = {a->host, a->machine_id, a->boot_id},
 	    .registry = &a->registry,
 	    .order = a->order,
+	    .catch_up_splay_ms = o->catch_up_splay_ms,
 	    .concurrency = o->concurrency,
 	    .max_output = o->plugin_max_output,
 	    .request = request_child,
@@ -526,6 +560,7 @@ make_parts(struct agent *a)
 	a->children = children_create(a->loop, on_child, a);
 	hand_plugins_to_children(a, o);
 	a->outbox = outbox_create(a->loop, a->broker, o->master_exchange, on_confirmed, a);
+	config.loop = a->loop;
 	config.broker = a->broker;
 	config.outbox = a->outbox;
 	a->cmdq = cmdq_create(&config);
@@ -618,7 +653,7 @@ agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 	status = open_state(&a);
 	if (status != 0)
 		goto out;
-	a.machine_id = order_read_id("/etc/machine-id");
+	a.machine_id = machine_id(MACHINE_ID_SYSTEM, cli->options.state_dir);
 	a.boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
 	make_parts(&a);
 	if (!start_monitor(&a)) {

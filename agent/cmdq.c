@@ -1,59 +1,32 @@
 /* See cmdq.h. The life of a job:
  *
- *   WAITING ------> RUNNING ------> ANSWERED ------> acked and gone
- *      |   its turn    |    DONE        ^  confirmed
- *      |               +-- stopped      |
- *      |                   by us: gone  |
- *      +------ not authorised ----------+ */
-#include "agent/cmdq.h"
+ *              its turn            DONE            confirmed
+ *   WAITING --------------> RUNNING ----> ANSWERED ----------> acked and gone
+ *      | | cancelled, or      |              ^
+ *      | | a newer one runs   +-- stopped    | there is room in the outbox
+ *      | +------------------> SETTLED -------+
+ *      |                      by us: gone    |
+ *      +--- not authorised ------------------+    expired: acked and gone
+ *
+ * SETTLED means that the answer is known and not yet made: hundreds may be superseded at once, and
+ * the outbox takes a few. */
+#include "agent/cmdq_internal.h"
 
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
-#include "shared/buf.h"
 #include "shared/log.h"
+#include "shared/loop.h"
 #include "shared/wall.h"
-#include "shared/wire.h"
 #include "shared/xalloc.h"
 #include <bsd/string.h>
-#include <bsd/sys/queue.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWERED_KEPT 256 /* jobs remembered after their ack, which may have been lost */
-#define SKEW_MS       60000
-#define REFUSAL_MAX   2048
-
-enum job_state { JOB_WAITING, JOB_RUNNING, JOB_ANSWERED };
-
-struct job {
-	TAILQ_ENTRY(job) link;
-	uint64_t id; /* of the run, and of the entry in the outbox */
-	enum job_state state;
-	struct command command;
-	char *plugin; /* its name; what was asked for when there is none */
-	enum wire_format format;
-	struct buf out;
-	struct broker_tag *tags; /* of this command's deliveries, all of one epoch */
-	size_t n_tags;
-};
-
-struct answered {
-	char *job;
-	char *plugin;
-};
-
-struct cmdq {
-	struct cmdq_config config;
-	TAILQ_HEAD(, job) jobs; /* in the order they came */
-	uint64_t last_id;
-	size_t waiting, running;
-	bool draining;
-	struct answered answered[ANSWERED_KEPT]; /* a ring */
-	size_t answered_next;
-	struct cmdq_stats stats;
-};
+#define REFUSAL_MAX 2048
+/* Places in the outbox that answers without a run leave to those with one. */
+#define SETTLED_SPARES (OUTBOX_COUNT_MAX / 2)
 
 const char *
 cmdq_result_name(enum cmdq_result result)
@@ -65,6 +38,10 @@ cmdq_result_name(enum cmdq_result result)
 		return "failed";
 	case CMDQ_REFUSED:
 		return "refused";
+	case CMDQ_SUPERSEDED:
+		return "superseded";
+	case CMDQ_CANCELLED:
+		return "cancelled";
 	case CMDQ_EXPIRED:
 		return "expired";
 	case CMDQ_REPEATED:
@@ -91,12 +68,13 @@ static void
 job_remove(struct cmdq *q, struct job *j)
 {
 	TAILQ_REMOVE(&q->jobs, j, link);
-	q->waiting -= j->state == JOB_WAITING;
+	q->waiting -= j->state == JOB_WAITING || j->state == JOB_SETTLED;
 	q->running -= j->state == JOB_RUNNING;
 	command_finish(&j->command);
 	buf_finish(&j->out);
 	free(j->plugin);
 	free(j->tags);
+	free(j->why);
 	free(j);
 }
 
@@ -113,33 +91,53 @@ cmdq_destroy(struct cmdq *q)
 		free(q->answered[i].job);
 		free(q->answered[i].plugin);
 	}
+	for (size_t i = 0; i < CANCELLED_KEPT; i++)
+		free(q->cancelled[i]);
+	loop_timer_destroy(q->timer);
 	free(q);
 }
 
 static void
 set_state(struct cmdq *q, struct job *j, enum job_state state)
 {
-	q->waiting -= j->state == JOB_WAITING;
+	q->waiting -= j->state == JOB_WAITING || j->state == JOB_SETTLED;
 	q->running -= j->state == JOB_RUNNING;
 	j->state = state;
-	q->waiting += state == JOB_WAITING;
+	q->waiting += state == JOB_WAITING || state == JOB_SETTLED;
 	q->running += state == JOB_RUNNING;
+}
+
+const char *
+cmdq_job_text(const char *job)
+{
+	return job != NULL ? job : "none";
 }
 
 static const char *
 job_id_text(const struct job *j)
 {
-	return j->command.job != NULL ? j->command.job : "none";
+	return cmdq_job_text(j->command.job);
 }
 
 /* Tags of an earlier connection are void: the broker has taken those deliveries back. */
-static void
-add_tag(struct job *j, struct broker_tag tag)
+void
+cmdq_add_tag(struct job *j, struct broker_tag tag)
 {
-	if (j->n_tags > 0 && j->tags[0].epoch != tag.epoch)
+	if (j->n_tags > 0 && j->tags[0].epoch != tag.epoch) {
+		j->owed = j->n_tags;
 		j->n_tags = 0;
+	}
+	if (j->owed > 0)
+		j->owed--;
 	j->tags = xreallocarray(j->tags, j->n_tags + 1, sizeof(*j->tags));
 	j->tags[j->n_tags++] = tag;
+}
+
+static void
+ack_all(struct cmdq *q, const struct job *j)
+{
+	for (size_t i = 0; i < j->n_tags; i++)
+		broker_ack(q->config.broker, j->tags[i], false);
 }
 
 /* Answers. */
@@ -165,8 +163,12 @@ send_answer(struct cmdq *q, struct job *j, struct response *r)
 	report_encode(r, &q->config.origin, &req, q->config.order, &m);
 	set_state(q, j, JOB_ANSWERED);
 	buf_finish(&j->out);
-	outbox_add(q->config.outbox, j->id, &m);
+	if (j->fresh)
+		outbox_add_fresh(q->config.outbox, j->id, &m);
+	else
+		outbox_add(q->config.outbox, j->id, &m);
 	message_finish(&m);
+	response_finish(r);
 }
 
 static void
@@ -188,15 +190,23 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 			json_object_get(json_object_get(r.results, "last_error"), "message")),
 		    job_id_text(j));
 	send_answer(q, j, &r);
-	response_finish(&r);
+}
+
+static void
+answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, const char *why)
+{
+	struct report_request req = request_of(j);
+	struct response r;
+	int64_t now = wall_ms();
+
+	report_without_result(
+	    &r, &q->config.origin, &req, state, why, order_next(q->config.order, now), now);
+	send_answer(q, j, &r);
 }
 
 static void
 refuse(struct cmdq *q, struct job *j)
 {
-	struct report_request req = request_of(j);
-	struct response r;
-	int64_t now = wall_ms();
 	char *names = registry_names(q->config.registry);
 	char text[REFUSAL_MAX];
 
@@ -206,9 +216,30 @@ refuse(struct cmdq *q, struct job *j)
 	free(names);
 	q->stats.results[CMDQ_REFUSED]++;
 	log_warn("cmdq", "%s, job=%s", text, job_id_text(j));
-	report_refused(&r, &q->config.origin, &req, text, order_next(q->config.order, now), now);
-	send_answer(q, j, &r);
-	response_finish(&r);
+	answer_without_result(q, j, WIRE_REFUSED, text);
+}
+
+void
+cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why)
+{
+	q->stats.results[verdict == WIRE_CANCELLED ? CMDQ_CANCELLED : CMDQ_SUPERSEDED]++;
+	log_info("cmdq", "%s: %s, job=%s", j->plugin, why, job_id_text(j));
+	set_state(q, j, JOB_SETTLED);
+	j->verdict = verdict;
+	j->why = xstrdup(why);
+}
+
+/* Too late, or too late by now. */
+bool
+cmdq_is_expired(const struct command *c, const char *plugin)
+{
+	int64_t now = wall_ms();
+
+	if (c->not_after == 0 || now <= c->not_after)
+		return false;
+	log_info("cmdq", "%s: expired %lld s ago, not run, job=%s", plugin,
+	    (long long)((now - c->not_after) / 1000), cmdq_job_text(c->job));
+	return true;
 }
 
 /* Running. */
@@ -229,7 +260,47 @@ static bool
 may_start(const struct cmdq *q, const char *plugin)
 {
 	return q->running < q->config.concurrency && !cmdq_runs(q, plugin) &&
+	       outbox_has_room(q->config.outbox, q->running + 1) &&
 	       (q->config.may_start == NULL || q->config.may_start(plugin, q->config.arg));
+}
+
+static void
+drop_expired(struct cmdq *q, struct job *j)
+{
+	q->stats.results[CMDQ_EXPIRED]++;
+	ack_all(q, j);
+	job_remove(q, j);
+}
+
+/* One run answers for all that wait for the same plugin. Who did not say which job it is gets no
+ * answer of its own (2010): its delivery is acked with this one's. */
+static void
+supersede_older(struct cmdq *q, struct job *newest)
+{
+	struct job *j, *next;
+	char why[32 + WIRE_JOB_MAX];
+
+	if (newest->command.job != NULL)
+		snprintf(why, sizeof(why), "superseded by %s", newest->command.job);
+	else
+		strlcpy(why, "superseded by a later command", sizeof(why));
+	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next) {
+		if (j == newest || j->state != JOB_WAITING ||
+		    strcmp(j->plugin, newest->plugin) != 0)
+			continue;
+		if (cmdq_is_expired(&j->command, j->plugin)) {
+			drop_expired(q, j);
+			continue;
+		}
+		if (j->command.job != NULL) {
+			cmdq_settle(q, j, WIRE_SUPERSEDED, why);
+			continue;
+		}
+		q->stats.results[CMDQ_SUPERSEDED]++;
+		for (size_t i = 0; i < j->n_tags; i++)
+			cmdq_add_tag(newest, j->tags[i]);
+		job_remove(q, j);
+	}
 }
 
 static void
@@ -237,6 +308,7 @@ start_job(struct cmdq *q, struct job *j, const struct plugin *p)
 {
 	struct child_request req = {.op = CHILD_OP_RUN, .id = j->id};
 
+	supersede_older(q, j);
 	free(j->plugin);
 	j->plugin = xstrdup(p->name);
 	j->format = p->format;
@@ -247,27 +319,99 @@ start_job(struct cmdq *q, struct job *j, const struct plugin *p)
 	q->config.request(&req, q->config.arg);
 }
 
-/* Authorises what waits, at its turn and not when it came: the plugins may have been reloaded
- * since. Each answer will need a place in the outbox, so none begins without. */
-static void
-start_jobs(struct cmdq *q)
+static bool
+is_newest(const struct cmdq *q, const struct job *j)
+{
+	const struct job *other;
+
+	TAILQ_FOREACH_REVERSE(other, &q->jobs, job_list, link)
+	{
+		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0)
+			break;
+	}
+	return other == j;
+}
+
+static bool
+step_settled(struct cmdq *q, struct job *j)
+{
+	size_t spare = q->running + 1 > SETTLED_SPARES ? q->running + 1 : SETTLED_SPARES;
+
+	if (!outbox_has_room(q->config.outbox, spare))
+		return false;
+	answer_without_result(q, j, j->verdict, j->why);
+	return true;
+}
+
+/* Authorises what waits at its turn and not when it came: the plugins may have been reloaded
+ * since. */
+static bool
+step_waiting(struct cmdq *q, struct job *j)
+{
+	const struct plugin *p;
+
+	if (q->catching_up || !mono_reached(loop_now(q->config.loop), j->due) || !is_newest(q, j))
+		return false;
+	if (cmdq_is_expired(&j->command, j->plugin)) {
+		drop_expired(q, j);
+		return true;
+	}
+	p = registry_find(q->config.registry, j->command.plugin);
+	if (p == NULL) {
+		if (!outbox_has_room(q->config.outbox, q->running + 1))
+			return false;
+		refuse(q, j);
+		return true;
+	}
+	if (!may_start(q, p->name))
+		return false;
+	start_job(q, j, p);
+	return true;
+}
+
+/* One thing that can be done now; false when there is none. */
+static bool
+step(struct cmdq *q)
 {
 	struct job *j;
 
 	TAILQ_FOREACH (j, &q->jobs, link) {
-		const struct plugin *p;
-
-		if (q->draining || q->waiting == 0 ||
-		    !outbox_has_room(q->config.outbox, q->running + 1))
-			return;
-		if (j->state != JOB_WAITING)
-			continue;
-		p = registry_find(q->config.registry, j->command.plugin);
-		if (p == NULL)
-			refuse(q, j);
-		else if (may_start(q, p->name))
-			start_job(q, j, p);
+		if (j->state == JOB_SETTLED && step_settled(q, j))
+			return true;
+		if (j->state == JOB_WAITING && step_waiting(q, j))
+			return true;
 	}
+	return false;
+}
+
+/* Nothing ticks unless something is due. */
+static void
+arm_for_due(struct cmdq *q)
+{
+	const struct job *j;
+	struct mono now;
+	int64_t in = INT64_MAX;
+
+	if (q->timer == NULL || q->catching_up)
+		return;
+	now = loop_now(q->config.loop);
+	TAILQ_FOREACH (j, &q->jobs, link) {
+		if (j->state == JOB_WAITING && !mono_reached(now, j->due) &&
+		    mono_diff(j->due, now) < in)
+			in = mono_diff(j->due, now);
+	}
+	if (in != INT64_MAX && !q->draining)
+		loop_timer_arm(q->timer, in);
+	else
+		loop_timer_disarm(q->timer);
+}
+
+void
+cmdq_start(struct cmdq *q)
+{
+	while (!q->draining && q->waiting > 0 && step(q))
+		;
+	arm_for_due(q);
 }
 
 static struct job *
@@ -282,148 +426,18 @@ find_job(struct cmdq *q, uint64_t id)
 	return NULL;
 }
 
-/* Deliveries. */
-
-static bool
-was_answered(const struct cmdq *q, const struct command *c, const char *plugin)
-{
-	for (size_t i = 0; c->job != NULL && i < ANSWERED_KEPT; i++) {
-		const struct answered *a = &q->answered[i];
-
-		if (a->job != NULL && strcmp(a->job, c->job) == 0 && strcmp(a->plugin, plugin) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void
-remember_answered(struct cmdq *q, struct job *j)
+on_stopped(struct cmdq *q, struct job *j)
 {
-	struct answered *a = &q->answered[q->answered_next];
-
-	if (j->command.job == NULL)
-		return;
-	free(a->job);
-	free(a->plugin);
-	*a = (struct answered){xstrdup(j->command.job), xstrdup(j->plugin)};
-	q->answered_next = (q->answered_next + 1) % ANSWERED_KEPT;
-}
-
-/* Is d this job again? A command of 2010 has no id: it is taken for one whose delivery was lost
- * with an earlier connection. */
-static bool
-is_repeat(
-    const struct job *j, const struct command *c, const char *plugin, const struct delivery *d)
-{
-	if (strcmp(j->plugin, plugin) != 0)
-		return false;
-	if (c->job == NULL || j->command.job == NULL)
-		return c->job == j->command.job && d->redelivered &&
-		       j->tags[0].epoch != d->tag.epoch;
-	return strcmp(j->command.job, c->job) == 0;
-}
-
-static struct job *
-find_repeat(struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
-{
-	struct job *j;
-
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (is_repeat(j, c, plugin, d))
-			return j;
-	}
-	return NULL;
-}
-
-static bool
-is_expired(const struct command *c, const char *plugin)
-{
-	int64_t now = wall_ms();
-
-	if (c->sent_at > now + SKEW_MS)
-		log_warn("cmdq", "clock skew: %s was sent %lld s from now, job=%s", plugin,
-		    (long long)((c->sent_at - now) / 1000), c->job != NULL ? c->job : "none");
-	if (c->not_after == 0 || now <= c->not_after)
-		return false;
-	log_info("cmdq", "%s: expired %lld s ago, not run, job=%s", plugin,
-	    (long long)((now - c->not_after) / 1000), c->job != NULL ? c->job : "none");
-	return true;
-}
-
-/* Takes over what c holds. */
-static void
-add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag tag)
-{
-	struct job *j = xcalloc(1, sizeof(*j));
-
-	j->id = ++q->last_id;
-	j->command = *c;
-	*c = (struct command){0};
-	j->plugin = xstrdup(plugin);
-	buf_init(&j->out, 0);
-	add_tag(j, tag);
-	j->state = JOB_WAITING;
-	q->waiting++;
-	TAILQ_INSERT_TAIL(&q->jobs, j, link);
-}
-
-static void
-take_command(struct cmdq *q, struct command *c, const struct delivery *d)
-{
-	const struct plugin *p = registry_find(q->config.registry, c->plugin);
-	const char *plugin = p != NULL ? p->name : c->plugin;
-	struct job *j = find_repeat(q, c, plugin, d);
-	bool repeated;
-
-	if (j != NULL) {
-		log_debug("cmdq", "%s: delivered again, job=%s", plugin, job_id_text(j));
-		q->stats.results[CMDQ_REPEATED]++;
-		add_tag(j, d->tag);
+	if (j->cancelled) {
+		cmdq_settle(q, j, WIRE_CANCELLED, "cancelled while it ran");
+		answer_without_result(q, j, j->verdict, j->why); /* its place was kept */
 		return;
 	}
-	repeated = was_answered(q, c, plugin);
-	if (repeated || is_expired(c, plugin)) {
-		q->stats.results[repeated ? CMDQ_REPEATED : CMDQ_EXPIRED]++;
-		broker_ack(q->config.broker, d->tag, false);
-		return;
-	}
-	if (q->waiting + q->running >= CMDQ_JOBS_MAX) {
-		q->stats.results[CMDQ_PUT_OFF]++;
-		log_warn("cmdq", "%s: too many commands wait; the broker keeps this one, job=%s",
-		    plugin, c->job != NULL ? c->job : "none");
-		return;
-	}
-	add_job(q, c, plugin, d->tag);
-	start_jobs(q);
-}
-
-void
-cmdq_take(struct cmdq *q, struct delivery *d)
-{
-	struct command c;
-	char err[256];
-
-	if (q->draining) {
-		delivery_destroy(d); /* not acked: the broker keeps it */
-		return;
-	}
-	log_info("cmdq", "Message recieved");
-	if (d->oversize) {
-		q->stats.results[CMDQ_INVALID]++;
-		log_warn(
-		    "cmdq", "dropped a command of %llu bytes", (unsigned long long)d->body_size);
-		broker_ack(q->config.broker, d->tag, false);
-	} else if (!wire_command_decode(&d->message, &c, err, sizeof(err))) {
-		/* Nobody to answer to: what was meant is not known. */
-		q->stats.results[CMDQ_INVALID]++;
-		log_warn("cmdq", "dropped a message that is not a command: %s", err);
-		broker_ack(q->config.broker, d->tag, false);
-	} else {
-		log_info("cmdq", "Message decoded");
-		take_command(q, &c, d);
-		command_finish(&c);
-	}
-	delivery_destroy(d);
+	q->stats.results[CMDQ_PUT_OFF]++;
+	log_info("cmdq", "%s: stopped, its command stays with the broker, job=%s", j->plugin,
+	    job_id_text(j));
+	job_remove(q, j);
 }
 
 void
@@ -446,17 +460,26 @@ cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 		}
 		break;
 	case CHILD_DONE:
-		if (ev->outcome == CHILD_STOPPED) {
-			q->stats.results[CMDQ_PUT_OFF]++;
-			log_info("cmdq", "%s: stopped, its command stays with the broker, job=%s",
-			    j->plugin, job_id_text(j));
-			job_remove(q, j);
-		} else {
+		if (ev->outcome == CHILD_STOPPED)
+			on_stopped(q, j);
+		else
 			answer_run(q, j, ev);
-		}
-		start_jobs(q);
+		cmdq_start(q);
 		break;
 	}
+}
+
+static void
+remember_answered(struct cmdq *q, const struct job *j)
+{
+	struct answered *a = &q->answered[q->answered_next];
+
+	if (j->command.job == NULL)
+		return;
+	free(a->job);
+	free(a->plugin);
+	*a = (struct answered){xstrdup(j->command.job), xstrdup(j->plugin)};
+	q->answered_next = (q->answered_next + 1) % ANSWERED_KEPT;
 }
 
 void
@@ -466,11 +489,10 @@ cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 
 	if (j == NULL)
 		return; /* the greeting */
-	for (size_t i = 0; i < j->n_tags; i++)
-		broker_ack(q->config.broker, j->tags[i], false);
+	ack_all(q, j);
 	remember_answered(q, j);
 	job_remove(q, j);
-	start_jobs(q);
+	cmdq_start(q);
 	if (q->config.on_answered != NULL)
 		q->config.on_answered(q->config.arg);
 }
@@ -478,13 +500,15 @@ cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 void
 cmdq_kick(struct cmdq *q)
 {
-	start_jobs(q);
+	cmdq_start(q);
 }
 
 void
 cmdq_drain(struct cmdq *q)
 {
 	q->draining = true;
+	q->catching_up = false;
+	arm_for_due(q);
 }
 
 void

@@ -3,7 +3,15 @@
  *
  * The broker is the spool: a command that was not answered is never acked, so it comes again after
  * a crash or a lost connection. When it comes again while it is still here, running or with its
- * answer waiting, it is not run again: the job takes on the new delivery tag. */
+ * answer waiting, it is not run again: the job takes on the new delivery tag.
+ *
+ * Of the commands that wait for one plugin the newest runs when it is their turn; the others are
+ * answered "superseded". A cancel settles a job that waits, and ends one that runs; it is acked
+ * with the job's answer, so that neither is lost without the other.
+ *
+ * Catching up: what waited with the broker is taken before anything of it starts, so that cancels
+ * and repeats are seen, and then starts at a random moment within the splay. Only then, and while
+ * something waits for such a moment, is a timer armed. */
 #ifndef VOGELER_CMDQ_H
 #define VOGELER_CMDQ_H
 
@@ -17,17 +25,26 @@
 /* Commands waiting and running at most; the prefetch of one connection is below it. */
 #define CMDQ_JOBS_MAX 4096
 
+/* Catching up ends when the broker is silent this long, though more was announced: it drops what
+ * has expired. */
+#define CMDQ_SILENCE_MS 2000
+/* Older than this when it comes from the backlog: its answer goes with the backlog. */
+#define CMDQ_FRESH_MS 60000
+
 struct cmdq;
+struct loop;
 struct order;
 struct outbox;
 struct registry;
 
 struct cmdq_config { /* all borrowed until cmdq_destroy() */
 	struct report_origin origin;
+	struct loop *loop;
 	const struct registry *registry;
 	struct order *order;
 	struct broker *broker;
 	struct outbox *outbox;
+	uint32_t catch_up_splay_ms;
 	size_t concurrency;  /* plugins at once; one plugin never runs twice at once */
 	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
 	void (*request)(const struct child_request *req, void *arg); /* to the children */
@@ -42,6 +59,9 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 struct cmdq *cmdq_create(const struct cmdq_config *config);
 void cmdq_destroy(struct cmdq *q); /* NULL is fine */
 
+/* Before consuming begins: so many commands wait with the broker, of which it delivers `prefetch`
+ * at once. */
+void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
 /* Takes ownership of d. */
 void cmdq_take(struct cmdq *q, struct delivery *d);
 /* From the children, and from the outbox. */
@@ -61,13 +81,15 @@ void cmdq_set_max_output(struct cmdq *q, uint64_t max_output);
 bool cmdq_runs(const struct cmdq *q, const char *plugin);
 /* What became of commands, since the start; for metrics. */
 enum cmdq_result {
-	CMDQ_OK,       /* run, and answered with a value */
-	CMDQ_FAILED,   /* run, and answered with a failure */
-	CMDQ_REFUSED,  /* no such plugin here; answered */
-	CMDQ_EXPIRED,  /* too late; acked */
-	CMDQ_REPEATED, /* delivered again; not run again */
-	CMDQ_INVALID,  /* not a command; acked */
-	CMDQ_PUT_OFF,  /* stopped, or one too many: the broker keeps it */
+	CMDQ_OK,         /* run, and answered with a value */
+	CMDQ_FAILED,     /* run, and answered with a failure */
+	CMDQ_REFUSED,    /* no such plugin here; answered */
+	CMDQ_SUPERSEDED, /* a newer one for the same plugin was run; answered, if it has an id */
+	CMDQ_CANCELLED,  /* not run, or ended; answered */
+	CMDQ_EXPIRED,    /* too late; acked */
+	CMDQ_REPEATED,   /* delivered again; not run again */
+	CMDQ_INVALID,    /* not a command; acked */
+	CMDQ_PUT_OFF,    /* stopped, or one too many: the broker keeps it */
 };
 #define CMDQ_N_RESULTS (CMDQ_PUT_OFF + 1)
 const char *cmdq_result_name(enum cmdq_result result);

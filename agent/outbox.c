@@ -1,7 +1,7 @@
-/* See outbox.h. The box is OPEN, sending whatever waits as fast as the broker takes it, or HOLDING
- * after a refusal, until the retry timer. Everything goes to one queue, so one refusal speaks for
- * all. An entry waits while publish_id is 0. Of one plugin's unasked results one waits and one is
- * with the broker, at most: so their number is bounded by that of the plugins. */
+/* See outbox.h. A lane is OPEN, sending whatever waits as fast as the broker takes it, or HOLDING
+ * after a refusal, until the retry timer. All of a lane goes to one queue, so one refusal speaks
+ * for all. An entry waits while publish_id is 0. Of one plugin's unasked results one waits and one
+ * is with the broker, at most: so their number is bounded by that of the plugins. */
 #include "agent/outbox.h"
 
 #include "shared/backoff.h"
@@ -22,11 +22,25 @@ struct entry {
 	uint64_t publish_id;
 	size_t size;
 	char *plugin; /* of an unasked result; NULL: an answer */
+	bool fresh;
+	struct lane *lane; /* that it was last published on */
 	struct mono since;
 	struct message message;
 };
 
-enum outbox_state { OUTBOX_OPEN, OUTBOX_HOLDING };
+enum lane_state { LANE_OPEN, LANE_HOLDING };
+
+struct lane {
+	struct outbox *box;
+	const char *key, *name;
+	enum lane_state state;
+	struct loop_timer *timer;
+	struct backoff backoff;
+	char why[160]; /* of HOLDING */
+};
+
+/* In the order in which entries are sent. */
+enum entry_kind { ENTRY_FRESH, ENTRY_ANSWER, ENTRY_UNASKED };
 
 struct outbox {
 	struct loop *loop;
@@ -38,10 +52,8 @@ struct outbox {
 	size_t count, bytes;               /* of answers */
 	size_t newest_count, newest_bytes; /* of unasked results */
 	uint64_t replaced, replaced_told;
-	enum outbox_state state;
-	struct loop_timer *timer;
-	struct backoff backoff;
-	char why[160]; /* of HOLDING */
+	struct lane common, fresh;
+	bool no_fresh_lane; /* this connection's broker has no queue for it */
 	uint64_t added, confirmed, refused, lost;
 };
 
@@ -58,21 +70,36 @@ find_newest(struct outbox *o, const char *plugin, bool waits)
 	return NULL;
 }
 
+static enum entry_kind
+kind_of(const struct outbox *o, const struct entry *e)
+{
+	if (e->plugin != NULL)
+		return ENTRY_UNASKED;
+	if (e->fresh && !o->no_fresh_lane &&
+	    mono_diff(loop_now(o->loop), e->since) < OUTBOX_FRESH_MS)
+		return ENTRY_FRESH;
+	return ENTRY_ANSWER;
+}
+
 /* false: no more for now; on_ready or on_writable follows. */
 static bool
-pump_kind(struct outbox *o, bool asked)
+pump_kind(struct outbox *o, enum entry_kind kind)
 {
+	struct lane *lane = kind == ENTRY_FRESH ? &o->fresh : &o->common;
 	struct entry *e;
 
+	if (lane->state != LANE_OPEN)
+		return true;
 	TAILQ_FOREACH (e, &o->entries, link) {
-		if (e->publish_id != 0 || (e->plugin == NULL) != asked)
+		if (e->publish_id != 0 || kind_of(o, e) != kind)
 			continue;
-		if (!asked && find_newest(o, e->plugin, false) != NULL)
+		if (e->plugin != NULL && find_newest(o, e->plugin, false) != NULL)
 			continue;
 		if (!broker_can_publish(o->broker))
 			return false;
+		e->lane = lane;
 		e->publish_id =
-		    broker_publish(o->broker, o->exchange, TOPOLOGY_MASTER_KEY, true, &e->message);
+		    broker_publish(o->broker, o->exchange, lane->key, true, &e->message);
 		if (e->publish_id == 0)
 			return false; /* it does not fit beside what is being sent */
 	}
@@ -82,39 +109,57 @@ pump_kind(struct outbox *o, bool asked)
 static void
 pump(struct outbox *o)
 {
-	if (o->state == OUTBOX_OPEN && pump_kind(o, true))
-		pump_kind(o, false);
+	if (pump_kind(o, ENTRY_FRESH) && pump_kind(o, ENTRY_ANSWER))
+		pump_kind(o, ENTRY_UNASKED);
 }
 
 static void
 on_timer(void *arg)
 {
-	struct outbox *o = arg;
+	struct lane *lane = arg;
 
-	o->state = OUTBOX_OPEN;
-	pump(o);
+	lane->state = LANE_OPEN;
+	pump(lane->box);
 }
 
 static void
-hold(struct outbox *o, enum broker_outcome outcome, const char *why)
+hold(struct lane *lane, enum broker_outcome outcome, const char *why)
 {
+	struct outbox *o = lane->box;
 	uint32_t ms;
 
-	if (o->state == OUTBOX_HOLDING)
+	if (lane->state == LANE_HOLDING)
 		return;
-	o->state = OUTBOX_HOLDING;
-	snprintf(o->why, sizeof(o->why), "%s%s%s", broker_outcome_name(outcome),
+	lane->state = LANE_HOLDING;
+	snprintf(lane->why, sizeof(lane->why), "%s%s%s", broker_outcome_name(outcome),
 	    why != NULL ? ", " : "", why != NULL ? why : "");
-	ms = backoff_next(&o->backoff, ident_random32());
-	loop_timer_arm(o->timer, ms);
+	ms = backoff_next(&lane->backoff, ident_random32());
+	loop_timer_arm(lane->timer, ms);
 	log_error("outbox",
-	    "the broker does not take responses: %s%s%s; keeping %zu, trying again, retry_in=%ums",
-	    broker_outcome_name(outcome), why != NULL ? ", " : "", why != NULL ? why : "",
-	    outbox_count(o), ms);
+	    "the broker does not take responses: %s, lane=%s; keeping %zu, trying again, "
+	    "retry_in=%ums",
+	    lane->why, lane->name, outbox_count(o), ms);
 	if (outcome == BROKER_RETURNED)
 		log_error("outbox",
 		    "no queue is bound to exchange %s; start vogelerd or run vogeler-admin setup",
 		    o->exchange);
+}
+
+static void
+lane_init(struct lane *lane, struct outbox *o, const char *key, const char *name)
+{
+	lane->box = o;
+	lane->key = key;
+	lane->name = name;
+	lane->timer = loop_timer_create(o->loop, name, on_timer, lane);
+	backoff_init(&lane->backoff, OUTBOX_RETRY_MS, OUTBOX_RETRY_MAX_MS);
+}
+
+static void
+lane_open(struct lane *lane)
+{
+	loop_timer_disarm(lane->timer);
+	lane->state = LANE_OPEN;
 }
 
 struct outbox *
@@ -129,8 +174,8 @@ outbox_create(struct loop *loop, struct broker *broker, const char *exchange,
 	o->fn = fn;
 	o->arg = arg;
 	TAILQ_INIT(&o->entries);
-	o->timer = loop_timer_create(loop, "outbox", on_timer, o);
-	backoff_init(&o->backoff, OUTBOX_RETRY_MS, OUTBOX_RETRY_MAX_MS);
+	lane_init(&o->common, o, TOPOLOGY_MASTER_KEY, "outbox");
+	lane_init(&o->fresh, o, TOPOLOGY_FRESH_KEY, "fresh");
 	return o;
 }
 
@@ -159,7 +204,8 @@ outbox_destroy(struct outbox *o)
 		return;
 	TAILQ_FOREACH_SAFE (e, &o->entries, link, next)
 		remove_entry(o, e);
-	loop_timer_destroy(o->timer);
+	loop_timer_destroy(o->common.timer);
+	loop_timer_destroy(o->fresh.timer);
 	free(o);
 }
 
@@ -178,15 +224,28 @@ entry_new(struct outbox *o, uint64_t id, struct message *m)
 	return e;
 }
 
-void
-outbox_add(struct outbox *o, uint64_t id, struct message *m)
+static void
+add_answer(struct outbox *o, uint64_t id, struct message *m, bool fresh)
 {
 	struct entry *e = entry_new(o, id, m);
 
+	e->fresh = fresh;
 	TAILQ_INSERT_TAIL(&o->entries, e, link);
 	o->count++;
 	o->bytes += e->size;
 	pump(o);
+}
+
+void
+outbox_add(struct outbox *o, uint64_t id, struct message *m)
+{
+	add_answer(o, id, m, false);
+}
+
+void
+outbox_add_fresh(struct outbox *o, uint64_t id, struct message *m)
+{
+	add_answer(o, id, m, true);
 }
 
 /* Told at the first, and how many it came to when the broker takes them again. */
@@ -240,12 +299,6 @@ outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct mess
 	pump(o);
 }
 
-uint64_t
-outbox_replaced(const struct outbox *o)
-{
-	return o->replaced;
-}
-
 bool
 outbox_has_room(const struct outbox *o, size_t n)
 {
@@ -262,12 +315,13 @@ void
 outbox_status(const struct outbox *o, struct outbox_status *out)
 {
 	const struct entry *e = TAILQ_FIRST(&o->entries);
+	const struct lane *held = o->common.state == LANE_HOLDING ? &o->common : &o->fresh;
 
 	*out = (struct outbox_status){
 	    .count = outbox_count(o),
 	    .bytes = o->bytes + o->newest_bytes,
 	    .oldest_ms = e != NULL ? mono_diff(loop_now(o->loop), e->since) : 0,
-	    .why = o->state == OUTBOX_HOLDING ? o->why : "",
+	    .why = held->state == LANE_HOLDING ? held->why : "",
 	    .added = o->added,
 	    .confirmed = o->confirmed,
 	    .refused = o->refused,
@@ -280,8 +334,9 @@ void
 outbox_on_ready(struct outbox *o)
 {
 	/* A new connection may have a new topology: no reason to hold what the old one refused. */
-	loop_timer_disarm(o->timer);
-	o->state = OUTBOX_OPEN;
+	lane_open(&o->common);
+	lane_open(&o->fresh);
+	o->no_fresh_lane = false;
 	pump(o);
 }
 
@@ -313,11 +368,26 @@ wait_again(struct outbox *o, struct entry *e)
 		e->publish_id = 0;
 }
 
+/* The collector has not made that queue, or is one of 2010: then this is so for a while. */
+static void
+do_without_fresh_lane(struct outbox *o)
+{
+	if (o->no_fresh_lane)
+		return;
+	o->no_fresh_lane = true;
+	lane_open(&o->fresh);
+	log_info("outbox",
+	    "no queue is bound to exchange %s with key %s; fresh answers go with "
+	    "all others until the next connection",
+	    o->exchange, o->fresh.key);
+}
+
 bool
 outbox_on_confirm(
     struct outbox *o, uint64_t publish_id, enum broker_outcome outcome, const char *why)
 {
 	struct entry *e = find_publish(o, publish_id);
+	struct lane *lane;
 	uint64_t id;
 
 	if (e == NULL || publish_id == 0)
@@ -326,8 +396,8 @@ outbox_on_confirm(
 	case BROKER_CONFIRMED:
 		o->confirmed++;
 		id = e->id;
+		backoff_reset(&e->lane->backoff);
 		remove_entry(o, e);
-		backoff_reset(&o->backoff);
 		tell_replaced(o);
 		pump(o);
 		if (o->fn != NULL)
@@ -335,9 +405,16 @@ outbox_on_confirm(
 		break;
 	case BROKER_NACKED:
 	case BROKER_RETURNED:
+		if (outcome == BROKER_RETURNED && e->lane == &o->fresh) {
+			do_without_fresh_lane(o);
+			e->publish_id = 0;
+			pump(o);
+			break;
+		}
 		o->refused++;
+		lane = e->lane;
 		wait_again(o, e);
-		hold(o, outcome, why);
+		hold(lane, outcome, why);
 		break;
 	case BROKER_LOST:
 		o->lost++;

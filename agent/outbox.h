@@ -2,6 +2,10 @@
  * broker does not take (nacked: a queue is full; returned: no queue is bound) is sent again after a
  * while, what was lost with the connection when it is back. Order is kept but for those.
  *
+ * There are two lanes to the collector, so that a backlog does not hold up what somebody waits for:
+ * fresh answers go first and have a key of their own. When no queue is bound to it (a collector of
+ * 2010), and when they have become old here, they go with all others.
+ *
  * Besides the answers to commands, which are never dropped, it keeps results that nobody asked for
  * (agent/schedule.h): of each plugin the newest, in bytes of their own, and behind the answers. */
 #ifndef VOGELER_OUTBOX_H
@@ -20,6 +24,7 @@ struct outbox;
 #define OUTBOX_BYTES_MAX    (32U * 1024 * 1024)
 #define OUTBOX_MESSAGE_MAX  (15U * 512 * 1024)  /* the collector's message_max_bytes is 8 MiB */
 #define OUTBOX_NEWEST_MAX   (16U * 1024 * 1024) /* bytes of results that nobody asked for */
+#define OUTBOX_FRESH_MS     60000 /* here for longer, an answer is not fresh any more */
 #define OUTBOX_RETRY_MS     1000
 #define OUTBOX_RETRY_MAX_MS 60000
 
@@ -35,20 +40,20 @@ void outbox_destroy(struct outbox *o); /* NULL is fine */
 /* Takes what m holds and leaves m empty. id is the caller's, unique among what is here. Always
  * succeeds: the limit is the caller's to ask for, before it begins to make a response. */
 void outbox_add(struct outbox *o, uint64_t id, struct message *m);
+void outbox_add_fresh(struct outbox *o, uint64_t id, struct message *m);
 /* The same for a result that nobody asked for: it takes the place of an older one of this plugin
  * that waits, and when all of these pass OUTBOX_NEWEST_MAX the oldest go. */
 void outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct message *m);
 /* Room for that many more answers? */
 bool outbox_has_room(const struct outbox *o, size_t n);
 size_t outbox_count(const struct outbox *o); /* of both kinds */
-/* Results that were dropped for newer ones so far. */
-uint64_t outbox_replaced(const struct outbox *o);
 
 struct outbox_status { /* for metrics and health */
 	size_t count, bytes;
 	int64_t oldest_ms; /* how long the oldest has been here; 0 = none is */
 	const char *why;   /* HOLDING: how the broker refused; "" = it does not */
-	uint64_t added, confirmed, refused, lost, replaced;
+	uint64_t added, confirmed, refused, lost;
+	uint64_t replaced; /* results that were dropped for newer ones */
 };
 void outbox_status(const struct outbox *o, struct outbox_status *out);
 

@@ -209,11 +209,12 @@ report_run(struct response *r, const struct report_origin *origin, const struct 
 }
 
 void
-report_refused(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, const char *why, int64_t order, int64_t wall_ms)
+report_without_result(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, enum wire_state state, const char *why, int64_t order,
+    int64_t wall_ms)
 {
 	begin_answer(r, origin, req, order, wall_ms);
-	set_failure(r, WIRE_REFUSED, why, wall_ms);
+	set_failure(r, state, why, wall_ms);
 }
 
 void

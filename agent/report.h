@@ -34,9 +34,10 @@ struct report_request {
 void report_run(struct response *r, const struct report_origin *origin,
     const struct report_request *req, const struct child_event *done, const struct buf *out,
     int64_t order, int64_t wall_ms);
-/* The plugin was not run at all. */
-void report_refused(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, const char *why, int64_t order, int64_t wall_ms);
+/* The plugin was not run, or not to its end: the command is refused, superseded or cancelled. */
+void report_without_result(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, enum wire_state state, const char *why, int64_t order,
+    int64_t wall_ms);
 /* In place of a response of that state that cannot be sent. */
 void report_unsendable(struct response *r, const struct report_origin *origin,
     const struct report_request *req, int64_t order, int64_t wall_ms);

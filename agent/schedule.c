@@ -175,8 +175,8 @@ on_timer(void *arg)
 
 /* --- plugins --- */
 
-static uint64_t
-splay_of(const struct plugin *p)
+uint64_t
+schedule_splay(const struct plugin *p)
 {
 	if (p->has_splay)
 		return p->splay_ms;
@@ -205,7 +205,7 @@ static struct planned
 plan(struct schedule *s, const struct plugin *p)
 {
 	const struct planned *old = find_planned(s, p->name);
-	struct planned pl = {xstrdup(p->name), p->interval_ms, splay_of(p), {0}, false};
+	struct planned pl = {xstrdup(p->name), p->interval_ms, schedule_splay(p), {0}, false};
 	char every[UNITS_TEXT_SIZE], within[UNITS_TEXT_SIZE];
 	uint64_t first;
 

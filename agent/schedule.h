@@ -22,6 +22,7 @@
 struct loop;
 struct order;
 struct outbox;
+struct plugin;
 struct registry;
 struct schedule;
 
@@ -57,6 +58,8 @@ void schedule_drain(struct schedule *s);
 /* Ends what runs, unreported. */
 void schedule_stop_running(struct schedule *s);
 
+/* The splay that holds, in ms, of a plugin with an interval. */
+uint64_t schedule_splay(const struct plugin *p);
 bool schedule_runs(const struct schedule *s, const char *plugin);
 size_t schedule_running(const struct schedule *s);
 

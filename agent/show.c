@@ -6,8 +6,10 @@
 #include "agent/order.h"
 #include "agent/registry.h"
 #include "agent/report.h"
+#include "agent/schedule.h"
 #include "shared/jsonx.h"
 #include "shared/loop.h"
+#include "shared/units.h"
 #include "shared/wall.h"
 #include <bsd/string.h>
 #include <inttypes.h>
@@ -20,7 +22,12 @@
 #define EXIT_INTERRUPTED 130
 
 struct table {
-	int name, alias, format, description; /* widths */
+	int name, alias, format, interval, splay, description; /* widths */
+};
+
+struct row {
+	const char *name, *alias, *format, *interval, *splay, *description, *command;
+	char times[2][UNITS_TEXT_SIZE]; /* what interval and splay point to */
 };
 
 static int
@@ -32,44 +39,66 @@ wider(int width, const char *text)
 }
 
 static const char *
-alias_of(const struct plugin *p)
+or_dash(const char *text)
 {
-	return p->alias != NULL ? p->alias : "-";
+	return text != NULL ? text : "-";
+}
+
+/* A splay says when the first run is: without an interval there is none. */
+static void
+fill_row(struct row *row, const struct plugin *p)
+{
+	bool planned = p->interval_ms != 0;
+
+	*row = (struct row){.name = p->name,
+	    .alias = or_dash(p->alias),
+	    .format = wire_format_name(p->format),
+	    .interval = "-",
+	    .splay = "-",
+	    .description = or_dash(p->description),
+	    .command = p->command};
+	if (planned)
+		row->interval = units_format_ms(p->interval_ms, row->times[0]);
+	if (planned)
+		row->splay = units_format_ms(schedule_splay(p), row->times[1]);
 }
 
 static void
-print_row(const struct table *t, const char *name, const char *alias, const char *format,
-    const char *description, const char *command)
+print_row(const struct table *t, const struct row *r)
 {
-	printf("%-*s  %-*s  %-*s  %-*s  %s\n", t->name, name, t->alias, alias, t->format, format,
-	    t->description, description, command);
+	printf("%-*s  %-*s  %-*s  %-*s  %-*s  %-*s  %s\n", t->name, r->name, t->alias, r->alias,
+	    t->format, r->format, t->interval, r->interval, t->splay, r->splay, t->description,
+	    r->description, r->command);
 }
 
-static const char *
-description_of(const struct plugin *p)
+static void
+widen(struct table *t, const struct row *r)
 {
-	return p->description != NULL ? p->description : "-";
+	t->name = wider(t->name, r->name);
+	t->alias = wider(t->alias, r->alias);
+	t->format = wider(t->format, r->format);
+	t->interval = wider(t->interval, r->interval);
+	t->splay = wider(t->splay, r->splay);
+	t->description = wider(t->description, r->description);
 }
 
 static void
 print_table(const struct registry *r)
 {
-	struct table t = {4, 5, 6, 11};
+	const struct row head = {
+	    "NAME", "ALIAS", "FORMAT", "INTERVAL", "SPLAY", "DESCRIPTION", "COMMAND", {"", ""}};
+	struct table t = {0};
+	struct row row;
 
+	widen(&t, &head);
 	for (size_t i = 0; i < r->set.n; i++) {
-		const struct plugin *p = &r->set.plugins[i];
-
-		t.name = wider(t.name, p->name);
-		t.alias = wider(t.alias, alias_of(p));
-		t.format = wider(t.format, wire_format_name(p->format));
-		t.description = wider(t.description, description_of(p));
+		fill_row(&row, &r->set.plugins[i]);
+		widen(&t, &row);
 	}
-	print_row(&t, "NAME", "ALIAS", "FORMAT", "DESCRIPTION", "COMMAND");
+	print_row(&t, &head);
 	for (size_t i = 0; i < r->set.n; i++) {
-		const struct plugin *p = &r->set.plugins[i];
-
-		print_row(&t, p->name, alias_of(p), wire_format_name(p->format), description_of(p),
-		    p->command);
+		fill_row(&row, &r->set.plugins[i]);
+		print_row(&t, &row);
 	}
 }
 

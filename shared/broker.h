@@ -188,6 +188,10 @@ struct broker_status {
 };
 void broker_status(const struct broker *b, struct broker_status *out);
 
+/* How many messages waited in that queue of the topology, not counting those that somebody held
+ * unacked, when this connection looked for it; 0 = none, or it had to be made. In READY. */
+uint32_t broker_messages_found(const struct broker *b, const char *queue);
+
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);
 /* Borrows m during the call. A message without user_id gets the login's, which the broker checks

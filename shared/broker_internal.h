@@ -168,6 +168,7 @@ struct broker {
 	enum topology_phase phase;
 	size_t item, binding;
 	bool created;
+	uint32_t *found;         /* messages, of each item of the topology */
 	struct broker_look look; /* of the item at hand; why is ours to free */
 
 	uint64_t next_id, next_seq;

@@ -149,6 +149,7 @@ broker_free(void *arg)
 	broker_publish_free(b);
 	broker_content_free(b);
 	broker_look_free(b);
+	free(b->found);
 	buf_finish(&b->out);
 	for (size_t i = 0; i < b->n_targets; i++)
 		uri_finish(&b->targets[i].uri);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const struct topology_item *
 broker_topology_item(const struct broker *b)
@@ -150,6 +151,8 @@ void
 broker_topology_begin(struct broker *b)
 {
 	b->item = 0;
+	free(b->found);
+	b->found = xcalloc(b->opt.topology != NULL ? b->opt.topology->n + 1 : 1, sizeof(*b->found));
 	begin_item(b);
 }
 
@@ -247,6 +250,27 @@ is_answer(const struct broker *b, amqp_method_number_t method)
 	return false;
 }
 
+static void
+note_found(struct broker *b, const struct frame *f)
+{
+	const amqp_queue_declare_ok_t *ok = f->decoded;
+
+	if (f->method == AMQP_QUEUE_DECLARE_OK_METHOD)
+		b->found[b->item] = ok->message_count;
+}
+
+uint32_t
+broker_messages_found(const struct broker *b, const char *queue)
+{
+	const struct topology *t = b->opt.topology;
+
+	for (size_t i = 0; b->found != NULL && t != NULL && i < t->n; i++) {
+		if (t->items[i].kind == TOPOLOGY_QUEUE && strcmp(t->items[i].name, queue) == 0)
+			return b->found[i];
+	}
+	return 0;
+}
+
 void
 broker_topology_method(struct broker *b, const struct frame *f)
 {
@@ -260,6 +284,7 @@ broker_topology_method(struct broker *b, const struct frame *f)
 	}
 	switch (b->phase) {
 	case TOPOLOGY_PASSIVE:
+		note_found(b, f);
 		item_done(b);
 		return;
 	case TOPOLOGY_COMPARE:

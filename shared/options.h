@@ -64,6 +64,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	char *node_name;            /* [client] name, default name_of_this_host() */
 	char *state_dir;            /* [client] state_dir, default /var/lib/vogeler-agent */
 	char *client_listen;        /* [client] listen, default "none" */
+	uint32_t catch_up_splay_ms; /* [client] catch_up_splay, default 10s, 0 = none */
 	uint32_t concurrency;       /* [client] concurrency, default 2: plugins at once */
 	uint32_t plugin_timeout_ms; /* [client] timeout, default 60s, below 25min */
 	uint64_t plugin_max_output; /* [client] max_output, default 1MiB */

@@ -50,6 +50,7 @@ const struct option_row option_rows[] = {
     ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in"),
     NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN),
 
+    NUM("client", "catch_up_splay", OPTION_MS, catch_up_splay_ms, "10s", 0, 60 * MIN),
     NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64),
     ROW("client", "listen", OPTION_LISTEN, client_listen, "none"),
     CHECK("client", "log_level", OPTION_IGNORED),

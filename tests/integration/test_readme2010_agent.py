@@ -45,6 +45,16 @@ def test_list_shows_the_plugins(site):
         assert word in done.out, done
 
 
+def test_list_shows_what_is_scheduled(site):
+    site.plugin("facter", "facter -y", interval="30min", splay="5min")
+    site.plugin("rpm", "rpm -qa", interval="2d")
+    site.plugin("ps", "ps aux")
+    done = site.run("vogeler-agent", "-p", str(site.plugins), "list")
+    rows = {line.split()[0]: line.split()[1:5] for line in done.out.splitlines()}
+    assert rows == {"NAME": ["ALIAS", "FORMAT", "INTERVAL", "SPLAY"], "facter": ["-", "output", "30min", "5min"],
+                    "rpm": ["-", "output", "2d", "10min"], "ps": ["-", "output", "-", "-"]}
+
+
 @pytest.mark.parametrize("option", ["-p", "--plugin_dir", "--plugin-dir"])
 def test_plugin_folder_option(site, option):
     site.plugin("hello", "echo hello")

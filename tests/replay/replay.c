@@ -230,7 +230,12 @@ on_consuming(struct broker *b, bool consuming, void *arg)
 static void
 on_topology(struct broker *b, const struct topology_item *item, bool created, void *arg)
 {
-	push(&r.events, "topology %s %s", item->name, created ? "made" : "found");
+	uint32_t n = item->kind == TOPOLOGY_QUEUE ? broker_messages_found(b, item->name) : 0;
+
+	if (n > 0)
+		push(&r.events, "topology %s found messages=%u", item->name, n);
+	else
+		push(&r.events, "topology %s %s", item->name, created ? "made" : "found");
 	run_hooks("topology");
 }
 

@@ -27,11 +27,13 @@ struct fixture {
 	struct outbox *outbox;
 	struct order *order;
 	struct cmdq *cmdq;
+	struct cmdq_config config;
 	struct registry registry;
 	struct plugin plugins[4];
 	struct child_request requests[2 * CMDQ_JOBS_MAX];
 	size_t n_requests;
 	int answered;
+	bool redelivered; /* what comes */
 };
 
 static void
@@ -71,6 +73,7 @@ on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
 	struct fixture *f = arg;
 
+	d->redelivered = f->redelivered;
 	cmdq_take(f->cmdq, d);
 }
 
@@ -93,7 +96,10 @@ setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct broker_options opt;
-	struct cmdq_config config = {
+	char err[256];
+
+	assert_non_null(f);
+	f->config = (struct cmdq_config){
 	    .origin = {.host = "web01"},
 	    .concurrency = 2,
 	    .max_output = 1000000,
@@ -101,9 +107,6 @@ setup(void **state)
 	    .on_answered = on_answered,
 	    .arg = f,
 	};
-	char err[256];
-
-	assert_non_null(f);
 	ident_init();
 	strcpy(f->dir, "/tmp/vogeler-cmdq-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -123,11 +126,12 @@ setup(void **state)
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", on_confirmed, f);
 	f->order = order_open(f->path, wall_ms(), err, sizeof(err));
 	assert_non_null(f->order);
-	config.registry = &f->registry;
-	config.order = f->order;
-	config.broker = f->broker;
-	config.outbox = f->outbox;
-	f->cmdq = cmdq_create(&config);
+	f->config.loop = f->loop;
+	f->config.registry = &f->registry;
+	f->config.order = f->order;
+	f->config.broker = f->broker;
+	f->config.outbox = f->outbox;
+	f->cmdq = cmdq_create(&f->config);
 	broker_start(f->broker);
 	fake_broker_up(f->broker);
 	fake_broker_log_clear(f->broker);
@@ -151,18 +155,56 @@ teardown(void **state)
 	return 0;
 }
 
-/* job NULL: a command of 2010. */
 static struct broker_tag
-deliver_until(struct fixture *f, const char *plugin, const char *job, int64_t not_after)
+deliver_command(struct fixture *f, struct command c)
 {
-	struct command c = {.plugin = (char *)plugin,
-	    .job = (char *)job,
-	    .not_after = not_after,
-	    .sent_at = wall_ms()};
 	struct message m;
 
 	wire_command_encode(&c, &m);
 	return fake_broker_deliver(f->broker, "vogeler.broadcast.in", "web01", &m);
+}
+
+/* job NULL: a command of 2010. */
+static struct broker_tag
+deliver_until(struct fixture *f, const char *plugin, const char *job, int64_t not_after)
+{
+	return deliver_command(f, (struct command){.plugin = (char *)plugin,
+				      .job = (char *)job,
+				      .not_after = not_after,
+				      .sent_at = wall_ms()});
+}
+
+/* Sent a day ago. */
+static void
+deliver_old(struct fixture *f, const char *plugin, const char *job)
+{
+	deliver_command(
+	    f, (struct command){
+		   .plugin = (char *)plugin, .job = (char *)job, .sent_at = wall_ms() - 86400000});
+}
+
+static void
+cancel(struct fixture *f, const char *job)
+{
+	deliver_command(
+	    f, (struct command){.job = (char *)"c", .cancels = (char *)job, .sent_at = wall_ms()});
+}
+
+static void
+set_splay(struct fixture *f, uint32_t ms)
+{
+	cmdq_destroy(f->cmdq);
+	f->config.catch_up_splay_ms = ms;
+	f->cmdq = cmdq_create(&f->config);
+}
+
+static void
+reconnect(struct fixture *f, uint32_t messages)
+{
+	fake_broker_down(f->broker);
+	fake_broker_up(f->broker);
+	fake_broker_log_clear(f->broker);
+	cmdq_catch_up(f->cmdq, messages, 1000);
 }
 
 static struct broker_tag
@@ -455,12 +497,12 @@ test_unconfirmed_answers_stop_new_runs(void **state)
 	char job[32];
 
 	fake_broker_block(f->broker, true);
-	for (int i = 0; i < OUTBOX_COUNT_MAX + 10; i++) {
-		snprintf(job, sizeof(job), "j%d", i);
+	for (size_t i = 0; i < OUTBOX_COUNT_MAX + 10; i++) {
+		snprintf(job, sizeof(job), "j%u", (unsigned int)i);
 		deliver(f, "facter", job);
+		if (i < f->n_requests)
+			finish(f, i);
 	}
-	for (size_t i = 0; i < f->n_requests; i++)
-		finish(f, i);
 	assert_int_equal(f->n_requests, OUTBOX_COUNT_MAX);
 	assert_int_equal(outbox_count(f->outbox), OUTBOX_COUNT_MAX);
 	assert_int_equal(cmdq_waiting(f->cmdq), 10);
@@ -554,6 +596,479 @@ test_output_too_large_to_send_is_a_failure(void **state)
 	assert_non_null(strstr(answer(f, 0)->body, "too large"));
 }
 
+static void
+assert_answer(struct fixture *f, size_t i, const char *job, const char *state, const char *text)
+{
+	assert_string_equal(answer(f, i)->correlation_id, job);
+	assert_string_equal(message_str(answer(f, i), "state"), state);
+	assert_non_null(strstr(answer(f, i)->body, text));
+}
+
+static const char *
+key(struct fixture *f, size_t i)
+{
+	return fake_broker_publish_at(f->broker, i)->routing_key;
+}
+
+/* Collapsing. */
+
+static void
+test_the_newest_of_those_that_wait_runs(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	deliver(f, "facter", "j2");
+	deliver(f, "get_facts", "j3");
+	deliver(f, "facter", "j4");
+	finish(f, 0);
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(fake_broker_published(f->broker), 3);
+	assert_answer(f, 0, "j1", "ok", "\"facter\":\"out\"");
+	assert_answer(f, 1, "j2", "superseded", "\"message\":\"superseded by j4\"");
+	assert_answer(f, 2, "j3", "superseded", "\"message\":\"superseded by j4\"");
+	assert_string_equal(message_str(answer(f, 2), "plugin"), "facter");
+	assert_log(f, "");
+	confirm(f, 2);
+	assert_log(f, "ack 3; ");
+	finish(f, 1);
+	assert_answer(f, 3, "j4", "ok", "out");
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_SUPERSEDED], 2);
+}
+
+/* Nobody knows them by an id: one run answers for all, and with it they are acked. */
+static void
+test_commands_of_2010_collapse_without_an_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", "j4");
+	finish(f, 0);
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_int_equal(f->n_requests, 2);
+	finish(f, 1);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_log(f, "");
+	confirm(f, 1);
+	assert_log(f, "ack 4; ack 2; ack 3; ");
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+}
+
+static void
+test_collapsed_commands_of_2010_are_known_again(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 3, 1000);
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	assert_int_equal(f->n_requests, 1);
+	fake_broker_down(f->broker);
+	fake_broker_up(f->broker);
+	cmdq_catch_up(f->cmdq, 4, 1000);
+	f->redelivered = true;
+	for (int i = 0; i < 3; i++)
+		deliver(f, "facter", NULL);
+	deliver(f, "ps", NULL);
+	assert_int_equal(f->n_requests, 2);
+	assert_string_equal(f->requests[1].plugin, "ps");
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+}
+
+static void
+test_superseded_by_one_without_an_id(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	deliver(f, "facter", "j2");
+	deliver(f, "facter", NULL);
+	finish(f, 0);
+	assert_answer(f, 1, "j2", "superseded", "superseded by a later command");
+}
+
+/* A thousand of them do not push aside what runs. */
+static void
+test_answers_without_a_run_leave_room(void **state)
+{
+	struct fixture *f = *state;
+	char job[32];
+
+	fake_broker_block(f->broker, true);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(job, sizeof(job), "j%d", i);
+		deliver(f, "facter", job);
+	}
+	finish(f, 0);
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(outbox_count(f->outbox), OUTBOX_COUNT_MAX / 2 + 1);
+	deliver(f, "ps", "now");
+	assert_int_equal(f->n_requests, 3);
+	fake_broker_auto_confirm(f->broker, true);
+	fake_broker_block(f->broker, false);
+	outbox_on_writable(f->outbox);
+	for (int i = 0; i < 200; i++)
+		fake_advance(f->loop, 0);
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+	assert_int_equal(fake_broker_published(f->broker), 999);
+}
+
+static void
+test_expired_while_it_waited(void **state)
+{
+	struct fixture *f = *state;
+	int64_t soon = wall_ms() + 20;
+
+	deliver(f, "facter", "j1");
+	deliver_until(f, "facter", "j2", soon + 1000000);
+	deliver_until(f, "facter", "j3", soon);
+	while (wall_ms() <= soon)
+		;
+	finish(f, 0);
+	assert_log(f, "ack 3; ");
+	assert_int_equal(f->n_requests, 2);
+	finish(f, 1);
+	assert_answer(f, 1, "j2", "ok", "out");
+}
+
+/* Catching up. */
+
+static void
+test_what_waited_is_read_before_the_first_run(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 4, 1000);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "get_facts", "j2");
+	deliver_until(f, "disks", "j3", wall_ms() - 1);
+	assert_int_equal(f->n_requests, 0);
+	assert_log(f, "ack 3; ");
+	deliver_old(f, "ps", "j4");
+	assert_int_equal(f->n_requests, 2);
+	assert_string_equal(f->requests[0].plugin, "facter");
+	assert_string_equal(f->requests[1].plugin, "ps");
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_answer(f, 0, "j1", "superseded", "superseded by j2");
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+static void
+test_the_broker_may_have_dropped_some(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 3, 1000);
+	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
+	deliver_old(f, "facter", "j1");
+	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
+	assert_int_equal(f->n_requests, 0);
+	fake_advance(f->loop, 1);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+	deliver_old(f, "ps", "j2"); /* a live one now, however old */
+	assert_int_equal(f->n_requests, 2);
+	finish(f, 1);
+	assert_string_equal(key(f, 0), "fresh");
+}
+
+/* What was not read yet may be a cancel. */
+static void
+test_catching_up_goes_on_after_a_lost_connection(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 2, 1000);
+	deliver_old(f, "facter", "j1");
+	fake_broker_down(f->broker);
+	fake_advance(f->loop, 10 * CMDQ_SILENCE_MS);
+	assert_int_equal(f->n_requests, 0);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+	fake_broker_up(f->broker);
+	cmdq_catch_up(f->cmdq, 2, 1000);
+	deliver_old(f, "facter", "j1");
+	cancel(f, "j1");
+	assert_int_equal(f->n_requests, 0);
+	assert_answer(f, 0, "j1", "cancelled", "cancelled before it began");
+}
+
+static void
+test_nothing_waits_nothing_is_held(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 2, 1000);
+	deliver(f, "facter", "j1");
+	assert_int_equal(f->n_requests, 0);
+	reconnect(f, 0); /* somebody has purged the queue */
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+static void
+test_more_than_the_prefetch(void **state)
+{
+	struct fixture *f = *state;
+
+	set_splay(f, 10000);
+	cmdq_catch_up(f->cmdq, 3, 2);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "ps", "j2");
+	deliver_old(f, "disks", "j3"); /* waited as well */
+	deliver(f, "ohai", "j4");
+	assert_int_equal(f->n_requests, 1);
+	assert_string_equal(f->requests[0].plugin, "ohai");
+	fake_advance(f->loop, 10000);
+	finish(f, 0);
+	finish(f, 1);
+	finish(f, 2);
+	finish(f, 3);
+	assert_int_equal(cmdq_running(f->cmdq) + cmdq_waiting(f->cmdq), 0);
+	assert_string_equal(key(f, 0), "fresh");
+	assert_string_equal(key(f, 1), "");
+	assert_string_equal(key(f, 3), "");
+}
+
+static void
+test_what_waited_runs_within_the_splay(void **state)
+{
+	struct fixture *f = *state;
+	int64_t in;
+
+	set_splay(f, 1000000000);
+	cmdq_catch_up(f->cmdq, 2, 1000);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "facter", "j2");
+	assert_int_equal(f->n_requests, 0); /* but once in a billion */
+	in = fake_timer_in(f->loop, "cmdq");
+	assert_in_range(in, 1, 1000000000);
+	deliver(f, "ps", "j3"); /* who is here now does not wait */
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(fake_timer_in(f->loop, "cmdq"), in);
+	fake_advance(f->loop, in - 1);
+	assert_int_equal(f->n_requests, 1);
+	fake_advance(f->loop, 1);
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+	assert_answer(f, 0, "j1", "superseded", "superseded by j2");
+}
+
+static void
+test_a_live_one_does_not_wait_for_the_splay(void **state)
+{
+	struct fixture *f = *state;
+
+	set_splay(f, 1000000000);
+	cmdq_catch_up(f->cmdq, 1, 1000);
+	deliver_old(f, "facter", "j1");
+	deliver(f, "facter", "j2");
+	assert_int_equal(f->n_requests, 1);
+	assert_answer(f, 0, "j1", "superseded", "superseded by j2");
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+/* The spread is that of a uniform choice: each tenth of the splay is chosen by some. */
+static void
+test_the_splay_is_spread(void **state)
+{
+	struct fixture *f = *state;
+	int tenths[10] = {0};
+
+	for (int i = 0; i < 500; i++) {
+		int64_t in;
+
+		set_splay(f, 9999);
+		cmdq_catch_up(f->cmdq, 3, 1000);
+		for (int n = 0; n < 3; n++) /* three for one plugin have one moment */
+			deliver_old(f, "facter", NULL);
+		in = fake_timer_in(f->loop, "cmdq");
+		tenths[in > 0 ? in / 1000 : 0]++;
+	}
+	for (int i = 0; i < 10; i++)
+		assert_in_range(tenths[i], 10, 100); /* 50 +- 7: nearly six sigma */
+}
+
+static void
+test_draining_ticks_no_more(void **state)
+{
+	struct fixture *f = *state;
+
+	set_splay(f, 1000000000);
+	cmdq_catch_up(f->cmdq, 1, 1000);
+	deliver_old(f, "facter", "j1");
+	cmdq_drain(f->cmdq);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+	cmdq_catch_up(f->cmdq, 1, 1000);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+static void
+test_answers_go_where_they_are_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 2, 1000);
+	deliver_old(f, "facter", "j1");
+	deliver(f, "ps", "j2");
+	deliver_old(f, "disks", "j3");
+	finish(f, 0);
+	finish(f, 1);
+	finish(f, 2);
+	assert_string_equal(key(f, 0), "");      /* old, and had waited */
+	assert_string_equal(key(f, 1), "fresh"); /* had waited for a moment */
+	assert_string_equal(key(f, 2), "fresh"); /* came live */
+}
+
+/* Cancels. */
+
+static void
+test_cancelled_before_it_began(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	deliver(f, "facter", "j2");
+	cancel(f, "j2");
+	assert_answer(f, 0, "j2", "cancelled", "\"message\":\"cancelled before it began\"");
+	assert_string_equal(message_str(answer(f, 0), "plugin"), "facter");
+	assert_log(f, "");
+	confirm(f, 0);
+	assert_log(f, "ack 2; ack 3; ");
+	finish(f, 0);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_CANCELLED], 1);
+}
+
+static void
+test_cancelled_while_it_ran(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	cancel(f, "j1");
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(f->requests[1].op, CHILD_OP_KILL);
+	assert_int_equal(f->requests[1].id, f->requests[0].id);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	finish_as(f, 0, CHILD_STOPPED, "half of");
+	assert_answer(f, 0, "j1", "cancelled", "\"message\":\"cancelled while it ran\"");
+	assert_log(f, "");
+	confirm(f, 0);
+	assert_log(f, "ack 1; ack 2; ");
+	assert_int_equal(cmdq_running(f->cmdq), 0);
+}
+
+static void
+test_what_ended_before_it_was_ended_has_its_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	cancel(f, "j1");
+	finish(f, 0);
+	assert_answer(f, 0, "j1", "ok", "out");
+	confirm(f, 0);
+	assert_log(f, "ack 1; ack 2; ");
+}
+
+static void
+test_too_late_to_cancel(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	finish(f, 0);
+	cancel(f, "j1");
+	assert_log(f, "ack 2; ");
+	confirm(f, 0);
+	cancel(f, "j1");
+	assert_log(f, "ack 2; ack 1; ack 3; ");
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_answer(f, 0, "j1", "ok", "out");
+}
+
+/* Given back by an ended connection, it may come behind its cancel. */
+static void
+test_cancelled_before_it_came(void **state)
+{
+	struct fixture *f = *state;
+
+	cancel(f, "j1");
+	assert_log(f, "ack 1; ");
+	deliver(f, "facter", "j1");
+	assert_int_equal(f->n_requests, 0);
+	assert_answer(f, 0, "j1", "cancelled", "cancelled before it began");
+	deliver(f, "facter", "j2");
+	assert_int_equal(f->n_requests, 1);
+}
+
+static void
+test_expired_cancel_cancels_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	deliver_command(
+	    f, (struct command){
+		   .job = (char *)"c", .cancels = (char *)"j1", .not_after = wall_ms() - 1});
+	assert_log(f, "ack 2; ");
+	assert_int_equal(f->n_requests, 1);
+}
+
+/* The one that was cancelled supersedes nobody. */
+static void
+test_cancels_are_seen_before_repeats_collapse(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 3, 1000);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "facter", "j2");
+	cancel(f, "j2");
+	assert_int_equal(f->n_requests, 1);
+	finish(f, 0);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_answer(f, 0, "j2", "cancelled", "before");
+	assert_string_equal(key(f, 0), "fresh"); /* who cancels waits for that */
+	assert_answer(f, 1, "j1", "ok", "out");
+}
+
+/* Neither is lost without the other: after a crash both come again. */
+static void
+test_cancel_is_acked_with_the_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	cancel(f, "j1");
+	finish_as(f, 0, CHILD_STOPPED, "");
+	reconnect(f, 2);
+	deliver(f, "facter", "j1");
+	cancel(f, "j1");
+	assert_int_equal(f->n_requests, 2);
+	assert_log(f, "");
+	confirm(f, 1);
+	assert_log(f, "ack 1; ack 2; ");
+	assert_string_equal(answer(f, 0)->message_id, answer(f, 1)->message_id);
+}
+
+static void
+test_cancelled_is_answered_when_the_agent_leaves(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", "j1");
+	cancel(f, "j1");
+	cmdq_drain(f->cmdq);
+	finish_as(f, 0, CHILD_STOPPED, "");
+	assert_answer(f, 0, "j1", "cancelled", "while it ran");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -580,6 +1095,31 @@ main(void)
 	    T(draining_takes_and_starts_nothing),
 	    T(gone_by_reload_is_refused),
 	    T(output_too_large_to_send_is_a_failure),
+	    T(the_newest_of_those_that_wait_runs),
+	    T(commands_of_2010_collapse_without_an_answer),
+	    T(collapsed_commands_of_2010_are_known_again),
+	    T(superseded_by_one_without_an_id),
+	    T(answers_without_a_run_leave_room),
+	    T(expired_while_it_waited),
+	    T(what_waited_is_read_before_the_first_run),
+	    T(the_broker_may_have_dropped_some),
+	    T(catching_up_goes_on_after_a_lost_connection),
+	    T(nothing_waits_nothing_is_held),
+	    T(more_than_the_prefetch),
+	    T(what_waited_runs_within_the_splay),
+	    T(a_live_one_does_not_wait_for_the_splay),
+	    T(the_splay_is_spread),
+	    T(draining_ticks_no_more),
+	    T(answers_go_where_they_are_waited_for),
+	    T(cancelled_before_it_began),
+	    T(cancelled_while_it_ran),
+	    T(what_ended_before_it_was_ended_has_its_answer),
+	    T(too_late_to_cancel),
+	    T(cancelled_before_it_came),
+	    T(expired_cancel_cancels_nothing),
+	    T(cancels_are_seen_before_repeats_collapse),
+	    T(cancel_is_acked_with_the_answer),
+	    T(cancelled_is_answered_when_the_agent_leaves),
 	};
 
 	return cmocka_run_group_tests_name("cmdq", tests, NULL, NULL);

@@ -60,6 +60,15 @@ static const struct broker_handlers handlers = {
     .on_confirm = on_confirm,
 };
 
+static uint64_t
+replaced(const struct fixture *f)
+{
+	struct outbox_status s;
+
+	outbox_status(f->outbox, &s);
+	return s.replaced;
+}
+
 static int
 setup(void **state)
 {
@@ -92,7 +101,8 @@ teardown(void **state)
 }
 
 static void
-add(struct fixture *f, uint64_t id, size_t size)
+add_to(struct fixture *f, uint64_t id, size_t size,
+    void (*to)(struct outbox *o, uint64_t id, struct message *m))
 {
 	struct message m;
 	char *body = calloc(size + 1, 1);
@@ -105,9 +115,21 @@ add(struct fixture *f, uint64_t id, size_t size)
 	assert_non_null(m.message_id);
 	snprintf(m.message_id, 32, "m%u", (unsigned int)id);
 	message_set_body(&m, body, size);
-	outbox_add(f->outbox, id, &m);
+	to(f->outbox, id, &m);
 	assert_null(m.body); /* it has been taken */
 	message_finish(&m);
+}
+
+static void
+add(struct fixture *f, uint64_t id, size_t size)
+{
+	add_to(f, id, size, outbox_add);
+}
+
+static void
+add_fresh(struct fixture *f, uint64_t id)
+{
+	add_to(f, id, 10, outbox_add_fresh);
 }
 
 /* A result that nobody asked for. */
@@ -347,7 +369,7 @@ test_newest_replaces_what_waits(void **state)
 	add_newest(f, "a", 3, 10);
 	add_newest(f, "a", 4, 10);
 	assert_int_equal(outbox_count(f->outbox), 2);
-	assert_int_equal(outbox_replaced(f->outbox), 2);
+	assert_int_equal(replaced(f), 2);
 	go_ready(f);
 	assert_published(f, "b2 a4 ");
 	answer(f, 0, BROKER_CONFIRMED);
@@ -413,7 +435,7 @@ test_lost_gives_way_to_the_newer(void **state)
 	add_newest(f, "a", 3, 10);
 	fake_broker_down(f->broker);
 	assert_int_equal(outbox_count(f->outbox), 2);
-	assert_int_equal(outbox_replaced(f->outbox), 1);
+	assert_int_equal(replaced(f), 1);
 	go_ready(f);
 	assert_published(f, "a1 b2 b2 a3 ");
 }
@@ -457,12 +479,12 @@ test_bytes_of_the_newest_are_bounded(void **state)
 
 	add_newest(f, "a", 1, half);
 	add_newest(f, "b", 2, half - 1);
-	assert_int_equal(outbox_replaced(f->outbox), 0); /* below */
+	assert_int_equal(replaced(f), 0); /* below */
 	add_newest(f, "b", 3, half);
-	assert_int_equal(outbox_replaced(f->outbox), 1); /* at: the older of its own */
+	assert_int_equal(replaced(f), 1); /* at: the older of its own */
 	assert_int_equal(outbox_count(f->outbox), 2);
 	add_newest(f, "b", 4, half + 1);
-	assert_int_equal(outbox_replaced(f->outbox), 3); /* above: the oldest of all as well */
+	assert_int_equal(replaced(f), 3); /* above: the oldest of all as well */
 	assert_int_equal(outbox_count(f->outbox), 1);
 	add(f, 5, 10); /* answers are not touched */
 	add_newest(f, "c", 6, half);
@@ -490,6 +512,107 @@ test_bytes_with_the_broker_are_bounded(void **state)
 	assert_int_equal(outbox_count(f->outbox), 0);
 }
 
+static const char *
+key(struct fixture *f, size_t i)
+{
+	return published(f, i)->routing_key;
+}
+
+static void
+test_fresh_goes_first_and_on_its_own_lane(void **state)
+{
+	struct fixture *f = *state;
+
+	add_newest(f, "a", 1, 10);
+	add(f, 2, 10);
+	add_fresh(f, 3);
+	add_fresh(f, 4);
+	go_ready(f);
+	assert_published(f, "m3 m4 m2 a1 ");
+	assert_string_equal(key(f, 0), "fresh");
+	assert_string_equal(key(f, 1), "fresh");
+	assert_true(published(f, 0)->mandatory);
+	assert_string_equal(key(f, 2), "");
+	assert_string_equal(key(f, 3), "");
+}
+
+/* A collector of 2010: told once by the broker, known until the next connection. */
+static void
+test_without_a_fresh_lane_all_go_with_the_others(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_fresh(f, 1);
+	add_fresh(f, 2);
+	answer(f, 0, BROKER_RETURNED);
+	assert_published(f, "m1 m2 m1 "); /* at once */
+	assert_string_equal(key(f, 2), "");
+	answer(f, 1, BROKER_RETURNED);
+	assert_string_equal(key(f, 3), "");
+	add_fresh(f, 3);
+	assert_string_equal(key(f, 4), "");
+	assert_int_equal(fake_next_timer(f->loop), -1); /* nothing is held */
+	answer(f, 2, BROKER_CONFIRMED);
+	answer(f, 3, BROKER_CONFIRMED);
+	answer(f, 4, BROKER_CONFIRMED);
+	assert_int_equal(f->n_confirmed, 3);
+	fake_broker_down(f->broker);
+	go_ready(f);
+	add_fresh(f, 5);
+	assert_string_equal(key(f, 5), "fresh");
+}
+
+static void
+test_returned_on_both_lanes_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_fresh(f, 1);
+	answer(f, 0, BROKER_RETURNED);
+	answer(f, 1, BROKER_RETURNED);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	fake_advance(f->loop, OUTBOX_RETRY_MS);
+	assert_int_equal(fake_broker_published(f->broker), 3);
+	assert_int_equal(outbox_count(f->outbox), 1);
+}
+
+static void
+test_a_full_queue_does_not_hold_up_the_fresh(void **state)
+{
+	struct fixture *f = *state;
+	struct outbox_status s;
+
+	go_ready(f);
+	add(f, 1, 10);
+	answer(f, 0, BROKER_NACKED);
+	add(f, 2, 10);
+	add_fresh(f, 3);
+	assert_published(f, "m1 m3 ");
+	answer(f, 1, BROKER_NACKED); /* and the reverse */
+	fake_advance(f->loop, OUTBOX_RETRY_MS);
+	assert_int_equal(outbox_count(f->outbox), 3);
+	outbox_status(f->outbox, &s);
+	assert_int_equal(s.refused, 2);
+	assert_int_equal(fake_broker_published(f->broker), 5);
+}
+
+static void
+test_what_has_become_old_is_not_fresh(void **state)
+{
+	struct fixture *f = *state;
+
+	add_fresh(f, 1);
+	fake_advance(f->loop, OUTBOX_FRESH_MS - 1);
+	go_ready(f);
+	assert_string_equal(key(f, 0), "fresh");
+	fake_broker_down(f->broker);
+	fake_advance(f->loop, 1);
+	go_ready(f);
+	assert_string_equal(key(f, 1), "");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -514,6 +637,11 @@ main(void)
 	    T(refused_gives_way_to_the_newer),
 	    T(bytes_of_the_newest_are_bounded),
 	    T(bytes_with_the_broker_are_bounded),
+	    T(fresh_goes_first_and_on_its_own_lane),
+	    T(without_a_fresh_lane_all_go_with_the_others),
+	    T(returned_on_both_lanes_is_kept),
+	    T(a_full_queue_does_not_hold_up_the_fresh),
+	    T(what_has_become_old_is_not_fresh),
 	};
 
 	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);

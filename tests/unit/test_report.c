@@ -342,7 +342,8 @@ test_refused(void **state)
 	struct fixture *f = *state;
 
 	f->req.plugin = "rm -rf /; $(id)";
-	report_refused(&f->r, &origin, &f->req, "Plugin is not authorized", 78, NOW);
+	report_without_result(
+	    &f->r, &origin, &f->req, WIRE_REFUSED, "Plugin is not authorized", 78, NOW);
 	encode(f);
 	assert_string_equal(f->m.body,
 	    "{\"syskey\":\"web01\",\"last_error\":{\"message\":\"Plugin is not authorized\","

@@ -61,7 +61,7 @@ class Site:
         state.mkdir(exist_ok=True)
         argv = [program("vogeler-agent"), "--qhost", qhost or self.qhost, "-p", plugins or self.plugins,
                 "--loglevel", level, "--option", f"client.name={host}", "--option", f"client.state_dir={state}"]
-        for option in options:
+        for option in ("client.catch_up_splay=0s", *options):
             argv += ["--option", option]
         return argv + list(args) + list(verb)
 

@@ -1,0 +1,369 @@
+/* Deliveries: what is new, what came before, what cancels, and what had waited (see cmdq.h). */
+#include "agent/cmdq_internal.h"
+
+#include "agent/registry.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SKEW_MS 60000
+
+/* What had waited. */
+
+static int64_t
+random_within(uint32_t ms)
+{
+	uint64_t random = (uint64_t)ident_random32() << 32 | ident_random32();
+
+	return (int64_t)(random % ((uint64_t)ms + 1));
+}
+
+/* Those for one plugin have one moment, as one run answers for all; more of them, or one that was
+ * due already, do not put it off. */
+static void
+set_due(struct cmdq *q, struct job *j)
+{
+	const struct job *other;
+
+	TAILQ_FOREACH (other, &q->jobs, link) {
+		if (other == j)
+			break;
+		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0) {
+			j->due = other->due;
+			return;
+		}
+	}
+	if (q->config.catch_up_splay_ms > 0)
+		j->due =
+		    mono_add(loop_now(q->config.loop), random_within(q->config.catch_up_splay_ms));
+}
+
+static void
+caught_up(struct cmdq *q)
+{
+	struct job *j;
+	size_t n = 0;
+
+	q->catching_up = false;
+	loop_timer_disarm(q->timer);
+	TAILQ_FOREACH (j, &q->jobs, link) {
+		if (j->state != JOB_WAITING || !j->waited || j->due.ms != 0)
+			continue;
+		set_due(q, j);
+		n++;
+	}
+	log_info("cmdq", "took what had waited, messages=%u still_to_run=%zu", q->taken, n);
+	cmdq_start(q);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct cmdq *q = arg;
+
+	if (!q->catching_up) {
+		cmdq_start(q);
+		return;
+	}
+	/* What came may be about to be cancelled by what did not: that comes when the broker is
+	 * back. */
+	if (!broker_is_ready(q->config.broker))
+		return;
+	log_info("cmdq", "%u of the commands that had waited do not come", q->behind);
+	q->behind = 0;
+	caught_up(q);
+}
+
+static void
+need_timer(struct cmdq *q)
+{
+	if (q->timer == NULL)
+		q->timer = loop_timer_create(q->config.loop, "cmdq", on_timer, q);
+}
+
+void
+cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch)
+{
+	bool was_catching_up = q->catching_up;
+
+	if (q->draining)
+		return;
+	q->behind = messages;
+	q->to_take = messages < prefetch ? messages : prefetch;
+	q->taken = 0;
+	q->catching_up = messages > 0;
+	if (q->catching_up) {
+		need_timer(q);
+		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
+	} else if (was_catching_up) {
+		caught_up(q);
+	}
+}
+
+/* Counts a delivery once it was dealt with. */
+static void
+count_taken(struct cmdq *q)
+{
+	if (q->behind > 0)
+		q->behind--;
+	if (!q->catching_up)
+		return;
+	if (++q->taken >= q->to_take)
+		caught_up(q);
+	else
+		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
+}
+
+/* When more waits than the broker delivers at once, what comes later is told from live commands by
+ * its age alone: how many of them the broker drops nobody knows. */
+static bool
+has_waited(const struct cmdq *q, const struct command *c)
+{
+	return q->catching_up || (q->behind > 0 && wall_ms() - c->sent_at >= CMDQ_FRESH_MS);
+}
+
+/* Commands. */
+
+static bool
+was_answered(const struct cmdq *q, const char *job, const char *plugin)
+{
+	for (size_t i = 0; job != NULL && i < ANSWERED_KEPT; i++) {
+		const struct answered *a = &q->answered[i];
+
+		if (a->job != NULL && strcmp(a->job, job) == 0 &&
+		    (plugin == NULL || strcmp(a->plugin, plugin) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* Is d this job again? A command of 2010 has no id: it is taken for one whose delivery was lost
+ * with an earlier connection. */
+static bool
+is_repeat(
+    const struct job *j, const struct command *c, const char *plugin, const struct delivery *d)
+{
+	if (strcmp(j->plugin, plugin) != 0)
+		return false;
+	if (c->job == NULL || j->command.job == NULL)
+		return c->job == j->command.job && d->redelivered &&
+		       (j->tags[0].epoch != d->tag.epoch || j->owed > 0);
+	return strcmp(j->command.job, c->job) == 0;
+}
+
+static struct job *
+find_repeat(struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
+{
+	struct job *j;
+
+	TAILQ_FOREACH (j, &q->jobs, link) {
+		if (is_repeat(j, c, plugin, d))
+			return j;
+	}
+	return NULL;
+}
+
+/* Takes over what c holds. */
+static struct job *
+add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag tag)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+
+	j->id = ++q->last_id;
+	j->waited = has_waited(q, c);
+	j->fresh = !j->waited || wall_ms() - c->sent_at < CMDQ_FRESH_MS;
+	j->command = *c;
+	*c = (struct command){0};
+	j->plugin = xstrdup(plugin);
+	buf_init(&j->out, 0);
+	cmdq_add_tag(j, tag);
+	j->state = JOB_WAITING;
+	q->waiting++;
+	TAILQ_INSERT_TAIL(&q->jobs, j, link);
+	if (j->waited && !q->catching_up) {
+		need_timer(q);
+		set_due(q, j);
+	}
+	return j;
+}
+
+static bool
+cancel_came_first(const struct cmdq *q, const char *job)
+{
+	for (size_t i = 0; job != NULL && i < CANCELLED_KEPT; i++) {
+		if (q->cancelled[i] != NULL && strcmp(q->cancelled[i], job) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_of_skew(const struct command *c, const char *plugin)
+{
+	int64_t now = wall_ms();
+
+	if (c->sent_at > now + SKEW_MS)
+		log_warn("cmdq", "clock skew: %s was sent %lld s from now, job=%s", plugin,
+		    (long long)((c->sent_at - now) / 1000), cmdq_job_text(c->job));
+}
+
+/* Nothing of it is left to be done, or it waits with the broker: true. */
+static bool
+is_passed_over(
+    struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
+{
+	bool repeated = was_answered(q, c->job, plugin);
+
+	if (repeated || cmdq_is_expired(c, plugin)) {
+		q->stats.results[repeated ? CMDQ_REPEATED : CMDQ_EXPIRED]++;
+		broker_ack(q->config.broker, d->tag, false);
+		return true;
+	}
+	if (q->waiting + q->running < CMDQ_JOBS_MAX)
+		return false;
+	q->stats.results[CMDQ_PUT_OFF]++;
+	log_warn("cmdq", "%s: too many commands wait; the broker keeps this one, job=%s", plugin,
+	    cmdq_job_text(c->job));
+	return true;
+}
+
+static void
+take_command(struct cmdq *q, struct command *c, const struct delivery *d)
+{
+	const struct plugin *p = registry_find(q->config.registry, c->plugin);
+	const char *plugin = p != NULL ? p->name : c->plugin;
+	struct job *j = find_repeat(q, c, plugin, d);
+
+	if (j != NULL) {
+		log_debug("cmdq", "%s: delivered again, job=%s", plugin, cmdq_job_text(c->job));
+		q->stats.results[CMDQ_REPEATED]++;
+		cmdq_add_tag(j, d->tag);
+		return;
+	}
+	warn_of_skew(c, plugin);
+	if (is_passed_over(q, c, plugin, d))
+		return;
+	j = add_job(q, c, plugin, d->tag);
+	if (cancel_came_first(q, j->command.job))
+		cmdq_settle(q, j, WIRE_CANCELLED, "cancelled before it began");
+	cmdq_start(q);
+}
+
+/* Cancels. */
+
+/* false: it is too late. */
+static bool
+cancel_job(struct cmdq *q, struct job *j)
+{
+	struct child_request stop = {.op = CHILD_OP_KILL, .id = j->id};
+
+	switch (j->state) {
+	case JOB_WAITING:
+		cmdq_settle(q, j, WIRE_CANCELLED, "cancelled before it began");
+		return true;
+	case JOB_RUNNING:
+		log_info("cmdq", "%s: cancelled, ending it, job=%s", j->plugin,
+		    cmdq_job_text(j->command.job));
+		q->config.request(&stop, q->config.arg);
+		return true;
+	case JOB_SETTLED:
+	case JOB_ANSWERED:
+		return j->cancelled; /* the cancel comes again, its answer is on its way */
+	}
+	return false;
+}
+
+static void
+remember_cancelled(struct cmdq *q, const char *job)
+{
+	if (cancel_came_first(q, job))
+		return;
+	free(q->cancelled[q->cancelled_next]);
+	q->cancelled[q->cancelled_next] = xstrdup(job);
+	q->cancelled_next = (q->cancelled_next + 1) % CANCELLED_KEPT;
+}
+
+static void
+cancel_nothing(struct cmdq *q, const struct command *c, bool answered, struct broker_tag tag)
+{
+	if (answered) {
+		log_info("cmdq", "cancel: answered already, job=%s", c->cancels);
+	} else {
+		log_info("cmdq", "cancel: not here, job=%s", c->cancels);
+		remember_cancelled(q, c->cancels); /* its command may be given back to us yet */
+	}
+	broker_ack(q->config.broker, tag, false);
+}
+
+static void
+take_cancel(struct cmdq *q, const struct command *c, const struct delivery *d)
+{
+	bool obeyed = false, answered = was_answered(q, c->cancels, NULL), fresh;
+	struct job *j;
+
+	warn_of_skew(c, c->plugin);
+	if (cmdq_is_expired(c, c->plugin)) {
+		broker_ack(q->config.broker, d->tag, false);
+		return;
+	}
+	fresh = !has_waited(q, c) || wall_ms() - c->sent_at < CMDQ_FRESH_MS;
+	TAILQ_FOREACH (j, &q->jobs, link) {
+		if (j->command.job == NULL || strcmp(j->command.job, c->cancels) != 0)
+			continue;
+		if (!cancel_job(q, j)) {
+			answered = true;
+			continue;
+		}
+		j->cancelled = true;
+		j->fresh = j->fresh || fresh;
+		if (!obeyed)
+			cmdq_add_tag(j, d->tag);
+		obeyed = true;
+	}
+	if (!obeyed)
+		cancel_nothing(q, c, answered, d->tag);
+	cmdq_start(q);
+}
+
+/* false: it is no command, and err says why. */
+static bool
+decode(const struct delivery *d, struct command *c, char *err, size_t err_size)
+{
+	if (!d->oversize)
+		return wire_command_decode(&d->message, c, err, err_size);
+	snprintf(err, err_size, "%llu bytes", (unsigned long long)d->body_size);
+	return false;
+}
+
+void
+cmdq_take(struct cmdq *q, struct delivery *d)
+{
+	struct command c;
+	char err[256];
+
+	if (q->draining) {
+		delivery_destroy(d); /* not acked: the broker keeps it */
+		return;
+	}
+	log_info("cmdq", "Message recieved");
+	if (!decode(d, &c, err, sizeof(err))) {
+		/* Nobody to answer to: what was meant is not known. */
+		q->stats.results[CMDQ_INVALID]++;
+		log_warn("cmdq", "dropped a message that is not a command: %s", err);
+		broker_ack(q->config.broker, d->tag, false);
+	} else {
+		log_info("cmdq", "Message decoded");
+		if (c.cancels != NULL)
+			take_cancel(q, &c, d);
+		else
+			take_command(q, &c, d);
+		command_finish(&c);
+	}
+	delivery_destroy(d);
+	count_taken(q);
+}
