@@ -21,6 +21,8 @@ struct doctor {
 	json_t *list; /* of --json */
 	size_t next;  /* chain */
 	bool failed;
+	bool agent;     /* one has run on this machine; known from doctor_local() on */
+	bool collector; /* or somebody else at the centre: a store is named, or there is no agent */
 	struct loop_timer *end;
 };
 
@@ -44,5 +46,12 @@ void doctor_store(struct doctor *d);
 typedef void reach_fn(bool ok, void *arg);
 void reach_start(
     struct doctor *d, const char *what, const char *host, uint16_t port, reach_fn *fn, void *arg);
+
+/* Whether the user of uri may read these queues, DOCTOR_READ_MAX at most; then fn. Nothing is taken
+ * out of them. Borrows uri and the names until then. */
+#define DOCTOR_READ_MAX 2
+typedef void doctor_read_fn(void *arg);
+void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
+    doctor_read_fn *fn, void *arg);
 
 #endif

@@ -1,9 +1,11 @@
-/* Each broker of the list: name, connection, login, vhost, exchanges and queues, the right to send,
- * who reads the answers. Nothing is made and nothing stays behind. */
+/* Each broker of the list: name, connection, login, vhost, exchanges and queues, the rights to send
+ * and to read, who reads the answers and, where an agent runs, its commands. Nothing is made and
+ * nothing stays behind. */
 #include "admin/doctor.h"
 
 #include "shared/broker.h"
 #include "shared/loop.h"
+#include "shared/name.h"
 #include "shared/topology.h"
 #include "shared/uri.h"
 #include "shared/xalloc.h"
@@ -16,7 +18,7 @@
 #define PROBE_KEY "vogeler.doctor"
 
 static const char *const links[] = {"broker tcp", "broker tls", "broker login", "broker vhost",
-    "topology", "permissions", "collector", "dead letters", NULL};
+    "topology", "permissions", "collector", "dead letters", "agent", NULL};
 enum { LINK_TLS = 1, LINK_LOGIN, LINK_VHOST, LINK_TOPOLOGY, LINK_PERMISSIONS };
 
 struct patient {
@@ -24,12 +26,13 @@ struct patient {
 	struct uri *uris;
 	size_t n, i;
 	struct topology *topology;
+	char *host; /* of the agent on this machine; NULL if none */
 	struct broker *broker;
 	size_t link;     /* being checked */
 	size_t exchange; /* being sent to */
 	bool missing;    /* an exchange: sending to it proves nothing */
-	bool have_master, have_dead;
-	struct broker_look master, dead;
+	bool have_master, have_dead, have_host;
+	struct broker_look master, dead, own;
 };
 
 static void check_next(struct patient *p);
@@ -101,6 +104,31 @@ say_queue(struct patient *p, const char *name, const struct broker_look *look)
 	    look->consumers);
 }
 
+static const char *
+cure_for_missing(const struct topology_item *item)
+{
+	return item->role == QUEUE_HOST ? "start vogeler-agent, which makes it if it may; or "
+					  "vogeler-admin setup, with the name of the host"
+					: "vogeler-admin setup";
+}
+
+static void
+remember_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
+{
+	if (look->sight == BROKER_SIGHT_MISSING || look->sight == BROKER_SIGHT_LOCKED)
+		return;
+	if (strcmp(item->name, TOPOLOGY_DEAD_QUEUE) == 0) {
+		p->dead = *look;
+		p->have_dead = true;
+	} else if (item->role == QUEUE_HOST) {
+		p->own = *look;
+		p->have_host = true;
+	} else {
+		p->master = *look;
+		p->have_master = true;
+	}
+}
+
 static void
 patient_on_look(
     struct broker *b, const struct topology_item *item, const struct broker_look *look, void *arg)
@@ -134,21 +162,14 @@ patient_on_look(
 		    "%s %s is exclusive to another program's connection", kind, item->name);
 		break;
 	case BROKER_SIGHT_MISSING:
-		doctor_say(p->d, check, CHECK_FAIL, "vogeler-admin setup", "there is no %s %s",
+		doctor_say(p->d, check, CHECK_FAIL, cure_for_missing(item), "there is no %s %s",
 		    kind, item->name);
 		break;
 	}
 	if (!queue && look->sight == BROKER_SIGHT_MISSING)
 		p->missing = true;
-	if (queue && look->sight != BROKER_SIGHT_MISSING && look->sight != BROKER_SIGHT_LOCKED) {
-		if (strcmp(item->name, TOPOLOGY_DEAD_QUEUE) == 0) {
-			p->dead = *look;
-			p->have_dead = true;
-		} else {
-			p->master = *look;
-			p->have_master = true;
-		}
-	}
+	if (queue)
+		remember_queue(p, item, look);
 }
 
 static void
@@ -176,19 +197,65 @@ say_collector(struct patient *p)
 		doctor_say(p->d, "dead letters", CHECK_OK, NULL, "none");
 }
 
-/* To the exchanges of commands and answers, and to the default one, of dead letters. */
+static void
+say_agent(struct patient *p)
+{
+	const char *const check[] = {"agent", NULL};
+
+	if (p->host == NULL)
+		doctor_skip(p->d, check, "there is none on this machine");
+	else if (!p->have_host)
+		doctor_skip(p->d, check, "its queue is not there");
+	else if (p->own.consumers == 0)
+		doctor_say(p->d, check[0], CHECK_WARN, "start vogeler-agent",
+		    "nobody reads %s, commands waiting=%u", p->host, p->own.messages);
+	else
+		doctor_say(p->d, check[0], CHECK_OK, NULL, "%u reads %s, commands waiting=%u",
+		    p->own.consumers, p->host, p->own.messages);
+}
+
+static void
+patient_on_read(void *arg)
+{
+	struct patient *p = arg;
+
+	say_collector(p);
+	say_agent(p);
+	next_broker(p);
+}
+
+/* What the programs on this machine read, and is there. */
+static void
+check_reading(struct patient *p)
+{
+	const char *queues[DOCTOR_READ_MAX];
+	size_t n = 0;
+
+	if (p->d->options->dbhost != NULL && p->have_master)
+		queues[n++] = TOPOLOGY_MASTER_QUEUE;
+	if (p->have_host)
+		queues[n++] = p->host;
+	doctor_read(p->d, &p->uris[p->i], queues, n, patient_on_read, p);
+}
+
+/* To the exchanges of commands and answers, and to the default one, of dead letters. An agent sends
+ * answers only, and should not have the right to more. */
 static void
 send_probe(struct patient *p)
 {
 	const struct options *o = p->d->options;
-	const char *exchanges[] = {o->broadcast_exchange, o->master_exchange, ""};
+	const char *exchanges[] = {o->master_exchange, o->broadcast_exchange, ""};
+	size_t n = p->d->collector ? sizeof(exchanges) / sizeof(exchanges[0]) : 1;
 	struct message m;
 
-	if (p->exchange == sizeof(exchanges) / sizeof(exchanges[0])) {
-		doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL,
-		    "may send to %s, %s and the default exchange", o->broadcast_exchange,
-		    o->master_exchange);
-		say_collector(p);
+	if (p->exchange == n) {
+		if (p->d->collector)
+			doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL,
+			    "may send to %s, %s and the default exchange", o->broadcast_exchange,
+			    o->master_exchange);
+		else
+			doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL, "may send to %s",
+			    o->master_exchange);
 		broker_stop(p->broker);
 		return;
 	}
@@ -213,7 +280,6 @@ patient_on_ready(struct broker *b, void *arg)
 		return;
 	}
 	doctor_skip(p->d, none, "there is nothing to send to");
-	say_collector(p);
 	broker_stop(b);
 }
 
@@ -255,7 +321,7 @@ patient_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 static void
 patient_on_stopped(struct broker *b, void *arg)
 {
-	next_broker(arg);
+	check_reading(arg);
 }
 
 static const struct broker_handlers handlers = {
@@ -300,6 +366,7 @@ patient_free(void *arg)
 
 	topology_destroy(p->topology);
 	uri_list_free(p->uris, p->n);
+	free(p->host);
 	free(p);
 }
 
@@ -315,8 +382,27 @@ check_next(struct patient *p)
 	}
 	p->link = is_tls(p) ? LINK_TLS : LINK_LOGIN;
 	p->exchange = 0;
-	p->missing = p->have_master = p->have_dead = false;
+	p->missing = p->have_master = p->have_dead = p->have_host = false;
 	reach_start(d, "broker", p->uris[p->i].host, p->uris[p->i].port, patient_on_reached, p);
+}
+
+/* The name that the agent here has; NULL: none runs here, or it cannot. */
+static char *
+agent_name(struct doctor *d)
+{
+	const char *name = d->options->node_name, *wrong;
+	char *host;
+
+	if (!d->agent)
+		return NULL;
+	host = name != NULL ? xstrdup(name) : name_of_this_host();
+	wrong = name_host_error(host);
+	if (wrong == NULL)
+		return host;
+	doctor_say(d, "agent", CHECK_FAIL, "set another one with [client] name",
+	    "cannot be named \"%s\": %s", host, wrong);
+	free(host);
+	return NULL;
 }
 
 void
@@ -338,6 +424,9 @@ doctor_broker(struct doctor *d)
 	if (!uri_parse_brokers(o->qhost, &p->uris, &p->n, err, sizeof(err)))
 		doctor_say(d, "broker dns", CHECK_FAIL, "correct the broker URI", "%s", err);
 	p->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	p->host = agent_name(d);
+	if (p->host != NULL)
+		topology_add_host(p->topology, o->broadcast_exchange, p->host);
 	topology_configure(p->topology, &o->host_queue, &o->master_queue);
 	check_next(p);
 }

@@ -218,6 +218,8 @@ doctor_local(struct doctor *d)
 	check_config(d);
 	check_clock(d);
 	check_machine_id(d);
-	check_plugins(d, check_state_dir(d));
+	d->agent = check_state_dir(d);
+	d->collector = d->options->dbhost != NULL || !d->agent;
+	check_plugins(d, d->agent);
 	doctor_next(d);
 }

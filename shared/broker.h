@@ -207,6 +207,10 @@ uint32_t broker_unconfirmed(const struct broker *b);
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
 void broker_cancel(struct broker *b); /* basic.cancel; on_consuming(false) when it is over */
 bool broker_consuming(const struct broker *b);
+/* For who only wants to know whether he may: asks for a consumer with an argument that is refused,
+ * after the right was looked at. In READY, in place of broker_consume. on_down follows: MISMATCH is
+ * yes, PERMISSION no; or on_consuming(true), from a broker that ignores the argument. */
+void broker_probe_read(struct broker *b, const char *queue);
 void broker_ack(struct broker *b, struct broker_tag tag, bool multiple);
 void broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue);
 

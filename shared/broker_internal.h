@@ -8,6 +8,7 @@
  *   broker_look.c     the same for look_only: what there is, and nothing made
  *   broker_publish.c  publishing, confirms, returns
  *   broker_consume.c  consumer, deliveries, acks
+ *   broker_probe.c    may we consume?
  *   broker_failure.c  close codes and other ends -> error, sentence, log line
  *
  * The broker may be destroyed by its owner in any callback: b->dead is then set, its stream and

@@ -6,8 +6,10 @@ from lib.site import program
 
 
 def doctor(site, *args, qhost=None, dbhost=None, options=()):
-    """The exit status, and check -> list of (status, detail, cure)."""
-    argv = [program("vogeler-admin"), "--qhost", qhost or site.qhost, "--dbhost", dbhost or site.dbhost]
+    """The exit status, and check -> list of (status, detail, cure). dbhost: "" for none."""
+    argv = [program("vogeler-admin"), "--qhost", qhost or site.qhost]
+    if dbhost != "":
+        argv += ["--dbhost", dbhost or site.dbhost]
     for option in (f"client.state_dir={site.folder}/state", f"global.plugin_path={site.plugins}") + tuple(options):
         argv += ["-o", option]
     done = run(argv + list(args) + ["doctor", "--json"], site.env, site.folder)
@@ -18,6 +20,17 @@ def doctor(site, *args, qhost=None, dbhost=None, options=()):
     return done.status, found
 
 
+AGENT = "client.name=web01 client.state_dir={}/state.web01"
+
+
+def user_of(site, *rights):
+    """The URI of a user that may configure, write and read these."""
+    user = f"u{site.vhost}"
+    site.broker.ctl("add_user", user, "pw")
+    site.broker.ctl("set_permissions", "-p", site.vhost, user, *rights)
+    return site.broker.uri(site.vhost, user, "pw")
+
+
 def bad(found):
     return {check: [s for s in said if s[0] == "FAIL"] for check, said in found.items()
             if any(s[0] == "FAIL" for s in said)}
@@ -26,16 +39,19 @@ def bad(found):
 def test_all_is_well(any_site):
     site = any_site
     site.plugin("one", "echo 1")
-    (site.folder / "state").mkdir(mode=0o700)
     site.collector()
-    status, found = doctor(site)
+    site.agent()
+    (site.folder / "state.web01").chmod(0o700)
+    status, found = doctor(site, options=AGENT.format(site.folder).split())
     assert status == 0 and not bad(found), found
     assert found["collector"][0][0] == "ok" and "1 read master.in" in found["collector"][0][1], found
     assert found["plugins"][0][0] == "ok" and "1 declared" in found["plugins"][0][1], found
     for check in ("config", "clock", "state folder", "broker dns", "broker tcp", "broker login", "broker vhost",
-                  "topology", "permissions", "dead letters", "store database", "store write"):
+                  "topology", "permissions", "dead letters", "agent", "store database", "store write"):
         assert all(s[0] == "ok" for s in found[check]), (check, found[check])
-    assert len(found["topology"]) == 4, found
+    assert len(found["topology"]) == 5, found
+    assert [s[1] for s in found["permissions"][1:]] == ["may read queue master.in", "may read queue web01"], found
+    assert found["agent"][0][1].startswith("1 reads web01"), found
 
 
 def test_text_is_one_line_a_check_without_passwords(site):
@@ -112,6 +128,57 @@ def test_queue_with_other_arguments_and_user_without_rights(site):
     assert all(s[0] == "ok" for s in found["topology"]), found
     said = found["permissions"][0]
     assert said[0] == "FAIL" and "vogeler.master.in" in said[1] and "set_permissions" in said[2], found
+
+
+def test_host_with_an_agent_alone(site):
+    """Its user may send answers and read its own queue: all that is looked for, and no store."""
+    site.admin("setup", "web01", qhost=True)
+    qhost = user_of(site, "^$", "^vogeler.master.in$", "^web01$")
+    site.agent(qhost=qhost)
+    (site.folder / "state.web01").chmod(0o700)
+    status, found = doctor(site, qhost=qhost, dbhost="", options=AGENT.format(site.folder).split())
+    assert status == 0, found
+    assert [s[1] for s in found["permissions"]] == ["may send to vogeler.master.in", "may read queue web01"], found
+    assert found["agent"] == [("ok", "1 reads web01, commands waiting=0", None)], found
+    assert "queue web01 is there" in str(found["topology"]), found
+    assert found["store write"][0][0] == "skip", found
+
+
+def test_agent_that_does_not_run_or_may_not_read(site):
+    (site.folder / "state.web01").mkdir(mode=0o700)
+    options = AGENT.format(site.folder).split()
+    site.admin("setup", qhost=True)
+    status, found = doctor(site, options=options)
+    assert status == 1 and "web01" in str(bad(found)) and found["agent"][0][0] == "skip", found
+    assert "vogeler-admin setup, with the name of the host" in bad(found)["topology"][0][2], found
+    site.admin("setup", "web01", qhost=True)
+    site.ask("hello", "web01")
+    status, found = doctor(site, options=options)
+    assert status == 0, found
+    assert found["agent"] == [("warn", "nobody reads web01, commands waiting=1", "start vogeler-agent")], found
+    qhost = user_of(site, "^$", "^vogeler.master.in$", "^web02$")
+    status, found = doctor(site, qhost=qhost, dbhost="", options=options)
+    assert status == 1 and list(bad(found)) == ["permissions"], found
+    said = bad(found)["permissions"][0]
+    assert "web01" in said[1] and "refused" in said[1] and "set_permissions" in said[2], said
+    # What waits was not touched: not even marked as delivered once.
+    connection = site.broker.connect(site.vhost)
+    method, _, _ = connection.channel().basic_get("web01")
+    assert method.message_count == 0 and not method.redelivered, method
+    connection.close()
+
+
+def test_host_with_a_collector_alone(site):
+    site.admin("setup", qhost=True)
+    site.collector()
+    status, found = doctor(site)
+    assert status == 0, found
+    assert [s[1] for s in found["permissions"][1:]] == ["may read queue master.in"], found
+    assert found["agent"] == [("skip", "there is none on this machine", None)], found
+    assert found["state folder"][0][0] == "skip", found
+    qhost = user_of(site, "^$", ".*", "^$")
+    status, found = doctor(site, qhost=qhost)
+    assert status == 1 and "master.in" in bad(found)["permissions"][0][1], found
 
 
 def test_waiting_and_dead_letters_are_counted(site):

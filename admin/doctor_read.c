@@ -1,0 +1,112 @@
+/* The right to read queues: on a connection of its own for each, which the answer ends. */
+#include "admin/doctor.h"
+
+#include "shared/broker.h"
+#include "shared/loop.h"
+#include "shared/uri.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct reading {
+	struct doctor *d;
+	const struct uri *uri;
+	const char *queues[DOCTOR_READ_MAX];
+	size_t n, i;
+	struct broker *broker;
+	doctor_read_fn *fn;
+	void *arg;
+};
+
+static void read_next(struct reading *r);
+
+static void
+next_queue(struct reading *r)
+{
+	broker_destroy(r->broker);
+	r->broker = NULL;
+	r->i++;
+	read_next(r);
+}
+
+static void
+say_yes(struct reading *r)
+{
+	doctor_say(r->d, "permissions", CHECK_OK, NULL, "may read queue %s", r->queues[r->i]);
+	next_queue(r);
+}
+
+static void
+reading_on_ready(struct broker *b, void *arg)
+{
+	struct reading *r = arg;
+
+	broker_probe_read(b, r->queues[r->i]);
+}
+
+static void
+reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	struct reading *r = arg;
+
+	/* What it was asked for cannot be had; it would have said no to whom it does not trust. */
+	if (f->error == BROKER_ERR_MISMATCH) {
+		say_yes(r);
+		return;
+	}
+	doctor_say_sentence(r->d, "permissions", CHECK_FAIL, f->text);
+	next_queue(r);
+}
+
+/* Of a broker that does not look at the argument. */
+static void
+reading_on_consuming(struct broker *b, bool consuming, void *arg)
+{
+	if (consuming)
+		say_yes(arg);
+}
+
+static const struct broker_handlers handlers = {
+    .on_ready = reading_on_ready,
+    .on_down = reading_on_down,
+    .on_consuming = reading_on_consuming,
+};
+
+static void
+read_next(struct reading *r)
+{
+	const struct options *o = r->d->options;
+	struct broker_options opt;
+
+	if (r->i == r->n) {
+		loop_defer_free(r->d->v->loop, r, free);
+		r->fn(r->arg);
+		return;
+	}
+	broker_options_default(&opt);
+	opt.program = "vogeler-admin";
+	opt.role = "doctor";
+	opt.uris = r->uri;
+	opt.n_uris = 1;
+	opt.tls = &o->amqp_tls;
+	opt.quiet = true;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	r->broker = broker_create(r->d->v->loop, &opt, &handlers, r);
+	broker_start(r->broker);
+}
+
+void
+doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
+    doctor_read_fn *fn, void *arg)
+{
+	struct reading *r = xcalloc(1, sizeof(*r));
+
+	r->d = d;
+	r->uri = uri;
+	r->n = n;
+	memcpy(r->queues, queues, n * sizeof(*queues));
+	r->fn = fn;
+	r->arg = arg;
+	read_next(r);
+}
