@@ -54,6 +54,7 @@ progress_create(struct loop *loop, int fd, bool color, progress_count_fn *fn, vo
 	p->fn = fn;
 	p->arg = arg;
 	p->draw = loop_timer_create(loop, "progress", on_draw, p);
+	p->drawn_at = loop_now(loop); /* what is over at once is not worth a line */
 	loop_timer_arm(p->draw, DRAW_MS);
 	return p;
 }
