@@ -16,6 +16,9 @@
 static const struct verb sending = {.needs_broker = true, .run = verb_send};
 static const struct verb verbs[] = {
     /* sorted; the same as in --help and vogeler-runner(1) */
+    {"jobs", 0, 0, true, false, verb_jobs},
+    {"result", 1, 1, true, false, verb_result},
+    {"watch", 1, 1, true, false, verb_watch},
     {.name = NULL},
 };
 

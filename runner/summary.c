@@ -195,22 +195,25 @@ put_others(struct summary *s)
 }
 
 static void
+put_exceptions(struct summary *s)
+{
+	put_hosts(s, FILTER_FAILED, LIST_MAX);
+	for (int i = OUTCOME_SUPERSEDED; i <= OUTCOME_QUEUED; i++)
+		put_ranges(s, (enum outcome_state)i);
+	put_others(s);
+	if (s->opt->verbose)
+		put_hosts(s, FILTER_OK, SIZE_MAX);
+}
+
+static void
 print_text(struct summary *s)
 {
 	char *line;
 
-	if (s->opt->quiet) {
-		;
-	} else if (s->opt->filter != FILTER_NONE) {
+	if (!s->opt->quiet && s->opt->filter == FILTER_NONE)
+		put_exceptions(s);
+	else if (!s->opt->quiet)
 		put_hosts(s, s->opt->filter, SIZE_MAX);
-	} else {
-		put_hosts(s, FILTER_FAILED, LIST_MAX);
-		for (int i = OUTCOME_SUPERSEDED; i <= OUTCOME_QUEUED; i++)
-			put_ranges(s, (enum outcome_state)i);
-		put_others(s);
-		if (s->opt->verbose)
-			put_hosts(s, FILTER_OK, SIZE_MAX);
-	}
 	line = summary_line(s->job, &s->counts, s->now_ms);
 	fputs("job ", s->out);
 	output_clean(s->out, s->job->id);
@@ -219,23 +222,38 @@ print_text(struct summary *s)
 }
 
 char *
-summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms)
+summary_states(const struct fold_counts *c)
 {
-	char span[OUTPUT_SPAN_SIZE], *text = NULL;
-	const char *sign = " = ";
+	const char *sign = "";
+	char *text = NULL;
 	size_t size;
 	FILE *out = output_memory(&text, &size);
 
-	fprintf(out, "%zu targeted", c->targets);
 	for (int i = 0; i < OUTCOME_N_STATES; i++) {
 		if (c->by[i] == 0)
 			continue;
 		fprintf(out, "%s%zu %s", sign, c->by[i], outcome_state_name((enum outcome_state)i));
 		sign = " + ";
 	}
+	fclose(out);
+	return text;
+}
+
+char *
+summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms)
+{
+	char span[OUTPUT_SPAN_SIZE], *states = summary_states(c), *text = NULL;
+	size_t size;
+	FILE *out = output_memory(&text, &size);
+
+	fprintf(out, "%zu targeted", c->targets);
+	if (c->targets > 0)
+		fprintf(out, " = %s", states);
+	/* Queued is the last of them. */
 	if (c->by[OUTCOME_QUEUED] > 0 && job->not_after > 0)
 		fprintf(out, " (expire in %s)", output_span(job->not_after - now_ms, span));
 	fclose(out);
+	free(states);
 	return text;
 }
 
@@ -266,18 +284,27 @@ counts_json(const struct fold_counts *c)
 }
 
 json_t *
+summary_counted_json(const struct job *job, const struct fold_counts *c)
+{
+	json_t *json = event_job(job);
+
+	jsonx_set_str(json, "kind", "summary");
+	json_object_set_new(json, "counts", counts_json(c));
+	jsonx_set_int(json, "others", (json_int_t)c->others);
+	json_object_set_new(json, "complete", json_boolean(fold_open(c) == 0));
+	jsonx_set_int(json, "exit_status", summary_exit_status(c));
+	return json;
+}
+
+json_t *
 summary_json(const struct output_options *opt, const struct job *job, const struct fold *fold,
     int64_t now_ms)
 {
 	struct summary s = {.opt = opt, .job = job, .fold = fold, .now_ms = now_ms};
-	json_t *json = event_job(job);
+	json_t *json;
 
 	fold_count(fold, now_ms, &s.counts);
-	jsonx_set_str(json, "kind", "summary");
-	json_object_set_new(json, "counts", counts_json(&s.counts));
-	jsonx_set_int(json, "others", (json_int_t)s.counts.others);
-	json_object_set_new(json, "complete", json_boolean(fold_open(&s.counts) == 0));
-	jsonx_set_int(json, "exit_status", summary_exit_status(&s.counts));
+	json = summary_counted_json(job, &s.counts);
 	if (opt->quiet || opt->format == OUTPUT_JSONL)
 		return json;
 	s.filter =

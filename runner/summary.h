@@ -25,8 +25,12 @@ void summary_print(FILE *out, const struct output_options *opt, const struct job
     const struct fold *fold, int64_t now_ms);
 /* "1000 targeted = 981 ok + 4 failed + 13 queued (expire in 6 d 23 h)"; malloced. */
 char *summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms);
+/* "981 ok + 4 failed"; malloced. */
+char *summary_states(const struct fold_counts *c);
 /* {"kind": "summary", "job": …, "counts": {…}, "hosts": […]}; hosts as opt's filter says. */
 json_t *summary_json(const struct output_options *opt, const struct job *job,
     const struct fold *fold, int64_t now_ms);
+/* The same without hosts. */
+json_t *summary_counted_json(const struct job *job, const struct fold_counts *c);
 
 #endif

@@ -66,7 +66,10 @@ struct verb {
 	int (*run)(struct runner_context *c);
 };
 
+int verb_jobs(struct runner_context *c);
+int verb_result(struct runner_context *c);
 int verb_send(struct runner_context *c);
+int verb_watch(struct runner_context *c);
 
 /* "vogeler-runner: text" on stderr. */
 void runner_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

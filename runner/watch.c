@@ -21,7 +21,7 @@
 #define POLL_MAX_MS  10000 /* between two readings that brought nothing new */
 #define POLL_SHARE   10    /* the next reading: after this many times what the last one took */
 #define CHECK_MS     50    /* of notices in a burst, whether all is known is asked once */
-#define LAST_WORD_MS 5000  /* after the deadline, for the store to answer */
+#define LAST_WORD_MS 30000 /* after the deadline, for the store to answer */
 #define PREFETCH     100
 #define WHY_SIZE     512
 

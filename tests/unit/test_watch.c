@@ -393,7 +393,7 @@ a_store_that_never_answers(void **state)
 	w->held = true;
 	watch_start(w->watch);
 	watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 10000));
-	fake_advance(w->loop, 14000);
+	fake_advance(w->loop, 39000);
 	assert_int_equal(w->asked, 1);
 	assert_int_equal(w->ended, 0);
 	fake_advance(w->loop, 2000);

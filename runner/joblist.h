@@ -1,0 +1,29 @@
+/* A list of jobs, each with how it stands: a table for people, JSON for programs. */
+#ifndef VOGELER_JOBLIST_H
+#define VOGELER_JOBLIST_H
+
+#include "runner/output.h"
+#include "shared/store/ledger.h"
+#include <stddef.h>
+#include <stdio.h>
+
+struct joblist_job {
+	struct job job;
+	struct fold_counts counts;
+};
+
+struct joblist {
+	int64_t now_ms;
+	struct joblist_job *jobs;
+	size_t n;
+};
+
+void joblist_add(struct joblist *l, const struct job *job); /* copies; counts are zero */
+void joblist_finish(struct joblist *l);
+
+/* A table: cut to its width on a terminal, whole in a pipe. {"kind": "jobs", "jobs": [...]} with
+ * --json, a line for each with --jsonl: objects of kind "summary" without hosts. With -q the ids
+ * alone. */
+void joblist_print(FILE *out, const struct output_options *opt, const struct joblist *l);
+
+#endif

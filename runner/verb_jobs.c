@@ -1,0 +1,104 @@
+/* "jobs": those that the store knows, the newest first, with how they stand. */
+#include "runner/joblist.h"
+#include "runner/lookup.h"
+#include "runner/verb.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LIMIT_DEFAULT 20
+
+struct listing {
+	struct runner_context *c;
+	struct joblist list;
+	size_t counted;    /* jobs of which the outcomes are known */
+	struct fold *fold; /* of the next one */
+	int status;
+};
+
+static void count_next(struct listing *l);
+
+static void
+fail(struct listing *l, const char *why)
+{
+	runner_say("%s", why != NULL ? why : "the store does not answer");
+	l->status = RUNNER_TROUBLE;
+	loop_stop(l->c->loop);
+}
+
+static void
+listing_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+{
+	struct listing *l = arg;
+
+	if (found == STORE_FOUND) {
+		fold_add(l->fold, o);
+		return;
+	}
+	fold_count(l->fold, l->list.now_ms, &l->list.jobs[l->counted++].counts);
+	fold_destroy(l->fold);
+	l->fold = NULL;
+	if (found == STORE_FAILED)
+		fail(l, why);
+	else
+		count_next(l);
+}
+
+static void
+count_next(struct listing *l)
+{
+	const struct job *job;
+
+	if (l->counted == l->list.n) {
+		l->status = RUNNER_OK;
+		loop_stop(l->c->loop);
+		return;
+	}
+	job = &l->list.jobs[l->counted].job;
+	l->fold = fold_create(job);
+	store_outcomes(l->c->store, job->id, listing_on_outcome, l);
+}
+
+static void
+listing_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+{
+	struct listing *l = arg;
+
+	switch (found) {
+	case STORE_FOUND:
+		joblist_add(&l->list, job);
+		break;
+	case STORE_MISSING:
+		count_next(l);
+		break;
+	case STORE_FAILED:
+		fail(l, why);
+		break;
+	}
+}
+
+int
+verb_jobs(struct runner_context *c)
+{
+	struct listing l = {.c = c, .status = RUNNER_TROUBLE};
+	const struct runner_arguments *a = c->arg;
+	struct output_options output;
+
+	lookup_reject_sending(c, "jobs");
+	if (a->failed || a->missing || a->ok)
+		cli_usage_error(c->cli, "--failed, --missing and --ok go with \"result JOB\"");
+	if (a->limit_percent)
+		cli_usage_error(c->cli, "--limit: of \"jobs\" it is a number");
+	l.list.now_ms = wall_ms();
+	store_job_list(c->store, a->limit > 0 ? a->limit : LIMIT_DEFAULT, listing_on_job, &l);
+	loop_run(c->loop);
+	output_options_from(&output, a);
+	if (l.status == RUNNER_OK)
+		joblist_print(stdout, &output, &l.list);
+	joblist_finish(&l.list);
+	return l.status;
+}
