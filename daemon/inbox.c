@@ -67,8 +67,6 @@ struct inbox {
 	/* for inbox_status() */
 	struct mono state_since;
 	struct mono busy_since; /* while anything in hand waits for the store */
-	struct mono full_since; /* while full */
-	bool full;
 	char why[REASON_SIZE];
 	uint64_t received, stored, given_back;
 	uint64_t dead_letters[INBOX_N_DEAD];
@@ -226,18 +224,6 @@ parcel_free(struct inbox *in, struct parcel *p)
 	free(p);
 }
 
-/* Full: the broker holds more back, or nothing is read. It is over below three quarters. */
-static void
-watch_fullness(struct inbox *in)
-{
-	if (!in->full && (in->paused || in->n_parcels >= in->prefetch)) {
-		in->full = true;
-		in->full_since = loop_now(in->loop);
-	} else if (in->full && !in->paused && in->n_parcels <= in->prefetch / 4U * 3) {
-		in->full = false;
-	}
-}
-
 /* The intake valve. Closed above the limit, open again below three quarters of it. */
 static void
 set_valve(struct inbox *in)
@@ -256,7 +242,6 @@ set_valve(struct inbox *in)
 		in->paused = false;
 		broker_resume(in->consumer);
 	}
-	watch_fullness(in);
 }
 
 static void
@@ -675,7 +660,6 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .held_bytes = in->held,
 	    .outstanding = acks_outstanding(in->acks),
 	    .paused = in->paused,
-	    .full_ms = in->full ? mono_diff(now, in->full_since) : 0,
 	    .stalled_ms = stalled_ms(in),
 	    .received = in->received,
 	    .stored = in->stored,

@@ -84,7 +84,6 @@ struct inbox_status {
 	uint64_t held_bytes;
 	uint64_t outstanding; /* deliveries that are not acked */
 	bool paused;          /* reading, for want of room */
-	int64_t full_ms;      /* as many in hand as may be, since then; 0 = not */
 	int64_t stalled_ms;   /* something waits for the store, and nothing was written since */
 	const char *trouble;  /* the store refuses everything, with these words; NULL = no */
 	int64_t trouble_ms;   /* since then */

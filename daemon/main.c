@@ -4,6 +4,7 @@
  * blocks publishers. */
 #include "daemon/inbox.h"
 #include "daemon/load.h"
+#include "daemon/lookout.h"
 #include "daemon/metrics.h"
 #include "shared/broker.h"
 #include "shared/cli.h"
@@ -36,6 +37,7 @@ struct vogelerd {
 	struct broker *publisher;
 	struct store *store;
 	struct inbox *inbox;
+	struct lookout *lookout;
 	struct collector_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct notify *notify;
@@ -139,6 +141,14 @@ publisher_on_confirm(
 }
 
 static void
+publisher_on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	lookout_on_depth(v->lookout, queue, messages);
+}
+
+static void
 on_broker_stopped(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
@@ -158,6 +168,7 @@ static const struct broker_handlers publisher_handlers = {
     .on_ready = publisher_on_ready,
     .on_confirm = publisher_on_confirm,
     .on_writable = publisher_on_ready,
+    .on_depth = publisher_on_depth,
     .on_stopped = on_broker_stopped,
 };
 
@@ -380,6 +391,15 @@ make_inbox(struct vogelerd *v)
 }
 
 static void
+make_lookout(struct vogelerd *v)
+{
+	static const char *const queues[] = {TOPOLOGY_MASTER_QUEUE};
+
+	v->lookout = lookout_create(
+	    v->loop, v->publisher, v->consumer, queues, sizeof(queues) / sizeof(queues[0]));
+}
+
+static void
 start_monitor(struct vogelerd *v)
 {
 	struct monitor_parts parts = {
@@ -394,7 +414,7 @@ start_monitor(struct vogelerd *v)
 	};
 	char err[512];
 
-	v->parts = (struct collector_parts){v->inbox, v->consumer};
+	v->parts = (struct collector_parts){v->inbox, v->consumer, v->lookout};
 	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
 		fatal("main", "%s", err);
 }
@@ -410,6 +430,7 @@ collect(struct vogelerd *v)
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_inbox(v);
+	make_lookout(v);
 	start_monitor(v);
 	loop_signal(v->loop, SIGTERM, on_terminate, v);
 	loop_signal(v->loop, SIGINT, on_terminate, v);
@@ -423,6 +444,7 @@ collect(struct vogelerd *v)
 	log_debug("main", "the longest pass of the loop took %" PRIu64 " us of CPU",
 	    loop_max_pass_us(v->loop));
 	monitor_stop(v->monitor);
+	lookout_destroy(v->lookout);
 	broker_destroy(v->consumer);
 	broker_destroy(v->publisher);
 }

@@ -3,9 +3,11 @@
 
 #include "daemon/batch.h"
 #include "daemon/inbox.h"
+#include "daemon/lookout.h"
 #include "shared/broker.h"
 #include "shared/topology.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ---- metrics ---- */
@@ -81,6 +83,20 @@ write_store(struct metrics *m, const struct batch_stats *b)
 	metrics_scaled(m, NULL, NULL, (uint64_t)b->last_ok_wall_ms, 3);
 }
 
+static void
+write_queues(struct metrics *m, const struct lookout *l)
+{
+	struct lookout_queue q;
+
+	metrics_family(m, "vogeler_queue_messages", METRICS_GAUGE,
+	    "Messages that wait in the broker's queue; left out while that is not known.");
+	for (size_t i = 0; i < lookout_count(l); i++) {
+		lookout_queue(l, i, &q);
+		if (q.known)
+			metrics_sample(m, "queue", q.name, q.messages);
+	}
+}
+
 void
 collector_metrics(struct metrics *m, void *arg)
 {
@@ -91,6 +107,7 @@ collector_metrics(struct metrics *m, void *arg)
 	write_responses(m, &s);
 	write_inbox(m, &s);
 	write_store(m, s.batch);
+	write_queues(m, p->lookout);
 }
 
 /* ---- health ---- */
@@ -118,17 +135,21 @@ check_intake(struct health *h, const struct inbox_status *s, const struct broker
 		    h, "consumer", "none on queue " TOPOLOGY_MASTER_QUEUE, s->state_ms, NULL);
 }
 
-/* The broker's queue cannot be seen from here; but as long as every place is taken, more comes than
- * is written. */
+/* More comes than is written. */
 static void
-check_backlog(struct health *h, const struct inbox_status *s)
+check_backlog(struct health *h, const struct lookout *l)
 {
+	struct lookout_queue q;
 	char text[128];
 
-	if (s->full_ms < MONITOR_STALL_MS)
-		return;
-	snprintf(text, sizeof(text), "as much in hand as may be, %zu responses,", s->in_hand);
-	health_narrow(h, "backlog", text, s->full_ms, NULL);
+	for (size_t i = 0; i < lookout_count(l); i++) {
+		lookout_queue(l, i, &q);
+		if (q.growing_ms == 0)
+			continue;
+		snprintf(text, sizeof(text), "%s grows, %" PRIu32 " responses wait,", q.name,
+		    q.messages);
+		health_narrow(h, "backlog", text, q.growing_ms, NULL);
+	}
 }
 
 void
@@ -140,5 +161,5 @@ collector_health(struct health *h, void *arg)
 	inbox_status(p->inbox, &s);
 	check_store(h, &s);
 	check_intake(h, &s, p->consumer);
-	check_backlog(h, &s);
+	check_backlog(h, p->lookout);
 }

@@ -8,10 +8,12 @@
 
 struct broker;
 struct inbox;
+struct lookout;
 
 struct collector_parts { /* all borrowed */
 	const struct inbox *inbox;
 	const struct broker *consumer;
+	const struct lookout *lookout;
 };
 
 /* arg: struct collector_parts. */

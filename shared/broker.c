@@ -398,6 +398,7 @@ leave(struct broker *b)
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
 		b->epoch++;
 		b->consumer.state = CONSUMER_NONE;
+		broker_ask_forget(b);
 	}
 }
 

@@ -19,7 +19,8 @@
  * Liveness: heartbeats go out when nothing else did (AMQP 0-9-1 4.2.7); the peer is dead after two
  * silent intervals, except while reading is paused by us. While the broker blocks us
  * (connection.blocked, RabbitMQ extension) publishing is refused (broker_can_publish) and consuming
- * goes on. */
+ * goes on; RabbitMQ's heartbeats go on too. A broker that lives but confirms nothing of what it has
+ * for a minute is left as well. */
 #ifndef VOGELER_BROKER_H
 #define VOGELER_BROKER_H
 
@@ -123,6 +124,8 @@ struct broker_handlers {
 	/* With look_only, in place of on_topology. */
 	void (*on_look)(struct broker *b, const struct topology_item *item,
 	    const struct broker_look *look, void *arg);
+	/* The answer to broker_ask_depth(). */
+	void (*on_depth)(struct broker *b, const char *queue, uint32_t messages, void *arg);
 	/* stop() has finished: closed, or given up on closing. */
 	void (*on_stopped)(struct broker *b, void *arg);
 };
@@ -175,9 +178,11 @@ struct broker_status {
 	bool blocked; /* RabbitMQ tells it to those who publish, when they do */
 	bool paused;
 	bool consuming;
-	int64_t down_ms;    /* not READY since then; 0 when it is */
-	int64_t blocked_ms; /* blocked since then; 0 when it is not */
-	int64_t silent_ms;  /* READY, reading, and nothing was read since then */
+	int64_t down_ms;        /* not READY since then; 0 when it is */
+	int64_t blocked_ms;     /* blocked since then; 0 when it is not */
+	int64_t silent_ms;      /* READY, reading, and nothing was read since then */
+	int64_t unconfirmed_ms; /* not blocked, and no publish was answered since then; 0 when none
+				   waits for that */
 	uint32_t heartbeat_ms;
 	const char *failure; /* the sentence of the last failure, "" = none yet */
 	const char *blocked_reason;
@@ -201,6 +206,15 @@ bool broker_can_publish(const struct broker *b);
 uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
 uint32_t broker_unconfirmed(const struct broker *b);
+
+/* How many messages are ready in a queue that is there: on_depth tells. Takes no rights. false: it
+ * cannot be asked now, not being READY, or blocked, or while an answer is awaited. */
+bool broker_ask_depth(struct broker *b, const char *queue);
+/* Publishes an empty message that no queue gets. RabbitMQ tells of an alarm (connection.blocked)
+ * only to connections that publish: one that seldom does hears of it by this. Its answer is seen in
+ * broker_status() alone: no on_confirm, no count. Not more than one at a time; does nothing when
+ * !broker_can_publish, or once it was found to be forbidden. */
+void broker_try_publish(struct broker *b);
 
 /* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. Does nothing
  * when not READY or when there is a consumer; after broker_cancel it may follow at once. */

@@ -194,6 +194,8 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 		return broker_topology_what(b, out, size);
 	if (b->consumer.state == CONSUMER_STARTING)
 		snprintf(out, size, "queue \"%s\"", b->consumer.queue);
+	else if (b->asked != NULL)
+		snprintf(out, size, "queue \"%s\"", b->asked);
 	else
 		snprintf(out, size, "the channel");
 	return out;
@@ -303,6 +305,8 @@ broker_channel_closed(struct broker *b, const amqp_channel_close_t *m)
 	char *why = frame_strdup(m->reply_text);
 	const char *text = why == NULL ? "?" : why;
 
+	if (m->reply_code == AMQP_ACCESS_REFUSED && b->trying)
+		b->may_not_try = true;
 	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
 	if (b->state != BROKER_CLOSING && !broker_topology_missing(b, m->reply_code, text)) {
 		broker_send(b, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);

@@ -44,6 +44,7 @@ on_blocked(struct broker *b, bool blocked, amqp_bytes_t why)
 		b->blocked_since = loop_now(b->loop);
 	snprintf(b->blocked_reason, sizeof(b->blocked_reason), "%s", reason == NULL ? "" : reason);
 	b->blocked = blocked;
+	b->unconfirmed_since = loop_now(b->loop);
 	b->starved = b->starved || blocked;
 	b->last_read = loop_now(b->loop);
 	if (b->state == BROKER_READY && b->handlers.on_blocked != NULL)
@@ -109,7 +110,7 @@ on_channel_method(struct broker *b, const struct frame *f)
 	}
 	if (b->state == BROKER_TOPOLOGY)
 		broker_topology_method(b, f);
-	else if (b->state != BROKER_CLOSING)
+	else if (!broker_ask_answer(b, f) && !b->dead && b->state != BROKER_CLOSING)
 		broker_unexpected(b, amqp_method_name(f->method));
 }
 
@@ -235,7 +236,7 @@ broker_heartbeat_arm(struct broker *b)
 		return;
 	write_in = b->heartbeat_ms / 2 - mono_diff(now, b->last_written);
 	read_in = (int64_t)b->heartbeat_ms * BROKER_DEAD_HEARTBEATS - mono_diff(now, b->last_read);
-	if (b->paused || b->blocked || read_in > write_in)
+	if (b->paused || read_in > write_in)
 		read_in = write_in;
 	broker_timer_arm(b, BROKER_TIMER_HEARTBEAT, read_in < 0 ? 0 : read_in);
 }
@@ -250,8 +251,8 @@ send_heartbeat(struct broker *b)
 }
 
 /* Our timer, or a heartbeat of the peer's: ours goes out with the same wake-up when it is nearly
- * due, so that an idle connection wakes twice per interval and not four times. The broker stops
- * judging us while it blocks us, and so do we. */
+ * due, so that an idle connection wakes twice per interval and not four times. While the broker
+ * blocks us it does not judge our silence, but its own heartbeats go on, and are judged. */
 void
 broker_heartbeat(struct broker *b)
 {
@@ -260,10 +261,17 @@ broker_heartbeat(struct broker *b)
 
 	if (b->state != BROKER_READY || b->heartbeat_ms == 0)
 		return;
-	if (!b->paused && !b->blocked &&
+	if (!b->paused &&
 	    mono_diff(now, b->last_read) >= (int64_t)b->heartbeat_ms * BROKER_DEAD_HEARTBEATS) {
 		broker_fail(b, BROKER_ERR_TIMEOUT, "%s: heartbeat timeout, silent for %lld ms",
 		    broker_where(b, where, sizeof(where)), (long long)mono_diff(now, b->last_read));
+		return;
+	}
+	if (broker_confirm_overdue(b)) {
+		broker_fail(b, BROKER_ERR_TIMEOUT,
+		    "%s: it confirms nothing of what was published, for %d s" PHRASE_CURE
+		    "see the log of the broker; a quorum queue needs most of its nodes",
+		    broker_where(b, where, sizeof(where)), BROKER_CONFIRM_MS / 1000);
 		return;
 	}
 	if (mono_diff(now, b->last_written) >= b->heartbeat_ms * 3 / 8)

@@ -8,6 +8,7 @@
  *   broker_look.c     the same for look_only: what there is, and nothing made
  *   broker_publish.c  publishing, confirms, returns
  *   broker_consume.c  consumer, deliveries, acks
+ *   broker_ask.c      the depth of a queue; whether publishes are taken and confirmed
  *   broker_probe.c    may we consume?
  *   broker_failure.c  close codes and other ends -> error, sentence, log line
  *
@@ -34,7 +35,8 @@
 #define BROKER_OVERSIZE_KEEP     65536 /* bytes of an oversize body that are kept */
 #define BROKER_IN_USE_HEARTBEATS 4
 #define BROKER_DEAD_HEARTBEATS   2
-#define BROKER_CONNECT_ADDRESSES 3 /* CONNECTING: time for resolving and this many addresses */
+#define BROKER_CONNECT_ADDRESSES 3     /* CONNECTING: time for resolving and this many addresses */
+#define BROKER_CONFIRM_MS        60000 /* everything has left, and nothing is confirmed */
 #define BROKER_PASS_FRAMES       200
 #define BROKER_PASS_BYTES        (256 * 1024)
 #define BROKER_LOG_PERIOD_MS     60000
@@ -106,7 +108,7 @@ struct consumer {
 /* A publish without an answer. The hash keeps the order of adding, which is that of seq. */
 struct pending {
 	uint64_t seq; /* the channel's, from 1 */
-	uint64_t id;  /* the owner's */
+	uint64_t id;  /* the owner's; 0: a trial, which is nobody's */
 	char *exchange, *routing_key,
 	    *message_id; /* of a mandatory one: to know it when it returns */
 	char *returned;  /* the broker's words */
@@ -174,6 +176,10 @@ struct broker {
 
 	uint64_t next_id, next_seq;
 	struct pending *pending;
+	struct mono unconfirmed_since; /* pending, and no answer came */
+	bool trying;                   /* the trial of broker_try_publish() is one of these */
+	bool may_not_try;              /* for want of rights: it would cost the channel each time */
+	char *asked;  /* of broker_ask_depth(): the queue; NULL = no answer is awaited */
 	bool starved; /* the owner found or will find broker_can_publish false: owes an on_writable
 		       */
 
@@ -256,6 +262,14 @@ void broker_consume_method(struct broker *b, const struct frame *f);
 void broker_content_frame(struct broker *b, const struct frame *f);
 void broker_content_begin(struct broker *b, const struct frame *f);
 void broker_content_free(struct broker *b);
+
+bool broker_publish_trial(
+    struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
+
+/* broker_ask.c */
+bool broker_ask_answer(struct broker *b, const struct frame *f); /* false: it is none */
+void broker_ask_forget(struct broker *b);
+bool broker_confirm_overdue(struct broker *b);
 
 /* broker_failure.c */
 /* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */

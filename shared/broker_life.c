@@ -150,6 +150,7 @@ broker_free(void *arg)
 	broker_content_free(b);
 	broker_look_free(b);
 	free(b->found);
+	broker_ask_forget(b);
 	buf_finish(&b->out);
 	for (size_t i = 0; i < b->n_targets; i++)
 		uri_finish(&b->targets[i].uri);
@@ -259,6 +260,8 @@ broker_status(const struct broker *b, struct broker_status *out)
 		out->down_ms = mono_diff(now, b->down_since);
 	else if (!b->paused)
 		out->silent_ms = mono_diff(now, b->last_read);
+	if (b->pending != NULL && !b->blocked && !b->paused)
+		out->unconfirmed_ms = mono_diff(now, b->unconfirmed_since);
 	if (b->blocked)
 		out->blocked_ms = mono_diff(now, b->blocked_since);
 }

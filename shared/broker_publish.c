@@ -19,7 +19,7 @@ broker_can_publish(const struct broker *b)
 uint32_t
 broker_unconfirmed(const struct broker *b)
 {
-	return HASH_COUNT(b->pending);
+	return HASH_COUNT(b->pending) - b->trying;
 }
 
 void
@@ -57,23 +57,25 @@ broker_publish_free(struct broker *b)
 		HASH_DEL(b->pending, p);
 		pending_free(p);
 	}
+	b->trying = false;
 }
 
-static uint64_t
+static struct pending *
 add_pending(struct broker *b, const char *exchange, const char *routing_key, bool mandatory,
     const struct message *m)
 {
 	struct pending *p = xcalloc(1, sizeof(*p));
 
+	if (b->pending == NULL)
+		b->unconfirmed_since = loop_now(b->loop);
 	p->seq = b->next_seq++;
-	p->id = ++b->next_id;
 	if (mandatory) {
 		p->exchange = xstrdup(exchange);
 		p->routing_key = xstrdup(routing_key);
 		p->message_id = xstrdup_null(m->message_id);
 	}
 	HASH_ADD(hh, b->pending, seq, sizeof(p->seq), p);
-	return p->id;
+	return p;
 }
 
 /* Method, header and body go out whole or not at all. */
@@ -112,7 +114,8 @@ broker_publish(struct broker *b, const char *exchange, const char *routing_key, 
 		b->starved = true;
 		return 0;
 	}
-	id = add_pending(b, exchange, routing_key, mandatory, m);
+	id = ++b->next_id;
+	add_pending(b, exchange, routing_key, mandatory, m)->id = id;
 	log_debug("broker", "broker[%s]: published %llu, exchange=%s, key=%s, bytes=%zu", b->id,
 	    (unsigned long long)id, exchange, routing_key, m->body_len);
 	if (!broker_can_publish(b))
@@ -120,10 +123,26 @@ broker_publish(struct broker *b, const char *exchange, const char *routing_key, 
 	return id;
 }
 
+bool
+broker_publish_trial(
+    struct broker *b, const char *exchange, const char *routing_key, const struct message *m)
+{
+	if (!write_message(b, exchange, routing_key, false, m))
+		return false;
+	add_pending(b, exchange, routing_key, false, m);
+	return true;
+}
+
 static void
 answer(struct broker *b, struct pending *p, enum broker_outcome outcome, const char *why)
 {
 	HASH_DEL(b->pending, p);
+	b->unconfirmed_since = loop_now(b->loop);
+	if (p->id == 0) {
+		b->trying = false;
+		pending_free(p);
+		return;
+	}
 	if (p->returned != NULL && outcome == BROKER_CONFIRMED) {
 		outcome = BROKER_RETURNED;
 		why = p->returned;

@@ -61,6 +61,9 @@ health_broker(struct health *h, const struct broker *b)
 	} else if (is_silent(&s)) {
 		snprintf(text, sizeof(text), "%s is silent", s.role);
 		health_narrow(h, "broker", text, s.silent_ms, NULL);
+	} else if (s.unconfirmed_ms >= MONITOR_STALL_MS) {
+		snprintf(text, sizeof(text), "%s gets no confirm", s.role);
+		health_narrow(h, "broker", text, s.unconfirmed_ms, NULL);
 	}
 }
 

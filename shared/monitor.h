@@ -30,7 +30,8 @@ struct health {
  * since_ms < 0: not known. */
 void health_narrow(
     struct health *h, const char *link, const char *text, int64_t since_ms, const char *why);
-/* Lines for a connection that is down, blocked, or more silent than a living peer is. */
+/* A line for a connection that is down, blocked, more silent than a living peer is, or without a
+ * confirm. */
 void health_broker(struct health *h, const struct broker *b);
 
 struct monitor_parts {

@@ -24,6 +24,7 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -32,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -415,7 +417,7 @@ set_peer(struct stream *s, const struct addrinfo *ai)
 
 /* Best effort: the connection works without. No TCP_USER_TIMEOUT: it would also end a connection
  * whose peer keeps its window shut, as a broker under memory alarm does for as long as that lasts.
- */
+ * Who is gone is found by the silence of its heartbeats. */
 static void
 set_socket_options(int fd)
 {
@@ -659,6 +661,17 @@ bool
 stream_congested(const struct stream *s)
 {
 	return s->state == STREAM_OPEN && evbuffer_get_length(output_of(s)) > s->output_high;
+}
+
+size_t
+stream_unsent(const struct stream *s)
+{
+	int queued = 0;
+
+	if (s->state != STREAM_OPEN)
+		return 0;
+	(void)ioctl(bufferevent_getfd(s->bev), SIOCOUTQ, &queued); /* tcp(7): 0 if it fails */
+	return evbuffer_get_length(output_of(s)) + (size_t)queued;
 }
 
 void

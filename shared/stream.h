@@ -48,6 +48,8 @@ void stream_drain(struct stream *s, size_t len);
 bool stream_write(struct stream *s, const void *data, size_t len)
     __attribute__((warn_unused_result));
 bool stream_congested(const struct stream *s);
+/* Bytes written that the peer's machine does not have yet. */
+size_t stream_unsent(const struct stream *s);
 /* Stops and resumes taking bytes off the socket (TCP then holds the peer). */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);

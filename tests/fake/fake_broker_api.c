@@ -22,7 +22,9 @@ struct broker {
 	const struct broker_handlers *handlers;
 	void *arg;
 	struct loop_timer *soon;
+	const struct broker_status *status; /* NULL: from what is here */
 	bool ready, blocked, paused, consuming, auto_confirm;
+	char *asked;                       /* the queue */
 	bool tell_consuming, tell_stopped; /* what the next pass tells */
 	bool told_consuming;
 	uint32_t epoch;
@@ -149,6 +151,7 @@ broker_destroy(struct broker *b)
 		message_finish(&b->published[i].message);
 	}
 	free(b->published);
+	free(b->asked);
 	loop_timer_destroy(b->soon);
 	free(b->log);
 	free(b->role);
@@ -199,6 +202,10 @@ broker_state_text(const struct broker *b)
 void
 broker_status(const struct broker *b, struct broker_status *out)
 {
+	if (b->status != NULL) {
+		*out = *b->status;
+		return;
+	}
 	*out = (struct broker_status){
 	    .role = b->role,
 	    .ready = b->ready,
@@ -284,6 +291,23 @@ uint32_t
 broker_unconfirmed(const struct broker *b)
 {
 	return b->unconfirmed;
+}
+
+bool
+broker_ask_depth(struct broker *b, const char *queue)
+{
+	if (!b->ready || b->blocked || b->asked != NULL)
+		return false;
+	b->asked = xstrdup(queue);
+	note(b, "depth %s", queue);
+	return true;
+}
+
+void
+broker_try_publish(struct broker *b)
+{
+	if (broker_can_publish(b))
+		note(b, "try");
 }
 
 /* ---- shared/broker.h: consuming ---- */
@@ -375,6 +399,8 @@ fake_broker_down(struct broker *b)
 
 	b->ready = b->consuming = b->told_consuming = b->paused = b->blocked = false;
 	b->tell_consuming = false;
+	free(b->asked);
+	b->asked = NULL;
 	for (i = 0; i < b->n_published; i++) {
 		if (!b->published[i].answered)
 			fake_broker_confirm(b, b->published[i].id, BROKER_LOST, NULL);
@@ -391,6 +417,23 @@ fake_broker_block(struct broker *b, bool blocked)
 		b->handlers->on_blocked(b, blocked, blocked ? "low on memory" : NULL, b->arg);
 	if (!blocked && b->handlers->on_writable != NULL)
 		b->handlers->on_writable(b, b->arg);
+}
+
+void
+fake_broker_depth(struct broker *b, uint32_t messages)
+{
+	char *queue = b->asked;
+
+	assert(queue != NULL);
+	b->asked = NULL;
+	b->handlers->on_depth(b, queue, messages, b->arg);
+	free(queue);
+}
+
+void
+fake_broker_status(struct broker *b, const struct broker_status *s)
+{
+	b->status = s;
 }
 
 void

@@ -27,6 +27,10 @@ void fake_broker_up(struct broker *b);
 void fake_broker_down(struct broker *b);
 /* Publishing is refused until it is lifted (on_blocked, on_writable). */
 void fake_broker_block(struct broker *b, bool blocked);
+/* Answers what broker_ask_depth() has asked. */
+void fake_broker_depth(struct broker *b, uint32_t messages);
+/* What broker_status() says from now on; borrowed, NULL = what is so. */
+void fake_broker_status(struct broker *b, const struct broker_status *s);
 /* Every publish is confirmed by itself, in the loop's next pass. Off at first. */
 void fake_broker_auto_confirm(struct broker *b, bool on);
 /* Answers one publish. */
@@ -46,7 +50,8 @@ const struct fake_publish *fake_broker_publish_at(const struct broker *b, size_t
 
 /* What was asked since the last clear, each ended by "; ": "start", "consume master.in 1000",
  * "consume web01 10 exclusive", "cancel", "ack 3", "ack 3 multiple", "nack 5 multiple requeue",
- * "pause", "resume", "stop". Acks of a past epoch have " stale" behind them. Publishing is not in
+ * "pause", "resume", "stop", "depth master.in",
+ * "try". Acks of a past epoch have " stale" behind them. Publishing is not in
  * it. */
 const char *fake_broker_log(const struct broker *b);
 void fake_broker_log_clear(struct broker *b);

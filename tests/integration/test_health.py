@@ -1,8 +1,10 @@
 """/metrics and /healthz of both daemons: what they say is true, turns within 10 s, and turns back by itself."""
+import json
 import pathlib
 import re
 import signal
 import socket
+import threading
 import time
 
 import pika
@@ -130,17 +132,48 @@ def test_broker_that_is_frozen(own_site):
 
 
 def test_memory_alarm(own_site):
-    collector(own_site).process.stop()  # it has made the queues
-    publish(own_site, "a dead letter to come")
+    """B3. The collector has nothing to publish, and sees it all the same."""
+    monitors = [collector(own_site)]
+    wait_until(monitors[0].is_well, "all is well")
     own_site.broker.ctl("set_vm_memory_high_watermark", "0.0001")
-    monitors = [collector(own_site, name="again", ready=False), agent(own_site, ready=False)]
-    # RabbitMQ reads nothing more of a connection that has published: the agent's greeting, the dead letter.
+    monitors.append(agent(own_site, ready=False))  # it has its greeting to send
     for monitor in monitors:
         wait_until(lambda m=monitor: m.narrow("^broker: .* is blocked since .*memory"), "it says so", TURN)
         assert 1 in [v for k, v in monitor.metrics().items() if k[0] == "vogeler_broker_blocked"]
     own_site.broker.ctl("set_vm_memory_high_watermark", "0.4")
     for monitor in monitors:
         wait_until(monitor.is_well, "all is well again")
+
+
+def test_backlog(site):
+    """More comes than is written: one response at a time, each with a commit of its own."""
+    monitor = Monitor("server")
+    monitor.process = site.collector(options=[monitor.option, "server.prefetch=1"])
+    wait_until(monitor.is_well, "all is well")
+    over = threading.Event()
+
+    def flood():
+        connection = site.broker.connect(site.vhost)
+        channel = connection.channel()
+        n = 0
+        while not over.wait(0.1):
+            for _ in range(50):
+                n += 1
+                channel.basic_publish("vogeler.master.in", "", json.dumps({"syskey": f"h{n}", "format": "output", "p": "1"}))
+        connection.close()
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        wait_until(lambda: monitor.narrow(r"^backlog: master\.in grows, \d+ responses wait, since"), "it says so")
+        assert monitor.metric("vogeler_queue_messages", "master.in") > 50
+    finally:
+        over.set()
+        thread.join()
+    wait_until(monitor.is_well, "it catches up, and all is well", TURN)
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_purge("master.in")  # it need not write all of it here
+    connection.close()
+    wait_until(lambda: monitor.metric("vogeler_queue_messages", "master.in") == 0, "it sees the queue empty")
 
 
 @pytest.mark.parametrize("how", ["frozen", "gone"])

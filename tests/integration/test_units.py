@@ -309,3 +309,7 @@ def test_permissions_of_the_documentation(site, machine):
     site.wait_drained("web01", "master.in")
     show = ("vogeler-admin", "--dbhost", "sqlite:///var/lib/vogelerd/records.db", "show", "web01", "--json")
     wait_until(lambda: '"who"' in machine.run(*show, status=None).out, "the record is in the store")
+    connection = site.broker.connect(site.vhost)
+    connection.channel().basic_publish("vogeler.master.in", "", b"not JSON")
+    connection.close()
+    site.wait_queue("vogeler.dead", 1)

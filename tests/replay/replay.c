@@ -5,6 +5,7 @@
  *                              max_unconfirmed output_max; after topology:
  *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5)
  *   start stop destroy pause resume cancel
+ *   depth QUEUE / try          asks; tries to publish
  *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest
@@ -250,6 +251,13 @@ on_look(
 }
 
 static void
+on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
+{
+	push(&r.events, "depth %s %u", queue, messages);
+	run_hooks("depth");
+}
+
+static void
 on_stopped(struct broker *b, void *arg)
 {
 	push(&r.events, "stopped");
@@ -266,6 +274,7 @@ static const struct broker_handlers handlers = {
     .on_consuming = on_consuming,
     .on_topology = on_topology,
     .on_look = on_look,
+    .on_depth = on_depth,
     .on_stopped = on_stopped,
 };
 
@@ -547,6 +556,10 @@ do_broker_call(char **w, size_t n)
 		broker_ack(r.broker, nth_tag(w[1]), has(w, n, "multiple"));
 	else if (strcmp(w[0], "nack") == 0)
 		broker_nack(r.broker, nth_tag(w[1]), has(w, n, "multiple"), has(w, n, "requeue"));
+	else if (strcmp(w[0], "depth") == 0)
+		broker_ask_depth(r.broker, w[1]);
+	else if (strcmp(w[0], "try") == 0)
+		broker_try_publish(r.broker);
 	else if (strcmp(w[0], "state") == 0)
 		check(strcmp(broker_state_text(r.broker), w[1]) == 0, broker_state_text(r.broker),
 		    w[1]);

@@ -1,0 +1,127 @@
+/* See lookout.h. */
+#include "daemon/lookout.h"
+
+#include "shared/broker.h"
+#include "shared/loop.h"
+#include "shared/xalloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STALE_MS (3 * LOOKOUT_PERIOD_MS)
+
+struct reading {
+	const char *name;
+	struct mono at; /* of the last; ms 0 = there is none */
+	uint32_t messages;
+	unsigned int rises; /* in a row */
+	struct mono rising_since;
+};
+
+struct lookout {
+	struct loop *loop;
+	struct broker *publisher;
+	const struct broker *consumer;
+	struct loop_timer *timer;
+	struct reading readings[LOOKOUT_QUEUES_MAX];
+	size_t n;
+	size_t next; /* to be asked for in this round; n = it is over */
+};
+
+/* A question that is not answered in this round is taken up in the next. */
+static void
+ask(struct lookout *l)
+{
+	if (l->next < l->n)
+		(void)broker_ask_depth(l->publisher, l->readings[l->next].name);
+}
+
+static void
+on_timer(void *arg)
+{
+	struct lookout *l = arg;
+
+	loop_timer_arm(l->timer, LOOKOUT_PERIOD_MS);
+	broker_try_publish(l->publisher);
+	if (l->next == l->n)
+		l->next = 0;
+	ask(l);
+}
+
+struct lookout *
+lookout_create(struct loop *loop, struct broker *publisher, const struct broker *consumer,
+    const char *const *queues, size_t n)
+{
+	struct lookout *l = xcalloc(1, sizeof(*l));
+
+	assert(n <= LOOKOUT_QUEUES_MAX);
+	l->loop = loop;
+	l->publisher = publisher;
+	l->consumer = consumer;
+	for (size_t i = 0; i < n; i++)
+		l->readings[i].name = queues[i];
+	l->n = n;
+	l->timer = loop_timer_create(loop, "lookout", on_timer, l);
+	loop_timer_arm(l->timer, 0);
+	return l;
+}
+
+void
+lookout_destroy(struct lookout *l)
+{
+	if (l == NULL)
+		return;
+	loop_timer_destroy(l->timer);
+	free(l);
+}
+
+static bool
+is_known(const struct lookout *l, const struct reading *r)
+{
+	return r->at.ms != 0 && mono_diff(loop_now(l->loop), r->at) < STALE_MS;
+}
+
+/* What waits for a collector that does not consume is no backlog of one that is too slow. */
+static void
+read_depth(struct lookout *l, struct reading *r, uint32_t messages)
+{
+	bool rises = is_known(l, r) && messages > r->messages && broker_consuming(l->consumer);
+
+	if (rises && r->rises == 0)
+		r->rising_since = r->at;
+	r->rises = rises ? r->rises + 1 : 0;
+	r->messages = messages;
+	r->at = loop_now(l->loop);
+}
+
+void
+lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages)
+{
+	/* An answer that comes late is of the round before, or of an earlier connection. */
+	if (l->next == l->n || strcmp(l->readings[l->next].name, queue) != 0)
+		return;
+	read_depth(l, &l->readings[l->next], messages);
+	l->next++;
+	ask(l);
+}
+
+size_t
+lookout_count(const struct lookout *l)
+{
+	return l->n;
+}
+
+void
+lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
+{
+	const struct reading *r = &l->readings[i];
+
+	*out = (struct lookout_queue){
+	    .name = r->name,
+	    .known = is_known(l, r),
+	    .messages = r->messages,
+	};
+	if (out->known && r->rises >= LOOKOUT_RISES)
+		out->growing_ms = mono_diff(loop_now(l->loop), r->rising_since);
+}

@@ -1,0 +1,37 @@
+/* What the collector sees of the broker beyond what is delivered to it: every 2 s it asks how much
+ * waits in its queues, and tries whether publishes are taken, since RabbitMQ tells of its alarms
+ * only to those who publish. Both on the connection for publishing, which is never paused. */
+#ifndef VOGELER_DAEMON_LOOKOUT_H
+#define VOGELER_DAEMON_LOOKOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct broker;
+struct loop;
+struct lookout;
+
+#define LOOKOUT_PERIOD_MS  2000
+#define LOOKOUT_QUEUES_MAX 4
+/* A queue grows when so many readings in a row were each above the one before. */
+#define LOOKOUT_RISES 3
+
+struct lookout_queue {
+	const char *name;
+	bool known;         /* asked lately, and answered */
+	uint32_t messages;  /* that are ready: neither delivered nor dead-lettered */
+	int64_t growing_ms; /* it grows though it is consumed, since then; 0 = it does not */
+};
+
+/* Brokers and names are borrowed until lookout_destroy; n up to LOOKOUT_QUEUES_MAX. The publisher's
+ * on_depth goes to lookout_on_depth(). */
+struct lookout *lookout_create(struct loop *loop, struct broker *publisher,
+    const struct broker *consumer, const char *const *queues, size_t n);
+void lookout_destroy(struct lookout *l); /* NULL is fine */
+void lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages);
+
+size_t lookout_count(const struct lookout *l);
+void lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out);
+
+#endif

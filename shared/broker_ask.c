@@ -1,0 +1,78 @@
+/* Small questions to a connection in READY: how much waits in a queue, and are publishes taken. */
+#include "shared/broker_internal.h"
+
+#include "shared/message.h"
+#include "shared/stream.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+
+/* ---- how much waits ---- */
+
+bool
+broker_ask_depth(struct broker *b, const char *queue)
+{
+	amqp_queue_declare_t m = {
+	    .queue = amqp_cstring_bytes(queue),
+	    .passive = 1,
+	    .durable = 1,
+	};
+
+	if (b->dead || b->state != BROKER_READY || b->blocked || b->asked != NULL)
+		return false;
+	b->asked = xstrdup(queue);
+	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &m);
+	return true;
+}
+
+bool
+broker_ask_answer(struct broker *b, const struct frame *f)
+{
+	const amqp_queue_declare_ok_t *m = f->decoded;
+	char *queue = b->asked;
+
+	if (b->state != BROKER_READY || queue == NULL || f->method != AMQP_QUEUE_DECLARE_OK_METHOD)
+		return false;
+	b->asked = NULL;
+	if (b->handlers.on_depth != NULL)
+		b->handlers.on_depth(b, queue, m->message_count, b->arg);
+	free(queue);
+	return true;
+}
+
+void
+broker_ask_forget(struct broker *b)
+{
+	free(b->asked);
+	b->asked = NULL;
+}
+
+/* ---- are publishes taken ---- */
+
+/* The default exchange delivers to the queue that the key names, and none has an empty name. It is
+ * also where dead letters go, so a user who may not do this lacks a right that will be needed. */
+void
+broker_try_publish(struct broker *b)
+{
+	struct message m;
+
+	if (b->trying || b->may_not_try || !broker_can_publish(b))
+		return;
+	message_init(&m);
+	b->trying = broker_publish_trial(b, "", "", &m);
+	message_finish(&m);
+}
+
+/* ---- and confirmed ---- */
+
+/* Only of what has left: over a slow line a large message takes its time. The broker confirms
+ * nothing while it blocks us, and while we do not read there is nothing to be seen. */
+bool
+broker_confirm_overdue(struct broker *b)
+{
+	struct mono now = loop_now(b->loop);
+
+	if (b->pending == NULL || b->blocked || b->paused || stream_unsent(b->stream) > 0)
+		b->unconfirmed_since = now;
+	return mono_diff(now, b->unconfirmed_since) >= BROKER_CONFIRM_MS;
+}

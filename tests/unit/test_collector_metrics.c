@@ -1,0 +1,234 @@
+/* daemon/metrics: the collector's metrics and health from what its modules say, which are played
+ * here. */
+#include "daemon/metrics.h"
+
+#include "daemon/batch.h"
+#include "daemon/inbox.h"
+#include "daemon/lookout.h"
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+static struct inbox_status inbox;
+static struct batch_stats batch;
+static struct lookout_queue queues[2];
+
+void
+inbox_status(const struct inbox *in, struct inbox_status *out)
+{
+	*out = inbox;
+}
+
+const char *
+inbox_state_name(enum inbox_state s)
+{
+	static const char *const names[] = {"PROBING", "TAKING", "DRAINING", "DRAINED"};
+
+	return names[s];
+}
+
+const char *
+inbox_dead_name(enum inbox_dead dead)
+{
+	static const char *const names[] = {"oversize", "malformed", "forged", "rejected"};
+
+	return names[dead];
+}
+
+size_t
+lookout_count(const struct lookout *l)
+{
+	return 2;
+}
+
+void
+lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
+{
+	*out = queues[i];
+}
+
+static struct loop *loop;
+static struct broker *consumer;
+static struct collector_parts parts;
+static struct buf page;
+
+static void
+on_ready(struct broker *b, void *arg)
+{
+}
+
+static int
+setup(void **state)
+{
+	static const struct broker_handlers handlers = {.on_ready = on_ready};
+	struct broker_options opt;
+
+	loop = loop_create();
+	broker_options_default(&opt);
+	opt.role = "consumer";
+	consumer = broker_create(loop, &opt, &handlers, NULL);
+	fake_broker_up(consumer);
+	broker_consume(consumer, "master.in", 10, false);
+	fake_advance(loop, 0);
+	batch = (struct batch_stats){0};
+	inbox = (struct inbox_status){.state = INBOX_TAKING, .why = "", .batch = &batch};
+	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
+	queues[1] = (struct lookout_queue){.name = "other"};
+	parts = (struct collector_parts){.consumer = consumer};
+	buf_init(&page, 16384);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	broker_destroy(consumer);
+	loop_destroy(loop);
+	buf_finish(&page);
+	return 0;
+}
+
+static void
+assert_health(const char *text)
+{
+	struct health h = {.out = &page};
+
+	buf_reset(&page);
+	collector_health(&h, &parts);
+	assert_false(h.failed);
+	assert_int_equal(h.narrow, text[0] != '\0');
+	assert_string_equal(page.len == 0 ? "" : page.data, text);
+}
+
+static void
+a_store_that_takes_nothing(void **state)
+{
+	assert_health("");
+	inbox.stalled_ms = MONITOR_STALL_MS - 1;
+	assert_health("");
+	inbox.stalled_ms = MONITOR_STALL_MS;
+	assert_health("store: has written nothing of what waits since 5 s\n");
+	inbox.trouble = "refused";
+	inbox.trouble_ms = 1000;
+	assert_health("store: takes nothing since 1 s: refused\n");
+	inbox.state = INBOX_PROBING;
+	inbox.state_ms = 7000;
+	inbox.why = "401";
+	assert_health("store: takes nothing since 7 s: 401\n");
+}
+
+static void
+no_consumer(void **state)
+{
+	broker_cancel(consumer);
+	fake_advance(loop, 0);
+	inbox.state_ms = 3000;
+	assert_health("consumer: none on queue master.in since 3 s\n");
+	inbox.state = INBOX_PROBING; /* as it should be */
+	assert_health("store: takes nothing since 3 s\n");
+	inbox.state = INBOX_TAKING;
+	fake_broker_down(consumer); /* told by the connection's own line */
+	assert_health("");
+}
+
+static void
+stopping(void **state)
+{
+	inbox.state = INBOX_DRAINING;
+	assert_health("collector: is stopping since 0 s\n");
+}
+
+static void
+a_queue_that_grows(void **state)
+{
+	inbox.in_hand = 1000; /* alone that is no backlog */
+	inbox.paused = true;
+	assert_health("");
+	queues[0].messages = 5200;
+	assert_health("");
+	queues[0].growing_ms = 9000;
+	assert_health("backlog: master.in grows, 5200 responses wait, since 9 s\n");
+	queues[1].growing_ms = 6000;
+	queues[1].messages = 1;
+	assert_health("backlog: master.in grows, 5200 responses wait, since 9 s\n"
+		      "backlog: other grows, 1 responses wait, since 6 s\n");
+}
+
+static void
+assert_line(const char *line)
+{
+	const char *at = strstr(page.data, line);
+
+	if (at == NULL || (at > page.data && at[-1] != '\n'))
+		fail_msg("no line \"%s\" in:\n%s", line, page.data);
+}
+
+static void
+metrics_of_all(void **state)
+{
+	struct metrics m;
+
+	inbox.received = 12;
+	inbox.stored = 5;
+	inbox.given_back = 3;
+	inbox.acked = 6;
+	inbox.dead[INBOX_DEAD_MALFORMED] = 2;
+	inbox.dead[INBOX_DEAD_REJECTED] = 1;
+	inbox.buried = 2;
+	inbox.dead_waiting = 1;
+	inbox.in_hand = 4;
+	inbox.outstanding = 7;
+	inbox.held_bytes = 4096;
+	inbox.paused = true;
+	batch.answers[STORE_OK] = 5;
+	batch.puts = 8;
+	batch.splits = 9;
+	batch.retries = 10;
+	batch.last_ok_wall_ms = 1290000000123;
+	queues[0].messages = 33;
+	metrics_init(&m, &page);
+	collector_metrics(&m, &parts);
+	assert_false(m.failed);
+	assert_line("vogeler_received_total 12\n");
+	assert_line("vogeler_responses_total{result=\"stored\"} 5\n");
+	assert_line("vogeler_responses_total{result=\"dead\"} 3\n");
+	assert_line("vogeler_responses_total{result=\"given_back\"} 3\n");
+	assert_line("vogeler_acked_total 6\n");
+	assert_line("vogeler_dead_total{reason=\"malformed\"} 2\n");
+	assert_line("vogeler_dead_confirmed_total 2\n");
+	assert_line("vogeler_dead_waiting 1\n");
+	assert_line("vogeler_inbox_state{state=\"TAKING\"} 1\n");
+	assert_line("vogeler_inbox_state{state=\"PROBING\"} 0\n");
+	assert_line("vogeler_inbox_deliveries 4\n");
+	assert_line("vogeler_inbox_unacked 7\n");
+	assert_line("vogeler_inbox_held_bytes 4096\n");
+	assert_line("vogeler_inbox_paused 1\n");
+	assert_line("vogeler_store_writes_total{status=\"OK\"} 5\n");
+	assert_line("vogeler_store_batches_total 8\n");
+	assert_line("vogeler_store_splits_total 9\n");
+	assert_line("vogeler_store_retries_total 10\n");
+	assert_line("vogeler_store_last_success_timestamp_seconds 1290000000.123\n");
+	assert_line("vogeler_queue_messages{queue=\"master.in\"} 33\n");
+	assert_null(strstr(page.data, "queue=\"other\"")); /* not known is not 0 */
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_store_that_takes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(no_consumer, setup, teardown),
+	    cmocka_unit_test_setup_teardown(stopping, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_queue_that_grows, setup, teardown),
+	    cmocka_unit_test_setup_teardown(metrics_of_all, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+/* lookout: what is asked, when a queue grows and when that is over. */
+#include "daemon/lookout.h"
+
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+struct world {
+	struct loop *loop;
+	struct broker *consumer, *publisher;
+	struct lookout *lookout;
+};
+
+static void
+on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
+{
+	lookout_on_depth(((struct world *)arg)->lookout, queue, messages);
+}
+
+static void
+on_ready(struct broker *b, void *arg)
+{
+}
+
+static const struct broker_handlers handlers = {.on_ready = on_ready, .on_depth = on_depth};
+
+static struct broker *
+make_broker(struct world *w, const char *role)
+{
+	struct broker_options opt;
+
+	broker_options_default(&opt);
+	opt.role = role;
+	return broker_create(w->loop, &opt, &handlers, w);
+}
+
+static int
+setup(void **state)
+{
+	static const char *const queues[] = {"master.in", "other"};
+	struct world *w = calloc(1, sizeof(*w));
+
+	w->loop = loop_create();
+	w->consumer = make_broker(w, "consumer");
+	w->publisher = make_broker(w, "publisher");
+	w->lookout = lookout_create(w->loop, w->publisher, w->consumer, queues, 2);
+	fake_advance(w->loop, 1000);
+	fake_broker_up(w->consumer);
+	fake_broker_up(w->publisher);
+	broker_consume(w->consumer, "master.in", 10, false);
+	fake_advance(w->loop, 0);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	lookout_destroy(w->lookout);
+	broker_destroy(w->consumer);
+	broker_destroy(w->publisher);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+static struct lookout_queue
+queue(struct world *w, size_t i)
+{
+	struct lookout_queue q;
+
+	lookout_queue(w->lookout, i, &q);
+	return q;
+}
+
+/* One round: both queues are asked for and answer. */
+static void
+round_of(struct world *w, uint32_t first, uint32_t second)
+{
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_broker_depth(w->publisher, first);
+	fake_broker_depth(w->publisher, second);
+}
+
+static void
+each_is_asked_in_turn(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(lookout_count(w->lookout), 2);
+	assert_string_equal(queue(w, 0).name, "master.in");
+	assert_false(queue(w, 0).known);
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
+	fake_broker_depth(w->publisher, 7);
+	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; depth other; ");
+	fake_broker_depth(w->publisher, 0);
+	assert_true(queue(w, 0).known && queue(w, 1).known);
+	assert_int_equal(queue(w, 0).messages, 7);
+	assert_int_equal(queue(w, 1).messages, 0);
+	fake_broker_log_clear(w->publisher);
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
+}
+
+static void
+three_rises_are_growth(void **state)
+{
+	struct world *w = *state;
+
+	round_of(w, 5, 9);
+	round_of(w, 6, 9);
+	round_of(w, 7, 9);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	round_of(w, 8, 9);
+	assert_int_equal(queue(w, 0).growing_ms, 3 * LOOKOUT_PERIOD_MS);
+	assert_int_equal(queue(w, 1).growing_ms, 0);
+	round_of(w, 20, 10);
+	assert_int_equal(queue(w, 0).growing_ms, 4 * LOOKOUT_PERIOD_MS);
+	round_of(w, 20, 11);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	round_of(w, 21, 12);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	assert_int_equal(queue(w, 1).growing_ms, 3 * LOOKOUT_PERIOD_MS);
+}
+
+static void
+what_waits_while_nobody_consumes_is_no_growth(void **state)
+{
+	struct world *w = *state;
+
+	broker_cancel(w->consumer);
+	fake_advance(w->loop, 0);
+	for (uint32_t n = 0; n < 5; n++)
+		round_of(w, n, 0);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	broker_consume(w->consumer, "master.in", 10, false);
+	fake_advance(w->loop, 0);
+	round_of(w, 6, 0);
+	round_of(w, 7, 0);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	round_of(w, 8, 0);
+	assert_true(queue(w, 0).growing_ms > 0);
+}
+
+static void
+nothing_is_known_without_a_connection(void **state)
+{
+	struct world *w = *state;
+
+	for (uint32_t n = 1; n < 5; n++)
+		round_of(w, n, 0);
+	assert_true(queue(w, 0).growing_ms > 0);
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS); /* asked, and not answered */
+	fake_broker_down(w->publisher);
+	fake_advance(w->loop, 2 * LOOKOUT_PERIOD_MS);
+	assert_false(queue(w, 0).known);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+	fake_broker_up(w->publisher);
+	round_of(w, 9, 0);
+	assert_true(queue(w, 0).known);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(each_is_asked_in_turn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(three_rises_are_growth, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		what_waits_while_nobody_consumes_is_no_growth, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nothing_is_known_without_a_connection, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
