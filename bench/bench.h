@@ -13,6 +13,7 @@ struct broker;
 struct broker_handlers;
 struct loop;
 struct store;
+struct swarm;
 struct topology;
 
 enum bench_status {
@@ -60,10 +61,13 @@ void verb_write(struct bench *b);
 
 /* Ends the loop. The first call counts. */
 void bench_done(struct bench *b, int status);
-/* "vogeler-bench: text" on stderr, then bench_done(BENCH_TROUBLE). */
+/* "vogeler-bench: text" on stderr, then bench_done(BENCH_TROUBLE). Nothing once it is over. */
 void bench_fail(struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A connection as the other programs make theirs. */
 struct broker *bench_broker(struct bench *b, const char *role, const struct topology *topology,
     const struct broker_handlers *handlers, void *arg);
+
+/* Under "hosts", what became of them. */
+void report_swarm(struct bench *b, const struct swarm *s);
 
 #endif

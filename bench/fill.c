@@ -91,7 +91,7 @@ verb_fill(struct bench *b)
 {
 	const struct options *options = &b->cli->options;
 	struct topology *topology =
-	    topology_for_runner(options->broadcast_exchange, options->master_exchange);
+	    topology_for_collector(options->broadcast_exchange, options->master_exchange);
 	struct fill f = {.b = b, .n = (uint64_t)b->plan.hosts * b->plan.jobs};
 	double s;
 

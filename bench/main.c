@@ -22,6 +22,7 @@ static const struct bench_verb verbs[] = {
     {"consume", "take answers out of the queue and do nothing with them", true, false,
 	verb_consume},
     {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
+    {"hosts", "be hosts that answer what they are asked, until stopped", true, false, verb_hosts},
 };
 
 static struct {
@@ -85,6 +86,8 @@ bench_fail(struct bench *b, const char *fmt, ...)
 {
 	va_list ap;
 
+	if (b->over)
+		return;
 	fputs("vogeler-bench: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
