@@ -11,6 +11,7 @@
 
 struct broker;
 struct broker_handlers;
+struct http;
 struct loop;
 struct store;
 struct swarm;
@@ -38,6 +39,7 @@ struct bench {
 	uint32_t extra; /* books: expect so many jobs more than there are */
 	uint64_t batch_bytes;
 	uint32_t requests;
+	bool sweep;
 	json_t *report; /* an object: what is printed at the end */
 	int status;
 	bool over; /* bench_done() has been called */
@@ -67,6 +69,8 @@ void bench_fail(struct bench *b, const char *fmt, ...) __attribute__((format(pri
 struct broker *bench_broker(struct bench *b, const char *role, const struct topology *topology,
     const struct broker_handlers *handlers, void *arg);
 
+/* To the store of --dbhost. */
+struct http *bench_http(struct bench *b, uint32_t max_connections);
 /* Under "hosts", what became of them. */
 void report_swarm(struct bench *b, const struct swarm *s);
 

@@ -4,6 +4,7 @@
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/store/http.h"
 #include "shared/store/store.h"
 #include "shared/units.h"
 #include "shared/wall.h"
@@ -17,18 +18,24 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define ANSWER_MAX      (64 * 1024 * 1024)
+#define UNCONFIRMED_MAX 10000 /* a backlog is to be there soon */
+
 static const struct bench_verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-bench(1) */
+    {"baseline", "write to couch:// as the program of 2010 did", false, true, verb_baseline},
     {"consume", "take answers out of the queue and do nothing with them", true, false,
 	verb_consume},
     {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
     {"hosts", "be hosts that answer what they are asked, until stopped", true, false, verb_hosts},
+    {"write", "write to couch:// what a collector would, as fast as it goes", false, true,
+	verb_write},
 };
 
 static struct {
 	long long run, seed;
 	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
-	    requests, json;
+	    requests, sweep, json;
 	double rate;
 	char *profile, *slow_by, *duration, *patience, *batch;
 } opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .requests = 8};
@@ -56,6 +63,7 @@ static struct poptOption table[] = {
 	"How long nothing may happen before it is given up (10s)", "DURATION"},
     {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
     {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight (8)", "N"},
+    {"sweep", '\0', POPT_ARG_NONE, &opt.sweep, 0, "write: try sizes and numbers of requests", NULL},
     {"expect-more", '\0', POPT_ARG_INT, &opt.extra, 0,
 	"books: look for so many jobs more than there were (to see it fail)", "N"},
     {"json", '\0', POPT_ARG_NONE, &opt.json, 0, "Print JSON", NULL},
@@ -113,7 +121,24 @@ bench_broker(struct bench *b, const char *role, const struct topology *topology,
 	o.topology = topology;
 	o.heartbeat_s = (uint16_t)options->heartbeat_s;
 	o.connect_timeout_ms = options->connect_timeout_ms;
+	o.max_unconfirmed = UNCONFIRMED_MAX;
 	return broker_create(b->loop, &o, handlers, arg);
+}
+
+struct http *
+bench_http(struct bench *b, uint32_t max_connections)
+{
+	struct http_options o = {
+	    .user = b->store_uri.user,
+	    .password = b->store_uri.password,
+	    .tls_host = b->store_uri.scheme == URI_COUCHS ? b->store_uri.host : NULL,
+	    .tls = &b->cli->options.couch_tls,
+	    .max_connections = max_connections,
+	    .timeout_ms = b->cli->options.couch_timeout_ms,
+	    .max_response_bytes = ANSWER_MAX,
+	};
+
+	return http_create(b->loop, &o);
 }
 
 static const struct bench_verb *
@@ -182,6 +207,7 @@ read_options(const struct cli *cli, struct bench *b)
 	b->connections = not_negative(cli, "connections", opt.connections);
 	b->extra = not_negative(cli, "expect-more", opt.extra);
 	b->requests = not_negative(cli, "requests", opt.requests);
+	b->sweep = opt.sweep != 0;
 	b->rate = opt.rate;
 	if (!(opt.rate > 0 && opt.rate <= 1000))
 		cli_usage_error(cli, "--rate: more than 0, at most 1000");

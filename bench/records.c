@@ -1,0 +1,93 @@
+/* See records.h. */
+#include "bench/records.h"
+
+#include "bench/plan.h"
+#include "daemon/convert.h"
+#include "shared/buf.h"
+#include "shared/options.h"
+#include "shared/store/couch_doc.h"
+#include "shared/store/store.h"
+#include "shared/wire.h"
+#include "shared/xalloc.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_MAX (8 * 1024 * 1024)
+
+struct records {
+	const struct plan *plan;
+	struct couch_doc **docs; /* by host */
+};
+
+struct records *
+records_create(const struct plan *p)
+{
+	struct records *r = xcalloc(1, sizeof(*r));
+
+	r->plan = p;
+	r->docs = xcalloc(p->hosts, sizeof(*r->docs));
+	return r;
+}
+
+void
+records_destroy(struct records *r)
+{
+	if (r == NULL)
+		return;
+	for (uint32_t i = 0; i < r->plan->hosts; i++)
+		couch_doc_destroy(r->docs[i]);
+	free(r->docs);
+	free(r);
+}
+
+size_t
+records_results(const struct plan *p, uint32_t host, uint32_t job, struct result ***results)
+{
+	struct convert_limits limits;
+	struct options options;
+	struct response resp;
+	struct message m;
+	char err[256];
+	size_t n;
+
+	options_init(&options);
+	limits.yaml.depth = options.yaml_depth;
+	limits.yaml.nodes = options.yaml_nodes;
+	limits.yaml.bytes = options.yaml_bytes;
+	limits.json_depth = options.json_depth;
+	options_finish(&options);
+	plan_message(p, host, job, &m);
+	if (!wire_response_decode(&m, &resp, err, sizeof(err)))
+		abort(); /* we made it */
+	n = convert_response(&resp, &limits, plan_order(p, job), results);
+	response_finish(&resp);
+	message_finish(&m);
+	return n;
+}
+
+struct record_text
+records_next(struct records *r, uint32_t host, uint32_t job)
+{
+	struct record_text t = {.host = host};
+	struct store_write w = {0};
+	char name[PLAN_NAME_SIZE];
+	struct buf out;
+
+	plan_host(r->plan, host, name);
+	if (r->docs[host] == NULL)
+		r->docs[host] = couch_doc_create(name);
+	w.host = name;
+	w.n = records_results(r->plan, host, job, &w.results);
+	couch_doc_apply(r->docs[host], &w);
+	convert_free(w.results, w.n);
+	buf_init(&out, RECORD_MAX);
+	if (!couch_doc_write(&out, r->docs[host]))
+		abort(); /* memory is out */
+	t.rev_at = strlen("{\"_id\":\"") + strlen(name) + strlen("\",");
+	assert(out.len > t.rev_at && out.data[t.rev_at - 1] == ',');
+	t.text = buf_take(&out, &t.len);
+	return t;
+}
