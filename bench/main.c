@@ -24,6 +24,7 @@
 static const struct bench_verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-bench(1) */
     {"baseline", "write to couch:// as the program of 2010 did", false, true, verb_baseline},
+    {"books", "look up every answer in ledger and records, and count", false, true, verb_books},
     {"consume", "take answers out of the queue and do nothing with them", true, false,
 	verb_consume},
     {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
