@@ -1,0 +1,337 @@
+"""What is measured runs here: a private broker, a store, collectors and vogeler-bench, each on the core it is to have, all
+on loopback and ended by pid. The processes are those of the integration tests."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests" / "integration"))
+
+# pylint: disable=wrong-import-position
+from lib.broker import Broker  # noqa: E402
+from lib.couch import STANDIN, Couch, Database  # noqa: E402
+from lib.orphan import die_with_parent  # noqa: E402
+from lib.process import Process, clean_environment  # noqa: E402
+from lib.waiting import wait_until  # noqa: E402
+
+PATIENCE = 60  # seconds in which something must have moved
+
+
+class Trouble(Exception):
+    """The benchmark cannot go on; the text is for a person."""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def session_pids(sid):
+    """The processes of a session: what a program started with it."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as f:
+                if int(f.read().rsplit(")", 1)[1].split()[3]) == sid:
+                    found.append(int(name))
+        except (OSError, IndexError):
+            pass
+    return found
+
+
+def pin(pid, cores):
+    """The process, what it has started, and all their threads."""
+    for each in session_pids(pid) or [pid]:
+        try:
+            for task in os.listdir(f"/proc/{each}/task"):
+                os.sched_setaffinity(int(task), cores)
+        except OSError:
+            pass
+
+
+def pss_kb(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        for line in f:
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class StandinOnDisk(Couch):
+    """The stand-in with its databases on disk, where a database has them."""
+
+    def start(self):
+        if self.given:
+            return self
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = Process("couch", [STANDIN, str(port), self.folder / "data"], self.folder,
+                               clean_environment(self.folder, PATH=os.environ["PATH"])).start()
+        wait_until(self._answers, "the stand-in answers", 90)
+        return self
+
+
+class Memory(threading.Thread):
+    """Notes the PSS of processes twice a second; a curve for each."""
+
+    def __init__(self, processes):
+        super().__init__(daemon=True)
+        self.processes = processes  # name -> pid
+        self.curves = {name: [] for name in processes}
+        self.began = time.monotonic()
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            for name, pid in self.processes.items():
+                try:
+                    self.curves[name].append((round(time.monotonic() - self.began, 2), pss_kb(pid)))
+                except OSError:
+                    pass
+            self.over.wait(0.5)
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        return self.curves
+
+
+class Collector:
+    """A vogelerd that can be held (SIGSTOP) while a backlog is laid ready, so that the clock starts with its work."""
+
+    def __init__(self, rig, vhost, dbhost, options=(), name="vogelerd"):
+        self.rig = rig
+        self.vhost = vhost
+        self.port = free_port()
+        argv = [rig.bin / "vogelerd", "--qhost", rig.broker.uri(vhost), "--dbhost", dbhost, "--loglevel", "WARN",
+                "-o", f"server.listen=127.0.0.1:{self.port}", "-o", "amqp.heartbeat=600s"]
+        for option in options:
+            argv += ["-o", option]
+        self.process = Process(name, argv, rig.new_folder(name), rig.env).start()
+        pin(self.process.pid, rig.cores_of("vogelerd"))
+        wait_until(self._consumes, f"{name} consumes", PATIENCE)
+        self.base = self.counts()
+        self.curve = []
+        self.cpu = 0.0
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def _consumes(self):
+        if not self.process.running:
+            raise Trouble(f"vogelerd ended: {self.process.log()}")
+        try:
+            return self.metric('vogeler_inbox_state{state="TAKING"}') == 1
+        except OSError:
+            return False
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+    def metric(self, name):
+        return float(self.metrics()[name])
+
+    def counts(self):
+        m = self.metrics()
+        return {
+            "stored": int(m['vogeler_responses_total{result="stored"}']),
+            "dead": int(m['vogeler_responses_total{result="dead"}']),
+            "given_back": int(m['vogeler_responses_total{result="given_back"}']),
+            "acked": int(m["vogeler_acked_total"]),
+            "batches": int(m["vogeler_store_batches_total"]),
+            "writes": int(m['vogeler_store_writes_total{status="OK"}']),
+            "conflicts": int(m['vogeler_store_writes_total{status="CONFLICT"}']),
+            "retries": int(m["vogeler_store_retries_total"]),
+        }
+
+    def hold(self):
+        self.process.signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.signal(signal.SIGCONT)
+
+    def drain(self, n):
+        """Lets it take n responses that lie ready. Returns what that took."""
+        self.go_on()
+        began = time.monotonic()
+        base, cpu = self.base, cpu_seconds(self.pid)
+        self.curve = [(0.0, 0)]
+        moved = began
+        while True:
+            now = self.counts()
+            t = time.monotonic()
+            stored = now["stored"] - base["stored"]
+            if stored > self.curve[-1][1]:
+                moved = t
+            self.curve.append((round(t - began, 3), stored))
+            if stored >= n:
+                break
+            if t - moved > PATIENCE:
+                raise Trouble(f"the collector has stored nothing for {PATIENCE} s: {stored} of {n}: "
+                              + self.process.log()[-2000:])
+            time.sleep(0.05)
+        seconds = t - began
+        self.base = now
+        self.cpu = cpu_seconds(self.pid) - cpu
+        delta = {k: now[k] - base[k] for k in now}
+        return dict(delta, seconds=seconds, per_second=n / seconds, cpu_us=1e6 * self.cpu / n, curve=self.curve)
+
+    def stop(self):
+        self.go_on()
+        try:
+            self.process.stop(patience=PATIENCE)
+        except AssertionError as e:
+            self.process.kill()
+            raise Trouble(str(e)) from None
+
+
+class Rig:
+    def __init__(self, folder, binaries, progress):
+        self.folder = pathlib.Path(folder)
+        self.bin = pathlib.Path(binaries)
+        self.progress = progress
+        self.env = clean_environment(self.folder)
+        self.made = 0
+        self.runs = int(time.time() * 1000)
+        self.broker = None
+        self.couch = None
+        self.collectors = []
+        cores = sorted(os.sched_getaffinity(0))
+        self.two_cores = len(cores) >= 2
+        self.all_cores = set(cores)
+        self.measured = {cores[0]}  # what is measured against
+        self.others = set(cores[1:]) or {cores[0]}
+        self.against = None  # "broker" or "couch" while pinned, None: nothing is pinned
+
+    # Parts
+
+    def new_folder(self, name):
+        self.made += 1
+        path = self.folder / f"{self.made:03d}.{name}"
+        path.mkdir()
+        return path
+
+    def start_broker(self):
+        if self.broker is None:
+            self.progress("starting RabbitMQ")
+            self.broker = Broker(self.new_folder("rabbitmq"))
+            self.broker.start_first()
+            self.apply_pins()
+
+    def start_couch(self):
+        if self.couch is None:
+            self.progress("starting the store")
+            self.couch = StandinOnDisk(self.new_folder("couch"))
+            self.couch.start()
+            self.apply_pins()
+        return self.couch
+
+    @property
+    def couch_name(self):
+        if os.environ.get("VOGELER_TEST_COUCHDB"):
+            return "CouchDB"
+        return "pouchdb-server 4.2.0, a stand-in for CouchDB"
+
+    def new_couch_uri(self):
+        return self.start_couch().new_database().dbhost
+
+    def drop(self, dbhost):
+        name = dbhost.rsplit("/", 1)[1]
+        for each in (name, name + "_jobs"):
+            Database(self.couch, each).drop()
+
+    def new_sqlite_uri(self):
+        return f"sqlite://{self.new_folder('sqlite')}/records.db"
+
+    # Pinning
+
+    def pin_against(self, what):
+        """'broker' or 'couch' gets a core of its own, everything else the other; None: everybody has all."""
+        self.against = what if self.two_cores else None
+        self.apply_pins()
+
+    def cores_of(self, name):
+        if self.against is None:
+            return self.all_cores
+        return self.measured if name == self.against else self.others
+
+    def apply_pins(self):
+        if self.broker is not None and self.broker.node is not None:
+            pin(self.broker.node.pid, self.cores_of("broker"))
+        if self.couch is not None and self.couch.process is not None:
+            pin(self.couch.process.pid, self.cores_of("couch"))
+
+    # Programs
+
+    def collector(self, vhost, dbhost, options=(), name="vogelerd"):
+        c = Collector(self, vhost, dbhost, options, name)
+        self.collectors.append(c)
+        return c
+
+    def new_run(self):
+        self.runs += 1000
+        return self.runs
+
+    def bench_argv(self, verb, vhost=None, dbhost=None, **options):
+        argv = [self.bin / "vogeler-bench", "--json"]
+        if vhost is not None:
+            argv += ["--qhost", self.broker.uri(vhost)]
+        if dbhost is not None:
+            argv += ["--dbhost", dbhost]
+        for key, value in options.items():
+            name = "--" + key.replace("_", "-")
+            if value is True:
+                argv.append(name)
+            elif value is not None and value is not False:
+                argv += [name, value]
+        return [str(a) for a in argv + [verb]]
+
+    def bench(self, verb, vhost=None, dbhost=None, status=(0,), seconds=600, **options):
+        """Runs vogeler-bench to its end; what it reports."""
+        argv = self.bench_argv(verb, vhost, dbhost, **options)
+        cores = self.cores_of("vogeler-bench")
+
+        def prepare():
+            die_with_parent()
+            os.sched_setaffinity(0, cores)
+
+        try:
+            done = subprocess.run(argv, env=self.env, cwd=self.folder, timeout=seconds, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, preexec_fn=prepare)
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"{verb}: not over after {seconds} s") from None
+        if done.returncode not in status:
+            raise Trouble(f"vogeler-bench {verb} ended with {done.returncode}: {done.stderr.decode()[-2000:]}"
+                          + done.stdout.decode()[-1000:])
+        return json.loads(done.stdout.decode().strip().splitlines()[-1])
+
+    def finish(self):
+        for c in self.collectors:
+            if c.process.running:
+                c.process.kill()
+        if self.couch is not None:
+            self.couch.finish()
+        if self.broker is not None:
+            self.broker.finish()
+        shutil.rmtree(self.folder, ignore_errors=True)
