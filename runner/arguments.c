@@ -49,7 +49,7 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-runner",
-    .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN",
+    .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN | jobs | result JOB | watch JOB",
     .examples = "  vogeler-runner -n all -x facter\n"
 		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n",
     .table = table,
