@@ -233,6 +233,7 @@ on_consuming(struct broker *b, bool consuming, void *arg)
 	struct agent *a = arg;
 
 	if (consuming) {
+		cmdq_on_consuming(a->cmdq);
 		log_info("agent", "Vogeler(Client) has started, waiting for commands in queue %s",
 		    a->host);
 		notify_status(a->notify,
@@ -424,15 +425,16 @@ reload(struct agent *a)
 	now->log_level = next.log_level;
 	now->plugin_timeout_ms = next.plugin_timeout_ms;
 	now->plugin_max_output = next.plugin_max_output;
+	now->catch_up_splay_ms = next.catch_up_splay_ms;
 	swap_text(&now->plugin_path, &next.plugin_path);
 	options_finish(&next);
 	log_set_level(now->log_level);
 	hand_plugins_to_children(a, now);
-	cmdq_set_max_output(a->cmdq, now->plugin_max_output);
+	cmdq_set_limits(a->cmdq, now->plugin_max_output, now->catch_up_splay_ms);
 	plan(a, now);
 	cmdq_kick(a->cmdq);
-	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout, max_output and "
-			  "the broker's user and password");
+	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout, max_output, "
+			  "catch_up_splay and the broker's user and password");
 	if (restart)
 		log_warn("agent",
 		    "other options have changed too (the broker, exchanges, listen, name, "

@@ -60,6 +60,7 @@ cmdq_create(const struct cmdq_config *config)
 	struct cmdq *q = xcalloc(1, sizeof(*q));
 
 	q->config = *config;
+	q->timer = loop_timer_create(config->loop, "cmdq", cmdq_on_timer, q);
 	TAILQ_INIT(&q->jobs);
 	return q;
 }
@@ -392,7 +393,7 @@ arm_for_due(struct cmdq *q)
 	struct mono now;
 	int64_t in = INT64_MAX;
 
-	if (q->timer == NULL || q->catching_up)
+	if (q->catching_up)
 		return;
 	now = loop_now(q->config.loop);
 	TAILQ_FOREACH (j, &q->jobs, link) {
@@ -543,7 +544,8 @@ cmdq_waiting(const struct cmdq *q)
 }
 
 void
-cmdq_set_max_output(struct cmdq *q, uint64_t max_output)
+cmdq_set_limits(struct cmdq *q, uint64_t max_output, uint32_t catch_up_splay_ms)
 {
 	q->config.max_output = max_output;
+	q->config.catch_up_splay_ms = catch_up_splay_ms;
 }

@@ -27,7 +27,7 @@
 
 /* Catching up ends when the broker is silent this long, though more was announced: it drops what
  * has expired. */
-#define CMDQ_SILENCE_MS 2000
+#define CMDQ_SILENCE_MS 3000
 /* Older than this when it comes from the backlog: its answer goes with the backlog. */
 #define CMDQ_FRESH_MS 60000
 
@@ -62,6 +62,8 @@ void cmdq_destroy(struct cmdq *q); /* NULL is fine */
 /* Before consuming begins: so many commands wait with the broker, of which it delivers `prefetch`
  * at once. */
 void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
+/* The broker has begun to deliver. */
+void cmdq_on_consuming(struct cmdq *q);
 /* Takes ownership of d. */
 void cmdq_take(struct cmdq *q, struct delivery *d);
 /* From the children, and from the outbox. */
@@ -76,7 +78,7 @@ void cmdq_drain(struct cmdq *q);
 void cmdq_stop_running(struct cmdq *q);
 
 /* After a reload. */
-void cmdq_set_max_output(struct cmdq *q, uint64_t max_output);
+void cmdq_set_limits(struct cmdq *q, uint64_t max_output, uint32_t catch_up_splay_ms);
 
 bool cmdq_runs(const struct cmdq *q, const char *plugin);
 /* What became of commands, since the start; for metrics. */

@@ -61,8 +61,8 @@ caught_up(struct cmdq *q)
 	cmdq_start(q);
 }
 
-static void
-on_timer(void *arg)
+void
+cmdq_on_timer(void *arg)
 {
 	struct cmdq *q = arg;
 
@@ -79,13 +79,6 @@ on_timer(void *arg)
 	caught_up(q);
 }
 
-static void
-need_timer(struct cmdq *q)
-{
-	if (q->timer == NULL)
-		q->timer = loop_timer_create(q->config.loop, "cmdq", on_timer, q);
-}
-
 void
 cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch)
 {
@@ -97,12 +90,18 @@ cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch)
 	q->to_take = messages < prefetch ? messages : prefetch;
 	q->taken = 0;
 	q->catching_up = messages > 0;
-	if (q->catching_up) {
-		need_timer(q);
-		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
-	} else if (was_catching_up) {
+	loop_timer_disarm(q->timer);
+	if (was_catching_up && !q->catching_up)
 		caught_up(q);
-	}
+	else
+		cmdq_start(q);
+}
+
+void
+cmdq_on_consuming(struct cmdq *q)
+{
+	if (q->catching_up)
+		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
 }
 
 /* Counts a delivery once it was dealt with. */
@@ -186,7 +185,6 @@ add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag
 	q->waiting++;
 	TAILQ_INSERT_TAIL(&q->jobs, j, link);
 	if (j->waited && !q->catching_up) {
-		need_timer(q);
 		set_due(q, j);
 	}
 	return j;

@@ -40,8 +40,7 @@ struct answered {
 
 struct cmdq {
 	struct cmdq_config config;
-	struct loop_timer
-	    *timer; /* made when first needed: of the catching up, or of what is due */
+	struct loop_timer *timer;       /* of the catching up, or of what is due next */
 	TAILQ_HEAD(job_list, job) jobs; /* in the order they came */
 	uint64_t last_id;
 	size_t waiting, running; /* waiting: also what is settled and not yet answered */
@@ -63,5 +62,8 @@ void cmdq_start(struct cmdq *q);
 void cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why);
 void cmdq_add_tag(struct job *j, struct broker_tag tag);
 bool cmdq_is_expired(const struct command *c, const char *plugin);
+
+/* cmdq_intake.c */
+void cmdq_on_timer(void *arg);
 
 #endif

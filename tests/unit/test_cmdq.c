@@ -198,13 +198,21 @@ set_splay(struct fixture *f, uint32_t ms)
 	f->cmdq = cmdq_create(&f->config);
 }
 
+/* Consuming begins: so many messages wait. */
+static void
+catch_up(struct fixture *f, uint32_t messages)
+{
+	cmdq_catch_up(f->cmdq, messages, 1000);
+	cmdq_on_consuming(f->cmdq);
+}
+
 static void
 reconnect(struct fixture *f, uint32_t messages)
 {
 	fake_broker_down(f->broker);
 	fake_broker_up(f->broker);
 	fake_broker_log_clear(f->broker);
-	cmdq_catch_up(f->cmdq, messages, 1000);
+	catch_up(f, messages);
 }
 
 static struct broker_tag
@@ -663,14 +671,14 @@ test_collapsed_commands_of_2010_are_known_again(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 3, 1000);
+	catch_up(f, 3);
 	deliver(f, "facter", NULL);
 	deliver(f, "facter", NULL);
 	deliver(f, "facter", NULL);
 	assert_int_equal(f->n_requests, 1);
 	fake_broker_down(f->broker);
 	fake_broker_up(f->broker);
-	cmdq_catch_up(f->cmdq, 4, 1000);
+	catch_up(f, 4);
 	f->redelivered = true;
 	for (int i = 0; i < 3; i++)
 		deliver(f, "facter", NULL);
@@ -743,7 +751,7 @@ test_what_waited_is_read_before_the_first_run(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 4, 1000);
+	catch_up(f, 4);
 	deliver_old(f, "facter", "j1");
 	deliver_old(f, "get_facts", "j2");
 	deliver_until(f, "disks", "j3", wall_ms() - 1);
@@ -764,6 +772,8 @@ test_the_broker_may_have_dropped_some(void **state)
 	struct fixture *f = *state;
 
 	cmdq_catch_up(f->cmdq, 3, 1000);
+	assert_int_equal(fake_next_timer(f->loop), -1); /* how long it takes to begin is no sign */
+	cmdq_on_consuming(f->cmdq);
 	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
 	deliver_old(f, "facter", "j1");
 	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
@@ -783,14 +793,14 @@ test_catching_up_goes_on_after_a_lost_connection(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 2, 1000);
+	catch_up(f, 2);
 	deliver_old(f, "facter", "j1");
 	fake_broker_down(f->broker);
 	fake_advance(f->loop, 10 * CMDQ_SILENCE_MS);
 	assert_int_equal(f->n_requests, 0);
 	assert_int_equal(fake_next_timer(f->loop), -1);
 	fake_broker_up(f->broker);
-	cmdq_catch_up(f->cmdq, 2, 1000);
+	catch_up(f, 2);
 	deliver_old(f, "facter", "j1");
 	cancel(f, "j1");
 	assert_int_equal(f->n_requests, 0);
@@ -802,7 +812,7 @@ test_nothing_waits_nothing_is_held(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 2, 1000);
+	catch_up(f, 2);
 	deliver(f, "facter", "j1");
 	assert_int_equal(f->n_requests, 0);
 	reconnect(f, 0); /* somebody has purged the queue */
@@ -841,7 +851,7 @@ test_what_waited_runs_within_the_splay(void **state)
 	int64_t in;
 
 	set_splay(f, 1000000000);
-	cmdq_catch_up(f->cmdq, 2, 1000);
+	catch_up(f, 2);
 	deliver_old(f, "facter", "j1");
 	deliver_old(f, "facter", "j2");
 	assert_int_equal(f->n_requests, 0); /* but once in a billion */
@@ -864,7 +874,7 @@ test_a_live_one_does_not_wait_for_the_splay(void **state)
 	struct fixture *f = *state;
 
 	set_splay(f, 1000000000);
-	cmdq_catch_up(f->cmdq, 1, 1000);
+	catch_up(f, 1);
 	deliver_old(f, "facter", "j1");
 	deliver(f, "facter", "j2");
 	assert_int_equal(f->n_requests, 1);
@@ -883,7 +893,7 @@ test_the_splay_is_spread(void **state)
 		int64_t in;
 
 		set_splay(f, 9999);
-		cmdq_catch_up(f->cmdq, 3, 1000);
+		catch_up(f, 3);
 		for (int n = 0; n < 3; n++) /* three for one plugin have one moment */
 			deliver_old(f, "facter", NULL);
 		in = fake_timer_in(f->loop, "cmdq");
@@ -899,11 +909,11 @@ test_draining_ticks_no_more(void **state)
 	struct fixture *f = *state;
 
 	set_splay(f, 1000000000);
-	cmdq_catch_up(f->cmdq, 1, 1000);
+	catch_up(f, 1);
 	deliver_old(f, "facter", "j1");
 	cmdq_drain(f->cmdq);
 	assert_int_equal(fake_next_timer(f->loop), -1);
-	cmdq_catch_up(f->cmdq, 1, 1000);
+	catch_up(f, 1);
 	assert_int_equal(fake_next_timer(f->loop), -1);
 }
 
@@ -912,7 +922,7 @@ test_answers_go_where_they_are_waited_for(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 2, 1000);
+	catch_up(f, 2);
 	deliver_old(f, "facter", "j1");
 	deliver(f, "ps", "j2");
 	deliver_old(f, "disks", "j3");
@@ -1026,7 +1036,7 @@ test_cancels_are_seen_before_repeats_collapse(void **state)
 {
 	struct fixture *f = *state;
 
-	cmdq_catch_up(f->cmdq, 3, 1000);
+	catch_up(f, 3);
 	deliver_old(f, "facter", "j1");
 	deliver_old(f, "facter", "j2");
 	cancel(f, "j2");
