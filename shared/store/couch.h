@@ -16,6 +16,7 @@
 
 struct loop_timer;
 struct lot;
+struct worker;
 
 /* Anything asked but a write: lives until its answer has been given. */
 struct couch_op {
@@ -47,6 +48,8 @@ struct couch {
 	TAILQ_HEAD(, lot) waiting;
 	TAILQ_HEAD(, lot) active;
 	unsigned int n_active;
+	struct worker *worker; /* reads large answers; NULL until there is one */
+	bool closing;
 	LIST_HEAD(, couch_op) ops;
 };
 

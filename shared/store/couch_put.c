@@ -14,6 +14,8 @@
 #include "shared/buf.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/store/couch_fetched.h"
+#include "shared/worker.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
@@ -23,6 +25,7 @@
 enum {
 	LOT_HOSTS_MAX = 500,
 	BODY_BYTES = 4 * 1024 * 1024, /* a request is not begun to be larger than this */
+	READ_AT_ONCE = 64 * 1024,     /* an answer over it is read on the helper thread */
 	WHY_SIZE = 512,
 };
 
@@ -290,65 +293,117 @@ settle_unknown(struct lot *lot, enum store_status status, const char *why)
 }
 
 static void
-read_row(struct lot *lot, const struct couch_row *row, size_t *hint)
+take_row(struct lot *lot, struct couch_fetched_row *row, size_t *hint)
 {
 	struct item *item = item_of(lot, row->id, hint);
-	char why[WHY_SIZE];
 
 	if (item == NULL || item->doc != NULL)
 		return;
-	if (row->error) {
-		settle(lot, item, STORE_RETRY, "the store failed to read the record");
+	switch (row->kind) {
+	case COUCH_FETCHED_DOC:
+		couch_note_size(lot->c, row->bytes, 1);
+		item->doc = row->doc;
+		row->doc = NULL;
 		return;
-	}
-	if (row->doc.text == NULL) {
+	case COUCH_FETCHED_MISSING:
 		item->doc = couch_doc_create(item->w->host);
 		return;
+	case COUCH_FETCHED_ERROR:
+		settle(lot, item, STORE_RETRY, "the store failed to read the record");
+		return;
+	case COUCH_FETCHED_UNREADABLE:
+		settle(lot, item, STORE_REJECT, row->why);
+		return;
 	}
-	couch_note_size(lot->c, row->doc.len, 1);
-	item->doc = couch_doc_parse(item->w->host, row->doc, why, sizeof(why));
-	if (item->doc == NULL)
-		settle(lot, item, STORE_REJECT, why);
 }
 
-/* false: the answer is not what it should be; nothing is known of what was not in it. */
-static bool
-read_rows(struct lot *lot, const struct http_response *r)
+/* Takes over what is in f. */
+static void
+take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const char *why)
 {
-	struct couch_rows rows;
-	struct couch_row row;
 	size_t hint = 0;
 
-	if (!couch_rows_open(&rows, r->body, r->body_len))
+	for (size_t i = 0; i < f->n; i++)
+		take_row(lot, &f->rows[i], &hint);
+	couch_fetched_finish(f);
+	if (a == COUCH_DONE)
+		settle_unknown(lot, STORE_RETRY, "the store's answer leaves it out");
+	else if (couch_answer_status(a, 1) == STORE_RETRY)
+		settle_rest(lot, why);
+	else
+		settle_unknown(lot, couch_answer_status(a, count_unknown(lot)), why);
+	lot_write(lot);
+}
+
+/* An answer on its way through the thread. */
+struct reading {
+	struct lot *lot;
+	char *body;
+	size_t len;
+	struct couch_fetched fetched;
+	bool ok;
+	char garbled[WHY_SIZE]; /* what to say if it is not ok */
+};
+
+static void
+reading_run(void *arg)
+{
+	struct reading *r = arg;
+
+	r->ok = couch_fetched_parse(&r->fetched, r->body, r->len);
+}
+
+static void
+reading_done(void *arg)
+{
+	struct reading *r = arg;
+
+	if (r->lot->c->closing)
+		couch_fetched_finish(&r->fetched);
+	else
+		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, r->garbled);
+	free(r->body);
+	free(r);
+}
+
+static bool
+read_on_thread(struct lot *lot, const struct http_response *r)
+{
+	struct couch *c = lot->c;
+	char *body = malloc(r->body_len);
+	struct reading *reading;
+
+	if (body == NULL)
 		return false;
-	while (couch_rows_next(&rows, &row)) {
-		read_row(lot, &row, &hint);
-		couch_row_finish(&row);
-	}
-	return !rows.it.bad;
+	memcpy(body, r->body, r->body_len);
+	reading = xcalloc(1, sizeof(*reading));
+	reading->lot = lot;
+	reading->body = body;
+	reading->len = r->body_len;
+	couch_answer_garbled(r, c->base.id, reading->garbled, sizeof(reading->garbled));
+	if (c->worker == NULL)
+		c->worker = worker_create(c->loop, "couch");
+	worker_submit(c->worker, reading_run, reading_done, reading);
+	return true;
 }
 
 static void
 lot_on_fetched(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
+	struct couch_fetched f = {0};
 	char why[WHY_SIZE];
 	enum couch_answer a = read_answer(lot->c, r, 200, why);
 
 	if (r->too_large)
 		couch_note_too_large(lot->c, count_unknown(lot));
-	if (a == COUCH_DONE && !read_rows(lot, r)) {
+	if (a == COUCH_DONE && r->body_len > READ_AT_ONCE && read_on_thread(lot, r))
+		return;
+	if (a == COUCH_DONE && !couch_fetched_parse(&f, r->body, r->body_len)) {
 		couch_answer_garbled(r, lot->c->base.id, why, sizeof(why));
 		a = COUCH_UNKNOWN;
 	}
-	if (a == COUCH_DONE) {
-		settle_unknown(lot, STORE_RETRY, "the store's answer leaves it out");
-	} else if (couch_answer_status(a, 1) == STORE_RETRY) {
-		settle_rest(lot, why);
-	} else {
-		settle_unknown(lot, couch_answer_status(a, count_unknown(lot)), why);
-	}
-	lot_write(lot);
+	take_rows(lot, &f, a, why);
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/worker.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
@@ -59,6 +60,8 @@ couch_close(struct store *s)
 	struct couch *c = (struct couch *)s;
 
 	http_destroy(c->http); /* no callback comes any more */
+	c->closing = true;
+	worker_destroy(c->worker);
 	couch_put_forget(c);
 	while (!LIST_EMPTY(&c->ops))
 		couch_op_destroy(LIST_FIRST(&c->ops));
