@@ -3,8 +3,8 @@
 
 #include "daemon/acks.h"
 #include "daemon/batch.h"
-#include "daemon/convert.h"
 #include "daemon/deadletter.h"
+#include "daemon/intake.h"
 #include "daemon/notice.h"
 #include "shared/backoff.h"
 #include "shared/ident.h"
@@ -12,8 +12,6 @@
 #include "shared/loop.h"
 #include "shared/repeat.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
-#include "shared/wire.h"
 #include "shared/xalloc.h"
 
 #include <bsd/string.h>
@@ -30,7 +28,8 @@
 /* A delivery in hand: from its arrival until it is acked or given back. */
 struct parcel {
 	TAILQ_ENTRY(parcel) link;
-	struct delivery *delivery; /* NULL once the dead letters have it */
+	struct delivery
+	    *delivery; /* NULL while it is being read, and once the dead letters have it */
 	struct broker_tag tag;
 	struct notice_slip *slip; /* whom to tell when it is stored */
 	size_t bytes;
@@ -43,8 +42,7 @@ struct inbox {
 	struct store *store;
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
-	bool attest;
-	struct convert_limits limits;
+	struct intake_options intake_opt;
 	uint16_t prefetch;
 	uint64_t intake_max_bytes;
 	uint32_t drain_timeout_ms;
@@ -52,6 +50,7 @@ struct inbox {
 	void *arg;
 	enum inbox_state state;
 	struct acks *acks;
+	struct intake *intake;
 	struct batch *batch;
 	struct deadletter *dead;
 	struct notice *notice;
@@ -72,6 +71,7 @@ struct inbox {
 	uint64_t dead_letters[INBOX_N_DEAD];
 };
 
+static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
 static void on_store_down(const char *why, void *arg);
 static void on_buried(void *owner, void *arg);
@@ -134,11 +134,13 @@ batch_options_from(struct batch_options *b, const struct options *opt)
 static void
 take_options(struct inbox *in, const struct options *opt)
 {
-	in->attest = opt->attest;
-	in->limits.yaml.depth = opt->yaml_depth;
-	in->limits.yaml.nodes = opt->yaml_nodes;
-	in->limits.yaml.bytes = opt->yaml_bytes;
-	in->limits.json_depth = opt->json_depth;
+	struct convert_limits *limits = &in->intake_opt.limits;
+
+	in->intake_opt.attest = opt->attest;
+	limits->yaml.depth = opt->yaml_depth;
+	limits->yaml.nodes = opt->yaml_nodes;
+	limits->yaml.bytes = opt->yaml_bytes;
+	limits->json_depth = opt->json_depth;
 	in->prefetch = (uint16_t)opt->prefetch;
 	in->intake_max_bytes = opt->intake_max_bytes;
 	in->drain_timeout_ms = opt->drain_timeout_ms;
@@ -163,6 +165,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->state_since = loop_now(in->loop);
 	batch_options_from(&batch_opt, opt);
 	in->acks = acks_create(in->loop, &acks_handlers, in);
+	in->intake = intake_create(in->loop, on_read, in);
 	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
 	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, in);
 	in->notice = notice_create(in->loop, parts->publisher);
@@ -275,6 +278,7 @@ give_back(struct inbox *in)
 {
 	size_t n = in->n_parcels;
 
+	intake_clear(in->intake);
 	batch_clear(in->batch);
 	deadletter_clear(in->dead);
 	while (!TAILQ_EMPTY(&in->parcels))
@@ -310,21 +314,6 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 
 /* ---- taking in ---- */
 
-static bool
-attested(const struct inbox *in, const struct response *resp, char *why, size_t why_size)
-{
-	const char *user = resp->meta.user_id;
-
-	if (!in->attest || (user != NULL && strcmp(user, resp->host) == 0))
-		return true;
-	if (user == NULL)
-		snprintf(why, why_size, "no user_id vouches for syskey \"%s\"", resp->host);
-	else
-		snprintf(
-		    why, why_size, "user \"%s\" wrote in the name of \"%s\"", user, resp->host);
-	return false;
-}
-
 static void
 log_results(const char *host, struct result *const *results, size_t n)
 {
@@ -346,32 +335,60 @@ log_results(const char *host, struct result *const *results, size_t n)
 	}
 }
 
-static void
-take_response(struct inbox *in, struct parcel *p, const struct response *resp)
+/* Deliveries that the store has yet to take. */
+static size_t
+waiting_for_store(const struct inbox *in)
 {
-	struct result **results;
-	size_t i, n = convert_response(resp, &in->limits, wall_ms(), &results);
+	return in->n_parcels - intake_pending(in->intake) - deadletter_pending(in->dead);
+}
 
-	if (in->n_parcels == deadletter_pending(in->dead) + 1)
+static void
+take_results(struct inbox *in, struct parcel *p, const struct intake_reading *r)
+{
+	const char *host = r->response.host;
+	size_t i;
+
+	if (waiting_for_store(in) == 1)
 		in->busy_since = loop_now(in->loop);
-	log_results(resp->host, results, n);
-	p->slip = notice_slip(resp->meta.reply_to, resp->host, results, n);
-	for (i = 0; i < n; i++) {
-		size_t bytes = sizeof(*results[i]) + results[i]->value_len +
-			       (results[i]->unparsed != NULL ? strlen(results[i]->unparsed) : 0);
+	log_results(host, r->results, r->n);
+	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
+	for (i = 0; i < r->n; i++) {
+		const struct result *one = r->results[i];
+		size_t bytes = sizeof(*one) + one->value_len +
+			       (one->unparsed != NULL ? strlen(one->unparsed) : 0);
 
 		p->bytes += bytes;
 		in->held += bytes;
 	}
 	set_valve(in);
-	batch_add(in->batch, resp->host, results, n, p);
+	batch_add(in->batch, host, r->results, r->n, p);
+}
+
+static void
+on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
+{
+	struct inbox *in = arg;
+	struct parcel *p = owner;
+
+	p->delivery = d;
+	switch (r->verdict) {
+	case INTAKE_GOOD:
+		take_results(in, p, r);
+		r->results = NULL; /* the batch has them */
+		return;
+	case INTAKE_MALFORMED:
+		bury(in, p, INBOX_DEAD_MALFORMED, r->why);
+		return;
+	case INTAKE_FORGED:
+		bury(in, p, INBOX_DEAD_FORGED, r->why);
+		return;
+	}
 }
 
 void
 inbox_on_delivery(struct inbox *in, struct delivery *d)
 {
 	char why[REASON_SIZE] = "";
-	struct response resp;
 	struct parcel *p;
 
 	if (in->state != INBOX_TAKING) { /* it was on its way when we cancelled */
@@ -388,15 +405,8 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 		bury(in, p, INBOX_DEAD_OVERSIZE, why);
 		return;
 	}
-	if (!wire_response_decode(&d->message, &resp, why, sizeof(why))) {
-		bury(in, p, INBOX_DEAD_MALFORMED, why);
-		return;
-	}
-	if (attested(in, &resp, why, sizeof(why)))
-		take_response(in, p, &resp);
-	else
-		bury(in, p, INBOX_DEAD_FORGED, why);
-	response_finish(&resp);
+	p->delivery = NULL;
+	intake_take(in->intake, d, &in->intake_opt, p);
 }
 
 /* ---- the two brokers ---- */
@@ -616,6 +626,7 @@ inbox_destroy(struct inbox *in)
 {
 	if (in == NULL)
 		return;
+	intake_destroy(in->intake);
 	batch_destroy(in->batch);
 	deadletter_destroy(in->dead);
 	acks_destroy(in->acks);
@@ -639,7 +650,7 @@ stalled_ms(const struct inbox *in)
 {
 	struct mono since = batch_stats(in->batch)->last_ok;
 
-	if (in->n_parcels <= deadletter_pending(in->dead))
+	if (waiting_for_store(in) == 0)
 		return 0;
 	if (mono_diff(in->busy_since, since) > 0)
 		since = in->busy_since;

@@ -18,6 +18,7 @@
 #include "shared/uri.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -459,6 +460,7 @@ main(int argc, char **argv)
 	if (v.cli.args[0] != NULL)
 		cli_usage_error(&v.cli, "\"%s\" is not understood", v.cli.args[0]);
 	ident_init();
+	json_object_seed(0); /* before there are threads: jansson has one seed for all */
 	v.loop = loop_create();
 	if (load_dir == NULL)
 		cli_brokers(&v.cli, &v.uris, &v.n_uris);

@@ -368,6 +368,7 @@ to_properties(const struct message *m, amqp_basic_properties_t *p, amqp_table_en
 	set_str(p, AMQP_BASIC_USER_ID_FLAG, &p->user_id, m->user_id);
 	set_str(p, AMQP_BASIC_APP_ID_FLAG, &p->app_id, m->app_id);
 	set_str(p, AMQP_BASIC_CONTENT_TYPE_FLAG, &p->content_type, m->content_type);
+	set_str(p, AMQP_BASIC_CONTENT_ENCODING_FLAG, &p->content_encoding, m->content_encoding);
 	set_str(p, AMQP_BASIC_EXPIRATION_FLAG, &p->expiration, m->expiration);
 	if (m->timestamp != 0) {
 		p->timestamp = (uint64_t)m->timestamp;
@@ -509,6 +510,7 @@ frame_to_message(const amqp_basic_properties_t *p, struct message *m)
 	m->user_id = get_str(p, AMQP_BASIC_USER_ID_FLAG, p->user_id);
 	m->app_id = get_str(p, AMQP_BASIC_APP_ID_FLAG, p->app_id);
 	m->content_type = get_str(p, AMQP_BASIC_CONTENT_TYPE_FLAG, p->content_type);
+	m->content_encoding = get_str(p, AMQP_BASIC_CONTENT_ENCODING_FLAG, p->content_encoding);
 	m->expiration = get_str(p, AMQP_BASIC_EXPIRATION_FLAG, p->expiration);
 	if ((p->_flags & AMQP_BASIC_TIMESTAMP_FLAG) != 0 && p->timestamp <= INT64_MAX)
 		m->timestamp = (int64_t)p->timestamp;

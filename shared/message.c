@@ -20,6 +20,7 @@ message_finish(struct message *m)
 	free(m->user_id);
 	free(m->app_id);
 	free(m->content_type);
+	free(m->content_encoding);
 	free(m->expiration);
 	for (size_t i = 0; i < m->n_headers; i++) {
 		free(m->headers[i].name);
@@ -135,7 +136,7 @@ message_size(const struct message *m)
 
 	size += str_size(m->message_id) + str_size(m->correlation_id) + str_size(m->reply_to) +
 		str_size(m->user_id) + str_size(m->app_id) + str_size(m->content_type) +
-		str_size(m->expiration);
+		str_size(m->content_encoding) + str_size(m->expiration);
 	for (size_t i = 0; i < m->n_headers; i++) {
 		size += str_size(m->headers[i].name);
 		if (m->headers[i].kind == HEADER_STR)

@@ -28,6 +28,7 @@ struct message { /* every string owned, NULL = property absent */
 	char *user_id;
 	char *app_id;
 	char *content_type;
+	char *content_encoding;
 	char *expiration;  /* milliseconds as text */
 	int64_t timestamp; /* seconds since the epoch; 0 = absent */
 	bool persistent;   /* delivery_mode 2 */

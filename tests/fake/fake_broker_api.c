@@ -247,6 +247,7 @@ copy_message(struct message *to, const struct message *from)
 	to->user_id = xstrdup_null(from->user_id);
 	to->app_id = xstrdup_null(from->app_id);
 	to->content_type = xstrdup_null(from->content_type);
+	to->content_encoding = xstrdup_null(from->content_encoding);
 	to->expiration = xstrdup_null(from->expiration);
 	to->timestamp = from->timestamp;
 	to->persistent = from->persistent;

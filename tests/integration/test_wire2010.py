@@ -1,6 +1,8 @@
 """Messages of 2010, in both directions: no headers, no properties, several results in one response."""
+import gzip
 import pathlib
 
+import pika
 from lib.waiting import wait_until
 
 
@@ -26,6 +28,30 @@ def test_several_results_in_one_response(site):
     site.party("Client2010", "old01").answer_several({"one": "1", "two": "[2]"}, "json")
     record = site.wait_record(lambda r: "two" in r, "has two", "old01")
     assert (record["one"], record["two"]) == (1, [2])
+
+
+def test_what_is_not_plain_json_is_never_guessed_at(site):
+    """Rows M1, M3: dead-lettered as it came, with the reason; what follows is not held up."""
+    site.collector()
+    client = site.party("Client2010", "old01")
+    body = b'{"syskey":"old01","format":"raw","wrong":1}'
+    bomb = gzip.compress(body + b" " * 10_000_000)
+    for content, properties in [(bomb, {"content_encoding": "gzip"}), (body, {"content_encoding": "zstd"}),
+                                (body, {"content_type": "application/x-python-serialize"})]:
+        client.channel.basic_publish("vogeler.master.in", "", content, pika.BasicProperties(**properties))
+    client.channel.basic_publish("vogeler.master.in", "", body.replace(b"wrong", b"right"),
+                                 pika.BasicProperties(content_type="text/plain; charset=utf-8",
+                                                      content_encoding="utf-8"))
+    site.wait_plugin("right", "old01")
+    site.wait_drained("master.in")
+    letters = site.dead_letters()
+    assert [(p.content_encoding, p.content_type) for p, _ in letters] == [
+        ("gzip", None), ("zstd", None), (None, "application/x-python-serialize")]
+    assert [b for _, b in letters] == [bomb, body, body]
+    for properties, _ in letters:
+        said = properties.content_encoding or properties.content_type
+        assert said in properties.headers["x-reason"]
+    assert "wrong" not in site.record("old01")
 
 
 def test_failure_of_a_2010_client_becomes_last_error(site):

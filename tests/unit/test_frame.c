@@ -147,6 +147,7 @@ fill(struct message *m, size_t body_len)
 	m->user_id = strdup("web01");
 	m->app_id = strdup("vogeler-agent");
 	m->content_type = strdup("application/json");
+	m->content_encoding = strdup("utf-8");
 	m->expiration = strdup("60000");
 	m->timestamp = 1285467389;
 	m->persistent = true;
@@ -167,6 +168,7 @@ assert_like(const struct message *m)
 	assert_string_equal(m->user_id, "web01");
 	assert_string_equal(m->app_id, "vogeler-agent");
 	assert_string_equal(m->content_type, "application/json");
+	assert_string_equal(m->content_encoding, "utf-8");
 	assert_string_equal(m->expiration, "60000");
 	assert_int_equal(m->timestamp, 1285467389);
 	assert_true(m->persistent);

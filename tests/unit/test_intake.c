@@ -1,0 +1,284 @@
+/* On the real loop and the real thread. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/intake.h"
+#include "shared/broker.h"
+#include "shared/ident.h"
+#include "shared/loop.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SLOWER 10
+#else
+#define SLOWER 1
+#endif
+
+struct world {
+	struct loop *loop;
+	struct intake *intake;
+	struct intake_options opt;
+	char told[512]; /* owners in the order in which they were told of, and what was said */
+	size_t stop_after;
+	size_t n;
+	struct delivery *slow[3];
+};
+
+static void
+on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
+{
+	struct world *w = arg;
+	size_t len = strlen(w->told);
+
+	assert_non_null(d->message.body);
+	snprintf(w->told + len, sizeof(w->told) - len, "%s:%s ", (const char *)owner,
+	    r->verdict == INTAKE_GOOD ? r->response.host : r->why);
+	delivery_destroy(d);
+	if (++w->n == w->stop_after)
+		loop_stop(w->loop);
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	ident_init();
+	w->loop = loop_create();
+	w->intake = intake_create(w->loop, on_read, w);
+	w->opt.limits.yaml = yamlx_limits_default;
+	w->opt.limits.json_depth = JSONX_DEPTH_MAX;
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	intake_destroy(w->intake);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+/* A response of about so many bytes: unit again and again in a list. */
+static char *
+body_of(const char *host, const char *unit, size_t bytes)
+{
+	char *text = malloc(bytes + 200), *p;
+	size_t len = strlen(unit);
+
+	assert_non_null(text);
+	p = text + sprintf(text, "{\"syskey\":\"%s\",\"format\":\"raw\",\"p\":[0", host);
+	while ((size_t)(p - text) + len < bytes) {
+		memcpy(p, unit, len);
+		p += len;
+	}
+	memcpy(p, "]}", 3);
+	return text;
+}
+
+static struct delivery *
+delivery_of(char *body)
+{
+	struct delivery *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	message_set_body(&d->message, body, strlen(body));
+	return d;
+}
+
+static void
+take(struct world *w, const char *owner, const char *host, size_t bytes)
+{
+	intake_take(w->intake, delivery_of(body_of(host, ",1", bytes)), &w->opt, (void *)owner);
+}
+
+static void
+run_until(struct world *w, size_t n)
+{
+	w->stop_after = n;
+	if (w->n < n)
+		loop_run(w->loop);
+}
+
+static void
+a_small_message_is_read_at_once(void **state)
+{
+	struct world *w = *state;
+
+	take(w, "1", "web01", 1000);
+	assert_string_equal(w->told, "1:web01 ");
+	assert_int_equal(intake_pending(w->intake), 0);
+}
+
+static void
+a_large_one_is_read_by_the_thread_and_overtaken_by_none(void **state)
+{
+	struct world *w = *state;
+
+	take(w, "1", "web01", 1000);
+	take(w, "2", "web02", 1000000);
+	take(w, "3", "web02", 1000);
+	take(w, "4", "web01", INTAKE_SMALL + 1);
+	take(w, "5", "web01", 1000);
+	assert_string_equal(w->told, "1:web01 ");
+	assert_int_equal(intake_pending(w->intake), 4);
+	run_until(w, 5);
+	assert_string_equal(w->told, "1:web01 2:web02 3:web02 4:web01 5:web01 ");
+	assert_int_equal(intake_pending(w->intake), 0);
+	take(w, "6", "web01", 1000);
+	assert_non_null(strstr(w->told, "6:web01"));
+}
+
+static void
+what_is_forgotten_is_not_told_of(void **state)
+{
+	struct world *w = *state;
+
+	take(w, "1", "web01", 1000000);
+	take(w, "2", "web01", 1000000);
+	intake_clear(w->intake);
+	assert_int_equal(intake_pending(w->intake), 0);
+	take(w, "3", "web01", 1000);
+	take(w, "4", "web01", 1000000);
+	take(w, "5", "web01", 1000);
+	run_until(w, 3);
+	assert_string_equal(w->told, "3:web01 4:web01 5:web01 ");
+}
+
+static void
+the_end_does_not_wait_for_all(void **state)
+{
+	struct world *w = *state;
+
+	take(w, "1", "web01", 1000000);
+	take(w, "2", "web01", 1000000);
+	intake_destroy(w->intake);
+	w->intake = NULL;
+	assert_string_equal(w->told, "");
+}
+
+/* Each of these takes longer to read than a pass may. */
+static const char *const slow_units[] = {",5e-324", ",{\"\":1}", ",{}"};
+#define N_SLOW (sizeof(slow_units) / sizeof(slow_units[0]))
+
+static void
+take_slow_ones(void *arg)
+{
+	struct world *w = arg;
+	size_t i;
+
+	for (i = 0; i < N_SLOW; i++)
+		intake_take(w->intake, w->slow[i], &w->opt, (void *)"slow");
+}
+
+static void
+no_pass_takes_long(void **state)
+{
+	struct world *w = *state;
+	struct loop_timer *timer = loop_timer_create(w->loop, "test", take_slow_ones, w);
+	size_t i;
+
+	for (i = 0; i < N_SLOW; i++)
+		w->slow[i] = delivery_of(body_of("web01", slow_units[i], 2500000));
+	loop_timer_arm(timer, 0);
+	run_until(w, N_SLOW);
+	loop_timer_destroy(timer);
+	assert_in_range(loop_max_pass_us(w->loop), 0, 100000 * SLOWER);
+}
+
+static void
+assert_reads(const char *type, const char *encoding, bool expected)
+{
+	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX}};
+	struct intake_reading r;
+	struct message m;
+
+	message_init(&m);
+	message_set_body(&m, body_of("web01", ",1", 100), 0);
+	m.body_len = strlen(m.body);
+	m.content_type = type == NULL ? NULL : strdup(type);
+	m.content_encoding = encoding == NULL ? NULL : strdup(encoding);
+	intake_read(&m, &opt, 1, &r);
+	if ((r.verdict == INTAKE_GOOD) != expected)
+		fail_msg("%s, %s: %s", type, encoding, r.why);
+	if (!expected)
+		assert_non_null(strstr(r.why, encoding != NULL ? encoding : type));
+	intake_reading_finish(&r);
+	message_finish(&m);
+}
+
+static void
+only_plain_text_is_taken_for_a_response(void **state)
+{
+	assert_reads(NULL, NULL, true);
+	assert_reads("", "", true);
+	assert_reads("application/json", "utf-8", true);
+	assert_reads("Application/JSON; charset=utf-8", "UTF-8", true);
+	assert_reads("text/plain", "identity", true);
+	assert_reads("application/octet-stream", NULL, true);
+	assert_reads("application/vnd.vogeler+json", NULL, true);
+	assert_reads("application/jsonx", NULL, false);
+	assert_reads("application/x-python-serialize", NULL, false);
+	assert_reads("application/msgpack", NULL, false);
+	assert_reads("image/png", NULL, false);
+	assert_reads("application/json", "gzip", false);
+	assert_reads(NULL, "deflate", false);
+}
+
+static void
+a_response_has_so_many_results_at_most(void **state)
+{
+	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX}};
+	int n;
+
+	for (n = INTAKE_RESULTS_MAX; n <= INTAKE_RESULTS_MAX + 1; n++) {
+		struct delivery *d = delivery_of(body_of("web01", ",1", 100));
+		struct intake_reading r;
+		struct buf body;
+		size_t len;
+		char *text;
+		int i;
+
+		buf_init(&body, 100000);
+		assert_true(buf_printf(&body, "{\"syskey\":\"web01\",\"format\":\"raw\""));
+		for (i = 0; i < n; i++)
+			assert_true(buf_printf(&body, ",\"p%d\":1", i));
+		assert_true(buf_append_char(&body, '}'));
+		text = buf_take(&body, &len);
+		message_set_body(&d->message, text, len);
+		intake_read(&d->message, &opt, 1, &r);
+		assert_int_equal(
+		    r.verdict, n <= INTAKE_RESULTS_MAX ? INTAKE_GOOD : INTAKE_MALFORMED);
+		intake_reading_finish(&r);
+		delivery_destroy(d);
+	}
+}
+
+#define WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    WORLD(a_small_message_is_read_at_once),
+	    WORLD(a_large_one_is_read_by_the_thread_and_overtaken_by_none),
+	    WORLD(what_is_forgotten_is_not_told_of),
+	    WORLD(the_end_does_not_wait_for_all),
+	    WORLD(no_pass_takes_long),
+	    cmocka_unit_test(only_plain_text_is_taken_for_a_response),
+	    cmocka_unit_test(a_response_has_so_many_results_at_most),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
