@@ -161,6 +161,7 @@ convert_output(struct result *r, const json_t *raw)
 static void
 convert_text(struct result *r, const json_t *raw, const struct convert_limits *limits)
 {
+	const struct jsonx_limits json = {limits->json_depth, limits->json_keys};
 	struct jsonx_note note = {0};
 	const char *text = json_string_value(raw);
 	size_t len = json_string_length(raw);
@@ -170,7 +171,7 @@ convert_text(struct result *r, const json_t *raw, const struct convert_limits *l
 	if (r->format == WIRE_YAML)
 		value = yamlx_parse(text, len, &limits->yaml, &note, err, sizeof(err));
 	else
-		value = jsonx_parse_within(text, len, limits->json_depth, &note, err, sizeof(err));
+		value = jsonx_parse_within(text, len, &json, &note, err, sizeof(err));
 	if (value == NULL) {
 		set_unparsed(r, text, len, err);
 		return;
@@ -183,7 +184,8 @@ convert_text(struct result *r, const json_t *raw, const struct convert_limits *l
 void
 convert_value(struct result *r, const json_t *value, const struct convert_limits *limits)
 {
-	const struct convert_limits standard = {yamlx_limits_default, JSONX_DEPTH_MAX};
+	const struct convert_limits standard = {
+	    yamlx_limits_default, JSONX_DEPTH_MAX, yamlx_limits_default.keys};
 
 	if (!json_is_string(value)) {
 		set_json(r, value, value);

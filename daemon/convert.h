@@ -17,6 +17,7 @@
 struct convert_limits {
 	struct yamlx_limits yaml;
 	unsigned int json_depth; /* at most JSONX_DEPTH_MAX, the default */
+	size_t json_keys;        /* of one object; 0 = as many as it likes */
 };
 
 /* Sets r's value and hash, or unparsed and error, and note, from what the body has under the

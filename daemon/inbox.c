@@ -141,6 +141,8 @@ take_options(struct inbox *in, const struct options *opt)
 	limits->yaml.nodes = opt->yaml_nodes;
 	limits->yaml.bytes = opt->yaml_bytes;
 	limits->json_depth = opt->json_depth;
+	limits->json_keys = opt->object_keys;
+	limits->yaml.keys = opt->object_keys;
 	in->prefetch = (uint16_t)opt->prefetch;
 	in->intake_max_bytes = opt->intake_max_bytes;
 	in->drain_timeout_ms = opt->drain_timeout_ms;

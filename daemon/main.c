@@ -318,6 +318,7 @@ take_options(struct options *now, const struct options *fresh)
 	now->drain_timeout_ms = fresh->drain_timeout_ms;
 	now->attest = fresh->attest;
 	now->json_depth = fresh->json_depth;
+	now->object_keys = fresh->object_keys;
 	now->yaml_depth = fresh->yaml_depth;
 	now->yaml_nodes = fresh->yaml_nodes;
 	now->yaml_bytes = fresh->yaml_bytes;

@@ -17,7 +17,8 @@
 
 #define EXPANDED 4 /* times the input, with aliases expanded */
 
-const struct yamlx_limits yamlx_limits_default = {YAMLX_DEPTH_MAX, 100000, 1024 * 1024};
+const struct yamlx_limits yamlx_limits_default = {
+    .depth = YAMLX_DEPTH_MAX, .nodes = 100000, .keys = 20000, .bytes = 1024 * 1024};
 
 struct anchor {
 	UT_hash_handle hh;
@@ -147,6 +148,12 @@ anchors_free(struct builder *b)
 }
 
 static bool
+has_too_many_keys(const struct builder *b, const struct level *l, size_t more)
+{
+	return b->limits->keys != 0 && json_object_size(l->value) + more > b->limits->keys;
+}
+
+static bool
 set_key(struct builder *b, struct level *l, const struct node *n)
 {
 	bool known;
@@ -160,6 +167,8 @@ set_key(struct builder *b, struct level *l, const struct node *n)
 	known = l->key_is_merge ? l->merges != NULL : json_object_get(l->value, l->key) != NULL;
 	if (known)
 		return fail(b, "key '%.60s' twice", l->key);
+	if (has_too_many_keys(b, l, l->key_is_merge ? 0 : 1))
+		return fail(b, "more than %zu keys in a map", b->limits->keys);
 	json_decref(n->value);
 	return true;
 }
@@ -327,6 +336,8 @@ on_close(struct builder *b)
 	struct node n = {.value = l->value, .height = l->height + 1};
 
 	apply_merges(l);
+	if (has_too_many_keys(b, l, 0))
+		return fail(b, "more than %zu keys in a map", b->limits->keys);
 	if (l->anchor != NULL) {
 		l->anchor->value = json_incref(l->value);
 		l->anchor->nodes = b->nodes - l->nodes_before;

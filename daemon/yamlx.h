@@ -23,9 +23,10 @@
 struct yamlx_limits {
 	unsigned int depth; /* levels; at most YAMLX_DEPTH_MAX */
 	size_t nodes;       /* values and keys, after aliases are expanded */
+	size_t keys;        /* of one map, merged ones included; 0 = as many as it likes */
 	size_t bytes;       /* of input; of scalars, after aliases are expanded, 4 times as many */
 };
-/* depth 64, 100000 nodes, 1 MiB. */
+/* depth 64, 100000 nodes, 20000 keys, 1 MiB. */
 extern const struct yamlx_limits yamlx_limits_default;
 
 /* One document (none at all is null, as safe_load has it). NULL: err says why and on which line.

@@ -15,9 +15,11 @@
 struct scan {
 	const char *text;
 	size_t len, pos;
-	size_t depth_max;
+	size_t depth_max, keys_max;
 	size_t depth;
-	char kinds[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND]; /* '{' or '[' for each open level */
+	char kinds[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND];  /* '{' or '[' for each open level, */
+	size_t keys[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND]; /* and how many members so far */
+	bool too_deep;
 	char before;     /* the last byte outside strings that was no white space */
 	struct buf *out; /* the text as rewritten so far, up to `copied`; unused while big = 0 */
 	size_t copied;
@@ -102,7 +104,31 @@ scan_number(struct scan *s)
 		quote_number(s, start, s->pos);
 }
 
-/* false: deeper than allowed. Everything else that is wrong is left for jansson to say. */
+static bool
+scan_open(struct scan *s, char kind)
+{
+	if (s->depth == s->depth_max) {
+		s->too_deep = true;
+		return false;
+	}
+	s->keys[s->depth] = 0;
+	s->kinds[s->depth++] = kind;
+	s->pos++;
+	return true;
+}
+
+/* Behind a key. Where no key belongs, jansson will not take it. */
+static bool
+scan_colon(struct scan *s)
+{
+	if (s->depth > 0 && s->keys[s->depth - 1]++ == s->keys_max)
+		return false;
+	s->pos++;
+	return true;
+}
+
+/* false: deeper than allowed, or an object of too many keys. Everything else that is wrong is left
+ * for jansson to say. */
 static bool
 scan(struct scan *s)
 {
@@ -115,10 +141,12 @@ scan(struct scan *s)
 			break;
 		case '[':
 		case '{':
-			if (s->depth == s->depth_max)
+			if (!scan_open(s, c))
 				return false;
-			s->kinds[s->depth++] = c;
-			s->pos++;
+			break;
+		case ':':
+			if (!scan_colon(s))
+				return false;
 			break;
 		case ']':
 		case '}':
@@ -156,21 +184,32 @@ load(const char *text, size_t len, char *err, size_t err_size)
 	return value;
 }
 
+static void
+say_limit(const struct scan *s, char *err, size_t err_size)
+{
+	if (s->too_deep)
+		snprintf(err, err_size, "nested deeper than %zu levels, at byte %zu", s->depth_max,
+		    s->pos);
+	else
+		snprintf(err, err_size, "more than %zu keys in an object, at byte %zu", s->keys_max,
+		    s->pos);
+}
+
 static json_t *
-parse(const char *text, size_t len, size_t depth_max, struct jsonx_note *note, char *err,
-    size_t err_size)
+parse(const char *text, size_t len, size_t depth_max, size_t keys_max, struct jsonx_note *note,
+    char *err, size_t err_size)
 {
 	json_t *value = NULL;
 	struct buf out;
-	struct scan s = {.text = text, .len = len, .depth_max = depth_max, .out = &out};
+	struct scan s = {
+	    .text = text, .len = len, .depth_max = depth_max, .keys_max = keys_max, .out = &out};
 
 	/* A rewritten integer has 19 digits at least and grows by two quotes. */
 	buf_init(&out, len + len / 8 + 16);
 	if (len == 0)
 		snprintf(err, err_size, "empty");
 	else if (!scan(&s))
-		snprintf(
-		    err, err_size, "nested deeper than %zu levels, at byte %zu", depth_max, s.pos);
+		say_limit(&s, err, err_size);
 	else if (s.big == 0)
 		value = load(text, len, err, err_size);
 	else if (s.no_memory || !buf_append(&out, text + s.copied, len - s.copied))
@@ -186,21 +225,24 @@ parse(const char *text, size_t len, size_t depth_max, struct jsonx_note *note, c
 json_t *
 jsonx_parse(const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size)
 {
-	return parse(text, len, JSONX_DEPTH_MAX, note, err, err_size);
+	return parse(text, len, JSONX_DEPTH_MAX, SIZE_MAX, note, err, err_size);
 }
 
 json_t *
-jsonx_parse_within(const char *text, size_t len, unsigned int depth_max, struct jsonx_note *note,
-    char *err, size_t err_size)
+jsonx_parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size)
 {
-	return parse(text, len, depth_max < JSONX_DEPTH_MAX ? depth_max : JSONX_DEPTH_MAX, note,
-	    err, err_size);
+	unsigned int depth = limits->depth < JSONX_DEPTH_MAX ? limits->depth : JSONX_DEPTH_MAX;
+
+	return parse(
+	    text, len, depth, limits->keys != 0 ? limits->keys : SIZE_MAX, note, err, err_size);
 }
 
 json_t *
 jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size)
 {
-	return parse(text, len, JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND, NULL, err, err_size);
+	return parse(
+	    text, len, JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND, SIZE_MAX, NULL, err, err_size);
 }
 
 struct writer {

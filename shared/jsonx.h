@@ -23,8 +23,11 @@ struct jsonx_note {
  * json_decref()s. */
 json_t *jsonx_parse(
     const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
-/* The same with a cap of depth_max levels, which is at most JSONX_DEPTH_MAX. */
-json_t *jsonx_parse_within(const char *text, size_t len, unsigned int depth_max,
+struct jsonx_limits {
+	unsigned int depth; /* levels; at most JSONX_DEPTH_MAX */
+	size_t keys;        /* of one object; 0 = as many as it likes */
+};
+json_t *jsonx_parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size);
 /* The same for what a store gives back: records, and its answers with records in them. */
 json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size);

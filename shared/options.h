@@ -47,6 +47,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	char *server_listen;        /* [server] listen, default "auto" */
 	bool attest;                /* [server] attest, default no: user_id must equal syskey */
 	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
+	uint32_t object_keys;       /* [limits] object_keys, default 20000 */
 	uint32_t yaml_depth;        /* [limits] yaml_depth, default 64, 1..64 */
 	uint32_t yaml_nodes;        /* [limits] yaml_nodes, default 100000 */
 	uint64_t yaml_bytes;        /* [limits] yaml_bytes, default 1MiB */

@@ -83,6 +83,7 @@ const struct option_row option_rows[] = {
 
     /* What is written to a record must be read again: jsonx.h has 64 for good. */
     NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64),
+    NUM("limits", "object_keys", OPTION_COUNT, object_keys, "20000", 1, 1000000),
     NUM("limits", "yaml_bytes", OPTION_BYTES, yaml_bytes, "1MiB", KIB, 16 * MIB),
     NUM("limits", "yaml_depth", OPTION_COUNT, yaml_depth, "64", 1, 64),
     NUM("limits", "yaml_nodes", OPTION_COUNT, yaml_nodes, "100000", 1, 1000000),

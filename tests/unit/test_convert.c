@@ -153,7 +153,14 @@ each_format_has_its_limits(void **state)
 {
 	const struct convert_limits limits = {
 	    .json_depth = 2, .yaml = {.depth = 3, .nodes = 5, .bytes = 12}};
+	const struct convert_limits keys = {.json_depth = 9,
+	    .json_keys = 2,
+	    .yaml = {.depth = 9, .nodes = 99, .keys = 2, .bytes = 99}};
 
+	assert_limited(WIRE_JSON, "{\"a\":1,\"b\":{\"c\":1,\"d\":2}}", &keys, NULL);
+	assert_limited(WIRE_JSON, "{\"a\":1,\"b\":2,\"c\":3}", &keys, "more than 2 keys");
+	assert_limited(WIRE_YAML, "{a: 1, b: {c: 1, d: 2}}", &keys, NULL);
+	assert_limited(WIRE_YAML, "{a: 1, b: 2, c: 3}", &keys, "more than 2 keys");
 	assert_limited(WIRE_JSON, "[1]", &limits, NULL);
 	assert_limited(WIRE_JSON, "[[1]]", &limits, NULL);
 	assert_limited(WIRE_JSON, "[[[1]]]", &limits, "nested deeper than 2 levels");

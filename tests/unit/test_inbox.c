@@ -314,12 +314,15 @@ a_reload_changes_the_limits_of_values(void **state)
 	assert_int_equal(w->unparsed, 0);
 	w->options.json_depth = 1;
 	w->options.yaml_depth = 1;
+	w->options.object_keys = 1;
 	inbox_reload(w->inbox, &w->options);
+	deliver(w, "{\"syskey\":\"f\",\"p\":\"{a: 1, b: 1}\",\"format\":\"yaml\"}");
+	deliver(w, "{\"syskey\":\"g\",\"p\":\"{\\\"a\\\":1,\\\"b\\\":1}\",\"format\":\"json\"}");
 	deliver(w, "{\"syskey\":\"c\",\"p\":\"[[1]]\",\"format\":\"json\"}");
 	deliver(w, "{\"syskey\":\"d\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
 	deliver(w, "{\"syskey\":\"e\",\"p\":\"[1]\",\"format\":\"yaml\"}");
 	fake_advance(w->loop, 100);
-	assert_int_equal(w->unparsed, 2);
+	assert_int_equal(w->unparsed, 4);
 }
 
 static void

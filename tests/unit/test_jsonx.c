@@ -227,6 +227,32 @@ depth_is_capped(void **state)
 	}
 }
 
+static void
+assert_keys(const char *text, size_t keys, const char *refusal)
+{
+	const struct jsonx_limits limits = {JSONX_DEPTH_MAX, keys};
+	char err[128] = "";
+	json_t *value = jsonx_parse_within(text, strlen(text), &limits, NULL, err, sizeof(err));
+
+	assert_string_equal(err, refusal);
+	assert_int_equal(value != NULL, refusal[0] == '\0');
+	json_decref(value);
+}
+
+/* Of each object for itself; neither members of an array nor colons in strings count. */
+static void
+keys_are_capped(void **state)
+{
+	assert_keys("{\"a\":1}", 2, "");
+	assert_keys("{\"a\":1,\"b\":2}", 2, "");
+	assert_keys("{\"a\":1,\"b\":2,\"c\":3}", 2, "more than 2 keys in an object, at byte 16");
+	assert_keys("{\"a\":{\"c\":1,\"d\":2},\"b\":[{\"e\":1},{\"f\":1},1,2]}", 2, "");
+	assert_keys(
+	    "[{\"a\":{},\"b\":{},\"c\":1}]", 2, "more than 2 keys in an object, at byte 19");
+	assert_keys("{\"a:b\":\":::\",\"b\":\":\"}", 2, "");
+	assert_keys("{\"a\":1,\"b\":2,\"c\":3}", 0, "");
+}
+
 /* Depth counts what is open at once, not brackets, and not those in strings. */
 static void
 width_is_no_depth(void **state)
@@ -361,6 +387,7 @@ main(void)
 	    cmocka_unit_test(the_locale_does_not_show),
 	    cmocka_unit_test(refused_input),
 	    cmocka_unit_test(depth_is_capped),
+	    cmocka_unit_test(keys_are_capped),
 	    cmocka_unit_test(width_is_no_depth),
 	    cmocka_unit_test(writing_too_deep_fails),
 	    cmocka_unit_test(the_cap_of_the_buffer_holds),

@@ -303,6 +303,15 @@ limits_hold_where_they_are(void **state)
 	assert_within("{a: 1, b: 2, c: 3}", &limits, "more than 6 values");
 	assert_within("[&a [1, 2], *a]", &limits, "more than 6 values");
 	limits = yamlx_limits_default;
+	limits.keys = 3;
+	assert_within("{a: 1, b: 2}", &limits, NULL);
+	assert_within("{a: 1, b: 2, c: {d: 3}}", &limits, NULL);
+	assert_within("{a: 1, b: 2, c: 3, d: 4}", &limits, "line 1: more than 3 keys in a map");
+	assert_within("[&m {a: 1, b: 2}, {<<: *m, b: 3, c: 4}]", &limits, NULL);
+	assert_within("[&m {a: 1, b: 2}, {<<: *m, c: 3, d: 4}]", &limits, "more than 3 keys");
+	limits.keys = 0; /* none */
+	assert_within("{a: 1, b: 2, c: 3, d: 4}", &limits, NULL);
+	limits = yamlx_limits_default;
 	limits.bytes = 10;
 	assert_within("- 3456789", &limits, NULL);
 	assert_within("- 34567890", &limits, NULL);
@@ -328,6 +337,19 @@ aliases_expand_to_four_times_the_input(void **state)
 	free(x);
 }
 
+/* A map of n keys; malloced. */
+static char *
+map_of(size_t n)
+{
+	size_t size = n * 16 + 1, len = 0;
+	char *yaml = malloc(size);
+
+	assert_non_null(yaml);
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(yaml + len, size - len, "k%zu: 1\n", i);
+	return yaml;
+}
+
 /* The defaults, at both sides. */
 static void
 the_defaults_hold_where_they_are(void **state)
@@ -337,6 +359,11 @@ the_defaults_hold_where_they_are(void **state)
 	for (size_t n = 99998; n <= 100000; n++) { /* and the array itself */
 		text = repeat("- 1\n", n);
 		assert_within(text, NULL, n == 100000 ? "more than 100000 values" : NULL);
+		free(text);
+	}
+	for (size_t n = 19999; n <= 20001; n++) {
+		text = map_of(n);
+		assert_within(text, NULL, n > 20000 ? "more than 20000 keys" : NULL);
 		free(text);
 	}
 	for (size_t n = TEXT_MAX - 1; n <= TEXT_MAX + 1; n++) {
