@@ -726,6 +726,34 @@ test_answers_without_a_run_leave_room(void **state)
 	assert_int_equal(fake_broker_published(f->broker), 999);
 }
 
+/* Their answers have no room yet; nevertheless each has one. */
+static void
+test_redelivered_while_settled_is_answered_once(void **state)
+{
+	struct fixture *f = *state;
+	char job[32];
+
+	fake_broker_block(f->broker, true);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 100; i++) {
+			snprintf(job, sizeof(job), "j%d", i);
+			deliver(f, "facter", job);
+		}
+		if (round == 0)
+			finish(f, 0);
+		if (round == 0)
+			reconnect(f, 100);
+	}
+	assert_int_equal(cmdq_waiting(f->cmdq), 98 - OUTBOX_COUNT_MAX / 2);
+	fake_broker_block(f->broker, false);
+	fake_broker_auto_confirm(f->broker, true);
+	outbox_on_writable(f->outbox);
+	for (int i = 0; i < 200; i++)
+		fake_advance(f->loop, 0);
+	assert_int_equal(fake_broker_published(f->broker), 99);
+	assert_int_equal(f->n_requests, 2);
+}
+
 static void
 test_expired_while_it_waited(void **state)
 {
@@ -1110,6 +1138,7 @@ main(void)
 	    T(collapsed_commands_of_2010_are_known_again),
 	    T(superseded_by_one_without_an_id),
 	    T(answers_without_a_run_leave_room),
+	    T(redelivered_while_settled_is_answered_once),
 	    T(expired_while_it_waited),
 	    T(what_waited_is_read_before_the_first_run),
 	    T(the_broker_may_have_dropped_some),

@@ -599,6 +599,22 @@ test_a_full_queue_does_not_hold_up_the_fresh(void **state)
 }
 
 static void
+test_a_full_lane_of_the_fresh_does_not_hold_up_the_others(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add_fresh(f, 1);
+	answer(f, 0, BROKER_NACKED);
+	add_fresh(f, 2);
+	add(f, 3, 10);
+	add_newest(f, "a", 4, 10);
+	assert_published(f, "m1 m3 a4 ");
+	assert_true(fake_timer_in(f->loop, "fresh") > 0);
+	assert_int_equal(fake_timer_in(f->loop, "outbox"), -1);
+}
+
+static void
 test_what_has_become_old_is_not_fresh(void **state)
 {
 	struct fixture *f = *state;
@@ -641,6 +657,7 @@ main(void)
 	    T(without_a_fresh_lane_all_go_with_the_others),
 	    T(returned_on_both_lanes_is_kept),
 	    T(a_full_queue_does_not_hold_up_the_fresh),
+	    T(a_full_lane_of_the_fresh_does_not_hold_up_the_others),
 	    T(what_has_become_old_is_not_fresh),
 	};
 
