@@ -256,6 +256,16 @@ class Rig:
     def new_couch_uri(self):
         return self.start_couch().new_database().dbhost
 
+    def new_couch_database(self):
+        """One that a collector can use: made as an administrator would."""
+        uri = self.new_couch_uri()
+        done = subprocess.run([self.bin / "vogeler-admin", "--qhost", self.broker.uri(self.broker.new_vhost()), "--dbhost",
+                               uri, "setup"], env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+        if done.returncode != 0:
+            raise Trouble("vogeler-admin setup: " + done.stdout.decode())
+        return uri
+
     def drop(self, dbhost):
         name = dbhost.rsplit("/", 1)[1]
         for each in (name, name + "_jobs"):

@@ -90,7 +90,7 @@ def row1(rig, s):
     rig.drop(dbhost)
     best = {"batch": sweep["batch_bytes"], "requests": sweep["requests"]}
 
-    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_uri()
+    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_database()
     collector = rig.collector(vhost, dbhost)
     warm(rig, collector, vhost, dict(plan, jobs=5, run=rig.new_run()))
 
@@ -237,7 +237,7 @@ def row4(rig, s):
     rig.start_couch()
     rig.pin_against("couch")
     books = Books(rig)
-    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_uri()
+    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_database()
     collector = rig.collector(vhost, dbhost)
     warm(rig, collector, vhost, dict(plan, jobs=1, run=rig.new_run()))
     collector.hold()
@@ -316,7 +316,7 @@ def row5(rig, s):
     if not os.environ.get("VOGELER_TEST_COUCHDB"):
         rig.start_couch()
         limit += s.getint("cache_mb", 256)
-        measure("the store stopped for 20 s, couch://, its cache included", rig.new_couch_uri(),
+        measure("the store stopped for 20 s, couch://, its cache included", rig.new_couch_database(),
                 {"hosts": hosts, "jobs": 10, "profile": "lines", "run": rig.new_run()}, True)
     parts.sort(key=lambda p: -p["figure"] / float(p["goal"].split()[1]))
     return row("memory of vogelerd at its highest", parts, curves=curves, curve_unit="kB")
@@ -377,7 +377,7 @@ def agent_argv(rig, vhost, folder, name):
     state = folder / "state"
     state.mkdir(exist_ok=True)
     return [str(rig.bin / "vogeler-agent"), "--qhost", rig.broker.uri(vhost), "-p", str(plugins), "--loglevel", "WARN",
-            "-o", f"client.name={name}", "-o", f"client.state_dir={state}", "run"]
+            "--option", f"client.name={name}", "--option", f"client.state_dir={state}", "run"]
 
 
 def cpu_to_ready_ms(rig, vhost):
@@ -451,7 +451,7 @@ def row8(rig, s):
     rig.pin_against("couch")
     books = Books(rig)
     plan = {"hosts": hosts, "profile": "lines"}
-    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_uri()
+    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_database()
     first = rig.collector(vhost, dbhost, name="first")
     warm(rig, first, vhost, dict(plan, jobs=1, run=rig.new_run()))
     one, two, conflicts, given_back = [], [], 0, 0
@@ -494,7 +494,7 @@ def row9(rig, s):
     rig.pin_against("couch")
     books = Books(rig)
     plan = {"hosts": hosts, "profile": "mix"}
-    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_uri()
+    vhost, dbhost = rig.broker.new_vhost(), rig.new_couch_database()
     collector = rig.collector(vhost, dbhost)
     changed, same = [], []
     for i in range(runs):
