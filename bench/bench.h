@@ -40,6 +40,7 @@ struct bench {
 	uint64_t batch_bytes;
 	uint32_t requests;
 	bool sweep;
+	bool one_by_one;
 	json_t *report; /* an object: what is printed at the end */
 	int status;
 	bool over; /* bench_done() has been called */

@@ -29,6 +29,8 @@ static const struct bench_verb verbs[] = {
 	verb_consume},
     {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
     {"hosts", "be hosts that answer what they are asked, until stopped", true, false, verb_hosts},
+    {"load", "send jobs at a fixed rate to hosts of its own; latencies, books", true, true,
+	verb_load},
     {"write", "write to couch:// what a collector would, as fast as it goes", false, true,
 	verb_write},
 };
@@ -36,7 +38,7 @@ static const struct bench_verb verbs[] = {
 static struct {
 	long long run, seed;
 	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
-	    requests, sweep, json;
+	    requests, sweep, one_by_one, json;
 	double rate;
 	char *profile, *slow_by, *duration, *patience, *batch;
 } opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .requests = 8};
@@ -60,6 +62,8 @@ static struct poptOption table[] = {
     {"connections", '\0', POPT_ARG_INT, &opt.connections, 0,
 	"Connections, when not one for each host", "N"},
     {"rate", '\0', POPT_ARG_DOUBLE, &opt.rate, 0, "load: jobs per second (1)", "N"},
+    {"one-by-one", '\0', POPT_ARG_NONE, &opt.one_by_one, 0,
+	"load: each job when the one before has ended", NULL},
     {"patience", '\0', POPT_ARG_STRING, &opt.patience, 0,
 	"How long nothing may happen before it is given up (10s)", "DURATION"},
     {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
@@ -209,6 +213,7 @@ read_options(const struct cli *cli, struct bench *b)
 	b->extra = not_negative(cli, "expect-more", opt.extra);
 	b->requests = not_negative(cli, "requests", opt.requests);
 	b->sweep = opt.sweep != 0;
+	b->one_by_one = opt.one_by_one != 0;
 	b->rate = opt.rate;
 	if (!(opt.rate > 0 && opt.rate <= 1000))
 		cli_usage_error(cli, "--rate: more than 0, at most 1000");

@@ -1,0 +1,396 @@
+/* Open loop: jobs go out at a fixed rate, whatever comes back and however late, and the latency of
+ * each answer counts from the moment at which its job was to be sent. It ends when the collector
+ * says that the outcome is on disk, or, should that notice be lost, when the ledger shows it.
+ *
+ *   hosts connect -> jobs are written to the ledger, each with its queue for notices -> the clock
+ *   starts: job i is due at i / rate -> each job is watched to its end -> the books are closed
+ *
+ * With --one-by-one a job is sent when the one before it has ended. */
+#include "bench/bench.h"
+#include "bench/books.h"
+#include "bench/crew.h"
+#include "bench/histogram.h"
+#include "bench/swarm.h"
+
+#include "runner/watch.h"
+#include "shared/broker.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/topology.h"
+#include "shared/wall.h"
+#include "shared/wire.h"
+#include "shared/xalloc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define JOBS_MAX 2000 /* each has a connection for its notices */
+
+struct load;
+
+struct load_job {
+	struct load *load;
+	uint32_t index;
+	struct job job;
+	struct watch *watch;
+	int64_t due_us; /* when it was to be sent */
+	int64_t last_us;
+	uint32_t ok;
+	bool sent;
+	bool *known; /* by host */
+};
+
+struct load {
+	struct bench *b;
+	struct swarm *swarm;
+	struct crew *crew;
+	struct topology *topology;
+	struct broker *commander;
+	struct load_job *jobs;
+	struct books *books;
+	struct loop_timer *clock;
+	struct histogram latency;
+	uint32_t prepared, next, ended, incomplete;
+	int64_t began_us, late_us;
+	bool hosts_ready, commander_ready;
+};
+
+static int64_t
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void prepare_next(struct load *l);
+
+/* ---- sending ---- */
+
+static void
+send_command(struct load_job *j)
+{
+	struct load *l = j->load;
+	struct bench *b = l->b;
+	struct command c = {
+	    .plugin = (char *)plan_profile_name(&b->plan),
+	    .job = j->job.id,
+	    .reply_to = (char *)watch_reply_to(j->watch),
+	    .sent_at = wall_ms(),
+	    .not_after = j->job.not_after,
+	};
+	struct message m;
+
+	wire_command_encode(&c, &m);
+	if (broker_publish(l->commander, b->cli->options.broadcast_exchange, TOPOLOGY_BROADCAST_KEY,
+		true, &m) == 0)
+		bench_fail(b, "job %" PRIu32 ": the broker takes no command", j->index);
+	message_finish(&m);
+}
+
+static void
+wait_on(struct load_job *j)
+{
+	struct bench *b = j->load->b;
+
+	watch_set_deadline(j->watch, mono_add(loop_now(b->loop), b->patience_ms));
+}
+
+static void
+send_job(struct load *l, int64_t due_us)
+{
+	struct load_job *j = &l->jobs[l->next++];
+	int64_t late = now_us() - due_us;
+
+	if (late > l->late_us)
+		l->late_us = late;
+	j->due_us = due_us;
+	j->sent = true;
+	watch_start(j->watch);
+	wait_on(j);
+	if (l->crew != NULL)
+		crew_answer(l->crew, j->index, watch_reply_to(j->watch));
+	else
+		send_command(j);
+}
+
+static void
+load_on_clock(void *arg)
+{
+	struct load *l = arg;
+	int64_t now = now_us();
+
+	if (l->b->one_by_one) {
+		send_job(l, now);
+		return;
+	}
+	while (l->next < l->b->plan.jobs && !l->b->over) {
+		int64_t due = l->began_us + (int64_t)(1e6 * l->next / l->b->rate);
+
+		if (due > now) {
+			loop_timer_arm(l->clock, (due - now + 999) / 1000);
+			return;
+		}
+		send_job(l, due);
+	}
+}
+
+/* ---- how jobs end ---- */
+
+static void
+on_books(const struct books_counts *c, void *arg)
+{
+	struct load *l = arg;
+
+	json_object_set_new(l->b->report, "books", books_json(c));
+	bench_done(l->b, books_close(c) && l->incomplete == 0 ? BENCH_OK : BENCH_BOOKS);
+}
+
+static void
+job_on_outcome(const struct outcome *o, bool target, void *arg)
+{
+	struct load_job *j = arg;
+	struct load *l = j->load;
+	uint32_t host;
+
+	if (!j->sent || !target || !outcome_is_answer(o->state) ||
+	    !plan_host_index(&l->b->plan, o->host, &host) || j->known[host])
+		return;
+	j->known[host] = true;
+	j->ok += o->state == OUTCOME_OK;
+	j->last_us = now_us();
+	histogram_record(&l->latency, (uint64_t)(j->last_us - j->due_us));
+	wait_on(j);
+}
+
+static void
+job_on_end(enum watch_end end, const char *text, void *arg)
+{
+	struct load_job *j = arg;
+	struct load *l = j->load;
+
+	l->incomplete += end != WATCH_COMPLETE;
+	if (++l->ended == l->b->plan.jobs) {
+		l->books = books_create(l->b, l->b->extra, on_books, l);
+		books_start(l->books);
+	} else if (l->b->one_by_one) {
+		loop_timer_arm(l->clock, 0);
+	}
+}
+
+static void
+job_on_ready(void *arg)
+{
+	struct load_job *j = arg;
+
+	prepare_next(j->load);
+}
+
+static const struct watch_handlers watch_handlers = {
+    .on_ready = job_on_ready,
+    .on_outcome = job_on_outcome,
+    .on_end = job_on_end,
+};
+
+/* ---- getting ready ---- */
+
+/* The targets are those that will answer: the others have the command in their queue. */
+static void
+make_job(struct load *l, struct load_job *j)
+{
+	const struct plan *p = &l->b->plan;
+	char id[IDENT_SIZE], name[PLAN_NAME_SIZE];
+
+	plan_job(p, j->index, id);
+	job_init(&j->job);
+	j->job.id = xstrdup(id);
+	j->job.plugin = xstrdup(plan_profile_name(p));
+	j->job.user = xstrdup("vogeler-bench");
+	j->job.target = xstrdup("all");
+	j->job.sent_at = wall_ms();
+	j->job.not_after = j->job.sent_at + INT64_C(3600) * 1000;
+	j->job.hosts = xcalloc(p->hosts, sizeof(*j->job.hosts));
+	for (uint32_t host = 0; host < p->hosts; host++) {
+		if (plan_conduct(p, host) == CONDUCT_OFFLINE)
+			continue;
+		plan_host(p, host, name);
+		j->job.hosts[j->job.n_hosts++] = xstrdup(name);
+	}
+	j->known = xcalloc(p->hosts, sizeof(*j->known));
+}
+
+static void
+on_job_added(bool ok, const char *what, void *arg)
+{
+	struct load_job *j = arg;
+	struct load *l = j->load;
+	struct watch_request req = {
+	    .loop = l->b->loop,
+	    .options = &l->b->cli->options,
+	    .brokers = l->b->brokers,
+	    .n_brokers = l->b->n_brokers,
+	    .store = l->b->store,
+	    .job = &j->job,
+	};
+
+	if (!ok) {
+		bench_fail(l->b, "the ledger takes no job: %s", what);
+		return;
+	}
+	j->watch = watch_create(&req, &watch_handlers, j);
+}
+
+static void
+prepare_next(struct load *l)
+{
+	struct load_job *j;
+
+	if (l->prepared == l->b->plan.jobs) {
+		l->began_us = now_us();
+		load_on_clock(l);
+		return;
+	}
+	j = &l->jobs[l->prepared];
+	j->load = l;
+	j->index = l->prepared++;
+	make_job(l, j);
+	store_job_add(l->b->store, &j->job, on_job_added, j);
+}
+
+static void
+start_when_ready(struct load *l)
+{
+	if (l->hosts_ready && l->commander_ready && l->prepared == 0)
+		prepare_next(l);
+}
+
+static void
+on_hosts(void *arg)
+{
+	struct load *l = arg;
+
+	l->hosts_ready = true;
+	start_when_ready(l);
+}
+
+static void
+commander_on_ready(struct broker *broker, void *arg)
+{
+	struct load *l = arg;
+
+	l->commander_ready = true;
+	start_when_ready(l);
+}
+
+static void
+commander_on_down(struct broker *broker, const struct broker_failure *f, void *arg)
+{
+	struct load *l = arg;
+
+	bench_fail(l->b, "%s", f->text);
+}
+
+static void
+commander_on_confirm(
+    struct broker *broker, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct load *l = arg;
+
+	if (outcome != BROKER_CONFIRMED)
+		bench_fail(
+		    l->b, "the broker did not take a command: %s", broker_outcome_name(outcome));
+}
+
+static const struct broker_handlers commander_handlers = {
+    .on_ready = commander_on_ready,
+    .on_down = commander_on_down,
+    .on_confirm = commander_on_confirm,
+};
+
+static void
+load_on_set_up(bool ok, const char *what, void *arg)
+{
+	struct load *l = arg;
+
+	if (!ok) {
+		bench_fail(l->b, "%s", what);
+		return;
+	}
+	if (l->b->connections > 0) {
+		l->crew = crew_create(l->b, on_hosts, l);
+	} else {
+		l->swarm = swarm_create(l->b, on_hosts, l);
+		swarm_start(l->swarm);
+	}
+	broker_start(l->commander);
+}
+
+/* ---- the end ---- */
+
+static void
+report(struct load *l)
+{
+	json_t *report = l->b->report, *jobs = json_array();
+
+	for (uint32_t i = 0; i < l->next; i++) {
+		const struct load_job *j = &l->jobs[i];
+
+		json_array_append_new(
+		    jobs, json_pack("{s:I,s:I,s:f}", "targets", (json_int_t)j->job.n_hosts, "ok",
+			      (json_int_t)j->ok, "seconds",
+			      j->ok > 0 ? (double)(j->last_us - j->due_us) / 1e6 : 0.0));
+	}
+	json_object_set_new(report, "run", json_integer(l->b->plan.run));
+	json_object_set_new(report, "jobs", jobs);
+	json_object_set_new(report, "incomplete", json_integer(l->incomplete));
+	json_object_set_new(report, "late_us", json_integer(l->late_us));
+	json_object_set_new(report, "latency", histogram_json(&l->latency));
+	if (l->swarm != NULL)
+		report_swarm(l->b, l->swarm);
+}
+
+static void
+load_finish(struct load *l)
+{
+	store_close(l->b->store);
+	l->b->store = NULL;
+	for (uint32_t i = 0; i < l->prepared; i++) {
+		watch_destroy(l->jobs[i].watch);
+		job_finish(&l->jobs[i].job);
+		free(l->jobs[i].known);
+	}
+	books_destroy(l->books);
+	swarm_destroy(l->swarm);
+	crew_destroy(l->crew);
+	broker_destroy(l->commander);
+	topology_destroy(l->topology);
+	loop_timer_destroy(l->clock);
+	free(l->jobs);
+	free(l);
+}
+
+void
+verb_load(struct bench *b)
+{
+	const struct options *options = &b->cli->options;
+	struct load *l;
+
+	if (b->store_uri.scheme == URI_NULL || b->plan.jobs > JOBS_MAX) {
+		bench_fail(b, b->plan.jobs > JOBS_MAX ? "load: at most 2000 jobs"
+						      : "load: null:// has no ledger to look into");
+		return;
+	}
+	l = xcalloc(1, sizeof(*l));
+	l->b = b;
+	l->jobs = xcalloc(b->plan.jobs, sizeof(*l->jobs));
+	l->clock = loop_timer_create(b->loop, "bench clock", load_on_clock, l);
+	l->topology = topology_for_collector(options->broadcast_exchange, options->master_exchange);
+	l->commander = bench_broker(b, "commander", l->topology, &commander_handlers, l);
+	store_setup(b->store, load_on_set_up, l);
+	loop_run(b->loop);
+	report(l);
+	load_finish(l);
+}
