@@ -26,7 +26,8 @@
 #include <string.h>
 #include <time.h>
 
-#define JOBS_MAX 2000 /* each has a connection for its notices */
+#define SETTLE_MS 20
+#define JOBS_MAX  2000 /* each has a connection for its notices */
 
 struct load;
 
@@ -51,6 +52,8 @@ struct load {
 	struct load_job *jobs;
 	struct books *books;
 	struct loop_timer *clock;
+	struct loop_timer *settle;
+	struct mono all_ended;
 	struct histogram latency;
 	uint32_t prepared, next, ended, incomplete;
 	int64_t began_us, late_us;
@@ -166,6 +169,21 @@ job_on_outcome(const struct outcome *o, bool target, void *arg)
 	wait_on(j);
 }
 
+/* Hosts that answer twice, or send rubbish, may still be at it. */
+static void
+load_on_settle(void *arg)
+{
+	struct load *l = arg;
+
+	if (l->swarm != NULL && swarm_pending(l->swarm) > 0 &&
+	    mono_diff(loop_now(l->b->loop), l->all_ended) < l->b->patience_ms) {
+		loop_timer_arm(l->settle, SETTLE_MS);
+		return;
+	}
+	l->books = books_create(l->b, l->b->extra, on_books, l);
+	books_start(l->books);
+}
+
 static void
 job_on_end(enum watch_end end, const char *text, void *arg)
 {
@@ -174,8 +192,8 @@ job_on_end(enum watch_end end, const char *text, void *arg)
 
 	l->incomplete += end != WATCH_COMPLETE;
 	if (++l->ended == l->b->plan.jobs) {
-		l->books = books_create(l->b, l->b->extra, on_books, l);
-		books_start(l->books);
+		l->all_ended = loop_now(l->b->loop);
+		loop_timer_arm(l->settle, 0);
 	} else if (l->b->one_by_one) {
 		loop_timer_arm(l->clock, 0);
 	}
@@ -368,6 +386,7 @@ load_finish(struct load *l)
 	broker_destroy(l->commander);
 	topology_destroy(l->topology);
 	loop_timer_destroy(l->clock);
+	loop_timer_destroy(l->settle);
 	free(l->jobs);
 	free(l);
 }
@@ -387,6 +406,7 @@ verb_load(struct bench *b)
 	l->b = b;
 	l->jobs = xcalloc(b->plan.jobs, sizeof(*l->jobs));
 	l->clock = loop_timer_create(b->loop, "bench clock", load_on_clock, l);
+	l->settle = loop_timer_create(b->loop, "bench settle", load_on_settle, l);
 	l->topology = topology_for_collector(options->broadcast_exchange, options->master_exchange);
 	l->commander = bench_broker(b, "commander", l->topology, &commander_handlers, l);
 	store_setup(b->store, load_on_set_up, l);

@@ -22,7 +22,7 @@
 #define UNCONFIRMED_MAX 10000 /* a backlog is to be there soon */
 
 static const struct bench_verb verbs[] = {
-    /* sorted; the same rows as in --help and vogeler-bench(1) */
+    /* sorted; the same rows as in vogeler-bench(1) */
     {"baseline", "write to couch:// as the program of 2010 did", false, true, verb_baseline},
     {"books", "look up every answer in ledger and records, and count", false, true, verb_books},
     {"consume", "take answers out of the queue and do nothing with them", true, false,
@@ -77,8 +77,10 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-bench",
-    .usage = "[OPTION...] VERB",
-    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
+    .usage = "[OPTION...] hosts|load|fill|books|consume|write|baseline",
+    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 500 hosts\n"
+		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
+		"  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
 		"  bench/run --quick --json\n",
     .table = table,
     .uses_broker = true,
@@ -152,7 +154,8 @@ find_verb(const struct cli *cli)
 	const char *name = cli->args[0];
 
 	if (name == NULL)
-		cli_usage_error(cli, "what is to be done? See --help for the verbs");
+		cli_usage_error(cli,
+		    "what is to be done? One of: baseline, books, consume, fill, hosts, load, write");
 	if (cli->args[1] != NULL)
 		cli_usage_error(cli, "\"%s\" is one too many", cli->args[1]);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

@@ -47,7 +47,7 @@ struct swarm {
 	void (*on_ready)(void *arg);
 	void *arg;
 	struct host *hosts;
-	uint32_t n, next, connecting;
+	uint32_t n, next, connecting, pending;
 	struct loop_timer *ramp;
 	struct swarm_counts counts;
 };
@@ -55,8 +55,9 @@ struct swarm {
 /* ---- answering ---- */
 
 static void
-errand_free(struct errands *list, struct errand *e)
+errand_free(struct host *h, struct errands *list, struct errand *e)
 {
+	h->swarm->pending--;
 	TAILQ_REMOVE(list, e, link);
 	free(e->reply_to);
 	free(e);
@@ -74,6 +75,7 @@ add_errand(struct host *h, enum errand_kind kind, const struct delivery *d, uint
 	e->reply_to = xstrdup_null(d->message.reply_to);
 	e->due = mono_add(loop_now(h->swarm->b->loop), late);
 	TAILQ_INSERT_TAIL(&h->waiting, e, link);
+	h->swarm->pending++;
 }
 
 static void
@@ -191,7 +193,7 @@ host_on_confirm(
 		return;
 	if (outcome == BROKER_CONFIRMED)
 		count_confirmed(h, e);
-	errand_free(&h->sent, e); /* otherwise the command comes again */
+	errand_free(h, &h->sent, e); /* otherwise the command comes again */
 	send_due(h);
 }
 
@@ -251,7 +253,7 @@ host_on_down(struct broker *broker, const struct broker_failure *f, void *arg)
 
 	h->swarm->counts.failures++;
 	while (!TAILQ_EMPTY(&h->waiting))
-		errand_free(&h->waiting, TAILQ_FIRST(&h->waiting));
+		errand_free(h, &h->waiting, TAILQ_FIRST(&h->waiting));
 }
 
 static const struct broker_handlers handlers = {
@@ -327,13 +329,19 @@ swarm_destroy(struct swarm *s)
 		topology_destroy(h->topology);
 		loop_timer_destroy(h->timer);
 		while (!TAILQ_EMPTY(&h->waiting))
-			errand_free(&h->waiting, TAILQ_FIRST(&h->waiting));
+			errand_free(h, &h->waiting, TAILQ_FIRST(&h->waiting));
 		while (!TAILQ_EMPTY(&h->sent))
-			errand_free(&h->sent, TAILQ_FIRST(&h->sent));
+			errand_free(h, &h->sent, TAILQ_FIRST(&h->sent));
 	}
 	loop_timer_destroy(s->ramp);
 	free(s->hosts);
 	free(s);
+}
+
+uint32_t
+swarm_pending(const struct swarm *s)
+{
+	return s->pending;
 }
 
 const struct swarm_counts *

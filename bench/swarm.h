@@ -26,6 +26,8 @@ struct swarm_counts {
 struct swarm *swarm_create(struct bench *b, void (*on_ready)(void *arg), void *arg);
 void swarm_destroy(struct swarm *s); /* NULL is fine */
 void swarm_start(struct swarm *s);
+/* Answers, second answers and rubbish that are still to be sent or confirmed. */
+uint32_t swarm_pending(const struct swarm *s);
 const struct swarm_counts *swarm_counts(const struct swarm *s);
 
 #endif
