@@ -16,7 +16,7 @@ struct follow {
 	struct follow_request req;
 	struct watch *watch;
 	struct progress *progress;
-	bool told_job;
+	bool told_job, ended;
 };
 
 static bool
@@ -43,6 +43,15 @@ tell_job(struct follow *f)
 }
 
 static void
+end(struct follow *f, int exit_status)
+{
+	if (f->ended)
+		return;
+	f->ended = true;
+	f->req.on_end(exit_status, f->req.arg);
+}
+
+static void
 follow_on_ready(void *arg)
 {
 	struct follow *f = arg;
@@ -61,6 +70,8 @@ follow_on_outcome(const struct outcome *o, bool target, void *arg)
 		return;
 	tell_job(f);
 	output_event(stdout, event_outcome(f->req.watch.job, o, target));
+	if (ferror(stdout)) /* nobody reads it any more */
+		end(f, 1);
 }
 
 static void
@@ -104,18 +115,18 @@ print_end(struct follow *f)
 }
 
 static void
-follow_on_end(enum watch_end end, const char *text, void *arg)
+follow_on_end(enum watch_end how, const char *text, void *arg)
 {
 	struct follow *f = arg;
 	int status = 1;
 
 	progress_destroy(f->progress);
 	f->progress = NULL;
-	if (end == WATCH_FAILED)
+	if (how == WATCH_FAILED)
 		say(f, text);
-	else
+	else if (!f->ended)
 		status = print_end(f);
-	f->req.on_end(status, f->req.arg);
+	end(f, status);
 }
 
 static const struct watch_handlers handlers = {

@@ -10,6 +10,7 @@
 #include <libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIME_SIZE 21 /* "2010-09-26T02:16:29Z" */
 
@@ -129,6 +130,8 @@ print_table(FILE *out, const struct joblist *l)
 	if (table == NULL)
 		fatal("jobs", "no memory");
 	scols_table_set_stream(table, out);
+	if (!isatty(fileno(out)))
+		scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
 	for (size_t i = 0; i < N_COLUMNS; i++) {
 		if (scols_table_new_column(
 			table, columns[i].name, columns[i].hint, columns[i].flags) == NULL)

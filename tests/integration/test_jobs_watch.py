@@ -81,9 +81,9 @@ class Job:
     def result(self, *args, **kw):
         return self.site.runner("result", self.id, *args, dbhost=True, status=None, **kw)
 
-    def watch(self, *args, name="watch"):
+    def watch(self, *args, name="watch", qhost=None):
         """In the background."""
-        argv = [program("vogeler-runner"), "--qhost", self.site.qhost, "--dbhost", self.site.dbhost, "watch", self.id]
+        argv = [program("vogeler-runner"), "--qhost", qhost or self.site.qhost, "--dbhost", self.site.dbhost, "watch", self.id]
         process = self.site.process(name, argv + list(args)).start()
         process.may_fail = True
         return process
@@ -207,6 +207,38 @@ def test_notices_make_it_quick_and_are_not_needed(site):
     assert hears.wait() == 0 and polls.wait() == 0
     assert collector.log_count(rf"{queue}: 1 outcomes told") == 1
     wait_until(lambda: queue not in site.broker.unacked(site.vhost), "the queue is gone with its connection")
+
+
+def test_without_the_right_to_a_queue(site):
+    """The store alone is asked."""
+    user = f"watcher{site.vhost}"
+    site.broker.ctl("eval", f"""begin ok = rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"pw">>, <<"tests">>),
+        ok = rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"{site.vhost}">>, <<"^$">>, <<".*">>,
+        <<".*">>, <<"tests">>) end.""")
+    site.collector()
+    job = Job(site, "hello", ["web01"])
+    watch = job.watch("--loglevel", "INFO", qhost=site.broker.uri(site.vhost, user, "pw"))
+    watch.wait_log("no notices.*lacks rights")
+    job.answer("web01", reply_to=f"vogeler.reply.{job.id}")
+    assert watch.wait() == 0, watch.log()
+
+
+def test_nobody_reads_the_events(site):
+    """A closed pipe ends it, not the job."""
+    site.collector()
+    job = Job(site, "hello", ["web01", "web02"])
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as out:
+        watch = subprocess.Popen(
+            [program("vogeler-runner"), "--dbhost", site.dbhost, "watch", job.id, "--jsonl"], env=site.env,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, cwd=site.folder)
+    os.close(read)
+    job.answer("web01")
+    try:
+        assert watch.wait(30) == 1, watch.stderr.read()
+    finally:
+        watch.kill()
+        watch.stderr.close()
 
 
 def test_no_host_makes_the_collector_write_elsewhere(site):
