@@ -66,7 +66,7 @@ follow_on_outcome(const struct outcome *o, bool target, void *arg)
 	struct follow *f = arg;
 
 	progress_touch(f->progress);
-	if (!is_jsonl(f))
+	if (!is_jsonl(f) || f->ended)
 		return;
 	tell_job(f);
 	output_event(stdout, event_outcome(f->req.watch.job, o, target));
@@ -122,9 +122,11 @@ follow_on_end(enum watch_end how, const char *text, void *arg)
 
 	progress_destroy(f->progress);
 	f->progress = NULL;
+	if (f->ended)
+		return;
 	if (how == WATCH_FAILED)
 		say(f, text);
-	else if (!f->ended)
+	else
 		status = print_end(f);
 	end(f, status);
 }
@@ -182,6 +184,7 @@ follow_interrupted(struct follow *f)
 
 	xasprintf(&line,
 	    "interrupted; job %s goes on: \"vogeler-runner watch %s\" follows it again", job, job);
+	f->ended = true;
 	progress_destroy(f->progress);
 	f->progress = NULL;
 	say(f, line);

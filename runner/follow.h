@@ -26,7 +26,7 @@ void follow_destroy(struct follow *f);
 /* For watch_reply_to, watch_start, watch_set_deadline, watch_add. */
 struct watch *follow_watch(struct follow *f);
 /* Ctrl-C: the progress line goes, and a line on stderr says that the job goes on, and how to come
- * back to it. Returns the exit status, 130. */
+ * back to it; on_end is not called any more. Returns the exit status, 130. */
 int follow_interrupted(struct follow *f);
 /* Clears the progress line, so that something else may be written on stderr; it comes back. */
 void follow_make_room(struct follow *f);
