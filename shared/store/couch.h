@@ -1,6 +1,6 @@
 /* The inside of the CouchDB backend, shared by its files: store_couch.c (opening),
- * couch_put.c (writing), couch_read.c (get, list), couch_admin.c (setup, probe, design documents).
- */
+ * couch_put.c (writing), couch_read.c (get, list), couch_admin.c (setup, probe, design documents),
+ * couch_ledger.c (writing outcomes), couch_jobs.c (jobs, reading outcomes), couch_prune.c. */
 #ifndef VOGELER_COUCH_H
 #define VOGELER_COUCH_H
 
@@ -14,6 +14,7 @@
 /* An answer of the store as a whole may have this many bytes. */
 #define COUCH_ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
+struct couch_ledger;
 struct loop_timer;
 struct lot;
 struct worker;
@@ -26,12 +27,21 @@ struct couch_op {
 	store_got_fn *got;
 	store_listed_fn *listed;
 	store_done_fn *done;
+	store_job_fn *job;
+	store_outcome_fn *outcome;
 	char *url;
 	json_t *doc;             /* load_design */
+	json_t *fields;          /* list: NULL = whole records; empty = names */
 	struct loop_timer *wait; /* probe: while CouchDB wants to be left alone */
-	char *startkey;          /* list: where the page begins, NULL = at the start */
-	size_t limit;            /* list: records in a page */
+	char *startkey;          /* where the page begins, NULL = at the start; prune: the job */
+	char *endkey;            /* where the last page ends */
+	size_t limit;            /* of a page */
+	size_t left;             /* jobs that are wanted yet */
 	unsigned int tries;      /* after conflicts */
+	bool ledger;             /* setup, probe: at the ledger's database by now */
+	bool created;            /* setup: one of them */
+	int64_t before_ms;       /* prune */
+	size_t removed;
 };
 
 struct couch {
@@ -40,7 +50,11 @@ struct couch {
 	struct http *http;
 	struct couch_cache *cache;
 	struct couch_pace pace;
-	char *url;         /* of the database */
+	char *url;        /* of the database */
+	char *jobs_url;   /* and of the ledger's, which has "_jobs" after its name */
+	char *jobs_id;    /* redacted, for sentences */
+	char *prune_from; /* where the next prune goes on, NULL = at the start */
+	struct couch_ledger *ledger;
 	size_t record_max; /* bytes */
 	size_t lot_bytes;  /* a request's records are about this much together */
 	size_t mean_bytes; /* of a record, as lately read: a guess at those not known */
@@ -75,6 +89,13 @@ void couch_on_pump(void *arg);
 void couch_put_forget(struct couch *c);
 void couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
 void couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+void couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
+void couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
+void couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
+void couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg);
+void couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+void couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
 void couch_setup(struct store *s, store_done_fn *fn, void *arg);
 void couch_probe(struct store *s, store_done_fn *fn, void *arg);
 void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);

@@ -34,14 +34,41 @@ admin_op(struct store *s, store_done_fn *fn, void *arg)
 	return op;
 }
 
+/* Setup and probe go through the database of the records, then that of the ledger. */
+static const char *
+url_of(const struct couch_op *op)
+{
+	return op->ledger ? op->c->jobs_url : op->c->url;
+}
+
+static const char *
+id_of(const struct couch_op *op)
+{
+	return op->ledger ? op->c->jobs_id : op->c->base.id;
+}
+
 static enum couch_answer
 read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, op->c->base.id, why, WHY_SIZE);
+	return couch_answer_read(r, want, id_of(op), why, WHY_SIZE);
 }
 
 /* --- setup --- */
+
+static void setup_one(struct couch_op *op);
+
+static void
+setup_next(struct couch_op *op, bool created)
+{
+	op->created = op->created || created;
+	if (op->ledger) {
+		couch_op_done(op, true, op->created ? "created" : "was there");
+		return;
+	}
+	op->ledger = true;
+	setup_one(op);
+}
 
 /* Members of a database may not create one; if it is there, that is no hindrance. */
 static void
@@ -56,8 +83,11 @@ setup_on_looked(const struct http_response *r, void *arg)
 		snprintf(why, sizeof(why),
 		    "%s: this user may not create the database; set up with an administrator's "
 		    "user and password in the dsn",
-		    op->c->base.id);
-	couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "was there" : why);
+		    id_of(op));
+	if (a == COUCH_DONE)
+		setup_next(op, false);
+	else
+		couch_op_done(op, false, why);
 }
 
 static void
@@ -68,13 +98,13 @@ setup_on_answer(const struct http_response *r, void *arg)
 
 	switch (read_answer(op, r, 201, why)) {
 	case COUCH_DONE:
-		couch_op_done(op, true, "created");
+		setup_next(op, true);
 		return;
 	case COUCH_EXISTS:
-		couch_op_done(op, true, "was there");
+		setup_next(op, false);
 		return;
 	case COUCH_DENIED:
-		couch_op_request(op, "GET", op->c->url, NULL, setup_on_looked);
+		couch_op_request(op, "GET", url_of(op), NULL, setup_on_looked);
 		return;
 	case COUCH_MISSING:
 	case COUCH_NO_DB:
@@ -84,26 +114,57 @@ setup_on_answer(const struct http_response *r, void *arg)
 		break;
 	}
 	if (r->status == 202) /* some nodes of the cluster have yet to make it */
-		couch_op_done(op, true, "created");
+		setup_next(op, true);
 	else
 		couch_op_done(op, false, why);
+}
+
+static void
+setup_one(struct couch_op *op)
+{
+	couch_op_request(op, "PUT", url_of(op), NULL, setup_on_answer);
 }
 
 void
 couch_setup(struct store *s, store_done_fn *fn, void *arg)
 {
-	struct couch_op *op = admin_op(s, fn, arg);
-
-	couch_op_request(op, "PUT", op->c->url, NULL, setup_on_answer);
+	setup_one(admin_op(s, fn, arg));
 }
 
 /* --- probe --- */
 
 /* A write is the only proof that writes are taken: /_up stays 200 on a full disk (FAULTS 3.2, 10).
- * A _local document is not replicated, in no view, and one is enough for all collectors. */
+ * A _local document is not replicated, in no view, and one is enough for all collectors. It is
+ * removed at once. */
 #define PROBE_ID "_local/vogeler-probe"
 
 static void probe_look(struct couch_op *op);
+
+/* Whether it is gone is no matter: the next probe writes over it. */
+static void
+probe_on_removed(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+
+	if (op->ledger) {
+		couch_op_done(op, true, "takes writes");
+		return;
+	}
+	op->ledger = true;
+	op->tries = 0;
+	probe_look(op);
+}
+
+static void
+probe_remove(struct couch_op *op, const struct http_response *r)
+{
+	char *rev = couch_rev(r->body, r->body_len), *url;
+
+	xasprintf(&url, "%s/" PROBE_ID "?rev=%s", url_of(op), rev != NULL ? rev : "");
+	couch_op_request(op, "DELETE", url, NULL, probe_on_removed);
+	free(url);
+	free(rev);
+}
 
 static void
 probe_on_put(const struct http_response *r, void *arg)
@@ -116,7 +177,19 @@ probe_on_put(const struct http_response *r, void *arg)
 		probe_look(op);
 		return;
 	}
-	couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "takes writes" : why);
+	if (a == COUCH_DONE)
+		probe_remove(op, r);
+	else
+		couch_op_done(op, false, why);
+}
+
+static void
+probe_ask(struct couch_op *op, const char *method, char *body, http_fn *fn)
+{
+	char *url = couch_url_doc(url_of(op), PROBE_ID);
+
+	couch_op_request(op, method, url, body, fn);
+	free(url);
 }
 
 static void
@@ -131,7 +204,7 @@ probe_put(struct couch_op *op, const char *rev)
 	if (body == NULL)
 		couch_op_done(op, false, "out of memory");
 	else
-		couch_op_request(op, "PUT", op->url, body, probe_on_put);
+		probe_ask(op, "PUT", body, probe_on_put);
 }
 
 static void
@@ -144,7 +217,7 @@ probe_on_looked(const struct http_response *r, void *arg)
 	if (a == COUCH_DONE) {
 		rev = couch_rev(r->body, r->body_len);
 		if (rev == NULL) {
-			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+			couch_answer_garbled(r, id_of(op), why, sizeof(why));
 			a = COUCH_UNKNOWN;
 		}
 	}
@@ -158,7 +231,7 @@ probe_on_looked(const struct http_response *r, void *arg)
 static void
 probe_look(struct couch_op *op)
 {
-	couch_op_request(op, "GET", op->url, NULL, probe_on_looked);
+	probe_ask(op, "GET", NULL, probe_on_looked);
 }
 
 static void
@@ -173,7 +246,6 @@ couch_probe(struct store *s, store_done_fn *fn, void *arg)
 	struct couch_op *op = admin_op(s, fn, arg);
 	int64_t wait_ms;
 
-	op->url = couch_url_doc(op->c->url, PROBE_ID);
 	wait_ms = couch_pace_wait_ms(&op->c->pace, loop_now(op->c->loop));
 	if (wait_ms == 0) {
 		probe_look(op);

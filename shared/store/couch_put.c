@@ -7,9 +7,12 @@
  *                                                                  ^ what did not fit  |
  *                                                                  +-------------------+
  *
+ * A write whose record is stored, or needs no writing, is then answered, or handed to
+ * couch_ledger.c if it brings outcomes of jobs, which answers it.
+ *
  * A record that is being written is out of the cache; it comes back only with a 201 for it. After
  * anything else it is read anew, so that a write that did land turns out to be UNCHANGED then. */
-#include "shared/store/couch.h"
+#include "shared/store/couch_ledger.h"
 
 #include "shared/buf.h"
 #include "shared/log.h"
@@ -69,7 +72,8 @@ lot_finish(struct lot *lot)
 	lot_destroy(lot);
 }
 
-/* Answers one write. Its record, unless taken away before, is let go. */
+/* Answers one write, at once or when its outcomes are stored too. Its record, unless taken away
+ * before, is let go. */
 static void
 settle(struct lot *lot, struct item *item, enum store_status status, const char *why)
 {
@@ -82,7 +86,8 @@ settle(struct lot *lot, struct item *item, enum store_status status, const char 
 	if (status != STORE_OK)
 		log_debug("store", "store[%s]: %s, host=%s, why=%s", lot->c->base.id,
 		    store_status_name(status), w->host, why);
-	lot->fn(w, status, why, lot->arg);
+	if (status != STORE_OK || !couch_ledger_take(lot->c->ledger, w, lot->fn, lot->arg))
+		lot->fn(w, status, why, lot->arg);
 }
 
 /* The store is out of reach: the writes that no request had are answered too, instead of each
@@ -452,7 +457,7 @@ couch_on_pump(void *arg)
 {
 	struct couch *c = arg;
 
-	while (!TAILQ_EMPTY(&c->waiting) && c->n_active < c->base.limits.batches_in_flight) {
+	while (!TAILQ_EMPTY(&c->waiting) && c->n_active < c->pace.allowed) {
 		struct lot *lot = TAILQ_FIRST(&c->waiting);
 
 		TAILQ_REMOVE(&c->waiting, lot, link);

@@ -68,23 +68,31 @@ couch_url_doc(const char *base, const char *id)
 	return url;
 }
 
-char *
-couch_url_list(const char *base, size_t limit, const char *startkey)
+/* As a parameter of a URL: a JSON string, escaped. */
+static char *
+escape_key(const char *key)
 {
-	json_t *key = json_string(startkey);
-	char *text, *escaped, *url;
+	json_t *value = json_string(key);
+	char *text = json_dumps(value, JSON_ENCODE_ANY);
+	char *escaped = escape(text != NULL ? text : "");
 
-	if (key == NULL) { /* from the start */
-		xasprintf(&url, "%s/_all_docs?include_docs=true&limit=%zu", base, limit);
-		return url;
-	}
-	text = json_dumps(key, JSON_ENCODE_ANY);
-	escaped = escape(text != NULL ? text : "");
-	xasprintf(
-	    &url, "%s/_all_docs?include_docs=true&limit=%zu&startkey=%s", base, limit, escaped);
-	free(escaped);
 	free(text);
-	json_decref(key);
+	json_decref(value);
+	return escaped;
+}
+
+char *
+couch_url_range(const char *base, const struct couch_range *range)
+{
+	char *start = range->start != NULL ? escape_key(range->start) : NULL;
+	char *end = range->end != NULL ? escape_key(range->end) : NULL, *url;
+
+	xasprintf(&url, "%s/_all_docs?limit=%zu%s%s%s%s%s%s", base, range->limit,
+	    range->docs ? "&include_docs=true" : "", range->descending ? "&descending=true" : "",
+	    start != NULL ? "&startkey=" : "", start != NULL ? start : "",
+	    end != NULL ? "&endkey=" : "", end != NULL ? end : "");
+	free(start);
+	free(end);
 	return url;
 }
 
@@ -389,8 +397,9 @@ couch_items_free(struct couch_item *items, size_t n)
 
 /* --- _all_docs --- */
 
-bool
-couch_rows_open(struct couch_rows *rows, const char *body, size_t len)
+/* Opens the list that is the member name of an object. */
+static bool
+open_list(struct jspan_iter *list, const char *body, size_t len, const char *name)
 {
 	struct jspan all, key, value, found = {0};
 	struct jspan_iter it;
@@ -398,9 +407,21 @@ couch_rows_open(struct couch_rows *rows, const char *body, size_t len)
 	if (!jspan_value(body, len, &all) || jspan_kind(all) != '{' || !jspan_open(&it, all))
 		return false;
 	while (jspan_next_member(&it, &key, &value))
-		if (jspan_is(key, "\"rows\""))
+		if (jspan_is(key, name))
 			found = value;
-	return !it.bad && jspan_kind(found) == '[' && jspan_open(&rows->it, found);
+	return !it.bad && jspan_kind(found) == '[' && jspan_open(list, found);
+}
+
+bool
+couch_rows_open(struct couch_rows *rows, const char *body, size_t len)
+{
+	return open_list(&rows->it, body, len, "\"rows\"");
+}
+
+bool
+couch_docs_open(struct jspan_iter *it, const char *body, size_t len)
+{
+	return open_list(it, body, len, "\"docs\"");
 }
 
 bool

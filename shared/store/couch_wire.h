@@ -18,8 +18,14 @@ char *couch_url(const struct uri *uri);
 /* base + "/" + id, percent-encoded; "_design/" and "_local/" of an id stay as they are; malloced.
  */
 char *couch_url_doc(const char *base, const char *id);
-/* base + "/_all_docs?include_docs=true&limit=N[&startkey="ID"]"; malloced. */
-char *couch_url_list(const char *base, size_t limit, const char *startkey);
+/* A range of _all_docs, by id; NULL = no bound. */
+struct couch_range {
+	const char *start, *end;
+	size_t limit;
+	bool docs;       /* with the documents */
+	bool descending; /* then start is above end */
+};
+char *couch_url_range(const char *base, const struct couch_range *range); /* malloced */
 /* {"keys": [...]}. false: over the cap. */
 bool couch_keys_body(struct buf *out, const char *const *ids, size_t n)
     __attribute__((warn_unused_result));
@@ -71,6 +77,9 @@ bool couch_rows_open(struct couch_rows *rows, const char *body, size_t len);
 /* false at the end, or with rows->it.bad. */
 bool couch_rows_next(struct couch_rows *rows, struct couch_row *row);
 void couch_row_finish(struct couch_row *row);
+
+/* The documents of an answer of _find, to be walked with jspan_next_element. false: not one. */
+bool couch_docs_open(struct jspan_iter *it, const char *body, size_t len);
 
 /* {"ok": true, "rev": REV} of a PUT, or a document's "_rev"; malloced, NULL when there is none. */
 char *couch_rev(const char *body, size_t len);

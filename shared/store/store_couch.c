@@ -1,5 +1,5 @@
 /* couch:// and couchs://: records in CouchDB. Opening and closing; writing is in couch_put.c. */
-#include "shared/store/couch.h"
+#include "shared/store/couch_ledger.h"
 
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -38,13 +38,21 @@ couch_note_too_large(struct couch *c, size_t records)
 
 /* --- the pace --- */
 
+/* A put whose records are stored and whose outcomes are on their way is not answered yet: it must
+ * not keep others from being begun. */
+static void
+note_limits(struct couch *c)
+{
+	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_REQUESTS;
+}
+
 void
 couch_note_answer(struct couch *c, const struct http_response *r)
 {
 	uint32_t before = c->pace.allowed;
 
 	couch_pace_note(&c->pace, r, loop_now(c->loop));
-	c->base.limits.batches_in_flight = c->pace.allowed;
+	note_limits(c);
 	if (c->pace.allowed == before)
 		return;
 	log_info("store", "store[%s]: requests at once: %u -> %u, status=%ld", c->base.id,
@@ -63,11 +71,15 @@ couch_close(struct store *s)
 	c->closing = true;
 	worker_destroy(c->worker);
 	couch_put_forget(c);
+	couch_ledger_destroy(c->ledger);
 	while (!LIST_EMPTY(&c->ops))
 		couch_op_destroy(LIST_FIRST(&c->ops));
 	loop_timer_destroy(c->pump);
 	couch_cache_destroy(c->cache);
 	free(c->url);
+	free(c->jobs_url);
+	free(c->prune_from);
+	free(c->jobs_id);
 	free(c->base.id);
 	free(c);
 }
@@ -80,7 +92,9 @@ couch_set_login(struct store *s, const struct uri *uri)
 
 	http_set_login(c->http, uri->user, uri->password);
 	free(c->base.id);
+	free(c->jobs_id);
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
+	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
 }
 
 static struct store *
@@ -92,7 +106,7 @@ couch_open(
 	    .password = uri->password,
 	    .tls_host = uri->scheme == URI_COUCHS ? uri->host : NULL,
 	    .tls = &opt->couch_tls,
-	    .max_connections = opt->couch_requests + SPARE_CONNECTIONS,
+	    .max_connections = opt->couch_requests + COUCH_LEDGER_REQUESTS + SPARE_CONNECTIONS,
 	    .timeout_ms = opt->couch_timeout_ms,
 	    .max_response_bytes = COUCH_ANSWER_MAX,
 	};
@@ -101,12 +115,15 @@ couch_open(
 
 	c->base.ops = &store_couch_ops;
 	couch_pace_init(&c->pace, opt->couch_requests);
-	c->base.limits.batches_in_flight = c->pace.max;
+	note_limits(c);
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
 	c->http = http_create(loop, &hopt);
 	c->cache = couch_cache_create(CACHE_BYTES);
 	c->url = couch_url(uri);
+	xasprintf(&c->jobs_url, "%s_jobs", c->url);
+	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
+	c->ledger = couch_ledger_create(c);
 	c->record_max = (size_t)opt->record_max_bytes;
 	c->lot_bytes = (size_t)opt->batch_max_bytes;
 	c->mean_bytes = MEAN_BYTES;
@@ -125,6 +142,12 @@ const struct store_ops store_couch_ops = {
     .put = couch_put,
     .get = couch_get,
     .list = couch_list,
+    .job_add = couch_job_add,
+    .job_get = couch_job_get,
+    .job_list = couch_job_list,
+    .outcomes_add = couch_outcomes_add,
+    .outcomes = couch_outcomes,
+    .jobs_prune = couch_jobs_prune,
     .setup = couch_setup,
     .probe = couch_probe,
     .load_design = couch_load_design,

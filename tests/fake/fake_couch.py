@@ -55,7 +55,7 @@ class Request:
     @property
     def is_write(self):
         """Of records."""
-        return self.path[1:] == ["_bulk_docs"]
+        return self.path[1:] == ["_bulk_docs"] and not self.path[0].endswith("_jobs")
 
     @property
     def is_read(self):
@@ -72,7 +72,7 @@ class Request:
 class FakeCouch:
     """Listens on 127.0.0.1 from birth to stop()."""
 
-    def __init__(self, databases=("records",)):
+    def __init__(self, databases=("records", "records_jobs")):
         self.lock = threading.Lock()
         self.databases = {name: {} for name in databases}  # name -> id -> document
         self.script = None
@@ -233,6 +233,8 @@ class FakeCouch:
             return (201 if item.get("ok") else 409), item
         if key not in docs:
             return 404, {"error": "not_found", "reason": "missing"}
+        if request.method == "DELETE":
+            return 200, {"ok": True, "id": key, "rev": docs.pop(key)["_rev"]}
         return 200, docs[key]
 
     @staticmethod

@@ -50,6 +50,8 @@ urls(void **state)
 	    .path = path,
 	    .user = user,
 	    .password = password};
+	const struct couch_range range = {
+	    .start = "a\"b", .end = "a/", .limit = 11, .docs = true, .descending = true};
 	char *url;
 
 	(void)state;
@@ -72,12 +74,12 @@ urls(void **state)
 	url = couch_url_doc("http://h/db", "_design/a/b");
 	assert_string_equal(url, "http://h/db/_design/a%2Fb");
 	free(url);
-	url = couch_url_list("http://h/db", 11, NULL);
-	assert_string_equal(url, "http://h/db/_all_docs?include_docs=true&limit=11");
+	url = couch_url_range("http://h/db", &(struct couch_range){.limit = 11});
+	assert_string_equal(url, "http://h/db/_all_docs?limit=11");
 	free(url);
-	url = couch_url_list("http://h/db", 11, "a\"b");
-	assert_string_equal(
-	    url, "http://h/db/_all_docs?include_docs=true&limit=11&startkey=%22a%5C%22b%22");
+	url = couch_url_range("http://h/db", &range);
+	assert_string_equal(url, "http://h/db/_all_docs?limit=11&include_docs=true&descending=true"
+				 "&startkey=%22a%5C%22b%22&endkey=%22a%2F%22");
 	free(url);
 }
 

@@ -78,8 +78,10 @@ class Database:
         self.dbhost = couch.url.replace("http://", "couch://", 1).rstrip("/") + "/" + name
 
     def create(self):
-        status, answer = self.couch.request("PUT", "/" + self.name)
-        assert status in (201, 202), answer
+        """It and the ledger's."""
+        for name in (self.name, self.name + "_jobs"):
+            status, answer = self.couch.request("PUT", "/" + name)
+            assert status in (201, 202), answer
 
     def get(self, key):
         status, answer = self.couch.request("GET", f"/{self.name}/{urllib.parse.quote(key, safe='')}")
@@ -89,5 +91,6 @@ class Database:
         return self.couch.request("GET", "/" + self.name)[0] == 200
 
     def drop(self):
-        self.couch.request("DELETE", "/" + self.name)
+        for name in (self.name, self.name + "_jobs"):
+            self.couch.request("DELETE", "/" + name)
 
