@@ -108,6 +108,11 @@ end_of_stream(struct broker *b)
 	if (b->state == BROKER_CONNECTING)
 		cure =
 		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
+	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS &&
+		 b->tls.cert_file == NULL)
+		cure = " during the login" PHRASE_CURE
+		       "see RabbitMQ's log; does it want a certificate of ours (cert_file, "
+		       "key_file)?";
 	else if (b->state == BROKER_HANDSHAKE)
 		cure = " during the login" PHRASE_CURE "see RabbitMQ's log; is this its AMQP port?";
 	broker_fail(b, BROKER_ERR_NETWORK, "%s: %s%s", broker_where(b, where, sizeof(where)),

@@ -287,12 +287,40 @@ tls_error(struct stream *s, unsigned long code)
 	return tls->error;
 }
 
+/* Our write failed: why the peer hung up may still be waiting to be read. With TLS 1.3 that is how
+ * a peer refuses our certificate, since for us the handshake was over by then. Returns OpenSSL's
+ * code for how it ended, 0 = nothing was said. */
+static unsigned long
+read_rest_tls(struct stream *s)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(s->bev);
+	struct evbuffer *input = input_of(s);
+	char piece[LIBEVENT_READ];
+	unsigned long code;
+	int n;
+
+	ERR_clear_error();
+	evbuffer_unfreeze(input, 0);
+	do {
+		n = SSL_read(ssl, piece, sizeof(piece));
+		if (n > 0)
+			(void)evbuffer_add(input, piece, (size_t)n);
+	} while (n > 0 && evbuffer_get_length(input) < INPUT_MAX);
+	evbuffer_freeze(input, 0);
+	code = ERR_peek_error();
+	ERR_clear_error();
+	return code;
+}
+
 static const char *
 connection_error(struct stream *s, short what, int err)
 {
 	unsigned long code = s->tls == NULL ? 0 : bufferevent_get_openssl_error(s->bev);
 	const char *error = tls_error(s, code);
 
+	if (error == NULL && s->state == STREAM_OPEN && s->tls != NULL && !s->paused &&
+	    (what & BEV_EVENT_WRITING) != 0)
+		error = tls_error(s, read_rest_tls(s));
 	if (error != NULL)
 		return error;
 	/* OpenSSL takes an end of file without a goodbye for an error; AMQP has its own goodbye. */
