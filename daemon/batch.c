@@ -6,6 +6,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/repeat.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -64,6 +65,7 @@ struct batch {
 	struct loop_timer *retry;
 	struct batch_stats stats;
 	char why[WHY_SIZE]; /* of the last WAITING */
+	struct repeat said_conflict;
 };
 
 static void on_step(void *arg);
@@ -345,12 +347,16 @@ static void
 on_conflict(struct batch *b, struct backlog_write *w)
 {
 	unsigned int *n = backlog_conflicts(w);
-	uint32_t delay_ms = CONFLICT_LATER_MS;
+	uint32_t delay_ms = CONFLICT_LATER_MS, unlogged;
 
 	b->stats.conflicts++;
 	if (++*n >= BATCH_CONFLICTS_MAX) {
-		log_warn("batch", "%s: conflict %u times in a row, again in %u ms", w->write.host,
-		    *n, delay_ms);
+		/* Whoever writes into one host's record does so into many. */
+		if (repeat_due(&b->said_conflict, "conflict", loop_now(b->loop), &unlogged))
+			log_warn("batch",
+			    "%s: conflict %u times in a row, again in %u ms; does something "
+			    "else write into this database? unlogged_before=%u",
+			    w->write.host, *n, delay_ms, unlogged);
 		*n = 0;
 	} else {
 		delay_ms = CONFLICT_FIRST_MS << *n;

@@ -24,7 +24,8 @@ struct letter {
 	TAILQ_ENTRY(letter) link;
 	struct delivery *delivery;
 	void *owner;
-	uint64_t id; /* of the publish; 0: not sent */
+	uint64_t id;      /* of the publish; 0: not sent */
+	bool comes_again; /* by the broker: not to be sent by us again */
 };
 TAILQ_HEAD(letters, letter);
 
@@ -32,6 +33,7 @@ struct deadletter {
 	struct loop *loop;
 	struct broker *publisher;
 	deadletter_buried_fn *fn;
+	deadletter_dropped_fn *on_dropped;
 	void *arg;
 	struct letters waiting;
 	struct letters sent;
@@ -46,13 +48,15 @@ struct deadletter {
 static void on_send(void *arg);
 
 struct deadletter *
-deadletter_create(struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn, void *arg)
+deadletter_create(struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn,
+    deadletter_dropped_fn *on_dropped, void *arg)
 {
 	struct deadletter *dl = xcalloc(1, sizeof(*dl));
 
 	dl->loop = loop;
 	dl->publisher = publisher;
 	dl->fn = fn;
+	dl->on_dropped = on_dropped;
 	dl->arg = arg;
 	TAILQ_INIT(&dl->waiting);
 	TAILQ_INIT(&dl->sent);
@@ -78,6 +82,26 @@ deadletter_clear(struct deadletter *dl)
 		letter_free(dl, &dl->waiting, TAILQ_FIRST(&dl->waiting));
 	while (!TAILQ_EMPTY(&dl->sent))
 		letter_free(dl, &dl->sent, TAILQ_FIRST(&dl->sent));
+}
+
+static void
+drop(struct deadletter *dl, struct letters *list, struct letter *l)
+{
+	void *owner = l->owner;
+
+	letter_free(dl, list, l);
+	dl->on_dropped(owner, dl->arg);
+}
+
+void
+deadletter_on_consumer_down(struct deadletter *dl)
+{
+	struct letter *l;
+
+	while (!TAILQ_EMPTY(&dl->waiting))
+		drop(dl, &dl->waiting, TAILQ_FIRST(&dl->waiting));
+	TAILQ_FOREACH (l, &dl->sent, link)
+		l->comes_again = true;
 }
 
 void
@@ -272,6 +296,10 @@ deadletter_on_confirm(
 		dl->buried++;
 		backoff_reset(&dl->backoff);
 		dl->fn(owner, dl->arg);
+		return;
+	}
+	if (l->comes_again) {
+		drop(dl, &dl->sent, l);
 		return;
 	}
 	if (outcome != BROKER_LOST)

@@ -24,15 +24,23 @@ struct loop;
 /* The broker has it. Never from inside deadletter_bury. */
 typedef void deadletter_buried_fn(void *owner, void *arg);
 
+/* It was forgotten: its delivery comes again. Otherwise as deadletter_buried_fn. */
+typedef void deadletter_dropped_fn(void *owner, void *arg);
+
 /* Borrows publisher until deadletter_destroy. */
-struct deadletter *deadletter_create(
-    struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn, void *arg);
+struct deadletter *deadletter_create(struct loop *loop, struct broker *publisher,
+    deadletter_buried_fn *fn, deadletter_dropped_fn *on_dropped, void *arg);
 void deadletter_destroy(struct deadletter *dl); /* NULL is fine */
 
 /* Takes ownership of d; reason is copied. */
 void deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, void *owner);
 /* Forgets all without callbacks: their deliveries went back to the queue. */
 void deadletter_clear(struct deadletter *dl);
+
+/* The connection that the deliveries came on is gone, and they will come again: those that are not
+ * sent yet are forgotten, and those that are will not be sent again; each owner is told. (One that
+ * was sent and not confirmed may get into the queue twice.) */
+void deadletter_on_consumer_down(struct deadletter *dl);
 
 /* To be called from the publisher's handlers. */
 void deadletter_on_ready(struct deadletter *dl); /* on_ready and on_writable */

@@ -75,6 +75,7 @@ static void on_read(void *owner, struct delivery *d, struct intake_reading *r, v
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
 static void on_store_down(const char *why, void *arg);
 static void on_buried(void *owner, void *arg);
+static void on_dropped(void *owner, void *arg);
 static void on_probe(void *arg);
 static void on_drain(void *arg);
 static void send_ack(struct broker_tag tag, bool multiple, void *arg);
@@ -169,7 +170,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->intake = intake_create(in->loop, on_read, in);
 	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
-	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, in);
+	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, on_dropped, in);
 	in->notice = notice_create(in->loop, parts->publisher);
 	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
@@ -294,6 +295,13 @@ give_back(struct inbox *in)
 
 static void
 on_buried(void *owner, void *arg)
+{
+	parcel_done(arg, owner);
+}
+
+/* Its tag is void by now. */
+static void
+on_dropped(void *owner, void *arg)
 {
 	parcel_done(arg, owner);
 }
@@ -431,6 +439,7 @@ void
 inbox_on_consumer_down(struct inbox *in)
 {
 	acks_drop(in->acks);
+	deadletter_on_consumer_down(in->dead);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "daemon/batch.h"
+#include "shared/log.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DELIVERIES_MAX 256
 
@@ -289,6 +291,36 @@ a_conflict_is_tried_again_soon_then_later(void **state)
 }
 
 static enum store_status
+judge_all_conflict(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	return STORE_CONFLICT;
+}
+
+static void
+conflicts_of_many_hosts_are_one_line(void **state)
+{
+	struct world *w = *state;
+	FILE *log = tmpfile();
+	int terminal = dup(STDERR_FILENO), lines = 0;
+	char line[512];
+
+	dup2(fileno(log), STDERR_FILENO);
+	log_set_level(LOG_LEVEL_WARN);
+	fake_store_judge(w->store, judge_all_conflict, w);
+	add_hosts(w, 5);
+	fake_advance(w->loop, 4000);
+	dup2(terminal, STDERR_FILENO);
+	close(terminal);
+	assert_int_equal(batch_stats(w->batch)->conflicts, 5 * BATCH_CONFLICTS_MAX);
+	rewind(log);
+	while (fgets(line, sizeof(line), log) != NULL)
+		lines += strstr(line, "times in a row") != NULL;
+	fclose(log);
+	assert_int_equal(lines, 1);
+}
+
+static enum store_status
 judge_retry(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
 	struct world *w = arg;
@@ -558,6 +590,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		the_interval_between_puts_is_kept, setup_like_sqlite, teardown),
 	    WITH_WORLD(a_conflict_is_tried_again_soon_then_later),
+	    WITH_WORLD(conflicts_of_many_hosts_are_one_line),
 	    WITH_WORLD(a_store_that_is_away_gets_the_same_again_with_backoff),
 	    WITH_WORLD(patience_ends_and_everything_can_be_given_back),
 	    WITH_WORLD(one_host_that_must_wait_does_not_stop_the_others),

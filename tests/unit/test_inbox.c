@@ -499,6 +499,45 @@ many_dead_letters_close_the_valve(void **state)
 }
 
 static void
+a_lost_consumer_takes_unsent_dead_letters_along(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_block(w->publisher, true);
+	deliver(w, "x");
+	fake_advance(w->loop, 100);
+	fake_broker_down(w->consumer);
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+	fake_broker_up(w->consumer);
+	deliver(w, "x"); /* it comes again */
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_broker_block(w->publisher, false);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+}
+
+static void
+a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w, "x");
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	fake_broker_down(w->consumer);
+	fake_broker_down(w->publisher); /* nobody knows whether it arrived */
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+	fake_broker_up(w->publisher);
+	fake_broker_up(w->consumer);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	deliver(w, "x"); /* it comes again */
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+}
+
+static void
 held_bytes_close_the_valve_and_open_it_again(void **state)
 {
 	struct world *w = *state;
@@ -668,6 +707,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_host_writes_only_its_own_record_when_attested, setup_attesting, teardown),
 	    TAKING(many_dead_letters_close_the_valve),
+	    TAKING(a_lost_consumer_takes_unsent_dead_letters_along),
+	    TAKING(a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer),
 	    TAKING(held_bytes_close_the_valve_and_open_it_again),
 	    TAKING(a_reload_applies_the_prefetch),
 	    TAKING(a_reload_asks_a_store_that_is_away),
