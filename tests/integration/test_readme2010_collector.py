@@ -1,5 +1,6 @@
 """README of 2010, "Starting the server" and "How it works": what vogelerd does with its options and with a response."""
 import json
+import pathlib
 import re
 
 import pytest
@@ -193,6 +194,23 @@ def test_design_views_see_the_records(couch_site):
     status, answer = couch_site.database.couch.request(
         "GET", f"/{couch_site.database.name}/_design/system_records/_view/all")
     assert status == 200 and [r["id"] for r in answer["rows"]] == ["web01", "web02"], answer
+
+
+def test_design_documents_that_come_with_vogeler(couch_site):
+    """CouchDB 3 compiles a view as an expression: nothing may stand before the function, not even a comment (the
+    stand-in would not say so)."""
+    folder = pathlib.Path(__file__).resolve().parents[2] / "conf" / "_design"
+    for script in folder.rglob("map.js"):
+        assert script.read_text().startswith("function"), script
+    done = load(couch_site, folder)
+    assert done.status == 0, done
+    couch_site.collector()
+    couch_site.party("Client2010", "web01").greet()
+    wait_until(lambda: couch_site.database.get("web01"), "it is stored")
+    for view in ("all", "by_name"):
+        status, answer = couch_site.database.couch.request(
+            "GET", f"/{couch_site.database.name}/_design/system_records/_view/{view}")
+        assert status == 200 and [r["id"] for r in answer["rows"]] == ["web01"], answer
 
 
 def test_design_folder_that_is_not_there_is_an_error(couch_site):

@@ -273,8 +273,8 @@ def test_ipv6(site, broker, certs):
 # The store
 
 def couch_over(site, proxy, host="127.0.0.1"):
-    plain = site.dbhost.split("//", 1)[1]
-    return f"couchs://{host}:{proxy.port}/{plain.split('/', 1)[1]}"
+    login, _, place = site.dbhost.split("//", 1)[1].rpartition("@")
+    return f"couchs://{login and login + '@'}{host}:{proxy.port}/{place.split('/', 1)[1]}"
 
 
 def plain_port(site):

@@ -1,5 +1,5 @@
-// Every record, whole, by host.
 function (doc) {
+	// Every record, whole, by host.
 	if (doc.doc_type === 'SystemRecord') {
 		emit(doc._id, doc);
 	}
