@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -417,6 +418,21 @@ tls_failed(const struct request *r, CURLcode result)
 	}
 }
 
+/* Connected, and TLS was begun and not finished. (CURLINFO_CONNECT_TIME is still 0 then.) */
+static bool
+was_securing(const struct request *r)
+{
+	const char *url = NULL;
+	curl_off_t secured_us = 0;
+	long local_port = 0;
+
+	curl_easy_getinfo(r->easy, CURLINFO_EFFECTIVE_URL, &url);
+	curl_easy_getinfo(r->easy, CURLINFO_LOCAL_PORT, &local_port);
+	curl_easy_getinfo(r->easy, CURLINFO_APPCONNECT_TIME_T, &secured_us);
+	return url != NULL && strncasecmp(url, "https:", 6) == 0 && local_port != 0 &&
+	       secured_us == 0;
+}
+
 static const char *
 failure_phrase(const struct request *r, CURLcode result)
 {
@@ -429,7 +445,10 @@ failure_phrase(const struct request *r, CURLcode result)
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
 		return err != 0 ? phrase_errno((int)err) : "cannot connect";
 	case CURLE_OPERATION_TIMEDOUT:
-		return "no answer in time";
+		/* CouchDB's plain port takes a TLS hello for the slow beginning of a request. */
+		return was_securing(r) ? "no answer in time during the TLS handshake" PHRASE_CURE
+					 "is this the plain port?"
+				       : "no answer in time";
 	case CURLE_SSL_CONNECT_ERROR:
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
 		return err != 0 ? phrase_errno((int)err)

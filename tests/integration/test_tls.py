@@ -323,7 +323,15 @@ def test_plain_couch_port_is_told(couch_site, certs):
     site = couch_site
     done = site.run("vogeler-admin", "--dbhost", site.dbhost.replace("couch:", "couchs:"),
                     "--option", f"couch.ca_file={certs.ca.cert}", "hosts")
-    assert done.status != 0 and "it answered, but not in TLS" in done.err, done
+    assert done.status != 0 and "is this the plain port?" in done.err, done
+
+
+def test_couch_port_that_does_not_know_tls_is_told(site, certs):
+    """CouchDB's own plain port waits for the rest of the request that a TLS hello might become."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = site.run("vogeler-admin", "--dbhost", f"couchs://127.0.0.1:{silent.getsockname()[1]}/records",
+                        "--option", f"couch.ca_file={certs.ca.cert}", "--option", "couch.timeout=1s", "hosts")
+    assert done.status != 0 and "TLS handshake; cure: is this the plain port?" in done.err, done
 
 
 def test_bad_store_files_end_the_start(site):
