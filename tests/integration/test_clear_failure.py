@@ -28,10 +28,10 @@ def told_by_all(site, qhost, what, cure):
         assert re.search(pattern, done.err), done
         assert len(done.err.splitlines()) == 1, done
     for process in daemons(site, qhost):
-        process.wait_log(pattern)
+        connections = 2 if process.name == "vogelerd" else 1
+        process.wait_log(pattern, connections)
         assert process.running
         told = [line for line in process.log().splitlines() if re.search(what, line)]
-        connections = 2 if process.name == "vogelerd" else 1
         assert len(told) == connections, process.log()
         assert all(re.search(r"retry_in=[\d.]+s, unlogged_before=0", line) for line in told), process.log()
 

@@ -1,5 +1,8 @@
 """vogeler-admin doctor: each link that is broken is named with its cure, by the real programs on the real broker."""
 import json
+import re
+import socket
+import threading
 
 from lib.process import run
 from lib.site import program
@@ -223,3 +226,73 @@ def test_store_that_is_down_or_without_the_database(couch_site):
     assert "vogeler-admin setup" in found["store database"][0][2], found
     status, found = doctor(site)
     assert status == 0 and found["store clock"][0] == ("ok", "agrees with ours", None), found
+
+
+class OtherHead:
+    """Answers "HEAD /" with what it is given, and passes everything else on to a store's port."""
+
+    def __init__(self, port, answer):
+        self.to, self.answer = port, answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        first = peer.recv(65536)
+        if not first or first.startswith(b"HEAD / "):
+            peer.sendall(self.answer)
+            peer.close()
+            return
+        server = socket.create_connection(("127.0.0.1", self.to))
+        server.sendall(first)
+        threading.Thread(target=self._copy, args=(peer, server), daemon=True).start()
+        self._copy(server, peer)
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            data = source.recv(65536)
+            while data:
+                sink.sendall(data)
+                data = source.recv(65536)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_clock_of_the_store(couch_site):
+    site = couch_site
+    address, name = site.dbhost.split("//", 1)[1].split("/", 1)
+    port = int(address.rsplit(":", 1)[1])
+    for head, expect in ((b"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n", ("warn", " s before the store's", "timedatectl")),
+                         (b"Server: x\r\n", ("skip", "no Date", ""))):
+        proxy = OtherHead(port, b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        _, found = doctor(site, dbhost=f"couch://127.0.0.1:{proxy.port}/{name}")
+        status, detail, cure = found["store clock"][0]
+        assert status == expect[0] and expect[1] in detail and expect[2] in (cure or ""), found
+        proxy.listener.close()
+
+
+def test_what_cannot_be_looked_at(site):
+    """Nothing is named, or it is not what it should be."""
+    state = site.file("state.file", "")
+    conf = site.file("v.conf", "[client]\nname = web01\n")
+    conf.chmod(0o646)
+    argv = [program("vogeler-admin"), "--dbhost", "null://", "-c", conf, "-o", f"client.state_dir={state}",
+            "-o", f"global.plugin_path={site.folder}/nowhere", "doctor"]
+    done = run(argv, site.env, site.folder)
+    assert done.status == 1, done
+    for line in (r"FAIL  config modes      \S*v.conf: everyone may write it \(mode 0646\); cure: chmod o-w the file",
+                 r"FAIL  state folder      \S*state.file is not a folder; cure: move it away",
+                 r"FAIL  plugins           \S*nowhere: cannot read the plugin directory: No such file or directory; cure:",
+                 r"FAIL  broker dns        no broker is named; cure: give --qhost URI",
+                 r"warn  store database    null:// keeps nothing"):
+        assert re.search("^" + line, done.out, re.M), (line, done.out)

@@ -165,6 +165,18 @@ def test_a_certificate_with_its_user_named_attests_the_host(tls_site, tls_node, 
     assert site.wait_plugin("hello") == ["hello"]
 
 
+def test_doctor_over_amqps(tls_site, tls_node, certs):
+    site = tls_site
+    site.admin("setup", qhost=True)
+    site.broker.ctl("add_user", "web01", "unused", check=False)
+    site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
+    options = [a for o in trusting(certs, certs.client) for a in ("--option", o)]
+    done = site.run("vogeler-admin", "--qhost", tls_node.tls_uri(site.vhost, login=""), *options, "doctor")
+    assert done.status == 0, done
+    assert re.search("ok +broker tls +the broker's certificate is good", done.out), done
+    assert re.search("ok +broker login +.* as whom the certificate names", done.out), done
+
+
 def test_a_certificate_of_nobody_is_said(tls_site, tls_node, certs):
     site = tls_site
     stranger = certs.ca.sign("stranger", hosts="")

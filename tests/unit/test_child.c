@@ -916,6 +916,55 @@ test_stop_while_running(void **state)
 }
 
 static void
+count_done(const struct child_event *ev, void *arg)
+{
+	unsigned int *done = arg;
+
+	assert_int_equal(ev->kind, CHILD_DONE); /* all were stopped before they began */
+	done[ev->outcome]++;
+	if (ev->outcome == CHILD_NOT_STARTED) {
+		assert_int_equal(ev->id, CHILD_RUNS_MAX);
+		assert_int_equal(ev->error, EAGAIN);
+		assert_memory_equal(ev->data, "too many plugins run already", ev->length);
+	}
+}
+
+static void
+stop_loop(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+test_too_many_and_twice(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int done[CHILD_N_OUTCOMES] = {0};
+	struct children *c = children_create(f->loop, count_done, done);
+	struct child_defaults defaults = {.timeout_ms = 60000, .max_output = 1000};
+	struct child_request req = {.op = CHILD_OP_RUN, .plugin = "p0"};
+	struct loop_timer *end = loop_timer_create(f->loop, "end", stop_loop, f->loop);
+
+	declare(f, "/bin/true", NULL);
+	children_set_plugins(c, &f->set, &defaults);
+	for (req.id = 0; req.id <= CHILD_RUNS_MAX; req.id++)
+		children_request(c, &req);
+	req.id = 7;
+	children_request(c, &req); /* it runs: ignored */
+	assert_int_equal(children_running(c), CHILD_RUNS_MAX + 1);
+	req.op = CHILD_OP_KILL;
+	for (req.id = 0; req.id < CHILD_RUNS_MAX; req.id++)
+		children_request(c, &req);
+	loop_timer_arm(end, 0); /* behind those of the runs */
+	while (children_running(c) > 0)
+		loop_run(f->loop);
+	assert_int_equal(done[CHILD_STOPPED], CHILD_RUNS_MAX);
+	assert_int_equal(done[CHILD_NOT_STARTED], 1);
+	loop_timer_destroy(end);
+	children_destroy(c);
+}
+
+static void
 test_stop_before_start_and_unknown(void **state)
 {
 	struct fixture *f = *state;
@@ -1014,6 +1063,7 @@ main(void)
 	    T(user),
 	    T(A1_dies_with_the_agent),
 	    T(stop_while_running),
+	    T(too_many_and_twice),
 	    T(stop_before_start_and_unknown),
 	    T(reload_does_not_disturb_a_run),
 	    T(destroy_kills),

@@ -294,6 +294,49 @@ files_not_to_be_trusted(void **state)
 	assert_told("sub.cfg:0:refused: not a regular file");
 }
 
+/* Whose they are only root can change. */
+static void
+files_of_others(void **state)
+{
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(chown(write_file("a.cfg", HEAD), 1, 0), 0);
+	chmod(write_file("b.cfg", HEAD), 0664);
+	assert_int_equal(chown(in_dir("b.cfg"), 0, 1), 0);
+	assert_int_equal(plugin_read_dir(&set, dir, on_error, &set), 2);
+	assert_told("a.cfg:0:refused: owned by neither root nor the user");
+	assert_told("b.cfg:0:refused: another group may write it");
+}
+
+/* What was there stays, and nothing is left beside it. */
+static void
+compiles_whole_or_not_at_all(void **state)
+{
+	char err[300], compiled[200], text[64];
+	size_t size = 600 * 1024;
+	char *file = calloc(1, size + sizeof(text));
+
+	assert_non_null(file);
+	for (int i = 0; i < 2; i++) {
+		int n = snprintf(
+		    file, size, "[p%d]\ncommand = true\nresult_format = raw\ndescription = ", i);
+
+		memset(file + n, 'x', size);
+		snprintf(text, sizeof(text), "%c.cfg", 'b' + i);
+		assert_int_equal(plugin_read_file(&set, write_file(text, file), on_error, &set), 0);
+	}
+	free(file);
+	snprintf(compiled, sizeof(compiled), "%s", in_dir("compiled"));
+	assert_int_equal(mkdir(compiled, 0700), 0);
+	assert_false(plugin_write_compiled(&set, compiled, err, sizeof(err)));
+	assert_non_null(strstr(err, "compiled: the plugins are more than 1 MiB"));
+	plugin_set_finish(&set);
+	assert_int_equal(plugin_read_file(&set, write_file("a.cfg", HEAD), on_error, &set), 0);
+	assert_false(plugin_write_compiled(&set, compiled, err, sizeof(err)));
+	assert_non_null(strstr(err, "compiled: Is a directory"));
+	assert_int_equal(rmdir(compiled), 0);
+}
+
 static void
 directories_not_to_be_used(void **state)
 {
@@ -396,6 +439,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(bad_ones_leave_the_good_ones, setup, teardown),
 	    cmocka_unit_test_setup_teardown(names_are_taken_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(files_not_to_be_trusted, setup, teardown),
+	    cmocka_unit_test_setup_teardown(files_of_others, setup, teardown),
+	    cmocka_unit_test_setup_teardown(compiles_whole_or_not_at_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(directories_not_to_be_used, setup, teardown),
 	    cmocka_unit_test_setup_teardown(compiles_and_comes_back, setup, teardown),
 	};
