@@ -16,7 +16,9 @@
 static const struct verb sending = {.needs_broker = true, .run = verb_send};
 static const struct verb verbs[] = {
     /* sorted; the same as in --help and vogeler-runner(1) */
+    {"cancel", 1, 1, true, true, verb_cancel},
     {"jobs", 0, 0, true, false, verb_jobs},
+    {"rerun", 1, 1, true, true, verb_rerun},
     {"result", 1, 1, true, false, verb_result},
     {"watch", 1, 1, true, false, verb_watch},
     {.name = NULL},
@@ -61,7 +63,10 @@ find_verb(const struct cli *cli)
 			return v;
 		}
 	}
-	cli_usage_error(cli, "what is \"%s\"? A host goes with -n, a plugin with -x", name);
+	cli_usage_error(cli,
+	    "what is \"%s\"? A host goes with -n, a plugin with -x; verbs are cancel, jobs, rerun, "
+	    "result, watch",
+	    name);
 }
 
 /* Without a store most can be done; what it takes is in c->untracked. */

@@ -1,66 +1,168 @@
-/* See send.h. A connection that breaks before the confirm is not the end: the command is sent again
- * after the reconnect. An agent that got it twice runs it once, for both carry the same job. */
+/* See send.h. */
 #include "runner/send.h"
 
 #include "shared/broker.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
 #include "shared/wire.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
-#define SUBSYSTEM      "runner"
-#define DEFAULT_TTL_MS (7 * 24 * 3600 * INT64_C(1000)) /* DESIGN: not_after, 7 days */
+#define SUBSYSTEM   "runner"
+#define PATIENCE_MS (60 * INT64_C(1000)) /* without an answer; a broker may have to restart */
+
+struct item {
+	const char *host; /* NULL = all */
+	enum send_state state;
+	bool in_flight;
+};
+
+struct flight { /* a publish without an answer */
+	uint64_t id;
+	size_t item;
+	UT_hash_handle hh;
+};
 
 struct send {
 	struct loop *loop;
 	struct send_request req;
-	send_fn *fn;
+	struct send_handlers handlers;
 	void *arg;
 	struct topology *topology;
 	struct broker *broker;
 	struct message message;
-	size_t failures; /* since the last READY */
-	bool published;  /* at least once: "nobody knows" instead of "not sent" */
-	bool finished;
+	struct item *items;
+	size_t n_items, room;
+	size_t next;   /* all before it are in flight or answered */
+	size_t n_open; /* not answered */
+	struct flight *flights;
+	struct loop_timer *patience;
+	struct loop_timer *pump; /* so that nothing is published, or told, inside send_add */
+	size_t failures;         /* to connect, before the first READY */
+	size_t drops;            /* of READY connections since the last answer */
+	bool was_ready, is_ready, blocked, halted, finished;
+	char trouble[1024]; /* the last failure's sentence */
 };
 
 static void
-finish(struct send *s, enum send_outcome outcome, const char *text)
+fail(struct send *s, const char *text)
 {
+	char full[sizeof(s->trouble) + 128];
+	bool published = false;
+
 	if (s->finished)
 		return;
 	s->finished = true;
-	s->fn(outcome, text, s->arg);
+	loop_timer_disarm(s->patience);
+	for (size_t i = 0; i < s->n_items; i++)
+		published |= s->items[i].state == SEND_UNKNOWN;
+	snprintf(full, sizeof(full), "%s%s", text,
+	    published ? "; the command may have been sent: sending it again is harmless" : "");
+	s->handlers.on_failed(full, s->arg);
 }
 
-static const char *
-routing_key(const struct send *s)
+/* --- publishing --- */
+
+static void
+be_patient(struct send *s)
 {
-	return strcmp(s->req.node, "all") == 0 ? TOPOLOGY_BROADCAST_KEY : s->req.node;
+	if (s->n_open > 0 && !s->finished && !s->blocked)
+		loop_timer_arm(s->patience, PATIENCE_MS);
+	else
+		loop_timer_disarm(s->patience);
 }
+
+static void
+send_on_patience(void *arg)
+{
+	struct send *s = arg;
+	char text[sizeof(s->trouble) + 64];
+
+	if (s->is_ready)
+		snprintf(text, sizeof(text), "%s: no answer to a publish within %d s",
+		    broker_id(s->broker), (int)(PATIENCE_MS / 1000));
+	else
+		snprintf(text, sizeof(text), "%s", s->trouble);
+	fail(s, text);
+}
+
+static bool
+publish(struct send *s, size_t i)
+{
+	struct item *item = &s->items[i];
+	const char *key = item->host == NULL ? TOPOLOGY_BROADCAST_KEY : item->host;
+	struct flight *f;
+	uint64_t id;
+
+	id = broker_publish(s->broker, s->req.options->broadcast_exchange, key, true, &s->message);
+	if (id == 0)
+		return false; /* on_writable comes when it may go on */
+	item->state = SEND_UNKNOWN;
+	item->in_flight = true;
+	f = xcalloc(1, sizeof(*f));
+	f->id = id;
+	f->item = i;
+	HASH_ADD(hh, s->flights, id, sizeof(f->id), f);
+	return true;
+}
+
+static bool
+is_due(const struct send *s, const struct item *item)
+{
+	if (item->in_flight)
+		return false;
+	return item->state == SEND_UNKNOWN || (item->state == SEND_WAITING && !s->halted);
+}
+
+static void
+pump(struct send *s)
+{
+	if (!s->is_ready || s->finished)
+		return;
+	while (s->next < s->n_items) {
+		if (is_due(s, &s->items[s->next]) && !publish(s, s->next))
+			return;
+		s->next++;
+	}
+}
+
+static void
+send_on_pump(void *arg)
+{
+	struct send *s = arg;
+
+	pump(s);
+	if (!s->finished && s->n_open == 0)
+		s->handlers.on_idle(s->arg);
+}
+
+/* --- the broker --- */
 
 static void
 send_on_ready(struct broker *b, void *arg)
 {
 	struct send *s = arg;
+	bool first = !s->was_ready;
 
-	log_info(SUBSYSTEM, "Sending %s to %s", s->req.plugin, s->req.node);
-	s->failures = 0;
-	if (broker_publish(
-		b, s->req.options->broadcast_exchange, routing_key(s), true, &s->message) != 0)
-		s->published = true;
-	/* Otherwise the broker is blocked: on_writable comes when it is not any more. */
+	s->was_ready = true;
+	s->is_ready = true;
+	if (first)
+		s->handlers.on_ready(s->arg);
+	pump(s);
 }
 
 static void
 send_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 {
+	struct send *s = arg;
+
+	s->blocked = blocked;
+	be_patient(s);
 	if (blocked)
 		log_warn(SUBSYSTEM, "%s: the broker takes no messages for now (%s); waiting",
 		    broker_id(b), reason == NULL ? "no reason given" : reason);
@@ -69,8 +171,19 @@ send_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 static void
 send_on_writable(struct broker *b, void *arg)
 {
-	if (broker_unconfirmed(b) == 0)
-		send_on_ready(b, arg);
+	pump(arg);
+}
+
+static void
+settle(struct send *s, size_t i, enum send_state state, const char *why)
+{
+	s->items[i].state = state;
+	s->n_open--;
+	s->drops = 0;
+	be_patient(s);
+	s->handlers.on_answer(i, state, why, s->arg);
+	if (s->n_open == 0)
+		loop_timer_arm(s->pump, 0);
 }
 
 static void
@@ -78,40 +191,84 @@ send_on_confirm(
     struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
 	struct send *s = arg;
-	char text[512];
+	struct flight *f;
+	size_t i;
 
+	HASH_FIND(hh, s->flights, &id, sizeof(id), f);
+	if (f == NULL)
+		return;
+	i = f->item;
+	HASH_DEL(s->flights, f);
+	free(f);
+	s->items[i].in_flight = false;
+	if (s->finished)
+		return;
 	switch (outcome) {
 	case BROKER_CONFIRMED:
-		finish(s, SEND_CONFIRMED, NULL);
+		settle(s, i, SEND_CONFIRMED, NULL);
 		break;
 	case BROKER_RETURNED:
-		finish(s, SEND_UNROUTABLE, NULL);
+		settle(s, i, SEND_UNROUTABLE, why);
 		break;
 	case BROKER_NACKED:
-		snprintf(text, sizeof(text), "%s refused the command: %s", broker_id(b),
+		settle(s, i, SEND_REFUSED,
 		    why == NULL ? "basic.nack (a host's queue may be full)" : why);
-		finish(s, SEND_FAILED, text);
 		break;
-	case BROKER_LOST:
-		break; /* on_ready sends it again, or on_down gives up */
+	case BROKER_LOST: /* on_down follows, and decides */
+		if (i < s->next)
+			s->next = i;
+		break;
 	}
+}
+
+/* What a restart of the broker, or of a network, does not bring. */
+static bool
+is_final(enum broker_error error)
+{
+	switch (error) {
+	case BROKER_ERR_NETWORK:
+	case BROKER_ERR_TIMEOUT:
+	case BROKER_ERR_SHUTDOWN:
+	case BROKER_ERR_VHOST:
+	case BROKER_ERR_IN_USE:
+		return false;
+	case BROKER_ERR_PROTOCOL:
+	case BROKER_ERR_TLS:
+	case BROKER_ERR_AUTH:
+	case BROKER_ERR_PERMISSION:
+	case BROKER_ERR_NOT_FOUND:
+	case BROKER_ERR_MISMATCH:
+		return true;
+	}
+	return true;
 }
 
 static void
 send_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct send *s = arg;
-	char text[1024];
+	bool dropped = s->is_ready, over;
 
-	/* Each broker of the list has had its turn. */
-	if (++s->failures < s->req.n_brokers)
-		return;
-	snprintf(text, sizeof(text), "%s%s", f->text,
-	    s->published ? "; the command may have been sent: sending it again is harmless" : "");
-	finish(s, SEND_FAILED, text);
+	s->is_ready = false;
+	s->blocked = false;
+	snprintf(s->trouble, sizeof(s->trouble), "%s", f->text);
+	if (!s->was_ready)
+		over = ++s->failures >= s->req.n_brokers; /* each has had its turn */
+	else if (s->n_open == 0)
+		over = false;
+	else if (dropped)
+		over = is_final(f->error) || ++s->drops > s->req.n_brokers;
+	else
+		over = is_final(f->error);
+	if (over)
+		fail(s, s->trouble);
+	else if (s->n_open > 0 && !loop_timer_armed(s->patience))
+		be_patient(s); /* it was blocked */
+	if (!over && s->n_open > 0 && dropped)
+		log_warn(SUBSYSTEM, "%s; trying again", s->trouble);
 }
 
-static const struct broker_handlers handlers = {
+static const struct broker_handlers broker_handlers = {
     .on_ready = send_on_ready,
     .on_down = send_on_down,
     .on_confirm = send_on_confirm,
@@ -119,46 +276,43 @@ static const struct broker_handlers handlers = {
     .on_writable = send_on_writable,
 };
 
-static void
-encode(struct send *s)
+static struct broker *
+create_broker(struct send *s)
 {
-	int64_t now = wall_ms();
-	struct command c = {
-	    .plugin = xstrdup(s->req.plugin),
-	    .job = xstrdup(s->req.job),
-	    .sent_at = now,
-	    .not_after = now + DEFAULT_TTL_MS,
-	};
-
-	wire_command_encode(&c, &s->message);
-	command_finish(&c);
-}
-
-struct send *
-send_create(struct loop *loop, const struct send_request *req, send_fn *fn, void *arg)
-{
-	struct send *s = xcalloc(1, sizeof(*s));
+	const struct options *o = s->req.options;
 	struct broker_options opt;
 
-	s->loop = loop;
-	s->req = *req;
-	s->fn = fn;
-	s->arg = arg;
-	message_init(&s->message);
-	encode(s);
-	s->topology =
-	    topology_for_runner(req->options->broadcast_exchange, req->options->master_exchange);
 	broker_options_default(&opt);
 	opt.program = "vogeler-runner";
 	opt.role = "publisher";
 	opt.quiet = true;
-	opt.uris = req->brokers;
-	opt.n_uris = req->n_brokers;
-	opt.tls = &req->options->amqp_tls;
+	opt.uris = s->req.brokers;
+	opt.n_uris = s->req.n_brokers;
+	opt.tls = &o->amqp_tls;
 	opt.topology = s->topology;
-	opt.heartbeat_s = (uint16_t)req->options->heartbeat_s;
-	opt.connect_timeout_ms = req->options->connect_timeout_ms;
-	s->broker = broker_create(loop, &opt, &handlers, s);
+	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
+	opt.connect_timeout_ms = o->connect_timeout_ms;
+	return broker_create(s->loop, &opt, &broker_handlers, s);
+}
+
+/* --- what send.h offers --- */
+
+struct send *
+send_create(struct loop *loop, const struct send_request *req, const struct send_handlers *handlers,
+    void *arg)
+{
+	struct send *s = xcalloc(1, sizeof(*s));
+
+	s->loop = loop;
+	s->req = *req;
+	s->handlers = *handlers;
+	s->arg = arg;
+	message_init(&s->message);
+	s->patience = loop_timer_create(loop, "send patience", send_on_patience, s);
+	s->pump = loop_timer_create(loop, "send pump", send_on_pump, s);
+	s->topology =
+	    topology_for_runner(req->options->broadcast_exchange, req->options->master_exchange);
+	s->broker = create_broker(s);
 	broker_start(s->broker);
 	return s;
 }
@@ -166,10 +320,57 @@ send_create(struct loop *loop, const struct send_request *req, send_fn *fn, void
 void
 send_destroy(struct send *s)
 {
+	struct flight *f, *after;
+
 	if (s == NULL)
 		return;
 	broker_destroy(s->broker);
 	topology_destroy(s->topology);
+	loop_timer_destroy(s->patience);
+	loop_timer_destroy(s->pump);
 	message_finish(&s->message);
+	HASH_ITER (hh, s->flights, f, after) {
+		HASH_DEL(s->flights, f);
+		free(f);
+	}
+	free(s->items);
 	free(s);
+}
+
+void
+send_set_command(struct send *s, const struct command *command)
+{
+	message_finish(&s->message);
+	wire_command_encode(command, &s->message);
+}
+
+void
+send_add(struct send *s, const char *host)
+{
+	if (s->n_items == s->room) {
+		s->room = s->room == 0 ? 16 : 2 * s->room;
+		s->items = xreallocarray(s->items, s->room, sizeof(*s->items));
+	}
+	s->items[s->n_items++] = (struct item){.host = host, .state = SEND_WAITING};
+	s->n_open++;
+	be_patient(s);
+	loop_timer_arm(s->pump, 0);
+}
+
+enum send_state
+send_state(const struct send *s, size_t i)
+{
+	return s->items[i].state;
+}
+
+void
+send_halt(struct send *s)
+{
+	s->halted = true;
+	for (size_t i = 0; i < s->n_items; i++) {
+		if (s->items[i].state == SEND_WAITING)
+			s->n_open--;
+	}
+	be_patient(s);
+	loop_timer_arm(s->pump, 0);
 }

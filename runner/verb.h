@@ -66,7 +66,9 @@ struct verb {
 	int (*run)(struct runner_context *c);
 };
 
+int verb_cancel(struct runner_context *c);
 int verb_jobs(struct runner_context *c);
+int verb_rerun(struct runner_context *c);
 int verb_result(struct runner_context *c);
 int verb_send(struct runner_context *c);
 int verb_watch(struct runner_context *c);

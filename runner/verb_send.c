@@ -1,106 +1,128 @@
 /* Without a verb: a command to its targets. */
-#include "runner/send.h"
+#include "runner/interrupt.h"
+#include "runner/sending.h"
 #include "runner/verb.h"
-#include "shared/ident.h"
+#include "runner/whom.h"
 #include "shared/loop.h"
 #include "shared/name.h"
-#include "shared/wall.h"
-
-#include <signal.h>
+#include "shared/store/ledger.h"
+#include <ctype.h>
 #include <stdio.h>
-#include <string.h>
-
-struct sender {
-	struct loop *loop;
-	const char *node;
-	const char *plugin;
-	char job[IDENT_SIZE];
-	int status;
-};
-
-static void
-report_unroutable(const struct sender *r)
-{
-	if (strcmp(r->node, "all") == 0)
-		runner_say("no host has been seen yet: nothing was sent; start vogeler-agent on "
-			   "one first");
-	else
-		runner_say("%s: no such host: it was never seen, and nothing was sent; start "
-			   "vogeler-agent there once, or see \"vogeler-admin hosts\" for the names",
-		    r->node);
-}
-
-static void
-sender_on_sent(enum send_outcome outcome, const char *text, void *arg)
-{
-	struct sender *r = arg;
-
-	switch (outcome) {
-	case SEND_CONFIRMED:
-		printf("sent %s to %s, job %s\n", r->plugin, r->node, r->job);
-		r->status = RUNNER_OK;
-		break;
-	case SEND_UNROUTABLE:
-		report_unroutable(r);
-		r->status = RUNNER_NO_SUCH_HOST;
-		break;
-	case SEND_FAILED:
-		runner_say("%s", text);
-		r->status = RUNNER_TROUBLE;
-		break;
-	}
-	loop_stop(r->loop);
-}
-
-static void
-sender_on_signal(int signo, void *arg)
-{
-	struct sender *r = arg;
-
-	runner_say("interrupted before the broker's confirm; job %s", r->job);
-	r->status = RUNNER_INTERRUPTED;
-	loop_stop(r->loop);
-}
+#include <unistd.h>
 
 static void
 check_arguments(const struct cli *cli, const struct runner_arguments *a)
 {
 	const char *why;
 
-	if (a->nodes == NULL)
-		cli_usage_error(cli, "-n is missing: a host name, or all");
-	if (a->plugin == NULL)
+	if (a->nodes == NULL && a->where == NULL)
+		cli_usage_error(cli, "-n is missing: a host name, or all; or --where");
+	if (a->plugin == NULL && !a->dry_run)
 		cli_usage_error(cli, "-x is missing: the name or alias of a plugin");
-	why = strcmp(a->nodes[0], "all") == 0 ? NULL : name_host_error(a->nodes[0]);
-	if (why != NULL)
-		cli_usage_error(cli, "-n \"%s\": %s", a->nodes[0], why);
-	why = name_plugin_error(a->plugin);
+	why = a->plugin == NULL ? NULL : name_plugin_error(a->plugin);
 	if (why != NULL)
 		cli_usage_error(cli, "-x \"%s\": %s", a->plugin, why);
+	if (a->batch > 0 && !a->wait)
+		cli_usage_error(cli,
+		    "--batch needs --wait: the next hosts are sent to when the last "
+		    "have answered");
+	if ((a->ok || a->failed || a->missing) && !a->wait)
+		cli_usage_error(
+		    cli, "--ok, --failed and --missing choose what is shown: with --wait");
+}
+
+/* --- "are you sure?" --- */
+
+struct question {
+	struct loop *loop;
+	int status;
+};
+
+static void
+question_on_input(int fd, unsigned int events, void *arg)
+{
+	struct question *q = arg;
+	char line[64] = "";
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+
+	q->status = n > 0 && tolower((unsigned char)line[0]) == 'y' ? RUNNER_OK : RUNNER_TROUBLE;
+	loop_stop(q->loop);
+}
+
+static void
+question_on_interrupt(void *arg)
+{
+	struct question *q = arg;
+
+	fputc('\n', stderr);
+	q->status = RUNNER_INTERRUPTED;
+	loop_stop(q->loop);
+}
+
+/* What was typed may mean more hosts than one thinks; a script is not asked. */
+static int
+confirm(const struct runner_context *c, const struct whom *w, struct interrupt *interrupt)
+{
+	struct question q = {.loop = c->loop, .status = RUNNER_TROUBLE};
+	struct loop_watch *watch;
+
+	if (!w->many || w->hosts.n < 2 || c->arg->yes || !isatty(STDIN_FILENO) ||
+	    !isatty(STDERR_FILENO))
+		return RUNNER_OK;
+	fprintf(stderr, "send %s to %zu hosts? [y/N] ", c->arg->plugin, w->hosts.n);
+	interrupt->arg = &q;
+	interrupt->fn = question_on_interrupt;
+	watch = loop_watch_create(c->loop, STDIN_FILENO, LOOP_READ, question_on_input, &q);
+	loop_run(c->loop);
+	loop_watch_destroy(watch);
+	interrupt->fn = NULL;
+	if (q.status != RUNNER_OK)
+		runner_say("nothing was sent");
+	return q.status;
+}
+
+/* --- the verb --- */
+
+static int
+send_it(struct runner_context *c, struct whom *w, struct interrupt *interrupt)
+{
+	struct sending_request req = {
+	    .c = c,
+	    .interrupt = interrupt,
+	    .broadcast = w->all,
+	    .untracked = w->untracked != NULL ? w->untracked : c->untracked,
+	};
+	struct job job;
+	int status = RUNNER_TROUBLE;
+
+	if (c->arg->wait && req.untracked != NULL) {
+		runner_say("--wait needs the store: %s; nothing was sent", req.untracked);
+		return status;
+	}
+	sending_job(&job, c, c->arg->plugin, w->text, &w->hosts);
+	req.job = &job;
+	status = sending_run(&req);
+	job_finish(&job);
+	return status;
 }
 
 int
 verb_send(struct runner_context *c)
 {
-	struct sender r = {.status = RUNNER_TROUBLE};
-	struct send_request req = {0};
-	struct send *send;
+	struct interrupt interrupt;
+	struct whom whom;
+	int status;
 
 	check_arguments(c->cli, c->arg);
-	ident_job(r.job, wall_ms());
-	r.loop = c->loop;
-	r.node = c->arg->nodes[0];
-	r.plugin = c->arg->plugin;
-	loop_signal(r.loop, SIGINT, sender_on_signal, &r);
-	loop_signal(r.loop, SIGTERM, sender_on_signal, &r);
-	req.options = &c->cli->options;
-	req.brokers = c->brokers;
-	req.n_brokers = c->n_brokers;
-	req.node = r.node;
-	req.plugin = r.plugin;
-	req.job = r.job;
-	send = send_create(r.loop, &req, sender_on_sent, &r);
-	loop_run(r.loop);
-	send_destroy(send);
-	return r.status;
+	whom_init(&whom, c);
+	interrupt_init(&interrupt, c->loop);
+	status = whom_find(&whom, c, &interrupt);
+	if (status == RUNNER_OK && c->arg->dry_run)
+		whom_print(&whom.hosts, c->arg);
+	else if (status == RUNNER_OK)
+		status = confirm(c, &whom, &interrupt);
+	if (status == RUNNER_OK && !c->arg->dry_run)
+		status = send_it(c, &whom, &interrupt);
+	whom_finish(&whom);
+	return status;
 }

@@ -1,0 +1,91 @@
+/* "rerun JOB": the same plugin again, as a new job, for those of its hosts that are not ok. */
+#include "runner/interrupt.h"
+#include "runner/lookup.h"
+#include "runner/sending.h"
+#include "runner/standing.h"
+#include "runner/whom.h"
+#include "shared/xalloc.h"
+#include <stdlib.h>
+
+#define BIT(state)  (1U << (state))
+#define BITS_FAILED (BIT(OUTCOME_FAILED) | BIT(OUTCOME_TIMEOUT) | BIT(OUTCOME_REFUSED))
+#define BITS_MISSING                                                                               \
+	(BIT(OUTCOME_SUPERSEDED) | BIT(OUTCOME_UNROUTABLE) | BIT(OUTCOME_CANCELLED) |              \
+	    BIT(OUTCOME_EXPIRED) | BIT(OUTCOME_QUEUED))
+
+static unsigned int
+chosen_states(const struct runner_arguments *a)
+{
+	unsigned int states = (a->ok ? BIT(OUTCOME_OK) : 0) | (a->failed ? BITS_FAILED : 0) |
+			      (a->missing ? BITS_MISSING : 0);
+
+	return states == 0 ? BITS_FAILED | BITS_MISSING : states;
+}
+
+static void
+check_arguments(const struct runner_context *c)
+{
+	const struct runner_arguments *a = c->arg;
+
+	if (a->nodes != NULL || a->plugin != NULL || a->where != NULL)
+		cli_usage_error(c->cli, "rerun has hosts and plugin from the job: -n, -x and "
+					"--where do not go with it");
+	if (a->batch > 0 && !a->wait)
+		cli_usage_error(c->cli, "--batch needs --wait: the next hosts are sent to when the "
+					"last have answered");
+}
+
+static int
+send_again(struct runner_context *c, struct interrupt *interrupt, const struct job *old,
+    struct hosts *hosts)
+{
+	struct sending_request req = {.c = c, .interrupt = interrupt};
+	struct job job;
+	int status;
+
+	sending_job(&job, c, old->plugin, old->target == NULL ? "" : old->target, hosts);
+	job.rerun_of = xstrdup(old->id);
+	req.job = &job;
+	status = sending_run(&req);
+	job_finish(&job);
+	return status;
+}
+
+static int
+rerun(struct runner_context *c, struct interrupt *interrupt, const struct job *old)
+{
+	struct hosts hosts = {0};
+	struct fold *fold;
+	int status = standing_load(c, old, interrupt, &fold);
+
+	if (status != RUNNER_OK)
+		return status;
+	standing_hosts(fold, chosen_states(c->arg), &hosts);
+	fold_destroy(fold);
+	whom_limit(&hosts, c->arg);
+	if (c->arg->dry_run)
+		whom_print(&hosts, c->arg);
+	else if (hosts.n > 0)
+		status = send_again(c, interrupt, old, &hosts);
+	else
+		runner_say("no host of job %s is left to run it again: nothing was sent", old->id);
+	hosts_finish(&hosts);
+	return status;
+}
+
+int
+verb_rerun(struct runner_context *c)
+{
+	struct interrupt interrupt;
+	struct job old;
+	int status;
+
+	check_arguments(c);
+	status = lookup_job(c, c->arg->words[0], &old);
+	if (status != RUNNER_OK)
+		return status;
+	interrupt_init(&interrupt, c->loop);
+	status = rerun(c, &interrupt, &old);
+	job_finish(&old);
+	return status;
+}

@@ -1,0 +1,414 @@
+"""Sending jobs: whom they go to, what is written before and after, how it ends. The hosts are queues that a test reads
+and answers for; real agents are in the other tests."""
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pika
+import pytest
+
+from lib.client2010 import BROADCAST, MASTER, Party2010
+from lib.process import run
+from lib.site import program
+from lib.waiting import wait_until
+
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+class Fleet(Party2010):
+    """Hosts without agents: a queue and a record each."""
+
+    def __init__(self, broker, vhost, records):
+        super().__init__(broker, vhost)
+        self.taken = {}
+        for host, plugins in records.items():
+            self.queue_of(host)
+            self.channel.basic_publish(MASTER, "", json.dumps(
+                {"syskey": host, "format": "pydict", **plugins}).encode(), pika.BasicProperties(delivery_mode=2))
+
+    def queue_of(self, host):
+        self.channel.queue_declare(host, durable=True)
+        self.channel.queue_bind(host, BROADCAST, "broadcasts.*")
+        self.channel.queue_bind(host, BROADCAST, host)
+
+    def take(self, host):
+        """The next command for the host: (routing key, properties, body), or None."""
+        method, properties, body = self.channel.basic_get(host, auto_ack=True)
+        return method and (method.routing_key, properties, json.loads(body))
+
+    def wait_command(self, host):
+        return wait_until(lambda: self.take(host), f"a command for {host}")
+
+    def answer(self, host, state="ok"):
+        """Takes the next command and answers it."""
+        _, sent, plugin = self.wait_command(host)
+        body = {"syskey": host, "format": "pydict"}
+        if state == "ok":
+            body[plugin] = "x"
+        else:
+            body["last_error"] = {"timestamp": "2010-09-26 06:16:29.609000", "message": f"{state} by {host}"}
+        self.channel.basic_publish(MASTER, "", json.dumps(body).encode(), pika.BasicProperties(
+            message_id=f"{sent.message_id}.{host}", correlation_id=sent.message_id, reply_to=sent.reply_to,
+            delivery_mode=2, headers={"plugin": plugin, "state": state, "order": 1}))
+        return sent
+
+
+RECORDS = {
+    "db01": {"facter": {"os": "Debian"}, "packages": ["a", "b", "c"]},
+    "db02": {"facter": {"os": "Debian"}, "packages": ["a"]},
+    "web01": {"facter": {"os": "Alpine"}, "packages": ["a", "b", "c", "d"]},
+    "web02": {"facter": {"os": "Debian"}},
+    "web10": {},
+}
+
+
+def populate(site):
+    site.collector()
+    site.fleet = Fleet(site.broker, site.vhost, RECORDS)
+    site.parties.append(site.fleet)
+    site.wait_drained("master.in")
+    return site
+
+
+@pytest.fixture
+def fleet(site):
+    return populate(site).fleet
+
+
+def send(site, *args, status=0, **kw):
+    return site.runner(*args, "-x", "hello", dbhost=True, status=status, **kw)
+
+
+def job_of(done):
+    return re.search(UUID, done.out + done.err).group()
+
+
+def result(site, job):
+    return json.loads(site.runner("result", job, "--json", dbhost=True, status=None).out)
+
+
+def states(site, job):
+    return {h["host"]: h["state"] for h in result(site, job)["hosts"]}
+
+
+def background(site, *args, name="runner"):
+    process = site.process(name, [program("vogeler-runner"), "--qhost", site.qhost, "--dbhost", site.dbhost,
+                                  "-x", "hello", *args])
+    process.may_fail = True
+    return process.start()
+
+
+# Targets
+
+def targets(site, *args, **kw):
+    return site.runner(*args, "--dry-run", dbhost=True, **kw).out.split()
+
+
+def test_targets(site, fleet):
+    every = sorted(RECORDS)
+    names = site.file("hosts", "# ours\nweb02 # the second\n\ndb*\n")
+    for args, hosts in (
+            (["-n", "all"], every),
+            (["-n", "web01"], ["web01"]),
+            (["-n", "web10,db01", "-n", "nowhere"], ["db01", "nowhere", "web10"]),
+            (["-n", "web*"], ["web01", "web02", "web10"]),
+            (["-n", "db[0-9]1,web?0"], ["db01", "web10"]),
+            (["-n", f"@{names}"], ["db01", "db02", "web02"]),
+            (["-n", names, "-n", "web10"], ["db01", "db02", "web02", "web10"]),
+            (["-n", "all", "--limit", "2"], ["db01", "db02"]),
+            (["-n", "all", "--limit", "50%"], ["db01", "db02", "web01"]),
+            (["--where", '.facter.os == "Debian" and (.packages | length) > 2'], ["db01"]),
+            (["--where", ".facter.os == \"Debian\"", "-n", "web*"], ["web02"]),
+            (["--where", "keys | index(\"packages\")"], ["db01", "db02", "web01"]),
+            (["--where", "._id > \"db02\"", "-n", "web01,db01,nowhere"], ["web01"])):
+        assert targets(site, *args) == hosts, args
+    piped = site.runner("-n", "-", "--dry-run", dbhost=True, stdin=b"web02\nweb01\n")
+    assert piped.out == "web01\nweb02\n" and "2 hosts; nothing was sent" in piped.err, piped
+    assert json.loads(site.runner("-n", "db*", "--dry-run", "--json", dbhost=True).out)["hosts"] == ["db01", "db02"]
+    assert all(fleet.take(host) is None for host in every)
+    assert site.runner("jobs", dbhost=True).out.count("hello") == 0
+
+
+def test_targets_that_cannot_be(site, fleet):
+    for args, status, says in (
+            (["-n", "mail*"], 4, "mail*"),
+            (["--where", ".facter.os == \"Plan 9\""], 4, "no host"),
+            (["--where", ".facter.os =="], 1, "syntax error"),
+            (["--where", "last(repeat(null))", "--where-timeout=300ms"], 1, "no end after 300ms"),
+            (["-n", "@/nowhere/hosts"], 1, "/nowhere/hosts"),
+            (["-n", "all", "--limit", "0"], 1, "--limit"),
+            (["-n", "all", "--batch", "2"], 1, "--wait"),
+            (["-n", "all", "--ttl", "soon"], 1, "soon"),
+            (["-n", "all", "--json", "--jsonl"], 1, "--jsonl"),
+            (["-n", "all,web01"], 1, "all")):
+        done = send(site, *args, status=status)
+        assert says in done.err and done.out == "", done
+        assert re.match("vogeler-runner: ", done.err), done
+    assert all(fleet.take(host) is None for host in RECORDS)
+    out = send(site, "--where", ".packages[0] | test(\"a\")", "-n", "db*,web*")
+    assert "2 of 5 hosts left out" in out.err and "to 3 hosts" in out.out, out
+
+
+# The job and its messages
+
+def test_job_is_in_the_ledger_and_all_is_one_publish(site, fleet):
+    done = send(site, "-n", "all")
+    assert re.fullmatch(rf"sent hello to all, job {UUID}\n", done.out) and done.err == "", done
+    job = job_of(done)
+    for host in RECORDS:
+        key, properties, body = fleet.take(host)
+        assert (key, properties.message_id, body) == ("broadcasts.all", job, "hello")
+        assert properties.reply_to is None
+        day = 24 * 3600 * 1000
+        assert 6.9 * day < properties.headers["not_after"] - properties.timestamp * 1000 < 7.1 * day
+        assert fleet.take(host) is None
+    report = result(site, job)
+    assert report["counts"]["queued"] == len(RECORDS)
+    listed = site.runner("jobs", "--jsonl", dbhost=True).out
+    assert json.loads(listed.splitlines()[0])["target"] == "all", listed
+
+
+def test_some_are_sent_to_one_by_one(site, fleet):
+    done = send(site, "-n", "web*", "--ttl", "0")
+    assert re.fullmatch(rf"sent hello to 3 hosts, job {UUID}\n", done.out), done
+    assert [host for host in sorted(RECORDS) if fleet.take(host)] == ["web01", "web02", "web10"]
+    assert "expire" not in site.runner("result", job_of(done), dbhost=True, status=3).out
+    done = send(site, "-n", "db01", "-q")
+    assert re.fullmatch(UUID + "\n", done.out), done
+    done = send(site, "-n", "db0*", "--json")
+    told = json.loads(done.out)
+    assert told["kind"] == "sent" and told["sent"] == 2 and told["tracked"] and told["unroutable"] == [], told
+    assert states(site, told["job"]) == {"db01": "queued", "db02": "queued"}
+
+
+def test_host_without_a_queue_is_told_and_booked(site, fleet):
+    done = send(site, "-n", "web01,nowhere,web99", status=4)
+    assert "sent hello to 1 host, job" in done.out, done
+    assert "2 of 3: no such host: nowhere, web99" in done.err, done
+    assert states(site, job_of(done)) == {"nowhere": "unroutable", "web01": "queued", "web99": "unroutable"}
+    done = send(site, "-n", "nowhere", status=4)
+    assert done.out == "" and "nowhere: no such host" in done.err, done
+    told = json.loads(send(site, "-n", "nowhere,web01", "--json", status=4).out)
+    assert told["unroutable"] == ["nowhere"] and told["sent"] == 1, told
+
+
+def test_no_host_at_all(site):
+    site.collector()
+    done = send(site, "-n", "all", status=4)
+    assert done.out == "" and "no host" in done.err, done
+    done = send(site, "-n", "all", "--wait", status=4)
+    assert "no host is known" in done.err, done
+
+
+# Without a store
+
+def test_without_a_store_it_is_sent_and_said_so(site, fleet):
+    nowhere = f"sqlite://{site.folder}/nowhere/records.db"
+    for n, args in enumerate(([], ["--dbhost", "null://"], ["--dbhost", nowhere],
+                              ["--dbhost", "couch://127.0.0.1:1/x"])):
+        for target in ("all", "web01"):
+            done = site.runner("-n", target, "-x", "hello", *args)
+            assert f"sent hello to {target}" in done.out, done
+            lines = done.err.splitlines()
+            assert len(lines) == 1 and "outcomes are not tracked: " in lines[0], done
+            assert fleet.take("web01"), n
+        for more in (["-n", "web*"], ["--where", ".a"], ["-n", "web01", "--wait"], ["-n", "all", "--limit", "2"],
+                     ["-n", "all", "--wait"]):
+            done = site.runner("-x", "hello", *more, *args, status=1)
+            assert "nothing was sent" in done.err and done.out == "", done
+    fleet.take("web01")
+    assert all(fleet.take(host) is None for host in ("web01",))
+
+
+def test_store_that_may_not_be_written(site, fleet):
+    """As any user's but the collector's; root is one who may, unless it gives that up."""
+    argv = [program("vogeler-runner"), "--qhost", site.qhost, "--dbhost", site.dbhost, "-n", "web01", "-x", "hello"]
+    if os.geteuid() == 0:
+        argv = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *argv]
+    for path in site.folder.glob("records.db*"):
+        path.chmod(0o444)
+    done = run(argv, site.env, site.folder)
+    assert done.status == 0 and "sent hello to web01" in done.out, done
+    assert "not tracked: " in done.err and "records.db" in done.err and done.err.count("\n") == 1, done
+    assert "cure: " in done.err, done
+
+
+# Waiting
+
+def test_wait_until_all_have_answered(any_site):
+    site = populate(any_site)
+    runner = background(site, "--where", ".facter.os == \"Debian\"", "--wait")
+    sent = [site.fleet.answer(host) for host in ("db01", "db02", "web02")]
+    assert runner.wait() == 0, runner.report()
+    job = sent[0].message_id
+    assert {s.message_id for s in sent} == {job}
+    assert sent[0].reply_to == f"vogeler.reply.{job}"
+    assert runner.out() == f"job {job}: 3 targeted = 3 ok\n"
+    assert runner.log() == f"vogeler-runner: sent hello to 3 hosts, job {job}\n"
+
+
+def test_wait_ends_with_what_it_is(any_site):
+    site = populate(any_site)
+    runner = background(site, "-n", "web01,db01,nowhere", "--wait=4s", "--json")
+    site.fleet.answer("web01", "failed")
+    assert runner.wait() == 2, runner.report()
+    counts = json.loads(runner.out())["counts"]
+    assert {k: v for k, v in counts.items() if v and k != "targets"} == {"failed": 1, "queued": 1, "unroutable": 1}
+    runner = background(site, "-n", "web01,db02,nowhere", "--wait", name="unroutable")
+    site.fleet.answer("web01")
+    site.fleet.answer("db02")
+    assert runner.wait() == 4, runner.report()
+    assert "unroutable: nowhere\n" in runner.out()
+    done = send(site, "-n", "all", "--wait=300ms", status=3)
+    assert "5 targeted = 5 queued" in done.out, done
+
+
+def test_interrupted_while_waiting(site, fleet):
+    runner = background(site, "-n", "all", "--wait")
+    job = fleet.answer("web01").message_id
+    wait_until(lambda: states(site, job)["web01"] == "ok", "web01 is ok")
+    runner.signal(signal.SIGINT)
+    assert runner.wait() == 130
+    assert job in runner.log() and "goes on" in runner.log() and runner.out() == "", runner.report()
+    assert sorted(states(site, job).values()) == ["ok"] + ["queued"] * 4
+
+
+def test_batch_goes_on_when_a_wave_has_answered(site, fleet):
+    runner = background(site, "-n", "all", "--wait", "--batch", "2")
+    for wave in (["db01", "db02"], ["web01", "web02"], ["web10"]):
+        later = sorted(h for h in RECORDS if h > wave[-1])
+        first = fleet.answer(wave[0])
+        for host in wave[1:]:
+            assert all(site.ready(h) == 0 for h in later)
+            fleet.answer(host)
+    assert runner.wait() == 0, runner.report()
+    assert runner.out() == f"job {first.message_id}: 5 targeted = 5 ok\n"
+
+
+@pytest.mark.parametrize("end", ["interrupt", "deadline"])
+def test_what_was_not_sent_is_cancelled(site, fleet, end):
+    runner = background(site, "-n", "all", "--wait=3s" if end == "deadline" else "--wait", "--batch", "2")
+    job = fleet.answer("db01").message_id
+    if end == "interrupt":
+        wait_until(lambda: states(site, job)["db01"] == "ok", "db01 is ok")
+        runner.signal(signal.SIGINT)
+        assert runner.wait() == 130, runner.report()
+        assert "3 of 5 hosts were not sent to" in runner.log()
+    else:
+        assert runner.wait() == 2, runner.report()
+        assert "5 targeted = 1 ok + 3 cancelled + 1 queued" in runner.out()
+    assert states(site, job) == {"db01": "ok", "db02": "queued", "web01": "cancelled", "web02": "cancelled",
+                                 "web10": "cancelled"}
+    assert all(fleet.take(host) is None for host in ("web01", "web02", "web10"))
+
+
+# Again, and no more
+
+def test_cancel_of_some(site, fleet):
+    job = job_of(send(site, "-n", "web*,db01,nowhere", status=4))
+    fleet.answer("web01")
+    wait_until(lambda: states(site, job)["web01"] == "ok", "web01 is ok")
+    done = site.runner("cancel", job, dbhost=True)
+    assert done.out == f"cancelled job {job}: 3 of 5 hosts had not answered\n" and done.err == "", done
+    assert states(site, job) == {"db01": "cancelled", "nowhere": "unroutable", "web01": "ok", "web02": "cancelled",
+                                 "web10": "cancelled"}
+    assert fleet.take("web02")[1].message_id == job
+    key, properties, body = fleet.take("web02")
+    assert (key, body, properties.headers["job"]) == ("web02", "vogeler.cancel", job)
+    assert properties.message_id != job
+    assert fleet.take("web01") is None and fleet.take("db02") is None
+    fleet.answer("db01")  # it had begun
+    wait_until(lambda: states(site, job)["db01"] == "ok", "an answer counts more")
+    again = site.runner("cancel", job, "--json", dbhost=True)
+    assert json.loads(again.out) == {"kind": "cancel", "job": job, "targets": 5, "cancelled": 0}
+
+
+def test_cancel_of_all_reaches_all(any_site):
+    site = populate(any_site)
+    site.fleet.queue_of("unknown")
+    job = job_of(send(site, "-n", "all"))
+    site.runner("cancel", job, dbhost=True)
+    for host in (*RECORDS, "unknown"):
+        assert site.fleet.take(host)[1].message_id == job
+        key, properties, body = site.fleet.take(host)
+        assert (key, body, properties.headers["job"]) == ("broadcasts.all", "vogeler.cancel", job)
+    assert set(states(site, job).values()) == {"cancelled"}
+
+
+def test_cancel_ends_what_an_agent_runs(site):
+    site.plugin("hello", "sleep 300")
+    site.collector()
+    agent = site.agent("web01")
+    site.wait_drained("master.in")
+    job = job_of(send(site, "-n", "all"))
+    agent.wait_log("[Ss]tart.*hello|hello.*[Ss]tart|running hello|hello.*pid")
+    site.runner("cancel", job, dbhost=True)
+    agent.wait_log("cancel")
+    site.wait_drained("web01")
+    assert states(site, job) == {"web01": "cancelled"}
+
+
+def test_rerun(site, fleet):
+    first = job_of(send(site, "-n", "web*,db01,nowhere", "--ttl", "1h", status=4))
+    for host, state in (("web01", "ok"), ("web02", "failed"), ("db01", "timeout")):
+        fleet.answer(host, state)
+    wait_until(lambda: sorted(states(site, first).values()) ==
+               ["failed", "ok", "queued", "timeout", "unroutable"], "three have answered")
+    for args, hosts in (([], "db01 nowhere web02 web10"), (["--failed"], "db01 web02"),
+                        (["--missing"], "nowhere web10"), (["--ok"], "web01"),
+                        (["--ok", "--failed", "--limit", "2"], "db01 web01")):
+        done = site.runner("rerun", first, "--dry-run", *args, dbhost=True)
+        assert done.out.split() == hosts.split(), done
+    done = site.runner("rerun", first, "--failed", dbhost=True)
+    second = job_of(done)
+    assert done.out == f"sent hello to 2 hosts, job {second}\n" and second != first, done
+    report = result(site, second)
+    assert report["rerun_of"] == first and report["plugin"] == "hello", report
+    assert fleet.answer("db01").message_id == second and fleet.answer("web02").message_id == second
+    site.runner("watch", second, dbhost=True)
+    done = site.runner("rerun", second, dbhost=True)
+    assert done.out == "" and "nothing was sent" in done.err, done
+    for args in (["-n", "all"], ["-x", "hello"]):
+        site.runner("rerun", first, *args, dbhost=True, status=1)
+
+
+# On a terminal
+
+def on_terminal(site, answer, *args):
+    """Exit status, stdout, and what the terminal showed."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([program("vogeler-runner"), "--qhost", site.qhost, "--dbhost", site.dbhost, "-x", "hello",
+                           *args], stdin=slave, stdout=subprocess.PIPE, stderr=slave, env=site.env) as runner:
+        os.close(slave)
+        if answer:
+            shown = b""
+            while b"[y/N]" not in shown:
+                shown += os.read(master, 1024)
+            os.write(master, answer)
+        out = runner.stdout.read().decode()
+        status = runner.wait(40)
+    shown = b""
+    try:
+        while True:
+            more = os.read(master, 4096)
+            shown += more
+            if not more:
+                break
+    except OSError:
+        pass  # that is how a terminal ends
+    os.close(master)
+    return status, out, shown.decode()
+
+
+def test_terminal_is_asked_when_more_may_be_meant(site, fleet):
+    status, out, _ = on_terminal(site, b"n\n", "-n", "web*")
+    assert (status, out) == (1, "")
+    assert fleet.take("web01") is None
+    status, out, _ = on_terminal(site, b"y\n", "-n", "web*")
+    assert status == 0 and "sent hello to 3 hosts" in out
+    for args in (["-n", "all"], ["-n", "web01,web02"], ["-n", "web01*"], ["-n", "web*", "-y"]):
+        status, out, shown = on_terminal(site, b"", *args)
+        assert status == 0 and "sent hello" in out and "y/N" not in shown, (out, shown)
