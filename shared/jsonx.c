@@ -282,22 +282,59 @@ write_escape(struct buf *out, unsigned char c)
 }
 
 static bool
+is_plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* Whether each of eight bytes is: a byte below 0x20, or one that became 0, borrows into its high
+ * bit (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). Most of what is stored
+ * goes through here, so it is done eight at a time. */
+static bool
+all_plain(const char *s)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t w, quote, backslash;
+
+	memcpy(&w, s, sizeof(w));
+	quote = w ^ ones * '"';
+	backslash = w ^ ones * '\\';
+	return ((((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) |
+		    ((backslash - ones) & ~backslash)) &
+		   highs) == 0;
+}
+
+/* How many bytes at the front need no escape. */
+static size_t
+plain_length(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	while (len - i >= sizeof(uint64_t) && all_plain(s + i))
+		i += sizeof(uint64_t);
+	while (i < len && is_plain((unsigned char)s[i]))
+		i++;
+	return i;
+}
+
+static bool
 write_string(struct buf *out, const char *s, size_t len)
 {
-	size_t i, start = 0;
+	size_t n;
 
 	if (!buf_append_char(out, '"'))
 		return false;
-	for (i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		if (!buf_append(out, s + start, i - start) || !write_escape(out, c))
+	for (;;) {
+		n = plain_length(s, len);
+		if (!buf_append(out, s, n))
 			return false;
-		start = i + 1;
+		if (n == len)
+			return buf_append_char(out, '"');
+		if (!write_escape(out, (unsigned char)s[n]))
+			return false;
+		s += n + 1;
+		len -= n + 1;
 	}
-	return buf_append(out, s + start, len - start) && buf_append_char(out, '"');
 }
 
 static bool

@@ -56,6 +56,41 @@ canonical_text(void **state)
 	    "\"\\u0000\\u001f\\b\\f\\n\\r\\t\\\"\\\\\x7f\"", 0);
 }
 
+/* Strings are written eight bytes at a time: each place, and each byte, alone among plain ones. */
+static void
+escapes_at_every_place(void **state)
+{
+	for (unsigned int c = 1; c < 0x80; c++) {
+		for (size_t place = 0; place < 20; place++) {
+			char text[21], escaped[8], want[40];
+			json_t *value;
+			struct buf out;
+
+			memset(text, 'x', 20);
+			text[20] = '\0';
+			text[place] = (char)c;
+			value = json_string(text);
+			if (c == '"' || c == '\\')
+				snprintf(escaped, sizeof(escaped), "\\%c", c);
+			else if (c >= 0x20)
+				snprintf(escaped, sizeof(escaped), "%c", c);
+			else if (strchr("\b\f\n\r\t", (int)c) != NULL)
+				snprintf(escaped, sizeof(escaped), "\\%c", "btnvfr"[c - '\b']);
+			else
+				snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+			snprintf(want, sizeof(want), "\"%.*s%s%s\"", (int)place, text, escaped,
+			    text + place + 1);
+			buf_init(&out, 1 << 10);
+			assert_true(jsonx_write(&out, value));
+			assert_string_equal(out.data, want);
+			buf_finish(&out);
+			json_decref(value);
+		}
+	}
+	check("\"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"",
+	    "\"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\"", 0);
+}
+
 static void
 many_members_are_sorted(void **state)
 {
@@ -380,6 +415,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(canonical_text),
+	    cmocka_unit_test(escapes_at_every_place),
 	    cmocka_unit_test(many_members_are_sorted),
 	    cmocka_unit_test(integers),
 	    cmocka_unit_test(reals),
