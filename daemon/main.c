@@ -6,6 +6,7 @@
 #include "daemon/load.h"
 #include "daemon/lookout.h"
 #include "daemon/metrics.h"
+#include "daemon/prune.h"
 #include "shared/broker.h"
 #include "shared/cli.h"
 #include "shared/ident.h"
@@ -39,6 +40,7 @@ struct vogelerd {
 	struct store *store;
 	struct inbox *inbox;
 	struct lookout *lookout;
+	struct prune *prune;
 	struct collector_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct notify *notify;
@@ -317,6 +319,7 @@ take_options(struct options *now, const struct options *fresh)
 	now->store_patience_ms = fresh->store_patience_ms;
 	now->drain_timeout_ms = fresh->drain_timeout_ms;
 	now->attest = fresh->attest;
+	now->job_ttl_s = fresh->job_ttl_s;
 	now->json_depth = fresh->json_depth;
 	now->object_keys = fresh->object_keys;
 	now->yaml_depth = fresh->yaml_depth;
@@ -350,6 +353,7 @@ reload(struct vogelerd *v)
 	options_finish(&fresh);
 	log_set_level(now->log_level);
 	inbox_reload(v->inbox, now);
+	prune_set_ttl(v->prune, now->job_ttl_s);
 }
 
 static void
@@ -434,6 +438,7 @@ collect(struct vogelerd *v)
 	make_inbox(v);
 	make_lookout(v);
 	start_monitor(v);
+	v->prune = prune_create(v->loop, v->store, o->job_ttl_s);
 	loop_signal(v->loop, SIGTERM, on_terminate, v);
 	loop_signal(v->loop, SIGINT, on_terminate, v);
 	loop_signal(v->loop, SIGHUP, on_hangup, v);
@@ -473,6 +478,7 @@ main(int argc, char **argv)
 		collect(&v);
 	}
 	store_close(v.store);
+	prune_destroy(v.prune);
 	inbox_destroy(v.inbox);
 	notify_destroy(v.notify);
 	topology_destroy(v.topology);

@@ -45,6 +45,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 				       given back */
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
 	char *server_listen;        /* [server] listen, default "auto" */
+	uint32_t job_ttl_s;         /* [persistence] job_ttl, default 30d, 0 = keep all */
 	bool attest;                /* [server] attest, default no: user_id must equal syskey */
 	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
 	uint32_t object_keys;       /* [limits] object_keys, default 20000 */

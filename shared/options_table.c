@@ -103,6 +103,7 @@ const struct option_row option_rows[] = {
 
     CHECK("persistence", "backend", OPTION_BACKEND),
     ROW("persistence", "dsn", OPTION_STORE, dbhost, NULL),
+    NUM("persistence", "job_ttl", OPTION_SECONDS, job_ttl_s, "30d", 0, 3650 * DAY / 1000),
 
     CHECK("runner", "log_level", OPTION_IGNORED),
 

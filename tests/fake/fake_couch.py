@@ -221,6 +221,8 @@ class FakeCouch:
             docs = self.databases[name]
             if not rest:
                 return 200, {"db_name": name, "doc_count": len(docs)}
+            if rest == ["_find"]:
+                return 200, {"docs": []}  # nothing is old
             if rest == ["_all_docs"]:
                 return 200, {"rows": self._rows(docs, request)}
             if rest == ["_bulk_docs"]:

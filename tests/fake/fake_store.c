@@ -23,6 +23,7 @@ struct fake_put {
 
 struct fake_probe {
 	TAILQ_ENTRY(fake_probe) link;
+	bool prune;
 	store_done_fn *fn;
 	void *arg;
 };
@@ -37,6 +38,8 @@ struct fake_store {
 	bool held;
 	bool probe_ok;
 	bool overlapped;
+	size_t to_prune, n_prunes;
+	int64_t pruned_before;
 	size_t n_puts, n_probes, in_flight, max_in_flight;
 	char *text[FAKE_STORE_LOG];
 };
@@ -104,6 +107,36 @@ fake_probe(struct store *s, store_done_fn *fn, void *arg)
 }
 
 static void
+fake_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+	struct fake_probe *p = xcalloc(1, sizeof(*p));
+
+	p->fn = fn;
+	p->arg = arg;
+	p->prune = true;
+	f->n_prunes++;
+	f->pruned_before = before_ms;
+	TAILQ_INSERT_TAIL(&f->probes, p, link);
+	loop_timer_arm(f->answer, 0);
+}
+
+static void
+answer_probe(struct fake_store *f, const struct fake_probe *p)
+{
+	size_t n = f->to_prune < FAKE_STORE_PRUNES ? f->to_prune : FAKE_STORE_PRUNES;
+	char removed[32];
+
+	if (!f->probe_ok || !p->prune) {
+		p->fn(f->probe_ok, f->probe_ok ? "was there" : "not there", p->arg);
+		return;
+	}
+	f->to_prune -= n;
+	snprintf(removed, sizeof(removed), "%zu", n);
+	p->fn(true, removed, p->arg);
+}
+
+static void
 answer_put(struct fake_store *f, struct fake_put *p)
 {
 	enum store_status *status = xcalloc(p->n, sizeof(*status));
@@ -132,7 +165,7 @@ on_answer(void *arg)
 
 	if (probe != NULL) {
 		TAILQ_REMOVE(&f->probes, probe, link);
-		probe->fn(f->probe_ok, f->probe_ok ? "was there" : "not there", probe->arg);
+		answer_probe(f, probe);
 		free(probe);
 	}
 	p = f->held ? NULL : TAILQ_FIRST(&f->puts);
@@ -150,6 +183,7 @@ static const struct store_ops fake_ops = {
     .put = fake_put,
     .probe = fake_probe,
     .setup = fake_probe,
+    .jobs_prune = fake_jobs_prune,
 };
 
 struct fake_store *
@@ -222,6 +256,24 @@ void
 fake_store_probe_says(struct fake_store *f, bool ok)
 {
 	f->probe_ok = ok;
+}
+
+void
+fake_store_to_prune(struct fake_store *f, size_t n)
+{
+	f->to_prune = n;
+}
+
+size_t
+fake_store_prunes(const struct fake_store *f)
+{
+	return f->n_prunes;
+}
+
+int64_t
+fake_store_pruned_before(const struct fake_store *f)
+{
+	return f->pruned_before;
 }
 
 size_t

@@ -23,8 +23,12 @@ void fake_store_judge(struct fake_store *f, fake_judge_fn *fn, void *arg);
 /* Answers are held until fake_store_release(). */
 void fake_store_hold(struct fake_store *f);
 void fake_store_release(struct fake_store *f);
-/* What store_probe() says. */
+/* What store_probe() says, and store_jobs_prune(). */
 void fake_store_probe_says(struct fake_store *f, bool ok);
+#define FAKE_STORE_PRUNES 100                                 /* that many one call removes */
+void fake_store_to_prune(struct fake_store *f, size_t n);     /* so many there are */
+size_t fake_store_prunes(const struct fake_store *f);         /* calls so far */
+int64_t fake_store_pruned_before(const struct fake_store *f); /* of the latest */
 
 size_t fake_store_puts(const struct fake_store *f);      /* so far */
 size_t fake_store_probes(const struct fake_store *f);    /* so far */
