@@ -298,6 +298,7 @@ supersede_older(struct cmdq *q, struct job *newest)
 			continue;
 		}
 		q->stats.results[CMDQ_SUPERSEDED]++;
+		log_info("cmdq", "%s: %s, job=none", j->plugin, why);
 		for (size_t i = 0; i < j->n_tags; i++)
 			cmdq_add_tag(newest, j->tags[i]);
 		job_remove(q, j);

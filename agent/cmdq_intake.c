@@ -57,7 +57,7 @@ caught_up(struct cmdq *q)
 		set_due(q, j);
 		n++;
 	}
-	log_info("cmdq", "took what had waited, messages=%u still_to_run=%zu", q->taken, n);
+	log_info("cmdq", "took what had waited, messages=%u commands=%zu", q->taken, n);
 	cmdq_start(q);
 }
 

@@ -9,7 +9,9 @@
 #include "shared/wire.h"
 #include <bsd/sys/queue.h>
 
-#define ANSWERED_KEPT  256 /* jobs remembered after their ack, which may have been lost */
+/* Jobs remembered after their ack, which may have been lost: more than the broker delivers without
+ * one. */
+#define ANSWERED_KEPT  1024
 #define CANCELLED_KEPT 256 /* cancels remembered whose command has not been seen */
 
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_SETTLED, JOB_ANSWERED };

@@ -245,7 +245,7 @@ def test_what_waited_runs_with_splay_and_live_commands_do_not_wait(site, runner,
     runner.send("one", "old", age=DAY)
     site.wait_queue("web01", 1)
     agent = site.agent(options=("client.catch_up_splay=1h",))
-    agent.wait_log("took what had waited, messages=1 still_to_run=1")
+    agent.wait_log("took what had waited, messages=1 commands=1")
     runner.send("two", "live")
     assert collector.answer("live").state == "ok"
     assert runs(site, "one") == 0

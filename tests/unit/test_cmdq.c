@@ -726,6 +726,33 @@ test_answers_without_a_run_leave_room(void **state)
 	assert_int_equal(fake_broker_published(f->broker), 999);
 }
 
+/* All that the broker delivers at once, answered, and not one ack arrives. */
+static void
+test_a_thousand_lost_acks(void **state)
+{
+	struct fixture *f = *state;
+	char job[32];
+
+	fake_broker_auto_confirm(f->broker, true);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 1000; i++) {
+			snprintf(job, sizeof(job), "j%d", i);
+			deliver(f, "facter", job);
+		}
+		if (round == 0)
+			finish(f, 0);
+		if (round == 0)
+			finish(f, 1);
+		for (int i = 0; i < 200; i++)
+			fake_advance(f->loop, 0);
+		if (round == 0)
+			reconnect(f, 1000);
+	}
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(fake_broker_published(f->broker), 1000);
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+}
+
 /* Their answers have no room yet; nevertheless each has one. */
 static void
 test_redelivered_while_settled_is_answered_once(void **state)
@@ -1138,6 +1165,7 @@ main(void)
 	    T(collapsed_commands_of_2010_are_known_again),
 	    T(superseded_by_one_without_an_id),
 	    T(answers_without_a_run_leave_room),
+	    T(a_thousand_lost_acks),
 	    T(redelivered_while_settled_is_answered_once),
 	    T(expired_while_it_waited),
 	    T(what_waited_is_read_before_the_first_run),
