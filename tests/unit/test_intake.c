@@ -200,7 +200,7 @@ no_pass_takes_long(void **state)
 static void
 assert_reads(const char *type, const char *encoding, bool expected)
 {
-	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX}};
+	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX, 0}};
 	struct intake_reading r;
 	struct message m;
 
@@ -239,7 +239,7 @@ only_plain_text_is_taken_for_a_response(void **state)
 static void
 a_response_has_so_many_results_at_most(void **state)
 {
-	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX}};
+	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX, 0}};
 	int n;
 
 	for (n = INTAKE_RESULTS_MAX; n <= INTAKE_RESULTS_MAX + 1; n++) {
