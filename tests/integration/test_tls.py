@@ -170,7 +170,8 @@ def test_doctor_over_amqps(tls_site, tls_node, certs):
     site.admin("setup", qhost=True)
     site.broker.ctl("add_user", "web01", "unused", check=False)
     site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
-    options = [a for o in trusting(certs, certs.client) for a in ("--option", o)]
+    no_agent = f"client.state_dir={site.folder / 'none'}"
+    options = [a for o in [*trusting(certs, certs.client), no_agent] for a in ("--option", o)]
     done = site.run("vogeler-admin", "--qhost", tls_node.tls_uri(site.vhost, login=""), *options, "doctor")
     assert done.status == 0, done
     assert re.search("ok +broker tls +the broker's certificate is good", done.out), done

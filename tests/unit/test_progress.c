@@ -8,7 +8,6 @@
 #include "tests/fake/fake_loop.h"
 
 #include <cmocka.h>
-#include <fcntl.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +65,8 @@ text_at_both_ends(void **state)
 	assert_text(&s, 24, false, "[#################] 0/0");
 }
 
+#define MARK "\001" /* nothing else writes it */
+
 struct world {
 	struct loop *loop;
 	int terminal, master;
@@ -93,7 +94,6 @@ setup(void **state)
 
 	w->loop = loop_create();
 	assert_int_equal(openpty(&w->master, &w->terminal, NULL, NULL, &size), 0);
-	assert_int_equal(fcntl(w->master, F_SETFL, O_NONBLOCK), 0);
 	setenv("TERM", "xterm", 1);
 	*state = w;
 	return 0;
@@ -112,14 +112,22 @@ teardown(void **state)
 	return 0;
 }
 
-/* What the terminal got since the last call. */
+/* What the terminal got since the last call. The kernel hands it over in its own time, in order: so
+ * all of it is there when a mark that was written behind it is. */
 static const char *
 got(struct world *w)
 {
 	static char text[65536];
-	ssize_t n = read(w->master, text, sizeof(text) - 1);
+	size_t len = 0;
 
-	text[n > 0 ? n : 0] = '\0';
+	assert_int_equal(write(w->terminal, MARK, 1), 1);
+	do {
+		ssize_t n = read(w->master, text + len, sizeof(text) - 1 - len);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+	} while (text[len - 1] != MARK[0]);
+	text[len - 1] = '\0';
 	return text;
 }
 

@@ -32,7 +32,7 @@ mount -t tmpfs -o mode=755 tmpfs "$1/over"
 mkdir "$1/over/upper" "$1/over/work"
 mount -t overlay -o "lowerdir=/,upperdir=$1/over/upper,workdir=$1/over/work" overlay "$root"
 rm -rf "$root"/{etc,lib}/systemd/system/*.{wants,requires} "$root/lib/systemd/system-generators" \
-	"$root/etc/fstab" "$root/etc/credstore" "$root/etc/vogeler"
+	"$root/etc/fstab" "$root/etc/credstore" "$root/etc/vogeler" "$root/var/lib/"{,private/}vogeler*
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,ro,bind "$root/proc/sys"
