@@ -78,6 +78,10 @@ compare(const struct outcome *a, const struct outcome *b)
 		c = compare_int(b->order, a->order);
 	if (c == 0)
 		c = compare_int(a->state, b->state);
+	if (c == 0) /* the host's own word comes before what the runner says of it */
+		c = compare_int(b->response_id != NULL, a->response_id != NULL);
+	if (c == 0)
+		c = compare_int(b->order, a->order);
 	if (c == 0)
 		c = compare_int(a->at, b->at);
 	if (c == 0)
@@ -86,9 +90,7 @@ compare(const struct outcome *a, const struct outcome *b)
 		c = compare_str(a->why, b->why);
 	if (c == 0)
 		c = compare_int(a->duration_ms, b->duration_ms);
-	if (c == 0)
-		c = compare_int(a->exit_status, b->exit_status);
-	return c != 0 ? c : compare_int(a->order, b->order);
+	return c != 0 ? c : compare_int(a->exit_status, b->exit_status);
 }
 
 /* The same news: a repetition may bring another time. */

@@ -378,27 +378,37 @@ which_outcome_counts(void **state)
 	static const struct {
 		enum outcome_state state;
 		int64_t order;
+		const char *response_id;
 	} rows[] = {
-	    {OUTCOME_CANCELLED, 0},
-	    {OUTCOME_UNROUTABLE, 0},
-	    {OUTCOME_SUPERSEDED, 0},
-	    {OUTCOME_OK, 0},
-	    {OUTCOME_SUPERSEDED, 1},
-	    {OUTCOME_REFUSED, 1},
-	    {OUTCOME_TIMEOUT, 1},
-	    {OUTCOME_FAILED, 1},
-	    {OUTCOME_OK, 1},
-	    {OUTCOME_FAILED, 2},
+	    /* each is later than the one above it, which would let that one count */
+	    {OUTCOME_CANCELLED, 0, NULL},  /* of the runner */
+	    {OUTCOME_CANCELLED, 0, "j.a"}, /* of the host */
+	    {OUTCOME_CANCELLED, 7, "j.a"},
+	    {OUTCOME_UNROUTABLE, 0, NULL},
+	    {OUTCOME_SUPERSEDED, 0, "j.a"},
+	    {OUTCOME_OK, 0, "j.a"},
+	    {OUTCOME_SUPERSEDED, 1, "j.a"},
+	    {OUTCOME_REFUSED, 1, "j.a"},
+	    {OUTCOME_TIMEOUT, 1, "j.a"},
+	    {OUTCOME_FAILED, 1, "j.a"},
+	    {OUTCOME_OK, 1, "j.a"},
+	    {OUTCOME_FAILED, 2, "j.a"},
 	};
+	struct outcome given[sizeof(rows) / sizeof(rows[0])];
 	struct job j = job_of_hosts(1);
 
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		given[i] = outcome("a", rows[i].state, rows[i].order);
+		given[i].response_id = rows[i].response_id;
+		given[i].at = (int64_t)i + 1;
+	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
 			struct fold *f = fold_create(&j);
 			struct fold_counts c;
 
-			assert_true(add(f, "a", rows[i].state, rows[i].order));
-			assert_int_equal(add(f, "a", rows[k].state, rows[k].order), k > i);
+			assert_true(fold_add(f, &given[i]));
+			assert_int_equal(fold_add(f, &given[k]), k > i);
 			c = count(f, 2);
 			assert_int_equal(c.by[rows[i > k ? i : k].state], 1);
 			fold_destroy(f);
