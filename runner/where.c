@@ -1,4 +1,6 @@
-/* See where.h. The child answers with one byte a record, then the first error's text. */
+/* See where.h. The child alone has to do with jq, which some programs make loop or die while they
+ * are compiled. It answers with one byte a record, then the first error's text; or with jq's words
+ * on what does not compile. */
 #include "runner/where.h"
 
 #include "shared/buf.h"
@@ -7,6 +9,7 @@
 #include "shared/phrase.h"
 #include "shared/units.h"
 #include "shared/xalloc.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jq.h>
@@ -25,10 +28,11 @@
 #define ANSWER_OUT   'n'
 #define ANSWER_ERROR 'e'
 #define EXIT_MEMORY  3
+#define EXIT_COMPILE 4
 
 struct where {
 	struct loop *loop;
-	jq_state *jq;
+	char *program;
 	FILE *file;         /* a record a line */
 	struct hosts hosts; /* of the lines, in their order */
 	struct loop_watch *watch;
@@ -46,6 +50,12 @@ struct where {
 /* --- compiling --- */
 
 static void
+on_no_memory(void *arg)
+{
+	_exit(EXIT_MEMORY);
+}
+
+static void
 on_jq_error(void *arg, jv msg)
 {
 	struct buf *text = arg;
@@ -57,27 +67,59 @@ on_jq_error(void *arg, jv msg)
 	jv_free(formatted);
 }
 
+/* Its library is nowhere, and it has no input but the record. Without these jq aborts on "import",
+ * and on functions that ask where the input is from. */
+static void
+cut_off(jq_state *jq)
+{
+	jq_util_input_state *none = jq_util_input_init(NULL, NULL);
+
+	jq_util_input_set_parser(none, jv_parser_new(0), 0);
+	jq_set_input_cb(jq, jq_util_input_next_input_cb, none);
+	jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"), jv_array());
+	jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_string("/nonexistent"));
+	jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_string("/nonexistent"));
+}
+
+/* In the child, which does not free it. NULL: text says why. */
 static jq_state *
-compile(const char *program, char **why)
+compile(const char *program, struct buf *text)
 {
 	jq_state *jq = jq_init();
-	struct buf text;
-	bool ok;
 
-	if (jq == NULL) {
-		*why = xstrdup("jq cannot be started: out of memory");
+	if (jq == NULL)
+		_exit(EXIT_MEMORY);
+	jq_set_nomem_handler(jq, on_no_memory, NULL);
+	cut_off(jq);
+	jq_set_error_cb(jq, on_jq_error, text);
+	if (jq_compile(jq, program) == 0)
 		return NULL;
-	}
-	buf_init(&text, TROUBLE_MAX);
-	jq_set_error_cb(jq, on_jq_error, &text);
-	ok = jq_compile(jq, program) != 0;
 	jq_set_error_cb(jq, NULL, NULL);
-	if (!ok) {
-		*why = text.len > 0 ? xstrdup(text.data) : xstrdup("jq cannot compile it");
-		jq_teardown(&jq);
+	return jq;
+}
+
+/* jq has these at the start of a program only. Modules are files of this machine: no part of a
+ * question that is the same wherever it is asked. */
+static const char *
+find_directive(const char *program)
+{
+	static const char *const directives[] = {"import", "include", "module"};
+
+	for (;;) {
+		program += strspn(program, " \t\n\r");
+		if (*program != '#')
+			break;
+		program += strcspn(program, "\n");
 	}
-	buf_finish(&text);
-	return ok ? jq : NULL;
+	for (size_t i = 0; i < sizeof(directives) / sizeof(directives[0]); i++) {
+		size_t len = strlen(directives[i]);
+
+		if (strncmp(program, directives[i], len) == 0 &&
+		    !isalnum((unsigned char)program[len]) && program[len] != '_' &&
+		    program[len] != ':')
+			return directives[i];
+	}
+	return NULL;
 }
 
 static void where_on_deadline(void *arg);
@@ -85,26 +127,26 @@ static void where_on_deadline(void *arg);
 struct where *
 where_create(struct loop *loop, const char *program, char **why)
 {
+	const char *directive = find_directive(program);
 	struct where *w;
-	jq_state *jq;
 	FILE *file;
 
 	if (strlen(program) > WHERE_PROGRAM_MAX) {
 		*why = xstrdup("longer than 64 KiB");
 		return NULL;
 	}
-	jq = compile(program, why);
-	if (jq == NULL)
+	if (directive != NULL) {
+		xasprintf(why, "\"%s\" is not possible here: no modules of jq are used", directive);
 		return NULL;
+	}
 	file = tmpfile();
 	if (file == NULL) {
 		xasprintf(why, "no temporary file in %s: %s", P_tmpdir, phrase_errno(errno));
-		jq_teardown(&jq);
 		return NULL;
 	}
 	w = xcalloc(1, sizeof(*w));
 	w->loop = loop;
-	w->jq = jq;
+	w->program = xstrdup(program);
 	w->file = file;
 	w->fd = -1;
 	w->timer = loop_timer_create(loop, "where", where_on_deadline, w);
@@ -186,12 +228,6 @@ write_all(int fd, const char *data, size_t len)
 }
 
 static void
-on_no_memory(void *arg)
-{
-	_exit(EXIT_MEMORY);
-}
-
-static void
 limit(int what, rlim_t value)
 {
 	const struct rlimit l = {.rlim_cur = value, .rlim_max = value};
@@ -224,19 +260,24 @@ static void
 child_main(struct where *w, int fd)
 {
 	char message[MESSAGE_MAX] = "", *line = NULL;
+	struct buf trouble;
 	size_t room = 0;
 	ssize_t len;
 	bool ok = true;
+	jq_state *jq;
 
 	settle_child(w->timeout_ms);
-	jq_set_nomem_handler(w->jq, on_no_memory, NULL);
+	buf_init(&trouble, TROUBLE_MAX);
+	jq = compile(w->program, &trouble);
+	if (jq == NULL)
+		_exit(write_all(fd, trouble.data, trouble.len) ? EXIT_COMPILE : 1);
 	while (ok) {
 		char answer;
 
 		len = getline(&line, &room, w->file);
 		if (len <= 0)
 			break;
-		answer = judge(w->jq, line, (size_t)len, message);
+		answer = judge(jq, line, (size_t)len, message);
 		ok = write_all(fd, &answer, 1);
 	}
 	ok = ok && !ferror(w->file) && write_all(fd, message, strlen(message));
@@ -278,6 +319,10 @@ report_death(struct where *w, int status)
 {
 	char text[256], shown[UNITS_TEXT_SIZE];
 
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_COMPILE) {
+		fail(w, w->answers.len > 0 ? w->answers.data : "jq cannot compile it");
+		return;
+	}
 	if (w->late ||
 	    (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)))
 		snprintf(text, sizeof(text),
@@ -286,7 +331,7 @@ report_death(struct where *w, int status)
 	else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_MEMORY)
 		snprintf(text, sizeof(text), "it needs more than 1 GiB of memory");
 	else if (WIFSIGNALED(status))
-		snprintf(text, sizeof(text), "jq died of signal %d", WTERMSIG(status));
+		snprintf(text, sizeof(text), "jq itself died of it (signal %d)", WTERMSIG(status));
 	else
 		snprintf(text, sizeof(text), "jq ended early");
 	fail(w, text);
@@ -321,6 +366,8 @@ child_ended(struct where *w)
 
 	drop_child(w);
 	status = reap(w);
+	if (fseek(w->file, 0, SEEK_END) != 0) /* the child has moved it */
+		log_debug("where", "seek: %s", phrase_errno(errno));
 	if (w->late || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
 	    w->answers.len < w->hosts.n)
 		report_death(w, status);
@@ -384,7 +431,9 @@ where_run(struct where *w, int64_t timeout_ms, where_fn *fn, void *arg)
 	w->timeout_ms = timeout_ms;
 	w->fn = fn;
 	w->arg = arg;
-	buf_init(&w->answers, w->hosts.n + MESSAGE_MAX);
+	buf_finish(&w->answers);
+	buf_init(&w->answers, w->hosts.n + TROUBLE_MAX);
+	w->late = false;
 	if (!start_child(w)) {
 		snprintf(w->cannot, sizeof(w->cannot), "cannot be run: %s", phrase_errno(errno));
 		loop_timer_arm(w->timer, 0);
@@ -405,7 +454,7 @@ where_destroy(struct where *w)
 		reap(w);
 	}
 	loop_timer_destroy(w->timer);
-	jq_teardown(&w->jq);
+	free(w->program);
 	fclose(w->file);
 	hosts_finish(&w->hosts);
 	buf_finish(&w->answers);

@@ -170,16 +170,30 @@ ask(struct finding *f)
 	store_list(c->store, filter, finding_on_listed, f);
 }
 
+static void
+finding_on_compiled(const struct hosts *in, const char *text, void *arg)
+{
+	struct finding *f = arg;
+
+	if (in != NULL) {
+		ask(f);
+		return;
+	}
+	runner_say("--where: %s", text);
+	end(f, RUNNER_TROUBLE);
+}
+
+/* A question with a mistake in it is not worth the reading of all records. */
 static bool
 compile(struct finding *f)
 {
 	char *why;
 
-	if (f->c->arg->where == NULL)
-		return true;
 	f->where = where_create(f->c->loop, f->c->arg->where, &why);
-	if (f->where != NULL)
+	if (f->where != NULL) {
+		where_run(f->where, f->c->arg->where_ms, finding_on_compiled, f);
 		return true;
+	}
 	runner_say("--where: %s", why);
 	free(why);
 	return false;
@@ -193,11 +207,12 @@ whom_find(struct whom *w, struct runner_context *c, struct interrupt *interrupt)
 
 	f.store_needed =
 	    w->targets.globs.n > 0 || a->where != NULL || !w->all || a->dry_run || a->wait;
-	if (!compile(&f))
-		return RUNNER_TROUBLE;
 	interrupt->arg = &f;
 	interrupt->fn = finding_on_interrupt;
-	ask(&f);
+	if (a->where == NULL)
+		ask(&f);
+	else if (!compile(&f))
+		f.status = RUNNER_TROUBLE;
 	f.running = true;
 	if (f.status < 0)
 		loop_run(c->loop);
