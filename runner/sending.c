@@ -190,6 +190,8 @@ sending_on_follow_end(int status, void *arg)
 	struct sending *s = arg;
 
 	send_halt(s->send);
+	if (s->refused > 0 && status != RUNNER_TROUBLE)
+		status = RUNNER_FAILED; /* the summary knows of the cancelled only */
 	leave(s, status);
 }
 

@@ -3,6 +3,7 @@
 
 #include "runner/events.h"
 #include "runner/ranges.h"
+#include "runner/verb.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/xalloc.h"
@@ -31,7 +32,7 @@ struct summary {
 	unsigned int filter;
 	enum outcome_state state;
 	size_t n, max;
-	const char **names;
+	const char **names, **reasons; /* of these states; a reason is "" where there is none */
 	json_t *list;
 };
 
@@ -70,12 +71,11 @@ count_of(const struct fold_counts *c, unsigned int filter)
 int
 summary_exit_status(const struct fold_counts *c)
 {
-	if (count_of(c, FILTER_FAILED) > 0 || c->by[OUTCOME_SUPERSEDED] > 0 ||
-	    c->by[OUTCOME_CANCELLED] > 0)
-		return 2;
+	if (count_of(c, FILTER_FAILED) > 0)
+		return RUNNER_FAILED;
 	if (c->by[OUTCOME_UNROUTABLE] > 0)
-		return 4;
-	return c->by[OUTCOME_QUEUED] > 0 || c->by[OUTCOME_EXPIRED] > 0 ? 3 : 0;
+		return RUNNER_NO_SUCH_HOST;
+	return count_of(c, FILTER_MISSING) > 0 ? RUNNER_OPEN : RUNNER_OK;
 }
 
 /* ---- text ---- */
@@ -152,8 +152,54 @@ take_name(const struct outcome *o, bool target, void *arg)
 {
 	struct summary *s = arg;
 
-	if (target && o->state == s->state)
-		s->names[s->n++] = o->host;
+	if (!target || o->state != s->state)
+		return;
+	s->names[s->n] = o->host;
+	s->reasons[s->n++] = o->why == NULL ? "" : o->why;
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which of the reasons is there most often, of equally many the first by name; *all: there is no
+ * other. Sorts them. */
+static const char *
+commonest(const char **reasons, size_t n, bool *all)
+{
+	size_t best = 0, most = 0, from = 0;
+
+	qsort(reasons, n, sizeof(*reasons), by_text);
+	for (size_t i = 1; i <= n; i++) {
+		if (i < n && strcmp(reasons[i], reasons[from]) == 0)
+			continue;
+		if (i - from > most) {
+			most = i - from;
+			best = from;
+		}
+		from = i;
+	}
+	*all = most == n;
+	return reasons[best];
+}
+
+/* " (mostly: cancelled while it ran)", of the states that do not say it all. */
+static void
+put_reason(struct summary *s)
+{
+	const char *reason;
+	bool all;
+
+	if (s->state != OUTCOME_SUPERSEDED && s->state != OUTCOME_CANCELLED)
+		return;
+	reason = commonest(s->reasons, s->n, &all);
+	if (reason[0] == '\0')
+		return;
+	fputs(all ? " (" : " (mostly: ", s->out);
+	output_clean(s->out, reason);
+	putc(')', s->out);
 }
 
 /* "queued: web[10-22], db01" */
@@ -168,9 +214,11 @@ put_ranges(struct summary *s, enum outcome_state state)
 	s->state = state;
 	s->n = 0;
 	s->names = xcalloc(s->counts.by[state], sizeof(*s->names));
+	s->reasons = xcalloc(s->counts.by[state], sizeof(*s->reasons));
 	fold_each(s->fold, s->now_ms, take_name, s);
 	text = ranges_text(s->names, s->n, PIECES_MAX, &left);
 	put_state(s, state);
+	put_reason(s);
 	fputs(": ", s->out);
 	output_clean(s->out, text);
 	if (left > 0) {
@@ -181,7 +229,8 @@ put_ranges(struct summary *s, enum outcome_state state)
 	}
 	free(text);
 	free((void *)s->names);
-	s->names = NULL;
+	free((void *)s->reasons);
+	s->names = s->reasons = NULL;
 }
 
 static void

@@ -13,10 +13,10 @@ struct fold;
 struct fold_counts;
 struct job;
 
-/* What DESIGN 2 asks for; the first that fits:
- * 2  a host failed, timed out, refused, or its run was superseded or cancelled
+/* What DESIGN 2 asks for, an enum runner_status; the first that fits:
+ * 2  a host failed, timed out or refused
  * 4  a target has no queue: no such host
- * 3  a target has not answered (queued), or has not in time (expired)
+ * 3  a target has not answered: queued, expired, cancelled (never sent, too) or superseded
  * 0  every target is ok */
 int summary_exit_status(const struct fold_counts *c);
 

@@ -15,8 +15,8 @@ struct store;
 enum runner_status { /* DESIGN 2 */
 	RUNNER_OK = 0,
 	RUNNER_TROUBLE = 1,      /* usage, or broker or store out of reach */
-	RUNNER_FAILED = 2,       /* some host failed, refused, timed out, was cancelled */
-	RUNNER_OPEN = 3,         /* somebody has not answered */
+	RUNNER_FAILED = 2,       /* some host failed, refused, timed out; or the broker refused */
+	RUNNER_OPEN = 3,         /* somebody has no answer of its own */
 	RUNNER_NO_SUCH_HOST = 4, /* some target has no queue */
 	RUNNER_INTERRUPTED = 130,
 };

@@ -298,7 +298,7 @@ def test_what_was_not_sent_is_cancelled(site, fleet, end):
         assert runner.wait() == 130, runner.report()
         assert "3 of 5 hosts were not sent to" in runner.log()
     else:
-        assert runner.wait() == 2, runner.report()
+        assert runner.wait() == 3, runner.report()
         assert "5 targeted = 1 ok + 3 cancelled + 1 queued" in runner.out()
     assert states(site, job) == {"db01": "ok", "db02": "queued", "web01": "cancelled", "web02": "cancelled",
                                  "web10": "cancelled"}
@@ -339,16 +339,22 @@ def test_cancel_of_all_reaches_all(any_site):
 
 
 def test_cancel_ends_what_an_agent_runs(site):
-    site.plugin("hello", "sleep 300")
+    pid_file = site.folder / "pid"
+    script = site.script("hello", f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 300")
+    site.plugin("hello", [script])
     site.collector()
-    agent = site.agent("web01")
+    site.agent("web01")
     site.wait_drained("master.in")
     job = job_of(send(site, "-n", "all"))
-    agent.wait_log("[Ss]tart.*hello|hello.*[Ss]tart|running hello|hello.*pid")
+    wait_until(pid_file.exists, "the plugin runs")
     site.runner("cancel", job, dbhost=True)
-    agent.wait_log("cancel")
-    site.wait_drained("web01")
-    assert states(site, job) == {"web01": "cancelled"}
+    wait_until(lambda: "response_id" in result(site, job)["hosts"][0], "the host's own answer counts")
+    host = result(site, job)["hosts"][0]
+    assert (host["state"], host["why"]) == ("cancelled", "cancelled while it ran"), host
+    assert host["response_id"] and host["order"] > 0, host
+    wait_until(lambda: not os.path.exists(f"/proc/{pid_file.read_text().strip()}"), "the plugin is ended")
+    text = site.runner("result", job, dbhost=True, status=None).out
+    assert text.splitlines()[0] == "cancelled (cancelled while it ran): web01", text
 
 
 def test_rerun(site, fleet):

@@ -150,7 +150,7 @@ def test_watch_ends_when_the_last_has_answered(site):
     assert watch.log() == ""  # nothing for people in a pipe
 
 
-STATUS = {"ok": 0, "failed": 2, "timeout": 2, "refused": 2, "superseded": 2, "cancelled": 2, "unroutable": 4, "queued": 3}
+STATUS = {"ok": 0, "failed": 2, "timeout": 2, "refused": 2, "superseded": 3, "cancelled": 3, "unroutable": 4, "queued": 3}
 
 
 def test_exit_statuses(site):

@@ -176,6 +176,30 @@ colours_on_states_alone(void **state)
 			 "guest: \033[32mok\033[0m, though it was no target\n" LAST);
 }
 
+static void
+why_no_run_of_their_own(void **state)
+{
+	struct world *w = *state;
+
+	add(w, "web01", OUTCOME_CANCELLED, "never sent");
+	add(w, "web02", OUTCOME_CANCELLED, "cancelled while it \033ran");
+	add(w, "web03", OUTCOME_CANCELLED, "cancelled while it \033ran");
+	add(w, "web04", OUTCOME_SUPERSEDED, "superseded by x");
+	add(w, "web05", OUTCOME_SUPERSEDED, "superseded by x");
+	assert_prints(w,
+	    "superseded (superseded by x): web[04-05]\n"
+	    "cancelled (mostly: cancelled while it  ran): web[01-03]\n"
+	    "queued: db[01-02], old1\n"
+	    "job " ID
+	    ": 8 targeted = 2 superseded + 3 cancelled + 3 queued (expire in 6 d 23 h)\n");
+	add(w, "db01", OUTCOME_CANCELLED, NULL);
+	add(w, "db02", OUTCOME_CANCELLED, NULL);
+	add(w, "old1", OUTCOME_CANCELLED, NULL);
+	assert_prints(w, "superseded (superseded by x): web[04-05]\n"
+			 "cancelled: db[01-02], old1, web[01-03]\n"
+			 "job " ID ": 8 targeted = 2 superseded + 6 cancelled\n");
+}
+
 /* Many are not a flood: the rest is named by the way to see it. */
 static void
 long_lists_end(void **state)
@@ -257,8 +281,8 @@ exit_statuses(void **state)
 	    {OUTCOME_FAILED, 2},
 	    {OUTCOME_TIMEOUT, 2},
 	    {OUTCOME_REFUSED, 2},
-	    {OUTCOME_SUPERSEDED, 2},
-	    {OUTCOME_CANCELLED, 2},
+	    {OUTCOME_SUPERSEDED, 3},
+	    {OUTCOME_CANCELLED, 3},
 	    {OUTCOME_UNROUTABLE, 4},
 	    {OUTCOME_EXPIRED, 3},
 	    {OUTCOME_QUEUED, 3},
@@ -376,6 +400,7 @@ main(void)
 	    TEST(quiet_and_verbose),
 	    TEST(filters_name_each_host),
 	    TEST(colours_on_states_alone),
+	    TEST(why_no_run_of_their_own),
 	    TEST(long_lists_end),
 	    TEST(the_last_line),
 	    TEST(exit_statuses),
