@@ -33,6 +33,7 @@ struct put {
 	struct batch *batch;
 	struct writes writes;     /* once it is sent: NULL for those that are answered */
 	struct store_write **raw; /* what store_put gets; lives as long as the put */
+	struct mono sent_at;
 	size_t unanswered;
 	size_t there;          /* answered with anything but RETRY: the store is there */
 	struct writes refused; /* answered with REJECT_BATCH */
@@ -194,7 +195,7 @@ put_send(struct batch *b, struct put *p)
 	p->unanswered = p->writes.n;
 	TAILQ_INSERT_TAIL(&b->in_flight, p, link);
 	b->n_in_flight++;
-	b->last_put = loop_now(b->loop);
+	p->sent_at = b->last_put = loop_now(b->loop);
 	b->stats.puts++;
 	enter(b, BATCH_FLUSHING, "put");
 	log_debug("batch", "store[%s]: put, hosts=%zu", store_id(b->store), p->writes.n);
@@ -203,17 +204,35 @@ put_send(struct batch *b, struct put *p)
 
 /* ---- filling ---- */
 
+static size_t
+max_count(const struct batch *b)
+{
+	return b->opt.max_count > 0 ? b->opt.max_count : store_limits(b->store)->batch_count;
+}
+
+static size_t
+max_bytes(const struct batch *b)
+{
+	return b->opt.max_bytes > 0 ? (size_t)b->opt.max_bytes
+				    : store_limits(b->store)->batch_bytes;
+}
+
+static bool
+is_full(const struct batch *b)
+{
+	return backlog_ready(b->backlog) >= max_count(b) ||
+	       backlog_ready_bytes(b->backlog) >= max_bytes(b);
+}
+
 static bool
 is_due(struct batch *b, int64_t *left_ms)
 {
-	size_t ready = backlog_ready(b->backlog);
 	struct mono since;
 
 	*left_ms = -1;
-	if (ready == 0)
+	if (backlog_ready(b->backlog) == 0)
 		return false;
-	if (b->hurry || ready >= b->opt.max_count ||
-	    backlog_ready_bytes(b->backlog) >= b->opt.max_bytes)
+	if (b->hurry || is_full(b))
 		return true;
 	if (!backlog_oldest(b->backlog, &since))
 		return false;
@@ -228,8 +247,8 @@ fill(struct batch *b)
 	struct put *p;
 	size_t bytes = 0;
 
-	while (w.n < b->opt.max_count && bytes < b->opt.max_bytes) {
-		struct backlog_write *one = backlog_take(b->backlog, b->opt.max_bytes);
+	while (w.n < max_count(b) && bytes < max_bytes(b)) {
+		struct backlog_write *one = backlog_take(b->backlog, max_bytes(b));
 
 		if (one == NULL)
 			break;
@@ -302,8 +321,7 @@ batch_add(struct batch *b, const char *host, struct result **results, size_t n, 
 	backlog_add(b->backlog, host, results, n, owner, loop_now(b->loop));
 	if (b->state >= BATCH_WAITING)
 		return;
-	if (b->hurry || backlog_ready(b->backlog) >= b->opt.max_count ||
-	    backlog_ready_bytes(b->backlog) >= b->opt.max_bytes)
+	if (b->hurry || is_full(b))
 		step_within(b, 0);
 	else
 		step_within(b, b->opt.max_age_ms);
@@ -466,6 +484,16 @@ forget_put(struct batch *b, struct put *p)
 		backlog_finish(b->backlog, p->rest.list[i]);
 }
 
+static void
+count_time(struct batch *b, const struct put *p)
+{
+	uint64_t ms = (uint64_t)mono_diff(loop_now(b->loop), p->sent_at);
+
+	b->stats.put_ms += ms;
+	if (ms > b->stats.put_ms_max)
+		b->stats.put_ms_max = ms;
+}
+
 /* Everything of p is answered. */
 static void
 complete(struct batch *b, struct put *p)
@@ -475,6 +503,7 @@ complete(struct batch *b, struct put *p)
 
 	TAILQ_REMOVE(&b->in_flight, p, link);
 	b->n_in_flight--;
+	count_time(b, p);
 	memcpy(why, p->why, sizeof(why));
 	if (p->forgotten) {
 		forget_put(b, p);

@@ -34,8 +34,8 @@ const char *batch_state_name(enum batch_state s);
 enum batch_verdict { BATCH_STORED, BATCH_REJECTED };
 
 struct batch_options {
-	size_t max_count;   /* hosts in a put */
-	uint64_t max_bytes; /* in a put; one larger delivery still goes, alone */
+	size_t max_count;   /* hosts in a put; 0: what suits the store (store_limits) */
+	uint64_t max_bytes; /* in a put, the same; one larger delivery still goes, alone */
 	uint32_t max_age_ms;
 	uint32_t patience_ms; /* of WAITING; then DOWN */
 };
@@ -52,6 +52,7 @@ struct batch_stats {
 	uint64_t puts, stored, conflicts, retries, splits,
 	    rejected;                     /* but puts: deliveries or writes */
 	uint64_t answers[STORE_N_STATUS]; /* writes, by what the store said */
+	uint64_t put_ms, put_ms_max;      /* from sending a put to its last answer: all, longest */
 	struct mono last_ok;              /* when it last said STORE_OK; at first, the start */
 	int64_t last_ok_wall_ms;          /* the same by the clock; 0 = never */
 };

@@ -74,6 +74,12 @@ write_store(struct metrics *m, const struct batch_stats *b)
 		metrics_sample(m, "status", store_status_name(i), b->answers[i]);
 	metrics_single(m, "vogeler_store_batches_total", METRICS_COUNTER,
 	    "Batches that were given to the store.", b->puts);
+	metrics_family(m, "vogeler_store_batch_seconds_total", METRICS_COUNTER,
+	    "How long the store took for batches, together.");
+	metrics_scaled(m, NULL, NULL, b->put_ms, 3);
+	metrics_family(m, "vogeler_store_batch_seconds_max", METRICS_GAUGE,
+	    "How long it took for the slowest.");
+	metrics_scaled(m, NULL, NULL, b->put_ms_max, 3);
 	metrics_single(m, "vogeler_store_splits_total", METRICS_COUNTER,
 	    "Batches that were halved to find what the store refuses.", b->splits);
 	metrics_single(m, "vogeler_store_retries_total", METRICS_COUNTER,

@@ -38,8 +38,8 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint64_t message_max_bytes; /* [server] message_max_bytes, default 8MiB: larger is
 				       dead-lettered */
 	uint64_t record_max_bytes;  /* [server] record_max_bytes, default 7MiB */
-	uint32_t batch_max_count;   /* [server] batch_max_count, default 500 */
-	uint64_t batch_max_bytes;   /* [server] batch_max_bytes, default 256KiB */
+	uint32_t batch_max_count;   /* [server] batch_max_count, default auto = 0: store_limits */
+	uint64_t batch_max_bytes;   /* [server] batch_max_bytes, default auto = 0: store_limits */
 	uint32_t batch_max_age_ms;  /* [server] batch_max_age, default 50ms */
 	uint32_t store_patience_ms; /* [server] store_patience, default 10s: then deliveries are
 				       given back */

@@ -22,20 +22,25 @@
 
 #define ROW(sec, k, t, field, def)                                                                 \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, 0, 0, false                       \
+		sec, k, t, offsetof(struct options, field), def, 0, 0, NULL                        \
 	}
 #define NUM(sec, k, t, field, def, low, top)                                                       \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, low, top, false                   \
+		sec, k, t, offsetof(struct options, field), def, low, top, NULL                    \
 	}
 /* A number or "none". */
 #define LIMIT(sec, k, t, field, low, top)                                                          \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), "none", low, top, true                 \
+		sec, k, t, offsetof(struct options, field), "none", low, top, "none"               \
+	}
+/* A number or "auto": what suits. */
+#define AUTO(sec, k, t, field, low, top)                                                           \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), "auto", low, top, "auto"               \
 	}
 #define CHECK(sec, k, t)                                                                           \
 	{                                                                                          \
-		sec, k, t, 0, NULL, 0, 0, false                                                    \
+		sec, k, t, 0, NULL, 0, 0, NULL                                                     \
 	}
 
 /* In the order of --dump-config: by section, then key. */
@@ -109,8 +114,8 @@ const struct option_row option_rows[] = {
 
     ROW("server", "attest", OPTION_BOOL, attest, "no"),
     NUM("server", "batch_max_age", OPTION_MS, batch_max_age_ms, "50ms", 0, MIN),
-    NUM("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, "256KiB", KIB, 64 * MIB),
-    NUM("server", "batch_max_count", OPTION_COUNT, batch_max_count, "500", 1, 65535),
+    AUTO("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, KIB, 64 * MIB),
+    AUTO("server", "batch_max_count", OPTION_COUNT, batch_max_count, 1, 65535),
     NUM("server", "drain_timeout", OPTION_MS, drain_timeout_ms, "10s", 0, 10 * MIN),
     NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB),
     ROW("server", "listen", OPTION_LISTEN, server_listen, "auto"),
@@ -191,8 +196,8 @@ set_str(char **field, const char *text)
 static const char *
 format_number(const struct option_row *row, uint64_t value, char out[UNITS_TEXT_SIZE])
 {
-	if (row->none && value == 0) {
-		snprintf(out, UNITS_TEXT_SIZE, "none");
+	if (row->zero != NULL && value == 0) {
+		snprintf(out, UNITS_TEXT_SIZE, "%s", row->zero);
 		return out;
 	}
 	switch (row->type) {
@@ -233,11 +238,11 @@ parse_number(
 	char low[UNITS_TEXT_SIZE], top[UNITS_TEXT_SIZE];
 	const char *form = "a number";
 	uint64_t value;
-	bool none = row->none && strcasecmp(text, "none") == 0;
+	bool zero = row->zero != NULL && strcasecmp(text, row->zero) == 0;
 
-	if (none)
+	if (zero)
 		value = 0;
-	if (none || (read_number(row, text, &value) && value >= row->min && value <= row->max)) {
+	if (zero || (read_number(row, text, &value) && value >= row->min && value <= row->max)) {
 		if (row->type == OPTION_BYTES)
 			*(uint64_t *)field = value;
 		else
@@ -250,9 +255,9 @@ parse_number(
 		form = "a duration in whole seconds like 10s";
 	else if (row->type == OPTION_BYTES)
 		form = "a size like 256KiB or 4MiB";
-	snprintf(err, err_size, "'%s' should be %s, from %s to %s%s", text, form,
+	snprintf(err, err_size, "'%s' should be %s, from %s to %s%s%s", text, form,
 	    format_number(row, row->min, low), format_number(row, row->max, top),
-	    row->none ? ", or none" : "");
+	    row->zero != NULL ? ", or " : "", row->zero != NULL ? row->zero : "");
 	return false;
 }
 

@@ -34,7 +34,7 @@ struct option_row {
 	size_t offset;        /* in struct options; of types that have a field */
 	const char *fallback; /* the default as text; NULL = not set */
 	uint64_t min, max;    /* of numbers; milliseconds, seconds, bytes, pieces */
-	bool none;            /* "none" is a value too, kept as 0 */
+	const char *zero;     /* a word that is a value too, kept as 0: "none", "auto"; or NULL */
 };
 
 extern const struct option_row option_rows[];

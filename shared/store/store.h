@@ -67,7 +67,13 @@ struct store_limits {                   /* may change while it is open: read ane
 	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
 	unsigned int
 	    min_interval_ms; /* between two store_put calls: 50 for sqlite (at most 20 commits/s) */
+	/* What of one store_put is best, unless the options say otherwise. CouchDB likes many small
+	 * requests at once; a file that may commit 20 times a second, few large ones. */
+	size_t batch_count; /* writes */
+	size_t batch_bytes;
 };
+#define STORE_BATCH_COUNT 500
+#define STORE_BATCH_BYTES ((size_t)256 * 1024)
 
 /* NULL: err says why (a bad URI, a folder that is not there, TLS not available). Reaching the
  * server is not part of it. */

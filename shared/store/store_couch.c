@@ -115,6 +115,8 @@ couch_open(
 
 	c->base.ops = &store_couch_ops;
 	couch_pace_init(&c->pace, opt->couch_requests);
+	c->base.limits.batch_count = STORE_BATCH_COUNT;
+	c->base.limits.batch_bytes = STORE_BATCH_BYTES;
 	note_limits(c);
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
@@ -125,7 +127,7 @@ couch_open(
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
 	c->ledger = couch_ledger_create(c);
 	c->record_max = (size_t)opt->record_max_bytes;
-	c->lot_bytes = (size_t)opt->batch_max_bytes;
+	c->lot_bytes = opt->batch_max_bytes > 0 ? (size_t)opt->batch_max_bytes : STORE_BATCH_BYTES;
 	c->mean_bytes = MEAN_BYTES;
 	c->pump = loop_timer_create(loop, "couch-pump", couch_on_pump, c);
 	TAILQ_INIT(&c->waiting);

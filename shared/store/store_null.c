@@ -109,7 +109,11 @@ null_open(
 	struct null_store *s = xcalloc(1, sizeof(*s));
 
 	s->base.ops = &store_null_ops;
-	s->base.limits = (struct store_limits){.batches_in_flight = 4};
+	s->base.limits = (struct store_limits){
+	    .batches_in_flight = 4,
+	    .batch_count = STORE_BATCH_COUNT,
+	    .batch_bytes = STORE_BATCH_BYTES,
+	};
 	s->base.id = xstrdup("null://");
 	s->loop = loop;
 	s->timer = loop_timer_create(loop, "null store", null_on_timer, s);

@@ -16,6 +16,8 @@
 #include <string.h>
 
 #define MIN_INTERVAL_MS 50
+#define BATCH_COUNT     5000
+#define BATCH_BYTES     (4 * 1024 * 1024)
 #define LIST_HOSTS      50 /* of a page: what one task reads, and one pass delivers */
 #define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
@@ -748,7 +750,12 @@ sqlite_open(
 	struct sqlite_store *s = xcalloc(1, sizeof(*s));
 
 	s->base.ops = &store_sqlite_ops;
-	s->base.limits = (struct store_limits){1, MIN_INTERVAL_MS};
+	s->base.limits = (struct store_limits){
+	    .batches_in_flight = 1,
+	    .min_interval_ms = MIN_INTERVAL_MS,
+	    .batch_count = BATCH_COUNT,
+	    .batch_bytes = BATCH_BYTES,
+	};
 	xasprintf(&s->base.id, "sqlite://%s", uri->path);
 	s->loop = loop;
 	s->record_max_bytes = opt->record_max_bytes;

@@ -195,6 +195,8 @@ fake_store_create(struct loop *loop, unsigned int batches_in_flight, unsigned in
 	f->base.id = xstrdup("fake://");
 	f->base.limits.batches_in_flight = batches_in_flight;
 	f->base.limits.min_interval_ms = min_interval_ms;
+	f->base.limits.batch_count = STORE_BATCH_COUNT;
+	f->base.limits.batch_bytes = STORE_BATCH_BYTES;
 	f->probe_ok = true;
 	TAILQ_INIT(&f->puts);
 	TAILQ_INIT(&f->probes);

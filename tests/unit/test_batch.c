@@ -183,6 +183,55 @@ enough_bytes_do_not_wait_for_age(void **state)
 }
 
 static void
+without_limits_of_its_own_it_has_those_of_the_store(void **state)
+{
+	struct world *w = *state;
+	struct batch_options automatic = {.max_age_ms = 50, .patience_ms = 10000};
+	struct store_limits *limits = &fake_store_base(w->store)->limits;
+
+	batch_set_options(w->batch, &automatic);
+	limits->batch_count = 3;
+	limits->batch_bytes = 1000;
+	add(w, "a", 1);
+	add(w, "b", 2);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	add(w, "c", 3);
+	fake_advance(w->loop, 0);
+	assert_string_equal(fake_store_put_text(w->store, 0), "a:1 b:1 c:1");
+	add_bytes(w, "a", 4, 2000);
+	fake_advance(w->loop, 0);
+	assert_string_equal(fake_store_put_text(w->store, 1), "a:1");
+	limits->batch_count = 100;
+	limits->batch_bytes = 1000000;
+	add_hosts(w, 64);
+	fake_advance(w->loop, 49);
+	assert_int_equal(fake_store_puts(w->store), 2);
+	fake_advance(w->loop, 1);
+	assert_int_equal(fake_store_puts(w->store), 3);
+}
+
+static void
+the_time_of_puts_is_counted(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 300);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_in_range(batch_stats(w->batch)->put_ms, 290, 300);
+	fake_store_hold(w->store);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 200);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_in_range(batch_stats(w->batch)->put_ms, 490, 500);
+	assert_in_range(batch_stats(w->batch)->put_ms_max, 290, 300);
+}
+
+static void
 responses_of_one_host_become_one_write_up_to_the_bytes(void **state)
 {
 	struct world *w = *state;
@@ -586,6 +635,8 @@ main(void)
 	    WITH_WORLD(enough_bytes_do_not_wait_for_age),
 	    WITH_WORLD(responses_of_one_host_become_one_write_up_to_the_bytes),
 	    WITH_WORLD(a_host_has_one_write_in_flight_and_the_rest_merges),
+	    WITH_WORLD(without_limits_of_its_own_it_has_those_of_the_store),
+	    WITH_WORLD(the_time_of_puts_is_counted),
 	    WITH_WORLD(the_limit_of_puts_in_flight_is_kept),
 	    cmocka_unit_test_setup_teardown(
 		the_interval_between_puts_is_kept, setup_like_sqlite, teardown),

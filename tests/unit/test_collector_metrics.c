@@ -189,6 +189,8 @@ metrics_of_all(void **state)
 	inbox.paused = true;
 	batch.answers[STORE_OK] = 5;
 	batch.puts = 8;
+	batch.put_ms = 1234;
+	batch.put_ms_max = 567;
 	batch.splits = 9;
 	batch.retries = 10;
 	batch.last_ok_wall_ms = 1290000000123;
@@ -212,6 +214,8 @@ metrics_of_all(void **state)
 	assert_line("vogeler_inbox_paused 1\n");
 	assert_line("vogeler_store_writes_total{status=\"OK\"} 5\n");
 	assert_line("vogeler_store_batches_total 8\n");
+	assert_line("vogeler_store_batch_seconds_total 1.234\n");
+	assert_line("vogeler_store_batch_seconds_max 0.567\n");
 	assert_line("vogeler_store_splits_total 9\n");
 	assert_line("vogeler_store_retries_total 10\n");
 	assert_line("vogeler_store_last_success_timestamp_seconds 1290000000.123\n");

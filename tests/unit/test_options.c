@@ -104,6 +104,8 @@ defaults(void **state)
 	assert_int_equal(o.intake_max_bytes, 32 << 20);
 	assert_int_equal(o.record_max_bytes, 7 << 20);
 	assert_int_equal(o.batch_max_age_ms, 50);
+	assert_int_equal(o.batch_max_bytes, 0); /* auto */
+	assert_int_equal(o.batch_max_count, 0);
 	assert_false(o.attest);
 	assert_non_null(o.node_name);
 	assert_int_equal(o.plugin_timeout_ms, 60000);
