@@ -13,6 +13,7 @@ struct broker;
 struct broker_handlers;
 struct http;
 struct loop;
+struct loop_timer;
 struct store;
 struct swarm;
 struct topology;
@@ -33,15 +34,18 @@ struct bench {
 	struct plan plan;
 	uint32_t connections; /* 0: as the verb has it */
 	double rate;          /* jobs per second */
-	uint32_t duration_ms;
+	uint32_t duration_ms; /* write --sweep: of each setting, at least */
 	uint32_t slow_ms;
 	uint32_t patience_ms;
 	uint32_t extra; /* books: expect so many jobs more than there are */
 	uint64_t batch_bytes;
 	uint32_t requests;
 	bool sweep;
+	bool resume; /* write: the records are there */
 	bool one_by_one;
-	json_t *report; /* an object: what is printed at the end */
+	uint64_t done, total; /* for whoever waits at a terminal; total 0: nothing to count yet */
+	json_t *report;       /* an object: what is printed at the end */
+	struct loop_timer *progress; /* NULL: nobody looks */
 	int status;
 	bool over; /* bench_done() has been called */
 };

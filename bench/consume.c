@@ -45,6 +45,7 @@ consume_on_delivery(struct broker *broker, struct delivery *d, void *arg)
 	if (c->n == 0)
 		c->began = now_s();
 	c->n++;
+	c->b->done++;
 	c->bytes += d->message.body_len;
 	c->last = d->tag;
 	delivery_destroy(d);
@@ -100,6 +101,7 @@ verb_consume(struct bench *b)
 	    topology_for_collector(options->broadcast_exchange, options->master_exchange);
 	struct consume c = {.b = b, .want = (uint64_t)b->plan.hosts * b->plan.jobs};
 
+	b->total = c.want;
 	c.silence = loop_timer_create(b->loop, "bench silence", consume_on_silence, &c);
 	loop_timer_arm(c.silence, b->patience_ms);
 	c.broker = bench_broker(b, "consumer", topology, &handlers, &c);

@@ -65,6 +65,7 @@ fill_on_confirm(
 		return;
 	}
 	f->confirmed++;
+	f->b->done++;
 	if (f->confirmed == f->n)
 		bench_done(f->b, BENCH_OK);
 	else
@@ -95,6 +96,7 @@ verb_fill(struct bench *b)
 	struct fill f = {.b = b, .n = (uint64_t)b->plan.hosts * b->plan.jobs};
 	double s;
 
+	b->total = f.n;
 	f.broker = bench_broker(b, "publisher", topology, &handlers, &f);
 	broker_start(f.broker);
 	loop_run(b->loop);

@@ -50,12 +50,15 @@ struct load {
 	struct topology *topology;
 	struct broker *commander;
 	struct load_job *jobs;
+	char **targets; /* names of the hosts that will answer, shared by all jobs */
+	size_t n_targets;
 	struct books *books;
 	struct loop_timer *clock;
 	struct loop_timer *settle;
 	struct mono all_ended;
 	struct histogram latency;
 	uint32_t prepared, next, ended, incomplete;
+	uint64_t unanswered; /* targets of jobs that were given up */
 	int64_t began_us, late_us;
 	bool hosts_ready, commander_ready;
 };
@@ -166,6 +169,7 @@ job_on_outcome(const struct outcome *o, bool target, void *arg)
 	j->ok += o->state == OUTCOME_OK;
 	j->last_us = now_us();
 	histogram_record(&l->latency, (uint64_t)(j->last_us - j->due_us));
+	l->b->done++;
 	wait_on(j);
 }
 
@@ -184,6 +188,22 @@ load_on_settle(void *arg)
 	books_start(l->books);
 }
 
+/* An answer that has not come when its job is given up took that long at least: left out, the worst
+ * would make the figures better. */
+static void
+count_unanswered(struct load_job *j)
+{
+	struct load *l = j->load;
+	uint64_t us = (uint64_t)(now_us() - j->due_us);
+
+	for (uint32_t host = 0; host < l->b->plan.hosts; host++) {
+		if (j->known[host] || plan_conduct(&l->b->plan, host) == CONDUCT_OFFLINE)
+			continue;
+		histogram_record(&l->latency, us);
+		l->unanswered++;
+	}
+}
+
 static void
 job_on_end(enum watch_end end, const char *text, void *arg)
 {
@@ -191,6 +211,8 @@ job_on_end(enum watch_end end, const char *text, void *arg)
 	struct load *l = j->load;
 
 	l->incomplete += end != WATCH_COMPLETE;
+	if (j->sent)
+		count_unanswered(j);
 	if (++l->ended == l->b->plan.jobs) {
 		l->all_ended = loop_now(l->b->loop);
 		loop_timer_arm(l->settle, 0);
@@ -215,12 +237,28 @@ static const struct watch_handlers watch_handlers = {
 
 /* ---- getting ready ---- */
 
-/* The targets are those that will answer: the others have the command in their queue. */
+/* Those that will answer: the others have the command in their queue. */
+static void
+list_targets(struct load *l)
+{
+	const struct plan *p = &l->b->plan;
+	char name[PLAN_NAME_SIZE];
+
+	l->targets = xcalloc(p->hosts, sizeof(*l->targets));
+	for (uint32_t host = 0; host < p->hosts; host++) {
+		if (plan_conduct(p, host) == CONDUCT_OFFLINE)
+			continue;
+		plan_host(p, host, name);
+		l->targets[l->n_targets++] = xstrdup(name);
+	}
+	l->b->total = (uint64_t)l->n_targets * p->jobs;
+}
+
 static void
 make_job(struct load *l, struct load_job *j)
 {
 	const struct plan *p = &l->b->plan;
-	char id[IDENT_SIZE], name[PLAN_NAME_SIZE];
+	char id[IDENT_SIZE];
 
 	plan_job(p, j->index, id);
 	job_init(&j->job);
@@ -230,13 +268,8 @@ make_job(struct load *l, struct load_job *j)
 	j->job.target = xstrdup("all");
 	j->job.sent_at = wall_ms();
 	j->job.not_after = j->job.sent_at + INT64_C(3600) * 1000;
-	j->job.hosts = xcalloc(p->hosts, sizeof(*j->job.hosts));
-	for (uint32_t host = 0; host < p->hosts; host++) {
-		if (plan_conduct(p, host) == CONDUCT_OFFLINE)
-			continue;
-		plan_host(p, host, name);
-		j->job.hosts[j->job.n_hosts++] = xstrdup(name);
-	}
+	j->job.hosts = l->targets;
+	j->job.n_hosts = l->n_targets;
 	j->known = xcalloc(p->hosts, sizeof(*j->known));
 }
 
@@ -364,6 +397,7 @@ report(struct load *l)
 	json_object_set_new(report, "run", json_integer(l->b->plan.run));
 	json_object_set_new(report, "jobs", jobs);
 	json_object_set_new(report, "incomplete", json_integer(l->incomplete));
+	json_object_set_new(report, "unanswered", json_integer((json_int_t)l->unanswered));
 	json_object_set_new(report, "late_us", json_integer(l->late_us));
 	json_object_set_new(report, "latency", histogram_json(&l->latency));
 	if (l->swarm != NULL)
@@ -377,6 +411,8 @@ load_finish(struct load *l)
 	l->b->store = NULL;
 	for (uint32_t i = 0; i < l->prepared; i++) {
 		watch_destroy(l->jobs[i].watch);
+		l->jobs[i].job.hosts = NULL; /* shared */
+		l->jobs[i].job.n_hosts = 0;
 		job_finish(&l->jobs[i].job);
 		free(l->jobs[i].known);
 	}
@@ -387,6 +423,9 @@ load_finish(struct load *l)
 	topology_destroy(l->topology);
 	loop_timer_destroy(l->clock);
 	loop_timer_destroy(l->settle);
+	for (size_t i = 0; i < l->n_targets; i++)
+		free(l->targets[i]);
+	free(l->targets);
 	free(l->jobs);
 	free(l);
 }
@@ -407,6 +446,7 @@ verb_load(struct bench *b)
 	l->jobs = xcalloc(b->plan.jobs, sizeof(*l->jobs));
 	l->clock = loop_timer_create(b->loop, "bench clock", load_on_clock, l);
 	l->settle = loop_timer_create(b->loop, "bench settle", load_on_settle, l);
+	list_targets(l);
 	l->topology = topology_for_collector(options->broadcast_exchange, options->master_exchange);
 	l->commander = bench_broker(b, "commander", l->topology, &commander_handlers, l);
 	store_setup(b->store, load_on_set_up, l);

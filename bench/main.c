@@ -17,9 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define ANSWER_MAX      (64 * 1024 * 1024)
 #define UNCONFIRMED_MAX 10000 /* a backlog is to be there soon */
+#define PROGRESS_MS     500
+#define PRINT_LIST_MAX  20
 
 static const struct bench_verb verbs[] = {
     /* sorted; the same rows as in vogeler-bench(1) */
@@ -38,7 +41,7 @@ static const struct bench_verb verbs[] = {
 static struct {
 	long long run, seed;
 	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
-	    requests, sweep, one_by_one, json;
+	    requests, sweep, resume, one_by_one, json;
 	double rate;
 	char *profile, *slow_by, *duration, *patience, *batch;
 } opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .requests = 8};
@@ -69,6 +72,9 @@ static struct poptOption table[] = {
     {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
     {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight (8)", "N"},
     {"sweep", '\0', POPT_ARG_NONE, &opt.sweep, 0, "write: try sizes and numbers of requests", NULL},
+    {"duration", '\0', POPT_ARG_STRING, &opt.duration, 0, "write: each of the sweep so long (2s)",
+	"DURATION"},
+    {"resume", '\0', POPT_ARG_NONE, &opt.resume, 0, "write: the records are there already", NULL},
     {"expect-more", '\0', POPT_ARG_INT, &opt.extra, 0,
 	"books: look for so many jobs more than there were (to see it fail)", "N"},
     {"json", '\0', POPT_ARG_NONE, &opt.json, 0, "Print JSON", NULL},
@@ -216,12 +222,17 @@ read_options(const struct cli *cli, struct bench *b)
 	b->extra = not_negative(cli, "expect-more", opt.extra);
 	b->requests = not_negative(cli, "requests", opt.requests);
 	b->sweep = opt.sweep != 0;
+	b->resume = opt.resume != 0;
 	b->one_by_one = opt.one_by_one != 0;
 	b->rate = opt.rate;
+	if (b->connections > 0 && b->plan.slow + b->plan.twice + b->plan.poison > 0)
+		cli_usage_error(cli, "--connections: hosts without connections of their own only "
+				     "answer; not with --slow, --twice or --poison");
 	if (!(opt.rate > 0 && opt.rate <= 1000))
 		cli_usage_error(cli, "--rate: more than 0, at most 1000");
 	b->slow_ms = duration_of(cli, "slow-by", opt.slow_by, 2000);
 	b->patience_ms = duration_of(cli, "patience", opt.patience, 10000);
+	b->duration_ms = duration_of(cli, "duration", opt.duration, 2000);
 	b->batch_bytes = 256 * 1024;
 	if (opt.batch != NULL && !units_parse_bytes(opt.batch, &b->batch_bytes))
 		cli_usage_error(cli, "--batch %s: a size, such as 256KiB", opt.batch);
@@ -245,6 +256,68 @@ bench_on_signal(int signo, void *arg)
 	bench_done(arg, 128 + signo);
 }
 
+/* ---- what is printed ---- */
+
+static void
+show_progress(void *arg)
+{
+	struct bench *b = arg;
+
+	if (b->total > 0)
+		fprintf(stderr, "\r\033[K%" PRIu64 " of %" PRIu64, b->done, b->total);
+	else if (b->done > 0)
+		fprintf(stderr, "\r\033[K%" PRIu64, b->done);
+	loop_timer_arm(b->progress, PROGRESS_MS);
+}
+
+static void
+end_progress(struct bench *b)
+{
+	if (b->progress != NULL && b->done > 0)
+		fputs("\r\033[K", stderr);
+	loop_timer_destroy(b->progress);
+	b->progress = NULL;
+}
+
+/* For people: "name: value" a line, what belongs together in one line, and of long lists how long
+ * they are. */
+static void
+print_value(const char *key, const json_t *value, bool inner)
+{
+	char *text;
+
+	if (json_is_array(value) && json_array_size(value) > PRINT_LIST_MAX) {
+		printf("%s%s %zu of them (--json)", key, inner ? "" : ":", json_array_size(value));
+	} else if (json_is_object(value)) {
+		const char *name, *gap = " ";
+		json_t *each;
+
+		printf("%s%s", key, inner ? "" : ":");
+		json_object_foreach ((json_t *)value, name, each) {
+			printf("%s", gap);
+			print_value(name, each, true);
+			gap = ", ";
+		}
+	} else if (json_is_real(value)) {
+		printf("%s%s %.4g", key, inner ? "" : ":", json_real_value(value));
+	} else if (json_is_boolean(value)) {
+		printf("%s%s %s", key, inner ? "" : ":", json_is_true(value) ? "yes" : "no");
+	} else if (json_is_array(value)) {
+		size_t i;
+		json_t *each;
+
+		printf("%s%s", key, inner ? "" : ":");
+		json_array_foreach (value, i, each) {
+			fputs("\n   ", stdout);
+			print_value("", each, true);
+		}
+	} else {
+		text = json_dumps(value, JSON_ENCODE_ANY);
+		printf("%s%s %s", key, inner ? "" : ":", text);
+		free(text);
+	}
+}
+
 static void
 print_report(const struct bench *b)
 {
@@ -257,10 +330,8 @@ print_report(const struct bench *b)
 		return;
 	}
 	json_object_foreach (b->report, key, value) {
-		char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-
-		printf("%-14s %s\n", key, text);
-		free(text);
+		print_value(key, value, false);
+		putchar('\n');
 	}
 }
 
@@ -298,10 +369,16 @@ main(int argc, char **argv)
 	loop_signal(b.loop, SIGINT, bench_on_signal, &b);
 	loop_signal(b.loop, SIGTERM, bench_on_signal, &b);
 	open_parts(&b, verb);
+	if (isatty(STDERR_FILENO)) {
+		b.progress = loop_timer_create(b.loop, "bench progress", show_progress, &b);
+		loop_timer_arm(b.progress, PROGRESS_MS);
+	}
 	if (!b.over) {
 		verb->run(&b);
+		end_progress(&b);
 		print_report(&b);
 	}
+	end_progress(&b);
 	store_close(b.store);
 	loop_destroy(b.loop);
 	json_decref(b.report);
@@ -309,6 +386,7 @@ main(int argc, char **argv)
 	uri_finish(&b.store_uri);
 	free(opt.profile);
 	free(opt.slow_by);
+	free(opt.duration);
 	free(opt.patience);
 	free(opt.batch);
 	cli_finish(&cli);

@@ -4,7 +4,6 @@
 #include "bench/plan.h"
 #include "daemon/convert.h"
 #include "shared/buf.h"
-#include "shared/options.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/store.h"
 #include "shared/wire.h"
@@ -46,23 +45,15 @@ records_destroy(struct records *r)
 size_t
 records_results(const struct plan *p, uint32_t host, uint32_t job, struct result ***results)
 {
-	struct convert_limits limits;
-	struct options options;
 	struct response resp;
 	struct message m;
 	char err[256];
 	size_t n;
 
-	options_init(&options);
-	limits.yaml.depth = options.yaml_depth;
-	limits.yaml.nodes = options.yaml_nodes;
-	limits.yaml.bytes = options.yaml_bytes;
-	limits.json_depth = options.json_depth;
-	options_finish(&options);
 	plan_message(p, host, job, &m);
 	if (!wire_response_decode(&m, &resp, err, sizeof(err)))
 		abort(); /* we made it */
-	n = convert_response(&resp, &limits, plan_order(p, job), results);
+	n = convert_response(&resp, NULL, plan_order(p, job), results);
 	response_finish(&resp);
 	message_finish(&m);
 	return n;

@@ -1,7 +1,7 @@
 /* The ceiling of the store: writes the records that a collector would write for the answers of the
  * plan, one for each answer, by _bulk_docs and with the revision known. What is written first, so
- * that there is a revision, is not timed. With --sweep the best size and number of requests in
- * flight is looked for. */
+ * that there is a revision, is not timed; with --resume it is there from the run before. With
+ * --sweep the best size and number of requests in flight is looked for. */
 #include "bench/bench.h"
 #include "bench/records.h"
 
@@ -20,11 +20,13 @@
 #define BODY_MAX     (64 * 1024 * 1024)
 #define REQUESTS_MAX 32
 
-/* Documents that are written with the same settings. */
+/* Documents that are written with the same settings: the warming ones or the timed ones, once, or
+ * the timed ones again and again for some time. */
 struct slice {
 	uint64_t batch_bytes;
 	uint32_t requests;
-	size_t end; /* of the documents */
+	size_t first, end; /* of the documents */
+	double min_seconds;
 	size_t docs;
 	double seconds;
 	bool timed;
@@ -35,6 +37,7 @@ struct write_run {
 	struct http *http;
 	char *url;
 	struct record_text *docs;
+	bool *sent; /* by document, in this round */
 	size_t n, next;
 	char **revs; /* by host; NULL: none yet */
 	bool *busy;  /* by host: a request with it is under way */
@@ -104,6 +107,7 @@ add_doc(struct write_run *w, struct buf *body, const struct record_text *t)
 		abort(); /* memory is out */
 	w->busy[t->host] = true;
 	w->slices[w->slice].docs++;
+	w->b->done++;
 	w->bytes += t->len;
 }
 
@@ -117,10 +121,19 @@ send_one(struct write_run *w)
 	size_t len;
 
 	buf_init(&body, BODY_MAX);
-	while (w->next < s->end && body.len < s->batch_bytes && !w->busy[w->docs[w->next].host])
-		add_doc(w, &body, &w->docs[w->next++]);
-	if (body.len == 0)
+	/* Passes over those whose host has a request under way; their order stays. */
+	for (size_t i = w->next; i < s->end && body.len < s->batch_bytes; i++) {
+		if (w->sent[i] || w->busy[w->docs[i].host])
+			continue;
+		add_doc(w, &body, &w->docs[i]);
+		w->sent[i] = true;
+	}
+	while (w->next < s->end && w->sent[w->next])
+		w->next++;
+	if (body.len == 0) {
+		buf_finish(&body);
 		return false;
+	}
 	if (!buf_append_str(&body, "]}"))
 		abort(); /* memory is out */
 	text = buf_take(&body, &len);
@@ -132,12 +145,33 @@ send_one(struct write_run *w)
 }
 
 static void
+begin_round(struct write_run *w)
+{
+	w->next = w->slices[w->slice].first;
+	memset(w->sent, 0, w->n * sizeof(*w->sent));
+}
+
+/* More of a slice that has not lasted long enough. */
+static bool
+go_round(struct write_run *w)
+{
+	const struct slice *s = &w->slices[w->slice];
+
+	if (w->next < s->end || now_s() - w->began >= s->min_seconds)
+		return false;
+	begin_round(w);
+	return true;
+}
+
+static void
 fill_up(struct write_run *w)
 {
 	struct slice *s = &w->slices[w->slice];
 
-	while (w->in_flight < s->requests && send_one(w))
-		continue;
+	do {
+		while (w->in_flight < s->requests && send_one(w))
+			continue;
+	} while (w->in_flight < s->requests && go_round(w));
 	if (w->in_flight > 0 || w->b->over)
 		return;
 	s->seconds = now_s() - w->began;
@@ -147,15 +181,15 @@ fill_up(struct write_run *w)
 		return;
 	}
 	w->began = now_s();
+	begin_round(w);
 	fill_up(w);
 }
 
 static void
-add_slice(struct write_run *w, uint64_t batch_bytes, uint32_t requests, size_t end, bool timed)
+add_slice(struct write_run *w, const struct slice *s)
 {
 	w->slices = xreallocarray(w->slices, w->n_slices + 1, sizeof(*w->slices));
-	w->slices[w->n_slices++] = (struct slice){
-	    .batch_bytes = batch_bytes, .requests = requests, .end = end, .timed = timed};
+	w->slices[w->n_slices++] = *s;
 }
 
 static void
@@ -163,18 +197,26 @@ make_slices(struct write_run *w, size_t warm)
 {
 	static const uint64_t bytes[] = {64 * 1024, 256 * 1024, 1024 * 1024};
 	static const uint32_t requests[] = {2, 4, 8, 16};
-	size_t n = 0,
-	       all = sizeof(bytes) / sizeof(bytes[0]) * sizeof(requests) / sizeof(requests[0]);
+	struct slice s = {
+	    .batch_bytes = w->b->batch_bytes, .requests = w->b->requests, .end = warm};
 
-	add_slice(w, w->b->batch_bytes, w->b->requests, warm, false);
+	if (!w->b->resume)
+		add_slice(w, &s);
+	s = (struct slice){.batch_bytes = s.batch_bytes,
+	    .requests = s.requests,
+	    .first = warm,
+	    .end = w->n,
+	    .timed = true};
 	if (!w->b->sweep) {
-		add_slice(w, w->b->batch_bytes, w->b->requests, w->n, true);
+		add_slice(w, &s);
 		return;
 	}
+	s.min_seconds = w->b->duration_ms / 1000.0;
 	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
 		for (size_t k = 0; k < sizeof(requests) / sizeof(requests[0]); k++) {
-			n++;
-			add_slice(w, bytes[i], requests[k], warm + (w->n - warm) * n / all, true);
+			s.batch_bytes = bytes[i];
+			s.requests = requests[k];
+			add_slice(w, &s);
 		}
 	}
 }
@@ -190,6 +232,7 @@ make_docs(struct write_run *w)
 	records = records_create(&p);
 	w->n = (size_t)p.hosts * p.jobs;
 	w->docs = xcalloc(w->n, sizeof(*w->docs));
+	w->sent = xcalloc(w->n, sizeof(*w->sent));
 	for (size_t k = 0; k < w->n; k++) {
 		uint32_t host, job;
 
@@ -241,6 +284,7 @@ write_run_finish(struct write_run *w)
 	for (uint32_t i = 0; i < w->b->plan.hosts; i++)
 		free(w->revs[i]);
 	free(w->docs);
+	free(w->sent);
 	free(w->revs);
 	free(w->busy);
 	free(w->slices);
@@ -248,16 +292,60 @@ write_run_finish(struct write_run *w)
 }
 
 static void
+begin(struct write_run *w)
+{
+	w->began = now_s();
+	begin_round(w);
+	fill_up(w);
+}
+
+/* {"rows": [{"id": ..., "value": {"rev": ...}}, ...]} */
+static void
+on_revs(const struct http_response *r, void *arg)
+{
+	struct write_run *w = arg;
+	json_t *answer = r->status == 200 ? json_loadb(r->body, r->body_len, 0, NULL) : NULL;
+	json_t *row;
+	size_t i, n = 0;
+
+	json_array_foreach (json_object_get(answer, "rows"), i, row) {
+		const char *id = json_string_value(json_object_get(row, "id"));
+		const char *rev =
+		    json_string_value(json_object_get(json_object_get(row, "value"), "rev"));
+		uint32_t host;
+
+		if (id == NULL || rev == NULL || !plan_host_index(&w->b->plan, id, &host))
+			continue;
+		free(w->revs[host]);
+		w->revs[host] = xstrdup(rev);
+		n++;
+	}
+	json_decref(answer);
+	if (n < w->b->plan.hosts)
+		bench_fail(w->b,
+		    "write: --resume: of %" PRIu32 " records %zu are there, status %ld",
+		    w->b->plan.hosts, n, r->status);
+	else
+		begin(w);
+}
+
+static void
 on_set_up(bool ok, const char *what, void *arg)
 {
 	struct write_run *w = arg;
+	char *url;
 
 	if (!ok) {
 		bench_fail(w->b, "%s", what);
 		return;
 	}
-	w->began = now_s();
-	fill_up(w);
+	if (!w->b->resume) {
+		begin(w);
+		return;
+	}
+	xasprintf(&url, "%s/_all_docs", w->url);
+	http_request(w->http, "GET", url, NULL, 0, on_revs, w);
+	free(url);
 }
 
 void
@@ -280,6 +368,7 @@ verb_write(struct bench *b)
 	w.revs = xcalloc(b->plan.hosts, sizeof(*w.revs));
 	w.busy = xcalloc(b->plan.hosts, sizeof(*w.busy));
 	make_docs(&w);
+	b->total = b->sweep ? 0 : w.n - (b->resume ? (size_t)b->plan.hosts * warm_jobs : 0);
 	make_slices(&w, (size_t)b->plan.hosts * warm_jobs);
 	store_setup(b->store, on_set_up, &w);
 	loop_run(b->loop);

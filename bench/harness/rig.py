@@ -209,7 +209,7 @@ class Collector:
 class Rig:
     def __init__(self, folder, binaries, progress):
         self.folder = pathlib.Path(folder)
-        self.bin = pathlib.Path(binaries)
+        self.bin = pathlib.Path(binaries).resolve()
         self.progress = progress
         self.env = clean_environment(self.folder)
         self.made = 0
