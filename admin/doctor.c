@@ -5,6 +5,7 @@
 #include "shared/jsonx.h"
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/units.h"
 #include "shared/xalloc.h"
 
 #include <stdarg.h>
@@ -82,17 +83,39 @@ doctor_skip(struct doctor *d, const char *const *checks, const char *why)
 }
 
 static void
-doctor_end(void *arg)
+print_list(const struct doctor *d)
 {
-	struct doctor *d = arg;
-
 	if (d->v->json) {
 		json_dumpf(d->list, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}
+}
+
+/* Each link has a time of its own, but there may be many, and a name server or a store that asks
+ * for a long pause. Whatever is in the middle of something ends with the program. */
+static void
+doctor_on_patience(void *arg)
+{
+	struct doctor *d = arg;
+	char text[UNITS_TEXT_SIZE];
+
+	doctor_say(d, "doctor", CHECK_FAIL,
+	    "look at what would have been checked next, or give it longer with --timeout",
+	    "not done within %s", units_format_ms(d->v->timeout_ms, text));
+	print_list(d);
+	exit(VERB_TROUBLE);
+}
+
+static void
+doctor_end(void *arg)
+{
+	struct doctor *d = arg;
+
+	print_list(d);
 	verb_done(d->v, d->failed ? VERB_TROUBLE : VERB_OK);
 	json_decref(d->list);
 	loop_timer_destroy(d->end);
+	loop_timer_destroy(d->patience);
 	free(d);
 }
 
@@ -114,5 +137,7 @@ verb_doctor(struct verb_context *v)
 	d->options = &v->cli->options;
 	d->list = json_array();
 	d->end = loop_timer_create(v->loop, "doctor", doctor_end, d);
+	d->patience = loop_timer_create(v->loop, "doctor-patience", doctor_on_patience, d);
+	loop_timer_arm(d->patience, (int64_t)v->timeout_ms);
 	doctor_next(d);
 }

@@ -24,6 +24,7 @@ struct doctor {
 	bool agent;     /* one has run on this machine; known from doctor_local() on */
 	bool collector; /* or somebody else at the centre: a store is named, or there is no agent */
 	struct loop_timer *end;
+	struct loop_timer *patience;
 };
 
 /* One line about a check. cure: NULL = none. */

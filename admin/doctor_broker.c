@@ -36,6 +36,7 @@ struct patient {
 };
 
 static void check_next(struct patient *p);
+static void check_reading(struct patient *p);
 
 static const char *
 where(const struct patient *p, char *out, size_t size)
@@ -58,11 +59,18 @@ is_tls(const struct patient *p)
 	return p->uris[p->i].scheme == URI_AMQPS;
 }
 
-/* The link that was being checked has failed, and the rest cannot be. */
+/* The link that was being checked has failed, and the rest cannot be; but for who may not send: the
+ * queues have been looked at, and reading is another right. */
 static void
-give_up(struct patient *p, const char *sentence)
+give_up(struct patient *p, bool may_go_on, const char *sentence)
 {
 	doctor_say_sentence(p->d, links[p->link], CHECK_FAIL, sentence);
+	if (may_go_on && p->link == LINK_PERMISSIONS) {
+		broker_destroy(p->broker);
+		p->broker = NULL;
+		check_reading(p);
+		return;
+	}
 	doctor_skip(p->d, &links[p->link + 1], "not reached");
 	next_broker(p);
 }
@@ -263,8 +271,9 @@ send_probe(struct patient *p)
 	m.app_id = xstrdup("vogeler-admin");
 	message_set_body(&m, xstrdup("doctor"), strlen("doctor"));
 	if (broker_publish(p->broker, exchanges[p->exchange++], PROBE_KEY, true, &m) == 0)
-		give_up(p, "the broker takes no messages: it is blocked; cure: see its log for a "
-			   "memory or disk alarm");
+		give_up(p, true,
+		    "the broker takes no messages: it is blocked; cure: see its log for a "
+		    "memory or disk alarm");
 	message_finish(&m);
 }
 
@@ -303,7 +312,7 @@ patient_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg
 	snprintf(text, sizeof(text),
 	    "the broker takes no messages (%s); cure: see its log; free memory or disk there",
 	    reason == NULL ? "no reason given" : reason);
-	give_up(arg, text);
+	give_up(arg, true, text);
 }
 
 static void
@@ -315,7 +324,7 @@ patient_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		passed(p, LINK_LOGIN);
 	else if (f->error == BROKER_ERR_VHOST)
 		passed(p, LINK_VHOST);
-	give_up(p, f->text);
+	give_up(p, f->error == BROKER_ERR_PERMISSION, f->text);
 }
 
 static void

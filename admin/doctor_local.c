@@ -195,8 +195,13 @@ check_plugins(struct doctor *d, bool has_agent)
 	struct complaints c = {0};
 	int bad;
 
-	if (!has_agent && access(dir, F_OK) != 0) {
-		doctor_say(d, "plugins", CHECK_SKIP, NULL, "%s: %s", dir, phrase_errno(errno));
+	if (access(dir, F_OK) != 0 && errno == ENOENT) {
+		/* It may have been an agent, and be none any more. */
+		doctor_say(d, "plugins", has_agent ? CHECK_WARN : CHECK_SKIP,
+		    has_agent ? "for an agent, make the folder or name another with [global] "
+				"plugin_path"
+			      : NULL,
+		    "%s: %s", dir, phrase_errno(ENOENT));
 		return;
 	}
 	bad = plugin_read_dir(&set, dir, on_conf_error, &c);

@@ -1,11 +1,14 @@
-/* The store: is it there, does it hold the database, does it take a write, and do its clock and
- * ours agree? */
+/* The store: is it there, is its certificate good, does it let us in, does it hold the database,
+ * does it take a write and a delete, and do its clock and ours agree? */
 #include "admin/doctor.h"
 
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/store/couch_wire.h"
+#include "shared/store/http.h"
 #include "shared/store/store.h"
 #include "shared/stream.h"
+#include "shared/units.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -18,16 +21,20 @@
 
 #define NOBODY        "vogeler.doctor" /* cannot be a host */
 #define ANSWER_MAX    4096
+#define PAGE_MAX      (1024 * 1024) /* of a proxy, for one */
 #define CLOCK_WARN_MS 5000
 
-static const char *const after_tcp[] = {"store database", "store write", "store clock", NULL};
+static const char *const after_tcp[] = {
+    "store tls", "store login", "store database", "store write", "store clock", NULL};
+enum { LINK_TLS, LINK_LOGIN, LINK_DATABASE, LINK_WRITE, LINK_CLOCK };
 
 struct ward {
 	struct doctor *d;
 	struct uri uri;
+	struct http *http; /* for the first answer alone */
 	struct store *store;
 	struct stream *stream;
-	bool done;
+	struct loop_timer *patience; /* with the stream */
 };
 
 static void
@@ -35,6 +42,7 @@ ward_free(void *arg)
 {
 	struct ward *w = arg;
 
+	http_destroy(w->http);
 	store_close(w->store);
 	uri_finish(&w->uri);
 	free(w);
@@ -43,6 +51,7 @@ ward_free(void *arg)
 static void
 end(struct ward *w)
 {
+	loop_timer_destroy(w->patience);
 	loop_defer_free(w->d->v->loop, w, ward_free);
 	doctor_next(w->d);
 }
@@ -58,17 +67,17 @@ say_clock(struct ward *w, const char *answer)
 
 	/* RFC 9110 5.6.7: always GMT. */
 	if (date == NULL || strptime(date + strlen("\r\nDate:"), " %a, %d %b %Y %T", &tm) == NULL) {
-		doctor_say(w->d, "store clock", CHECK_SKIP, NULL, "its answer has no Date");
+		doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_SKIP, NULL, "its answer has no Date");
 		return;
 	}
 	off = now - (int64_t)timegm(&tm) * 1000;
 	if (off > CLOCK_WARN_MS || off < -CLOCK_WARN_MS)
-		doctor_say(w->d, "store clock", CHECK_WARN,
+		doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_WARN,
 		    "let both follow NTP: timedatectl set-ntp true",
 		    "ours is %lld s %s the store's", (long long)(off < 0 ? -off : off) / 1000,
 		    off < 0 ? "behind" : "before");
 	else
-		doctor_say(w->d, "store clock", CHECK_OK, NULL, "agrees with ours");
+		doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_OK, NULL, "agrees with ours");
 }
 
 static void
@@ -99,6 +108,18 @@ ward_on_stream(struct stream *s, enum stream_event sev, void *arg)
 }
 
 static void
+ward_on_silence(void *arg)
+{
+	struct ward *w = arg;
+	char text[UNITS_TEXT_SIZE];
+
+	stream_close(w->stream);
+	doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_SKIP, NULL, "no answer to HEAD / within %s",
+	    units_format_ms(w->d->options->couch_timeout_ms, text));
+	end(w);
+}
+
+static void
 check_clock(struct ward *w)
 {
 	struct stream_options opt = {
@@ -109,10 +130,12 @@ check_clock(struct ward *w)
 	    .connect_timeout_ms = w->d->options->connect_timeout_ms,
 	    .tls = w->uri.scheme == URI_COUCHS ? &w->d->options->couch_tls : NULL,
 	};
-	const char *const none[] = {"store clock", NULL};
+	const char *const none[] = {after_tcp[LINK_CLOCK], NULL};
 
 	if (w->uri.scheme == URI_COUCH || w->uri.scheme == URI_COUCHS) {
 		w->stream = stream_open(w->d->v->loop, &opt, ward_on_stream, w);
+		w->patience = loop_timer_create(w->d->v->loop, "doctor-clock", ward_on_silence, w);
+		loop_timer_arm(w->patience, w->d->options->couch_timeout_ms);
 		return;
 	}
 	doctor_skip(w->d, none, "it is on this machine");
@@ -127,9 +150,10 @@ ward_on_probed(bool ok, const char *what, void *arg)
 	struct ward *w = arg;
 
 	if (ok)
-		doctor_say(w->d, "store write", CHECK_OK, NULL, "a probe was written");
+		doctor_say(
+		    w->d, after_tcp[LINK_WRITE], CHECK_OK, NULL, "a probe was written and removed");
 	else
-		doctor_say_sentence(w->d, "store write", CHECK_FAIL, what);
+		doctor_say_sentence(w->d, after_tcp[LINK_WRITE], CHECK_FAIL, what);
 	check_clock(w);
 }
 
@@ -139,12 +163,13 @@ ward_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 	struct ward *w = arg;
 
 	if (found == STORE_FAILED) {
-		doctor_say_sentence(w->d, "store database", CHECK_FAIL, why);
-		doctor_skip(w->d, &after_tcp[1], "no database");
+		doctor_say_sentence(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, why);
+		doctor_skip(w->d, &after_tcp[LINK_WRITE], "no database");
 		end(w);
 		return;
 	}
-	doctor_say(w->d, "store database", CHECK_OK, NULL, "%s answers", store_id(w->store));
+	doctor_say(
+	    w->d, after_tcp[LINK_DATABASE], CHECK_OK, NULL, "%s answers", store_id(w->store));
 	store_probe(w->store, ward_on_probed, w);
 }
 
@@ -158,8 +183,47 @@ open_store(struct ward *w)
 		store_get(w->store, NOBODY, ward_on_record, w);
 		return;
 	}
-	doctor_say_sentence(w->d, "store database", CHECK_FAIL, err);
-	doctor_skip(w->d, &after_tcp[1], "no database");
+	doctor_say_sentence(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, err);
+	doctor_skip(w->d, &after_tcp[LINK_WRITE], "no database");
+	end(w);
+}
+
+/* --- TLS and login --- */
+
+static bool
+is_tls(const struct ward *w)
+{
+	return w->uri.scheme == URI_COUCHS;
+}
+
+static const char *const *
+first_link(const struct ward *w)
+{
+	return &after_tcp[is_tls(w) ? LINK_TLS : LINK_LOGIN];
+}
+
+/* One answer tells of both: with TLS 1.3 a server that wants our certificate says so after the
+ * handshake. Whether there is a database of that name is the next link. */
+static void
+ward_on_answer(const struct http_response *r, void *arg)
+{
+	struct ward *w = arg;
+	const char *const *link = first_link(w);
+	char id[512], why[1024];
+	bool refused = r->status == 401;
+
+	if (r->status != 0 && is_tls(w))
+		doctor_say(w->d, *link++, CHECK_OK, NULL, "the store's certificate is good");
+	if (r->status != 0 && !refused) {
+		doctor_say(w->d, after_tcp[LINK_LOGIN], CHECK_OK, NULL, "%s%s",
+		    w->uri.user != NULL ? "as " : "without a user: the URI names none",
+		    w->uri.user != NULL ? w->uri.user : "");
+		open_store(w);
+		return;
+	}
+	couch_answer_read(r, 200, uri_redacted(&w->uri, id, sizeof(id)), why, sizeof(why));
+	doctor_say_sentence(w->d, *link, CHECK_FAIL, why);
+	doctor_skip(w->d, link + 1, "not reached");
 	end(w);
 }
 
@@ -167,12 +231,26 @@ static void
 ward_on_reached(bool ok, void *arg)
 {
 	struct ward *w = arg;
+	const struct options *o = w->d->options;
+	struct http_options opt = {
+	    .user = w->uri.user,
+	    .password = w->uri.password,
+	    .tls_host = is_tls(w) ? w->uri.host : NULL,
+	    .tls = &o->couch_tls,
+	    .max_connections = 1,
+	    .timeout_ms = o->couch_timeout_ms,
+	    .max_response_bytes = PAGE_MAX,
+	};
+	char *url;
 
 	if (ok) {
-		open_store(w);
+		w->http = http_create(w->d->v->loop, &opt);
+		url = couch_url(&w->uri);
+		http_request(w->http, "GET", url, NULL, 0, ward_on_answer, w);
+		free(url);
 		return;
 	}
-	doctor_skip(w->d, after_tcp, "not reached");
+	doctor_skip(w->d, first_link(w), "not reached");
 	end(w);
 }
 
@@ -189,7 +267,7 @@ check_file(struct ward *w)
 		    err == ENOENT ? "vogeler-admin setup, as the user that vogelerd runs as"
 				  : "give this user the right to read it",
 		    "%s: %s", w->uri.path, phrase_errno(err));
-		doctor_skip(w->d, after_tcp, "no file");
+		doctor_skip(w->d, &after_tcp[LINK_DATABASE], "no file");
 		end(w);
 		return;
 	}
@@ -212,7 +290,7 @@ doctor_store(struct doctor *d)
 	char err[512];
 
 	if (dbhost == NULL) {
-		doctor_skip(d, after_tcp,
+		doctor_skip(d, &after_tcp[LINK_DATABASE],
 		    "no store is named (--dbhost URI, or [couch] dsn): only "
 		    "vogelerd and vogeler-admin need one");
 		doctor_next(d);
@@ -221,8 +299,9 @@ doctor_store(struct doctor *d)
 	w = xcalloc(1, sizeof(*w));
 	w->d = d;
 	if (!uri_parse(dbhost, &w->uri, err, sizeof(err))) {
-		doctor_say(d, after_tcp[0], CHECK_FAIL, "correct the store URI", "%s", err);
-		doctor_skip(d, &after_tcp[1], "no store");
+		doctor_say(
+		    d, after_tcp[LINK_DATABASE], CHECK_FAIL, "correct the store URI", "%s", err);
+		doctor_skip(d, &after_tcp[LINK_WRITE], "no store");
 		end(w);
 		return;
 	}
@@ -235,9 +314,9 @@ doctor_store(struct doctor *d)
 		reach_start(d, "store", w->uri.host, w->uri.port, ward_on_reached, w);
 		return;
 	case URI_NULL:
-		doctor_say(d, "store database", CHECK_WARN, "name one that does",
+		doctor_say(d, after_tcp[LINK_DATABASE], CHECK_WARN, "name one that does",
 		    "null:// keeps nothing: it is for benchmarks");
-		doctor_skip(d, &after_tcp[1], "nothing is kept");
+		doctor_skip(d, &after_tcp[LINK_WRITE], "nothing is kept");
 		end(w);
 		return;
 	case URI_AMQP: /* told by the options */

@@ -4,6 +4,7 @@
 #include "shared/ident.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
+#include "shared/units.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -21,12 +22,17 @@ static const struct verb verbs[] = {
 };
 
 static int opt_json;
-static char *opt_design;
+static char *opt_design, *opt_timeout;
+
+#define TIMEOUT_MS     (5 * 60 * 1000)
+#define TIMEOUT_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
 static struct poptOption table[] = {
     {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON: records as stored", NULL},
     {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
 	"setup: folder of the design documents to load", "DIR"},
+    {"timeout", '\0', POPT_ARG_STRING, &opt_timeout, 0,
+	"doctor: end after that long, done or not (5min)", "DURATION"},
     POPT_TABLEEND,
 };
 
@@ -85,12 +91,24 @@ find_verb(const struct cli *cli)
 	cli_usage_error(cli, "no such verb: \"%s\"; there are: doctor, hosts, setup, show", name);
 }
 
+/* In the middle of something: what is open ends with the program. */
 static void
 admin_on_signal(int signo, void *arg)
 {
-	struct verb_context *v = arg;
+	exit(128 + signo);
+}
 
-	verb_done(v, 128 + signo);
+static uint64_t
+timeout_ms(const struct cli *cli)
+{
+	uint64_t ms = TIMEOUT_MS;
+
+	if (opt_timeout != NULL &&
+	    (!units_parse_ms(opt_timeout, &ms) || ms == 0 || ms > TIMEOUT_MAX_MS))
+		cli_usage_error(cli,
+		    "--timeout: \"%s\" should be a duration of at most 24h, such as 30s",
+		    opt_timeout);
+	return ms;
 }
 
 int
@@ -111,6 +129,7 @@ main(int argc, char **argv)
 	v.args = cli.args + 1;
 	v.json = opt_json != 0;
 	v.design = opt_design;
+	v.timeout_ms = timeout_ms(&cli);
 	v.loop = loop_create();
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
@@ -126,6 +145,7 @@ main(int argc, char **argv)
 	loop_destroy(v.loop);
 	uri_finish(&store_uri);
 	free(opt_design);
+	free(opt_timeout);
 	cli_finish(&cli);
 	if (fflush(stdout) != 0 && v.status == VERB_OK)
 		v.status = VERB_TROUBLE;

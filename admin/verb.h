@@ -4,6 +4,7 @@
 
 #include "shared/cli.h"
 #include <stdbool.h>
+#include <stdint.h>
 
 struct loop;
 struct store;
@@ -21,6 +22,7 @@ struct verb_context {
 	const char **args;   /* what follows the verb, NULL-terminated */
 	bool json;           /* --json */
 	const char *design;  /* --design DIR, or NULL */
+	uint64_t timeout_ms; /* --timeout, of doctor */
 	int status;          /* what the program exits with; VERB_TROUBLE until said otherwise */
 };
 

@@ -34,12 +34,13 @@ static void
 on_blocked(struct broker *b, bool blocked, amqp_bytes_t why)
 {
 	char *reason = blocked ? frame_strdup(why) : NULL;
+	enum log_level level = b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
 
 	if (blocked)
-		log_warn("broker", "broker[%s]: blocked by the broker, reason=%s", b->id,
+		log_msg(level, "broker", "broker[%s]: blocked by the broker, reason=%s", b->id,
 		    reason == NULL ? "?" : reason);
 	else
-		log_warn("broker", "broker[%s]: not blocked any more", b->id);
+		log_msg(level, "broker", "broker[%s]: not blocked any more", b->id);
 	if (!b->blocked)
 		b->blocked_since = loop_now(b->loop);
 	snprintf(b->blocked_reason, sizeof(b->blocked_reason), "%s", reason == NULL ? "" : reason);

@@ -140,12 +140,19 @@ couch_setup(struct store *s, store_done_fn *fn, void *arg)
 
 static void probe_look(struct couch_op *op);
 
-/* Whether it is gone is no matter: the next probe writes over it. */
+/* Somebody else's probe may have written over it, or removed it, in between: that one tidies up.
+ * Not all nodes have to know of it yet (202). */
 static void
 probe_on_removed(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, 200, why);
 
+	if (a != COUCH_DONE && a != COUCH_CONFLICT && a != COUCH_MISSING && r->status != 202) {
+		couch_op_done(op, false, why);
+		return;
+	}
 	if (op->ledger) {
 		couch_op_done(op, true, "takes writes");
 		return;

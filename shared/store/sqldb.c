@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION  2    /* and in schema_sql and STMT_TOUCH */
+#define SCHEMA_VERSION  2    /* and in schema_sql */
 #define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
 #define JSON_TEXT_MAX   (512 * 1024 * 1024)
 
@@ -48,7 +48,8 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_SAVE] = "SAVEPOINT one_write",
     [STMT_RELEASE] = "RELEASE one_write",
     [STMT_UNDO] = "ROLLBACK TO one_write",
-    [STMT_TOUCH] = "PRAGMA user_version = 2", /* writes a page, the same as it was */
+    [STMT_PROBE] = "INSERT OR REPLACE INTO hosts VALUES ('vogeler.probe', 0, 0, NULL)",
+    [STMT_UNPROBE] = "DELETE FROM hosts WHERE host = 'vogeler.probe'",
     [STMT_HEAD_GET] = "SELECT host, created_at, updated_at, last_error FROM hosts WHERE host = ?1",
     [STMT_HEAD_PUT] = "INSERT INTO hosts (host, created_at, updated_at, last_error)"
 		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (host) DO UPDATE SET"

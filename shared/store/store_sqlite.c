@@ -656,7 +656,8 @@ sqlite_list(struct store *base, const struct store_filter *filter, store_listed_
 
 /* ---- setup, probe, load_design ---- */
 
-/* A page is written and synced, so that a full disk says so. */
+/* A row comes and goes in one transaction: nobody sees it, but its page is written and synced, so
+ * that a full disk says so. */
 static void
 probe_run(void *arg)
 {
@@ -664,7 +665,8 @@ probe_run(void *arg)
 	struct sqldb *db = &t->s->db;
 
 	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
-		sqldb_run(db, STMT_TOUCH) && sqldb_run(db, STMT_COMMIT);
+		sqldb_run(db, STMT_PROBE) && sqldb_run(db, STMT_UNPROBE) &&
+		sqldb_run(db, STMT_COMMIT);
 	t->what = "was there";
 	if (!t->ok) {
 		sqldb_roll_back(db);

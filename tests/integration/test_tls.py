@@ -1,5 +1,6 @@
 """amqps:// and couchs://: what is refused, in which words; and that all works where nothing is to be refused."""
 import re
+import signal
 import socket
 
 import pytest
@@ -165,17 +166,64 @@ def test_a_certificate_with_its_user_named_attests_the_host(tls_site, tls_node, 
     assert site.wait_plugin("hello") == ["hello"]
 
 
+def doctor(site, *argv):
+    here = ("-o", f"client.state_dir={site.folder}/none", "-o", f"global.plugin_path={site.plugins}")
+    done = site.run("vogeler-admin", *argv, *here, "doctor")
+    return done, [line for line in done.out.splitlines() if line.startswith("FAIL")]
+
+
 def test_doctor_over_amqps(tls_site, tls_node, certs):
     site = tls_site
     site.admin("setup", qhost=True)
     site.broker.ctl("add_user", "web01", "unused", check=False)
     site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
-    no_agent = f"client.state_dir={site.folder / 'none'}"
-    options = [a for o in [*trusting(certs, certs.client), no_agent] for a in ("--option", o)]
-    done = site.run("vogeler-admin", "--qhost", tls_node.tls_uri(site.vhost, login=""), *options, "doctor")
-    assert done.status == 0, done
+    options = [a for o in trusting(certs, certs.client) for a in ("--option", o)]
+    done, failed = doctor(site, "--qhost", tls_node.tls_uri(site.vhost, login=""), *options)
+    assert done.status == 0 and not failed, done
     assert re.search("ok +broker tls +the broker's certificate is good", done.out), done
     assert re.search("ok +broker login +.* as whom the certificate names", done.out), done
+
+
+BAD = pytest.mark.parametrize("kind", ["expired", "wrong name", "our certificate"])
+
+
+@BAD
+def test_doctor_and_a_bad_certificate_of_the_broker(tls_site, tls_node, listeners, certs, kind):
+    site = tls_site
+    site.admin("setup", qhost=True)
+    done, failed = doctor(site, "--qhost", tls_node.tls_uri(site.vhost, port=listeners[kind]), "--dbhost", site.dbhost,
+                          "-o", trusting(certs)[0])
+    assert done.status == 1 and len(failed) == 1, done
+    assert re.match("FAIL  broker tls +.*" + refusals(certs, 0)[kind][2], failed[0]), done
+    assert re.search("^skip  broker login ", done.out, re.M), done
+
+
+@BAD
+def test_doctor_and_a_bad_certificate_of_the_store(couch_site, certs, kind):
+    site = couch_site
+    site.admin("setup", qhost=True)
+    identity, more, words = refusals(certs, 0)[kind]
+    proxy = TlsProxy(identity, plain_port(site), **more)
+    done, failed = doctor(site, "--qhost", site.qhost, "--dbhost", couch_over(site, proxy), "-o",
+                          f"couch.ca_file={certs.ca.cert}")
+    assert done.status == 1 and len(failed) == 1, done
+    assert re.match("FAIL  store tls +.*" + words, failed[0]), done
+    for check in ("login", "database", "write", "clock"):
+        assert re.search(f"^skip  store {check} ", done.out, re.M), done
+    proxy.close()
+
+
+def test_doctor_over_couchs(couch_site, certs):
+    site = couch_site
+    site.admin("setup", qhost=True)
+    proxy = TlsProxy(certs.good, plain_port(site))
+    done, failed = doctor(site, "--qhost", site.qhost, "--dbhost", couch_over(site, proxy), "-o",
+                          f"couch.ca_file={certs.ca.cert}")
+    assert done.status == 0 and not failed, done
+    for line in ("ok    store tls         the store's certificate is good", "ok    store login ", "ok    store write ",
+                 "ok    store clock       agrees with ours"):
+        assert f"\n{line}" in done.out, done
+    proxy.close()
 
 
 def test_a_certificate_of_nobody_is_said(tls_site, tls_node, certs):
@@ -216,6 +264,28 @@ def test_refused_broker_is_told_and_tried_again(tls_site, tls_node, listeners, c
     done = site.run("vogeler-runner", "--qhost", qhost, "--option", options[0], "-n", "web01", "-x", "hello")
     # With TLS 1.3 a peer that wants a certificate says so after our handshake, and may be gone by then.
     assert done.status != 0 and ("cert_file" if kind == "our certificate" else "TLS failed: ") in done.err, done
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_broker_is_back_when_its_certificate_is_right(site, broker, certs, kind):
+    """Row B8: refused by a proxy in front of the node, taken from one at the same port."""
+    identity, more, words = refusals(certs, 0)[kind]
+    bad = TlsProxy(identity, broker.port, **more)
+    qhost = f"amqps://guest:guest@127.0.0.1:{bad.port}/{site.vhost}"
+    options = trusting(certs) + ["amqp.reconnect_max=1s"]
+    collector = site.collector(qhost=qhost, options=options, ready=False)
+    agent = site.agent(qhost=qhost, options=options, ready=False)
+    for process in (collector, agent):
+        process.wait_log(r"down \(tls\): .*" + words)
+    bad.close()
+    good = TlsProxy(certs.good, broker.port, port=bad.port)
+    site.plugin("hello", "echo hello")
+    agent.signal(signal.SIGHUP)
+    site.wait_consumer("master.in", collector)
+    site.wait_consumer("web01", agent)
+    site.ask("hello")
+    assert site.wait_plugin("hello") == ["hello"]
+    good.close()
 
 
 def test_tls_port_is_told_to_who_comes_in_plain(tls_site, tls_node):
@@ -329,7 +399,15 @@ def test_refused_store_is_told_and_tried_again(couch_site, certs, kind):
     assert collector.running
     done = site.run("vogeler-admin", "--dbhost", dbhost, "--option", ca, "hosts")
     assert done.status != 0 and (re.search(words, done.err) or kind == "our certificate"), done
+    # The certificate is right now, or the one at the same port asks for none.
     proxy.close()
+    good = TlsProxy(certs.good, plain_port(site), port=proxy.port)
+    site.plugin("hello", "echo hello")
+    site.agent()
+    site.wait_consumer("master.in", collector)
+    site.ask("hello")
+    assert site.wait_plugin("hello") == ["hello"]
+    good.close()
 
 
 def test_plain_couch_port_is_told(couch_site, certs):

@@ -509,8 +509,8 @@ a_probe_waits_as_told_too(void **state)
 	respond(404, "{\"error\":\"not_found\",\"reason\":\"missing\"}");
 	respond(201, "{\"ok\":true,\"id\":\"x\",\"rev\":\"0-1\"}");
 	assert_int_equal(probed, 0);
-	respond(500, "{}"); /* no matter */
-	assert_int_equal(probed, 1);
+	respond(500, "{}"); /* a store that does not remove is not well */
+	assert_int_equal(probed, -1);
 	put(1);
 	respond_wait(503, 9);
 	store_probe(store, note_probed, &probed); /* closed with it waiting */

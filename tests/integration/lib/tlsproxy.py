@@ -8,7 +8,7 @@ import threading
 class TlsProxy:
     """port speaks TLS with the certificate of identity; what comes is passed on to plain_port of 127.0.0.1."""
 
-    def __init__(self, identity, plain_port, old=False, client_ca=None, host="127.0.0.1"):
+    def __init__(self, identity, plain_port, old=False, client_ca=None, host="127.0.0.1", port=0):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if old:
             self.context.set_ciphers("ALL:@SECLEVEL=0")
@@ -19,7 +19,7 @@ class TlsProxy:
             self.context.verify_mode = ssl.CERT_REQUIRED
             self.context.load_verify_locations(client_ca)
         self.plain_port = plain_port
-        self.listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -91,4 +91,9 @@ class TlsProxy:
                 self._wait(secure, isinstance(e, ssl.SSLWantReadError))
 
     def close(self):
+        """Its port is free then, even while somebody is in accept() on it."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.listener.close()
