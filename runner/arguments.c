@@ -25,7 +25,7 @@ static struct poptOption table[] = {
     {"where", '\0', POPT_ARG_STRING, &opt_where, 0, "Hosts whose record is so, in jq's language",
 	"EXPR"},
     {"where-timeout", '\0', POPT_ARG_STRING, &opt_where_timeout, 0,
-	"How long --where may think (30s)", "DURATION"},
+	"How long jq may think about it (30s)", "DURATION"},
     {"limit", '\0', POPT_ARG_STRING, &opt_limit, 0, "Only the first so many, or so much of 100",
 	"N|P%"},
     {"dry-run", '\0', POPT_ARG_NONE, &opt_dry_run, 0, "Print the targets, and send nothing", NULL},
@@ -49,10 +49,15 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-runner",
-    .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN | jobs | result JOB | watch JOB",
+    .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN\n"
+	     "       vogeler-runner [OPTION...] jobs | watch|result|cancel|rerun JOB",
     .examples = "  vogeler-runner -n all -x facter\n"
-		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n",
+		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n"
+		"  vogeler-runner -n 'web*' -x packages --wait=10min --batch 20\n"
+		"  vogeler-runner --where '.facter.os.name == \"Debian\"' -x packages --dry-run\n"
+		"  vogeler-runner rerun JOB --failed --wait\n",
     .table = table,
+    .verbose = "List the hosts that are ok, too",
     .uses_broker = true,
     .uses_store = true,
 };
@@ -121,9 +126,11 @@ read_times(struct runner_arguments *a, const struct cli *cli)
 {
 	a->where_ms = 30000;
 	a->ttl_ms = DEFAULT_TTL;
-	if (opt_where_timeout != NULL)
+	a->where_ms_given = opt_where_timeout != NULL;
+	a->ttl_given = opt_ttl != NULL;
+	if (a->where_ms_given)
 		a->where_ms = duration(cli, "--where-timeout", opt_where_timeout, 100, DAY_MS);
-	if (opt_ttl != NULL)
+	if (a->ttl_given)
 		a->ttl_ms = duration(cli, "--ttl", opt_ttl, 0, MAX_TTL);
 	a->wait = opt_wait != NULL;
 	if (a->wait && opt_wait[0] != '\0')
@@ -169,6 +176,50 @@ arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **arg
 	if (a->json && a->jsonl)
 		cli_usage_error(cli, "--json or --jsonl, not both");
 	check_color(cli);
+}
+
+static bool
+has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; (words = strstr(words, word)) != NULL; words += len) {
+		if (words[len] == ' ' || words[len] == '\0')
+			return true;
+	}
+	return false;
+}
+
+void
+arguments_check(const struct runner_arguments *a, const struct cli *cli, const struct verb *verb)
+{
+	const struct {
+		const char *name;
+		bool given;
+	} options[] = {
+	    {"-n", a->nodes != NULL},
+	    {"-x", a->plugin != NULL},
+	    {"-y", a->yes},
+	    {"--batch", a->batch > 0},
+	    {"--dry-run", a->dry_run},
+	    {"--failed", a->failed},
+	    {"--limit", a->limit > 0},
+	    {"--missing", a->missing},
+	    {"--ok", a->ok},
+	    {"--ttl", a->ttl_given},
+	    {"--wait", a->wait},
+	    {"--where", a->where != NULL},
+	    {"--where-timeout", a->where_ms_given},
+	};
+
+	for (size_t i = 0; verb->options != NULL && i < sizeof(options) / sizeof(*options); i++) {
+		if (options[i].given && !has_word(verb->options, options[i].name))
+			cli_usage_error(
+			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
+	}
+	if (a->batch > 0 && !a->wait)
+		cli_usage_error(cli, "--batch needs --wait: the next hosts are sent to when the "
+				     "last have answered");
 }
 
 void

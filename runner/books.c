@@ -19,6 +19,7 @@ struct books {
 	size_t n, room;
 	size_t written; /* the first so many */
 	size_t asked;   /* of what follows, so many are on their way; 0 = none */
+	size_t lost;    /* given up */
 	int tries;
 	bool flushing;
 	struct loop_timer *again;
@@ -77,6 +78,7 @@ on_written(bool ok, const char *what, void *arg)
 		loop_timer_arm(b->again, ok ? 0 : PAUSE_MS);
 		return;
 	}
+	b->lost += b->n - b->written;
 	forget_all(b);
 	b->fn(ok ? NULL : what, b->arg);
 }
@@ -122,4 +124,10 @@ bool
 books_settled(const struct books *b)
 {
 	return b->n == 0;
+}
+
+size_t
+books_missing(const struct books *b)
+{
+	return b->lost + b->n - b->written;
 }

@@ -4,6 +4,7 @@
 #define VOGELER_BOOKS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct books;
 struct loop;
@@ -20,5 +21,7 @@ void books_destroy(struct books *b);                      /* after store_close()
 void books_add(struct books *b, const struct outcome *o); /* copies */
 void books_flush(struct books *b);
 bool books_settled(const struct books *b); /* nothing waits */
+/* How many of what was added are not in the ledger: they wait, or were given up. */
+size_t books_missing(const struct books *b);
 
 #endif

@@ -1,6 +1,7 @@
 /* See lookup.h. */
 #include "runner/lookup.h"
 
+#include "runner/interrupt.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
 
@@ -48,27 +49,29 @@ on_job(enum store_found found, const struct job *job, const char *why, void *arg
 	loop_stop(l->loop);
 }
 
+static void
+lookup_on_interrupt(void *arg)
+{
+	struct lookup *l = arg;
+
+	runner_say("interrupted");
+	l->status = RUNNER_INTERRUPTED;
+	loop_stop(l->loop);
+}
+
 int
-lookup_job(struct runner_context *c, const char *id, struct job *out)
+lookup_job(struct runner_context *c, struct interrupt *interrupt, const char *id, struct job *out)
 {
 	struct lookup l = {.loop = c->loop, .id = id, .out = out, .status = RUNNER_TROUBLE};
 
+	interrupt->arg = &l;
+	interrupt->fn = lookup_on_interrupt;
 	store_job_get(c->store, id, on_job, &l);
 	loop_run(c->loop);
+	interrupt->fn = NULL;
+	if (l.status != RUNNER_OK) {
+		store_close(c->store); /* it may have more to tell */
+		c->store = NULL;
+	}
 	return l.status;
-}
-
-void
-lookup_reject_sending(const struct runner_context *c, const char *verb)
-{
-	const struct runner_arguments *a = c->arg;
-	const char *option = a->nodes != NULL    ? "-n"
-			     : a->plugin != NULL ? "-x"
-			     : a->where != NULL  ? "--where"
-			     : a->batch != 0     ? "--batch"
-			     : a->dry_run        ? "--dry-run"
-						 : NULL;
-
-	if (option != NULL)
-		cli_usage_error(c->cli, "%s goes with sending, not with \"%s\"", option, verb);
 }

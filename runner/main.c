@@ -16,11 +16,12 @@
 static const struct verb sending = {.needs_broker = true, .run = verb_send};
 static const struct verb verbs[] = {
     /* sorted; the same as in --help and vogeler-runner(1) */
-    {"cancel", 1, 1, true, true, verb_cancel},
-    {"jobs", 0, 0, true, false, verb_jobs},
-    {"rerun", 1, 1, true, true, verb_rerun},
-    {"result", 1, 1, true, false, verb_result},
-    {"watch", 1, 1, true, false, verb_watch},
+    {"cancel", 1, 1, true, true, "", verb_cancel},
+    {"jobs", 0, 0, true, false, "--limit", verb_jobs},
+    {"rerun", 1, 1, true, true, "-y --batch --dry-run --failed --limit --missing --ok --ttl --wait",
+	verb_rerun},
+    {"result", 1, 1, true, false, "--failed --missing --ok", verb_result},
+    {"watch", 1, 1, true, false, "--failed --missing --ok --wait", verb_watch},
     {.name = NULL},
 };
 
@@ -121,6 +122,7 @@ main(int argc, char **argv)
 
 	arguments_init(&arg, &cli, argc, argv);
 	verb = find_verb(&cli);
+	arguments_check(&arg, &cli, verb);
 	if (verb->name != NULL)
 		arg.words++;
 	c.cli = &cli;

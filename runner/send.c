@@ -366,6 +366,8 @@ send_state(const struct send *s, size_t i)
 void
 send_halt(struct send *s)
 {
+	if (s->halted)
+		return;
 	s->halted = true;
 	for (size_t i = 0; i < s->n_items; i++) {
 		if (s->items[i].state == SEND_WAITING)

@@ -51,7 +51,7 @@ void send_set_command(struct send *s, const struct command *command);
 /* Items are numbered from 0. host: borrowed until send_destroy; NULL = all, at once. */
 void send_add(struct send *s, const char *host);
 enum send_state send_state(const struct send *s, size_t i);
-/* What is not published yet will not be, once and for all. */
+/* What is not published yet will not be, once and for all; nothing is added after this. */
 void send_halt(struct send *s);
 
 #endif

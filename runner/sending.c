@@ -5,7 +5,7 @@
  *                                              +---- a wave has answered <----+--> end, or follow
  *
  * What the runner itself learns of a host (no queue, refused, never sent) goes to the ledger by the
- * books. Leaving waits for them, though not for ever. */
+ * books. Leaving waits for them, though not for ever; what is not in the ledger by then is told. */
 #include "runner/sending.h"
 
 #include "runner/books.h"
@@ -27,9 +27,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEAVE_MS     5000 /* for the books */
-#define WAVE_LOOK_MS 200
-#define NO_SUCH_HOST "no such host: it was never seen"
+#define LEAVE_MS      60000 /* for the books */
+#define LEAVE_TELL_MS 1500  /* after this it is told what is waited for */
+#define WAVE_LOOK_MS  200
+#define NO_SUCH_HOST  "no such host: it was never seen"
 
 struct sending {
 	struct sending_request req;
@@ -51,8 +52,11 @@ struct sending {
 	bool wrote;   /* the job is in the ledger */
 	bool idle;    /* all that was given to send is answered */
 	bool told;    /* with --wait: that it was sent */
-	bool leaving;
-	size_t given; /* hosts[0..given) */
+	bool halted;  /* no more is published */
+	bool leaving, leave_told, interrupted;
+	size_t unsent;   /* when it was interrupted */
+	char *books_why; /* what the store said last, when it did not take it; NULL = nothing */
+	size_t given;    /* hosts[0..given) */
 	size_t confirmed, refused, n_unroutable;
 	char *refused_why;
 	int status;
@@ -80,7 +84,7 @@ leave(struct sending *s, int status)
 	s->status = status;
 	loop_timer_disarm(s->wave);
 	loop_timer_disarm(s->deadline);
-	loop_timer_arm(s->leave, LEAVE_MS);
+	loop_timer_arm(s->leave, LEAVE_TELL_MS);
 	leave_if_settled(s);
 }
 
@@ -89,7 +93,38 @@ sending_on_leave(void *arg)
 {
 	struct sending *s = arg;
 
-	loop_stop(s->loop);
+	if (s->leave_told) {
+		loop_stop(s->loop);
+		return;
+	}
+	s->leave_told = true;
+	runner_say(
+	    "waiting until the ledger has what became of job %s; Ctrl-C ends that", s->job->id);
+	loop_timer_arm(s->leave, LEAVE_MS);
+}
+
+/* The last words: what of it the ledger does not know, for then it goes on to say "queued". */
+static void
+conclude(struct sending *s)
+{
+	size_t missing = books_missing(s->books);
+
+	if (s->untracked == NULL && s->writing && !s->written) {
+		runner_say(
+		    "nothing was sent; whether the ledger has job %s is not known", s->job->id);
+	} else if (s->untracked == NULL && s->wrote && missing > 0) {
+		runner_say("of %zu of %zu hosts the ledger does not know how it ended, and says "
+			   "queued until they expire: %s",
+		    missing, s->job->n_hosts,
+		    s->books_why == NULL ? "the store does not answer" : s->books_why);
+	} else {
+		if (s->unsent > 0 && (s->wrote || s->untracked != NULL))
+			runner_say("%zu of %zu hosts were not sent to yet: cancelled", s->unsent,
+			    s->job->n_hosts);
+		return;
+	}
+	if (!s->interrupted)
+		s->status = RUNNER_TROUBLE;
 }
 
 /* --- what the runner knows of hosts --- */
@@ -116,9 +151,8 @@ sending_on_books(const char *trouble, void *arg)
 	struct sending *s = arg;
 
 	if (trouble != NULL) {
-		if (s->follow != NULL)
-			follow_make_room(s->follow);
-		runner_say("the ledger does not know all of it: %s", trouble);
+		free(s->books_why);
+		s->books_why = xstrdup(trouble);
 	}
 	leave_if_settled(s);
 }
@@ -129,6 +163,8 @@ cancel_unsent(struct sending *s, const char *why)
 {
 	size_t n = 0;
 
+	s->halted = true;
+	loop_timer_disarm(s->wave);
 	send_halt(s->send);
 	for (size_t i = 0; i < s->job->n_hosts; i++) {
 		if (i < s->given && send_state(s->send, s->req.broadcast ? 0 : i) != SEND_WAITING)
@@ -208,21 +244,22 @@ static void
 sending_on_interrupt(void *arg)
 {
 	struct sending *s = arg;
-	size_t unsent;
 
+	s->interrupted = true;
+	s->status = RUNNER_INTERRUPTED;
 	if (s->leaving) {
 		loop_stop(s->loop);
 		return;
 	}
-	unsent = cancel_unsent(s, "never sent: the runner was interrupted");
-	if (s->follow != NULL && s->confirmed > 0) {
+	s->unsent = cancel_unsent(s, "never sent: the runner was interrupted");
+	if (s->follow != NULL && s->confirmed > 0)
 		follow_interrupted(s->follow);
-		if (unsent > 0)
-			runner_say("%zu of %zu hosts were not sent to yet: cancelled", unsent,
-			    s->job->n_hosts);
-	} else {
+	else if (s->writing)
 		runner_say("interrupted before the broker's confirm; job %s", s->job->id);
-	}
+	else
+		runner_say("interrupted; nothing was sent");
+	if (!s->writing)
+		s->unsent = 0; /* there is no job */
 	leave(s, RUNNER_INTERRUPTED);
 }
 
@@ -316,7 +353,7 @@ sending_on_idle(void *arg)
 		return;
 	}
 	tell_sent(s);
-	if (s->given < s->job->n_hosts)
+	if (s->given < s->job->n_hosts && !s->halted)
 		loop_timer_arm(s->wave, WAVE_LOOK_MS);
 }
 
@@ -484,6 +521,7 @@ stop(struct sending *s)
 	loop_timer_destroy(s->leave);
 	free(s->refused_why);
 	free(s->trouble);
+	free(s->books_why);
 }
 
 int
@@ -503,6 +541,7 @@ sending_run(const struct sending_request *req)
 	start(&s);
 	loop_run(s.loop);
 	req->interrupt->fn = NULL;
+	conclude(&s);
 	stop(&s);
 	return s.status;
 }

@@ -22,6 +22,7 @@ end(struct loading *l, int status)
 static void
 loading_on_interrupt(void *arg)
 {
+	runner_say("interrupted; nothing was sent");
 	end(arg, RUNNER_INTERRUPTED);
 }
 

@@ -113,6 +113,8 @@ add_word(struct targets *t, const char *word)
 	bool glob = strpbrk(word, GLOB_CHARS) != NULL;
 	const char *why = glob ? glob_error(word) : name_host_error(word);
 
+	if (strcmp(word, "all") == 0)
+		why = "is every host already: it goes alone, as -n all";
 	if (why != NULL)
 		return why;
 	hosts_add(glob ? &t->globs : &t->names, word);

@@ -30,6 +30,7 @@ struct runner_arguments {   /* as given, checked; strings borrowed from the comm
 	const char *where;  /* --where; NULL = none */
 	int64_t where_ms;   /* --where-timeout */
 	int64_t ttl_ms;     /* --ttl; 0 = for ever */
+	bool where_ms_given, ttl_given;
 	uint32_t batch;     /* --batch; 0 = all at once */
 	uint32_t limit;     /* --limit; 0 = no limit */
 	bool limit_percent; /* limit is a share of the targets */
@@ -61,6 +62,7 @@ struct verb {
 	const char *name;
 	int min_words, max_words;
 	bool needs_store, needs_broker;
+	const char *options; /* which of those that not all verbs have; NULL = all */
 	/* Runs the loop until the verb is done, and returns an enum runner_status. Signals are the
 	 * verb's. */
 	int (*run)(struct runner_context *c);

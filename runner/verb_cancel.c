@@ -214,11 +214,10 @@ verb_cancel(struct runner_context *c)
 	struct job job;
 	int status;
 
-	lookup_reject_sending(c, "cancel");
-	status = lookup_job(c, c->arg->words[0], &job);
+	interrupt_init(&interrupt, c->loop);
+	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
-	interrupt_init(&interrupt, c->loop);
 	status = cancel(c, &interrupt, &job);
 	job_finish(&job);
 	return status;

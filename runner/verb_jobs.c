@@ -1,6 +1,5 @@
 /* "jobs": those that the store knows, the newest first, with how they stand. */
 #include "runner/joblist.h"
-#include "runner/lookup.h"
 #include "runner/verb.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
@@ -88,9 +87,6 @@ verb_jobs(struct runner_context *c)
 	const struct runner_arguments *a = c->arg;
 	struct output_options output;
 
-	lookup_reject_sending(c, "jobs");
-	if (a->failed || a->missing || a->ok)
-		cli_usage_error(c->cli, "--failed, --missing and --ok go with \"result JOB\"");
 	if (a->limit_percent)
 		cli_usage_error(c->cli, "--limit: of \"jobs\" it is a number");
 	l.list.now_ms = wall_ms();

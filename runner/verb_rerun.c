@@ -22,19 +22,6 @@ chosen_states(const struct runner_arguments *a)
 	return states == 0 ? BITS_FAILED | BITS_MISSING : states;
 }
 
-static void
-check_arguments(const struct runner_context *c)
-{
-	const struct runner_arguments *a = c->arg;
-
-	if (a->nodes != NULL || a->plugin != NULL || a->where != NULL)
-		cli_usage_error(c->cli, "rerun has hosts and plugin from the job: -n, -x and "
-					"--where do not go with it");
-	if (a->batch > 0 && !a->wait)
-		cli_usage_error(c->cli, "--batch needs --wait: the next hosts are sent to when the "
-					"last have answered");
-}
-
 static int
 send_again(struct runner_context *c, struct interrupt *interrupt, const struct job *old,
     struct hosts *hosts)
@@ -80,11 +67,10 @@ verb_rerun(struct runner_context *c)
 	struct job old;
 	int status;
 
-	check_arguments(c);
-	status = lookup_job(c, c->arg->words[0], &old);
+	interrupt_init(&interrupt, c->loop);
+	status = lookup_job(c, &interrupt, c->arg->words[0], &old);
 	if (status != RUNNER_OK)
 		return status;
-	interrupt_init(&interrupt, c->loop);
 	status = rerun(c, &interrupt, &old);
 	job_finish(&old);
 	return status;

@@ -22,10 +22,6 @@ check_arguments(const struct cli *cli, const struct runner_arguments *a)
 	why = a->plugin == NULL ? NULL : name_plugin_error(a->plugin);
 	if (why != NULL)
 		cli_usage_error(cli, "-x \"%s\": %s", a->plugin, why);
-	if (a->batch > 0 && !a->wait)
-		cli_usage_error(cli,
-		    "--batch needs --wait: the next hosts are sent to when the last "
-		    "have answered");
 	if ((a->ok || a->failed || a->missing) && !a->wait)
 		cli_usage_error(
 		    cli, "--ok, --failed and --missing choose what is shown: with --wait");

@@ -1,12 +1,11 @@
 /* "watch JOB" and "result JOB": a job that was sent, followed until its end or as it stands now. */
 #include "runner/follow.h"
+#include "runner/interrupt.h"
 #include "runner/lookup.h"
 #include "runner/verb.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
-
-#include <signal.h>
 
 struct watching {
 	struct loop *loop;
@@ -26,7 +25,7 @@ watching_on_end(int exit_status, void *arg)
 }
 
 static void
-watching_on_signal(int signo, void *arg)
+watching_on_interrupt(void *arg)
 {
 	struct watching *w = arg;
 
@@ -37,8 +36,8 @@ watching_on_signal(int signo, void *arg)
 
 /* wait_ms 0: until nothing is open; below: how it stands now. */
 static int
-follow_job(struct runner_context *c, const struct job *job, int64_t wait_ms,
-    const struct uri *brokers, size_t n_brokers)
+follow_job(struct runner_context *c, struct interrupt *interrupt, const struct job *job,
+    int64_t wait_ms, const struct uri *brokers, size_t n_brokers)
 {
 	struct output_options output;
 	struct watching w = {.loop = c->loop, .status = RUNNER_TROUBLE};
@@ -56,12 +55,13 @@ follow_job(struct runner_context *c, const struct job *job, int64_t wait_ms,
 
 	output_options_from(&output, c->arg);
 	w.follow = follow_create(&req);
-	loop_signal(c->loop, SIGINT, watching_on_signal, &w);
-	loop_signal(c->loop, SIGTERM, watching_on_signal, &w);
+	interrupt->arg = &w;
+	interrupt->fn = watching_on_interrupt;
 	watch_start(follow_watch(w.follow));
 	if (wait_ms != 0)
 		watch_set_deadline(follow_watch(w.follow), mono_add(loop_now(c->loop), wait_ms));
 	loop_run(c->loop);
+	interrupt->fn = NULL;
 	store_close(c->store);
 	c->store = NULL;
 	follow_destroy(w.follow);
@@ -73,17 +73,18 @@ verb_watch(struct runner_context *c)
 {
 	struct uri *brokers = NULL;
 	size_t n_brokers = 0;
+	struct interrupt interrupt;
 	struct job job;
 	int status;
 
-	lookup_reject_sending(c, "watch");
-	status = lookup_job(c, c->arg->words[0], &job);
+	interrupt_init(&interrupt, c->loop);
+	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
 	/* Without a broker it only takes a moment longer. */
 	if (c->cli->options.qhost != NULL)
 		cli_brokers(c->cli, &brokers, &n_brokers);
-	status = follow_job(c, &job, c->arg->wait_ms, brokers, n_brokers);
+	status = follow_job(c, &interrupt, &job, c->arg->wait_ms, brokers, n_brokers);
 	uri_list_free(brokers, n_brokers);
 	job_finish(&job);
 	return status;
@@ -92,14 +93,15 @@ verb_watch(struct runner_context *c)
 int
 verb_result(struct runner_context *c)
 {
+	struct interrupt interrupt;
 	struct job job;
 	int status;
 
-	lookup_reject_sending(c, "result");
-	status = lookup_job(c, c->arg->words[0], &job);
+	interrupt_init(&interrupt, c->loop);
+	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
-	status = follow_job(c, &job, -1, NULL, 0);
+	status = follow_job(c, &interrupt, &job, -1, NULL, 0);
 	job_finish(&job);
 	return status;
 }

@@ -70,7 +70,7 @@ command_line_level(const struct cli *cli, enum log_level *level)
 	if (cli->loglevel != NULL)
 		return log_level_parse(cli->loglevel, level);
 	*level = cli->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
-	return cli->debug || cli->verbose;
+	return cli->debug || (cli->verbose && cli->spec->verbose == NULL);
 }
 
 /* So that what is told about the file is filtered as the file itself asks. */

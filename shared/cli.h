@@ -16,6 +16,7 @@ struct cli_spec {
 	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
 	bool uses_broker;         /* accepts --qhost */
 	bool uses_store;          /* accepts --dbhost */
+	const char *verbose; /* what -v is here, for --help; NULL = the same as --loglevel INFO */
 };
 
 struct cli {

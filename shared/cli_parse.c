@@ -68,6 +68,13 @@ make_table(struct cli *cli)
 	    "Store: couch://host:5984/db or sqlite:///file", "URI"};
 	size_t n = count_rows(ours), at = 1;
 
+	for (size_t i = 0; i < n && cli->spec->verbose != NULL; i++) {
+		if (ours[i].shortName == 'v') {
+			ours[i].argInfo = POPT_ARG_NONE;
+			ours[i].descrip = cli->spec->verbose;
+		}
+	}
+
 	if (cli->spec->uses_broker) {
 		memmove(ours + at + 1, ours + at, (n++ - at) * sizeof(*ours));
 		ours[at++] = qhost;

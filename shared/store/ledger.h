@@ -74,8 +74,8 @@ json_t *outcome_to_json(const struct outcome *o);
 bool outcome_from_json(const json_t *json, struct outcome *o);
 
 /* The fold. Of several outcomes of one host counts, in this turn: an answer before anything else,
- * and of answers the one with the higher order; then the lower outcome_state; then the host's own word
- * (it has a response_id) before the runner's; then the higher order; then the earlier one.
+ * and of answers the one with the higher order; then the lower outcome_state; then the host's own
+ * word (it has a response_id) before the runner's; then the higher order; then the earlier one.
  * EXPIRED and QUEUED are not taken, nor UNROUTABLE and CANCELLED of a host that is no target. */
 struct fold;
 struct fold *fold_create(const struct job *j); /* copies */

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from lib.process import run
-from lib.site import program
+from lib.site import SOURCE, program
 
 ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin")
 
@@ -18,6 +18,23 @@ def test_help_fits_a_screen_and_has_examples(site, name):
     assert all(len(line) <= 100 for line in lines), done
     assert re.search("example", done.out, re.I), done
     assert "--config" in done.out and "-c" in done.out and "--loglevel" in done.out, done
+
+
+MAN = {"vogelerd": "daemon/vogelerd.8.scd", "vogeler-agent": "agent/vogeler-agent.8.scd",
+       "vogeler-runner": "runner/vogeler-runner.1.scd", "vogeler-admin": "admin/vogeler-admin.8.scd",
+       "vogeler-bench": "bench/vogeler-bench.1.scd"}
+
+
+@pytest.mark.parametrize("name", MAN)
+def test_man_page_has_what_help_has(site, name):
+    """Every option, and every verb of the usage."""
+    out = site.run(name, "--help").out
+    page = (SOURCE / MAN[name]).read_text("utf-8").replace("\\", "")
+    usage = re.sub("^Usage:", "", out[:re.search(r"\n +-", out).start()]).replace(name, "")
+    options = [o for row in re.findall(r"^ +(-\w)?,? +(--[a-z_-]+)", out, re.M) for o in row if o]
+    verbs = re.findall(r"(?<![-a-z])[a-z]+", usage)
+    assert "-c" in options and "--loglevel" in options, out
+    assert [word for word in options + verbs if f"*{word}*" not in page] == []
 
 
 @pytest.mark.parametrize("name", ALL)

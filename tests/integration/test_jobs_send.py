@@ -1,11 +1,16 @@
 """Sending jobs: whom they go to, what is written before and after, how it ends. The hosts are queues that a test reads
 and answers for; real agents are in the other tests."""
+import http.server
 import json
 import os
 import pty
+import queue
 import re
 import signal
+import sqlite3
 import subprocess
+import threading
+import urllib.parse
 
 import pika
 import pytest
@@ -94,6 +99,16 @@ def states(site, job):
     return {h["host"]: h["state"] for h in result(site, job)["hosts"]}
 
 
+def job_of_log(process):
+    return re.search(UUID, process.log()).group()
+
+
+def follow_up(site, verb, job):
+    process = site.process(verb, [program("vogeler-runner"), "--qhost", site.qhost, "--dbhost", site.dbhost, verb, job])
+    process.may_fail = True
+    return process.start()
+
+
 def background(site, *args, name="runner"):
     process = site.process(name, [program("vogeler-runner"), "--qhost", site.qhost, "--dbhost", site.dbhost,
                                   "-x", "hello", *args])
@@ -143,7 +158,8 @@ def test_targets_that_cannot_be(site, fleet):
             (["-n", "all", "--batch", "2"], 1, "--wait"),
             (["-n", "all", "--ttl", "soon"], 1, "soon"),
             (["-n", "all", "--json", "--jsonl"], 1, "--jsonl"),
-            (["-n", "all,web01"], 1, "all")):
+            (["-n", "all,web01"], 1, '-n "all": is every host already: it goes alone'),
+            (["-n", "web01", "-n", "all"], 1, "it goes alone")):
         done = send(site, *args, status=status)
         assert says in done.err and done.out == "", done
         assert re.match("vogeler-runner: ", done.err), done
@@ -305,6 +321,138 @@ def test_what_was_not_sent_is_cancelled(site, fleet, end):
     assert all(fleet.take(host) is None for host in ("web01", "web02", "web10"))
 
 
+# When the ledger does not take it
+
+class Lock:
+    """Nobody else can write into the store's file."""
+
+    def __init__(self, site):
+        self.database = sqlite3.connect(site.folder / "records.db", timeout=30, isolation_level=None)
+        self.database.execute("BEGIN IMMEDIATE")
+
+    def release(self):
+        self.database.close()
+
+
+def interrupted_in_the_first_wave(site, fleet):
+    """A runner with 3 of 5 hosts not sent to; the store is locked, and it waits for that."""
+    runner = background(site, "-n", "all", "--wait", "--batch", "2")
+    job = fleet.wait_command("db01")[1].message_id
+    runner.wait_log("sent hello to 2 hosts first")
+    lock = Lock(site)
+    runner.signal(signal.SIGINT)
+    runner.wait_log(f"waiting until the ledger has what became of job {job}")
+    assert runner.running and "cancelled" not in runner.log(), runner.report()
+    return runner, job, lock
+
+
+def test_cancelled_is_said_when_the_ledger_has_it(site, fleet):
+    runner, job, lock = interrupted_in_the_first_wave(site, fleet)
+    lock.release()
+    assert runner.wait() == 130, runner.report()
+    assert "3 of 5 hosts were not sent to yet: cancelled\n" in runner.log()
+    assert list(states(site, job).values()) == ["queued"] * 2 + ["cancelled"] * 3
+
+
+def test_what_the_ledger_does_not_know_is_told(site, fleet):
+    runner, job, lock = interrupted_in_the_first_wave(site, fleet)
+    runner.signal(signal.SIGINT)
+    assert runner.wait() == 130, runner.report()
+    lock.release()
+    assert "of 3 of 5 hosts the ledger does not know how it ended" in runner.log(), runner.report()
+    assert "cancelled" not in runner.log()
+    assert list(states(site, job).values()) == ["queued"] * 5
+
+
+@pytest.mark.parametrize("wait", [[], ["--wait=300ms"]])
+def test_unroutable_that_the_ledger_refuses_is_told(site, fleet, wait):
+    database = sqlite3.connect(site.folder / "records.db", timeout=30)
+    with database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON outcomes BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    database.close()
+    done = send(site, "-n", "web01,nowhere", *wait, status=1)
+    assert re.search("of 1 of 2 hosts the ledger does not know how it ended.*no room", done.err), done
+    assert states(site, job_of(done)) == {"nowhere": "queued", "web01": "queued"}
+
+
+# Ctrl-C before anything has an end
+
+def test_interrupted_while_the_broker_takes_nothing(site, fleet):
+    old = job_of(send(site, "-n", "web01"))
+    fleet.take("web01")
+    site.broker.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        runner = background(site, "-n", "web01", name="send")
+        runner.wait_log("takes no messages for now")
+        runner.signal(signal.SIGINT)
+        assert runner.wait() == 130, runner.report()
+        assert re.search(f"interrupted before the broker's confirm; job {UUID}\n", runner.log()), runner.report()
+        assert runner.out() == "" and result(site, job_of_log(runner))["targets"] == 1
+        for verb, says in (("rerun", f"interrupted before the broker's confirm; job {UUID}"),
+                           ("cancel", f"interrupted; whether job {old} is cancelled is not known")):
+            runner = follow_up(site, verb, old)
+            runner.wait_log("takes no messages for now")
+            runner.signal(signal.SIGINT)
+            assert runner.wait() == 130, runner.report()
+            assert re.search(says, runner.log()) and runner.out() == "", runner.report()
+    finally:
+        site.broker.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
+    assert states(site, old) == {"web01": "queued"}
+
+
+JOB = {"doc_type": "Job", "id": "0192e4c0-0000-7000-8000-000000000001", "plugin": "hello", "target": "all",
+       "sent_at": "2026-01-01T00:00:00.000Z", "hosts": ["web01"]}
+
+
+class SilentStore(http.server.ThreadingHTTPServer):
+    """A couch:// store that knows a job, and says nothing else."""
+    daemon_threads = True
+
+    def __init__(self, job):
+        self.asked = queue.Queue()
+        super().__init__(("127.0.0.1", 0), lambda *args: SilentStore.Answer(self, job, *args))
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def __init__(self, store, job, *args):
+            self.store = store
+            self.job = job
+            super().__init__(*args)
+
+        def do_GET(self):
+            if self.job is None or f"job/{self.job['id']}" not in urllib.parse.unquote(self.path):
+                self.store.asked.put(self.path)
+                threading.Event().wait(600)
+            body = json.dumps(dict(self.job, _id=f"job/{self.job['id']}", _rev="1-a")).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *args):
+            pass
+
+
+@pytest.mark.parametrize("verb, known, says", [
+    *((verb, False, "interrupted") for verb in ("cancel", "rerun", "result", "watch")),
+    *((verb, True, "interrupted; nothing was sent") for verb in ("cancel", "rerun")),
+    ("result", True, f"interrupted; job {JOB['id']} goes on: \"vogeler-runner watch {JOB['id']}\" follows it again")])
+def test_interrupted_while_the_store_says_nothing(site, verb, known, says):
+    store = SilentStore(JOB if known else None)
+    runner = site.process("runner", [program("vogeler-runner"), "--qhost", site.qhost, "--dbhost",
+                                     f"couch://127.0.0.1:{store.server_port}/x", verb, JOB["id"]]).start()
+    runner.may_fail = True
+    store.asked.get(timeout=40)
+    runner.signal(signal.SIGINT)
+    assert runner.wait() == 130, runner.report()
+    assert runner.log() == f"vogeler-runner: {says}\n" and runner.out() == "", runner.report()
+    store.shutdown()
+
+
 # Again, and no more
 
 def test_cancel_of_some(site, fleet):
@@ -355,6 +503,30 @@ def test_cancel_ends_what_an_agent_runs(site):
     wait_until(lambda: not os.path.exists(f"/proc/{pid_file.read_text().strip()}"), "the plugin is ended")
     text = site.runner("result", job, dbhost=True, status=None).out
     assert text.splitlines()[0] == "cancelled (cancelled while it ran): web01", text
+
+
+def test_options_that_a_verb_does_not_have(site):
+    job = "0192e4c0-0000-7000-8000-000000000001"
+    sending = ["-n all", "-x hello", "-y", "--ttl 1h", "--batch 2", "--dry-run", "--where .a", "--where-timeout 1s"]
+    for verb, options in {
+            "watch": sending + ["--limit 2"],
+            "result": sending + ["--limit 2", "--wait"],
+            "cancel": sending + ["--limit 2", "--wait", "--failed", "--missing", "--ok"],
+            "rerun": ["-n all", "-x hello", "--where .a", "--where-timeout 1s"],
+            "jobs": sending + ["--wait", "--failed"]}.items():
+        for option in options:
+            done = site.runner(verb, *([] if verb == "jobs" else [job]), *option.split(), dbhost=True, status=1)
+            name = option.split()[0]
+            assert done.err.splitlines()[0] == f'vogeler-runner: {name} does not go with "{verb}"', done
+
+
+def test_verbose_lists_and_does_not_log(site, fleet):
+    runner = background(site, "-n", "web01,web02", "--wait", "-v")
+    job = fleet.answer("web01").message_id
+    fleet.answer("web02")
+    assert runner.wait() == 0, runner.report()
+    assert runner.out() == f"web01: ok\nweb02: ok\njob {job}: 2 targeted = 2 ok\n"
+    assert runner.log() == f"vogeler-runner: sent hello to 2 hosts, job {job}\n"
 
 
 def test_rerun(site, fleet):
