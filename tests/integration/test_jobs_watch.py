@@ -17,6 +17,7 @@ import pika
 import pytest
 
 from lib.client2010 import BROADCAST, MASTER
+from lib.schema import KINDS, check_event
 from lib.site import program
 from lib.waiting import wait_until
 
@@ -223,6 +224,30 @@ def test_without_the_right_to_a_queue(site):
     assert watch.wait() == 0, watch.log()
 
 
+def test_rights_of_who_sends_commands(site):
+    """Those of docs/running.md: enough to send, to listen for notices, and for nothing else."""
+    page = open(os.path.join(os.path.dirname(__file__), "../../docs/running.md"), encoding="utf-8").read()
+    rights = re.search(r"set_permissions -p vogeler ops '(\S+)' '(\S+)' '(\S+)'\n", page).groups()
+    site.collector()
+    site.party("Client2010", "web01")  # has a queue
+    user = f"ops{site.vhost}"
+    site.broker.ctl("add_user", user, "pw")
+    site.broker.ctl("set_permissions", "-p", site.vhost, user, *rights)
+    qhost = site.broker.uri(site.vhost, user, "pw")
+    runner = site.process("runner", [program("vogeler-runner"), "--qhost", qhost, "--dbhost", site.dbhost, "--loglevel",
+                                     "INFO", "-n", "web01", "-x", "hello", "--wait"]).start()
+    runner.may_fail = True
+    runner.wait_log("listening for notices")
+    runner.wait_log("sent hello to web01")
+    assert "no notices" not in runner.log()
+    sent = site.broker.connect(site.vhost).channel().basic_get("web01", auto_ack=True)[1]
+    job = Job.__new__(Job)
+    job.site, job.id, job.plugin = site, sent.message_id, "hello"
+    job.answer("web01", reply_to=sent.reply_to)
+    assert runner.wait() == 0, runner.report()
+    assert "ACCESS_REFUSED" not in runner.log()
+
+
 def test_nobody_reads_the_events(site):
     """A closed pipe ends it, not the job."""
     site.collector()
@@ -272,17 +297,7 @@ def test_collector_away_while_watching(site):
     assert watch.wait() == 0, watch.log()
 
 
-def check_schema(site, event):
-    """Each member is in docs/runner-output.md."""
-    page = site.docs
-    kind = event["kind"]
-    assert f"\n`{kind}`: " in page or kind == "jobs", kind
-    for member in event:
-        assert f"| `{member}` |" in page or member in ("job", "plugin", "user", "target", "sent_at", "not_after"), member
-
-
 def test_events_are_as_documented(site):
-    site.docs = open(os.path.join(os.path.dirname(__file__), "../../docs/runner-output.md"), encoding="utf-8").read()
     site.plugin("hello", "echo hello")
     site.collector()
     site.agent("web01")
@@ -298,7 +313,7 @@ def test_events_are_as_documented(site):
     assert [e["kind"] for e in events] == ["job"] + ["outcome"] * 3 + ["summary"]
     assert all(e["job"] == job.id for e in events)
     for event in events:
-        check_schema(site, event)
+        check_event(event)
     assert events[0]["targets"] == 3 and events[0]["plugin"] == "hello"
     assert {e["host"]: e["state"] for e in events[1:4]} == {"web01": "ok", "web02": "unroutable", "web03": "failed"}
     assert events[-1]["counts"] == counts(ok=1, unroutable=1, failed=1)
@@ -306,10 +321,18 @@ def test_events_are_as_documented(site):
     again = [json.loads(line) for line in job.result("--jsonl").out.splitlines()]
     assert again[0] == events[0] and again[-1] == events[-1]
     whole = report(job)
-    check_schema(site, whole)
-    for host in whole["hosts"]:
-        check_schema(site, dict(host, kind="outcome"))
+    check_event(whole)
     assert sum(whole["counts"].values()) == whole["targets"] == len(whole["hosts"])
+
+
+def test_schema_is_whole():
+    """What is printed elsewhere in these tests is held against it too, by lib/site.py."""
+    assert set(KINDS) == {"sent", "job", "outcome", "summary", "targets", "cancel", "jobs"}
+    assert all("kind" in members for members in KINDS.values())
+    with pytest.raises(AssertionError):
+        check_event({"kind": "sent", "job": "x", "undocumented": 1})
+    with pytest.raises(AssertionError):
+        check_event({"kind": "undocumented"})
 
 
 def test_open_targets_are_events_too(site):

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 
 from . import client2010
+from .schema import check_output
 from .process import Process, clean_environment, run
 from .waiting import wait_until
 
@@ -89,6 +90,7 @@ class Site:
     def runner(self, *args, dbhost=False, status=0, **kw):
         argv = ["--qhost", self.qhost] + (["--dbhost", self.dbhost] if dbhost else []) + list(args)
         done = self.run("vogeler-runner", *argv, **kw)
+        check_output(["vogeler-runner", *argv], done.out)
         assert status is None or done.status == status, done
         return done
 
@@ -204,6 +206,7 @@ class Site:
         complaints = []
         for process in reversed(self.processes):
             complaints += process.finish()
+            check_output(process.argv, process.out())
         return complaints
 
     def report(self):
