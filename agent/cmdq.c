@@ -273,35 +273,74 @@ drop_expired(struct cmdq *q, struct job *j)
 	job_remove(q, j);
 }
 
-/* One run answers for all that wait for the same plugin. Who did not say which job it is gets no
- * answer of its own (2010): its delivery is acked with this one's. */
+/* Who did not say which job it is gets no answer of its own (2010). Its delivery is acked with the
+ * newest one's; or, when room is needed, at once: the newest is with the broker still. */
 static void
-supersede_older(struct cmdq *q, struct job *newest)
+supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
 {
-	struct job *j, *next;
 	char why[32 + WIRE_JOB_MAX];
 
 	if (newest->command.job != NULL)
 		snprintf(why, sizeof(why), "superseded by %s", newest->command.job);
 	else
 		strlcpy(why, "superseded by a later command", sizeof(why));
+	if (cmdq_is_expired(&j->command, j->plugin)) {
+		drop_expired(q, j);
+		return;
+	}
+	if (j->command.job != NULL) {
+		cmdq_settle(q, j, WIRE_SUPERSEDED, why);
+		return;
+	}
+	q->stats.results[CMDQ_SUPERSEDED]++;
+	log_info("cmdq", "%s: %s, job=none", j->plugin, why);
+	if (at_once)
+		ack_all(q, j);
+	for (size_t i = 0; i < j->n_tags && !at_once; i++)
+		cmdq_add_tag(newest, j->tags[i]);
+	job_remove(q, j);
+}
+
+/* One run answers for all that wait for the same plugin. */
+static void
+supersede_older(struct cmdq *q, struct job *newest)
+{
+	struct job *j, *next;
+
 	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next) {
-		if (j == newest || j->state != JOB_WAITING ||
-		    strcmp(j->plugin, newest->plugin) != 0)
+		if (j != newest && j->state == JOB_WAITING &&
+		    strcmp(j->plugin, newest->plugin) == 0)
+			supersede(q, j, newest, false);
+	}
+}
+
+static struct job *
+newest_like(const struct cmdq *q, const struct job *j)
+{
+	struct job *other;
+
+	TAILQ_FOREACH_REVERSE(other, &q->jobs, job_list, link)
+	{
+		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0)
+			break;
+	}
+	return other;
+}
+
+void
+cmdq_make_room(struct cmdq *q, size_t n)
+{
+	struct job *j, *next;
+
+	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next) {
+		struct job *newest;
+
+		if (n == 0)
+			break;
+		if (j->state != JOB_WAITING || (newest = newest_like(q, j)) == j)
 			continue;
-		if (cmdq_is_expired(&j->command, j->plugin)) {
-			drop_expired(q, j);
-			continue;
-		}
-		if (j->command.job != NULL) {
-			cmdq_settle(q, j, WIRE_SUPERSEDED, why);
-			continue;
-		}
-		q->stats.results[CMDQ_SUPERSEDED]++;
-		log_info("cmdq", "%s: %s, job=none", j->plugin, why);
-		for (size_t i = 0; i < j->n_tags; i++)
-			cmdq_add_tag(newest, j->tags[i]);
-		job_remove(q, j);
+		supersede(q, j, newest, true);
+		n--;
 	}
 }
 
@@ -322,19 +361,6 @@ start_job(struct cmdq *q, struct job *j, const struct plugin *p)
 }
 
 static bool
-is_newest(const struct cmdq *q, const struct job *j)
-{
-	const struct job *other;
-
-	TAILQ_FOREACH_REVERSE(other, &q->jobs, job_list, link)
-	{
-		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0)
-			break;
-	}
-	return other == j;
-}
-
-static bool
 step_settled(struct cmdq *q, struct job *j)
 {
 	size_t spare = q->running + 1 > SETTLED_SPARES ? q->running + 1 : SETTLED_SPARES;
@@ -352,7 +378,8 @@ step_waiting(struct cmdq *q, struct job *j)
 {
 	const struct plugin *p;
 
-	if (q->catching_up || !mono_reached(loop_now(q->config.loop), j->due) || !is_newest(q, j))
+	if (q->catching_up || !mono_reached(loop_now(q->config.loop), j->due) ||
+	    newest_like(q, j) != j)
 		return false;
 	if (cmdq_is_expired(&j->command, j->plugin)) {
 		drop_expired(q, j);
@@ -494,6 +521,7 @@ cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 	ack_all(q, j);
 	remember_answered(q, j);
 	job_remove(q, j);
+	cmdq_on_room(q);
 	cmdq_start(q);
 	if (q->config.on_answered != NULL)
 		q->config.on_answered(q->config.arg);

@@ -11,7 +11,8 @@
  *
  * Catching up: what waited with the broker is taken before anything of it starts, so that cancels
  * and repeats are seen, and then starts at a random moment within the splay. Only then, and while
- * something waits for such a moment, is a timer armed. */
+ * something waits for such a moment, is a timer armed. When more waits than the broker delivers
+ * unacked, the oldest repeats are answered meanwhile, so that the rest can come. */
 #ifndef VOGELER_CMDQ_H
 #define VOGELER_CMDQ_H
 
@@ -59,8 +60,8 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 struct cmdq *cmdq_create(const struct cmdq_config *config);
 void cmdq_destroy(struct cmdq *q); /* NULL is fine */
 
-/* Before consuming begins: so many commands wait with the broker, of which it delivers `prefetch`
- * at once. */
+/* Before consuming begins: so many commands wait with the broker, which leaves at most `prefetch`
+ * unacked. */
 void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
 /* The broker has begun to deliver. */
 void cmdq_on_consuming(struct cmdq *q);

@@ -61,6 +61,59 @@ caught_up(struct cmdq *q)
 	cmdq_start(q);
 }
 
+/* The broker delivers no more before something is acked: `held` deliveries are not. Of these
+ * `leaving` will be, once the broker has the answers. */
+static void
+count_held(const struct cmdq *q, size_t *held, size_t *leaving)
+{
+	const struct job *j;
+
+	*held = *leaving = 0;
+	TAILQ_FOREACH (j, &q->jobs, link) {
+		if (j->n_tags == 0 || j->tags[0].epoch != q->epoch)
+			continue;
+		*held += j->n_tags;
+		if (j->state == JOB_SETTLED || j->state == JOB_ANSWERED)
+			*leaving += j->n_tags;
+	}
+}
+
+static bool
+is_held_up(const struct cmdq *q)
+{
+	size_t held, leaving;
+
+	count_held(q, &held, &leaving);
+	return held >= q->prefetch && leaving > 0;
+}
+
+/* More waits than the broker delivers at once: for the rest to be seen before the first run, those
+ * that will not run are answered by and by, the oldest first. Half of them stay, for what comes may
+ * cancel the newest. false: there is nobody to be answered, what is here has to run. */
+static bool
+more_will_come(struct cmdq *q)
+{
+	size_t held, leaving, wanted;
+
+	count_held(q, &held, &leaving);
+	if (held < q->prefetch)
+		return true;
+	wanted = q->behind < q->prefetch / 2 ? q->behind : q->prefetch / 2;
+	if (leaving < wanted) {
+		cmdq_make_room(q, wanted - leaving);
+		cmdq_start(q);
+		count_held(q, &held, &leaving);
+	}
+	return held < q->prefetch || leaving > 0;
+}
+
+void
+cmdq_on_room(struct cmdq *q)
+{
+	if (q->catching_up && q->taken > 0)
+		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
+}
+
 void
 cmdq_on_timer(void *arg)
 {
@@ -74,6 +127,10 @@ cmdq_on_timer(void *arg)
 	 * back. */
 	if (!broker_is_ready(q->config.broker))
 		return;
+	if (is_held_up(q)) {
+		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
+		return;
+	}
 	log_info("cmdq", "%u of the commands that had waited do not come", q->behind);
 	q->behind = 0;
 	caught_up(q);
@@ -87,7 +144,7 @@ cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch)
 	if (q->draining)
 		return;
 	q->behind = messages;
-	q->to_take = messages < prefetch ? messages : prefetch;
+	q->prefetch = prefetch;
 	q->taken = 0;
 	q->catching_up = messages > 0;
 	loop_timer_disarm(q->timer);
@@ -112,14 +169,15 @@ count_taken(struct cmdq *q)
 		q->behind--;
 	if (!q->catching_up)
 		return;
-	if (++q->taken >= q->to_take)
+	q->taken++;
+	if (q->behind == 0 || !more_will_come(q))
 		caught_up(q);
 	else
 		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
 }
 
-/* When more waits than the broker delivers at once, what comes later is told from live commands by
- * its age alone: how many of them the broker drops nobody knows. */
+/* When others are to run before all of it has come, the rest is told from live commands by its age
+ * alone: how many of them the broker drops nobody knows. */
 static bool
 has_waited(const struct cmdq *q, const struct command *c)
 {
@@ -348,6 +406,7 @@ cmdq_take(struct cmdq *q, struct delivery *d)
 		delivery_destroy(d); /* not acked: the broker keeps it */
 		return;
 	}
+	q->epoch = d->tag.epoch;
 	log_info("cmdq", "Message recieved");
 	if (!decode(d, &c, err, sizeof(err))) {
 		/* Nobody to answer to: what was meant is not known. */

@@ -49,8 +49,9 @@ struct cmdq {
 	bool draining;
 	bool catching_up; /* nothing starts */
 	uint32_t behind;  /* deliveries still to come of those that were there before us */
-	/* Catching up: it lasts until `taken` is to_take. */
-	uint32_t taken, to_take;
+	/* Catching up: `taken` so far, of which the broker leaves at most `prefetch` unacked. */
+	uint32_t taken, prefetch;
+	uint32_t epoch;                          /* of the connection of the last delivery */
 	struct answered answered[ANSWERED_KEPT]; /* rings */
 	size_t answered_next;
 	char *cancelled[CANCELLED_KEPT];
@@ -64,8 +65,11 @@ void cmdq_start(struct cmdq *q);
 void cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why);
 void cmdq_add_tag(struct job *j, struct broker_tag tag);
 bool cmdq_is_expired(const struct command *c, const char *plugin);
+/* Settles the n oldest of those that wait and that a newer one supersedes. */
+void cmdq_make_room(struct cmdq *q, size_t n);
 
 /* cmdq_intake.c */
 void cmdq_on_timer(void *arg);
+void cmdq_on_room(struct cmdq *q); /* something was acked */
 
 #endif

@@ -224,18 +224,38 @@ def test_commands_of_2010_that_waited_are_one_run(site, collector, broker):
     assert [a.body.get("one") for a in collector.seen if a.body.get("one")] == ["1\n"]
 
 
-def test_more_waits_than_the_broker_delivers_at_once(site, runner, collector, broker):
+@pytest.mark.parametrize("splay", ["0s", "1s"])
+def test_more_waits_than_the_broker_delivers_at_once(site, runner, collector, broker, splay):
+    """All of it is read before the first run, of which there is one."""
     counting(site, "one")
     make_queue(site, broker)
     for n in range(1200):
         runner.send("one", f"j{n}", age=DAY)
     site.wait_queue("web01", 1200)
-    site.agent(level="WARN")
+    agent = site.agent(level="INFO", options=(f"client.catch_up_splay={splay}",))
     answers = collector.everything(site)
     assert len(answers) == 1200
-    assert {a.state for a in answers.values()} == {"ok", "superseded"}
+    assert {answers[f"j{n}"].state for n in range(1199)} == {"superseded"}
     assert answers["j1199"].state == "ok"
-    assert runs(site, "one") < 100
+    assert runs(site, "one") == 1
+    agent.wait_log("took what had waited, messages=1200 ")
+
+
+def test_cancel_behind_what_the_broker_delivers_at_once(site, runner, collector, broker):
+    counting(site, "one")
+    counting(site, "never")
+    make_queue(site, broker)
+    runner.send("never", "not", age=DAY)
+    for n in range(1100):
+        runner.send("one", f"j{n}", age=DAY)
+    runner.cancel("not")
+    runner.cancel("j1099")
+    site.wait_queue("web01", 1103)
+    site.agent(level="WARN")
+    answers = collector.everything(site)
+    assert {answers[f"j{n}"].state for n in range(1098)} == {"superseded"}
+    assert [answers[job].state for job in ("j1098", "j1099", "not")] == ["ok", "cancelled", "cancelled"]
+    assert (runs(site, "one"), runs(site, "never")) == (1, 0)
 
 
 def test_what_waited_runs_with_splay_and_live_commands_do_not_wait(site, runner, collector, broker):

@@ -900,6 +900,108 @@ test_more_than_the_prefetch(void **state)
 }
 
 static void
+test_all_of_it_is_read_before_the_first_run(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 7, 4);
+	cmdq_on_consuming(f->cmdq);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "ps", "j2");
+	deliver_old(f, "facter", "j3");
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	deliver_old(f, "facter", "j4");
+	/* Three are to come, and half of the four may be answered. */
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_answer(f, 0, "j1", "superseded", "superseded by j4");
+	assert_answer(f, 1, "j3", "superseded", "superseded by j4");
+	confirm(f, 0);
+	deliver_old(f, "facter", "j5");
+	assert_int_equal(fake_broker_published(f->broker), 3);
+	assert_answer(f, 2, "j4", "superseded", "superseded by j5");
+	confirm(f, 1);
+	confirm(f, 2);
+	assert_log(f, "ack 1; ack 3; ack 4; ");
+	deliver_old(f, "ps", "j6");
+	assert_int_equal(f->n_requests, 0);
+	deliver_old(f, "facter", "j7");
+	assert_int_equal(f->n_requests, 2);
+	assert_string_equal(f->requests[0].plugin, "ps");
+	assert_string_equal(f->requests[1].plugin, "facter");
+	assert_answer(f, 3, "j2", "superseded", "superseded by j6");
+	assert_answer(f, 4, "j5", "superseded", "superseded by j7");
+	finish(f, 0);
+	finish(f, 1);
+	assert_answer(f, 5, "j6", "ok", "out");
+	assert_answer(f, 6, "j7", "ok", "out");
+}
+
+/* It cancels the newest; of those that were left one runs. */
+static void
+test_cancel_behind_the_prefetch(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 5, 4);
+	cmdq_on_consuming(f->cmdq);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "facter", "j2");
+	deliver_old(f, "facter", "j3");
+	deliver_old(f, "facter", "j4");
+	assert_answer(f, 0, "j1", "superseded", "superseded by j4");
+	confirm(f, 0);
+	assert_int_equal(f->n_requests, 0);
+	cancel(f, "j4");
+	assert_int_equal(f->n_requests, 1);
+	finish(f, 0);
+	assert_int_equal(fake_broker_published(f->broker), 4);
+	assert_answer(f, 1, "j4", "cancelled", "cancelled before it began");
+	assert_answer(f, 2, "j2", "superseded", "superseded by j3");
+	assert_answer(f, 3, "j3", "ok", "out");
+}
+
+/* The broker owes nothing as long as it has no room: that is no silence. */
+static void
+test_silence_begins_when_there_is_room(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 3, 2);
+	cmdq_on_consuming(f->cmdq);
+	deliver_old(f, "facter", "j1");
+	deliver_old(f, "facter", "j2");
+	for (int i = 0; i < 10; i++)
+		fake_advance(f->loop, CMDQ_SILENCE_MS);
+	assert_int_equal(f->n_requests, 0);
+	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
+	confirm(f, 0);
+	fake_advance(f->loop, CMDQ_SILENCE_MS - 1);
+	assert_int_equal(f->n_requests, 0);
+	fake_advance(f->loop, 1);
+	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(fake_next_timer(f->loop), -1);
+}
+
+static void
+test_commands_of_2010_make_room_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	cmdq_catch_up(f->cmdq, 6, 4);
+	cmdq_on_consuming(f->cmdq);
+	for (int i = 0; i < 4; i++)
+		deliver_old(f, "facter", NULL);
+	assert_log(f, "ack 1; ack 2; ");
+	deliver_old(f, "facter", NULL);
+	assert_int_equal(f->n_requests, 0);
+	deliver_old(f, "facter", NULL);
+	assert_int_equal(f->n_requests, 1);
+	finish(f, 0);
+	confirm(f, 0);
+	assert_int_equal(cmdq_running(f->cmdq) + cmdq_waiting(f->cmdq), 0);
+}
+
+static void
 test_what_waited_runs_within_the_splay(void **state)
 {
 	struct fixture *f = *state;
@@ -1173,6 +1275,10 @@ main(void)
 	    T(catching_up_goes_on_after_a_lost_connection),
 	    T(nothing_waits_nothing_is_held),
 	    T(more_than_the_prefetch),
+	    T(all_of_it_is_read_before_the_first_run),
+	    T(cancel_behind_the_prefetch),
+	    T(silence_begins_when_there_is_room),
+	    T(commands_of_2010_make_room_at_once),
 	    T(what_waited_runs_within_the_splay),
 	    T(a_live_one_does_not_wait_for_the_splay),
 	    T(the_splay_is_spread),
