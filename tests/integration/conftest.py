@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 # pylint: disable=wrong-import-position
 from lib.broker import Broker  # noqa: E402
 from lib.couch import Couch  # noqa: E402
+from lib.dice import new_dice  # noqa: E402
 from lib.site import BIN, Site, is_sanitized  # noqa: E402
 
 
@@ -91,6 +92,11 @@ def couch_site(request, broker, couch, tmp_path):
 def any_site(request):
     """The same test on both stores."""
     return request.getfixturevalue("couch_site" if request.param == "couch" else "site")
+
+
+@pytest.fixture
+def dice():
+    return new_dice()
 
 
 @pytest.fixture(scope="session")

@@ -2,25 +2,15 @@
 (VOGELER_SEED replays it)."""
 import json
 import os
-import random
 import re
 import sqlite3
 import subprocess
 import time
 
 import pika
-import pytest
 
+from lib.dice import KILLS
 from lib.waiting import wait_until
-
-KILLS = int(os.environ.get("VOGELER_KILLS", "12"))
-
-
-@pytest.fixture
-def dice():
-    seed = int(os.environ.get("VOGELER_SEED", random.SystemRandom().randrange(10 ** 6)))
-    print(f"VOGELER_SEED={seed}")
-    return random.Random(seed)
 
 
 def test_runner_says_sent_only_after_the_broker_has_it(site):
