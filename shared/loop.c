@@ -22,6 +22,9 @@ struct loop_timer {
 	loop_fn *fn;
 	void *arg;
 	struct mono deadline;
+	bool patient;     /* in patient: armed by loop_timer_arm_within() */
+	struct mono from; /* of those: when it may fire */
+	LIST_ENTRY(loop_timer) entry;
 };
 
 struct loop_watch {
@@ -49,6 +52,7 @@ struct loop {
 	struct event_base *base;
 	SLIST_HEAD(, loop_sig) signals;
 	STAILQ_HEAD(, deferred) deferred;
+	LIST_HEAD(, loop_timer) patient;
 	struct mono now;
 	bool in_pass;  /* between waking up and the end of the deferred frees: now may be cached */
 	bool have_now; /* now was read in this pass */
@@ -114,6 +118,7 @@ loop_create(void)
 		fatal("loop", "cannot make the event loop: %s", strerror(errno));
 	SLIST_INIT(&loop->signals);
 	STAILQ_INIT(&loop->deferred);
+	LIST_INIT(&loop->patient);
 	return loop;
 }
 
@@ -159,12 +164,39 @@ thread_cpu_us(void)
 }
 
 static void
+make_punctual(struct loop_timer *t)
+{
+	if (t->patient)
+		LIST_REMOVE(t, entry);
+	t->patient = false;
+}
+
+/* We are awake: those that may fire do. */
+static void
+run_patient(struct loop *loop)
+{
+	struct loop_timer *t = LIST_FIRST(&loop->patient);
+
+	while (t != NULL) {
+		if (!mono_reached(loop_now(loop), t->from)) {
+			t = LIST_NEXT(t, entry);
+			continue;
+		}
+		make_punctual(t);
+		event_del(&t->event);
+		t->fn(t->arg); /* may destroy t, or others */
+		t = LIST_FIRST(&loop->patient);
+	}
+}
+
+static void
 run_pass(struct loop *loop)
 {
 	loop->in_pass = true;
 	/* Waits for ever when there is nothing to wait for, instead of spinning. */
 	if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
 		fatal("loop", "cannot wait for events: %s", strerror(errno));
+	run_patient(loop);
 	run_deferred(loop);
 	loop->in_pass = false;
 	loop->have_now = false;
@@ -229,6 +261,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		timer_add(t, left);
 		return;
 	}
+	make_punctual(t);
 	t->fn(t->arg); /* may destroy t */
 }
 
@@ -252,6 +285,7 @@ loop_timer_arm(struct loop_timer *t, int64_t ms)
 {
 	if (ms < 0)
 		ms = 0;
+	make_punctual(t);
 	t->deadline = mono_add(loop_now(t->loop), ms);
 	/* An expired timer whose turn in this pass has not come yet would keep its place there. */
 	event_del(&t->event);
@@ -259,8 +293,18 @@ loop_timer_arm(struct loop_timer *t, int64_t ms)
 }
 
 void
+loop_timer_arm_within(struct loop_timer *t, int64_t min_ms, int64_t max_ms)
+{
+	loop_timer_arm(t, max_ms);
+	t->from = mono_add(loop_now(t->loop), min_ms);
+	t->patient = true;
+	LIST_INSERT_HEAD(&t->loop->patient, t, entry);
+}
+
+void
 loop_timer_disarm(struct loop_timer *t)
 {
+	make_punctual(t);
 	event_del(&t->event);
 }
 
@@ -275,6 +319,7 @@ loop_timer_destroy(struct loop_timer *t)
 {
 	if (t == NULL)
 		return;
+	make_punctual(t);
 	event_del(&t->event);
 	t->loop->live--;
 	free(t);

@@ -85,10 +85,10 @@ set_timer(struct notify *n)
 {
 	int64_t ms = n->watchdog_ms;
 
-	if (n->owing && (ms == 0 || ms > AGAIN_MS))
-		ms = AGAIN_MS;
-	if (ms > 0 && (n->owing || !loop_timer_armed(n->timer)))
-		loop_timer_arm(n->timer, ms);
+	if (n->owing)
+		loop_timer_arm(n->timer, ms == 0 || ms > AGAIN_MS ? AGAIN_MS : ms);
+	else if (ms > 0 && !loop_timer_armed(n->timer))
+		loop_timer_arm_within(n->timer, ms / 2, ms);
 }
 
 static void

@@ -8,7 +8,8 @@
  * did not take is made up for a second later with the state as it is then.
  *
  * Timers: the watchdog's, only when the manager asked for it ($WATCHDOG_USEC, $WATCHDOG_PID); it
- * says that the loop turns, since it is the loop that says it. */
+ * says that the loop turns, since it is the loop that says it. It goes out with what the loop wakes
+ * up for anyhow, such as a heartbeat, and wakes it up only when nothing else does. */
 #ifndef VOGELER_NOTIFY_H
 #define VOGELER_NOTIFY_H
 

@@ -14,6 +14,7 @@ struct loop_timer {
 	void *arg;
 	bool armed;
 	int64_t at;
+	int64_t from;   /* with whatever fires from then on; of a punctual one: at */
 	uint64_t order; /* of arming: equal times fire in this order */
 };
 
@@ -101,8 +102,15 @@ void
 loop_timer_arm(struct loop_timer *t, int64_t ms)
 {
 	t->armed = true;
-	t->at = t->loop->now.ms + ms;
+	t->at = t->from = t->loop->now.ms + ms;
 	t->order = ++t->loop->armings;
+}
+
+void
+loop_timer_arm_within(struct loop_timer *t, int64_t min_ms, int64_t max_ms)
+{
+	loop_timer_arm(t, max_ms);
+	t->from = t->loop->now.ms + min_ms;
 }
 
 void
@@ -141,6 +149,29 @@ next_timer(struct loop *loop)
 	return first;
 }
 
+static struct loop_timer *
+next_patient(struct loop *loop)
+{
+	struct loop_timer *t;
+
+	TAILQ_FOREACH (t, &loop->timers, entry) {
+		if (t->armed && t->from < t->at && t->from <= loop->now.ms)
+			return t;
+	}
+	return NULL;
+}
+
+static void
+run_patient(struct loop *loop)
+{
+	struct loop_timer *t;
+
+	while ((t = next_patient(loop)) != NULL) {
+		t->armed = false;
+		t->fn(t->arg);
+	}
+}
+
 void
 fake_advance(struct loop *loop, int64_t ms)
 {
@@ -152,6 +183,7 @@ fake_advance(struct loop *loop, int64_t ms)
 			loop->now.ms = t->at;
 		t->armed = false;
 		t->fn(t->arg);
+		run_patient(loop);
 		run_deferred(loop);
 	}
 	loop->now.ms = end;

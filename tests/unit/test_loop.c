@@ -433,6 +433,73 @@ an_idle_loop_sleeps_through(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void
+arm_patient(void *arg)
+{
+	struct fixture *f = arg;
+
+	if (++f->fired == 3)
+		loop_stop(f->loop);
+	else
+		loop_timer_arm_within(f->a, 1, 60000);
+}
+
+static void
+tick(void *arg)
+{
+	struct fixture *f = arg;
+
+	loop_timer_arm(f->b, 5);
+}
+
+/* Ticks every 5 ms wake the loop: what may fire from 1 ms on does so with each of them, and not a
+ * minute later. */
+static void
+what_need_not_be_punctual_fires_with_others(void **state)
+{
+	struct fixture *f = *state;
+
+	f->a = loop_timer_create(f->loop, "patient", arm_patient, f);
+	f->b = loop_timer_create(f->loop, "tick", tick, f);
+	loop_timer_arm_within(f->a, 1, 60000);
+	loop_timer_arm(f->b, 5);
+	f->armed_at = mono_now();
+	loop_run(f->loop);
+	assert_int_equal(f->fired, 3);
+	assert_true(mono_diff(mono_now(), f->armed_at) < 60000);
+}
+
+static void
+stop_at_last(void *arg)
+{
+	struct fixture *f = arg;
+
+	note(f, "p");
+	loop_stop(f->loop);
+}
+
+/* With nobody else awake it fires at the latest; disarmed, not at all. */
+static void
+what_need_not_be_punctual_fires_at_last(void **state)
+{
+	struct fixture *f = *state;
+
+	f->a = loop_timer_create(f->loop, "patient", stop_at_last, f);
+	f->b = loop_timer_create(f->loop, "other", tick, f);
+	f->armed_at = mono_now();
+	loop_timer_arm_within(f->b, 1, 10);
+	loop_timer_disarm(f->b);
+	loop_timer_arm_within(f->a, 1, 30);
+	loop_run(f->loop);
+	assert_true(mono_diff(mono_now(), f->armed_at) >= 30);
+	assert_string_equal(f->order, "p");
+	/* Armed again as a punctual one it is one. */
+	loop_timer_arm_within(f->a, 1, 60000);
+	loop_timer_arm(f->a, 0);
+	loop_run(f->loop);
+	assert_string_equal(f->order, "pp");
+}
+
 int
 main(void)
 {
@@ -453,6 +520,8 @@ main(void)
 	    TEST(writing_to_a_closed_peer_is_an_error_not_a_signal),
 	    TEST(a_stop_before_the_run_holds_and_a_second_run_is_possible),
 	    TEST(an_idle_loop_sleeps_through),
+	    TEST(what_need_not_be_punctual_fires_with_others),
+	    TEST(what_need_not_be_punctual_fires_at_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,36 @@ watchdog_is_pinged_twice_as_often_as_asked(void **state)
 }
 
 static void
+beat(void *arg)
+{
+	struct loop_timer **heartbeat = arg;
+
+	loop_timer_arm(*heartbeat, 5000);
+}
+
+/* A heartbeat wakes the loop every 5 s; the ping is due within 15 s, and goes out with one. */
+static void
+watchdog_wakes_nobody_who_is_awake_anyhow(void **state)
+{
+	struct fixture *f = *state;
+	struct loop_timer *heartbeat;
+
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	start(f);
+	heartbeat = loop_timer_create(f->loop, "heartbeat", beat, &heartbeat);
+	loop_timer_arm(heartbeat, 5000);
+	for (int i = 0; i < 3; i++) {
+		fake_advance(f->loop, 5000);
+		assert_string_equal(next(f), "");
+		fake_advance(f->loop, 4999);
+		assert_string_equal(next(f), "");
+		fake_advance(f->loop, 1);
+		assert_string_equal(next(f), "WATCHDOG=1");
+	}
+	loop_timer_destroy(heartbeat);
+}
+
+static void
 watchdog_of_another_process_is_not_ours(void **state)
 {
 	struct fixture *f = *state;
@@ -282,6 +312,7 @@ main(void)
 	    TEST(reload_has_a_beginning_and_an_end),
 	    TEST(stopping_asks_for_the_time_it_needs),
 	    TEST(watchdog_is_pinged_twice_as_often_as_asked),
+	    TEST(watchdog_wakes_nobody_who_is_awake_anyhow),
 	    TEST(watchdog_of_another_process_is_not_ours),
 	    TEST(nonsense_is_no_watchdog),
 	    TEST(what_was_not_taken_is_told_again),
