@@ -110,20 +110,15 @@ is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* A part of a text that is UTF-8, cut at ASCII: so is the part. */
 static bool
 write_line(struct buf *out, const char *line, const char *end)
 {
-	json_t *s;
-	bool ok;
-
 	while (line < end && is_space(*line))
 		line++;
 	while (end > line && is_space(end[-1]))
 		end--;
-	s = json_stringn(line, (size_t)(end - line));
-	ok = s != NULL && jsonx_write(out, s);
-	json_decref(s);
-	return ok;
+	return jsonx_write_string(out, line, (size_t)(end - line));
 }
 
 /* Line by line into the text: millions of short lines would take a hundred bytes each as values. */

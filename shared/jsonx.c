@@ -317,8 +317,8 @@ plain_length(const char *s, size_t len)
 	return i;
 }
 
-static bool
-write_string(struct buf *out, const char *s, size_t len)
+bool
+jsonx_write_string(struct buf *out, const char *s, size_t len)
 {
 	size_t n;
 
@@ -435,7 +435,8 @@ write_members(struct writer *w, const struct member *members, size_t n)
 	for (i = 0; i < n; i++) {
 		if (i > 0 && !buf_append_char(w->out, ','))
 			return false;
-		if (!write_break(w) || !write_string(w->out, members[i].key, members[i].len) ||
+		if (!write_break(w) ||
+		    !jsonx_write_string(w->out, members[i].key, members[i].len) ||
 		    !buf_append(w->out, ": ", w->pretty ? 2 : 1) ||
 		    !write_value(w, members[i].value))
 			return false;
@@ -486,7 +487,8 @@ write_value(struct writer *w, const json_t *value)
 		return !too_deep && buf_append_char(w->out, '[') && write_array(w, value) &&
 		       buf_append_char(w->out, ']');
 	case JSON_STRING:
-		return write_string(w->out, json_string_value(value), json_string_length(value));
+		return jsonx_write_string(
+		    w->out, json_string_value(value), json_string_length(value));
 	case JSON_INTEGER:
 		return write_integer(w->out, json_integer_value(value));
 	case JSON_REAL:
