@@ -90,8 +90,10 @@ run_one(struct shared *s)
 	pthread_mutex_lock(&s->lock);
 	s->running = false;
 	if (s->drop == NULL) {
+		/* Whoever is woken takes all there is: one wake-up is enough until then. */
+		if (STAILQ_EMPTY(&s->finished))
+			wake_loop(s);
 		STAILQ_INSERT_TAIL(&s->finished, job, entry);
-		wake_loop(s);
 		pthread_cond_signal(&s->progress);
 		return;
 	}
