@@ -1,7 +1,7 @@
 """One page with everything in it: no script, no image and no host besides."""
 import html
 
-COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2")
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#65a30d")
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 220, 64, 28
 
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#111;background:#fff}
@@ -35,7 +35,9 @@ def chart(title, series, x_unit, y_unit):
     def place(x, y):
         return (LEFT + (WIDTH - LEFT - 8) * x / top_x, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - 12) * y / top_y)
 
-    out = [f'<figure><figcaption>{esc(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+    legend = "".join(f' <span style="color:{COLOURS[i % len(COLOURS)]}">&#9632; {esc(name)}</span>'
+                     for i, (name, _) in enumerate(series)) if len(series) > 1 else ""
+    out = [f'<figure><figcaption>{esc(title)}{legend}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
            f'height="{HEIGHT}" role="img" aria-label="{esc(title)}">']
     for i in range(5):
         x, y = place(top_x * i / 4, top_y * i / 4)
@@ -86,6 +88,19 @@ def histogram(title, h):
     return "".join(out)
 
 
+def megabytes(curve):
+    return [(t, kb / 1024) for t, kb in curve]
+
+
+def lines_table(lines):
+    """Dictionaries with the same keys, a line each."""
+    keys = list(lines[0])
+    out = ["<table><tr>" + "".join(f"<th>{esc(k)}" for k in keys) + "</tr>"]
+    for line in lines:
+        out.append("<tr>" + "".join(f'<td class="num">{esc(line.get(k, ""))}' for k in keys) + "</tr>")
+    return "".join(out) + "</table>"
+
+
 def row_part(r):
     out = [f'<h2>Row {r["row"]}: {esc(r["title"])} <span class="{"ok" if r["ok"] else "bad"}">{"ok" if r["ok"] else "not ok"}</span></h2>']
     if "why" in r:
@@ -98,16 +113,18 @@ def row_part(r):
                        f'<td class="{"ok" if p["ok"] else "bad"}">{"ok" if p["ok"] else "not ok"}</tr>')
         out.append("</table>")
     facts = [(k, r[k]) for k in ("hosts", "store", "ceiling", "collector", "baseline", "one", "two", "changed", "same", "best",
-                                 "cpu_us", "cpu_us_per_response", "fsync_ms", "conflicts", "figures", "mean_bytes") if k in r]
+                                 "cpu_us", "figures", "mean_bytes", "cache_mb") if k in r]
     if facts:
         out.append("<table>" + "".join(f"<tr><td>{esc(k)}<td>{esc(v)}</tr>" for k, v in facts) + "</table>")
-    for line in r.get("table", []):
-        out.append(f"<p>{esc(line)}</p>")
+    if r.get("table"):
+        out.append(lines_table(r["table"]))
     for name, curves in r.get("curves", {}).items():
         if r.get("curve_unit"):
-            out.append(chart(f"{name}: memory", [(name, c) for c in curves], "s", r["curve_unit"]))
+            out.append(chart(f"{name}: memory", [(n, megabytes(c)) for n, c in curves], "s", "MB PSS"))
         else:
             out.append(chart(f"{name}, per second", [(f"run {i + 1}", rates(c)) for i, c in enumerate(curves)], "s", "responses/s"))
+    if r.get("memory"):
+        out.append(chart("memory of each process", [(n, megabytes(c)) for n, c in r["memory"].items()], "s", "MB PSS"))
     if "latency" in r:
         out.append(histogram("from the intended moment of sending to the outcome on disk", r["latency"]))
     return "".join(out)
@@ -115,8 +132,9 @@ def row_part(r):
 
 def page(report):
     m = report["machine"]
+    pinned = "pinned" if report["pinned"] else f'not pinned: {report["not_pinned"]}'
+    store = f'; store of couch:// {report["store"]}' if report["store"] else ""
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Vogeler: measured</title><style>{STYLE}</style>'
-            f'<h1>Vogeler: measured</h1><p>Scenario {esc(report["scenario"])}, {report["took_s"]} s; store of couch:// '
-            f'{esc(report["store"])}; {m["cpus"]} processors ({esc(m["model"])}), Linux {esc(m["kernel"])}, load before '
-            f'{m["load_before"]:.1f}; {"pinned" if report["pinned"] else "not pinned: one core"}. Ratios of alternating halves; '
-            f'absolute values are of this machine.</p>' + "".join(row_part(r) for r in report["rows"]) + "</html>\n")
+            f'<h1>Vogeler: measured</h1><p>Scenario {esc(report["scenario"])}, {report["took_s"]} s{esc(store)}; '
+            f'{m["cpus"]} processors ({esc(m["model"])}), Linux {esc(m["kernel"])}, load before '
+            f'{m["load_before"]:.1f}; {esc(pinned)}. Ratios of alternating halves; '            f'absolute values are of this machine.</p>' + "".join(row_part(r) for r in report["rows"]) + "</html>\n")

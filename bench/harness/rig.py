@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -17,9 +18,11 @@ sys.path.insert(0, str(TOP / "tests" / "integration"))
 
 # pylint: disable=wrong-import-position
 from lib.broker import Broker  # noqa: E402
+from lib.certs import Authority  # noqa: E402,F401
 from lib.couch import STANDIN, Couch, Database  # noqa: E402
 from lib.orphan import die_with_parent  # noqa: E402
 from lib.process import Process, clean_environment  # noqa: E402
+from lib.tlsproxy import TlsProxy  # noqa: E402,F401
 from lib.waiting import wait_until  # noqa: E402
 
 PATIENCE = 60  # seconds in which something must have moved
@@ -51,13 +54,46 @@ def session_pids(sid):
 
 
 def pin(pid, cores):
-    """The process, what it has started, and all their threads."""
+    """The process, what it has started, and all their threads. Whether it may be done."""
+    done = False
     for each in session_pids(pid) or [pid]:
         try:
             for task in os.listdir(f"/proc/{each}/task"):
                 os.sched_setaffinity(int(task), cores)
+            done = True
         except OSError:
             pass
+    return done
+
+
+def listener_pid(port):
+    """The process that listens on that TCP port of this machine; None: not here, or not to be seen."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table, encoding="ascii") as f:
+            for line in list(f)[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
+                    return int(pid)
+        except OSError:
+            pass
+    return None
+
+
+def largest(pids):
+    """Of the processes of a server, the one that is it."""
+    sizes = {}
+    for pid in pids:
+        try:
+            sizes[pid] = pss_kb(pid)
+        except OSError:
+            pass
+    return max(sizes, key=sizes.get, default=None)
 
 
 def pss_kb(pid):
@@ -69,9 +105,33 @@ def pss_kb(pid):
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Of all its threads, in fractions of a second: clock_getcpuclockid(3), which Python does not have."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+class RoomyBroker(Broker):
+    """10,000 connections take almost two gigabytes: more than a node of the tests may have."""
+
+    def _choose_ports(self):
+        super()._choose_ports()
+        path = self.folder / "rabbitmq.conf"
+        kept = [line for line in path.read_text("ascii").splitlines() if not line.startswith("vm_memory_high_watermark")]
+        path.write_text("\n".join(kept + ["vm_memory_high_watermark.relative = 0.5", ""]), "ascii")
+
+
+def standin_trouble(progress):
+    """Installs what stands in for CouchDB, where that is missing. A sentence for a person, or None."""
+    if (STANDIN.parent / "node_modules" / "pouchdb-server").exists():
+        return None
+    by_hand = f"run: npm ci --prefix {STANDIN.parent}; or name a CouchDB: VOGELER_TEST_COUCHDB=http://user:pw@host:5984"
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return f"the stand-in for CouchDB needs the packages nodejs and npm; then {by_hand}"
+    progress("installing the stand-in for CouchDB (npm ci)")
+    done = subprocess.run(["npm", "ci", "--prefix", STANDIN.parent, "--no-audit", "--no-fund"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode == 0:
+        return None
+    return f"the stand-in for CouchDB cannot be installed: {done.stdout.decode()[-500:].strip()}\n{by_hand}"
 
 
 class StandinOnDisk(Couch):
@@ -89,12 +149,12 @@ class StandinOnDisk(Couch):
 
 
 class Memory(threading.Thread):
-    """Notes the PSS of processes twice a second; a curve for each."""
+    """Notes the PSS of processes once a second; a curve for each. Reading it holds up the process that is read."""
 
     def __init__(self, processes):
         super().__init__(daemon=True)
-        self.processes = processes  # name -> pid
-        self.curves = {name: [] for name in processes}
+        self.processes = {name: pid for name, pid in processes.items() if pid is not None}
+        self.curves = {name: [] for name in self.processes}
         self.began = time.monotonic()
         self.over = threading.Event()
         self.start()
@@ -106,7 +166,7 @@ class Memory(threading.Thread):
                     self.curves[name].append((round(time.monotonic() - self.began, 2), pss_kb(pid)))
                 except OSError:
                     pass
-            self.over.wait(0.5)
+            self.over.wait(1)
 
     def stop(self):
         self.over.set()
@@ -117,11 +177,12 @@ class Memory(threading.Thread):
 class Collector:
     """A vogelerd that can be held (SIGSTOP) while a backlog is laid ready, so that the clock starts with its work."""
 
-    def __init__(self, rig, vhost, dbhost, options=(), name="vogelerd"):
+    def __init__(self, rig, vhost, dbhost, options=(), name="vogelerd", under=()):
         self.rig = rig
         self.vhost = vhost
+        self.dbhost = str(dbhost)
         self.port = free_port()
-        argv = [rig.bin / "vogelerd", "--qhost", rig.broker.uri(vhost), "--dbhost", dbhost, "--loglevel", "WARN",
+        argv = [*under, rig.bin / "vogelerd", "--qhost", rig.broker.uri(vhost), "--dbhost", dbhost, "--loglevel", "WARN",
                 "-o", f"server.listen=127.0.0.1:{self.port}", "-o", "amqp.heartbeat=600s"]
         for option in options:
             argv += ["-o", option]
@@ -131,6 +192,7 @@ class Collector:
         self.base = self.counts()
         self.curve = []
         self.cpu = 0.0
+        self.memory = {}
 
     @property
     def pid(self):
@@ -163,7 +225,11 @@ class Collector:
             "writes": int(m['vogeler_store_writes_total{status="OK"}']),
             "conflicts": int(m['vogeler_store_writes_total{status="CONFLICT"}']),
             "retries": int(m["vogeler_store_retries_total"]),
+            "store_seconds": float(m["vogeler_store_batch_seconds_total"]),
         }
+
+    def slowest_batch_s(self):
+        return self.metric("vogeler_store_batch_seconds_max")
 
     def hold(self):
         self.process.signal(signal.SIGSTOP)
@@ -173,29 +239,35 @@ class Collector:
 
     def drain(self, n):
         """Lets it take n responses that lie ready. Returns what that took."""
+        processes = self.rig.memory_of(self)
+        base, cpu = self.base, cpu_seconds(self.pid)
         self.go_on()
         began = time.monotonic()
-        base, cpu = self.base, cpu_seconds(self.pid)
+        memory = Memory(processes)
         self.curve = [(0.0, 0)]
         moved = began
-        while True:
-            now = self.counts()
-            t = time.monotonic()
-            stored = now["stored"] - base["stored"]
-            if stored > self.curve[-1][1]:
-                moved = t
-            self.curve.append((round(t - began, 3), stored))
-            if stored >= n:
-                break
-            if t - moved > PATIENCE:
-                raise Trouble(f"the collector has stored nothing for {PATIENCE} s: {stored} of {n}: "
-                              + self.process.log()[-2000:])
-            time.sleep(0.05)
+        try:
+            while True:
+                now = self.counts()
+                t = time.monotonic()
+                stored = now["stored"] - base["stored"]
+                if stored > self.curve[-1][1]:
+                    moved = t
+                self.curve.append((round(t - began, 3), stored))
+                if stored >= n:
+                    break
+                if t - moved > PATIENCE:
+                    raise Trouble(f"the collector has stored nothing for {PATIENCE} s: {stored} of {n}: "
+                                  + self.process.log()[-2000:])
+                time.sleep(0.05)
+        finally:
+            self.memory = memory.stop()
         seconds = t - began
         self.base = now
         self.cpu = cpu_seconds(self.pid) - cpu
         delta = {k: now[k] - base[k] for k in now}
-        return dict(delta, seconds=seconds, per_second=n / seconds, cpu_us=1e6 * self.cpu / n, curve=self.curve)
+        return dict(delta, n=n, seconds=seconds, per_second=n / seconds, cpu_us=1e6 * self.cpu / n, curve=self.curve,
+                    memory=self.memory)
 
     def stop(self):
         self.go_on()
@@ -217,12 +289,17 @@ class Rig:
         self.broker = None
         self.couch = None
         self.collectors = []
+        self.vhosts = []
+        self.couch_pid = None  # of a server that is not ours
+        self.not_pinned = None  # why
         cores = sorted(os.sched_getaffinity(0))
         self.two_cores = len(cores) >= 2
         self.all_cores = set(cores)
         self.measured = {cores[0]}  # what is measured against
         self.others = set(cores[1:]) or {cores[0]}
         self.against = None  # "broker" or "couch" while pinned, None: nothing is pinned
+        if not self.two_cores:
+            self.not_pinned = "there is one core"
 
     # Parts
 
@@ -235,7 +312,7 @@ class Rig:
     def start_broker(self):
         if self.broker is None:
             self.progress("starting RabbitMQ")
-            self.broker = Broker(self.new_folder("rabbitmq"))
+            self.broker = RoomyBroker(self.new_folder("rabbitmq"))
             self.broker.start_first()
             self.apply_pins()
 
@@ -244,8 +321,47 @@ class Rig:
             self.progress("starting the store")
             self.couch = StandinOnDisk(self.new_folder("couch"))
             self.couch.start()
+            if self.couch.given:
+                address = urllib.parse.urlsplit(self.couch.url)
+                if address.hostname in ("127.0.0.1", "::1", "localhost"):
+                    self.couch_pid = listener_pid(address.port or 5984)
+            else:
+                self.couch_pid = self.couch.process.pid
             self.apply_pins()
         return self.couch
+
+    def new_vhost(self):
+        """Removed when the row is over, with what lies in its queues."""
+        vhost = self.broker.new_vhost()
+        self.vhosts.append(vhost)
+        return vhost
+
+    def server_of(self, session):
+        return largest(session_pids(session) or [session])
+
+    def memory_of(self, collector):
+        """The processes whose memory is of interest while a collector works."""
+        of = {"vogelerd": collector.pid}
+        if self.broker is not None:
+            of["broker"] = self.server_of(self.broker.node.pid)
+        if self.couch is not None and collector.dbhost.startswith("couch") and self.couch_pid is not None:
+            of["store"] = self.server_of(self.couch_pid)
+        return of
+
+    def end_row(self):
+        """Whatever came of it: nothing of it runs on, fills the broker or keeps others from a core."""
+        if self.couch is not None and self.couch.process is not None:
+            self.couch.process.signal(signal.SIGCONT)
+        for c in self.collectors:
+            if c.process.running:
+                c.go_on()
+                c.process.kill()
+        self.collectors = []
+        if self.vhosts and self.broker is not None:
+            listed = ",".join(f'<<"{v}">>' for v in self.vhosts)
+            self.broker.ctl("eval", f'[rabbit_vhost:delete(V, <<"bench">>) || V <- [{listed}]], ok.', check=False)
+        self.vhosts = []
+        self.pin_against(None)
 
     @property
     def couch_name(self):
@@ -259,7 +375,7 @@ class Rig:
     def new_couch_database(self):
         """One that a collector can use: made as an administrator would."""
         uri = self.new_couch_uri()
-        done = subprocess.run([self.bin / "vogeler-admin", "--qhost", self.broker.uri(self.broker.new_vhost()), "--dbhost",
+        done = subprocess.run([self.bin / "vogeler-admin", "--qhost", self.broker.uri(self.new_vhost()), "--dbhost",
                                uri, "setup"], env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
         if done.returncode != 0:
@@ -289,13 +405,14 @@ class Rig:
     def apply_pins(self):
         if self.broker is not None and self.broker.node is not None:
             pin(self.broker.node.pid, self.cores_of("broker"))
-        if self.couch is not None and self.couch.process is not None:
-            pin(self.couch.process.pid, self.cores_of("couch"))
+        if self.couch is not None and (self.couch_pid is None or not pin(self.couch_pid, self.cores_of("couch"))):
+            self.not_pinned = "the store does not run here, or belongs to somebody else"
+        os.sched_setaffinity(0, self.all_cores if self.against is None else self.others)
 
     # Programs
 
-    def collector(self, vhost, dbhost, options=(), name="vogelerd"):
-        c = Collector(self, vhost, dbhost, options, name)
+    def collector(self, vhost, dbhost, options=(), name="vogelerd", under=()):
+        c = Collector(self, vhost, dbhost, options, name, under)
         self.collectors.append(c)
         return c
 
@@ -341,6 +458,8 @@ class Rig:
             if c.process.running:
                 c.process.kill()
         if self.couch is not None:
+            if self.couch_pid is not None:
+                pin(self.couch_pid, self.all_cores)
             self.couch.finish()
         if self.broker is not None:
             self.broker.finish()

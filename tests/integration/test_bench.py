@@ -1,8 +1,20 @@
-"""vogeler-bench in small: what it sends is stored, its books close, and do not when something is missing."""
+"""vogeler-bench in small: what it sends is stored, its books close, and do not when something is missing; and bench/run,
+in a scenario that is too small to say anything about speed."""
 import json
+import pathlib
+import subprocess
+import sys
 
 import pytest
+from lib.site import program
 from lib.waiting import wait_until
+
+BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
+sys.path.insert(0, str(BENCH))
+
+# pylint: disable=wrong-import-position
+from harness.rows import wakes_of  # noqa: E402
+from harness.table import markdown  # noqa: E402
 
 PLAN = ("-n", "20", "-j", "5", "-p", "mix", "--run", "1795374000000")
 
@@ -57,6 +69,25 @@ def test_fewer_connections_than_hosts(site):
     assert report["books"]["closed"] and [j["ok"] for j in report["jobs"]] == [20, 20]
 
 
+def test_an_answer_that_never_comes_counts_in_the_latency(site):
+    """No collector: each of the answers took at least as long as was waited for it."""
+    site.collector(level="WARN").stop()  # it has made what it needs
+    report = bench(site, "-n", "4", "-j", "1", "--patience", "1500ms", "load", status=2)
+    assert report["unanswered"] == report["latency"]["n"] == 4
+    assert report["latency"]["p50_us"] >= 1_000_000
+
+
+def test_hosts_without_connections_only_answer(site):
+    for conduct in ("--slow", "--twice", "--poison"):
+        done = site.run("vogeler-bench", "--qhost", site.qhost, "--connections", "3", conduct, "10", "load")
+        assert done.status == 1 and "only answer" in done.err, done
+
+
+def test_a_report_for_people(filled):
+    done = filled.run("vogeler-bench", "--dbhost", filled.dbhost, *PLAN, "books")
+    assert done.status == 0 and "closed yes" in done.out and "expected 100" in done.out, done
+
+
 def test_null_store_and_raw_rate(site):
     """Nothing can be looked up, but everything is taken."""
     site.collector(level="WARN", dbhost="null://")
@@ -72,3 +103,91 @@ def test_consume(site):
     assert site.broker.queue(site.vhost, "master.in")[0] == 0
     done = site.run("vogeler-bench", "--qhost", site.qhost, *PLAN, "--patience", "300ms", "consume")
     assert done.status == 1 and "the queue is empty" in done.err
+
+
+def test_the_ceiling_of_the_store(couch_site):
+    """The records of a run before are gone on with."""
+    plan = ("-n", "10", "-j", "7", "-p", "mix", "write")
+    first = bench(couch_site, *plan)
+    assert first["slices"][0]["responses"] == 20
+    again = bench(couch_site, "--resume", *plan)
+    assert again["slices"][0]["responses"] == 20
+    sweep = bench(couch_site, "--resume", "--sweep", "--duration", "1ms", *plan)
+    assert len(sweep["slices"]) == 12 and all(s["responses"] >= 20 for s in sweep["slices"])
+    writes = 7 + 2 + sum(s["responses"] for s in sweep["slices"]) // 10
+    assert couch_site.database.get("bench-00000")["_rev"].startswith(f"{writes}-")
+    done = couch_site.run("vogeler-bench", "--dbhost", couch_site.dbhost, "--resume", "-n", "11", *plan[2:])
+    assert done.status == 1 and "of 11 records 10 are there" in done.err, done
+
+
+# bench/run
+
+def bench_run(folder, *args, scenario="tiny"):
+    argv = [BENCH / "run", "--scenario", scenario, "--bin", pathlib.Path(program("vogelerd")).parent, "--folder", folder, *args]
+    return subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=600, check=False)
+
+
+def test_bench_run(tmp_path):
+    """A row that cannot be measured says so, and takes none of the others with it; the report is told as JSON, as a page
+    and as a table."""
+    text = (BENCH / "scenarios" / "tiny.ini").read_text("utf-8").replace("[row2]\nhosts = 20", "[row2]\nhosts = many")
+    scenario = tmp_path / "odd.ini"
+    scenario.write_text(text)
+    page = tmp_path / "page.html"
+    done = bench_run(tmp_path, "--json", "--html", page, "--rows", "3,2,6", scenario=str(scenario))
+    report = json.loads(done.stdout)
+    assert done.returncode == 2, done.stderr.decode()  # for row 2 is not ok
+    assert report["store"] is None  # no couch:// was needed
+    assert [r["row"] for r in report["rows"]] == [3, 2, 6]
+    for r in report["rows"]:
+        assert {"row", "title", "figure", "goal", "ok", "took_s"} <= r.keys()
+    three, two, six = report["rows"]
+    assert not two["ok"] and "many" in two["why"]
+    for r in (three, six):
+        assert "why" not in r and r["ok"] == all(p["ok"] for p in r["parts"]), r
+        assert {"name", "figure", "unit", "goal", "ok"} <= r["parts"][0].keys()
+    books = [p for p in three["parts"] if p["name"].startswith("answers lost")]
+    assert [(p["figure"], p["expected"]) for p in books] == [(0, 120)]  # 20 hosts, 4 jobs of lines and 2 of facter
+    assert three["memory"] and three["curves"]["lines"]
+    assert [t["counts"] for t in six["table"]] == [[5, 5], [10, 10]]
+    assert six["latency"]["n"] == 200
+    assert [p["sent"] for p in six["parts"] if "vogeler.dead" in p["name"]] == [20]  # 4 of 40 hosts, 5 jobs
+    html = page.read_text("utf-8")
+    assert html.count("<h2>") == 3 and "<svg" in html and "many" in html and "http" not in html.replace("http-equiv", "")
+    table = markdown(report)
+    assert "| 3 | lines, committed with full synchronous |" in table and "many" in table
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith("vogeler-bench-")]  # nothing stays
+
+
+def test_bench_run_says_what_it_cannot_do(tmp_path):
+    done = bench_run(tmp_path, "--rows", "12")
+    assert done.returncode == 1 and b"has no row 12" in done.stderr
+    done = bench_run(tmp_path, scenario="none")
+    assert done.returncode == 1 and b"there is no scenario" in done.stderr
+
+
+def test_wake_ups_are_told_apart():
+    """What strace -f -yy says of an agent."""
+    tcp, manager = "8<TCP:[127.0.0.1:1->127.0.0.1:2]>", "5<UNIX-DGRAM:[7]>"
+    wait = "9 epoll_wait(3<anon_inode:[eventpoll]>, "
+    lines = [
+        wait + "[{events=EPOLLIN, data={u32=8, u64=8}}], 32, 4000) = 1",
+        f'9 readv({tcp}, [{{iov_base="\\10\\0", iov_len=4096}}], 1) = 8',
+        f'9 writev({tcp}, [{{iov_base="\\10\\0", iov_len=8}}], 1) = 8',
+        f'9 sendto({manager}, "WATCHDOG=1", 10, 0, NULL, 0) = 10',
+        wait + "[], 32, 5000) = 0",
+        f"9 epoll_ctl(3<anon_inode:[eventpoll]>, EPOLL_CTL_MOD, {tcp}, {{events=EPOLLIN|EPOLLOUT, data={{u32=8, u64=8}}}}) = 0",
+        wait + "[{events=EPOLLOUT, data={u32=8, u64=8}}], 32, 4999) = 1",
+        f'9 writev({tcp}, [{{iov_base="\\10\\0", iov_len=8}}], 1) = 8',
+        wait + "[], 32, 0) = 0",  # did not wait
+        wait + "[], 32, 5000) = 0",
+        f'9 sendto({manager}, "WATCHDOG=1", 10, 0, NULL, 0) = 10',
+        wait + "[{events=EPOLLIN, data={u32=4, u64=4}}], 32, 4000) = 1",
+        "9 read(4<anon_inode:[eventfd]>, 1, 8) = 8",
+        wait + "0x5, 32, 4000) = -1 EINTR (Interrupted system call)",
+        wait + "<unfinished ...>",
+    ]
+    wakes, others = wakes_of(lines)
+    assert wakes == {"heartbeat of the broker": 1, "timer": 1, "timer, for the watchdog alone": 1, "anything else": 1}
+    assert len(others) == 1 and "u32=4" in others[0]
