@@ -7,12 +7,14 @@ PATIENCE = float(os.environ.get("VOGELER_PATIENCE", "40"))
 
 
 def wait_until(fact, what, patience=PATIENCE, step=0.03):
-    """Calls fact() until it returns something true, and returns that."""
+    """Calls fact() until it returns something true, and returns that. However long a look takes, the last begins when
+    the time is over."""
     end = time.monotonic() + patience
     while True:
+        over = time.monotonic() > end
         result = fact()
         if result:
             return result
-        if time.monotonic() > end:
+        if over:
             raise AssertionError(f"waited {patience} s in vain until {what}; last seen: {result!r}")
         time.sleep(step)
