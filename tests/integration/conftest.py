@@ -72,8 +72,7 @@ def open_site(request, broker, folder, store=None):
 
 
 @pytest.fixture
-def site(request, broker, tmp_path):
-    """On sqlite://."""
+def sqlite_site(request, broker, tmp_path):
     yield from open_site(request, broker, tmp_path)
 
 
@@ -88,10 +87,16 @@ def couch_site(request, broker, couch, tmp_path):
     store.drop()
 
 
+@pytest.fixture
+def site(request):
+    """On sqlite://, unless the test has the mark lib.site.both_stores."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite") + "_site")
+
+
 @pytest.fixture(params=["sqlite", "couch"])
 def any_site(request):
     """The same test on both stores."""
-    return request.getfixturevalue("couch_site" if request.param == "couch" else "site")
+    return request.getfixturevalue(request.param + "_site")
 
 
 @pytest.fixture

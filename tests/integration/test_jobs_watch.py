@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import signal
-import sqlite3
 import struct
 import subprocess
 import termios
@@ -17,16 +16,10 @@ import pika
 import pytest
 
 from lib.client2010 import BROADCAST, MASTER
+from lib.ledger import STATES, Ledger
 from lib.schema import KINDS, check_event
-from lib.site import program
+from lib.site import both_stores, program
 from lib.waiting import wait_until
-
-SENT_AT = "2026-01-01T00:00:00.000Z"
-STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued"]
-
-
-def wall(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + seconds))
 
 
 class Job:
@@ -37,18 +30,8 @@ class Job:
         self.id = str(uuid.uuid4())
         self.plugin = plugin
         self.hosts = sorted(hosts)
-        row = {"doc_type": "Job", "id": self.id, "plugin": plugin, "user": "ops", "target": target,
-               "sent_at": SENT_AT, "hosts": self.hosts}
-        if lifetime:
-            row["not_after"] = wall(lifetime)
-        self._write("INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?, ?, ?, ?)",
-                    (self.id, 1767225600000, int(time.time() + lifetime) * 1000 if lifetime else 0, json.dumps(row)))
-
-    def _write(self, sql, values):
-        database = sqlite3.connect(self.site.folder / "records.db", timeout=30)
-        with database:
-            database.execute(sql, values)
-        database.close()
+        self.ledger = Ledger(site)
+        self.ledger.add_job(self.id, plugin, self.hosts, target, expires=lifetime)
 
     def publish(self, keys=("broadcasts.all",), reply_to=True):
         connection = self.site.broker.connect(self.site.vhost)
@@ -76,8 +59,7 @@ class Job:
 
     def outcome(self, host, state):
         """Of the runner."""
-        self._write("INSERT INTO outcomes (job, host, state, ord, response_id, at, why, duration_ms, exit_status) "
-                    "VALUES (?, ?, ?, 0, '', 1767225600000, NULL, -1, -1)", (self.id, host, STATES.index(state)))
+        self.ledger.add_outcome(self.id, host, state)
 
     def result(self, *args, **kw):
         return self.site.runner("result", self.id, *args, dbhost=True, status=None, **kw)
@@ -138,6 +120,7 @@ def test_whole_job_told_exceptions_first(site):
     assert re.fullmatch(rf"job {job.id}: 4 targeted = [^\n]*\n", job.result("-q").out)
 
 
+@both_stores
 def test_watch_ends_when_the_last_has_answered(site):
     site.plugin("hello", "echo hello")
     site.collector()
@@ -154,6 +137,7 @@ def test_watch_ends_when_the_last_has_answered(site):
 STATUS = {"ok": 0, "failed": 2, "timeout": 2, "refused": 2, "superseded": 3, "cancelled": 3, "unroutable": 4, "queued": 3}
 
 
+@both_stores
 def test_exit_statuses(site):
     """The table of vogeler-runner(1), each with one host that is ok and one that is not."""
     site.collector()
@@ -181,6 +165,7 @@ def test_exit_status_of_what_expired(site):
     assert site.runner("watch", job.id, dbhost=True, status=3).out == done.out  # there is nothing to wait for
 
 
+@both_stores
 def test_unknown_job(site):
     site.collector()
     for verb in ("watch", "result"):
@@ -195,6 +180,7 @@ def test_store_out_of_reach(site):
         assert done.status == 1 and done.out == "" and "/not/there.db" in done.err, done
 
 
+@both_stores
 def test_notices_make_it_quick_and_are_not_needed(site):
     """One watcher hears; a second finds the queue taken; both learn it."""
     collector = site.collector()
@@ -297,6 +283,7 @@ def test_collector_away_while_watching(site):
     assert watch.wait() == 0, watch.log()
 
 
+@both_stores
 def test_events_are_as_documented(site):
     site.plugin("hello", "echo hello")
     site.collector()
@@ -335,6 +322,7 @@ def test_schema_is_whole():
         check_event({"kind": "undocumented"})
 
 
+@both_stores
 def test_open_targets_are_events_too(site):
     site.collector()
     job = Job(site, "hello", ["web01", "web02"])
@@ -348,17 +336,20 @@ def test_open_targets_are_events_too(site):
     assert "stranger: ok, though it was no target\n" in job.result().out
 
 
+@both_stores
 def test_jobs_newest_first(site):
     site.collector()
-    jobs = [Job(site, "hello", ["web01", "web02"], target="web*"), Job(site, "other", ["db01"], lifetime=0)]
+    jobs = [Job(site, "hello", ["web01", "web02"], target="web*"), Job(site, "other", ["db01"], lifetime=None)]
     jobs[0].answer("web01")
     jobs[0].wait_state("web01", "ok")
     done = site.runner("jobs", dbhost=True)
     lines = done.out.splitlines()
     assert lines[0].split() == ["JOB", "SENT", "PLUGIN", "TARGET", "HOSTS", "STATES"], done
     rows = {line.split()[0]: line.split(None, 5)[1:] for line in lines[1:]}
-    assert rows[jobs[0].id] == ["2026-01-01T00:00:00Z", "hello", "web*", "2", "1 ok + 1 queued"], done
-    assert rows[jobs[1].id] == ["2026-01-01T00:00:00Z", "other", "all", "1", "1 queued"], done
+    when = rows[jobs[0].id][0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", when), done
+    assert rows[jobs[0].id] == [when, "hello", "web*", "2", "1 ok + 1 queued"], done
+    assert rows[jobs[1].id][1:] == ["other", "all", "1", "1 queued"], done
     listed = json.loads(site.runner("jobs", "--json", dbhost=True).out)
     assert listed["kind"] == "jobs"
     assert {j["job"]: j["counts"]["queued"] for j in listed["jobs"]} == {jobs[0].id: 1, jobs[1].id: 1}

@@ -5,6 +5,8 @@ import pathlib
 import shlex
 import subprocess
 
+import pytest
+
 from . import client2010
 from .schema import check_output
 from .process import Process, clean_environment, run
@@ -12,6 +14,8 @@ from .waiting import wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ.get("VOGELER_BIN", SOURCE / "build" / "dev" / "bin")).resolve()
+
+both_stores = pytest.mark.parametrize("site", ["sqlite", "couch"], indirect=True)
 
 
 def program(name):
@@ -176,7 +180,9 @@ class Site:
     def wait_drained(self, *queues):
         """Until nothing waits and nothing is unacknowledged in these."""
         def empty():
-            held = self.broker.unacked(self.vhost)
+            if any(self.ready(q) != 0 for q in queues):
+                return False
+            held = self.broker.unacked(self.vhost)  # by rabbitmqctl, which takes its time
             return all(self.ready(q) == 0 and held.get(q, 0) == 0 for q in queues)
         wait_until(empty, f"{queues} are empty", step=0.2)
 

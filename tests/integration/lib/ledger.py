@@ -1,0 +1,70 @@
+"""The ledger's documents, written and counted without the programs under test (docs/protocol.md has them)."""
+import json
+import sqlite3
+import time
+import urllib.parse
+
+STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued"]
+DAY = 86400
+
+
+def timestamp(seconds):
+    """So many seconds from now: (as text, in ms)."""
+    at = int(time.time() + seconds)
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(at)), at * 1000
+
+
+class Ledger:
+    def __init__(self, site):
+        self.site = site
+        self.pages = 0
+        self.database = getattr(site, "database", None)  # a couch.Database; None: on sqlite://
+
+    def _sql(self, sql, values):
+        database = sqlite3.connect(self.site.folder / "records.db", timeout=30)
+        with database:
+            rows = database.execute(sql, values).fetchall()
+        database.close()
+        return rows
+
+    def _couch(self, method, path, body=None):
+        status, answer = self.database.couch.request(method, f"/{self.database.name}_jobs/{path}", body)
+        assert status in (200, 201), answer
+        return answer
+
+    def _put(self, key, body):
+        self._couch("PUT", urllib.parse.quote(key, safe=""), body)
+
+    def add_job(self, job, plugin, hosts, target="all", sent=0, expires=3600):
+        """sent: seconds from now. expires: so too; None = never."""
+        sent_at, sent_ms = timestamp(sent)
+        row = {"doc_type": "Job", "id": job, "plugin": plugin, "user": "ops", "target": target, "sent_at": sent_at,
+               "hosts": sorted(hosts)}
+        not_after = 0
+        if expires is not None:
+            row["not_after"], not_after = timestamp(expires)
+        if self.database:
+            self._put(f"job/{job}", row)
+        else:
+            self._sql("INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?, ?, ?, ?)",
+                      (job, sent_ms, not_after, json.dumps(row)))
+
+    def add_outcome(self, job, host, state, at=0):
+        """As the runner's."""
+        text, ms = timestamp(at)
+        self.pages += 1
+        if self.database:
+            self._put(f"out/{job}/0123456789abcdef/{self.pages}", {
+                "doc_type": "Outcomes", "job": job, "at": text,
+                "outcomes": [{"host": host, "state": state, "at": text}]})
+        else:
+            self._sql("INSERT INTO outcomes (job, host, state, ord, response_id, at, why, duration_ms, exit_status) "
+                      "VALUES (?, ?, ?, 0, '', ?, NULL, -1, -1)", (job, host, STATES.index(state), ms))
+
+    def count(self, job):
+        """(jobs, pages or rows of outcomes) of this id."""
+        if not self.database:
+            return (self._sql("SELECT count(*) FROM jobs WHERE id = ?", (job,))[0][0],
+                    self._sql("SELECT count(*) FROM outcomes WHERE job = ?", (job,))[0][0])
+        ids = [row["id"] for row in self._couch("GET", "_all_docs")["rows"]]
+        return ids.count(f"job/{job}"), sum(i.startswith(f"out/{job}/") for i in ids)
