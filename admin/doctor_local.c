@@ -188,6 +188,20 @@ check_state_dir(struct doctor *d)
 }
 
 static void
+say_bad_plugins(struct doctor *d, int bad, size_t good, const char *first)
+{
+	const char *cure = phrase_cure(first);
+	size_t len = cure == NULL ? strlen(first) : (size_t)(cure - first) - strlen(PHRASE_CURE);
+	char *text;
+
+	xasprintf(
+	    &text, "%s; \"vogeler-agent list\" names them all", cure == NULL ? "correct it" : cure);
+	doctor_say(d, "plugins", CHECK_FAIL, text, "%d refused, %zu good: %.*s", bad, good,
+	    (int)len, first);
+	free(text);
+}
+
+static void
 check_plugins(struct doctor *d, bool has_agent)
 {
 	const char *dir = d->options->plugin_path;
@@ -208,9 +222,7 @@ check_plugins(struct doctor *d, bool has_agent)
 	if (bad < 0)
 		doctor_say_sentence(d, "plugins", CHECK_FAIL, c.first);
 	else if (bad > 0)
-		doctor_say(d, "plugins", CHECK_FAIL,
-		    "correct it; \"vogeler-agent list\" names them all", "%d refused, %zu good: %s",
-		    bad, set.n, c.first);
+		say_bad_plugins(d, bad, set.n, c.first);
 	else
 		doctor_say(d, "plugins", CHECK_OK, NULL, "%s: %zu declared", dir, set.n);
 	plugin_set_finish(&set);

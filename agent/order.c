@@ -2,9 +2,12 @@
  * what stands before it: whatever is cut off or altered does not verify. */
 #include "agent/order.h"
 
+#include "agent/statedir.h"
+
 #include "shared/buf.h"
 #include "shared/ident.h"
 #include "shared/log.h"
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -115,7 +118,8 @@ read_ceiling(struct order *o, char *err, size_t err_size)
 	buf_init(&text, FILE_MAX);
 	ok = buf_read_file(&text, o->path, &error);
 	if (!ok && error != ENOENT && error != EFBIG) {
-		snprintf(err, err_size, "cannot read %s: %s", o->path, strerror(error));
+		snprintf(err, err_size, "cannot read %s: %s" PHRASE_CURE "%s", o->path,
+		    strerror(error), statedir_cure(error));
 		buf_finish(&text);
 		return false;
 	}
@@ -143,7 +147,8 @@ order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
 		return NULL;
 	}
 	if (!raise_ceiling(o, o->last > wall_ms ? o->last : wall_ms)) {
-		snprintf(err, err_size, "cannot write %s: %s", o->path, strerror(errno));
+		snprintf(err, err_size, "cannot write %s: %s" PHRASE_CURE "%s", o->path,
+		    strerror(errno), statedir_cure(errno));
 		order_close(o);
 		return NULL;
 	}
@@ -167,8 +172,10 @@ order_next(struct order *o, int64_t wall_ms)
 	int64_t mark = o->last + 1 > wall_ms ? o->last + 1 : wall_ms;
 
 	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing) {
-		log_error("order", "cannot write %s: %s; order marks are not safe against a crash",
-		    o->path, strerror(errno));
+		log_error("order",
+		    "cannot write %s: %s; order marks are not safe against a crash" PHRASE_CURE
+		    "%s",
+		    o->path, strerror(errno), statedir_cure(errno));
 		o->failing = true;
 	}
 	o->last = mark;

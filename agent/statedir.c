@@ -14,22 +14,44 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *
+statedir_cure(int err)
+{
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+		return "make room there, or set [client] state_dir";
+	case EROFS:
+		return "mount it writable, or set [client] state_dir";
+	case EACCES:
+	case EPERM:
+		return "give this user the right to write there, or set [client] state_dir";
+	default:
+		return "look at the file system it is on, or set [client] state_dir";
+	}
+}
+
 static bool
 make_folder(const char *dir, char *err, size_t err_size)
 {
 	struct stat st;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		snprintf(err, err_size, "cannot make the state folder %s: %s%s", dir,
-		    strerror(errno), errno == ENOENT ? " (the folder above it must exist)" : "");
+		snprintf(err, err_size, "cannot make the state folder %s: %s" PHRASE_CURE "%s", dir,
+		    strerror(errno),
+		    errno == ENOENT ? "make the folder above it" : statedir_cure(errno));
 		return false;
 	}
 	if (stat(dir, &st) != 0) {
-		snprintf(err, err_size, "cannot use the state folder %s: %s", dir, strerror(errno));
+		snprintf(err, err_size, "cannot use the state folder %s: %s" PHRASE_CURE "%s", dir,
+		    strerror(errno), statedir_cure(errno));
 		return false;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		snprintf(err, err_size, "cannot use the state folder %s: it is not a folder", dir);
+		snprintf(err, err_size,
+		    "cannot use the state folder %s: it is not a folder" PHRASE_CURE
+		    "move it away, or set [client] state_dir",
+		    dir);
 		return false;
 	}
 	/* The compiled plugins in it are what this agent will run. */
@@ -78,8 +100,8 @@ statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size)
 	fd = n < (int)sizeof(path) ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
 				   : -1;
 	if (fd < 0) {
-		snprintf(
-		    err, err_size, "cannot write to the state folder %s: %s", dir, strerror(errno));
+		snprintf(err, err_size, "cannot write to the state folder %s: %s" PHRASE_CURE "%s",
+		    dir, strerror(errno), statedir_cure(errno));
 		return STATEDIR_ERROR;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -15,5 +15,7 @@ enum statedir_result {
 /* Makes dir (mode 0700) if it is missing and takes the lock, which holds until *lock_fd is closed
  * or the process ends, however it does. Other results: err is one sentence. */
 enum statedir_result statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size);
+/* The way out, when a file in it cannot be read or written for that errno. */
+const char *statedir_cure(int err);
 
 #endif

@@ -462,6 +462,7 @@ enter_ready(struct broker *b)
 	broker_apply_pause(b);
 	broker_heartbeat_arm(b);
 	broker_timer_arm(b, BROKER_TIMER_STEADY, BROKER_STEADY_MS);
+	broker_log_up(b);
 	b->handlers.on_ready(b, b->arg);
 }
 

@@ -89,6 +89,23 @@ broker_log_failure(struct broker *b)
 	b->unlogged = 0;
 }
 
+/* The end of failures that were counted and not told. Once a minute, too: a connection that comes
+ * and goes is no flood either. */
+void
+broker_log_up(struct broker *b)
+{
+	struct mono now = loop_now(b->loop);
+
+	if (b->unlogged == 0 ||
+	    (b->up_logged_at.ms != 0 && mono_diff(now, b->up_logged_at) < BROKER_LOG_PERIOD_MS))
+		return;
+	log_msg(b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "broker",
+	    "broker[%s]: up again after %lld s, unlogged=%u", b->id,
+	    (long long)mono_diff(now, b->down_since) / 1000, b->unlogged);
+	b->up_logged_at = now;
+	b->unlogged = 0;
+}
+
 /* connection.close in HANDSHAKE for want of a vhost: the 2010 URIs meant it with its slash. */
 static bool
 try_other_vhost(struct broker *b, const char *why)

@@ -192,6 +192,7 @@ struct broker {
 	/* Failures of one kind are one line a minute; ms 0 = not yet. */
 	struct mono logged_at[BROKER_ERR_SHUTDOWN + 1];
 	uint32_t unlogged;
+	struct mono up_logged_at; /* that it is up again, with what was unlogged */
 
 	/* for broker_status() */
 	struct mono down_since;    /* while not READY */
@@ -278,6 +279,7 @@ void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
 void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);
 void broker_log_failure(struct broker *b);
+void broker_log_up(struct broker *b); /* in READY */
 const char *broker_where(const struct broker *b, char *out, size_t size);
 
 #endif

@@ -4,6 +4,7 @@
 #include "shared/conf.h"
 
 #include "shared/buf.h"
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 #include <ctype.h>
 #include <errno.h>
@@ -119,9 +120,14 @@ read_text(struct report *r, struct buf *text)
 	int err;
 
 	if (!buf_read_file(text, r->path, &err)) {
+		char why[256];
+
+		snprintf(why, sizeof(why), "%s" PHRASE_CURE "give this user the right to read it",
+		    strerror(err));
 		report(r, 0,
-		    err == EFBIG ? "larger than 1 MiB: this is no configuration file"
-				 : strerror(err));
+		    err == EFBIG    ? "larger than 1 MiB: this is no configuration file"
+		    : err == EACCES ? why
+				    : strerror(err));
 		return false;
 	}
 	if (text->len > 0 && memchr(text->data, '\0', text->len) != NULL) {

@@ -23,11 +23,12 @@ static const char *
 trust_error(const struct stat *st)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return "refused: owned by neither root nor the user this runs as (chown root)";
+		return "refused: owned by neither root nor the user this runs as" PHRASE_CURE
+		       "chown root";
 	if ((st->st_mode & S_IWOTH) != 0)
-		return "refused: everyone may write it (chmod o-w)";
+		return "refused: everyone may write it" PHRASE_CURE "chmod o-w";
 	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
-		return "refused: another group may write it (chmod g-w)";
+		return "refused: another group may write it" PHRASE_CURE "chmod g-w";
 	return NULL;
 }
 
@@ -39,11 +40,12 @@ file_error(const char *path)
 	if (lstat(path, &st) != 0)
 		return strerror(errno);
 	if (S_ISLNK(st.st_mode))
-		return "refused: a symbolic link";
+		return "refused: a symbolic link" PHRASE_CURE "put the file itself there";
 	if (!S_ISREG(st.st_mode))
 		return "refused: not a regular file";
 	if (st.st_nlink > 1)
-		return "refused: it has another name elsewhere (a hard link)";
+		return "refused: it has another name elsewhere (a hard link)" PHRASE_CURE
+		       "put a copy there";
 	return trust_error(&st);
 }
 

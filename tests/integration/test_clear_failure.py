@@ -1,13 +1,21 @@
 """What fails is named in one line with the way out, by the real programs: one-shot ones end with the right status, daemons
 go on trying. Repeats are not repeated."""
+import os
 import re
+import socket
 import subprocess
+import sys
 
 import pytest
 
 from lib.process import run
-from lib.site import program
+from lib.site import SOURCE, program
 from lib.waiting import wait_until
+
+sys.path.insert(0, str(SOURCE / "tests" / "fake"))
+# pylint: disable=wrong-import-position
+import fake_amqp as fake  # noqa: E402
+from fake_couch import FakeCouch  # noqa: E402
 
 
 def one_shots(site, qhost):
@@ -78,6 +86,19 @@ def test_repeats_are_counted_and_not_told(site):
         assert process.log_count(rf"#\d+ {role}\]: down \(network\)") == 1, process.log()
 
 
+def test_what_was_not_told_is_summed_up_when_it_is_up_again(site):
+    """However short the outage was."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = site.collector(ready=False, qhost=f"amqp://127.0.0.1:{port}/x", level="INFO",
+                             options=("amqp.reconnect_max=100ms",))
+    process.wait_log(r"-> BACKOFF", 8)
+    with fake.FakeAmqp(port):
+        process.wait_log(r"WARN. vogelerd .broker. - .*up again after \d+ s, unlogged=\d+", 2)
+    told = [int(n) for n in re.findall(r"up again after \d+ s, unlogged=(\d+)", process.log())]
+    assert len(told) == 2 and sum(told) >= 6, process.log()  # of the consumer and of the publisher
+
+
 def test_queue_with_other_arguments_goes_on_and_setup_says_so(site):
     connection = site.broker.connect(site.vhost)
     connection.channel().queue_declare("master.in", durable=True, arguments={"x-max-length": 5})
@@ -113,6 +134,20 @@ def test_database_missing(couch_site):
     done = site.run("vogeler-admin", "--dbhost", gone, "hosts")
     assert done.status == 1 and len(done.err.splitlines()) == 1, done
     assert re.search("_gone does not exist at .*; cure: run vogeler-admin setup", done.err), done
+
+
+def test_collector_goes_on_once_the_database_is_made(site):
+    couch = FakeCouch(databases=())
+    dbhost = f"couch://127.0.0.1:{couch.port}/records"
+    collector = site.collector(ready=False, dbhost=dbhost, level="WARN")
+    collector.wait_log(r"database records does not exist at .*; cure: run vogeler-admin setup, retry_in=")
+    assert collector.running
+    site.dbhost = dbhost
+    site.admin("setup", qhost=True)
+    site.wait_consumer("master.in", collector)
+    site.party("Client2010", "web01").answer("a", "1", "output")
+    wait_until(lambda: couch.get("web01"), "the record is stored")
+    couch.stop()
 
 
 def test_folder_of_the_database_missing(site):
@@ -151,7 +186,44 @@ def test_plugin_directory_that_is_not_there_or_not_safe(site):
     site.plugins.chmod(0o777)
     done = run(site.agent_argv(level="WARN"), site.env, site.folder)
     assert done.status == 1 and len(done.err.splitlines()) == 1, done
-    assert re.search(r"plugins: refused: everyone may write it \(chmod o-w\)", done.err), done
+    assert re.search(r"plugins: refused: everyone may write it; cure: chmod o-w", done.err), done
+    done = run(site.agent_argv(level="WARN", plugins=site.file("no.folder", "")), site.env, site.folder)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(r"no.folder: cannot read the plugin directory: Not a directory; cure: .*plugin_path", done.err), done
+
+
+def powerless(argv):
+    """As somebody whom permissions stop; root is, without these capabilities."""
+    return (["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []) + argv
+
+
+def test_plugins_that_cannot_be_read(site):
+    """The folder; and one file, without which the others work."""
+    bad = site.plugin("bad", "echo 1")
+    site.plugin("good", "echo 1")
+    bad.chmod(0)
+    argv = powerless(site.agent_argv(level="WARN", verb=("list",)))
+    done = run(argv, site.env, site.folder)
+    assert re.search(r"bad.cfg: Permission denied; cure: give this user the right to read it", done.err), done
+    assert "good" in done.out, done
+    site.plugins.chmod(0o300)
+    try:
+        done = run(powerless(site.agent_argv(level="WARN")), site.env, site.folder)
+    finally:
+        site.plugins.chmod(0o755)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(r"plugins: cannot read the plugin directory: Permission denied; cure: .*so that this user can",
+                     done.err), done
+
+
+def test_state_folder_on_a_full_disk(site):
+    small = site.folder / "state.web01"
+    site.plugin("one", "echo 1")
+    argv = site.agent_argv(level="WARN")
+    script = f"mount -t tmpfs -o size=64k,mode=0700 none {small} && head -c 65536 /dev/zero >{small}/full && exec \"$@\""
+    done = run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *argv], site.env, site.folder)
+    assert done.status == 1 and len(done.err.splitlines()) == 1, done
+    assert re.search(r"state.web01/\S+: No space left on device; cure: make room there", done.err), done
 
 
 @pytest.mark.parametrize("name, rest", [("vogelerd", []), ("vogeler-agent", ["run"]), ("vogeler-admin", ["hosts"]),

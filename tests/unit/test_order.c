@@ -217,6 +217,7 @@ test_unwritable_names_the_path(void **state)
 	assert_null(order_open(f->path, NOW, f->err, sizeof(f->err)));
 	assert_non_null(strstr(f->err, f->path));
 	assert_non_null(strstr(f->err, strerror(EISDIR)));
+	assert_non_null(strstr(f->err, "; cure: "));
 	assert_null(order_open("/nonexistent/order", NOW, f->err, sizeof(f->err)));
 	assert_non_null(strstr(f->err, "/nonexistent/order"));
 }

@@ -112,7 +112,7 @@ test_errors_name_the_folder(void **state)
 	assert_int_equal(
 	    statedir_open("/nonexistent/a/b", &fd, f->err, sizeof(f->err)), STATEDIR_ERROR);
 	assert_non_null(strstr(f->err, "/nonexistent/a/b"));
-	assert_non_null(strstr(f->err, "the folder above it must exist"));
+	assert_non_null(strstr(f->err, "; cure: make the folder above it"));
 	fd = open(f->dir, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
