@@ -14,14 +14,12 @@ from lib.dice import new_dice  # noqa: E402
 from lib.site import BIN, Site, is_sanitized  # noqa: E402
 
 
-def pytest_report_header(config):
-    database = os.environ.get("VOGELER_TEST_COUCHDB")
-    return [f"programs: {BIN}", "couch:// runs on: " +
-            ("the CouchDB that VOGELER_TEST_COUCHDB names" if database else "the stand-in, pouchdb-server")]
-
-
 def pytest_terminal_summary(terminalreporter):
-    """What tests measured, whether they ran here or in a worker of pytest-xdist."""
+    """On what they ran, and what tests measured, whether they ran here or in a worker of pytest-xdist."""
+    database = os.environ.get("VOGELER_TEST_COUCHDB")
+    terminalreporter.write_line(f"programs: {BIN}")
+    terminalreporter.write_line("couch:// ran on: " + ("the CouchDB that VOGELER_TEST_COUCHDB names" if database
+                                                       else "the stand-in, pouchdb-server"))
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in report.user_properties:
             if name == "figure":
