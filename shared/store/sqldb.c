@@ -211,6 +211,13 @@ sqldb_column_int(struct sqldb *db, enum stmt which, int column)
 	return sqlite3_column_int64(db->stmts[which], column);
 }
 
+void
+sqldb_damaged(struct sqldb *db, const char *what)
+{
+	sqldb_fail(db, what);
+	db->damaged = true;
+}
+
 /* What we wrote ourselves: if it is not JSON any more, the file is damaged. */
 bool
 sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out)
@@ -224,7 +231,7 @@ sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out)
 		return true;
 	*out = jsonx_parse_stored(text, len, err, sizeof(err));
 	if (*out == NULL)
-		sqldb_fail(db, "damaged: a column does not hold JSON");
+		sqldb_damaged(db, "damaged: a column does not hold JSON");
 	return *out != NULL;
 }
 

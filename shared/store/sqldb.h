@@ -58,6 +58,8 @@ struct sqldb {
 	ino_t ino; /* to notice when the path leads to another */
 	bool created;
 	char why[SQLDB_WHY_SIZE]; /* of the latest failure */
+	bool damaged; /* that was what we wrote, and cannot be read: no use to try again. The
+			 caller clears it. */
 };
 
 /* Opens the file, or makes it (mode 0640) with its tables; the folder must be there. relaxed: a
@@ -65,7 +67,8 @@ struct sqldb {
  * why; close it all the same. Refuses what is no database, not ours, or made by a newer Vogeler. */
 bool sqldb_open(struct sqldb *db, const char *path, bool relaxed);
 void sqldb_close(struct sqldb *db);
-void sqldb_fail(struct sqldb *db, const char *what); /* sets why */
+void sqldb_fail(struct sqldb *db, const char *what);    /* sets why */
+void sqldb_damaged(struct sqldb *db, const char *what); /* and damaged */
 /* Does the path still lead to the file that is open? Writing to one that nobody will find again is
  * no storing. */
 bool sqldb_file_is_there(struct sqldb *db);
@@ -85,7 +88,7 @@ void sqldb_bind_str(struct sqldb *db, enum stmt which, int column, const char *t
 void sqldb_bind_int(struct sqldb *db, enum stmt which, int column, int64_t value);
 const char *sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len);
 int64_t sqldb_column_int(struct sqldb *db, enum stmt which, int column);
-/* NULL gives NULL. false: not JSON. */
+/* NULL gives NULL. false: not JSON; damaged. */
 bool sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out);
 /* Canonical text; initialises out, which is to be finished only on true. */
 bool sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value);

@@ -7,6 +7,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
@@ -113,7 +114,7 @@ record_parse(struct sqldb *db, const struct record_head *head, const struct fact
 		rec = jsonx_parse_stored(text.data, text.len, err, sizeof(err));
 		*bytes += text.len;
 		if (rec == NULL)
-			sqldb_fail(db, err);
+			sqldb_damaged(db, err);
 	}
 	buf_finish(&text);
 	return rec;
@@ -157,6 +158,7 @@ struct task {
 	struct store_write **writes;
 	enum store_status *statuses;
 	const char **whys;
+	char **said; /* of whys those that were made for it; NULL elsewhere */
 	size_t n;
 
 	/* get, list */
@@ -167,6 +169,8 @@ struct task {
 	enum store_found found;
 	json_t *recs[LIST_HOSTS];
 	size_t n_recs;
+	char *damaged[LIST_HOSTS]; /* what is to be said of records that are left out */
+	size_t n_damaged;
 
 	/* setup, probe, load_design */
 	bool ok;
@@ -191,6 +195,9 @@ drop_records(struct task *t)
 	for (i = 0; i < t->n_recs; i++)
 		json_decref(t->recs[i]);
 	t->n_recs = 0;
+	for (i = 0; i < t->n_damaged; i++)
+		free(t->damaged[i]);
+	t->n_damaged = 0;
 }
 
 static void
@@ -199,6 +206,9 @@ task_free(struct task *t)
 	size_t i;
 
 	drop_records(t);
+	for (i = 0; t->said != NULL && i < t->n; i++)
+		free(t->said[i]);
+	free(t->said);
 	free(t->writes);
 	free(t->statuses);
 	free(t->whys);
@@ -380,9 +390,24 @@ is_too_large(struct update *u, bool *too_large)
 	return true;
 }
 
+/* What is stored of this host cannot be read: nothing can be merged with it, now or later, and the
+ * other hosts are to go on. */
 static enum store_status
-put_one(struct sqlite_store *s, const struct store_write *w, const char **why)
+give_up_damaged(struct sqldb *db, const struct update *u, char **said)
 {
+	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].plugin;
+
+	xasprintf(said, "what is stored of %s%s%s is damaged: not JSON", u->w->host,
+	    plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
+	if (!sqldb_run(db, STMT_UNDO) || !sqldb_run(db, STMT_RELEASE))
+		return STORE_RETRY;
+	return STORE_REJECT;
+}
+
+static enum store_status
+put_one(struct sqlite_store *s, const struct store_write *w, const char **why, char **said)
+{
+	enum store_status status;
 	struct sqldb *db = &s->db;
 	struct update u = {.db = db,
 	    .w = w,
@@ -392,19 +417,24 @@ put_one(struct sqlite_store *s, const struct store_write *w, const char **why)
 	size_t i;
 
 	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
+	db->damaged = false;
 	ok = sqldb_run(db, STMT_SAVE) && read_head(db, &u.head, &found) && apply_results(&u) &&
 	     save_update(&u) && is_too_large(&u, &too_large);
-	if (ok && too_large)
-		ok = sqldb_run(db, STMT_UNDO);
-	ok = ok && sqldb_run(db, STMT_RELEASE) && (too_large || sqlite_put_outcomes(db, w));
+	if (!ok) {
+		status = db->damaged ? give_up_damaged(db, &u, said) : STORE_RETRY;
+		*why = *said;
+	} else {
+		status = too_large ? STORE_REJECT : STORE_OK;
+		*why = too_large ? "record too large" : NULL;
+		if ((too_large && !sqldb_run(db, STMT_UNDO)) || !sqldb_run(db, STMT_RELEASE) ||
+		    (!too_large && !sqlite_put_outcomes(db, w)))
+			status = STORE_RETRY;
+	}
 	for (i = 0; i < u.n; i++)
 		fact_finish(&u.facts[i].fact);
 	free(u.facts);
 	record_head_finish(&u.head);
-	if (!ok)
-		return STORE_RETRY;
-	*why = too_large ? "record too large" : NULL;
-	return too_large ? STORE_REJECT : STORE_OK;
+	return status;
 }
 
 static bool
@@ -416,7 +446,7 @@ put_all(struct task *t)
 	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
 		return false;
 	for (i = 0; i < t->n; i++) {
-		t->statuses[i] = put_one(t->s, t->writes[i], &t->whys[i]);
+		t->statuses[i] = put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
 		if (t->statuses[i] == STORE_RETRY)
 			return false;
 	}
@@ -463,6 +493,7 @@ sqlite_put(
 	t->writes = xcalloc(n, sizeof(struct store_write *));
 	t->statuses = xcalloc(n, sizeof(*t->statuses));
 	t->whys = xcalloc(n, sizeof(*t->whys));
+	t->said = xcalloc(n, sizeof(*t->said));
 	for (i = 0; i < n; i++)
 		t->writes[i] = writes[i];
 	worker_submit(t->s->worker, put_run, put_done, t);
@@ -546,7 +577,7 @@ read_value(struct sqldb *db, json_t *rec, const char *host, const char *plugin, 
 	if (text != NULL)
 		value = jsonx_parse_stored(text, len, err, sizeof(err));
 	if (value == NULL)
-		sqldb_fail(db, "a value is not JSON");
+		sqldb_damaged(db, "a value is not JSON");
 	*bytes += len;
 	sqldb_done(db, STMT_FACT_OF);
 	return value != NULL && json_object_set_new(rec, plugin, value) == 0;
@@ -580,13 +611,18 @@ read_page(struct task *t, char *const hosts[], int n)
 	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
 		json_t **rec = &t->recs[t->n_recs];
 
+		t->s->db.damaged = false;
 		if (t->filtered)
 			found = read_filtered(t, hosts[i], rec, &bytes);
 		else
 			found = read_record(&t->s->db, hosts[i], rec, &bytes);
-		if (found != STORE_FOUND)
+		if (found == STORE_FOUND)
+			t->n_recs++;
+		else if (t->s->db.damaged)
+			xasprintf(
+			    &t->damaged[t->n_damaged++], "%s, host=%s", t->s->db.why, hosts[i]);
+		else
 			return STORE_FAILED;
-		t->n_recs++;
 		free(t->host);
 		t->host = xstrdup(hosts[i]);
 	}
@@ -619,6 +655,9 @@ list_done(void *arg)
 	struct task *t = arg;
 	size_t i;
 
+	for (i = 0; i < t->n_damaged; i++)
+		log_warn(
+		    "store", "store[%s]: left out of the list: %s", t->s->base.id, t->damaged[i]);
 	for (i = 0; i < t->n_recs && !t->s->closed; i++)
 		t->fn.listed(STORE_FOUND, t->recs[i], NULL, t->arg);
 	drop_records(t);

@@ -297,6 +297,67 @@ over_a_lowered_limit(void **state)
 	free(big);
 }
 
+/* One host's damage is that host's alone: the batch goes on, and so does the list. */
+static void
+a_damaged_record_stops_no_other(void **state)
+{
+	static const char *const damages[] = {
+	    "UPDATE facts SET meta = 'garbage' WHERE host = 'b' AND plugin = 'ps'",
+	    "UPDATE facts SET meta = '{}'; UPDATE hosts SET last_error = '{' WHERE host = 'b'",
+	};
+	const char *const wanted[] = {"ps"};
+	const struct store_filter filter = {wanted, 1};
+	enum store_status statuses[3];
+	char why[3][128];
+	struct drive s;
+	json_t *list;
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(drive_put(&s, (const char *[]){"a", "b", "c"}[i],
+				     drive_good("ps", "1", 1, 0), NULL),
+		    STORE_OK);
+	for (int d = 0; d < 2; d++) {
+		struct result *r[3];
+		struct store_write writes[3];
+
+		exec(damages[d]);
+		for (int i = 0; i < 3; i++) {
+			r[i] = drive_good("ps", "2", 2 + d, 1);
+			r[i]->meta.job = xstrdup("j");
+			drive_write_init(&writes[i], (const char *[]){"a", "b", "c"}[i], &r[i], 1);
+		}
+		drive_put_batch(&s, writes, 3, statuses, why);
+		assert_int_equal(statuses[0], STORE_OK);
+		assert_int_equal(statuses[1], STORE_REJECT);
+		assert_int_equal(statuses[2], STORE_OK);
+		assert_string_equal(
+		    why[1], d == 0 ? "what is stored of b, plugin ps is damaged: not JSON"
+				   : "what is stored of b is damaged: not JSON");
+		drive_results_free(r, 3);
+		list = drive_list(&s);
+		assert_int_equal(json_array_size(list), 2);
+		json_decref(list);
+	}
+	is_on_disk("SELECT value FROM fact_values WHERE host = 'b'", 1);
+	is_on_disk("SELECT count(*) FROM fact_values WHERE value = '2'", 2);
+	is_on_disk("SELECT count(*) FROM outcomes WHERE host = 'b'", 0);
+	/* A value, which a new one replaces: until then the record cannot be shown. */
+	exec(
+	    "UPDATE hosts SET last_error = NULL; UPDATE fact_values SET value = '{' WHERE host = 'b'");
+	list = drive_list_filtered(&s, &filter);
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+	list = drive_list(&s);
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+	assert_int_equal(drive_put(&s, "b", drive_good("ps", "3", 9, 2), NULL), STORE_OK);
+	list = drive_list(&s);
+	assert_int_equal(json_array_size(list), 3);
+	json_decref(list);
+	drive_close(&s);
+}
+
 /* ---- somebody else has the file locked ---- */
 
 struct locked {
@@ -479,6 +540,7 @@ main(void)
 	    cmocka_unit_test(two_processes_at_once),
 	    cmocka_unit_test(closing_finishes_the_commit_in_hand),
 	    cmocka_unit_test(over_a_lowered_limit),
+	    cmocka_unit_test(a_damaged_record_stops_no_other),
 	    cmocka_unit_test(a_lock_is_waited_for_and_the_loop_goes_on),
 	    cmocka_unit_test(a_full_disk_is_no_loss),
 	    cmocka_unit_test(a_file_that_was_moved_away),
