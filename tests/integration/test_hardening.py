@@ -6,7 +6,7 @@ import pytest
 
 from lib.site import is_sanitized, program
 
-ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin")
+ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin", "vogeler-bench")
 
 
 def readelf(what, name):
@@ -46,10 +46,27 @@ def test_library_calls_are_checked(name):
     assert bool(checked) != is_sanitized(), checked
 
 
+def disassembled(name):
+    return subprocess.run(["objdump", "--disassemble", "--no-show-raw-insn", str(program(name))], check=True,
+                          stdout=subprocess.PIPE).stdout.decode()
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_jumps_are_guarded(name):
-    """-fcf-protection. (The note that says so of a whole program is not there, since Debian's C library has none.)"""
-    if "X86-64" in readelf("--file-header", name):
-        main = subprocess.run(["objdump", "--disassemble=main", str(program(name))], check=True,
-                              stdout=subprocess.PIPE).stdout.decode()
-        assert "endbr64" in main, main
+    """-fcf-protection: in each function that others can call. (The note that says so of a whole program is not there, since
+    Debian's C library has none.)"""
+    if "X86-64" not in readelf("--file-header", name):
+        return
+    symbols = readelf("--symbols", name)
+    ours = set(re.findall(r" FUNC +GLOBAL +\w+ +\d+ ([a-z]\w+)$", symbols, re.M))
+    assert len(ours) > 100 and "main" in ours, symbols
+    # By name: that of a static function, which needs no guard, may be in use twice.
+    guarded = set(re.findall(r"^[0-9a-f]+ <(\w+)>:\n[^\t]+\tendbr64", disassembled(name), re.M))
+    assert ours <= guarded, ours - guarded
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_large_frames_touch_each_page_of_the_stack(name, sanitized):
+    """-fstack-clash-protection. (The sanitizers move what is large elsewhere.)"""
+    if "X86-64" in readelf("--file-header", name) and not sanitized:
+        assert re.search(r"sub +\$0x1000,%rsp\n.*or[lq]? +\$0x0,", disassembled(name))
