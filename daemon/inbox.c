@@ -24,6 +24,11 @@
 #define PROBE_FIRST_MS 1000
 #define PROBE_MAX_MS   5000
 #define REASON_SIZE    512
+/* Nothing was written for so long: does the store still take writes? */
+#define IDLE_MS        5000
+#define IDLE_JITTER_MS 500
+/* TRYING: one delivery is held at most so long; the broker's consumer_timeout is 30 minutes. */
+#define HOLD_MS (10 * 60 * 1000)
 
 /* A delivery in hand: from its arrival until it is acked or given back. */
 struct parcel {
@@ -43,6 +48,7 @@ struct inbox {
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
 	struct intake_options intake_opt;
+	struct batch_options batch_opt;
 	uint16_t prefetch;
 	uint64_t intake_max_bytes;
 	uint32_t drain_timeout_ms;
@@ -58,13 +64,17 @@ struct inbox {
 	size_t n_parcels;
 	uint64_t held;
 	bool paused;
-	bool probing; /* a probe is under way */
+	bool probing; /* a probe is under way, */
+	struct mono asked_at;
 	struct repeat said_probe, said_down;
-	struct backoff backoff;
+	struct backoff backoff;   /* of probes, until the store takes a write */
+	bool refused;             /* a write was, and none was taken since */
+	uint64_t received_before; /* TRYING: at the last look */
 	struct loop_timer *probe;
 	struct loop_timer *drain;
 	/* for inbox_status() */
 	struct mono state_since;
+	struct mono down_since; /* PROBING and TRYING: the store takes nothing */
 	struct mono busy_since; /* while anything in hand waits for the store */
 	char why[REASON_SIZE];
 	uint64_t received, stored, given_back;
@@ -78,6 +88,8 @@ static void on_buried(void *owner, void *arg);
 static void on_dropped(void *owner, void *arg);
 static void on_probe(void *arg);
 static void on_drain(void *arg);
+static void on_probed(bool ok, const char *what, void *arg);
+static void on_set_up(bool ok, const char *what, void *arg);
 static void send_ack(struct broker_tag tag, bool multiple, void *arg);
 static void send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg);
 static void enter(struct inbox *in, enum inbox_state next, const char *reason);
@@ -97,6 +109,8 @@ inbox_state_name(enum inbox_state s)
 	switch (s) {
 	case INBOX_PROBING:
 		return "PROBING";
+	case INBOX_TRYING:
+		return "TRYING";
 	case INBOX_TAKING:
 		return "TAKING";
 	case INBOX_DRAINING:
@@ -124,19 +138,14 @@ inbox_dead_name(enum inbox_dead dead)
 }
 
 static void
-batch_options_from(struct batch_options *b, const struct options *opt)
-{
-	b->max_count = opt->batch_max_count;
-	b->max_bytes = opt->batch_max_bytes;
-	b->max_age_ms = opt->batch_max_age_ms;
-	b->patience_ms = opt->store_patience_ms;
-}
-
-static void
 take_options(struct inbox *in, const struct options *opt)
 {
 	struct convert_limits *limits = &in->intake_opt.limits;
 
+	in->batch_opt.max_count = opt->batch_max_count;
+	in->batch_opt.max_bytes = opt->batch_max_bytes;
+	in->batch_opt.max_age_ms = opt->batch_max_age_ms;
+	in->batch_opt.patience_ms = opt->store_patience_ms;
 	in->intake_opt.attest = opt->attest;
 	limits->yaml.depth = opt->yaml_depth;
 	limits->yaml.nodes = opt->yaml_nodes;
@@ -154,7 +163,6 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
     inbox_drained_fn *on_drained, void *arg)
 {
 	struct inbox *in = xcalloc(1, sizeof(*in));
-	struct batch_options batch_opt;
 
 	in->loop = parts->loop;
 	in->consumer = parts->consumer;
@@ -165,11 +173,10 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->arg = arg;
 	take_options(in, opt);
 	TAILQ_INIT(&in->parcels);
-	in->state_since = loop_now(in->loop);
-	batch_options_from(&batch_opt, opt);
+	in->state_since = in->down_since = loop_now(in->loop);
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->intake = intake_create(in->loop, on_read, in);
-	in->batch = batch_create(in->loop, in->store, &batch_opt, &batch_handlers, in);
+	in->batch = batch_create(in->loop, in->store, &in->batch_opt, &batch_handlers, in);
 	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, on_dropped, in);
 	in->notice = notice_create(in->loop, parts->publisher);
 	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
@@ -183,6 +190,12 @@ tell_state(const struct inbox *in, const char *reason)
 {
 	if (in->on_state != NULL)
 		in->on_state(in->state, reason, in->arg);
+}
+
+static bool
+is_consuming(enum inbox_state s)
+{
+	return s == INBOX_TRYING || s == INBOX_TAKING;
 }
 
 /* ---- parcels ---- */
@@ -260,7 +273,7 @@ parcel_done(struct inbox *in, struct parcel *p)
 		return;
 	if (in->state == INBOX_DRAINING)
 		enter(in, INBOX_DRAINED, "nothing in hand");
-	else if (in->state == INBOX_TAKING)
+	else if (is_consuming(in->state))
 		log_info("inbox", "Waiting for more messages");
 }
 
@@ -319,6 +332,8 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 		notice_post(in->notice, p->slip);
 		p->slip = NULL;
 		parcel_done(in, p);
+		if (in->state == INBOX_TRYING)
+			enter(in, INBOX_TAKING, "the store has taken a write");
 	}
 }
 
@@ -401,7 +416,7 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 	char why[REASON_SIZE] = "";
 	struct parcel *p;
 
-	if (in->state != INBOX_TAKING) { /* it was on its way when we cancelled */
+	if (!is_consuming(in->state)) { /* it was on its way when we cancelled */
 		in->given_back++;
 		broker_nack(in->consumer, d->tag, false, true);
 		delivery_destroy(d);
@@ -424,8 +439,10 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 static void
 consume(struct inbox *in)
 {
-	if (in->state == INBOX_TAKING && broker_is_ready(in->consumer))
-		broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, in->prefetch, false);
+	uint16_t prefetch = in->state == INBOX_TRYING ? 1 : in->prefetch;
+
+	if (is_consuming(in->state) && broker_is_ready(in->consumer))
+		broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, prefetch, false);
 }
 
 void
@@ -457,19 +474,41 @@ inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, con
 /* ---- the store ---- */
 
 static void
-on_probed(bool ok, const char *what, void *arg)
+ask_store(struct inbox *in)
 {
-	struct inbox *in = arg;
+	if (in->probing)
+		return;
+	in->probing = true;
+	in->asked_at = loop_now(in->loop);
+	if (in->setup_store)
+		store_setup(in->store, on_set_up, in);
+	else
+		store_probe(in->store, on_probed, in);
+}
+
+/* A probe that passes is no write: what a full disk refuses is larger. */
+static void
+on_probe_passed(struct inbox *in, const char *what)
+{
+	if (in->state == INBOX_PROBING)
+		enter(in, in->refused ? INBOX_TRYING : INBOX_TAKING, what);
+	else if (in->state == INBOX_TAKING) /* with jitter: others probe with the same document */
+		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
+}
+
+static void
+on_probe_failed(struct inbox *in, const char *what)
+{
 	uint32_t wait_ms, unlogged;
 
-	in->probing = false;
+	if (in->state == INBOX_TAKING) {
+		if (waiting_for_store(in) > 0) /* that will tell */
+			loop_timer_arm(in->probe, IDLE_MS);
+		else
+			enter(in, INBOX_PROBING, what);
+	}
 	if (in->state != INBOX_PROBING)
 		return;
-	if (ok) {
-		backoff_reset(&in->backoff);
-		enter(in, INBOX_TAKING, what);
-		return;
-	}
 	tell_state(in, what);
 	strlcpy(in->why, what, sizeof(in->why));
 	wait_ms = backoff_next(&in->backoff, ident_random32());
@@ -478,6 +517,18 @@ on_probed(bool ok, const char *what, void *arg)
 		    "store[%s]: %s, retry_in=%" PRIu32 "ms, unlogged_before=%" PRIu32,
 		    store_id(in->store), what, wait_ms, unlogged);
 	loop_timer_arm(in->probe, wait_ms);
+}
+
+static void
+on_probed(bool ok, const char *what, void *arg)
+{
+	struct inbox *in = arg;
+
+	in->probing = false;
+	if (ok)
+		on_probe_passed(in, what);
+	else
+		on_probe_failed(in, what);
 }
 
 static void
@@ -494,24 +545,51 @@ on_set_up(bool ok, const char *what, void *arg)
 	store_probe(in->store, on_probed, in);
 }
 
+/* TRYING, and nothing comes that could be written. */
+static void
+look_for_work(struct inbox *in)
+{
+	bool quiet = in->n_parcels == 0 && in->received == in->received_before &&
+		     broker_consuming(in->consumer);
+
+	in->received_before = in->received;
+	if (quiet)
+		enter(in, INBOX_TAKING, "nothing waits for the store");
+	else
+		loop_timer_arm(in->probe, IDLE_MS);
+}
+
+/* TAKING: whoever writes nothing does not see that the store is gone. */
+static void
+look_whether_idle(struct inbox *in)
+{
+	int64_t left_ms = IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(in->batch)->last_ok);
+
+	if (left_ms <= 0 && waiting_for_store(in) == 0)
+		ask_store(in);
+	else
+		loop_timer_arm(in->probe, left_ms > 0 ? left_ms : IDLE_MS);
+}
+
 static void
 on_probe(void *arg)
 {
 	struct inbox *in = arg;
 
-	if (in->probing)
-		return;
-	in->probing = true;
-	if (in->setup_store)
-		store_setup(in->store, on_set_up, in);
-	else
-		store_probe(in->store, on_probed, in);
+	if (in->state == INBOX_PROBING)
+		ask_store(in);
+	else if (in->state == INBOX_TRYING)
+		look_for_work(in);
+	else if (in->state == INBOX_TAKING)
+		look_whether_idle(in);
 }
 
 static void
 on_store_down(const char *why, void *arg)
 {
 	struct inbox *in = arg;
+	const char *trouble;
+	struct mono since;
 	uint32_t unlogged;
 
 	if (in->state == INBOX_DRAINING) {
@@ -523,7 +601,12 @@ on_store_down(const char *why, void *arg)
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
 		    "unlogged_before=%" PRIu32,
 		    store_id(in->store), why, unlogged);
+	/* Since the first refusal of all, whatever was asked and tried meanwhile. */
+	if (!in->refused && batch_troubled(in->batch, &since, &trouble))
+		in->down_since = since;
+	in->refused = true;
 	enter(in, INBOX_PROBING, why);
+	loop_timer_arm(in->probe, backoff_next(&in->backoff, ident_random32()));
 }
 
 /* ---- states ---- */
@@ -544,31 +627,80 @@ start_draining(struct inbox *in)
 	loop_timer_arm(in->drain, in->n_parcels == 0 ? 0 : in->drain_timeout_ms);
 }
 
+static void
+set_batch_options(struct inbox *in)
+{
+	struct batch_options opt = in->batch_opt;
+
+	if (in->state == INBOX_TRYING)
+		opt.patience_ms = HOLD_MS;
+	batch_set_options(in->batch, &opt);
+}
+
+/* One delivery, which is kept and tried again: to give each back after store_patience would use up
+ * the delivery counts of harmless ones. */
+static void
+start_trying(struct inbox *in)
+{
+	in->received_before = in->received;
+	batch_resume(in->batch);
+	set_batch_options(in);
+	consume(in);
+	loop_timer_arm(in->probe, IDLE_MS);
+}
+
+static void
+start_taking(struct inbox *in, bool from_trying)
+{
+	in->refused = false;
+	backoff_reset(&in->backoff);
+	if (from_trying)
+		stop_consuming(in); /* its prefetch was 1 */
+	else
+		batch_resume(in->batch);
+	set_batch_options(in);
+	consume(in);
+	loop_timer_arm(in->probe, IDLE_MS);
+	log_info("inbox", "Waiting for more messages");
+}
+
+/* Who enters it says when to probe. */
+static void
+start_probing(struct inbox *in)
+{
+	stop_consuming(in); /* first: else what is given back comes right back */
+	give_back(in);
+}
+
 /* The only writer of ->state. */
 static void
 enter(struct inbox *in, enum inbox_state next, const char *reason)
 {
-	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(in->state),
+	enum inbox_state old = in->state;
+
+	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(old),
 	    inbox_state_name(next), reason);
 	in->state = next;
 	in->state_since = loop_now(in->loop);
-	in->why[0] = '\0';
-	if (next == INBOX_PROBING)
+	if (next == INBOX_PROBING) {
 		strlcpy(in->why, reason, sizeof(in->why));
+		if (!in->refused)
+			in->down_since = in->state_since;
+	}
 	tell_state(in, reason);
 	loop_timer_disarm(in->probe);
 	switch (next) {
 	case INBOX_PROBING:
-		stop_consuming(in); /* first: else what is given back comes right back */
-		give_back(in);
-		loop_timer_arm(in->probe, backoff_next(&in->backoff, ident_random32()));
+		start_probing(in);
+		break;
+	case INBOX_TRYING:
+		start_trying(in);
 		break;
 	case INBOX_TAKING:
-		batch_resume(in->batch);
-		consume(in);
-		log_info("inbox", "Waiting for more messages");
+		start_taking(in, old == INBOX_TRYING);
 		break;
 	case INBOX_DRAINING:
+		set_batch_options(in);
 		start_draining(in);
 		break;
 	case INBOX_DRAINED:
@@ -615,12 +747,10 @@ probe_at_once(struct inbox *in)
 void
 inbox_reload(struct inbox *in, const struct options *opt)
 {
-	struct batch_options batch_opt;
 	uint16_t prefetch = in->prefetch;
 
 	take_options(in, opt);
-	batch_options_from(&batch_opt, opt);
-	batch_set_options(in->batch, &batch_opt);
+	set_batch_options(in);
 	set_valve(in);
 	if (in->state == INBOX_PROBING)
 		probe_at_once(in);
@@ -668,15 +798,31 @@ stalled_ms(const struct inbox *in)
 	return mono_diff(loop_now(in->loop), since);
 }
 
+/* Since when the store takes nothing, and why: by its refusals, or by the probe. */
+static void
+trouble_status(const struct inbox *in, struct inbox_status *out)
+{
+	struct mono now = loop_now(in->loop), since;
+	const char *why;
+	bool refuses = batch_troubled(in->batch, &since, &why);
+
+	if (in->state == INBOX_PROBING || in->state == INBOX_TRYING) {
+		out->trouble = in->state == INBOX_TRYING && refuses ? why : in->why;
+		out->trouble_ms = mono_diff(now, in->down_since);
+	} else if (refuses) {
+		out->trouble = why;
+		out->trouble_ms = mono_diff(now, since);
+	}
+	if (in->probing && mono_diff(in->asked_at, batch_stats(in->batch)->last_ok) > 0)
+		out->unanswered_ms = mono_diff(now, in->asked_at);
+}
+
 void
 inbox_status(const struct inbox *in, struct inbox_status *out)
 {
-	struct mono now = loop_now(in->loop), since;
-
 	*out = (struct inbox_status){
 	    .state = in->state,
-	    .why = in->why,
-	    .state_ms = mono_diff(now, in->state_since),
+	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand = in->n_parcels,
 	    .dead_waiting = deadletter_pending(in->dead),
 	    .held_bytes = in->held,
@@ -691,10 +837,7 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .notices = *notice_stats(in->notice),
 	    .batch = batch_stats(in->batch),
 	};
-	if (batch_troubled(in->batch, &since, &out->trouble))
-		out->trouble_ms = mono_diff(now, since);
-	else
-		out->trouble = NULL;
+	trouble_status(in, out);
 	memcpy(out->dead, in->dead_letters, sizeof(out->dead));
 }
 

@@ -2,13 +2,18 @@
  * the batch, and acked when everything it says is on disk. What is poison goes to the dead letter
  * queue at first sight and holds up nothing behind it.
  *
- *            probe ok                    store down
- *   PROBING ----------> TAKING -----------------------------> PROBING
- *      |                   | drain
- *      +------ drain ------+------> DRAINING --- nothing in hand, or time is over ---> DRAINED
+ *             probe ok                 refused, or an idle probe failed
+ *   PROBING -----------> TAKING -----------------------------------------> PROBING
+ *   PROBING -- probe ok, after a refusal --> TRYING -- a write is taken, or none comes --> TAKING
+ *                                            TRYING -- refused for 10 minutes --> PROBING
+ *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
- * Consuming only while TAKING: while the store is away the deliveries are given back once and the
- * consumer is cancelled (the broker closes one that holds on for 30 minutes).
+ * While the store is away the deliveries are given back once and the consumer is cancelled (the
+ * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
+ * room for it and for nothing else. So TRYING takes one delivery, keeps it and gives it to the
+ * store again and again; TAKING is entered when the store has taken a write, or nothing came to be
+ * written. Where nothing is written for a while, TAKING probes too: a store that is gone is then
+ * known before anything waits for it.
  *
  * Memory: at most prefetch deliveries, and when they hold over intake_max_bytes, or too many dead
  * letters wait, reading pauses. */
@@ -27,7 +32,7 @@ struct batch_stats;
 struct inbox;
 struct loop;
 
-enum inbox_state { INBOX_PROBING, INBOX_TAKING, INBOX_DRAINING, INBOX_DRAINED };
+enum inbox_state { INBOX_PROBING, INBOX_TRYING, INBOX_TAKING, INBOX_DRAINING, INBOX_DRAINED };
 const char *inbox_state_name(enum inbox_state s);
 
 struct inbox_parts { /* all borrowed until inbox_destroy */
@@ -77,16 +82,17 @@ const char *inbox_dead_name(enum inbox_dead dead);
 
 struct inbox_status {
 	enum inbox_state state;
-	const char *why;     /* of PROBING: what the store last said; "" = nothing yet */
 	int64_t state_ms;    /* in this state */
 	size_t in_hand;      /* deliveries */
 	size_t dead_waiting; /* of these, for the broker to take them as dead letters */
 	uint64_t held_bytes;
-	uint64_t outstanding; /* deliveries that are not acked */
-	bool paused;          /* reading, for want of room */
-	int64_t stalled_ms;   /* something waits for the store, and nothing was written since */
-	const char *trouble;  /* the store refuses everything, with these words; NULL = no */
-	int64_t trouble_ms;   /* since then */
+	uint64_t outstanding;  /* deliveries that are not acked */
+	bool paused;           /* reading, for want of room */
+	int64_t stalled_ms;    /* something waits for the store, and nothing was written since */
+	const char *trouble;   /* the store takes nothing, with these words ("" = not asked yet);
+				  NULL = it does */
+	int64_t trouble_ms;    /* since then, whatever probes said meanwhile */
+	int64_t unanswered_ms; /* a probe was sent so long ago; 0 = none waits for an answer */
 	uint64_t received, stored, given_back, acked;
 	uint64_t dead[INBOX_N_DEAD]; /* when it was decided */
 	uint64_t buried;             /* when the broker had them */

@@ -95,6 +95,8 @@ on_inbox_state(enum inbox_state state, const char *reason, void *arg)
 		snprintf(v->store_status, sizeof(v->store_status), "writable");
 	else if (state == INBOX_PROBING)
 		snprintf(v->store_status, sizeof(v->store_status), "away, %s", reason);
+	else if (state == INBOX_TRYING)
+		snprintf(v->store_status, sizeof(v->store_status), "away, trying one response");
 	tell_status(v);
 }
 

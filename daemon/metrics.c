@@ -118,14 +118,17 @@ collector_metrics(struct metrics *m, void *arg)
 
 /* ---- health ---- */
 
-/* Not its word for it, but whether it takes what waits for it. */
+/* Less than what a write may take: this one is small, and the store idle. */
+#define PROBE_LATE_MS 3000
+
+/* Not its word for it, but whether it takes what waits for it; a probe, while nothing does. */
 static void
 check_store(struct health *h, const struct inbox_status *s)
 {
-	if (s->state == INBOX_PROBING)
-		health_narrow(h, "store", "takes nothing", s->state_ms, s->why);
-	else if (s->trouble != NULL)
+	if (s->trouble != NULL)
 		health_narrow(h, "store", "takes nothing", s->trouble_ms, s->trouble);
+	else if (s->unanswered_ms >= PROBE_LATE_MS)
+		health_narrow(h, "store", "does not answer", s->unanswered_ms, NULL);
 	else if (s->stalled_ms >= MONITOR_STALL_MS)
 		health_narrow(h, "store", "has written nothing of what waits", s->stalled_ms, NULL);
 }
@@ -135,8 +138,8 @@ check_intake(struct health *h, const struct inbox_status *s, const struct broker
 {
 	if (s->state == INBOX_DRAINING || s->state == INBOX_DRAINED)
 		health_narrow(h, "collector", "is stopping", s->state_ms, NULL);
-	else if (s->state == INBOX_TAKING && broker_is_ready(consumer) &&
-		 !broker_consuming(consumer))
+	else if ((s->state == INBOX_TRYING || s->state == INBOX_TAKING) &&
+		 broker_is_ready(consumer) && !broker_consuming(consumer))
 		health_narrow(
 		    h, "consumer", "none on queue " TOPOLOGY_MASTER_QUEUE, s->state_ms, NULL);
 }

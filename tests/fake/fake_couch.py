@@ -72,7 +72,7 @@ class Request:
 class FakeCouch:
     """Listens on 127.0.0.1 from birth to stop()."""
 
-    def __init__(self, databases=("records", "records_jobs")):
+    def __init__(self, databases=("records", "records_jobs"), port=0):
         self.lock = threading.Lock()
         self.databases = {name: {} for name in databases}  # name -> id -> document
         self.script = None
@@ -80,7 +80,7 @@ class FakeCouch:
         self.history = {}  # id -> every version of it
         self.stored = []  # (time, id) of each write that was answered with ok
         self.in_flight = 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.sockets = set()
         threading.Thread(target=self._accept, daemon=True).start()

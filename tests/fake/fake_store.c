@@ -35,7 +35,7 @@ struct fake_store {
 	TAILQ_HEAD(, fake_probe) probes;
 	fake_judge_fn *judge;
 	void *judge_arg;
-	bool held;
+	bool held, probes_held;
 	bool probe_ok;
 	bool overlapped;
 	size_t to_prune, n_prunes;
@@ -161,7 +161,7 @@ on_answer(void *arg)
 {
 	struct fake_store *f = arg;
 	struct fake_put *p;
-	struct fake_probe *probe = TAILQ_FIRST(&f->probes);
+	struct fake_probe *probe = f->probes_held ? NULL : TAILQ_FIRST(&f->probes);
 
 	if (probe != NULL) {
 		TAILQ_REMOVE(&f->probes, probe, link);
@@ -174,7 +174,7 @@ on_answer(void *arg)
 		f->in_flight--;
 		answer_put(f, p);
 	}
-	if (!TAILQ_EMPTY(&f->probes) || (!f->held && !TAILQ_EMPTY(&f->puts)))
+	if ((!f->probes_held && !TAILQ_EMPTY(&f->probes)) || (!f->held && !TAILQ_EMPTY(&f->puts)))
 		loop_timer_arm(f->answer, 0);
 }
 
@@ -258,6 +258,13 @@ void
 fake_store_probe_says(struct fake_store *f, bool ok)
 {
 	f->probe_ok = ok;
+}
+
+void
+fake_store_hold_probes(struct fake_store *f, bool hold)
+{
+	f->probes_held = hold;
+	loop_timer_arm(f->answer, 0);
 }
 
 void

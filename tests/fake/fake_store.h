@@ -25,6 +25,8 @@ void fake_store_hold(struct fake_store *f);
 void fake_store_release(struct fake_store *f);
 /* What store_probe() says, and store_jobs_prune(). */
 void fake_store_probe_says(struct fake_store *f, bool ok);
+/* No answer to probes while held. */
+void fake_store_hold_probes(struct fake_store *f, bool hold);
 #define FAKE_STORE_PRUNES 100                                 /* that many one call removes */
 void fake_store_to_prune(struct fake_store *f, size_t n);     /* so many there are */
 size_t fake_store_prunes(const struct fake_store *f);         /* calls so far */

@@ -1,13 +1,16 @@
 """What fails is named in one line with the way out, by the real programs: one-shot ones end with the right status, daemons
 go on trying. Repeats are not repeated."""
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
+from lib.http import Monitor
 from lib.process import run
 from lib.site import SOURCE, program
 from lib.waiting import wait_until
@@ -158,24 +161,48 @@ def test_folder_of_the_database_missing(site):
 
 
 def test_disk_full(site):
-    """A small file system of the collector's own: in a mount namespace, so that only it sees it."""
+    """A small file system of the collector's own: in a mount namespace, so that only it sees it. It has room for a probe
+    and not for what waits, which must not look as if all were well."""
     small = site.folder / "small"
     small.mkdir()
     script = f"mount -t tmpfs -o size=400k none {small} && exec \"$@\""
+    monitor = Monitor("server")
     collector = site.process("vogelerd", ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh",
                                           program("vogelerd"), "--qhost", site.qhost, "--dbhost",
-                                          f"sqlite://{small}/r.db", "--loglevel", "WARN"]).start()
+                                          f"sqlite://{small}/r.db", "--loglevel", "WARN", "--option", monitor.option,
+                                          "--option", "server.store_patience=2s"]).start()
     site.wait_consumer("master.in", collector)
+    wait_until(monitor.is_well, "all is well")
     connection = site.broker.connect(site.vhost)
     channel = connection.channel()
     channel.confirm_delivery()
-    body = '{"syskey": "web01", "big": "' + "x" * 600000 + '", "format": "string"}'
-    channel.basic_publish("vogeler.master.in", "", body.encode())
+    body = json.dumps({"syskey": "web01", "big": "x" * 600000, "format": "string"})
+    for _ in range(5):
+        channel.basic_publish("vogeler.master.in", "", body)
     connection.close()
     collector.wait_log(r"r\.db: (database or disk is full|No space left on device); cure: make room")
-    assert collector.running
+    full = r"^store: takes nothing since (\d+) s: .*(database or disk is full|No space left on device)"
+    wait_until(lambda: monitor.narrow(full), "it says so")
+    last, end = 0, time.monotonic() + 30
+    while time.monotonic() < end:
+        line = monitor.narrow(full)
+        assert line, monitor.health()
+        since = int(re.search(full, line).group(1))
+        assert since >= last, line
+        last = since
+        time.sleep(0.1)
+    # Given back once, but for those that were on their way then.
+    assert 5 <= monitor.metric("vogeler_responses_total", "given_back") <= 10
+    assert monitor.metric("vogeler_inbox_state", "TRYING") == 1
+    assert monitor.metric("vogeler_inbox_deliveries") == 1
+    assert collector.running and monitor.metric("vogeler_acked_total") == 0
     # Not acknowledged, so not lost.
-    wait_until(lambda: site.ready("master.in") == 1, "the answer is back in its queue")
+    wait_until(lambda: site.ready("master.in") == 4, "the answers are back in their queue, but for the one that is tried")
+    subprocess.run(["nsenter", "--user", "--mount", "--preserve-credentials", "--target", str(collector.pid), "mount",
+                    "-o", "remount,size=64m", str(small)], check=True)
+    site.wait_drained("master.in")
+    wait_until(monitor.is_well, "all is well again")
+    assert monitor.metric("vogeler_responses_total", "stored") == 5
 
 
 def test_plugin_directory_that_is_not_there_or_not_safe(site):

@@ -4,6 +4,7 @@ import pathlib
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -14,6 +15,10 @@ from lib.couch import Couch
 from lib.http import Monitor, promtool_check
 from lib.site import SOURCE, Site
 from lib.waiting import wait_until
+
+sys.path.insert(0, str(SOURCE / "tests" / "fake"))
+
+from fake_couch import FakeCouch, says  # noqa: E402
 
 TURN = 10  # seconds until health tells of a fault
 
@@ -35,9 +40,9 @@ def own_site_fixture(request, tmp_path_factory, tmp_path):
         broker.finish()
 
 
-def collector(site, **kw):
+def collector(site, *options, **kw):
     monitor = Monitor("server")
-    monitor.process = site.collector(options=[monitor.option], **kw)
+    monitor.process = site.collector(options=[monitor.option, *options], **kw)
     monitor.process.wait_log("/metrics and /healthz on")
     return monitor
 
@@ -147,8 +152,7 @@ def test_memory_alarm(own_site):
 
 def test_backlog(site):
     """More comes than is written: one response at a time, each with a commit of its own."""
-    monitor = Monitor("server")
-    monitor.process = site.collector(options=[monitor.option, "server.prefetch=1"])
+    monitor = collector(site, "server.prefetch=1")
     wait_until(monitor.is_well, "all is well")
     over = threading.Event()
 
@@ -176,33 +180,101 @@ def test_backlog(site):
     wait_until(lambda: monitor.metric("vogeler_queue_messages", "master.in") == 0, "it sees the queue empty")
 
 
-@pytest.mark.parametrize("how", ["frozen", "gone"])
-def test_store_stalls(site, tmp_path, how):
+@pytest.fixture(name="own_couch")
+def own_couch_fixture(tmp_path):
+    """One that may be stopped."""
     (tmp_path / "couch").mkdir()
     couch = Couch(tmp_path / "couch")
-    couch.given = None  # one that may be stopped
+    couch.given = None
     couch.start()
     try:
-        store = couch.new_database()
-        store.create()
-        site.dbhost = store.dbhost
-        monitor = collector(site)
-        wait_until(monitor.is_well, "all is well")
-        if how == "frozen":
-            couch.process.signal(signal.SIGSTOP)
-        else:
-            couch.process.kill()
-        assert monitor.is_well(), "nothing waits for the store yet"
-        publish(site, '{"syskey": "web01", "format": "output", "one": "1"}')
-        wait_until(lambda: monitor.narrow("^store: "), "it says so", TURN)
-        if how == "frozen":
-            couch.process.signal(signal.SIGCONT)
-            wait_until(monitor.is_well, "all is well again", 60)
-            assert monitor.metric("vogeler_responses_total", "stored") >= 1
+        yield couch
     finally:
         if couch.process.running:
             couch.process.signal(signal.SIGCONT)
         couch.finish()
+
+
+RESPONSE = '{"syskey": "web01", "format": "output", "one": "1"}'
+
+
+@pytest.mark.parametrize("traffic", [True, False])
+def test_store_frozen(site, own_couch, traffic):
+    store = own_couch.new_database()
+    store.create()
+    site.dbhost = store.dbhost
+    monitor = collector(site)
+    wait_until(monitor.is_well, "all is well")
+    own_couch.process.signal(signal.SIGSTOP)
+    if traffic:
+        publish(site, RESPONSE)
+        line = r"^store: (has written nothing of what waits|does not answer) since \d+ s$"
+    else:
+        line = r"^store: does not answer since \d+ s$"
+    wait_until(lambda: monitor.narrow(line), "it says so", TURN)
+    own_couch.process.signal(signal.SIGCONT)
+    wait_until(monitor.is_well, "all is well again", 60)
+    if traffic:
+        wait_until(lambda: monitor.metric("vogeler_responses_total", "stored") >= 1, "it is stored")
+
+
+@pytest.mark.parametrize("traffic", [True, False])
+def test_store_gone_and_back(site, traffic):
+    """Back on the same port."""
+    store = FakeCouch()
+    site.dbhost = f"couch://127.0.0.1:{store.port}/records"
+    monitor = collector(site)
+    wait_until(monitor.is_well, "all is well")
+    store.stop()
+    if traffic:
+        publish(site, RESPONSE)
+    wait_until(lambda: monitor.narrow(r"^store: takes nothing since \d+ s: .*cannot be reached: connection refused"),
+               "it says so", TURN)
+    store = FakeCouch(port=store.port)
+    try:
+        wait_until(monitor.is_well, "all is well again")
+        if traffic:
+            wait_until(lambda: monitor.metric("vogeler_responses_total", "stored") == 1, "it is stored")
+            assert store.get("web01")["one"] == ["1"]
+    finally:
+        store.stop()
+
+
+@pytest.fixture(name="fake")
+def fake_fixture(site):
+    fake = FakeCouch()
+    site.dbhost = f"couch://127.0.0.1:{fake.port}/records"
+    yield fake
+    fake.stop()
+
+
+def test_store_that_answers_and_takes_no_writes(site, fake):
+    """Reads, /_up and the small document of a probe are well; records are not taken."""
+    def writes():
+        return sum(r.is_write for r in list(fake.requests))
+    fake.script = lambda r: says(500, b'{"error": "unknown_error", "reason": "enospc"}') if r.is_write else None
+    monitor = collector(site, "server.store_patience=1s")
+    wait_until(monitor.is_well, "all is well")
+    publish(site, RESPONSE, 3)
+    line = r"^store: takes nothing since (\d+) s: .*500"
+    wait_until(lambda: monitor.narrow(line), "it says so", TURN)
+    wait_until(lambda: monitor.metric("vogeler_inbox_state", "TRYING") == 1, "a probe has passed")
+    last, tries = 0, writes()
+
+    def tried_again():
+        nonlocal last
+        told = monitor.narrow(line)
+        assert told, monitor.health()
+        since = int(re.search(line, told).group(1))
+        assert since >= last, told
+        last = since
+        return writes() >= tries + 5
+    wait_until(tried_again, "it has tried again a few times")
+    assert 3 <= monitor.metric("vogeler_responses_total", "given_back") <= 6
+    fake.script = None
+    wait_until(monitor.is_well, "all is well again")
+    site.wait_drained("master.in")
+    assert monitor.metric("vogeler_responses_total", "stored") == 3
 
 
 def test_taken_port(site):

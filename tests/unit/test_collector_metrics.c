@@ -29,7 +29,7 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 const char *
 inbox_state_name(enum inbox_state s)
 {
-	static const char *const names[] = {"PROBING", "TAKING", "DRAINING", "DRAINED"};
+	static const char *const names[] = {"PROBING", "TRYING", "TAKING", "DRAINING", "DRAINED"};
 
 	return names[s];
 }
@@ -78,7 +78,7 @@ setup(void **state)
 	broker_consume(consumer, "master.in", 10, false);
 	fake_advance(loop, 0);
 	batch = (struct batch_stats){0};
-	inbox = (struct inbox_status){.state = INBOX_TAKING, .why = "", .batch = &batch};
+	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch};
 	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
 	queues[1] = (struct lookout_queue){.name = "other"};
 	parts = (struct collector_parts){.consumer = consumer};
@@ -119,9 +119,19 @@ a_store_that_takes_nothing(void **state)
 	inbox.trouble_ms = 1000;
 	assert_health("store: takes nothing since 1 s: refused\n");
 	inbox.state = INBOX_PROBING;
-	inbox.state_ms = 7000;
-	inbox.why = "401";
-	assert_health("store: takes nothing since 7 s: 401\n");
+	inbox.trouble = "";
+	assert_health("store: takes nothing since 1 s\n");
+}
+
+static void
+a_store_that_does_not_answer(void **state)
+{
+	inbox.unanswered_ms = 2999;
+	assert_health("");
+	inbox.unanswered_ms = 3000;
+	assert_health("store: does not answer since 3 s\n");
+	inbox.trouble = "refused";
+	assert_health("store: takes nothing since 0 s: refused\n");
 }
 
 static void
@@ -132,7 +142,7 @@ no_consumer(void **state)
 	inbox.state_ms = 3000;
 	assert_health("consumer: none on queue master.in since 3 s\n");
 	inbox.state = INBOX_PROBING; /* as it should be */
-	assert_health("store: takes nothing since 3 s\n");
+	assert_health("");
 	inbox.state = INBOX_TAKING;
 	fake_broker_down(consumer); /* told by the connection's own line */
 	assert_health("");
@@ -228,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_store_that_takes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_store_that_does_not_answer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_consumer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(stopping, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_queue_that_grows, setup, teardown),

@@ -591,7 +591,15 @@ a_reload_asks_a_store_that_is_away(void **state)
 	inbox_reload(w->inbox, &w->options);
 	fake_advance(w->loop, 0);
 	fake_advance(w->loop, 0);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_TAKING);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_TRYING);
+}
+
+static void
+until(struct world *w, enum inbox_state s)
+{
+	for (int i = 0; i < 10000 && inbox_get_state(w->inbox) != s; i++)
+		fake_advance(w->loop, 100);
+	assert_int_equal(inbox_get_state(w->inbox), s);
 }
 
 static void
@@ -614,11 +622,140 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 	assert_log(w, "");
 	w->store_is_away = false;
 	fake_store_probe_says(w->store, true);
-	fake_advance(w->loop, 20000);
-	assert_log(w, "consume master.in 1000; ");
+	until(w, INBOX_TRYING);
+	assert_log(w, "consume master.in 1; ");
 	deliver(w, GOOD);
 	fake_advance(w->loop, 100);
-	assert_log(w, "ack 4; ");
+	assert_log(w, "cancel; consume master.in 1000; ack 4; ");
+}
+
+/* Deliveries that wait for the store in PROBING and TRYING are told as trouble with it. */
+static int64_t
+trouble_ms(struct world *w)
+{
+	struct inbox_status s;
+
+	inbox_status(w->inbox, &s);
+	return s.trouble != NULL ? s.trouble_ms : -1;
+}
+
+static uint64_t
+given_back(struct world *w)
+{
+	struct inbox_status s;
+
+	inbox_status(w->inbox, &s);
+	return s.given_back;
+}
+
+/* As of a full disk: there is room for a probe, and for nothing else. */
+static void
+a_probe_that_passes_is_no_proof(void **state)
+{
+	struct world *w = *state;
+	int64_t before = 0, now;
+	size_t puts;
+
+	w->store_is_away = true;
+	deliver(w, GOOD);
+	deliver(w, GOOD);
+	until(w, INBOX_TRYING);
+	assert_log(w, "cancel; nack 2 multiple requeue; consume master.in 1; ");
+	deliver(w, GOOD); /* one of them comes again */
+	puts = fake_store_puts(w->store);
+	for (int i = 0; i < 300; i++) {
+		fake_advance(w->loop, 1000);
+		now = trouble_ms(w);
+		assert_true(now >= before + 1000 || i == 0);
+		before = now;
+	}
+	assert_true(before >= 300000);
+	assert_log(w, "");
+	assert_int_equal(given_back(w), 2);
+	assert_in_range(fake_store_puts(w->store), puts + 50, puts + 150); /* at most every 5 s */
+	w->store_is_away = false;
+	fake_advance(w->loop, 6000);
+	assert_log(w, "cancel; consume master.in 1000; ack 3; ");
+	assert_int_equal(trouble_ms(w), -1);
+}
+
+/* The broker closes a channel that holds a delivery for 30 minutes. */
+static void
+what_is_tried_is_not_held_for_ever(void **state)
+{
+	struct world *w = *state;
+
+	w->store_is_away = true;
+	deliver(w, GOOD);
+	until(w, INBOX_TRYING);
+	deliver(w, GOOD);
+	fake_broker_log_clear(w->consumer);
+	fake_advance(w->loop, 9 * 60 * 1000);
+	assert_log(w, "");
+	until(w, INBOX_PROBING);
+	until(w, INBOX_TRYING);
+	assert_log(w, "cancel; nack 2 multiple requeue; consume master.in 1; ");
+	assert_in_range(trouble_ms(w), 10 * 60 * 1000, 11 * 60 * 1000);
+}
+
+/* Somebody else has taken what was given back. */
+static void
+when_nothing_waits_it_takes_all_again(void **state)
+{
+	struct world *w = *state;
+
+	w->store_is_away = true;
+	deliver(w, GOOD);
+	fake_advance(w->loop, 60000);
+	assert_log(w,
+	    "cancel; nack 1 multiple requeue; consume master.in 1; cancel; consume master.in 1000; ");
+	assert_int_equal(trouble_ms(w), -1);
+}
+
+static void
+an_idle_store_is_probed(void **state)
+{
+	struct world *w = *state;
+	size_t before = fake_store_probes(w->store);
+
+	for (int i = 0; i < 30; i++) {
+		deliver(w, GOOD);
+		fake_advance(w->loop, 2000);
+	}
+	assert_int_equal(fake_store_probes(w->store), before); /* the writes tell */
+	fake_broker_log_clear(w->consumer);
+	fake_advance(w->loop, 60000);
+	assert_in_range(fake_store_probes(w->store), before + 11, before + 14);
+	assert_int_equal(trouble_ms(w), -1);
+	fake_store_probe_says(w->store, false);
+	fake_advance(w->loop, 5000);
+	assert_true(trouble_ms(w) >= 0);
+	assert_log(w, "cancel; ");
+	fake_store_probe_says(w->store, true);
+	fake_advance(w->loop, 10000);
+	assert_int_equal(trouble_ms(w), -1);
+	assert_log(w, "consume master.in 1000; "); /* no write was refused */
+}
+
+static void
+a_probe_without_an_answer_is_seen(void **state)
+{
+	struct world *w = *state;
+	struct inbox_status s;
+
+	fake_store_hold_probes(w->store, true);
+	fake_advance(w->loop, 8000);
+	inbox_status(w->inbox, &s);
+	assert_in_range(s.unanswered_ms, 3000, 4000);
+	deliver(w, GOOD); /* it takes writes all the same */
+	fake_advance(w->loop, 100);
+	inbox_status(w->inbox, &s);
+	assert_int_equal(s.unanswered_ms, 0);
+	fake_store_hold_probes(w->store, false);
+	fake_advance(w->loop, 5000);
+	inbox_status(w->inbox, &s);
+	assert_int_equal(s.unanswered_ms, 0);
+	assert_null(s.trouble);
 }
 
 static void
@@ -713,6 +850,11 @@ main(void)
 	    TAKING(a_reload_applies_the_prefetch),
 	    TAKING(a_reload_asks_a_store_that_is_away),
 	    TAKING(a_store_outage_gives_back_once_cancels_and_probes),
+	    TAKING(a_probe_that_passes_is_no_proof),
+	    TAKING(what_is_tried_is_not_held_for_ever),
+	    TAKING(when_nothing_waits_it_takes_all_again),
+	    TAKING(an_idle_store_is_probed),
+	    TAKING(a_probe_without_an_answer_is_seen),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TAKING(draining_finishes_what_is_in_hand),
 	    TAKING(draining_gives_back_when_time_is_over),
