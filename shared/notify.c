@@ -30,7 +30,8 @@ struct notify {
 	struct loop_timer *timer; /* READY=1, then the watchdog, or what was not taken */
 	int64_t watchdog_ms;      /* between two pings; 0 = none asked for */
 	enum phase phase;
-	bool owing; /* the manager did not take the last datagram */
+	bool owing;           /* the manager did not take the last datagram */
+	uint64_t extend_usec; /* STOPPING: the time to ask for, until it was taken; 0 = none */
 	char status[STATUS_SIZE];
 };
 
@@ -100,6 +101,8 @@ tell(struct notify *n, const char *text)
 	if (sent < 0 && !n->owing)
 		log_warn("notify", "the service manager does not listen: %s", strerror(errno));
 	n->owing = sent < 0;
+	if (!n->owing)
+		n->extend_usec = 0;
 	set_timer(n);
 }
 
@@ -121,9 +124,12 @@ phase_text(enum phase phase)
 static void
 tell_all(struct notify *n)
 {
-	char text[STATUS_SIZE + 64];
+	char text[STATUS_SIZE + 128], extend[64] = "";
 
-	snprintf(text, sizeof(text), "%sSTATUS=%s", phase_text(n->phase), n->status);
+	if (n->extend_usec > 0)
+		snprintf(
+		    extend, sizeof(extend), "EXTEND_TIMEOUT_USEC=%" PRIu64 "\n", n->extend_usec);
+	snprintf(text, sizeof(text), "%s%sSTATUS=%s", phase_text(n->phase), extend, n->status);
 	tell(n, text);
 }
 
@@ -221,12 +227,9 @@ notify_reloaded(struct notify *n)
 void
 notify_stopping(struct notify *n, uint64_t need_ms)
 {
-	char text[96];
-
 	if (n->fd < 0)
 		return;
 	n->phase = PHASE_STOPPING;
-	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-	    (need_ms + STOP_SLACK) * 1000);
-	tell(n, text);
+	n->extend_usec = (need_ms + STOP_SLACK) * 1000;
+	tell_all(n);
 }

@@ -140,7 +140,7 @@ stopping_asks_for_the_time_it_needs(void **state)
 
 	start(f);
 	notify_stopping(f->notify, 10000);
-	assert_string_equal(next(f), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000");
+	assert_string_equal(next(f), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=");
 	/* Nothing takes that back. */
 	notify_reloading(f->notify);
 	assert_string_equal(next(f), "");
@@ -244,6 +244,23 @@ what_was_not_taken_is_told_again(void **state)
 }
 
 static void
+the_time_to_stop_is_asked_for_until_it_is_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	close(f->manager);
+	unlink(f->path);
+	notify_stopping(f->notify, 10000);
+	notify_status(f->notify, "draining");
+	f->manager = listen_at(f->path, strlen(f->path));
+	fake_advance(f->loop, 1000);
+	assert_string_equal(next(f), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=draining");
+	notify_status(f->notify, "drained");
+	assert_string_equal(next(f), "STOPPING=1\nSTATUS=drained");
+}
+
+static void
 retrying_does_not_starve_the_watchdog(void **state)
 {
 	struct fixture *f = *state;
@@ -316,6 +333,7 @@ main(void)
 	    TEST(watchdog_of_another_process_is_not_ours),
 	    TEST(nonsense_is_no_watchdog),
 	    TEST(what_was_not_taken_is_told_again),
+	    TEST(the_time_to_stop_is_asked_for_until_it_is_taken),
 	    TEST(retrying_does_not_starve_the_watchdog),
 	    TEST(abstract_names_are_understood),
 	    TEST(without_a_manager_nothing_happens),
