@@ -589,8 +589,6 @@ start_monitor(struct agent *a)
 	char err[512];
 
 	a->parts = (struct agent_parts){
-	    .queue = a->host,
-	    .broker = a->broker,
 	    .cmdq = a->cmdq,
 	    .schedule = a->schedule,
 	    .outbox = a->outbox,

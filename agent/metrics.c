@@ -6,7 +6,6 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
-#include "shared/broker.h"
 
 #include <stdio.h>
 
@@ -76,10 +75,6 @@ agent_health(struct health *h, void *arg)
 	if (s.oldest_ms >= MONITOR_STALL_MS || s.why[0] != '\0') {
 		snprintf(text, sizeof(text), "%zu responses wait", s.count);
 		health_narrow(h, "outbox", text, s.oldest_ms, s.why);
-	}
-	if (broker_is_ready(p->broker) && !broker_consuming(p->broker)) {
-		snprintf(text, sizeof(text), "none on queue %.100s", p->queue);
-		health_narrow(h, "consumer", text, -1, NULL);
 	}
 	if (order_is_failing(p->order))
 		health_narrow(h, "order", "the mark cannot be written", -1, NULL);

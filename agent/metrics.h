@@ -7,15 +7,12 @@
 #include "shared/metrics.h"
 #include "shared/monitor.h"
 
-struct broker;
 struct cmdq;
 struct order;
 struct outbox;
 struct schedule;
 
 struct agent_parts { /* all pointers borrowed */
-	const char *queue;
-	const struct broker *broker;
 	const struct cmdq *cmdq;
 	const struct schedule *schedule;
 	const struct outbox *outbox;

@@ -614,8 +614,7 @@ on_store_down(const char *why, void *arg)
 static void
 stop_consuming(struct inbox *in)
 {
-	if (broker_is_ready(in->consumer))
-		broker_cancel(in->consumer);
+	broker_cancel(in->consumer);
 }
 
 static void

@@ -11,12 +11,26 @@
 
 #define STALE_MS (3 * LOOKOUT_PERIOD_MS)
 
+static const unsigned int spans[] = LOOKOUT_SPANS;
+#define N_SPANS (sizeof(spans) / sizeof(spans[0]))
+
+/* The lows of spans of one length. */
+struct trend {
+	unsigned int n; /* readings of the span at hand */
+	uint32_t low;
+	struct mono began;
+	bool has_last; /* the span before it: */
+	uint32_t last_low;
+	struct mono last_began;
+	unsigned int rises; /* in a row */
+	struct mono rising_since;
+};
+
 struct reading {
 	const char *name;
 	struct mono at; /* of the last; ms 0 = there is none */
 	uint32_t messages;
-	unsigned int rises; /* in a row */
-	struct mono rising_since;
+	struct trend trends[N_SPANS];
 };
 
 struct lookout {
@@ -82,17 +96,46 @@ is_known(const struct lookout *l, const struct reading *r)
 	return r->at.ms != 0 && mono_diff(loop_now(l->loop), r->at) < STALE_MS;
 }
 
+static void
+end_span(struct trend *t)
+{
+	bool rises = t->has_last && t->low > t->last_low;
+
+	if (rises && t->rises == 0)
+		t->rising_since = t->last_began;
+	t->rises = rises ? t->rises + 1 : 0;
+	t->has_last = true;
+	t->last_low = t->low;
+	t->last_began = t->began;
+	t->n = 0;
+}
+
+static void
+add_to_span(struct trend *t, unsigned int span, uint32_t messages, struct mono now)
+{
+	if (t->n == 0) {
+		t->low = messages;
+		t->began = now;
+	}
+	if (messages < t->low)
+		t->low = messages;
+	if (++t->n >= span)
+		end_span(t);
+}
+
 /* What waits for a collector that does not consume is no backlog of one that is too slow. */
 static void
 read_depth(struct lookout *l, struct reading *r, uint32_t messages)
 {
-	bool rises = is_known(l, r) && messages > r->messages && broker_consuming(l->consumer);
+	struct mono now = loop_now(l->loop);
+	size_t i;
 
-	if (rises && r->rises == 0)
-		r->rising_since = r->at;
-	r->rises = rises ? r->rises + 1 : 0;
+	if (!is_known(l, r) || !broker_consuming(l->consumer))
+		memset(r->trends, 0, sizeof(r->trends));
+	for (i = 0; i < N_SPANS; i++)
+		add_to_span(&r->trends[i], spans[i], messages, now);
 	r->messages = messages;
-	r->at = loop_now(l->loop);
+	r->at = now;
 }
 
 void
@@ -122,6 +165,11 @@ lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 	    .known = is_known(l, r),
 	    .messages = r->messages,
 	};
-	if (out->known && r->rises >= LOOKOUT_RISES)
-		out->growing_ms = mono_diff(loop_now(l->loop), r->rising_since);
+	for (size_t s = 0; out->known && s < N_SPANS; s++) {
+		const struct trend *t = &r->trends[s];
+		int64_t ms = mono_diff(loop_now(l->loop), t->rising_since);
+
+		if (t->rises >= LOOKOUT_RISES && ms > out->growing_ms)
+			out->growing_ms = ms;
+	}
 }

@@ -14,8 +14,14 @@ struct lookout;
 
 #define LOOKOUT_PERIOD_MS  2000
 #define LOOKOUT_QUEUES_MAX 4
-/* A queue grows when so many readings in a row were each above the one before. */
+/* A queue grows when so many lows in a row were each above the one before: those of single
+ * readings, which tell of steady growth at once, or those of spans of readings, since load that
+ * comes in bursts lets the queue fall in between. */
 #define LOOKOUT_RISES 3
+#define LOOKOUT_SPANS                                                                              \
+	{                                                                                          \
+		1, 4, 16                                                                           \
+	} /* readings */
 
 struct lookout_queue {
 	const char *name;

@@ -422,7 +422,7 @@ start_monitor(struct vogelerd *v)
 	};
 	char err[512];
 
-	v->parts = (struct collector_parts){v->inbox, v->consumer, v->lookout};
+	v->parts = (struct collector_parts){v->inbox, v->lookout};
 	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
 		fatal("main", "%s", err);
 }

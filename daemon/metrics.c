@@ -4,8 +4,6 @@
 #include "daemon/batch.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
-#include "shared/broker.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -134,14 +132,10 @@ check_store(struct health *h, const struct inbox_status *s)
 }
 
 static void
-check_intake(struct health *h, const struct inbox_status *s, const struct broker *consumer)
+check_intake(struct health *h, const struct inbox_status *s)
 {
 	if (s->state == INBOX_DRAINING || s->state == INBOX_DRAINED)
 		health_narrow(h, "collector", "is stopping", s->state_ms, NULL);
-	else if ((s->state == INBOX_TRYING || s->state == INBOX_TAKING) &&
-		 broker_is_ready(consumer) && !broker_consuming(consumer))
-		health_narrow(
-		    h, "consumer", "none on queue " TOPOLOGY_MASTER_QUEUE, s->state_ms, NULL);
 }
 
 /* More comes than is written. */
@@ -169,6 +163,6 @@ collector_health(struct health *h, void *arg)
 
 	inbox_status(p->inbox, &s);
 	check_store(h, &s);
-	check_intake(h, &s, p->consumer);
+	check_intake(h, &s);
 	check_backlog(h, p->lookout);
 }

@@ -6,13 +6,11 @@
 #include "shared/metrics.h"
 #include "shared/monitor.h"
 
-struct broker;
 struct inbox;
 struct lookout;
 
 struct collector_parts { /* all borrowed */
 	const struct inbox *inbox;
-	const struct broker *consumer;
 	const struct lookout *lookout;
 };
 

@@ -397,11 +397,15 @@ leave(struct broker *b)
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	broker_timer_disarm(b, BROKER_TIMER_RETRY);
 	broker_timer_disarm(b, BROKER_TIMER_STEADY);
-	if (b->state == BROKER_READY || b->state == BROKER_IDLE)
+	/* Up and down every few seconds is down, since it was up for good. */
+	if (b->state == BROKER_IDLE ||
+	    (b->state == BROKER_READY && (b->steady || b->failures == 0)))
 		b->down_since = loop_now(b->loop);
 	if (b->state == BROKER_READY) {
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
 		b->epoch++;
+		if (b->consumer.state == CONSUMER_ON)
+			b->consumer.none_since = loop_now(b->loop);
 		b->consumer.state = CONSUMER_NONE;
 		broker_ask_forget(b);
 	}
@@ -457,6 +461,7 @@ static void
 enter_ready(struct broker *b)
 {
 	b->times_ready++;
+	b->steady = false;
 	b->starved = false;
 	b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);

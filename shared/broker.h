@@ -177,8 +177,13 @@ struct broker_status {
 	bool ready;
 	bool blocked; /* RabbitMQ tells it to those who publish, when they do */
 	bool paused;
+	const char *queue; /* that broker_consume() was called for, and broker_cancel() not since;
+			      NULL = none. Of this: */
 	bool consuming;
-	int64_t down_ms;        /* not READY since then; 0 when it is */
+	bool consumer_lost;     /* the connection ended because the queue is gone or in use */
+	int64_t unconsumed_ms;  /* not consuming since then; 0 when it is */
+	int64_t down_ms;        /* not READY since then, a READY of less than 30 s not counted; 0
+				   when it is */
 	int64_t blocked_ms;     /* blocked since then; 0 when it is not */
 	int64_t silent_ms;      /* READY, reading, and nothing was read since then */
 	int64_t unconfirmed_ms; /* not blocked, and no publish was answered since then; 0 when none
@@ -219,7 +224,8 @@ void broker_try_publish(struct broker *b);
 /* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. Does nothing
  * when not READY or when there is a consumer; after broker_cancel it may follow at once. */
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
-void broker_cancel(struct broker *b); /* basic.cancel; on_consuming(false) when it is over */
+/* basic.cancel; on_consuming(false) when it is over. While not READY: none is wanted any more. */
+void broker_cancel(struct broker *b);
 bool broker_consuming(const struct broker *b);
 /* For who only wants to know whether he may: asks for a consumer with an argument that is refused,
  * after the right was looked at. In READY, in place of broker_consume. on_down follows: MISMATCH is

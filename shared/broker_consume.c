@@ -40,6 +40,9 @@ broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool excl
 
 	if (b->state != BROKER_READY || c->state == CONSUMER_STARTING || c->state == CONSUMER_ON)
 		return;
+	if (!c->wanted)
+		c->none_since = loop_now(b->loop);
+	c->wanted = true;
 	c->state = CONSUMER_STARTING;
 	if (c->queue == NULL || strcmp(c->queue, queue) != 0) {
 		free(c->queue);
@@ -62,6 +65,7 @@ broker_cancel(struct broker *b)
 	struct consumer *c = &b->consumer;
 	amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(c->tag)};
 
+	c->wanted = c->lost = false;
 	if (b->state != BROKER_READY || (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON))
 		return;
 	c->state = CONSUMER_CANCELLING;
@@ -117,6 +121,7 @@ on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 	if (b->consumer.state == CONSUMER_NONE || !frame_str_equal(tag, b->consumer.tag))
 		return;
 	b->consumer.state = CONSUMER_NONE;
+	b->consumer.none_since = loop_now(b->loop);
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	report_consuming(b, false);
 	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
@@ -146,6 +151,7 @@ broker_consume_method(struct broker *b, const struct frame *f)
 		if (!is_current(b, ok->consumer_tag, CONSUMER_STARTING))
 			return;
 		b->consumer.state = CONSUMER_ON;
+		b->consumer.lost = false;
 		broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 		b->consumer.in_use_since.ms = 0;
 		report_consuming(b, true);

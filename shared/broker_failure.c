@@ -53,12 +53,24 @@ user_of(const struct broker *b)
 	return user == NULL ? "(of the certificate)" : user;
 }
 
+/* Somebody else holds the queue; or it is gone: the broker has ended our consumer, or did not let
+ * it begin. */
+static bool
+is_about_consumer(const struct broker *b, enum broker_error error)
+{
+	const struct consumer *c = &b->consumer;
+
+	return c->wanted && (error == BROKER_ERR_IN_USE ||
+				(error == BROKER_ERR_NOT_FOUND && c->state != CONSUMER_ON));
+}
+
 void
 broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 {
 	va_list ap;
 
 	b->error = error;
+	b->consumer.lost = is_about_consumer(b, error);
 	va_start(ap, fmt);
 	vsnprintf(b->text, sizeof(b->text), fmt, ap);
 	va_end(ap);

@@ -101,6 +101,9 @@ struct consumer {
 	char *queue;
 	char tag[32];
 	uint32_t serial;
+	bool wanted;            /* by the owner: broker_consume(), and no broker_cancel() since */
+	bool lost;              /* what ended the connection is about it */
+	struct mono none_since; /* while it is wanted and not ON */
 	/* Since when "in exclusive use" is all that we hear; 0 = it is not. */
 	struct mono in_use_since;
 };
@@ -195,7 +198,8 @@ struct broker {
 	struct mono up_logged_at; /* that it is up again, with what was unlogged */
 
 	/* for broker_status() */
-	struct mono down_since;    /* while not READY */
+	bool steady;               /* READY has lasted for BROKER_STEADY_MS */
+	struct mono down_since;    /* while not READY; an up that did not last does not end it */
 	struct mono blocked_since; /* while blocked */
 	char blocked_reason[128];
 	uint64_t times_ready, failures, deliveries;

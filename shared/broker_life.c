@@ -63,6 +63,7 @@ on_steady(void *arg)
 {
 	struct broker *b = arg;
 
+	b->steady = true;
 	backoff_reset(&b->backoff);
 }
 
@@ -247,7 +248,9 @@ broker_status(const struct broker *b, struct broker_status *out)
 	    .ready = b->state == BROKER_READY,
 	    .blocked = b->blocked,
 	    .paused = b->paused,
+	    .queue = b->consumer.wanted ? b->consumer.queue : NULL,
 	    .consuming = broker_consuming(b),
+	    .consumer_lost = b->consumer.lost,
 	    .heartbeat_ms = b->heartbeat_ms,
 	    .failure = b->text,
 	    .blocked_reason = b->blocked_reason,
@@ -260,6 +263,8 @@ broker_status(const struct broker *b, struct broker_status *out)
 		out->down_ms = mono_diff(now, b->down_since);
 	else if (!b->paused)
 		out->silent_ms = mono_diff(now, b->last_read);
+	if (b->consumer.wanted && !out->consuming)
+		out->unconsumed_ms = mono_diff(now, b->consumer.none_since);
 	if (b->pending != NULL && !b->blocked && !b->paused)
 		out->unconfirmed_ms = mono_diff(now, b->unconfirmed_since);
 	if (b->blocked)

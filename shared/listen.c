@@ -31,6 +31,22 @@ set_ip6(struct listen_address *out, const struct in6_addr *ip, uint16_t port)
 }
 
 bool
+listen_is_loopback(const struct listen_address *a)
+{
+	struct sockaddr_in sin;
+	struct sockaddr_in6 sin6;
+
+	if (a->addr.ss_family == AF_INET) {
+		memcpy(&sin, &a->addr, sizeof(sin));
+		return ntohl(sin.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	}
+	memcpy(&sin6, &a->addr, sizeof(sin6));
+	if (IN6_IS_ADDR_V4MAPPED(&sin6.sin6_addr))
+		return sin6.sin6_addr.s6_addr[12] == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&sin6.sin6_addr);
+}
+
+bool
 listen_parse(const char *text, struct listen_address *out, char *err, size_t err_size)
 {
 	const char *colon = strrchr(text, ':');

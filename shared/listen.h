@@ -12,6 +12,8 @@ struct listen_address {
 	socklen_t len;
 };
 
+/* Whether only this machine can reach it. */
+bool listen_is_loopback(const struct listen_address *a);
 /* false: err says what would be right. */
 bool listen_parse(const char *text, struct listen_address *out, char *err, size_t err_size);
 

@@ -45,6 +45,18 @@ is_silent(const struct broker_status *s)
 	return s->ready && s->heartbeat_ms > 0 && s->silent_ms > s->heartbeat_ms / 5 * 4;
 }
 
+/* A queue that is gone or in use is not the broker's fault, though it costs the connection. */
+static void
+check_consumer(struct health *h, const struct broker_status *s)
+{
+	char text[160];
+
+	if (s->queue == NULL || s->consuming || (!s->ready && !s->consumer_lost))
+		return;
+	snprintf(text, sizeof(text), "none on queue %.128s", s->queue);
+	health_narrow(h, "consumer", text, s->unconsumed_ms, s->consumer_lost ? s->failure : NULL);
+}
+
 void
 health_broker(struct health *h, const struct broker *b)
 {
@@ -52,6 +64,9 @@ health_broker(struct health *h, const struct broker *b)
 	char text[128];
 
 	broker_status(b, &s);
+	check_consumer(h, &s);
+	if (!s.ready && s.consumer_lost)
+		return;
 	if (!s.ready) {
 		snprintf(text, sizeof(text), "%s is down", s.role);
 		health_narrow(h, "broker", text, s.down_ms, s.failure);
@@ -231,6 +246,11 @@ monitor_start(const struct monitor_parts *parts, const char *listen, struct moni
 		return may_fail;
 	}
 	log_info("monitor", "/metrics and /healthz on http://%s", listen);
+	if (!listen_is_loopback(&address))
+		log_warn("monitor",
+		    "%s is open to the network: whoever reaches it reads /metrics and /healthz, "
+		    "without a password and without TLS; set %s to an address like %s",
+		    listen, parts->option, parts->auto_address);
 	*out = mon;
 	return true;
 }

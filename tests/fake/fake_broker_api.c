@@ -326,6 +326,8 @@ broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool excl
 void
 broker_cancel(struct broker *b)
 {
+	if (!b->ready)
+		return;
 	note(b, "cancel");
 	b->consuming = false;
 	b->tell_consuming = true;

@@ -13,7 +13,7 @@ import pytest
 from lib.broker import Broker
 from lib.couch import Couch
 from lib.http import Monitor, promtool_check
-from lib.site import SOURCE, Site
+from lib.site import SOURCE, Site, program
 from lib.waiting import wait_until
 
 sys.path.insert(0, str(SOURCE / "tests" / "fake"))
@@ -150,34 +150,114 @@ def test_memory_alarm(own_site):
         wait_until(monitor.is_well, "all is well again")
 
 
+def test_queue_that_another_consumer_holds(site):
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    channel.queue_declare("master.in", durable=True)
+    channel.basic_consume("master.in", lambda *_: None, exclusive=True)
+    monitor = collector(site, ready=False)
+    line = r"^consumer: none on queue master\.in since (\d+) s: .*is in use"
+    wait_until(lambda: monitor.narrow(line), "it says so", TURN)
+    last = 0
+
+    def still():
+        """It connects anew each time; the line and its time stay."""
+        nonlocal last
+        told = monitor.narrow(line)
+        assert told, monitor.health()
+        since = int(re.search(line, told).group(1))
+        assert since >= last, told
+        last = since
+        return last >= 5 and monitor.metric("vogeler_broker_failures_total", "consumer") >= 3
+    wait_until(still, "it has tried a few times")
+    connection.close()
+    wait_until(monitor.is_well, "all is well again")
+
+
+def test_queue_deleted(site):
+    monitor = collector(site)
+    wait_until(monitor.is_well, "all is well")
+    seen = []
+
+    def reconnects():
+        return monitor.metric("vogeler_broker_reconnects_total", "consumer")
+
+    def is_back(before):
+        status, lines = monitor.health()
+        seen.extend(lines)
+        return status == 200 and reconnects() > before
+
+    def told_when_deleted():
+        """It takes half a second to heal, which is not always seen."""
+        before = reconnects()
+        connection = site.broker.connect(site.vhost)
+        connection.channel().queue_delete("master.in")
+        connection.close()
+        wait_until(lambda: is_back(before), "it consumes again", step=0.01)
+        return [line for line in seen if line.startswith("consumer: none on queue master.in since")]
+    wait_until(told_when_deleted, "it says so")
+    assert not [line for line in seen if line.startswith("broker: consumer is down")], seen
+
+
+class Load:
+    """Publishes responses, n at a time and some seconds apart, until it is told to end."""
+
+    def __init__(self, site, n, seconds):
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(site, n, seconds))
+
+    def _run(self, site, n, seconds):
+        connection = site.broker.connect(site.vhost)
+        channel = connection.channel()
+        made = 0
+        while not self.over.wait(seconds):
+            for _ in range(n):
+                made += 1
+                channel.basic_publish("vogeler.master.in", "",
+                                      json.dumps({"syskey": f"h{made}", "format": "output", "p": "1"}))
+        connection.close()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+GROWS = r"^backlog: master\.in grows, \d+ responses wait, since"
+
+
+def purged(site, monitor):
+    """It need not write all of it here."""
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_purge("master.in")
+    connection.close()
+    wait_until(lambda: monitor.metric("vogeler_queue_messages", "master.in") == 0, "it sees the queue empty")
+
+
 def test_backlog(site):
     """More comes than is written: one response at a time, each with a commit of its own."""
     monitor = collector(site, "server.prefetch=1")
     wait_until(monitor.is_well, "all is well")
-    over = threading.Event()
-
-    def flood():
-        connection = site.broker.connect(site.vhost)
-        channel = connection.channel()
-        n = 0
-        while not over.wait(0.1):
-            for _ in range(50):
-                n += 1
-                channel.basic_publish("vogeler.master.in", "", json.dumps({"syskey": f"h{n}", "format": "output", "p": "1"}))
-        connection.close()
-    thread = threading.Thread(target=flood)
-    thread.start()
-    try:
-        wait_until(lambda: monitor.narrow(r"^backlog: master\.in grows, \d+ responses wait, since"), "it says so")
+    with Load(site, 50, 0.1):
+        wait_until(lambda: monitor.metric("vogeler_queue_messages", "master.in") > 0, "it sees the first wait")
+        wait_until(lambda: monitor.narrow(GROWS), "it says so", TURN)
         assert monitor.metric("vogeler_queue_messages", "master.in") > 50
-    finally:
-        over.set()
-        thread.join()
     wait_until(monitor.is_well, "it catches up, and all is well", TURN)
-    connection = site.broker.connect(site.vhost)
-    connection.channel().queue_purge("master.in")  # it need not write all of it here
-    connection.close()
-    wait_until(lambda: monitor.metric("vogeler_queue_messages", "master.in") == 0, "it sees the queue empty")
+    purged(site, monitor)
+
+
+def test_backlog_of_bursts(site):
+    """The queue falls between them, but never as far as before. What one burst adds is never worked off in the 4 s to the
+    next: at most 20 commits are made in a second."""
+    monitor = collector(site, "server.prefetch=1")
+    wait_until(monitor.is_well, "all is well")
+    with Load(site, 200, 4):
+        wait_until(lambda: monitor.narrow(GROWS), "it says so", 120)
+    purged(site, monitor)
+    wait_until(monitor.is_well, "all is well again", 120)
 
 
 @pytest.fixture(name="own_couch")
@@ -292,6 +372,18 @@ def test_taken_port(site):
         assert process.wait() == 1
         assert process.log_contains(re.escape(f"cannot listen on {address}: Address already in use") +
                                     r".*\[client\] listen")
+
+
+def test_address_that_others_reach_is_told(site):
+    """In a network of its own, which nobody reaches."""
+    argv = ["unshare", "--user", "--map-root-user", "--net", program("vogelerd"), "--qhost", site.qhost, "--dbhost", "null://",
+            "--loglevel", "INFO", "--option"]
+    told = r"is open to the network.*set \[server\] listen to an address like 127\.0\.0\.1:9101"
+    process = site.process("open", [*argv, "server.listen=0.0.0.0:9101"]).start()
+    process.wait_log(r"WARN.*0\.0\.0\.0:9101 " + told)
+    process = site.process("closed", [*argv, "server.listen=127.0.0.1:9101"]).start()
+    process.wait_log("has started")
+    assert process.log_contains("/metrics and /healthz on") and not process.log_contains("open to the network")
 
 
 def test_nothing_listens_unless_told_to(site):

@@ -598,6 +598,21 @@ do_stream_call(char **w, size_t n)
 		fake_stream_congest(true);
 }
 
+/* Of broker_status(). */
+static void
+do_status(char **w, size_t n)
+{
+	struct broker_status s;
+
+	broker_status(r.broker, &s);
+	if (strcmp(w[0], "down-for") == 0)
+		check(s.down_ms == strtol(w[1], NULL, 10), "down-for", w[1]);
+	else if (strcmp(w[0], "no-consumer-for") == 0)
+		check(s.unconsumed_ms == strtol(w[1], NULL, 10), "no-consumer-for", w[1]);
+	else
+		check(s.consumer_lost == (w[1][0] == 'y'), "consumer-lost", w[1]);
+}
+
 static void
 do_advance(char **w, size_t n)
 {
@@ -620,12 +635,15 @@ static const struct {
     {"advance", 2, do_advance},
     {"congest", 1, do_stream_call},
     {"connect", 2, do_connect},
+    {"consumer-lost", 2, do_status},
     {"destroy", 1, do_destroy},
     {"down", 2, do_stream_call},
+    {"down-for", 2, do_status},
     {"logged", 3, do_logged},
     {"login", 1, do_login},
     {"logins", 2, do_logins},
     {"low", 1, do_stream_call},
+    {"no-consumer-for", 2, do_status},
     {"no-timer", 2, do_timer},
     {"option", 3, do_option},
     {"publish", 6, do_publish},

@@ -7,8 +7,6 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
-#include "tests/fake/fake_broker_api.h"
-#include "tests/fake/fake_loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,33 +69,16 @@ child_outcome_name(enum child_outcome outcome)
 	return outcome == CHILD_TIMEOUT ? "timeout" : "other";
 }
 
-static struct loop *loop;
-static struct broker *broker;
 static struct agent_parts parts;
 static struct buf page;
-
-static void
-on_ready(struct broker *b, void *arg)
-{
-}
 
 static int
 setup(void **state)
 {
-	static const struct broker_handlers handlers = {.on_ready = on_ready};
-	struct broker_options opt;
-
-	loop = loop_create();
-	broker_options_default(&opt);
-	opt.role = "agent";
-	broker = broker_create(loop, &opt, &handlers, NULL);
-	fake_broker_up(broker);
-	broker_consume(broker, "web01", 10, false);
-	fake_advance(loop, 0);
 	outbox = (struct outbox_status){.why = ""};
 	commands = (struct cmdq_stats){0};
 	order_fails = false;
-	parts = (struct agent_parts){.queue = "web01", .broker = broker};
+	parts = (struct agent_parts){0};
 	buf_init(&page, 16384);
 	return 0;
 }
@@ -105,8 +86,6 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	broker_destroy(broker);
-	loop_destroy(loop);
 	buf_finish(&page);
 	return 0;
 }
@@ -134,16 +113,6 @@ responses_that_wait(void **state)
 	outbox.oldest_ms = 0;
 	outbox.why = "the queue is full";
 	assert_health("outbox: 4 responses wait since 0 s: the queue is full\n");
-}
-
-static void
-no_consumer(void **state)
-{
-	broker_cancel(broker);
-	fake_advance(loop, 0);
-	assert_health("consumer: none on queue web01\n");
-	fake_broker_down(broker); /* told by the connection's own line */
-	assert_health("");
 }
 
 static void
@@ -202,7 +171,6 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(responses_that_wait, setup, teardown),
-	    cmocka_unit_test_setup_teardown(no_consumer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_mark_that_cannot_be_written, setup, teardown),
 	    cmocka_unit_test_setup_teardown(metrics_of_all, setup, teardown),
 	};

@@ -5,8 +5,6 @@
 #include "daemon/batch.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
-#include "tests/fake/fake_broker_api.h"
-#include "tests/fake/fake_loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,34 +52,17 @@ lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 	*out = queues[i];
 }
 
-static struct loop *loop;
-static struct broker *consumer;
 static struct collector_parts parts;
 static struct buf page;
-
-static void
-on_ready(struct broker *b, void *arg)
-{
-}
 
 static int
 setup(void **state)
 {
-	static const struct broker_handlers handlers = {.on_ready = on_ready};
-	struct broker_options opt;
-
-	loop = loop_create();
-	broker_options_default(&opt);
-	opt.role = "consumer";
-	consumer = broker_create(loop, &opt, &handlers, NULL);
-	fake_broker_up(consumer);
-	broker_consume(consumer, "master.in", 10, false);
-	fake_advance(loop, 0);
 	batch = (struct batch_stats){0};
 	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch};
 	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
 	queues[1] = (struct lookout_queue){.name = "other"};
-	parts = (struct collector_parts){.consumer = consumer};
+	parts = (struct collector_parts){0};
 	buf_init(&page, 16384);
 	return 0;
 }
@@ -89,8 +70,6 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	broker_destroy(consumer);
-	loop_destroy(loop);
 	buf_finish(&page);
 	return 0;
 }
@@ -132,20 +111,6 @@ a_store_that_does_not_answer(void **state)
 	assert_health("store: does not answer since 3 s\n");
 	inbox.trouble = "refused";
 	assert_health("store: takes nothing since 0 s: refused\n");
-}
-
-static void
-no_consumer(void **state)
-{
-	broker_cancel(consumer);
-	fake_advance(loop, 0);
-	inbox.state_ms = 3000;
-	assert_health("consumer: none on queue master.in since 3 s\n");
-	inbox.state = INBOX_PROBING; /* as it should be */
-	assert_health("");
-	inbox.state = INBOX_TAKING;
-	fake_broker_down(consumer); /* told by the connection's own line */
-	assert_health("");
 }
 
 static void
@@ -239,7 +204,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_store_that_takes_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_store_that_does_not_answer, setup, teardown),
-	    cmocka_unit_test_setup_teardown(no_consumer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(stopping, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_queue_that_grows, setup, teardown),
 	    cmocka_unit_test_setup_teardown(metrics_of_all, setup, teardown),

@@ -42,6 +42,25 @@ ip6(void **state)
 }
 
 static void
+loopback(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {{"127.0.0.1:1", true}, {"127.255.0.9:1", true}, {"[::1]:1", true},
+	    {"[::ffff:127.0.0.1]:1", true}, {"0.0.0.0:1", false}, {"[::]:1", false},
+	    {"126.0.0.1:1", false}, {"128.0.0.1:1", false}, {"[::2]:1", false},
+	    {"[::ffff:10.0.0.1]:1", false}};
+	struct listen_address a;
+	char err[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(listen_parse(cases[i].text, &a, err, sizeof(err)));
+		assert_int_equal(listen_is_loopback(&a), cases[i].is);
+	}
+}
+
+static void
 refused(void **state)
 {
 	static const char *const bad[] = {"", ":", "9101", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0",
@@ -64,6 +83,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(ip4),
 	    cmocka_unit_test(ip6),
+	    cmocka_unit_test(loopback),
 	    cmocka_unit_test(refused),
 	};
 

@@ -133,6 +133,47 @@ three_rises_are_growth(void **state)
 	assert_int_equal(queue(w, 1).growing_ms, 3 * LOOKOUT_PERIOD_MS);
 }
 
+/* 300 at once every 10 s, 40 fewer in 2 s: each burst leaves 100 more than the one before. */
+static void
+bursts_that_add_up_are_growth(void **state)
+{
+	struct world *w = *state;
+	uint32_t messages = 0;
+	int i, told = 0;
+
+	for (i = 0; i < 120; i++) {
+		messages += i % 5 == 0 ? 300 : 0;
+		messages -= 40;
+		round_of(w, messages, 0);
+		told += queue(w, 0).growing_ms > 0;
+	}
+	assert_in_range(told, 120 - 5 * 16, 119); /* from the fourth span on, without a gap */
+	assert_true(queue(w, 0).growing_ms > 60000);
+	while (messages > 0) {
+		messages -= messages > 100 ? 100 : messages;
+		round_of(w, messages, 0);
+	}
+	for (i = 0; i < 32; i++)
+		round_of(w, 0, 0);
+	assert_int_equal(queue(w, 0).growing_ms, 0);
+}
+
+static void
+bursts_that_are_worked_off_are_no_growth(void **state)
+{
+	struct world *w = *state;
+	uint32_t messages = 0;
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		if (i % 37 == 0)
+			messages += 1000;
+		messages -= messages > 31 ? 31 : messages;
+		round_of(w, messages, 0);
+		assert_int_equal(queue(w, 0).growing_ms, 0);
+	}
+}
+
 static void
 what_waits_while_nobody_consumes_is_no_growth(void **state)
 {
@@ -177,6 +218,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(each_is_asked_in_turn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(three_rises_are_growth, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bursts_that_add_up_are_growth, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		bursts_that_are_worked_off_are_no_growth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		what_waits_while_nobody_consumes_is_no_growth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nothing_is_known_without_a_connection, setup, teardown),

@@ -148,6 +148,24 @@ unconfirmed(void **state)
 }
 
 static void
+no_consumer(void **state)
+{
+	of_consumer.queue = "master.in";
+	of_consumer.unconsumed_ms = 12000;
+	assert_health("consumer: none on queue master.in since 12 s\n");
+	of_consumer.consumer_lost = true; /* by the last connection */
+	of_consumer.failure = "in use";
+	assert_health("consumer: none on queue master.in since 12 s: in use\n");
+	of_consumer.ready = false;
+	of_consumer.down_ms = 300;
+	assert_health("consumer: none on queue master.in since 12 s: in use\n");
+	of_consumer.consumer_lost = false; /* the connection's own line tells it */
+	assert_health("broker: consumer is down since 0 s: in use\n");
+	of_consumer.ready = of_consumer.consuming = true;
+	assert_health("ok\n");
+}
+
+static void
 several(void **state)
 {
 	of_consumer.ready = false;
@@ -228,6 +246,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(blocked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(silent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(unconfirmed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(no_consumer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(several, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_page_that_is_full_is_none, setup, teardown),
 	    cmocka_unit_test_setup_teardown(metrics_of_the_connections, setup, teardown),
