@@ -593,6 +593,7 @@ start_monitor(struct agent *a)
 	    .schedule = a->schedule,
 	    .outbox = a->outbox,
 	    .order = a->order,
+	    .concurrency = a->cli->options.concurrency,
 	};
 	if (monitor_start(&parts, a->cli->options.client_listen, &a->monitor, err, sizeof(err)))
 		return true;

@@ -21,9 +21,10 @@ write_commands(struct metrics *m, const struct agent_parts *p)
 		metrics_sample(m, "state", cmdq_result_name(i), s->results[i]);
 	metrics_single(m, "vogeler_commands_waiting", METRICS_GAUGE,
 	    "Commands whose turn has not come.", cmdq_waiting(q));
-	metrics_single(m, "vogeler_plugins_running", METRICS_GAUGE,
-	    "Plugins that run; the limit is concurrency.",
+	metrics_single(m, "vogeler_plugins_running", METRICS_GAUGE, "Plugins that run.",
 	    cmdq_running(q) + schedule_running(p->schedule));
+	metrics_single(m, "vogeler_plugins_running_limit", METRICS_GAUGE,
+	    "The most there may be of these: concurrency.", p->concurrency);
 	metrics_family(
 	    m, "vogeler_plugin_runs_total", METRICS_COUNTER, "Runs of plugins, by how they ended.");
 	for (int i = 0; i < CHILD_N_OUTCOMES; i++)
@@ -33,9 +34,20 @@ write_commands(struct metrics *m, const struct agent_parts *p)
 static void
 write_outbox(struct metrics *m, const struct outbox_status *s)
 {
-	metrics_single(m, "vogeler_outbox_responses", METRICS_GAUGE,
-	    "Responses that the broker has not confirmed yet.", s->count);
-	metrics_single(m, "vogeler_outbox_bytes", METRICS_GAUGE, "The bytes of these.", s->bytes);
+	metrics_family(m, "vogeler_outbox_responses", METRICS_GAUGE,
+	    "Responses that the broker has not confirmed yet: answers, and results of the schedule.");
+	metrics_sample(m, "kind", "answer", s->answers);
+	metrics_sample(m, "kind", "scheduled", s->newest);
+	metrics_family(m, "vogeler_outbox_responses_limit", METRICS_GAUGE,
+	    "The most there may be: no command runs then. Of the schedule it is one a plugin.");
+	metrics_sample(m, "kind", "answer", OUTBOX_COUNT_MAX);
+	metrics_family(m, "vogeler_outbox_bytes", METRICS_GAUGE, "The bytes of these.");
+	metrics_sample(m, "kind", "answer", s->answer_bytes);
+	metrics_sample(m, "kind", "scheduled", s->newest_bytes);
+	metrics_family(m, "vogeler_outbox_bytes_limit", METRICS_GAUGE,
+	    "The most there may be: no command runs then; of the schedule the oldest go.");
+	metrics_sample(m, "kind", "answer", OUTBOX_BYTES_MAX);
+	metrics_sample(m, "kind", "scheduled", OUTBOX_NEWEST_MAX);
 	metrics_family(m, "vogeler_outbox_oldest_seconds", METRICS_GAUGE,
 	    "How long the oldest of these has been there; 0 if there is none.");
 	metrics_scaled(m, NULL, NULL, (uint64_t)s->oldest_ms, 3);
@@ -73,7 +85,7 @@ agent_health(struct health *h, void *arg)
 
 	outbox_status(p->outbox, &s);
 	if (s.oldest_ms >= MONITOR_STALL_MS || s.why[0] != '\0') {
-		snprintf(text, sizeof(text), "%zu responses wait", s.count);
+		snprintf(text, sizeof(text), "%zu responses wait", s.answers + s.newest);
 		health_narrow(h, "outbox", text, s.oldest_ms, s.why);
 	}
 	if (order_is_failing(p->order))

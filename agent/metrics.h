@@ -17,6 +17,7 @@ struct agent_parts { /* all pointers borrowed */
 	const struct schedule *schedule;
 	const struct outbox *outbox;
 	const struct order *order;
+	size_t concurrency;                  /* plugins at once */
 	uint64_t outcomes[CHILD_N_OUTCOMES]; /* of runs, counted by the owner */
 };
 

@@ -318,8 +318,10 @@ outbox_status(const struct outbox *o, struct outbox_status *out)
 	const struct lane *held = o->common.state == LANE_HOLDING ? &o->common : &o->fresh;
 
 	*out = (struct outbox_status){
-	    .count = outbox_count(o),
-	    .bytes = o->bytes + o->newest_bytes,
+	    .answers = o->count,
+	    .answer_bytes = o->bytes,
+	    .newest = o->newest_count,
+	    .newest_bytes = o->newest_bytes,
 	    .oldest_ms = e != NULL ? mono_diff(loop_now(o->loop), e->since) : 0,
 	    .why = held->state == LANE_HOLDING ? held->why : "",
 	    .added = o->added,

@@ -49,7 +49,7 @@ bool outbox_has_room(const struct outbox *o, size_t n);
 size_t outbox_count(const struct outbox *o); /* of both kinds */
 
 struct outbox_status { /* for metrics and health */
-	size_t count, bytes;
+	size_t answers, answer_bytes, newest, newest_bytes;
 	int64_t oldest_ms; /* how long the oldest has been here; 0 = none is */
 	const char *why;   /* HOLDING: how the broker refused; "" = it does not */
 	uint64_t added, confirmed, refused, lost;

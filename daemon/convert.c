@@ -92,6 +92,13 @@ set_unparsed_value(struct result *r, const json_t *value, const char *why)
 }
 
 static void
+set_too_large(struct result *r, const json_t *raw)
+{
+	set_unparsed_value(r, raw, "the value is too large or too deep");
+	r->refusal = JSONX_BYTES;
+}
+
+static void
 set_json(struct result *r, const json_t *value, const json_t *raw)
 {
 	struct buf text;
@@ -100,7 +107,7 @@ set_json(struct result *r, const json_t *value, const json_t *raw)
 	if (jsonx_write(&text, value))
 		set_value(r, &text);
 	else
-		set_unparsed_value(r, raw, "the value is too large or too deep");
+		set_too_large(r, raw);
 	buf_finish(&text);
 }
 
@@ -149,7 +156,7 @@ convert_output(struct result *r, const json_t *raw)
 	if (write_lines(&out, text, text + json_string_length(raw)))
 		set_value(r, &out);
 	else
-		set_unparsed_value(r, raw, "the value is too large");
+		set_too_large(r, raw);
 	buf_finish(&out);
 }
 
@@ -169,6 +176,7 @@ convert_text(struct result *r, const json_t *raw, const struct convert_limits *l
 		value = jsonx_parse_within(text, len, &json, &note, err, sizeof(err));
 	if (value == NULL) {
 		set_unparsed(r, text, len, err);
+		r->refusal = note.refusal;
 		return;
 	}
 	note_big_integers(r, &note);

@@ -79,6 +79,7 @@ struct inbox {
 	char why[REASON_SIZE];
 	uint64_t received, stored, given_back;
 	uint64_t dead_letters[INBOX_N_DEAD];
+	uint64_t refused_values[JSONX_N_REFUSALS];
 };
 
 static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
@@ -382,6 +383,7 @@ take_results(struct inbox *in, struct parcel *p, const struct intake_reading *r)
 		size_t bytes = sizeof(*one) + one->value_len +
 			       (one->unparsed != NULL ? strlen(one->unparsed) : 0);
 
+		in->refused_values[one->refusal]++;
 		p->bytes += bytes;
 		in->held += bytes;
 	}
@@ -823,8 +825,11 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand = in->n_parcels,
+	    .in_hand_max = in->prefetch,
 	    .dead_waiting = deadletter_pending(in->dead),
+	    .dead_waiting_max = DEADLETTER_PENDING_MAX,
 	    .held_bytes = in->held,
+	    .held_bytes_max = in->intake_max_bytes,
 	    .outstanding = acks_outstanding(in->acks),
 	    .paused = in->paused,
 	    .stalled_ms = stalled_ms(in),
@@ -835,9 +840,11 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .buried = deadletter_buried(in->dead),
 	    .notices = *notice_stats(in->notice),
 	    .batch = batch_stats(in->batch),
+	    .pace = store_pace(in->store),
 	};
 	trouble_status(in, out);
 	memcpy(out->dead, in->dead_letters, sizeof(out->dead));
+	memcpy(out->refused_values, in->refused_values, sizeof(out->refused_values));
 }
 
 size_t

@@ -82,10 +82,11 @@ const char *inbox_dead_name(enum inbox_dead dead);
 
 struct inbox_status {
 	enum inbox_state state;
-	int64_t state_ms;    /* in this state */
-	size_t in_hand;      /* deliveries */
-	size_t dead_waiting; /* of these, for the broker to take them as dead letters */
-	uint64_t held_bytes;
+	int64_t state_ms;            /* in this state */
+	size_t in_hand, in_hand_max; /* deliveries */
+	size_t dead_waiting;         /* of these, for the broker to take them as dead letters */
+	size_t dead_waiting_max;
+	uint64_t held_bytes, held_bytes_max;
 	uint64_t outstanding;  /* deliveries that are not acked */
 	bool paused;           /* reading, for want of room */
 	int64_t stalled_ms;    /* something waits for the store, and nothing was written since */
@@ -96,8 +97,11 @@ struct inbox_status {
 	uint64_t received, stored, given_back, acked;
 	uint64_t dead[INBOX_N_DEAD]; /* when it was decided */
 	uint64_t buried;             /* when the broker had them */
+	uint64_t
+	    refused_values[JSONX_N_REFUSALS]; /* of what was taken; [JSONX_READ] are the others */
 	struct notice_stats notices;
 	const struct batch_stats *batch;
+	const struct store_pace *pace;
 };
 void inbox_status(const struct inbox *in, struct inbox_status *out);
 

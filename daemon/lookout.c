@@ -27,7 +27,7 @@ struct trend {
 };
 
 struct reading {
-	const char *name;
+	struct lookout_watch watch;
 	struct mono at; /* of the last; ms 0 = there is none */
 	uint32_t messages;
 	struct trend trends[N_SPANS];
@@ -48,7 +48,7 @@ static void
 ask(struct lookout *l)
 {
 	if (l->next < l->n)
-		(void)broker_ask_depth(l->publisher, l->readings[l->next].name);
+		(void)broker_ask_depth(l->publisher, l->readings[l->next].watch.name);
 }
 
 static void
@@ -65,7 +65,7 @@ on_timer(void *arg)
 
 struct lookout *
 lookout_create(struct loop *loop, struct broker *publisher, const struct broker *consumer,
-    const char *const *queues, size_t n)
+    const struct lookout_watch *queues, size_t n)
 {
 	struct lookout *l = xcalloc(1, sizeof(*l));
 
@@ -74,7 +74,7 @@ lookout_create(struct loop *loop, struct broker *publisher, const struct broker 
 	l->publisher = publisher;
 	l->consumer = consumer;
 	for (size_t i = 0; i < n; i++)
-		l->readings[i].name = queues[i];
+		l->readings[i].watch = queues[i];
 	l->n = n;
 	l->timer = loop_timer_create(loop, "lookout", on_timer, l);
 	loop_timer_arm(l->timer, 0);
@@ -130,7 +130,7 @@ read_depth(struct lookout *l, struct reading *r, uint32_t messages)
 	struct mono now = loop_now(l->loop);
 	size_t i;
 
-	if (!is_known(l, r) || !broker_consuming(l->consumer))
+	if (!is_known(l, r) || !r->watch.consumed || !broker_consuming(l->consumer))
 		memset(r->trends, 0, sizeof(r->trends));
 	for (i = 0; i < N_SPANS; i++)
 		add_to_span(&r->trends[i], spans[i], messages, now);
@@ -142,7 +142,7 @@ void
 lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages)
 {
 	/* An answer that comes late is of the round before, or of an earlier connection. */
-	if (l->next == l->n || strcmp(l->readings[l->next].name, queue) != 0)
+	if (l->next == l->n || strcmp(l->readings[l->next].watch.name, queue) != 0)
 		return;
 	read_depth(l, &l->readings[l->next], messages);
 	l->next++;
@@ -161,7 +161,7 @@ lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 	const struct reading *r = &l->readings[i];
 
 	*out = (struct lookout_queue){
-	    .name = r->name,
+	    .name = r->watch.name,
 	    .known = is_known(l, r),
 	    .messages = r->messages,
 	};

@@ -23,6 +23,11 @@ struct lookout;
 		1, 4, 16                                                                           \
 	} /* readings */
 
+struct lookout_watch {
+	const char *name; /* borrowed until lookout_destroy */
+	bool consumed;    /* by us: that it grows means that we are too slow */
+};
+
 struct lookout_queue {
 	const char *name;
 	bool known;         /* asked lately, and answered */
@@ -30,10 +35,10 @@ struct lookout_queue {
 	int64_t growing_ms; /* it grows though it is consumed, since then; 0 = it does not */
 };
 
-/* Brokers and names are borrowed until lookout_destroy; n up to LOOKOUT_QUEUES_MAX. The publisher's
+/* Brokers are borrowed until lookout_destroy; n up to LOOKOUT_QUEUES_MAX. The publisher's
  * on_depth goes to lookout_on_depth(). */
 struct lookout *lookout_create(struct loop *loop, struct broker *publisher,
-    const struct broker *consumer, const char *const *queues, size_t n);
+    const struct broker *consumer, const struct lookout_watch *queues, size_t n);
 void lookout_destroy(struct lookout *l); /* NULL is fine */
 void lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages);
 

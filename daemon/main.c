@@ -401,7 +401,10 @@ make_inbox(struct vogelerd *v)
 static void
 make_lookout(struct vogelerd *v)
 {
-	static const char *const queues[] = {TOPOLOGY_MASTER_QUEUE};
+	static const struct lookout_watch queues[] = {
+	    {TOPOLOGY_MASTER_QUEUE, true},
+	    {TOPOLOGY_DEAD_QUEUE, false},
+	};
 
 	v->lookout = lookout_create(
 	    v->loop, v->publisher, v->consumer, queues, sizeof(queues) / sizeof(queues[0]));

@@ -40,6 +40,13 @@ write_responses(struct metrics *m, const struct inbox_status *s)
 	    "Dead letters that the broker has safe.", s->buried);
 	metrics_single(m, "vogeler_dead_waiting", METRICS_GAUGE,
 	    "Dead letters that the broker has not confirmed yet.", s->dead_waiting);
+	metrics_single(m, "vogeler_dead_waiting_limit", METRICS_GAUGE,
+	    "The most there may be of these; reading pauses then.", s->dead_waiting_max);
+	metrics_family(m, "vogeler_values_refused_total", METRICS_COUNTER,
+	    "Values that were kept as text, by what refused them: syntax, or a limit.");
+	for (int i = JSONX_SYNTAX; i < JSONX_N_REFUSALS; i++)
+		metrics_sample(
+		    m, "reason", jsonx_refusal_name((enum jsonx_refusal)i), s->refused_values[i]);
 	metrics_family(m, "vogeler_notices_total", METRICS_COUNTER,
 	    "Notices to those who watch a job, by what became of them.");
 	metrics_sample(m, "result", "sent", s->notices.sent);
@@ -53,12 +60,16 @@ write_inbox(struct metrics *m, const struct inbox_status *s)
 	    m, "vogeler_inbox_state", METRICS_GAUGE, "1 for the state that the intake is in.");
 	for (int i = INBOX_PROBING; i <= INBOX_DRAINED; i++)
 		metrics_sample(m, "state", inbox_state_name(i), s->state == (enum inbox_state)i);
-	metrics_single(m, "vogeler_inbox_deliveries", METRICS_GAUGE,
-	    "Responses in hand; the limit is prefetch.", s->in_hand);
+	metrics_single(
+	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->in_hand);
+	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
+	    "The most there may be of these: prefetch.", s->in_hand_max);
 	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
 	    "Deliveries that were not acknowledged yet.", s->outstanding);
-	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE,
-	    "Bytes of responses in hand; the limit is intake_max_bytes.", s->held_bytes);
+	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE, "Bytes of responses in hand.",
+	    s->held_bytes);
+	metrics_single(m, "vogeler_inbox_held_bytes_limit", METRICS_GAUGE,
+	    "Above so many reading pauses: intake_max_bytes.", s->held_bytes_max);
 	metrics_single(m, "vogeler_inbox_paused", METRICS_GAUGE,
 	    "Whether reading pauses because a limit is reached.", s->paused);
 }
@@ -88,6 +99,18 @@ write_store(struct metrics *m, const struct batch_stats *b)
 }
 
 static void
+write_pace(struct metrics *m, const struct store_pace *p)
+{
+	metrics_single(m, "vogeler_store_slowdowns_total", METRICS_COUNTER,
+	    "Answers of the store that ask for less: 429 and 503.", p->slowdowns);
+	metrics_single(m, "vogeler_store_requests_allowed", METRICS_GAUGE,
+	    "Requests that the store gets at once, at most; fewer after it asked for less.",
+	    p->allowed);
+	metrics_single(m, "vogeler_store_requests_limit", METRICS_GAUGE,
+	    "The same while all is well.", p->max);
+}
+
+static void
 write_queues(struct metrics *m, const struct lookout *l)
 {
 	struct lookout_queue q;
@@ -111,6 +134,7 @@ collector_metrics(struct metrics *m, void *arg)
 	write_responses(m, &s);
 	write_inbox(m, &s);
 	write_store(m, s.batch);
+	write_pace(m, s.pace);
 	write_queues(m, p->lookout);
 }
 

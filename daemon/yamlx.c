@@ -54,6 +54,7 @@ struct builder {
 	size_t bytes;
 	unsigned int documents;
 	struct jsonx_note *note;
+	enum jsonx_refusal refusal; /* if it fails */
 	size_t line;
 	char *err;
 	size_t err_size;
@@ -85,16 +86,25 @@ fail(struct builder *b, const char *fmt, ...)
 	return false;
 }
 
+/* The sentence is said already: by which limit. */
+static bool
+over(struct builder *b, enum jsonx_refusal limit)
+{
+	b->refusal = limit;
+	return false;
+}
+
 static bool
 count(struct builder *b, size_t nodes, size_t bytes)
 {
 	b->nodes += nodes;
 	b->bytes += bytes;
 	if (b->nodes > b->limits->nodes)
-		return fail(b, "more than %zu values", b->limits->nodes);
+		return fail(b, "more than %zu values", b->limits->nodes) || over(b, JSONX_VALUES);
 	if (b->bytes > EXPANDED * b->limits->bytes)
 		return fail(b, "more than %zu bytes when aliases are expanded",
-		    EXPANDED * b->limits->bytes);
+			   EXPANDED * b->limits->bytes) ||
+		       over(b, JSONX_BYTES);
 	return true;
 }
 
@@ -168,7 +178,8 @@ set_key(struct builder *b, struct level *l, const struct node *n)
 	if (known)
 		return fail(b, "key '%.60s' twice", l->key);
 	if (has_too_many_keys(b, l, l->key_is_merge ? 0 : 1))
-		return fail(b, "more than %zu keys in a map", b->limits->keys);
+		return fail(b, "more than %zu keys in a map", b->limits->keys) ||
+		       over(b, JSONX_KEYS);
 	json_decref(n->value);
 	return true;
 }
@@ -299,7 +310,7 @@ on_alias(struct builder *b, const yaml_event_t *ev)
 	if (a->value == NULL)
 		return fail(b, "alias '%.60s' contains itself", name);
 	if (b->depth + a->height > b->depth_max)
-		return fail(b, "deeper than %u", b->depth_max);
+		return fail(b, "deeper than %u", b->depth_max) || over(b, JSONX_DEPTH);
 	if (!count(b, a->nodes, a->bytes))
 		return false;
 	n.value = json_incref(a->value);
@@ -318,7 +329,7 @@ on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
 		return fail(b, "out of memory");
 	if (b->depth == b->depth_max) {
 		json_decref(value);
-		return fail(b, "deeper than %u", b->depth_max);
+		return fail(b, "deeper than %u", b->depth_max) || over(b, JSONX_DEPTH);
 	}
 	l = &b->levels[b->depth++];
 	memset(l, 0, sizeof(*l));
@@ -337,7 +348,8 @@ on_close(struct builder *b)
 
 	apply_merges(l);
 	if (has_too_many_keys(b, l, 0))
-		return fail(b, "more than %zu keys in a map", b->limits->keys);
+		return fail(b, "more than %zu keys in a map", b->limits->keys) ||
+		       over(b, JSONX_KEYS);
 	if (l->anchor != NULL) {
 		l->anchor->value = json_incref(l->value);
 		l->anchor->nodes = b->nodes - l->nodes_before;
@@ -443,37 +455,50 @@ too_many_tag_lines(const char *text, size_t len)
 	return n > YAMLX_TAG_LINES;
 }
 
-json_t *
-yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
-    struct jsonx_note *note, char *err, size_t err_size)
+static json_t *
+parse(struct builder *b, const char *text, size_t len)
 {
-	struct builder b = {.note = note, .line = 1, .err = err, .err_size = err_size};
 	yaml_parser_t parser;
 	bool ok;
 
-	b.limits = limits != NULL ? limits : &yamlx_limits_default;
-	b.depth_max = b.limits->depth < YAMLX_DEPTH_MAX ? b.limits->depth : YAMLX_DEPTH_MAX;
-	if (len > b.limits->bytes) {
-		snprintf(
-		    err, err_size, "YAML: %zu bytes, at most %zu are read", len, b.limits->bytes);
+	if (len > b->limits->bytes) {
+		snprintf(b->err, b->err_size, "YAML: %zu bytes, at most %zu are read", len,
+		    b->limits->bytes);
+		b->refusal = JSONX_BYTES;
 		return NULL;
 	}
 	if (too_many_tag_lines(text, len)) {
-		snprintf(err, err_size, "YAML: more than %d %%TAG lines", YAMLX_TAG_LINES);
+		snprintf(b->err, b->err_size, "YAML: more than %d %%TAG lines", YAMLX_TAG_LINES);
 		return NULL;
 	}
 	if (yaml_parser_initialize(&parser) == 0) {
-		snprintf(err, err_size, "YAML: out of memory");
+		snprintf(b->err, b->err_size, "YAML: out of memory");
 		return NULL;
 	}
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	ok = build(&b, &parser, text, len);
+	ok = build(b, &parser, text, len);
 	yaml_parser_delete(&parser);
-	builder_finish(&b);
+	builder_finish(b);
 	if (!ok) {
-		json_decref(b.root);
+		json_decref(b->root);
 		return NULL;
 	}
-	return b.root != NULL ? b.root : json_null();
+	return b->root != NULL ? b->root : json_null();
+}
+
+json_t *
+yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size)
+{
+	struct builder b = {
+	    .note = note, .refusal = JSONX_SYNTAX, .line = 1, .err = err, .err_size = err_size};
+	json_t *value;
+
+	b.limits = limits != NULL ? limits : &yamlx_limits_default;
+	b.depth_max = b.limits->depth < YAMLX_DEPTH_MAX ? b.limits->depth : YAMLX_DEPTH_MAX;
+	value = parse(&b, text, len);
+	if (note != NULL)
+		note->refusal = value == NULL ? b.refusal : JSONX_READ;
+	return value;
 }

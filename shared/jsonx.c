@@ -184,6 +184,26 @@ load(const char *text, size_t len, char *err, size_t err_size)
 	return value;
 }
 
+const char *
+jsonx_refusal_name(enum jsonx_refusal refusal)
+{
+	switch (refusal) {
+	case JSONX_READ:
+		return "read";
+	case JSONX_SYNTAX:
+		return "syntax";
+	case JSONX_DEPTH:
+		return "depth";
+	case JSONX_KEYS:
+		return "keys";
+	case JSONX_VALUES:
+		return "values";
+	case JSONX_BYTES:
+		return "bytes";
+	}
+	return "?";
+}
+
 static void
 say_limit(const struct scan *s, char *err, size_t err_size)
 {
@@ -200,6 +220,7 @@ parse(const char *text, size_t len, size_t depth_max, size_t keys_max, struct js
     char *err, size_t err_size)
 {
 	json_t *value = NULL;
+	enum jsonx_refusal refusal = JSONX_SYNTAX;
 	struct buf out;
 	struct scan s = {
 	    .text = text, .len = len, .depth_max = depth_max, .keys_max = keys_max, .out = &out};
@@ -208,16 +229,19 @@ parse(const char *text, size_t len, size_t depth_max, size_t keys_max, struct js
 	buf_init(&out, len + len / 8 + 16);
 	if (len == 0)
 		snprintf(err, err_size, "empty");
-	else if (!scan(&s))
+	else if (!scan(&s)) {
 		say_limit(&s, err, err_size);
-	else if (s.big == 0)
+		refusal = s.too_deep ? JSONX_DEPTH : JSONX_KEYS;
+	} else if (s.big == 0)
 		value = load(text, len, err, err_size);
 	else if (s.no_memory || !buf_append(&out, text + s.copied, len - s.copied))
 		snprintf(err, err_size, "out of memory");
 	else
 		value = load(out.data, out.len, err, err_size);
-	if (note != NULL)
+	if (note != NULL) {
 		note->big_integers = value == NULL ? 0 : s.big;
+		note->refusal = value == NULL ? refusal : JSONX_READ;
+	}
 	buf_finish(&out);
 	return value;
 }

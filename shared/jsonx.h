@@ -15,8 +15,21 @@
  * record some levels down. Writing and reading back allow so many more. */
 #define JSONX_DEPTH_AROUND 8
 
+/* Why a text was not read: JSONX_SYNTAX, or the limit that it is over. */
+enum jsonx_refusal {
+	JSONX_READ,
+	JSONX_SYNTAX,
+	JSONX_DEPTH,
+	JSONX_KEYS,   /* of one object */
+	JSONX_VALUES, /* YAML alone, as JSONX_BYTES */
+	JSONX_BYTES,
+};
+#define JSONX_N_REFUSALS (JSONX_BYTES + 1)
+const char *jsonx_refusal_name(enum jsonx_refusal refusal); /* "syntax", ... */
+
 struct jsonx_note {
 	unsigned int big_integers; /* kept as text */
+	enum jsonx_refusal refusal;
 };
 
 /* Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller

@@ -23,6 +23,7 @@ slow_down(struct couch_pace *p, uint32_t retry_after_s, struct mono now)
 	    retry_after_s < COUCH_PACE_WAIT_MAX_S ? retry_after_s : COUCH_PACE_WAIT_MAX_S;
 	struct mono until = mono_add(now, (int64_t)wait_s * 1000);
 
+	p->slowdowns++;
 	if (mono_diff(until, p->until) > 0)
 		p->until = until;
 	if (p->allowed == p->max || mono_diff(now, p->changed) >= COUCH_PACE_HALVE_MS)

@@ -21,6 +21,7 @@ struct couch_pace {
 	uint32_t allowed;    /* now: 1 to max */
 	struct mono changed; /* when allowed was changed, while it is below max */
 	struct mono until;   /* nothing is sent before */
+	uint64_t slowdowns;  /* answers that asked for less */
 };
 
 void couch_pace_init(struct couch_pace *p, uint32_t max); /* max 0 is as 1 */

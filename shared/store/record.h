@@ -5,6 +5,7 @@
 #define VOGELER_RECORD_H
 
 #include "shared/ident.h"
+#include "shared/jsonx.h"
 #include "shared/wire.h"
 #include <jansson.h>
 #include <stdbool.h>
@@ -20,7 +21,8 @@ struct result {
 			be parsed */
 	size_t value_len;
 	char hash[IDENT_HASH_SIZE]; /* of value; "" if none */
-	char *unparsed;             /* the raw text of a value that its format refused */
+	char *unparsed;             /* the raw text of a value that its format refused, */
+	enum jsonx_refusal refusal; /* and by what; JSONX_READ also when it was not tried */
 	char *error;                /* last_error's message; NULL = none */
 	char *error_timestamp;      /* as the host sent it; NULL: use received_at */
 	json_t *note;               /* array of texts about the conversion, or NULL */

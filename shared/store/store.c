@@ -60,6 +60,12 @@ store_id(const struct store *s)
 	return s->id;
 }
 
+const struct store_pace *
+store_pace(const struct store *s)
+{
+	return &s->pace;
+}
+
 const struct store_limits *
 store_limits(const struct store *s)
 {

@@ -75,6 +75,11 @@ struct store_limits {                   /* may change while it is open: read ane
 #define STORE_BATCH_COUNT 500
 #define STORE_BATCH_BYTES ((size_t)256 * 1024)
 
+struct store_pace {                /* for metrics */
+	unsigned int allowed, max; /* requests at once, now and when all is well */
+	uint64_t slowdowns;        /* answers that asked for less: 429, 503 */
+};
+
 /* NULL: err says why (a bad URI, a folder that is not there, TLS not available). Reaching the
  * server is not part of it. */
 struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
@@ -83,6 +88,7 @@ void store_close(struct store *s); /* nothing may be in flight but what may be f
 				      finishes the commit in hand */
 const char *store_id(const struct store *s); /* redacted URI, for the log */
 const struct store_limits *store_limits(const struct store *s);
+const struct store_pace *store_pace(const struct store *s);
 /* User and password of uri, which is store_open()'s otherwise, hold for the requests from now on.
  * Without a meaning for sqlite and null. Changes store_id(). */
 void store_set_login(struct store *s, const struct uri *uri);
@@ -150,6 +156,7 @@ struct store_ops {
 struct store {
 	const struct store_ops *ops;
 	struct store_limits limits;
+	struct store_pace pace;
 	char *id;
 };
 extern const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;

@@ -44,6 +44,7 @@ static void
 note_limits(struct couch *c)
 {
 	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_REQUESTS;
+	c->base.pace = (struct store_pace){c->pace.allowed, c->pace.max, c->pace.slowdowns};
 }
 
 void

@@ -127,9 +127,13 @@ def test_an_answer_cut_after_any_byte(bench, applied):
     for cut in range(0, 440, 20):
         bench.fake.script = Times(Act(apply=applied, status=None if applied else 201, body=None if applied else
                                       b'[{"ok":true,"id":"h000","rev":"1-a"}]' * 9, cut=cut), 1)
+        done = bench.collector.log_count("Waiting for more messages")
         bench.send(3, value=cut)
         wait_until(lambda: all(bench.is_stored(h, v) for h, v in bench.values.items())  # pylint: disable=cell-var-from-loop
                    and bench.fake.script.happened(), "stored")
+        # And known to be: else the next cut meets the same write, and all of them together are an outage.
+        wait_until(lambda: bench.collector.log_count("Waiting for more messages") > done,  # pylint: disable=cell-var-from-loop
+                   "nothing is in hand")
     bench.settle()
     # Nothing went back. (A response of 2010 has no number, so one that was stored unseen may be written once more.)
     for host in bench.values:

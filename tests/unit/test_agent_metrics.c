@@ -105,7 +105,8 @@ assert_health(const char *text)
 static void
 responses_that_wait(void **state)
 {
-	outbox.count = 4;
+	outbox.answers = 3;
+	outbox.newest = 1;
 	outbox.oldest_ms = MONITOR_STALL_MS - 1;
 	assert_health("");
 	outbox.oldest_ms = MONITOR_STALL_MS;
@@ -138,8 +139,11 @@ metrics_of_all(void **state)
 
 	commands.results[CMDQ_OK] = 11;
 	parts.outcomes[CHILD_TIMEOUT] = 12;
-	outbox = (struct outbox_status){.count = 13,
-	    .bytes = 14,
+	parts.concurrency = 9;
+	outbox = (struct outbox_status){.answers = 13,
+	    .newest = 2,
+	    .newest_bytes = 3,
+	    .answer_bytes = 14,
 	    .oldest_ms = 15016,
 	    .why = "",
 	    .added = 16,
@@ -155,8 +159,14 @@ metrics_of_all(void **state)
 	assert_line("vogeler_commands_waiting 21\n");
 	assert_line("vogeler_plugins_running 5\n");
 	assert_line("vogeler_plugin_runs_total{outcome=\"timeout\"} 12\n");
-	assert_line("vogeler_outbox_responses 13\n");
-	assert_line("vogeler_outbox_bytes 14\n");
+	assert_line("vogeler_outbox_responses{kind=\"answer\"} 13\n");
+	assert_line("vogeler_outbox_responses{kind=\"scheduled\"} 2\n");
+	assert_line("vogeler_outbox_responses_limit{kind=\"answer\"} 64\n");
+	assert_line("vogeler_outbox_bytes{kind=\"answer\"} 14\n");
+	assert_line("vogeler_outbox_bytes{kind=\"scheduled\"} 3\n");
+	assert_line("vogeler_outbox_bytes_limit{kind=\"answer\"} 33554432\n");
+	assert_line("vogeler_outbox_bytes_limit{kind=\"scheduled\"} 16777216\n");
+	assert_line("vogeler_plugins_running_limit 9\n");
 	assert_line("vogeler_outbox_oldest_seconds 15.016\n");
 	assert_line("vogeler_outbox_added_total 16\n");
 	assert_line("vogeler_outbox_confirmed_total 17\n");

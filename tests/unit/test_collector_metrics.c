@@ -16,6 +16,7 @@
 
 static struct inbox_status inbox;
 static struct batch_stats batch;
+static struct store_pace pace;
 static struct lookout_queue queues[2];
 
 void
@@ -59,7 +60,7 @@ static int
 setup(void **state)
 {
 	batch = (struct batch_stats){0};
-	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch};
+	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch, .pace = &pace};
 	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
 	queues[1] = (struct lookout_queue){.name = "other"};
 	parts = (struct collector_parts){0};
@@ -161,7 +162,14 @@ metrics_of_all(void **state)
 	inbox.in_hand = 4;
 	inbox.outstanding = 7;
 	inbox.held_bytes = 4096;
+	inbox.in_hand_max = 1000;
+	inbox.held_bytes_max = 65536;
+	inbox.dead_waiting_max = 100;
+	inbox.refused_values[JSONX_READ] = 99;
+	inbox.refused_values[JSONX_DEPTH] = 4;
+	inbox.refused_values[JSONX_BYTES] = 5;
 	inbox.paused = true;
+	pace = (struct store_pace){3, 8, 17};
 	batch.answers[STORE_OK] = 5;
 	batch.puts = 8;
 	batch.put_ms = 1234;
@@ -195,6 +203,16 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_retries_total 10\n");
 	assert_line("vogeler_store_last_success_timestamp_seconds 1290000000.123\n");
 	assert_line("vogeler_queue_messages{queue=\"master.in\"} 33\n");
+	assert_line("vogeler_inbox_deliveries_limit 1000\n");
+	assert_line("vogeler_inbox_held_bytes_limit 65536\n");
+	assert_line("vogeler_dead_waiting_limit 100\n");
+	assert_line("vogeler_values_refused_total{reason=\"syntax\"} 0\n");
+	assert_line("vogeler_values_refused_total{reason=\"depth\"} 4\n");
+	assert_line("vogeler_values_refused_total{reason=\"bytes\"} 5\n");
+	assert_null(strstr(page.data, "reason=\"read\""));
+	assert_line("vogeler_store_slowdowns_total 17\n");
+	assert_line("vogeler_store_requests_allowed 3\n");
+	assert_line("vogeler_store_requests_limit 8\n");
 	assert_null(strstr(page.data, "queue=\"other\"")); /* not known is not 0 */
 }
 

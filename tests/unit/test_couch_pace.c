@@ -46,6 +46,7 @@ answers_of_one_moment_count_once(void **state)
 	for (int i = 0; i < 8; i++)
 		say(503, 0);
 	assert_int_equal(p.allowed, 4);
+	assert_int_equal(p.slowdowns, 8);
 	now = mono_add(now, COUCH_PACE_HALVE_MS - 1);
 	say(503, 0);
 	assert_int_equal(p.allowed, 4);

@@ -34,11 +34,12 @@ check(const char *text, const char *canonical, unsigned int big_integers)
 static void
 check_refused(const char *text, const char *why)
 {
-	struct jsonx_note note = {99};
+	struct jsonx_note note = {.big_integers = 99};
 	char err[256] = "";
 
 	assert_null(jsonx_parse(text, strlen(text), &note, err, sizeof(err)));
 	assert_int_equal(note.big_integers, 0);
+	assert_int_equal(note.refusal, strstr(why, "deeper") != NULL ? JSONX_DEPTH : JSONX_SYNTAX);
 	if (strstr(err, why) == NULL)
 		fail_msg("%s: \"%s\" does not say \"%s\"", text, err, why);
 }
@@ -267,8 +268,10 @@ assert_keys(const char *text, size_t keys, const char *refusal)
 {
 	const struct jsonx_limits limits = {JSONX_DEPTH_MAX, keys};
 	char err[128] = "";
-	json_t *value = jsonx_parse_within(text, strlen(text), &limits, NULL, err, sizeof(err));
+	struct jsonx_note note;
+	json_t *value = jsonx_parse_within(text, strlen(text), &limits, &note, err, sizeof(err));
 
+	assert_int_equal(note.refusal, refusal[0] != '\0' ? JSONX_KEYS : JSONX_READ);
 	assert_string_equal(err, refusal);
 	assert_int_equal(value != NULL, refusal[0] == '\0');
 	json_decref(value);

@@ -16,6 +16,7 @@ struct world {
 	struct loop *loop;
 	struct broker *consumer, *publisher;
 	struct lookout *lookout;
+	uint32_t dead; /* one more each round */
 };
 
 static void
@@ -44,13 +45,14 @@ make_broker(struct world *w, const char *role)
 static int
 setup(void **state)
 {
-	static const char *const queues[] = {"master.in", "other"};
+	static const struct lookout_watch queues[] = {
+	    {"master.in", true}, {"other", true}, {"dead", false}};
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->consumer = make_broker(w, "consumer");
 	w->publisher = make_broker(w, "publisher");
-	w->lookout = lookout_create(w->loop, w->publisher, w->consumer, queues, 2);
+	w->lookout = lookout_create(w->loop, w->publisher, w->consumer, queues, 3);
 	fake_advance(w->loop, 1000);
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
@@ -89,6 +91,7 @@ round_of(struct world *w, uint32_t first, uint32_t second)
 	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
 	fake_broker_depth(w->publisher, first);
 	fake_broker_depth(w->publisher, second);
+	fake_broker_depth(w->publisher, w->dead++);
 }
 
 static void
@@ -96,7 +99,7 @@ each_is_asked_in_turn(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(lookout_count(w->lookout), 2);
+	assert_int_equal(lookout_count(w->lookout), 3);
 	assert_string_equal(queue(w, 0).name, "master.in");
 	assert_false(queue(w, 0).known);
 	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
@@ -104,6 +107,8 @@ each_is_asked_in_turn(void **state)
 	fake_broker_depth(w->publisher, 7);
 	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; depth other; ");
 	fake_broker_depth(w->publisher, 0);
+	fake_broker_depth(w->publisher, 3);
+	assert_int_equal(queue(w, 2).messages, 3);
 	assert_true(queue(w, 0).known && queue(w, 1).known);
 	assert_int_equal(queue(w, 0).messages, 7);
 	assert_int_equal(queue(w, 1).messages, 0);
@@ -123,6 +128,8 @@ three_rises_are_growth(void **state)
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 	round_of(w, 8, 9);
 	assert_int_equal(queue(w, 0).growing_ms, 3 * LOOKOUT_PERIOD_MS);
+	assert_true(queue(w, 2).messages > 0);
+	assert_int_equal(queue(w, 2).growing_ms, 0); /* nobody is to consume it */
 	assert_int_equal(queue(w, 1).growing_ms, 0);
 	round_of(w, 20, 10);
 	assert_int_equal(queue(w, 0).growing_ms, 4 * LOOKOUT_PERIOD_MS);

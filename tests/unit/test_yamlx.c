@@ -57,12 +57,30 @@ assert_refused(const char *yaml, size_t len, const char *expected)
 		fail_msg("got \"%s\", want \"%s\"", err, expected);
 }
 
+static enum jsonx_refusal
+refusal_of(const char *sentence)
+{
+	if (sentence == NULL)
+		return JSONX_READ;
+	if (strstr(sentence, "deeper") != NULL)
+		return JSONX_DEPTH;
+	if (strstr(sentence, "keys") != NULL)
+		return JSONX_KEYS;
+	if (strstr(sentence, "values") != NULL)
+		return JSONX_VALUES;
+	return strstr(sentence, "bytes") != NULL || strstr(sentence, "at most") != NULL
+		   ? JSONX_BYTES
+		   : JSONX_SYNTAX;
+}
+
 static void
 assert_within(const char *yaml, const struct yamlx_limits *limits, const char *refusal)
 {
 	char err[256] = "";
-	json_t *got = yamlx_parse(yaml, strlen(yaml), limits, NULL, err, sizeof(err));
+	struct jsonx_note note = {0};
+	json_t *got = yamlx_parse(yaml, strlen(yaml), limits, &note, err, sizeof(err));
 
+	assert_int_equal(note.refusal, refusal_of(refusal));
 	if (refusal == NULL && got == NULL)
 		fail_msg("%.60s: %s", yaml, err);
 	if (refusal != NULL && (got != NULL || strstr(err, refusal) == NULL))
