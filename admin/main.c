@@ -14,11 +14,12 @@
 
 static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
-    {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, verb_doctor},
-    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, false, verb_hosts},
+    {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
+	verb_doctor},
+    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, false, false, verb_hosts},
     {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
-	verb_setup},
-    {"show", "show the record of a host, or one plugin of it", 1, 2, false, verb_show},
+	true, verb_setup},
+    {"show", "show the record of a host, or one plugin of it", 1, 2, false, false, verb_show},
 };
 
 static int opt_json;
@@ -133,7 +134,7 @@ main(int argc, char **argv)
 	v.loop = loop_create();
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
-	if (!verb->without_store)
+	if (!verb->without_store && (verb->makes || store_is_made(&store_uri, err, sizeof(err))))
 		v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
 	if (v.store == NULL && !verb->without_store) {
 		fprintf(stderr, "vogeler-admin: %s\n", err);

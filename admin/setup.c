@@ -12,9 +12,11 @@
 #include "shared/topology.h"
 #include "shared/xalloc.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct setup {
 	struct verb_context *v;
@@ -100,6 +102,16 @@ setup_on_database(bool ok, const char *what, void *arg)
 	}
 	printf("database %s: %s\n", store_id(s->v->store), what);
 	if (dir == NULL) {
+		end(s);
+		return;
+	}
+	/* The sample file of 2010 names a folder that few have: then there are none to load. */
+	if (s->v->design == NULL && access(dir, F_OK) != 0 && errno == ENOENT) {
+		fflush(stdout);
+		fprintf(stderr,
+		    "vogeler-admin: no design documents: %s, named by the configuration file, is "
+		    "not there\n",
+		    dir);
 		end(s);
 		return;
 	}

@@ -31,6 +31,7 @@ struct verb {
 	const char *summary;
 	int min_args, max_args;
 	bool without_store; /* it opens what it needs itself */
+	bool makes;         /* a store that is not there yet */
 	/* Starts the verb; the loop then runs until verb_done(). */
 	void (*run)(struct verb_context *v);
 };

@@ -14,8 +14,8 @@ static char *plugin_dir;
 static int oneshot;
 
 static struct poptOption option_table[] = {
-    {"oneshot", 'o', POPT_ARG_NONE, &oneshot, 0, "run: end after the first command was answered",
-	NULL},
+    {"oneshot", 'o', POPT_ARG_NONE, &oneshot, 0,
+	"run: end after the first command was answered; -o is this, not --option", NULL},
     {"plugin_dir", 'p', POPT_ARG_STRING, &plugin_dir, 0,
 	"where plugins are declared (also --plugin-dir)", "DIR"},
     {"plugin-dir", '\0', POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &plugin_dir, 0, NULL, NULL},
@@ -38,6 +38,7 @@ static const struct cli_spec spec = {
 	"  exec PLUGIN  run one plugin here and show what would be sent; needs no broker\n",
     .table = option_table,
     .uses_broker = true,
+    .service = "run",
 };
 
 /* A pipe or a socket that took the number of a missing stdin, stdout or stderr would be written to

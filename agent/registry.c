@@ -37,9 +37,9 @@ static void
 print_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
 	if (line > 0)
-		fprintf(stderr, "%s:%u: %s\n", file, line, text);
+		fprintf(stderr, "vogeler-agent: %s:%u: %s\n", file, line, text);
 	else
-		fprintf(stderr, "%s: %s\n", file, text);
+		fprintf(stderr, "vogeler-agent: %s: %s\n", file, text);
 }
 
 static bool

@@ -68,6 +68,7 @@ static const struct cli_spec spec = {
     .table = table,
     .uses_broker = true,
     .uses_store = true,
+    .service = "",
 };
 
 /* ---- what the service manager shows ---- */
@@ -473,6 +474,7 @@ main(int argc, char **argv)
 	ident_init();
 	json_object_seed(0); /* before there are threads: jansson has one seed for all */
 	v.loop = loop_create();
+	cli_need(&v.cli, load_dir == NULL, true);
 	if (load_dir == NULL)
 		cli_brokers(&v.cli, &v.uris, &v.n_uris);
 	open_store(&v);

@@ -105,7 +105,9 @@ end_of_stream(struct broker *b)
 		    stream_error(b->stream));
 		return;
 	}
-	if (b->state == BROKER_CONNECTING)
+	if (strcmp(stream_error(b->stream), PHRASE_NO_HOST) == 0)
+		cure = PHRASE_CURE "check the name in the broker URI, and this machine's DNS";
+	else if (b->state == BROKER_CONNECTING)
 		cure =
 		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
 	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS &&

@@ -219,6 +219,15 @@ log_it(enum log_level level, const char *where, unsigned int line, const char *t
 		log_msg(level, "config", "%s: %s", where, text);
 }
 
+static bool
+is_service(const struct cli *cli)
+{
+	const char *verb = cli->spec->service;
+
+	return verb != NULL && !cli->dump_config &&
+	       (verb[0] == '\0' || (cli->args[0] != NULL && strcmp(cli->args[0], verb) == 0));
+}
+
 /* An error that ends the start is not a matter of log levels. */
 static void
 tell_at_start(
@@ -226,10 +235,10 @@ tell_at_start(
 {
 	const struct cli *cli = arg;
 
-	if (level != LOG_LEVEL_ERROR) {
+	if (level == LOG_LEVEL_WARN || (level != LOG_LEVEL_ERROR && is_service(cli)))
 		log_it(level, where, line, text, NULL);
+	if (level != LOG_LEVEL_ERROR)
 		return;
-	}
 	fprintf(stderr, "%s: ", cli->spec->program);
 	print_place(stderr, where, line);
 	fprintf(stderr, "%s\n", text);
@@ -366,7 +375,20 @@ missing(const struct cli *cli, const char *option, const char *key)
 		fprintf(stderr,
 		    "%s: No %s specified: give --%s URI, or -c FILE with %s (%s is not there)\n",
 		    cli->spec->program, option, option, key, DEFAULT_CONFIG);
-	exit(1);
+}
+
+void
+cli_need(const struct cli *cli, bool qhost, bool dbhost)
+{
+	bool no_qhost = qhost && cli->options.qhost == NULL;
+	bool no_dbhost = dbhost && cli->options.dbhost == NULL;
+
+	if (no_qhost)
+		missing(cli, "qhost", "[amqp] dsn");
+	if (no_dbhost)
+		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");
+	if (no_qhost || no_dbhost)
+		exit(1);
 }
 
 /* Now rather than at each connection: what is wrong with the files is for whoever starts us. */
@@ -385,8 +407,7 @@ cli_brokers(const struct cli *cli, struct uri **list, size_t *n)
 	const struct options *o = &cli->options;
 	char err[ERR_SIZE];
 
-	if (o->qhost == NULL)
-		missing(cli, "qhost", "[amqp] dsn");
+	cli_need(cli, true, false);
 	if (!uri_parse_brokers(o->qhost, list, n, err, sizeof(err)))
 		cli_usage_error(cli, "qhost from %s: %s", o->qhost_source, err);
 	for (size_t i = 0; i < *n; i++)
@@ -403,8 +424,7 @@ cli_store(const struct cli *cli, struct uri *store)
 	const struct options *o = &cli->options;
 	char err[ERR_SIZE];
 
-	if (o->dbhost == NULL)
-		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");
+	cli_need(cli, false, true);
 	if (!uri_parse(o->dbhost, store, err, sizeof(err)))
 		cli_usage_error(cli, "dbhost from %s: %s", o->dbhost_source, err);
 	if (store->scheme == URI_COUCHS)

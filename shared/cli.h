@@ -17,6 +17,8 @@ struct cli_spec {
 	bool uses_broker;         /* accepts --qhost */
 	bool uses_store;          /* accepts --dbhost */
 	const char *verbose; /* what -v is here, for --help; NULL = the same as --loglevel INFO */
+	const char *service; /* the verb with which it is one, "" = always, NULL = never: only
+				a service tells at each start what has no effect */
 };
 
 struct cli {
@@ -55,6 +57,8 @@ bool cli_broker_logins(
     const struct options *now, const struct options *fresh, struct uri **list, size_t *n);
 bool cli_store_login(const struct options *now, const struct options *fresh, struct uri *store);
 
+/* Exits 1 with a line for each of those that is unset. */
+void cli_need(const struct cli *cli, bool qhost, bool dbhost);
 /* Parses options.qhost / options.dbhost, exits 1 with the missing-option line of that program when
  * unset or bad. */
 void cli_brokers(const struct cli *cli, struct uri **list, size_t *n);

@@ -53,7 +53,7 @@ phrase_resolve(int rc, int err)
 	switch (rc) {
 	case EAI_NONAME:
 	case EAI_NODATA:
-		return "no such host";
+		return PHRASE_NO_HOST;
 	case EAI_AGAIN:
 		return "the name server does not answer";
 	case EAI_FAIL:

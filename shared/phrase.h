@@ -3,6 +3,8 @@
 #ifndef VOGELER_PHRASE_H
 #define VOGELER_PHRASE_H
 
+/* What phrase_resolve() says of a name that nobody has. */
+#define PHRASE_NO_HOST "no such host"
 /* What is wrong and the way out are one sentence, with this between them. */
 #define PHRASE_CURE "; cure: "
 

@@ -2,8 +2,11 @@
 #include "shared/store/store.h"
 
 #include "shared/log.h"
+#include "shared/phrase.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct store_ops *const backends[] = {
     [URI_COUCH] = &store_couch_ops,
@@ -45,6 +48,18 @@ store_open(
 		return NULL;
 	}
 	return ops->open(loop, uri, opt, err, err_size);
+}
+
+bool
+store_is_made(const struct uri *uri, char *err, size_t err_size)
+{
+	if (uri->scheme != URI_SQLITE || access(uri->path, F_OK) == 0 || errno != ENOENT)
+		return true; /* whatever else is wrong, opening it says better */
+	snprintf(err, err_size,
+	    "%s: no such file" PHRASE_CURE
+	    "correct the path in dbhost, or make it with \"vogeler-admin setup\"",
+	    uri->path);
+	return false;
 }
 
 void

@@ -51,7 +51,7 @@ enum store_found { STORE_FOUND, STORE_MISSING, STORE_FAILED };
 /* rec: borrowed, during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
 typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, void *arg);
 /* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
- * at the end, or STORE_FAILED. */
+ * at the end, or STORE_FAILED. A record that is damaged is left out, with a warning in the log. */
 typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
 /* What of each record is wanted; NULL = all of it. Borrowed during the call. rec then has its _id,
  * and of the plugins those named that it has. */
@@ -84,6 +84,8 @@ struct store_pace {                /* for metrics */
  * server is not part of it. */
 struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
     char *err, size_t err_size);
+/* For who only reads: false, with err, when store_open() would make an empty store. */
+bool store_is_made(const struct uri *uri, char *err, size_t err_size);
 void store_close(struct store *s); /* nothing may be in flight but what may be forgotten; sqlite
 				      finishes the commit in hand */
 const char *store_id(const struct store *s); /* redacted URI, for the log */

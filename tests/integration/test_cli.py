@@ -102,11 +102,9 @@ def test_bad_uri_says_what_would_be_right(site):
 
 @pytest.mark.parametrize("old, new", [("vogeler-server", "vogelerd"), ("vogeler-client", "vogeler-agent")])
 def test_2010_names_work(site, old, new):
-    """They are installed as links."""
-    link = site.folder / old
-    link.symlink_to(program(new))
-    done = run([link, "--version"], site.env, site.folder)
-    assert done.status == 0, done
+    """As the build made them, and the installation has them."""
+    done = run([program(old), "--version"], site.env, site.folder)
+    assert done.status == 0 and new in done.out, done
 
 
 @pytest.mark.parametrize("what", ["collector", "agent"])
@@ -150,6 +148,25 @@ def test_admin_setup_says_what_it_did_and_what_was_there(any_site):
     assert "created" in first.out, first
     second = site.admin("setup", qhost=True)
     assert "was there" in second.out and "created" not in second.out, second
+
+
+def test_who_only_reads_makes_no_store(site):
+    path = site.folder / "typo" / "none.db"
+    path.parent.mkdir()
+    for argv in (["vogeler-admin", "hosts"], ["vogeler-admin", "show", "web01"], ["vogeler-runner", "jobs"]):
+        done = site.run(argv[0], "--dbhost", f"sqlite://{path}", "--qhost", site.qhost, *argv[1:])
+        assert done.status == 1 and "none.db: no such file" in done.out + done.err, done
+        assert list(path.parent.iterdir()) == [], done
+
+
+def test_agent_list_names_itself_in_errors(site):
+    done = site.run("vogeler-agent", "-p", "/nowhere", "list")
+    assert done.status == 1 and done.err.startswith("vogeler-agent: /nowhere: "), done
+
+
+def test_name_that_nobody_has_is_not_for_rabbitmq_to_cure(site):
+    done = site.run("vogeler-runner", "--qhost", "amqp://guest:guest@nobody.invalid/x", "-n", "all", "-x", "x")
+    assert done.status == 1 and "check the name" in done.err and "start RabbitMQ" not in done.err, done
 
 
 def test_admin_hosts_and_show(any_site):

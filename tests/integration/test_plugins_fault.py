@@ -2,6 +2,7 @@
 with what happened, stays small and leaves nothing behind."""
 import os
 import pwd
+import re
 import time
 
 import pytest
@@ -38,6 +39,11 @@ def running_with(marker):
             except OSError:
                 pass
     return found
+
+
+def peak_memory_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        return int(re.search(r"^VmHWM:\s+(\d+) kB", f.read(), re.M).group(1))
 
 
 @pytest.fixture
@@ -80,9 +86,12 @@ def test_p1_plugin_that_hangs_is_terminated(answering):
 
 def test_p1_plugin_that_ignores_term_is_killed(answering):
     site = answering
-    script = site.script("stubborn", "trap '' TERM; echo partial; while :; do sleep 0.1; done")
+    told = site.folder / "told"
+    script = site.script("stubborn", f"trap 'echo TERM >>{told}' TERM; echo partial; while :; do sleep 0.1; done")
     site.plugin("hang", str(script), timeout="1s")
-    site.go("hang", "timeout")
+    meta = site.go("hang", "timeout")
+    assert told.read_text() == "TERM\n", "it had its chance before SIGKILL, once"
+    assert meta["failure"]["signal"] == 9, meta
     wait_until(lambda: not running_with(str(script)), "the plugin is gone")
     assert_agent_is_well(site)
 
@@ -98,7 +107,7 @@ def test_p2_flood_is_cut_at_the_cap(answering, stream, sanitized):
     meta = site.wait_meta("flood", lambda m: m, "is answered")
     assert meta["state"] == "failed" and "output" in meta["failure"]["message"], meta
     if not sanitized:
-        assert site.the_agent.memory_kb("Rss") < 20 * 1024
+        assert peak_memory_kb(site.the_agent.pid) < 20 * 1024
     assert_agent_is_well(site)
 
 

@@ -137,7 +137,7 @@ def test_default_level_shows_only_warnings(site):
 @pytest.mark.parametrize("given, missing", [
     (["--qhost", "amqp://guest:guest@127.0.0.1:1/x"], "dbhost"),
     (["--dbhost", "null://"], "qhost"),
-    ([], "qhost|dbhost"),
+    ([], r"qhost.*\n.*dbhost"),
 ])
 def test_missing_qhost_or_dbhost_is_a_clear_error(site, given, missing):
     done = site.run("vogelerd", *given)
@@ -145,6 +145,27 @@ def test_missing_qhost_or_dbhost_is_a_clear_error(site, given, missing):
     assert re.search(missing, done.err), done
     assert "--" in done.err, done
     assert len(done.err.splitlines()) <= 3, done
+
+
+def test_setup_with_the_2010_file_loads_no_design_documents_of_a_folder_that_is_not_there(couch_site):
+    site = couch_site
+    done = site.run("vogeler-admin", "-c", str(conf_2010(site)), "setup")
+    assert done.status == 0 and "database couch://" in done.out, done
+    assert "etc/vogeler/_design" in done.err and "no effect" not in done.err, done
+    done = site.run("vogeler-admin", "-c", str(conf_2010(site)), "--design", "nowhere", "setup")
+    assert done.status == 1 and "nowhere" in done.err, done
+
+
+def test_only_a_service_tells_what_of_the_2010_file_has_no_effect(couch_site):
+    site = couch_site
+    text = conf_2010(site).read_text()
+    conf = site.file("info.conf", re.sub("^log_level = .*", "log_level = INFO", text, count=1, flags=re.M))
+    for name, *args in (("vogeler-agent", "list"), ("vogeler-agent", "--dump-config"), ("vogelerd", "--dump-config"),
+                        ("vogeler-admin", "setup")):
+        done = site.run(name, "-c", str(conf), *args)
+        assert done.status == 0 and "no effect" not in done.err, done
+    process = site.process("vogelerd", [conf_program(), "-c", conf]).start()
+    process.wait_log("has no effect")
 
 
 DESIGN = {

@@ -112,6 +112,7 @@ def test_sample_complex_json(any_site):
 REAL = [
     ("facter", "facter -y", "yaml", yaml_value),
     ("ohai", "ohai", "json", lambda t: canonical(json.loads(t))),
+    ("ps", "ps -ef", "output", lambda t: [line.strip() for line in t.splitlines()]),
     ("packages", "dpkg-query -W", "output", lambda t: [line.strip() for line in t.splitlines()]),
     ("os-release", "cat /etc/os-release", "output", lambda t: [line.strip() for line in t.splitlines()]),
     ("network", "ip -json address show", "json", lambda t: canonical(json.loads(t))),

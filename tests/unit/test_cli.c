@@ -31,6 +31,7 @@ static const struct cli_spec spec = {
     .examples = "  vogelerd -c /etc/vogeler/vogeler.conf\n  vogelerd --qhost 10.10.10.2\n",
     .uses_broker = true,
     .uses_store = true,
+    .service = "",
 };
 static const struct cli_spec agent_spec = {
     .program = "vogeler-agent",
