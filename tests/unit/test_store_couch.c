@@ -599,9 +599,9 @@ design_documents_are_loaded_if_they_differ(void **state)
 	doc = json_array_get(docs, 0);
 	load(doc, "loaded");
 	load(doc, "unchanged");
-	json_object_set_new(doc, "language", json_string("coffeescript"));
+	json_object_set_new(doc, "options", json_pack("{s:b}", "local_seq", 1));
 	load(doc, "upgraded");
-	json_object_set_new(doc, "language", json_string("javascript"));
+	json_object_del(doc, "options");
 	load(doc, "upgraded");
 	assert_null(json_object_get(doc, "_rev"));
 	json_decref(docs);
