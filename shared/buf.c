@@ -14,6 +14,9 @@
 
 #define BUF_FIRST_CAP 64
 #define BUF_READ_STEP (64 * 1024)
+/* What is taken may live long, in a cache or a queue that counts its length: no more than one part
+ * in so many is room that growing has left. */
+#define TAKE_SLACK 8
 
 void
 buf_init(struct buf *b, size_t max)
@@ -137,12 +140,17 @@ buf_drop_front(struct buf *b, size_t n)
 char *
 buf_take(struct buf *b, size_t *len)
 {
-	char *data = b->data;
+	char *data = b->data, *fitted;
 
 	if (len != NULL)
 		*len = b->len;
-	if (data == NULL)
+	if (data == NULL) {
 		data = xcalloc(1, 1);
+	} else if (b->cap - b->len > b->len / TAKE_SLACK) {
+		fitted = realloc(data, b->len + 1);
+		if (fitted != NULL)
+			data = fitted;
+	}
 	buf_init(b, b->max);
 	return data;
 }

@@ -26,6 +26,8 @@
 #include <uthash.h>
 
 enum { CONNECT_TIMEOUT_MS = 10000 };
+/* About what a batch of records has: it goes to the kernel in few calls. */
+#define UPLOAD_BUFFER_BYTES (256L * 1024)
 
 struct request {
 	TAILQ_ENTRY(request) entry;
@@ -193,6 +195,7 @@ static void
 set_method(CURL *easy, const struct request *r)
 {
 	if (r->body != NULL) {
+		SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
 		SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
 		SET(easy, CURLOPT_POSTFIELDS, r->body); /* borrowed */
 	} else if (strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0) {

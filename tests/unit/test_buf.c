@@ -9,6 +9,7 @@
 
 #include "shared/buf.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,31 @@ truncates_drops_and_resets(void **state)
 	buf_reset(&b);
 	assert_int_equal(b.len, 0);
 	assert_non_null(b.data);
+	buf_finish(&b);
+}
+
+static void
+what_is_taken_has_little_room_left(void **state)
+{
+	char fill[1000];
+	struct buf b;
+
+	memset(fill, 'x', sizeof(fill));
+	buf_init(&b, 1 << 20);
+	for (size_t len = 1; len < 300000; len += len / 3 + 1) {
+		size_t got;
+		char *s;
+
+		while (b.len + sizeof(fill) <= len)
+			assert_true(buf_append(&b, fill, sizeof(fill)));
+		assert_true(buf_append(&b, fill, len - b.len));
+		s = buf_take(&b, &got);
+		assert_int_equal(got, len);
+		assert_int_equal(strspn(s, "x"), len);
+		/* malloc's own rounding is small change. */
+		assert_true(malloc_usable_size(s) <= len + len / 8 + 32);
+		free(s);
+	}
 	buf_finish(&b);
 }
 
@@ -213,6 +239,7 @@ main(void)
 	    cmocka_unit_test(grows_byte_by_byte),
 	    cmocka_unit_test(truncates_drops_and_resets),
 	    cmocka_unit_test(take_moves_ownership),
+	    cmocka_unit_test(what_is_taken_has_little_room_left),
 	    cmocka_unit_test(reads_a_file),
 	    cmocka_unit_test(reads_a_large_file_up_to_its_cap),
 	    cmocka_unit_test(refuses_what_is_not_a_regular_file),
