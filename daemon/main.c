@@ -264,6 +264,7 @@ needs_restart(const struct options *old, const struct options *new)
 	       old->record_max_bytes != new->record_max_bytes ||
 	       differ_queues(&old->master_queue, &new->master_queue) ||
 	       old->sqlite_relaxed != new->sqlite_relaxed ||
+	       old->couch_cache_bytes != new->couch_cache_bytes ||
 	       old->couch_requests != new->couch_requests ||
 	       old->couch_timeout_ms != new->couch_timeout_ms;
 }

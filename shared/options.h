@@ -53,7 +53,8 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t yaml_nodes;        /* [limits] yaml_nodes, default 100000 */
 	uint64_t yaml_bytes;        /* [limits] yaml_bytes, default 1MiB */
 	/* couch */
-	uint32_t couch_requests;      /* [couch] requests, default 8: in flight at once */
+	uint64_t couch_cache_bytes;   /* [couch] cache_bytes, default 256MiB */
+	uint32_t couch_requests;      /* [couch] requests, default 16: in flight at once */
 	uint32_t couch_timeout_ms;    /* [couch] timeout, default 30s */
 	struct tls_options couch_tls; /* [couch] ca_file, cert_file, key_file */
 	/* sqlite */

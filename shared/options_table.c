@@ -66,11 +66,12 @@ const struct option_row option_rows[] = {
     NUM("client", "timeout", OPTION_MS, plugin_timeout_ms, "60s", 100, 25 * MIN - 1),
 
     ROW("couch", "ca_file", OPTION_STR, couch_tls.ca_file, NULL),
+    NUM("couch", "cache_bytes", OPTION_BYTES, couch_cache_bytes, "256MiB", 0, 64 * GIB),
     ROW("couch", "cert_file", OPTION_STR, couch_tls.cert_file, NULL),
     ROW("couch", "design_docs_path", OPTION_STR, design_docs_path, NULL),
     ROW("couch", "dsn", OPTION_STORE, dbhost, NULL),
     ROW("couch", "key_file", OPTION_STR, couch_tls.key_file, NULL),
-    NUM("couch", "requests", OPTION_COUNT, couch_requests, "8", 1, 64),
+    NUM("couch", "requests", OPTION_COUNT, couch_requests, "16", 1, 64),
     NUM("couch", "timeout", OPTION_MS, couch_timeout_ms, "30s", 100, 20 * MIN),
 
     CHECK("file_handler", "*", OPTION_IGNORED),

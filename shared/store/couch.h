@@ -8,6 +8,7 @@
 #include "shared/store/couch_pace.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
+#include "shared/store/pack.h"
 #include "shared/store/store.h"
 #include <bsd/sys/queue.h>
 
@@ -35,12 +36,14 @@ struct couch_op {
 	struct loop_timer *wait; /* probe: while CouchDB wants to be left alone */
 	char *startkey;          /* where the page begins, NULL = at the start; prune: the job */
 	char *endkey;            /* where the last page ends */
-	size_t limit;            /* of a page */
-	size_t left;             /* jobs that are wanted yet */
-	unsigned int tries;      /* after conflicts */
-	bool ledger;             /* setup, probe: at the ledger's database by now */
-	bool created;            /* setup: one of them */
-	int64_t before_ms;       /* prune */
+	char *page;              /* list: of records whose marks are being asked for */
+	size_t page_len;
+	size_t limit;       /* of a page */
+	size_t left;        /* jobs that are wanted yet */
+	unsigned int tries; /* after conflicts */
+	bool ledger;        /* setup, probe: at the ledger's database by now */
+	bool created;       /* setup: one of them */
+	int64_t before_ms;  /* prune */
 	size_t removed;
 };
 
@@ -49,6 +52,7 @@ struct couch {
 	struct loop *loop;
 	struct http *http;
 	struct couch_cache *cache;
+	struct pack *pack;
 	struct couch_pace pace;
 	char *url;        /* of the database */
 	char *jobs_url;   /* and of the ledger's, which has "_jobs" after its name */
@@ -63,6 +67,7 @@ struct couch {
 	TAILQ_HEAD(, lot) active;
 	unsigned int n_active;
 	struct worker *worker; /* reads large answers; NULL until there is one */
+	bool marks_refused;    /* the database's validation does not take them */
 	bool closing;
 	LIST_HEAD(, couch_op) ops;
 };

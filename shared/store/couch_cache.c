@@ -1,5 +1,6 @@
 #include "shared/store/couch_cache.h"
 
+#include "shared/store/store.h"
 #include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
@@ -18,15 +19,19 @@ struct couch_cache {
 	struct entry *by_host;
 	TAILQ_HEAD(, entry) lru; /* the next to go is first */
 	size_t bytes, max_bytes;
+	struct pack *pack;
 };
 
+enum { MARK_TEXT_BYTES = 1024 };
+
 struct couch_cache *
-couch_cache_create(size_t max_bytes)
+couch_cache_create(size_t max_bytes, struct pack *p)
 {
 	struct couch_cache *c = xcalloc(1, sizeof(*c));
 
 	TAILQ_INIT(&c->lru);
 	c->max_bytes = max_bytes;
+	c->pack = p;
 	return c;
 }
 
@@ -81,6 +86,7 @@ couch_cache_give(struct couch_cache *c, struct couch_doc *d)
 	struct entry *e = xcalloc(1, sizeof(*e));
 
 	couch_doc_destroy(couch_cache_take(c, d->head.host));
+	couch_doc_pack(d, c->pack);
 	e->doc = d;
 	e->bytes = sizeof(*e) + couch_doc_bytes(d);
 	HASH_ADD_KEYPTR(hh, c->by_host, d->head.host, strlen(d->head.host), e);
@@ -91,11 +97,13 @@ couch_cache_give(struct couch_cache *c, struct couch_doc *d)
 }
 
 size_t
-couch_cache_peek(const struct couch_cache *c, const char *host)
+couch_cache_peek(const struct couch_cache *c, const struct store_write *w)
 {
-	struct entry *e = find(c, host);
+	struct entry *e = find(c, w->host);
 
-	return e != NULL ? e->bytes : 0;
+	if (e == NULL)
+		return 0;
+	return couch_doc_confirms(e->doc, w) ? MARK_TEXT_BYTES : couch_doc_text_bytes(e->doc, w);
 }
 
 size_t

@@ -1,7 +1,7 @@
 /* What is known of the records in CouchDB, by host, so that a write need not read first: the least
  * recently used are let go when a number of bytes is passed. A record that is being written is
  * taken out and given back when the store has said 201; when the outcome is not known it is simply
- * not given back, so the cache never holds what may not be true. */
+ * not given back, so the cache never holds what may not be true. Values lie there compressed. */
 #ifndef VOGELER_COUCH_CACHE_H
 #define VOGELER_COUCH_CACHE_H
 
@@ -10,14 +10,18 @@
 
 struct couch_cache;
 
-struct couch_cache *couch_cache_create(size_t max_bytes);
+struct pack;
+struct store_write;
+
+/* Borrows p. */
+struct couch_cache *couch_cache_create(size_t max_bytes, struct pack *p);
 void couch_cache_destroy(struct couch_cache *c); /* NULL is fine */
-/* The caller owns what it gets; NULL: not known. */
+/* The caller owns what it gets, its values packed; NULL: not known. */
 struct couch_doc *couch_cache_take(struct couch_cache *c, const char *host);
 /* Takes ownership. Replaces what was there of the same host; may let go d itself. */
 void couch_cache_give(struct couch_cache *c, struct couch_doc *d);
-/* Bytes of the host's record, 0 when not known. */
-size_t couch_cache_peek(const struct couch_cache *c, const char *host);
+/* About the bytes that w will take in a request; 0 when the record is not known. */
+size_t couch_cache_peek(const struct couch_cache *c, const struct store_write *w);
 void couch_cache_clear(struct couch_cache *c);
 size_t couch_cache_bytes(const struct couch_cache *c);
 size_t couch_cache_count(const struct couch_cache *c);

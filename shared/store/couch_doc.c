@@ -2,13 +2,22 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/store/pack.h"
 #include "shared/store/store.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* In the record, under "vogeler": no plugin's name begins like that. */
+#define NUMBER_KEY "_mark"
+
+enum {
+	MARK_PAYS_BYTES = 8 * 1024, /* of values: a smaller record is as soon written itself */
+};
 
 struct couch_doc *
 couch_doc_create(const char *host)
@@ -27,10 +36,15 @@ couch_doc_destroy(struct couch_doc *d)
 	for (size_t i = 0; i < d->n; i++) {
 		free(d->plugins[i]);
 		fact_finish(&d->facts[i]);
+		free(d->parts[i].packed);
 	}
 	free(d->plugins);
 	free(d->facts);
+	free(d->parts);
 	free(d->rev);
+	couch_mark_finish(&d->mark);
+	free(d->confirmed);
+	free(d->pending);
 	record_head_finish(&d->head);
 	free(d);
 }
@@ -58,24 +72,36 @@ find(const struct couch_doc *d, const char *plugin, bool *there)
 	return lo;
 }
 
-static struct fact *
-fact_of(struct couch_doc *d, const char *plugin)
+/* Made if it is not there. */
+static size_t
+place_of(struct couch_doc *d, const char *plugin)
 {
 	bool there;
 	size_t i = find(d, plugin, &there);
 
 	if (there)
-		return &d->facts[i];
+		return i;
 	if (d->n == d->cap) {
 		d->cap = d->cap == 0 ? 8 : d->cap * 2;
 		d->plugins = xreallocarray(d->plugins, d->cap, sizeof(*d->plugins));
 		d->facts = xreallocarray(d->facts, d->cap, sizeof(*d->facts));
+		d->parts = xreallocarray(d->parts, d->cap, sizeof(*d->parts));
 	}
 	memmove(&d->plugins[i + 1], &d->plugins[i], (d->n - i) * sizeof(*d->plugins));
 	memmove(&d->facts[i + 1], &d->facts[i], (d->n - i) * sizeof(*d->facts));
+	memmove(&d->parts[i + 1], &d->parts[i], (d->n - i) * sizeof(*d->parts));
 	d->plugins[i] = xstrdup(plugin);
 	d->facts[i] = (struct fact){0};
+	d->parts[i] = (struct couch_part){0};
 	d->n++;
+	return i;
+}
+
+static struct fact *
+fact_of(struct couch_doc *d, const char *plugin)
+{
+	size_t i = place_of(d, plugin); /* may move facts */
+
 	return &d->facts[i];
 }
 
@@ -150,6 +176,8 @@ set_metas(struct couch_doc *d, struct jspan s)
 	json_object_foreach (metas, plugin, meta) {
 		struct fact *f;
 
+		if (strcmp(plugin, NUMBER_KEY) == 0 && json_integer_value(meta) > 0)
+			d->number = json_integer_value(meta);
 		if (!json_is_object(meta))
 			continue; /* nothing of ours, and record_write could not place it */
 		f = fact_of(d, plugin);
@@ -243,48 +271,430 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 	return d;
 }
 
-bool
+/* ---- what a result makes of it ---- */
+
+static bool
+has_failure(const struct fact *f)
+{
+	return json_object_get(f->meta, "failure") != NULL;
+}
+
+static void
+drop_packed(struct couch_part *part)
+{
+	free(part->packed);
+	*part = (struct couch_part){.fresh = part->fresh};
+}
+
+static enum couch_change
+apply_to_plugin(struct couch_doc *d, const struct result *r, bool *head_changed)
+{
+	size_t i = place_of(d, r->plugin);
+	struct fact *f = &d->facts[i];
+	bool failed = has_failure(f);
+
+	switch (record_apply(&d->head, f, r, head_changed)) {
+	case RECORD_UNCHANGED:
+		return COUCH_SAME;
+	case RECORD_VALUE:
+		drop_packed(&d->parts[i]);
+		return COUCH_CHANGED;
+	case RECORD_META:
+		break;
+	}
+	d->parts[i].fresh = true;
+	return failed || has_failure(f) ? COUCH_CHANGED : COUCH_FRESH;
+}
+
+static enum couch_change
+apply_result(struct couch_doc *d, const struct result *r)
+{
+	json_t *error = json_incref(d->head.last_error);
+	enum couch_change change = COUCH_SAME;
+	bool head_changed = false, changed;
+
+	if (r->plugin != NULL)
+		change = apply_to_plugin(d, r, &head_changed);
+	else
+		record_apply(&d->head, NULL, r, &head_changed);
+	changed = d->head.last_error != error;
+	json_decref(error);
+	if (changed)
+		return COUCH_CHANGED;
+	return change == COUCH_SAME && head_changed ? COUCH_FRESH : change;
+}
+
+enum couch_change
 couch_doc_apply(struct couch_doc *d, const struct store_write *w)
 {
-	bool changed = d->rev == NULL; /* a greeting alone makes a host known */
-
+	if (d->rev == NULL) /* a greeting alone makes a host known */
+		d->change = COUCH_CHANGED;
 	for (size_t i = 0; i < w->n; i++) {
-		const struct result *r = w->results[i];
-		struct fact *f = r->plugin != NULL ? fact_of(d, r->plugin) : NULL;
+		enum couch_change change = apply_result(d, w->results[i]);
 
-		if (record_apply(&d->head, f, r, &changed) != RECORD_UNCHANGED)
-			changed = true;
+		if (change > d->change)
+			d->change = change;
 	}
-	return changed;
+	return d->change;
+}
+
+static bool
+same_hash(const json_t *a, const char *hash)
+{
+	const char *text = json_string_value(json_object_get(a, "hash"));
+
+	return text != NULL && hash != NULL && strcmp(text, hash) == 0;
+}
+
+static bool
+confirms(const struct couch_doc *d, const struct result *r)
+{
+	bool there;
+	size_t i;
+
+	if (r->plugin == NULL)
+		return r->error == NULL;
+	if (r->meta.state != WIRE_OK || r->value == NULL)
+		return false;
+	i = find(d, r->plugin, &there);
+	return there && !has_failure(&d->facts[i]) && same_hash(d->facts[i].meta, r->hash);
 }
 
 bool
+couch_doc_confirms(const struct couch_doc *d, const struct store_write *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!confirms(d, w->results[i]))
+			return false;
+	return couch_doc_is_open(d);
+}
+
+/* ---- marks ---- */
+
+const char *
+couch_marked_host(const char *id)
+{
+	size_t len = strlen(COUCH_MARKS_START);
+
+	return strncmp(id, COUCH_MARKS_START, len) == 0 ? id + len : NULL;
+}
+
+void
+couch_mark_finish(struct couch_mark *m)
+{
+	free(m->rev);
+	json_decref(m->metas);
+	*m = (struct couch_mark){0};
+}
+
+bool
+couch_mark_parse(struct jspan doc, struct couch_mark *m)
+{
+	char err[128];
+	json_t *j = couch_doc_json(doc, err, sizeof(err));
+	const char *rev = json_string_value(json_object_get(j, "_rev"));
+	const char *at = json_string_value(json_object_get(j, "updated_at"));
+	json_t *metas = json_object_get(j, "vogeler");
+
+	*m = (struct couch_mark){0};
+	if (rev != NULL) {
+		m->rev = xstrdup(rev);
+		m->of = json_integer_value(json_object_get(j, "of"));
+		m->sealed = json_is_true(json_object_get(j, "sealed"));
+		m->metas = json_is_object(metas) ? json_incref(metas) : NULL;
+		if (at == NULL || !wall_parse(at, &m->updated_at))
+			m->updated_at = 0;
+	}
+	json_decref(j);
+	return rev != NULL;
+}
+
+static const char *
+hash_of(const json_t *meta)
+{
+	return json_string_value(json_object_get(meta, "hash"));
+}
+
+/* A restored or edited record may have another value under the same number. */
+static bool
+is_of_value(const json_t *mark, const json_t *meta)
+{
+	if (!json_is_object(mark) || !json_is_object(meta))
+		return false;
+	return same_hash(mark, hash_of(meta)) || (hash_of(mark) == NULL && hash_of(meta) == NULL);
+}
+
+static bool
+write_text(struct buf *out, const char *text)
+{
+	json_t *value = json_string(text);
+	bool ok = value != NULL && jsonx_write(out, value);
+
+	json_decref(value);
+	return ok;
+}
+
+/* What the mark says: all that was confirmed since the record was written. */
+static bool
+write_confirmed(struct buf *out, const struct couch_doc *d)
+{
+	char at[WALL_TEXT_SIZE];
+	bool first = true;
+
+	if (!buf_printf(
+		out, "\"updated_at\":\"%s\",\"vogeler\":{", wall_format(d->head.updated_at, at)))
+		return false;
+	for (size_t i = 0; i < d->n; i++) {
+		if (!d->parts[i].fresh)
+			continue;
+		if ((!first && !buf_append_char(out, ',')) || !write_text(out, d->plugins[i]) ||
+		    !buf_append_char(out, ':') || !jsonx_write(out, d->facts[i].meta))
+			return false;
+		first = false;
+	}
+	return buf_append_char(out, '}');
+}
+
+static char *
+confirmed_text(const struct couch_doc *d)
+{
+	struct buf out;
+
+	buf_init(&out, SIZE_MAX / 2); /* of metadata that is in memory */
+	if (write_confirmed(&out, d))
+		return buf_take(&out, NULL);
+	buf_finish(&out);
+	return NULL;
+}
+
+bool
+couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
+{
+	const char *plugin;
+	json_t *meta;
+
+	couch_mark_finish(&d->mark);
+	d->mark = *m;
+	*m = (struct couch_mark){0};
+	if (d->number == 0 || d->mark.of != d->number || d->mark.metas == NULL)
+		return true;
+	json_object_foreach (d->mark.metas, plugin, meta) {
+		bool there;
+		size_t i = find(d, plugin, &there);
+
+		if (!there || !is_of_value(meta, d->facts[i].meta))
+			continue;
+		json_decref(d->facts[i].meta);
+		d->facts[i].meta = json_incref(meta);
+		d->parts[i].fresh = true;
+	}
+	if (d->mark.updated_at > d->head.updated_at)
+		d->head.updated_at = d->mark.updated_at;
+	json_decref(d->mark.metas);
+	d->mark.metas = NULL;
+	free(d->confirmed);
+	d->confirmed = confirmed_text(d);
+	return d->confirmed != NULL;
+}
+
+bool
+couch_doc_is_open(const struct couch_doc *d)
+{
+	/* A mark of a later number: the record was overtaken, or put back from a backup. */
+	return d->number > 0 && d->mark.of <= d->number &&
+	       !(d->mark.of == d->number && d->mark.sealed);
+}
+
+static bool
+write_mark_head(struct buf *out, const struct couch_doc *d)
+{
+	if (!buf_printf(out, "{\"_id\":\"" COUCH_MARKS_START "%s\"", d->head.host))
+		return false;
+	if (d->mark.rev != NULL &&
+	    (!buf_append_str(out, ",\"_rev\":") || !write_text(out, d->mark.rev)))
+		return false;
+	return buf_printf(out, ",\"doc_type\":\"RecordMark\",\"of\":%" PRIi64, d->number);
+}
+
+bool
+couch_doc_write_mark(struct buf *out, struct couch_doc *d)
+{
+	free(d->pending);
+	d->pending = confirmed_text(d);
+	return d->pending != NULL && write_mark_head(out, d) && buf_append_char(out, ',') &&
+	       buf_append_str(out, d->pending) && buf_append_char(out, '}');
+}
+
+bool
+couch_doc_write_seal(struct buf *out, const struct couch_doc *d)
+{
+	return write_mark_head(out, d) && buf_append_str(out, ",\"sealed\":true") &&
+	       (d->confirmed == NULL ||
+		   (buf_append_char(out, ',') && buf_append_str(out, d->confirmed))) &&
+	       buf_append_char(out, '}');
+}
+
+static void
+set_mark(struct couch_doc *d, const char *rev, bool sealed)
+{
+	free(d->mark.rev);
+	d->mark.rev = xstrdup(rev);
+	d->mark.of = d->number;
+	d->mark.sealed = sealed;
+}
+
+void
+couch_doc_set_marked(struct couch_doc *d, const char *rev)
+{
+	set_mark(d, rev, false);
+	free(d->confirmed);
+	d->confirmed = d->pending;
+	d->pending = NULL;
+	d->change = COUCH_SAME;
+}
+
+void
+couch_doc_set_sealed(struct couch_doc *d, const char *rev)
+{
+	set_mark(d, rev, true);
+}
+
+/* ---- the record ---- */
+
+static size_t
+value_bytes(const struct couch_doc *d)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		bytes += d->facts[i].value_len;
+	return bytes;
+}
+
+/* The number with which it is written: one that no earlier one has had, or 0. Where every write
+ * brings another value marks would be of no use, and sealing them has its price: the number is
+ * kept as long as marks are written, and comes back with the next value that is only confirmed. */
+static int64_t
+next_number(const struct couch_doc *d)
+{
+	bool useful = d->rev == NULL || d->change == COUCH_FRESH || d->confirmed != NULL;
+
+	if (d->unmarked || !useful || value_bytes(d) < MARK_PAYS_BYTES)
+		return 0;
+	return (d->number > d->mark.of ? d->number : d->mark.of) + 1;
+}
+
+/* The number goes in as the metadata of a plugin that has no value. */
+bool
 couch_doc_write(struct buf *out, const struct couch_doc *d)
 {
-	return record_write(out, &d->head, d->rev, (const char *const *)d->plugins, d->facts, d->n);
+	int64_t number = next_number(d);
+	const char **plugins = xcalloc(d->n + 1, sizeof(*plugins));
+	struct fact *facts = xcalloc(d->n + 1, sizeof(*facts));
+	bool ok;
+
+	for (size_t i = 0; i < d->n; i++) {
+		plugins[i] = d->plugins[i];
+		facts[i] = d->facts[i];
+	}
+	plugins[d->n] = NUMBER_KEY;
+	facts[d->n].meta = number > 0 ? json_integer(number) : NULL;
+	ok = record_write(out, &d->head, d->rev, plugins, facts, d->n + 1);
+	json_decref(facts[d->n].meta);
+	free(plugins);
+	free(facts);
+	return ok;
 }
 
 void
 couch_doc_set_rev(struct couch_doc *d, const char *rev)
 {
+	d->number = next_number(d);
 	free(d->rev);
 	d->rev = xstrdup(rev);
+	free(d->confirmed);
+	d->confirmed = NULL;
+	d->change = COUCH_SAME;
+	for (size_t i = 0; i < d->n; i++)
+		d->parts[i].fresh = false;
 }
 
-/* jansson takes about this much for a member of an object with a short string. */
-enum { META_MEMBER_BYTES = 160 };
+/* ---- in memory ---- */
+
+void
+couch_doc_pack(struct couch_doc *d, struct pack *p)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct fact *f = &d->facts[i];
+		struct couch_part *part = &d->parts[i];
+
+		if (f->value == NULL)
+			continue;
+		if (part->packed == NULL)
+			part->packed = pack_text(p, f->value, f->value_len, &part->packed_len);
+		if (part->packed == NULL)
+			continue;
+		free(f->value);
+		f->value = NULL;
+	}
+}
+
+bool
+couch_doc_unpack(struct couch_doc *d, struct pack *p)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct fact *f = &d->facts[i];
+		const struct couch_part *part = &d->parts[i];
+
+		if (f->value != NULL || part->packed == NULL)
+			continue;
+		f->value = pack_open(p, part->packed, part->packed_len, f->value_len);
+		if (f->value == NULL)
+			return false;
+	}
+	return true;
+}
+
+enum {
+	META_MEMBER_BYTES =
+	    160,               /* jansson takes about this much for a member with a short string */
+	HEAD_TEXT_BYTES = 300, /* of a record as text: what is neither value nor metadata */
+	META_TEXT_BYTES = 450, /* the metadata of a plugin */
+};
 
 size_t
 couch_doc_bytes(const struct couch_doc *d)
 {
-	size_t bytes = sizeof(*d) + 256 + d->cap * (sizeof(*d->plugins) + sizeof(*d->facts));
+	size_t bytes = sizeof(*d) + 256;
 
+	bytes += d->cap * (sizeof(*d->plugins) + sizeof(*d->facts) + sizeof(*d->parts));
+	bytes += d->confirmed != NULL ? strlen(d->confirmed) : 0;
 	for (size_t i = 0; i < d->n; i++)
-		bytes += 64 + d->facts[i].value_len +
+		bytes += 64 + (d->facts[i].value != NULL ? d->facts[i].value_len : 0) +
+			 d->parts[i].packed_len +
 			 json_object_size(d->facts[i].meta) * META_MEMBER_BYTES;
 	bytes += json_object_size(d->head.last_error) * META_MEMBER_BYTES;
 	return bytes;
 }
+
+size_t
+couch_doc_text_bytes(const struct couch_doc *d, const struct store_write *w)
+{
+	size_t bytes = HEAD_TEXT_BYTES + value_bytes(d) + d->n * META_TEXT_BYTES;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct result *r = w->results[i];
+		bool there = false;
+		size_t at = r->plugin != NULL ? find(d, r->plugin, &there) : 0;
+
+		bytes += r->value_len + (there ? 0 : META_TEXT_BYTES);
+		if (there && r->value != NULL)
+			bytes -= d->facts[at].value_len; /* counted above */
+	}
+	return bytes;
+}
+
+/* ---- for readers ---- */
 
 json_t *
 couch_doc_json(struct jspan doc, char *err, size_t err_size)
@@ -314,4 +724,27 @@ couch_doc_json(struct jspan doc, char *err, size_t err_size)
 		return NULL;
 	}
 	return rec;
+}
+
+void
+couch_doc_show(json_t *rec, const struct couch_mark *m)
+{
+	json_t *metas = json_object_get(rec, "vogeler"), *meta;
+	int64_t number = json_integer_value(json_object_get(metas, NUMBER_KEY)), shown = 0;
+	const char *plugin, *at = json_string_value(json_object_get(rec, "updated_at"));
+	char text[WALL_TEXT_SIZE];
+
+	json_object_del(rec, "_rev"); /* the store's business, and no part of a record */
+	if (json_is_object(metas))
+		json_object_del(metas, NUMBER_KEY);
+	if (number == 0 || m == NULL || m->of != number)
+		return;
+	json_object_foreach (m->metas, plugin, meta) {
+		if (is_of_value(meta, json_object_get(metas, plugin)))
+			json_object_set(metas, plugin, meta);
+	}
+	if (at == NULL || !wall_parse(at, &shown))
+		shown = 0;
+	if (m->updated_at > shown)
+		jsonx_set_str(rec, "updated_at", wall_format(m->updated_at, text));
 }

@@ -12,13 +12,20 @@ read_row(struct couch_fetched_row *r, const struct couch_row *row)
 {
 	char why[WHY_SIZE] = "";
 
-	*r = (struct couch_fetched_row){.id = xstrdup(row->id)};
+	const char *host = couch_marked_host(row->id);
+
+	*r = (struct couch_fetched_row){.id = xstrdup(host != NULL ? host : row->id)};
 	if (row->error) {
 		r->kind = COUCH_FETCHED_ERROR;
 		return;
 	}
 	if (row->doc.text == NULL) {
-		r->kind = COUCH_FETCHED_MISSING;
+		r->kind = host != NULL ? COUCH_FETCHED_UNMARKED : COUCH_FETCHED_MISSING;
+		return;
+	}
+	if (host != NULL) {
+		r->kind =
+		    couch_mark_parse(row->doc, &r->mark) ? COUCH_FETCHED_MARK : COUCH_FETCHED_ERROR;
 		return;
 	}
 	r->bytes = row->doc.len;
@@ -55,6 +62,7 @@ couch_fetched_finish(struct couch_fetched *f)
 	for (size_t i = 0; i < f->n; i++) {
 		free(f->rows[i].id);
 		free(f->rows[i].why);
+		couch_mark_finish(&f->rows[i].mark);
 		couch_doc_destroy(f->rows[i].doc);
 	}
 	free(f->rows);

@@ -9,6 +9,8 @@
 
 enum couch_fetched_kind {
 	COUCH_FETCHED_DOC,
+	COUCH_FETCHED_MARK,       /* the mark of a record; id is the host's */
+	COUCH_FETCHED_UNMARKED,   /* it has none */
 	COUCH_FETCHED_MISSING,    /* not there */
 	COUCH_FETCHED_ERROR,      /* the store failed to read it: neither there nor not there */
 	COUCH_FETCHED_UNREADABLE, /* it could not be written back without losing something */
@@ -17,9 +19,10 @@ enum couch_fetched_kind {
 struct couch_fetched_row {
 	enum couch_fetched_kind kind;
 	char *id;
-	struct couch_doc *doc; /* of DOC, and so is bytes */
-	size_t bytes;          /* of its text */
-	char *why;             /* of UNREADABLE */
+	struct couch_doc *doc;  /* of DOC, and so is bytes */
+	size_t bytes;           /* of its text */
+	struct couch_mark mark; /* of MARK */
+	char *why;              /* of UNREADABLE */
 };
 
 struct couch_fetched { /* all owned; a doc that is taken out is replaced by NULL */

@@ -4,14 +4,33 @@
  * at most opt->couch_requests of them are active (fewer by couch_pace.h), so memory is bounded:
  *
  *   waiting --pump--> records not in the cache are fetched --> results applied --> _bulk_docs
- *                                                                  ^ what did not fit  |
+ *                                                                  ^ what did not fit, |
+ *                                                                  | what was sealed   |
  *                                                                  +-------------------+
  *
  * A write whose record is stored, or needs no writing, is then answered, or handed to
  * couch_ledger.c if it brings outcomes of jobs, which answers it.
  *
  * A record that is being written is out of the cache; it comes back only with a 201 for it. After
- * anything else it is read anew, so that a write that did land turns out to be UNCHANGED then. */
+ * anything else it is read anew, so that a write that did land turns out to be UNCHANGED then.
+ *
+ * Where every result only confirms what is known, a mark is written in place of a large record
+ * (couch_doc.h). CouchDB compares the revision of one document, so another collector could write
+ * the record of an older result over a value that a mark has just confirmed, and neither would
+ * notice. Hence:
+ *
+ * - A mark is written only beside a record with a number, over the last revision of the mark, and
+ *   not if that one is sealed for this number.
+ * - A record with a number is written only after its mark has been sealed; and with a new number,
+ *   or none, and with all that the mark said.
+ *
+ * So whoever writes a mark while somebody is about to write the record runs into a conflict at the
+ * mark, and reads both again. Sealing has no effect but this one, and if it is all that happens,
+ * because of a crash, the record is simply written by the next result.
+ *
+ * A mark says nothing if its record has been deleted, or the database been made anew. So when the
+ * mark is stored the record's revision is asked for, and anything else than the known one is a
+ * conflict. */
 #include "shared/store/couch_ledger.h"
 
 #include "shared/buf.h"
@@ -29,13 +48,25 @@ enum {
 	LOT_HOSTS_MAX = 500,
 	BODY_BYTES = 4 * 1024 * 1024, /* a request is not begun to be larger than this */
 	READ_AT_ONCE = 64 * 1024,     /* an answer over it is read on the helper thread */
+	MARK_GAIN = 2,                /* what a mark is smaller at least than its record */
 	WHY_SIZE = 512,
 };
 
+/* What of a record is to be sent. */
+enum part {
+	PART_RECORD,
+	PART_MARK,
+	PART_SEAL,     /* then the record */
+	PART_VERIFIED, /* the mark is stored: is the record there as it was? */
+};
+
 struct item {
+	char *host;            /* w's, which may be gone when w is answered */
 	struct store_write *w; /* NULL: answered */
 	struct couch_doc *doc; /* NULL: not known yet, or no longer */
-	bool sent;             /* in the request that is under way */
+	bool applied;          /* doc has the results */
+	enum part part;
+	bool sent; /* in the request that is under way */
 };
 
 struct lot {
@@ -55,8 +86,10 @@ static void lot_write(struct lot *lot);
 static void
 lot_destroy(struct lot *lot)
 {
-	for (size_t i = 0; i < lot->n; i++)
+	for (size_t i = 0; i < lot->n; i++) {
 		couch_doc_destroy(lot->items[i].doc);
+		free(lot->items[i].host);
+	}
 	free(lot->items);
 	free(lot);
 }
@@ -90,36 +123,46 @@ settle(struct lot *lot, struct item *item, enum store_status status, const char 
 		lot->fn(w, status, why, lot->arg);
 }
 
-/* The store is out of reach: the writes that no request had are answered too, instead of each
- * waiting for its own timeout. Their records are as the store has them. */
+/* The store is out of reach: the other writes are answered too, instead of each waiting for its own
+ * timeout. Records that have not been touched are as the store has them. */
 static void
 settle_rest(struct lot *lot, const char *why)
 {
-	for (size_t i = lot->next; i < lot->n; i++) {
+	for (size_t i = 0; i < lot->n; i++) {
 		struct item *item = &lot->items[i];
 
 		if (item->w == NULL)
 			continue;
-		if (item->doc != NULL)
+		if (item->doc != NULL && !item->applied) {
 			couch_cache_give(lot->c->cache, item->doc);
-		item->doc = NULL;
+			item->doc = NULL;
+		}
 		settle(lot, item, STORE_RETRY, why);
 	}
 	lot->next = lot->n;
 }
 
-static struct item *
-item_of(struct lot *lot, const char *host, size_t *hint)
+static int
+item_cmp(const void *a, const void *b)
 {
-	for (size_t k = 0; k < lot->n; k++) { /* answers mostly come in the order asked */
-		size_t i = (*hint + k) % lot->n;
+	const struct item *x = a, *y = b;
 
-		if (lot->items[i].w != NULL && strcmp(lot->items[i].w->host, host) == 0) {
-			*hint = i + 1;
-			return &lot->items[i];
-		}
-	}
-	return NULL;
+	return strcmp(x->host, y->host);
+}
+
+static int
+host_cmp_item(const void *host, const void *item)
+{
+	return strcmp(host, ((const struct item *)item)->host);
+}
+
+/* NULL: not of this lot, or answered. */
+static struct item *
+item_of(struct lot *lot, const char *host)
+{
+	struct item *item = bsearch(host, lot->items, lot->n, sizeof(*lot->items), host_cmp_item);
+
+	return item != NULL && item->w != NULL ? item : NULL;
 }
 
 static enum couch_answer
@@ -133,33 +176,106 @@ read_answer(struct couch *c, const struct http_response *r, long want, char *why
 	return a;
 }
 
+/* Asks for documents; when memory is out, ends the lot. */
+static void
+ask(struct lot *lot, const char *what, const char *const *ids, size_t n, http_fn *fn)
+{
+	struct couch *c = lot->c;
+	struct buf body;
+	char *url, *text;
+	size_t len;
+
+	buf_init(&body, BODY_BYTES); /* 2 * LOT_HOSTS_MAX names of at most 258 bytes */
+	if (!couch_keys_body(&body, ids, n)) {
+		buf_finish(&body);
+		settle_rest(lot, "out of memory");
+		lot_finish(lot);
+		return;
+	}
+	xasprintf(&url, "%s/%s", c->url, what);
+	text = buf_take(&body, &len);
+	http_request(c->http, "POST", url, text, len, fn, lot);
+	free(url);
+}
+
 /* --- writing --- */
+
+/* Marks are a saving, and not worth the loss of an answer: without them the record is written. */
+static void
+refused_mark(struct lot *lot, struct item *item, const char *why)
+{
+	struct couch *c = lot->c;
+
+	if (!c->marks_refused)
+		log_warn("store",
+		    "store[%s]: it takes no documents " COUCH_MARKS_START
+		    "HOST: unchanged values cost as much as changed ones, why=%s",
+		    c->base.id, why);
+	c->marks_refused = true;
+	item->doc->unmarked = true;
+	item->part = PART_RECORD;
+	item->sent = false;
+}
+
+static void
+finish_item(struct lot *lot, struct item *item)
+{
+	couch_cache_give(lot->c->cache, item->doc);
+	item->doc = NULL;
+	settle(lot, item, STORE_OK, NULL);
+}
+
+static void
+stored(struct lot *lot, struct item *item, const char *rev)
+{
+	item->sent = false;
+	switch (item->part) {
+	case PART_RECORD:
+		couch_doc_set_rev(item->doc, rev);
+		finish_item(lot, item);
+		return;
+	case PART_MARK:
+		couch_doc_set_marked(item->doc, rev);
+		item->part = PART_VERIFIED;
+		return;
+	case PART_SEAL:
+		couch_doc_set_sealed(item->doc, rev);
+		item->part = PART_RECORD;
+		return;
+	case PART_VERIFIED:
+		return;
+	}
+}
 
 static void
 read_items(struct lot *lot, const struct couch_item *answers, size_t n)
 {
-	size_t hint = 0;
-
 	for (size_t i = 0; i < n; i++) {
-		struct item *item = item_of(lot, answers[i].id, &hint);
+		const char *host = couch_marked_host(answers[i].id);
+		struct item *item = item_of(lot, host != NULL ? host : answers[i].id);
 
-		if (item == NULL || !item->sent)
+		if (item == NULL || !item->sent || (host != NULL) == (item->part == PART_RECORD))
 			continue;
-		if (answers[i].status == STORE_OK) {
-			couch_doc_set_rev(item->doc, answers[i].rev);
-			couch_cache_give(lot->c->cache, item->doc);
-			item->doc = NULL;
-		}
-		settle(lot, item, answers[i].status, answers[i].why);
+		if (answers[i].status == STORE_OK)
+			stored(lot, item, answers[i].rev);
+		else if (answers[i].status == STORE_REJECT && host != NULL)
+			refused_mark(lot, item, answers[i].why);
+		else
+			settle(lot, item, answers[i].status, answers[i].why);
 	}
 }
 
 static void
 settle_sent(struct lot *lot, enum store_status status, const char *why)
 {
-	for (size_t i = 0; i < lot->n; i++)
-		if (lot->items[i].sent)
-			settle(lot, &lot->items[i], status, why);
+	for (size_t i = 0; i < lot->n; i++) {
+		struct item *item = &lot->items[i];
+
+		if (item->sent && status == STORE_REJECT && item->part != PART_RECORD)
+			refused_mark(lot, item, why);
+		else if (item->sent)
+			settle(lot, item, status, why);
+	}
 }
 
 static size_t
@@ -200,24 +316,63 @@ lot_on_written(const struct http_response *r, void *arg)
 	lot_write(lot);
 }
 
-/* Appends the record of an item to the body, or answers it at once. */
+/* What is to be sent of it. false: nothing. */
+static bool
+choose_part(struct lot *lot, struct item *item)
+{
+	enum couch_change change = couch_doc_apply(item->doc, item->w);
+
+	item->applied = true;
+	item->doc->unmarked = lot->c->marks_refused;
+	if (change == COUCH_SAME)
+		return false;
+	if (!couch_doc_is_open(item->doc) || item->doc->unmarked)
+		item->part = PART_RECORD;
+	else
+		item->part = change == COUCH_FRESH ? PART_MARK : PART_SEAL;
+	return true;
+}
+
+static bool
+write_part(struct lot *lot, struct item *item, struct buf *body)
+{
+	size_t before = body->len;
+
+	if (item->part == PART_MARK) {
+		if (!couch_doc_write_mark(body, item->doc))
+			return false;
+		if (body->len - before <= couch_doc_text_bytes(item->doc, item->w) / MARK_GAIN)
+			return true;
+		buf_truncate(body, before);
+		item->part = PART_SEAL;
+	}
+	if (item->part == PART_SEAL)
+		return couch_doc_write_seal(body, item->doc);
+	return couch_doc_write(body, item->doc);
+}
+
+/* Appends what is to be sent of an item to the body, or answers it at once. */
 static void
-add_record(struct lot *lot, struct item *item, struct buf *body)
+add_item(struct lot *lot, struct item *item, struct buf *body)
 {
 	struct couch *c = lot->c;
 	size_t before = body->len;
 	bool fits;
 	char why[WHY_SIZE];
 
-	if (!couch_doc_apply(item->doc, item->w)) {
-		couch_cache_give(c->cache, item->doc);
-		item->doc = NULL;
-		settle(lot, item, STORE_OK, NULL);
+	if (!item->applied && !choose_part(lot, item)) {
+		finish_item(lot, item);
+		return;
+	}
+	if (item->part == PART_VERIFIED)
+		return;
+	if (item->part == PART_RECORD && !couch_doc_unpack(item->doc, c->pack)) {
+		settle(lot, item, STORE_RETRY, "out of memory");
 		return;
 	}
 	fits = buf_append_str(body, before > 0 ? "," : "{\"docs\":[");
-	fits = fits && couch_doc_write(body, item->doc);
-	if (fits && body->len - before <= c->record_max) {
+	fits = fits && write_part(lot, item, body);
+	if (fits && (item->part != PART_RECORD || body->len - before <= c->record_max)) {
 		item->sent = true;
 		return;
 	}
@@ -242,6 +397,68 @@ put_off(struct lot *lot)
 	return true;
 }
 
+static void
+verify_on_answer(const struct http_response *r, void *arg)
+{
+	struct lot *lot = arg;
+	struct couch *c = lot->c;
+	char why[WHY_SIZE];
+	struct couch_rows rows;
+	struct couch_row row;
+	enum couch_answer a = read_answer(c, r, 200, why);
+
+	if (a == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
+		for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+			struct item *item = item_of(lot, row.id);
+
+			if (item == NULL || item->part != PART_VERIFIED)
+				continue;
+			if (row.error)
+				settle(
+				    lot, item, STORE_RETRY, "the store failed to read the record");
+			else if (row.rev == NULL || strcmp(row.rev, item->doc->rev) != 0)
+				settle(lot, item, STORE_CONFLICT, "the record has changed");
+			else
+				finish_item(lot, item);
+		}
+	} else if (a == COUCH_DONE) {
+		couch_answer_garbled(r, c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	if (a != COUCH_DONE)
+		settle_rest(lot, why);
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].w != NULL && lot->items[i].part == PART_VERIFIED)
+			settle(
+			    lot, &lot->items[i], STORE_RETRY, "the store's answer leaves it out");
+	lot_write(lot);
+}
+
+/* Asks for the records whose marks are stored. false: there are none. */
+static bool
+lot_verify(struct lot *lot)
+{
+	const char **ids = xcalloc(lot->n, sizeof(*ids));
+	size_t n = 0;
+
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].w != NULL && lot->items[i].part == PART_VERIFIED)
+			ids[n++] = lot->items[i].host;
+	if (n > 0)
+		ask(lot, "_all_docs", ids, n, verify_on_answer);
+	free(ids);
+	return n > 0;
+}
+
+static bool
+any_left(const struct lot *lot)
+{
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].w != NULL)
+			return true;
+	return false;
+}
+
 /* Sends the next request of the lot; when nothing is left to be sent, ends it. */
 static void
 lot_write(struct lot *lot)
@@ -253,13 +470,21 @@ lot_write(struct lot *lot)
 
 	if (put_off(lot))
 		return;
+	if (lot->next == lot->n) { /* all have been sent; of the sealed ones the record is left */
+		if (lot_verify(lot))
+			return;
+		lot->next = 0;
+	}
 	buf_init(&body, BODY_BYTES + 2 * c->record_max + 1024);
 	for (; lot->next < lot->n && body.len < BODY_BYTES; lot->next++)
 		if (lot->items[lot->next].w != NULL)
-			add_record(lot, &lot->items[lot->next], &body);
+			add_item(lot, &lot->items[lot->next], &body);
 	if (body.len == 0) {
 		buf_finish(&body);
-		lot_finish(lot);
+		if (any_left(lot)) /* marks that were stored by an earlier request */
+			lot_write(lot);
+		else
+			lot_finish(lot);
 		return;
 	}
 	if (!buf_append_str(&body, "]}")) { /* out of memory: the cap has room for it */
@@ -298,9 +523,9 @@ settle_unknown(struct lot *lot, enum store_status status, const char *why)
 }
 
 static void
-take_row(struct lot *lot, struct couch_fetched_row *row, size_t *hint)
+take_row(struct lot *lot, struct couch_fetched_row *row)
 {
-	struct item *item = item_of(lot, row->id, hint);
+	struct item *item = item_of(lot, row->id);
 
 	if (item == NULL || item->doc != NULL)
 		return;
@@ -313,6 +538,9 @@ take_row(struct lot *lot, struct couch_fetched_row *row, size_t *hint)
 	case COUCH_FETCHED_MISSING:
 		item->doc = couch_doc_create(item->w->host);
 		return;
+	case COUCH_FETCHED_MARK: /* take_marks */
+	case COUCH_FETCHED_UNMARKED:
+		return;
 	case COUCH_FETCHED_ERROR:
 		settle(lot, item, STORE_RETRY, "the store failed to read the record");
 		return;
@@ -322,14 +550,28 @@ take_row(struct lot *lot, struct couch_fetched_row *row, size_t *hint)
 	}
 }
 
+/* When all records are there: theirs may come first. */
+static void
+take_marks(struct lot *lot, struct couch_fetched *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct couch_fetched_row *row = &f->rows[i];
+		struct item *item = row->kind == COUCH_FETCHED_MARK ? item_of(lot, row->id) : NULL;
+
+		if (item == NULL || item->doc == NULL)
+			continue;
+		if (!couch_doc_take_mark(item->doc, &row->mark))
+			settle(lot, item, STORE_RETRY, "out of memory");
+	}
+}
+
 /* Takes over what is in f. */
 static void
 take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const char *why)
 {
-	size_t hint = 0;
-
 	for (size_t i = 0; i < f->n; i++)
-		take_row(lot, &f->rows[i], &hint);
+		take_row(lot, &f->rows[i]);
+	take_marks(lot, f);
 	couch_fetched_finish(f);
 	if (a == COUCH_DONE)
 		settle_unknown(lot, STORE_RETRY, "the store's answer leaves it out");
@@ -414,27 +656,22 @@ lot_on_fetched(const struct http_response *r, void *arg)
 static void
 lot_fetch(struct lot *lot)
 {
-	const char **ids = xcalloc(lot->n, sizeof(*ids));
-	struct buf body;
-	char *url;
-	size_t n = 0, len;
+	const char **ids = xcalloc(2 * lot->n, sizeof(*ids));
+	char **marks = xcalloc(lot->n, sizeof(*marks));
+	size_t n = 0;
 
-	for (size_t i = 0; i < lot->n; i++)
-		if (lot->items[i].doc == NULL)
-			ids[n++] = lot->items[i].w->host;
-	buf_init(&body, BODY_BYTES); /* LOT_HOSTS_MAX names of at most 253 bytes */
-	if (!couch_keys_body(&body, ids, n)) {
-		buf_finish(&body);
-		free(ids);
-		settle_rest(lot, "out of memory");
-		lot_finish(lot);
-		return;
+	for (size_t i = 0; i < lot->n; i++) {
+		if (lot->items[i].doc != NULL)
+			continue;
+		xasprintf(&marks[i], COUCH_MARKS_START "%s", lot->items[i].host);
+		ids[n++] = lot->items[i].host;
+		ids[n++] = marks[i];
 	}
+	ask(lot, "_all_docs?include_docs=true", ids, n, lot_on_fetched);
+	for (size_t i = 0; i < lot->n; i++)
+		free(marks[i]);
+	free(marks);
 	free(ids);
-	xasprintf(&url, "%s/_all_docs?include_docs=true", lot->c->url);
-	char *text = buf_take(&body, &len);
-	http_request(lot->c->http, "POST", url, text, len, lot_on_fetched, lot);
-	free(url);
 }
 
 static void
@@ -445,7 +682,7 @@ lot_start(struct lot *lot)
 	if (put_off(lot))
 		return;
 	for (size_t i = 0; i < lot->n; i++)
-		lot->items[i].doc = couch_cache_take(c->cache, lot->items[i].w->host);
+		lot->items[i].doc = couch_cache_take(c->cache, lot->items[i].host);
 	if (count_unknown(lot) > 0)
 		lot_fetch(lot);
 	else
@@ -474,11 +711,11 @@ cut(const struct couch *c, struct store_write **writes, size_t n)
 	size_t bytes = 0, i;
 
 	for (i = 0; i < n && i < LOT_HOSTS_MAX; i++) {
-		size_t known = couch_cache_peek(c->cache, writes[i]->host);
+		size_t known = couch_cache_peek(c->cache, writes[i]);
 
 		if (bytes >= c->lot_bytes)
 			break;
-		bytes += (known > 0 ? known : c->mean_bytes) + writes[i]->bytes;
+		bytes += known > 0 ? known : c->mean_bytes + writes[i]->bytes;
 	}
 	return i;
 }
@@ -494,7 +731,9 @@ couch_put(struct store *s, struct store_write **writes, size_t n, store_written_
 		*lot = (struct lot){.c = c, .fn = fn, .arg = arg, .n = cut(c, writes, n)};
 		lot->items = xcalloc(lot->n, sizeof(*lot->items));
 		for (size_t i = 0; i < lot->n; i++)
-			lot->items[i].w = writes[i];
+			lot->items[i] =
+			    (struct item){.host = xstrdup(writes[i]->host), .w = writes[i]};
+		qsort(lot->items, lot->n, sizeof(*lot->items), item_cmp); /* for item_of */
 		TAILQ_INSERT_TAIL(&c->waiting, lot, link);
 		writes += lot->n;
 		n -= lot->n;

@@ -1,10 +1,13 @@
 /* Reading records from CouchDB: one of them, or all in pages. */
 #include "shared/store/couch.h"
 
+#include "shared/buf.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/xalloc.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +39,7 @@ couch_op_destroy(struct couch_op *op)
 	free(op->startkey);
 	free(op->endkey);
 	free(op->url);
+	free(op->page);
 	free(op);
 }
 
@@ -57,18 +61,39 @@ got(struct couch_op *op, enum store_found found, json_t *rec, const char *why)
 	fn(found, rec, why, arg);
 }
 
-static json_t *
-read_doc(const struct http_response *r)
-{
-	struct jspan doc;
-	char err[128];
-	json_t *rec = NULL;
+/* A record and its mark, as far as they are there, each once. */
+struct pair {
+	json_t *rec;
+	struct couch_mark mark;
+	bool failed; /* the store did not read one of them */
+};
 
-	if (jspan_value(r->body, r->body_len, &doc))
-		rec = couch_doc_json(doc, err, sizeof(err));
-	if (rec != NULL)
-		json_object_del(rec, "_rev"); /* the store's business, and no part of a record */
-	return rec;
+/* false: garbled. */
+static bool
+read_pair(const struct http_response *r, struct pair *pair)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	char err[128];
+	bool ok = true;
+
+	*pair = (struct pair){0};
+	if (!couch_rows_open(&rows, r->body, r->body_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		pair->failed = pair->failed || row.error;
+		if (row.doc.text == NULL)
+			continue;
+		if (couch_marked_host(row.id) != NULL) {
+			couch_mark_finish(&pair->mark);
+			ok = couch_mark_parse(row.doc, &pair->mark) && ok;
+		} else {
+			json_decref(pair->rec);
+			pair->rec = couch_doc_json(row.doc, err, sizeof(err));
+			ok = pair->rec != NULL && ok;
+		}
+	}
+	return ok && !rows.it.bad;
 }
 
 static void
@@ -77,42 +102,75 @@ get_on_answer(const struct http_response *r, void *arg)
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
 	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
-	json_t *rec;
+	struct pair pair = {0};
 
-	if (a == COUCH_MISSING) {
-		got(op, STORE_MISSING, NULL, NULL);
-		return;
+	if (a == COUCH_DONE && !read_pair(r, &pair)) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	} else if (a == COUCH_DONE && pair.failed) {
+		snprintf(why, sizeof(why), "%s failed to read the record", op->c->base.id);
+		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
 		got(op, STORE_FAILED, NULL, why);
-		return;
+	} else if (pair.rec == NULL) {
+		got(op, STORE_MISSING, NULL, NULL);
+	} else {
+		couch_doc_show(pair.rec, &pair.mark);
+		got(op, STORE_FOUND, pair.rec, NULL);
 	}
-	rec = read_doc(r);
-	if (rec == NULL) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-		got(op, STORE_FAILED, NULL, why);
-		return;
-	}
-	got(op, STORE_FOUND, rec, NULL);
-	json_decref(rec);
+	json_decref(pair.rec);
+	couch_mark_finish(&pair.mark);
+}
+
+/* Asks for documents. */
+static void
+ask(struct couch_op *op, const char *const *ids, size_t n, http_fn *fn)
+{
+	struct buf body;
+	char *url;
+
+	buf_init(&body, SIZE_MAX / 2); /* of names that are in memory */
+	if (!couch_keys_body(&body, ids, n))
+		fatal("store", "out of memory");
+	xasprintf(&url, "%s/_all_docs?include_docs=true", op->c->url);
+	couch_op_request(op, "POST", url, buf_take(&body, NULL), fn);
+	free(url);
 }
 
 void
 couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
 {
 	struct couch_op *op = couch_op_create((struct couch *)s, arg);
-	char *url = couch_url_doc(op->c->url, host);
+	char *mark;
 
+	xasprintf(&mark, COUCH_MARKS_START "%s", host);
 	op->got = fn;
-	couch_op_request(op, "GET", url, NULL, get_on_answer);
-	free(url);
+	ask(op, (const char *const[]){host, mark}, 2, get_on_answer);
+	free(mark);
 }
 
 /* --- list --- */
 
 /* Three ways of asking: whole records and names are rows of _all_docs, parts come by _find, which
- * leaves the rest of the records where it is. All in order of name, in pages. */
+ * leaves the rest of the records where it is. All in order of name, in pages. What is not a host's
+ * is passed over: design documents, and marks, which all lie together in this order. A page of
+ * whole records is kept until their marks have been asked for. */
 static void list_page(struct couch_op *op);
+
+static bool
+is_host(const char *id)
+{
+	return strchr(id, '/') == NULL;
+}
+
+/* Where the next page begins. */
+static void
+go_on_at(struct couch_op *op, const char *id)
+{
+	if (op->startkey == NULL)
+		op->startkey = xstrdup(couch_marked_host(id) != NULL ? COUCH_MARKS_END : id);
+}
 
 static void
 listed(struct couch_op *op, enum store_found found, const char *why)
@@ -124,13 +182,17 @@ listed(struct couch_op *op, enum store_found found, const char *why)
 	fn(found, NULL, why, arg);
 }
 
+/* marks: by host, each the document. */
 static void
-list_row(struct couch_op *op, const struct couch_row *row)
+list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 {
 	char err[128];
+	struct couch_mark mark = {0};
+	const char *text = json_string_value(json_object_get(marks, row->id));
+	struct jspan doc;
 	json_t *rec;
 
-	if (strncmp(row->id, "_design/", 8) == 0 || row->doc.text == NULL)
+	if (!is_host(row->id) || row->doc.text == NULL)
 		return;
 	couch_note_size(op->c, row->doc.len, 1);
 	rec = couch_doc_json(row->doc, err, sizeof(err));
@@ -139,8 +201,11 @@ list_row(struct couch_op *op, const struct couch_row *row)
 		    err, row->id);
 		return;
 	}
-	json_object_del(rec, "_rev");
+	if (text != NULL && jspan_value(text, strlen(text), &doc) && !couch_mark_parse(doc, &mark))
+		mark = (struct couch_mark){0};
+	couch_doc_show(rec, &mark);
 	op->listed(STORE_FOUND, rec, NULL, op->arg);
+	couch_mark_finish(&mark);
 	json_decref(rec);
 }
 
@@ -149,7 +214,7 @@ list_name(struct couch_op *op, const struct couch_row *row)
 {
 	json_t *rec;
 
-	if (strncmp(row->id, "_design/", 8) == 0)
+	if (!is_host(row->id))
 		return;
 	rec = json_pack("{s:s}", "_id", row->id);
 	op->listed(STORE_FOUND, rec, NULL, op->arg);
@@ -158,26 +223,116 @@ list_name(struct couch_op *op, const struct couch_row *row)
 
 /* The page was asked for with one row more, which is where the next one begins. false: garbled. */
 static bool
-list_rows(struct couch_op *op, const struct http_response *r)
+list_names(struct couch_op *op, const struct http_response *r)
 {
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0;
 
-	free(op->startkey);
-	op->startkey = NULL;
 	if (!couch_rows_open(&rows, r->body, r->body_len))
 		return false;
-	for (; couch_rows_next(&rows, &row); n++) {
-		if (n < op->limit && op->fields != NULL)
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
+		if (n++ < op->limit)
 			list_name(op, &row);
-		else if (n < op->limit)
-			list_row(op, &row);
-		else if (op->startkey == NULL)
-			op->startkey = xstrdup(row.id);
-		couch_row_finish(&row);
-	}
+		else
+			go_on_at(op, row.id);
 	return !rows.it.bad;
+}
+
+static void
+list_next(struct couch_op *op)
+{
+	if (op->startkey != NULL)
+		list_page(op);
+	else
+		listed(op, STORE_MISSING, NULL);
+}
+
+/* Those of the page that is kept. false: garbled. */
+static bool
+list_records(struct couch_op *op, const json_t *marks)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0;
+
+	if (!couch_rows_open(&rows, op->page, op->page_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
+		if (n++ < op->limit)
+			list_row(op, &row, marks);
+	return true;
+}
+
+/* {host: document as text}; NULL: garbled, or one was not read. */
+static json_t *
+read_marks(const struct http_response *r)
+{
+	json_t *marks = json_object();
+	struct couch_rows rows;
+	struct couch_row row;
+	bool ok = couch_rows_open(&rows, r->body, r->body_len);
+
+	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		const char *host = couch_marked_host(row.id);
+
+		ok = !row.error;
+		if (host != NULL && row.doc.text != NULL)
+			json_object_set_new(marks, host, json_stringn(row.doc.text, row.doc.len));
+	}
+	if (ok && !rows.it.bad)
+		return marks;
+	json_decref(marks);
+	return NULL;
+}
+
+static void
+list_on_marks(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	json_t *marks = a == COUCH_DONE ? read_marks(r) : NULL;
+
+	if (a == COUCH_DONE && (marks == NULL || !list_records(op, marks))) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	json_decref(marks);
+	if (a == COUCH_DONE)
+		list_next(op);
+	else
+		listed(op, STORE_FAILED, why);
+}
+
+/* Keeps the page and asks for the marks. false: garbled. */
+static bool
+list_keep(struct couch_op *op, const struct http_response *r)
+{
+	char **ids = xcalloc(op->limit + 1, sizeof(*ids));
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0, seen = 0;
+	bool ok = couch_rows_open(&rows, r->body, r->body_len);
+
+	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		if (seen++ >= op->limit)
+			go_on_at(op, row.id);
+		else if (is_host(row.id))
+			xasprintf(&ids[n++], COUCH_MARKS_START "%s", row.id);
+	}
+	ok = ok && !rows.it.bad;
+	free(op->page);
+	op->page = xstrndup(r->body, r->body_len);
+	op->page_len = r->body_len;
+	if (ok && n > 0)
+		ask(op, (const char *const *)ids, n, list_on_marks);
+	else if (ok)
+		list_next(op);
+	while (n > 0)
+		free(ids[--n]);
+	free(ids);
+	return ok;
 }
 
 /* Asked for with one more, too. */
@@ -189,23 +344,34 @@ list_parts(struct couch_op *op, const struct http_response *r)
 	char err[128];
 	size_t n = 0;
 
-	free(op->startkey);
-	op->startkey = NULL;
 	if (!couch_docs_open(&it, r->body, r->body_len))
 		return false;
 	for (; jspan_next_element(&it, &doc); n++) {
 		json_t *rec = couch_doc_json(doc, err, sizeof(err));
 		const char *id = json_string_value(json_object_get(rec, "_id"));
 
-		if (id != NULL && n < op->limit)
+		if (id != NULL && n >= op->limit)
+			go_on_at(op, id);
+		else if (id != NULL && is_host(id))
 			op->listed(STORE_FOUND, rec, NULL, op->arg);
-		else if (id != NULL && op->startkey == NULL)
-			op->startkey = xstrdup(id);
 		json_decref(rec);
 		if (id == NULL)
 			return false;
 	}
 	return !it.bad;
+}
+
+static bool
+read_page(struct couch_op *op, const struct http_response *r)
+{
+	free(op->startkey);
+	op->startkey = NULL;
+	if (op->fields == NULL)
+		return list_keep(op, r);
+	if (!(json_array_size(op->fields) > 0 ? list_parts(op, r) : list_names(op, r)))
+		return false;
+	list_next(op);
+	return true;
 }
 
 static void
@@ -215,21 +381,16 @@ list_on_answer(const struct http_response *r, void *arg)
 	char why[WHY_SIZE];
 	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
 
-	bool parts = json_array_size(op->fields) > 0;
-
-	if (a == COUCH_DONE && !(parts ? list_parts(op, r) : list_rows(op, r))) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-		a = COUCH_UNKNOWN;
-	}
 	if (r->too_large && op->limit > 1) {
 		couch_note_too_large(op->c, op->limit);
 		list_page(op);
-	} else if (a != COUCH_DONE)
-		listed(op, STORE_FAILED, why);
-	else if (op->startkey != NULL)
-		list_page(op);
-	else
-		listed(op, STORE_MISSING, NULL);
+		return;
+	}
+	if (a == COUCH_DONE && read_page(op, r))
+		return;
+	if (a == COUCH_DONE)
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+	listed(op, STORE_FAILED, why);
 }
 
 static void

@@ -424,10 +424,29 @@ couch_docs_open(struct jspan_iter *it, const char *body, size_t len)
 	return open_list(it, body, len, "\"docs\"");
 }
 
+/* Of {"rev": REV[, "deleted": true]}; NULL: there is none, or it is that of a deletion. */
+static char *
+live_rev(struct jspan value)
+{
+	struct jspan key, member, rev = {0};
+	struct jspan_iter it;
+	bool deleted = false;
+
+	if (jspan_kind(value) != '{' || !jspan_open(&it, value))
+		return NULL;
+	while (jspan_next_member(&it, &key, &member)) {
+		if (jspan_is(key, "\"rev\""))
+			rev = member;
+		else if (jspan_is(key, "\"deleted\""))
+			deleted = jspan_is(member, "true");
+	}
+	return deleted || rev.text == NULL ? NULL : jspan_string(rev);
+}
+
 bool
 couch_rows_next(struct couch_rows *rows, struct couch_row *row)
 {
-	struct jspan element, key, value, id = {0}, doc = {0}, error = {0};
+	struct jspan element, key, value, id = {0}, doc = {0}, error = {0}, meta = {0};
 	struct jspan_iter it;
 
 	*row = (struct couch_row){0};
@@ -441,6 +460,8 @@ couch_rows_next(struct couch_rows *rows, struct couch_row *row)
 			id = value;
 		else if (jspan_is(key, "\"doc\"") && jspan_kind(value) == '{')
 			doc = value;
+		else if (jspan_is(key, "\"value\""))
+			meta = value;
 		else if (jspan_is(key, "\"error\""))
 			error = value;
 	}
@@ -450,6 +471,7 @@ couch_rows_next(struct couch_rows *rows, struct couch_row *row)
 		couch_row_finish(row);
 		return false;
 	}
+	row->rev = live_rev(meta);
 	row->doc = doc;
 	row->error = error.text != NULL && !jspan_is(error, "\"not_found\"");
 	return true;
@@ -459,7 +481,8 @@ void
 couch_row_finish(struct couch_row *row)
 {
 	free(row->id);
-	row->id = NULL;
+	free(row->rev);
+	*row = (struct couch_row){0};
 }
 
 char *

@@ -66,7 +66,8 @@ void couch_items_free(struct couch_item *items, size_t n);
 /* One row of an answer of _all_docs. */
 struct couch_row {
 	char *id;         /* owned: couch_row_finish */
-	struct jspan doc; /* borrowed from the body; not there when deleted, not found or error */
+	char *rev;        /* owned; NULL when deleted, not found or error */
+	struct jspan doc; /* borrowed from the body; not there when rev is not, or not asked for */
 	bool error;       /* the store failed to read it: neither there nor not there */
 };
 struct couch_rows {

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Revisions and values known without asking. */
-#define CACHE_BYTES ((size_t)64 * 1024 * 1024)
-
 enum {
 	MEAN_BYTES = 4 * 1024, /* of a record, before any was seen */
 	SPARE_CONNECTIONS = 2, /* so that a probe does not wait behind writes */
@@ -77,6 +74,7 @@ couch_close(struct store *s)
 		couch_op_destroy(LIST_FIRST(&c->ops));
 	loop_timer_destroy(c->pump);
 	couch_cache_destroy(c->cache);
+	pack_destroy(c->pack);
 	free(c->url);
 	free(c->jobs_url);
 	free(c->prune_from);
@@ -122,7 +120,8 @@ couch_open(
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
 	c->http = http_create(loop, &hopt);
-	c->cache = couch_cache_create(CACHE_BYTES);
+	c->pack = pack_create();
+	c->cache = couch_cache_create((size_t)opt->couch_cache_bytes, c->pack);
 	c->url = couch_url(uri);
 	xasprintf(&c->jobs_url, "%s_jobs", c->url);
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);

@@ -2,6 +2,7 @@
  * first byte is the status and the content type, the rest the body. */
 #include "tests/fuzz/fuzz.h"
 
+#include "shared/store/couch_doc.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/record.h"
 
@@ -49,6 +50,16 @@ check_items(const struct http_response *r)
 }
 
 static void
+check_mark(struct jspan doc)
+{
+	struct couch_mark mark;
+
+	if (couch_mark_parse(doc, &mark) != (mark.rev != NULL))
+		abort();
+	couch_mark_finish(&mark);
+}
+
+static void
 check_rows(const struct http_response *r)
 {
 	struct couch_rows rows;
@@ -60,6 +71,8 @@ check_rows(const struct http_response *r)
 		if (row.doc.len > 0 &&
 		    (row.doc.text < r->body || row.doc.text + row.doc.len > r->body + r->body_len))
 			abort();
+		if (row.doc.len > 0)
+			check_mark(row.doc);
 		couch_row_finish(&row);
 	}
 }

@@ -188,7 +188,7 @@ def test_retry_after_is_obeyed(bench, status):
     bench.settle()
     later = [r.at - told.at for r in bench.fake.requests if r.at > told.at]
     assert min(later) >= 2.9, later
-    assert bench.collector.log_contains(r"requests at once: 8 -> 4, status=%d" % status)
+    assert bench.collector.log_contains(r"requests at once: 16 -> 8, status=%d" % status)
 
 
 @pytest.mark.parametrize("status", [429, 503])

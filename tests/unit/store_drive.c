@@ -45,6 +45,7 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, 
 	    .record_max_bytes = record_max,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 4,
+	    .couch_cache_bytes = 64 * 1024 * 1024,
 	    .couch_timeout_ms = 30000,
 	};
 	struct store *store;

@@ -1,6 +1,7 @@
 /* See store_suite.h. */
 #include "tests/unit/store_suite.h"
 
+#include "shared/buf.h"
 #include "shared/ident.h"
 #include "shared/jsonx.h"
 #include "shared/xalloc.h"
@@ -534,6 +535,102 @@ a_list_has_whole_records(void **state)
 	json_decref(all);
 }
 
+/* The same rule over a record in memory. */
+struct model {
+	struct record_head head;
+	const char *const *plugins;
+	struct fact facts[3];
+};
+
+static void
+model_apply(struct model *m, const struct result *r)
+{
+	bool changed = false;
+	struct fact *f = NULL;
+
+	for (size_t i = 0; i < 3 && r->plugin != NULL; i++)
+		if (strcmp(m->plugins[i], r->plugin) == 0)
+			f = &m->facts[i];
+	record_apply(&m->head, f, r, &changed);
+}
+
+static void
+model_expect(struct drive *s, const struct model *m)
+{
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	assert_true(record_write(&text, &m->head, NULL, m->plugins, m->facts, 3));
+	drive_expect(s, m->head.host, text.data);
+	buf_finish(&text);
+}
+
+static struct result *
+random_result(const char *const *plugins, int64_t *order, int64_t at)
+{
+	static const char *const machines[] = {DRIVE_MACHINE, "another"};
+	const char *plugin = plugins[rand() % 3];
+	int64_t its = rand() % 4 == 0 ? *order - rand() % 5 : ++*order;
+	struct result *r;
+	char *value;
+
+	if (rand() % 12 == 0)
+		return drive_result(NULL, 0, at);
+	if (rand() % 10 == 0) {
+		r = drive_failed(plugin, "boom", its, at);
+		r->meta.state = rand() % 2 == 0 ? WIRE_FAILED : WIRE_TIMEOUT;
+		return r;
+	}
+	value = big_value(rand() % 4 == 0 ? 11000 : 12000); /* mostly the same again */
+	r = drive_good(plugin, value, its > 0 ? its : 0, at);
+	free(value);
+	free(r->meta.machine_id);
+	r->meta.machine_id = its > 0 ? xstrdup(machines[rand() % 20 == 0]) : NULL;
+	r->meta.response_id = xstrdup("resp");
+	return r;
+}
+
+/* Large values that are mostly confirmed: a store that does not write them each time shows the
+ * record of the rule all the same, key by key, also to one that has just been opened. */
+static void
+large_values_again_and_again(void **state)
+{
+	static const char *const plugins[] = {"facter", "packages", "ps"};
+	struct drive *s = *state;
+	char *uri = xstrdup(factory->begin());
+	struct model m = {.plugins = plugins};
+	int64_t order = 0;
+
+	srand(7);
+	m.head.host = xstrdup("h");
+	reopen(s, uri, DRIVE_RECORD_MAX);
+	drive_setup(s, NULL);
+	for (int i = 0; i < 120; i++) {
+		struct result *r = random_result(plugins, &order, i * 10);
+
+		model_apply(&m, r);
+		assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
+		if (i % 3 == 0)
+			model_expect(s, &m);
+		if (i % 20 == 19) {
+			json_t *all, *rec;
+
+			reopen(s, uri, DRIVE_RECORD_MAX);
+			all = drive_list(s);
+			rec = drive_get(s, "h");
+			assert_int_equal(json_array_size(all), 1);
+			assert_true(json_equal(json_array_get(all, 0), rec));
+			json_decref(all);
+			json_decref(rec);
+		}
+	}
+	model_expect(s, &m);
+	record_head_finish(&m.head);
+	for (size_t i = 0; i < 3; i++)
+		fact_finish(&m.facts[i]);
+	free(uri);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
@@ -562,6 +659,7 @@ store_suite_run(const struct suite_factory *given)
 	    STORE_TEST(what_was_stored_is_there_after_a_restart),
 	    STORE_TEST(a_thousand_hosts),
 	    STORE_TEST(a_list_has_whole_records),
+	    STORE_TEST(large_values_again_and_again),
 	};
 
 	factory = given;

@@ -75,7 +75,7 @@ result_of(const char *plugin, const char *value, int64_t order)
 	return r;
 }
 
-static bool
+static enum couch_change
 apply(struct couch_doc *d, struct result *r)
 {
 	struct store_write w = {.host = d->head.host, .results = &r, .n = 1};
@@ -231,6 +231,111 @@ as_jansson_value(void **state)
 	assert_null(couch_doc_json(s, err, sizeof(err)));
 }
 
+#define RECORD(number)                                                                             \
+	"{\"_id\":\"web01\",\"_rev\":\"5-r\",\"updated_at\":\"2010-09-26T06:16:29.000Z\",\"a\":1," \
+	"\"b\":2,\"vogeler\":{" number "\"a\":{\"order\":1,\"hash\":\"x\"},"                       \
+	"\"b\":{\"order\":1,\"hash\":\"y\"}}}"
+#define MARK(rest)                                                                                   \
+	"{\"_id\":\"mark/web01\",\"_rev\":\"2-m\",\"updated_at\":\"2010-09-26T06:17:00.000Z\"," rest \
+	"\"vogeler\":{\"a\":{\"order\":9,\"hash\":\"x\"},\"b\":{\"order\":9,\"hash\":\"z\"},"        \
+	"\"gone\":{\"order\":9}}}"
+
+static json_int_t
+order_in(const struct couch_doc *d, size_t i)
+{
+	return json_integer_value(json_object_get(d->facts[i].meta, "order"));
+}
+
+static void
+a_mark_counts_for_its_record_and_value(void **state)
+{
+	static const struct {
+		const char *record, *mark;
+		bool counts, is_open;
+	} rows[] = {
+	    {RECORD("\"_mark\":3,"), MARK("\"of\":3,"), true, true},
+	    {RECORD("\"_mark\":3,"), MARK("\"of\":3,\"sealed\":true,"), true, false},
+	    {RECORD("\"_mark\":3,"), MARK("\"of\":2,\"sealed\":true,"), false, true},
+	    {RECORD("\"_mark\":3,"), MARK("\"of\":4,"), false, false},
+	    {RECORD(""), MARK("\"of\":3,"), false, false},
+	    {RECORD("\"_mark\":\"3\","), MARK("\"of\":3,"), false, false},
+	    {RECORD("\"_mark\":3,"), MARK(""), false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct couch_doc *d = parse(rows[i].record);
+		struct couch_mark m, shown;
+		struct jspan s;
+		char err[128];
+		json_t *rec, *metas;
+		const char *at;
+
+		assert_true(jspan_value(rows[i].mark, strlen(rows[i].mark), &s));
+		assert_true(couch_mark_parse(s, &m));
+		assert_true(couch_mark_parse(s, &shown));
+		assert_true(couch_doc_take_mark(d, &m));
+		assert_string_equal(d->mark.rev, "2-m");
+		assert_int_equal(order_in(d, 0), rows[i].counts ? 9 : 1);
+		assert_int_equal(order_in(d, 1), 1); /* of another value */
+		assert_int_equal(d->n, 2);
+		assert_int_equal(couch_doc_is_open(d), rows[i].is_open);
+		couch_doc_destroy(d);
+
+		assert_true(jspan_value(rows[i].record, strlen(rows[i].record), &s));
+		rec = couch_doc_json(s, err, sizeof(err));
+		couch_doc_show(rec, &shown);
+		metas = json_object_get(rec, "vogeler");
+		at = json_string_value(json_object_get(rec, "updated_at"));
+		assert_int_equal(json_object_size(metas), 2);
+		assert_int_equal(
+		    json_integer_value(json_object_get(json_object_get(metas, "a"), "order")),
+		    rows[i].counts ? 9 : 1);
+		assert_int_equal(
+		    json_integer_value(json_object_get(json_object_get(metas, "b"), "order")), 1);
+		assert_non_null(strstr(at, rows[i].counts ? "06:17" : "06:16"));
+		assert_null(json_object_get(rec, "_rev"));
+		couch_mark_finish(&shown);
+		json_decref(rec);
+	}
+}
+
+/* A failure, and its end, are in the record itself, for whoever reads it without its mark. */
+static void
+what_only_confirms_is_told_from_what_changes(void **state)
+{
+	struct couch_doc *d = couch_doc_create("web01");
+	struct result good = result_of("p", "1", 1), other = result_of("p", "2", 20), greeting;
+
+	(void)state;
+	assert_int_equal(apply(d, &good), COUCH_CHANGED);
+	couch_doc_set_rev(d, "1-x");
+	assert_int_equal(apply(d, &good), COUCH_SAME);
+	good.meta.order = 10;
+	assert_int_equal(apply(d, &good), COUCH_FRESH);
+	couch_doc_set_rev(d, "2-x");
+	good.meta.order = 5; /* an older one is counted */
+	assert_int_equal(apply(d, &good), COUCH_FRESH);
+	couch_doc_set_rev(d, "3-x");
+	result_init(&greeting);
+	greeting.received_at = good.received_at + 1000;
+	assert_int_equal(apply(d, &greeting), COUCH_FRESH);
+	couch_doc_set_rev(d, "4-x");
+	good.meta.order = 11;
+	good.meta.state = WIRE_FAILED;
+	assert_int_equal(apply(d, &good), COUCH_CHANGED);
+	couch_doc_set_rev(d, "5-x");
+	good.meta.order = 12;
+	good.meta.state = WIRE_OK;
+	assert_int_equal(apply(d, &good), COUCH_CHANGED);
+	couch_doc_set_rev(d, "6-x");
+	assert_int_equal(apply(d, &other), COUCH_CHANGED);
+	result_finish(&good);
+	result_finish(&other);
+	result_finish(&greeting);
+	couch_doc_destroy(d);
+}
+
 int
 main(void)
 {
@@ -242,6 +347,8 @@ main(void)
 	    cmocka_unit_test(refuses_what_it_cannot_keep),
 	    cmocka_unit_test(the_last_of_repeated_members_counts),
 	    cmocka_unit_test(as_jansson_value),
+	    cmocka_unit_test(a_mark_counts_for_its_record_and_value),
+	    cmocka_unit_test(what_only_confirms_is_told_from_what_changes),
 	};
 
 	ident_init();

@@ -148,6 +148,7 @@ set_up(void **state)
 	struct options opt = {.record_max_bytes = 100000,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 2,
+	    .couch_cache_bytes = 64 * 1024 * 1024,
 	    .couch_timeout_ms = 30000};
 
 	n_seen = 0;
@@ -555,6 +556,212 @@ too_large_an_answer_makes_smaller_lots(void **state)
 	assert_int_equal(n_caught, 2); /* as many as may be, of one host each */
 }
 
+/* --- marks --- */
+
+enum { LARGE = 20000 };
+
+/* A result for the first host: a large value that begins with tag. */
+static void
+renew_large(int tag, int64_t order)
+{
+	char *value = xcalloc(1, LARGE);
+	int len = snprintf(value, LARGE, "[%d,\"", tag);
+
+	memset(value + len, 'x', LARGE - (size_t)len - 3);
+	strcpy(value + LARGE - 3, "\"]");
+	result_finish(results[0]);
+	free(results[0]);
+	results[0] = result_new(value, order);
+	w[0].bytes = results[0]->value_len;
+	free(value);
+}
+
+static void
+begin_large(void)
+{
+	renew_large(1, 1);
+	put(1);
+	assert_non_null(strstr(caught[0].body, "[\"h0\",\"mark/h0\"]"));
+	respond_none_there(1);
+	assert_non_null(strstr(caught[0].body, "\"_mark\":1,"));
+	respond_all_written(1, 1);
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+respond_mark(const char *rev)
+{
+	char body[128];
+
+	snprintf(body, sizeof(body), "[{\"ok\":true,\"id\":\"mark/h0\",\"rev\":\"%s\"}]", rev);
+	respond(201, body);
+}
+
+static void
+respond_there(const char *rev)
+{
+	char body[128];
+
+	assert_string_equal(caught[0].url, "http://h:5984/db/_all_docs");
+	assert_string_equal(caught[0].body, "{\"keys\":[\"h0\"]}");
+	snprintf(body, sizeof(body),
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"%s\"}}]}", rev);
+	respond(200, body);
+}
+
+static void
+a_confirmed_value_costs_a_mark(void **state)
+{
+	begin_large();
+	renew_large(1, 2);
+	put(1);
+	assert_int_equal(n_caught, 1);
+	assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_docs");
+	assert_true(strlen(caught[0].body) < 1000);
+	assert_non_null(strstr(caught[0].body,
+	    "{\"_id\":\"mark/h0\",\"doc_type\":\"RecordMark\",\"of\":1,\"updated_at\":"));
+	assert_non_null(strstr(caught[0].body, "\"order\":2"));
+	respond_mark("1-m");
+	assert_false(ans[0].answered); /* before the record is known to be there */
+	respond_there("1-h0");
+	assert_all(1, STORE_OK, "");
+	renew_large(1, 3);
+	put(1);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"mark/h0\",\"_rev\":\"1-m\""));
+	respond_mark("2-m");
+	respond_there("1-h0");
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+another_value_is_written_after_a_seal(void **state)
+{
+	begin_large();
+	renew_large(1, 2);
+	put(1);
+	respond_mark("1-m");
+	respond_there("1-h0");
+	assert_all(1, STORE_OK, "");
+	renew_large(2, 3);
+	put(1);
+	assert_true(strlen(caught[0].body) < 1000);
+	assert_non_null(strstr(caught[0].body, "\"_rev\":\"1-m\""));
+	assert_non_null(strstr(caught[0].body, "\"sealed\":true"));
+	assert_non_null(strstr(caught[0].body, "\"order\":2")); /* what it said until now */
+	assert_null(strstr(caught[0].body, "\"order\":3"));
+	respond_mark("2-m");
+	assert_false(ans[0].answered);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"1-h0\""));
+	assert_non_null(strstr(caught[0].body, "\"order\":3"));
+	assert_non_null(strstr(caught[0].body, "\"_mark\":2,"));
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+	/* No mark was of use since: the next but one is written without a seal. */
+	renew_large(3, 4);
+	put(1);
+	respond_mark("3-m");
+	assert_null(strstr(caught[0].body, "_mark"));
+	respond_all_written(1, 3);
+	assert_all(1, STORE_OK, "");
+	renew_large(4, 5);
+	put(1);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"3-h0\""));
+	respond_all_written(1, 4);
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+what_stands_in_the_way_of_a_mark(void **state)
+{
+	static const struct {
+		const char *what;
+		enum store_status status;
+	} rows[] = {
+	    {"[{\"id\":\"mark/h0\",\"error\":\"conflict\",\"reason\":\"x\"}]", STORE_CONFLICT},
+	    {"[{\"id\":\"h0\",\"ok\":true,\"rev\":\"9-x\"}]", STORE_RETRY}, /* not what was sent */
+	    {"[]", STORE_RETRY},
+	};
+	static const struct {
+		const char *what;
+		enum store_status status;
+	} verified[] = {
+	    {"{\"rows\":[{\"key\":\"h0\",\"value\":{\"rev\":\"2-else\"}}]}", STORE_CONFLICT},
+	    {"{\"rows\":[{\"key\":\"h0\",\"value\":{\"rev\":\"2-h0\",\"deleted\":true}}]}",
+		STORE_CONFLICT},
+	    {"{\"rows\":[{\"key\":\"h0\",\"error\":\"not_found\"}]}", STORE_CONFLICT},
+	    {"{\"rows\":[{\"key\":\"h0\",\"error\":\"timeout\"}]}", STORE_RETRY},
+	    {"{\"rows\":[]}", STORE_RETRY},
+	    {"<html>", STORE_RETRY},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin_large();
+		renew_large(1, 2);
+		put(1);
+		respond(201, rows[i].what);
+		assert_all(1, rows[i].status, "");
+		assert_read_again(1);
+		respond(200, "{\"rows\":[]}");
+	}
+	for (size_t i = 0; i < sizeof(verified) / sizeof(verified[0]); i++) {
+		begin_large();
+		renew_large(1, 2);
+		put(1);
+		respond_mark("1-m");
+		respond(200, verified[i].what);
+		assert_all(1, verified[i].status, "");
+		assert_read_again(1);
+		respond(200, "{\"rows\":[]}");
+	}
+}
+
+/* A database whose validation knows records only: nobody loses an answer. */
+static void
+refused_marks_are_done_without(void **state)
+{
+	static const char refusal[] =
+	    "[{\"id\":\"mark/h0\",\"error\":\"forbidden\",\"reason\":\"no\"}]";
+
+	begin_large();
+	renew_large(1, 2);
+	put(1);
+	respond(201, refusal);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"1-h0\""));
+	assert_null(strstr(caught[0].body, "_mark"));
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+	renew_large(1, 3);
+	put(1); /* is not tried again */
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"2-h0\""));
+	respond_all_written(1, 3);
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+a_request_refused_for_its_mark_is_no_dead_letter(void **state)
+{
+	begin_large();
+	renew_large(1, 2);
+	put(1);
+	respond(400, "{\"error\":\"bad_request\",\"reason\":\"x\"}");
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"1-h0\""));
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+}
+
+static void
+a_store_that_goes_after_the_seal(void **state)
+{
+	begin_large();
+	renew_large(2, 2);
+	put(1);
+	respond_mark("1-m");
+	respond(503, "");
+	assert_all(1, STORE_RETRY, "503");
+	assert_read_again(1); /* what became of the record is not known */
+	respond(503, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -574,6 +781,12 @@ main(void)
 	    TEST(a_probe_waits_as_told_too),
 	    TEST(fewer_requests_while_it_asks_for_less),
 	    TEST(too_large_an_answer_makes_smaller_lots),
+	    TEST(a_confirmed_value_costs_a_mark),
+	    TEST(another_value_is_written_after_a_seal),
+	    TEST(what_stands_in_the_way_of_a_mark),
+	    TEST(refused_marks_are_done_without),
+	    TEST(a_request_refused_for_its_mark_is_no_dead_letter),
+	    TEST(a_store_that_goes_after_the_seal),
 	};
 
 	ident_init();

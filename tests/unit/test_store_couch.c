@@ -365,6 +365,7 @@ set_up(void **state)
 	opt = (struct options){.record_max_bytes = 100000,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 4,
+	    .couch_cache_bytes = 64 * 1024 * 1024,
 	    .couch_timeout_ms = 30000};
 	loop = loop_create();
 	if (!uri_parse(getenv("VOGELER_TEST_COUCH_URI"), &uri, err, sizeof(err)))
@@ -616,6 +617,217 @@ design_documents_are_loaded_if_they_differ(void **state)
 	assert_int_equal(json_array_size(json_object_get(row, "value")), 1);
 }
 
+/* --- marks: values that are large and only confirmed --- */
+
+/* JSON text of about 20 KB that begins with tag; the next call but one writes over it. */
+static const char *
+large(int tag)
+{
+	static char text[2][20000];
+	static unsigned int turn;
+	char *t = text[turn++ % 2];
+	int len = snprintf(t, sizeof(text[0]), "[%d,\"", tag);
+
+	memset(t + len, 'x', sizeof(text[0]) - (size_t)len - 3);
+	memcpy(t + sizeof(text[0]) - 3, "\"]", 3);
+	return t;
+}
+
+/* The tag in the value, and the order that is shown. */
+static void
+assert_large(const char *host, int tag, int order)
+{
+	assert_int_equal(get(store, host), STORE_FOUND);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(ans.rec, "p"), 0)), tag);
+	assert_int_equal(json_integer_value(json_object_get(
+			     json_object_get(json_object_get(ans.rec, "vogeler"), "p"), "order")),
+	    order);
+	assert_null(json_object_get(json_object_get(ans.rec, "vogeler"), "_mark"));
+}
+
+static void
+a_confirmed_value_leaves_the_record_alone(void **state)
+{
+	struct store *fresh;
+	char *first, *second;
+
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK);
+	first = rev_of("a");
+	assert_int_equal(raw("GET", "mark/a", NULL), 404);
+	for (int order = 2; order < 6; order++) {
+		assert_int_equal(put("a", "p", large(1), order), STORE_OK);
+		assert_large("a", 1, order);
+	}
+	assert_int_equal(put("a", NULL, NULL, 0), STORE_OK); /* nor does a greeting */
+	second = rev_of("a");
+	assert_string_equal(first, second);
+	assert_int_equal(raw("GET", "mark/a", NULL), 200);
+	assert_true(strlen(first) > 0);
+	free(first);
+	free(second);
+	/* One that begins now knows it too, and what is older. */
+	fresh = open_store(&uri);
+	assert_int_equal(put_on(fresh, "a", "p", large(2), 4), STORE_OK);
+	assert_large("a", 1, 5);
+	assert_int_equal(put_on(fresh, "a", "p", large(3), 6), STORE_OK);
+	assert_large("a", 3, 6);
+	store_close(fresh);
+	/* Which the first one finds out, by the mark. */
+	assert_int_equal(put("a", "p", large(1), 5), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 7), STORE_CONFLICT);
+	assert_int_equal(put("a", "p", large(1), 7), STORE_OK);
+	assert_large("a", 1, 7);
+}
+
+static void
+marks_are_no_hosts(void **state)
+{
+	static const char *const one[] = {"p"};
+	const struct store_filter names = {0}, parts = {one, 1};
+
+	for (int order = 1; order < 3; order++) {
+		assert_int_equal(put("m", "p", large(1), order), STORE_OK);
+		assert_int_equal(put("marketing", "p", large(1), order), STORE_OK);
+		assert_int_equal(put("mark", "p", large(1), order), STORE_OK);
+	}
+	assert_int_equal(raw("GET", "mark/mark", NULL), 200);
+	for (int i = 0; i < 3; i++) {
+		forget_answer();
+		ans.listed = json_array();
+		store_list(store, i == 0 ? NULL : i == 1 ? &names : &parts, on_listed, NULL);
+		await();
+		assert_int_equal(ans.found, STORE_MISSING);
+		assert_int_equal(json_array_size(ans.listed), 3);
+		assert_string_equal(json_string_value(json_array_get(ans.listed, 0)), "m");
+		assert_string_equal(json_string_value(json_array_get(ans.listed, 2)), "marketing");
+	}
+}
+
+/* The mark of a record that somebody has deleted says nothing. */
+static void
+a_deleted_record_is_not_only_confirmed(void **state)
+{
+	char *rev, *id;
+
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 2), STORE_OK);
+	rev = rev_of("a");
+	xasprintf(&id, "%s/a?rev=%s", db_url, rev);
+	forget_answer();
+	http_request(http, "DELETE", id, NULL, 0, on_http, NULL);
+	await();
+	assert_int_equal(ans.status, 200);
+	assert_int_equal(put("a", "p", large(1), 3), STORE_CONFLICT);
+	assert_int_equal(put("a", "p", large(1), 3), STORE_OK);
+	assert_large("a", 1, 3);
+	assert_int_equal(put("a", "p", large(1), 4), STORE_OK);
+	assert_large("a", 1, 4);
+	free(rev);
+	free(id);
+}
+
+/* Deleted and made anew between two requests: nobody was told. */
+static void
+a_database_made_anew_gets_the_whole_record(void **state)
+{
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK); /* has no mark yet */
+	assert_int_equal(put("b", "p", large(1), 1), STORE_OK);
+	assert_int_equal(put("b", "p", large(1), 2), STORE_OK);
+	assert_int_equal(raw("DELETE", "", NULL), 200);
+	assert_int_equal(raw("PUT", "", NULL), 201);
+	assert_int_equal(put("a", "p", large(1), 3), STORE_CONFLICT);
+	assert_int_equal(put("a", "p", large(1), 3), STORE_OK);
+	assert_large("a", 1, 3);
+	assert_int_equal(put("b", "p", large(1), 3), STORE_CONFLICT);
+	assert_int_equal(put("b", "p", large(1), 3), STORE_OK);
+	assert_large("b", 1, 3);
+}
+
+static void
+what_others_add_does_not_undo_a_mark(void **state)
+{
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 9), STORE_OK);
+	other_sets("a", "owner", "ops");
+	assert_large("a", 1, 9);
+	assert_int_equal(put_on(store, "a", "p", large(2), 5), STORE_CONFLICT); /* is older */
+	assert_int_equal(put_on(store, "a", "p", large(2), 5), STORE_OK);
+	assert_large("a", 1, 9);
+	assert_int_equal(put("a", "p", large(2), 10), STORE_OK);
+	assert_large("a", 2, 10);
+	assert_member("a", "owner", "\"ops\"");
+}
+
+enum { RACE_ROUNDS = 10, RACE_AT_ONCE = 4 };
+
+static size_t race_left;
+
+/* As the batch does after a conflict: again, until it is stored. */
+static void
+race_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	struct store *s = arg;
+
+	if (status == STORE_CONFLICT) {
+		store_put(s, &w, 1, race_on_written, s);
+		return;
+	}
+	if (status != STORE_OK)
+		fail_msg("%s: %s", store_status_name(status), why);
+	if (--race_left == 0)
+		answered(NULL);
+}
+
+/* Several collectors, each with some of the results of one host, in any order: the record is that
+ * of the highest order in the end, though most of them only confirm what some other one has. */
+static void
+collectors_race_with_marks(void **state)
+{
+	struct store *stores[RACE_AT_ONCE];
+	struct result *results[RACE_AT_ONCE];
+	struct store_write w[RACE_AT_ONCE];
+	int order = 0;
+
+	srand(1);
+	for (size_t i = 0; i < RACE_AT_ONCE; i++)
+		stores[i] = open_store(&uri);
+	assert_int_equal(put("a", "p", large(0), ++order), STORE_OK);
+	for (int round = 0; round < RACE_ROUNDS; round++) {
+		int newest = 0;
+
+		forget_answer();
+		for (size_t i = 0; i < RACE_AT_ONCE; i++) {
+			size_t k = (size_t)rand() % (i + 1);
+			int tag = rand() % 3 == 0;
+
+			newest = tag;
+			results[i] = result_new("p", large(tag), ++order);
+			if (k < i) { /* who has it is chance */
+				struct result *r = results[k];
+
+				results[k] = results[i];
+				results[i] = r;
+			}
+		}
+		race_left = RACE_AT_ONCE;
+		for (size_t i = 0; i < RACE_AT_ONCE; i++) {
+			struct store_write *one = &w[i];
+
+			w[i] = (struct store_write){.host = "a",
+			    .results = &results[i],
+			    .n = 1,
+			    .bytes = results[i]->value_len};
+			store_put(stores[i], &one, 1, race_on_written, stores[i]);
+		}
+		await();
+		for (size_t i = 0; i < RACE_AT_ONCE; i++)
+			result_free(results[i]);
+		assert_large("a", newest, order);
+	}
+	for (size_t i = 0; i < RACE_AT_ONCE; i++)
+		store_close(stores[i]);
+}
+
 /* A port where nobody listens: bound, not listening. */
 static void
 out_of_reach_is_said_without_the_password(void **state)
@@ -734,6 +946,12 @@ main(void)
 	    TEST(many_at_once_are_answered_by_id),
 	    TEST(a_record_that_is_too_large_is_refused),
 	    TEST(design_documents_are_loaded_if_they_differ),
+	    TEST(a_confirmed_value_leaves_the_record_alone),
+	    TEST(marks_are_no_hosts),
+	    TEST(a_deleted_record_is_not_only_confirmed),
+	    TEST(a_database_made_anew_gets_the_whole_record),
+	    TEST(what_others_add_does_not_undo_a_mark),
+	    TEST(collectors_race_with_marks),
 	    TEST(out_of_reach_is_said_without_the_password),
 	    TEST(closing_forgets_what_is_in_flight),
 	};
