@@ -27,14 +27,16 @@ def clean_environment(home, **more):
 
 
 class Process:
-    """Runs until stop(). Its stdout and stderr go to files of their own in folder."""
+    """Runs until stop(). Its stdout and stderr go to files of their own in folder. within(argv): the command that runs
+    argv somewhere else, in its own place."""
 
-    def __init__(self, name, argv, folder, env, cwd=None):
+    def __init__(self, name, argv, folder, env, cwd=None, within=None):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.folder = folder
         self.env = env
         self.cwd = cwd or folder
+        self.within = within or (lambda argv: argv)
         self.popen = None
         self.starts = 0
         self.may_fail = False  # the test says itself what status it expects
@@ -46,7 +48,7 @@ class Process:
         self.starts += 1
         with open(self.out_path, "ab") as out, open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=self.cwd,
+                self.within(self.argv), stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=self.cwd,
                 env=self.env, start_new_session=True, preexec_fn=die_with_parent,
             )
         return self

@@ -41,13 +41,14 @@ class Site:
         self.qhost = broker.uri(vhost)
         self.dbhost = store.dbhost if store else f"sqlite://{folder}/records.db"
         self.env = clean_environment(self.home)
+        self.within = None  # of daemons, see Process
         self.processes = []
         self.parties = []
 
     # Programs
 
     def process(self, name, argv, env=None):
-        process = Process(name, argv, self.folder, env or self.env)
+        process = Process(name, argv, self.folder, env or self.env, within=self.within)
         self.processes.append(process)
         return process
 
