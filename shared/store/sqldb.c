@@ -449,6 +449,17 @@ sqldb_open(struct sqldb *db, const char *path, bool relaxed)
 	       create_schema(db) && prepare_all(db);
 }
 
+const char *
+sqldb_synchronous(struct sqldb *db)
+{
+	static const char *const names[] = {"off", "normal", "full", "extra"};
+	int64_t value;
+
+	if (!query_int(db, "PRAGMA synchronous", &value) || value < 0 || value > 3)
+		return "?";
+	return names[value];
+}
+
 void
 sqldb_close(struct sqldb *db)
 {

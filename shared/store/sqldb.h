@@ -67,6 +67,8 @@ struct sqldb {
  * why; close it all the same. Refuses what is no database, not ours, or made by a newer Vogeler. */
 bool sqldb_open(struct sqldb *db, const char *path, bool relaxed);
 void sqldb_close(struct sqldb *db);
+/* Of an open one, as SQLite itself says: "full", "normal"; "?" when it cannot say. */
+const char *sqldb_synchronous(struct sqldb *db);
 void sqldb_fail(struct sqldb *db, const char *what);    /* sets why */
 void sqldb_damaged(struct sqldb *db, const char *what); /* and damaged */
 /* Does the path still lead to the file that is open? Writing to one that nobody will find again is

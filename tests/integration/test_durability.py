@@ -4,9 +4,11 @@ import json
 import re
 import shlex
 import signal
+import sqlite3
 
 import pytest
 
+from lib.http import Monitor
 from lib.waiting import wait_until
 
 
@@ -20,6 +22,12 @@ def queues(site):
             else dict(queue["arguments"])
         found[queue["name"]] = dict(arguments, type=queue["type"])
     return found
+
+
+def prefetches(site):
+    """Of the consumers there are."""
+    listed = json.loads(site.broker.ctl("list_consumers", "-p", site.vhost, "--formatter", "json"))
+    return {consumer["queue_name"]: consumer["prefetch_count"] for consumer in listed}
 
 
 def options(section, **keys):
@@ -106,10 +114,11 @@ LIMITS = {"expires": "1h", "max_length": 1000, "max_length_bytes": "1GiB", "over
           "message_ttl": "30min"}
 
 
-@pytest.mark.parametrize("keys", [LIMITS, dict(LIMITS, type="quorum")], ids=["limits", "quorum"])
-def test_queue_of_2010_works_unchanged(old, keys):
+@pytest.mark.parametrize("keys,master", [(LIMITS, {}), (dict(LIMITS, type="quorum"), {"delivery_limit": 20})],
+                         ids=["limits", "quorum"])
+def test_queue_of_2010_works_unchanged(old, keys, master):
     before = queues(old)
-    chosen = options("host_queue", **keys) + options("master_queue", dead_letter="yes", **keys)
+    chosen = options("host_queue", **keys) + options("master_queue", dead_letter="yes", **master, **keys)
     old.party("Runner2010").send("one", "web01")
     collector = old.collector(options=chosen)
     agent = old.agent(options=chosen)
@@ -262,19 +271,72 @@ def test_store_away_for_longer_than_the_consumer_timeout(site, impatient):
     assert collector.log_count(r"[0-9] deliveries given back") == 1
 
 
+# What the collector takes in hand, and how the store keeps it, whoever made the queue
+
+@pytest.fixture(name="made", params=["fresh", "2010"])
+def made_fixture(request, site):
+    """The queue is made by the programs, or was there."""
+    return request.getfixturevalue("old") if request.param == "2010" else site
+
+
+def test_prefetch(made):
+    made.collector(options=["server.prefetch=17"])
+    assert prefetches(made) == {"master.in": 17}
+    made.party("Client2010", "web01").answer("a", "1", "output")
+    assert made.wait_plugin("a") == ["1"]
+
+
+def test_intake_max_bytes(made):
+    """While the store is held, the collector takes no more in hand than that, until a reload allows it more."""
+    limit, size, n = 64 << 10, 16 << 10, 60
+    text = "[server]\nprefetch = 1000\nstore_patience = 10min\nintake_max_bytes = {}\n"
+    conf = made.file("vogeler.conf", text.format(limit))
+    monitor = Monitor("server")
+    collector = made.collector("-c", conf, options=[monitor.option])
+    lock = sqlite3.connect(made.folder / "records.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    client = made.party("Client2010", "web01")
+    for i in range(n):
+        client.answer(f"p{i}", "x" * size, "output")
+    made.wait_queue("master.in", 0)  # prefetch alone would let all of it through
+    wait_until(lambda: monitor.metric("vogeler_inbox_paused") == 1, "it is over the limit and reads no more")
+
+    def in_hand():
+        seen = monitor.metrics()
+        return int(seen["vogeler_inbox_deliveries"]), seen["vogeler_inbox_held_bytes"]
+    for _ in range(5):
+        deliveries, held = in_hand()
+        # The one that goes over the limit is taken, and what was read together with it from the socket.
+        assert 0 < deliveries < n / 2 and held > limit, (deliveries, held)
+    made.file("vogeler.conf", text.format("32MiB"))
+    collector.signal(signal.SIGHUP)
+    wait_until(lambda: in_hand()[0] == n, "it has all in hand")
+    assert monitor.metric("vogeler_inbox_paused") == 0
+    lock.execute("ROLLBACK")
+    lock.close()
+    made.wait_record(lambda r: all(f"p{i}" in r for i in range(n)), "has everything")
+    made.wait_drained("master.in")
+
+
+@pytest.mark.parametrize("chosen,holds", [((), "full"), (("sqlite.synchronous=normal",), "normal")], ids=["default", "normal"])
+def test_synchronous(made, chosen, holds):
+    """What SQLite itself says of the connection that writes."""
+    collector = made.collector(options=chosen)
+    collector.wait_log(rf"records.db\]: opened, synchronous={holds}$")
+    made.party("Client2010", "web01").answer("a", "1", "output")
+    assert made.wait_plugin("a") == ["1"]
+    made.wait_drained("master.in")
+
+
 # SIGHUP
 
 def test_reload_applies_prefetch_to_the_running_consumer(site):
     conf = site.file("vogeler.conf", "[server]\nprefetch = 17\nintake_max_bytes = 1MiB\n")
     collector = site.collector("-c", conf)
-
-    def prefetch():
-        listed = site.broker.ctl("list_consumers", "-p", site.vhost, "--formatter", "json")
-        return [c["prefetch_count"] for c in json.loads(listed)]
-    assert prefetch() == [17]
+    assert prefetches(site) == {"master.in": 17}
     site.file("vogeler.conf", "[server]\nprefetch = 5\nintake_max_bytes = 2MiB\n")
     collector.signal(signal.SIGHUP)
-    wait_until(lambda: prefetch() == [5], "the consumer has the new prefetch")
+    wait_until(lambda: prefetches(site) == {"master.in": 5}, "the consumer has the new prefetch")
     client = site.party("Client2010", "web01")
     client.answer("a", "1", "output")
     assert site.wait_plugin("a") == ["1"]

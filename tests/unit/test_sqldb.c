@@ -38,6 +38,7 @@ test_synchronous(void **state)
 
 		assert_true(sqldb_open(&db, path, relaxed != 0));
 		assert_int_equal(pragma(&db, "PRAGMA synchronous"), relaxed ? 1 : 2);
+		assert_string_equal(sqldb_synchronous(&db), relaxed ? "normal" : "full");
 		assert_int_equal(pragma(&db, "PRAGMA journal_size_limit"), 67108864);
 		sqldb_close(&db);
 	}
