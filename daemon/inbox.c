@@ -67,6 +67,7 @@ struct inbox {
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
+	struct mono up_logged_at; /* that it is up again, with what was unlogged */
 	struct backoff backoff;   /* of probes, until the store takes a write */
 	bool refused;             /* a write was, and none was taken since */
 	uint64_t received_before; /* TRYING: at the last look */
@@ -650,9 +651,27 @@ start_trying(struct inbox *in)
 	loop_timer_arm(in->probe, IDLE_MS);
 }
 
+/* The end of complaints that were counted and not told; once a minute, as they are. */
+static void
+log_up(struct inbox *in)
+{
+	struct mono now = loop_now(in->loop);
+	uint32_t unlogged;
+
+	if (in->up_logged_at.ms != 0 && mono_diff(now, in->up_logged_at) < REPEAT_PERIOD_MS)
+		return;
+	unlogged = repeat_sum_up(&in->said_probe) + repeat_sum_up(&in->said_down);
+	if (unlogged == 0)
+		return;
+	log_warn("inbox", "store[%s]: up again after %" PRId64 " s, unlogged=%" PRIu32,
+	    store_id(in->store), mono_diff(now, in->down_since) / 1000, unlogged);
+	in->up_logged_at = now;
+}
+
 static void
 start_taking(struct inbox *in, bool from_trying)
 {
+	log_up(in);
 	in->refused = false;
 	backoff_reset(&in->backoff);
 	if (from_trying)

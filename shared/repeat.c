@@ -43,3 +43,15 @@ repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogg
 	k->unlogged = 0;
 	return true;
 }
+
+uint32_t
+repeat_sum_up(struct repeat *r)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; i < REPEAT_KINDS; i++) {
+		sum += r->kinds[i].unlogged;
+		r->kinds[i].unlogged = 0;
+	}
+	return sum;
+}

@@ -22,5 +22,8 @@ struct repeat {
 
 /* Is it to be logged now? Then *unlogged is how many times it was not since the last line. */
 bool repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogged);
+/* At the end of what was complained of: how many were left out, of all kinds. They count as told;
+ * the minute goes on. */
+uint32_t repeat_sum_up(struct repeat *r);
 
 #endif

@@ -807,7 +807,8 @@ sqlite_open(
 		sqlite_free(s);
 		return NULL;
 	}
-	log_info("store", "store[%s]: opened, synchronous=%s", s->base.id, sqldb_synchronous(&s->db));
+	log_info(
+	    "store", "store[%s]: opened, synchronous=%s", s->base.id, sqldb_synchronous(&s->db));
 	s->worker = worker_create(loop, "sqlite");
 	return &s->base;
 }

@@ -243,8 +243,8 @@ class Connection(threading.Thread):
 class FakeAmqp:
     """Listens on 127.0.0.1 from birth to stop(). What is set in fault and pace holds for connections that come later."""
 
-    def __init__(self, port=0):
-        self.fault = None
+    def __init__(self, port=0, fault=None):
+        self.fault = fault
         self.pace = None
         self.faults_done = 0
         self.connections = []

@@ -89,6 +89,24 @@ def test_repeats_are_counted_and_not_told(site):
         assert process.log_count(rf"#\d+ {role}\]: down \(network\)") == 1, process.log()
 
 
+def test_another_failure_tells_how_many_were_not_told(site):
+    """Nobody listens at first; then somebody does, and refuses the login."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = site.collector(ready=False, qhost=f"amqp://127.0.0.1:{port}/x", level="INFO",
+                             options=("amqp.reconnect_max=100ms",))
+    roles = ("consumer", "publisher")
+    for role in roles:
+        process.wait_log(rf" {role}\]: \w+ -> BACKOFF", 4)
+    refusing = fake.Fault("tune", fake.send_and_close(fake.close(403, "ACCESS_REFUSED - not you")))
+    with fake.FakeAmqp(port, refusing):
+        for role in roles:
+            process.wait_log(rf" {role}\]: down \(auth\): .*not you.*, unlogged_before=\d+$")
+    for role in roles:
+        told = re.findall(rf" {role}\]: down \((\w+)\): .*unlogged_before=(\d+)$", process.log(), re.M)
+        assert [(kind, int(n) >= 3) for kind, n in told] == [("network", False), ("auth", True)], process.log()
+
+
 def test_what_was_not_told_is_summed_up_when_it_is_up_again(site):
     """However short the outage was."""
     with socket.create_server(("127.0.0.1", 0)) as probe:

@@ -110,8 +110,13 @@ def test_2010_names_work(site, old, new):
 @pytest.mark.parametrize("what", ["collector", "agent"])
 def test_no_broker_is_retried_and_told_once_a_period(site, what):
     nowhere = "amqp://guest:guest@127.0.0.1:1/vogeler"
-    process = getattr(site, what)(ready=False, qhost=nowhere, level="WARN")
-    process.wait_log(r"127\.0\.0\.1:1")
+    process = getattr(site, what)(ready=False, qhost=nowhere, level="INFO", options=["amqp.reconnect_max=100ms"])
+    roles = ("consumer", "publisher") if what == "collector" else ("agent",)
+    for role in roles:
+        process.wait_log(rf" {role}\]: \w+ -> BACKOFF", 5)
+        # Five times it was not there; the wait for that is shorter than the period.
+        assert process.log_count(rf" {role}\]: down \(") == 1, process.log()
+    assert process.log_count(r"\]: down \(.*127\.0\.0\.1:1/vogeler") == len(roles), process.log()
     assert process.running
     assert "guest:guest" not in process.log()
     process.stop()

@@ -2,6 +2,7 @@
 and a real RabbitMQ. Whatever the store does, nothing is acknowledged before its 201, nothing is lost, and nothing is
 dead-lettered that is not itself refused."""
 import json
+import re
 import sys
 import time
 
@@ -200,6 +201,22 @@ def test_asked_for_time_without_saying_how_much(bench, status):
     bench.wait_times(script.happened, 4)
     bench.assert_all_held()
     bench.settle()
+
+
+def test_an_outage_is_no_flood_and_its_end_sums_up(bench):
+    bench.start("server.store_patience=500ms", level="WARN")
+    bench.send(3)
+    bench.settle()
+    script = bench.fake.script = Times(says(503), FOR_EVER, lambda r: True)
+    bench.send(3, value=2)
+    bench.collector.wait_log("takes nothing, .*unlogged_before=0$")
+    bench.wait_times(script.happened, script.happened() + 4)  # probes, of which the first is told
+    bench.settle()
+    up = r"WARN. vogelerd .inbox. - store\[\S*\]: up again after (\d+) s, unlogged=(\d+)$"
+    bench.collector.wait_log(up)
+    (seconds, unlogged), = re.findall(up, bench.collector.log(), re.M)
+    assert int(unlogged) >= 2 and int(seconds) >= 1, bench.collector.log()
+    assert bench.collector.log_count(r"retry_in=\d+ms") <= 2, bench.collector.log()  # one, unless it took a minute
 
 
 def test_fewer_requests_at_once_when_asked_for_less(bench):

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct world {
 	unsigned int unparsed; /* values given to the store as text */
@@ -758,6 +759,47 @@ a_probe_without_an_answer_is_seen(void **state)
 	assert_null(s.trouble);
 }
 
+/* Lines at WARN and above that have text; the log begins anew. */
+static int
+lines_with(FILE *log, const char *text)
+{
+	char line[1024];
+	int n = 0;
+
+	rewind(log);
+	while (fgets(line, sizeof(line), log) != NULL)
+		n += strstr(line, text) != NULL;
+	assert_int_equal(ftruncate(fileno(log), 0), 0);
+	rewind(log);
+	return n;
+}
+
+static void
+the_end_of_an_outage_sums_up_what_was_not_told(void **state)
+{
+	struct world *w = *state;
+	FILE *log = tmpfile();
+	int terminal = dup(STDERR_FILENO), told[3];
+
+	dup2(fileno(log), STDERR_FILENO);
+	log_set_level(LOG_LEVEL_WARN);
+	for (int i = 0; i < 3; i++) { /* the second too soon after the first */
+		fake_store_probe_says(w->store, false);
+		fake_advance(w->loop, 30000);
+		assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+		fake_store_probe_says(w->store, true);
+		until(w, INBOX_TAKING);
+		told[i] = lines_with(log, " s, unlogged=");
+	}
+	log_set_level(LOG_LEVEL_CRITICAL);
+	dup2(terminal, STDERR_FILENO);
+	close(terminal);
+	fclose(log);
+	assert_int_equal(told[0], 1);
+	assert_int_equal(told[1], 0);
+	assert_int_equal(told[2], 1);
+}
+
 static void
 acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
 {
@@ -855,6 +897,7 @@ main(void)
 	    TAKING(when_nothing_waits_it_takes_all_again),
 	    TAKING(an_idle_store_is_probed),
 	    TAKING(a_probe_without_an_answer_is_seen),
+	    TAKING(the_end_of_an_outage_sums_up_what_was_not_told),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TAKING(draining_finishes_what_is_in_hand),
 	    TAKING(draining_gives_back_when_time_is_over),

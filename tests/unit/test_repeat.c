@@ -73,6 +73,25 @@ long_and_empty_texts(void **state)
 	assert_false(repeat_due(&r, "", now, &unlogged));
 }
 
+static void
+what_was_left_out_is_summed_up(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {0};
+	uint32_t unlogged = 99;
+
+	assert_int_equal(repeat_sum_up(&r), 0);
+	for (int i = 0; i < 3; i++) {
+		repeat_due(&r, "away", now, &unlogged);
+		repeat_due(&r, "denied", now, &unlogged);
+	}
+	assert_int_equal(repeat_sum_up(&r), 4);
+	assert_int_equal(repeat_sum_up(&r), 0);
+	assert_false(repeat_due(&r, "away", mono_add(now, REPEAT_PERIOD_MS - 1), &unlogged));
+	assert_true(repeat_due(&r, "away", mono_add(now, REPEAT_PERIOD_MS), &unlogged));
+	assert_int_equal(unlogged, 1);
+}
+
 int
 main(void)
 {
@@ -81,6 +100,7 @@ main(void)
 	    cmocka_unit_test(a_new_one_is_told_at_once),
 	    cmocka_unit_test(the_oldest_makes_room),
 	    cmocka_unit_test(long_and_empty_texts),
+	    cmocka_unit_test(what_was_left_out_is_summed_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
