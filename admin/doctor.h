@@ -50,7 +50,7 @@ void reach_start(
 
 /* Whether the user of uri may read these queues, DOCTOR_READ_MAX at most; then fn. Nothing is taken
  * out of them. Borrows uri and the names until then. */
-#define DOCTOR_READ_MAX 2
+#define DOCTOR_READ_MAX 3
 typedef void doctor_read_fn(void *arg);
 void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg);

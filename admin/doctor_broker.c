@@ -31,8 +31,8 @@ struct patient {
 	size_t link;     /* being checked */
 	size_t exchange; /* being sent to */
 	bool missing;    /* an exchange: sending to it proves nothing */
-	bool have_master, have_dead, have_host;
-	struct broker_look master, dead, own;
+	bool have_master, have_fresh, have_dead, have_host;
+	struct broker_look master, fresh, dead, own;
 };
 
 static void check_next(struct patient *p);
@@ -120,6 +120,20 @@ cure_for_missing(const struct topology_item *item)
 					: "vogeler-admin setup";
 }
 
+/* Without the fresh queue answers get through, but behind all others. */
+static void
+say_missing(struct patient *p, const struct topology_item *item)
+{
+	if (strcmp(item->name, TOPOLOGY_FRESH_QUEUE) == 0)
+		doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_WARN, cure_for_missing(item),
+		    "there is no queue " TOPOLOGY_FRESH_QUEUE
+		    ", answers that somebody waits for come behind all others");
+	else
+		doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_FAIL, cure_for_missing(item),
+		    "there is no %s %s", item->kind == TOPOLOGY_QUEUE ? "queue" : "exchange",
+		    item->name);
+}
+
 static void
 remember_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
@@ -128,6 +142,9 @@ remember_queue(struct patient *p, const struct topology_item *item, const struct
 	if (strcmp(item->name, TOPOLOGY_DEAD_QUEUE) == 0) {
 		p->dead = *look;
 		p->have_dead = true;
+	} else if (strcmp(item->name, TOPOLOGY_FRESH_QUEUE) == 0) {
+		p->fresh = *look;
+		p->have_fresh = true;
 	} else if (item->role == QUEUE_HOST) {
 		p->own = *look;
 		p->have_host = true;
@@ -170,8 +187,7 @@ patient_on_look(
 		    "%s %s is exclusive to another program's connection", kind, item->name);
 		break;
 	case BROKER_SIGHT_MISSING:
-		doctor_say(p->d, check, CHECK_FAIL, cure_for_missing(item), "there is no %s %s",
-		    kind, item->name);
+		say_missing(p, item);
 		break;
 	}
 	if (!queue && look->sight == BROKER_SIGHT_MISSING)
@@ -191,6 +207,12 @@ say_collector(struct patient *p)
 	else if (m->consumers == 0)
 		doctor_say(p->d, "collector", CHECK_WARN, "start vogelerd",
 		    "nobody reads " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->messages);
+	else if (p->have_fresh && p->fresh.consumers == 0)
+		doctor_say(p->d, "collector", CHECK_WARN,
+		    "upgrade vogelerd, or give its user the right to read the queue, and reload it",
+		    "%u read " TOPOLOGY_MASTER_QUEUE ", but nobody reads " TOPOLOGY_FRESH_QUEUE
+		    ", messages waiting=%u",
+		    m->consumers, p->fresh.messages);
 	else
 		doctor_say(p->d, "collector", CHECK_OK, NULL,
 		    "%u read " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->consumers,
@@ -241,6 +263,8 @@ check_reading(struct patient *p)
 
 	if (p->d->options->dbhost != NULL && p->have_master)
 		queues[n++] = TOPOLOGY_MASTER_QUEUE;
+	if (p->d->options->dbhost != NULL && p->have_fresh)
+		queues[n++] = TOPOLOGY_FRESH_QUEUE;
 	if (p->have_host)
 		queues[n++] = p->host;
 	doctor_read(p->d, &p->uris[p->i], queues, n, patient_on_read, p);
@@ -391,7 +415,7 @@ check_next(struct patient *p)
 	}
 	p->link = is_tls(p) ? LINK_TLS : LINK_LOGIN;
 	p->exchange = 0;
-	p->missing = p->have_master = p->have_dead = p->have_host = false;
+	p->missing = p->have_master = p->have_fresh = p->have_dead = p->have_host = false;
 	reach_start(d, "broker", p->uris[p->i].host, p->uris[p->i].port, patient_on_reached, p);
 }
 

@@ -61,7 +61,7 @@ reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 
 /* Of a broker that does not look at the argument. */
 static void
-reading_on_consuming(struct broker *b, bool consuming, void *arg)
+reading_on_consuming(struct broker *b, const char *queue, bool consuming, void *arg)
 {
 	if (consuming)
 		say_yes(arg);

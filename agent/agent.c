@@ -143,7 +143,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 		arm_for_state(a);
 		cmdq_drain(a->cmdq);
 		schedule_drain(a->schedule);
-		if (broker_consuming(a->broker))
+		if (broker_consuming(a->broker, a->host))
 			broker_cancel(a->broker);
 		check_drained(a);
 		break;
@@ -228,7 +228,7 @@ on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 }
 
 static void
-on_consuming(struct broker *b, bool consuming, void *arg)
+on_consuming(struct broker *b, const char *queue, bool consuming, void *arg)
 {
 	struct agent *a = arg;
 

@@ -239,7 +239,7 @@ host_on_stopped(struct broker *broker, void *arg)
 }
 
 static void
-host_on_consuming(struct broker *broker, bool consuming, void *arg)
+host_on_consuming(struct broker *broker, const char *queue, bool consuming, void *arg)
 {
 	if (consuming)
 		count_host(arg);

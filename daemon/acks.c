@@ -12,7 +12,7 @@ struct entry {
 	TAILQ_ENTRY(entry) link; /* by tag: the broker counts up */
 	UT_hash_handle hh;
 	struct broker_tag tag;
-	struct mono done_at;
+	struct mono due; /* when it is acked by itself, once done */
 	bool done;
 };
 
@@ -24,6 +24,7 @@ struct acks {
 	struct entry *by_tag; /* uthash, by tag.tag; all of one epoch */
 	uint32_t epoch;
 	struct loop_timer *send;
+	struct mono send_at; /* while it is armed */
 	uint64_t sent;
 };
 
@@ -82,8 +83,19 @@ acks_add(struct acks *a, struct broker_tag tag)
 	HASH_ADD(hh, a->by_tag, tag.tag, sizeof(e->tag.tag), e);
 }
 
+static void
+send_within(struct acks *a, int64_t ms)
+{
+	struct mono at = mono_add(loop_now(a->loop), ms);
+
+	if (loop_timer_armed(a->send) && mono_reached(at, a->send_at))
+		return;
+	a->send_at = at;
+	loop_timer_arm(a->send, ms);
+}
+
 void
-acks_done(struct acks *a, struct broker_tag tag)
+acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms)
 {
 	struct entry *e = NULL;
 
@@ -92,11 +104,8 @@ acks_done(struct acks *a, struct broker_tag tag)
 	if (e == NULL || e->done)
 		return;
 	e->done = true;
-	e->done_at = loop_now(a->loop);
-	if (e == TAILQ_FIRST(&a->entries))
-		loop_timer_arm(a->send, 0);
-	else if (!loop_timer_armed(a->send))
-		loop_timer_arm(a->send, ACKS_HOLE_MS);
+	e->due = mono_add(loop_now(a->loop), hole_ms);
+	send_within(a, e == TAILQ_FIRST(&a->entries) ? 0 : hole_ms);
 }
 
 /* Everything before the first hole, as one. */
@@ -118,10 +127,10 @@ ack_front(struct acks *a)
 		a->handlers->ack(last, n > 1, a->arg);
 }
 
-/* Those behind a hole that have waited for min_ms. Returns in how many ms the next one is due, -1
+/* Those behind a hole that are due by now, or all. Returns in how many ms the next one is due, -1
  * for none. */
 static int64_t
-ack_behind(struct acks *a, int64_t min_ms)
+ack_behind(struct acks *a, bool all)
 {
 	struct entry *e, *next;
 	int64_t due = -1;
@@ -132,8 +141,8 @@ ack_behind(struct acks *a, int64_t min_ms)
 		next = TAILQ_NEXT(e, link);
 		if (!e->done)
 			continue;
-		left = min_ms - mono_diff(loop_now(a->loop), e->done_at);
-		if (left <= 0) {
+		left = mono_diff(e->due, loop_now(a->loop));
+		if (all || left <= 0) {
 			a->sent++;
 			a->handlers->ack(e->tag, false, a->arg);
 			remove_entry(a, e);
@@ -151,9 +160,9 @@ on_send(void *arg)
 	int64_t due;
 
 	ack_front(a);
-	due = ack_behind(a, ACKS_HOLE_MS);
+	due = ack_behind(a, false);
 	if (due >= 0)
-		loop_timer_arm(a->send, due);
+		send_within(a, due);
 }
 
 void
@@ -161,7 +170,7 @@ acks_flush(struct acks *a)
 {
 	loop_timer_disarm(a->send);
 	ack_front(a);
-	ack_behind(a, 0);
+	ack_behind(a, true);
 }
 
 void

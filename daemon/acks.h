@@ -1,8 +1,8 @@
 /* Which deliveries are outstanding, and when each may be acknowledged (promise 2 of DESIGN 6).
  *
  * Deliveries come in order and are done in any order. Those done up to the lowest one that is not
- * are acked with one `multiple`; one that is done behind such a hole for longer than ACKS_HOLE_MS
- * is acked by itself. Nothing is acked inside acks_done: acks are sent in the loop's next pass, so
+ * are acked with one `multiple`; one that is done behind such a hole for longer than its hole_ms is
+ * acked by itself. Nothing is acked inside acks_done: acks are sent in the loop's next pass, so
  * that what is done together is acked together. */
 #ifndef VOGELER_ACKS_H
 #define VOGELER_ACKS_H
@@ -28,8 +28,9 @@ void acks_destroy(struct acks *a); /* sends nothing; NULL is fine */
 /* A tag of another epoch than the last one's drops all that was there: the broker has given those
  * to somebody already. */
 void acks_add(struct acks *a, struct broker_tag tag);
-/* Stored, or safe in the dead letter queue. A tag that is not outstanding is ignored. */
-void acks_done(struct acks *a, struct broker_tag tag);
+/* Stored, or safe in the dead letter queue. A tag that is not outstanding is ignored. hole_ms:
+ * ACKS_HOLE_MS, or less for one whose queue gets no further until it is acked. */
+void acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms);
 /* Sends what may be sent now, those behind a hole too. */
 void acks_flush(struct acks *a);
 /* Acks what is done and returns the rest to the queue with one nack. Nothing is outstanding then.

@@ -9,19 +9,22 @@
 #include <string.h>
 #include <uthash.h>
 
+enum lane { FRESH, STALE, N_LANES };
+
 enum host_state {
-	HOST_READY,   /* in `ready`: has items, no write is out */
+	HOST_READY,   /* in a lane: has items, no write is out */
 	HOST_DELAYED, /* in `delayed`: the same, but its time has not come */
 	HOST_OUT,     /* a write is out; items may wait behind it */
 };
 
 struct backlog_host {
-	TAILQ_ENTRY(backlog_host) link; /* of ready or delayed */
+	TAILQ_ENTRY(backlog_host) link; /* of a lane or delayed */
 	UT_hash_handle hh;
 	enum host_state state;
-	struct backlog_items waiting;
-	size_t bytes;      /* of waiting */
-	size_t singly;     /* so many items from the front are to be written one by one */
+	enum lane lane;                        /* while READY */
+	struct backlog_items waiting[N_LANES]; /* taken in this order */
+	size_t bytes;                          /* of waiting */
+	size_t singly;     /* the next so many items are to be written one by one */
 	struct mono until; /* while DELAYED */
 	unsigned int conflicts;
 	unsigned int retries;
@@ -31,9 +34,10 @@ TAILQ_HEAD(hosts, backlog_host);
 
 struct backlog {
 	struct backlog_host *by_name; /* uthash: those that have items or a write out */
-	struct hosts ready;
+	struct hosts ready[N_LANES];
 	struct hosts delayed;
 	size_t n_ready;
+	unsigned int fresh_run; /* so many fresh hosts were taken in a row */
 	size_t ready_bytes;
 };
 
@@ -42,7 +46,8 @@ backlog_create(void)
 {
 	struct backlog *bl = xcalloc(1, sizeof(*bl));
 
-	TAILQ_INIT(&bl->ready);
+	for (int i = 0; i < N_LANES; i++)
+		TAILQ_INIT(&bl->ready[i]);
 	TAILQ_INIT(&bl->delayed);
 	return bl;
 }
@@ -76,7 +81,8 @@ static void
 set_ready(struct backlog *bl, struct backlog_host *h)
 {
 	h->state = HOST_READY;
-	TAILQ_INSERT_TAIL(&bl->ready, h, link);
+	h->lane = TAILQ_EMPTY(&h->waiting[FRESH]) ? STALE : FRESH;
+	TAILQ_INSERT_TAIL(&bl->ready[h->lane], h, link);
 	bl->n_ready++;
 	bl->ready_bytes += h->bytes;
 }
@@ -88,7 +94,7 @@ leave_queue(struct backlog *bl, struct backlog_host *h)
 		TAILQ_REMOVE(&bl->delayed, h, link);
 	if (h->state != HOST_READY)
 		return;
-	TAILQ_REMOVE(&bl->ready, h, link);
+	TAILQ_REMOVE(&bl->ready[h->lane], h, link);
 	bl->n_ready--;
 	bl->ready_bytes -= h->bytes;
 }
@@ -100,7 +106,8 @@ backlog_clear(struct backlog *bl)
 
 	HASH_ITER (hh, bl->by_name, h, tmp) {
 		leave_queue(bl, h);
-		items_free(&h->waiting);
+		for (int i = 0; i < N_LANES; i++)
+			items_free(&h->waiting[i]);
 		h->bytes = 0;
 		h->singly = 0;
 		if (h->state != HOST_OUT)
@@ -129,7 +136,8 @@ find_or_add_host(struct backlog *bl, const char *name)
 		return h;
 	h = xcalloc(1, sizeof(*h) + len + 1);
 	memcpy(h->name, name, len + 1);
-	TAILQ_INIT(&h->waiting);
+	for (int i = 0; i < N_LANES; i++)
+		TAILQ_INIT(&h->waiting[i]);
 	HASH_ADD_KEYPTR(hh, bl->by_name, h->name, len, h);
 	set_ready(bl, h);
 	return h;
@@ -150,7 +158,7 @@ results_bytes(struct result *const *results, size_t n)
 
 void
 backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n, void *owner,
-    struct mono now)
+    bool fresh, struct mono now)
 {
 	struct backlog_host *h = find_or_add_host(bl, host);
 	struct backlog_item *item = xcalloc(1, sizeof(*item));
@@ -159,21 +167,45 @@ backlog_add(struct backlog *bl, const char *host, struct result **results, size_
 	item->n = n;
 	item->bytes = results_bytes(results, n);
 	item->owner = owner;
+	item->fresh = fresh;
 	item->since = now;
-	TAILQ_INSERT_TAIL(&h->waiting, item, link);
+	TAILQ_INSERT_TAIL(&h->waiting[fresh ? FRESH : STALE], item, link);
+	/* It may come before those that are to be written one by one. */
+	if (fresh && h->singly > 0)
+		h->singly++;
 	h->bytes += item->bytes;
-	if (h->state == HOST_READY)
-		bl->ready_bytes += item->bytes;
+	if (h->state != HOST_READY)
+		return;
+	bl->ready_bytes += item->bytes;
+	if (fresh && h->lane == STALE) {
+		leave_queue(bl, h);
+		set_ready(bl, h);
+	}
 }
 
-static void
-take_item(struct backlog_host *h, struct backlog_write *w)
+static struct backlog_item *
+first_item(struct backlog_host *h)
 {
-	struct backlog_item *item = TAILQ_FIRST(&h->waiting);
+	struct backlog_item *item = TAILQ_FIRST(&h->waiting[FRESH]);
 
-	TAILQ_REMOVE(&h->waiting, item, link);
+	return item != NULL ? item : TAILQ_FIRST(&h->waiting[STALE]);
+}
+
+/* first_fresh: of w; NULL = it has none yet. */
+
+static void
+take_item(struct backlog_host *h, struct backlog_write *w, struct backlog_item **first_fresh)
+{
+	struct backlog_item *item = first_item(h);
+
+	TAILQ_REMOVE(&h->waiting[item->fresh ? FRESH : STALE], item, link);
 	h->bytes -= item->bytes;
-	TAILQ_INSERT_TAIL(&w->items, item, link);
+	if (!item->fresh && *first_fresh != NULL)
+		TAILQ_INSERT_BEFORE(*first_fresh, item, link);
+	else
+		TAILQ_INSERT_TAIL(&w->items, item, link);
+	if (item->fresh && *first_fresh == NULL)
+		*first_fresh = item;
 	w->n_items++;
 	w->write.n += item->n;
 	w->write.bytes += item->bytes;
@@ -192,11 +224,25 @@ list_results(struct backlog_write *w)
 	}
 }
 
+static struct backlog_host *
+next_host(struct backlog *bl)
+{
+	struct backlog_host *fresh = TAILQ_FIRST(&bl->ready[FRESH]);
+	struct backlog_host *stale = TAILQ_FIRST(&bl->ready[STALE]);
+
+	if (fresh == NULL || (stale != NULL && bl->fresh_run >= BACKLOG_FRESH_RUN)) {
+		bl->fresh_run = 0;
+		return stale;
+	}
+	bl->fresh_run++;
+	return fresh;
+}
+
 struct backlog_write *
 backlog_take(struct backlog *bl, size_t max_bytes)
 {
-	struct backlog_host *h = TAILQ_FIRST(&bl->ready);
-	struct backlog_item *next;
+	struct backlog_host *h = next_host(bl);
+	struct backlog_item *next, *first_fresh = NULL;
 	struct backlog_write *w;
 
 	if (h == NULL)
@@ -209,8 +255,8 @@ backlog_take(struct backlog *bl, size_t max_bytes)
 	w->write.host = h->name;
 	w->write.owner = w;
 	do {
-		take_item(h, w);
-		next = TAILQ_FIRST(&h->waiting);
+		take_item(h, w, &first_fresh);
+		next = first_item(h);
 	} while (h->singly == 0 && next != NULL && w->write.bytes + next->bytes <= max_bytes);
 	if (h->singly > 0)
 		h->singly--;
@@ -233,7 +279,7 @@ give_items_back(struct backlog_host *h, struct backlog_write *w)
 		struct backlog_item *item = TAILQ_LAST(&w->items, backlog_items);
 
 		TAILQ_REMOVE(&w->items, item, link);
-		TAILQ_INSERT_HEAD(&h->waiting, item, link);
+		TAILQ_INSERT_HEAD(&h->waiting[item->fresh ? FRESH : STALE], item, link);
 		h->bytes += item->bytes;
 	}
 }
@@ -255,7 +301,12 @@ backlog_return(struct backlog *bl, struct backlog_write *w, struct mono until)
 void
 backlog_return_singly(struct backlog *bl, struct backlog_write *w, struct mono now)
 {
+	struct backlog_item *item;
+
 	w->host->singly = w->n_items;
+	/* Fresh ones that came meanwhile may be taken before some of them. */
+	TAILQ_FOREACH (item, &w->host->waiting[FRESH], link)
+		w->host->singly++;
 	give_items_back(w->host, w);
 	set_ready(bl, w->host);
 	write_free(w);
@@ -268,7 +319,7 @@ backlog_finish(struct backlog *bl, struct backlog_write *w)
 
 	h->conflicts = 0;
 	h->retries = 0;
-	if (TAILQ_EMPTY(&h->waiting))
+	if (first_item(h) == NULL)
 		host_free(bl, h);
 	else
 		set_ready(bl, h);
@@ -313,20 +364,30 @@ backlog_ready_bytes(const struct backlog *bl)
 	return bl->ready_bytes;
 }
 
+/* In all that waits for the hosts of a lane; since: the oldest so far, if any. */
+static bool
+find_oldest(const struct hosts *hosts, bool any, struct mono *since)
+{
+	struct backlog_host *h;
+
+	TAILQ_FOREACH (h, hosts, link) {
+		for (int i = 0; i < N_LANES; i++) {
+			const struct backlog_item *item = TAILQ_FIRST(&h->waiting[i]);
+
+			if (item == NULL)
+				continue;
+			if (!any || mono_diff(item->since, *since) < 0)
+				*since = item->since;
+			any = true;
+		}
+	}
+	return any;
+}
+
 bool
 backlog_oldest(const struct backlog *bl, struct mono *since)
 {
-	struct backlog_host *h;
-	bool any = false;
-
-	TAILQ_FOREACH (h, &bl->ready, link) {
-		struct mono t = TAILQ_FIRST(&h->waiting)->since;
-
-		if (!any || mono_diff(t, *since) < 0)
-			*since = t;
-		any = true;
-	}
-	return any;
+	return find_oldest(&bl->ready[STALE], find_oldest(&bl->ready[FRESH], false, since), since);
 }
 
 bool

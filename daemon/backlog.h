@@ -1,6 +1,10 @@
 /* What waits to be written, host by host, and the one rule of it: at most one write of a host is
- * under way. What arrives meanwhile waits and becomes the host's next write, together. A list and a
+ * under way. What arrives meanwhile waits and becomes the host's next write, together. Lists and a
  * hash table; no I/O, no clock of its own.
+ *
+ * Fresh before stale: hosts with a fresh item are taken first, but for each BACKLOG_FRESH_RUN in a
+ * row one of the others, so that neither waits for the end of the other. Of a host's items the
+ * fresh ones are taken first too; in the write they come last, since the others are older.
  *
  * Bounded by its caller: it holds what was added and was not taken away. */
 #ifndef VOGELER_BACKLOG_H
@@ -12,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define BACKLOG_FRESH_RUN 7
+
 struct backlog;
 struct backlog_host;
 
@@ -22,6 +28,7 @@ struct backlog_item {
 	size_t n;
 	size_t bytes;
 	void *owner; /* the caller's */
+	bool fresh;  /* somebody waits for it */
 	struct mono since;
 };
 TAILQ_HEAD(backlog_items, backlog_item);
@@ -41,9 +48,9 @@ void backlog_destroy(struct backlog *bl); /* and all in it; no write may be out 
 
 /* Takes ownership of results (convert_free()d in the end). */
 void backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n,
-    void *owner, struct mono now);
-/* The host that has been ready longest: all that waits for it up to max_bytes, one item at least.
- * NULL when none is ready. */
+    void *owner, bool fresh, struct mono now);
+/* The next host, of those alike the one that has been ready longest: all that waits for it up to
+ * max_bytes, one item at least. NULL when none is ready. */
 struct backlog_write *backlog_take(struct backlog *bl, size_t max_bytes);
 /* Not written: its items wait again, before any that came since, until `until`. */
 void backlog_return(struct backlog *bl, struct backlog_write *w, struct mono until);

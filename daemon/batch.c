@@ -316,9 +316,10 @@ on_step(void *arg)
 }
 
 void
-batch_add(struct batch *b, const char *host, struct result **results, size_t n, void *owner)
+batch_add(
+    struct batch *b, const char *host, struct result **results, size_t n, void *owner, bool fresh)
 {
-	backlog_add(b->backlog, host, results, n, owner, loop_now(b->loop));
+	backlog_add(b->backlog, host, results, n, owner, fresh, loop_now(b->loop));
 	if (b->state >= BATCH_WAITING)
 		return;
 	if (b->hurry || is_full(b))

@@ -10,6 +10,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/repeat.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
@@ -29,6 +30,9 @@
 #define IDLE_JITTER_MS 500
 /* TRYING: one delivery is held at most so long; the broker's consumer_timeout is 30 minutes. */
 #define HOLD_MS (10 * 60 * 1000)
+/* Behind what is stale, whose acks may be seconds away: a prefetch of 1000 lets 20,000 a second by.
+ */
+#define FRESH_HOLE_MS 50
 
 /* A delivery in hand: from its arrival until it is acked or given back. */
 struct parcel {
@@ -38,6 +42,7 @@ struct parcel {
 	struct broker_tag tag;
 	struct notice_slip *slip; /* whom to tell when it is stored */
 	size_t bytes;
+	bool fresh;
 };
 TAILQ_HEAD(parcels, parcel);
 
@@ -56,7 +61,7 @@ struct inbox {
 	void *arg;
 	enum inbox_state state;
 	struct acks *acks;
-	struct intake *intake;
+	struct intake *intake, *fresh_intake; /* in each nothing overtakes another */
 	struct batch *batch;
 	struct deadletter *dead;
 	struct notice *notice;
@@ -68,6 +73,7 @@ struct inbox {
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
 	struct mono up_logged_at; /* that it is up again, with what was unlogged */
+	bool said_without;        /* the fresh queue; until the next reload */
 	struct backoff backoff;   /* of probes, until the store takes a write */
 	bool refused;             /* a write was, and none was taken since */
 	uint64_t received_before; /* TRYING: at the last look */
@@ -178,6 +184,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->state_since = in->down_since = loop_now(in->loop);
 	in->acks = acks_create(in->loop, &acks_handlers, in);
 	in->intake = intake_create(in->loop, on_read, in);
+	in->fresh_intake = intake_create(in->loop, on_read, in);
 	in->batch = batch_create(in->loop, in->store, &in->batch_opt, &batch_handlers, in);
 	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, on_dropped, in);
 	in->notice = notice_create(in->loop, parts->publisher);
@@ -226,6 +233,7 @@ parcel_new(struct inbox *in, struct delivery *d)
 	p->delivery = d;
 	p->tag = d->tag;
 	p->bytes = delivery_size(d);
+	p->fresh = strcmp(d->routing_key, TOPOLOGY_FRESH_KEY) == 0;
 	in->received++;
 	TAILQ_INSERT_TAIL(&in->parcels, p, link);
 	in->n_parcels++;
@@ -268,7 +276,7 @@ set_valve(struct inbox *in)
 static void
 parcel_done(struct inbox *in, struct parcel *p)
 {
-	acks_done(in->acks, p->tag);
+	acks_done(in->acks, p->tag, p->fresh ? FRESH_HOLE_MS : ACKS_HOLE_MS);
 	parcel_free(in, p);
 	set_valve(in);
 	if (in->n_parcels > 0)
@@ -290,13 +298,14 @@ bury(struct inbox *in, struct parcel *p, enum inbox_dead dead, const char *reaso
 	set_valve(in);
 }
 
-/* Everything in hand returns to the queue, at once. */
+/* Everything in hand returns to its queue, at once. */
 static void
 give_back(struct inbox *in)
 {
 	size_t n = in->n_parcels;
 
 	intake_clear(in->intake);
+	intake_clear(in->fresh_intake);
 	batch_clear(in->batch);
 	deadletter_clear(in->dead);
 	while (!TAILQ_EMPTY(&in->parcels))
@@ -366,7 +375,8 @@ log_results(const char *host, struct result *const *results, size_t n)
 static size_t
 waiting_for_store(const struct inbox *in)
 {
-	return in->n_parcels - intake_pending(in->intake) - deadletter_pending(in->dead);
+	return in->n_parcels - intake_pending(in->intake) - intake_pending(in->fresh_intake) -
+	       deadletter_pending(in->dead);
 }
 
 static void
@@ -389,7 +399,7 @@ take_results(struct inbox *in, struct parcel *p, const struct intake_reading *r)
 		in->held += bytes;
 	}
 	set_valve(in);
-	batch_add(in->batch, host, r->results, r->n, p);
+	batch_add(in->batch, host, r->results, r->n, p, p->fresh);
 }
 
 static void
@@ -434,18 +444,40 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 		return;
 	}
 	p->delivery = NULL;
-	intake_take(in->intake, d, &in->intake_opt, p);
+	intake_take(p->fresh ? in->fresh_intake : in->intake, d, &in->intake_opt, p);
 }
 
 /* ---- the two brokers ---- */
 
 static void
+tell_without(struct inbox *in, const char *why)
+{
+	if (in->said_without)
+		return;
+	in->said_without = true;
+	log_warn("inbox",
+	    "%s: goes on without queue " TOPOLOGY_FRESH_QUEUE ", the broker says \"%s\": answers "
+	    "that somebody waits for come behind all others, and any in that queue are left to "
+	    "other collectors" PHRASE_CURE
+	    "let an administrator run vogeler-admin setup, or give the user the right to it, then "
+	    "reload",
+	    broker_id(in->consumer), why);
+}
+
+static void
 consume(struct inbox *in)
 {
 	uint16_t prefetch = in->state == INBOX_TRYING ? 1 : in->prefetch;
+	const char *why;
 
-	if (is_consuming(in->state) && broker_is_ready(in->consumer))
-		broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, prefetch, false);
+	if (!is_consuming(in->state) || !broker_is_ready(in->consumer))
+		return;
+	why = broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE);
+	if (why != NULL)
+		tell_without(in, why);
+	else
+		broker_consume(in->consumer, TOPOLOGY_FRESH_QUEUE, prefetch, false);
+	broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, prefetch, false);
 }
 
 void
@@ -553,7 +585,7 @@ static void
 look_for_work(struct inbox *in)
 {
 	bool quiet = in->n_parcels == 0 && in->received == in->received_before &&
-		     broker_consuming(in->consumer);
+		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
 	in->received_before = in->received;
 	if (quiet)
@@ -768,8 +800,10 @@ void
 inbox_reload(struct inbox *in, const struct options *opt)
 {
 	uint16_t prefetch = in->prefetch;
+	bool was_without = in->said_without;
 
 	take_options(in, opt);
+	in->said_without = false;
 	set_batch_options(in);
 	set_valve(in);
 	if (in->state == INBOX_PROBING)
@@ -778,6 +812,8 @@ inbox_reload(struct inbox *in, const struct options *opt)
 	if (in->prefetch != prefetch && in->state == INBOX_TAKING &&
 	    broker_is_ready(in->consumer)) {
 		broker_cancel(in->consumer);
+		consume(in);
+	} else if (was_without) {
 		consume(in);
 	}
 }
@@ -788,6 +824,7 @@ inbox_destroy(struct inbox *in)
 	if (in == NULL)
 		return;
 	intake_destroy(in->intake);
+	intake_destroy(in->fresh_intake);
 	batch_destroy(in->batch);
 	deadletter_destroy(in->dead);
 	acks_destroy(in->acks);
@@ -837,6 +874,12 @@ trouble_status(const struct inbox *in, struct inbox_status *out)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }
 
+static unsigned int
+n_queues(const struct inbox *in)
+{
+	return broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE) == NULL ? 2 : 1;
+}
+
 void
 inbox_status(const struct inbox *in, struct inbox_status *out)
 {
@@ -844,7 +887,7 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand = in->n_parcels,
-	    .in_hand_max = in->prefetch,
+	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
 	    .dead_waiting = deadletter_pending(in->dead),
 	    .dead_waiting_max = DEADLETTER_PENDING_MAX,
 	    .held_bytes = in->held,

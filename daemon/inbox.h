@@ -8,15 +8,21 @@
  *                                            TRYING -- refused for 10 minutes --> PROBING
  *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
- * While the store is away the deliveries are given back once and the consumer is cancelled (the
- * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
- * room for it and for nothing else. So TRYING takes one delivery, keeps it and gives it to the
- * store again and again; TAKING is entered when the store has taken a write, or nothing came to be
- * written. Where nothing is written for a while, TAKING probes too: a store that is gone is then
- * known before anything waits for it.
+ * Two queues, fresh before stale: what somebody waits for has a queue of its own, a prefetch of its
+ * own, and goes ahead of the others into the store. Without that queue it comes with them.
  *
- * Memory: at most prefetch deliveries, and when they hold over intake_max_bytes, or too many dead
- * letters wait, reading pauses. */
+ * While the store is away the deliveries are given back once and the consumers are cancelled (the
+ * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
+ * room for it and for nothing else. So TRYING takes one delivery of each queue, keeps it and gives
+ * it to the store again and again; TAKING is entered when the store has taken a write, or nothing
+ * came to be written. Where nothing is written for a while, TAKING probes too: a store that is gone
+ * is then known before anything waits for it.
+ *
+ * Consuming only while TAKING: while the store is away the deliveries are given back once and the
+ * consumers are cancelled (the broker closes one that holds on for 30 minutes).
+ *
+ * Memory: at most prefetch deliveries of each queue, and when they hold over intake_max_bytes, or
+ * too many dead letters wait, reading pauses. */
 #ifndef VOGELER_INBOX_H
 #define VOGELER_INBOX_H
 
@@ -55,9 +61,9 @@ struct inbox *inbox_create(const struct inbox_parts *parts, const struct options
 void inbox_destroy(struct inbox *in);
 /* Probes the store, then consumes. */
 void inbox_start(struct inbox *in);
-/* While the store is away it is asked again at once: what was reloaded may be its password.
- * Takes over attest, the limits of values and those of batches, bytes and prefetch (this at the
- * next consume). */
+/* While the store is away it is asked again at once: what was reloaded may be its password. So is
+ * the broker for the fresh queue, if that was done without. Takes over attest, the limits of values
+ * and those of batches, bytes and prefetch (this at the next consume). */
 void inbox_reload(struct inbox *in, const struct options *opt);
 /* Takes nothing more; on_drained when what is in hand is stored and acked, or given back after
  * drain_timeout. */

@@ -47,6 +47,10 @@ struct lookout {
 static void
 ask(struct lookout *l)
 {
+	/* To ask for a queue that is not there costs the channel. */
+	while (
+	    l->next < l->n && broker_without(l->publisher, l->readings[l->next].watch.name) != NULL)
+		l->next++;
 	if (l->next < l->n)
 		(void)broker_ask_depth(l->publisher, l->readings[l->next].watch.name);
 }
@@ -130,7 +134,7 @@ read_depth(struct lookout *l, struct reading *r, uint32_t messages)
 	struct mono now = loop_now(l->loop);
 	size_t i;
 
-	if (!is_known(l, r) || !r->watch.consumed || !broker_consuming(l->consumer))
+	if (!is_known(l, r) || !r->watch.consumed || !broker_consuming(l->consumer, r->watch.name))
 		memset(r->trends, 0, sizeof(r->trends));
 	for (i = 0; i < N_SPANS; i++)
 		add_to_span(&r->trends[i], spans[i], messages, now);

@@ -405,6 +405,7 @@ make_lookout(struct vogelerd *v)
 {
 	static const struct lookout_watch queues[] = {
 	    {TOPOLOGY_MASTER_QUEUE, true},
+	    {TOPOLOGY_FRESH_QUEUE, true},
 	    {TOPOLOGY_DEAD_QUEUE, false},
 	};
 
@@ -438,6 +439,7 @@ collect(struct vogelerd *v)
 	const struct options *o = &v->cli.options;
 
 	v->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
+	topology_make_optional(v->topology, TOPOLOGY_FRESH_QUEUE);
 	topology_configure(v->topology, &o->host_queue, &o->master_queue);
 	v->notify = notify_create(v->loop);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);

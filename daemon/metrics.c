@@ -63,7 +63,7 @@ write_inbox(struct metrics *m, const struct inbox_status *s)
 	metrics_single(
 	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->in_hand);
 	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
-	    "The most there may be of these: prefetch.", s->in_hand_max);
+	    "The most there may be of these: prefetch, for each queue.", s->in_hand_max);
 	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
 	    "Deliveries that were not acknowledged yet.", s->outstanding);
 	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE, "Bytes of responses in hand.",

@@ -131,7 +131,7 @@ missed_deadline(struct broker *b)
 	if (b->state == BROKER_CONNECTING)
 		doing = "connecting" PHRASE_CURE "is the machine on, and no firewall in between?";
 	else if (b->state == BROKER_READY)
-		doing = "starting the consumer" PHRASE_CURE "see the log of the broker";
+		doing = "starting a consumer" PHRASE_CURE "see the log of the broker";
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
 }
@@ -406,9 +406,7 @@ leave(struct broker *b)
 	if (b->state == BROKER_READY) {
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
 		b->epoch++;
-		if (b->consumer.state == CONSUMER_ON)
-			b->consumer.none_since = loop_now(b->loop);
-		b->consumer.state = CONSUMER_NONE;
+		broker_consumers_reset(b);
 		broker_ask_forget(b);
 	}
 }

@@ -117,8 +117,9 @@ struct broker_handlers {
 	/* basic.consume-ok (true), or basic.cancel from the broker / cancel-ok (false). When the
 	 * broker cancels (the queue was deleted, its node is gone) on_down follows, and the queue
 	 * is made again at the next connection: there is nothing to do but wait for on_ready. */
-	void (*on_consuming)(struct broker *b, bool consuming, void *arg);
-	/* For each topology item, as it is found or made: for "setup" and for the log. */
+	void (*on_consuming)(struct broker *b, const char *queue, bool consuming, void *arg);
+	/* For each topology item, as it is found or made: for "setup" and for the log. Not for an
+	 * optional one that this connection does without. */
 	void (*on_topology)(
 	    struct broker *b, const struct topology_item *item, bool created, void *arg);
 	/* With look_only, in place of on_topology. */
@@ -177,8 +178,9 @@ struct broker_status {
 	bool ready;
 	bool blocked; /* RabbitMQ tells it to those who publish, when they do */
 	bool paused;
-	const char *queue; /* that broker_consume() was called for, and broker_cancel() not since;
-			      NULL = none. Of this: */
+	/* Of the consumers that broker_consume() was called for, and broker_cancel() not since, the
+	 * one that is worst off: */
+	const char *queue; /* NULL = there is none */
 	bool consuming;
 	bool consumer_lost;     /* the connection ended because the queue is gone or in use */
 	int64_t unconsumed_ms;  /* not consuming since then; 0 when it is */
@@ -202,6 +204,12 @@ void broker_status(const struct broker *b, struct broker_status *out);
  * unacked, when this connection looked for it; 0 = none, or it had to be made. In READY. */
 uint32_t broker_messages_found(const struct broker *b, const char *queue);
 
+/* NULL: the queue is there, for all that is known. Else it is an optional one of the topology that
+ * this connection does without, and the broker's words why: it is not there and may not be made, or
+ * (from when a consumer of it was refused, which cost a connection, to the next
+ * broker_set_logins()) it may not be read. In READY. */
+const char *broker_without(const struct broker *b, const char *queue);
+
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);
 /* Borrows m during the call. A message without user_id gets the login's, which the broker checks
@@ -221,12 +229,16 @@ bool broker_ask_depth(struct broker *b, const char *queue);
  * !broker_can_publish, or once it was found to be forbidden. */
 void broker_try_publish(struct broker *b);
 
-/* One consumer a broker. Call in READY; after a reconnect call again. prefetch > 0. Does nothing
- * when not READY or when there is a consumer; after broker_cancel it may follow at once. */
+#define BROKER_CONSUMERS_MAX 2
+/* One consumer a queue, of at most BROKER_CONSUMERS_MAX queues, each with a prefetch > 0 of its
+ * own; their delivery tags are one sequence. They start one after the other, in the order of the
+ * calls. Call in READY; after a reconnect call again. Does nothing when not READY or when the queue
+ * has its consumer; after broker_cancel it may follow at once. */
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
-/* basic.cancel; on_consuming(false) when it is over. While not READY: none is wanted any more. */
+/* basic.cancel of all; on_consuming(false) for each when it is over. While not READY: none is
+ * wanted any more. */
 void broker_cancel(struct broker *b);
-bool broker_consuming(const struct broker *b);
+bool broker_consuming(const struct broker *b, const char *queue);
 /* For who only wants to know whether he may: asks for a consumer with an argument that is refused,
  * after the right was looked at. In READY, in place of broker_consume. on_down follows: MISMATCH is
  * yes, PERMISSION no; or on_consuming(true), from a broker that ignores the argument. */

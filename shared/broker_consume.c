@@ -1,9 +1,10 @@
-/* The consumer, its deliveries, and acks; content of deliveries and returns is collected here. */
+/* Consumers, their deliveries, and acks; content of deliveries and returns is collected here. */
 #include "shared/broker_internal.h"
 
 #include "shared/log.h"
 #include "shared/xalloc.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,53 +26,180 @@ delivery_size(const struct delivery *d)
 	return sizeof(*d) + message_size(&d->message);
 }
 
-bool
-broker_consuming(const struct broker *b)
+/* ---- consumers ---- */
+
+static const struct consumer *
+find_consumer(const struct broker *b, const char *queue)
 {
-	return b->consumer.state == CONSUMER_ON;
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		const struct consumer *c = &b->consumers[i];
+
+		if (c->queue != NULL && strcmp(c->queue, queue) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+bool
+broker_consuming(const struct broker *b, const char *queue)
+{
+	const struct consumer *c = find_consumer(b, queue);
+
+	return c != NULL && c->state == CONSUMER_ON;
+}
+
+const struct consumer *
+broker_consumer_starting(const struct broker *b)
+{
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		if (b->consumers[i].state == CONSUMER_STARTING)
+			return &b->consumers[i];
+	}
+	return NULL;
+}
+
+struct consumer *
+broker_consumer_of(struct broker *b, const char *queue)
+{
+	struct consumer *c = (struct consumer *)find_consumer(b, queue);
+
+	if (c != NULL)
+		return c;
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		if (c == NULL && b->consumers[i].state == CONSUMER_NONE)
+			c = &b->consumers[i];
+	}
+	assert(c != NULL);
+	free(c->queue);
+	c->queue = xstrdup(queue);
+	b->in_use_since.ms = 0;
+	return c;
 }
 
 void
-broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive)
+broker_consumers_reset(struct broker *b)
 {
-	struct consumer *c = &b->consumer;
-	amqp_basic_qos_t qos = {.prefetch_count = prefetch};
-	amqp_basic_consume_t consume = {.exclusive = exclusive};
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		struct consumer *c = &b->consumers[i];
 
-	if (b->state != BROKER_READY || c->state == CONSUMER_STARTING || c->state == CONSUMER_ON)
-		return;
-	if (!c->wanted)
-		c->none_since = loop_now(b->loop);
-	c->wanted = true;
-	c->state = CONSUMER_STARTING;
-	if (c->queue == NULL || strcmp(c->queue, queue) != 0) {
-		free(c->queue);
-		c->queue = xstrdup(queue);
-		c->in_use_since.ms = 0;
+		if (c->state == CONSUMER_ON)
+			c->none_since = loop_now(b->loop);
+		c->state = CONSUMER_NONE;
 	}
-	snprintf(c->tag, sizeof(c->tag), "vogeler-%u", ++c->serial);
-	consume.queue = amqp_cstring_bytes(queue);
+}
+
+void
+broker_consumer_unwant(struct broker *b, const char *queue)
+{
+	struct consumer *c = (struct consumer *)find_consumer(b, queue);
+
+	if (c != NULL)
+		c->wanted = c->lost = false;
+}
+
+static bool
+is_worse(const struct consumer *a, const struct consumer *b)
+{
+	if (b == NULL || a->lost != b->lost)
+		return b == NULL || a->lost;
+	return a->state != CONSUMER_ON && b->state == CONSUMER_ON;
+}
+
+const struct consumer *
+broker_consumer_worst(const struct broker *b)
+{
+	const struct consumer *worst = NULL;
+
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		const struct consumer *c = &b->consumers[i];
+
+		if (c->wanted && is_worse(c, worst))
+			worst = c;
+	}
+	return worst;
+}
+
+void
+broker_consumers_free(struct broker *b)
+{
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		free(b->consumers[i].queue);
+}
+
+void
+broker_consumer_start(struct broker *b, struct consumer *c, amqp_table_t arguments)
+{
+	amqp_basic_consume_t consume = {.exclusive = c->exclusive, .arguments = arguments};
+
+	c->state = CONSUMER_STARTING;
+	snprintf(c->tag, sizeof(c->tag), "vogeler-%u", ++b->consumer_serial);
+	consume.queue = amqp_cstring_bytes(c->queue);
 	consume.consumer_tag = amqp_cstring_bytes(c->tag);
-	/* Not global: it holds for the consumers that come after it. */
-	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_QOS_METHOD, &qos);
 	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CONSUME_METHOD, &consume);
 	/* A peer that answers heartbeats and nothing else would leave us without work for ever. */
 	broker_deadline(b);
 }
 
+static void
+start_next(struct broker *b)
+{
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		struct consumer *c = &b->consumers[i];
+		amqp_basic_qos_t qos = {.prefetch_count = c->prefetch};
+
+		if (c->state != CONSUMER_WAITING || broker_consumer_starting(b) != NULL)
+			continue;
+		/* Not global: it holds for each of the consumers that come after it. */
+		broker_send(b, BROKER_CHANNEL, AMQP_BASIC_QOS_METHOD, &qos);
+		broker_consumer_start(b, c, amqp_empty_table);
+	}
+}
+
+void
+broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive)
+{
+	struct consumer *c;
+
+	if (b->state != BROKER_READY)
+		return;
+	c = broker_consumer_of(b, queue);
+	if (c->state != CONSUMER_NONE && c->state != CONSUMER_CANCELLING)
+		return;
+	if (!c->wanted)
+		c->none_since = loop_now(b->loop);
+	c->wanted = true;
+	c->state = CONSUMER_WAITING;
+	c->prefetch = prefetch;
+	c->exclusive = exclusive;
+	start_next(b);
+}
+
+static void
+cancel(struct broker *b, struct consumer *c)
+{
+	amqp_basic_cancel_t m = {.consumer_tag = amqp_cstring_bytes(c->tag)};
+
+	if (c->state == CONSUMER_WAITING)
+		c->state = CONSUMER_NONE;
+	if (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON)
+		return;
+	c->state = CONSUMER_CANCELLING;
+	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &m);
+}
+
 void
 broker_cancel(struct broker *b)
 {
-	struct consumer *c = &b->consumer;
-	amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(c->tag)};
-
-	c->wanted = c->lost = false;
-	if (b->state != BROKER_READY || (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON))
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		b->consumers[i].wanted = b->consumers[i].lost = false;
+	if (b->state != BROKER_READY)
 		return;
-	c->state = CONSUMER_CANCELLING;
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
-	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &cancel);
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		cancel(b, &b->consumers[i]);
 }
+
+/* ---- acks ---- */
 
 static bool
 tag_is_alive(const struct broker *b, struct broker_tag tag)
@@ -97,47 +225,83 @@ broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue
 		broker_send(b, BROKER_CHANNEL, AMQP_BASIC_NACK_METHOD, &m);
 }
 
+/* ---- what the broker says of consumers ---- */
+
 static void
-report_consuming(struct broker *b, bool consuming)
+report_consuming(struct broker *b, const struct consumer *c, bool consuming)
 {
 	log_info("broker", "broker[%s]: %s queue=%s", b->id,
-	    consuming ? "consuming" : "not consuming any more", b->consumer.queue);
+	    consuming ? "consuming" : "not consuming any more", c->queue);
 	if (b->handlers.on_consuming != NULL)
-		b->handlers.on_consuming(b, consuming, b->arg);
+		b->handlers.on_consuming(b, c->queue, consuming, b->arg);
 }
 
-/* An answer about a consumer that was replaced since is of no interest. */
-static bool
-is_current(const struct broker *b, amqp_bytes_t tag, enum consumer_state state)
+/* NULL: of a consumer that was replaced since, whose answer is of no interest. */
+static struct consumer *
+find_tag(struct broker *b, amqp_bytes_t tag)
 {
-	return b->consumer.state == state && frame_str_equal(tag, b->consumer.tag);
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
+		struct consumer *c = &b->consumers[i];
+
+		if (c->state > CONSUMER_WAITING && frame_str_equal(tag, c->tag))
+			return c;
+	}
+	return NULL;
+}
+
+static void
+on_consume_ok(struct broker *b, amqp_bytes_t tag)
+{
+	struct consumer *c = find_tag(b, tag);
+
+	if (c == NULL || c->state != CONSUMER_STARTING)
+		return;
+	c->state = CONSUMER_ON;
+	c->lost = false;
+	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
+	b->in_use_since.ms = 0;
+	start_next(b);
+	report_consuming(b, c, true);
+}
+
+static void
+on_cancel_ok(struct broker *b, amqp_bytes_t tag)
+{
+	struct consumer *c = find_tag(b, tag);
+
+	if (c == NULL || c->state != CONSUMER_CANCELLING)
+		return;
+	c->state = CONSUMER_NONE;
+	report_consuming(b, c, false);
 }
 
 static void
 on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 {
+	struct consumer *c = find_tag(b, tag);
 	char where[320];
 
-	if (b->consumer.state == CONSUMER_NONE || !frame_str_equal(tag, b->consumer.tag))
+	if (c == NULL)
 		return;
-	b->consumer.state = CONSUMER_NONE;
-	b->consumer.none_since = loop_now(b->loop);
-	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
-	report_consuming(b, false);
+	if (c->state == CONSUMER_STARTING)
+		broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
+	c->state = CONSUMER_NONE;
+	c->none_since = loop_now(b->loop);
+	report_consuming(b, c, false);
 	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
 	if (!b->dead && b->state == BROKER_READY)
 		broker_fail(b, BROKER_ERR_NOT_FOUND,
 		    "%s: the broker ended our consumer of queue \"%s\": the queue was deleted, or "
 		    "the node that held it went away",
-		    broker_where(b, where, sizeof(where)), b->consumer.queue);
+		    broker_where(b, where, sizeof(where)), c->queue);
 }
 
 void
 broker_consume_method(struct broker *b, const struct frame *f)
 {
-	const amqp_basic_consume_ok_t *ok;
-	const amqp_basic_cancel_ok_t *cancel_ok;
-	const amqp_basic_cancel_t *cancel;
+	const amqp_basic_consume_ok_t *ok = f->decoded;
+	const amqp_basic_cancel_ok_t *cancel_ok = f->decoded;
+	const amqp_basic_cancel_t *cancelled = f->decoded;
 
 	if (b->state == BROKER_CLOSING)
 		return;
@@ -147,28 +311,18 @@ broker_consume_method(struct broker *b, const struct frame *f)
 	}
 	switch (f->method) {
 	case AMQP_BASIC_CONSUME_OK_METHOD:
-		ok = f->decoded;
-		if (!is_current(b, ok->consumer_tag, CONSUMER_STARTING))
-			return;
-		b->consumer.state = CONSUMER_ON;
-		b->consumer.lost = false;
-		broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
-		b->consumer.in_use_since.ms = 0;
-		report_consuming(b, true);
+		on_consume_ok(b, ok->consumer_tag);
 		return;
 	case AMQP_BASIC_CANCEL_OK_METHOD:
-		cancel_ok = f->decoded;
-		if (!is_current(b, cancel_ok->consumer_tag, CONSUMER_CANCELLING))
-			return;
-		b->consumer.state = CONSUMER_NONE;
-		report_consuming(b, false);
+		on_cancel_ok(b, cancel_ok->consumer_tag);
 		return;
 	case AMQP_BASIC_CANCEL_METHOD:
-		cancel = f->decoded;
-		on_cancelled_by_broker(b, cancel->consumer_tag);
+		on_cancelled_by_broker(b, cancelled->consumer_tag);
 		return;
 	}
 }
+
+/* ---- content ---- */
 
 void
 broker_content_free(struct broker *b)

@@ -56,12 +56,14 @@ user_of(const struct broker *b)
 /* Somebody else holds the queue; or it is gone: the broker has ended our consumer, or did not let
  * it begin. */
 static bool
-is_about_consumer(const struct broker *b, enum broker_error error)
+is_about(const struct broker *b, const struct consumer *c, enum broker_error error)
 {
-	const struct consumer *c = &b->consumer;
+	const struct consumer *starting = broker_consumer_starting(b);
 
-	return c->wanted && (error == BROKER_ERR_IN_USE ||
-				(error == BROKER_ERR_NOT_FOUND && c->state != CONSUMER_ON));
+	if (!c->wanted || (starting != NULL && c != starting))
+		return false;
+	return error == BROKER_ERR_IN_USE ||
+	       (error == BROKER_ERR_NOT_FOUND && c->state != CONSUMER_ON);
 }
 
 void
@@ -70,7 +72,8 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 	va_list ap;
 
 	b->error = error;
-	b->consumer.lost = is_about_consumer(b, error);
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		b->consumers[i].lost = is_about(b, &b->consumers[i], error);
 	va_start(ap, fmt);
 	vsnprintf(b->text, sizeof(b->text), fmt, ap);
 	va_end(ap);
@@ -213,16 +216,18 @@ broker_connection_closed(struct broker *b, const amqp_connection_close_t *m)
 static bool
 names_object(const struct broker *b)
 {
-	return b->state == BROKER_TOPOLOGY || b->consumer.state == CONSUMER_STARTING;
+	return b->state == BROKER_TOPOLOGY || broker_consumer_starting(b) != NULL;
 }
 
 static const char *
 object_at_hand(const struct broker *b, char *out, size_t size)
 {
+	const struct consumer *starting = broker_consumer_starting(b);
+
 	if (b->state == BROKER_TOPOLOGY)
 		return broker_topology_what(b, out, size);
-	if (b->consumer.state == CONSUMER_STARTING)
-		snprintf(out, size, "queue \"%s\"", b->consumer.queue);
+	if (starting != NULL)
+		snprintf(out, size, "queue \"%s\"", starting->queue);
 	else if (b->asked != NULL)
 		snprintf(out, size, "queue \"%s\"", b->asked);
 	else
@@ -235,7 +240,7 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 static void
 in_use(struct broker *b, const char *why)
 {
-	struct mono now = loop_now(b->loop), *since = &b->consumer.in_use_since;
+	struct mono now = loop_now(b->loop), *since = &b->in_use_since;
 	int64_t patience = (int64_t)b->opt.heartbeat_s * 1000 * BROKER_IN_USE_HEARTBEATS;
 	char where[320], what[512];
 
@@ -260,6 +265,7 @@ not_permitted(struct broker *b, const char *why)
 {
 	char where[320], what[512];
 
+	broker_topology_unreadable(b, why);
 	/* The channel is no thing to have rights on: the broker's words name it. */
 	broker_fail(b, BROKER_ERR_PERMISSION,
 	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE

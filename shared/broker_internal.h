@@ -94,18 +94,30 @@ enum topology_phase {
 	TOPOLOGY_CONFIRM, /* confirm.select */
 };
 
-enum consumer_state { CONSUMER_NONE, CONSUMER_STARTING, CONSUMER_ON, CONSUMER_CANCELLING };
+enum consumer_state {
+	CONSUMER_NONE,
+	CONSUMER_WAITING,  /* another one is STARTING: what the broker refuses is that one */
+	CONSUMER_STARTING, /* at most one of a connection */
+	CONSUMER_ON,
+	CONSUMER_CANCELLING,
+};
 
 struct consumer {
 	enum consumer_state state;
-	char *queue;
+	char *queue; /* NULL: never used */
 	char tag[32];
-	uint32_t serial;
+	uint16_t prefetch;
+	bool exclusive;
 	bool wanted;            /* by the owner: broker_consume(), and no broker_cancel() since */
 	bool lost;              /* what ended the connection is about it */
 	struct mono none_since; /* while it is wanted and not ON */
-	/* Since when "in exclusive use" is all that we hear; 0 = it is not. */
-	struct mono in_use_since;
+};
+
+/* What is known of an item of the topology. */
+struct item_note {
+	uint32_t messages; /* of a queue, when it was found */
+	char *without;     /* broker_without() */
+	bool unreadable;   /* that is why */
 };
 
 /* A publish without an answer. The hash keeps the order of adding, which is that of seq. */
@@ -174,7 +186,7 @@ struct broker {
 	enum topology_phase phase;
 	size_t item, binding;
 	bool created;
-	uint32_t *found;         /* messages, of each item of the topology */
+	struct item_note *notes; /* of each item of the topology */
 	struct broker_look look; /* of the item at hand; why is ours to free */
 
 	uint64_t next_id, next_seq;
@@ -186,7 +198,10 @@ struct broker {
 	bool starved; /* the owner found or will find broker_can_publish false: owes an on_writable
 		       */
 
-	struct consumer consumer;
+	struct consumer consumers[BROKER_CONSUMERS_MAX];
+	uint32_t consumer_serial; /* of the last tag */
+	/* Since when "in exclusive use" is all that we hear; 0 = it is not. */
+	struct mono in_use_since;
 	struct content content;
 
 	/* why it is down */
@@ -238,9 +253,13 @@ void broker_login_method(struct broker *b, const struct frame *f);
 /* broker_topology.c */
 void broker_topology_begin(struct broker *b);
 void broker_topology_method(struct broker *b, const struct frame *f);
-/* true when it is the 404 that a passive declaration may get, or with look_only any word on an
- * item; the channel is being reopened. */
+/* true when it is the 404 that a passive declaration may get, the 403 of an optional item, or with
+ * look_only any word on an item; the channel is being reopened. */
 bool broker_topology_missing(struct broker *b, uint16_t code, const char *why);
+void broker_topology_forget(struct broker *b); /* all notes */
+/* The consumer that starts was refused for want of rights: done without from now on, if optional.
+ */
+void broker_topology_unreadable(struct broker *b, const char *why);
 /* "queue \"web01\"", the item at hand. */
 const char *broker_topology_what(const struct broker *b, char *out, size_t size);
 
@@ -263,6 +282,16 @@ void broker_publish_lost(struct broker *b); /* reports every unanswered publish 
 void broker_publish_free(struct broker *b); /* forgets them without a word */
 
 /* broker_consume.c */
+const struct consumer *broker_consumer_starting(const struct broker *b); /* or NULL */
+/* Asks for a consumer with these arguments, and waits for the answer. */
+void broker_consumer_start(struct broker *b, struct consumer *c, amqp_table_t arguments);
+/* For broker_status(); NULL: none is wanted. */
+const struct consumer *broker_consumer_worst(const struct broker *b);
+/* Its queue is not there and not needed. */
+void broker_consumer_unwant(struct broker *b, const char *queue);
+struct consumer *broker_consumer_of(struct broker *b, const char *queue);
+void broker_consumers_reset(struct broker *b); /* the connection is gone */
+void broker_consumers_free(struct broker *b);
 void broker_consume_method(struct broker *b, const struct frame *f);
 void broker_content_frame(struct broker *b, const struct frame *f);
 void broker_content_begin(struct broker *b, const struct frame *f);

@@ -131,6 +131,8 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	b->handlers = *handlers;
 	b->arg = arg;
 	copy_targets(b, opt);
+	if (opt->topology != NULL)
+		b->notes = xcalloc(opt->topology->n, sizeof(*b->notes));
 	broker_make_id(b);
 	for (int i = 0; i < BROKER_N_TIMERS; i++)
 		b->timers[i] = loop_timer_create(loop, timers[i].name, timers[i].fn, b);
@@ -150,7 +152,7 @@ broker_free(void *arg)
 	broker_publish_free(b);
 	broker_content_free(b);
 	broker_look_free(b);
-	free(b->found);
+	free(b->notes);
 	broker_ask_forget(b);
 	buf_finish(&b->out);
 	for (size_t i = 0; i < b->n_targets; i++)
@@ -158,7 +160,7 @@ broker_free(void *arg)
 	free(b->targets);
 	uri_list_free(b->logins, b->n_targets);
 	tls_options_finish(&b->tls);
-	free(b->consumer.queue);
+	broker_consumers_free(b);
 	free(b->role);
 	free(b->program);
 	free(b);
@@ -174,6 +176,7 @@ broker_destroy(struct broker *b)
 	b->dead = true;
 	stream_close(b->stream);
 	b->stream = NULL;
+	broker_topology_forget(b); /* the topology may be gone from here on */
 	for (int i = 0; i < BROKER_N_TIMERS; i++)
 		loop_timer_destroy(b->timers[i]);
 	loop_defer_free(b->loop, b, broker_free);
@@ -196,6 +199,7 @@ broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
 		uri_copy(&b->logins[i], &uris[i]);
 	/* A failure from here on is another one, and worth a line. */
 	memset(b->logged_at, 0, sizeof(b->logged_at));
+	broker_topology_forget(b);
 	backoff_reset(&b->backoff);
 	if (b->state == BROKER_BACKOFF)
 		broker_timer_arm(b, BROKER_TIMER_RETRY, 0);
@@ -241,6 +245,7 @@ broker_state_text(const struct broker *b)
 void
 broker_status(const struct broker *b, struct broker_status *out)
 {
+	const struct consumer *worst = broker_consumer_worst(b);
 	struct mono now = loop_now(b->loop);
 
 	*out = (struct broker_status){
@@ -248,9 +253,9 @@ broker_status(const struct broker *b, struct broker_status *out)
 	    .ready = b->state == BROKER_READY,
 	    .blocked = b->blocked,
 	    .paused = b->paused,
-	    .queue = b->consumer.wanted ? b->consumer.queue : NULL,
-	    .consuming = broker_consuming(b),
-	    .consumer_lost = b->consumer.lost,
+	    .queue = worst != NULL ? worst->queue : NULL,
+	    .consuming = worst != NULL && worst->state == CONSUMER_ON,
+	    .consumer_lost = worst != NULL && worst->lost,
 	    .heartbeat_ms = b->heartbeat_ms,
 	    .failure = b->text,
 	    .blocked_reason = b->blocked_reason,
@@ -263,8 +268,8 @@ broker_status(const struct broker *b, struct broker_status *out)
 		out->down_ms = mono_diff(now, b->down_since);
 	else if (!b->paused)
 		out->silent_ms = mono_diff(now, b->last_read);
-	if (b->consumer.wanted && !out->consuming)
-		out->unconsumed_ms = mono_diff(now, b->consumer.none_since);
+	if (worst != NULL && !out->consuming)
+		out->unconsumed_ms = mono_diff(now, worst->none_since);
 	if (b->pending != NULL && !b->blocked && !b->paused)
 		out->unconfirmed_ms = mono_diff(now, b->unconfirmed_since);
 	if (b->blocked)

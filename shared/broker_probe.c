@@ -3,30 +3,20 @@
  * be had: RabbitMQ checks the right first and then the arguments, where a priority is a number. */
 #include "shared/broker_internal.h"
 
-#include "shared/xalloc.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
 void
 broker_probe_read(struct broker *b, const char *queue)
 {
-	struct consumer *c = &b->consumer;
 	amqp_table_entry_t priority = {.key = amqp_cstring_bytes("x-priority")};
-	amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(queue)};
+	amqp_table_t arguments = {.num_entries = 1, .entries = &priority};
+	struct consumer *c;
 
-	if (b->state != BROKER_READY || c->state != CONSUMER_NONE)
+	if (b->state != BROKER_READY)
 		return;
-	c->state = CONSUMER_STARTING;
-	free(c->queue);
-	c->queue = xstrdup(queue);
-	c->in_use_since.ms = 0;
-	snprintf(c->tag, sizeof(c->tag), "vogeler-%u", ++c->serial);
-	consume.consumer_tag = amqp_cstring_bytes(c->tag);
+	c = broker_consumer_of(b, queue);
+	if (c->state != CONSUMER_NONE || broker_consumer_starting(b) != NULL)
+		return;
+	c->exclusive = false;
 	priority.value.kind = AMQP_FIELD_KIND_UTF8;
 	priority.value.value.bytes = amqp_cstring_bytes("none");
-	consume.arguments.num_entries = 1;
-	consume.arguments.entries = &priority;
-	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CONSUME_METHOD, &consume);
-	broker_deadline(b);
+	broker_consumer_start(b, c, arguments);
 }

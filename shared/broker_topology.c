@@ -147,13 +147,99 @@ broker_topology_reopen(struct broker *b)
 	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &open);
 }
 
+/* ---- what is known of the items ---- */
+
+static size_t
+n_items(const struct broker *b)
+{
+	return b->opt.topology == NULL ? 0 : b->opt.topology->n;
+}
+
+static void
+do_with(struct item_note *note)
+{
+	free(note->without);
+	note->without = NULL;
+	note->unreadable = false;
+}
+
+static void
+do_without(struct broker *b, size_t item, const char *why)
+{
+	do_with(&b->notes[item]);
+	b->notes[item].without = xstrdup(why);
+	log_info("broker", "broker[%s]: going on without queue %s, the broker says \"%s\"", b->id,
+	    b->opt.topology->items[item].name, why);
+}
+
+void
+broker_topology_forget(struct broker *b)
+{
+	for (size_t i = 0; i < n_items(b); i++)
+		do_with(&b->notes[i]);
+}
+
+/* n_items() when it is none of the topology. */
+static size_t
+index_of(const struct broker *b, const char *queue)
+{
+	const struct topology *t = b->opt.topology;
+	size_t i = 0;
+
+	while (i < n_items(b) &&
+	       (t->items[i].kind != TOPOLOGY_QUEUE || strcmp(t->items[i].name, queue) != 0))
+		i++;
+	return i;
+}
+
+uint32_t
+broker_messages_found(const struct broker *b, const char *queue)
+{
+	size_t i = index_of(b, queue);
+
+	return i < n_items(b) ? b->notes[i].messages : 0;
+}
+
+const char *
+broker_without(const struct broker *b, const char *queue)
+{
+	size_t i = index_of(b, queue);
+
+	return i < n_items(b) ? b->notes[i].without : NULL;
+}
+
+void
+broker_topology_unreadable(struct broker *b, const char *why)
+{
+	const struct consumer *c = broker_consumer_starting(b);
+	size_t i = c == NULL ? n_items(b) : index_of(b, c->queue);
+
+	if (i == n_items(b) || !b->opt.topology->items[i].optional)
+		return;
+	do_without(b, i, why);
+	b->notes[i].unreadable = true;
+}
+
+/* ---- item by item ---- */
+
 void
 broker_topology_begin(struct broker *b)
 {
+	for (size_t i = 0; i < n_items(b); i++) {
+		b->notes[i].messages = 0;
+		if (!b->notes[i].unreadable)
+			do_with(&b->notes[i]);
+	}
 	b->item = 0;
-	free(b->found);
-	b->found = xcalloc(b->opt.topology != NULL ? b->opt.topology->n + 1 : 1, sizeof(*b->found));
 	begin_item(b);
+}
+
+static bool
+may_skip(const struct broker *b, uint16_t code)
+{
+	const struct topology_item *item = broker_topology_item(b);
+
+	return item != NULL && item->optional && code == AMQP_ACCESS_REFUSED;
 }
 
 bool
@@ -163,8 +249,12 @@ broker_topology_missing(struct broker *b, uint16_t code, const char *why)
 		return false;
 	if (b->opt.look_only)
 		return broker_look_refused(b, code, why);
-	if (b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND)
+	if (may_skip(b, code)) {
+		do_without(b, b->item, why);
+		broker_consumer_unwant(b, b->opt.topology->items[b->item].name);
+	} else if (b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND) {
 		return false;
+	}
 	broker_topology_reopen(b);
 	return true;
 }
@@ -256,19 +346,7 @@ note_found(struct broker *b, const struct frame *f)
 	const amqp_queue_declare_ok_t *ok = f->decoded;
 
 	if (f->method == AMQP_QUEUE_DECLARE_OK_METHOD)
-		b->found[b->item] = ok->message_count;
-}
-
-uint32_t
-broker_messages_found(const struct broker *b, const char *queue)
-{
-	const struct topology *t = b->opt.topology;
-
-	for (size_t i = 0; b->found != NULL && t != NULL && i < t->n; i++) {
-		if (t->items[i].kind == TOPOLOGY_QUEUE && strcmp(t->items[i].name, queue) == 0)
-			return b->found[i];
-	}
-	return 0;
+		b->notes[b->item].messages = ok->message_count;
 }
 
 void
@@ -290,7 +368,10 @@ broker_topology_method(struct broker *b, const struct frame *f)
 	case TOPOLOGY_COMPARE:
 		return; /* of look_only */
 	case TOPOLOGY_REOPEN:
-		broker_topology_declare(b, TOPOLOGY_DECLARE);
+		if (b->notes[b->item].without != NULL)
+			broker_topology_next(b);
+		else
+			broker_topology_declare(b, TOPOLOGY_DECLARE);
 		return;
 	case TOPOLOGY_DECLARE:
 		b->created = true;

@@ -32,16 +32,21 @@ add_binding(struct topology_item *item, const char *exchange, const char *key)
 	    (struct topology_binding){.exchange = xstrdup(exchange), .key = xstrdup(key)};
 }
 
+static void
+add_responses(struct topology *t, const char *master_exchange, const char *name, const char *key)
+{
+	struct topology_item *queue = add_item(t, TOPOLOGY_QUEUE, name);
+
+	queue->role = QUEUE_MASTER;
+	add_binding(queue, master_exchange, key);
+}
+
 /* Where responses go, and wait while no collector runs: whoever comes first makes it. */
 static void
 add_master(struct topology *t, const char *master_exchange)
 {
-	struct topology_item *queue;
-
 	add_exchange(t, master_exchange, "direct");
-	queue = add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_MASTER_QUEUE);
-	queue->role = QUEUE_MASTER;
-	add_binding(queue, master_exchange, TOPOLOGY_MASTER_KEY);
+	add_responses(t, master_exchange, TOPOLOGY_MASTER_QUEUE, TOPOLOGY_MASTER_KEY);
 }
 
 struct topology *
@@ -53,6 +58,7 @@ topology_for_collector(const char *broadcast_exchange, const char *master_exchan
 	add_master(t, master_exchange);
 	/* Reached by its name through the default exchange: no binding. */
 	add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE);
+	add_responses(t, master_exchange, TOPOLOGY_FRESH_QUEUE, TOPOLOGY_FRESH_KEY);
 	return t;
 }
 
@@ -105,6 +111,15 @@ index_of(const struct topology *t, const char *queue)
 	       (t->items[i].kind != TOPOLOGY_QUEUE || strcmp(t->items[i].name, queue) != 0))
 		i++;
 	return i;
+}
+
+void
+topology_make_optional(struct topology *t, const char *queue)
+{
+	size_t i = index_of(t, queue);
+
+	assert(i < t->n);
+	t->items[i].optional = true;
 }
 
 /* A dead letter that finds no queue is gone: it is made before the queue that sends there. */

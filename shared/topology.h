@@ -12,8 +12,8 @@
 #define TOPOLOGY_MASTER_EXCHANGE    "vogeler.master.in"    /* direct: responses */
 #define TOPOLOGY_MASTER_QUEUE       "master.in"
 #define TOPOLOGY_DEAD_QUEUE         "vogeler.dead"
-/* Answers to what is asked now, so that a backlog in master.in does not hold them up. The collector
- * makes it; without it (2010) they go to master.in like all others. */
+/* Answers that somebody waits for, so that a backlog in master.in does not hold them up. The
+ * collector makes it; without it (2010) they go to master.in like all others. */
 #define TOPOLOGY_FRESH_QUEUE       "vogeler.fresh"
 #define TOPOLOGY_REPLY_PREFIX      "vogeler.reply." /* the queue of one who watches a job */
 #define TOPOLOGY_BROADCAST_KEY     "broadcasts.all" /* what the runner publishes "all" with */
@@ -37,6 +37,9 @@ struct topology_item {
 	/* A queue of its connection alone, gone with it: exclusive, auto-delete, not durable. Made
 	 * without a look whether it is there. */
 	bool transient;
+	/* When it is not there and the user may not make it, or may not read it, its connection
+	 * does without: broker_without() says so. */
+	bool optional;
 	enum queue_role role;
 	struct queue_arguments arguments; /* of a queue; none unless topology_configure() */
 };
@@ -54,6 +57,7 @@ struct topology *topology_for_agent(
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
 /* The queue that its connection alone reads, and that is gone with it. */
 struct topology *topology_for_reply(const char *queue);
+void topology_make_optional(struct topology *t, const char *queue);
 /* The queue of one more host, with its bindings. */
 void topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host);
 /* The queues that have to be made get the arguments that the options ask for; without this, those

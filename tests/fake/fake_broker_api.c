@@ -23,10 +23,15 @@ struct broker {
 	void *arg;
 	struct loop_timer *soon;
 	const struct broker_status *status; /* NULL: from what is here */
-	bool ready, blocked, paused, consuming, auto_confirm;
+	bool ready, blocked, paused, auto_confirm;
+	struct {
+		const char *queue; /* of the code under test: a constant, or its own */
+		bool on, told;
+	} consumers[BROKER_CONSUMERS_MAX];
+	size_t n_consumers;
+	const char *without, *why;         /* broker_without() */
 	char *asked;                       /* the queue */
 	bool tell_consuming, tell_stopped; /* what the next pass tells */
-	bool told_consuming;
 	uint32_t epoch;
 	uint64_t last_tag;
 	struct fake_publish *published;
@@ -98,6 +103,27 @@ broker_options_default(struct broker_options *opt)
 /* ---- shared/broker.h: the connection ---- */
 
 static void
+tell_consumers(struct broker *b)
+{
+	for (size_t j = 0; j < b->n_consumers; j++) {
+		bool on = b->consumers[j].on;
+
+		if (b->consumers[j].told == on)
+			continue;
+		b->consumers[j].told = on;
+		if (b->handlers->on_consuming != NULL)
+			b->handlers->on_consuming(b, b->consumers[j].queue, on, b->arg);
+	}
+}
+
+static void
+drop_consumers(struct broker *b)
+{
+	for (size_t j = 0; j < b->n_consumers; j++)
+		b->consumers[j].on = false;
+}
+
+static void
 on_soon(void *arg)
 {
 	struct broker *b = arg;
@@ -105,9 +131,7 @@ on_soon(void *arg)
 
 	if (b->tell_consuming) {
 		b->tell_consuming = false;
-		b->told_consuming = b->consuming;
-		if (b->handlers->on_consuming != NULL)
-			b->handlers->on_consuming(b, b->consuming, b->arg);
+		tell_consumers(b);
 	}
 	for (i = 0; b->auto_confirm && i < b->n_published; i++) {
 		if (!b->published[i].answered)
@@ -176,7 +200,7 @@ broker_stop(struct broker *b)
 {
 	note(b, "stop");
 	b->ready = false;
-	b->consuming = false;
+	drop_consumers(b);
 	b->tell_stopped = true;
 	loop_timer_arm(b->soon, 0);
 }
@@ -211,7 +235,6 @@ broker_status(const struct broker *b, struct broker_status *out)
 	    .ready = b->ready,
 	    .blocked = b->blocked,
 	    .paused = b->paused,
-	    .consuming = broker_consuming(b),
 	    .heartbeat_ms = 10000,
 	    .failure = b->ready ? "" : "connection reset",
 	    .blocked_reason = b->blocked ? "low on memory" : "",
@@ -224,6 +247,12 @@ broker_messages_found(const struct broker *b, const char *queue)
 	(void)b;
 	(void)queue;
 	return 0;
+}
+
+const char *
+broker_without(const struct broker *b, const char *queue)
+{
+	return b->without != NULL && strcmp(b->without, queue) == 0 ? b->why : NULL;
 }
 
 /* ---- shared/broker.h: publishing ---- */
@@ -316,9 +345,16 @@ broker_try_publish(struct broker *b)
 void
 broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive)
 {
+	size_t i = 0;
+
 	assert(b->ready && prefetch > 0);
 	note(b, "consume %s %u%s", queue, prefetch, exclusive ? " exclusive" : "");
-	b->consuming = true;
+	while (i < b->n_consumers && strcmp(b->consumers[i].queue, queue) != 0)
+		i++;
+	assert(i < BROKER_CONSUMERS_MAX);
+	if (i == b->n_consumers)
+		b->consumers[b->n_consumers++].queue = queue;
+	b->consumers[i].on = true;
 	b->tell_consuming = true;
 	loop_timer_arm(b->soon, 0);
 }
@@ -329,15 +365,19 @@ broker_cancel(struct broker *b)
 	if (!b->ready)
 		return;
 	note(b, "cancel");
-	b->consuming = false;
+	drop_consumers(b);
 	b->tell_consuming = true;
 	loop_timer_arm(b->soon, 0);
 }
 
 bool
-broker_consuming(const struct broker *b)
+broker_consuming(const struct broker *b, const char *queue)
 {
-	return b->consuming && b->told_consuming;
+	for (size_t i = 0; i < b->n_consumers; i++) {
+		if (strcmp(b->consumers[i].queue, queue) == 0)
+			return b->consumers[i].on && b->consumers[i].told;
+	}
+	return false;
 }
 
 void
@@ -400,7 +440,8 @@ fake_broker_down(struct broker *b)
 	    .retry_in_ms = 500};
 	size_t i;
 
-	b->ready = b->consuming = b->told_consuming = b->paused = b->blocked = false;
+	b->ready = b->paused = b->blocked = false;
+	b->n_consumers = 0;
 	b->tell_consuming = false;
 	free(b->asked);
 	b->asked = NULL;
@@ -431,6 +472,13 @@ fake_broker_depth(struct broker *b, uint32_t messages)
 	b->asked = NULL;
 	b->handlers->on_depth(b, queue, messages, b->arg);
 	free(queue);
+}
+
+void
+fake_broker_without(struct broker *b, const char *queue, const char *why)
+{
+	b->without = queue;
+	b->why = why;
 }
 
 void

@@ -29,6 +29,8 @@ void fake_broker_down(struct broker *b);
 void fake_broker_block(struct broker *b, bool blocked);
 /* Answers what broker_ask_depth() has asked. */
 void fake_broker_depth(struct broker *b, uint32_t messages);
+/* What broker_without() says of that queue from now on; both borrowed, NULL = nothing. */
+void fake_broker_without(struct broker *b, const char *queue, const char *why);
 /* What broker_status() says from now on; borrowed, NULL = what is so. */
 void fake_broker_status(struct broker *b, const struct broker_status *s);
 /* Every publish is confirmed by itself, in the loop's next pass. Off at first. */

@@ -63,8 +63,9 @@ def test_all_is_well(any_site):
                   "topology", "permissions", "dead letters", "agent", "store database", "store write",
                   *(("store tcp", "store login", "store clock") if site.dbhost.startswith("couch:") else ())):
         assert all(s[0] == "ok" for s in found[check]), (check, found[check])
-    assert len(found["topology"]) == 5, found
-    assert [s[1] for s in found["permissions"][1:]] == ["may read queue master.in", "may read queue web01"], found
+    assert len(found["topology"]) == 6, found
+    assert [s[1] for s in found["permissions"][1:]] == [
+        "may read queue master.in", "may read queue vogeler.fresh", "may read queue web01"], found
     assert found["agent"][0][1].startswith("1 reads web01"), found
 
 
@@ -83,7 +84,7 @@ def test_text_is_one_line_a_check_without_passwords(site):
 def test_looking_makes_nothing(site):
     status, found = doctor(site)
     assert status == 1
-    assert [s[0] for s in found["topology"]] == ["FAIL"] * 4, found
+    assert [s[0] for s in found["topology"]] == ["FAIL"] * 4 + ["warn"], found
     assert all(s[2] == "vogeler-admin setup" for s in found["topology"]), found
     assert "vogeler-admin setup" in found["store file"][0][2], found
     assert site.broker.queue(site.vhost, "master.in") is None
@@ -192,12 +193,30 @@ def test_host_with_a_collector_alone(site):
     site.collector()
     status, found = doctor(site)
     assert status == 0, found
-    assert [s[1] for s in found["permissions"][1:]] == ["may read queue master.in"], found
+    assert [s[1] for s in found["permissions"][1:]] == [
+        "may read queue master.in", "may read queue vogeler.fresh"], found
     assert found["agent"] == [("skip", "there is none on this machine", None)], found
     assert found["state folder"][0][0] == "skip", found
     qhost = user_of(site, "^$", ".*", "^$")
     status, found = doctor(site, qhost=qhost)
-    assert status == 1 and "master.in" in bad(found)["permissions"][0][1], found
+    assert status == 1, found
+    for said, queue in zip(bad(found)["permissions"], ("master.in", "vogeler.fresh"), strict=True):
+        assert queue in said[1], found
+
+
+def test_answers_that_nobody_reads_are_told(site):
+    """The collector there is of an older version: it knows one of the two queues."""
+    site.admin("setup", qhost=True)
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    channel.confirm_delivery()
+    channel.basic_publish("vogeler.master.in", "fresh", b"x")
+    channel.basic_consume("master.in", lambda *_: None)
+    _, found = doctor(site)
+    said, = found["collector"]
+    assert said[0] == "warn" and "nobody reads vogeler.fresh, messages waiting=1" in said[1], found
+    assert "upgrade vogelerd" in said[2], found
+    connection.close()
 
 
 def test_waiting_and_dead_letters_are_counted(site):
@@ -359,7 +378,7 @@ def test_blocked_broker(site):
     assert status == 1 and list(bad(found)) == ["permissions"], found
     (_, said, cure), = bad(found)["permissions"]
     assert "the broker takes no messages" in said and "memory" in said + cure, found
-    assert found["collector"][0][0] == "warn" and found["permissions"][-1][1] == "may read queue master.in", found
+    assert found["collector"][0][0] == "warn" and found["permissions"][-1][1] == "may read queue vogeler.fresh", found
 
 
 @pytest.fixture(name="fake")

@@ -64,7 +64,7 @@ ONLY_HOST = [
 
 def test_defaults_are_those_of_2010(site):
     admin_setup(site, "web01")
-    assert queues(site) == {"web01": PLAIN, "master.in": PLAIN, "vogeler.dead": PLAIN}
+    assert queues(site) == {"web01": PLAIN, "master.in": PLAIN, "vogeler.fresh": PLAIN, "vogeler.dead": PLAIN}
     # Declared as in 2010, which fails if a single argument differs.
     site.party("Server2010")
     site.party("Client2010", "web01")
@@ -73,13 +73,15 @@ def test_defaults_are_those_of_2010(site):
 @pytest.mark.parametrize("keys,arguments", EACH + ONLY_MASTER, ids=[",".join(k) for k, _ in EACH + ONLY_MASTER])
 def test_fresh_master_queue(site, keys, arguments):
     admin_setup(site, "web01", options=options("master_queue", **keys))
-    assert queues(site) == {"web01": PLAIN, "master.in": dict(PLAIN, **arguments), "vogeler.dead": PLAIN}
+    assert queues(site) == {"web01": PLAIN, "master.in": dict(PLAIN, **arguments),
+                            "vogeler.fresh": dict(PLAIN, **arguments), "vogeler.dead": PLAIN}
 
 
 @pytest.mark.parametrize("keys,arguments", EACH + ONLY_HOST, ids=[",".join(k) for k, _ in EACH + ONLY_HOST])
 def test_fresh_host_queue(site, keys, arguments):
     admin_setup(site, "web01", options=options("host_queue", **keys))
-    assert queues(site) == {"web01": dict(PLAIN, **arguments), "master.in": PLAIN, "vogeler.dead": PLAIN}
+    assert queues(site) == {"web01": dict(PLAIN, **arguments), "master.in": PLAIN, "vogeler.fresh": PLAIN,
+                            "vogeler.dead": PLAIN}
 
 
 def test_daemons_make_what_setup_makes(site):
@@ -131,18 +133,22 @@ def test_queue_of_2010_works_unchanged(old, keys, master):
 
 def test_setup_explains_and_the_policy_it_names_does_it(old):
     chosen = options("master_queue", dead_letter="yes", **LIMITS)
+    admin_setup(old)
     done = admin_setup(old, options=chosen, status=1)
-    assert "queue master.in exists with other arguments; wanted: x-expires 3600000, " in done.err, done
+    for name in ("master.in", "vogeler.fresh"):
+        assert f"queue {name} exists with other arguments; wanted: x-expires 3600000, " in done.err, done
     assert "inequivalent arg" in done.err and "web01" not in done.err, done
     assert "database" in done.out, done  # the rest was done
-    line = re.search(r"rabbitmqctl (set_policy .*)", done.err).group(1)
-    old.broker.ctl(*shlex.split(line))
+    for line in re.findall(r"rabbitmqctl (set_policy .*)", done.err):
+        old.broker.ctl(*shlex.split(line))
     admin_setup(old)  # without the keys, as it says
-    (policy,) = json.loads(old.broker.ctl("list_policies", "-p", old.vhost, "--formatter", "json"))
-    definition = policy["definition"]
-    assert (json.loads(definition) if isinstance(definition, str) else definition) == {
-        "expires": 3600000, "max-length": 1000, "max-length-bytes": 1 << 30, "overflow": "reject-publish",
-        "message-ttl": 1800000, "dead-letter-exchange": "", "dead-letter-routing-key": "vogeler.dead"}
+    policies = json.loads(old.broker.ctl("list_policies", "-p", old.vhost, "--formatter", "json"))
+    assert sorted(p["name"] for p in policies) == ["master.in", "vogeler.fresh"], policies
+    for policy in policies:
+        definition = policy["definition"]
+        assert (json.loads(definition) if isinstance(definition, str) else definition) == {
+            "expires": 3600000, "max-length": 1000, "max-length-bytes": 1 << 30, "overflow": "reject-publish",
+            "message-ttl": 1800000, "dead-letter-exchange": "", "dead-letter-routing-key": "vogeler.dead"}
     listed = old.broker.ctl("list_queues", "-p", old.vhost, "--no-table-headers", "name", "policy")
     assert "master.in\tmaster.in" in listed and "web01\tmaster.in" not in listed, listed
 

@@ -36,7 +36,8 @@ def test_responses_wait_while_the_collector_is_off(site, trouble):
     site.collector().stop()
     site.agent()
     site.runner("-n", "web01", "-x", "one")
-    site.wait_queue("master.in", 2)
+    site.wait_queue("master.in", 1)  # the greeting
+    site.wait_queue("vogeler.fresh", 1)
     trouble()
     site.collector(name="vogelerd2")
     assert site.wait_plugin("one") == ["1"]

@@ -3,9 +3,11 @@
  *
  *   option KEY VALUE           before create: uri (repeatable) heartbeat topology max_body
  *                              max_unconfirmed output_max; after topology:
- *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5)
+ *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5), and
+ *                              optional QUEUE
  *   start stop destroy pause resume cancel
  *   depth QUEUE / try          asks; tries to publish
+ *   without QUEUE PATTERN      why the connection does without it; - = it does not
  *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest
@@ -222,9 +224,11 @@ on_writable(struct broker *b, void *arg)
 }
 
 static void
-on_consuming(struct broker *b, bool consuming, void *arg)
+on_consuming(struct broker *b, const char *queue, bool consuming, void *arg)
 {
-	push(&r.events, "consuming %s", consuming ? "yes" : "no");
+	if (consuming != broker_consuming(b, queue))
+		fail("consuming %s is not what broker_consuming() says", queue);
+	push(&r.events, "consuming %s %s", queue, consuming ? "yes" : "no");
 	run_hooks("consuming");
 }
 
@@ -331,6 +335,8 @@ do_option(char **w, size_t n)
 		r.opt.quiet = true;
 	else if (strcmp(w[1], "queues") == 0)
 		set_queues(w[2]);
+	else if (strcmp(w[1], "optional") == 0)
+		topology_make_optional(r.topology, w[2]);
 	else if (strcmp(w[1], "max_body") == 0)
 		r.opt.max_body_bytes = strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "max_unconfirmed") == 0)
@@ -540,6 +546,17 @@ do_stream(char **w, size_t n)
 }
 
 static void
+check_without(char **w, size_t n)
+{
+	const char *why = broker_without(r.broker, w[1]);
+
+	if (n != 3)
+		fail("without QUEUE PATTERN");
+	if (fnmatch(w[2], why == NULL ? "-" : why, 0) != 0)
+		fail("without %s: %s", w[1], why == NULL ? "-" : why);
+}
+
+static void
 do_broker_call(char **w, size_t n)
 {
 	if (strcmp(w[0], "stop") == 0)
@@ -558,6 +575,8 @@ do_broker_call(char **w, size_t n)
 		broker_nack(r.broker, nth_tag(w[1]), has(w, n, "multiple"), has(w, n, "requeue"));
 	else if (strcmp(w[0], "depth") == 0)
 		broker_ask_depth(r.broker, w[1]);
+	else if (strcmp(w[0], "without") == 0)
+		check_without(w, n);
 	else if (strcmp(w[0], "try") == 0)
 		broker_try_publish(r.broker);
 	else if (strcmp(w[0], "state") == 0)

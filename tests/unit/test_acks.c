@@ -89,13 +89,13 @@ those_done_together_are_acked_together(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 4);
-	acks_done(w->acks, tag(2, 1));
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
 	assert_sent(w, "");
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 3 multiple; ");
-	acks_done(w->acks, tag(4, 1));
+	acks_done(w->acks, tag(4, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 4; ");
 	assert_int_equal(acks_outstanding(w->acks), 0);
@@ -107,14 +107,14 @@ multiple_never_passes_the_lowest_unstored(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 5);
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(2, 1));
-	acks_done(w->acks, tag(4, 1));
-	acks_done(w->acks, tag(5, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(4, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(5, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 2 multiple; ");
 	assert_int_equal(acks_outstanding(w->acks), 3);
-	acks_done(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 5 multiple; ");
 }
@@ -125,17 +125,39 @@ behind_a_hole_they_wait_but_not_for_ever(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 3);
-	acks_done(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, ACKS_HOLE_MS - 1);
 	assert_sent(w, "");
-	acks_done(w->acks, tag(2, 1));
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 1);
 	assert_sent(w, "ack 3; ");
 	fake_advance(w->loop, ACKS_HOLE_MS);
 	assert_sent(w, "ack 2; ");
-	acks_done(w->acks, tag(1, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 1; ");
+}
+
+static void
+those_that_must_not_wait_are_acked_behind_a_hole(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 1, 5);
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(5, 1), 0);
+	acks_done(w->acks, tag(4, 1), 0);
+	assert_sent(w, "");
+	fake_advance(w->loop, 0);
+	assert_sent(w, "ack 4; ack 5; ");
+	fake_advance(w->loop, ACKS_HOLE_MS - 1);
+	assert_sent(w, "");
+	fake_advance(w->loop, 1);
+	assert_sent(w, "ack 2; ");
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(3, 1), 0);
+	fake_advance(w->loop, 0);
+	assert_sent(w, "ack 3 multiple; ");
 }
 
 static void
@@ -144,9 +166,9 @@ a_front_that_moves_does_not_forget_those_behind(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 3);
-	acks_done(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, ACKS_HOLE_MS / 2);
-	acks_done(w->acks, tag(1, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 1; ");
 	fake_advance(w->loop, ACKS_HOLE_MS / 2);
@@ -159,13 +181,13 @@ another_epoch_voids_the_tags_of_the_last(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 2);
-	acks_done(w->acks, tag(1, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
 	acks_add(w->acks, tag(1, 2));
-	acks_done(w->acks, tag(2, 1));
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 10 * ACKS_HOLE_MS);
 	assert_sent(w, "");
 	assert_int_equal(acks_outstanding(w->acks), 1);
-	acks_done(w->acks, tag(1, 2));
+	acks_done(w->acks, tag(1, 2), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
 	assert_sent(w, "ack 1; ");
 }
@@ -176,11 +198,11 @@ giving_back_acks_what_is_done_and_requeues_the_rest_once(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 5);
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(4, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(4, 1), ACKS_HOLE_MS);
 	acks_give_back(w->acks);
 	assert_sent(w, "ack 1; ack 4; nack 5 multiple requeue; ");
-	acks_done(w->acks, tag(2, 1));
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
 	acks_give_back(w->acks);
 	fake_advance(w->loop, 10 * ACKS_HOLE_MS);
 	assert_sent(w, "");
@@ -193,11 +215,11 @@ done_twice_is_acked_once(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 1);
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(9, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(9, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 0);
-	acks_done(w->acks, tag(1, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
 	fake_advance(w->loop, 10 * ACKS_HOLE_MS);
 	assert_sent(w, "ack 1; ");
 }
@@ -208,8 +230,8 @@ flushing_leaves_only_what_is_not_done(void **state)
 	struct world *w = *state;
 
 	add(w, 1, 4);
-	acks_done(w->acks, tag(1, 1));
-	acks_done(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
 	acks_flush(w->acks);
 	assert_sent(w, "ack 1; ack 3; ");
 	assert_int_equal(acks_outstanding(w->acks), 2);
@@ -224,6 +246,7 @@ main(void)
 	    WITH_WORLD(those_done_together_are_acked_together),
 	    WITH_WORLD(multiple_never_passes_the_lowest_unstored),
 	    WITH_WORLD(behind_a_hole_they_wait_but_not_for_ever),
+	    WITH_WORLD(those_that_must_not_wait_are_acked_behind_a_hole),
 	    WITH_WORLD(a_front_that_moves_does_not_forget_those_behind),
 	    WITH_WORLD(another_epoch_voids_the_tags_of_the_last),
 	    WITH_WORLD(giving_back_acks_what_is_done_and_requeues_the_rest_once),

@@ -120,7 +120,7 @@ add_bytes(struct world *w, const char *host, size_t owner, size_t bytes)
 	r->value = calloc(1, bytes + 1);
 	r->value_len = bytes;
 	list[0] = r;
-	batch_add(w->batch, host, list, 1, (void *)(uintptr_t)owner);
+	batch_add(w->batch, host, list, 1, (void *)(uintptr_t)owner, false);
 }
 
 static void

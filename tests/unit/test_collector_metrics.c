@@ -62,7 +62,7 @@ setup(void **state)
 	batch = (struct batch_stats){0};
 	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch, .pace = &pace};
 	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
-	queues[1] = (struct lookout_queue){.name = "other"};
+	queues[1] = (struct lookout_queue){.name = "vogeler.fresh"};
 	parts = (struct collector_parts){0};
 	buf_init(&page, 16384);
 	return 0;
@@ -134,7 +134,7 @@ a_queue_that_grows(void **state)
 	queues[1].growing_ms = 6000;
 	queues[1].messages = 1;
 	assert_health("backlog: master.in grows, 5200 responses wait, since 9 s\n"
-		      "backlog: other grows, 1 responses wait, since 6 s\n");
+		      "backlog: vogeler.fresh grows, 1 responses wait, since 6 s\n");
 }
 
 static void
@@ -213,7 +213,7 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_slowdowns_total 17\n");
 	assert_line("vogeler_store_requests_allowed 3\n");
 	assert_line("vogeler_store_requests_limit 8\n");
-	assert_null(strstr(page.data, "queue=\"other\"")); /* not known is not 0 */
+	assert_null(strstr(page.data, "queue=\"vogeler.fresh\"")); /* not known is not 0 */
 }
 
 int

@@ -140,6 +140,14 @@ teardown(void **state)
 }
 
 static int
+setup_probed(void **state)
+{
+	setup(state);
+	fake_advance(((struct world *)*state)->loop, 0);
+	return 0;
+}
+
+static int
 setup_taking(void **state)
 {
 	struct world *w;
@@ -186,6 +194,14 @@ deliver_from(struct world *w, const char *body, const char *user)
 }
 
 static void
+deliver_fresh(struct world *w, const char *body)
+{
+	struct message m = message(body, NULL);
+
+	fake_broker_deliver(w->consumer, "vogeler.master.in", "fresh", &m);
+}
+
+static void
 deliver(struct world *w, const char *body)
 {
 	deliver_from(w, body, NULL);
@@ -212,10 +228,10 @@ it_consumes_when_store_and_broker_are_there(void **state)
 	assert_in_range(fake_store_probes(w->store), 4, 20);
 	fake_store_probe_says(w->store, true);
 	fake_advance(w->loop, 20000);
-	assert_log(w, "consume master.in 1000; ");
+	assert_log(w, "consume vogeler.fresh 1000; consume master.in 1000; ");
 	fake_broker_down(w->consumer);
 	fake_broker_up(w->consumer);
-	assert_log(w, "consume master.in 1000; ");
+	assert_log(w, "consume vogeler.fresh 1000; consume master.in 1000; ");
 }
 
 static void
@@ -236,6 +252,75 @@ a_response_is_acked_after_it_is_stored(void **state)
 	assert_log(w, "ack 3 multiple; ");
 	assert_int_equal(inbox_in_hand(w->inbox), 0);
 	assert_int_equal(inbox_held_bytes(w->inbox), 0);
+}
+
+static void
+without_the_fresh_queue_it_reads_the_other(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_without(w->consumer, "vogeler.fresh", "ACCESS_REFUSED");
+	fake_broker_up(w->consumer);
+	fake_advance(w->loop, 0);
+	assert_log(w, "consume master.in 1000; ");
+	inbox_reload(w->inbox, &w->options);
+	assert_log(w, "consume master.in 1000; ");
+	fake_broker_without(w->consumer, NULL, NULL);
+	inbox_reload(w->inbox, &w->options);
+	assert_log(w, "consume vogeler.fresh 1000; consume master.in 1000; ");
+	fake_broker_down(w->consumer);
+	fake_broker_up(w->consumer);
+	assert_log(w, "consume vogeler.fresh 1000; consume master.in 1000; ");
+}
+
+/* A put at a time, of one host each. */
+static void
+fresh_ones_go_into_the_next_put(void **state)
+{
+	struct world *w = *state;
+	char body[128];
+
+	w->options.batch_max_count = 1;
+	inbox_reload(w->inbox, &w->options);
+	fake_store_hold(w->store);
+	for (int i = 0; i < 20; i++) {
+		snprintf(body, sizeof(body), "{\"syskey\":\"old%d\",\"format\":\"pydict\"}", i);
+		deliver(w, body);
+	}
+	fake_advance(w->loop, 0);
+	deliver_fresh(w, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
+	deliver_fresh(w, "{\"syskey\":\"old9\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_string_equal(fake_store_put_text(w->store, 0), "old0:1");
+	fake_store_release(w->store);
+	for (int i = 0; i < 3; i++)
+		fake_advance(w->loop, 0);
+	assert_string_equal(fake_store_put_text(w->store, 1), "new:1");
+	assert_string_equal(fake_store_put_text(w->store, 2), "old9:2");
+	fake_advance(w->loop, 1000);
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+}
+
+/* It is read on a thread, whose word does not reach the fake loop: what is behind it waits too. */
+static void
+a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
+{
+	struct world *w = *state;
+	char *body = NULL;
+
+	assert_int_not_equal(
+	    asprintf(&body, "{\"syskey\":\"old\",\"format\":\"raw\",\"ps\":\"%0100000d\"}", 0), -1);
+	w->options.intake_max_bytes = 10000000;
+	inbox_reload(w->inbox, &w->options);
+	deliver(w, body);
+	deliver(w, GOOD);
+	deliver_fresh(w, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 0), "new:1");
+	fake_advance(w->loop, 50);
+	assert_log(w, "ack 3; "); /* nor its ack */
+	free(body);
 }
 
 #define JOB "0192e4c0-0000-7000-8000-000000000001"
@@ -567,14 +652,14 @@ a_reload_applies_the_prefetch(void **state)
 	assert_log(w, "");
 	w->options.prefetch = 7;
 	inbox_reload(w->inbox, &w->options);
-	assert_log(w, "cancel; consume master.in 7; ");
+	assert_log(w, "cancel; consume vogeler.fresh 7; consume master.in 7; ");
 	fake_broker_down(w->consumer);
 	w->options.prefetch = 8;
 	inbox_reload(w->inbox, &w->options);
 	assert_log(w, "");
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 0);
-	assert_log(w, "consume master.in 8; ");
+	assert_log(w, "consume vogeler.fresh 8; consume master.in 8; ");
 }
 
 /* Its password may be what was reloaded. */
@@ -611,7 +696,7 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 	w->store_is_away = true;
 	fake_store_probe_says(w->store, false);
 	deliver(w, GOOD);
-	deliver(w, GOOD);
+	deliver_fresh(w, GOOD);
 	fake_advance(w->loop, 9000);
 	assert_log(w, "");
 	fake_advance(w->loop, 8000);
@@ -624,10 +709,10 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 	w->store_is_away = false;
 	fake_store_probe_says(w->store, true);
 	until(w, INBOX_TRYING);
-	assert_log(w, "consume master.in 1; ");
+	assert_log(w, "consume vogeler.fresh 1; consume master.in 1; ");
 	deliver(w, GOOD);
 	fake_advance(w->loop, 100);
-	assert_log(w, "cancel; consume master.in 1000; ack 4; ");
+	assert_log(w, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ack 4; ");
 }
 
 /* Deliveries that wait for the store in PROBING and TRYING are told as trouble with it. */
@@ -661,7 +746,8 @@ a_probe_that_passes_is_no_proof(void **state)
 	deliver(w, GOOD);
 	deliver(w, GOOD);
 	until(w, INBOX_TRYING);
-	assert_log(w, "cancel; nack 2 multiple requeue; consume master.in 1; ");
+	assert_log(
+	    w, "cancel; nack 2 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	deliver(w, GOOD); /* one of them comes again */
 	puts = fake_store_puts(w->store);
 	for (int i = 0; i < 300; i++) {
@@ -676,7 +762,7 @@ a_probe_that_passes_is_no_proof(void **state)
 	assert_in_range(fake_store_puts(w->store), puts + 50, puts + 150); /* at most every 5 s */
 	w->store_is_away = false;
 	fake_advance(w->loop, 6000);
-	assert_log(w, "cancel; consume master.in 1000; ack 3; ");
+	assert_log(w, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ack 3; ");
 	assert_int_equal(trouble_ms(w), -1);
 }
 
@@ -695,7 +781,8 @@ what_is_tried_is_not_held_for_ever(void **state)
 	assert_log(w, "");
 	until(w, INBOX_PROBING);
 	until(w, INBOX_TRYING);
-	assert_log(w, "cancel; nack 2 multiple requeue; consume master.in 1; ");
+	assert_log(
+	    w, "cancel; nack 2 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	assert_in_range(trouble_ms(w), 10 * 60 * 1000, 11 * 60 * 1000);
 }
 
@@ -709,7 +796,7 @@ when_nothing_waits_it_takes_all_again(void **state)
 	deliver(w, GOOD);
 	fake_advance(w->loop, 60000);
 	assert_log(w,
-	    "cancel; nack 1 multiple requeue; consume master.in 1; cancel; consume master.in 1000; ");
+	    "cancel; nack 1 multiple requeue; consume vogeler.fresh 1; consume master.in 1; cancel; consume vogeler.fresh 1000; consume master.in 1000; ");
 	assert_int_equal(trouble_ms(w), -1);
 }
 
@@ -735,7 +822,8 @@ an_idle_store_is_probed(void **state)
 	fake_store_probe_says(w->store, true);
 	fake_advance(w->loop, 10000);
 	assert_int_equal(trouble_ms(w), -1);
-	assert_log(w, "consume master.in 1000; "); /* no write was refused */
+	assert_log(
+	    w, "consume vogeler.fresh 1000; consume master.in 1000; "); /* no write was refused */
 }
 
 static void
@@ -874,6 +962,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		it_consumes_when_store_and_broker_are_there, setup, teardown),
 	    TAKING(a_response_is_acked_after_it_is_stored),
+	    cmocka_unit_test_setup_teardown(
+		without_the_fresh_queue_it_reads_the_other, setup_probed, teardown),
+	    TAKING(fresh_ones_go_into_the_next_put),
+	    TAKING(a_large_stale_one_does_not_hold_up_what_is_fresh),
 	    TAKING(who_watches_is_told_of_what_is_stored),
 	    TAKING(nobody_makes_it_write_to_other_queues),
 	    TAKING(a_reload_changes_the_limits_of_values),

@@ -57,6 +57,7 @@ setup(void **state)
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
 	broker_consume(w->consumer, "master.in", 10, false);
+	broker_consume(w->consumer, "other", 10, false);
 	fake_advance(w->loop, 0);
 	*state = w;
 	return 0;
@@ -115,6 +116,29 @@ each_is_asked_in_turn(void **state)
 	fake_broker_log_clear(w->publisher);
 	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
 	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
+}
+
+/* To ask for it would cost the channel. */
+static void
+one_that_is_not_there_is_not_asked(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_without(w->publisher, "other", "ACCESS_REFUSED");
+	for (int i = 0; i < 2; i++) {
+		fake_broker_log_clear(w->publisher);
+		fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+		assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
+		fake_broker_depth(w->publisher, 7);
+		assert_string_equal(
+		    fake_broker_log(w->publisher), "try; depth master.in; depth dead; ");
+		fake_broker_depth(w->publisher, 0);
+	}
+	assert_true(queue(w, 0).known);
+	assert_false(queue(w, 1).known);
+	fake_broker_without(w->publisher, NULL, NULL);
+	round_of(w, 7, 3);
+	assert_int_equal(queue(w, 1).messages, 3);
 }
 
 static void
@@ -224,6 +248,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(each_is_asked_in_turn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_that_is_not_there_is_not_asked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(three_rises_are_growth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bursts_that_add_up_are_growth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(

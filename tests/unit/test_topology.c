@@ -49,6 +49,18 @@ assert_master(const struct topology *t, const char *exchange)
 }
 
 static void
+assert_fresh(const struct topology *t, const char *exchange)
+{
+	const struct topology_item *queue = find(t, TOPOLOGY_FRESH_QUEUE);
+
+	assert_int_equal(queue->kind, TOPOLOGY_QUEUE);
+	assert_false(queue->transient || queue->optional);
+	assert_int_equal(queue->n_bindings, 1);
+	assert_string_equal(queue->bindings[0].exchange, exchange);
+	assert_string_equal(queue->bindings[0].key, "fresh");
+}
+
+static void
 test_collector(void **state)
 {
 	struct topology *t =
@@ -59,6 +71,7 @@ test_collector(void **state)
 	assert_string_equal(find(t, TOPOLOGY_BROADCAST_EXCHANGE)->type, "topic");
 	assert_int_equal(find(t, TOPOLOGY_DEAD_QUEUE)->kind, TOPOLOGY_QUEUE);
 	assert_int_equal(find(t, TOPOLOGY_DEAD_QUEUE)->n_bindings, 0);
+	assert_fresh(t, TOPOLOGY_MASTER_EXCHANGE);
 	topology_destroy(t);
 }
 
@@ -76,6 +89,8 @@ test_agent(void **state)
 	assert_string_equal(queue->bindings[0].key, "broadcasts.*");
 	assert_string_equal(queue->bindings[1].key, "web01.example.com");
 	assert_null(find(t, TOPOLOGY_DEAD_QUEUE));
+	assert_null(
+	    find(t, TOPOLOGY_FRESH_QUEUE)); /* if it were there, somebody would have to read it */
 	topology_destroy(t);
 }
 
@@ -146,6 +161,24 @@ test_configured(void **state)
 	assert_string_equal(a->list[0].name, "x-max-length");
 	assert_null(find(t, TOPOLOGY_DEAD_QUEUE));
 	topology_destroy(t);
+	t = topology_for_collector("b.in", "m.in");
+	topology_configure(t, &host, &master);
+	a = &find(t, TOPOLOGY_FRESH_QUEUE)->arguments;
+	assert_int_equal(a->n, 1);
+	assert_string_equal(a->list[0].name, "x-max-length");
+	topology_destroy(t);
+}
+
+static void
+test_optional(void **state)
+{
+	struct topology *t = topology_for_collector("b.in", "m.in");
+
+	topology_make_optional(t, TOPOLOGY_FRESH_QUEUE);
+	for (size_t i = 0; i < t->n; i++)
+		assert_int_equal(
+		    t->items[i].optional, strcmp(t->items[i].name, TOPOLOGY_FRESH_QUEUE) == 0);
+	topology_destroy(t);
 }
 
 /* Whoever makes the queue that sends there. */
@@ -167,6 +200,9 @@ test_dead_letter_queue_comes_first(void **state)
 		assert_master(all[i], "m.in");
 		assert_true(index_of(all[i], TOPOLOGY_DEAD_QUEUE) <
 			    index_of(all[i], TOPOLOGY_MASTER_QUEUE));
+		if (i == 1)
+			assert_true(index_of(all[i], TOPOLOGY_DEAD_QUEUE) <
+				    index_of(all[i], TOPOLOGY_FRESH_QUEUE));
 		assert_int_equal(find(all[i], TOPOLOGY_DEAD_QUEUE)->arguments.n, 0);
 		assert_int_equal(find(all[i], TOPOLOGY_MASTER_QUEUE)->arguments.n, 2);
 		n = all[i]->n;
@@ -197,6 +233,7 @@ main(void)
 	    cmocka_unit_test(test_reply),
 	    cmocka_unit_test(test_no_arguments_unless_asked_for),
 	    cmocka_unit_test(test_configured),
+	    cmocka_unit_test(test_optional),
 	    cmocka_unit_test(test_dead_letter_queue_comes_first),
 	    cmocka_unit_test(test_dead_letter_of_the_runner),
 	};
