@@ -15,7 +15,7 @@ static int oneshot;
 
 static struct poptOption option_table[] = {
     {"oneshot", 'o', POPT_ARG_NONE, &oneshot, 0,
-	"run: end after the first command was answered; -o is this, not --option", NULL},
+	"run: end after the first command was answered; -o: this, not --option", NULL},
     {"plugin_dir", 'p', POPT_ARG_STRING, &plugin_dir, 0,
 	"where plugins are declared (also --plugin-dir)", "DIR"},
     {"plugin-dir", '\0', POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &plugin_dir, 0, NULL, NULL},

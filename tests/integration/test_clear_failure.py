@@ -53,7 +53,7 @@ def test_broker_down(site):
 
 def test_host_of_the_broker_unknown(site):
     told_by_all(site, "amqp://no.such.host.invalid/vogeler", "no.such.host.invalid.*: (no such host|the name server)",
-                "correct host")
+                "check the name")
 
 
 def test_wrong_password(site):
@@ -172,7 +172,8 @@ def test_collector_goes_on_once_the_database_is_made(site):
 
 
 def test_folder_of_the_database_missing(site):
-    for name, rest in (("vogeler-admin", ["hosts"]), ("vogelerd", ["--qhost", site.qhost])):
+    """Who only reads makes no database, and says that instead (test_cli.py)."""
+    for name, rest in (("vogeler-admin", ["--qhost", site.qhost, "setup"]), ("vogelerd", ["--qhost", site.qhost])):
         done = site.run(name, "--dbhost", f"sqlite://{site.folder}/none/x.db", *rest)
         assert done.status == 1 and len(done.err.splitlines()) == 1, done
         assert re.search(f"there is no folder {site.folder}/none; cure: make it", done.err), done
