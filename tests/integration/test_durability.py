@@ -30,6 +30,10 @@ def prefetches(site):
     return {consumer["queue_name"]: consumer["prefetch_count"] for consumer in listed}
 
 
+def wait_prefetch(site, count):
+    wait_until(lambda: prefetches(site) == {"master.in": count, "vogeler.fresh": count}, f"the collector takes {count} of each")
+
+
 def options(section, **keys):
     return [f"{section}.{key}={value}" for key, value in keys.items()]
 
@@ -287,7 +291,7 @@ def made_fixture(request, site):
 
 def test_prefetch(made):
     made.collector(options=["server.prefetch=17"])
-    assert prefetches(made) == {"master.in": 17}
+    wait_prefetch(made, 17)
     made.party("Client2010", "web01").answer("a", "1", "output")
     assert made.wait_plugin("a") == ["1"]
 
@@ -339,10 +343,10 @@ def test_synchronous(made, chosen, holds):
 def test_reload_applies_prefetch_to_the_running_consumer(site):
     conf = site.file("vogeler.conf", "[server]\nprefetch = 17\nintake_max_bytes = 1MiB\n")
     collector = site.collector("-c", conf)
-    assert prefetches(site) == {"master.in": 17}
+    wait_prefetch(site, 17)
     site.file("vogeler.conf", "[server]\nprefetch = 5\nintake_max_bytes = 2MiB\n")
     collector.signal(signal.SIGHUP)
-    wait_until(lambda: prefetches(site) == {"master.in": 5}, "the consumer has the new prefetch")
+    wait_prefetch(site, 5)
     client = site.party("Client2010", "web01")
     client.answer("a", "1", "output")
     assert site.wait_plugin("a") == ["1"]
