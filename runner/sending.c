@@ -82,6 +82,7 @@ leave(struct sending *s, int status)
 {
 	s->leaving = true;
 	s->status = status;
+	books_flush(s->books); /* the last confirm, which would do it, may come later */
 	loop_timer_disarm(s->wave);
 	loop_timer_disarm(s->deadline);
 	loop_timer_arm(s->leave, LEAVE_TELL_MS);
