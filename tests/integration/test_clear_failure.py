@@ -67,15 +67,15 @@ def test_vhost_missing(site):
 
 
 def test_user_without_access_to_the_vhost(site):
-    site.broker.ctl("add_user", f"no{site.vhost}", "pw")
+    site.broker.add_user(f"no{site.vhost}", "pw")
     told_by_all(site, site.broker.uri(site.vhost, f"no{site.vhost}", "pw"), "access to vhost .* refused for user",
                 "rabbitmqctl set_permissions")
 
 
 def test_rights_missing(site):
     user = f"poor{site.vhost}"
-    site.broker.ctl("add_user", user, "pw")
-    site.broker.ctl("set_permissions", "-p", site.vhost, user, "^$", "^$", "^$")
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, "^$", "^$", "^$")
     told_by_all(site, site.broker.uri(site.vhost, user, "pw"),
                 f'user "{user}" lacks rights on exchange "vogeler.broadcast.in"', "set_permissions")
 

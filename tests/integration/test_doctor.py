@@ -39,8 +39,8 @@ AGENT = "client.name=web01 client.state_dir={}/state.web01"
 def user_of(site, *rights):
     """The URI of a user that may configure, write and read these."""
     user = f"u{site.vhost}"
-    site.broker.ctl("add_user", user, "pw")
-    site.broker.ctl("set_permissions", "-p", site.vhost, user, *rights)
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, *rights)
     return site.broker.uri(site.vhost, user, "pw")
 
 
@@ -135,8 +135,8 @@ def test_queue_with_other_arguments_and_user_without_rights(site):
     assert said["vogeler.broadcast.in"][0] == "FAIL" and "type" in said["vogeler.broadcast.in"][1], found
     assert said["vogeler.dead"][0] == "ok", found
     user = f"poor{site.vhost}"
-    site.broker.ctl("add_user", user, "pw")
-    site.broker.ctl("set_permissions", "-p", site.vhost, user, "^$", "^vogeler.broadcast.in$", "^$")
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, "^$", "^vogeler.broadcast.in$", "^$")
     status, found = doctor(site, qhost=site.broker.uri(site.vhost, user, "pw"))
     assert status == 1
     # Without the right to configure nobody is told of kinds; what is there is there.
@@ -370,11 +370,11 @@ def test_blocked_broker(site):
     site.admin("setup", qhost=True)
     site.broker.ctl("set_vm_memory_high_watermark", "0.00001")
     try:
-        wait_until(lambda: "memory" in site.broker.ctl("eval", "rabbit_alarm:get_alarms()."), "the alarm is raised")
+        wait_until(lambda: "memory" in site.broker.eval("rabbit_alarm:get_alarms()"), "the alarm is raised")
         status, found = doctor(site)
     finally:
         site.broker.ctl("set_vm_memory_high_watermark", "0.4")
-    wait_until(lambda: "memory" not in site.broker.ctl("eval", "rabbit_alarm:get_alarms()."), "the alarm is over")
+    wait_until(lambda: "memory" not in site.broker.eval("rabbit_alarm:get_alarms()"), "the alarm is over")
     assert status == 1 and list(bad(found)) == ["permissions"], found
     (_, said, cure), = bad(found)["permissions"]
     assert "the broker takes no messages" in said and "memory" in said + cure, found

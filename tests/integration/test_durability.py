@@ -241,11 +241,11 @@ def test_second_agent_of_a_quorum_queue_stands_by(site):
 @pytest.fixture
 def impatient(broker):
     """The broker closes a channel that holds a delivery for 5 s, and looks each second."""
-    broker.ctl("eval", "application:set_env(rabbit, consumer_timeout, 5000), "
-                       "application:set_env(rabbit, channel_tick_interval, 1000).")
+    broker.eval("application:set_env(rabbit, consumer_timeout, 5000), "
+                "application:set_env(rabbit, channel_tick_interval, 1000)")
     yield broker
-    broker.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000), "
-                       "application:set_env(rabbit, channel_tick_interval, 60000).")
+    broker.eval("application:set_env(rabbit, consumer_timeout, 1800000), "
+                "application:set_env(rabbit, channel_tick_interval, 60000)")
 
 
 def test_store_away_for_longer_than_the_consumer_timeout(site, impatient):

@@ -15,10 +15,10 @@ OLD, FRESH = "master.in", "vogeler.fresh"
 def fill(site, n):
     """So many old answers, put into their queue by the broker itself: no client has to send them one by one."""
     site.admin("setup", qhost=True)
-    site.broker.ctl("eval", f"""begin X = rabbit_misc:r(<<"{site.vhost}">>, exchange, <<"vogeler.master.in">>),
+    site.broker.eval(f"""X = rabbit_misc:r(<<"{site.vhost}">>, exchange, <<"vogeler.master.in">>),
         [rabbit_basic:publish(X, <<>>, [{{delivery_mode, 2}}],
             iolist_to_binary(io_lib:format("{{\\"syskey\\":\\"old~b\\",\\"uptime\\":\\"~b\\",\\"format\\":\\"string\\"}}",
-                [I rem {HOSTS}, I]))) || I <- lists:seq(1, {n})], ok end.""")
+                [I rem {HOSTS}, I]))) || I <- lists:seq(1, {n})], ok""")
     site.wait_queue(OLD, n)
 
 
@@ -104,8 +104,8 @@ def test_both_are_given_back_while_the_store_is_away(couch_site):
 def limited(site, configure, read):
     """The URI of a user with these rights, and to send anything."""
     user = f"limited{site.vhost}"
-    site.broker.ctl("add_user", user, "pw", check=False)
-    site.broker.ctl("set_permissions", "-p", site.vhost, user, configure, ".*", read)
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, configure, ".*", read)
     return site.broker.uri(site.vhost, user, "pw")
 
 

@@ -199,9 +199,8 @@ def test_notices_make_it_quick_and_are_not_needed(site):
 def test_without_the_right_to_a_queue(site):
     """The store alone is asked."""
     user = f"watcher{site.vhost}"
-    site.broker.ctl("eval", f"""begin ok = rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"pw">>, <<"tests">>),
-        ok = rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"{site.vhost}">>, <<"^$">>, <<".*">>,
-        <<".*">>, <<"tests">>) end.""")
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, configure="^$")
     site.collector()
     job = Job(site, "hello", ["web01"])
     watch = job.watch("--loglevel", "INFO", qhost=site.broker.uri(site.vhost, user, "pw"))
@@ -217,8 +216,8 @@ def test_rights_of_who_sends_commands(site):
     site.collector()
     site.party("Client2010", "web01")  # has a queue
     user = f"ops{site.vhost}"
-    site.broker.ctl("add_user", user, "pw")
-    site.broker.ctl("set_permissions", "-p", site.vhost, user, *rights)
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, *rights)
     qhost = site.broker.uri(site.vhost, user, "pw")
     runner = site.process("runner", [program("vogeler-runner"), "--qhost", qhost, "--dbhost", site.dbhost, "--loglevel",
                                      "INFO", "-n", "web01", "-x", "hello", "--wait"]).start()

@@ -213,8 +213,8 @@ def test_a_response_that_would_make_the_record_too_large_is_dead_lettered(site):
 
 
 def test_passwords_do_not_show_in_ps(site):
-    site.broker.ctl("add_user", "u" + site.vhost, "s3cr3tword", check=False)
-    site.broker.ctl("set_permissions", "-p", site.vhost, "u" + site.vhost, ".*", ".*", ".*")
+    site.broker.add_user("u" + site.vhost, "s3cr3tword")
+    site.broker.set_permissions(site.vhost, "u" + site.vhost, ".*", ".*", ".*")
     qhost = site.broker.uri(site.vhost, "u" + site.vhost, "s3cr3tword")
     collector = site.collector(qhost=qhost)
     agent = site.agent(qhost=qhost)

@@ -251,7 +251,7 @@ def test_works_with_start_in_any_order(site):
 
 def test_2010_vhost_with_a_slash_is_found(site, broker):
     """amqp://.../vogeler of 2010 meant vhost "/vogeler"."""
-    broker.add_vhosts(["/old" + site.vhost])
+    broker.add_vhost("/old" + site.vhost)
     process = site.collector(ready=False, qhost=broker.uri("old" + site.vhost))
     wait_until(lambda: (broker.queue("/old" + site.vhost, "master.in") or (0, 0))[1] > 0, "the collector consumes")
     assert process.log_contains("/old" + site.vhost), process.log()

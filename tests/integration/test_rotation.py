@@ -24,8 +24,8 @@ class Daemons:
         self.site = site
         self.user = f"rot-{site.vhost}"
         self.conf = site.folder / "vogeler.conf"
-        site.broker.ctl("add_user", self.user, "pw-one")
-        site.broker.ctl("set_permissions", "-p", site.vhost, self.user, ".*", ".*", ".*")
+        site.broker.add_user(self.user, "pw-one")
+        site.broker.set_permissions(site.vhost, self.user, ".*", ".*", ".*")
         site.plugin("hello", "echo hello")
 
     def write(self, password, more=""):
@@ -73,7 +73,7 @@ def daemons_fixture(site):
 
 def test_broker_password_changed_before_the_file(daemons):
     """B9. Refused, told in one line, tried slowly; the new one is tried when it is there."""
-    daemons.site.broker.ctl("change_password", daemons.user, "pw-two")
+    daemons.site.broker.add_user(daemons.user, "pw-two")
     daemons.hang_up()
     for process in daemons.both:
         process.wait_log(rf'down \(auth\): .*user "{daemons.user}" was refused.*retry_in=[1-9]\d\d\.')
@@ -99,7 +99,7 @@ def test_broker_password_changed_before_the_file(daemons):
 
 def test_broker_password_changed_after_the_file(daemons):
     """Whoever reloads first sees no failure at all; the user may be another one, too."""
-    daemons.site.broker.ctl("change_password", daemons.user, "pw-two")
+    daemons.site.broker.add_user(daemons.user, "pw-two")
     daemons.write("pw-two")
     daemons.reload()
     daemons.answer()  # on the connections that are up

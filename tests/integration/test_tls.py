@@ -143,8 +143,8 @@ def test_large_messages_over_amqps(tls_site, tls_node, certs):
 def test_a_certificate_is_a_login(tls_site, tls_node, certs):
     """SASL EXTERNAL: the broker takes the user from the certificate; without one there is no other login."""
     site = tls_site
-    site.broker.ctl("add_user", "web01", "unused", check=False)
-    site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
+    site.broker.add_user("web01", "unused")
+    site.broker.set_permissions(site.vhost, "web01", ".*", ".*", ".*")
     site.plugin("hello", "echo hello")
     site.collector()
     agent = site.agent(qhost=tls_node.tls_uri(site.vhost, login=""), options=trusting(certs, certs.client))
@@ -157,8 +157,8 @@ def test_a_certificate_is_a_login(tls_site, tls_node, certs):
 
 def test_a_certificate_with_its_user_named_attests_the_host(tls_site, tls_node, certs):
     site = tls_site
-    site.broker.ctl("add_user", "web01", "unused", check=False)
-    site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
+    site.broker.add_user("web01", "unused")
+    site.broker.set_permissions(site.vhost, "web01", ".*", ".*", ".*")
     site.plugin("hello", "echo hello")
     site.collector(options=["server.attest=yes"])
     site.agent(qhost=tls_node.tls_uri(site.vhost, login="web01@"), options=trusting(certs, certs.client))
@@ -175,8 +175,8 @@ def doctor(site, *argv):
 def test_doctor_over_amqps(tls_site, tls_node, certs):
     site = tls_site
     site.admin("setup", qhost=True)
-    site.broker.ctl("add_user", "web01", "unused", check=False)
-    site.broker.ctl("set_permissions", "-p", site.vhost, "web01", ".*", ".*", ".*")
+    site.broker.add_user("web01", "unused")
+    site.broker.set_permissions(site.vhost, "web01", ".*", ".*", ".*")
     options = [a for o in trusting(certs, certs.client) for a in ("--option", o)]
     done, failed = doctor(site, "--qhost", tls_node.tls_uri(site.vhost, login=""), *options)
     assert done.status == 0 and not failed, done

@@ -296,8 +296,8 @@ def test_permissions_of_the_documentation(site, machine):
     machine.add("/etc/vogeler/plugins/who.cfg", plugin("who", "id -un"))
     for line, service in zip(lines, UNITS, strict=True):
         user, *permissions = shlex.split(line)
-        site.broker.ctl("add_user", user, "secret")
-        site.broker.ctl("set_permissions", "-p", site.vhost, user, *permissions)
+        site.broker.add_user(user, "secret")
+        site.broker.set_permissions(site.vhost, user, *permissions)
         machine.add(f"/etc/credstore/{service}.qhost", site.broker.uri(site.vhost, user, "secret") + "\n", 0o600)
     machine.add("/etc/credstore/vogelerd.dbhost", "sqlite:///var/lib/vogelerd/records.db\n", 0o600)
     machine.start()

@@ -10,7 +10,12 @@ from .orphan import die_with_parent
 from .waiting import wait_until
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "private-rabbitmq")
-POOL = 25  # vhosts made at a time: one call of rabbitmqctl costs more than the vhosts do
+
+
+def binary(text):
+    """An Erlang binary."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'<<"{escaped}">>'
 
 
 class Broker:
@@ -19,7 +24,6 @@ class Broker:
         self.epmd = None
         self.node = None
         self.made = 0
-        self.spare = []
         self._choose_ports()
 
     def _choose_ports(self):
@@ -31,8 +35,8 @@ class Broker:
     def _argv(self, *args):
         return [SCRIPT, str(self.folder), *args]
 
-    def _call(self, *args, check=True):
-        return subprocess.run(self._argv(*args), check=check, timeout=90, stdin=subprocess.DEVNULL,
+    def _call(self, *args, check=True, stdin=""):
+        return subprocess.run(self._argv(*args), check=check, timeout=90, input=stdin.encode(),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
 
     def _popen(self, verb):
@@ -69,7 +73,7 @@ class Broker:
             wait_until(self._epmd_is_up, "epmd listens")
         self.node = self._popen("server")
         wait_until(self._is_up, "the broker listens", 90, 0.1)
-        self.ctl("await_startup")
+        self.eval("rabbit:await_startup(node(), false, 60000)")
         assert self.running, self._said("server")
         return self
 
@@ -106,19 +110,34 @@ class Broker:
     def ctl(self, *args, check=True):
         return self._call("ctl", *args, check=check)
 
-    def add_vhosts(self, names):
-        listed = ",".join(f"<<\"{n}\">>" for n in names)
-        self.ctl("eval", f"""[begin ok = rabbit_vhost:add(V, <<"tests">>),
-            ok = rabbit_auth_backend_internal:set_permissions(<<"guest">>, V, <<".*">>, <<".*">>,
-            <<".*">>, <<"tests">>) end || V <- [{listed}]], ok.""")
+    def eval(self, expression):
+        """What an expression is on the node, as Erlang writes it."""
+        said = self._call("eval", stdin=expression + ".\n")
+        assert said.startswith("{ok, "), f"{expression}: {said}"
+        return said[len("{ok, "):-1]
+
+    def add_user(self, name, password):
+        """Or gives the one that is there this password."""
+        name, password = binary(name), binary(password)
+        self.eval(f"""case rabbit_auth_backend_internal:exists({name}) of
+            true -> rabbit_auth_backend_internal:change_password({name}, {password}, <<"tests">>);
+            false -> rabbit_auth_backend_internal:add_user({name}, {password}, <<"tests">>) end""")
+
+    def set_permissions(self, vhost, user, configure=".*", write=".*", read=".*"):
+        rights = ", ".join(map(binary, (user, vhost, configure, write, read)))
+        said = self.eval(f'rabbit_auth_backend_internal:set_permissions({rights}, <<"tests">>)')
+        assert said == "ok", said
+
+    def add_vhost(self, name):
+        self.eval(f'ok = rabbit_vhost:add({binary(name)}, <<"tests">>)')
+        self.set_permissions(name, "guest")
 
     def new_vhost(self):
         """The name of a vhost that nobody has used."""
-        if not self.spare:
-            self.spare = [f"t{self.made + i}" for i in range(POOL)]
-            self.made += POOL
-            self.add_vhosts(self.spare)
-        return self.spare.pop(0)
+        name = f"t{self.made}"
+        self.made += 1
+        self.add_vhost(name)
+        return name
 
     def uri(self, vhost, user="guest", password="guest"):
         return f"amqp://{user}:{password}@127.0.0.1:{self.port}/{vhost}"
@@ -141,7 +160,16 @@ class Broker:
             if connection.is_open:
                 connection.close()
 
+    def _counts(self, vhost, item):
+        said = self.eval(f"""lists:flatten([begin
+            [{{name, {{resource, _, queue, N}}}}, {{_, C}}] = rabbit_amqqueue:info(Q, [name, {item}]),
+            io_lib:format("~s ~b;", [N, C]) end || Q <- rabbit_amqqueue:list({binary(vhost)})])""")
+        return {n: int(c) for n, c in (line.split(" ") for line in said.strip('"[]').split(";") if line)}
+
     def unacked(self, vhost):
         """name -> messages delivered but not acknowledged."""
-        lines = self.ctl("list_queues", "-p", vhost, "name", "messages_unacknowledged", "--no-table-headers")
-        return {n: int(c) for n, c in (line.split("\t") for line in lines.splitlines() if "\t" in line)}
+        return self._counts(vhost, "messages_unacknowledged")
+
+    def messages(self, vhost):
+        """name -> messages that the broker still answers for, delivered or not."""
+        return self._counts(vhost, "messages")
