@@ -436,6 +436,20 @@ was_securing(const struct request *r)
 	       secured_us == 0;
 }
 
+/* Broken before a word was said on a new connection with TLS. A server that wants our certificate
+ * may be gone before its alert is read: the reset that answers our request overtakes it. */
+static bool
+was_turned_away(const struct request *r)
+{
+	const char *url = NULL;
+	long status = 0, connects = 0;
+
+	curl_easy_getinfo(r->easy, CURLINFO_EFFECTIVE_URL, &url);
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return url != NULL && strncasecmp(url, "https:", 6) == 0 && status == 0 && connects > 0;
+}
+
 static const char *
 failure_phrase(const struct request *r, CURLcode result)
 {
@@ -460,7 +474,10 @@ failure_phrase(const struct request *r, CURLcode result)
 		return "closed by the peer without an answer";
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		return "connection broken";
+		return was_turned_away(r) ? "connection broken after the TLS handshake" PHRASE_CURE
+					    "does it want a certificate of ours "
+					    "(cert_file, key_file)?"
+					  : "connection broken";
 	case CURLE_PARTIAL_FILE:
 		return "the answer was cut off";
 	case CURLE_FILESIZE_EXCEEDED:

@@ -14,6 +14,15 @@ from lib.dice import new_dice  # noqa: E402
 from lib.site import BIN, Site, is_sanitized  # noqa: E402
 
 
+# Files that take minutes: begun last, one of them would keep a single worker busy while the others are done.
+LONG = ["test_offline.py", "test_quickstart.py", "test_health.py", "test_tls.py", "test_units.py", "test_fake_store.py",
+        "test_jobs_fresh.py", "test_clear_failure.py", "test_schedule.py", "test_bench.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def pytest_terminal_summary(terminalreporter):
     """On what they ran, and what tests measured, whether they ran here or in a worker of pytest-xdist."""
     database = os.environ.get("VOGELER_TEST_COUCHDB")
@@ -67,6 +76,7 @@ def open_site(request, broker, folder, store=None):
     if complaints or request.node.failed:
         print(site.report())
     assert not complaints, complaints
+    broker.over.append(site.vhost)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ class Broker:
         self.epmd = None
         self.node = None
         self.made = 0
+        self.over = []  # vhosts that are not wanted any more: each costs a start of the node some time
         self._choose_ports()
 
     def _choose_ports(self):
@@ -134,6 +135,8 @@ class Broker:
 
     def new_vhost(self):
         """The name of a vhost that nobody has used."""
+        while self.over:
+            self.eval(f'rabbit_vhost:delete({binary(self.over.pop())}, <<"tests">>)')
         name = f"t{self.made}"
         self.made += 1
         self.add_vhost(name)
