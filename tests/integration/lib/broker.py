@@ -163,6 +163,11 @@ class Broker:
             if connection.is_open:
                 connection.close()
 
+    def is_bound(self, vhost, exchange, queue):
+        names = [f"rabbit_misc:r({binary(vhost)}, {kind}, {binary(name)})"
+                 for kind, name in (("exchange", exchange), ("queue", queue))]
+        return self.eval(f"rabbit_binding:list_for_source_and_destination({', '.join(names)})") != "[]"
+
     def _counts(self, vhost, item):
         said = self.eval(f"""lists:flatten([begin
             [{{name, {{resource, _, queue, N}}}}, {{_, C}}] = rabbit_amqqueue:info(Q, [name, {item}]),

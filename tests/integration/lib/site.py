@@ -60,6 +60,8 @@ class Site:
         process = self.process(name, argv + list(args)).start()
         if ready:
             self.wait_consumer("master.in", process)
+            # One of its two connections may have found the queue that the other is still to bind.
+            wait_until(lambda: self.broker.is_bound(self.vhost, "vogeler.master.in", "master.in"), "master.in is bound")
         return process
 
     def agent_argv(self, host="web01", *args, qhost=None, options=(), level="DEBUG", plugins=None, verb=("run",)):
