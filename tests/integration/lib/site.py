@@ -85,7 +85,7 @@ class Site:
             assert process.running, f"{process.name} ended with {process.popen.returncode}: {process.log()}"
             found = self.broker.queue(self.vhost, queue)
             return found is not None and found[1] > 0
-        wait_until(consumed, f"{process.name} consumes {queue}")
+        wait_until(consumed, f"{process.name} consumes {queue}", step=0.1)
 
     def run(self, name, *args, env=None, **kw):
         return run([program(name), *args], env or self.env, self.folder, **kw)
@@ -158,7 +158,7 @@ class Site:
         def seen():
             record = self.record(host)
             return record if record is not None and fact(record) else None
-        return wait_until(seen, f"the record of {host}: {what}")
+        return wait_until(seen, f"the record of {host}: {what}", step=0.15)
 
     def wait_plugin(self, plugin, host="web01"):
         return self.wait_record(lambda r: plugin in r, f"has {plugin}", host)[plugin]
@@ -178,7 +178,7 @@ class Site:
         return found and found[0]
 
     def wait_queue(self, queue, messages):
-        wait_until(lambda: self.ready(queue) == messages, f"{queue} holds {messages} messages")
+        wait_until(lambda: self.ready(queue) == messages, f"{queue} holds {messages} messages", step=0.1)
 
     def wait_drained(self, *queues):
         """Until nothing waits and nothing is unacknowledged in these; master.in stands for both queues of answers."""
