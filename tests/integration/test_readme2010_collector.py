@@ -166,6 +166,7 @@ def test_only_a_service_tells_what_of_the_2010_file_has_no_effect(couch_site):
         assert done.status == 0 and "no effect" not in done.err, done
     process = site.process("vogelerd", [conf_program(), "-c", conf]).start()
     process.wait_log("has no effect")
+    process.wait_log("has started")
 
 
 DESIGN = {
