@@ -361,6 +361,12 @@ jsonx_write_string(struct buf *out, const char *s, size_t len)
 	}
 }
 
+bool
+jsonx_write_text(struct buf *out, const char *text)
+{
+	return jsonx_write_string(out, text, strlen(text));
+}
+
 static bool
 write_integer(struct buf *out, json_int_t i)
 {

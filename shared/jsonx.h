@@ -47,9 +47,10 @@ json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_s
 /* Appends the canonical text. false: over the buf's cap, out of memory, or deeper than
  * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND; then out may hold a part of it. */
 bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
-/* The same of a text that is UTF-8, as one string. */
+/* The same of a text that is UTF-8, as one string; the second ends with a NUL. */
 bool jsonx_write_string(struct buf *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
+bool jsonx_write_text(struct buf *out, const char *text) __attribute__((warn_unused_result));
 /* Indented by two, keys in their order: for people. */
 bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
 /* Bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte; *replaced

@@ -424,16 +424,6 @@ is_of_value(const json_t *mark, const json_t *meta)
 	return same_hash(mark, hash_of(meta)) || (hash_of(mark) == NULL && hash_of(meta) == NULL);
 }
 
-static bool
-write_text(struct buf *out, const char *text)
-{
-	json_t *value = json_string(text);
-	bool ok = value != NULL && jsonx_write(out, value);
-
-	json_decref(value);
-	return ok;
-}
-
 /* What the mark says: all that was confirmed since the record was written. */
 static bool
 write_confirmed(struct buf *out, const struct couch_doc *d)
@@ -447,8 +437,9 @@ write_confirmed(struct buf *out, const struct couch_doc *d)
 	for (size_t i = 0; i < d->n; i++) {
 		if (!d->parts[i].fresh)
 			continue;
-		if ((!first && !buf_append_char(out, ',')) || !write_text(out, d->plugins[i]) ||
-		    !buf_append_char(out, ':') || !jsonx_write(out, d->facts[i].meta))
+		if ((!first && !buf_append_char(out, ',')) ||
+		    !jsonx_write_text(out, d->plugins[i]) || !buf_append_char(out, ':') ||
+		    !jsonx_write(out, d->facts[i].meta))
 			return false;
 		first = false;
 	}
@@ -511,7 +502,7 @@ write_mark_head(struct buf *out, const struct couch_doc *d)
 	if (!buf_printf(out, "{\"_id\":\"" COUCH_MARKS_START "%s\"", d->head.host))
 		return false;
 	if (d->mark.rev != NULL &&
-	    (!buf_append_str(out, ",\"_rev\":") || !write_text(out, d->mark.rev)))
+	    (!buf_append_str(out, ",\"_rev\":") || !jsonx_write_text(out, d->mark.rev)))
 		return false;
 	return buf_printf(out, ",\"doc_type\":\"RecordMark\",\"of\":%" PRIi64, d->number);
 }

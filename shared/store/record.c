@@ -375,21 +375,11 @@ record_apply(struct record_head *head, struct fact *f, const struct result *r, b
 	return change;
 }
 
-static bool
-write_text(struct buf *out, const char *text)
-{
-	json_t *value = json_string(text);
-	bool ok = value != NULL && jsonx_write(out, value);
-
-	json_decref(value);
-	return ok;
-}
-
 /* ,"key": */
 static bool
 write_key(struct buf *out, const char *key)
 {
-	return buf_append_char(out, ',') && write_text(out, key) && buf_append_char(out, ':');
+	return buf_append_char(out, ',') && jsonx_write_text(out, key) && buf_append_char(out, ':');
 }
 
 static bool
@@ -397,18 +387,18 @@ write_time(struct buf *out, const char *key, int64_t wall)
 {
 	char text[WALL_TEXT_SIZE];
 
-	return write_key(out, key) && write_text(out, wall_format(wall, text));
+	return write_key(out, key) && jsonx_write_text(out, wall_format(wall, text));
 }
 
 static bool
 write_head(struct buf *out, const struct record_head *head, const char *rev)
 {
-	if (!buf_append_str(out, "{\"_id\":") || !write_text(out, head->host))
+	if (!buf_append_str(out, "{\"_id\":") || !jsonx_write_text(out, head->host))
 		return false;
-	if (rev != NULL && (!write_key(out, "_rev") || !write_text(out, rev)))
+	if (rev != NULL && (!write_key(out, "_rev") || !jsonx_write_text(out, rev)))
 		return false;
-	if (!write_key(out, "system_name") || !write_text(out, head->host) ||
-	    !write_key(out, "doc_type") || !write_text(out, "SystemRecord") ||
+	if (!write_key(out, "system_name") || !jsonx_write_text(out, head->host) ||
+	    !write_key(out, "doc_type") || !jsonx_write_text(out, "SystemRecord") ||
 	    !write_time(out, "created_at", head->created_at) ||
 	    !write_time(out, "updated_at", head->updated_at))
 		return false;
@@ -455,8 +445,9 @@ write_metas(struct buf *out, const struct entry *entries, size_t n)
 	for (i = 0; i < n; i++) {
 		if (entries[i].fact->meta == NULL)
 			continue;
-		if ((!first && !buf_append_char(out, ',')) || !write_text(out, entries[i].plugin) ||
-		    !buf_append_char(out, ':') || !jsonx_write(out, entries[i].fact->meta))
+		if ((!first && !buf_append_char(out, ',')) ||
+		    !jsonx_write_text(out, entries[i].plugin) || !buf_append_char(out, ':') ||
+		    !jsonx_write(out, entries[i].fact->meta))
 			return false;
 		first = false;
 	}
