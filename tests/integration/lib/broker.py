@@ -112,8 +112,11 @@ class Broker:
         return self._call("ctl", *args, check=check)
 
     def eval(self, expression):
-        """What an expression is on the node, as Erlang writes it."""
-        said = self._call("eval", stdin=expression + ".\n")
+        """What an expression is on the node, as Erlang writes it. A busy node may not answer a call at once."""
+        def answer():
+            said = self._call("eval", check=False, stdin=expression + ".\n")
+            return None if "failed to connect" in said else said
+        said = wait_until(answer, "the node answers", step=0.1)
         assert said.startswith("{ok, "), f"{expression}: {said}"
         return said[len("{ok, "):-1]
 
