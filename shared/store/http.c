@@ -421,19 +421,25 @@ tls_failed(const struct request *r, CURLcode result)
 	}
 }
 
+static bool
+is_https(const struct request *r)
+{
+	const char *url = NULL;
+
+	curl_easy_getinfo(r->easy, CURLINFO_EFFECTIVE_URL, &url);
+	return url != NULL && strncasecmp(url, "https:", 6) == 0;
+}
+
 /* Connected, and TLS was begun and not finished. (CURLINFO_CONNECT_TIME is still 0 then.) */
 static bool
 was_securing(const struct request *r)
 {
-	const char *url = NULL;
 	curl_off_t secured_us = 0;
 	long local_port = 0;
 
-	curl_easy_getinfo(r->easy, CURLINFO_EFFECTIVE_URL, &url);
 	curl_easy_getinfo(r->easy, CURLINFO_LOCAL_PORT, &local_port);
 	curl_easy_getinfo(r->easy, CURLINFO_APPCONNECT_TIME_T, &secured_us);
-	return url != NULL && strncasecmp(url, "https:", 6) == 0 && local_port != 0 &&
-	       secured_us == 0;
+	return is_https(r) && local_port != 0 && secured_us == 0;
 }
 
 /* Broken before a word was said on a new connection with TLS. A server that wants our certificate
@@ -441,13 +447,11 @@ was_securing(const struct request *r)
 static bool
 was_turned_away(const struct request *r)
 {
-	const char *url = NULL;
 	long status = 0, connects = 0;
 
-	curl_easy_getinfo(r->easy, CURLINFO_EFFECTIVE_URL, &url);
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(r->easy, CURLINFO_NUM_CONNECTS, &connects);
-	return url != NULL && strncasecmp(url, "https:", 6) == 0 && status == 0 && connects > 0;
+	return is_https(r) && status == 0 && connects > 0;
 }
 
 static const char *
