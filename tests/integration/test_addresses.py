@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from lib.http import Monitor
-from lib.names import NameServer, Relay, SilentAddress
+from lib.names import NameServer, SilentAddress
+from lib.relay import Relay
 from lib.waiting import PATIENCE, wait_until
 
 # The order is the system's (RFC 6724): what is nearer comes first, and of these 127.0.0.1 is the nearest.

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from lib.process import run
+from lib.relay import pass_on
 from lib.site import SOURCE, program
 from lib.waiting import wait_until
 
@@ -290,19 +291,8 @@ class OtherHead:
             return
         server = socket.create_connection(("127.0.0.1", self.to))
         server.sendall(first)
-        threading.Thread(target=self._copy, args=(peer, server), daemon=True).start()
-        self._copy(server, peer)
-
-    @staticmethod
-    def _copy(source, sink):
-        try:
-            data = source.recv(65536)
-            while data:
-                sink.sendall(data)
-                data = source.recv(65536)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        threading.Thread(target=pass_on, args=(peer, server), daemon=True).start()
+        pass_on(server, peer)
 
 
 def test_clock_of_the_store(couch_site):

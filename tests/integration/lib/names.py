@@ -1,5 +1,5 @@
 """Names and addresses of a test's own: a name server that says what it is told to, the mounts that make a program ask it,
-and addresses that are silent or pass on to the broker. All of it on the loopback."""
+and addresses that are silent. All of it on the loopback."""
 import os
 import random
 import select
@@ -117,47 +117,4 @@ class SilentAddress:
 
     def close(self):
         for one in [*self.waiting, self.listener]:
-            one.close()
-
-
-class Relay:
-    """Passes on what comes to a port of 127.0.0.1. `taken`: how many connections came."""
-
-    def __init__(self, address, port, to_port):
-        self.to_port = to_port
-        self.taken = 0
-        self.sockets = []
-        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            self.taken += 1
-            broker = socket.create_connection(("127.0.0.1", self.to_port))
-            self.sockets += [peer, broker]
-            for source, sink in ((peer, broker), (broker, peer)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _pass_on(source, sink):
-        try:
-            data = source.recv(65536)
-            while data:
-                sink.sendall(data)
-                data = source.recv(65536)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        for one in [self.listener, *self.sockets]:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             one.close()
