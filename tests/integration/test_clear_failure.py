@@ -124,7 +124,7 @@ def test_queue_with_other_arguments_goes_on_and_setup_says_so(site):
     connection = site.broker.connect(site.vhost)
     connection.channel().queue_declare("master.in", durable=True, arguments={"x-max-length": 5})
     connection.close()
-    site.collector()
+    site.wait_consumer("master.in", site.collector(ready=False))  # a queue that exists is not bound anew
     done = site.admin("setup", qhost=True, status=1)
     assert "queue master.in exists with other arguments" in done.err and "delete_queue" in done.err, done
 
