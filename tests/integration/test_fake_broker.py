@@ -16,6 +16,8 @@ sys.path.insert(0, str(SOURCE / "tests" / "fake"))
 # pylint: disable=wrong-import-position
 import fake_amqp as fake  # noqa: E402
 
+pytestmark = pytest.mark.as_shipped
+
 QUICK = ("amqp.connect_timeout=300ms", "amqp.heartbeat=1s", "amqp.reconnect_max=100ms")
 STEPS = ("start", "tune", "open", "channel.open", "confirm.select", "exchange.declare")
 CODES = {

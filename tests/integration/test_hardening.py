@@ -6,6 +6,8 @@ import pytest
 
 from lib.site import is_sanitized, program
 
+pytestmark = pytest.mark.as_shipped
+
 ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin", "vogeler-bench")
 
 

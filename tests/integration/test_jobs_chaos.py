@@ -16,6 +16,8 @@ from lib.dice import KILLS
 from lib.site import program
 from lib.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 PROMPT = [f"sim{n:02}" for n in range(10)]
 LATE = ["late1", "late2"]  # their queues are read when all else is over
 AGENTS = ["real1", "real2"]

@@ -5,7 +5,10 @@ import time
 from signal import SIGHUP
 
 import pika
+import pytest
 from lib.waiting import wait_until
+
+pytestmark = pytest.mark.as_shipped
 
 BACKLOG = 100_000
 HOSTS = 5000

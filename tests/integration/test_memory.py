@@ -1,6 +1,8 @@
 """What the programs need when idle, by /proc/PID/smaps_rollup. Printed always; judged only without sanitizers."""
 import pytest
 
+pytestmark = pytest.mark.as_shipped
+
 
 @pytest.mark.parametrize("what, limit_kb", [("agent", 6 * 1024), ("collector", 12 * 1024)])
 def test_idle_memory(site, what, limit_kb, sanitized, record_property):

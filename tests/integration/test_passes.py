@@ -3,8 +3,11 @@ judged is CPU time of one thread, which other load on the machine changes little
 import json
 
 import pika
+import pytest
 from lib.http import Monitor
 from lib.waiting import wait_until
+
+pytestmark = pytest.mark.as_shipped
 
 LIMIT = 0.1
 SIZE = 3_000_000  # several times what can be read in LIMIT

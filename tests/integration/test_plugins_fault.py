@@ -9,6 +9,8 @@ import pytest
 
 from lib.waiting import wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 
 def children(pid):
     """Every process below pid."""

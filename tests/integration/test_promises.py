@@ -8,9 +8,12 @@ import subprocess
 import time
 
 import pika
+import pytest
 
 from lib.dice import KILLS
 from lib.waiting import wait_until
+
+pytestmark = pytest.mark.as_shipped
 
 
 def test_runner_says_sent_only_after_the_broker_has_it(site):

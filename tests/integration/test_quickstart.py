@@ -18,6 +18,8 @@ from lib.process import clean_environment, run
 from lib.site import BIN, SOURCE
 from lib.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 LONG = 4 * PATIENCE  # each run starts a RabbitMQ
 
 

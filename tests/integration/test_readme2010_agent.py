@@ -7,6 +7,8 @@ import pytest
 from lib.site import program
 from lib.waiting import wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 
 def test_run_answers_a_command_with_the_plugins_output(site):
     site.plugin("hello", "echo hello world")

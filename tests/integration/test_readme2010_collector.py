@@ -7,6 +7,8 @@ import pytest
 
 from lib.waiting import wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 CONF_2010 = """[global]
 plugin_path = {plugins}
 log_level = INFO

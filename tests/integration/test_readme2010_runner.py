@@ -5,6 +5,8 @@ import pytest
 
 from lib.site import program
 
+pytestmark = pytest.mark.as_shipped
+
 
 def test_all_reaches_every_host_once(site):
     site.plugin("count", ["sh", "-c", "echo x >>$HOME/count; wc -l <$HOME/count"], env=f"HOME={site.folder}")

@@ -432,6 +432,7 @@ def test_bad_store_files_end_the_start(site):
 
 # What TLS costs
 
+@pytest.mark.as_shipped
 def test_idle_agent_is_small(tls_site, tls_node, certs, sanitized, record_property):
     """Without TLS nothing is paid for it; with it, little."""
     site = tls_site

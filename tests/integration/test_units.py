@@ -8,6 +8,8 @@ from lib.machine import Machine
 from lib.site import BIN, SOURCE, is_sanitized
 from lib.waiting import wait_until
 
+pytestmark = pytest.mark.as_shipped
+
 UNITS = ("vogelerd", "vogeler-agent")
 # systemd-analyze counts in tenths.
 EXPOSURE = {"vogelerd": 15, "vogeler-agent": 28}
