@@ -18,9 +18,6 @@
  * came to be written. Where nothing is written for a while, TAKING probes too: a store that is gone
  * is then known before anything waits for it.
  *
- * Consuming only while TAKING: while the store is away the deliveries are given back once and the
- * consumers are cancelled (the broker closes one that holds on for 30 minutes).
- *
  * Memory: at most prefetch deliveries of each queue, and when they hold over intake_max_bytes, or
  * too many dead letters wait, reading pauses. */
 #ifndef VOGELER_INBOX_H
