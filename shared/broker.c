@@ -396,14 +396,20 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 static void
 leave(struct broker *b)
 {
+	struct mono now = loop_now(b->loop);
+
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	broker_timer_disarm(b, BROKER_TIMER_RETRY);
-	broker_timer_disarm(b, BROKER_TIMER_STEADY);
-	/* Up and down every few seconds is down, since it was up for good. */
-	if (b->state == BROKER_IDLE ||
-	    (b->state == BROKER_READY && (b->steady || b->failures == 0)))
-		b->down_since = loop_now(b->loop);
+	if (b->state == BROKER_IDLE)
+		b->down_since = now;
 	if (b->state == BROKER_READY) {
+		bool steady = mono_diff(now, b->ready_since) >= BROKER_STEADY_MS;
+
+		if (steady)
+			backoff_reset(&b->backoff);
+		/* Up and down every few seconds is down, since it was up for good. */
+		if (steady || b->failures == 0)
+			b->down_since = now;
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
 		b->epoch++;
 		broker_consumers_reset(b);
@@ -461,12 +467,10 @@ static void
 enter_ready(struct broker *b)
 {
 	b->times_ready++;
-	b->steady = false;
 	b->starved = false;
-	b->last_read = loop_now(b->loop);
+	b->ready_since = b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);
 	broker_heartbeat_arm(b);
-	broker_timer_arm(b, BROKER_TIMER_STEADY, BROKER_STEADY_MS);
 	broker_log_up(b);
 	b->handlers.on_ready(b, b->arg);
 }

@@ -75,7 +75,6 @@ enum broker_timer {
 	BROKER_TIMER_DEADLINE,  /* of the state */
 	BROKER_TIMER_RETRY,     /* BACKOFF */
 	BROKER_TIMER_HEARTBEAT, /* the earlier of: we must write, the peer is dead */
-	BROKER_TIMER_STEADY,    /* READY has lasted */
 	BROKER_TIMER_WORK,      /* zero: what must not happen inside a call of the owner */
 	BROKER_N_TIMERS,
 };
@@ -213,7 +212,7 @@ struct broker {
 	struct mono up_logged_at; /* that it is up again, with what was unlogged */
 
 	/* for broker_status() */
-	bool steady;               /* READY has lasted for BROKER_STEADY_MS */
+	struct mono ready_since;   /* the last time */
 	struct mono down_since;    /* while not READY; an up that did not last does not end it */
 	struct mono blocked_since; /* while blocked */
 	char blocked_reason[128];

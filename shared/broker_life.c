@@ -59,15 +59,6 @@ on_heartbeat(void *arg)
 }
 
 static void
-on_steady(void *arg)
-{
-	struct broker *b = arg;
-
-	b->steady = true;
-	backoff_reset(&b->backoff);
-}
-
-static void
 report_stopped(struct broker *b)
 {
 	b->report_stopped = false;
@@ -116,7 +107,6 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	    [BROKER_TIMER_DEADLINE] = {"deadline", on_deadline},
 	    [BROKER_TIMER_RETRY] = {"retry", on_retry},
 	    [BROKER_TIMER_HEARTBEAT] = {"heartbeat", on_heartbeat},
-	    [BROKER_TIMER_STEADY] = {"steady", on_steady},
 	    [BROKER_TIMER_WORK] = {"work", on_work},
 	};
 	struct broker *b = xcalloc(1, sizeof(*b));

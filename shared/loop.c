@@ -15,6 +15,11 @@
 #include <string.h>
 #include <time.h>
 
+enum {
+	COARSE_MS = 10, /* CLOCK_MONOTONIC_COARSE is at most so far behind */
+	COARSE_FROM_MS = 1000,
+};
+
 struct loop_timer {
 	struct event event;
 	struct loop *loop;
@@ -240,9 +245,12 @@ loop_now(struct loop *loop)
 static void
 timer_add(struct loop_timer *t, int64_t ms)
 {
+	/* libevent's clock is coarse and some ms behind: where they do not matter they are added,
+	 * so that an idle process is not woken up too early, and then again. */
+	int64_t late = ms >= COARSE_FROM_MS ? COARSE_MS : 0;
 	struct timeval tv = {
-	    .tv_sec = (time_t)(ms / 1000),
-	    .tv_usec = (suseconds_t)(ms % 1000 * 1000),
+	    .tv_sec = (time_t)((ms + late) / 1000),
+	    .tv_usec = (suseconds_t)((ms + late) % 1000 * 1000),
 	};
 
 	if (event_add(&t->event, &tv) != 0)
@@ -255,8 +263,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	struct loop_timer *t = arg;
 	int64_t left = mono_diff(t->deadline, loop_now(t->loop));
 
-	/* libevent's clock is coarse and up to some ms behind loop_now(). Whoever compares
-	 * loop_now() with a deadline in a timer's callback may rely on it having been reached. */
+	/* Whoever compares loop_now() with a deadline in a timer's callback may rely on it having
+	 * been reached. */
 	if (left > 0) {
 		timer_add(t, left);
 		return;
