@@ -248,11 +248,13 @@ report(struct write_run *w)
 	json_t *all = json_array();
 	const struct slice *best = NULL;
 	double rate = 0;
+	size_t docs = 0;
 
 	for (size_t i = 0; i < w->n_slices; i++) {
 		const struct slice *s = &w->slices[i];
 		double here = s->seconds > 0 ? (double)s->docs / s->seconds : 0;
 
+		docs += s->docs;
 		if (!s->timed)
 			continue;
 		json_array_append_new(all,
@@ -266,7 +268,7 @@ report(struct write_run *w)
 	}
 	json_object_set_new(w->b->report, "slices", all);
 	json_object_set_new(
-	    w->b->report, "mean_bytes", json_integer(w->n > 0 ? (json_int_t)(w->bytes / w->n) : 0));
+	    w->b->report, "mean_bytes", json_integer(docs > 0 ? (json_int_t)(w->bytes / docs) : 0));
 	if (best == NULL)
 		return;
 	json_object_set_new(w->b->report, "per_second", json_real(rate));
