@@ -108,9 +108,6 @@ write_pace(struct metrics *m, const struct store_pace *p)
 	    p->allowed);
 	metrics_single(m, "vogeler_store_requests_limit", METRICS_GAUGE,
 	    "The same while all is well.", p->max);
-	metrics_single(m, "vogeler_store_request_bytes", METRICS_GAUGE,
-	    "How large a request that writes is made, as was best lately; 0 where there are none.",
-	    p->request_bytes);
 }
 
 static void

@@ -6,7 +6,6 @@
 
 #include "shared/store/couch_cache.h"
 #include "shared/store/couch_pace.h"
-#include "shared/store/couch_tune.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 #include "shared/store/pack.h"
@@ -55,18 +54,18 @@ struct couch {
 	struct couch_cache *cache;
 	struct pack *pack;
 	struct couch_pace pace;
-	struct couch_tune tune;
 	char *url;        /* of the database */
 	char *jobs_url;   /* and of the ledger's, which has "_jobs" after its name */
 	char *jobs_id;    /* redacted, for sentences */
 	char *prune_from; /* where the next prune goes on, NULL = at the start */
 	struct couch_ledger *ledger;
 	size_t record_max; /* bytes */
+	size_t lot_bytes;  /* a request's records are about this much together */
 	size_t mean_bytes; /* of a record, as lately read: a guess at those not known */
 	struct loop_timer *pump;
 	TAILQ_HEAD(, lot) waiting;
 	TAILQ_HEAD(, lot) active;
-	unsigned int n_waiting, n_active;
+	unsigned int n_active;
 	struct worker *worker; /* reads large answers; NULL until there is one */
 	bool marks_refused;    /* the database's validation does not take them */
 	bool closing;
@@ -82,8 +81,6 @@ void couch_op_request(
     struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
 /* Of every answer to a write, or to what a write needs: adjusts the pace. */
 void couch_note_answer(struct couch *c, const struct http_response *r);
-/* Of records, in one request that went well. */
-void couch_note_written(struct couch *c, size_t bytes);
 /* Keeps mean_bytes near what records have lately been. */
 void couch_note_size(struct couch *c, size_t bytes, size_t records);
 /* What an answer that was too large says about records: the next requests ask for fewer. */

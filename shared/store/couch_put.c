@@ -76,20 +76,12 @@ struct lot {
 	void *arg;
 	struct item *items;
 	size_t n;
-	size_t next;  /* the first item that no request had yet */
-	size_t bytes; /* of the request that is under way */
+	size_t next; /* the first item that no request had yet */
 };
 
 static void lot_write(struct lot *lot);
 
 /* --- lots --- */
-
-/* Fewer requests than half of what it may get: then it is not the store that we wait for. */
-static bool
-is_idle(const struct couch *c, unsigned int requests)
-{
-	return requests < (c->pace.allowed + 1) / 2;
-}
 
 static void
 lot_destroy(struct lot *lot)
@@ -311,7 +303,6 @@ lot_on_written(const struct http_response *r, void *arg)
 		a = COUCH_UNKNOWN;
 	}
 	if (a == COUCH_DONE) {
-		couch_note_written(c, lot->bytes);
 		read_items(lot, answers, n);
 		settle_sent(lot, STORE_RETRY, "the store's answer leaves it out");
 	} else {
@@ -507,7 +498,6 @@ lot_write(struct lot *lot)
 	log_debug("store", "store[%s]: writing, records=%zu, bytes=%zu", c->base.id,
 	    count_sent(lot), body.len);
 	char *text = buf_take(&body, &len);
-	lot->bytes = len;
 	http_request(c->http, "POST", url, text, len, lot_on_written, lot);
 	free(url);
 }
@@ -709,25 +699,21 @@ couch_on_pump(void *arg)
 
 		TAILQ_REMOVE(&c->waiting, lot, link);
 		TAILQ_INSERT_TAIL(&c->active, lot, link);
-		c->n_waiting--;
 		c->n_active++;
 		lot_start(lot);
 	}
-	if (is_idle(c, c->n_active))
-		couch_tune_idle(&c->tune);
 }
 
 /* How many of the writes make one lot. */
 static size_t
 cut(const struct couch *c, struct store_write **writes, size_t n)
 {
-	size_t most = couch_tune_bytes(&c->tune, is_idle(c, c->n_active + c->n_waiting));
 	size_t bytes = 0, i;
 
 	for (i = 0; i < n && i < LOT_HOSTS_MAX; i++) {
 		size_t known = couch_cache_peek(c->cache, writes[i]);
 
-		if (bytes >= most)
+		if (bytes >= c->lot_bytes)
 			break;
 		bytes += known > 0 ? known : c->mean_bytes + writes[i]->bytes;
 	}
@@ -749,7 +735,6 @@ couch_put(struct store *s, struct store_write **writes, size_t n, store_written_
 			    (struct item){.host = xstrdup(writes[i]->host), .w = writes[i]};
 		qsort(lot->items, lot->n, sizeof(*lot->items), item_cmp); /* for item_of */
 		TAILQ_INSERT_TAIL(&c->waiting, lot, link);
-		c->n_waiting++;
 		writes += lot->n;
 		n -= lot->n;
 	}

@@ -67,8 +67,8 @@ struct store_limits {                   /* may change while it is open: read ane
 	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
 	unsigned int
 	    min_interval_ms; /* between two store_put calls: 50 for sqlite (at most 20 commits/s) */
-	/* What of one store_put is best, unless the options say otherwise. CouchDB takes
-	 * several requests at once; a file that may commit 20 times a second, few large ones. */
+	/* What of one store_put is best, unless the options say otherwise. CouchDB likes many small
+	 * requests at once; a file that may commit 20 times a second, few large ones. */
 	size_t batch_count; /* writes */
 	size_t batch_bytes;
 };
@@ -78,7 +78,6 @@ struct store_limits {                   /* may change while it is open: read ane
 struct store_pace {                /* for metrics */
 	unsigned int allowed, max; /* requests at once, now and when all is well */
 	uint64_t slowdowns;        /* answers that asked for less: 429, 503 */
-	size_t request_bytes;      /* how large one that writes is, at most; 0 = as it comes */
 };
 
 /* NULL: err says why (a bad URI, a folder that is not there, TLS not available). Reaching the

@@ -12,8 +12,6 @@
 
 enum {
 	MEAN_BYTES = 4 * 1024, /* of a record, before any was seen */
-	/* Of responses, which become records: enough for several requests of any size. */
-	COUCH_PUT_BYTES = 1024 * 1024,
 	SPARE_CONNECTIONS = 2, /* so that a probe does not wait behind writes */
 };
 
@@ -43,12 +41,7 @@ static void
 note_limits(struct couch *c)
 {
 	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_REQUESTS;
-	c->base.pace = (struct store_pace){
-	    .allowed = c->pace.allowed,
-	    .max = c->pace.max,
-	    .slowdowns = c->pace.slowdowns,
-	    .request_bytes = couch_tune_bytes(&c->tune, false),
-	};
+	c->base.pace = (struct store_pace){c->pace.allowed, c->pace.max, c->pace.slowdowns};
 }
 
 void
@@ -63,19 +56,6 @@ couch_note_answer(struct couch *c, const struct http_response *r)
 	log_info("store", "store[%s]: requests at once: %u -> %u, status=%ld", c->base.id,
 	    (unsigned int)before, (unsigned int)c->pace.allowed, r->status);
 	loop_timer_arm(c->pump, 0);
-}
-
-void
-couch_note_written(struct couch *c, size_t bytes)
-{
-	size_t before = c->base.pace.request_bytes, after;
-
-	couch_tune_wrote(&c->tune, bytes, loop_now(c->loop));
-	note_limits(c);
-	after = c->base.pace.request_bytes;
-	if (after != before)
-		log_debug("store", "store[%s]: bytes in a request: %zu -> %zu", c->base.id, before,
-		    after);
 }
 
 /* --- opening and closing --- */
@@ -134,9 +114,8 @@ couch_open(
 
 	c->base.ops = &store_couch_ops;
 	couch_pace_init(&c->pace, opt->couch_requests);
-	couch_tune_init(&c->tune, (size_t)opt->batch_max_bytes);
 	c->base.limits.batch_count = STORE_BATCH_COUNT;
-	c->base.limits.batch_bytes = COUCH_PUT_BYTES;
+	c->base.limits.batch_bytes = STORE_BATCH_BYTES;
 	note_limits(c);
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
@@ -148,6 +127,7 @@ couch_open(
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
 	c->ledger = couch_ledger_create(c);
 	c->record_max = (size_t)opt->record_max_bytes;
+	c->lot_bytes = opt->batch_max_bytes > 0 ? (size_t)opt->batch_max_bytes : STORE_BATCH_BYTES;
 	c->mean_bytes = MEAN_BYTES;
 	c->pump = loop_timer_create(loop, "couch-pump", couch_on_pump, c);
 	TAILQ_INIT(&c->waiting);

@@ -109,7 +109,7 @@ null_open(
 	struct null_store *s = xcalloc(1, sizeof(*s));
 
 	s->base.ops = &store_null_ops;
-	s->base.pace = (struct store_pace){.allowed = 4, .max = 4};
+	s->base.pace = (struct store_pace){4, 4, 0};
 	s->base.limits = (struct store_limits){
 	    .batches_in_flight = 4,
 	    .batch_count = STORE_BATCH_COUNT,

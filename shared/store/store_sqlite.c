@@ -791,7 +791,7 @@ sqlite_open(
 	struct sqlite_store *s = xcalloc(1, sizeof(*s));
 
 	s->base.ops = &store_sqlite_ops;
-	s->base.pace = (struct store_pace){.allowed = 1, .max = 1};
+	s->base.pace = (struct store_pace){1, 1, 0};
 	s->base.limits = (struct store_limits){
 	    .batches_in_flight = 1,
 	    .min_interval_ms = MIN_INTERVAL_MS,

@@ -169,7 +169,7 @@ metrics_of_all(void **state)
 	inbox.refused_values[JSONX_DEPTH] = 4;
 	inbox.refused_values[JSONX_BYTES] = 5;
 	inbox.paused = true;
-	pace = (struct store_pace){3, 8, 17, 524288};
+	pace = (struct store_pace){3, 8, 17};
 	batch.answers[STORE_OK] = 5;
 	batch.puts = 8;
 	batch.put_ms = 1234;
@@ -213,7 +213,6 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_slowdowns_total 17\n");
 	assert_line("vogeler_store_requests_allowed 3\n");
 	assert_line("vogeler_store_requests_limit 8\n");
-	assert_line("vogeler_store_request_bytes 524288\n");
 	assert_null(strstr(page.data, "queue=\"vogeler.fresh\"")); /* not known is not 0 */
 }
 
