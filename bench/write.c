@@ -25,8 +25,8 @@
 struct slice {
 	uint64_t batch_bytes;
 	uint32_t requests;
-	size_t first, end; /* of the documents */
-	double min_seconds;
+	size_t first, end;  /* of the documents */
+	double max_seconds; /* of a sweep: it ends in the middle of a round */
 	size_t docs;
 	double seconds;
 	bool timed;
@@ -151,13 +151,19 @@ begin_round(struct write_run *w)
 	memset(w->sent, 0, w->n * sizeof(*w->sent));
 }
 
+static bool
+is_over(const struct write_run *w, const struct slice *s)
+{
+	return s->max_seconds > 0 && now_s() - w->began >= s->max_seconds;
+}
+
 /* More of a slice that has not lasted long enough. */
 static bool
 go_round(struct write_run *w)
 {
 	const struct slice *s = &w->slices[w->slice];
 
-	if (w->next < s->end || now_s() - w->began >= s->min_seconds)
+	if (w->next < s->end || s->max_seconds <= 0 || is_over(w, s))
 		return false;
 	begin_round(w);
 	return true;
@@ -169,7 +175,7 @@ fill_up(struct write_run *w)
 	struct slice *s = &w->slices[w->slice];
 
 	do {
-		while (w->in_flight < s->requests && send_one(w))
+		while (w->in_flight < s->requests && !is_over(w, s) && send_one(w))
 			continue;
 	} while (w->in_flight < s->requests && go_round(w));
 	if (w->in_flight > 0 || w->b->over)
@@ -211,7 +217,7 @@ make_slices(struct write_run *w, size_t warm)
 		add_slice(w, &s);
 		return;
 	}
-	s.min_seconds = w->b->duration_ms / 1000.0;
+	s.max_seconds = w->b->duration_ms / 1000.0;
 	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
 		for (size_t k = 0; k < sizeof(requests) / sizeof(requests[0]); k++) {
 			s.batch_bytes = bytes[i];

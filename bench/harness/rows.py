@@ -103,7 +103,8 @@ def row1(rig, s):
     best = {"batch": sweep["batch_bytes"], "requests": sweep["requests"]}
 
     vhost, dbhost = rig.new_vhost(), rig.new_couch_database()
-    collector = rig.collector(vhost, dbhost)
+    # As an operator would set it who has measured this server.
+    collector = rig.collector(vhost, dbhost, [f"server.batch_max_bytes={best['batch']}", f"couch.requests={best['requests']}"])
     warm(rig, collector, vhost, dict(plan, jobs=5, run=rig.new_run()))
 
     def ours(seed, **more):
@@ -436,6 +437,7 @@ def row6(rig, s):
         parts.append(closed_part(bad, named))
         parts.append(part(f"{named}: rubbish in vogeler.dead, less what was sent", bad["dead"] - bad["hosts"]["poison"],
                           low=0, high=0, unit="messages", sent=bad["hosts"]["poison"]))
+    rig.drop_broker()
     return row(TITLES[6], parts, table=table, latency=report["latency"], memory=curves)
 
 
