@@ -290,6 +290,7 @@ class Rig:
         self.couch = None
         self.collectors = []
         self.vhosts = []
+        self.many_queues = False
         self.couch_pid = None  # of a server that is not ours
         self.not_pinned = None  # why
         cores = sorted(os.sched_getaffinity(0))
@@ -330,12 +331,6 @@ class Rig:
             self.apply_pins()
         return self.couch
 
-    def drop_broker(self):
-        """With all that is in it: to remove 10,000 queues one by one takes minutes."""
-        self.broker.finish()
-        self.broker = None
-        self.vhosts = []
-
     def new_vhost(self):
         """Removed when the row is over, with what lies in its queues."""
         vhost = self.broker.new_vhost()
@@ -363,10 +358,14 @@ class Rig:
                 c.go_on()
                 c.process.kill()
         self.collectors = []
-        if self.vhosts and self.broker is not None:
+        if self.many_queues:  # to remove them one by one takes minutes
+            self.broker.finish()
+            self.broker = None
+        elif self.vhosts and self.broker is not None:
             listed = ",".join(f'<<"{v}">>' for v in self.vhosts)
             self.broker.ctl("eval", f'[rabbit_vhost:delete(V, <<"bench">>) || V <- [{listed}]], ok.', check=False)
         self.vhosts = []
+        self.many_queues = False
         self.pin_against(None)
 
     @property

@@ -376,6 +376,7 @@ def stay_away(rig, collector, n):
 def broadcast(rig, s, hosts):
     """Broadcasts one after the other, each awaited."""
     rig.progress(f"row 6: {hosts} hosts")
+    rig.many_queues = hosts > 1000
     vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
     collector = rig.collector(vhost, dbhost)
     memory = Memory(rig.memory_of(collector))
@@ -442,7 +443,6 @@ def row6(rig, s):
         parts.append(closed_part(bad, named))
         parts.append(part(f"{named}: rubbish in vogeler.dead, less what was sent", bad["dead"] - bad["hosts"]["poison"],
                           low=0, high=0, unit="messages", sent=bad["hosts"]["poison"]))
-    rig.drop_broker()
     return row(TITLES[6], parts, table=table, latency=report["latency"], memory=curves)
 
 
