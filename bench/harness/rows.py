@@ -376,7 +376,7 @@ def stay_away(rig, collector, n):
 def broadcast(rig, s, hosts):
     """Broadcasts one after the other, each awaited."""
     rig.progress(f"row 6: {hosts} hosts")
-    rig.many_queues = hosts > 1000
+    rig.many_queues = rig.many_queues or hosts > 1000
     vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
     collector = rig.collector(vhost, dbhost)
     memory = Memory(rig.memory_of(collector))

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from lib.process import run
-from lib.relay import pass_on
+from lib.relay import Listener, pass_on
 from lib.site import SOURCE, program
 from lib.waiting import wait_until
 
@@ -264,22 +264,12 @@ def test_store_that_is_down_or_without_the_database(couch_site):
     assert status == 0 and found["store clock"][0] == ("ok", "agrees with ours", None), found
 
 
-class OtherHead:
+class OtherHead(Listener):
     """Answers "HEAD /" with what it is given, and passes everything else on to a store's port."""
 
     def __init__(self, port, answer):
         self.to, self.answer = port, answer
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, peer):
         first = peer.recv(65536)

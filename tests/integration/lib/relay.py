@@ -1,4 +1,4 @@
-"""Passes bytes on, from one socket to another and from one port to another."""
+"""Listening on a port, and passing bytes on from one socket to another."""
 import socket
 import threading
 
@@ -15,14 +15,11 @@ def pass_on(source, sink):
         pass
 
 
-class Relay:
-    """Passes on what comes to a port of 127.0.0.1. `taken`: how many connections came."""
+class Listener:
+    """Each connection to its port is given to _serve(), in a thread of its own."""
 
-    def __init__(self, address, port, to_port):
-        self.to_port = to_port
-        self.taken = 0
-        self.sockets = []
-        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    def __init__(self, host="127.0.0.1", port=0):
+        self.listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -32,14 +29,44 @@ class Relay:
                 peer, _ = self.listener.accept()
             except OSError:
                 return
-            self.taken += 1
-            broker = socket.create_connection(("127.0.0.1", self.to_port))
-            self.sockets += [peer, broker]
-            for source, sink in ((peer, broker), (broker, peer)):
-                threading.Thread(target=pass_on, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        raise NotImplementedError
 
     def close(self):
-        for one in [self.listener, *self.sockets]:
+        """Its port is free then, even while somebody is in accept() on it."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+
+
+class Relay(Listener):
+    """Passes on what comes to a port of 127.0.0.1."""
+
+    def __init__(self, address, port, to_port):
+        self.to_port = to_port
+        self.peers = []
+        self.sockets = []
+        super().__init__(address, port)
+
+    @property
+    def taken(self):
+        """How many connections came."""
+        return len(self.peers)
+
+    def _serve(self, peer):
+        self.peers.append(peer)
+        broker = socket.create_connection(("127.0.0.1", self.to_port))
+        self.sockets += [peer, broker]
+        threading.Thread(target=pass_on, args=(broker, peer), daemon=True).start()
+        pass_on(peer, broker)
+
+    def close(self):
+        super().close()
+        for one in self.sockets:
             try:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:

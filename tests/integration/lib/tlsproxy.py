@@ -4,8 +4,10 @@ import socket
 import ssl
 import threading
 
+from .relay import Listener
 
-class TlsProxy:
+
+class TlsProxy(Listener):
     """port speaks TLS with the certificate of identity; what comes is passed on to plain_port of 127.0.0.1."""
 
     def __init__(self, identity, plain_port, old=False, client_ca=None, host="127.0.0.1", port=0):
@@ -19,17 +21,7 @@ class TlsProxy:
             self.context.verify_mode = ssl.CERT_REQUIRED
             self.context.load_verify_locations(client_ca)
         self.plain_port = plain_port
-        self.listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+        super().__init__(host, port)
 
     def _serve(self, peer):
         try:
@@ -89,11 +81,3 @@ class TlsProxy:
                     return secure.recv(65536)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as e:
                 self._wait(secure, isinstance(e, ssl.SSLWantReadError))
-
-    def close(self):
-        """Its port is free then, even while somebody is in accept() on it."""
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
