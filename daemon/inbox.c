@@ -50,6 +50,7 @@ struct inbox {
 	struct loop *loop;
 	struct broker *consumer;
 	struct store *store;
+	struct leader *leader;
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
 	struct intake_options intake_opt;
@@ -121,6 +122,8 @@ inbox_state_name(enum inbox_state s)
 		return "TRYING";
 	case INBOX_TAKING:
 		return "TAKING";
+	case INBOX_STANDBY:
+		return "STANDBY";
 	case INBOX_DRAINING:
 		return "DRAINING";
 	case INBOX_DRAINED:
@@ -175,6 +178,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->loop = parts->loop;
 	in->consumer = parts->consumer;
 	in->store = parts->store;
+	in->leader = parts->leader;
 	in->setup_store = parts->setup_store;
 	in->on_state = parts->on_state;
 	in->on_drained = on_drained;
@@ -331,6 +335,14 @@ on_dropped(void *owner, void *arg)
 }
 
 static void
+tell_leader(struct inbox *in)
+{
+	const uint64_t *answers = batch_stats(in->batch)->answers;
+
+	leader_note(in->leader, answers[STORE_OK], answers[STORE_CONFLICT]);
+}
+
+static void
 on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 {
 	struct inbox *in = arg;
@@ -345,6 +357,8 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 		parcel_done(in, p);
 		if (in->state == INBOX_TRYING)
 			enter(in, INBOX_TAKING, "the store has taken a write");
+		if (in->state == INBOX_TAKING)
+			tell_leader(in);
 	}
 }
 
@@ -492,6 +506,7 @@ inbox_on_consumer_down(struct inbox *in)
 {
 	acks_drop(in->acks);
 	deadletter_on_consumer_down(in->dead);
+	leader_resign(in->leader);
 }
 
 void
@@ -504,6 +519,18 @@ void
 inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why)
 {
 	deadletter_on_confirm(in->dead, id, outcome, why);
+	leader_on_confirm(in->leader, id, outcome);
+}
+
+void
+inbox_on_leader(struct inbox *in, enum leader_state leader)
+{
+	if (leader == LEADER_OTHER && is_consuming(in->state)) {
+		enter(in, INBOX_STANDBY, "another collector goes on");
+	} else if (leader != LEADER_OTHER && in->state == INBOX_STANDBY) {
+		enter(in, INBOX_PROBING, "no other collector goes on");
+		loop_timer_arm(in->probe, 0);
+	}
 }
 
 /* ---- the store ---- */
@@ -631,6 +658,8 @@ on_store_down(const char *why, void *arg)
 		enter(in, INBOX_DRAINED, why);
 		return;
 	}
+	if (in->state == INBOX_STANDBY)
+		return; /* found out with what was given back; a probe comes before anything else */
 	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
 		log_warn("inbox",
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
@@ -716,9 +745,9 @@ start_taking(struct inbox *in, bool from_trying)
 	log_info("inbox", "Waiting for more messages");
 }
 
-/* Who enters it says when to probe. */
+/* Who enters PROBING says when to probe. */
 static void
-start_probing(struct inbox *in)
+take_nothing(struct inbox *in)
 {
 	stop_consuming(in); /* first: else what is given back comes right back */
 	give_back(in);
@@ -743,7 +772,12 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 	loop_timer_disarm(in->probe);
 	switch (next) {
 	case INBOX_PROBING:
-		start_probing(in);
+		if (old != INBOX_STANDBY)
+			leader_resign(in->leader);
+		take_nothing(in);
+		break;
+	case INBOX_STANDBY:
+		take_nothing(in);
 		break;
 	case INBOX_TRYING:
 		start_trying(in);
@@ -752,6 +786,7 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		start_taking(in, old == INBOX_TRYING);
 		break;
 	case INBOX_DRAINING:
+		leader_resign(in->leader);
 		set_batch_options(in);
 		start_draining(in);
 		break;
@@ -804,6 +839,7 @@ inbox_reload(struct inbox *in, const struct options *opt)
 
 	take_options(in, opt);
 	in->said_without = false;
+	leader_reload(in->leader);
 	set_batch_options(in);
 	set_valve(in);
 	if (in->state == INBOX_PROBING)

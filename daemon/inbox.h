@@ -6,6 +6,7 @@
  *   PROBING -----------> TAKING -----------------------------------------> PROBING
  *   PROBING -- probe ok, after a refusal --> TRYING -- a write is taken, or none comes --> TAKING
  *                                            TRYING -- refused for 10 minutes --> PROBING
+ *   TAKING, TRYING -- another collector goes on --> STANDBY -- it no longer does --> PROBING
  *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
  * Two queues, fresh before stale: what somebody waits for has a queue of its own, a prefetch of its
@@ -18,11 +19,15 @@
  * came to be written. Where nothing is written for a while, TAKING probes too: a store that is gone
  * is then known before anything waits for it.
  *
+ * Where several collectors run into conflicts with each other, one goes on and the others are in
+ * STANDBY, with nothing in hand (leader.h). Who loses its store or its consumers resigns.
+ *
  * Memory: at most prefetch deliveries of each queue, and when they hold over intake_max_bytes, or
  * too many dead letters wait, reading pauses. */
 #ifndef VOGELER_INBOX_H
 #define VOGELER_INBOX_H
 
+#include "daemon/leader.h"
 #include "daemon/notice.h"
 #include "shared/broker.h"
 #include "shared/options.h"
@@ -35,7 +40,14 @@ struct batch_stats;
 struct inbox;
 struct loop;
 
-enum inbox_state { INBOX_PROBING, INBOX_TRYING, INBOX_TAKING, INBOX_DRAINING, INBOX_DRAINED };
+enum inbox_state {
+	INBOX_PROBING,
+	INBOX_TRYING,
+	INBOX_TAKING,
+	INBOX_STANDBY,
+	INBOX_DRAINING,
+	INBOX_DRAINED
+};
 const char *inbox_state_name(enum inbox_state s);
 
 struct inbox_parts { /* all borrowed until inbox_destroy */
@@ -43,6 +55,7 @@ struct inbox_parts { /* all borrowed until inbox_destroy */
 	struct broker *consumer;
 	struct broker *publisher;
 	struct store *store;
+	struct leader *leader;
 	bool setup_store; /* make the database when it is not there (the embedded store) */
 	/* The state has changed, or still holds, and why. May be NULL. Called from inside inbox
 	 * functions: for telling, not for acting. */
@@ -72,6 +85,8 @@ void inbox_on_consumer_down(struct inbox *in);
 void inbox_on_delivery(struct inbox *in, struct delivery *d); /* takes ownership of d */
 void inbox_on_publisher_ready(struct inbox *in);              /* on_ready and on_writable */
 void inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why);
+/* From the leader's on_changed. */
+void inbox_on_leader(struct inbox *in, enum leader_state leader);
 
 /* For metrics and health. Counters are since the start. */
 enum inbox_dead {

@@ -3,6 +3,7 @@
  * It publishes (dead letters) on a second connection, so that acks are not held up when the broker
  * blocks publishers. */
 #include "daemon/inbox.h"
+#include "daemon/leader.h"
 #include "daemon/load.h"
 #include "daemon/lookout.h"
 #include "daemon/metrics.h"
@@ -38,6 +39,7 @@ struct vogelerd {
 	struct broker *consumer;
 	struct broker *publisher;
 	struct store *store;
+	struct leader *leader;
 	struct inbox *inbox;
 	struct lookout *lookout;
 	struct prune *prune;
@@ -98,6 +100,8 @@ on_inbox_state(enum inbox_state state, const char *reason, void *arg)
 		snprintf(v->store_status, sizeof(v->store_status), "away, %s", reason);
 	else if (state == INBOX_TRYING)
 		snprintf(v->store_status, sizeof(v->store_status), "away, trying one response");
+	else if (state == INBOX_STANDBY)
+		snprintf(v->store_status, sizeof(v->store_status), "standing by, %s", reason);
 	tell_status(v);
 }
 
@@ -178,25 +182,48 @@ static const struct broker_handlers publisher_handlers = {
     .on_stopped = on_broker_stopped,
 };
 
+static void
+broker_options(struct vogelerd *v, struct broker_options *opt)
+{
+	const struct options *o = &v->cli.options;
+
+	broker_options_default(opt);
+	opt->program = "vogelerd";
+	opt->uris = v->uris;
+	opt->n_uris = v->n_uris;
+	opt->tls = &o->amqp_tls;
+	opt->topology = v->topology;
+	opt->heartbeat_s = (uint16_t)o->heartbeat_s;
+	opt->connect_timeout_ms = o->connect_timeout_ms;
+	opt->reconnect_max_ms = o->reconnect_max_ms;
+	opt->max_body_bytes = o->message_max_bytes;
+	opt->output_max = o->message_max_bytes + OUTPUT_SLACK;
+}
+
 static struct broker *
 make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *handlers)
 {
-	const struct options *o = &v->cli.options;
 	struct broker_options opt;
 
-	broker_options_default(&opt);
+	broker_options(v, &opt);
 	opt.role = role;
-	opt.program = "vogelerd";
-	opt.uris = v->uris;
-	opt.n_uris = v->n_uris;
-	opt.tls = &o->amqp_tls;
-	opt.topology = v->topology;
-	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
-	opt.reconnect_max_ms = o->reconnect_max_ms;
-	opt.max_body_bytes = o->message_max_bytes;
-	opt.output_max = o->message_max_bytes + OUTPUT_SLACK;
 	return broker_create(v->loop, &opt, handlers, v);
+}
+
+static void
+on_leader(enum leader_state state, void *arg)
+{
+	inbox_on_leader(((struct vogelerd *)arg)->inbox, state);
+}
+
+static void
+make_leader(struct vogelerd *v)
+{
+	struct broker_options opt;
+	struct leader_parts parts = {v->loop, v->publisher, &opt, on_leader, v};
+
+	broker_options(v, &opt);
+	v->leader = leader_create(&parts);
 }
 
 /* ---- signals ---- */
@@ -290,6 +317,7 @@ take_broker_logins(struct vogelerd *v, struct options *fresh)
 		return false;
 	broker_set_logins(v->consumer, list, n);
 	broker_set_logins(v->publisher, list, n);
+	leader_set_logins(v->leader, list, n);
 	uri_list_free(list, n);
 	swap_text(&now->qhost, &fresh->qhost);
 	swap_text(&now->qhost_source, &fresh->qhost_source);
@@ -391,6 +419,7 @@ make_inbox(struct vogelerd *v)
 	    .consumer = v->consumer,
 	    .publisher = v->publisher,
 	    .store = v->store,
+	    .leader = v->leader,
 	    /* A file of our own is made; a database on a server may be one that is being restored.
 	     */
 	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,
@@ -444,6 +473,7 @@ collect(struct vogelerd *v)
 	v->notify = notify_create(v->loop);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
+	make_leader(v);
 	make_inbox(v);
 	make_lookout(v);
 	start_monitor(v);
@@ -461,6 +491,7 @@ collect(struct vogelerd *v)
 	    loop_max_pass_us(v->loop));
 	monitor_stop(v->monitor);
 	lookout_destroy(v->lookout);
+	leader_destroy(v->leader);
 	broker_destroy(v->consumer);
 	broker_destroy(v->publisher);
 }

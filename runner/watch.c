@@ -336,7 +336,7 @@ listen_for_notices(struct watch *w)
 	struct broker_options opt;
 
 	xasprintf(&w->reply_to, "%s%s", TOPOLOGY_REPLY_PREFIX, w->req.job->id);
-	w->topology = topology_for_reply(w->reply_to);
+	w->topology = topology_for_connection(w->reply_to);
 	broker_options_default(&opt);
 	opt.program = "vogeler-runner";
 	opt.role = "watcher";

@@ -94,7 +94,7 @@ topology_for_runner(const char *broadcast_exchange, const char *master_exchange)
 }
 
 struct topology *
-topology_for_reply(const char *queue)
+topology_for_connection(const char *queue)
 {
 	struct topology *t = xcalloc(1, sizeof(*t));
 

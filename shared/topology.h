@@ -1,6 +1,6 @@
 /* The exchanges, queues and bindings of DESIGN 3, as data: what each program needs to exist.
  * broker.c makes it so: passive declaration first (so a host without configure rights works), and
- * only on 404 declares and binds. All durable, but for the queue of who waits for notices. */
+ * only on 404 declares and binds. All durable, but for those of one connection. */
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
@@ -16,6 +16,7 @@
  * collector makes it; without it (2010) they go to master.in like all others. */
 #define TOPOLOGY_FRESH_QUEUE       "vogeler.fresh"
 #define TOPOLOGY_REPLY_PREFIX      "vogeler.reply." /* the queue of one who watches a job */
+#define TOPOLOGY_LEADER_QUEUE      "vogeler.leader" /* who has it goes on (daemon/leader.h) */
 #define TOPOLOGY_BROADCAST_KEY     "broadcasts.all" /* what the runner publishes "all" with */
 #define TOPOLOGY_BROADCAST_PATTERN "broadcasts.*"   /* what a host binds */
 #define TOPOLOGY_MASTER_KEY        ""
@@ -55,8 +56,8 @@ struct topology *topology_for_collector(
 struct topology *topology_for_agent(
     const char *broadcast_exchange, const char *master_exchange, const char *host);
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
-/* The queue that its connection alone reads, and that is gone with it. */
-struct topology *topology_for_reply(const char *queue);
+/* A queue that its connection alone has, and that is gone with it. */
+struct topology *topology_for_connection(const char *queue);
 void topology_make_optional(struct topology *t, const char *queue);
 /* The queue of one more host, with its bindings. */
 void topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host);

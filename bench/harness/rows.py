@@ -644,10 +644,11 @@ def row8(rig, s):
     rig.pin_against("couch")
     books = Books(rig)
     plan = {"hosts": hosts, "profile": "lines"}
-    vhost, dbhost = rig.new_vhost(), rig.new_couch_database()
 
     def half(names, seed):
-        """Fresh collectors, which have seen hosts before the clock starts, in both halves alike."""
+        """Fresh collectors, which before the clock starts have seen the hosts, and who of them goes on. The database is a
+        fresh one: the more is in it, the slower it becomes."""
+        vhost, dbhost = rig.new_vhost(), rig.new_couch_database()
         these = [rig.collector(vhost, dbhost, name=n) for n in names]
 
         def work(**more):
@@ -667,18 +668,18 @@ def row8(rig, s):
             done = {k: sum(a[k] - b[k] for a, b in zip(after, before)) for k in after[0]}
             return dict(done, n=n, per_second=n / seconds)
 
-        work(jobs=2, seed=seed + 1000)
+        settled = [work(jobs=2, seed=seed + 1000 * i)["conflicts"] for i in range(1, 4)]
         done = work(jobs=jobs, seed=seed)
         for c in these:
             c.stop()
-        return done
+        rig.drop(dbhost)
+        return dict(done, settling=sum(settled))
 
     one, two = [], []
     for i in range(runs):
         rig.progress(f"row 8: halves {i + 1} of {runs}")
         one.append(half(["first"], i + 1))
         two.append(half(["first", "second"], i + 101))
-    rig.drop(dbhost)
     rig.pin_against(None)
     # Not slower than one, as far as this machine can tell: halves of one collector differ among themselves. But what is
     # slower by a lot is slower, however much they differ.
@@ -686,6 +687,7 @@ def row8(rig, s):
     parts = [ratio("two collectors against one", two, one, low=round3(1.0 - tolerance)),
              part("tolerated below 1: how far halves of a kind differ", tolerance), books.part(),
              part("conflicts, all resolved", sum(h["conflicts"] for h in two), unit="writes"),
+             part("conflicts before, until one goes on", sum(h["settling"] for h in two), unit="writes"),
              part("given back or dead-lettered", sum(h["given_back"] + h["dead"] for h in one + two), high=0, unit="answers")]
     return row(TITLES[8], parts, hosts=hosts, store=rig.couch_name, one=rates(one), two=rates(two))
 

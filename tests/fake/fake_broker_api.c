@@ -434,10 +434,14 @@ fake_broker_up(struct broker *b)
 void
 fake_broker_down(struct broker *b)
 {
-	struct broker_failure f = {.error = BROKER_ERR_NETWORK,
-	    .text = "connection reset",
-	    .retrying = true,
-	    .retry_in_ms = 500};
+	fake_broker_fail(b, BROKER_ERR_NETWORK, "connection reset");
+}
+
+void
+fake_broker_fail(struct broker *b, enum broker_error error, const char *why)
+{
+	struct broker_failure f = {
+	    .error = error, .text = why, .retrying = true, .retry_in_ms = 500};
 	size_t i;
 
 	b->ready = b->paused = b->blocked = false;

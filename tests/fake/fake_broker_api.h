@@ -18,13 +18,15 @@ struct fake_publish { /* what broker_publish got, copied */
 	struct message message;
 };
 
-/* The living broker of that role ("consumer", "publisher"), NULL if there is none. */
+/* The living broker of that role ("consumer", "publisher", "leader"), NULL if there is none. */
 struct broker *fake_broker(const char *role);
 
 /* To READY (on_ready). Needs broker_start() before. */
 void fake_broker_up(struct broker *b);
 /* From READY: what is not confirmed is LOST, the consumer and the tags are gone, then on_down. */
 void fake_broker_down(struct broker *b);
+/* The same with another reason than the network; also before READY. why is in the words. */
+void fake_broker_fail(struct broker *b, enum broker_error error, const char *why);
 /* Publishing is refused until it is lifted (on_blocked, on_writable). */
 void fake_broker_block(struct broker *b, bool blocked);
 /* Answers what broker_ask_depth() has asked. */

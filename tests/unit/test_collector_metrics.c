@@ -28,7 +28,8 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 const char *
 inbox_state_name(enum inbox_state s)
 {
-	static const char *const names[] = {"PROBING", "TRYING", "TAKING", "DRAINING", "DRAINED"};
+	static const char *const names[] = {
+	    "PROBING", "TRYING", "TAKING", "STANDBY", "DRAINING", "DRAINED"};
 
 	return names[s];
 }

@@ -21,10 +21,13 @@ struct world {
 	struct loop *loop;
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
+	struct leader *leader;
 	struct inbox *inbox;
 	struct options options;
 	unsigned int drained;
 	bool store_is_away;
+	bool rival; /* another collector writes the same records: every second write is in vain */
+	unsigned int writes;
 };
 
 static void
@@ -81,6 +84,8 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 
 	if (w->store_is_away)
 		return STORE_RETRY;
+	if (w->rival && w->writes++ % 2 == 0)
+		return STORE_CONFLICT;
 	w->unparsed += writes[i]->results[0]->unparsed != NULL;
 	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
 }
@@ -93,6 +98,22 @@ make_broker(struct world *w, const char *role, const struct broker_handlers *han
 	broker_options_default(&opt);
 	opt.role = role;
 	return broker_create(w->loop, &opt, handlers, w);
+}
+
+static void
+on_leader(enum leader_state leader, void *arg)
+{
+	inbox_on_leader(((struct world *)arg)->inbox, leader);
+}
+
+static void
+make_leader(struct world *w)
+{
+	struct broker_options opt;
+	struct leader_parts parts = {w->loop, w->publisher, &opt, on_leader, w};
+
+	broker_options_default(&opt);
+	w->leader = leader_create(&parts);
 }
 
 static int
@@ -108,6 +129,7 @@ setup(void **state)
 	fake_store_judge(w->store, judge, w);
 	w->consumer = make_broker(w, "consumer", &consumer_handlers);
 	w->publisher = make_broker(w, "publisher", &publisher_handlers);
+	make_leader(w);
 	options_init(&w->options);
 	w->options.prefetch = 1000;
 	w->options.intake_max_bytes = 100000;
@@ -118,6 +140,7 @@ setup(void **state)
 	parts.consumer = w->consumer;
 	parts.publisher = w->publisher;
 	parts.store = fake_store_base(w->store);
+	parts.leader = w->leader;
 	w->inbox = inbox_create(&parts, &w->options, on_drained, w);
 	inbox_start(w->inbox);
 	*state = w;
@@ -131,6 +154,7 @@ teardown(void **state)
 
 	fake_store_destroy(w->store);
 	inbox_destroy(w->inbox);
+	leader_destroy(w->leader);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
 	options_finish(&w->options);
@@ -906,6 +930,99 @@ acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
 	assert_int_equal(inbox_in_hand(w->inbox), 0);
 }
 
+/* Two collectors in each other's way: the other has the queue. One answer is left in hand. */
+static void
+stand_by(struct world *w)
+{
+	char body[64];
+	struct broker *leader = fake_broker("leader");
+
+	w->rival = true;
+	for (int i = 0; i < LEADER_WRITES; i++) {
+		snprintf(body, sizeof(body),
+		    "{\"syskey\":\"h%03d\",\"ps\":\"a\",\"format\":\"output\"}", i);
+		deliver(w, body);
+	}
+	fake_advance(w->loop, 1000);
+	assert_string_equal(fake_broker_log(leader), "start; ");
+	w->rival = false;
+	fake_advance(w->loop, 10000);
+	fake_broker_log_clear(leader);
+	fake_broker_log_clear(w->consumer);
+	deliver(w, GOOD);
+	fake_broker_fail(leader, BROKER_ERR_IN_USE, "RESOURCE_LOCKED");
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_STANDBY);
+}
+
+/* The other is gone. */
+static void
+take_over(struct world *w)
+{
+	struct broker *leader = fake_broker("leader");
+
+	fake_advance(w->loop, LEADER_LOOK_MS);
+	fake_broker_confirm(w->publisher, fake_broker_published(w->publisher), BROKER_RETURNED, "");
+	fake_broker_up(leader);
+	until(w, INBOX_TAKING);
+	fake_broker_log_clear(leader);
+}
+
+static void
+who_is_not_the_leader_gives_back_and_stands_by(void **state)
+{
+	struct world *w = *state;
+
+	stand_by(w);
+	assert_log(w, "cancel; nack 201 multiple requeue; ");
+	assert_int_equal(inbox_in_hand(w->inbox), 0);
+	deliver(w, GOOD); /* it was on its way */
+	assert_log(w, "nack 202 requeue; ");
+	fake_broker_down(w->consumer);
+	fake_broker_up(w->consumer);
+	fake_store_probe_says(w->store, false);
+	fake_advance(w->loop, 60000);
+	assert_log(w, "");
+	assert_int_equal(trouble_ms(w), -1);
+	inbox_drain(w->inbox);
+	fake_advance(w->loop, 0);
+	assert_int_equal(w->drained, 1);
+}
+
+static void
+when_the_other_is_gone_it_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	stand_by(w);
+	fake_broker_log_clear(w->consumer);
+	take_over(w);
+	assert_log(w, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ");
+	deliver(w, GOOD);
+	fake_advance(w->loop, 100);
+	assert_log(w, "ack 202; ");
+}
+
+static void
+who_loses_its_store_or_its_consumers_resigns(void **state)
+{
+	struct world *w = *state;
+	struct broker *leader = fake_broker("leader");
+
+	stand_by(w);
+	take_over(w);
+	w->store_is_away = true;
+	deliver(w, GOOD);
+	until(w, INBOX_PROBING);
+	assert_string_equal(fake_broker_log(leader), "stop; ");
+	w->store_is_away = false;
+	until(w, INBOX_TAKING);
+	fake_broker_log_clear(leader);
+	stand_by(w);
+	take_over(w);
+	fake_broker_down(w->consumer);
+	assert_string_equal(fake_broker_log(leader), "stop; ");
+}
+
 static void
 draining_finishes_what_is_in_hand(void **state)
 {
@@ -991,6 +1108,9 @@ main(void)
 	    TAKING(a_probe_without_an_answer_is_seen),
 	    TAKING(the_end_of_an_outage_sums_up_what_was_not_told),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
+	    TAKING(who_is_not_the_leader_gives_back_and_stands_by),
+	    TAKING(when_the_other_is_gone_it_goes_on),
+	    TAKING(who_loses_its_store_or_its_consumers_resigns),
 	    TAKING(draining_finishes_what_is_in_hand),
 	    TAKING(draining_gives_back_when_time_is_over),
 	    TAKING(draining_with_nothing_in_hand_is_over_at_once),

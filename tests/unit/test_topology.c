@@ -111,7 +111,7 @@ test_runner(void **state)
 static void
 test_reply(void **state)
 {
-	struct topology *t = topology_for_reply("vogeler.reply.x");
+	struct topology *t = topology_for_connection("vogeler.reply.x");
 
 	assert_int_equal(t->n, 1);
 	assert_string_equal(t->items[0].name, "vogeler.reply.x");
