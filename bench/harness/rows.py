@@ -108,7 +108,7 @@ def row1(rig, s):
 
     vhost, dbhost = rig.new_vhost(), rig.new_couch_database()
     # As an operator would set it who has measured this server.
-    collector = rig.collector(vhost, dbhost, [f"server.batch_max_bytes={best['batch']}"])
+    collector = rig.collector(vhost, dbhost, [f"server.batch_max_bytes={best['batch']}", f"couch.requests={best['requests']}"])
     warm(rig, collector, vhost, dict(plan, jobs=5, run=rig.new_run()))
 
     def ours(seed, **more):

@@ -51,7 +51,6 @@ struct page {
 };
 
 struct request {
-	LIST_ENTRY(request) link;
 	struct couch_ledger *l;
 	struct out_list outs;
 	STAILQ_HEAD(, page) pages;
@@ -65,8 +64,7 @@ struct couch_ledger {
 	uint64_t next_page;
 	struct loop_timer *pump;
 	struct out_list waiting;
-	LIST_HEAD(, request) active;
-	unsigned int n_active;
+	struct request *active; /* NULL: none is under way */
 };
 
 /* ---- pages ---- */
@@ -188,8 +186,7 @@ request_end(struct request *q, const char *why)
 	struct out *out;
 	struct page *p;
 
-	LIST_REMOVE(q, link);
-	l->n_active--;
+	l->active = NULL;
 	loop_timer_arm(l->pump, 0);
 	STAILQ_FOREACH (p, &q->pages, link) {
 		for (size_t i = 0; i < p->n_outs && !p->stored; i++)
@@ -329,8 +326,7 @@ send_next(struct couch_ledger *l)
 	q->l = l;
 	STAILQ_INIT(&q->outs);
 	STAILQ_INIT(&q->pages);
-	LIST_INSERT_HEAD(&l->active, q, link);
-	l->n_active++;
+	l->active = q;
 	while ((out = STAILQ_FIRST(&l->waiting)) != NULL && q->bytes < REQUEST_BYTES) {
 		STAILQ_REMOVE_HEAD(&l->waiting, link);
 		STAILQ_INSERT_TAIL(&q->outs, out, link);
@@ -369,7 +365,7 @@ on_pump(void *arg)
 
 	if (couch_pace_wait_ms(&l->c->pace, loop_now(l->c->loop)) > 0)
 		put_off(l);
-	while (!STAILQ_EMPTY(&l->waiting) && l->n_active < COUCH_LEDGER_REQUESTS)
+	while (!STAILQ_EMPTY(&l->waiting) && l->active == NULL)
 		send_next(l);
 }
 
@@ -426,7 +422,6 @@ couch_ledger_create(struct couch *c)
 	    ident_random32());
 	l->pump = loop_timer_create(c->loop, "couch-ledger", on_pump, l);
 	STAILQ_INIT(&l->waiting);
-	LIST_INIT(&l->active);
 	return l;
 }
 
@@ -446,12 +441,9 @@ forget(struct out_list *outs)
 void
 couch_ledger_destroy(struct couch_ledger *l)
 {
-	struct request *q;
-
-	while ((q = LIST_FIRST(&l->active)) != NULL) {
-		LIST_REMOVE(q, link);
-		forget(&q->outs);
-		request_free(q);
+	if (l->active != NULL) {
+		forget(&l->active->outs);
+		request_free(l->active);
 	}
 	forget(&l->waiting);
 	loop_timer_destroy(l->pump);

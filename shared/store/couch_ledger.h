@@ -2,8 +2,8 @@
  * _bulk_docs. A page is a document of its own, out/JOB/WRITER/N, that is written once and never
  * changed, so that no two writers ever conflict.
  *
- * One request has what came while those before it were on their way: the busier it is, the larger
- * the pages. */
+ * One request is under way at a time, since each costs CouchDB as much as one with records, however
+ * little it brings. The next has what came meanwhile: the busier it is, the larger the pages. */
 #ifndef VOGELER_COUCH_LEDGER_H
 #define VOGELER_COUCH_LEDGER_H
 
@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Requests under way at once: they take the place of none with records. */
-#define COUCH_LEDGER_REQUESTS 2
+/* Puts whose records are stored, and that wait for their outcomes alone: with the request under
+ * way, or for the next. They take the place of none with records to be written. */
+#define COUCH_LEDGER_PUTS 2
 
 struct couch_ledger;
 

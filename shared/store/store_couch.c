@@ -12,7 +12,7 @@
 
 enum {
 	MEAN_BYTES = 4 * 1024, /* of a record, before any was seen */
-	SPARE_CONNECTIONS = 2, /* so that a probe does not wait behind writes */
+	SPARE_CONNECTIONS = 3, /* so that neither the ledger nor a probe waits behind records */
 };
 
 /* --- the size of records --- */
@@ -40,7 +40,7 @@ couch_note_too_large(struct couch *c, size_t records)
 static void
 note_limits(struct couch *c)
 {
-	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_REQUESTS;
+	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_PUTS;
 	c->base.pace = (struct store_pace){c->pace.allowed, c->pace.max, c->pace.slowdowns};
 }
 
@@ -105,7 +105,7 @@ couch_open(
 	    .password = uri->password,
 	    .tls_host = uri->scheme == URI_COUCHS ? uri->host : NULL,
 	    .tls = &opt->couch_tls,
-	    .max_connections = opt->couch_requests + COUCH_LEDGER_REQUESTS + SPARE_CONNECTIONS,
+	    .max_connections = opt->couch_requests + SPARE_CONNECTIONS,
 	    .timeout_ms = opt->couch_timeout_ms,
 	    .max_response_bytes = COUCH_ANSWER_MAX,
 	};
