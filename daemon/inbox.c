@@ -552,9 +552,12 @@ ask_store(struct inbox *in)
 static void
 on_probe_passed(struct inbox *in, const char *what)
 {
-	if (in->state == INBOX_PROBING)
+	if (in->state == INBOX_PROBING && leader_get_state(in->leader) == LEADER_OTHER)
+		enter(in, INBOX_STANDBY, "another collector goes on");
+	else if (in->state == INBOX_PROBING)
 		enter(in, in->refused ? INBOX_TRYING : INBOX_TAKING, what);
-	else if (in->state == INBOX_TAKING) /* with jitter: others probe with the same document */
+	else if (in->state == INBOX_TAKING ||
+		 in->state == INBOX_STANDBY) /* with jitter: others probe with the same document */
 		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
 }
 
@@ -568,9 +571,12 @@ on_probe_failed(struct inbox *in, const char *what)
 			loop_timer_arm(in->probe, IDLE_MS);
 		else
 			enter(in, INBOX_PROBING, what);
+	} else if (in->state == INBOX_STANDBY) {
+		enter(in, INBOX_PROBING, what);
 	}
 	if (in->state != INBOX_PROBING)
 		return;
+	leader_resign(in->leader); /* if it was to go on: another may have a store */
 	tell_state(in, what);
 	strlcpy(in->why, what, sizeof(in->why));
 	wait_ms = backoff_next(&in->backoff, ident_random32());
@@ -638,7 +644,7 @@ on_probe(void *arg)
 {
 	struct inbox *in = arg;
 
-	if (in->state == INBOX_PROBING)
+	if (in->state == INBOX_PROBING || in->state == INBOX_STANDBY)
 		ask_store(in);
 	else if (in->state == INBOX_TRYING)
 		look_for_work(in);
@@ -778,6 +784,7 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		break;
 	case INBOX_STANDBY:
 		take_nothing(in);
+		loop_timer_arm(in->probe, IDLE_MS);
 		break;
 	case INBOX_TRYING:
 		start_trying(in);

@@ -6,7 +6,8 @@
  *   PROBING -----------> TAKING -----------------------------------------> PROBING
  *   PROBING -- probe ok, after a refusal --> TRYING -- a write is taken, or none comes --> TAKING
  *                                            TRYING -- refused for 10 minutes --> PROBING
- *   TAKING, TRYING -- another collector goes on --> STANDBY -- it no longer does --> PROBING
+ *   TAKING, TRYING, PROBING -- another collector goes on --> STANDBY
+ *   STANDBY -- it no longer does, or a probe failed --> PROBING
  *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
  * Two queues, fresh before stale: what somebody waits for has a queue of its own, a prefetch of its
@@ -20,7 +21,8 @@
  * is then known before anything waits for it.
  *
  * Where several collectors run into conflicts with each other, one goes on and the others are in
- * STANDBY, with nothing in hand (leader.h). Who loses its store or its consumers resigns.
+ * STANDBY, with nothing in hand (leader.h); they probe their store as an idle one does. Who loses
+ * its store or its consumers resigns.
  *
  * Memory: at most prefetch deliveries of each queue, and when they hold over intake_max_bytes, or
  * too many dead letters wait, reading pauses. */

@@ -179,6 +179,12 @@ leader_on_confirm(struct leader *l, uint64_t id, enum broker_outcome outcome)
 		ask(l);
 }
 
+enum leader_state
+leader_get_state(const struct leader *l)
+{
+	return l->state;
+}
+
 void
 leader_note(struct leader *l, uint64_t stored, uint64_t conflicts)
 {

@@ -46,6 +46,7 @@ struct leader_parts { /* all borrowed until leader_destroy, but for opt */
 struct leader *leader_create(const struct leader_parts *parts);
 void leader_destroy(struct leader *l); /* NULL is fine */
 
+enum leader_state leader_get_state(const struct leader *l);
 /* So many writes came to an end so far, with a record stored or in a conflict. */
 void leader_note(struct leader *l, uint64_t stored, uint64_t conflicts);
 /* From US to NONE, without on_changed: another may go on. */

@@ -979,13 +979,39 @@ who_is_not_the_leader_gives_back_and_stands_by(void **state)
 	assert_log(w, "nack 202 requeue; ");
 	fake_broker_down(w->consumer);
 	fake_broker_up(w->consumer);
-	fake_store_probe_says(w->store, false);
 	fake_advance(w->loop, 60000);
 	assert_log(w, "");
 	assert_int_equal(trouble_ms(w), -1);
 	inbox_drain(w->inbox);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->drained, 1);
+}
+
+/* Who stands by with a store that is away could not go on: that is told. */
+static void
+who_stands_by_probes_its_store(void **state)
+{
+	struct world *w = *state;
+
+	stand_by(w);
+	fake_store_probe_says(w->store, false);
+	until(w, INBOX_PROBING);
+	fake_advance(w->loop, 10000);
+	assert_true(trouble_ms(w) >= 10000);
+	fake_store_probe_says(w->store, true);
+	until(w, INBOX_STANDBY);
+	assert_int_equal(trouble_ms(w), -1);
+	fake_store_probe_says(w->store, false);
+	until(w, INBOX_PROBING);
+	fake_advance(w->loop, LEADER_LOOK_MS);
+	fake_broker_confirm(w->publisher, fake_broker_published(w->publisher), BROKER_RETURNED, "");
+	fake_broker_log_clear(fake_broker("leader"));
+	fake_broker_up(fake_broker("leader")); /* the other has no store either */
+	fake_advance(w->loop, 10000);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+	assert_string_equal(fake_broker_log(fake_broker("leader")), "stop; ");
+	fake_store_probe_says(w->store, true);
+	until(w, INBOX_TAKING);
 }
 
 static void
@@ -1109,6 +1135,7 @@ main(void)
 	    TAKING(the_end_of_an_outage_sums_up_what_was_not_told),
 	    TAKING(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TAKING(who_is_not_the_leader_gives_back_and_stands_by),
+	    TAKING(who_stands_by_probes_its_store),
 	    TAKING(when_the_other_is_gone_it_goes_on),
 	    TAKING(who_loses_its_store_or_its_consumers_resigns),
 	    TAKING(draining_finishes_what_is_in_hand),
