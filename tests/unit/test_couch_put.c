@@ -556,6 +556,64 @@ too_large_an_answer_makes_smaller_lots(void **state)
 	assert_int_equal(n_caught, 2); /* as many as may be, of one host each */
 }
 
+/* --- outcomes --- */
+
+#define JOB "01923456-789a-7bcd-8ef0-123456789abc"
+
+/* Its answer to a job; the record is stored at once. */
+static void
+put_answer(size_t i)
+{
+	char body[128];
+
+	results[i]->meta.job = xstrdup(JOB);
+	ans[i].answered = false;
+	store_put(store, &writes[i], 1, on_written, NULL);
+	fake_advance(loop, 0);
+	snprintf(body, sizeof(body), "{\"rows\":[{\"key\":\"h%zu\",\"error\":\"not_found\"}]}", i);
+	respond(200, body);
+	snprintf(body, sizeof(body), "[{\"ok\":true,\"id\":\"h%zu\",\"rev\":\"1-a\"}]", i);
+	respond(201, body);
+	fake_advance(loop, 0);
+	assert_false(ans[i].answered);
+}
+
+/* A page of the ledger, with so many outcomes. */
+static void
+respond_page(size_t outcomes, long status)
+{
+	const char *id = strstr(caught[0].body, "out/" JOB), *at = caught[0].body;
+	char body[256];
+
+	assert_int_equal(n_caught, 1);
+	assert_string_equal(caught[0].url, "http://h:5984/db_jobs/_bulk_docs");
+	for (; (at = strstr(at, "\"host\"")) != NULL; at++)
+		outcomes--;
+	assert_int_equal(outcomes, 0);
+	snprintf(body, sizeof(body), "[{\"ok\":true,\"id\":\"%.*s\",\"rev\":\"1-b\"}]",
+	    (int)strcspn(id, "\""), id);
+	respond(status, body);
+}
+
+static void
+outcomes_are_gathered(void **state)
+{
+	put_answer(0); /* the first goes at once */
+	respond_page(1, 201);
+	assert_true(ans[0].answered);
+	put_answer(1);
+	fake_advance(loop, 49);
+	put_answer(2);
+	assert_int_equal(n_caught, 0);
+	fake_advance(loop, 1);
+	respond_page(2, 201);
+	assert_all(3, STORE_OK, "");
+	put_answer(3);
+	fake_advance(loop, 50);
+	respond_page(1, 500);
+	assert_true(ans[3].answered && ans[3].status == STORE_RETRY);
+}
+
 /* --- marks --- */
 
 enum { LARGE = 20000 };
@@ -781,6 +839,8 @@ main(void)
 	    TEST(a_probe_waits_as_told_too),
 	    TEST(fewer_requests_while_it_asks_for_less),
 	    TEST(too_large_an_answer_makes_smaller_lots),
+	    TEST(outcomes_are_gathered),
+	    TEST(outcomes_are_gathered),
 	    TEST(a_confirmed_value_costs_a_mark),
 	    TEST(another_value_is_written_after_a_seal),
 	    TEST(what_stands_in_the_way_of_a_mark),
