@@ -13,6 +13,9 @@ from .rig import (PATIENCE, Authority, Memory, Process, TlsProxy, Trouble, cpu_s
                   wait_until)
 
 
+COLLECTOR_USUAL = (256 * 1024, 16)  # bytes of a request, requests at once, unless it is told otherwise
+
+
 def spread(values):
     """Median and range."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
@@ -90,6 +93,15 @@ def ratio(name, a, b, low=None, high=None):
 
 # Row 1
 
+def as_an_operator_would(sweep):
+    """The options of who has measured this server, and leaves what is as good as anything for all that can be told."""
+    usual = max((s["per_second"] for s in sweep["slices"] if (s["batch_bytes"], s["requests"]) == COLLECTOR_USUAL), default=0)
+    best = max(s["per_second"] for s in sweep["slices"])
+    if best <= 1.05 * usual:
+        return []
+    return [f"server.batch_max_bytes={sweep['batch_bytes']}", f"couch.requests={sweep['requests']}"]
+
+
 def row1(rig, s):
     hosts, jobs, runs = s.getint("hosts"), s.getint("jobs"), s.getint("runs")
     plan = {"hosts": hosts, "profile": "mix"}
@@ -108,8 +120,7 @@ def row1(rig, s):
     rig.bench("write", dbhost=raw, jobs=6, seed=99, **best, **plan)
 
     vhost, dbhost = rig.new_vhost(), rig.new_couch_database()
-    # As an operator would set it who has measured this server.
-    collector = rig.collector(vhost, dbhost, [f"server.batch_max_bytes={best['batch']}", f"couch.requests={best['requests']}"])
+    collector = rig.collector(vhost, dbhost, as_an_operator_would(sweep))
     warm(rig, collector, vhost, dict(plan, jobs=5, run=rig.new_run()))
 
     def ours(seed, **more):
@@ -155,7 +166,7 @@ def row1(rig, s):
     ]
     return row(TITLES[1], parts,
                hosts=hosts, store=rig.couch_name, ceiling=rates(b), collector=rates(a), cpu_us=round3(median_by(a, "cpu_us")),
-               best=best, sweep=sweep["slices"], mean_bytes=sweep["mean_bytes"],
+               best=best, options=as_an_operator_would(sweep), sweep=sweep["slices"], mean_bytes=sweep["mean_bytes"],
                curves={"responses committed": [h["curve"] for h in a]}, memory=together[-1]["memory"])
 
 

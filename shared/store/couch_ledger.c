@@ -20,7 +20,6 @@ enum {
 	PAGE_BYTES = 128 * 1024,     /* a page is not begun to be larger than this */
 	REQUEST_BYTES = 1024 * 1024, /* nor a request */
 	OUTCOME_BYTES = 16 * 1024,   /* more than any outcome has */
-	GATHER_MS = 50,              /* from one request to the next, at least */
 	WRITER_SIZE = 17,
 	WHY_SIZE = 512,
 };
@@ -66,7 +65,6 @@ struct couch_ledger {
 	struct loop_timer *pump;
 	struct out_list waiting;
 	struct request *active; /* NULL: none is under way */
-	struct mono next_at;    /* the next is not begun before */
 };
 
 /* ---- pages ---- */
@@ -329,7 +327,6 @@ send_next(struct couch_ledger *l)
 	STAILQ_INIT(&q->outs);
 	STAILQ_INIT(&q->pages);
 	l->active = q;
-	l->next_at = mono_add(loop_now(l->c->loop), GATHER_MS);
 	while ((out = STAILQ_FIRST(&l->waiting)) != NULL && q->bytes < REQUEST_BYTES) {
 		STAILQ_REMOVE_HEAD(&l->waiting, link);
 		STAILQ_INSERT_TAIL(&q->outs, out, link);
@@ -361,14 +358,6 @@ put_off(struct couch_ledger *l)
 	}
 }
 
-static int64_t
-wait_ms(const struct couch_ledger *l)
-{
-	int64_t left = mono_diff(l->next_at, loop_now(l->c->loop));
-
-	return left > 0 ? left : 0;
-}
-
 static void
 on_pump(void *arg)
 {
@@ -376,10 +365,8 @@ on_pump(void *arg)
 
 	if (couch_pace_wait_ms(&l->c->pace, loop_now(l->c->loop)) > 0)
 		put_off(l);
-	while (!STAILQ_EMPTY(&l->waiting) && l->active == NULL && wait_ms(l) == 0)
+	while (!STAILQ_EMPTY(&l->waiting) && l->active == NULL)
 		send_next(l);
-	if (!STAILQ_EMPTY(&l->waiting) && l->active == NULL)
-		loop_timer_arm(l->pump, wait_ms(l));
 }
 
 /* ---- the interface ---- */

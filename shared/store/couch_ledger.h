@@ -2,9 +2,8 @@
  * _bulk_docs. A page is a document of its own, out/JOB/WRITER/N, that is written once and never
  * changed, so that no two writers ever conflict.
  *
- * One request is under way at a time, and 20 a second at most, since each costs CouchDB as much as
- * one with records, and a document for each job, however little it brings. The next has what came
- * meanwhile: the busier it is, the larger the pages. */
+ * One request is under way at a time, since each costs CouchDB as much as one with records, however
+ * little it brings. The next has what came meanwhile: the busier it is, the larger the pages. */
 #ifndef VOGELER_COUCH_LEDGER_H
 #define VOGELER_COUCH_LEDGER_H
 
