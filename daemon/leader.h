@@ -49,7 +49,7 @@ void leader_destroy(struct leader *l); /* NULL is fine */
 enum leader_state leader_get_state(const struct leader *l);
 /* So many writes came to an end so far, with a record stored or in a conflict. */
 void leader_note(struct leader *l, uint64_t stored, uint64_t conflicts);
-/* From US to NONE, without on_changed: another may go on. */
+/* From US, or from asking, to NONE, without on_changed: another may go on. */
 void leader_resign(struct leader *l);
 /* The publisher's; it ignores what is not its own. */
 void leader_on_confirm(struct leader *l, uint64_t id, enum broker_outcome outcome);
