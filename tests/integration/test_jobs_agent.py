@@ -145,10 +145,11 @@ def test_cancel_while_it_runs(site, runner, collector):
 
 def test_killed_between_cancel_and_answer(site, runner, collector, broker):
     """Command and cancel are acknowledged together, with the answer: after kill -9 the cancel still holds."""
-    site.plugin("stubborn", ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+    deaf = site.folder / "deaf"
+    site.plugin("stubborn", ["/bin/sh", "-c", f"trap '' TERM; : >{deaf}; while :; do sleep 0.1; done"])
     agent = site.agent()
     runner.send("stubborn", "j1")
-    agent.wait_log("stubborn: running")
+    wait_until(deaf.exists, "the plugin does not end when it is told to")
     runner.cancel("j1")
     agent.wait_log("stubborn: cancelled, ending it")
     agent.kill()

@@ -16,7 +16,7 @@ class Pair:
 
     def __init__(self, site):
         self.site = site
-        self.run, self.jobs = 1795374000000, 0
+        self.run, self.jobs, self.rounds = 1795374000000, 0, 0
         self.ways, self.collectors, self.monitors = {}, {}, {}
         host, _, database = site.dbhost.removeprefix("couch://").rpartition("/")
         login, _, address = host.rpartition("@")
@@ -48,7 +48,7 @@ class Pair:
         living = [c for c in self.collectors.values() if c.running]
         for process in living:
             process.signal(signal.SIGSTOP)
-        self.run, self.jobs = self.run + 3600000, jobs
+        self.run, self.jobs, self.rounds = self.run + 3600000, jobs, self.rounds + 1
         done = self.site.run("vogeler-bench", "--qhost", self.site.qhost, "--json", *self.plan(), "fill")
         for process in living:
             process.signal(signal.SIGCONT)
@@ -107,8 +107,12 @@ def test_without_the_right_to_the_queue_both_go_on(pair):
     """As without it; and it is said once."""
     site = pair.site
     site.broker.set_permissions(site.vhost, "guest", r"^(vogeler\.([^l].*)|master\.in|h.*)$")
-    pair.answer(10)
+    said = []
+    while not said and pair.rounds < 10:
+        pair.answer(5)
+        pair.close_books()
+        said = [c for c in pair.collectors.values() if c.log_contains("WARN.*vogeler.leader")]
+    pair.answer(5)
     pair.close_books()
     assert pair.states() == ["TAKING", "TAKING"]
-    said = [c for c in pair.collectors.values() if c.log_contains("WARN.*vogeler.leader")]
     assert said and all(c.log_count("WARN.*vogeler.leader") == 1 for c in said)
