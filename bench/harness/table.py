@@ -49,7 +49,7 @@ def markdown(report):
             line(r["row"], p["name"], f"{p['figure']}{unit}{runs}", p["goal"], "ok" if p["ok"] else "not ok")
         for each in r.get("table", []):
             seconds = each["seconds_to_last"]
-            shared = "" if each["connections"] == each["hosts"] else f" on {each['connections']} connections"
+            shared = "" if each["connections"] == "own" else f" on {each['connections']} connections"
             line(r["row"], f"{each['hosts']} hosts{shared}: to the last answer; CPU per response; memory of collector, broker",
                  f"{seconds['median']:.3g} s; {each['cpu_us']} us; {each['collector_mb']} MB, {each['broker_mb']} MB",
                  "", "ok" if each["closed"] else "not ok")
