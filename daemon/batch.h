@@ -13,7 +13,7 @@
  * REJECT_BATCH: halved until the culprit stands alone (at most log2 n + 1 more puts), and only what
  * was refused alone is rejected.
  *
- * Memory is bounded by who adds: the inbox, by count (prefetch) and bytes (intake_max_bytes). */
+ * Memory is bounded by who adds: the hand, by count (prefetch) and bytes (intake_max_bytes). */
 #ifndef VOGELER_BATCH_H
 #define VOGELER_BATCH_H
 

@@ -1,11 +1,8 @@
 /* See inbox.h. */
 #include "daemon/inbox.h"
 
-#include "daemon/acks.h"
 #include "daemon/batch.h"
-#include "daemon/deadletter.h"
-#include "daemon/intake.h"
-#include "daemon/notice.h"
+#include "daemon/hand.h"
 #include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
@@ -16,9 +13,7 @@
 #include "shared/xalloc.h"
 
 #include <bsd/string.h>
-#include <bsd/sys/queue.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,21 +25,6 @@
 #define IDLE_JITTER_MS 500
 /* TRYING: one delivery is held at most so long; the broker's consumer_timeout is 30 minutes. */
 #define HOLD_MS (10 * 60 * 1000)
-/* Behind what is stale, whose acks may be seconds away: a prefetch of 1000 lets 20,000 a second by.
- */
-#define FRESH_HOLE_MS 50
-
-/* A delivery in hand: from its arrival until it is acked or given back. */
-struct parcel {
-	TAILQ_ENTRY(parcel) link;
-	struct delivery
-	    *delivery; /* NULL while it is being read, and once the dead letters have it */
-	struct broker_tag tag;
-	struct notice_slip *slip; /* whom to tell when it is stored */
-	size_t bytes;
-	bool fresh;
-};
-TAILQ_HEAD(parcels, parcel);
 
 struct inbox {
 	struct loop *loop;
@@ -53,23 +33,12 @@ struct inbox {
 	struct leader *leader;
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
-	struct intake_options intake_opt;
-	struct batch_options batch_opt;
 	uint16_t prefetch;
-	uint64_t intake_max_bytes;
 	uint32_t drain_timeout_ms;
 	inbox_drained_fn *on_drained;
 	void *arg;
 	enum inbox_state state;
-	struct acks *acks;
-	struct intake *intake, *fresh_intake; /* in each nothing overtakes another */
-	struct batch *batch;
-	struct deadletter *dead;
-	struct notice *notice;
-	struct parcels parcels;
-	size_t n_parcels;
-	uint64_t held;
-	bool paused;
+	struct hand *hand;
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
@@ -83,33 +52,20 @@ struct inbox {
 	/* for inbox_status() */
 	struct mono state_since;
 	struct mono down_since; /* PROBING and TRYING: the store takes nothing */
-	struct mono busy_since; /* while anything in hand waits for the store */
 	char why[REASON_SIZE];
-	uint64_t received, stored, given_back;
-	uint64_t dead_letters[INBOX_N_DEAD];
-	uint64_t refused_values[JSONX_N_REFUSALS];
 };
 
-static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
-static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
+static void on_done(bool stored, void *arg);
 static void on_store_down(const char *why, void *arg);
-static void on_buried(void *owner, void *arg);
-static void on_dropped(void *owner, void *arg);
 static void on_probe(void *arg);
 static void on_drain(void *arg);
 static void on_probed(bool ok, const char *what, void *arg);
 static void on_set_up(bool ok, const char *what, void *arg);
-static void send_ack(struct broker_tag tag, bool multiple, void *arg);
-static void send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg);
 static void enter(struct inbox *in, enum inbox_state next, const char *reason);
 
-static const struct batch_handlers batch_handlers = {
+static const struct hand_handlers hand_handlers = {
     .on_done = on_done,
     .on_store_down = on_store_down,
-};
-static const struct acks_handlers acks_handlers = {
-    .ack = send_ack,
-    .nack = send_nack,
 };
 
 const char *
@@ -132,40 +88,10 @@ inbox_state_name(enum inbox_state s)
 	return "?";
 }
 
-const char *
-inbox_dead_name(enum inbox_dead dead)
-{
-	switch (dead) {
-	case INBOX_DEAD_OVERSIZE:
-		return "oversize";
-	case INBOX_DEAD_MALFORMED:
-		return "malformed";
-	case INBOX_DEAD_FORGED:
-		return "forged";
-	case INBOX_DEAD_REJECTED:
-		return "rejected";
-	}
-	return "?";
-}
-
 static void
 take_options(struct inbox *in, const struct options *opt)
 {
-	struct convert_limits *limits = &in->intake_opt.limits;
-
-	in->batch_opt.max_count = opt->batch_max_count;
-	in->batch_opt.max_bytes = opt->batch_max_bytes;
-	in->batch_opt.max_age_ms = opt->batch_max_age_ms;
-	in->batch_opt.patience_ms = opt->store_patience_ms;
-	in->intake_opt.attest = opt->attest;
-	limits->yaml.depth = opt->yaml_depth;
-	limits->yaml.nodes = opt->yaml_nodes;
-	limits->yaml.bytes = opt->yaml_bytes;
-	limits->json_depth = opt->json_depth;
-	limits->json_keys = opt->object_keys;
-	limits->yaml.keys = opt->object_keys;
 	in->prefetch = (uint16_t)opt->prefetch;
-	in->intake_max_bytes = opt->intake_max_bytes;
 	in->drain_timeout_ms = opt->drain_timeout_ms;
 }
 
@@ -174,6 +100,7 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
     inbox_drained_fn *on_drained, void *arg)
 {
 	struct inbox *in = xcalloc(1, sizeof(*in));
+	struct hand_parts hand = {parts->loop, parts->consumer, parts->publisher, parts->store};
 
 	in->loop = parts->loop;
 	in->consumer = parts->consumer;
@@ -184,14 +111,8 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->on_drained = on_drained;
 	in->arg = arg;
 	take_options(in, opt);
-	TAILQ_INIT(&in->parcels);
 	in->state_since = in->down_since = loop_now(in->loop);
-	in->acks = acks_create(in->loop, &acks_handlers, in);
-	in->intake = intake_create(in->loop, on_read, in);
-	in->fresh_intake = intake_create(in->loop, on_read, in);
-	in->batch = batch_create(in->loop, in->store, &in->batch_opt, &batch_handlers, in);
-	in->dead = deadletter_create(in->loop, parts->publisher, on_buried, on_dropped, in);
-	in->notice = notice_create(in->loop, parts->publisher);
+	in->hand = hand_create(&hand, opt, &hand_handlers, in);
 	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
@@ -211,254 +132,38 @@ is_consuming(enum inbox_state s)
 	return s == INBOX_TRYING || s == INBOX_TAKING;
 }
 
-/* ---- parcels ---- */
-
-static void
-send_ack(struct broker_tag tag, bool multiple, void *arg)
-{
-	struct inbox *in = arg;
-
-	broker_ack(in->consumer, tag, multiple);
-}
-
-static void
-send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg)
-{
-	struct inbox *in = arg;
-
-	broker_nack(in->consumer, tag, multiple, requeue);
-}
-
-static struct parcel *
-parcel_new(struct inbox *in, struct delivery *d)
-{
-	struct parcel *p = xcalloc(1, sizeof(*p));
-
-	p->delivery = d;
-	p->tag = d->tag;
-	p->bytes = delivery_size(d);
-	p->fresh = strcmp(d->routing_key, TOPOLOGY_FRESH_KEY) == 0;
-	in->received++;
-	TAILQ_INSERT_TAIL(&in->parcels, p, link);
-	in->n_parcels++;
-	in->held += p->bytes;
-	acks_add(in->acks, p->tag);
-	return p;
-}
-
-static void
-parcel_free(struct inbox *in, struct parcel *p)
-{
-	TAILQ_REMOVE(&in->parcels, p, link);
-	in->n_parcels--;
-	in->held -= p->bytes;
-	delivery_destroy(p->delivery);
-	notice_slip_free(p->slip);
-	free(p);
-}
-
-/* The intake valve. Closed above the limit, open again below three quarters of it. */
-static void
-set_valve(struct inbox *in)
-{
-	bool full = in->held > in->intake_max_bytes || deadletter_is_full(in->dead);
-	bool low = in->held < in->intake_max_bytes / 4 * 3 &&
-		   deadletter_pending(in->dead) < DEADLETTER_PENDING_MAX / 4 * 3;
-
-	if (!in->paused && full) {
-		log_info("inbox", "%s: reading pauses, held_bytes=%" PRIu64 ", dead_letters=%zu",
-		    broker_id(in->consumer), in->held, deadletter_pending(in->dead));
-		in->paused = true;
-		broker_pause(in->consumer);
-	} else if (in->paused && low) {
-		log_info("inbox", "%s: reading goes on", broker_id(in->consumer));
-		in->paused = false;
-		broker_resume(in->consumer);
-	}
-}
-
-static void
-parcel_done(struct inbox *in, struct parcel *p)
-{
-	acks_done(in->acks, p->tag, p->fresh ? FRESH_HOLE_MS : ACKS_HOLE_MS);
-	parcel_free(in, p);
-	set_valve(in);
-	if (in->n_parcels > 0)
-		return;
-	if (in->state == INBOX_DRAINING)
-		enter(in, INBOX_DRAINED, "nothing in hand");
-	else if (is_consuming(in->state))
-		log_info("inbox", "Waiting for more messages");
-}
-
-static void
-bury(struct inbox *in, struct parcel *p, enum inbox_dead dead, const char *reason)
-{
-	struct delivery *d = p->delivery;
-
-	in->dead_letters[dead]++;
-	p->delivery = NULL;
-	deadletter_bury(in->dead, d, reason, p);
-	set_valve(in);
-}
-
-/* Everything in hand returns to its queue, at once. */
-static void
-give_back(struct inbox *in)
-{
-	size_t n = in->n_parcels;
-
-	intake_clear(in->intake);
-	intake_clear(in->fresh_intake);
-	batch_clear(in->batch);
-	deadletter_clear(in->dead);
-	while (!TAILQ_EMPTY(&in->parcels))
-		parcel_free(in, TAILQ_FIRST(&in->parcels));
-	acks_give_back(in->acks);
-	in->given_back += n;
-	if (n > 0)
-		log_info("inbox", "%s: %zu deliveries given back", broker_id(in->consumer), n);
-	set_valve(in);
-}
-
-static void
-on_buried(void *owner, void *arg)
-{
-	parcel_done(arg, owner);
-}
-
-/* Its tag is void by now. */
-static void
-on_dropped(void *owner, void *arg)
-{
-	parcel_done(arg, owner);
-}
+/* ---- what is in hand ---- */
 
 static void
 tell_leader(struct inbox *in)
 {
-	const uint64_t *answers = batch_stats(in->batch)->answers;
+	const uint64_t *answers = batch_stats(hand_batch(in->hand))->answers;
 
 	leader_note(in->leader, answers[STORE_OK], answers[STORE_CONFLICT]);
 }
 
 static void
-on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
+on_done(bool stored, void *arg)
 {
 	struct inbox *in = arg;
-	struct parcel *p = owner;
 
-	if (verdict == BATCH_REJECTED) {
-		bury(in, p, INBOX_DEAD_REJECTED, why);
-	} else {
-		in->stored++;
-		notice_post(in->notice, p->slip);
-		p->slip = NULL;
-		parcel_done(in, p);
-		if (in->state == INBOX_TRYING)
-			enter(in, INBOX_TAKING, "the store has taken a write");
-		if (in->state == INBOX_TAKING)
-			tell_leader(in);
-	}
-}
-
-/* ---- taking in ---- */
-
-static void
-log_results(const char *host, struct result *const *results, size_t n)
-{
-	size_t i;
-
-	if (!log_enabled(LOG_LEVEL_INFO))
-		return;
-	log_info("inbox", "Incoming message from: %s", host);
-	for (i = 0; i < n; i++) {
-		if (results[i]->unparsed != NULL)
-			log_info("inbox", "Got response for: %s, unparsed: %s", results[i]->plugin,
-			    results[i]->error);
-		else if (results[i]->error != NULL)
-			log_info("inbox", "Got error for: %s, %s",
-			    results[i]->plugin != NULL ? results[i]->plugin : "the host",
-			    results[i]->error);
-		else if (results[i]->plugin != NULL)
-			log_info("inbox", "Got response for: %s", results[i]->plugin);
-	}
-}
-
-/* Deliveries that the store has yet to take. */
-static size_t
-waiting_for_store(const struct inbox *in)
-{
-	return in->n_parcels - intake_pending(in->intake) - intake_pending(in->fresh_intake) -
-	       deadletter_pending(in->dead);
-}
-
-static void
-take_results(struct inbox *in, struct parcel *p, const struct intake_reading *r)
-{
-	const char *host = r->response.host;
-	size_t i;
-
-	if (waiting_for_store(in) == 1)
-		in->busy_since = loop_now(in->loop);
-	log_results(host, r->results, r->n);
-	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
-	for (i = 0; i < r->n; i++) {
-		const struct result *one = r->results[i];
-		size_t bytes = sizeof(*one) + one->value_len +
-			       (one->unparsed != NULL ? strlen(one->unparsed) : 0);
-
-		in->refused_values[one->refusal]++;
-		p->bytes += bytes;
-		in->held += bytes;
-	}
-	set_valve(in);
-	batch_add(in->batch, host, r->results, r->n, p, p->fresh);
-}
-
-static void
-on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
-{
-	struct inbox *in = arg;
-	struct parcel *p = owner;
-
-	p->delivery = d;
-	switch (r->verdict) {
-	case INTAKE_GOOD:
-		take_results(in, p, r);
-		r->results = NULL; /* the batch has them */
-		return;
-	case INTAKE_MALFORMED:
-		bury(in, p, INBOX_DEAD_MALFORMED, r->why);
-		return;
-	case INTAKE_FORGED:
-		bury(in, p, INBOX_DEAD_FORGED, r->why);
-		return;
-	}
+	if (hand_count(in->hand) == 0 && in->state == INBOX_DRAINING)
+		enter(in, INBOX_DRAINED, "nothing in hand");
+	else if (hand_count(in->hand) == 0 && is_consuming(in->state))
+		log_info("inbox", "Waiting for more messages");
+	if (stored && in->state == INBOX_TRYING)
+		enter(in, INBOX_TAKING, "the store has taken a write");
+	if (stored && in->state == INBOX_TAKING)
+		tell_leader(in);
 }
 
 void
 inbox_on_delivery(struct inbox *in, struct delivery *d)
 {
-	char why[REASON_SIZE] = "";
-	struct parcel *p;
-
-	if (!is_consuming(in->state)) { /* it was on its way when we cancelled */
-		in->given_back++;
-		broker_nack(in->consumer, d->tag, false, true);
-		delivery_destroy(d);
-		return;
-	}
-	p = parcel_new(in, d);
-	set_valve(in);
-	if (d->oversize) {
-		snprintf(
-		    why, sizeof(why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
-		bury(in, p, INBOX_DEAD_OVERSIZE, why);
-		return;
-	}
-	p->delivery = NULL;
-	intake_take(p->fresh ? in->fresh_intake : in->intake, d, &in->intake_opt, p);
+	if (is_consuming(in->state))
+		hand_take(in->hand, d);
+	else /* it was on its way when we cancelled */
+		hand_refuse(in->hand, d);
 }
 
 /* ---- the two brokers ---- */
@@ -500,25 +205,23 @@ inbox_on_consumer_ready(struct inbox *in)
 	consume(in);
 }
 
-/* What is in hand goes on into the store; its acks are void, and it will come again. */
 void
 inbox_on_consumer_down(struct inbox *in)
 {
-	acks_drop(in->acks);
-	deadletter_on_consumer_down(in->dead);
+	hand_on_consumer_down(in->hand);
 	leader_resign(in->leader);
 }
 
 void
 inbox_on_publisher_ready(struct inbox *in)
 {
-	deadletter_on_ready(in->dead);
+	hand_on_publisher_ready(in->hand);
 }
 
 void
 inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why)
 {
-	deadletter_on_confirm(in->dead, id, outcome, why);
+	hand_on_confirm(in->hand, id, outcome, why);
 	leader_on_confirm(in->leader, id, outcome);
 }
 
@@ -567,7 +270,7 @@ on_probe_failed(struct inbox *in, const char *what)
 	uint32_t wait_ms, unlogged;
 
 	if (in->state == INBOX_TAKING) {
-		if (waiting_for_store(in) > 0) /* that will tell */
+		if (hand_waiting(in->hand) > 0) /* that will tell */
 			loop_timer_arm(in->probe, IDLE_MS);
 		else
 			enter(in, INBOX_PROBING, what);
@@ -617,10 +320,10 @@ on_set_up(bool ok, const char *what, void *arg)
 static void
 look_for_work(struct inbox *in)
 {
-	bool quiet = in->n_parcels == 0 && in->received == in->received_before &&
+	bool quiet = hand_count(in->hand) == 0 && hand_received(in->hand) == in->received_before &&
 		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
-	in->received_before = in->received;
+	in->received_before = hand_received(in->hand);
 	if (quiet)
 		enter(in, INBOX_TAKING, "nothing waits for the store");
 	else
@@ -631,9 +334,10 @@ look_for_work(struct inbox *in)
 static void
 look_whether_idle(struct inbox *in)
 {
-	int64_t left_ms = IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(in->batch)->last_ok);
+	int64_t left_ms =
+	    IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(hand_batch(in->hand))->last_ok);
 
-	if (left_ms <= 0 && waiting_for_store(in) == 0)
+	if (left_ms <= 0 && hand_waiting(in->hand) == 0)
 		ask_store(in);
 	else
 		loop_timer_arm(in->probe, left_ms > 0 ? left_ms : IDLE_MS);
@@ -672,7 +376,7 @@ on_store_down(const char *why, void *arg)
 		    "unlogged_before=%" PRIu32,
 		    store_id(in->store), why, unlogged);
 	/* Since the first refusal of all, whatever was asked and tried meanwhile. */
-	if (!in->refused && batch_troubled(in->batch, &since, &trouble))
+	if (!in->refused && batch_troubled(hand_batch(in->hand), &since, &trouble))
 		in->down_since = since;
 	in->refused = true;
 	enter(in, INBOX_PROBING, why);
@@ -691,19 +395,15 @@ static void
 start_draining(struct inbox *in)
 {
 	stop_consuming(in);
-	batch_hurry(in->batch);
+	batch_hurry(hand_batch(in->hand));
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
-	loop_timer_arm(in->drain, in->n_parcels == 0 ? 0 : in->drain_timeout_ms);
+	loop_timer_arm(in->drain, hand_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
 }
 
 static void
-set_batch_options(struct inbox *in)
+set_patience(struct inbox *in)
 {
-	struct batch_options opt = in->batch_opt;
-
-	if (in->state == INBOX_TRYING)
-		opt.patience_ms = HOLD_MS;
-	batch_set_options(in->batch, &opt);
+	hand_set_patience(in->hand, in->state == INBOX_TRYING ? HOLD_MS : 0);
 }
 
 /* One delivery, which is kept and tried again: to give each back after store_patience would use up
@@ -711,9 +411,9 @@ set_batch_options(struct inbox *in)
 static void
 start_trying(struct inbox *in)
 {
-	in->received_before = in->received;
-	batch_resume(in->batch);
-	set_batch_options(in);
+	in->received_before = hand_received(in->hand);
+	batch_resume(hand_batch(in->hand));
+	set_patience(in);
 	consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
 }
@@ -744,8 +444,8 @@ start_taking(struct inbox *in, bool from_trying)
 	if (from_trying)
 		stop_consuming(in); /* its prefetch was 1 */
 	else
-		batch_resume(in->batch);
-	set_batch_options(in);
+		batch_resume(hand_batch(in->hand));
+	set_patience(in);
 	consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
 	log_info("inbox", "Waiting for more messages");
@@ -756,7 +456,7 @@ static void
 take_nothing(struct inbox *in)
 {
 	stop_consuming(in); /* first: else what is given back comes right back */
-	give_back(in);
+	hand_give_back(in->hand);
 }
 
 /* The only writer of ->state. */
@@ -794,11 +494,11 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		break;
 	case INBOX_DRAINING:
 		leader_resign(in->leader);
-		set_batch_options(in);
+		set_patience(in);
 		start_draining(in);
 		break;
 	case INBOX_DRAINED:
-		give_back(in);
+		hand_give_back(in->hand);
 		loop_timer_arm(in->drain, 0);
 		break;
 	}
@@ -825,7 +525,8 @@ on_drain(void *arg)
 	if (in->state == INBOX_DRAINED)
 		in->on_drained(in->arg);
 	else
-		enter(in, INBOX_DRAINED, in->n_parcels == 0 ? "nothing in hand" : "time is over");
+		enter(in, INBOX_DRAINED,
+		    hand_count(in->hand) == 0 ? "nothing in hand" : "time is over");
 }
 
 /* What it says then is worth a line, even if it said so before. */
@@ -845,10 +546,9 @@ inbox_reload(struct inbox *in, const struct options *opt)
 	bool was_without = in->said_without;
 
 	take_options(in, opt);
+	hand_set_options(in->hand, opt);
 	in->said_without = false;
 	leader_reload(in->leader);
-	set_batch_options(in);
-	set_valve(in);
 	if (in->state == INBOX_PROBING)
 		probe_at_once(in);
 	/* It holds for consumers that come after it; what the old one handed out stays ours. */
@@ -866,14 +566,7 @@ inbox_destroy(struct inbox *in)
 {
 	if (in == NULL)
 		return;
-	intake_destroy(in->intake);
-	intake_destroy(in->fresh_intake);
-	batch_destroy(in->batch);
-	deadletter_destroy(in->dead);
-	acks_destroy(in->acks);
-	while (!TAILQ_EMPTY(&in->parcels))
-		parcel_free(in, TAILQ_FIRST(&in->parcels));
-	notice_destroy(in->notice);
+	hand_destroy(in->hand);
 	loop_timer_destroy(in->probe);
 	loop_timer_destroy(in->drain);
 	free(in);
@@ -885,26 +578,13 @@ inbox_get_state(const struct inbox *in)
 	return in->state;
 }
 
-/* How long what waits for the store has seen none of it written. */
-static int64_t
-stalled_ms(const struct inbox *in)
-{
-	struct mono since = batch_stats(in->batch)->last_ok;
-
-	if (waiting_for_store(in) == 0)
-		return 0;
-	if (mono_diff(in->busy_since, since) > 0)
-		since = in->busy_since;
-	return mono_diff(loop_now(in->loop), since);
-}
-
 /* Since when the store takes nothing, and why: by its refusals, or by the probe. */
 static void
 trouble_status(const struct inbox *in, struct inbox_status *out)
 {
 	struct mono now = loop_now(in->loop), since;
 	const char *why;
-	bool refuses = batch_troubled(in->batch, &since, &why);
+	bool refuses = batch_troubled(hand_batch(in->hand), &since, &why);
 
 	if (in->state == INBOX_PROBING || in->state == INBOX_TRYING) {
 		out->trouble = in->state == INBOX_TRYING && refuses ? why : in->why;
@@ -913,7 +593,7 @@ trouble_status(const struct inbox *in, struct inbox_status *out)
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
-	if (in->probing && mono_diff(in->asked_at, batch_stats(in->batch)->last_ok) > 0)
+	if (in->probing && mono_diff(in->asked_at, batch_stats(hand_batch(in->hand))->last_ok) > 0)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }
 
@@ -929,37 +609,10 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	*out = (struct inbox_status){
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
-	    .in_hand = in->n_parcels,
 	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
-	    .dead_waiting = deadletter_pending(in->dead),
-	    .dead_waiting_max = DEADLETTER_PENDING_MAX,
-	    .held_bytes = in->held,
-	    .held_bytes_max = in->intake_max_bytes,
-	    .outstanding = acks_outstanding(in->acks),
-	    .paused = in->paused,
-	    .stalled_ms = stalled_ms(in),
-	    .received = in->received,
-	    .stored = in->stored,
-	    .given_back = in->given_back,
-	    .acked = acks_sent(in->acks),
-	    .buried = deadletter_buried(in->dead),
-	    .notices = *notice_stats(in->notice),
-	    .batch = batch_stats(in->batch),
+	    .batch = batch_stats(hand_batch(in->hand)),
 	    .pace = store_pace(in->store),
 	};
+	hand_status(in->hand, &out->hand);
 	trouble_status(in, out);
-	memcpy(out->dead, in->dead_letters, sizeof(out->dead));
-	memcpy(out->refused_values, in->refused_values, sizeof(out->refused_values));
-}
-
-size_t
-inbox_in_hand(const struct inbox *in)
-{
-	return in->n_parcels;
-}
-
-uint64_t
-inbox_held_bytes(const struct inbox *in)
-{
-	return in->held;
 }

@@ -1,6 +1,5 @@
-/* Responses from the broker to the store: each delivery is decoded, checked, converted, given to
- * the batch, and acked when everything it says is on disk. What is poison goes to the dead letter
- * queue at first sight and holds up nothing behind it.
+/* Responses from the broker to the store: when they are taken in hand (hand.h), and when they are
+ * given back.
  *
  *             probe ok                 refused, or an idle probe failed
  *   PROBING -----------> TAKING -----------------------------------------> PROBING
@@ -10,8 +9,8 @@
  *   STANDBY -- it no longer does, or a probe failed --> PROBING
  *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
- * Two queues, fresh before stale: what somebody waits for has a queue of its own, a prefetch of its
- * own, and goes ahead of the others into the store. Without that queue it comes with them.
+ * Two queues, each with a prefetch of its own: what somebody waits for does not wait behind the
+ * others. Without that queue it comes with them.
  *
  * While the store is away the deliveries are given back once and the consumers are cancelled (the
  * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
@@ -22,15 +21,12 @@
  *
  * Where several collectors run into conflicts with each other, one goes on and the others are in
  * STANDBY, with nothing in hand (leader.h); they probe their store as an idle one does. Who loses
- * its store or its consumers resigns.
- *
- * Memory: at most prefetch deliveries of each queue, and when they hold over intake_max_bytes, or
- * too many dead letters wait, reading pauses. */
+ * its store or its consumers resigns. */
 #ifndef VOGELER_INBOX_H
 #define VOGELER_INBOX_H
 
+#include "daemon/hand.h"
 #include "daemon/leader.h"
-#include "daemon/notice.h"
 #include "shared/broker.h"
 #include "shared/options.h"
 #include "shared/store/store.h"
@@ -90,43 +86,21 @@ void inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome
 /* From the leader's on_changed. */
 void inbox_on_leader(struct inbox *in, enum leader_state leader);
 
-/* For metrics and health. Counters are since the start. */
-enum inbox_dead {
-	INBOX_DEAD_OVERSIZE,
-	INBOX_DEAD_MALFORMED,
-	INBOX_DEAD_FORGED,
-	INBOX_DEAD_REJECTED
-};
-#define INBOX_N_DEAD (INBOX_DEAD_REJECTED + 1)
-const char *inbox_dead_name(enum inbox_dead dead);
-
+/* For metrics and health. */
 struct inbox_status {
 	enum inbox_state state;
-	int64_t state_ms;            /* in this state */
-	size_t in_hand, in_hand_max; /* deliveries */
-	size_t dead_waiting;         /* of these, for the broker to take them as dead letters */
-	size_t dead_waiting_max;
-	uint64_t held_bytes, held_bytes_max;
-	uint64_t outstanding;  /* deliveries that are not acked */
-	bool paused;           /* reading, for want of room */
-	int64_t stalled_ms;    /* something waits for the store, and nothing was written since */
+	int64_t state_ms;   /* in this state */
+	size_t in_hand_max; /* deliveries */
+	struct hand_status hand;
 	const char *trouble;   /* the store takes nothing, with these words ("" = not asked yet);
 				  NULL = it does */
 	int64_t trouble_ms;    /* since then, whatever probes said meanwhile */
 	int64_t unanswered_ms; /* a probe was sent so long ago; 0 = none waits for an answer */
-	uint64_t received, stored, given_back, acked;
-	uint64_t dead[INBOX_N_DEAD]; /* when it was decided */
-	uint64_t buried;             /* when the broker had them */
-	uint64_t
-	    refused_values[JSONX_N_REFUSALS]; /* of what was taken; [JSONX_READ] are the others */
-	struct notice_stats notices;
 	const struct batch_stats *batch;
 	const struct store_pace *pace;
 };
 void inbox_status(const struct inbox *in, struct inbox_status *out);
 
 enum inbox_state inbox_get_state(const struct inbox *in);
-size_t inbox_in_hand(const struct inbox *in); /* deliveries */
-uint64_t inbox_held_bytes(const struct inbox *in);
 
 #endif

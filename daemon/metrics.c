@@ -11,17 +11,17 @@
 /* ---- metrics ---- */
 
 static uint64_t
-dead_total(const struct inbox_status *s)
+dead_total(const struct hand_status *s)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < INBOX_N_DEAD; i++)
+	for (int i = 0; i < HAND_N_DEAD; i++)
 		sum += s->dead[i];
 	return sum;
 }
 
 static void
-write_responses(struct metrics *m, const struct inbox_status *s)
+write_responses(struct metrics *m, const struct hand_status *s)
 {
 	metrics_single(m, "vogeler_received_total", METRICS_COUNTER,
 	    "Responses that were taken in hand.", s->received);
@@ -34,8 +34,8 @@ write_responses(struct metrics *m, const struct inbox_status *s)
 	    "Responses that were acknowledged.", s->acked);
 	metrics_family(m, "vogeler_dead_total", METRICS_COUNTER,
 	    "Responses that were refused, by kind of reason.");
-	for (int i = 0; i < INBOX_N_DEAD; i++)
-		metrics_sample(m, "reason", inbox_dead_name(i), s->dead[i]);
+	for (int i = 0; i < HAND_N_DEAD; i++)
+		metrics_sample(m, "reason", hand_dead_name(i), s->dead[i]);
 	metrics_single(m, "vogeler_dead_confirmed_total", METRICS_COUNTER,
 	    "Dead letters that the broker has safe.", s->buried);
 	metrics_single(m, "vogeler_dead_waiting", METRICS_GAUGE,
@@ -61,17 +61,17 @@ write_inbox(struct metrics *m, const struct inbox_status *s)
 	for (int i = INBOX_PROBING; i <= INBOX_DRAINED; i++)
 		metrics_sample(m, "state", inbox_state_name(i), s->state == (enum inbox_state)i);
 	metrics_single(
-	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->in_hand);
+	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->hand.count);
 	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
 	    "The most there may be of these: prefetch, for each queue.", s->in_hand_max);
 	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
-	    "Deliveries that were not acknowledged yet.", s->outstanding);
+	    "Deliveries that were not acknowledged yet.", s->hand.outstanding);
 	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE, "Bytes of responses in hand.",
-	    s->held_bytes);
+	    s->hand.bytes);
 	metrics_single(m, "vogeler_inbox_held_bytes_limit", METRICS_GAUGE,
-	    "Above so many reading pauses: intake_max_bytes.", s->held_bytes_max);
+	    "Above so many reading pauses: intake_max_bytes.", s->hand.bytes_max);
 	metrics_single(m, "vogeler_inbox_paused", METRICS_GAUGE,
-	    "Whether reading pauses because a limit is reached.", s->paused);
+	    "Whether reading pauses because a limit is reached.", s->hand.paused);
 }
 
 static void
@@ -131,7 +131,7 @@ collector_metrics(struct metrics *m, void *arg)
 	struct inbox_status s;
 
 	inbox_status(p->inbox, &s);
-	write_responses(m, &s);
+	write_responses(m, &s.hand);
 	write_inbox(m, &s);
 	write_store(m, s.batch);
 	write_pace(m, s.pace);
@@ -151,8 +151,9 @@ check_store(struct health *h, const struct inbox_status *s)
 		health_narrow(h, "store", "takes nothing", s->trouble_ms, s->trouble);
 	else if (s->unanswered_ms >= PROBE_LATE_MS)
 		health_narrow(h, "store", "does not answer", s->unanswered_ms, NULL);
-	else if (s->stalled_ms >= MONITOR_STALL_MS)
-		health_narrow(h, "store", "has written nothing of what waits", s->stalled_ms, NULL);
+	else if (s->hand.stalled_ms >= MONITOR_STALL_MS)
+		health_narrow(
+		    h, "store", "has written nothing of what waits", s->hand.stalled_ms, NULL);
 }
 
 static void

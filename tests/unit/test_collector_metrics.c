@@ -35,7 +35,7 @@ inbox_state_name(enum inbox_state s)
 }
 
 const char *
-inbox_dead_name(enum inbox_dead dead)
+hand_dead_name(enum hand_dead dead)
 {
 	static const char *const names[] = {"oversize", "malformed", "forged", "rejected"};
 
@@ -92,9 +92,9 @@ static void
 a_store_that_takes_nothing(void **state)
 {
 	assert_health("");
-	inbox.stalled_ms = MONITOR_STALL_MS - 1;
+	inbox.hand.stalled_ms = MONITOR_STALL_MS - 1;
 	assert_health("");
-	inbox.stalled_ms = MONITOR_STALL_MS;
+	inbox.hand.stalled_ms = MONITOR_STALL_MS;
 	assert_health("store: has written nothing of what waits since 5 s\n");
 	inbox.trouble = "refused";
 	inbox.trouble_ms = 1000;
@@ -125,8 +125,8 @@ stopping(void **state)
 static void
 a_queue_that_grows(void **state)
 {
-	inbox.in_hand = 1000; /* alone that is no backlog */
-	inbox.paused = true;
+	inbox.hand.count = 1000; /* alone that is no backlog */
+	inbox.hand.paused = true;
 	assert_health("");
 	queues[0].messages = 5200;
 	assert_health("");
@@ -152,24 +152,24 @@ metrics_of_all(void **state)
 {
 	struct metrics m;
 
-	inbox.received = 12;
-	inbox.stored = 5;
-	inbox.given_back = 3;
-	inbox.acked = 6;
-	inbox.dead[INBOX_DEAD_MALFORMED] = 2;
-	inbox.dead[INBOX_DEAD_REJECTED] = 1;
-	inbox.buried = 2;
-	inbox.dead_waiting = 1;
-	inbox.in_hand = 4;
-	inbox.outstanding = 7;
-	inbox.held_bytes = 4096;
+	inbox.hand.received = 12;
+	inbox.hand.stored = 5;
+	inbox.hand.given_back = 3;
+	inbox.hand.acked = 6;
+	inbox.hand.dead[HAND_DEAD_MALFORMED] = 2;
+	inbox.hand.dead[HAND_DEAD_REJECTED] = 1;
+	inbox.hand.buried = 2;
+	inbox.hand.dead_waiting = 1;
+	inbox.hand.count = 4;
+	inbox.hand.outstanding = 7;
+	inbox.hand.bytes = 4096;
 	inbox.in_hand_max = 1000;
-	inbox.held_bytes_max = 65536;
-	inbox.dead_waiting_max = 100;
-	inbox.refused_values[JSONX_READ] = 99;
-	inbox.refused_values[JSONX_DEPTH] = 4;
-	inbox.refused_values[JSONX_BYTES] = 5;
-	inbox.paused = true;
+	inbox.hand.bytes_max = 65536;
+	inbox.hand.dead_waiting_max = 100;
+	inbox.hand.refused_values[JSONX_READ] = 99;
+	inbox.hand.refused_values[JSONX_DEPTH] = 4;
+	inbox.hand.refused_values[JSONX_BYTES] = 5;
+	inbox.hand.paused = true;
 	pace = (struct store_pace){3, 8, 17};
 	batch.answers[STORE_OK] = 5;
 	batch.puts = 8;

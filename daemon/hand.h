@@ -1,0 +1,95 @@
+/* The deliveries in hand, each from its arrival until it is acked or given back: it is decoded,
+ * checked, converted, given to the batch, and acked when everything it says is on disk. What is
+ * poison goes to the dead letter queue at first sight and holds up nothing behind it.
+ *
+ *   delivery -> intake -> batch -- stored ----------------------> acked
+ *                 |         `---- rejected ---> deadletter -----> acked
+ *                 `------------- poison ------>
+ *
+ * Fresh before stale: what somebody waits for (TOPOLOGY_FRESH_KEY) has an intake of its own and
+ * goes ahead of the others into the store. When deliveries are taken and when they are given back
+ * is decided by the inbox, under whose name this logs.
+ *
+ * Memory: bounded in number by who consumes (prefetch); when deliveries hold over intake_max_bytes,
+ * or too many dead letters wait, reading pauses. */
+#ifndef VOGELER_HAND_H
+#define VOGELER_HAND_H
+
+#include "daemon/notice.h"
+#include "shared/broker.h"
+#include "shared/jsonx.h"
+#include "shared/options.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch;
+struct hand;
+struct loop;
+struct store;
+
+struct hand_parts { /* all borrowed until hand_destroy */
+	struct loop *loop;
+	struct broker *consumer; /* whose deliveries they are */
+	struct broker *publisher;
+	struct store *store;
+};
+
+struct hand_handlers {
+	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue. */
+	void (*on_done)(bool stored, void *arg);
+	/* The store takes nothing (batch.h). What is in hand stays: hand_give_back() it. */
+	void (*on_store_down)(const char *why, void *arg);
+};
+
+/* handlers is borrowed until hand_destroy. */
+struct hand *hand_create(const struct hand_parts *parts, const struct options *opt,
+    const struct hand_handlers *handlers, void *arg);
+/* After store_close(). NULL is fine. */
+void hand_destroy(struct hand *h);
+/* Takes over attest, the limits of values and those of batches and bytes. */
+void hand_set_options(struct hand *h, const struct options *opt);
+/* on_store_down after so long, instead of store_patience_ms; 0: that again. */
+void hand_set_patience(struct hand *h, uint32_t patience_ms);
+
+/* Takes ownership of d. */
+void hand_take(struct hand *h, struct delivery *d);
+/* The same, for one that is not to be taken: it returns to its queue. */
+void hand_refuse(struct hand *h, struct delivery *d);
+/* Everything in hand returns to its queue, at once and without on_done. */
+void hand_give_back(struct hand *h);
+
+/* From the handlers of the two brokers. */
+void hand_on_consumer_down(struct hand *h);
+void hand_on_publisher_ready(struct hand *h); /* on_ready and on_writable */
+void hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const char *why);
+
+enum hand_dead { HAND_DEAD_OVERSIZE, HAND_DEAD_MALFORMED, HAND_DEAD_FORGED, HAND_DEAD_REJECTED };
+#define HAND_N_DEAD (HAND_DEAD_REJECTED + 1)
+const char *hand_dead_name(enum hand_dead dead);
+
+/* For metrics and health. Counters are since the start. */
+struct hand_status {
+	size_t count;        /* deliveries in hand */
+	size_t dead_waiting; /* of these, for the broker to take them as dead letters */
+	size_t dead_waiting_max;
+	uint64_t bytes, bytes_max;
+	uint64_t outstanding; /* deliveries that are not acked */
+	bool paused;          /* reading, for want of room */
+	int64_t stalled_ms;   /* something waits for the store, and nothing was written since */
+	uint64_t received, stored, given_back, acked;
+	uint64_t dead[HAND_N_DEAD]; /* when it was decided */
+	uint64_t buried;            /* when the broker had them */
+	uint64_t
+	    refused_values[JSONX_N_REFUSALS]; /* of what was taken; [JSONX_READ] are the others */
+	struct notice_stats notices;
+};
+void hand_status(const struct hand *h, struct hand_status *out);
+
+size_t hand_count(const struct hand *h);      /* deliveries in hand, */
+size_t hand_waiting(const struct hand *h);    /* and of these, those that the store is to take */
+uint64_t hand_received(const struct hand *h); /* since the start */
+/* For its state and its counters, to hurry and to resume it; what is in it is the hand's. */
+struct batch *hand_batch(const struct hand *h);
+
+#endif

@@ -1,0 +1,694 @@
+/* The hand with its batch, acks and dead letters, between a fake broker and a fake store. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/batch.h"
+#include "daemon/deadletter.h"
+#include "daemon/hand.h"
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_store.h"
+#include "tests/unit/collector_drive.h"
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct world {
+	struct loop *loop;
+	struct fake_store *store;
+	struct broker *consumer, *publisher;
+	struct hand *hand;
+	struct options options;
+	bool refusing; /* deliveries: nothing is to be taken */
+	bool store_is_away;
+	unsigned int unparsed;     /* values given to the store as text */
+	unsigned int stored, dead; /* on_done */
+	unsigned int downs;        /* on_store_down */
+};
+
+static void
+consumer_ready(struct broker *b, void *arg)
+{
+}
+
+static void
+consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
+{
+	hand_on_consumer_down(((struct world *)arg)->hand);
+}
+
+static void
+delivered(struct broker *b, struct delivery *d, void *arg)
+{
+	struct world *w = arg;
+
+	if (w->refusing)
+		hand_refuse(w->hand, d);
+	else
+		hand_take(w->hand, d);
+}
+
+static void
+publisher_ready(struct broker *b, void *arg)
+{
+	hand_on_publisher_ready(((struct world *)arg)->hand);
+}
+
+static void
+confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	hand_on_confirm(((struct world *)arg)->hand, id, outcome, why);
+}
+
+static const struct broker_handlers consumer_handlers = {
+    .on_ready = consumer_ready,
+    .on_down = consumer_down,
+    .on_delivery = delivered,
+};
+static const struct broker_handlers publisher_handlers = {
+    .on_ready = publisher_ready,
+    .on_writable = publisher_ready,
+    .on_confirm = confirmed,
+};
+
+static void
+on_done(bool stored, void *arg)
+{
+	struct world *w = arg;
+
+	if (stored)
+		w->stored++;
+	else
+		w->dead++;
+}
+
+static void
+on_store_down(const char *why, void *arg)
+{
+	((struct world *)arg)->downs++;
+}
+
+static const struct hand_handlers hand_handlers = {on_done, on_store_down};
+
+static enum store_status
+judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	if (w->store_is_away)
+		return STORE_RETRY;
+	w->unparsed += writes[i]->results[0]->unparsed != NULL;
+	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct hand_parts parts;
+
+	ident_init();
+	log_set_level(LOG_LEVEL_CRITICAL);
+	w->loop = loop_create();
+	w->store = fake_store_create(w->loop, 1, 0);
+	fake_store_judge(w->store, judge, w);
+	w->consumer = make_broker(w->loop, "consumer", &consumer_handlers, w);
+	w->publisher = make_broker(w->loop, "publisher", &publisher_handlers, w);
+	options_init(&w->options);
+	w->options.intake_max_bytes = 100000;
+	w->options.batch_max_age_ms = 50;
+	w->options.store_patience_ms = 10000;
+	parts = (struct hand_parts){w->loop, w->consumer, w->publisher, fake_store_base(w->store)};
+	w->hand = hand_create(&parts, &w->options, &hand_handlers, w);
+	fake_broker_up(w->consumer);
+	fake_broker_up(w->publisher);
+	fake_broker_log_clear(w->consumer);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_destroy(w->store);
+	hand_destroy(w->hand);
+	broker_destroy(w->consumer);
+	broker_destroy(w->publisher);
+	options_finish(&w->options);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+static struct hand_status
+status(struct world *w)
+{
+	struct hand_status s;
+
+	hand_status(w->hand, &s);
+	return s;
+}
+
+#define JOB "0192e4c0-0000-7000-8000-000000000001"
+
+static void
+a_response_is_acked_after_it_is_stored(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w->consumer, GOOD);
+	deliver(w->consumer, "{\"syskey\":\"web01\",\"a\":\"1\",\"b\":\"2\",\"format\":\"json\"}");
+	deliver(w->consumer, "{\"syskey\":\"db01\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 1000);
+	assert_string_equal(fake_store_put_text(w->store, 0), "web01:3 db01:1");
+	assert_told(w->consumer, "");
+	assert_int_equal(hand_count(w->hand), 3);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "ack 3 multiple; ");
+	assert_int_equal(hand_count(w->hand), 0);
+	assert_int_equal(status(w).bytes, 0);
+}
+
+/* A put at a time, of one host each. */
+static void
+fresh_ones_go_into_the_next_put(void **state)
+{
+	struct world *w = *state;
+	char body[128];
+
+	w->options.batch_max_count = 1;
+	hand_set_options(w->hand, &w->options);
+	fake_store_hold(w->store);
+	for (int i = 0; i < 20; i++) {
+		snprintf(body, sizeof(body), "{\"syskey\":\"old%d\",\"format\":\"pydict\"}", i);
+		deliver(w->consumer, body);
+	}
+	fake_advance(w->loop, 0);
+	deliver_fresh(w->consumer, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
+	deliver_fresh(w->consumer, "{\"syskey\":\"old9\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_string_equal(fake_store_put_text(w->store, 0), "old0:1");
+	fake_store_release(w->store);
+	for (int i = 0; i < 3; i++)
+		fake_advance(w->loop, 0);
+	assert_string_equal(fake_store_put_text(w->store, 1), "new:1");
+	assert_string_equal(fake_store_put_text(w->store, 2), "old9:2");
+	fake_advance(w->loop, 1000);
+	assert_int_equal(hand_count(w->hand), 0);
+}
+
+/* It is read on a thread, whose word does not reach the fake loop: what is behind it waits too. */
+static void
+a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
+{
+	struct world *w = *state;
+	char *body = NULL;
+
+	assert_int_not_equal(
+	    asprintf(&body, "{\"syskey\":\"old\",\"format\":\"raw\",\"ps\":\"%0100000d\"}", 0), -1);
+	w->options.intake_max_bytes = 10000000;
+	hand_set_options(w->hand, &w->options);
+	deliver(w->consumer, body);
+	deliver(w->consumer, GOOD);
+	deliver_fresh(w->consumer, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 0), "new:1");
+	fake_advance(w->loop, 50);
+	assert_told(w->consumer, "ack 3; "); /* nor its ack */
+	free(body);
+}
+
+static void
+deliver_answer(struct world *w, const char *host, const char *reply_to)
+{
+	struct message m = make_message("", NULL);
+	char body[200];
+
+	snprintf(body, sizeof(body), "{\"syskey\":\"%s\",\"ps\":\"a\",\"format\":\"raw\"}", host);
+	message_set_body(&m, strdup(body), strlen(body));
+	m.correlation_id = strdup(JOB);
+	m.reply_to = reply_to == NULL ? NULL : strdup(reply_to);
+	message_add_str(&m, "plugin", "ps");
+	message_add_str(&m, "state", "ok");
+	message_add_int(&m, "order", 7);
+	fake_broker_deliver(w->consumer, "vogeler.master.in", "", &m);
+}
+
+/* After the commit, several in one message. */
+static void
+who_watches_is_told_of_what_is_stored(void **state)
+{
+	struct world *w = *state;
+	const struct fake_publish *p;
+
+	fake_store_hold(w->store);
+	deliver_answer(w, "web01", "vogeler.reply." JOB);
+	deliver_answer(w, "web02", "vogeler.reply." JOB);
+	deliver_answer(w, "toolarge", "vogeler.reply." JOB);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_broker_published(w->publisher), 0);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_broker_published(w->publisher), 2); /* and the dead letter */
+	p = fake_broker_publish_at(w->publisher, 0);
+	if (strcmp(p->routing_key, "vogeler.dead") == 0)
+		p = fake_broker_publish_at(w->publisher, 1);
+	assert_string_equal(p->exchange, "");
+	assert_string_equal(p->routing_key, "vogeler.reply." JOB);
+	assert_false(p->mandatory);
+	assert_false(p->message.persistent);
+	assert_non_null(strstr(p->message.body, "web01"));
+	assert_non_null(strstr(p->message.body, "web02"));
+	assert_null(strstr(p->message.body, "toolarge"));
+}
+
+static void
+nobody_makes_it_write_to_other_queues(void **state)
+{
+	static const char *const hostile[] = {"web02", "vogeler.dead", "master.in", "",
+	    "vogeler.reply.", "vogeler.reply.0192e4c0-0000-7000-8000-000000000002",
+	    "vogeler.reply." JOB "x", "amq.rabbitmq.reply-to"};
+	struct world *w = *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+		deliver_answer(w, "web01", hostile[i]);
+	deliver_answer(w, "web01", NULL);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(status(w).stored, i + 1);
+	assert_int_equal(fake_broker_published(w->publisher), 0);
+	assert_int_equal(status(w).notices.dropped, 0);
+}
+
+static void
+the_limits_of_values_can_be_changed(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w->consumer, "{\"syskey\":\"a\",\"p\":\"[[1]]\",\"format\":\"json\"}");
+	deliver(w->consumer, "{\"syskey\":\"b\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->unparsed, 0);
+	w->options.json_depth = 1;
+	w->options.yaml_depth = 1;
+	w->options.object_keys = 1;
+	hand_set_options(w->hand, &w->options);
+	deliver(w->consumer, "{\"syskey\":\"f\",\"p\":\"{a: 1, b: 1}\",\"format\":\"yaml\"}");
+	deliver(w->consumer,
+	    "{\"syskey\":\"g\",\"p\":\"{\\\"a\\\":1,\\\"b\\\":1}\",\"format\":\"json\"}");
+	deliver(w->consumer, "{\"syskey\":\"c\",\"p\":\"[[1]]\",\"format\":\"json\"}");
+	deliver(w->consumer, "{\"syskey\":\"d\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
+	deliver(w->consumer, "{\"syskey\":\"e\",\"p\":\"[1]\",\"format\":\"yaml\"}");
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->unparsed, 4);
+}
+
+static void
+poison_is_buried_and_the_rest_flows(void **state)
+{
+	struct world *w = *state;
+	const struct fake_publish *p;
+
+	deliver_from(w->consumer, "not json", "web07");
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	p = fake_broker_publish_at(w->publisher, 0);
+	assert_string_equal(p->exchange, "");
+	assert_string_equal(p->routing_key, "vogeler.dead");
+	assert_true(p->mandatory);
+	assert_true(p->message.persistent);
+	assert_string_equal(p->message.body, "not json");
+	assert_null(p->message.user_id); /* the broker module fills in the login's */
+	assert_non_null(message_str(&p->message, "x-reason"));
+	assert_string_equal(message_str(&p->message, "x-sender"), "web07");
+	assert_string_equal(message_str(&p->message, "x-exchange"), "vogeler.master.in");
+	assert_string_equal(message_str(&p->message, "x-routing-key"), "");
+	fake_advance(w->loop, 2000);
+	assert_told(w->consumer, "ack 2; "); /* the poison is not acked before it is confirmed */
+	fake_broker_confirm(w->publisher, p->id, BROKER_CONFIRMED, NULL);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "ack 1; ");
+}
+
+static void
+every_kind_of_poison_is_refused(void **state)
+{
+	static const char *const bodies[] = {
+	    "",
+	    "[]",
+	    "{\"ps\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"_design/x\",\"ps\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"web01\",\"ps\":\"x\",\"format\":\"pickle\"}",
+	    "{\"syskey\":\"web01\",\"_id\":\"x\",\"format\":\"raw\"}",
+	    "{\"syskey\":\"web01\",\"vogeler\":\"x\",\"format\":\"raw\"}",
+	};
+	struct world *w = *state;
+	size_t n = sizeof(bodies) / sizeof(bodies[0]), i;
+
+	fake_broker_auto_confirm(w->publisher, true);
+	for (i = 0; i < n; i++) {
+		deliver(w->consumer, bodies[i]);
+		fake_advance(w->loop, 0);
+		assert_int_equal(fake_broker_published(w->publisher), i + 1);
+	}
+	assert_int_equal(fake_store_puts(w->store), 0);
+	assert_int_equal(hand_count(w->hand), 0);
+}
+
+static void
+an_oversize_message_is_buried_with_its_size(void **state)
+{
+	struct world *w = *state;
+	struct message m = make_message("{\"syskey\":\"web01\"", NULL);
+
+	fake_broker_deliver_oversize(w->consumer, "vogeler.master.in", "", &m, 99000000);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	{
+		const struct message *dead = &fake_broker_publish_at(w->publisher, 0)->message;
+		int64_t size = 0;
+
+		assert_true(message_int(dead, "x-oversize", &size));
+		assert_int_equal(size, 99000000);
+	}
+}
+
+static void
+a_letter_is_sent_again_until_it_is_confirmed(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w->consumer, "x");
+	fake_advance(w->loop, 0);
+	fake_broker_confirm(w->publisher, 1, BROKER_RETURNED, "NO_ROUTE");
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	fake_broker_down(w->publisher); /* LOST */
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	assert_told(w->consumer, "");
+	fake_broker_up(w->publisher);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 3);
+	fake_broker_confirm(w->publisher, 3, BROKER_CONFIRMED, NULL);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "ack 1; ");
+}
+
+static void
+headers_of_a_letter_are_the_collectors_own(void **state)
+{
+	struct world *w = *state;
+	struct message m = make_message("x", "web07");
+	const struct message *dead;
+	char name[32];
+	int i;
+
+	message_add_str(&m, "x-sender", "admin");
+	for (i = 1; i < MESSAGE_HEADERS_MAX; i++) {
+		snprintf(name, sizeof(name), "h%d", i);
+		message_add_int(&m, name, i);
+	}
+	m.expiration = strdup("1000");
+	m.correlation_id = strdup("job-1");
+	fake_broker_deliver(w->consumer, "e", "k", &m);
+	fake_advance(w->loop, 0);
+	dead = &fake_broker_publish_at(w->publisher, 0)->message;
+	assert_string_equal(message_str(dead, "x-sender"), "web07");
+	assert_string_equal(message_str(dead, "x-routing-key"), "k");
+	assert_null(dead->expiration);
+	assert_string_equal(dead->correlation_id, "job-1");
+	for (i = 0; i < (int)dead->n_headers; i++)
+		assert_false(strcmp(dead->headers[i].name, "x-sender") == 0 &&
+			     strcmp(dead->headers[i].u.str, "admin") == 0);
+}
+
+static void
+what_the_store_rejects_is_buried_as_it_came(void **state)
+{
+	struct world *w = *state;
+	const char *body = "{\"syskey\":\"toolarge\",\"ps\":\"x\",\"format\":\"raw\"}";
+
+	fake_broker_auto_confirm(w->publisher, true);
+	deliver(w->consumer, body);
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	assert_string_equal(fake_broker_publish_at(w->publisher, 0)->message.body, body);
+	assert_string_equal(
+	    message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason"),
+	    "as the test says");
+	assert_told(w->consumer, "ack 1; ");
+}
+
+static void
+a_host_writes_only_its_own_record_when_attested(void **state)
+{
+	struct world *w = *state;
+	const char *reason;
+
+	w->options.attest = true;
+	hand_set_options(w->hand, &w->options);
+	deliver_from(w->consumer, GOOD, "web01");
+	deliver_from(w->consumer, GOOD, "web02");
+	deliver_from(w->consumer, GOOD, "WEB01");
+	deliver_from(w->consumer, GOOD, NULL);
+	fake_advance(w->loop, 100);
+	assert_string_equal(fake_store_put_text(w->store, 0), "web01:1");
+	assert_int_equal(fake_broker_published(w->publisher), 3);
+	reason = message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason");
+	assert_non_null(strstr(reason, "web02"));
+}
+
+static void
+many_dead_letters_close_the_valve(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < DEADLETTER_PENDING_MAX - 1; i++)
+		deliver(w->consumer, "x");
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "");
+	deliver(w->consumer, "x");
+	assert_told(w->consumer, "pause; ");
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "resume; ack 100 multiple; ");
+}
+
+static void
+a_lost_consumer_takes_unsent_dead_letters_along(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_block(w->publisher, true);
+	deliver(w->consumer, "x");
+	fake_advance(w->loop, 100);
+	fake_broker_down(w->consumer);
+	assert_int_equal(hand_count(w->hand), 0);
+	fake_broker_up(w->consumer);
+	deliver(w->consumer, "x"); /* it comes again */
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_broker_block(w->publisher, false);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	assert_int_equal(hand_count(w->hand), 0);
+}
+
+static void
+a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer(void **state)
+{
+	struct world *w = *state;
+
+	deliver(w->consumer, "x");
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	fake_broker_down(w->consumer);
+	fake_broker_down(w->publisher); /* nobody knows whether it arrived */
+	assert_int_equal(hand_count(w->hand), 0);
+	fake_broker_up(w->publisher);
+	fake_broker_up(w->consumer);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	deliver(w->consumer, "x"); /* it comes again */
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+}
+
+static void
+held_bytes_close_the_valve_and_open_it_again(void **state)
+{
+	struct world *w = *state;
+	char *body = NULL;
+
+	assert_int_not_equal(
+	    asprintf(&body, "{\"syskey\":\"web01\",\"format\":\"raw\",\"ps\":\"%060000d\"}", 0),
+	    -1);
+	fake_store_hold(w->store);
+	deliver(w->consumer, body);
+	assert_true(fake_broker_is_paused(w->consumer));
+	assert_in_range(status(w).bytes, 120000, 140000);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 50);
+	assert_false(fake_broker_is_paused(w->consumer));
+	assert_told(w->consumer, "pause; resume; ack 1; ");
+	free(body);
+}
+
+static void
+acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 100);
+	fake_broker_down(w->consumer);
+	fake_broker_up(w->consumer);
+	deliver(w->consumer, GOOD);
+	fake_broker_log_clear(w->consumer);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 100);
+	assert_told(w->consumer, "ack 1; ");
+	assert_int_equal(hand_count(w->hand), 0);
+}
+
+static void
+what_is_done_is_told(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_auto_confirm(w->publisher, true);
+	deliver(w->consumer, GOOD);
+	deliver(w->consumer, "poison");
+	deliver(w->consumer, "{\"syskey\":\"toolarge\",\"ps\":\"x\",\"format\":\"raw\"}");
+	assert_int_equal(w->stored + w->dead, 0);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->stored, 1);
+	assert_int_equal(w->dead, 2);
+	assert_int_equal(hand_received(w->hand), 3);
+}
+
+/* What is read, in the batch, under way to the store, or a dead letter. */
+static void
+everything_in_hand_can_be_given_back(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 100);
+	deliver(w->consumer, GOOD);
+	deliver(w->consumer, "poison");
+	assert_int_equal(hand_count(w->hand), 3);
+	assert_int_equal(hand_waiting(w->hand), 2);
+	hand_give_back(w->hand);
+	assert_told(w->consumer, "nack 3 multiple requeue; ");
+	assert_int_equal(hand_count(w->hand), 0);
+	assert_int_equal(hand_waiting(w->hand), 0);
+	assert_int_equal(status(w).bytes, 0);
+	assert_int_equal(status(w).given_back, 3);
+	fake_store_release(w->store);
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_advance(w->loop, 60000);
+	assert_told(w->consumer, "");
+	assert_int_equal(w->stored + w->dead, 0);
+}
+
+static void
+what_is_refused_returns_at_once(void **state)
+{
+	struct world *w = *state;
+
+	w->refusing = true;
+	deliver(w->consumer, GOOD);
+	assert_told(w->consumer, "nack 1 requeue; ");
+	assert_int_equal(status(w).given_back, 1);
+	assert_int_equal(hand_received(w->hand), 0);
+}
+
+static void
+patience_can_be_longer_for_a_while(void **state)
+{
+	struct world *w = *state;
+
+	w->store_is_away = true;
+	hand_set_patience(w->hand, 60000);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 50000);
+	hand_set_options(w->hand, &w->options); /* a reload in between */
+	fake_advance(w->loop, 5000);
+	assert_int_equal(w->downs, 0);
+	fake_advance(w->loop, 15000);
+	assert_int_equal(w->downs, 1);
+	assert_int_equal(hand_count(w->hand), 1);
+	hand_give_back(w->hand);
+	batch_resume(hand_batch(w->hand));
+	hand_set_patience(w->hand, 0);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 20000);
+	assert_int_equal(w->downs, 2);
+}
+
+static void
+how_long_the_store_has_written_nothing(void **state)
+{
+	struct world *w = *state;
+
+	fake_advance(w->loop, 30000);
+	assert_int_equal(status(w).stalled_ms, 0); /* nothing waits for it */
+	fake_store_hold(w->store);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 7000);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(status(w).stalled_ms, 8000);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(status(w).stalled_ms, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_response_is_acked_after_it_is_stored),
+	    TEST(fresh_ones_go_into_the_next_put),
+	    TEST(a_large_stale_one_does_not_hold_up_what_is_fresh),
+	    TEST(who_watches_is_told_of_what_is_stored),
+	    TEST(nobody_makes_it_write_to_other_queues),
+	    TEST(the_limits_of_values_can_be_changed),
+	    TEST(poison_is_buried_and_the_rest_flows),
+	    TEST(every_kind_of_poison_is_refused),
+	    TEST(an_oversize_message_is_buried_with_its_size),
+	    TEST(a_letter_is_sent_again_until_it_is_confirmed),
+	    TEST(headers_of_a_letter_are_the_collectors_own),
+	    TEST(what_the_store_rejects_is_buried_as_it_came),
+	    TEST(a_host_writes_only_its_own_record_when_attested),
+	    TEST(many_dead_letters_close_the_valve),
+	    TEST(a_lost_consumer_takes_unsent_dead_letters_along),
+	    TEST(a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer),
+	    TEST(held_bytes_close_the_valve_and_open_it_again),
+	    TEST(acks_of_a_lost_connection_are_not_sent_on_the_next),
+	    TEST(what_is_done_is_told),
+	    TEST(everything_in_hand_can_be_given_back),
+	    TEST(what_is_refused_returns_at_once),
+	    TEST(patience_can_be_longer_for_a_while),
+	    TEST(how_long_the_store_has_written_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
