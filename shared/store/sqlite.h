@@ -1,5 +1,6 @@
-/* The inside of the sqlite backend, shared by its files: store_sqlite.c (records), ledger_sqlite.c
- * (jobs and outcomes). All that touches db runs on the worker's thread. */
+/* The inside of the sqlite backend, shared by its files: store_sqlite.c (the thread, and what the
+ * loop asks of it), sqlite_read.c and sqlite_put.c (records), ledger_sqlite.c (jobs and outcomes).
+ * All that touches db runs on the worker's thread. */
 #ifndef VOGELER_SQLITE_H
 #define VOGELER_SQLITE_H
 
@@ -20,6 +21,21 @@ struct sqlite_store {
 	struct sqldb db; /* from store_open to store_close the thread's alone */
 };
 
+/* Inside a transaction. false, STORE_FAILED: db->why. */
+
+/* *found: whether there is one. head starts with its host alone. */
+bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found);
+/* *rec: the caller's, if FOUND. *bytes grows by what was read. */
+enum store_found sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes);
+/* The same, with the _id and, of the plugins, those values that the host has. */
+enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *const plugins[],
+    size_t n_plugins, json_t **rec, size_t *bytes);
+
+/* Inside the transaction of a put: all that the write brings, or nothing of it. STORE_RETRY: the
+ * transaction is to be rolled back, db->why. *why is static or the same as *said, which is the
+ * caller's. */
+enum store_status sqlite_put_one(
+    struct sqlite_store *s, const struct store_write *w, const char **why, char **said);
 /* Inside the transaction of a put: the outcomes of what the write brings. false: db->why. */
 bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w);
 

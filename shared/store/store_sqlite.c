@@ -5,8 +5,6 @@
  * cannot be taken leaves the others. */
 #include "shared/store/sqlite.h"
 
-#include "shared/buf.h"
-#include "shared/jsonx.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/worker.h"
@@ -21,125 +19,6 @@
 #define BATCH_BYTES     (4 * 1024 * 1024)
 #define LIST_HOSTS      50 /* of a page: what one task reads, and one pass delivers */
 #define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
-#define RECORD_TEXT_MAX (512 * 1024 * 1024)
-
-/* ---- reading a record ---- */
-
-/* false: db->why. *found says whether there is one; head starts with its host alone. */
-static bool
-read_head(struct sqldb *db, struct record_head *head, bool *found)
-{
-	bool ok;
-	int rc;
-
-	sqldb_bind_str(db, STMT_HEAD_GET, 1, head->host);
-	rc = sqldb_step(db, STMT_HEAD_GET);
-	*found = rc == SQLITE_ROW;
-	if (rc != SQLITE_ROW)
-		return rc == SQLITE_DONE;
-	head->created_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 1);
-	head->updated_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 2);
-	ok = sqldb_column_json(db, STMT_HEAD_GET, 3, &head->last_error);
-	sqldb_done(db, STMT_HEAD_GET);
-	return ok;
-}
-
-struct facts {
-	char **plugins;
-	struct fact *list;
-	size_t n;
-};
-
-static void
-facts_finish(struct facts *f)
-{
-	size_t i;
-
-	for (i = 0; i < f->n; i++) {
-		free(f->plugins[i]);
-		fact_finish(&f->list[i]);
-	}
-	free(f->plugins);
-	free(f->list);
-}
-
-static bool
-facts_add(struct sqldb *db, struct facts *f)
-{
-	size_t len;
-	const char *plugin = sqldb_column_text(db, STMT_FACTS_OF, 0, &len);
-	const char *value;
-	struct fact *fact;
-
-	f->plugins = xreallocarray(f->plugins, f->n + 1, sizeof(*f->plugins));
-	f->list = xreallocarray(f->list, f->n + 1, sizeof(*f->list));
-	f->plugins[f->n] = xstrdup(plugin == NULL ? "" : plugin);
-	fact = &f->list[f->n++];
-	*fact = (struct fact){0};
-	value = sqldb_column_text(db, STMT_FACTS_OF, 2, &len);
-	if (value != NULL) {
-		fact->value = xstrndup(value, len);
-		fact->value_len = strlen(fact->value);
-	}
-	return sqldb_column_json(db, STMT_FACTS_OF, 1, &fact->meta);
-}
-
-static bool
-read_facts(struct sqldb *db, const char *host, struct facts *f)
-{
-	int rc;
-
-	sqldb_bind_str(db, STMT_FACTS_OF, 1, host);
-	for (rc = sqldb_step(db, STMT_FACTS_OF); rc == SQLITE_ROW;
-	     rc = sqldb_step(db, STMT_FACTS_OF)) {
-		if (!facts_add(db, f)) {
-			sqldb_done(db, STMT_FACTS_OF);
-			return false;
-		}
-	}
-	return rc == SQLITE_DONE;
-}
-
-static json_t *
-record_parse(struct sqldb *db, const struct record_head *head, const struct facts *f, size_t *bytes)
-{
-	json_t *rec = NULL;
-	struct buf text;
-	char err[256];
-
-	buf_init(&text, RECORD_TEXT_MAX);
-	if (!record_write(&text, head, NULL, (const char *const *)f->plugins, f->list, f->n)) {
-		sqldb_fail(db, "out of memory");
-	} else {
-		rec = jsonx_parse_stored(text.data, text.len, err, sizeof(err));
-		*bytes += text.len;
-		if (rec == NULL)
-			sqldb_damaged(db, err);
-	}
-	buf_finish(&text);
-	return rec;
-}
-
-static enum store_found
-read_record(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
-{
-	struct record_head head = {.host = xstrdup(host)};
-	struct facts facts = {0};
-	bool found = false, ok;
-
-	ok = read_head(db, &head, &found);
-	if (ok && found) {
-		ok = read_facts(db, host, &facts);
-		if (ok)
-			*rec = record_parse(db, &head, &facts, bytes);
-		ok = *rec != NULL;
-	}
-	facts_finish(&facts);
-	record_head_finish(&head);
-	if (!ok)
-		return STORE_FAILED;
-	return found ? STORE_FOUND : STORE_MISSING;
-}
 
 /* ---- tasks: run on the thread, done on the loop ---- */
 
@@ -227,216 +106,6 @@ task_failed(struct task *t)
 
 /* ---- put ---- */
 
-/* A fact that a write is about. */
-struct touched {
-	const char *plugin;
-	struct fact fact; /* its value is there only if it is new */
-	int64_t value_bytes;
-	int64_t grown; /* bytes, against what is stored */
-	enum record_change change;
-};
-
-struct update {
-	struct sqldb *db;
-	const struct store_write *w;
-	uint64_t record_max_bytes;
-	struct record_head head;
-	bool head_changed;
-	struct touched *facts; /* room for one a result */
-	size_t n;
-};
-
-static bool
-load_fact(struct update *u, struct touched *t)
-{
-	struct sqldb *db = u->db;
-	size_t len;
-	bool ok;
-	int rc;
-
-	sqldb_bind_str(db, STMT_FACT_GET, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_GET, 2, t->plugin);
-	rc = sqldb_step(db, STMT_FACT_GET);
-	if (rc != SQLITE_ROW)
-		return rc == SQLITE_DONE;
-	ok = sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
-	sqldb_column_text(db, STMT_FACT_GET, 0, &len);
-	t->value_bytes = sqlite3_column_int64(db->stmts[STMT_FACT_GET], 1);
-	t->grown = -(int64_t)len - t->value_bytes;
-	sqldb_done(db, STMT_FACT_GET);
-	return ok;
-}
-
-static struct touched *
-fact_of(struct update *u, const char *plugin)
-{
-	struct touched *t;
-	size_t i;
-
-	for (i = 0; i < u->n; i++) {
-		if (strcmp(u->facts[i].plugin, plugin) == 0)
-			return &u->facts[i];
-	}
-	t = &u->facts[u->n++];
-	t->plugin = plugin;
-	return load_fact(u, t) ? t : NULL;
-}
-
-static bool
-apply_results(struct update *u)
-{
-	enum record_change change;
-	size_t i;
-
-	for (i = 0; i < u->w->n; i++) {
-		const struct result *r = u->w->results[i];
-		struct touched *t = NULL;
-
-		if (r->plugin != NULL) {
-			t = fact_of(u, r->plugin);
-			if (t == NULL)
-				return false;
-		}
-		change = record_apply(&u->head, t == NULL ? NULL : &t->fact, r, &u->head_changed);
-		if (t != NULL && change > t->change)
-			t->change = change;
-	}
-	return true;
-}
-
-static bool
-save_fact(struct update *u, struct touched *t)
-{
-	struct sqldb *db = u->db;
-	struct buf meta;
-	bool ok = true;
-
-	if (t->change == RECORD_UNCHANGED)
-		return true;
-	if (t->change == RECORD_VALUE) {
-		t->value_bytes = (int64_t)t->fact.value_len;
-		sqldb_bind_str(db, STMT_VALUE_PUT, 1, u->w->host);
-		sqldb_bind_str(db, STMT_VALUE_PUT, 2, t->plugin);
-		sqldb_bind_text(db, STMT_VALUE_PUT, 3, t->fact.value, t->fact.value_len);
-		ok = sqldb_run(db, STMT_VALUE_PUT);
-	}
-	if (!ok || !sqldb_write_json(db, &meta, t->fact.meta))
-		return false;
-	t->grown += t->value_bytes + (int64_t)meta.len;
-	sqldb_bind_str(db, STMT_FACT_PUT, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_PUT, 2, t->plugin);
-	sqldb_bind_text(db, STMT_FACT_PUT, 3, meta.data, meta.len);
-	sqldb_bind_int(db, STMT_FACT_PUT, 4, t->value_bytes);
-	ok = sqldb_run(db, STMT_FACT_PUT);
-	buf_finish(&meta);
-	return ok;
-}
-
-static bool
-save_head(struct update *u)
-{
-	struct sqldb *db = u->db;
-	struct buf error = {0};
-	bool ok;
-
-	if (!u->head_changed)
-		return true;
-	if (u->head.last_error != NULL && !sqldb_write_json(db, &error, u->head.last_error))
-		return false;
-	sqldb_bind_str(db, STMT_HEAD_PUT, 1, u->head.host);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 2, u->head.created_at);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 3, u->head.updated_at);
-	sqldb_bind_text(db, STMT_HEAD_PUT, 4, error.data, error.len);
-	ok = sqldb_run(db, STMT_HEAD_PUT);
-	buf_finish(&error);
-	return ok;
-}
-
-static bool
-save_update(struct update *u)
-{
-	size_t i;
-
-	for (i = 0; i < u->n; i++) {
-		if (!save_fact(u, &u->facts[i]))
-			return false;
-	}
-	return save_head(u);
-}
-
-/* Too large, and this write made it larger: what shrinks a record, or leaves its size, is always
- * taken, so that lowering the limit does not lock a host out. */
-static bool
-is_too_large(struct update *u, bool *too_large)
-{
-	struct sqldb *db = u->db;
-	int64_t grown = 0;
-	double bytes;
-	size_t i;
-
-	*too_large = false;
-	for (i = 0; i < u->n; i++) {
-		if (u->facts[i].change != RECORD_UNCHANGED)
-			grown += u->facts[i].grown;
-	}
-	if (grown <= 0)
-		return true;
-	sqldb_bind_str(db, STMT_RECORD_BYTES, 1, u->w->host);
-	if (sqldb_step(db, STMT_RECORD_BYTES) != SQLITE_ROW)
-		return false;
-	bytes = sqlite3_column_double(db->stmts[STMT_RECORD_BYTES], 0);
-	sqldb_done(db, STMT_RECORD_BYTES);
-	*too_large = bytes > (double)u->record_max_bytes;
-	return true;
-}
-
-/* What is stored of this host cannot be read: nothing can be merged with it, now or later, and the
- * other hosts are to go on. */
-static enum store_status
-give_up_damaged(struct sqldb *db, const struct update *u, char **said)
-{
-	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].plugin;
-
-	xasprintf(said, "what is stored of %s%s%s is damaged: not JSON", u->w->host,
-	    plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
-	if (!sqldb_run(db, STMT_UNDO) || !sqldb_run(db, STMT_RELEASE))
-		return STORE_RETRY;
-	return STORE_REJECT;
-}
-
-static enum store_status
-put_one(struct sqlite_store *s, const struct store_write *w, const char **why, char **said)
-{
-	enum store_status status;
-	struct sqldb *db = &s->db;
-	struct update u = {.db = db,
-	    .w = w,
-	    .record_max_bytes = s->record_max_bytes,
-	    .head = {.host = xstrdup(w->host)}};
-	bool found, too_large = false, ok;
-	size_t i;
-
-	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
-	db->damaged = false;
-	ok = sqldb_run(db, STMT_SAVE) && read_head(db, &u.head, &found) && apply_results(&u) &&
-	     save_update(&u) && is_too_large(&u, &too_large);
-	if (!ok) {
-		status = db->damaged ? give_up_damaged(db, &u, said) : STORE_RETRY;
-		*why = *said;
-	} else {
-		status = too_large ? STORE_REJECT : STORE_OK;
-		*why = too_large ? "record too large" : NULL;
-		if ((too_large && !sqldb_run(db, STMT_UNDO)) || !sqldb_run(db, STMT_RELEASE) ||
-		    (!too_large && !sqlite_put_outcomes(db, w)))
-			status = STORE_RETRY;
-	}
-	for (i = 0; i < u.n; i++)
-		fact_finish(&u.facts[i].fact);
-	free(u.facts);
-	record_head_finish(&u.head);
-	return status;
-}
-
 static bool
 put_all(struct task *t)
 {
@@ -446,7 +115,7 @@ put_all(struct task *t)
 	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
 		return false;
 	for (i = 0; i < t->n; i++) {
-		t->statuses[i] = put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
+		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
 		if (t->statuses[i] == STORE_RETRY)
 			return false;
 	}
@@ -510,7 +179,7 @@ get_run(void *arg)
 
 	t->found = STORE_FAILED;
 	if (sqldb_run(db, STMT_BEGIN_READ)) {
-		t->found = read_record(db, t->host, &t->recs[0], &bytes);
+		t->found = sqlite_read(db, t->host, &t->recs[0], &bytes);
 		t->n_recs = t->found == STORE_FOUND;
 		sqldb_roll_back(db);
 	}
@@ -558,49 +227,6 @@ read_hosts(struct task *t, char *hosts[LIST_HOSTS])
 	return rc == SQLITE_DONE ? n : -1;
 }
 
-/* Adds the value of one plugin, if the host has it. */
-static bool
-read_value(struct sqldb *db, json_t *rec, const char *host, const char *plugin, size_t *bytes)
-{
-	json_t *value = NULL;
-	char err[256];
-	size_t len;
-	const char *text;
-	int rc;
-
-	sqldb_bind_str(db, STMT_FACT_OF, 1, host);
-	sqldb_bind_str(db, STMT_FACT_OF, 2, plugin);
-	rc = sqldb_step(db, STMT_FACT_OF);
-	if (rc != SQLITE_ROW)
-		return rc == SQLITE_DONE;
-	text = sqldb_column_text(db, STMT_FACT_OF, 0, &len);
-	if (text != NULL)
-		value = jsonx_parse_stored(text, len, err, sizeof(err));
-	if (value == NULL)
-		sqldb_damaged(db, "a value is not JSON");
-	*bytes += len;
-	sqldb_done(db, STMT_FACT_OF);
-	return value != NULL && json_object_set_new(rec, plugin, value) == 0;
-}
-
-/* The _id, and of the plugins those that are wanted. */
-static enum store_found
-read_filtered(const struct task *t, const char *host, json_t **rec, size_t *bytes)
-{
-	size_t i;
-
-	*rec = json_object();
-	jsonx_set_str(*rec, "_id", host);
-	for (i = 0; i < t->n_plugins; i++) {
-		if (!read_value(&t->s->db, *rec, host, t->plugins[i], bytes)) {
-			json_decref(*rec);
-			*rec = NULL;
-			return STORE_FAILED;
-		}
-	}
-	return STORE_FOUND;
-}
-
 static enum store_found
 read_page(struct task *t, char *const hosts[], int n)
 {
@@ -613,9 +239,10 @@ read_page(struct task *t, char *const hosts[], int n)
 
 		t->s->db.damaged = false;
 		if (t->filtered)
-			found = read_filtered(t, hosts[i], rec, &bytes);
+			found = sqlite_read_values(
+			    &t->s->db, hosts[i], t->plugins, t->n_plugins, rec, &bytes);
 		else
-			found = read_record(&t->s->db, hosts[i], rec, &bytes);
+			found = sqlite_read(&t->s->db, hosts[i], rec, &bytes);
 		if (found == STORE_FOUND)
 			t->n_recs++;
 		else if (t->s->db.damaged)
