@@ -42,7 +42,6 @@ struct inbox {
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
-	struct mono up_logged_at; /* that it is up again, with what was unlogged */
 	bool said_without;        /* the fresh queue; until the next reload */
 	struct backoff backoff;   /* of probes, until the store takes a write */
 	bool refused;             /* a write was, and none was taken since */
@@ -418,21 +417,17 @@ start_trying(struct inbox *in)
 	loop_timer_arm(in->probe, IDLE_MS);
 }
 
-/* The end of complaints that were counted and not told; once a minute, as they are. */
 static void
 log_up(struct inbox *in)
 {
 	struct mono now = loop_now(in->loop);
-	uint32_t unlogged;
+	uint32_t probes, refusals;
+	bool due = repeat_over(&in->said_probe, now, &probes);
 
-	if (in->up_logged_at.ms != 0 && mono_diff(now, in->up_logged_at) < REPEAT_PERIOD_MS)
-		return;
-	unlogged = repeat_sum_up(&in->said_probe) + repeat_sum_up(&in->said_down);
-	if (unlogged == 0)
-		return;
-	log_warn("inbox", "store[%s]: up again after %" PRId64 " s, unlogged=%" PRIu32,
-	    store_id(in->store), mono_diff(now, in->down_since) / 1000, unlogged);
-	in->up_logged_at = now;
+	due = repeat_over(&in->said_down, now, &refusals) || due;
+	if (due)
+		log_warn("inbox", "store[%s]: up again after %" PRId64 " s, unlogged=%" PRIu32,
+		    store_id(in->store), mono_diff(now, in->down_since) / 1000, probes + refusals);
 }
 
 static void
@@ -483,6 +478,8 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		take_nothing(in);
 		break;
 	case INBOX_STANDBY:
+		if (!in->refused)
+			log_up(in);
 		take_nothing(in);
 		loop_timer_arm(in->probe, IDLE_MS);
 		break;

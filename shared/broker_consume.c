@@ -261,6 +261,7 @@ on_consume_ok(struct broker *b, amqp_bytes_t tag)
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	b->in_use_since.ms = 0;
 	start_next(b);
+	broker_log_up(b);
 	report_consuming(b, c, true);
 }
 

@@ -80,45 +80,63 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 	broker_step(b, BROKER_EV_FAILED);
 }
 
-/* One line per failure of a new kind; the same again is counted, and told once a minute. */
+/* What is new about it, for the log: of that which names a thing the whole sentence, of the others
+ * the kind alone, for their sentences have numbers. */
+static const char *
+complaint(const struct broker *b)
+{
+	switch (b->error) {
+	case BROKER_ERR_NETWORK:
+	case BROKER_ERR_TIMEOUT:
+	case BROKER_ERR_PROTOCOL:
+	case BROKER_ERR_SHUTDOWN:
+		return broker_error_name(b->error);
+	case BROKER_ERR_TLS:
+	case BROKER_ERR_AUTH:
+	case BROKER_ERR_VHOST:
+	case BROKER_ERR_PERMISSION:
+	case BROKER_ERR_NOT_FOUND:
+	case BROKER_ERR_IN_USE:
+	case BROKER_ERR_MISMATCH:
+		break;
+	}
+	return b->text;
+}
+
+/* One line per failure that is new; the same again is counted, and told once a minute. */
 void
 broker_log_failure(struct broker *b)
 {
-	struct mono now = loop_now(b->loop), *last = &b->logged_at[b->error];
-	bool fresh = last->ms == 0 || mono_diff(now, *last) >= BROKER_LOG_PERIOD_MS;
 	bool act = b->error == BROKER_ERR_TLS || b->error == BROKER_ERR_AUTH ||
 		   b->error == BROKER_ERR_VHOST || b->error == BROKER_ERR_PERMISSION ||
 		   b->error == BROKER_ERR_MISMATCH;
+	uint32_t unlogged;
 
-	if (!fresh) {
-		b->unlogged++;
+	if (!repeat_due(&b->said, complaint(b), loop_now(b->loop), &unlogged))
 		return;
-	}
+	unlogged += repeat_sum_up(&b->said);
 	log_msg(b->opt.quiet ? LOG_LEVEL_INFO
 		: act        ? LOG_LEVEL_ERROR
 			     : LOG_LEVEL_WARN,
 	    "broker", "broker[%s]: down (%s): %s, retry_in=%u.%us, unlogged_before=%u", b->id,
 	    broker_error_name(b->error), b->text, b->retry_in_ms / 1000,
-	    b->retry_in_ms % 1000 / 100, b->unlogged);
-	*last = now;
-	b->unlogged = 0;
+	    b->retry_in_ms % 1000 / 100, unlogged);
 }
 
-/* The end of failures that were counted and not told. Once a minute, too: a connection that comes
- * and goes is no flood either. */
+/* A connection whose consumers are refused one after the other was never up. */
 void
 broker_log_up(struct broker *b)
 {
+	const struct consumer *worst = broker_consumer_worst(b);
 	struct mono now = loop_now(b->loop);
+	uint32_t unlogged;
 
-	if (b->unlogged == 0 ||
-	    (b->up_logged_at.ms != 0 && mono_diff(now, b->up_logged_at) < BROKER_LOG_PERIOD_MS))
+	if ((worst != NULL && worst->state != CONSUMER_ON) ||
+	    !repeat_over(&b->said, now, &unlogged))
 		return;
 	log_msg(b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "broker",
 	    "broker[%s]: up again after %lld s, unlogged=%u", b->id,
-	    (long long)mono_diff(now, b->down_since) / 1000, b->unlogged);
-	b->up_logged_at = now;
-	b->unlogged = 0;
+	    (long long)mono_diff(now, b->down_since) / 1000, unlogged);
 }
 
 /* connection.close in HANDSHAKE for want of a vhost: the 2010 URIs meant it with its slash. */

@@ -24,6 +24,7 @@
 #include "shared/frame.h"
 #include "shared/loop.h"
 #include "shared/mono.h"
+#include "shared/repeat.h"
 #include "shared/tls.h"
 #include "shared/topology.h"
 
@@ -39,7 +40,6 @@
 #define BROKER_CONFIRM_MS        60000 /* everything has left, and nothing is confirmed */
 #define BROKER_PASS_FRAMES       200
 #define BROKER_PASS_BYTES        (256 * 1024)
-#define BROKER_LOG_PERIOD_MS     60000
 #define BROKER_TEXT_MAX          768
 
 enum broker_state {
@@ -206,10 +206,7 @@ struct broker {
 	/* why it is down */
 	enum broker_error error;
 	char text[BROKER_TEXT_MAX];
-	/* Failures of one kind are one line a minute; ms 0 = not yet. */
-	struct mono logged_at[BROKER_ERR_SHUTDOWN + 1];
-	uint32_t unlogged;
-	struct mono up_logged_at; /* that it is up again, with what was unlogged */
+	struct repeat said;
 
 	/* for broker_status() */
 	struct mono ready_since;   /* the last time */
@@ -311,7 +308,7 @@ void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
 void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);
 void broker_log_failure(struct broker *b);
-void broker_log_up(struct broker *b); /* in READY */
+void broker_log_up(struct broker *b); /* if it is: in READY, with the consumers it is to have */
 const char *broker_where(const struct broker *b, char *out, size_t size);
 
 #endif

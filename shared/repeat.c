@@ -41,6 +41,7 @@ repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogg
 	snprintf(k->text, sizeof(k->text), "%s", text);
 	k->logged = now;
 	k->unlogged = 0;
+	r->told = true;
 	return true;
 }
 
@@ -54,4 +55,17 @@ repeat_sum_up(struct repeat *r)
 		r->kinds[i].unlogged = 0;
 	}
 	return sum;
+}
+
+bool
+repeat_over(struct repeat *r, struct mono now, uint32_t *unlogged)
+{
+	bool lately = r->over_logged.ms != 0 && mono_diff(now, r->over_logged) < REPEAT_PERIOD_MS;
+
+	*unlogged = r->told || !lately ? repeat_sum_up(r) : 0;
+	if (!r->told && *unlogged == 0)
+		return false;
+	r->told = false;
+	r->over_logged = now;
+	return true;
 }

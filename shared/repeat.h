@@ -1,6 +1,6 @@
 /* A complaint that comes again and again is a line the first time, and then one a minute with the
- * number of those that were left out. A few different ones are told apart, so that two in turn are
- * not a flood either. Pure; zeroed memory is an empty one. */
+ * number of those that were left out; and so is its end. A few different ones are told apart, so
+ * that two in turn are not a flood either. Pure; zeroed memory is an empty one. */
 #ifndef VOGELER_REPEAT_H
 #define VOGELER_REPEAT_H
 
@@ -18,12 +18,16 @@ struct repeat {
 		struct mono logged;
 		uint32_t unlogged;
 	} kinds[REPEAT_KINDS];
+	bool told; /* a line about it was the last */
+	struct mono over_logged;
 };
 
 /* Is it to be logged now? Then *unlogged is how many times it was not since the last line. */
 bool repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogged);
-/* At the end of what was complained of: how many were left out, of all kinds. They count as told;
- * the minute goes on. */
+/* How many were left out, of all kinds. They count as told; the minute goes on. */
 uint32_t repeat_sum_up(struct repeat *r);
+/* It is over. Is that to be logged now? It is if the last line was a complaint, else once a minute
+ * with how many were left out (repeat_sum_up). *unlogged is 0 if not. */
+bool repeat_over(struct repeat *r, struct mono now, uint32_t *unlogged);
 
 #endif

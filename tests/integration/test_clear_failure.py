@@ -80,6 +80,27 @@ def test_rights_missing(site):
                 f'user "{user}" lacks rights on exchange "vogeler.broadcast.in"', "set_permissions")
 
 
+def test_consumers_refused_one_after_the_other(site):
+    """The second is named as soon as it is known, and nothing is up in between."""
+    site.admin("setup", qhost=True)
+    user = f"sender{site.vhost}"
+    site.broker.add_user(user, "pw")
+    site.broker.set_permissions(site.vhost, user, "^$", ".*", "^(vogeler.broadcast.in|vogeler.master.in)$")
+    process = site.collector(ready=False, qhost=site.broker.uri(site.vhost, user, "pw"))
+    for queue in ("vogeler.fresh", "master.in"):
+        process.wait_log(rf'ERROR. .* consumer\]: down \(permission\): .*lacks rights on queue "{queue}"')
+    assert process.log_count(r"consumer\]: up again") == 0, process.log()
+
+
+def test_an_outage_that_was_told_is_not_the_last_word(site):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = site.collector(ready=False, qhost=f"amqp://127.0.0.1:{port}/x", options=("amqp.reconnect_max=100ms",))
+    process.wait_log(r"down \(network\)", 2)
+    with fake.FakeAmqp(port):
+        process.wait_log(r"WARN. .*(consumer|publisher)\]: up again", 2)
+
+
 def test_repeats_are_counted_and_not_told(site):
     process = site.collector(ready=False, qhost="amqp://127.0.0.1:1/x", level="INFO",
                              options=("amqp.reconnect_max=100ms",))

@@ -92,6 +92,33 @@ what_was_left_out_is_summed_up(void **state)
 	assert_int_equal(unlogged, 1);
 }
 
+/* A complaint that was told is not the last word; what comes and goes is no flood. */
+static void
+its_end_is_told(void **state)
+{
+	struct repeat r = {0};
+	struct mono now = {.ms = 1000};
+	uint32_t unlogged = 99;
+
+	assert_false(repeat_over(&r, now, &unlogged));
+	assert_int_equal(unlogged, 0);
+	repeat_due(&r, "away", now, &unlogged);
+	assert_true(repeat_over(&r, now, &unlogged));
+	assert_int_equal(unlogged, 0);
+	for (int i = 1; i < 60; i++) {
+		now = mono_add(now, 1000);
+		assert_false(repeat_due(&r, "away", now, &unlogged));
+		assert_false(repeat_over(&r, now, &unlogged));
+	}
+	assert_true(repeat_due(&r, "denied", now, &unlogged));
+	assert_true(repeat_over(&r, now, &unlogged));
+	assert_int_equal(unlogged, 59);
+	assert_false(repeat_due(&r, "denied", now, &unlogged));
+	now = mono_add(now, REPEAT_PERIOD_MS);
+	assert_true(repeat_over(&r, now, &unlogged));
+	assert_int_equal(unlogged, 1);
+}
+
 int
 main(void)
 {
@@ -101,6 +128,7 @@ main(void)
 	    cmocka_unit_test(the_oldest_makes_room),
 	    cmocka_unit_test(long_and_empty_texts),
 	    cmocka_unit_test(what_was_left_out_is_summed_up),
+	    cmocka_unit_test(its_end_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
