@@ -3,6 +3,7 @@
 #include "admin/view.h"
 
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/store/store.h"
 
 #include <stdio.h>
@@ -76,6 +77,21 @@ print_record(struct verb_context *v, const json_t *rec)
 	verb_done(v, VERB_OK);
 }
 
+/* One that the record knows, with a failure in the place of a value. */
+static void
+no_value_yet(struct verb_context *v, const json_t *meta)
+{
+	const json_t *failure = json_object_get(meta, "failure");
+
+	fprintf(stderr, "vogeler-admin: %s has no value of \"%s\" yet: failing since %s: %s%s\n",
+	    v->args[0], v->args[1], view_text(failure, "since", "-"),
+	    view_text(failure, "message", "-"),
+	    json_object_get(meta, "unparsed") == NULL
+		? ""
+		: PHRASE_CURE "\"vogeler-admin --json show HOST\" has what the plugin printed");
+	verb_done(v, VERB_NO_SUCH_HOST);
+}
+
 static void
 no_such_plugin(struct verb_context *v, const json_t *rec)
 {
@@ -94,7 +110,7 @@ static void
 show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 {
 	struct verb_context *v = arg;
-	const json_t *value;
+	const json_t *value, *meta;
 
 	switch (found) {
 	case STORE_FAILED:
@@ -117,10 +133,13 @@ show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		return;
 	}
 	value = json_object_get(rec, v->args[1]);
-	if (value == NULL)
-		no_such_plugin(v, rec);
-	else
+	meta = view_meta(rec, v->args[1]);
+	if (value != NULL)
 		print_value(v, value, !v->json);
+	else if (meta != NULL)
+		no_value_yet(v, meta);
+	else
+		no_such_plugin(v, rec);
 }
 
 void

@@ -23,6 +23,7 @@
 #include "shared/monitor.h"
 #include "shared/name.h"
 #include "shared/notify.h"
+#include "shared/phrase.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -410,13 +411,15 @@ reload(struct agent *a)
 	bool restart;
 
 	if (!cli_reload(a->cli, &next)) {
-		log_error("agent", "not reloaded: options and plugins stay as they were");
+		log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
+				   "mend what is named above, then reload again");
 		return;
 	}
-	if (!registry_load(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
+	if (!registry_reload(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
 		now->state_dir)) {
 		log_set_level(now->log_level); /* cli_reload() has set the new one */
-		log_error("agent", "not reloaded: options and plugins stay as they were");
+		log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
+				   "mend what is named above, then reload again");
 		options_finish(&next);
 		return;
 	}

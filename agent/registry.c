@@ -113,28 +113,47 @@ compile(struct plugin_set *set, const char *path)
 	return true;
 }
 
-bool
-registry_load(struct registry *r, const char *plugin_dir, const char *state_dir)
+/* Takes over set. */
+static bool
+put_in_force(struct registry *r, struct plugin_set *set, int broken, const char *state_dir)
 {
-	struct plugin_set set;
-	char *path = NULL;
-	int broken;
+	char *path;
 
-	log_info("plugins", "Vogeler is parsing plugins");
-	broken = read_dir(&set, plugin_dir, log_broken);
-	if (broken < 0)
-		return false;
 	xasprintf(&path, "%s/%s", state_dir, REGISTRY_COMPILED);
-	if (!compile(&set, path)) {
+	if (!compile(set, path)) {
 		free(path);
 		return false;
 	}
 	free(path);
 	plugin_set_finish(&r->set);
-	r->set = set;
+	r->set = *set;
 	r->broken = (size_t)broken;
 	announce(r);
 	return true;
+}
+
+bool
+registry_load(struct registry *r, const char *plugin_dir, const char *state_dir)
+{
+	struct plugin_set set;
+	int broken;
+
+	log_info("plugins", "Vogeler is parsing plugins");
+	broken = read_dir(&set, plugin_dir, log_broken);
+	return broken >= 0 && put_in_force(r, &set, broken, state_dir);
+}
+
+bool
+registry_reload(struct registry *r, const char *plugin_dir, const char *state_dir)
+{
+	struct plugin_set set;
+	int broken;
+
+	log_info("plugins", "Vogeler is parsing plugins");
+	broken = read_dir(&set, plugin_dir, log_broken);
+	if (broken > 0)
+		plugin_set_finish(&set);
+	return broken == 0 && put_in_force(r, &set, broken, state_dir);
 }
 
 bool

@@ -17,10 +17,12 @@ struct registry {
 
 void registry_init(struct registry *r);
 void registry_finish(struct registry *r);
-/* Whole or not at all: when the directory cannot be read, or the compiled file not be written or
- * read back, the error is logged, false returned, and the set in force stays. A definition that is
- * broken is logged at ERROR with file and line and left out; the others come into force. */
+/* When the directory cannot be read, or the compiled file not be written or read back, the error is
+ * logged, false returned, and the set in force stays. A definition that is broken is logged at
+ * ERROR with file and line, and left out. */
 bool registry_load(struct registry *r, const char *plugin_dir, const char *state_dir);
+/* The same, whole or not at all: with a broken definition false, too. */
+bool registry_reload(struct registry *r, const char *plugin_dir, const char *state_dir);
 /* The same without a compiled file, for list and exec, which change nothing on the disk. Broken
  * definitions go to stderr, "file:line: text". */
 bool registry_read(struct registry *r, const char *plugin_dir);

@@ -161,6 +161,18 @@ convert_output(struct result *r, const json_t *raw)
 }
 
 static void
+set_unreadable(struct result *r, const char *text, size_t len, const char *why)
+{
+	char *said;
+
+	xasprintf(&said, "%s%scannot be read as %s: %s", r->plugin == NULL ? "" : r->plugin,
+	    r->plugin == NULL ? "" : ": the output ", r->format == WIRE_YAML ? "YAML" : "JSON",
+	    why);
+	set_unparsed(r, text, len, said);
+	free(said);
+}
+
+static void
 convert_text(struct result *r, const json_t *raw, const struct convert_limits *limits)
 {
 	const struct jsonx_limits json = {limits->json_depth, limits->json_keys};
@@ -175,7 +187,7 @@ convert_text(struct result *r, const json_t *raw, const struct convert_limits *l
 	else
 		value = jsonx_parse_within(text, len, &json, &note, err, sizeof(err));
 	if (value == NULL) {
-		set_unparsed(r, text, len, err);
+		set_unreadable(r, text, len, err);
 		r->refusal = note.refusal;
 		return;
 	}

@@ -232,6 +232,16 @@ add_entry(struct conf *c, const char *path, const char *section, const char *key
 		conf_unquote(e->value);
 }
 
+static void
+report_twice(struct report *r, unsigned int line, const struct conf_entry *first)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "\"%s\" stands in [%s] twice, the first time in line %u",
+	    first->key, first->section, first->line);
+	report(r, line, text);
+}
+
 /* Duplicates are looked for here, in a file that has no other mistakes. The library can
  * (INI_MV1S_DETECT), but then counts them wrong and ini_config_get_errors() writes beyond its array
  * (0.6.2, seen by ASan). */
@@ -248,10 +258,12 @@ add_key(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *se
 	if (value != NULL)
 		add_entry(c, r->path, section, key, value, keep_comments);
 	while (value != NULL) {
+		const struct conf_entry *first = &c->entries[c->n - 1];
+
 		value = NULL;
 		ini_get_config_valueobj(section, key, ini, INI_GET_NEXT_VALUE, &value);
 		if (value != NULL && value_get_line(value, &line) == 0)
-			report(r, line, "this key stands in this section twice");
+			report_twice(r, line, first);
 	}
 }
 

@@ -443,8 +443,9 @@ plugin_read_file(struct plugin_set *set, const char *path, conf_error_fn *on_err
 	size_t bad = 0;
 
 	if (!conf_read(&c, path, true, on_error, arg)) {
-		conf_finish(&c);
-		return 1; /* which plugins its broken lines belong to is not known */
+		/* Which plugins its broken lines belong to is not known. */
+		on_error(path, 0, "all of this file is left out until that is mended", arg);
+		return 1;
 	}
 	for (size_t i = 0; i < c.n; i++) {
 		if (is_first_of_section(&c, i))

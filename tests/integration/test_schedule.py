@@ -64,6 +64,19 @@ def test_reload_brings_and_takes_intervals(site):
     assert runs(site) <= before + 1
 
 
+def test_reload_with_a_broken_plugin_changes_nothing(site):
+    site.collector()
+    counting(site)
+    agent = site.agent()
+    with open(site.plugins / "tick.cfg", "a", encoding="utf-8") as file:
+        file.write("rubbish\n")
+    agent.signal(SIGHUP)
+    agent.wait_log("not reloaded: options and plugins stay as they were")
+    agent.wait_log(r"tick\.cfg:\d+: neither")
+    agent.wait_log(r"tick\.cfg: all of this file is left out until that is mended")
+    site.runner("-n", "web01", "-x", "tick", "--wait=30s")
+
+
 def test_a_slow_plugin_is_not_doubled(site):
     site.script("slow", f'mkdir {site.folder}/lock || touch {site.folder}/twice\n'
                         f'echo -n x >> {site.folder}/slow.runs; sleep 2.5; rmdir {site.folder}/lock')

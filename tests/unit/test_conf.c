@@ -264,7 +264,7 @@ a_key_twice_in_a_section_in_two_pieces(void **state)
 	const char *text = "[s]\na = 1\n[t]\na = 1\n[s]\na = 2\n";
 
 	assert_false(load_bytes(text, strlen(text), false));
-	assert_non_null(strstr(errors, "twice"));
+	assert_non_null(strstr(errors, "6:\"a\" stands in [s] twice, the first time in line 2"));
 	conf_finish(&conf);
 }
 

@@ -198,6 +198,27 @@ test_editing_changes_nothing_until_the_reload(void **state)
 }
 
 static void
+test_reload_is_whole_or_not_at_all(void **state)
+{
+	struct fixture *f = *state;
+	bool ok;
+
+	assert_true(load(f));
+	remove_file(f->plugins, "b.cfg");
+	write_plugin(f, "c.cfg", BROKEN);
+	log_begin(f);
+	ok = registry_reload(&f->registry, f->plugins, f->state);
+	log_end(f);
+	assert_false(ok);
+	assert_logged(f, "/c.cfg:5: ");
+	assert_non_null(registry_find(&f->registry, "ps"));
+	assert_int_equal(f->registry.broken, 0);
+	remove_file(f->plugins, "c.cfg");
+	assert_true(registry_reload(&f->registry, f->plugins, f->state));
+	assert_null(registry_find(&f->registry, "ps"));
+}
+
+static void
 test_unreadable_folder_keeps_the_old_set(void **state)
 {
 	struct fixture *f = *state;
@@ -287,6 +308,7 @@ main(void)
 	    T(tells_what_it_found),
 	    T(broken_one_is_named_and_the_others_go_on),
 	    T(editing_changes_nothing_until_the_reload),
+	    T(reload_is_whole_or_not_at_all),
 	    T(unreadable_folder_keeps_the_old_set),
 	    T(unwritable_state_keeps_the_old_set),
 	    T(none_is_a_warning),
