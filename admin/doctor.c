@@ -107,7 +107,7 @@ doctor_on_patience(void *arg)
 }
 
 static void
-doctor_end(void *arg)
+doctor_on_end(void *arg)
 {
 	struct doctor *d = arg;
 
@@ -120,12 +120,18 @@ doctor_end(void *arg)
 }
 
 void
+doctor_end(struct doctor *d)
+{
+	loop_timer_arm(d->end, 0);
+}
+
+void
 doctor_next(struct doctor *d)
 {
 	if (d->next < sizeof(chains) / sizeof(chains[0]))
 		chains[d->next++](d);
 	else
-		loop_timer_arm(d->end, 0);
+		doctor_end(d);
 }
 
 void
@@ -136,7 +142,7 @@ verb_doctor(struct verb_context *v)
 	d->v = v;
 	d->options = &v->cli->options;
 	d->list = json_array();
-	d->end = loop_timer_create(v->loop, "doctor", doctor_end, d);
+	d->end = loop_timer_create(v->loop, "doctor", doctor_on_end, d);
 	d->patience = loop_timer_create(v->loop, "doctor-patience", doctor_on_patience, d);
 	loop_timer_arm(d->patience, (int64_t)v->timeout_ms);
 	doctor_next(d);

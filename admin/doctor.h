@@ -37,6 +37,8 @@ void doctor_say_sentence(
 void doctor_skip(struct doctor *d, const char *const *checks, const char *why);
 /* The chain is over. */
 void doctor_next(struct doctor *d);
+/* All is over. */
+void doctor_end(struct doctor *d);
 
 /* The chains: each ends by doctor_next(). */
 void doctor_local(struct doctor *d);

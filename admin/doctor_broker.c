@@ -205,7 +205,9 @@ say_collector(struct patient *p)
 	if (!p->have_master)
 		doctor_skip(p->d, none, "there is no queue " TOPOLOGY_MASTER_QUEUE);
 	else if (m->consumers == 0)
-		doctor_say(p->d, "collector", CHECK_WARN, "start vogelerd",
+		doctor_say(p->d, "collector", CHECK_WARN,
+		    "start vogelerd; if it runs, its store takes nothing (see the lines below and "
+		    "its log)",
 		    "nobody reads " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->messages);
 	else if (p->have_fresh && p->fresh.consumers == 0)
 		doctor_say(p->d, "collector", CHECK_WARN,

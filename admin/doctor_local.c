@@ -90,7 +90,22 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 		    (unsigned int)st.st_mode & 07777, secret ? ", holds a password" : "");
 }
 
-/* It was read, with no bad value, or we would not be here. */
+static void
+say_unusable(struct doctor *d, const char *first, size_t n)
+{
+	const char *cure = phrase_cure(first);
+
+	if (n > 1) /* of the others it may be another one */
+		doctor_say(d, "config", CHECK_FAIL,
+		    "correct it; vogeler-admin --check-config names them all", "%zu wrong: %s", n,
+		    first);
+	else if (cure == NULL)
+		doctor_say(d, "config", CHECK_FAIL, "correct it", "%s", first);
+	else
+		doctor_say_sentence(d, "config", CHECK_FAIL, first);
+}
+
+/* Its values are good. */
 static void
 check_config(struct doctor *d)
 {
@@ -232,9 +247,19 @@ check_plugins(struct doctor *d, bool has_agent)
 void
 doctor_local(struct doctor *d)
 {
-	check_config(d);
+	static const char *const others[] = {"agent", "broker", "store", NULL};
+
+	if (d->v->cli->complaint != NULL)
+		say_unusable(d, d->v->cli->complaint, d->v->cli->n_complaints);
+	else
+		check_config(d);
 	check_clock(d);
 	check_machine_id(d);
+	if (d->v->cli->complaint != NULL) {
+		doctor_skip(d, others, "the configuration cannot be used");
+		doctor_end(d);
+		return;
+	}
 	d->agent = check_state_dir(d);
 	d->collector = d->options->dbhost != NULL || !d->agent;
 	check_plugins(d, d->agent);

@@ -48,6 +48,7 @@ static const struct cli_spec spec = {
     .table = table,
     .uses_broker = true,
     .uses_store = true,
+    .examiner = "doctor",
 };
 
 void

@@ -86,9 +86,9 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 	fprintf(stderr, "vogeler-admin: %s has no value of \"%s\" yet: failing since %s: %s%s\n",
 	    v->args[0], v->args[1], view_text(failure, "since", "-"),
 	    view_text(failure, "message", "-"),
-	    json_object_get(meta, "unparsed") == NULL
-		? ""
-		: PHRASE_CURE "\"vogeler-admin --json show HOST\" has what the plugin printed");
+	    json_object_get(meta, "unparsed") == NULL ? ""
+						      : PHRASE_CURE
+		"\"vogeler-admin --json show HOST\" has what the plugin printed");
 	verb_done(v, VERB_NO_SUCH_HOST);
 }
 

@@ -220,12 +220,17 @@ log_it(enum log_level level, const char *where, unsigned int line, const char *t
 }
 
 static bool
+has_verb(const struct cli *cli, const char *verb)
+{
+	return verb != NULL && cli->args[0] != NULL && strcmp(cli->args[0], verb) == 0;
+}
+
+static bool
 is_service(const struct cli *cli)
 {
 	const char *verb = cli->spec->service;
 
-	return verb != NULL && !cli->dump_config &&
-	       (verb[0] == '\0' || (cli->args[0] != NULL && strcmp(cli->args[0], verb) == 0));
+	return verb != NULL && !cli->dump_config && (verb[0] == '\0' || has_verb(cli, verb));
 }
 
 /* An error that ends the start is not a matter of log levels. */
@@ -255,6 +260,21 @@ tell_check(enum log_level level, const char *where, unsigned int line, const cha
 	    text);
 }
 
+/* For the examiner, which is to tell it itself. */
+static void
+keep_complaint(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	struct cli *cli = arg;
+
+	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
+		return;
+	if (line > 0)
+		xasprintf(&cli->complaint, "%s:%u: %s", where, line, text);
+	else
+		xasprintf(&cli->complaint, "%s: %s", where, text);
+}
+
 static void
 check_config(struct cli *cli)
 {
@@ -278,8 +298,12 @@ cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 	cli_parse(cli, spec, argc, argv);
 	if (cli->check_config)
 		check_config(cli);
-	if (!build(cli, tell_at_start, &cli->options, &cli->config_path))
+	if (!cli->dump_config && has_verb(cli, spec->examiner)) {
+		if (!build(cli, keep_complaint, &cli->options, &cli->config_path))
+			options_init(&cli->options);
+	} else if (!build(cli, tell_at_start, &cli->options, &cli->config_path)) {
 		exit(1);
+	}
 	log_set_level(cli->options.log_level);
 	if (cli->dump_config) {
 		options_dump(&cli->options, stdout);
@@ -292,6 +316,7 @@ cli_finish(struct cli *cli)
 {
 	options_finish(&cli->options);
 	free(cli->config_path);
+	free(cli->complaint);
 	cli_parse_finish(cli);
 	*cli = (struct cli){0};
 }

@@ -16,9 +16,11 @@ struct cli_spec {
 	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
 	bool uses_broker;         /* accepts --qhost */
 	bool uses_store;          /* accepts --dbhost */
-	const char *verbose; /* what -v is here, for --help; NULL = the same as --loglevel INFO */
-	const char *service; /* the verb with which it is one, "" = always, NULL = never: only
-				a service tells at each start what has no effect */
+	const char *verbose;  /* what -v is here, for --help; NULL = the same as --loglevel INFO */
+	const char *service;  /* the verb with which it is one, "" = always, NULL = never: only
+				 a service tells at each start what has no effect */
+	const char *examiner; /* the verb that runs with a configuration that cannot be used, too,
+				 and tells of it itself (cli.complaint); NULL = none */
 };
 
 struct cli {
@@ -27,6 +29,9 @@ struct cli {
 	const char *
 	    *args; /* what is left after options, NULL-terminated, never NULL; owned by popt */
 	poptContext popt;
+	char *complaint;     /* the first of what makes the configuration unusable: options are the
+				defaults then. Owned; NULL = it is well */
+	size_t n_complaints; /* how many there are */
 	/* The rest is cli.c's own. */
 	const struct cli_spec *spec; /* borrowed until cli_finish */
 	struct poptOption *table;    /* the program's rows and the shared ones */

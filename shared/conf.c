@@ -120,14 +120,17 @@ read_text(struct report *r, struct buf *text)
 	int err;
 
 	if (!buf_read_file(text, r->path, &err)) {
+		const char *cure = err == EACCES ? PHRASE_CURE "give this user the right to read it"
+				   : err == ENOENT ? PHRASE_CURE
+				       "name another with -c or VOGELER_CONFIG, or make it"
+						   : "";
 		char why[256];
 
-		snprintf(why, sizeof(why), "%s" PHRASE_CURE "give this user the right to read it",
-		    strerror(err));
-		report(r, 0,
-		    err == EFBIG    ? "larger than 1 MiB: this is no configuration file"
-		    : err == EACCES ? why
-				    : strerror(err));
+		snprintf(why, sizeof(why), "%s%s",
+		    err == EFBIG ? "larger than 1 MiB: this is no configuration file"
+				 : strerror(err),
+		    cure);
+		report(r, 0, why);
 		return false;
 	}
 	if (text->len > 0 && memchr(text->data, '\0', text->len) != NULL) {

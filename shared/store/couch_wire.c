@@ -155,6 +155,8 @@ read_reason(const struct http_response *r, char *out, size_t size, bool *documen
 	json_decref(body);
 }
 
+#define TIME_CURE "wait, it is asked again; if that lasts, see what else keeps it busy"
+
 static enum couch_answer
 no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 {
@@ -166,7 +168,10 @@ no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 		snprintf(why, size,
 		    "%s cannot be reached: %s" PHRASE_CURE "is CouchDB running there?", id, error);
 	else
-		snprintf(why, size, "%s gave no whole answer: %s", id, error);
+		snprintf(why, size,
+		    "%s gave no whole answer: %s" PHRASE_CURE
+		    "is that CouchDB's address and port, and does its log say why?",
+		    id, error);
 	return COUCH_UNKNOWN;
 }
 
@@ -249,10 +254,12 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 	case 408:
 	case 429:
 		if (r->retry_after_s > 0)
-			snprintf(why, size, "%s asks for time (%ld%s), retry after %u s", id,
+			snprintf(why, size,
+			    "%s asks for time (%ld%s), retry after %u s" PHRASE_CURE TIME_CURE, id,
 			    r->status, reason, (unsigned int)r->retry_after_s);
 		else
-			snprintf(why, size, "%s asks for time (%ld%s)", id, r->status, reason);
+			snprintf(why, size, "%s asks for time (%ld%s)" PHRASE_CURE TIME_CURE, id,
+			    r->status, reason);
 		return COUCH_UNKNOWN;
 	default:
 		break;
@@ -286,12 +293,15 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 		    "see its log, and whether its disk is full",
 		    id, r->status, reason);
 	else if (r->status == 202)
-		snprintf(
-		    why, size, "%s took it without a quorum of its nodes (202): not safe yet", id);
+		snprintf(why, size,
+		    "%s took it without a quorum of its nodes (202): not safe yet" PHRASE_CURE
+		    "see which of them is away",
+		    id);
 	else
 		snprintf(why, size,
-		    "%s answers %ld, which is not CouchDB's way: is there a proxy in between?", id,
-		    r->status);
+		    "%s answers %ld, which is not CouchDB's way" PHRASE_CURE
+		    "is there a proxy in between?",
+		    id, r->status);
 	return COUCH_UNKNOWN;
 }
 
@@ -318,8 +328,8 @@ void
 couch_answer_garbled(const struct http_response *r, const char *id, char *why, size_t size)
 {
 	snprintf(why, size,
-	    "%s answers %ld with a body that is not CouchDB's (%.40s): is there a proxy in "
-	    "between?",
+	    "%s answers %ld with a body that is not CouchDB's (%.40s)" PHRASE_CURE
+	    "is there a proxy in between?",
 	    id, r->status, r->content_type != NULL ? r->content_type : "no content type");
 }
 

@@ -74,7 +74,7 @@ def test_reload_with_a_broken_plugin_changes_nothing(site):
     agent.wait_log("not reloaded: options and plugins stay as they were")
     agent.wait_log(r"tick\.cfg:\d+: neither")
     agent.wait_log(r"tick\.cfg: all of this file is left out until that is mended")
-    site.runner("-n", "web01", "-x", "tick", "--wait=30s")
+    site.runner("-n", "web01", "-x", "tick", "--wait=30s", dbhost=True)
 
 
 def test_a_slow_plugin_is_not_doubled(site):
