@@ -44,7 +44,7 @@ struct broker_tag {
 struct delivery {
 	struct broker_tag tag;
 	bool redelivered;
-	char *exchange;
+	char *exchange; /* these two are never NULL; a NUL in them is a "?" */
 	char *routing_key;
 	uint64_t body_size; /* as announced in the content header */
 	bool oversize; /* body_size > max_body_bytes: message.body holds its first 64 KiB only */

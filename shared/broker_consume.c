@@ -352,15 +352,15 @@ broker_content_begin(struct broker *b, const struct frame *f)
 		c->kind = CONTENT_DELIVERY;
 		d->tag = (struct broker_tag){.tag = m->delivery_tag, .epoch = b->epoch};
 		d->redelivered = m->redelivered != 0;
-		d->exchange = frame_strdup(m->exchange);
-		d->routing_key = frame_strdup(m->routing_key);
+		d->exchange = frame_strdup_shown(m->exchange);
+		d->routing_key = frame_strdup_shown(m->routing_key);
 	} else {
 		const amqp_basic_return_t *m = f->decoded;
 
 		c->kind = CONTENT_RETURN;
 		c->reason = frame_strdup(m->reply_text);
-		d->exchange = frame_strdup(m->exchange);
-		d->routing_key = frame_strdup(m->routing_key);
+		d->exchange = frame_strdup_shown(m->exchange);
+		d->routing_key = frame_strdup_shown(m->routing_key);
 	}
 }
 

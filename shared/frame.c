@@ -433,6 +433,19 @@ frame_strdup(amqp_bytes_t bytes)
 	return xstrndup(bytes.bytes, bytes.len);
 }
 
+char *
+frame_strdup_shown(amqp_bytes_t bytes)
+{
+	char *s = xcalloc(1, bytes.len + 1);
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		char c = ((const char *)bytes.bytes)[i];
+
+		s[i] = c == '\0' ? '?' : c;
+	}
+	return s;
+}
+
 bool
 frame_str_equal(amqp_bytes_t bytes, const char *s)
 {

@@ -73,6 +73,8 @@ void frame_to_message(const amqp_basic_properties_t *props, struct message *m);
 
 /* A malloced copy, or NULL when it has a NUL in it. */
 char *frame_strdup(amqp_bytes_t bytes);
+/* Never NULL: a NUL in it becomes a "?". */
+char *frame_strdup_shown(amqp_bytes_t bytes);
 bool frame_str_equal(amqp_bytes_t bytes, const char *s);
 
 #endif

@@ -30,7 +30,7 @@ static void
 on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
 	broker_ack(b, d->tag, false);
-	if (d->message.body_len > d->body_size)
+	if (d->message.body_len > d->body_size || d->exchange == NULL || d->routing_key == NULL)
 		abort();
 	delivery_destroy(d);
 }

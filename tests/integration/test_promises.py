@@ -182,6 +182,21 @@ def test_poison_is_dead_lettered_with_its_reason_and_holds_nobody_up(site):
     site.wait_drained("master.in")
 
 
+def test_a_routing_key_that_is_no_text(site):
+    """RabbitMQ routes by the key in CC, and delivers the message with the other one, a NUL in it."""
+    collector = site.collector()
+    agent = site.agent()
+    client = site.party("Client2010", "web02")
+    for exchange, key, body in (("vogeler.master.in", "", b'{"syskey": "web02", "a": "1", "format": "json"}'),
+                                ("", "web01", b"poison")):
+        client.channel.basic_publish(exchange, "x\0y", body, pika.BasicProperties(headers={"CC": [key]}))
+    client.answer("b", "2", "json")
+    record = site.wait_record(lambda r: "b" in r, "what comes after it is stored", host="web02")
+    assert record["a"] == 1
+    site.wait_drained("web01")
+    assert collector.running and agent.running
+
+
 def test_poison_keeps_its_senders_name(site):
     """The user that the broker has checked; without one (2010) nobody is named."""
     site.collector()

@@ -266,6 +266,21 @@ test_what_amqp_cannot_say(void **state)
 }
 
 static void
+test_strings_with_nul(void **state)
+{
+	const amqp_bytes_t nul = {.len = 3, .bytes = (void *)(uintptr_t) "x\0y"};
+	char *s;
+
+	assert_null(frame_strdup(nul));
+	s = frame_strdup_shown(nul);
+	assert_string_equal(s, "x?y");
+	free(s);
+	s = frame_strdup_shown((amqp_bytes_t){0});
+	assert_string_equal(s, "");
+	free(s);
+}
+
+static void
 entry(amqp_table_entry_t *e, const char *name, uint8_t kind)
 {
 	memset(e, 0, sizeof(*e));
@@ -395,6 +410,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_message_roundtrip, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_room_leaves_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_amqp_cannot_say, setup, teardown),
+	    cmocka_unit_test(test_strings_with_nul),
 	    cmocka_unit_test(test_header_kinds),
 	    cmocka_unit_test_setup_teardown(test_protocol_header, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
