@@ -27,7 +27,7 @@ struct backlog_host {
 	size_t singly;     /* the next so many items are to be written one by one */
 	struct mono until; /* while DELAYED */
 	unsigned int conflicts;
-	unsigned int retries;
+	struct backlog_retries retries;
 	char name[];
 };
 TAILQ_HEAD(hosts, backlog_host);
@@ -110,6 +110,7 @@ backlog_clear(struct backlog *bl)
 			items_free(&h->waiting[i]);
 		h->bytes = 0;
 		h->singly = 0;
+		h->retries.n = 0;
 		if (h->state != HOST_OUT)
 			host_free(bl, h);
 	}
@@ -318,7 +319,6 @@ backlog_finish(struct backlog *bl, struct backlog_write *w)
 	struct backlog_host *h = w->host;
 
 	h->conflicts = 0;
-	h->retries = 0;
 	if (first_item(h) == NULL)
 		host_free(bl, h);
 	else
@@ -346,8 +346,8 @@ backlog_conflicts(struct backlog_write *w)
 	return &w->host->conflicts;
 }
 
-unsigned int *
-backlog_retries(struct backlog_write *w)
+struct backlog_retries *
+backlog_retries(const struct backlog_write *w)
 {
 	return &w->host->retries;
 }

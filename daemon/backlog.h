@@ -57,16 +57,22 @@ void backlog_return(struct backlog *bl, struct backlog_write *w, struct mono unt
 /* The same, and the next writes of the host are of one item each, to find the one that is refused.
  */
 void backlog_return_singly(struct backlog *bl, struct backlog_write *w, struct mono now);
-/* Over: frees w and the items left in it. */
+/* Over: frees w and the items left in it. Counts of retries outlast it, while the host has items.
+ */
 void backlog_finish(struct backlog *bl, struct backlog_write *w);
 /* Makes those ready whose time has come. */
 void backlog_wake(struct backlog *bl, struct mono now);
 /* Frees everything that waits. Writes that are out stay. */
 void backlog_clear(struct backlog *bl);
 
-/* How often in a row writes of this host were returned with that trouble; the caller counts. */
+/* How often in a row writes of this host were returned with that trouble, and since when; the
+ * caller counts. */
 unsigned int *backlog_conflicts(struct backlog_write *w);
-unsigned int *backlog_retries(struct backlog_write *w);
+struct backlog_retries {
+	unsigned int n;
+	struct mono since;
+};
+struct backlog_retries *backlog_retries(const struct backlog_write *w);
 
 size_t backlog_ready(const struct backlog *bl);       /* hosts */
 size_t backlog_ready_bytes(const struct backlog *bl); /* of their items */

@@ -425,7 +425,42 @@ settle_refused(struct batch *b, struct put *p)
 		split(b, &p->refused);
 }
 
-/* Some of the put was taken, so the store is there: those that were not wait by themselves. */
+static void
+retry_later(struct batch *b, struct backlog_write *w)
+{
+	struct backlog_retries *r = backlog_retries(w);
+	struct mono now = loop_now(b->loop);
+	struct backoff backoff;
+
+	if (r->n == 0)
+		r->since = now;
+	backoff_init(&backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
+	backoff.attempts = r->n++;
+	backlog_return(b->backlog, w, mono_add(now, backoff_next(&backoff, ident_random32())));
+}
+
+/* It was refused while others were taken, and is for that long. */
+static bool
+is_held_too_long(struct batch *b, const struct backlog_write *w)
+{
+	const struct backlog_retries *r = backlog_retries(w);
+
+	return r->n > 0 && mono_diff(loop_now(b->loop), r->since) >= BATCH_HOLD_MS;
+}
+
+static void
+on_held_too_long(struct batch *b, struct backlog_write *w, const char *why)
+{
+	char text[WHY_SIZE + 64];
+
+	snprintf(text, sizeof(text), "refused for %d minutes, while others were taken: %s",
+	    BATCH_HOLD_MS / 60000, why);
+	if (w->n_items == 1)
+		log_warn("batch", "store[%s]: %s: %s", store_id(b->store), w->write.host, text);
+	on_reject(b, w, text);
+}
+
+/* The store is there: those that it did not take wait by themselves. */
 static void
 retry_singly(struct batch *b, struct put *p)
 {
@@ -433,14 +468,30 @@ retry_singly(struct batch *b, struct put *p)
 
 	for (i = 0; i < p->retry.n; i++) {
 		struct backlog_write *w = p->retry.list[i];
-		unsigned int *n = backlog_retries(w);
-		struct backoff backoff;
 
-		backoff_init(&backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
-		backoff.attempts = (*n)++;
-		backlog_return(b->backlog, w,
-		    mono_add(loop_now(b->loop), backoff_next(&backoff, ident_random32())));
+		if (is_held_too_long(b, w))
+			on_held_too_long(b, w, p->why);
+		else
+			retry_later(b, w);
 	}
+}
+
+/* Nothing of the put was taken. That says so of the store, unless these are the ones that it
+ * refuses anyway, and others were taken not long ago. */
+static bool
+is_away(struct batch *b, const struct put *p)
+{
+	size_t i;
+
+	if (p->retry.n == 0 || p->there > 0)
+		return false;
+	if (mono_diff(loop_now(b->loop), b->stats.last_ok) >= BATCH_HOLD_MS)
+		return true;
+	for (i = 0; i < p->retry.n; i++) {
+		if (backlog_retries(p->retry.list[i])->n == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -499,7 +550,7 @@ count_time(struct batch *b, const struct put *p)
 static void
 complete(struct batch *b, struct put *p)
 {
-	bool away = p->retry.n > 0 && p->there == 0;
+	bool away = is_away(b, p);
 	char why[WHY_SIZE];
 
 	TAILQ_REMOVE(&b->in_flight, p, link);
@@ -531,6 +582,7 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 {
 	switch (status) {
 	case STORE_OK:
+		backlog_retries(w)->n = 0;
 		finish_write(b, w, BATCH_STORED, NULL);
 		return;
 	case STORE_CONFLICT:

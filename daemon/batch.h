@@ -9,9 +9,11 @@
  *
  * By answer: CONFLICT: that host again, soon and with jitter, and after BATCH_CONFLICTS_MAX of them
  * in a row later. RETRY: again after a while; when nothing of a put was taken, the store is away:
- * WAITING. REJECT: its owner is told; of several deliveries in one write each is tried alone first.
- * REJECT_BATCH: halved until the culprit stands alone (at most log2 n + 1 more puts), and only what
- * was refused alone is rejected.
+ * WAITING. But a host whose write was refused while others of its put were taken is a case of its
+ * own: it is tried again by itself, says nothing about the store, and is rejected when that has
+ * gone on for BATCH_HOLD_MS. REJECT: its owner is told; of several deliveries in one write each is
+ * tried alone first. REJECT_BATCH: halved until the culprit stands alone (at most log2 n + 1 more
+ * puts), and only what was refused alone is rejected.
  *
  * Memory is bounded by who adds: the hand, by count (prefetch) and bytes (intake_max_bytes). */
 #ifndef VOGELER_BATCH_H
@@ -24,6 +26,8 @@
 #include <stdint.h>
 
 #define BATCH_CONFLICTS_MAX 8
+/* A delivery is held at most so long; the broker's consumer_timeout is 30 minutes. */
+#define BATCH_HOLD_MS (10 * 60 * 1000)
 
 struct batch;
 struct loop;

@@ -23,8 +23,9 @@
 /* Nothing was written for so long: does the store still take writes? */
 #define IDLE_MS        5000
 #define IDLE_JITTER_MS 500
-/* TRYING: one delivery is held at most so long; the broker's consumer_timeout is 30 minutes. */
-#define HOLD_MS (10 * 60 * 1000)
+/* TRYING: every so often twice as many deliveries of each queue, up to so many more. */
+#define WIDER_MS  15000
+#define WIDER_MAX 64
 
 struct inbox {
 	struct loop *loop;
@@ -42,10 +43,13 @@ struct inbox {
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
-	bool said_without;        /* the fresh queue; until the next reload */
-	struct backoff backoff;   /* of probes, until the store takes a write */
-	bool refused;             /* a write was, and none was taken since */
-	uint64_t received_before; /* TRYING: at the last look */
+	bool said_without;      /* the fresh queue; until the next reload */
+	struct backoff backoff; /* of probes, until the store takes a write */
+	bool refused;           /* a write was, and none was taken since */
+	/* TRYING */
+	uint64_t received_before; /* at the last look */
+	uint16_t width;           /* prefetch */
+	struct mono widened;
 	struct loop_timer *probe;
 	struct loop_timer *drain;
 	/* for inbox_status() */
@@ -185,7 +189,7 @@ tell_without(struct inbox *in, const char *why)
 static void
 consume(struct inbox *in)
 {
-	uint16_t prefetch = in->state == INBOX_TRYING ? 1 : in->prefetch;
+	uint16_t prefetch = in->state == INBOX_TRYING ? in->width : in->prefetch;
 	const char *why;
 
 	if (!is_consuming(in->state) || !broker_is_ready(in->consumer))
@@ -315,7 +319,22 @@ on_set_up(bool ok, const char *what, void *arg)
 	store_probe(in->store, on_probed, in);
 }
 
-/* TRYING, and nothing comes that could be written. */
+/* What is refused may be what the store refuses of one host alone, and then it is at the head of
+ * the queue again and again: what is behind it tells. */
+static void
+try_more(struct inbox *in)
+{
+	struct mono now = loop_now(in->loop);
+
+	if (in->width >= WIDER_MAX || mono_diff(now, in->widened) < WIDER_MS)
+		return;
+	in->width *= 2;
+	in->widened = now;
+	broker_cancel(in->consumer);
+	consume(in);
+}
+
+/* TRYING, and nothing comes that could be written; or it does, and is refused. */
 static void
 look_for_work(struct inbox *in)
 {
@@ -323,10 +342,13 @@ look_for_work(struct inbox *in)
 		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
 	in->received_before = hand_received(in->hand);
-	if (quiet)
+	if (quiet) {
 		enter(in, INBOX_TAKING, "nothing waits for the store");
-	else
-		loop_timer_arm(in->probe, IDLE_MS);
+		return;
+	}
+	if (hand_waiting(in->hand) > 0)
+		try_more(in);
+	loop_timer_arm(in->probe, IDLE_MS);
 }
 
 /* TAKING: whoever writes nothing does not see that the store is gone. */
@@ -367,6 +389,8 @@ on_store_down(const char *why, void *arg)
 		enter(in, INBOX_DRAINED, why);
 		return;
 	}
+	if (in->state == INBOX_DRAINED)
+		return;
 	if (in->state == INBOX_STANDBY)
 		return; /* found out with what was given back; a probe comes before anything else */
 	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
@@ -402,15 +426,17 @@ start_draining(struct inbox *in)
 static void
 set_patience(struct inbox *in)
 {
-	hand_set_patience(in->hand, in->state == INBOX_TRYING ? HOLD_MS : 0);
+	hand_set_patience(in->hand, in->state == INBOX_TRYING ? BATCH_HOLD_MS : 0);
 }
 
-/* One delivery, which is kept and tried again: to give each back after store_patience would use up
- * the delivery counts of harmless ones. */
+/* One delivery, then some more, which are kept and tried again: to give each back after
+ * store_patience would use up the delivery counts of harmless ones. */
 static void
 start_trying(struct inbox *in)
 {
 	in->received_before = hand_received(in->hand);
+	in->width = 1;
+	in->widened = in->state_since;
 	batch_resume(hand_batch(in->hand));
 	set_patience(in);
 	consume(in);
@@ -437,7 +463,7 @@ start_taking(struct inbox *in, bool from_trying)
 	in->refused = false;
 	backoff_reset(&in->backoff);
 	if (from_trying)
-		stop_consuming(in); /* its prefetch was 1 */
+		stop_consuming(in); /* its prefetch was small */
 	else
 		batch_resume(hand_batch(in->hand));
 	set_patience(in);

@@ -15,9 +15,10 @@
  * While the store is away the deliveries are given back once and the consumers are cancelled (the
  * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
  * room for it and for nothing else. So TRYING takes one delivery of each queue, keeps it and gives
- * it to the store again and again; TAKING is entered when the store has taken a write, or nothing
- * came to be written. Where nothing is written for a while, TAKING probes too: a store that is gone
- * is then known before anything waits for it.
+ * it to the store again and again; when that goes on it takes a few more, for it may be that one
+ * record alone is refused. TAKING is entered when the store has taken a write, or nothing came to
+ * be written. Where nothing is written for a while, TAKING probes too: a store that is gone is then
+ * known before anything waits for it.
  *
  * Where several collectors run into conflicts with each other, one goes on and the others are in
  * STANDBY, with nothing in hand (leader.h); they probe their store as an idle one does. Who loses

@@ -234,7 +234,7 @@ def test_disk_full(site):
     # Given back once, but for those that were on their way then.
     assert 5 <= monitor.metric("vogeler_responses_total", "given_back") <= 10
     assert monitor.metric("vogeler_inbox_state", "TRYING") == 1
-    assert monitor.metric("vogeler_inbox_deliveries") == 1
+    assert 1 <= monitor.metric("vogeler_inbox_deliveries") <= 5  # one at first, then a few more
     assert collector.running and monitor.metric("vogeler_acked_total") == 0
     # Not acknowledged, so not lost.
     wait_until(lambda: site.ready("master.in") == 4, "the answers are back in their queue, but for the one that is tried")

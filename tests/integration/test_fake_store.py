@@ -218,6 +218,24 @@ def test_an_outage_is_no_flood_and_its_end_sums_up(bench):
     assert bench.collector.log_count(r"retry_in=\d+ms") <= 2, bench.collector.log()  # one, unless it took a minute
 
 
+def test_one_record_that_is_refused_holds_nobody_up(bench):
+    """Of a quiet site: its answer is at the head of the queue, alone, each time the collector tries."""
+    def refuse(document):
+        return "internal_server_error" if document["_id"] == "bad" else None
+    bench.fake.script = lambda request: Act(apply=True, refuse=refuse)
+    bench.start("server.store_patience=500ms", level="INFO")
+    bench.send(hosts=["bad"])
+    bench.collector.wait_log("PROBING -> TRYING")
+    bench.send(20)
+    wait_until(lambda: all(bench.is_stored(h, 1) for h in bench.values if h != "bad"), "the others are stored", 60)
+    bench.collector.wait_log("TRYING -> TAKING, reason=the store has taken a write")
+    bench.send(20, value=2)
+    wait_until(lambda: all(bench.is_stored(h, 2) for h in bench.values if h != "bad"), "and go on to be")
+    wait_until(lambda: bench.held() == 1, "all but that one is acknowledged")
+    assert not bench.is_stored("bad", 1)
+    bench.settle()
+
+
 def test_fewer_requests_at_once_when_asked_for_less(bench):
     """A limiter that bears two at once."""
     def limiter(request):

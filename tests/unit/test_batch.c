@@ -451,6 +451,49 @@ one_host_that_must_wait_does_not_stop_the_others(void **state)
 	assert_int_equal(w->n_down, 0);
 }
 
+/* Alone in its put: that says nothing about the store. */
+static void
+one_host_that_is_refused_for_long_is_rejected(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry_a, w);
+	add(w, "a", 1);
+	add(w, "a", 2);
+	add(w, "b", 3);
+	for (int i = 0; i < BATCH_HOLD_MS / 60000; i++) {
+		fake_advance(w->loop, 59000);
+		assert_int_equal(w->n_rejected, 0);
+		add(w, "b", 10);
+		fake_advance(w->loop, 1000);
+	}
+	fake_advance(w->loop, 15000); /* each by itself */
+	assert_int_equal(w->rejected[1], 1);
+	assert_int_equal(w->rejected[2], 1);
+	assert_int_equal(w->n_rejected, 2);
+	assert_int_equal(w->n_down, 0);
+	w->good = true;
+	add(w, "a", 4);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->stored[4], 1);
+}
+
+/* The store itself may be away by now. */
+static void
+one_host_that_is_refused_is_not_rejected_while_nothing_is_taken(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry_a, w);
+	add(w, "a", 1);
+	add(w, "b", 2);
+	fake_advance(w->loop, BATCH_HOLD_MS - 10000);
+	assert_int_equal(w->n_down, 0);
+	fake_advance(w->loop, 40000);
+	assert_int_equal(w->n_rejected, 0);
+	assert_int_equal(w->n_down, 1);
+}
+
 static enum store_status
 judge_poison(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
@@ -645,6 +688,8 @@ main(void)
 	    WITH_WORLD(a_store_that_is_away_gets_the_same_again_with_backoff),
 	    WITH_WORLD(patience_ends_and_everything_can_be_given_back),
 	    WITH_WORLD(one_host_that_must_wait_does_not_stop_the_others),
+	    WITH_WORLD(one_host_that_is_refused_for_long_is_rejected),
+	    WITH_WORLD(one_host_that_is_refused_is_not_rejected_while_nothing_is_taken),
 	    WITH_WORLD(bisecting_finds_the_first),
 	    WITH_WORLD(bisecting_finds_one_in_the_middle),
 	    WITH_WORLD(bisecting_finds_the_last),

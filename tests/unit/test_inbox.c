@@ -85,7 +85,7 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 		return STORE_RETRY;
 	if (w->rival && w->writes++ % 2 == 0)
 		return STORE_CONFLICT;
-	return STORE_OK;
+	return strcmp(writes[i]->host, "bad") == 0 ? STORE_RETRY : STORE_OK;
 }
 
 static void
@@ -302,6 +302,10 @@ trouble_ms(struct world *w)
 	return s.trouble != NULL ? s.trouble_ms : -1;
 }
 
+/* What the consumer is told while more and more is refused. */
+#define WIDER(n)  "cancel; consume vogeler.fresh " n "; consume master.in " n "; "
+#define ALL_WIDER WIDER("2") WIDER("4") WIDER("8") WIDER("16") WIDER("32") WIDER("64")
+
 /* As of a full disk: there is room for a probe, and for nothing else. */
 static void
 a_probe_that_passes_is_no_proof(void **state)
@@ -325,7 +329,7 @@ a_probe_that_passes_is_no_proof(void **state)
 		before = now;
 	}
 	assert_true(before >= 300000);
-	assert_told(w->consumer, "");
+	assert_told(w->consumer, ALL_WIDER);
 	assert_int_equal(status(w).hand.given_back, 2);
 	assert_in_range(fake_store_puts(w->store), puts + 50, puts + 150); /* at most every 5 s */
 	w->store_is_away = false;
@@ -347,12 +351,45 @@ what_is_tried_is_not_held_for_ever(void **state)
 	deliver(w->consumer, GOOD);
 	fake_broker_log_clear(w->consumer);
 	fake_advance(w->loop, 9 * 60 * 1000);
-	assert_told(w->consumer, "");
+	assert_told(w->consumer, ALL_WIDER);
 	until(w, INBOX_PROBING);
 	until(w, INBOX_TRYING);
 	assert_told(w->consumer,
 	    "cancel; nack 2 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	assert_in_range(trouble_ms(w), 10 * 60 * 1000, 11 * 60 * 1000);
+}
+
+/* Of one host alone, whose answer is at the head of the queue each time. */
+static void
+a_record_that_is_refused_does_not_hold_up_the_others(void **state)
+{
+	struct world *w = *state;
+	const char *bad = "{\"syskey\":\"bad\",\"ps\":\"a\",\"format\":\"raw\"}";
+
+	deliver(w->consumer, bad);
+	until(w, INBOX_TRYING);
+	fake_broker_log_clear(w->consumer);
+	deliver(w->consumer, bad);
+	fake_advance(w->loop, 20000);
+	assert_told(w->consumer, WIDER("2"));
+	deliver(w->consumer, GOOD);
+	until(w, INBOX_TAKING);
+	fake_advance(w->loop, 2000);
+	assert_told(
+	    w->consumer, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ack 3; ");
+	for (int i = 0; i < 13; i++) { /* a quiet site */
+		assert_int_equal(fake_broker_published(w->publisher), 0);
+		fake_advance(w->loop, 45000);
+		deliver(w->consumer, GOOD);
+		fake_advance(w->loop, 100);
+		assert_int_equal(status(w).hand.stored, i + 2);
+	}
+	fake_advance(w->loop, 30000);
+	assert_int_equal(inbox_get_state(w->inbox), INBOX_TAKING);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	assert_non_null(
+	    strstr(message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason"),
+		"refused for 10 minutes, while others were taken: "));
 }
 
 /* Somebody else has taken what was given back. */
@@ -634,6 +671,7 @@ main(void)
 	    TAKING(a_store_outage_gives_back_once_cancels_and_probes),
 	    TAKING(a_probe_that_passes_is_no_proof),
 	    TAKING(what_is_tried_is_not_held_for_ever),
+	    TAKING(a_record_that_is_refused_does_not_hold_up_the_others),
 	    TAKING(when_nothing_waits_it_takes_all_again),
 	    TAKING(an_idle_store_is_probed),
 	    TAKING(a_probe_without_an_answer_is_seen),
