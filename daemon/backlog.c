@@ -149,11 +149,8 @@ results_bytes(struct result *const *results, size_t n)
 {
 	size_t i, bytes = 0;
 
-	for (i = 0; i < n; i++) {
-		bytes += sizeof(struct result) + results[i]->value_len;
-		if (results[i]->unparsed != NULL)
-			bytes += strlen(results[i]->unparsed);
-	}
+	for (i = 0; i < n; i++)
+		bytes += result_bytes(results[i]);
 	return bytes;
 }
 

@@ -309,11 +309,9 @@ take_results(struct hand *h, struct parcel *p, const struct intake_reading *r)
 	log_results(host, r->results, r->n);
 	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
 	for (i = 0; i < r->n; i++) {
-		const struct result *one = r->results[i];
-		size_t bytes = sizeof(*one) + one->value_len +
-			       (one->unparsed != NULL ? strlen(one->unparsed) : 0);
+		size_t bytes = result_bytes(r->results[i]);
 
-		h->refused_values[one->refusal]++;
+		h->refused_values[r->results[i]->refusal]++;
 		p->bytes += bytes;
 		h->held += bytes;
 	}

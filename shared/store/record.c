@@ -16,6 +16,20 @@ result_init(struct result *r)
 	*r = (struct result){.meta = {.duration_ms = -1, .exit_status = -1}};
 }
 
+static size_t
+text_bytes(const char *text)
+{
+	return text == NULL ? 0 : strlen(text) + 1;
+}
+
+/* What is small in any result is left out. */
+size_t
+result_bytes(const struct result *r)
+{
+	return sizeof(*r) + r->value_len + text_bytes(r->unparsed) + text_bytes(r->error) +
+	       text_bytes(r->meta.stdout_tail) + text_bytes(r->meta.stderr_tail);
+}
+
 void
 result_finish(struct result *r)
 {

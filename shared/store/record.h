@@ -32,6 +32,7 @@ struct result {
 };
 void result_init(struct result *r);
 void result_finish(struct result *r);
+size_t result_bytes(const struct result *r); /* that it holds in memory, about */
 
 /* The state of one plugin in a record. */
 struct fact {
