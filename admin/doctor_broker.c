@@ -217,8 +217,8 @@ say_collector(struct patient *p)
 		    m->consumers, p->fresh.messages);
 	else
 		doctor_say(p->d, "collector", CHECK_OK, NULL,
-		    "%u read " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->consumers,
-		    m->messages);
+		    "%u %s " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->consumers,
+		    m->consumers == 1 ? "reads" : "read", m->messages);
 	if (!p->have_dead)
 		doctor_skip(p->d, no_dead, "there is no queue " TOPOLOGY_DEAD_QUEUE);
 	else if (p->dead.messages > 0)

@@ -66,7 +66,7 @@ static const struct cli_spec spec = {
 	"  vogelerd -c /etc/vogeler/vogeler.conf\n"
 	"  vogelerd --qhost amqp://guest:guest@127.0.0.1:5672/vogeler \\\n"
 	"           --dbhost sqlite:///var/lib/vogelerd/system_records.db --loglevel INFO\n"
-	"  vogelerd -l /usr/share/vogeler/_design --dbhost couch://localhost:5984/system_records\n",
+	"  vogelerd -l " VOGELER_DATADIR "/_design --dbhost couch://localhost:5984/system_records\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,

@@ -121,8 +121,7 @@ read_text(struct report *r, struct buf *text)
 
 	if (!buf_read_file(text, r->path, &err)) {
 		const char *cure = err == EACCES ? PHRASE_CURE "give this user the right to read it"
-				   : err == ENOENT ? PHRASE_CURE
-				       "name another with -c or VOGELER_CONFIG, or make it"
+				   : err == ENOENT ? PHRASE_CURE "make it, or name another"
 						   : "";
 		char why[256];
 

@@ -263,8 +263,8 @@ uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
 	*u = (struct uri){0};
 	if (!find_scheme(text, &u->scheme, &rest))
 		return complain(err, err_size,
-		    "not a URI that begins with amqp:// amqps:// couch:// couchs:// sqlite:// or "
-		    "null://");
+		    "not a URI: a broker's begins with amqp:// or amqps://, a store's with couch://, "
+		    "couchs://, sqlite:// or null://");
 	switch (u->scheme) {
 	case URI_AMQP:
 	case URI_AMQPS:

@@ -58,7 +58,7 @@ def test_all_is_well(any_site):
     (site.folder / "state.web01").chmod(0o700)
     status, found = doctor(site, options=AGENT.format(site.folder).split())
     assert status == 0 and not bad(found), found
-    assert found["collector"][0][0] == "ok" and "1 read master.in" in found["collector"][0][1], found
+    assert found["collector"][0][0] == "ok" and "1 reads master.in" in found["collector"][0][1], found
     assert found["plugins"][0][0] == "ok" and "1 declared" in found["plugins"][0][1], found
     for check in ("config", "clock", "state folder", "broker dns", "broker tcp", "broker login", "broker vhost",
                   "topology", "permissions", "dead letters", "agent", "store database", "store write",
@@ -86,7 +86,7 @@ def test_text_is_one_line_a_check_without_passwords(site):
     ("[amqp]\nheartbeat = often\n", r":2: .amqp. heartbeat: 'often' should be", "correct it"),
     ("[amqp]\nrubbish\n", ":2: neither", "correct it"),
     ("[amqp]\nheartbeat = often\nheartbeat_x\nrubbish\n", "^2 wrong: .*:3: neither", "--check-config names them all"),
-    (None, "No such file", "name another with -c"),
+    (None, "No such file", "make it, or name another"),
 ])
 def test_configuration_that_cannot_be_used(site, text, said, cure):
     path = site.folder / "nowhere.conf" if text is None else site.file("bad.conf", text)

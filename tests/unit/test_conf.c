@@ -319,7 +319,8 @@ files_that_cannot_be_read(void **state)
 	errors[0] = '\0';
 	snprintf(path, sizeof(path), "/nonexistent/vogeler.conf");
 	assert_false(conf_read(&conf, path, false, on_error, &conf));
-	assert_string_equal(errors, "0:No such file or directory\n");
+	assert_string_equal(
+	    errors, "0:No such file or directory; cure: make it, or name another\n");
 	errors[0] = '\0';
 	snprintf(path, sizeof(path), "/tmp");
 	assert_false(conf_read(&conf, path, false, on_error, &conf));
