@@ -1,7 +1,8 @@
 /* See outbox.h. A lane is OPEN, sending whatever waits as fast as the broker takes it, or HOLDING
  * after a refusal, until the retry timer. All of a lane goes to one queue, so one refusal speaks
  * for all. An entry waits while publish_id is 0. Of one plugin's unasked results one waits and one
- * is with the broker, at most: so their number is bounded by that of the plugins. */
+ * is with the broker, at most: so their number is bounded by that of the plugins. What no frame of
+ * this broker holds is sent without what it can do without (lighten()). */
 #include "agent/outbox.h"
 
 #include "shared/backoff.h"
@@ -10,6 +11,7 @@
 #include "shared/loop.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
+#include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ struct entry {
 	size_t size;
 	char *plugin; /* of an unasked result; NULL: an answer */
 	bool fresh;
+	bool unfit;        /* for this connection, whatever is taken away from it */
 	struct lane *lane; /* that it was last published on */
 	struct mono since;
 	struct message message;
@@ -81,6 +84,69 @@ kind_of(const struct outbox *o, const struct entry *e)
 	return ENTRY_ANSWER;
 }
 
+static enum broker_fit
+fit(const struct outbox *o, const struct entry *e)
+{
+	return broker_fit(o->broker, o->exchange, e->lane->key, &e->message);
+}
+
+static const char *
+id_text(const struct entry *e)
+{
+	return e->message.message_id != NULL ? e->message.message_id : "(no id)";
+}
+
+/* What an answer can do without, in the order in which it is missed least: what the plugin printed;
+ * and its name, which of a refused command has up to 4 KiB, and for which the collector else goes
+ * by the body. Whatever else is in the headers fits the smallest frame there is. */
+static void
+lighten(const struct outbox *o, struct entry *e)
+{
+	static const char *const spare[] = {"stdout_tail", "stderr_tail", "plugin"};
+	char without[64] = "";
+
+	for (size_t i = 0; i < sizeof(spare) / sizeof(spare[0]); i++) {
+		if (fit(o, e) != BROKER_FIT_NO_HEADERS)
+			break;
+		if (!message_drop(&e->message, spare[i]))
+			continue;
+		strlcat(without, without[0] == '\0' ? "" : ", ", sizeof(without));
+		strlcat(without, spare[i], sizeof(without));
+	}
+	if (without[0] != '\0')
+		log_warn("outbox",
+		    "%s: sent without %s, which the broker's frames (frame_max) are too small for",
+		    id_text(e), without);
+}
+
+/* It was refused: what this broker can never be given is taken away. Bodies are far below
+ * output_max (report.c, agent.c); should one not fit all the same, it is no reason to keep those
+ * behind it. false: nothing is in the way but what is being sent. */
+static bool
+make_fit(const struct outbox *o, struct entry *e)
+{
+	if (fit(o, e) == BROKER_FITS)
+		return false;
+	lighten(o, e);
+	e->unfit = fit(o, e) != BROKER_FITS;
+	if (e->unfit)
+		log_error("outbox", "%s: too large for this connection; keeping it, bytes=%zu",
+		    id_text(e), e->size);
+	return true;
+}
+
+/* false: not now. */
+static bool
+publish(struct outbox *o, struct lane *lane, struct entry *e)
+{
+	e->lane = lane;
+	e->publish_id = broker_publish(o->broker, o->exchange, lane->key, true, &e->message);
+	if (e->publish_id == 0 && make_fit(o, e) && !e->unfit)
+		e->publish_id =
+		    broker_publish(o->broker, o->exchange, lane->key, true, &e->message);
+	return e->publish_id != 0 || e->unfit;
+}
+
 /* false: no more for now; on_ready or on_writable follows. */
 static bool
 pump_kind(struct outbox *o, enum entry_kind kind)
@@ -91,17 +157,12 @@ pump_kind(struct outbox *o, enum entry_kind kind)
 	if (lane->state != LANE_OPEN)
 		return true;
 	TAILQ_FOREACH (e, &o->entries, link) {
-		if (e->publish_id != 0 || kind_of(o, e) != kind)
+		if (e->publish_id != 0 || e->unfit || kind_of(o, e) != kind)
 			continue;
 		if (e->plugin != NULL && find_newest(o, e->plugin, false) != NULL)
 			continue;
-		if (!broker_can_publish(o->broker))
+		if (!broker_can_publish(o->broker) || !publish(o, lane, e))
 			return false;
-		e->lane = lane;
-		e->publish_id =
-		    broker_publish(o->broker, o->exchange, lane->key, true, &e->message);
-		if (e->publish_id == 0)
-			return false; /* it does not fit beside what is being sent */
 	}
 	return true;
 }
@@ -335,10 +396,14 @@ outbox_status(const struct outbox *o, struct outbox_status *out)
 void
 outbox_on_ready(struct outbox *o)
 {
+	struct entry *e;
+
 	/* A new connection may have a new topology: no reason to hold what the old one refused. */
 	lane_open(&o->common);
 	lane_open(&o->fresh);
 	o->no_fresh_lane = false;
+	TAILQ_FOREACH (e, &o->entries, link)
+		e->unfit = false; /* its frames may be larger */
 	pump(o);
 }
 

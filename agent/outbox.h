@@ -1,6 +1,8 @@
 /* Responses on their way to the collector, each kept until the broker has confirmed it. What the
  * broker does not take (nacked: a queue is full; returned: no queue is bound) is sent again after a
- * while, what was lost with the connection when it is back. Order is kept but for those.
+ * while, what was lost with the connection when it is back. Order is kept but for those. Where the
+ * broker's frames are too small for it, what a plugin printed (stdout_tail, stderr_tail) is left
+ * out, and so is the name of a refused command.
  *
  * There are two lanes to the collector, so that a backlog does not hold up what somebody waits for:
  * fresh answers go first and have a key of their own. When no queue is bound to it (a collector of

@@ -172,11 +172,11 @@ write_envelope(struct deadletter *dl, struct delivery *d, const char *reason)
 	m->persistent = true;
 }
 
-/* It was refused though the publisher is ready: too large, in its headers or in its body. */
+/* What is left fits the smallest frame there is: a reason is one line of ours, and all else were
+ * short strings of AMQP, of 255 bytes. */
 static void
-shrink(struct delivery *d)
+cut_headers(struct message *m)
 {
-	struct message *m = &d->message;
 	struct header ours[OUR_HEADERS_MAX];
 	size_t i, n = 0;
 
@@ -188,6 +188,13 @@ shrink(struct delivery *d)
 	}
 	memcpy(m->headers, ours, n * sizeof(ours[0]));
 	m->n_headers = n;
+}
+
+static void
+cut_body(struct delivery *d)
+{
+	struct message *m = &d->message;
+
 	if (m->body_len <= BODY_CUT)
 		return;
 	if (!d->oversize)
@@ -199,15 +206,48 @@ shrink(struct delivery *d)
 
 /* ---- sending ---- */
 
+/* Told while there are few: the letter itself says what was cut of its body. */
+static void
+log_cut(const struct deadletter *dl, const struct delivery *d, const char *what, const char *limit)
+{
+	if (dl->log_lines <= LOG_LINES)
+		log_warn("deadletter", "%s: %s cut, larger than %s, bytes=%" PRIu64,
+		    TOPOLOGY_DEAD_QUEUE, what, limit, d->body_size);
+}
+
+static enum broker_fit
+fit(struct deadletter *dl, const struct delivery *d)
+{
+	return broker_fit(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, &d->message);
+}
+
+/* Takes away what this broker can never be given, and no more than that. false: nothing. */
+static bool
+shrink(struct deadletter *dl, struct delivery *d)
+{
+	enum broker_fit trouble = fit(dl, d);
+
+	if (trouble == BROKER_FITS)
+		return false;
+	if (trouble == BROKER_FIT_NO_HEADERS) {
+		cut_headers(&d->message);
+		log_cut(dl, d, "headers are", "the broker's frames (frame_max)");
+	}
+	if (fit(dl, d) == BROKER_FIT_NO_BODY) {
+		cut_body(d);
+		log_cut(dl, d, "the body is", "what may wait to be sent");
+	}
+	return true;
+}
+
 static uint64_t
 publish(struct deadletter *dl, struct letter *l)
 {
 	const struct message *m = &l->delivery->message;
 	uint64_t id = broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
 
-	if (id != 0 || !broker_can_publish(dl->publisher))
+	if (id != 0 || !shrink(dl, l->delivery))
 		return id;
-	shrink(l->delivery);
 	return broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
 }
 

@@ -4,7 +4,9 @@
  * Kept: body and properties, but for user_id, which the broker would check and so becomes the
  * collector's own, and expiration: dead letters stay. Added: x-reason, x-sender (the user_id it
  * came with), x-exchange, x-routing-key, x-oversize (the size it had, when the body was cut);
- * headers of these names that it came with are removed, and others when there is no room.
+ * headers of these names that it came with are removed, and others when there are too many or they
+ * are larger than the broker's frames. A body is cut if it is larger than what may ever wait to be
+ * sent; what only has to wait for room waits, and is whole.
  *
  * A publish that is lost, refused or returned is tried again until it is confirmed. Bounded by its
  * caller, who stops taking in while deadletter_is_full(). */

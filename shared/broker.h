@@ -215,9 +215,19 @@ bool broker_can_publish(const struct broker *b);
 /* Borrows m during the call. A message without user_id gets the login's, which the broker checks
  * and the other side may trust; none when a certificate logged us in and the URI names no user.
  * Returns the id that on_confirm will carry (unique for the life of b, > 0), or 0 if
- * !broker_can_publish or the message does not fit. */
+ * !broker_can_publish or the message does not fit: not now, beside what is still to leave
+ * (on_writable follows), or never, which broker_fit() tells. */
 uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
+/* What of a message is in the way of its ever being published on this connection, had its output
+ * all the room there is. The next one may have agreed on larger frames. */
+enum broker_fit {
+	BROKER_FITS,           /* or nobody knows, not being READY */
+	BROKER_FIT_NO_HEADERS, /* exchange, key, properties and headers are too large for a frame */
+	BROKER_FIT_NO_BODY,    /* the whole of it is larger than output_max */
+};
+enum broker_fit broker_fit(
+    struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
 uint32_t broker_unconfirmed(const struct broker *b);
 
 /* How many messages are ready in a queue that is there: on_depth tells. Takes no rights. false: it

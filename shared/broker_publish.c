@@ -78,26 +78,58 @@ add_pending(struct broker *b, const char *exchange, const char *routing_key, boo
 	return p;
 }
 
-/* Method, header and body go out whole or not at all. */
+/* The strings stay m's. */
+static struct message
+with_user(const struct broker *b, const struct message *m)
+{
+	struct message own = *m;
+
+	if (own.user_id == NULL)
+		own.user_id = (char *)broker_login_user(b);
+	return own;
+}
+
 static bool
-write_message(struct broker *b, const char *exchange, const char *routing_key, bool mandatory,
-    const struct message *m)
+put_publish(struct broker *b, const char *exchange, const char *routing_key, bool mandatory)
 {
 	amqp_basic_publish_t publish = {
 	    .exchange = amqp_cstring_bytes(exchange),
 	    .routing_key = amqp_cstring_bytes(routing_key),
 	    .mandatory = mandatory,
 	};
-	struct message own = *m; /* strings stay m's */
 
-	if (own.user_id == NULL)
-		own.user_id = (char *)broker_login_user(b);
-	if (frame_put_method(
-		b->codec, &b->out, BROKER_CHANNEL, AMQP_BASIC_PUBLISH_METHOD, &publish) &&
+	return frame_put_method(
+	    b->codec, &b->out, BROKER_CHANNEL, AMQP_BASIC_PUBLISH_METHOD, &publish);
+}
+
+/* Method, header and body go out whole or not at all. */
+static bool
+write_message(struct broker *b, const char *exchange, const char *routing_key, bool mandatory,
+    const struct message *m)
+{
+	struct message own = with_user(b, m);
+
+	if (put_publish(b, exchange, routing_key, mandatory) &&
 	    frame_put_message(b->codec, &b->out, BROKER_CHANNEL, &own))
 		return broker_flush(b);
 	buf_reset(&b->out);
 	return false;
+}
+
+enum broker_fit
+broker_fit(struct broker *b, const char *exchange, const char *routing_key, const struct message *m)
+{
+	struct message own = with_user(b, m);
+	size_t method, content;
+
+	if (b->dead || b->state != BROKER_READY)
+		return BROKER_FITS;
+	method = put_publish(b, exchange, routing_key, false) ? b->out.len : 0;
+	buf_reset(&b->out);
+	content = frame_message_size(b->codec, &own);
+	if (method == 0 || content == 0)
+		return BROKER_FIT_NO_HEADERS;
+	return method + content <= b->opt.output_max ? BROKER_FITS : BROKER_FIT_NO_BODY;
 }
 
 uint64_t

@@ -388,8 +388,9 @@ to_properties(const struct message *m, amqp_basic_properties_t *p, amqp_table_en
 		p->_flags |= AMQP_BASIC_HEADERS_FLAG;
 }
 
-static bool
-put_header(struct frame_codec *c, struct buf *out, uint16_t channel, const struct message *m)
+/* Into scratch. The length of the payload; 0: it is larger than a frame, or cannot be said. */
+static size_t
+encode_header(struct frame_codec *c, const struct message *m)
 {
 	amqp_table_entry_t entries[MESSAGE_HEADERS_MAX];
 	amqp_basic_properties_t props;
@@ -399,11 +400,19 @@ put_header(struct frame_codec *c, struct buf *out, uint16_t channel, const struc
 	to_properties(m, &props, entries);
 	n = amqp_encode_properties(AMQP_BASIC_CLASS, &props, room);
 	if (n < 0)
-		return false;
+		return 0;
 	store_be(c->scratch, AMQP_BASIC_CLASS, 2);
 	store_be(c->scratch + 2, 0, 2);
 	store_be(c->scratch + 4, m->body_len, 8);
-	return put_frame(out, AMQP_FRAME_HEADER, channel, c->scratch, (size_t)n + 12);
+	return (size_t)n + 12;
+}
+
+static bool
+put_header(struct frame_codec *c, struct buf *out, uint16_t channel, const struct message *m)
+{
+	size_t len = encode_header(c, m);
+
+	return len > 0 && put_frame(out, AMQP_FRAME_HEADER, channel, c->scratch, len);
 }
 
 bool
@@ -421,6 +430,15 @@ frame_put_message(struct frame_codec *c, struct buf *out, uint16_t channel, cons
 	if (!ok)
 		buf_truncate(out, before);
 	return ok;
+}
+
+size_t
+frame_message_size(struct frame_codec *c, const struct message *m)
+{
+	size_t most = c->frame_max - FRAME_OVERHEAD, header = encode_header(c, m);
+	size_t pieces = m->body_len / most + (m->body_len % most != 0);
+
+	return header == 0 ? 0 : header + m->body_len + (pieces + 1) * FRAME_OVERHEAD;
 }
 
 char *

@@ -67,6 +67,9 @@ bool frame_put_method(struct frame_codec *c, struct buf *out, uint16_t channel,
 bool frame_put_message(struct frame_codec *c, struct buf *out, uint16_t channel,
     const struct message *m) __attribute__((warn_unused_result));
 
+/* The bytes that frame_put_message() appends; 0: it cannot be said, whatever room out has. */
+size_t frame_message_size(struct frame_codec *c, const struct message *m);
+
 /* Copies properties and flat headers; nested, floating and void headers are left out, and strings
  * with a NUL in them too (they would compare equal to what they are not). */
 void frame_to_message(const amqp_basic_properties_t *props, struct message *m);

@@ -11,6 +11,14 @@ message_init(struct message *m)
 	*m = (struct message){0};
 }
 
+static void
+free_header(struct header *h)
+{
+	free(h->name);
+	if (h->kind == HEADER_STR)
+		free(h->u.str);
+}
+
 void
 message_finish(struct message *m)
 {
@@ -22,11 +30,8 @@ message_finish(struct message *m)
 	free(m->content_type);
 	free(m->content_encoding);
 	free(m->expiration);
-	for (size_t i = 0; i < m->n_headers; i++) {
-		free(m->headers[i].name);
-		if (m->headers[i].kind == HEADER_STR)
-			free(m->headers[i].u.str);
-	}
+	for (size_t i = 0; i < m->n_headers; i++)
+		free_header(&m->headers[i]);
 	free(m->headers);
 	free(m->body);
 	message_init(m);
@@ -82,6 +87,21 @@ message_add_bool(struct message *m, const char *name, bool value)
 
 	if (h != NULL)
 		h->u.boolean = value;
+}
+
+bool
+message_drop(struct message *m, const char *name)
+{
+	size_t n = 0, before = m->n_headers;
+
+	for (size_t i = 0; i < before; i++) {
+		if (strcmp(m->headers[i].name, name) == 0)
+			free_header(&m->headers[i]);
+		else
+			m->headers[n++] = m->headers[i];
+	}
+	m->n_headers = n;
+	return n < before;
 }
 
 /* The first of that name and kind. */

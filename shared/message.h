@@ -47,6 +47,7 @@ void message_set_body(struct message *m, char *body, size_t len);
 void message_add_str(struct message *m, const char *name, const char *value);
 void message_add_int(struct message *m, const char *name, int64_t value);
 void message_add_bool(struct message *m, const char *name, bool value);
+bool message_drop(struct message *m, const char *name); /* all of that name; false: none */
 /* NULL, false: absent or of another kind. */
 const char *message_str(const struct message *m, const char *name);
 bool message_int(const struct message *m, const char *name, int64_t *value);

@@ -24,6 +24,7 @@ struct broker {
 	struct loop_timer *soon;
 	const struct broker_status *status; /* NULL: from what is here */
 	bool ready, blocked, paused, auto_confirm;
+	size_t headers_max, body_max, room; /* 0 = none; room: what goes out now */
 	struct {
 		const char *queue; /* of the code under test: a constant, or its own */
 		bool on, told;
@@ -263,6 +264,29 @@ broker_can_publish(const struct broker *b)
 	return b->ready && !b->blocked && b->unconfirmed < b->opt.max_unconfirmed;
 }
 
+static size_t
+headers_size(const struct message *m)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < m->n_headers; i++) {
+		size += strlen(m->headers[i].name);
+		if (m->headers[i].kind == HEADER_STR)
+			size += strlen(m->headers[i].u.str);
+	}
+	return size;
+}
+
+enum broker_fit
+broker_fit(struct broker *b, const char *exchange, const char *routing_key, const struct message *m)
+{
+	if (b->ready && b->headers_max > 0 && headers_size(m) > b->headers_max)
+		return BROKER_FIT_NO_HEADERS;
+	if (b->ready && b->body_max > 0 && m->body_len > b->body_max)
+		return BROKER_FIT_NO_BODY;
+	return BROKER_FITS;
+}
+
 static void
 copy_message(struct message *to, const struct message *from)
 {
@@ -301,7 +325,8 @@ broker_publish(struct broker *b, const char *exchange, const char *routing_key, 
 {
 	struct fake_publish *p;
 
-	if (!broker_can_publish(b))
+	if (!broker_can_publish(b) || broker_fit(b, exchange, routing_key, m) != BROKER_FITS ||
+	    (b->room > 0 && m->body_len > b->room))
 		return 0;
 	b->published = xreallocarray(b->published, b->n_published + 1, sizeof(struct fake_publish));
 	p = &b->published[b->n_published++];
@@ -464,6 +489,21 @@ fake_broker_block(struct broker *b, bool blocked)
 	if (b->handlers->on_blocked != NULL)
 		b->handlers->on_blocked(b, blocked, blocked ? "low on memory" : NULL, b->arg);
 	if (!blocked && b->handlers->on_writable != NULL)
+		b->handlers->on_writable(b, b->arg);
+}
+
+void
+fake_broker_limits(struct broker *b, size_t headers_max, size_t body_max)
+{
+	b->headers_max = headers_max;
+	b->body_max = body_max;
+}
+
+void
+fake_broker_room(struct broker *b, size_t room)
+{
+	b->room = room;
+	if (room == 0 && b->handlers->on_writable != NULL)
 		b->handlers->on_writable(b, b->arg);
 }
 

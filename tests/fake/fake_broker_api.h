@@ -29,6 +29,11 @@ void fake_broker_down(struct broker *b);
 void fake_broker_fail(struct broker *b, enum broker_error error, const char *why);
 /* Publishing is refused until it is lifted (on_blocked, on_writable). */
 void fake_broker_block(struct broker *b, bool blocked);
+/* What broker_fit() says no to from now on: names and strings of headers, bodies. 0 = no limit. */
+void fake_broker_limits(struct broker *b, size_t headers_max, size_t body_max);
+/* Larger bodies are refused for now, though broker_can_publish(): output is part full. 0: it has
+ * drained (on_writable). */
+void fake_broker_room(struct broker *b, size_t room);
 /* Answers what broker_ask_depth() has asked. */
 void fake_broker_depth(struct broker *b, uint32_t messages);
 /* What broker_without() says of that queue from now on; both borrowed, NULL = nothing. */

@@ -15,7 +15,7 @@ struct stream {
 	stream_fn *fn;
 	void *arg;
 	bool up, paused, congested;
-	size_t output_max;
+	size_t output_max, held;
 	struct bytes in;
 	char error[128];
 };
@@ -98,7 +98,7 @@ bool
 stream_write(struct stream *s, const void *data, size_t len)
 {
 	assert(s == current);
-	if (!s->up || written.len + len > s->output_max)
+	if (!s->up || s->held + written.len + len > s->output_max)
 		return false;
 	append(&written, data, len);
 	return true;
@@ -230,6 +230,12 @@ void
 fake_stream_congest(bool congested)
 {
 	current->congested = congested;
+}
+
+void
+fake_stream_hold(size_t bytes)
+{
+	current->held = bytes;
 }
 
 const void *

@@ -18,6 +18,8 @@ void fake_stream_pump(void);
 void fake_stream_down(const char *error);
 void fake_stream_low(void);
 void fake_stream_congest(bool congested);
+/* So many bytes of what was written are still held, beside what the test did not read. */
+void fake_stream_hold(size_t bytes);
 /* What the owner wrote and the test did not read yet. */
 const void *fake_stream_written(size_t *len);
 void fake_stream_written_drain(size_t len);

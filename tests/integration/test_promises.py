@@ -208,6 +208,65 @@ def test_poison_keeps_its_senders_name(site):
     assert senders == ["guest", None]
 
 
+def test_dead_letters_that_wait_for_an_alarm_to_end_are_whole(site, broker):
+    """The broker takes the first and then reads no more: the second fills half of what the collector may hold for it, and
+    the third has no room beside that. It has when the alarm is over."""
+    site.admin("setup", qhost=True)
+    client = site.party("Client2010", "web01")
+    poison = [b"x" * size for size in (1000, 4 << 20, 6 << 20)]
+    for body in poison:
+        client.channel.basic_publish("vogeler.master.in", "", body)
+    site.wait_queue("master.in", 3)
+    broker.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        collector = site.collector(ready=False)
+        collector.wait_log("refused: .*bytes=6291456")
+        collector.wait_log("blocked")
+    finally:
+        broker.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
+    site.wait_queue("vogeler.dead", 3)
+    dead = site.dead_letters()
+    assert [len(body) for _, body in dead] == [len(body) for body in poison]
+    assert not any("x-oversize" in properties.headers for properties, _ in dead)
+    site.wait_drained("master.in")
+
+
+@pytest.fixture
+def small_frames(broker):
+    """The smallest that AMQP has, for connections from now on."""
+    before = broker.eval("application:get_env(rabbit, frame_max)")
+    assert before.startswith("{ok,"), before
+    assert broker.eval("application:set_env(rabbit, frame_max, 4096)") == "ok"
+    yield
+    broker.eval(f"application:set_env(rabbit, frame_max, element(2, {before}))")
+
+
+def test_answers_fit_the_smallest_frames(site, small_frames):
+    """What a failed plugin printed is left out where it does not fit; so is the name of a command that is none."""
+    del small_frames
+    half = "head -c 3000 /dev/zero | tr '\\0'"
+    site.plugin("prints", str(site.script("prints", f"{half} o; {half} e >&2; exit 3")))
+    site.plugin("rubbish", str(site.script("rubbish", f"{half} '\\377' >&2; exit 4")))
+    site.plugin("well", "echo well")
+    site.collector()
+    agent = site.agent()
+    runner = site.party("Client2010", "web01")
+    runner.channel.basic_publish("vogeler.broadcast.in", "web01", json.dumps("x" * 4000).encode(),
+                                 pika.BasicProperties(message_id="longname"))
+    for plugin, status in (("prints", 3), ("rubbish", 4)):
+        site.ask(plugin)
+        failure = site.wait_meta(plugin, lambda m: m.get("failure"), "has failed")["failure"]
+        assert failure["exit_status"] == status and "stdout_tail" not in failure, failure
+        assert ("stderr_tail" in failure) == (plugin == "prints"), failure
+    site.ask("well")
+    assert site.wait_plugin("well") == ["well"]
+    site.wait_drained("web01", "master.in")
+    agent.wait_log("sent without plugin,")
+    agent.wait_log("sent without stdout_tail,")
+    agent.wait_log("sent without stderr_tail,")
+    assert site.dead_letters() == []
+
+
 def test_too_large_a_message_is_dead_lettered(site):
     site.collector(options=["server.message_max_bytes=100KiB"])
     client = site.party("Client2010", "web01")

@@ -10,13 +10,14 @@
  *   without QUEUE PATTERN      why the connection does without it; - = it does not
  *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
- *   up / down ERROR / low / congest
+ *   up / down ERROR / low / congest / hold BYTES    bytes of output that are still to leave
  *   > METHOD FIELD...          the peer sends (peer.c)
  *   split N                    from here on what the peer sends arrives in pieces of N bytes
  *   < PATTERN                  the next frame that the broker wrote
  *   ! PATTERN                  the next callback that fired
  *   login / ready              the frames from connect to login, to READY (without topology)
  *   publish EXCHANGE KEY MESSAGE_ID BODY ID [mandatory]     ID 0: refused
+ *   fit KEY HEADER_BYTES BODY_BYTES yes|headers|body [published|refused]
  *   consume QUEUE PREFETCH [exclusive]
  *   ack N [multiple] / nack N [multiple] [requeue]          N: the how manieth delivery
  *   when EVENT STEP...         does STEP inside the next callback of that name
@@ -443,6 +444,45 @@ do_publish(char **w, size_t n)
 		fail("publish gave %llu, and wanted %s", (unsigned long long)id, w[5]);
 }
 
+static char *
+filled(const char *length)
+{
+	size_t n = strtoul(length, NULL, 10);
+	char *text = xcalloc(n + 1, 1);
+
+	memset(text, 'x', n);
+	return text;
+}
+
+/* What broker_fit() says of a message of these sizes, and what becomes of it. */
+static void
+do_fit(char **w, size_t n)
+{
+	static const char *const names[] = {[BROKER_FITS] = "yes",
+	    [BROKER_FIT_NO_HEADERS] = "headers",
+	    [BROKER_FIT_NO_BODY] = "body"};
+	struct message m;
+	char *header = filled(w[2]),
+	     *key = strcmp(w[1], "long") == 0 ? filled("256") : xstrdup(w[1]);
+	const char *fit;
+	bool published = false;
+
+	message_init(&m);
+	m.message_id = xstrdup("m");
+	message_add_str(&m, "h", header);
+	message_set_body(&m, filled(w[3]), strtoul(w[3], NULL, 10));
+	fit = names[broker_fit(r.broker, "x", key, &m)];
+	if (n > 5)
+		published = broker_publish(r.broker, "x", key, false, &m) != 0;
+	message_finish(&m);
+	free(header);
+	free(key);
+	if (strcmp(fit, w[4]) != 0)
+		fail("fit is %s, and wanted %s", fit, w[4]);
+	if (n > 5 && published != (strcmp(w[5], "published") == 0))
+		fail("it is %s, and wanted %s", published ? "published" : "refused", w[5]);
+}
+
 static bool
 has(char **w, size_t n, const char *word)
 {
@@ -613,6 +653,8 @@ do_stream_call(char **w, size_t n)
 		fake_stream_down(w[1]);
 	else if (strcmp(w[0], "low") == 0)
 		fake_stream_low();
+	else if (strcmp(w[0], "hold") == 0)
+		fake_stream_hold(strtoul(w[1], NULL, 10));
 	else
 		fake_stream_congest(true);
 }
@@ -658,6 +700,8 @@ static const struct {
     {"destroy", 1, do_destroy},
     {"down", 2, do_stream_call},
     {"down-for", 2, do_status},
+    {"fit", 5, do_fit},
+    {"hold", 2, do_stream_call},
     {"logged", 3, do_logged},
     {"login", 1, do_login},
     {"logins", 2, do_logins},

@@ -190,6 +190,7 @@ roundtrip_message(struct fixture *x, uint32_t frame_max, size_t body_len, size_t
 	message_init(&got);
 	tune_both(x, frame_max);
 	assert_true(frame_put_message(x->out, &x->buf, 1, &m));
+	assert_int_equal(frame_message_size(x->out, &m), x->buf.len);
 	assert_int_equal(next_frame(x, piece, &f), FRAME_GOT);
 	assert_int_equal(f.kind, FRAME_HEADER);
 	assert_int_equal(f.channel, 1);
@@ -255,6 +256,7 @@ test_what_amqp_cannot_say(void **state)
 	message_init(&m);
 	m.message_id = strdup(long_str);
 	assert_false(frame_put_message(x->out, &x->buf, 1, &m));
+	assert_int_equal(frame_message_size(x->out, &m), 0);
 	assert_int_equal(x->buf.len, 0);
 	message_finish(&m);
 

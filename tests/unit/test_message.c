@@ -43,6 +43,28 @@ headers_by_name_and_kind(void **state)
 }
 
 static void
+headers_are_taken_away_by_name(void **state)
+{
+	struct message m;
+	int64_t i;
+
+	message_init(&m);
+	message_add_str(&m, "a", "1");
+	message_add_int(&m, "b", 2);
+	message_add_bool(&m, "a", true);
+	message_add_str(&m, "c", "3");
+	assert_true(message_drop(&m, "a"));
+	assert_int_equal(m.n_headers, 2);
+	assert_true(message_int(&m, "b", &i));
+	assert_string_equal(message_str(&m, "c"), "3");
+	assert_false(message_drop(&m, "a"));
+	assert_true(message_drop(&m, "c"));
+	assert_true(message_drop(&m, "b"));
+	assert_int_equal(m.n_headers, 0);
+	message_finish(&m);
+}
+
+static void
 too_many_headers_are_dropped(void **state)
 {
 	struct message m;
@@ -88,6 +110,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(headers_by_name_and_kind),
+	    cmocka_unit_test(headers_are_taken_away_by_name),
 	    cmocka_unit_test(too_many_headers_are_dropped),
 	    cmocka_unit_test(body_and_size),
 	};

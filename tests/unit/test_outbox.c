@@ -629,6 +629,113 @@ test_what_has_become_old_is_not_fresh(void **state)
 	assert_string_equal(key(f, 1), "");
 }
 
+/* A failure, with so many bytes on each of stdout and stderr. */
+static void
+add_failure(struct fixture *f, uint64_t id, size_t printed)
+{
+	struct message m;
+	char *tail = calloc(printed + 1, 1);
+
+	assert_non_null(tail);
+	memset(tail, 'x', printed);
+	message_init(&m);
+	m.message_id = strdup("failure");
+	message_add_str(&m, "plugin", "facter");
+	message_add_str(&m, "stdout_tail", tail);
+	message_add_str(&m, "stderr_tail", tail);
+	message_set_body(&m, calloc(11, 1), 10);
+	outbox_add(f->outbox, id, &m);
+	message_finish(&m);
+	free(tail);
+}
+
+static const char *
+header(struct fixture *f, size_t i, const char *name)
+{
+	return message_str(&published(f, i)->message, name);
+}
+
+static void
+test_what_was_printed_gives_way_to_small_frames(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_broker_limits(f->broker, 3000, 0);
+	add_failure(f, 1, 100);
+	add_failure(f, 2, 2000);
+	add_failure(f, 3, 6000);
+	add(f, 4, 10);
+	go_ready(f);
+	assert_published(f, "failure failure failure m4 ");
+	assert_non_null(header(f, 0, "stdout_tail"));
+	assert_non_null(header(f, 0, "stderr_tail"));
+	assert_null(header(f, 1, "stdout_tail"));
+	assert_non_null(header(f, 1, "stderr_tail")); /* it says why */
+	assert_null(header(f, 2, "stderr_tail"));
+	assert_string_equal(header(f, 2, "plugin"), "facter");
+	assert_int_equal(published(f, 2)->message.body_len, 10);
+	for (size_t i = 0; i < 4; i++)
+		answer(f, i, BROKER_CONFIRMED);
+	assert_int_equal(f->n_confirmed, 4);
+	assert_int_equal(outbox_count(f->outbox), 0);
+	assert_true(outbox_has_room(f->outbox, OUTBOX_COUNT_MAX));
+}
+
+static void
+test_the_name_of_a_refused_command_gives_way(void **state)
+{
+	struct fixture *f = *state;
+	struct message m;
+	char name[4000] = "";
+
+	memset(name, 'x', sizeof(name) - 1);
+	fake_broker_limits(f->broker, 3000, 0);
+	go_ready(f);
+	message_init(&m);
+	message_add_str(&m, "plugin", name);
+	message_add_str(&m, "state", "refused");
+	outbox_add(f->outbox, 1, &m);
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_null(header(f, 0, "plugin"));
+	assert_string_equal(header(f, 0, "state"), "refused");
+}
+
+/* Output is part full: it is as it was when it has drained. */
+static void
+test_no_room_now_takes_nothing_away(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_broker_room(f->broker, 5);
+	go_ready(f);
+	add_failure(f, 1, 2000);
+	add(f, 2, 10);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	fake_broker_room(f->broker, 0);
+	assert_published(f, "failure m2 ");
+	assert_non_null(header(f, 0, "stdout_tail"));
+	assert_non_null(header(f, 0, "stderr_tail"));
+}
+
+static void
+test_what_cannot_be_sent_does_not_hold_up_the_others(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_broker_limits(f->broker, 0, 100);
+	go_ready(f);
+	add(f, 1, 101);
+	add(f, 2, 100);
+	add_fresh(f, 3);
+	add_newest(f, "a", 4, 10);
+	assert_published(f, "m2 m3 a4 ");
+	assert_int_equal(outbox_count(f->outbox), 4);
+	fake_broker_down(f->broker);
+	fake_broker_limits(f->broker, 0, 0);
+	go_ready(f);
+	assert_published(f, "m2 m3 a4 m3 m1 m2 a4 ");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -659,6 +766,10 @@ main(void)
 	    T(a_full_queue_does_not_hold_up_the_fresh),
 	    T(a_full_lane_of_the_fresh_does_not_hold_up_the_others),
 	    T(what_has_become_old_is_not_fresh),
+	    T(what_was_printed_gives_way_to_small_frames),
+	    T(the_name_of_a_refused_command_gives_way),
+	    T(no_room_now_takes_nothing_away),
+	    T(what_cannot_be_sent_does_not_hold_up_the_others),
 	};
 
 	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);

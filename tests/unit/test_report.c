@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/report.h"
+#include "shared/frame.h"
 #include "shared/ident.h"
 #include <errno.h>
 #include <signal.h>
@@ -354,6 +355,32 @@ test_refused(void **state)
 	assert_int_equal(f->r.meta.duration_ms, -1);
 }
 
+/* Without what the outbox can do without (outbox.c) any answer fits the smallest frame there is. */
+static void
+test_fits_the_smallest_frame(void **state)
+{
+	struct fixture *f = *state;
+	struct frame_codec *codec = frame_codec_create(); /* not tuned: FRAME_MIN_BYTES */
+	char most[UINT8_MAX + 1] = "", id[64 + 1] = "";
+	const struct report_origin largest = {"web01", id, id};
+
+	memset(most, 'x', sizeof(most) - 1);
+	memset(id, 'x', sizeof(id) - 1);
+	f->req.job = f->req.reply_to = most;
+	f->done.success = 0;
+	f->done.exit_status = 1;
+	f->done.length = f->done.stderr_bytes = REPORT_TAIL_MAX;
+	memset(f->done.data, 0xff, REPORT_TAIL_MAX);
+	report_run(&f->r, &largest, &f->req, &f->done, &f->out, INT64_MAX, NOW);
+	encode(f);
+	f->m.user_id = strdup(most); /* of the login */
+	assert_int_equal(frame_message_size(codec, &f->m), 0);
+	assert_true(message_drop(&f->m, "stderr_tail"));
+	message_drop(&f->m, "plugin");
+	assert_true(frame_message_size(codec, &f->m) > 0);
+	frame_codec_destroy(codec);
+}
+
 static void
 test_unsendable(void **state)
 {
@@ -397,6 +424,7 @@ main(void)
 	    T(first_whole_line_of_a_cut_tail),
 	    T(tails_are_text_and_short),
 	    T(refused),
+	    T(fits_the_smallest_frame),
 	    T(unsendable),
 	    T(greeting),
 	};

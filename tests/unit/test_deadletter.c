@@ -1,0 +1,229 @@
+/* What becomes of a dead letter that is too large: for now, or for good. (What else a dead letter
+ * goes through is in test_hand.c.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/deadletter.h"
+#include "daemon/intake.h"
+#include "shared/frame.h"
+#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/xalloc.h"
+#include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/unit/collector_drive.h"
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CUT 65536
+
+struct world {
+	struct loop *loop;
+	struct broker *publisher;
+	struct deadletter *dl;
+	unsigned int buried;
+};
+
+static void
+on_ready(struct broker *b, void *arg)
+{
+	deadletter_on_ready(((struct world *)arg)->dl);
+}
+
+static void
+on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	deadletter_on_confirm(((struct world *)arg)->dl, id, outcome, why);
+}
+
+static const struct broker_handlers handlers = {
+    .on_ready = on_ready,
+    .on_writable = on_ready,
+    .on_confirm = on_confirm,
+};
+
+static void
+on_buried(void *owner, void *arg)
+{
+	((struct world *)arg)->buried++;
+}
+
+static void
+on_dropped(void *owner, void *arg)
+{
+	fail();
+}
+
+static int
+setup(void **state)
+{
+	struct world *w = xcalloc(1, sizeof(*w));
+
+	ident_init();
+	log_set_level(LOG_LEVEL_CRITICAL);
+	w->loop = loop_create();
+	w->publisher = make_broker(w->loop, "publisher", &handlers, w);
+	w->dl = deadletter_create(w->loop, w->publisher, on_buried, on_dropped, w);
+	fake_broker_up(w->publisher);
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	deadletter_destroy(w->dl);
+	broker_destroy(w->publisher);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+static char *
+filled(size_t n)
+{
+	char *text = xcalloc(n + 1, 1);
+
+	memset(text, 'x', n);
+	return text;
+}
+
+/* Of that size, with a header of that size. */
+static void
+bury(struct world *w, size_t header, size_t body)
+{
+	struct delivery *d = xcalloc(1, sizeof(*d));
+	char *text = filled(header);
+
+	d->exchange = xstrdup("vogeler.master.in");
+	d->routing_key = xstrdup("");
+	d->body_size = body;
+	message_add_str(&d->message, "h", text);
+	message_set_body(&d->message, filled(body), body);
+	deadletter_bury(w->dl, d, "not JSON", NULL);
+	free(text);
+	fake_advance(w->loop, 0);
+}
+
+static const struct message *
+letter(struct world *w, size_t i)
+{
+	return &fake_broker_publish_at(w->publisher, i)->message;
+}
+
+static void
+assert_letter(struct world *w, size_t i, bool has_header, size_t body, int64_t oversize)
+{
+	int64_t said = 0;
+
+	assert_int_equal(message_str(letter(w, i), "h") != NULL, has_header);
+	assert_int_equal(letter(w, i)->body_len, body);
+	assert_int_equal(message_int(letter(w, i), "x-oversize", &said), oversize != 0);
+	assert_int_equal(said, oversize);
+	assert_string_equal(message_str(letter(w, i), "x-reason"), "not JSON");
+}
+
+static void
+what_has_no_room_now_waits_and_is_whole(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_room(w->publisher, CUT);
+	bury(w, 1000, 1000);
+	bury(w, 1000, CUT + 1);
+	bury(w, 1000, 1000);
+	fake_advance(w->loop, 600000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	fake_broker_auto_confirm(w->publisher, true);
+	fake_broker_room(w->publisher, 0);
+	fake_advance(w->loop, 0);
+	assert_letter(w, 1, true, CUT + 1, 0);
+	assert_letter(w, 2, true, 1000, 0);
+	assert_int_equal(w->buried, 3);
+}
+
+static void
+only_what_never_fits_is_cut(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_limits(w->publisher, 2000, 100000);
+	bury(w, 1000, 100000);
+	bury(w, 3000, 100000);
+	bury(w, 1000, 100001);
+	bury(w, 3000, 100001);
+	assert_letter(w, 0, true, 100000, 0);
+	assert_letter(w, 1, false, 100000, 0);
+	assert_letter(w, 2, true, CUT, 100001);
+	assert_letter(w, 3, false, CUT, 100001);
+}
+
+/* Nor is it cut once the connection is known to be another. */
+static void
+what_is_lost_on_the_way_is_sent_as_it_was(void **state)
+{
+	struct world *w = *state;
+
+	bury(w, 1000, 100000);
+	fake_broker_down(w->publisher);
+	fake_broker_limits(w->publisher, 2000, 90000);
+	fake_advance(w->loop, 600000);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	fake_broker_limits(w->publisher, 0, 0);
+	fake_broker_up(w->publisher);
+	fake_advance(w->loop, 0);
+	assert_letter(w, 1, true, 100000, 0);
+}
+
+/* With all that AMQP's short strings hold, and the longest reason: so that cutting is enough. */
+static void
+what_is_left_fits_the_smallest_frame(void **state)
+{
+	struct world *w = *state;
+	struct frame_codec *codec = frame_codec_create(); /* not tuned: FRAME_MIN_BYTES */
+	struct delivery *d = xcalloc(1, sizeof(*d));
+	char *most = filled(UINT8_MAX), *reason = filled(INTAKE_WHY_SIZE);
+	struct message *m = &d->message, left;
+	char **const properties[] = {&d->exchange, &d->routing_key, &m->message_id,
+	    &m->correlation_id, &m->reply_to, &m->user_id, &m->app_id, &m->content_type,
+	    &m->content_encoding};
+
+	for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++)
+		*properties[i] = xstrdup(most);
+	m->timestamp = INT64_MAX;
+	message_add_str(m, "h", most);
+	message_set_body(m, filled(100000), 100000);
+	fake_broker_limits(w->publisher, 1, 1); /* cut all there is to be cut */
+	deadletter_bury(w->dl, d, reason, NULL);
+	fake_advance(w->loop, 0);
+	fake_broker_limits(w->publisher, 0, 0);
+	fake_advance(w->loop, 600000);
+	left = *letter(w, 0);
+	assert_null(message_str(&left, "h"));
+	left.user_id = most; /* of our login */
+	assert_true(frame_message_size(codec, &left) > CUT);
+	frame_codec_destroy(codec);
+	free(most);
+	free(reason);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(what_has_no_room_now_waits_and_is_whole),
+	    T(only_what_never_fits_is_cut),
+	    T(what_is_lost_on_the_way_is_sent_as_it_was),
+	    T(what_is_left_fits_the_smallest_frame),
+	};
+
+	return cmocka_run_group_tests_name("deadletter", tests, NULL, NULL);
+}
