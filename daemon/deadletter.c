@@ -5,6 +5,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/repeat.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
 
@@ -43,6 +44,7 @@ struct deadletter {
 	struct loop_timer *send;
 	struct mono log_since;
 	unsigned int log_lines;
+	struct repeat said_refused; /* by the broker: up to a hundred of them, each time */
 };
 
 static void on_send(void *arg);
@@ -317,6 +319,26 @@ deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, v
 		loop_timer_arm(dl->send, 0);
 }
 
+static void
+log_refused(struct deadletter *dl, const char *outcome, const char *why)
+{
+	uint32_t unlogged;
+
+	if (repeat_due(&dl->said_refused, why, loop_now(dl->loop), &unlogged))
+		log_error("deadletter", "%s: %s, %s; trying again, unlogged_before=%" PRIu32,
+		    TOPOLOGY_DEAD_QUEUE, outcome, why, unlogged);
+}
+
+static void
+log_taken(struct deadletter *dl)
+{
+	uint32_t unlogged;
+
+	if (repeat_over(&dl->said_refused, loop_now(dl->loop), &unlogged))
+		log_warn("deadletter", "%s: taken again, unlogged=%" PRIu32, TOPOLOGY_DEAD_QUEUE,
+		    unlogged);
+}
+
 void
 deadletter_on_confirm(
     struct deadletter *dl, uint64_t id, enum broker_outcome outcome, const char *why)
@@ -335,6 +357,8 @@ deadletter_on_confirm(
 		letter_free(dl, &dl->sent, l);
 		dl->buried++;
 		backoff_reset(&dl->backoff);
+		if (dl->pending == 0)
+			log_taken(dl);
 		dl->fn(owner, dl->arg);
 		return;
 	}
@@ -343,8 +367,8 @@ deadletter_on_confirm(
 		return;
 	}
 	if (outcome != BROKER_LOST)
-		log_error("deadletter", "%s: %s, %s; trying again", TOPOLOGY_DEAD_QUEUE,
-		    broker_outcome_name(outcome), why != NULL ? why : "no reason given");
+		log_refused(
+		    dl, broker_outcome_name(outcome), why != NULL ? why : "no reason given");
 	l->id = 0;
 	TAILQ_REMOVE(&dl->sent, l, link);
 	TAILQ_INSERT_TAIL(&dl->waiting, l, link);
