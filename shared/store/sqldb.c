@@ -61,7 +61,8 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_VALUE_PUT] = "INSERT INTO fact_values (host, plugin, value) VALUES (?1, ?2, ?3)"
 		       " ON CONFLICT (host, plugin) DO UPDATE SET value = excluded.value",
     [STMT_RECORD_BYTES] = "SELECT total(value_bytes + length(CAST(meta AS BLOB)) +"
-			  " 2 * length(plugin) + 8) FROM facts WHERE host = ?1",
+			  " 2 * length(plugin) + 8) + coalesce((SELECT length(CAST(last_error AS"
+			  " BLOB)) FROM hosts WHERE host = ?1), 0) FROM facts WHERE host = ?1",
     [STMT_FACTS_OF] = "SELECT f.plugin, f.meta, v.value FROM facts f LEFT JOIN fact_values v"
 		      " ON v.host = f.host AND v.plugin = f.plugin WHERE f.host = ?1"
 		      " ORDER BY f.plugin",

@@ -23,8 +23,9 @@ struct sqlite_store {
 
 /* Inside a transaction. false, STORE_FAILED: db->why. */
 
-/* *found: whether there is one. head starts with its host alone. */
-bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found);
+/* *found: whether there is one. head starts with its host alone. *error_bytes: of the text of its
+ * last_error. */
+bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes);
 /* *rec: the caller's, if FOUND. *bytes grows by what was read. */
 enum store_found sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes);
 /* The same, with the _id and, of the plugins, those values that the host has. */

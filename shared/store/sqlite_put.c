@@ -22,6 +22,8 @@ struct update {
 	uint64_t record_max_bytes;
 	struct record_head head;
 	bool head_changed;
+	size_t error_bytes; /* of last_error, as it was stored */
+	int64_t head_grown;
 	struct touched *facts; /* room for one a result */
 	size_t n;
 };
@@ -128,6 +130,7 @@ save_head(struct update *u)
 	sqldb_bind_int(db, STMT_HEAD_PUT, 3, u->head.updated_at);
 	sqldb_bind_text(db, STMT_HEAD_PUT, 4, error.data, error.len);
 	ok = sqldb_run(db, STMT_HEAD_PUT);
+	u->head_grown = (int64_t)error.len - (int64_t)u->error_bytes;
 	buf_finish(&error);
 	return ok;
 }
@@ -150,7 +153,7 @@ static bool
 is_too_large(struct update *u, bool *too_large)
 {
 	struct sqldb *db = u->db;
-	int64_t grown = 0;
+	int64_t grown = u->head_grown;
 	double bytes;
 	size_t i;
 
@@ -198,7 +201,7 @@ sqlite_put_one(struct sqlite_store *s, const struct store_write *w, const char *
 
 	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
 	db->damaged = false;
-	ok = sqldb_run(db, STMT_SAVE) && sqlite_read_head(db, &u.head, &found) &&
+	ok = sqldb_run(db, STMT_SAVE) && sqlite_read_head(db, &u.head, &found, &u.error_bytes) &&
 	     apply_results(&u) && save_update(&u) && is_too_large(&u, &too_large);
 	if (!ok) {
 		status = db->damaged ? give_up_damaged(db, &u, said) : STORE_RETRY;

@@ -11,7 +11,7 @@
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
 
 bool
-sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found)
+sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes)
 {
 	bool ok;
 	int rc;
@@ -19,11 +19,13 @@ sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found)
 	sqldb_bind_str(db, STMT_HEAD_GET, 1, head->host);
 	rc = sqldb_step(db, STMT_HEAD_GET);
 	*found = rc == SQLITE_ROW;
+	*error_bytes = 0;
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
 	head->created_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 1);
 	head->updated_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 2);
 	ok = sqldb_column_json(db, STMT_HEAD_GET, 3, &head->last_error);
+	sqldb_column_text(db, STMT_HEAD_GET, 3, error_bytes);
 	sqldb_done(db, STMT_HEAD_GET);
 	return ok;
 }
@@ -110,8 +112,9 @@ sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
 	struct record_head head = {.host = xstrdup(host)};
 	struct facts facts = {0};
 	bool found = false, ok;
+	size_t error_bytes;
 
-	ok = sqlite_read_head(db, &head, &found);
+	ok = sqlite_read_head(db, &head, &found, &error_bytes);
 	if (ok && found) {
 		ok = read_facts(db, host, &facts);
 		if (ok)

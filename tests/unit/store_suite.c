@@ -451,6 +451,19 @@ several_results_add_up_to_too_large(void **state)
 }
 
 static void
+an_error_may_be_too_large_too(void **state)
+{
+	struct drive *s = *state;
+	char *big = big_value(30000);
+
+	reopen(s, factory->begin(), 20000);
+	drive_setup(s, NULL);
+	assert_int_equal(drive_put(s, "h", drive_failed(NULL, big, 1, 0), NULL), STORE_REJECT);
+	assert_int_equal(drive_put(s, "h", drive_good("a", "1", 2, 0), NULL), STORE_OK);
+	free(big);
+}
+
+static void
 what_was_stored_is_there_after_a_restart(void **state)
 {
 	static const char want[] = HEAD("h", "29.609",
@@ -656,6 +669,7 @@ store_suite_run(const struct suite_factory *given)
 	    STORE_TEST(a_value_as_deep_as_allowed),
 	    STORE_TEST(too_large_a_record_is_rejected_alone),
 	    STORE_TEST(several_results_add_up_to_too_large),
+	    STORE_TEST(an_error_may_be_too_large_too),
 	    STORE_TEST(what_was_stored_is_there_after_a_restart),
 	    STORE_TEST(a_thousand_hosts),
 	    STORE_TEST(a_list_has_whole_records),
