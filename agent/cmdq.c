@@ -120,18 +120,48 @@ job_id_text(const struct job *j)
 	return cmdq_job_text(j->command.job);
 }
 
-/* Tags of an earlier connection are void: the broker has taken those deliveries back. */
+/* The broker has taken back what an earlier connection brought: those tags are void, and the
+ * deliveries will come again. */
+static void
+void_tags(struct job *j)
+{
+	j->owed += j->n_tags;
+	j->n_tags = 0;
+}
+
+static void
+push_tag(struct job *j, struct broker_tag tag)
+{
+	j->tags = xreallocarray(j->tags, j->n_tags + 1, sizeof(*j->tags));
+	j->tags[j->n_tags++] = tag;
+}
+
 void
 cmdq_add_tag(struct job *j, struct broker_tag tag)
 {
-	if (j->n_tags > 0 && j->tags[0].epoch != tag.epoch) {
-		j->owed = j->n_tags;
-		j->n_tags = 0;
-	}
+	if (j->n_tags > 0 && j->tags[0].epoch != tag.epoch)
+		void_tags(j);
 	if (j->owed > 0)
 		j->owed--;
-	j->tags = xreallocarray(j->tags, j->n_tags + 1, sizeof(*j->tags));
-	j->tags[j->n_tags++] = tag;
+	push_tag(j, tag);
+}
+
+/* The deliveries of j are acked with those of `newest` from now on; none of them is one that
+ * `newest` is owed. Either may not have come again since a connection ended. They come in order:
+ * when only the older one has not, it was taken from the queue meanwhile, and its tags are worth
+ * nothing. */
+static void
+merge_tags(struct job *newest, const struct job *j)
+{
+	if (j->tags[0].epoch < newest->tags[0].epoch) {
+		if (newest->owed > 0) /* it has not come either */
+			newest->owed += j->n_tags;
+		return;
+	}
+	if (j->tags[0].epoch > newest->tags[0].epoch)
+		void_tags(newest);
+	for (size_t i = 0; i < j->n_tags; i++)
+		push_tag(newest, j->tags[i]);
 }
 
 static void
@@ -296,8 +326,8 @@ supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
 	log_info("cmdq", "%s: %s, job=none", j->plugin, why);
 	if (at_once)
 		ack_all(q, j);
-	for (size_t i = 0; i < j->n_tags && !at_once; i++)
-		cmdq_add_tag(newest, j->tags[i]);
+	else
+		merge_tags(newest, j);
 	job_remove(q, j);
 }
 
@@ -337,7 +367,8 @@ cmdq_make_room(struct cmdq *q, size_t n)
 
 		if (n == 0)
 			break;
-		if (j->state != JOB_WAITING || (newest = newest_like(q, j)) == j)
+		if (j->state != JOB_WAITING || j->tags[0].epoch != q->epoch ||
+		    (newest = newest_like(q, j)) == j)
 			continue;
 		supersede(q, j, newest, true);
 		n--;

@@ -26,7 +26,7 @@ struct job {
 	struct buf out;
 	struct broker_tag *tags; /* of its deliveries and of its cancels; all of one epoch */
 	size_t n_tags;
-	size_t owed;             /* deliveries without an id that an ended connection took back */
+	size_t owed;             /* deliveries without an id that ended connections took back */
 	bool fresh;              /* somebody waits for its answer now */
 	bool waited;             /* with the broker, before we were there */
 	bool cancelled;          /* a cancel's tag is among tags */
@@ -63,9 +63,11 @@ struct cmdq {
 const char *cmdq_job_text(const char *job); /* for the log; NULL is "none" */
 void cmdq_start(struct cmdq *q);
 void cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why);
+/* Of a delivery, never of an earlier connection than the last one. */
 void cmdq_add_tag(struct job *j, struct broker_tag tag);
 bool cmdq_is_expired(const struct command *c, const char *plugin);
-/* Settles the n oldest of those that wait and that a newer one supersedes. */
+/* Settles the n oldest of those that wait, that a newer one supersedes, and that the connection
+ * which is has brought: an ack of another makes no room, and it will come yet. */
 void cmdq_make_room(struct cmdq *q, size_t n);
 
 /* cmdq_intake.c */

@@ -688,6 +688,72 @@ test_collapsed_commands_of_2010_are_known_again(void **state)
 	assert_int_equal(cmdq_waiting(f->cmdq), 0);
 }
 
+/* The queue was deleted, or purged, while the connection was down: what waited here never comes
+ * again, and does not take the place of what is new. */
+static void
+test_what_was_purged_leaves_the_new_one_its_ack(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	reconnect(f, 0);
+	deliver(f, "facter", NULL);
+	finish(f, 0);
+	assert_int_equal(f->n_requests, 2);
+	finish(f, 1);
+	confirm(f, 0);
+	confirm(f, 1);
+	assert_log(f, "ack 1 stale; ack 1; ");
+	assert_int_equal(cmdq_running(f->cmdq) + cmdq_waiting(f->cmdq), 0);
+}
+
+/* The newest begins when the older one has come again and itself has not. */
+static void
+test_the_newest_is_known_again_after_the_older(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	reconnect(f, 0);
+	f->redelivered = true;
+	deliver(f, "facter", NULL);
+	deliver(f, "facter", NULL);
+	finish(f, 0);
+	assert_int_equal(f->n_requests, 2);
+	deliver(f, "facter", NULL);
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+	finish(f, 1);
+	confirm(f, 0);
+	confirm(f, 1);
+	assert_log(f, "ack 1; ack 2; ack 3; ");
+	assert_int_equal(f->n_requests, 2);
+}
+
+/* The second connection ends when one of three has come again. */
+static void
+test_collapsed_commands_of_2010_are_known_the_third_time(void **state)
+{
+	struct fixture *f = *state;
+
+	catch_up(f, 3);
+	for (int i = 0; i < 3; i++)
+		deliver(f, "facter", NULL);
+	f->redelivered = true;
+	reconnect(f, 3);
+	deliver(f, "facter", NULL);
+	reconnect(f, 3);
+	for (int i = 0; i < 3; i++)
+		deliver(f, "facter", NULL);
+	assert_int_equal(cmdq_waiting(f->cmdq), 0);
+	finish(f, 0);
+	confirm(f, 0);
+	assert_log(f, "ack 1; ack 2; ack 3; ");
+	assert_int_equal(f->n_requests, 1);
+}
+
 static void
 test_superseded_by_one_without_an_id(void **state)
 {
@@ -1001,6 +1067,26 @@ test_commands_of_2010_make_room_at_once(void **state)
 	assert_int_equal(cmdq_running(f->cmdq) + cmdq_waiting(f->cmdq), 0);
 }
 
+/* The second connection has brought two of four: acks of the others make no room. */
+static void
+test_what_has_not_come_again_makes_no_room(void **state)
+{
+	static const char *const plugins[] = {"facter", "disks", "ps", "ps"};
+	struct fixture *f = *state;
+
+	catch_up(f, 5);
+	for (int i = 0; i < 4; i++)
+		deliver(f, plugins[i], NULL);
+	reconnect(f, 4);
+	cmdq_catch_up(f->cmdq, 4, 2);
+	f->redelivered = true;
+	for (int i = 0; i < 4; i++)
+		deliver(f, plugins[i], NULL);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_REPEATED], 4);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_SUPERSEDED], 0);
+	assert_log(f, "");
+}
+
 static void
 test_what_waited_runs_within_the_splay(void **state)
 {
@@ -1265,6 +1351,9 @@ main(void)
 	    T(the_newest_of_those_that_wait_runs),
 	    T(commands_of_2010_collapse_without_an_answer),
 	    T(collapsed_commands_of_2010_are_known_again),
+	    T(what_was_purged_leaves_the_new_one_its_ack),
+	    T(the_newest_is_known_again_after_the_older),
+	    T(collapsed_commands_of_2010_are_known_the_third_time),
 	    T(superseded_by_one_without_an_id),
 	    T(answers_without_a_run_leave_room),
 	    T(a_thousand_lost_acks),
@@ -1279,6 +1368,7 @@ main(void)
 	    T(cancel_behind_the_prefetch),
 	    T(silence_begins_when_there_is_room),
 	    T(commands_of_2010_make_room_at_once),
+	    T(what_has_not_come_again_makes_no_room),
 	    T(what_waited_runs_within_the_splay),
 	    T(a_live_one_does_not_wait_for_the_splay),
 	    T(the_splay_is_spread),

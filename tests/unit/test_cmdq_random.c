@@ -1,6 +1,7 @@
-/* Whatever happens, and in whatever order: every command is acked in the end, and each one with an
- * id has been answered in one way alone. A model of the broker keeps what is not acked and gives it
- * back after a lost connection. Reproducible: seeds are numbers, and a failure names its seed. */
+/* Whatever happens, and in whatever order: every command is acked in the end, each one with an id
+ * has been answered in one way alone, and each one without (of 2010) was dealt with once. A model
+ * of the broker keeps what is not acked and gives it back after a lost connection, unless somebody
+ * has purged the queue. Reproducible: seeds are numbers, and a failure names its seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@ struct asked { /* of the children */
 
 struct world {
 	unsigned int seed;
+	bool nameless; /* all commands are of 2010; no ack is lost, as they cannot be known after */
 	uint32_t random;
 	char dir[64], path[96];
 	struct loop *loop;
@@ -156,10 +158,14 @@ note_acks(struct world *w)
 	char what[16];
 	int n;
 
-	while (sscanf(p, "%15s %llu; %n", what, &tag, &n) == 2) {
+	while (sscanf(p, "%15s %llu%n", what, &tag, &n) == 2) {
+		bool stale = strncmp(p + n, " stale; ", 8) == 0;
 		size_t i = 0;
 
 		assert_string_equal(what, "ack");
+		p += n + (stale ? 8 : 2);
+		if (stale)
+			continue; /* the broker does not see it */
 		while (i < w->n_sent && (w->sent[i].acked || w->sent[i].tag != tag))
 			i++;
 		if (i == w->n_sent)
@@ -167,7 +173,6 @@ note_acks(struct world *w)
 			    "seed %u: tag %llu is acked twice, or was never given", w->seed, tag);
 		w->sent[i].acked = true;
 		w->sent[i].ack = ++w->n_acks;
-		p += n;
 	}
 	if (*p != '\0')
 		fail_msg("seed %u: %s", w->seed, p);
@@ -202,9 +207,9 @@ send_one(struct world *w)
 	    .plugin = plugins[draw(w, 6)],
 	    .sent_at = wall_ms() - (draw(w, 2) == 0 ? 86400000 : 0),
 	};
-	if (draw(w, 5) != 0)
+	if (!w->nameless && draw(w, 5) != 0)
 		snprintf(s->job, sizeof(s->job), "j%u", (unsigned int)w->n_sent);
-	if (w->n_sent > 3 && draw(w, 4) == 0) {
+	if (!w->nameless && w->n_sent > 3 && draw(w, 4) == 0) {
 		snprintf(s->job, sizeof(s->job), "c%u", (unsigned int)w->n_sent);
 		snprintf(s->cancels, sizeof(s->cancels), "j%u",
 		    (unsigned int)(w->n_sent - 1 - draw(w, 3)));
@@ -263,7 +268,8 @@ answer_one(struct world *w, bool only_confirm)
 static void
 go_down(struct world *w)
 {
-	uint32_t arrived = w->n_acks - (w->n_acks > 0 ? draw(w, w->n_acks < 5 ? w->n_acks : 5) : 0);
+	uint32_t lost = w->n_acks > 0 && !w->nameless ? draw(w, w->n_acks < 5 ? w->n_acks : 5) : 0;
+	uint32_t arrived = w->n_acks - lost;
 
 	w->up = false;
 	fake_broker_down(w->broker);
@@ -275,6 +281,40 @@ go_down(struct world *w)
 		w->sent[i].ack = 0;
 	}
 	w->n_acks = 0;
+}
+
+/* While the connection is down all of the queue is there to be purged. Those with an id stay: each
+ * is to be answered. */
+static void
+purge(struct world *w)
+{
+	for (size_t i = 0; i < w->n_sent; i++)
+		w->sent[i].acked = w->sent[i].acked || w->sent[i].job[0] == '\0';
+}
+
+/* What is not acked comes in order; between two of them time may pass, so that what is here begins
+ * or ends, and the connection may be lost again. */
+static void
+deliver_all(struct world *w)
+{
+	for (size_t i = 0; i < w->n_sent && w->up; i++) {
+		if (w->sent[i].acked)
+			continue;
+		deliver(w, &w->sent[i]);
+		switch (draw(w, 30)) {
+		case 0:
+			go_down(w);
+			break;
+		case 1:
+		case 2:
+			fake_advance(w->loop, 2 * CMDQ_SILENCE_MS);
+			note_acks(w);
+			end_one(w);
+			break;
+		default:
+			break;
+		}
+	}
 }
 
 static void
@@ -290,10 +330,7 @@ go_up(struct world *w)
 	cmdq_catch_up(w->cmdq, draw(w, 5) == 0 ? n + 2 : n, 5 + draw(w, 20));
 	cmdq_on_consuming(w->cmdq);
 	fake_broker_log_clear(w->broker);
-	for (size_t i = 0; i < w->n_sent; i++) {
-		if (!w->sent[i].acked)
-			deliver(w, &w->sent[i]);
-	}
+	deliver_all(w);
 }
 
 static void
@@ -303,6 +340,8 @@ step(struct world *w)
 	case 0:
 		if (w->up)
 			go_down(w);
+		else if (draw(w, 3) == 0)
+			purge(w);
 		else
 			go_up(w);
 		break;
@@ -339,12 +378,19 @@ all_acked(const struct world *w)
 	return true;
 }
 
+/* What was purged may run still. */
+static bool
+is_at_rest(const struct world *w)
+{
+	return all_acked(w) && cmdq_waiting(w->cmdq) + cmdq_running(w->cmdq) == 0;
+}
+
 static void
 come_to_rest(struct world *w)
 {
-	if (!w->up)
-		go_up(w);
-	for (int i = 0; i < 10000 && !all_acked(w); i++) {
+	for (int i = 0; i < 10000 && !is_at_rest(w); i++) {
+		if (!w->up)
+			go_up(w);
 		end_one(w);
 		if (!answer_one(w, true))
 			fake_advance(w->loop, 10000);
@@ -375,8 +421,24 @@ check_answers_of(struct world *w, const struct sent *s)
 		fail_msg("seed %u: %s is a cancel and was answered", w->seed, s->job);
 }
 
+/* Each has run, was refused, or gave way to a newer one. */
 static void
-world_open(struct world *w, unsigned int seed)
+check_dealt_with(const struct world *w)
+{
+	const uint64_t *results = cmdq_stats(w->cmdq)->results;
+	uint64_t n = results[CMDQ_OK] + results[CMDQ_FAILED] + results[CMDQ_REFUSED] +
+		     results[CMDQ_SUPERSEDED];
+	uint64_t came = 0;
+
+	for (size_t i = 0; i < w->n_sent; i++)
+		came += w->sent[i].delivered;
+	if (n != came)
+		fail_msg("seed %u: of %llu commands came %llu results", w->seed,
+		    (unsigned long long)came, (unsigned long long)n);
+}
+
+static void
+world_open(struct world *w, unsigned int seed, bool nameless)
 {
 	struct broker_options opt;
 	struct cmdq_config config = {
@@ -389,7 +451,7 @@ world_open(struct world *w, unsigned int seed)
 	};
 	char err[256];
 
-	*w = (struct world){.seed = seed, .random = seed * 2654435761U};
+	*w = (struct world){.seed = seed, .nameless = nameless, .random = seed * 2654435761U};
 	strcpy(w->dir, "/tmp/vogeler-cmdq-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	snprintf(w->path, sizeof(w->path), "%s/order", w->dir);
@@ -428,22 +490,42 @@ world_close(struct world *w)
 }
 
 static void
+live(struct world *w)
+{
+	go_up(w);
+	for (int i = 0; i < STEPS; i++)
+		step(w);
+	come_to_rest(w);
+	assert_int_equal(cmdq_waiting(w->cmdq), 0);
+}
+
+static void
 every_command_has_one_end(void **state)
 {
 	static struct world w;
 
 	ident_init();
 	for (unsigned int seed = 1; seed <= SEEDS; seed++) {
-		world_open(&w, seed);
-		go_up(&w);
-		for (int i = 0; i < STEPS; i++)
-			step(&w);
-		come_to_rest(&w);
+		world_open(&w, seed, false);
+		live(&w);
 		for (size_t i = 0; i < w.n_sent; i++) {
 			if (w.sent[i].job[0] != '\0')
 				check_answers_of(&w, &w.sent[i]);
 		}
-		assert_int_equal(cmdq_waiting(w.cmdq), 0);
+		world_close(&w);
+	}
+}
+
+static void
+every_command_of_2010_is_dealt_with_once(void **state)
+{
+	static struct world w;
+
+	ident_init();
+	for (unsigned int seed = 1; seed <= SEEDS; seed++) {
+		world_open(&w, seed, true);
+		live(&w);
+		check_dealt_with(&w);
 		world_close(&w);
 	}
 }
@@ -453,6 +535,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_command_has_one_end),
+	    cmocka_unit_test(every_command_of_2010_is_dealt_with_once),
 	};
 
 	return cmocka_run_group_tests_name("cmdq_random", tests, NULL, NULL);
