@@ -174,6 +174,23 @@ check_machine_id(struct doctor *d)
 
 /* --- the agent's folders --- */
 
+/* The agent takes a folder of root's or of its own. It may run as somebody else than this program:
+ * then the lock that it made there is its own as well. */
+static bool
+is_owned_by_the_agent(const char *dir, const struct stat *st)
+{
+	struct stat lock;
+	bool made_by_owner;
+	char *path;
+
+	if (st->st_uid == 0 || st->st_uid == geteuid())
+		return true;
+	xasprintf(&path, "%s/lock", dir);
+	made_by_owner = lstat(path, &lock) == 0 && lock.st_uid == st->st_uid;
+	free(path);
+	return made_by_owner;
+}
+
 /* false: it is not there, so no agent has run here. */
 static bool
 check_state_dir(struct doctor *d)
@@ -196,6 +213,11 @@ check_state_dir(struct doctor *d)
 		doctor_say(d, "state folder", CHECK_FAIL, "chmod go-w the folder",
 		    "%s: others may write to it (mode %04o), so the agent will not use it", dir,
 		    (unsigned int)st.st_mode & 07777);
+	else if (!is_owned_by_the_agent(dir, &st))
+		doctor_say(d, "state folder", CHECK_WARN, "chown it to the user the agent runs as",
+		    "%s: owned by neither root nor the user this runs as (owner %u): an agent that "
+		    "runs as another user will not use it",
+		    dir, (unsigned int)st.st_uid);
 	else
 		doctor_say(d, "state folder", CHECK_OK, NULL, "%s, mode %04o, owner %u", dir,
 		    (unsigned int)st.st_mode & 07777, (unsigned int)st.st_uid);

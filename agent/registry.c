@@ -93,24 +93,25 @@ read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error)
 	return broken;
 }
 
+/* What comes into force is what was written, and not what is found there by then. */
 static bool
 compile(struct plugin_set *set, const char *path)
 {
 	char err[512];
-	bool ok = plugin_write_compiled(set, path, err, sizeof(err));
+	struct buf text;
+	bool ok = plugin_write_compiled(set, path, &text, err, sizeof(err));
 
 	plugin_set_finish(set);
 	*set = (struct plugin_set){0};
 	if (!ok) {
 		log_error("plugins", "cannot compile the plugins: %s", err);
-		return false;
-	}
-	if (plugin_read_file(set, path, log_broken, NULL) != 0) {
+	} else if (plugin_read_text(set, path, &text, log_broken, NULL) != 0) {
 		log_error("plugins", "%s cannot be read back; the plugins stay as they were", path);
 		plugin_set_finish(set);
-		return false;
+		ok = false;
 	}
-	return true;
+	buf_finish(&text);
+	return ok;
 }
 
 /* Takes over set. */

@@ -1,6 +1,6 @@
 /* Which plugins this host has: what may run here is what is declared here, nothing else. The plugin
- * directory is compiled into one file in the state folder and read from there (README 2010), so
- * that editing a plugin never disturbs a running agent. */
+ * directory is compiled into one file in the state folder (README 2010), and what that says is in
+ * force, so that editing a plugin never disturbs a running agent. */
 #ifndef VOGELER_REGISTRY_H
 #define VOGELER_REGISTRY_H
 

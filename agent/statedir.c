@@ -54,7 +54,16 @@ make_folder(const char *dir, char *err, size_t err_size)
 		    dir);
 		return false;
 	}
-	/* The compiled plugins in it are what this agent will run. */
+	/* Who can write there can put another file in the place of each. The rule is that of the
+	 * plugin folder (shared/plugin_dir.c), but that no group may write either. */
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		snprintf(err, err_size,
+		    "will not use the state folder %s: owned by neither root nor the user this "
+		    "runs as (owner %u)" PHRASE_CURE
+		    "chown it to that user, or set [client] state_dir",
+		    dir, (unsigned int)st.st_uid);
+		return false;
+	}
 	if ((st.st_mode & 022) != 0) {
 		snprintf(err, err_size,
 		    "will not use the state folder %s: others may write to it (mode %04o)" PHRASE_CURE

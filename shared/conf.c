@@ -329,24 +329,43 @@ parse(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
 	ini_config_file_destroy(file);
 }
 
+static bool
+read_lines(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
+{
+	*c = (struct conf){0};
+	if (!r->failed && text->len > 0) {
+		check_lines(r, text->data);
+		parse(c, r, text, keep_comments);
+	}
+	if (text->data != NULL)
+		explicit_bzero(text->data, text->len); /* there may be passwords in it */
+	if (r->failed)
+		conf_finish(c);
+	return !r->failed;
+}
+
 bool
 conf_read(struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg)
 {
 	struct report r = {.path = path, .on_error = on_error, .arg = arg};
 	struct buf text;
+	bool ok;
 
-	*c = (struct conf){0};
 	buf_init(&text, CONF_FILE_MAX);
-	if (read_text(&r, &text) && text.len > 0) {
-		check_lines(&r, text.data);
-		parse(c, &r, &text, keep_comments);
-	}
-	if (text.data != NULL)
-		explicit_bzero(text.data, text.len); /* there may be passwords in it */
+	if (!read_text(&r, &text))
+		r.failed = true;
+	ok = read_lines(c, &r, &text, keep_comments);
 	buf_finish(&text);
-	if (r.failed)
-		conf_finish(c);
-	return !r.failed;
+	return ok;
+}
+
+bool
+conf_read_text(struct conf *c, const char *path, struct buf *text, bool keep_comments,
+    conf_error_fn *on_error, void *arg)
+{
+	struct report r = {.path = path, .on_error = on_error, .arg = arg};
+
+	return read_lines(c, &r, text, keep_comments);
 }
 
 void

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
+
 struct conf_entry {
 	char *section; /* as first written */
 	char *key;
@@ -31,6 +33,9 @@ typedef void conf_error_fn(const char *file, unsigned int line, const char *text
  * " ;..." included (plugin files: both mean something in a command). */
 bool conf_read(
     struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg);
+/* The same of a file whose text is here, without NUL; the text is changed, and zeroed. */
+bool conf_read_text(struct conf *c, const char *path, struct buf *text, bool keep_comments,
+    conf_error_fn *on_error, void *arg);
 void conf_finish(struct conf *c);
 /* Takes the surrounding quotes and the " ;" comment off a value, in place: what conf_read does
  * without keep_comments. */

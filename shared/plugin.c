@@ -436,21 +436,41 @@ is_first_of_section(const struct conf *c, size_t i)
 	return true;
 }
 
-size_t
-plugin_read_file(struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg)
+/* ok: c was read. */
+static size_t
+read_sections(struct plugin_set *set, const char *path, struct conf *c, bool ok,
+    conf_error_fn *on_error, void *arg)
 {
-	struct conf c;
 	size_t bad = 0;
 
-	if (!conf_read(&c, path, true, on_error, arg)) {
+	if (!ok) {
 		/* Which plugins its broken lines belong to is not known. */
 		on_error(path, 0, "all of this file is left out until that is mended", arg);
 		return 1;
 	}
-	for (size_t i = 0; i < c.n; i++) {
-		if (is_first_of_section(&c, i))
-			bad += !read_section(set, &c, i, on_error, arg);
+	for (size_t i = 0; i < c->n; i++) {
+		if (is_first_of_section(c, i))
+			bad += !read_section(set, c, i, on_error, arg);
 	}
-	conf_finish(&c);
+	conf_finish(c);
 	return bad;
+}
+
+size_t
+plugin_read_file(struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg)
+{
+	struct conf c;
+	bool ok = conf_read(&c, path, true, on_error, arg);
+
+	return read_sections(set, path, &c, ok, on_error, arg);
+}
+
+size_t
+plugin_read_text(
+    struct plugin_set *set, const char *path, struct buf *text, conf_error_fn *on_error, void *arg)
+{
+	struct conf c;
+	bool ok = conf_read_text(&c, path, text, true, on_error, arg);
+
+	return read_sections(set, path, &c, ok, on_error, arg);
 }

@@ -48,6 +48,8 @@ struct plugin {
 	unsigned int line;
 };
 
+struct buf;
+
 struct plugin_set {
 	struct plugin *plugins; /* sorted by name */
 	size_t n;
@@ -57,6 +59,9 @@ struct plugin_set {
  * and line and does not take the others down. Returns the number of bad ones. */
 size_t plugin_read_file(
     struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg);
+/* The same of a file whose text is here; the text is used up. */
+size_t plugin_read_text(
+    struct plugin_set *set, const char *path, struct buf *text, conf_error_fn *on_error, void *arg);
 /* Every *.cfg of a directory in name order; returns the number of bad ones, files counting as one.
  * -1: the directory cannot be used (errno; told to on_error too). A name or alias that is taken
  * already is an error of the later one. Refuses files that others may write, not regular, with
@@ -65,9 +70,9 @@ int plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_e
 /* By name or alias; NULL if none. */
 const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);
 /* Writes the set as one file that plugin_read_file reads back the same; whole or not at all
- * (rename). */
+ * (rename). text is initialised here, and takes what was written; caller finishes. */
 bool plugin_write_compiled(
-    const struct plugin_set *set, const char *path, char *err, size_t err_size);
+    const struct plugin_set *set, const char *path, struct buf *text, char *err, size_t err_size);
 void plugin_set_finish(struct plugin_set *set);
 
 #endif

@@ -245,22 +245,21 @@ replace_file(const char *path, const struct buf *b)
 }
 
 bool
-plugin_write_compiled(const struct plugin_set *set, const char *path, char *err, size_t err_size)
+plugin_write_compiled(
+    const struct plugin_set *set, const char *path, struct buf *text, char *err, size_t err_size)
 {
-	struct buf b;
 	bool ok;
 
-	buf_init(&b, COMPILED_MAX);
+	buf_init(text, COMPILED_MAX);
 	ok = buf_append_str(
-	    &b, "# Compiled from the plugin folder at start and reload: do not edit.\n");
+	    text, "# Compiled from the plugin folder at start and reload: do not edit.\n");
 	for (size_t i = 0; ok && i < set->n; i++)
-		ok = write_plugin(&b, &set->plugins[i]);
+		ok = write_plugin(text, &set->plugins[i]);
 	if (!ok) {
 		snprintf(err, err_size, "%s: the plugins are more than 1 MiB", path);
-	} else if (!replace_file(path, &b)) {
+	} else if (!replace_file(path, text)) {
 		snprintf(err, err_size, "%s: %s", path, strerror(errno));
 		ok = false;
 	}
-	buf_finish(&b);
 	return ok;
 }

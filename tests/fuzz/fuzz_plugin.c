@@ -2,6 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_file.h"
 
+#include "shared/buf.h"
 #include "shared/log.h"
 #include "shared/name.h"
 #include "shared/plugin.h"
@@ -89,12 +90,16 @@ compile(const struct plugin_set *set)
 {
 	struct plugin_set again = {0};
 	size_t errors = 0;
+	struct buf text;
 	char err[256];
 
-	if (!plugin_write_compiled(set, compiled, err, sizeof(err)))
+	if (!plugin_write_compiled(set, compiled, &text, err, sizeof(err))) {
+		buf_finish(&text);
 		return; /* over its size */
-	if (plugin_read_file(&again, compiled, on_error, &errors) != 0 || again.n != set->n)
+	}
+	if (plugin_read_text(&again, compiled, &text, on_error, &errors) != 0 || again.n != set->n)
 		abort();
+	buf_finish(&text);
 	for (size_t i = 0; i < set->n; i++)
 		same_plugin(&set->plugins[i], &again.plugins[i]);
 	plugin_set_finish(&again);

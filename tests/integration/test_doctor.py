@@ -1,5 +1,6 @@
 """vogeler-admin doctor: each link that is broken is named with its cure, by the real programs on the real broker."""
 import json
+import os
 import re
 import signal
 import socket
@@ -266,6 +267,23 @@ def test_files_that_others_may_read_or_write(site):
     assert found["plugins"][0][0] == "FAIL" and "bad.cfg" in found["plugins"][0][1], found
     conf.chmod(0o640)
     assert doctor(site, "-c", str(conf))[1]["config modes"][0][0] == "ok"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_state_folder_of_somebody_else(site):
+    """The agent refuses it; an agent that runs as its owner does not, and is known by its lock."""
+    state = site.folder / "state"
+    state.mkdir(mode=0o700)
+    os.chown(state, 1, 1)
+    status, detail, cure = doctor(site)[1]["state folder"][0]
+    assert status == "warn" and "owned by neither root nor the user this runs as (owner 1)" in detail, detail
+    assert cure == "chown it to the user the agent runs as"
+    conf = site.file("v.conf", f"[amqp]\ndsn = {site.qhost}\n[client]\nname = web01\nstate_dir = {state}\n")
+    agent = run([program("vogeler-agent"), "-c", str(conf), "-p", str(site.plugins), "run"], site.env, site.folder)
+    assert agent.status == 1 and "owned by neither root nor the user this runs as (owner 1); cure: chown it" in agent.err
+    (state / "lock").touch()
+    os.chown(state / "lock", 1, 1)
+    assert doctor(site)[1]["state folder"][0][0] == "ok"
 
 
 def test_store_that_is_down_or_without_the_database(couch_site):

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "shared/buf.h"
 #include "shared/plugin.h"
 #include <errno.h>
 #include <stdio.h>
@@ -313,6 +314,7 @@ static void
 compiles_whole_or_not_at_all(void **state)
 {
 	char err[300], compiled[200], text[64];
+	struct buf b;
 	size_t size = 600 * 1024;
 	char *file = calloc(1, size + sizeof(text));
 
@@ -328,11 +330,13 @@ compiles_whole_or_not_at_all(void **state)
 	free(file);
 	snprintf(compiled, sizeof(compiled), "%s", in_dir("compiled"));
 	assert_int_equal(mkdir(compiled, 0700), 0);
-	assert_false(plugin_write_compiled(&set, compiled, err, sizeof(err)));
+	assert_false(plugin_write_compiled(&set, compiled, &b, err, sizeof(err)));
+	buf_finish(&b);
 	assert_non_null(strstr(err, "compiled: the plugins are more than 1 MiB"));
 	plugin_set_finish(&set);
 	assert_int_equal(plugin_read_file(&set, write_file("a.cfg", HEAD), on_error, &set), 0);
-	assert_false(plugin_write_compiled(&set, compiled, err, sizeof(err)));
+	assert_false(plugin_write_compiled(&set, compiled, &b, err, sizeof(err)));
+	buf_finish(&b);
 	assert_non_null(strstr(err, "compiled: Is a directory"));
 	assert_int_equal(rmdir(compiled), 0);
 }
@@ -375,33 +379,11 @@ assert_same_words(char *const *a, char *const *b)
 }
 
 static void
-compiles_and_comes_back(void **state)
+assert_same_set(const struct plugin_set *a, const struct plugin_set *b)
 {
-	struct plugin_set again = {0};
-	struct stat st;
-	char err[300], path[200];
-
-	write_file("a.cfg",
-	    "[z]\ndescription = ' it''s ; odd '\ncommand = sh -c 'a ; b'  \"c\\\\\" \n"
-	    "  and more\nresult_format = pydict\n"
-	    "[b]\ndescription =\ncommand = 'true'\nresult_format = raw\n"
-	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\ninterval = 90s\nsplay = 0\n"
-	    "success_exit_status = 1 7\n"
-	    "max_cpu = none\nmax_memory = 1536MiB\nmax_processes = 4194304\nmax_file = 1\n"
-	    "env = 'A=x y' B=\"'\"\nuser = nobody\nsha256 = "
-	    "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n");
-	assert_int_equal(plugin_read_file(&set, in_dir("a.cfg"), on_error, &set), 0);
-	assert_int_equal(set.n, 2);
-	snprintf(path, sizeof(path), "%s", in_dir("compiled"));
-	assert_true(plugin_write_compiled(&set, path, err, sizeof(err)));
-	assert_true(plugin_write_compiled(&set, path, err, sizeof(err))); /* over the old one */
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	if (plugin_read_file(&again, path, on_error, &set) != 0)
-		fail_msg("%s", errors);
-	assert_int_equal(again.n, set.n);
-	for (size_t i = 0; i < set.n; i++) {
-		const struct plugin *p = &set.plugins[i], *q = &again.plugins[i];
+	assert_int_equal(b->n, a->n);
+	for (size_t i = 0; i < a->n; i++) {
+		const struct plugin *p = &a->plugins[i], *q = &b->plugins[i];
 
 		assert_same_str(p->name, q->name);
 		assert_same_str(p->alias, q->alias);
@@ -423,8 +405,44 @@ compiles_and_comes_back(void **state)
 		assert_int_equal(p->splay_ms, q->splay_ms);
 		assert_int_equal(p->has_splay, q->has_splay);
 	}
+}
+
+static void
+compiles_and_comes_back(void **state)
+{
+	struct plugin_set again = {0};
+	struct stat st;
+	struct buf b;
+	char err[300], path[200];
+
+	write_file("a.cfg",
+	    "[z]\ndescription = ' it''s ; odd '\ncommand = sh -c 'a ; b'  \"c\\\\\" \n"
+	    "  and more\nresult_format = pydict\n"
+	    "[b]\ndescription =\ncommand = 'true'\nresult_format = raw\n"
+	    "command_alias = bb\ntimeout = 1500ms\nmax_output = 1536KiB\ninterval = 90s\nsplay = 0\n"
+	    "success_exit_status = 1 7\n"
+	    "max_cpu = none\nmax_memory = 1536MiB\nmax_processes = 4194304\nmax_file = 1\n"
+	    "env = 'A=x y' B=\"'\"\nuser = nobody\nsha256 = "
+	    "abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789\n");
+	assert_int_equal(plugin_read_file(&set, in_dir("a.cfg"), on_error, &set), 0);
+	assert_int_equal(set.n, 2);
+	snprintf(path, sizeof(path), "%s", in_dir("compiled"));
+	assert_true(plugin_write_compiled(&set, path, &b, err, sizeof(err)));
+	buf_finish(&b);
+	assert_true(plugin_write_compiled(&set, path, &b, err, sizeof(err))); /* over the old one */
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	if (plugin_read_file(&again, path, on_error, &set) != 0)
+		fail_msg("%s", errors);
+	assert_same_set(&set, &again);
 	plugin_set_finish(&again);
-	assert_false(plugin_write_compiled(&set, "/nonexistent/x", err, sizeof(err)));
+	if (plugin_read_text(&again, path, &b, on_error, &set) != 0)
+		fail_msg("%s", errors);
+	buf_finish(&b);
+	assert_same_set(&set, &again);
+	plugin_set_finish(&again);
+	assert_false(plugin_write_compiled(&set, "/nonexistent/x", &b, err, sizeof(err)));
+	buf_finish(&b);
 	assert_string_equal(err, "/nonexistent/x: No such file or directory");
 }
 

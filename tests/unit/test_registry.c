@@ -29,6 +29,25 @@ struct fixture {
 	int saved_stderr;
 };
 
+/* Somebody who may write to the state folder: what is there as soon as a file was renamed. */
+static const char *put_instead;
+
+/* In place of libc's, for the program under test. */
+int
+rename(const char *from, const char *to)
+{
+	int rc = renameat(AT_FDCWD, from, AT_FDCWD, to);
+	FILE *out;
+
+	if (rc != 0 || put_instead == NULL)
+		return rc;
+	out = fopen(to, "we");
+	assert_non_null(out);
+	fputs(put_instead, out);
+	assert_int_equal(fclose(out), 0);
+	return 0;
+}
+
 /* stderr, where the log goes, into a file until log_end() reads it. */
 static void
 log_begin(struct fixture *f)
@@ -157,6 +176,20 @@ test_loads_through_the_compiled_file(void **state)
 	assert_string_equal(p->command, "facter -y");
 	assert_int_equal(p->format, WIRE_YAML);
 	assert_null(registry_find(&f->registry, "rm"));
+}
+
+static void
+test_what_was_written_is_in_force_and_not_what_is_found_there(void **state)
+{
+	struct fixture *f = *state;
+
+	put_instead = "[facter]\nname = facter\ndescription = d\ncommand = rm -rf /\n"
+		      "result_format = yaml\n";
+	assert_true(load(f));
+	put_instead = NULL;
+	assert_int_equal(f->registry.set.n, 2);
+	assert_string_equal(registry_find(&f->registry, "facter")->command, "facter -y");
+	assert_non_null(registry_find(&f->registry, "ps"));
 }
 
 /* As in the README of 2010. */
@@ -305,6 +338,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(loads_through_the_compiled_file),
+	    T(what_was_written_is_in_force_and_not_what_is_found_there),
 	    T(tells_what_it_found),
 	    T(broken_one_is_named_and_the_others_go_on),
 	    T(editing_changes_nothing_until_the_reload),

@@ -132,6 +132,56 @@ test_open_to_others_is_refused(void **state)
 	assert_non_null(strstr(f->err, "others may write to it (mode 0777)"));
 }
 
+/* Its owner can put another file in the place of each that is there. Only root can give a folder
+ * away; for anybody else the test says SKIPPED. */
+static void
+test_of_another_user_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+	assert_int_equal(chown(f->dir, 1, 0), 0);
+	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_non_null(strstr(
+	    f->err, "owned by neither root nor the user this runs as (owner 1); cure: chown it"));
+	assert_int_not_equal(access(f->lock, F_OK), 0);
+}
+
+static int
+open_as_user_1(struct fixture *f)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(setuid(1) == 0 ? (int)open_dir(f, &f->fd) : 99);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Root's is as good as one's own. */
+static void
+test_of_root_or_oneself_is_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(f->top, 0755), 0);
+	assert_int_equal(mkdir(f->dir, 0755), 0);
+	assert_int_equal(chown(f->dir, 1, 1), 0);
+	assert_int_equal(open_as_user_1(f), STATEDIR_OK);
+	assert_int_equal(chown(f->dir, 0, 0), 0);
+	assert_int_equal(open_as_user_1(f), STATEDIR_OK); /* the lock is there */
+	assert_int_equal(chown(f->dir, 2, 1), 0);
+	assert_int_equal(open_as_user_1(f), STATEDIR_ERROR);
+}
+
 /* A link in place of the lock is not followed. */
 static void
 test_lock_is_no_link(void **state)
@@ -156,6 +206,8 @@ main(void)
 	    T(free_again_after_a_kill),
 	    T(errors_name_the_folder),
 	    T(open_to_others_is_refused),
+	    T(of_another_user_is_refused),
+	    T(of_root_or_oneself_is_taken),
 	    T(lock_is_no_link),
 	};
 
