@@ -10,6 +10,7 @@
 #include "agent/child.h"
 #include "agent/cmdq.h"
 #include "agent/machine.h"
+#include "agent/maker.h"
 #include "agent/metrics.h"
 #include "agent/order.h"
 #include "agent/outbox.h"
@@ -56,6 +57,7 @@ struct agent {
 	struct notify *notify;
 	struct broker *broker;
 	struct outbox *outbox;
+	struct maker *maker;
 	struct cmdq *cmdq;
 	struct schedule *schedule; /* empty with oneshot */
 	struct agent_parts parts;  /* what the monitor shows */
@@ -272,6 +274,14 @@ static const struct broker_handlers broker_callbacks = {
 /* Between the parts. */
 
 static void
+on_ended(struct agent *a)
+{
+	cmdq_kick(a->cmdq); /* who asks goes first */
+	schedule_kick(a->schedule);
+	check_drained(a);
+}
+
+static void
 on_child(const struct child_event *ev, void *arg)
 {
 	struct agent *a = arg;
@@ -284,9 +294,19 @@ on_child(const struct child_event *ev, void *arg)
 		return;
 	if (ev->outcome < CHILD_N_OUTCOMES)
 		a->parts.outcomes[ev->outcome]++;
-	cmdq_kick(a->cmdq); /* who asks goes first */
-	schedule_kick(a->schedule);
-	check_drained(a);
+	on_ended(a);
+}
+
+static void
+on_made(struct made *made, void *arg)
+{
+	struct agent *a = arg;
+
+	if ((made->id & SCHEDULE_ID) != 0)
+		schedule_on_made(a->schedule, made);
+	else
+		cmdq_on_made(a->cmdq, made);
+	on_ended(a);
 }
 
 static void
@@ -531,6 +551,7 @@ make_schedule(struct agent *a)
 	    .registry = &a->registry,
 	    .order = a->order,
 	    .outbox = a->outbox,
+	    .maker = a->maker,
 	    .request = request_child,
 	    .may_start = may_start,
 	    .arg = a,
@@ -568,6 +589,8 @@ make_parts(struct agent *a)
 	config.loop = a->loop;
 	config.broker = a->broker;
 	config.outbox = a->outbox;
+	a->maker = maker_create(a->loop, on_made, a);
+	config.maker = a->maker;
 	a->cmdq = cmdq_create(&config);
 	make_schedule(a);
 	loop_signal(a->loop, SIGTERM, on_terminate, a);
@@ -622,6 +645,7 @@ static void
 agent_finish(struct agent *a)
 {
 	monitor_stop(a->monitor);
+	maker_destroy(a->maker); /* what it made is for those below */
 	cmdq_destroy(a->cmdq);
 	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);

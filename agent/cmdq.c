@@ -8,6 +8,7 @@
  *      |                      by us: gone    |
  *      +--- not authorised ------------------+    expired: acked and gone
  *
+ * RUNNING is also what has ended while its answer is being made (agent/maker.h).
  * SETTLED means that the answer is known and not yet made: hundreds may be superseded at once, and
  * the outbox takes a few. */
 #include "agent/cmdq_internal.h"
@@ -184,7 +185,19 @@ request_of(const struct job *j)
 	};
 }
 
-/* The job is ANSWERED from here on; r is finished. */
+/* The job is ANSWERED from here on; what m holds is taken. */
+static void
+send_message(struct cmdq *q, struct job *j, struct message *m)
+{
+	set_state(q, j, JOB_ANSWERED);
+	buf_finish(&j->out);
+	if (j->fresh)
+		outbox_add_fresh(q->config.outbox, j->id, m);
+	else
+		outbox_add(q->config.outbox, j->id, m);
+}
+
+/* The same; r is finished. */
 static void
 send_answer(struct cmdq *q, struct job *j, struct response *r)
 {
@@ -192,16 +205,30 @@ send_answer(struct cmdq *q, struct job *j, struct response *r)
 	struct message m;
 
 	report_encode(r, &q->config.origin, &req, q->config.order, &m);
-	set_state(q, j, JOB_ANSWERED);
-	buf_finish(&j->out);
-	if (j->fresh)
-		outbox_add_fresh(q->config.outbox, j->id, &m);
-	else
-		outbox_add(q->config.outbox, j->id, &m);
+	send_message(q, j, &m);
 	message_finish(&m);
 	response_finish(r);
 }
 
+static void
+note_ok(struct cmdq *q, const struct job *j, size_t bytes, const struct response *r)
+{
+	q->stats.results[CMDQ_OK]++;
+	log_info("cmdq", "%s: done, job=%s bytes=%zu duration_ms=%lld", j->plugin, job_id_text(j),
+	    bytes, (long long)r->meta.duration_ms);
+}
+
+static void
+note_failed(struct cmdq *q, const struct job *j, const struct response *r)
+{
+	q->stats.results[CMDQ_FAILED]++;
+	log_warn("cmdq", "%s, job=%s",
+	    json_string_value(
+		json_object_get(json_object_get(r->results, "last_error"), "message")),
+	    job_id_text(j));
+}
+
+/* With much output the job stays RUNNING until it is made. */
 static void
 answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 {
@@ -209,17 +236,17 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 	struct response r;
 	int64_t now = wall_ms();
 
-	report_run(
+	report_begin(
 	    &r, &q->config.origin, &req, done, &j->out, order_next(q->config.order, now), now);
-	q->stats.results[r.meta.state == WIRE_OK ? CMDQ_OK : CMDQ_FAILED]++;
-	if (r.meta.state == WIRE_OK)
-		log_info("cmdq", "%s: done, job=%s bytes=%zu duration_ms=%lld", j->plugin,
-		    job_id_text(j), j->out.len, (long long)done->duration_ms);
-	else
-		log_warn("cmdq", "%s, job=%s",
-		    json_string_value(
-			json_object_get(json_object_get(r.results, "last_error"), "message")),
-		    job_id_text(j));
+	if (r.meta.state != WIRE_OK) {
+		note_failed(q, j, &r);
+	} else if (maker_takes(q->config.maker, j->out.len)) {
+		maker_make(q->config.maker, j->id, &r, &j->out);
+		return;
+	} else {
+		note_ok(q, j, j->out.len, &r);
+		report_value(&r, &j->out);
+	}
 	send_answer(q, j, &r);
 }
 
@@ -527,6 +554,22 @@ cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 		cmdq_start(q);
 		break;
 	}
+}
+
+void
+cmdq_on_made(struct cmdq *q, struct made *made)
+{
+	struct job *j = find_job(q, made->id);
+	struct report_request req;
+
+	if (j == NULL || j->state != JOB_RUNNING)
+		return;
+	req = request_of(j);
+	note_ok(q, j, made->bytes, &made->r);
+	if (!made->sendable)
+		report_replace(&made->r, &q->config.origin, &req, q->config.order, &made->m);
+	send_message(q, j, &made->m);
+	cmdq_start(q);
 }
 
 static void

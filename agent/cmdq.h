@@ -17,6 +17,7 @@
 #define VOGELER_CMDQ_H
 
 #include "agent/childmsg.h"
+#include "agent/maker.h"
 #include "agent/report.h"
 #include "shared/broker.h"
 #include <stdbool.h>
@@ -45,6 +46,7 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 	struct order *order;
 	struct broker *broker;
 	struct outbox *outbox;
+	struct maker *maker; /* NULL: all is made on the loop */
 	uint32_t catch_up_splay_ms;
 	size_t concurrency;  /* plugins at once; one plugin never runs twice at once */
 	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
@@ -67,8 +69,11 @@ void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
 void cmdq_on_consuming(struct cmdq *q);
 /* Takes ownership of d. */
 void cmdq_take(struct cmdq *q, struct delivery *d);
-/* From the children, and from the outbox. */
+/* From the children. */
 void cmdq_on_child(struct cmdq *q, const struct child_event *ev);
+/* From the maker; takes what made->m holds. */
+void cmdq_on_made(struct cmdq *q, struct made *made);
+/* From the outbox. */
 void cmdq_on_confirmed(struct cmdq *q, uint64_t id);
 /* Something of others ended: what waits may perhaps start. */
 void cmdq_kick(struct cmdq *q);

@@ -181,22 +181,22 @@ begin_answer(struct response *r, const struct report_origin *origin,
 	r->meta.order = order;
 }
 
-void
-report_run(struct response *r, const struct report_origin *origin, const struct report_request *req,
-    const struct child_event *done, const struct buf *out, int64_t order, int64_t wall_ms)
+static void
+set_unsendable(struct response *r, const char *plugin, int64_t wall_ms)
 {
 	char text[MESSAGE_MAX];
 
-	begin_answer(r, origin, req, order, wall_ms);
-	r->meta.duration_ms = done->duration_ms;
-	r->meta.exit_status = done->exit_status;
-	r->meta.signal = done->signal;
-	if (done->success) {
-		r->format = req->format;
-		r->meta.state = WIRE_OK;
-		set_member(r, req->plugin, make_value(req->format, out, &r->meta.replaced));
-		return;
-	}
+	snprintf(text, sizeof(text), "%s: its output is too large to be sent", plugin);
+	set_failure(r, WIRE_FAILED, text, wall_ms);
+	r->meta.truncated = true;
+}
+
+static void
+set_run_failure(struct response *r, const struct report_request *req,
+    const struct child_event *done, const struct buf *out, int64_t wall_ms)
+{
+	char text[MESSAGE_MAX];
+
 	describe_failure(req->plugin, done, text);
 	set_failure(r, done->outcome == CHILD_TIMEOUT ? WIRE_TIMEOUT : WIRE_FAILED, text, wall_ms);
 	r->meta.truncated = done->outcome == CHILD_OVERFLOW;
@@ -206,6 +206,40 @@ report_run(struct response *r, const struct report_origin *origin, const struct 
 	r->meta.stdout_tail = done->outcome == CHILD_OVERFLOW ? head_of(out->data, out->len)
 							      : tail_of(out->data, out->len);
 	r->meta.stderr_tail = tail_of(done->data, done->length);
+}
+
+void
+report_begin(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, const struct child_event *done, const struct buf *out,
+    int64_t order, int64_t wall_ms)
+{
+	begin_answer(r, origin, req, order, wall_ms);
+	r->meta.duration_ms = done->duration_ms;
+	r->meta.exit_status = done->exit_status;
+	r->meta.signal = done->signal;
+	if (!done->success) {
+		set_run_failure(r, req, done, out, wall_ms);
+	} else if (out->len > OUTBOX_MESSAGE_MAX) {
+		set_unsendable(r, req->plugin, wall_ms); /* unread: a list of 60 MB took 10 s */
+	} else {
+		r->format = req->format;
+		r->meta.state = WIRE_OK;
+	}
+}
+
+void
+report_value(struct response *r, const struct buf *out)
+{
+	set_member(r, r->meta.plugin, make_value(r->format, out, &r->meta.replaced));
+}
+
+void
+report_run(struct response *r, const struct report_origin *origin, const struct report_request *req,
+    const struct child_event *done, const struct buf *out, int64_t order, int64_t wall_ms)
+{
+	report_begin(r, origin, req, done, out, order, wall_ms);
+	if (r->meta.state == WIRE_OK)
+		report_value(r, out);
 }
 
 void
@@ -221,29 +255,39 @@ void
 report_unsendable(struct response *r, const struct report_origin *origin,
     const struct report_request *req, int64_t order, int64_t wall_ms)
 {
-	char text[MESSAGE_MAX];
-
 	begin_answer(r, origin, req, order, wall_ms);
-	snprintf(text, sizeof(text), "%s: its output is too large to be sent", req->plugin);
-	set_failure(r, WIRE_FAILED, text, wall_ms);
-	r->meta.truncated = true;
+	set_unsendable(r, req->plugin, wall_ms);
+}
+
+bool
+report_try_encode(const struct response *r, struct message *m)
+{
+	if (wire_response_encode(r, m) && message_size(m) <= OUTBOX_MESSAGE_MAX)
+		return true;
+	message_finish(m);
+	return false;
+}
+
+void
+report_replace(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, struct order *order, struct message *m)
+{
+	int64_t now = wall_ms();
+
+	log_error("report", "%s: its output is too large to be sent, job=%s", req->plugin,
+	    req->job != NULL ? req->job : "none");
+	response_finish(r);
+	report_unsendable(r, origin, req, order_next(order, now), now);
+	if (!wire_response_encode(r, m))
+		fatal("report", "a failure report cannot be encoded");
 }
 
 void
 report_encode(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct order *order, struct message *m)
 {
-	int64_t now = wall_ms();
-
-	if (wire_response_encode(r, m) && message_size(m) <= OUTBOX_MESSAGE_MAX)
-		return;
-	log_error("report", "%s: its output is too large to be sent, job=%s", req->plugin,
-	    req->job != NULL ? req->job : "none");
-	message_finish(m);
-	response_finish(r);
-	report_unsendable(r, origin, req, order_next(order, now), now);
-	if (!wire_response_encode(r, m))
-		fatal("report", "a failure report cannot be encoded");
+	if (!report_try_encode(r, m))
+		report_replace(r, origin, req, order, m);
 }
 
 void

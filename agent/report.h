@@ -7,6 +7,7 @@
 #include "agent/childmsg.h"
 #include "shared/buf.h"
 #include "shared/wire.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define REPORT_TAIL_MAX 2048
@@ -34,6 +35,12 @@ struct report_request {
 void report_run(struct response *r, const struct report_origin *origin,
     const struct report_request *req, const struct child_event *done, const struct buf *out,
     int64_t order, int64_t wall_ms);
+/* The two halves of it: everything but the value, and the value, which is due when r's state is
+ * WIRE_OK. The second may be called on another thread, as report_try_encode(). */
+void report_begin(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, const struct child_event *done, const struct buf *out,
+    int64_t order, int64_t wall_ms);
+void report_value(struct response *r, const struct buf *out);
 /* The plugin was not run, or not to its end: the command is refused, superseded or cancelled. */
 void report_without_result(struct response *r, const struct report_origin *origin,
     const struct report_request *req, enum wire_state state, const char *why, int64_t order,
@@ -45,6 +52,11 @@ void report_unsendable(struct response *r, const struct report_origin *origin,
  * large or too deep, a failure that says so takes its place, in r as well, with a mark of its own.
  */
 void report_encode(struct response *r, const struct report_origin *origin,
+    const struct report_request *req, struct order *order, struct message *m);
+/* The two halves of it. false: it cannot be sent; m is empty then. */
+bool report_try_encode(const struct response *r, struct message *m)
+    __attribute__((warn_unused_result));
+void report_replace(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct order *order, struct message *m);
 /* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */
 void report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms);

@@ -256,27 +256,74 @@ find_run(struct schedule *s, uint64_t id)
 	return NULL;
 }
 
+static struct report_request
+request_of(const struct run *r)
+{
+	return (struct report_request){.plugin = r->plugin, .format = r->format};
+}
+
+static void
+note_ok(const struct run *r, size_t bytes, const struct response *resp)
+{
+	log_debug("schedule", "%s: done, bytes=%zu duration_ms=%" PRId64, r->plugin, bytes,
+	    resp->meta.duration_ms);
+}
+
+static void
+note_failed(const struct run *r, const struct response *resp)
+{
+	log_warn("schedule", "%s",
+	    json_string_value(
+		json_object_get(json_object_get(resp->results, "last_error"), "message")));
+}
+
+/* What m holds is taken; the run is gone. */
+static void
+finish_run(struct schedule *s, struct run *r, struct message *m)
+{
+	outbox_add_newest(s->config.outbox, r->id, r->plugin, m);
+	run_remove(s, r);
+}
+
+/* With much output the run stays until it is made. */
 static void
 report(struct schedule *s, struct run *r, const struct child_event *done)
 {
-	struct report_request req = {.plugin = r->plugin, .format = r->format};
+	struct report_request req = request_of(r);
 	struct response resp;
 	struct message m;
 	int64_t now = wall_ms();
 
-	report_run(
+	report_begin(
 	    &resp, &s->config.origin, &req, done, &r->out, order_next(s->config.order, now), now);
-	if (resp.meta.state == WIRE_OK)
-		log_debug("schedule", "%s: done, bytes=%zu duration_ms=%" PRId64, r->plugin,
-		    r->out.len, done->duration_ms);
-	else
-		log_warn("schedule", "%s",
-		    json_string_value(
-			json_object_get(json_object_get(resp.results, "last_error"), "message")));
+	if (resp.meta.state != WIRE_OK) {
+		note_failed(r, &resp);
+	} else if (maker_takes(s->config.maker, r->out.len)) {
+		maker_make(s->config.maker, r->id, &resp, &r->out);
+		return;
+	} else {
+		note_ok(r, r->out.len, &resp);
+		report_value(&resp, &r->out);
+	}
 	report_encode(&resp, &s->config.origin, &req, s->config.order, &m);
-	outbox_add_newest(s->config.outbox, r->id, r->plugin, &m);
+	finish_run(s, r, &m);
 	message_finish(&m);
 	response_finish(&resp);
+}
+
+void
+schedule_on_made(struct schedule *s, struct made *made)
+{
+	struct run *r = find_run(s, made->id);
+	struct report_request req;
+
+	if (r == NULL)
+		return;
+	req = request_of(r);
+	note_ok(r, made->bytes, &made->r);
+	if (!made->sendable)
+		report_replace(&made->r, &s->config.origin, &req, s->config.order, &made->m);
+	finish_run(s, r, &made->m);
 }
 
 static void
@@ -306,7 +353,8 @@ schedule_on_child(struct schedule *s, const struct child_event *ev)
 	case CHILD_DONE:
 		if (ev->outcome != CHILD_STOPPED)
 			report(s, r, ev);
-		run_remove(s, r);
+		else
+			run_remove(s, r);
 		break;
 	}
 }

@@ -14,6 +14,7 @@
 #define VOGELER_SCHEDULE_H
 
 #include "agent/childmsg.h"
+#include "agent/maker.h"
 #include "agent/report.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +37,7 @@ struct schedule_config { /* all borrowed until schedule_destroy() */
 	const struct registry *registry;
 	struct order *order;
 	struct outbox *outbox;
+	struct maker *maker; /* NULL: all is made on the loop */
 	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
 	void (*request)(const struct child_request *req, void *arg); /* to the children */
 	/* May one more plugin, this one, start now? After a no, schedule_kick() follows. */
@@ -53,6 +55,8 @@ void schedule_reload(struct schedule *s, uint64_t max_output);
 void schedule_kick(struct schedule *s);
 /* For events whose id has SCHEDULE_ID. */
 void schedule_on_child(struct schedule *s, const struct child_event *ev);
+/* For what was made of a run whose id has SCHEDULE_ID; takes what made->m holds. */
+void schedule_on_made(struct schedule *s, struct made *made);
 /* From now on nothing is started; what runs may end and be reported. */
 void schedule_drain(struct schedule *s);
 /* Ends what runs, unreported. */

@@ -59,7 +59,7 @@ const struct option_row option_rows[] = {
     NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64),
     ROW("client", "listen", OPTION_LISTEN, client_listen, "none"),
     CHECK("client", "log_level", OPTION_IGNORED),
-    NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 64 * MIB),
+    NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 7 * MIB),
     ROW("client", "name", OPTION_HOST, node_name, NULL),
     ROW("client", "state_dir", OPTION_STR, state_dir, "/var/lib/vogeler-agent"),
     /* Below the broker's consumer timeout of 30 minutes, with room for the answer. */

@@ -18,7 +18,7 @@
  */
 #define TIMEOUT_MAX_MS  (25 * 60 * 1000 - 1)
 #define OUTPUT_MIN      1024
-#define OUTPUT_MAX      (64 * 1024 * 1024)
+#define OUTPUT_MAX      (7 * 1024 * 1024) /* more cannot be sent (agent/outbox.h) */
 #define CPU_MAX_MS      (24 * 3600 * 1000)
 #define MEMORY_MIN      (1024 * 1024)
 #define SIZE_LIMIT_MAX  ((uint64_t)INT64_MAX)
@@ -155,7 +155,7 @@ read_max_output(struct definition *d, const struct conf_entry *e, const char *va
 		d->plugin.max_output = bytes;
 	else
 		definition_error(d, e->line,
-		    "max_output '%s' should be a size like 256KiB, from 1KiB to 64MiB", value);
+		    "max_output '%s' should be a size like 256KiB, from 1KiB to 7MiB", value);
 }
 
 /* Of "none" and of what parse reads between min and max. */

@@ -20,11 +20,34 @@
 #include <string.h>
 #include <unistd.h>
 
+/* In place of agent/maker.c: takes everything, and keeps it until made() hands it over. */
+struct maker {
+	bool makes;
+	struct made made;
+	struct buf out;
+};
+
+bool
+maker_takes(const struct maker *mk, size_t bytes)
+{
+	return mk->makes;
+}
+
+void
+maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out)
+{
+	mk->made = (struct made){.id = id, .bytes = out->len, .r = *r};
+	*r = (struct response){0};
+	mk->out = *out;
+	buf_init(out, 0);
+}
+
 struct fixture {
 	char dir[64], path[96];
 	struct loop *loop;
 	struct broker *broker;
 	struct outbox *outbox;
+	struct maker maker;
 	struct order *order;
 	struct cmdq *cmdq;
 	struct cmdq_config config;
@@ -131,6 +154,7 @@ setup(void **state)
 	f->config.order = f->order;
 	f->config.broker = f->broker;
 	f->config.outbox = f->outbox;
+	f->config.maker = &f->maker;
 	f->cmdq = cmdq_create(&f->config);
 	broker_start(f->broker);
 	fake_broker_up(f->broker);
@@ -242,6 +266,20 @@ static void
 finish(struct fixture *f, size_t i)
 {
 	finish_as(f, i, CHILD_EXITED, "out");
+}
+
+static void
+made(struct fixture *f)
+{
+	struct maker *mk = &f->maker;
+
+	report_value(&mk->made.r, &mk->out);
+	buf_finish(&mk->out);
+	mk->made.sendable = report_try_encode(&mk->made.r, &mk->made.m);
+	cmdq_on_made(f->cmdq, &mk->made);
+	response_finish(&mk->made.r);
+	message_finish(&mk->made.m);
+	*mk = (struct maker){0};
 }
 
 static void
@@ -616,6 +654,62 @@ static const char *
 key(struct fixture *f, size_t i)
 {
 	return fake_broker_publish_at(f->broker, i)->routing_key;
+}
+
+/* What is being made runs still, for who would start it again, cancel it or wait for the end. */
+static void
+test_runs_until_its_answer_is_made(void **state)
+{
+	struct fixture *f = *state;
+
+	f->maker.makes = true;
+	deliver(f, "facter", "j1");
+	deliver(f, "facter", "j2");
+	finish(f, 0);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	assert_int_equal(cmdq_running(f->cmdq), 1);
+	assert_true(cmdq_runs(f->cmdq, "facter"));
+	assert_int_equal(f->n_requests, 1);
+	cancel(f, "j1");
+	cmdq_stop_running(f->cmdq); /* there is nothing to be ended any more */
+	made(f);
+	assert_answer(f, 0, "j1", "ok", "\"facter\":\"out\"");
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_OK], 1);
+	assert_string_equal(f->requests[f->n_requests - 1].plugin, "facter"); /* j2 runs */
+	assert_int_equal(f->requests[f->n_requests - 1].op, CHILD_OP_RUN);
+	confirm(f, 0);
+	assert_log(f, "ack 1; ack 3; ");
+}
+
+static void
+test_made_and_too_large_to_send_is_a_failure(void **state)
+{
+	struct fixture *f = *state;
+	struct child_event ev = {.kind = CHILD_OUTPUT, .length = CHILDMSG_DATA};
+
+	f->maker.makes = true;
+	f->plugins[1].max_output = 7U << 20;
+	deliver(f, "facter", "j1");
+	ev.id = f->requests[0].id;
+	for (int i = 0; i < 400; i++) /* 3.1 MiB of NUL are 18.75 MiB of \u0000 */
+		cmdq_on_child(f->cmdq, &ev);
+	ev = (struct child_event){
+	    .kind = CHILD_DONE, .id = ev.id, .outcome = CHILD_EXITED, .success = 1};
+	cmdq_on_child(f->cmdq, &ev);
+	made(f);
+	assert_answer(f, 0, "j1", "failed", "too large");
+}
+
+/* A failure is small. */
+static void
+test_failures_are_made_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->maker.makes = true;
+	deliver(f, "facter", "j1");
+	finish_as(f, 0, CHILD_TIMEOUT, "out");
+	assert_answer(f, 0, "j1", "timeout", "its timeout");
 }
 
 /* Collapsing. */
@@ -1348,6 +1442,9 @@ main(void)
 	    T(draining_takes_and_starts_nothing),
 	    T(gone_by_reload_is_refused),
 	    T(output_too_large_to_send_is_a_failure),
+	    T(runs_until_its_answer_is_made),
+	    T(made_and_too_large_to_send_is_a_failure),
+	    T(failures_are_made_at_once),
 	    T(the_newest_of_those_that_wait_runs),
 	    T(commands_of_2010_collapse_without_an_answer),
 	    T(collapsed_commands_of_2010_are_known_again),

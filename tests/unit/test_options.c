@@ -337,6 +337,7 @@ dumps_and_comes_back(void **state)
 	assert_true(options_set(&o, "server.attest=yes", err, 500));
 	assert_true(options_set(&o, "server.drain_timeout=1500ms", err, 500));
 	assert_true(options_set(&o, "client.max_output=1536KiB", err, 500));
+	assert_false(options_set(&o, "client.max_output=7169KiB", err, 500));
 	assert_true(options_set(&o, "client.state_dir= a ; b'c ", err, 500));
 	assert_true(options_set(&o, "global.plugin_path=\"quoted\"", err, 500));
 	assert_true(options_set(&o, "global.log_level=CRITICAL", err, 500));

@@ -208,6 +208,8 @@ bad_definitions(void **state)
 	refuse(HEAD "timeout = 25min\n", "a.cfg:4:timeout '25min' should be");
 	refuse(HEAD "timeout = 0\n", "a.cfg:4:timeout '0' should be");
 	refuse(HEAD "max_output = 1GiB\n", "a.cfg:4:max_output '1GiB' should be");
+	refuse(HEAD "max_output = 7169KiB\n",
+	    "a.cfg:4:max_output '7169KiB' should be a size like 256KiB, from 1KiB to 7MiB");
 	refuse(HEAD "max_cpu = 1500ms\n", "a.cfg:4:max_cpu '1500ms' should be whole seconds");
 	refuse(HEAD "max_cpu = 0\n", "a.cfg:4:max_cpu '0' should be");
 	refuse(HEAD "max_cpu = 86401\n", "a.cfg:4:max_cpu '86401' should be");

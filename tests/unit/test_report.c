@@ -391,6 +391,26 @@ test_unsendable(void **state)
 	assert_failure(f, WIRE_FAILED, "facter: its output is too large to be sent");
 }
 
+/* Not read first: so much takes seconds, and gigabytes. */
+static void
+test_too_large_to_be_sent_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+
+	f->req.format = WIRE_PYLIST;
+	buf_finish(&f->out);
+	buf_init(&f->out, 8U << 20);
+	for (size_t i = 0; i < (8U << 20); i += 1024) {
+		char page[1024] = "";
+
+		print(f, page, sizeof(page));
+	}
+	report(f);
+	assert_failure(f, WIRE_FAILED, "facter: its output is too large to be sent");
+	assert_true(f->r.meta.truncated);
+	assert_null(f->r.meta.stdout_tail);
+}
+
 static void
 test_greeting(void **state)
 {
@@ -426,6 +446,7 @@ main(void)
 	    T(refused),
 	    T(fits_the_smallest_frame),
 	    T(unsendable),
+	    T(too_large_to_be_sent_is_not_read),
 	    T(greeting),
 	};
 

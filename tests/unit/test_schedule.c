@@ -21,11 +21,34 @@
 
 #define MAX_OUTPUT 1000
 
+/* In place of agent/maker.c: takes everything, and keeps it until made() hands it over. */
+struct maker {
+	bool makes;
+	struct made made;
+	struct buf out;
+};
+
+bool
+maker_takes(const struct maker *mk, size_t bytes)
+{
+	return mk->makes;
+}
+
+void
+maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out)
+{
+	mk->made = (struct made){.id = id, .bytes = out->len, .r = *r};
+	*r = (struct response){0};
+	mk->out = *out;
+	buf_init(out, 0);
+}
+
 struct fixture {
 	char dir[64], path[96];
 	struct loop *loop;
 	struct broker *broker;
 	struct outbox *outbox;
+	struct maker maker;
 	struct order *order;
 	struct registry registry;
 	struct plugin plugins[3];
@@ -125,6 +148,7 @@ setup(void **state)
 	config.registry = &f->registry;
 	config.order = f->order;
 	config.outbox = f->outbox;
+	config.maker = &f->maker;
 	f->schedule = schedule_create(&config);
 	*state = f;
 	return 0;
@@ -568,6 +592,35 @@ test_stopped_is_not_reported(void **state)
 	assert_int_equal(schedule_running(f->schedule), 0);
 }
 
+/* What is being made runs still. */
+static void
+test_runs_until_its_result_is_made(void **state)
+{
+	struct fixture *f = *state;
+	struct maker *mk = &f->maker;
+
+	mk->makes = true;
+	every(f, 1, 1000, 0);
+	load(f);
+	fake_advance(f->loop, 0);
+	print(f, 0, "out");
+	end(f, 0, CHILD_EXITED);
+	assert_int_equal(fake_broker_published(f->broker), 0);
+	assert_true(schedule_runs(f->schedule, "facter"));
+	fake_advance(f->loop, 1000);
+	assert_int_equal(f->n_requests, 1);
+	report_value(&mk->made.r, &mk->out);
+	buf_finish(&mk->out);
+	mk->made.sendable = report_try_encode(&mk->made.r, &mk->made.m);
+	schedule_on_made(f->schedule, &mk->made);
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_non_null(
+	    strstr(fake_broker_publish_at(f->broker, 0)->message.body, "\"facter\":\"out\""));
+	assert_int_equal(schedule_running(f->schedule), 0);
+	response_finish(&mk->made.r);
+	message_finish(&mk->made.m);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -575,6 +628,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(without_an_interval_nothing_ticks),
+	    T(runs_until_its_result_is_made),
 	    T(first_within_the_splay_then_each_interval),
 	    T(first_runs_are_spread),
 	    T(without_a_splay_over_the_interval),

@@ -1,0 +1,84 @@
+/* See maker.h. */
+#include "agent/maker.h"
+
+#include "agent/report.h"
+#include "shared/loop.h"
+#include "shared/worker.h"
+#include "shared/xalloc.h"
+#include <stdlib.h>
+
+struct maker {
+	struct worker *worker;
+	maker_done_fn *fn;
+	void *arg;
+};
+
+struct making {
+	struct maker *maker;
+	struct made made;
+	struct buf out;
+};
+
+struct maker *
+maker_create(struct loop *loop, maker_done_fn *fn, void *arg)
+{
+	struct maker *mk = xcalloc(1, sizeof(*mk));
+
+	mk->worker = worker_create(loop, "maker");
+	mk->fn = fn;
+	mk->arg = arg;
+	return mk;
+}
+
+void
+maker_destroy(struct maker *mk)
+{
+	if (mk == NULL)
+		return;
+	worker_destroy(mk->worker);
+	free(mk);
+}
+
+bool
+maker_takes(const struct maker *mk, size_t bytes)
+{
+	return mk != NULL && bytes > MAKER_SMALL;
+}
+
+/* On the thread. To free a million values takes its time, too. */
+static void
+run(void *arg)
+{
+	struct making *g = arg;
+
+	report_value(&g->made.r, &g->out);
+	buf_finish(&g->out);
+	g->made.sendable = report_try_encode(&g->made.r, &g->made.m);
+	json_object_clear(g->made.r.results);
+}
+
+static void
+done(void *arg)
+{
+	struct making *g = arg;
+
+	g->maker->fn(&g->made, g->maker->arg);
+	response_finish(&g->made.r);
+	message_finish(&g->made.m);
+	free(g);
+}
+
+void
+maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out)
+{
+	struct making *g = xcalloc(1, sizeof(*g));
+
+	g->maker = mk;
+	g->made.id = id;
+	g->made.bytes = out->len;
+	g->made.r = *r;
+	*r = (struct response){0};
+	g->out = *out;
+	buf_init(out, 0);
+	worker_submit(mk->worker, run, done, g);
+}

@@ -1,0 +1,39 @@
+/* Makes the messages of runs that ended well. Reading and writing much output takes too long for
+ * the loop: a list of 1 MB costs over 100 ms. So that is done on a helper thread, one run after the
+ * other; little is done at once. */
+#ifndef VOGELER_MAKER_H
+#define VOGELER_MAKER_H
+
+#include "shared/buf.h"
+#include "shared/message.h"
+#include "shared/wire.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAKER_SMALL (64U * 1024) /* bytes of output that are read on the loop; as in intake */
+
+struct loop;
+struct maker;
+
+/* What a run came to. */
+struct made {
+	uint64_t id;   /* of the run */
+	size_t bytes;  /* of output */
+	bool sendable; /* m is the message; else it is empty, as it would be too large or deep */
+	struct response r; /* without its results */
+	struct message m;  /* whoever takes what it holds leaves it empty */
+};
+
+/* On the loop, never inside maker_make(). What made holds is freed after it. */
+typedef void maker_done_fn(struct made *made, void *arg);
+
+struct maker *maker_create(struct loop *loop, maker_done_fn *fn, void *arg);
+/* Waits for what was begun; each of it is told on the way out. NULL is fine. */
+void maker_destroy(struct maker *mk);
+/* Is this much to be made by the thread? false for NULL. */
+bool maker_takes(const struct maker *mk, size_t bytes);
+/* Takes what r and out hold and leaves them empty. r is as report_begin() left it. */
+void maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out);
+
+#endif
