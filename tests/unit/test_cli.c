@@ -331,7 +331,8 @@ bad_files_end_the_start(void **state)
 {
 	RUN("", "-c", "/nonexistent/v.conf");
 	assert_int_equal(status, 1);
-	assert_string_equal(err, "vogelerd: /nonexistent/v.conf: No such file or directory\n");
+	assert_string_equal(err,
+	    "vogelerd: /nonexistent/v.conf: No such file or directory; cure: make it, or name another\n");
 	write_file(conf, "[server]\nprefetch = 0\nattest = maybe\n");
 	/* Even at a level that would hide it. */
 	RUN("", "--loglevel", "CRITICAL");
@@ -401,7 +402,8 @@ checks_the_file(void **state)
 	assert_null(strstr(out, ": ok"));
 	RUN("", "--check-config", "-c", "/nonexistent/v.conf");
 	assert_int_equal(status, 1);
-	assert_string_equal(out, "/nonexistent/v.conf: error: No such file or directory\n");
+	assert_string_equal(out,
+	    "/nonexistent/v.conf: error: No such file or directory; cure: make it, or name another\n");
 }
 
 static void
