@@ -32,9 +32,11 @@ check_status_name(enum check_status status)
 }
 
 static void
-say(struct doctor *d, const char *check, enum check_status status, const char *detail,
+say(struct doctor *d, const char *check, enum check_status status, const char *text,
     const char *cure)
 {
+	char *detail = uri_mask(text); /* a folder may be given as one, by mistake */
+
 	if (status == CHECK_FAIL)
 		d->failed = true;
 	if (d->v->json) {
@@ -42,11 +44,12 @@ say(struct doctor *d, const char *check, enum check_status status, const char *d
 		    d->list, json_pack("{s:s, s:s, s:o, s:s?}", "check", check, "status",
 				 check_status_name(status), "detail",
 				 jsonx_string_lossy(detail, strlen(detail), NULL), "cure", cure));
-		return;
+	} else {
+		printf("%-5s %-17s %s%s%s\n", check_status_name(status), check, detail,
+		    cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
+		fflush(stdout); /* the next check may take a while */
 	}
-	printf("%-5s %-17s %s%s%s\n", check_status_name(status), check, detail,
-	    cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
-	fflush(stdout); /* the next check may take a while */
+	free(detail);
 }
 
 void

@@ -45,9 +45,8 @@ has_password(const struct conf *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const char *value = c->entries[i].value;
-		size_t size = 3 * strlen(value) + 16; /* a mask may be longer than what it hides */
-		char *masked = xcalloc(1, size);
-		bool secret = strcmp(value, uri_redact_text(value, masked, size)) != 0;
+		char *masked = uri_mask(value);
+		bool secret = strcmp(value, masked) != 0;
 
 		free(masked);
 		if (secret)

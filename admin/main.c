@@ -63,11 +63,9 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("vogeler-admin: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	cli_vcomplain("vogeler-admin", fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	verb_done(v, VERB_TROUBLE);
 }
 
@@ -138,7 +136,7 @@ main(int argc, char **argv)
 	if (!verb->without_store && (verb->makes || store_is_made(&store_uri, err, sizeof(err))))
 		v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
 	if (v.store == NULL && !verb->without_store) {
-		fprintf(stderr, "vogeler-admin: %s\n", err);
+		cli_complain("vogeler-admin", "%s", err);
 	} else {
 		verb->run(&v);
 		loop_run(v.loop);

@@ -108,10 +108,8 @@ setup_on_database(bool ok, const char *what, void *arg)
 	/* The sample file of 2010 names a folder that few have: then there are none to load. */
 	if (s->v->design == NULL && access(dir, F_OK) != 0 && errno == ENOENT) {
 		fflush(stdout);
-		fprintf(stderr,
-		    "vogeler-admin: no design documents: %s, named by the configuration file, is "
-		    "not there\n",
-		    dir);
+		cli_complain("vogeler-admin",
+		    "no design documents: %s, named by the configuration file, is not there", dir);
 		end(s);
 		return;
 	}

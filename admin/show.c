@@ -96,9 +96,11 @@ static void
 no_such_plugin(struct verb_context *v, const json_t *rec)
 {
 	json_t *plugins = view_plugins(rec), *name;
+	char *asked = uri_mask(v->args[1]);
 	size_t i;
 
-	fprintf(stderr, "vogeler-admin: %s has no \"%s\"; it has:", v->args[0], v->args[1]);
+	fprintf(stderr, "vogeler-admin: %s has no \"%s\"; it has:", v->args[0], asked);
+	free(asked);
 	json_array_foreach (plugins, i, name)
 		fprintf(stderr, " %s", json_string_value(name));
 	fputc('\n', stderr);
@@ -117,9 +119,9 @@ show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
 		return;
 	case STORE_MISSING:
-		fprintf(stderr,
-		    "vogeler-admin: %s: no such host in %s; \"vogeler-admin hosts\" lists them\n",
-		    v->args[0], store_id(v->store));
+		cli_complain("vogeler-admin",
+		    "%s: no such host in %s; \"vogeler-admin hosts\" lists them", v->args[0],
+		    store_id(v->store));
 		verb_done(v, VERB_NO_SUCH_HOST);
 		return;
 	case STORE_FOUND:

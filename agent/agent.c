@@ -485,8 +485,10 @@ agent_host(const struct cli *cli)
 
 	if (why == NULL)
 		return host;
-	fprintf(stderr, "vogeler-agent: cannot use '%s' as this host's name: %s; ", host, why);
-	fprintf(stderr, "set another one with [client] name in the configuration file\n");
+	cli_complain("vogeler-agent",
+	    "cannot use '%s' as this host's name: %s; set another one with [client] name in the "
+	    "configuration file",
+	    host, why);
 	free(host);
 	return NULL;
 }
@@ -503,17 +505,17 @@ open_state(struct agent *a)
 	case STATEDIR_OK:
 		break;
 	case STATEDIR_BUSY:
-		fprintf(stderr, "vogeler-agent: %s\n", err);
+		cli_complain("vogeler-agent", "%s", err);
 		return AGENT_EXIT_BUSY;
 	case STATEDIR_ERROR:
-		fprintf(stderr, "vogeler-agent: %s\n", err);
+		cli_complain("vogeler-agent", "%s", err);
 		return 1;
 	}
 	xasprintf(&path, "%s/%s", dir, AGENT_ORDER_FILE);
 	a->order = order_open(path, wall_ms(), err, sizeof(err));
 	free(path);
 	if (a->order == NULL) {
-		fprintf(stderr, "vogeler-agent: %s\n", err);
+		cli_complain("vogeler-agent", "%s", err);
 		return 1;
 	}
 	return registry_load(&a->registry, agent_plugin_dir(a->cli, a->plugin_dir), dir) ? 0 : 1;
@@ -623,7 +625,7 @@ start_monitor(struct agent *a)
 	};
 	if (monitor_start(&parts, a->cli->options.client_listen, &a->monitor, err, sizeof(err)))
 		return true;
-	fprintf(stderr, "vogeler-agent: %s\n", err);
+	cli_complain("vogeler-agent", "%s", err);
 	return false;
 }
 

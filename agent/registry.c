@@ -2,6 +2,7 @@
 #include "agent/registry.h"
 
 #include "shared/buf.h"
+#include "shared/cli.h"
 #include "shared/log.h"
 #include "shared/xalloc.h"
 #include <errno.h>
@@ -27,19 +28,22 @@ registry_finish(struct registry *r)
 static void
 log_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
+	char *shown = uri_mask(text); /* a plugin may be given one */
+
 	if (line > 0)
-		log_error("plugins", "%s:%u: %s", file, line, text);
+		log_error("plugins", "%s:%u: %s", file, line, shown);
 	else
-		log_error("plugins", "%s: %s", file, text);
+		log_error("plugins", "%s: %s", file, shown);
+	free(shown);
 }
 
 static void
 print_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
 	if (line > 0)
-		fprintf(stderr, "vogeler-agent: %s:%u: %s\n", file, line, text);
+		cli_complain("vogeler-agent", "%s:%u: %s", file, line, text);
 	else
-		fprintf(stderr, "vogeler-agent: %s: %s\n", file, text);
+		cli_complain("vogeler-agent", "%s: %s", file, text);
 }
 
 static bool

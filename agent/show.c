@@ -258,8 +258,8 @@ show_exec(struct cli *cli, const char *plugin_dir, const char *name)
 	if (p == NULL) {
 		char *names = registry_names(&r);
 
-		fprintf(stderr, "vogeler-agent: there is no plugin '%s' in %s; there are: %s\n",
-		    name, plugin_dir, names[0] != '\0' ? names : "none");
+		cli_complain("vogeler-agent", "there is no plugin '%s' in %s; there are: %s", name,
+		    plugin_dir, names[0] != '\0' ? names : "none");
 		free(names);
 		status = SHOW_EXIT_FAILED;
 		goto out;

@@ -109,11 +109,9 @@ bench_fail(struct bench *b, const char *fmt, ...)
 
 	if (b->over)
 		return;
-	fputs("vogeler-bench: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	cli_vcomplain("vogeler-bench", fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	bench_done(b, BENCH_TROUBLE);
 }
 

@@ -1,6 +1,7 @@
 /* See load.h. */
 #include "daemon/load.h"
 
+#include "shared/cli.h"
 #include "shared/loop.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
@@ -22,7 +23,7 @@ static void load_next(struct load *l);
 static void
 fail(struct load *l, const char *what, const char *why)
 {
-	fprintf(stderr, "vogelerd: %s: %s\n", what, why);
+	cli_complain("vogelerd", "%s: %s", what, why);
 	l->status = 1;
 	loop_stop(l->loop);
 }
@@ -72,13 +73,14 @@ int
 load_designs(struct loop *loop, struct store *store, const char *dir)
 {
 	struct load l = {.loop = loop, .store = store, .status = 1};
-	char err[512] = "";
+	char err[512] = "", *shown = uri_mask(dir);
 
-	printf("Loading design docs from %s\n", dir);
+	printf("Loading design docs from %s\n", shown);
+	free(shown);
 	fflush(stdout); /* before anything that stderr says about it */
 	l.docs = design_read(dir, err, sizeof(err));
 	if (l.docs == NULL) {
-		fprintf(stderr, "vogelerd: %s\n", err);
+		cli_complain("vogelerd", "%s", err);
 		return 1;
 	}
 	store_setup(store, on_set_up, &l);

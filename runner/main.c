@@ -30,11 +30,9 @@ runner_say(const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("vogeler-runner: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	cli_vcomplain("vogeler-runner", fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 }
 
 static void

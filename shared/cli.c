@@ -201,22 +201,28 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 
 /* --- telling --- */
 
-static void
-print_place(FILE *out, const char *where, unsigned int line)
+/* "where:line: text", malloced, without passwords: a URI may have been given for a file. */
+static char *
+complaint(const char *where, unsigned int line, const char *text)
 {
+	char *whole, *shown;
+
 	if (line > 0)
-		fprintf(out, "%s:%u: ", where, line);
+		xasprintf(&whole, "%s:%u: %s", where, line, text);
 	else
-		fprintf(out, "%s: ", where);
+		xasprintf(&whole, "%s: %s", where, text);
+	shown = uri_mask(whole);
+	free(whole);
+	return shown;
 }
 
 static void
 log_it(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
-	if (line > 0)
-		log_msg(level, "config", "%s:%u: %s", where, line, text);
-	else
-		log_msg(level, "config", "%s: %s", where, text);
+	char *shown = complaint(where, line, text);
+
+	log_msg(level, "config", "%s", shown);
+	free(shown);
 }
 
 static bool
@@ -244,20 +250,25 @@ tell_at_start(
 		log_it(level, where, line, text, NULL);
 	if (level != LOG_LEVEL_ERROR)
 		return;
-	fprintf(stderr, "%s: ", cli->spec->program);
-	print_place(stderr, where, line);
-	fprintf(stderr, "%s\n", text);
+	if (line > 0)
+		cli_complain(cli->spec->program, "%s:%u: %s", where, line, text);
+	else
+		cli_complain(cli->spec->program, "%s: %s", where, text);
 }
 
 static void
 tell_check(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
-	print_place(stdout, where, line);
-	printf("%s: %s\n",
-	    level == LOG_LEVEL_ERROR  ? "error"
-	    : level == LOG_LEVEL_WARN ? "warning"
-				      : "note",
-	    text);
+	const char *kind = level == LOG_LEVEL_ERROR  ? "error"
+			   : level == LOG_LEVEL_WARN ? "warning"
+						     : "note";
+	char *told, *shown;
+
+	xasprintf(&told, "%s: %s", kind, text);
+	shown = complaint(where, line, told);
+	printf("%s\n", shown);
+	free(shown);
+	free(told);
 }
 
 /* For the examiner, which is to tell it itself. */
@@ -269,10 +280,7 @@ keep_complaint(
 
 	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
 		return;
-	if (line > 0)
-		xasprintf(&cli->complaint, "%s:%u: %s", where, line, text);
-	else
-		xasprintf(&cli->complaint, "%s: %s", where, text);
+	cli->complaint = complaint(where, line, text);
 }
 
 static void
@@ -322,15 +330,37 @@ cli_finish(struct cli *cli)
 }
 
 void
+cli_vcomplain(const char *program, const char *fmt, va_list ap)
+{
+	char *text = NULL, *shown;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		fatal("cli", "out of memory");
+	shown = uri_mask(text);
+	fprintf(stderr, "%s: %s\n", program, shown);
+	free(shown);
+	free(text);
+}
+
+void
+cli_complain(const char *program, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cli_vcomplain(program, fmt, ap);
+	va_end(ap);
+}
+
+void
 cli_usage_error(const struct cli *cli, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "%s: ", cli->spec->program);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	cli_vcomplain(cli->spec->program, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nTry '%s --help'.\n", cli->spec->program);
+	fprintf(stderr, "Try '%s --help'.\n", cli->spec->program);
 	exit(1);
 }
 
@@ -393,13 +423,13 @@ static void
 missing(const struct cli *cli, const char *option, const char *key)
 {
 	if (cli->config_path != NULL)
-		fprintf(stderr,
-		    "%s: No %s specified: give --%s URI, or %s in %s (-c FILE for another)\n",
-		    cli->spec->program, option, option, key, cli->config_path);
+		cli_complain(cli->spec->program,
+		    "No %s specified: give --%s URI, or %s in %s (-c FILE for another)", option,
+		    option, key, cli->config_path);
 	else
-		fprintf(stderr,
-		    "%s: No %s specified: give --%s URI, or -c FILE with %s (%s is not there)\n",
-		    cli->spec->program, option, option, key, DEFAULT_CONFIG);
+		cli_complain(cli->spec->program,
+		    "No %s specified: give --%s URI, or -c FILE with %s (%s is not there)", option,
+		    option, key, DEFAULT_CONFIG);
 }
 
 void

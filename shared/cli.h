@@ -7,6 +7,7 @@
 #include "shared/options.h"
 #include "shared/uri.h"
 #include <popt.h>
+#include <stdarg.h>
 #include <stdbool.h>
 
 struct cli_spec {
@@ -48,7 +49,13 @@ struct cli {
  * on stderr that says what would be right). */
 void cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
 void cli_finish(struct cli *cli);
-/* "program: text" and "Try 'program --help'" on stderr, exit 1. */
+/* "program: text" on stderr, without the passwords of URIs: what is quoted may be one that was
+ * typed without its option, or in the place of a file. The way in which programs say what is wrong.
+ */
+void cli_complain(const char *program, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_vcomplain(const char *program, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+/* cli_complain() and "Try 'program --help'" on stderr, exit 1. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 /* Reads the file again, for SIGHUP: false (all errors logged) leaves *out untouched. Caller

@@ -134,7 +134,6 @@ static void
 run_popt(struct cli *cli)
 {
 	static const char *none[] = {NULL};
-	char shown[256];
 	int rc;
 
 	cli->popt =
@@ -143,9 +142,7 @@ run_popt(struct cli *cli)
 		rc = poptGetNextOpt(cli->popt);
 	while (rc > 0);
 	if (rc < -1)
-		cli_usage_error(cli, "%s: %s",
-		    uri_redact_text(poptBadOption(cli->popt, 0), shown, sizeof(shown)),
-		    poptStrerror(rc));
+		cli_usage_error(cli, "%s: %s", poptBadOption(cli->popt, 0), poptStrerror(rc));
 	cli->args = poptGetArgs(cli->popt);
 	if (cli->args == NULL)
 		cli->args = none;

@@ -446,11 +446,9 @@ option_parse(
 static char *
 masked(const char *text)
 {
-	size_t size = 3 * strlen(text) + 16; /* a mask may be longer than what it hides */
-	char *out = xcalloc(1, size), *result;
+	char *shown = uri_mask(text), *result = conf_quote(shown);
 
-	result = conf_quote(uri_redact_text(text, out, size));
-	free(out);
+	free(shown);
 	return result;
 }
 

@@ -39,6 +39,7 @@ const char *uri_redacted(const struct uri *u, char *out, size_t size);
 /* The same for a text that may not parse (one URI or several): every ":password@" becomes ":***@".
  */
 const char *uri_redact_text(const char *text, char *out, size_t size);
+char *uri_mask(const char *text); /* the same, malloced, never cut */
 /* Overwrites passwords of URIs in place with '*', keeping the length: for argv. */
 void uri_scrub(char *text);
 

@@ -2,6 +2,7 @@
 #include "shared/uri.h"
 
 #include "shared/xalloc.h"
+#include <ctype.h>
 #include <event2/http.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,6 +86,23 @@ scheme_length(const char *text, const char *p)
 	return 0;
 }
 
+/* In a text that was cut, or a URI that was, the '@' may be missing: then what stands where a port
+ * would, and is none, is the password. Returns its end, or NULL. */
+static const char *
+end_without_at(const char *authority, const char *colon)
+{
+	size_t len, digits;
+
+	if (colon == NULL || memchr(authority, '/', (size_t)(colon - authority)) != NULL ||
+	    authority[0] == '[')
+		return NULL;
+	len = strcspn(colon + 1, " \t,'\"");
+	digits = strspn(colon + 1, "0123456789");
+	if (len == 0 || (digits > 0 && !isalnum((unsigned char)colon[1 + digits])))
+		return NULL;
+	return colon + 1 + len;
+}
+
 /* The next password at or after *from, in text that need not be a good URI: what stands between the
  * first ':' and the last '@' before the next URI begins. So a password with '@', '/' or ',' in it,
  * which is a mistake, is still found whole; at worst too much is masked. */
@@ -92,7 +110,8 @@ static bool
 next_password(const char *text, const char **from, const char **begin, const char **end)
 {
 	while (**from != '\0') {
-		const char *p = *from + scheme_length(text, *from), *colon = NULL, *at = NULL;
+		size_t scheme = scheme_length(text, *from);
+		const char *p = *from + scheme, *colon = NULL, *at = NULL;
 
 		for (; *p != '\0' && (p == *from || scheme_length(text, p) == 0); p++) {
 			if (*p == ':' && colon == NULL)
@@ -100,6 +119,8 @@ next_password(const char *text, const char **from, const char **begin, const cha
 			if (*p == '@' && colon != NULL)
 				at = p;
 		}
+		if (at == NULL && scheme > 0)
+			at = end_without_at(*from + scheme, colon);
 		*from = p;
 		if (at != NULL) {
 			*begin = colon + 1;
@@ -123,6 +144,16 @@ uri_redact_text(const char *text, char *out, size_t size)
 		done = end;
 	}
 	append(out, size, &len, "%s", done);
+	return out;
+}
+
+char *
+uri_mask(const char *text)
+{
+	size_t size = 3 * strlen(text) + 16; /* a mask may be longer than what it hides */
+	char *out = xcalloc(1, size);
+
+	uri_redact_text(text, out, size);
 	return out;
 }
 

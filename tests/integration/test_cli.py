@@ -93,6 +93,42 @@ def test_config_file_that_is_not_there(site, name):
     assert done.status == 1 and "nowhere.conf" in done.out + done.err, done
 
 
+SECRET = "amqp://me:pa55word@127.0.0.1:1/v"
+
+# What each program is told with a URI that has lost its option, or stands where something else belongs.
+MISPLACED = {
+    "vogelerd": [[SECRET], ["-l", SECRET, "--dbhost", "null://"]],
+    "vogeler-agent": [[SECRET], ["run", SECRET], ["list", SECRET], ["exec", SECRET], ["-p", SECRET, "list"],
+                      ["-p", SECRET, "exec", "x"], ["--qhost", "h", "-o", "client.state_dir=" + SECRET, "run"],
+                      ["--qhost", "h", "--option", "client.state_dir=" + SECRET, "run"]],
+    "vogeler-runner": [[SECRET], ["result", SECRET], ["watch", SECRET], ["cancel", SECRET], ["rerun", SECRET],
+                       ["jobs", SECRET], ["-n", SECRET, "-x", "x"], ["-n", "@" + SECRET, "-x", "x"],
+                       ["-n", "all", "-x", SECRET], ["--where", SECRET, "-x", "x"], ["--limit", SECRET, "jobs"],
+                       *[[o, SECRET, "-n", "a", "-x", "x"] for o in ("--ttl", "--batch", "--color", "--where-timeout")],
+                       ["--wait=" + SECRET, "-n", "a", "-x", "x"]],
+    "vogeler-admin": [[SECRET], ["show", SECRET], ["show", "a", SECRET], ["show", "a", "b", SECRET],
+                      ["setup", SECRET], ["hosts", SECRET], ["--design", SECRET, "setup"],
+                      ["--timeout", SECRET, "doctor"], ["-o", "global.plugin_path=" + SECRET, "doctor"]],
+    "vogeler-bench": [[SECRET], ["load", SECRET], ["-p", SECRET, "load"], ["--batch", SECRET, "write"],
+                      ["--slow-by", SECRET, "load"], ["--patience", SECRET, "load"], ["--hosts", SECRET, "load"]],
+}
+ANYWHERE = [["-c", SECRET], ["-c", SECRET, "--check-config"], ["--loglevel", SECRET], ["--debug=" + SECRET],
+            ["--option", SECRET], ["--option", SECRET + ".x=1"], ["--option", "amqp.heartbeat=" + SECRET],
+            ["--qhost", "amqps://h", "--option", "amqp.ca_file=" + SECRET], ["--" + SECRET], ["-" + SECRET], ["--qhost", SECRET + "?"]]
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+def test_no_program_prints_a_password(site, name):
+    """Under systemd it would be in the journal, for all to read."""
+    stores = [] if name == "vogeler-agent" else ["--dbhost", f"sqlite://{site.folder}/none.db"]
+    for argv in MISPLACED[name] + ANYWHERE:
+        qhost = [] if "--qhost" in argv else ["--qhost", "127.0.0.1:1"]
+        store = [] if "--dbhost" in argv else stores
+        done = site.run(name, *qhost, *store, *argv)
+        assert "pa55word" not in done.out + done.err, done
+        assert done.status != 0 and done.out + done.err != "", done
+
+
 def test_bad_uri_says_what_would_be_right(site):
     done = site.run("vogelerd", "--qhost", "http://x", "--dbhost", "null://")
     assert done.status == 1 and "amqp" in done.err, done

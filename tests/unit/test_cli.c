@@ -39,6 +39,7 @@ static const struct cli_spec agent_spec = {
     .table = own_table,
     .uses_broker = true,
 };
+static const struct cli_spec examiner_spec = {.program = "vogeler-admin", .examiner = "doctor"};
 
 static void
 print_file(const char *path)
@@ -80,6 +81,9 @@ program(int argc, char **argv, const char *mode)
 		cli_init(&cli, &agent_spec, argc, argv);
 		printf("own=%s flag=%d\n", own_option != NULL ? own_option : "-", own_flag);
 		free(own_option);
+	} else if (strcmp(mode, "examiner") == 0) {
+		cli_init(&cli, &examiner_spec, argc, argv);
+		printf("complaint=%s\n", cli.complaint);
 	} else {
 		cli_init(&cli, &spec, argc, argv);
 	}
@@ -92,7 +96,7 @@ program(int argc, char **argv, const char *mode)
 	if (strcmp(mode, "reload") == 0)
 		print_reload(&cli);
 	if (strcmp(mode, "usage") == 0)
-		cli_usage_error(&cli, "%s what?", "do");
+		cli_usage_error(&cli, "do %s?", cli.args[0]);
 	if (strcmp(mode, "connect") == 0) {
 		cli_brokers(&cli, &list, &n);
 		cli_store(&cli, &store);
@@ -285,7 +289,7 @@ assignments_and_arguments(void **state)
 	assert_int_equal(status, 1);
 	assert_in(err, "vogelerd: --nonsense: ");
 	assert_in(err, "\nTry 'vogelerd --help'.\n");
-	RUN("usage", "x");
+	RUN("usage", "what");
 	assert_int_equal(status, 1);
 	assert_in(err, "vogelerd: do what?\nTry 'vogelerd --help'.\n");
 }
@@ -361,6 +365,50 @@ bad_uris_end_the_start(void **state)
 	RUN("connect", "--qhsot=amqp://u:secret@h/v");
 	assert_int_equal(status, 1);
 	assert_in(err, "vogelerd: --qhsot=amqp://u:***@h/v: unknown option");
+}
+
+/* A URI in the place of something else: whoever forgot --qhost must not find it in the journal. */
+static void
+no_complaint_has_a_password(void **state)
+{
+	const char *const uri = "amqp://u:secret@h/v";
+	const char *const reload[] = {"CLI_TEST_RELOAD=[amqp]\nheartbeat = amqp://u:secret@h\n"
+				      "[amqp://u:secret@h]\nx = 1\n",
+	    NULL};
+
+	RUN("usage", uri);
+	assert_in(err, "vogelerd: do amqp://u:***@h/v?\nTry 'vogelerd --help'.\n");
+	RUN("", "-c", uri);
+	assert_in(err, "vogelerd: amqp://u:***@h/v: No such file or directory");
+	RUN("", "--check-config", "-c", uri);
+	assert_in(out, "amqp://u:***@h/v: error: No such file or directory");
+	RUN("examiner", "doctor", "-c", uri);
+	assert_in(out, "complaint=amqp://u:***@h/v: No such file or directory");
+	RUN("", "--loglevel", uri);
+	assert_in(err, "vogelerd: --loglevel: 'amqp://u:***@h/v' should be DEBUG");
+	RUN("", "-o", uri);
+	assert_int_equal(status, 1);
+	RUN("", "-o", "amqp://u:secret@h/v.x=1");
+	assert_in(err, "vogelerd: -o: unknown option 'amqp://u:***@h/v.x'");
+	RUN("connect", "--dbhost=couchs://h/d", "--qhost=h", "-o",
+	    "couch.ca_file=amqp://u:secret@h/v");
+	assert_in(err, "amqp://u:***@h/v");
+	RUN_ENV("reload", reload, "x");
+	assert_in(err, "[amqp] heartbeat: 'amqp://u:***@h' should be");
+}
+
+/* The '@' may be beyond what was kept of a message. */
+static void
+no_password_is_cut_out_of_its_uri(void **state)
+{
+	char text[2100] = "couch.timeout=amqp://u:";
+
+	memset(text + strlen(text), 'S', 2000);
+	strcat(text, "@h/v");
+	RUN("", "-o", text);
+	assert_int_equal(status, 1);
+	assert_in(err, "couch.timeout: 'amqp://u:***");
+	assert_null(strstr(err, "SSS"));
 }
 
 static void
@@ -523,6 +571,8 @@ main(int argc, char **argv)
 	    cmocka_unit_test_setup_teardown(the_missing_line, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_files_end_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_uris_end_the_start, setup, teardown),
+	    cmocka_unit_test_setup_teardown(no_complaint_has_a_password, setup, teardown),
+	    cmocka_unit_test_setup_teardown(no_password_is_cut_out_of_its_uri, setup, teardown),
 	    cmocka_unit_test_setup_teardown(passwords_leave_the_process_list, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checks_the_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dumps, setup, teardown),
