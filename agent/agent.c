@@ -379,48 +379,18 @@ plan(struct agent *a, const struct options *o)
 		schedule_reload(a->schedule, o->plugin_max_output);
 }
 
+/* Users and passwords may change while we run; the places are those from before. */
 static void
-swap_text(char **a, char **b)
+take_logins(struct agent *a)
 {
-	char *t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-/* Users and passwords may change while we run. false: the brokers themselves have. */
-static bool
-take_broker_logins(struct agent *a, struct options *next)
-{
-	struct options *now = &a->cli->options;
 	struct uri *list;
 	size_t n;
+	char err[512];
 
-	if (!cli_broker_logins(now, next, &list, &n))
-		return false;
+	if (!uri_parse_brokers(a->cli->options.qhost, &list, &n, err, sizeof(err)))
+		return;
 	broker_set_logins(a->broker, list, n);
 	uri_list_free(list, n);
-	swap_text(&now->qhost, &next->qhost);
-	swap_text(&now->qhost_source, &next->qhost_source);
-	return true;
-}
-
-static bool
-differs(const char *a, const char *b)
-{
-	return a != b && (a == NULL || b == NULL || strcmp(a, b) != 0);
-}
-
-static bool
-needs_restart(const struct options *old, const struct options *new)
-{
-	return differs(old->client_listen, new->client_listen) ||
-	       differs(old->node_name, new->node_name) || differs(old->state_dir, new->state_dir) ||
-	       differs(old->broadcast_exchange, new->broadcast_exchange) ||
-	       differs(old->master_exchange, new->master_exchange) ||
-	       old->concurrency != new->concurrency || old->heartbeat_s != new->heartbeat_s ||
-	       old->connect_timeout_ms != new->connect_timeout_ms ||
-	       old->reconnect_max_ms != new->reconnect_max_ms;
 }
 
 /* Whole or not at all: options and plugins are both good, or both stay. */
@@ -428,7 +398,7 @@ static void
 reload(struct agent *a)
 {
 	struct options *now = &a->cli->options, next;
-	bool restart;
+	char *restart;
 
 	if (!cli_reload(a->cli, &next)) {
 		log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
@@ -443,25 +413,19 @@ reload(struct agent *a)
 		options_finish(&next);
 		return;
 	}
-	restart = needs_restart(now, &next);
-	restart = !take_broker_logins(a, &next) || restart;
-	now->log_level = next.log_level;
-	now->plugin_timeout_ms = next.plugin_timeout_ms;
-	now->plugin_max_output = next.plugin_max_output;
-	now->catch_up_splay_ms = next.catch_up_splay_ms;
-	swap_text(&now->plugin_path, &next.plugin_path);
+	restart = options_take(now, &next, OPTION_AGENT);
 	options_finish(&next);
 	log_set_level(now->log_level);
+	take_logins(a);
 	hand_plugins_to_children(a, now);
 	cmdq_set_limits(a->cmdq, now->plugin_max_output, now->catch_up_splay_ms);
 	plan(a, now);
 	cmdq_kick(a->cmdq);
 	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout, max_output, "
 			  "catch_up_splay and the broker's user and password");
-	if (restart)
-		log_warn("agent",
-		    "other options have changed too (the broker, exchanges, listen, name, "
-		    "state_dir, concurrency or timeouts): these need a restart");
+	if (restart != NULL)
+		log_warn("agent", "changes of %s need a restart", restart);
+	free(restart);
 }
 
 static void

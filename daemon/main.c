@@ -62,11 +62,11 @@ static struct poptOption table[] = {
 static const struct cli_spec spec = {
     .program = "vogelerd",
     .usage = "[OPTION...]",
-    .examples =
-	"  vogelerd -c /etc/vogeler/vogeler.conf\n"
-	"  vogelerd --qhost amqp://guest:guest@127.0.0.1:5672/vogeler \\\n"
-	"           --dbhost sqlite:///var/lib/vogelerd/system_records.db --loglevel INFO\n"
-	"  vogelerd -l " VOGELER_DATADIR "/_design --dbhost couch://localhost:5984/system_records\n",
+    .examples = "  vogelerd -c /etc/vogeler/vogeler.conf\n"
+		"  vogelerd --qhost amqp://guest:guest@127.0.0.1:5672/vogeler \\\n"
+		"           --dbhost sqlite:///var/lib/vogelerd/system_records.db --loglevel INFO\n"
+		"  vogelerd -l " VOGELER_DATADIR
+		"/_design --dbhost couch://localhost:5984/system_records\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -255,108 +255,25 @@ on_terminate(int signo, void *arg)
 	inbox_drain(v->inbox);
 }
 
-static bool
-differs(const char *a, const char *b)
-{
-	return a != b && (a == NULL || b == NULL || strcmp(a, b) != 0);
-}
-
-static bool
-differ_queues(const struct queue_options *a, const struct queue_options *b)
-{
-	struct queue_arguments old, new;
-	char *old_text, *new_text;
-	bool differ;
-
-	queue_arguments(a, QUEUE_MASTER, &old);
-	queue_arguments(b, QUEUE_MASTER, &new);
-	old_text = queue_arguments_text(&old);
-	new_text = queue_arguments_text(&new);
-	differ = strcmp(old_text, new_text) != 0;
-	free(old_text);
-	free(new_text);
-	return differ;
-}
-
-static bool
-needs_restart(const struct options *old, const struct options *new)
-{
-	return differs(old->server_listen, new->server_listen) ||
-	       differs(old->broadcast_exchange, new->broadcast_exchange) ||
-	       differs(old->master_exchange, new->master_exchange) ||
-	       old->heartbeat_s != new->heartbeat_s ||
-	       old->connect_timeout_ms != new->connect_timeout_ms ||
-	       old->reconnect_max_ms != new->reconnect_max_ms ||
-	       old->message_max_bytes != new->message_max_bytes ||
-	       old->record_max_bytes != new->record_max_bytes ||
-	       differ_queues(&old->master_queue, &new->master_queue) ||
-	       old->sqlite_relaxed != new->sqlite_relaxed ||
-	       old->couch_cache_bytes != new->couch_cache_bytes ||
-	       old->couch_requests != new->couch_requests ||
-	       old->couch_timeout_ms != new->couch_timeout_ms;
-}
-
+/* Users and passwords may change while we run; the places are those from before. */
 static void
-swap_text(char **a, char **b)
+take_logins(struct vogelerd *v)
 {
-	char *t = *a;
+	const struct options *o = &v->cli.options;
+	struct uri *list = NULL, store = {0};
+	size_t n = 0;
+	char err[512];
 
-	*a = *b;
-	*b = t;
-}
-
-/* Users and passwords may change while we run. false: the brokers themselves have. */
-static bool
-take_broker_logins(struct vogelerd *v, struct options *fresh)
-{
-	struct options *now = &v->cli.options;
-	struct uri *list;
-	size_t n;
-
-	if (!cli_broker_logins(now, fresh, &list, &n))
-		return false;
-	broker_set_logins(v->consumer, list, n);
-	broker_set_logins(v->publisher, list, n);
-	leader_set_logins(v->leader, list, n);
-	uri_list_free(list, n);
-	swap_text(&now->qhost, &fresh->qhost);
-	swap_text(&now->qhost_source, &fresh->qhost_source);
-	return true;
-}
-
-static bool
-take_store_login(struct vogelerd *v, struct options *fresh)
-{
-	struct options *now = &v->cli.options;
-	struct uri uri;
-
-	if (!cli_store_login(now, fresh, &uri))
-		return false;
-	store_set_login(v->store, &uri);
-	uri_finish(&uri);
-	swap_text(&now->dbhost, &fresh->dbhost);
-	swap_text(&now->dbhost_source, &fresh->dbhost_source);
-	return true;
-}
-
-static void
-take_options(struct options *now, const struct options *fresh)
-{
-	now->log_level = fresh->log_level;
-	now->prefetch = fresh->prefetch;
-	now->intake_max_bytes = fresh->intake_max_bytes;
-	now->batch_max_count = fresh->batch_max_count;
-	now->batch_max_bytes = fresh->batch_max_bytes;
-	now->batch_max_age_ms = fresh->batch_max_age_ms;
-	now->store_patience_ms = fresh->store_patience_ms;
-	now->drain_timeout_ms = fresh->drain_timeout_ms;
-	now->attest = fresh->attest;
-	now->job_ttl_s = fresh->job_ttl_s;
-	now->json_depth = fresh->json_depth;
-	now->object_keys = fresh->object_keys;
-	now->yaml_depth = fresh->yaml_depth;
-	now->yaml_nodes = fresh->yaml_nodes;
-	now->yaml_bytes = fresh->yaml_bytes;
+	if (uri_parse_brokers(o->qhost, &list, &n, err, sizeof(err))) {
+		broker_set_logins(v->consumer, list, n);
+		broker_set_logins(v->publisher, list, n);
+		leader_set_logins(v->leader, list, n);
+		uri_list_free(list, n);
+	}
+	if (uri_parse(o->dbhost, &store, err, sizeof(err))) {
+		store_set_login(v->store, &store);
+		uri_finish(&store);
+	}
 }
 
 /* Whole or not at all. */
@@ -364,26 +281,22 @@ static void
 reload(struct vogelerd *v)
 {
 	struct options *now = &v->cli.options, fresh;
-	bool restart, brokers, store;
+	char *restart;
 
 	if (!cli_reload(&v->cli, &fresh)) {
 		log_error("main", "the options have errors: those from before stay in force");
 		return;
 	}
-	restart = needs_restart(now, &fresh);
-	brokers = take_broker_logins(v, &fresh);
-	store = take_store_login(v, &fresh);
-	if (restart || !brokers || !store)
-		log_warn("main",
-		    "options reloaded; changes of %s%sexchanges, queues, timeouts, "
-		    "message_max_bytes and record_max_bytes need a restart",
-		    brokers ? "" : "the broker (but for user and password), ",
-		    store ? "" : "the store (but for user and password), ");
+	restart = options_take(now, &fresh, OPTION_COLLECTOR);
+	options_finish(&fresh);
+	if (restart != NULL)
+		log_warn("main", "options reloaded; changes of %s need a restart", restart);
 	else
 		log_info("main", "options reloaded");
-	take_options(now, &fresh);
-	options_finish(&fresh);
+	free(restart);
 	log_set_level(now->log_level);
+	take_logins(v);
+	store_set_batch_bytes(v->store, now->batch_max_bytes);
 	inbox_reload(v->inbox, now);
 	prune_set_ttl(v->prune, now->job_ttl_s);
 }

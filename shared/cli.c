@@ -378,46 +378,6 @@ cli_reload(const struct cli *cli, struct options *out)
 	return ok;
 }
 
-bool
-cli_broker_logins(
-    const struct options *now, const struct options *fresh, struct uri **list, size_t *n)
-{
-	struct uri *old = NULL;
-	size_t n_old = 0;
-	char err[ERR_SIZE];
-	bool same;
-
-	*list = NULL;
-	*n = 0;
-	if (fresh->qhost == NULL)
-		return false;
-	same = uri_parse_brokers(now->qhost, &old, &n_old, err, sizeof(err)) &&
-	       uri_parse_brokers(fresh->qhost, list, n, err, sizeof(err)) &&
-	       uri_list_same_places(old, n_old, *list, *n);
-	uri_list_free(old, n_old);
-	if (!same)
-		uri_list_free(*list, *n);
-	return same;
-}
-
-bool
-cli_store_login(const struct options *now, const struct options *fresh, struct uri *store)
-{
-	struct uri old = {0};
-	char err[ERR_SIZE];
-	bool same;
-
-	*store = (struct uri){0};
-	if (fresh->dbhost == NULL)
-		return false;
-	same = uri_parse(now->dbhost, &old, err, sizeof(err)) &&
-	       uri_parse(fresh->dbhost, store, err, sizeof(err)) && uri_same_place(&old, store);
-	uri_finish(&old);
-	if (!same)
-		uri_finish(store);
-	return same;
-}
-
 /* "No qhost specified: ..." */
 static void
 missing(const struct cli *cli, const char *option, const char *key)

@@ -62,13 +62,6 @@ void cli_usage_error(const struct cli *cli, const char *fmt, ...)
  * options_finish()es *out. */
 bool cli_reload(const struct cli *cli, struct options *out);
 
-/* The URIs of reloaded options, if they are those of now but for users and passwords, which may
- * change while a program runs. false: they are of other places. The caller's to free with
- * uri_list_free() / uri_finish(). */
-bool cli_broker_logins(
-    const struct options *now, const struct options *fresh, struct uri **list, size_t *n);
-bool cli_store_login(const struct options *now, const struct options *fresh, struct uri *store);
-
 /* Exits 1 with a line for each of those that is unset. */
 void cli_need(const struct cli *cli, bool qhost, bool dbhost);
 /* Parses options.qhost / options.dbhost, exits 1 with the missing-option line of that program when

@@ -277,15 +277,126 @@ options_set(struct options *o, const char *assignment, char *err, size_t err_siz
 	return ok;
 }
 
+/* --- a reload --- */
+
+/* dbhost has three rows: this one is of where every kind of store may stand. */
+static bool
+is_main_row(const struct option_row *row)
+{
+	return row->type != OPTION_STORE || strcmp(row->section, "persistence") == 0;
+}
+
+static bool
+same_brokers(const char *a, const char *b)
+{
+	struct uri *old = NULL, *new = NULL;
+	size_t n_old = 0, n_new = 0;
+	char err[ERR_SIZE];
+	bool same = a != NULL && b != NULL &&
+		    uri_parse_brokers(a, &old, &n_old, err, sizeof(err)) &&
+		    uri_parse_brokers(b, &new, &n_new, err, sizeof(err)) &&
+		    uri_list_same_places(old, n_old, new, n_new);
+
+	uri_list_free(old, n_old);
+	uri_list_free(new, n_new);
+	return same;
+}
+
+static bool
+same_store(const char *a, const char *b)
+{
+	struct uri old = {0}, new = {0};
+	char err[ERR_SIZE];
+	bool same = a != NULL && b != NULL && uri_parse(a, &old, err, sizeof(err)) &&
+		    uri_parse(b, &new, err, sizeof(err)) && uri_same_place(&old, &new);
+
+	uri_finish(&old);
+	uri_finish(&new);
+	return same;
+}
+
+static void
+swap_source(const struct option_row *row, struct options *a, struct options *b)
+{
+	char **x = row->type == OPTION_BROKERS ? &a->qhost_source : &a->dbhost_source;
+	char **y = row->type == OPTION_BROKERS ? &b->qhost_source : &b->dbhost_source;
+	char *t = *x;
+
+	*x = *y;
+	*y = t;
+}
+
+/* false: it has changed, and now has the old one. */
+static bool
+take(const struct option_row *row, struct options *now, struct options *fresh,
+    enum options_program program)
+{
+	switch (row->changes[program]) {
+	case OPTION_UNUSED:
+		return true;
+	case OPTION_RESTART:
+		return option_equal(row, now, fresh);
+	case OPTION_RELOAD:
+		break;
+	case OPTION_LOGIN:
+		if (!is_main_row(row) || option_equal(row, now, fresh))
+			return true;
+		if (!(row->type == OPTION_BROKERS ? same_brokers : same_store)(
+			*string_field(now, row), *string_field(fresh, row)))
+			return false;
+		swap_source(row, now, fresh);
+		break;
+	}
+	option_swap(row, now, fresh);
+	return true;
+}
+
+/* URIs are named by what they are of: they need not be from the file. */
+static void
+name_row(FILE *out, const char **section, const struct option_row *row)
+{
+	const char *comma = (*section)[0] != '\0' ? ", " : "";
+
+	if (row->type == OPTION_BROKERS || row->type == OPTION_STORE) {
+		fprintf(out, "%sthe %s (but for user and password)", comma,
+		    row->type == OPTION_BROKERS ? "broker" : "store");
+		*section = "?"; /* the next one names its own again */
+	} else if (strcmp(*section, row->section) == 0) {
+		fprintf(out, "%s%s", comma, row->key);
+	} else {
+		fprintf(out, "%s[%s] %s", comma, row->section, row->key);
+		*section = row->section;
+	}
+}
+
+char *
+options_take(struct options *now, struct options *fresh, enum options_program program)
+{
+	const char *section = "";
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		fatal("options", "out of memory");
+	for (size_t i = 0; i < option_n_rows; i++) {
+		if (!take(&option_rows[i], now, fresh, program))
+			name_row(out, &section, &option_rows[i]);
+	}
+	fclose(out);
+	if (text != NULL && text[0] != '\0')
+		return text;
+	free(text);
+	return NULL;
+}
+
 /* --- printing --- */
 
-/* dbhost is printed once, where every kind of store may stand. */
 static bool
 is_printed(const struct option_row *row)
 {
 	return row->type != OPTION_BACKEND && row->type != OPTION_AMQP &&
-	       row->type != OPTION_IGNORED &&
-	       (row->type != OPTION_STORE || strcmp(row->section, "persistence") == 0);
+	       row->type != OPTION_IGNORED && is_main_row(row);
 }
 
 void

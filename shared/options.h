@@ -73,6 +73,8 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint64_t plugin_max_output; /* [client] max_output, default 1MiB */
 };
 
+enum options_program { OPTION_COLLECTOR, OPTION_AGENT, OPTION_PROGRAMS };
+
 void options_init(struct options *o); /* the defaults */
 void options_finish(struct options *o);
 
@@ -94,6 +96,11 @@ bool options_set_dbhost(
     struct options *o, const char *value, const char *source, char *err, size_t err_size);
 /* "section.key=value" from the command line. false: err says why. */
 bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
+/* For a reload: moves from fresh to now what the program takes while it runs, user and password of
+ * its URIs too; fresh is then the caller's to finish. Which option that is, its row says. Returns
+ * what else has changed, "[amqp] heartbeat, listen, [couch] timeout", which needs a restart;
+ * malloced, NULL = nothing. */
+char *options_take(struct options *now, struct options *fresh, enum options_program program);
 /* As a file that options_load would read, secrets masked. */
 void options_dump(const struct options *o, FILE *out);
 

@@ -20,114 +20,152 @@
 #define TTL_MAX    (49 * DAY) /* RabbitMQ counts in 32 bits of milliseconds */
 #define LENGTH_MAX UINT32_MAX
 
-#define ROW(sec, k, t, field, def)                                                                 \
+/* Every row says what becomes of it at a reload: in the collector, in the agent. */
+#define BOTH(change)                                                                               \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, 0, 0, NULL                        \
+		OPTION_##change, OPTION_##change                                                   \
 	}
-#define NUM(sec, k, t, field, def, low, top)                                                       \
+#define COLLECTOR(change)                                                                          \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, low, top, NULL                    \
+		OPTION_##change, OPTION_UNUSED                                                     \
+	}
+#define AGENT(change)                                                                              \
+	{                                                                                          \
+		OPTION_UNUSED, OPTION_##change                                                     \
+	}
+#define NEITHER BOTH(UNUSED)
+
+#define ROW(sec, k, t, field, def, changes)                                                        \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), def, 0, 0, NULL, changes               \
+	}
+#define NUM(sec, k, t, field, def, low, top, changes)                                              \
+	{                                                                                          \
+		sec, k, t, offsetof(struct options, field), def, low, top, NULL, changes           \
 	}
 /* A number or "none". */
-#define LIMIT(sec, k, t, field, low, top)                                                          \
+#define LIMIT(sec, k, t, field, low, top, changes)                                                 \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), "none", low, top, "none"               \
+		sec, k, t, offsetof(struct options, field), "none", low, top, "none", changes      \
 	}
 /* A number or "auto": what suits. */
-#define AUTO(sec, k, t, field, low, top)                                                           \
+#define AUTO(sec, k, t, field, low, top, changes)                                                  \
 	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), "auto", low, top, "auto"               \
+		sec, k, t, offsetof(struct options, field), "auto", low, top, "auto", changes      \
 	}
+/* No field, and nothing that could change. */
 #define CHECK(sec, k, t)                                                                           \
 	{                                                                                          \
-		sec, k, t, 0, NULL, 0, 0, NULL                                                     \
+		sec, k, t, 0, NULL, 0, 0, NULL, NEITHER                                            \
 	}
 
 /* In the order of --dump-config: by section, then key. */
 const struct option_row option_rows[] = {
-    ROW("amqp", "broadcast_exchange", OPTION_STR, broadcast_exchange, "vogeler.broadcast.in"),
-    ROW("amqp", "ca_file", OPTION_STR, amqp_tls.ca_file, NULL),
-    ROW("amqp", "cert_file", OPTION_STR, amqp_tls.cert_file, NULL),
-    NUM("amqp", "connect_timeout", OPTION_MS, connect_timeout_ms, "10s", 100, 10 * MIN),
-    ROW("amqp", "dsn", OPTION_BROKERS, qhost, NULL),
-    NUM("amqp", "heartbeat", OPTION_SECONDS, heartbeat_s, "10s", 1, 600),
-    ROW("amqp", "key_file", OPTION_STR, amqp_tls.key_file, NULL),
-    ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in"),
-    NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN),
+    ROW("amqp", "broadcast_exchange", OPTION_STR, broadcast_exchange, "vogeler.broadcast.in",
+	BOTH(RESTART)),
+    ROW("amqp", "ca_file", OPTION_STR, amqp_tls.ca_file, NULL, BOTH(RESTART)),
+    ROW("amqp", "cert_file", OPTION_STR, amqp_tls.cert_file, NULL, BOTH(RESTART)),
+    NUM("amqp", "connect_timeout", OPTION_MS, connect_timeout_ms, "10s", 100, 10 * MIN,
+	BOTH(RESTART)),
+    ROW("amqp", "dsn", OPTION_BROKERS, qhost, NULL, BOTH(LOGIN)),
+    NUM("amqp", "heartbeat", OPTION_SECONDS, heartbeat_s, "10s", 1, 600, BOTH(RESTART)),
+    ROW("amqp", "key_file", OPTION_STR, amqp_tls.key_file, NULL, BOTH(RESTART)),
+    ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in", BOTH(RESTART)),
+    NUM("amqp", "reconnect_max", OPTION_MS, reconnect_max_ms, "30s", 100, 60 * MIN, BOTH(RESTART)),
 
-    NUM("client", "catch_up_splay", OPTION_MS, catch_up_splay_ms, "10s", 0, 60 * MIN),
-    NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64),
-    ROW("client", "listen", OPTION_LISTEN, client_listen, "none"),
+    NUM("client", "catch_up_splay", OPTION_MS, catch_up_splay_ms, "10s", 0, 60 * MIN,
+	AGENT(RELOAD)),
+    NUM("client", "concurrency", OPTION_COUNT, concurrency, "2", 1, 64, AGENT(RESTART)),
+    ROW("client", "listen", OPTION_LISTEN, client_listen, "none", AGENT(RESTART)),
     CHECK("client", "log_level", OPTION_IGNORED),
-    NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 7 * MIB),
-    ROW("client", "name", OPTION_HOST, node_name, NULL),
-    ROW("client", "state_dir", OPTION_STR, state_dir, "/var/lib/vogeler-agent"),
+    NUM("client", "max_output", OPTION_BYTES, plugin_max_output, "1MiB", KIB, 7 * MIB,
+	AGENT(RELOAD)),
+    ROW("client", "name", OPTION_HOST, node_name, NULL, AGENT(RESTART)),
+    ROW("client", "state_dir", OPTION_STR, state_dir, "/var/lib/vogeler-agent", AGENT(RESTART)),
     /* Below the broker's consumer timeout of 30 minutes, with room for the answer. */
-    NUM("client", "timeout", OPTION_MS, plugin_timeout_ms, "60s", 100, 25 * MIN - 1),
+    NUM("client", "timeout", OPTION_MS, plugin_timeout_ms, "60s", 100, 25 * MIN - 1, AGENT(RELOAD)),
 
-    ROW("couch", "ca_file", OPTION_STR, couch_tls.ca_file, NULL),
-    NUM("couch", "cache_bytes", OPTION_BYTES, couch_cache_bytes, "256MiB", 0, 64 * GIB),
-    ROW("couch", "cert_file", OPTION_STR, couch_tls.cert_file, NULL),
-    ROW("couch", "design_docs_path", OPTION_STR, design_docs_path, NULL),
-    ROW("couch", "dsn", OPTION_STORE, dbhost, NULL),
-    ROW("couch", "key_file", OPTION_STR, couch_tls.key_file, NULL),
-    NUM("couch", "requests", OPTION_COUNT, couch_requests, "16", 1, 64),
-    NUM("couch", "timeout", OPTION_MS, couch_timeout_ms, "30s", 100, 20 * MIN),
+    ROW("couch", "ca_file", OPTION_STR, couch_tls.ca_file, NULL, COLLECTOR(RESTART)),
+    NUM("couch", "cache_bytes", OPTION_BYTES, couch_cache_bytes, "256MiB", 0, 64 * GIB,
+	COLLECTOR(RESTART)),
+    ROW("couch", "cert_file", OPTION_STR, couch_tls.cert_file, NULL, COLLECTOR(RESTART)),
+    ROW("couch", "design_docs_path", OPTION_STR, design_docs_path, NULL, NEITHER),
+    ROW("couch", "dsn", OPTION_STORE, dbhost, NULL, COLLECTOR(LOGIN)),
+    ROW("couch", "key_file", OPTION_STR, couch_tls.key_file, NULL, COLLECTOR(RESTART)),
+    NUM("couch", "requests", OPTION_COUNT, couch_requests, "16", 1, 64, COLLECTOR(RESTART)),
+    NUM("couch", "timeout", OPTION_MS, couch_timeout_ms, "30s", 100, 20 * MIN, COLLECTOR(RESTART)),
 
     CHECK("file_handler", "*", OPTION_IGNORED),
 
     CHECK("global", "log_handler", OPTION_IGNORED),
-    ROW("global", "log_level", OPTION_LEVEL, log_level, "WARN"),
-    ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins"),
+    ROW("global", "log_level", OPTION_LEVEL, log_level, "WARN", BOTH(RELOAD)),
+    ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins",
+	AGENT(RELOAD)),
 
-    LIMIT("host_queue", "expires", OPTION_MS, host_queue.expires_ms, MIN, TTL_MAX),
-    LIMIT("host_queue", "max_length", OPTION_COUNT, host_queue.max_length, 1, LENGTH_MAX),
-    LIMIT("host_queue", "max_length_bytes", OPTION_BYTES, host_queue.max_length_bytes, KIB, TIB),
-    LIMIT("host_queue", "message_ttl", OPTION_MS, host_queue.message_ttl_ms, 1000, TTL_MAX),
-    ROW("host_queue", "overflow", OPTION_OVERFLOW, host_queue.overflow, "drop-head"),
-    ROW("host_queue", "type", OPTION_QUEUE_TYPE, host_queue.type, "classic"),
+    LIMIT("host_queue", "expires", OPTION_MS, host_queue.expires_ms, MIN, TTL_MAX, AGENT(RESTART)),
+    LIMIT("host_queue", "max_length", OPTION_COUNT, host_queue.max_length, 1, LENGTH_MAX,
+	AGENT(RESTART)),
+    LIMIT("host_queue", "max_length_bytes", OPTION_BYTES, host_queue.max_length_bytes, KIB, TIB,
+	AGENT(RESTART)),
+    LIMIT("host_queue", "message_ttl", OPTION_MS, host_queue.message_ttl_ms, 1000, TTL_MAX,
+	AGENT(RESTART)),
+    ROW("host_queue", "overflow", OPTION_OVERFLOW, host_queue.overflow, "drop-head",
+	AGENT(RESTART)),
+    ROW("host_queue", "type", OPTION_QUEUE_TYPE, host_queue.type, "classic", AGENT(RESTART)),
 
     /* What is written to a record must be read again: jsonx.h has 64 for good. */
-    NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64),
-    NUM("limits", "object_keys", OPTION_COUNT, object_keys, "20000", 1, 1000000),
-    NUM("limits", "yaml_bytes", OPTION_BYTES, yaml_bytes, "1MiB", KIB, 16 * MIB),
-    NUM("limits", "yaml_depth", OPTION_COUNT, yaml_depth, "64", 1, 64),
-    NUM("limits", "yaml_nodes", OPTION_COUNT, yaml_nodes, "100000", 1, 1000000),
+    NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64, COLLECTOR(RELOAD)),
+    NUM("limits", "object_keys", OPTION_COUNT, object_keys, "20000", 1, 1000000, COLLECTOR(RELOAD)),
+    NUM("limits", "yaml_bytes", OPTION_BYTES, yaml_bytes, "1MiB", KIB, 16 * MIB, COLLECTOR(RELOAD)),
+    NUM("limits", "yaml_depth", OPTION_COUNT, yaml_depth, "64", 1, 64, COLLECTOR(RELOAD)),
+    NUM("limits", "yaml_nodes", OPTION_COUNT, yaml_nodes, "100000", 1, 1000000, COLLECTOR(RELOAD)),
 
-    ROW("master_queue", "dead_letter", OPTION_BOOL, master_queue.dead_letter, "no"),
+    ROW("master_queue", "dead_letter", OPTION_BOOL, master_queue.dead_letter, "no", BOTH(RESTART)),
     /* Below 20, a few ends of the collector would take what it only had in hand with it. */
-    LIMIT("master_queue", "delivery_limit", OPTION_COUNT, master_queue.delivery_limit, 20, 65535),
-    LIMIT("master_queue", "expires", OPTION_MS, master_queue.expires_ms, MIN, TTL_MAX),
-    LIMIT("master_queue", "max_length", OPTION_COUNT, master_queue.max_length, 1, LENGTH_MAX),
+    LIMIT("master_queue", "delivery_limit", OPTION_COUNT, master_queue.delivery_limit, 20, 65535,
+	BOTH(RESTART)),
     LIMIT(
-	"master_queue", "max_length_bytes", OPTION_BYTES, master_queue.max_length_bytes, KIB, TIB),
-    LIMIT("master_queue", "message_ttl", OPTION_MS, master_queue.message_ttl_ms, 1000, TTL_MAX),
-    ROW("master_queue", "overflow", OPTION_OVERFLOW, master_queue.overflow, "drop-head"),
-    ROW("master_queue", "type", OPTION_QUEUE_TYPE, master_queue.type, "classic"),
+	"master_queue", "expires", OPTION_MS, master_queue.expires_ms, MIN, TTL_MAX, BOTH(RESTART)),
+    LIMIT("master_queue", "max_length", OPTION_COUNT, master_queue.max_length, 1, LENGTH_MAX,
+	BOTH(RESTART)),
+    LIMIT("master_queue", "max_length_bytes", OPTION_BYTES, master_queue.max_length_bytes, KIB, TIB,
+	BOTH(RESTART)),
+    LIMIT("master_queue", "message_ttl", OPTION_MS, master_queue.message_ttl_ms, 1000, TTL_MAX,
+	BOTH(RESTART)),
+    ROW("master_queue", "overflow", OPTION_OVERFLOW, master_queue.overflow, "drop-head",
+	BOTH(RESTART)),
+    ROW("master_queue", "type", OPTION_QUEUE_TYPE, master_queue.type, "classic", BOTH(RESTART)),
 
     CHECK("messaging", "backend", OPTION_AMQP),
 
     CHECK("persistence", "backend", OPTION_BACKEND),
-    ROW("persistence", "dsn", OPTION_STORE, dbhost, NULL),
-    NUM("persistence", "job_ttl", OPTION_SECONDS, job_ttl_s, "30d", 0, 3650 * DAY / 1000),
+    ROW("persistence", "dsn", OPTION_STORE, dbhost, NULL, COLLECTOR(LOGIN)),
+    NUM("persistence", "job_ttl", OPTION_SECONDS, job_ttl_s, "30d", 0, 3650 * DAY / 1000,
+	COLLECTOR(RELOAD)),
 
     CHECK("runner", "log_level", OPTION_IGNORED),
 
-    ROW("server", "attest", OPTION_BOOL, attest, "no"),
-    NUM("server", "batch_max_age", OPTION_MS, batch_max_age_ms, "50ms", 0, MIN),
-    AUTO("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, KIB, 64 * MIB),
-    AUTO("server", "batch_max_count", OPTION_COUNT, batch_max_count, 1, 65535),
-    NUM("server", "drain_timeout", OPTION_MS, drain_timeout_ms, "10s", 0, 10 * MIN),
-    NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB),
-    ROW("server", "listen", OPTION_LISTEN, server_listen, "auto"),
+    ROW("server", "attest", OPTION_BOOL, attest, "no", COLLECTOR(RELOAD)),
+    NUM("server", "batch_max_age", OPTION_MS, batch_max_age_ms, "50ms", 0, MIN, COLLECTOR(RELOAD)),
+    AUTO("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, KIB, 64 * MIB,
+	COLLECTOR(RELOAD)),
+    AUTO("server", "batch_max_count", OPTION_COUNT, batch_max_count, 1, 65535, COLLECTOR(RELOAD)),
+    NUM("server", "drain_timeout", OPTION_MS, drain_timeout_ms, "10s", 0, 10 * MIN,
+	COLLECTOR(RELOAD)),
+    NUM("server", "intake_max_bytes", OPTION_BYTES, intake_max_bytes, "32MiB", 64 * KIB, 16 * GIB,
+	COLLECTOR(RELOAD)),
+    ROW("server", "listen", OPTION_LISTEN, server_listen, "auto", COLLECTOR(RESTART)),
     CHECK("server", "log_level", OPTION_IGNORED),
-    NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "8MiB", KIB, 128 * MIB),
-    NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535),
-    NUM("server", "record_max_bytes", OPTION_BYTES, record_max_bytes, "7MiB", KIB, 128 * MIB),
-    NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN),
+    NUM("server", "message_max_bytes", OPTION_BYTES, message_max_bytes, "8MiB", KIB, 128 * MIB,
+	COLLECTOR(RESTART)),
+    NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535, COLLECTOR(RELOAD)),
+    NUM("server", "record_max_bytes", OPTION_BYTES, record_max_bytes, "7MiB", KIB, 128 * MIB,
+	COLLECTOR(RESTART)),
+    NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN,
+	COLLECTOR(RELOAD)),
 
-    ROW("sqlite", "dsn", OPTION_STORE, dbhost, NULL),
-    ROW("sqlite", "synchronous", OPTION_SYNC, sqlite_relaxed, "full"),
+    ROW("sqlite", "dsn", OPTION_STORE, dbhost, NULL, COLLECTOR(LOGIN)),
+    ROW("sqlite", "synchronous", OPTION_SYNC, sqlite_relaxed, "full", COLLECTOR(RESTART)),
 
     CHECK("syslog_handler", "*", OPTION_IGNORED),
 };
@@ -407,6 +445,64 @@ parse_value(const struct option_row *row, void *field, const char *text, char *e
 	default:
 		return parse_word(row, field, text, err, err_size);
 	}
+}
+
+static size_t
+field_size(enum option_type type)
+{
+	switch (type) {
+	case OPTION_STR:
+	case OPTION_LISTEN:
+	case OPTION_HOST:
+	case OPTION_BROKERS:
+	case OPTION_STORE:
+		return sizeof(char *);
+	case OPTION_LEVEL:
+		return sizeof(enum log_level);
+	case OPTION_BOOL:
+	case OPTION_SYNC:
+		return sizeof(bool);
+	case OPTION_COUNT:
+	case OPTION_MS:
+	case OPTION_SECONDS:
+		return sizeof(uint32_t);
+	case OPTION_BYTES:
+		return sizeof(uint64_t);
+	case OPTION_QUEUE_TYPE:
+		return sizeof(enum queue_type);
+	case OPTION_OVERFLOW:
+		return sizeof(enum queue_overflow);
+	case OPTION_BACKEND:
+	case OPTION_AMQP:
+	case OPTION_IGNORED:
+		return 0;
+	}
+	return 0;
+}
+
+bool
+option_equal(const struct option_row *row, const struct options *a, const struct options *b)
+{
+	const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+	const char *s, *t;
+
+	if (!option_has_string(row))
+		return memcmp(x, y, field_size(row->type)) == 0;
+	s = *(char *const *)(const void *)x;
+	t = *(char *const *)(const void *)y;
+	return s == t || (s != NULL && t != NULL && strcmp(s, t) == 0);
+}
+
+void
+option_swap(const struct option_row *row, struct options *a, struct options *b)
+{
+	char *x = (char *)a + row->offset, *y = (char *)b + row->offset;
+	size_t size = field_size(row->type);
+	char t[sizeof(uint64_t)];
+
+	memcpy(t, x, size);
+	memcpy(x, y, size);
+	memcpy(y, t, size);
 }
 
 bool

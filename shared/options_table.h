@@ -27,6 +27,14 @@ enum option_type {
 };
 const char *option_type_name(enum option_type type);
 
+/* What a program does when the option has another value after a reload. 0 is none of them. */
+enum option_change {
+	OPTION_UNUSED = 1, /* nothing: it is of other programs */
+	OPTION_RELOAD,     /* takes it */
+	OPTION_RESTART,    /* goes on with the old one, and says so */
+	OPTION_LOGIN,      /* of URIs: takes user and password, but no other place */
+};
+
 struct option_row {
 	const char *section;
 	const char *key;
@@ -35,6 +43,7 @@ struct option_row {
 	const char *fallback; /* the default as text; NULL = not set */
 	uint64_t min, max;    /* of numbers; milliseconds, seconds, bytes, pieces */
 	const char *zero;     /* a word that is a value too, kept as 0: "none", "auto"; or NULL */
+	enum option_change changes[OPTION_PROGRAMS]; /* by enum options_program */
 };
 
 extern const struct option_row option_rows[];
@@ -51,6 +60,9 @@ bool option_parse(
 /* The value as option_parse reads it, without password; malloced, caller frees. NULL if not set or
  * not a field. */
 char *option_print(const struct option_row *row, const struct options *o);
+/* Of types without a field: always equal. */
+bool option_equal(const struct option_row *row, const struct options *a, const struct options *b);
+void option_swap(const struct option_row *row, struct options *a, struct options *b);
 /* "; did you mean 'x'?" for what is not known, or "". */
 void option_suggest(const char *section, const char *key, char *out, size_t size);
 

@@ -95,6 +95,13 @@ store_set_login(struct store *s, const struct uri *uri)
 }
 
 void
+store_set_batch_bytes(struct store *s, uint64_t bytes)
+{
+	if (s->ops->set_batch_bytes != NULL)
+		s->ops->set_batch_bytes(s, bytes);
+}
+
+void
 store_put(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
 {
 	log_trace("store", "store[%s]: put, hosts=%zu", s->id, n);

@@ -94,6 +94,9 @@ const struct store_pace *store_pace(const struct store *s);
 /* User and password of uri, which is store_open()'s otherwise, hold for the requests from now on.
  * Without a meaning for sqlite and null. Changes store_id(). */
 void store_set_login(struct store *s, const struct uri *uri);
+/* [server] batch_max_bytes, 0 = auto: for the requests from now on. Without a meaning for those
+ * that take a batch whole. */
+void store_set_batch_bytes(struct store *s, uint64_t bytes);
 
 /* At most one write in flight for each host; the caller's duty. fn is called once for each write,
  * in any order. */
@@ -138,6 +141,7 @@ struct store_ops {
 	    char *err, size_t err_size);
 	void (*close)(struct store *s);
 	void (*set_login)(struct store *s, const struct uri *uri); /* NULL: there is no login */
+	void (*set_batch_bytes)(struct store *s, uint64_t bytes);  /* NULL: nothing to set */
 	void (*put)(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn,
 	    void *arg);
 	void (*get)(struct store *s, const char *host, store_got_fn *fn, void *arg);

@@ -96,6 +96,12 @@ couch_set_login(struct store *s, const struct uri *uri)
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
 }
 
+static void
+couch_set_batch_bytes(struct store *s, uint64_t bytes)
+{
+	((struct couch *)s)->lot_bytes = bytes > 0 ? (size_t)bytes : STORE_BATCH_BYTES;
+}
+
 static struct store *
 couch_open(
     struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
@@ -127,7 +133,7 @@ couch_open(
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
 	c->ledger = couch_ledger_create(c);
 	c->record_max = (size_t)opt->record_max_bytes;
-	c->lot_bytes = opt->batch_max_bytes > 0 ? (size_t)opt->batch_max_bytes : STORE_BATCH_BYTES;
+	couch_set_batch_bytes(&c->base, opt->batch_max_bytes);
 	c->mean_bytes = MEAN_BYTES;
 	c->pump = loop_timer_create(loop, "couch-pump", couch_on_pump, c);
 	TAILQ_INIT(&c->waiting);
@@ -141,6 +147,7 @@ const struct store_ops store_couch_ops = {
     .open = couch_open,
     .close = couch_close,
     .set_login = couch_set_login,
+    .set_batch_bytes = couch_set_batch_bytes,
     .put = couch_put,
     .get = couch_get,
     .list = couch_list,

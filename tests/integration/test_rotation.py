@@ -113,11 +113,16 @@ def test_broker_password_changed_after_the_file(daemons):
 
 
 def test_another_place_needs_a_restart(daemons):
-    daemons.conf.write_text(f"{SLOW}dsn = amqp://guest:guest@127.0.0.1:1/other\n[persistence]\ndsn = sqlite:///x.db\n"
-                            "[client]\nlisten = 127.0.0.1:1\n")
+    """Each option that has changed and does not take effect is named, and no other."""
+    daemons.conf.write_text(f"{SLOW}ca_file = /ca.pem\ndsn = amqp://guest:guest@127.0.0.1:1/other\n"
+                            "[persistence]\ndsn = sqlite:///x.db\n[client]\nlisten = 127.0.0.1:1\n"
+                            "[host_queue]\ntype = quorum\n[couch]\nca_file = /ca.pem\n[server]\nprefetch = 7\n")
     daemons.reload()
-    assert daemons.collector.log_contains("changes of the broker .*the store .*need a restart")
-    assert daemons.agent.log_contains("other options have changed too.*these need a restart")
+    uri = r"the {} \(but for user and password\)".format
+    daemons.collector.wait_log(rf"changes of \[amqp\] ca_file, {uri('broker')}, \[couch\] ca_file, {uri('store')} "
+                               "need a restart$")
+    daemons.agent.wait_log(rf"changes of \[amqp\] ca_file, {uri('broker')}, \[client\] listen, \[host_queue\] type "
+                           "need a restart$")
     daemons.answer()
 
 

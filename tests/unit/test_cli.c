@@ -517,49 +517,6 @@ reloads(void **state)
 	assert_in(err, "vogeler.conf:2: [server] prefetch");
 }
 
-static bool
-broker_logins(const char *now, const char *fresh)
-{
-	struct options a = {.qhost = (char *)now}, b = {.qhost = (char *)fresh};
-	struct uri *list;
-	size_t n;
-	bool same = cli_broker_logins(&a, &b, &list, &n);
-
-	if (same) {
-		assert_int_equal(n, 1);
-		assert_string_equal(list[0].password, "q");
-		uri_list_free(list, n);
-	}
-	return same;
-}
-
-static bool
-store_login(const char *now, const char *fresh)
-{
-	struct options a = {.dbhost = (char *)now}, b = {.dbhost = (char *)fresh};
-	struct uri uri;
-	bool same = cli_store_login(&a, &b, &uri);
-
-	if (same)
-		uri_finish(&uri);
-	return same;
-}
-
-static void
-logins_of_a_reload(void **state)
-{
-	assert_true(broker_logins("amqp://u:p@h/v", "amqp://u:q@h/v"));
-	assert_true(broker_logins("amqp://u:q@h/v", "amqp://u:q@h/v"));
-	assert_false(broker_logins("amqp://u:p@h/v", "amqp://u:q@g/v"));
-	assert_false(broker_logins("amqp://u:p@h/v", NULL));
-	assert_true(store_login("couch://u:p@h/d", "couch://w:q@h/d"));
-	assert_false(store_login("couch://u:p@h/d", "couch://u:p@h/e"));
-	assert_false(store_login("couch://u:p@h/d", "sqlite:///x"));
-	assert_true(store_login("sqlite:///x", "sqlite:///x"));
-	assert_false(store_login("sqlite:///x", "sqlite:///y"));
-	assert_false(store_login("sqlite:///x", NULL));
-}
-
 int
 main(int argc, char **argv)
 {
@@ -578,7 +535,6 @@ main(int argc, char **argv)
 	    cmocka_unit_test_setup_teardown(dumps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(help_and_version, setup, teardown),
 	    cmocka_unit_test_setup_teardown(reloads, setup, teardown),
-	    cmocka_unit_test(logins_of_a_reload),
 	};
 	const char *mode = getenv("CLI_TEST_MODE");
 

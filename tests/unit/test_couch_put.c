@@ -281,6 +281,21 @@ answers_are_matched_by_id(void **state)
 }
 
 static void
+a_request_has_the_size_of_the_reload(void **state)
+{
+	put(3);
+	respond_none_there(3);
+	respond_all_written(3, 1);
+	renew(2);
+	store_set_batch_bytes(store, 1);
+	put(3); /* a request for each; two are under way at once */
+	assert_int_equal(n_caught, 2);
+	assert_non_null(strstr(caught[0].body, "\"h0\""));
+	assert_null(strstr(caught[0].body, "\"h1\""));
+	store_set_batch_bytes(store, 0);
+}
+
+static void
 what_an_answer_leaves_out_is_not_written(void **state)
 {
 	put(2);
@@ -832,6 +847,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(answers_are_matched_by_id),
+	    TEST(a_request_has_the_size_of_the_reload),
 	    TEST(what_an_answer_leaves_out_is_not_written),
 	    TEST(only_a_whole_201_counts),
 	    TEST(a_refused_batch_is_to_be_bisected),

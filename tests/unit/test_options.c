@@ -384,6 +384,180 @@ lists_its_rows(void **state)
 	}
 }
 
+/* Another value than the default, for each type. */
+static const char *
+another_value(const struct option_row *row, char *text, size_t size)
+{
+	switch (row->type) {
+	case OPTION_LISTEN:
+		return "127.0.0.1:1";
+	case OPTION_LEVEL:
+		return "CRITICAL";
+	case OPTION_BOOL:
+		return "yes";
+	case OPTION_COUNT:
+		snprintf(text, size, "%llu", (unsigned long long)row->max);
+		if (row->fallback != NULL && strcmp(text, row->fallback) == 0)
+			snprintf(text, size, "%llu", (unsigned long long)row->min);
+		return text;
+	case OPTION_MS:
+		snprintf(text, size, "%llums", (unsigned long long)row->max);
+		return text;
+	case OPTION_SECONDS:
+		snprintf(text, size, "%llus", (unsigned long long)row->max);
+		return text;
+	case OPTION_BYTES:
+		snprintf(text, size, "%lluKiB", (unsigned long long)row->max / 1024);
+		return text;
+	case OPTION_BROKERS:
+		return "amqp://other/v";
+	case OPTION_STORE:
+		return strcmp(row->section, "couch") == 0 ? "couch://other/d" : "sqlite:///other";
+	case OPTION_QUEUE_TYPE:
+		return "quorum";
+	case OPTION_OVERFLOW:
+		return "reject-publish";
+	case OPTION_SYNC:
+		return "normal";
+	default:
+		return "other";
+	}
+}
+
+static void
+reload_row(const struct option_row *row, enum options_program program)
+{
+	struct options now, before, fresh;
+	char number[32], name[100], err[300];
+	enum option_change change = row->changes[program];
+	bool needs_restart = change == OPTION_RESTART || change == OPTION_LOGIN;
+	char *restart;
+
+	options_init(&now);
+	options_init(&before);
+	options_init(&fresh);
+	assert_true(option_parse(
+	    row, &fresh, another_value(row, number, sizeof(number)), err, sizeof(err)));
+	assert_false(option_equal(row, &now, &fresh));
+	restart = options_take(&now, &fresh, program);
+	assert_int_equal(option_equal(row, &now, &before), change != OPTION_RELOAD);
+	if (row->type == OPTION_BROKERS || row->type == OPTION_STORE)
+		snprintf(name, sizeof(name), "the %s (but for user and password)",
+		    row->type == OPTION_STORE ? "store" : "broker");
+	else
+		snprintf(name, sizeof(name), "[%s] %s", row->section, row->key);
+	if (needs_restart)
+		assert_string_equal(restart, name);
+	else
+		assert_null(restart);
+	free(restart);
+	options_finish(&fresh);
+	options_finish(&before);
+	options_finish(&now);
+}
+
+/* Of no row it is forgotten. */
+static void
+every_row_says_what_a_reload_does(void **state)
+{
+	for (size_t i = 0; i < option_n_rows; i++) {
+		const struct option_row *row = &option_rows[i];
+		bool has_field = row->type != OPTION_IGNORED && row->type != OPTION_AMQP &&
+				 row->type != OPTION_BACKEND;
+
+		for (int p = 0; p < OPTION_PROGRAMS; p++) {
+			if (row->changes[p] < OPTION_UNUSED || row->changes[p] > OPTION_LOGIN)
+				fail_msg("%s.%s: undecided", row->section, row->key);
+			if (has_field)
+				reload_row(row, (enum options_program)p);
+		}
+	}
+}
+
+static void
+what_needs_a_restart_is_named(void **state)
+{
+	struct options fresh;
+	char *restart, err[300];
+
+	options_init(&fresh);
+	assert_null(options_take(&o, &fresh, OPTION_COLLECTOR));
+	assert_true(options_set(&fresh, "amqp.ca_file=/ca", err, sizeof(err)));
+	assert_true(options_set(&fresh, "amqp.heartbeat=3s", err, sizeof(err)));
+	assert_true(options_set(&fresh, "amqp.dsn=h", err, sizeof(err)));
+	assert_true(options_set(&fresh, "amqp.key_file=/key", err, sizeof(err)));
+	assert_true(options_set(&fresh, "client.name=web01", err, sizeof(err)));
+	assert_true(options_set(&fresh, "host_queue.type=quorum", err, sizeof(err)));
+	assert_true(options_set(&fresh, "server.prefetch=7", err, sizeof(err)));
+	restart = options_take(&o, &fresh, OPTION_COLLECTOR);
+	assert_string_equal(restart, "[amqp] ca_file, the broker (but for user and password), "
+				     "[amqp] heartbeat, key_file");
+	free(restart);
+	assert_int_equal(o.prefetch, 7);
+	restart = options_take(&o, &fresh, OPTION_AGENT);
+	assert_string_equal(restart,
+	    "[amqp] ca_file, the broker (but for user and password), "
+	    "[amqp] heartbeat, key_file, [client] name, [host_queue] type");
+	free(restart);
+	options_finish(&fresh);
+}
+
+/* Is the one on its way to the other by a reload? */
+static bool
+takes_broker(const char *now, const char *next)
+{
+	struct options a = {0}, b = {0};
+	char *restart, err[300];
+	bool took;
+
+	assert_true(options_set_qhost(&a, now, "configuration file", err, sizeof(err)));
+	if (next != NULL)
+		assert_true(options_set_qhost(&b, next, "environment", err, sizeof(err)));
+	restart = options_take(&a, &b, OPTION_COLLECTOR);
+	took = restart == NULL;
+	assert_string_equal(a.qhost, took ? next : now);
+	if (strcmp(now, a.qhost) != 0)
+		assert_string_equal(a.qhost_source, "environment");
+	free(restart);
+	options_finish(&a);
+	options_finish(&b);
+	return took;
+}
+
+static bool
+takes_store(const char *now, const char *next)
+{
+	struct options a = {0}, b = {0};
+	char *restart, err[300];
+	bool took;
+
+	assert_true(options_set_dbhost(&a, now, "configuration file", err, sizeof(err)));
+	if (next != NULL)
+		assert_true(options_set_dbhost(&b, next, "environment", err, sizeof(err)));
+	restart = options_take(&a, &b, OPTION_COLLECTOR);
+	took = restart == NULL;
+	assert_string_equal(a.dbhost, took ? next : now);
+	free(restart);
+	options_finish(&a);
+	options_finish(&b);
+	return took;
+}
+
+static void
+logins_of_a_reload(void **state)
+{
+	assert_true(takes_broker("amqp://u:p@h/v", "amqp://u:q@h/v"));
+	assert_true(takes_broker("amqp://u:q@h/v", "amqp://u:q@h/v"));
+	assert_false(takes_broker("amqp://u:p@h/v", "amqp://u:q@g/v"));
+	assert_false(takes_broker("amqp://u:p@h/v", NULL));
+	assert_true(takes_store("couch://u:p@h/d", "couch://w:q@h/d"));
+	assert_false(takes_store("couch://u:p@h/d", "couch://u:p@h/e"));
+	assert_false(takes_store("couch://u:p@h/d", "sqlite:///x"));
+	assert_true(takes_store("sqlite:///x", "sqlite:///x"));
+	assert_false(takes_store("sqlite:///x", "sqlite:///y"));
+	assert_false(takes_store("sqlite:///x", NULL));
+}
+
 int
 main(void)
 {
@@ -401,6 +575,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(assignments, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dumps_and_comes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lists_its_rows, setup, teardown),
+	    cmocka_unit_test(every_row_says_what_a_reload_does),
+	    cmocka_unit_test_setup_teardown(what_needs_a_restart_is_named, setup, teardown),
+	    cmocka_unit_test(logins_of_a_reload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
