@@ -2,9 +2,12 @@
 #include "agent/maker.h"
 
 #include "agent/report.h"
+#include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
+#include <errno.h>
 #include <stdlib.h>
 
 struct maker {
@@ -25,6 +28,8 @@ maker_create(struct loop *loop, maker_done_fn *fn, void *arg)
 	struct maker *mk = xcalloc(1, sizeof(*mk));
 
 	mk->worker = worker_create(loop, "maker");
+	if (mk->worker == NULL)
+		fatal("maker", "cannot make a thread: %s", phrase_errno(errno));
 	mk->fn = fn;
 	mk->arg = arg;
 	return mk;

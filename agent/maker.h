@@ -28,6 +28,7 @@ struct made {
 /* On the loop, never inside maker_make(). What made holds is freed after it. */
 typedef void maker_done_fn(struct made *made, void *arg);
 
+/* At the start: exits when there can be no thread. */
 struct maker *maker_create(struct loop *loop, maker_done_fn *fn, void *arg);
 /* Waits for what was begun; each of it is told on the way out. NULL is fine. */
 void maker_destroy(struct maker *mk);

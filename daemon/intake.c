@@ -2,12 +2,15 @@
 #include "daemon/intake.h"
 
 #include "shared/broker.h"
+#include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/wall.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +214,8 @@ intake_create(struct loop *loop, intake_read_fn *fn, void *arg)
 	in->fn = fn;
 	in->arg = arg;
 	in->worker = worker_create(loop, "intake");
+	if (in->worker == NULL)
+		fatal("intake", "cannot make a thread: %s", phrase_errno(errno));
 	TAILQ_INIT(&in->jobs);
 	return in;
 }

@@ -10,8 +10,11 @@
 #include "shared/listen.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
+#include "shared/repeat.h"
 #include "shared/xalloc.h"
 
+#include <bsd/sys/queue.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -23,8 +26,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define IDLE_S  5
-#define BACKLOG 16
+#define IDLE_S   5
+#define BACKLOG  16
+#define PAUSE_MS 1000 /* after an accept() that failed */
 /* All that evhttp knows: what is not GET is told so, and not that it does not exist. */
 #define ALL_METHODS                                                                                \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
@@ -36,7 +40,11 @@ struct guest {
 };
 
 struct httpd {
+	LIST_ENTRY(httpd) entry;
 	struct loop *loop;
+	struct evconnlistener *listener; /* evhttp's */
+	struct loop_timer *resume;       /* armed while the listener is paused */
+	struct repeat failures;          /* of accept() */
 	struct evhttp *http;
 	const struct httpd_page *pages;
 	size_t n_pages;
@@ -44,6 +52,60 @@ struct httpd {
 	struct guest guests[HTTPD_CONNECTIONS_MAX];
 	struct loop_timer *end;
 };
+
+/* evhttp takes the listener's argument for itself, so whose it is must be looked up. */
+static LIST_HEAD(, httpd) all = LIST_HEAD_INITIALIZER(all);
+
+/* ---- accept() fails ---- */
+
+static struct httpd *
+owner_of(const struct evconnlistener *listener)
+{
+	struct httpd *h;
+
+	LIST_FOREACH (h, &all, entry) {
+		if (h->listener == listener)
+			return h;
+	}
+	return NULL;
+}
+
+/* Who cannot be accepted stays in the kernel's queue, so the socket stays readable: without the
+ * pause the loop would do nothing else. */
+static void
+on_accept_error(struct evconnlistener *listener, void *evhttp)
+{
+	const char *why = phrase_errno(errno);
+	struct httpd *h = owner_of(listener);
+	uint32_t unlogged;
+
+	if (h == NULL)
+		return;
+	evconnlistener_disable(listener);
+	loop_timer_arm(h->resume, PAUSE_MS);
+	if (repeat_due(&h->failures, why, loop_now(h->loop), &unlogged))
+		log_warn("httpd",
+		    "cannot accept a connection: %s; trying again every second, unlogged=%u", why,
+		    (unsigned int)unlogged);
+}
+
+static void
+on_resume(void *arg)
+{
+	struct httpd *h = arg;
+
+	evconnlistener_enable(h->listener);
+}
+
+static void
+note_accepted(struct httpd *h)
+{
+	uint32_t unlogged;
+
+	if (repeat_over(&h->failures, loop_now(h->loop), &unlogged))
+		log_warn(
+		    "httpd", "connections are accepted again, unlogged=%u", (unsigned int)unlogged);
+}
 
 /* ---- who is connected ---- */
 
@@ -139,6 +201,7 @@ on_connection(struct event_base *base, void *arg)
 
 	if (bev == NULL)
 		return NULL; /* evhttp tries for itself, and fails for itself */
+	note_accepted(h);
 	forget_gone(h);
 	g = free_place(h);
 	if (g == NULL) {
@@ -242,9 +305,13 @@ httpd_start(struct loop *loop, const struct listen_address *address, const struc
 	h->n_pages = n_pages;
 	h->arg = arg;
 	h->end = loop_timer_create(loop, "httpd end", on_end, h);
+	h->resume = loop_timer_create(loop, "httpd resume", on_resume, h);
+	h->listener = listener;
+	LIST_INSERT_HEAD(&all, h, entry);
 	h->http = evhttp_new(loop_base(loop));
 	if (h->http == NULL || evhttp_bind_listener(h->http, listener) == NULL)
 		fatal("httpd", "out of memory");
+	evconnlistener_set_error_cb(listener, on_accept_error);
 	evhttp_set_max_headers_size(h->http, HTTPD_HEADERS_MAX);
 	evhttp_set_max_body_size(h->http, HTTPD_BODY_MAX);
 	evhttp_set_timeout(h->http, IDLE_S);
@@ -259,11 +326,13 @@ httpd_stop(struct httpd *h)
 {
 	if (h == NULL)
 		return;
+	LIST_REMOVE(h, entry);
 	evhttp_free(h->http); /* its connections and listener too */
 	for (size_t i = 0; i < HTTPD_CONNECTIONS_MAX; i++) {
 		if (h->guests[i].bev != NULL)
 			bufferevent_decref(h->guests[i].bev);
 	}
 	loop_timer_destroy(h->end);
+	loop_timer_destroy(h->resume);
 	free(h);
 }

@@ -3,7 +3,8 @@
  *
  * Limits: 8 KiB of request line and headers, 1 KiB of body (which nobody reads), 16 connections (a
  * further one ends the oldest), and 10 s for each from its arrival to its end. It has no timer
- * while nobody is connected. */
+ * while nobody is connected. While a connection cannot be accepted, as when descriptors are short,
+ * it waits for a second, tries again, and says so once a minute. */
 #ifndef VOGELER_HTTPD_H
 #define VOGELER_HTTPD_H
 

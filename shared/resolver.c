@@ -24,7 +24,7 @@ struct question {
 
 struct resolver {
 	struct loop *loop;
-	struct loop_timer *timer; /* numeric: answers in the next pass */
+	struct loop_timer *timer; /* what is known already is answered in the next pass */
 	struct worker *worker;    /* otherwise */
 	struct question *question;
 	resolver_fn *fn;
@@ -57,6 +57,9 @@ ask(struct question *q, int flags)
 	q->err = errno;
 	if (q->rc != 0)
 		q->list = NULL;
+	/* It cannot even read /etc/hosts, and says that there is no such host. */
+	if (q->rc != 0 && (q->err == EMFILE || q->err == ENFILE))
+		q->rc = EAI_SYSTEM;
 }
 
 static void
@@ -92,9 +95,31 @@ question_done(void *job)
 }
 
 static void
-on_numeric(void *arg)
+on_known(void *arg)
 {
 	answer(arg);
+}
+
+static void
+answer_soon(struct resolver *r)
+{
+	r->timer = loop_timer_create(r->loop, "resolver", on_known, r);
+	loop_timer_arm(r->timer, 0);
+}
+
+/* Without a thread, as when descriptors are short, it fails as a name server might: whoever asked
+ * tries again later. */
+static void
+ask_on_thread(struct resolver *r)
+{
+	r->worker = worker_create(r->loop, "resolver");
+	if (r->worker != NULL) {
+		worker_submit(r->worker, question_run, question_done, r->question);
+		return;
+	}
+	r->question->rc = EAI_SYSTEM;
+	r->question->err = errno;
+	answer_soon(r);
 }
 
 struct resolver *
@@ -111,13 +136,10 @@ resolver_start(struct loop *loop, const char *host, uint16_t port, resolver_fn *
 	r->fn = fn;
 	r->arg = arg;
 	ask(q, AI_NUMERICHOST);
-	if (q->rc == 0) {
-		r->timer = loop_timer_create(loop, "resolver", on_numeric, r);
-		loop_timer_arm(r->timer, 0);
-	} else {
-		r->worker = worker_create(loop, "resolver");
-		worker_submit(r->worker, question_run, question_done, q);
-	}
+	if (q->rc == 0)
+		answer_soon(r);
+	else
+		ask_on_thread(r);
 	return r;
 }
 

@@ -155,8 +155,9 @@ worker_on_wake(int fd, unsigned int events, void *arg)
 		deliver_one(w);
 }
 
-/* Signals go to the loop's thread: a thread inherits the mask of its maker. */
-static void
+/* Signals go to the loop's thread: a thread inherits the mask of its maker. Returns 0, or an errno.
+ */
+static int
 start_thread(struct worker *w, const char *name)
 {
 	sigset_t all, before;
@@ -167,16 +168,28 @@ start_thread(struct worker *w, const char *name)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = pthread_attr_init(&attr);
-	if (err == 0)
+	if (err == 0) {
 		err = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
-	if (err == 0)
-		err = pthread_create(&w->thread, &attr, thread_main, w->shared);
+		if (err == 0)
+			err = pthread_create(&w->thread, &attr, thread_main, w->shared);
+		pthread_attr_destroy(&attr);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
-		fatal("worker", "cannot start thread %s: %s", name, strerror(err));
-	pthread_attr_destroy(&attr);
+		return err;
 	strlcpy(thread_name, name, sizeof(thread_name));
 	pthread_setname_np(w->thread, thread_name);
+	return 0;
+}
+
+static struct worker *
+not_created(struct worker *w, int err)
+{
+	w->shared->refs = 1; /* there is no thread */
+	shared_unref(w->shared);
+	free(w);
+	errno = err;
+	return NULL;
 }
 
 struct worker *
@@ -184,7 +197,11 @@ worker_create(struct loop *loop, const char *name)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
 	struct shared *s = xcalloc(1, sizeof(*s));
+	int err;
 
+	w->loop = loop;
+	w->shared = s;
+	STAILQ_INIT(&w->delivering);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->progress, NULL);
@@ -193,12 +210,11 @@ worker_create(struct loop *loop, const char *name)
 	s->refs = 2;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake_fd < 0)
-		fatal("worker", "cannot make an eventfd for %s: %s", name, strerror(errno));
-	w->loop = loop;
-	w->shared = s;
-	STAILQ_INIT(&w->delivering);
+		return not_created(w, errno);
+	err = start_thread(w, name);
+	if (err != 0)
+		return not_created(w, err);
 	w->watch = loop_watch_create(loop, s->wake_fd, LOOP_READ, worker_on_wake, w);
-	start_thread(w, name);
 	return w;
 }
 

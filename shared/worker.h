@@ -13,8 +13,8 @@ struct worker;
 typedef void worker_run_fn(void *job);
 typedef void worker_done_fn(void *job);
 
-struct worker *worker_create(
-    struct loop *loop, const char *name); /* exits on failure; 8 MiB stack */
+/* 8 MiB stack. NULL: errno says why; descriptors or threads may be short for a while. */
+struct worker *worker_create(struct loop *loop, const char *name);
 void worker_submit(struct worker *w, worker_run_fn *run, worker_done_fn *done, void *job);
 /* Waits for the job that runs and for those queued, calling each done on the way out. For SQLite.
  */

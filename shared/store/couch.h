@@ -66,7 +66,7 @@ struct couch {
 	TAILQ_HEAD(, lot) waiting;
 	TAILQ_HEAD(, lot) active;
 	unsigned int n_active;
-	struct worker *worker; /* reads large answers; NULL until there is one */
+	struct worker *worker; /* reads large answers */
 	bool marks_refused;    /* the database's validation does not take them */
 	bool closing;
 	LIST_HEAD(, couch_op) ops;

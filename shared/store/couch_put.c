@@ -628,8 +628,6 @@ read_on_thread(struct lot *lot, const struct http_response *r)
 	reading->body = body;
 	reading->len = r->body_len;
 	couch_answer_garbled(r, c->base.id, reading->garbled, sizeof(reading->garbled));
-	if (c->worker == NULL)
-		c->worker = worker_create(c->loop, "couch");
 	worker_submit(c->worker, reading_run, reading_done, reading);
 	return true;
 }

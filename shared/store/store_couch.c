@@ -3,9 +3,11 @@
 
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +120,13 @@ couch_open(
 	struct couch *c = xcalloc(1, sizeof(*c));
 	char id[512];
 
+	/* Now and not when it is needed: there may be no descriptor left by then. */
+	c->worker = worker_create(loop, "couch");
+	if (c->worker == NULL) {
+		snprintf(err, err_size, "couch: cannot make a thread: %s", phrase_errno(errno));
+		free(c);
+		return NULL;
+	}
 	c->base.ops = &store_couch_ops;
 	couch_pace_init(&c->pace, opt->couch_requests);
 	c->base.limits.batch_count = STORE_BATCH_COUNT;

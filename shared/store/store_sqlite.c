@@ -7,9 +7,11 @@
 
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,13 +432,19 @@ sqlite_open(
 	s->record_max_bytes = opt->record_max_bytes;
 	if (!sqldb_open(&s->db, uri->path, opt->sqlite_relaxed)) {
 		snprintf(err, err_size, "%s", s->db.why);
+	} else {
+		s->worker = worker_create(loop, "sqlite");
+		if (s->worker == NULL)
+			snprintf(err, err_size, "%s: cannot make a thread: %s", s->base.id,
+			    phrase_errno(errno));
+	}
+	if (s->worker == NULL) {
 		sqldb_close(&s->db);
 		sqlite_free(s);
 		return NULL;
 	}
 	log_info(
 	    "store", "store[%s]: opened, synchronous=%s", s->base.id, sqldb_synchronous(&s->db));
-	s->worker = worker_create(loop, "sqlite");
 	return &s->base;
 }
 

@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 20000
@@ -302,6 +304,38 @@ a_taken_port_is_told(void **state)
 	assert_int_equal(errno, EADDRINUSE);
 }
 
+static struct rlimit descriptors;
+
+static void
+on_relief(void *arg)
+{
+	setrlimit(RLIMIT_NOFILE, &descriptors);
+}
+
+/* Who cannot be accepted waits, and so do we: without turning all the while, and without an end. */
+static void
+without_descriptors_it_pauses(void **state)
+{
+	struct loop_timer *relief = loop_timer_create(loop, "relief", on_relief, NULL);
+	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+	clock_t cpu = clock();
+	struct rlimit none;
+	struct client c;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+	none = descriptors;
+	none.rlim_cur = 0;
+	open_client(&c, request, sizeof(request) - 1);
+	setrlimit(RLIMIT_NOFILE, &none);
+	loop_timer_arm(relief, 500);
+	while (!c.ended)
+		loop_run(loop);
+	assert_begins(c.answer, "HTTP/1.1 200 OK\r\n");
+	assert_true(clock() - cpu < CLOCKS_PER_SEC / 5);
+	close_client(&c);
+	loop_timer_destroy(relief);
+}
+
 int
 main(void)
 {
@@ -313,6 +347,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(too_much_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_oldest_makes_room, setup, teardown),
 	    cmocka_unit_test_setup_teardown(many_one_after_the_other, setup, teardown),
+	    cmocka_unit_test_setup_teardown(without_descriptors_it_pauses, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_taken_port_is_told, setup, teardown),
 	};
 

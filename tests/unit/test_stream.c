@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -407,6 +408,30 @@ localhost_resolves(void **state)
 	assert_string_equal("U", f->events);
 }
 
+/* A reconnect while something else has taken all descriptors is a failed one, no more. */
+static void
+a_name_without_descriptors_is_down(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	open_to(f, "localhost", f->port, 10000);
+	assert_string_equal("", f->events); /* never from inside */
+	run_until(f, 'X');
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_string_equal("X", f->events);
+	assert_string_equal("too many open files", stream_error(f->stream));
+	stream_close(f->stream);
+	f->events[0] = '\0';
+	open_to(f, "localhost", f->port, 10000);
+	run_until(f, 'U');
+	assert_string_equal("U", f->events);
+}
+
 static void
 a_name_that_does_not_exist_is_down(void **state)
 {
@@ -747,6 +772,7 @@ main(void)
 	    TEST(all_addresses_refusing_is_down),
 	    TEST(a_connect_without_answer_times_out),
 	    TEST(localhost_resolves),
+	    TEST(a_name_without_descriptors_is_down),
 	    TEST(a_name_that_does_not_exist_is_down),
 	    TEST(closing_does_not_wait_for_a_silent_name_server),
 	    TEST(closing_right_after_opening_gives_no_event),

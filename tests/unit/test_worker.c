@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct fixture;
 
@@ -287,6 +289,23 @@ an_idle_worker_can_be_abandoned(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* What is short now need not be later: whoever asked decides. */
+static void
+without_a_descriptor_there_is_none(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	errno = 0;
+	assert_null(worker_create(f->loop, "w"));
+	assert_int_equal(errno, EMFILE);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+
 int
 main(void)
 {
@@ -300,6 +319,7 @@ main(void)
 	    TEST(abandon_drops_what_has_run_but_is_not_done),
 	    TEST(abandon_inside_a_done_drops_the_others),
 	    TEST(an_idle_worker_can_be_abandoned),
+	    TEST(without_a_descriptor_there_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
