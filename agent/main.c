@@ -4,11 +4,9 @@
 #include "agent/show.h"
 #include "shared/cli.h"
 #include "shared/ident.h"
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static char *plugin_dir;
 static int oneshot;
@@ -40,19 +38,6 @@ static const struct cli_spec spec = {
     .uses_broker = true,
     .service = "run",
 };
-
-/* A pipe or a socket that took the number of a missing stdin, stdout or stderr would be written to
- * by mistake. */
-static void
-fill_standard_descriptors(void)
-{
-	int fd = open("/dev/null", O_RDWR);
-
-	while (fd >= 0 && fd <= 2)
-		fd = open("/dev/null", O_RDWR);
-	if (fd > 2)
-		close(fd);
-}
 
 static size_t
 count_args(const struct cli *cli)
@@ -94,9 +79,8 @@ main(int argc, char **argv)
 	struct cli cli;
 	int status;
 
-	fill_standard_descriptors();
-	ident_init();
 	cli_init(&cli, &spec, argc, argv);
+	ident_init();
 	status = dispatch(&cli);
 	cli_finish(&cli);
 	free(plugin_dir);

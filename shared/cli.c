@@ -6,6 +6,7 @@
 #include "shared/conf.h"
 #include "shared/xalloc.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -298,9 +299,23 @@ check_config(struct cli *cli)
 
 /* --- what cli.h offers --- */
 
+/* A pipe or a socket that took the number of a missing stdin, stdout or stderr would be written to
+ * by mistake. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 void
 cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 {
+	fill_standard_descriptors();
 	*cli = (struct cli){0};
 	log_init(spec->program);
 	cli_parse(cli, spec, argc, argv);

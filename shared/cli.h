@@ -43,7 +43,9 @@ struct cli {
 	int verbose, debug, check_config, dump_config, help, version;
 };
 
-/* Scrubs passwords from argv, sets up the log, reads options, environment, credentials and file
+/* What a program does first, before it opens any descriptor: a stdin, stdout or stderr that is
+ * missing becomes /dev/null.
+ * Scrubs passwords from argv, sets up the log, reads options, environment, credentials and file
  * (-c, VOGELER_CONFIG, or SYSCONFDIR/vogeler/vogeler.conf when it exists). Handles --help,
  * --version, --check-config, --dump-config and every error itself, by exiting (0, or 1 after a line
  * on stderr that says what would be right). */

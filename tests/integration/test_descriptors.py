@@ -1,4 +1,4 @@
-"""Both daemons without descriptors: they say so, go on, and are whole again as soon as there are some."""
+"""Both daemons when descriptors are short, or those of every program missing: they say so, go on, and are whole again as soon as there are some."""
 import os
 import resource
 import socket
@@ -6,6 +6,7 @@ import time
 
 import pytest
 from lib.http import Monitor
+from lib.site import program
 
 
 class Short:
@@ -89,3 +90,18 @@ def test_a_plugin_without_descriptors_has_failed(site):
     assert site.wait_plugin("hello") == ["hello"]
     for process in (collector, agent):
         process.stop()
+
+
+@pytest.mark.parametrize("what", ["collector", "agent"])
+def test_started_without_standard_descriptors(site, what):
+    """A log line must not go into whatever was opened first."""
+    shell = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    process = site.process(what, [])
+    process.argv = shell + [str(a) for a in (
+        site.agent_argv() if what == "agent" else [
+            program("vogelerd"), "--qhost", site.qhost, "--dbhost", site.dbhost, "--loglevel", "DEBUG",
+            "--option", "server.listen=none"])]
+    process.start()
+    site.wait_consumer("web01" if what == "agent" else "master.in", process)
+    assert [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+    process.stop()

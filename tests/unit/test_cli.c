@@ -54,6 +54,16 @@ print_file(const char *path)
 		fclose(f);
 }
 
+/* Into the file, since there is no other way out. */
+static void
+print_next_descriptor(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	dprintf(fd, "next=%d", fd);
+	close(fd);
+}
+
 static void
 print_reload(const struct cli *cli)
 {
@@ -91,6 +101,8 @@ program(int argc, char **argv, const char *mode)
 	    log_level_name(cli.options.log_level), cli.config_path != NULL ? cli.config_path : "-");
 	for (size_t i = 0; cli.args[i] != NULL; i++)
 		printf("arg=%s\n", cli.args[i]);
+	if (strcmp(mode, "closed") == 0)
+		print_next_descriptor(cli.config_path);
 	if (strcmp(mode, "cmdline") == 0)
 		print_file("/proc/self/cmdline");
 	if (strcmp(mode, "reload") == 0)
@@ -150,6 +162,8 @@ run(const char *mode, const char *const *env, const char *const *args)
 	if (pid == 0) {
 		dup2(fd_out, STDOUT_FILENO);
 		dup2(fd_err, STDERR_FILENO);
+		if (strcmp(mode, "closed") == 0)
+			close_range(0, ~0U, 0);
 		setenv("CLI_TEST_MODE", mode, 1);
 		setenv("VOGELER_CONFIG", conf, 1);
 		for (int i = 0; env != NULL && env[i] != NULL; i++)
@@ -469,6 +483,16 @@ dumps(void **state)
 	assert_in(out, "prefetch=9");
 }
 
+/* What is opened next must not take the place of stderr. */
+static void
+missing_standard_descriptors_are_filled(void **state)
+{
+	RUN("closed", "x");
+	assert_int_equal(status, 0);
+	slurp(open(conf, O_RDONLY), out, sizeof(out));
+	assert_string_equal(out, "next=3");
+}
+
 static void
 help_and_version(void **state)
 {
@@ -533,6 +557,8 @@ main(int argc, char **argv)
 	    cmocka_unit_test_setup_teardown(passwords_leave_the_process_list, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checks_the_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dumps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		missing_standard_descriptors_are_filled, setup, teardown),
 	    cmocka_unit_test_setup_teardown(help_and_version, setup, teardown),
 	    cmocka_unit_test_setup_teardown(reloads, setup, teardown),
 	};
