@@ -284,12 +284,26 @@ keep_complaint(
 	cli->complaint = complaint(where, line, text);
 }
 
+/* A unit may name it in a credential, which is not here: so it is no error. */
+static void
+note_unnamed(const struct cli *cli, const char *what, const char *option, const char *variable)
+{
+	printf("note: no %s is named here: %s will need --%s, %s or the credential %s\n", what,
+	    cli->spec->program, option, variable, option);
+}
+
 static void
 check_config(struct cli *cli)
 {
 	char *path = NULL;
 	bool ok = build(cli, tell_check, &cli->options, &path);
 
+	if (ok && cli->spec->service != NULL && cli->spec->uses_broker &&
+	    cli->options.qhost == NULL)
+		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST");
+	if (ok && cli->spec->service != NULL && cli->spec->uses_store &&
+	    cli->options.dbhost == NULL)
+		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST");
 	if (ok && path != NULL)
 		printf("%s: ok\n", path);
 	else if (ok)

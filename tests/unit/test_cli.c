@@ -450,6 +450,12 @@ checks_the_file(void **state)
 	RUN("", "--check-config");
 	assert_int_equal(status, 0);
 	snprintf(expected, sizeof(expected), "%s: ok\n", conf);
+	assert_non_null(strstr(out, "note: no broker is named here: vogelerd will need --qhost"));
+	assert_non_null(strstr(out, "note: no store is named here: vogelerd will need --dbhost"));
+	assert_in(out, expected);
+	write_file(conf, "[amqp]\ndsn = amqp://h/\n[couch]\ndsn = couch://h/x\n");
+	RUN("", "--check-config");
+	assert_int_equal(status, 0);
 	assert_string_equal(out, expected);
 	write_file(conf, "[server]\nprefetch = 0\nprefech = 1\nlog_level = DEBUG\n[x\n");
 	RUN("", "--check-config");
