@@ -517,13 +517,14 @@ decode_results(const json_t *body, struct response *r, char *err, size_t err_siz
 }
 
 /* The plugin's name becomes a key of the record as those of the body do. Only a command that was
- * refused, or cancelled before it was looked at, may name what is no plugin. */
+ * refused, or passed over before it was looked at, may name what is no plugin. */
 static bool
 check_plugin(const struct response_meta *meta, char *err, size_t err_size)
 {
 	const char *error;
 
-	if (meta->plugin == NULL || meta->state == WIRE_REFUSED || meta->state == WIRE_CANCELLED)
+	if (meta->plugin == NULL || meta->state == WIRE_REFUSED || meta->state == WIRE_CANCELLED ||
+	    meta->state == WIRE_SUPERSEDED)
 		return true;
 	error = name_plugin_error(meta->plugin);
 	if (error != NULL)
