@@ -32,10 +32,7 @@ complain(struct complaints *c, const char *file, unsigned int line, const char *
 {
 	if (c->n++ > 0)
 		return;
-	if (line > 0)
-		xasprintf(&c->first, "%s:%u: %s", file, line, text);
-	else
-		xasprintf(&c->first, "%s: %s", file, text);
+	c->first = cli_complaint(file, line, text);
 }
 
 /* --- the configuration file --- */
@@ -104,8 +101,8 @@ say_unusable(struct doctor *d, const char *first, size_t n)
 		doctor_say_sentence(d, "config", CHECK_FAIL, first);
 }
 
-/* Its values are good. */
-static void
+/* false: it cannot be used, and nothing that it decides can be looked at. */
+static bool
 check_config(struct doctor *d)
 {
 	const char *path = d->v->cli->config_path;
@@ -114,10 +111,14 @@ check_config(struct doctor *d)
 	struct conf conf = {0};
 	bool secret;
 
+	if (d->v->cli->complaint != NULL) {
+		say_unusable(d, d->v->cli->complaint, d->v->cli->n_complaints);
+		return false;
+	}
 	if (path == NULL) {
 		doctor_say(d, "config", CHECK_OK, NULL,
 		    "no configuration file: command line, environment and defaults hold");
-		return;
+		return true;
 	}
 	options_init(&scratch);
 	if (conf_read(&conf, path, false, on_conf_error, &c))
@@ -133,6 +134,7 @@ check_config(struct doctor *d)
 		    c.first);
 	free(c.first);
 	say_config_modes(d, path, secret);
+	return true;
 }
 
 /* --- the machine --- */
@@ -269,14 +271,11 @@ void
 doctor_local(struct doctor *d)
 {
 	static const char *const others[] = {"agent", "broker", "store", NULL};
+	bool usable = check_config(d);
 
-	if (d->v->cli->complaint != NULL)
-		say_unusable(d, d->v->cli->complaint, d->v->cli->n_complaints);
-	else
-		check_config(d);
 	check_clock(d);
 	check_machine_id(d);
-	if (d->v->cli->complaint != NULL) {
+	if (!usable) {
 		doctor_skip(d, others, "the configuration cannot be used");
 		doctor_end(d);
 		return;

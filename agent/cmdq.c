@@ -222,10 +222,7 @@ static void
 note_failed(struct cmdq *q, const struct job *j, const struct response *r)
 {
 	q->stats.results[CMDQ_FAILED]++;
-	log_warn("cmdq", "%s, job=%s",
-	    json_string_value(
-		json_object_get(json_object_get(r->results, "last_error"), "message")),
-	    job_id_text(j));
+	log_warn("cmdq", "%s, job=%s", report_failure_text(r), job_id_text(j));
 }
 
 /* With much output the job stays RUNNING until it is made. */

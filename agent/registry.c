@@ -28,22 +28,19 @@ registry_finish(struct registry *r)
 static void
 log_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
-	char *shown = uri_mask(text); /* a plugin may be given one */
+	char *shown = cli_complaint(file, line, text); /* a plugin may be given a URI */
 
-	if (line > 0)
-		log_error("plugins", "%s:%u: %s", file, line, shown);
-	else
-		log_error("plugins", "%s: %s", file, shown);
+	log_error("plugins", "%s", shown);
 	free(shown);
 }
 
 static void
 print_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
-	if (line > 0)
-		cli_complain("vogeler-agent", "%s:%u: %s", file, line, text);
-	else
-		cli_complain("vogeler-agent", "%s: %s", file, text);
+	char *shown = cli_complaint(file, line, text);
+
+	cli_complain("vogeler-agent", "%s", shown);
+	free(shown);
 }
 
 static bool
@@ -118,20 +115,30 @@ compile(struct plugin_set *set, const char *path)
 	return ok;
 }
 
-/* Takes over set. */
+/* whole: not without those that are broken. */
 static bool
-put_in_force(struct registry *r, struct plugin_set *set, int broken, const char *state_dir)
+load(struct registry *r, const char *plugin_dir, const char *state_dir, bool whole)
 {
+	struct plugin_set set;
 	char *path;
+	int broken;
+	bool ok;
 
-	xasprintf(&path, "%s/%s", state_dir, REGISTRY_COMPILED);
-	if (!compile(set, path)) {
-		free(path);
+	log_info("plugins", "Vogeler is parsing plugins");
+	broken = read_dir(&set, plugin_dir, log_broken);
+	if (broken < 0)
+		return false;
+	if (broken > 0 && whole) {
+		plugin_set_finish(&set);
 		return false;
 	}
+	xasprintf(&path, "%s/%s", state_dir, REGISTRY_COMPILED);
+	ok = compile(&set, path);
 	free(path);
+	if (!ok)
+		return false;
 	plugin_set_finish(&r->set);
-	r->set = *set;
+	r->set = set;
 	r->broken = (size_t)broken;
 	announce(r);
 	return true;
@@ -140,25 +147,13 @@ put_in_force(struct registry *r, struct plugin_set *set, int broken, const char 
 bool
 registry_load(struct registry *r, const char *plugin_dir, const char *state_dir)
 {
-	struct plugin_set set;
-	int broken;
-
-	log_info("plugins", "Vogeler is parsing plugins");
-	broken = read_dir(&set, plugin_dir, log_broken);
-	return broken >= 0 && put_in_force(r, &set, broken, state_dir);
+	return load(r, plugin_dir, state_dir, false);
 }
 
 bool
 registry_reload(struct registry *r, const char *plugin_dir, const char *state_dir)
 {
-	struct plugin_set set;
-	int broken;
-
-	log_info("plugins", "Vogeler is parsing plugins");
-	broken = read_dir(&set, plugin_dir, log_broken);
-	if (broken > 0)
-		plugin_set_finish(&set);
-	return broken == 0 && put_in_force(r, &set, broken, state_dir);
+	return load(r, plugin_dir, state_dir, true);
 }
 
 bool

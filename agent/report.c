@@ -290,6 +290,13 @@ report_encode(struct response *r, const struct report_origin *origin,
 		report_replace(r, origin, req, order, m);
 }
 
+const char *
+report_failure_text(const struct response *r)
+{
+	return json_string_value(
+	    json_object_get(json_object_get(r->results, "last_error"), "message"));
+}
+
 void
 report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms)
 {

@@ -269,14 +269,6 @@ note_ok(const struct run *r, size_t bytes, const struct response *resp)
 	    resp->meta.duration_ms);
 }
 
-static void
-note_failed(const struct run *r, const struct response *resp)
-{
-	log_warn("schedule", "%s",
-	    json_string_value(
-		json_object_get(json_object_get(resp->results, "last_error"), "message")));
-}
-
 /* What m holds is taken; the run is gone. */
 static void
 finish_run(struct schedule *s, struct run *r, struct message *m)
@@ -297,7 +289,7 @@ report(struct schedule *s, struct run *r, const struct child_event *done)
 	report_begin(
 	    &resp, &s->config.origin, &req, done, &r->out, order_next(s->config.order, now), now);
 	if (resp.meta.state != WIRE_OK) {
-		note_failed(r, &resp);
+		log_warn("schedule", "%s", report_failure_text(&resp));
 	} else if (maker_takes(s->config.maker, r->out.len)) {
 		maker_make(s->config.maker, r->id, &resp, &r->out);
 		return;

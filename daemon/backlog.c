@@ -154,7 +154,7 @@ results_bytes(struct result *const *results, size_t n)
 	return bytes;
 }
 
-void
+size_t
 backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n, void *owner,
     bool fresh, struct mono now)
 {
@@ -173,12 +173,13 @@ backlog_add(struct backlog *bl, const char *host, struct result **results, size_
 		h->singly++;
 	h->bytes += item->bytes;
 	if (h->state != HOST_READY)
-		return;
+		return item->bytes;
 	bl->ready_bytes += item->bytes;
 	if (fresh && h->lane == STALE) {
 		leave_queue(bl, h);
 		set_ready(bl, h);
 	}
+	return item->bytes;
 }
 
 static struct backlog_item *

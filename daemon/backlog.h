@@ -46,8 +46,8 @@ struct backlog_write {
 struct backlog *backlog_create(void);
 void backlog_destroy(struct backlog *bl); /* and all in it; no write may be out */
 
-/* Takes ownership of results (convert_free()d in the end). */
-void backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n,
+/* Takes ownership of results (convert_free()d in the end); returns the bytes that they hold. */
+size_t backlog_add(struct backlog *bl, const char *host, struct result **results, size_t n,
     void *owner, bool fresh, struct mono now);
 /* The next host, of those alike the one that has been ready longest: all that waits for it up to
  * max_bytes, one item at least. NULL when none is ready. */

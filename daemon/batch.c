@@ -315,17 +315,16 @@ on_step(void *arg)
 	arm_step(b, b->n_in_flight < max_in_flight ? left_ms : -1);
 }
 
-void
+size_t
 batch_add(
     struct batch *b, const char *host, struct result **results, size_t n, void *owner, bool fresh)
 {
-	backlog_add(b->backlog, host, results, n, owner, fresh, loop_now(b->loop));
-	if (b->state >= BATCH_WAITING)
-		return;
-	if (b->hurry || is_full(b))
-		step_within(b, 0);
-	else
-		step_within(b, b->opt.max_age_ms);
+	struct mono now = loop_now(b->loop);
+	size_t bytes = backlog_add(b->backlog, host, results, n, owner, fresh, now);
+
+	if (b->state < BATCH_WAITING)
+		step_within(b, b->hurry || is_full(b) ? 0 : b->opt.max_age_ms);
+	return bytes;
 }
 
 void

@@ -68,9 +68,9 @@ struct batch *batch_create(struct loop *loop, struct store *store, const struct 
 void batch_destroy(struct batch *b);
 void batch_set_options(struct batch *b, const struct batch_options *opt);
 
-/* Takes ownership of results. Answered by on_done, never from inside. fresh: goes before what is
- * not (backlog.h). */
-void batch_add(
+/* Takes ownership of results; returns the bytes that they hold. Answered by on_done, never from
+ * inside. fresh: goes before what is not (backlog.h). */
+size_t batch_add(
     struct batch *b, const char *host, struct result **results, size_t n, void *owner, bool fresh);
 /* From now on nothing waits for age: for the drain. */
 void batch_hurry(struct batch *b);

@@ -302,21 +302,18 @@ static void
 take_results(struct hand *h, struct parcel *p, const struct intake_reading *r)
 {
 	const char *host = r->response.host;
-	size_t i;
+	size_t i, bytes;
 
 	if (hand_waiting(h) == 1)
 		h->busy_since = loop_now(h->loop);
 	log_results(host, r->results, r->n);
 	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
-	for (i = 0; i < r->n; i++) {
-		size_t bytes = result_bytes(r->results[i]);
-
+	for (i = 0; i < r->n; i++)
 		h->refused_values[r->results[i]->refusal]++;
-		p->bytes += bytes;
-		h->held += bytes;
-	}
+	bytes = batch_add(h->batch, host, r->results, r->n, p, p->fresh);
+	p->bytes += bytes;
+	h->held += bytes;
 	set_valve(h);
-	batch_add(h->batch, host, r->results, r->n, p, p->fresh);
 }
 
 static void

@@ -36,7 +36,8 @@ struct hand_parts { /* all borrowed until hand_destroy */
 };
 
 struct hand_handlers {
-	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue. */
+	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue, or
+	 * lost with the connection, and comes again. */
 	void (*on_done)(bool stored, void *arg);
 	/* The store takes nothing (batch.h). What is in hand stays: hand_give_back() it. */
 	void (*on_store_down)(const char *why, void *arg);

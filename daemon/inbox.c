@@ -202,6 +202,14 @@ consume(struct inbox *in)
 	broker_consume(in->consumer, TOPOLOGY_MASTER_QUEUE, prefetch, false);
 }
 
+/* A prefetch holds for consumers that come after it; what the old ones handed out stays ours. */
+static void
+consume_anew(struct inbox *in)
+{
+	broker_cancel(in->consumer);
+	consume(in);
+}
+
 void
 inbox_on_consumer_ready(struct inbox *in)
 {
@@ -330,8 +338,7 @@ try_more(struct inbox *in)
 		return;
 	in->width *= 2;
 	in->widened = now;
-	broker_cancel(in->consumer);
-	consume(in);
+	consume_anew(in);
 }
 
 /* TRYING, and nothing comes that could be written; or it does, and is refused. */
@@ -389,10 +396,9 @@ on_store_down(const char *why, void *arg)
 		enter(in, INBOX_DRAINED, why);
 		return;
 	}
-	if (in->state == INBOX_DRAINED)
+	/* Found out with what was given back; in STANDBY a probe comes before anything else. */
+	if (in->state == INBOX_DRAINED || in->state == INBOX_STANDBY)
 		return;
-	if (in->state == INBOX_STANDBY)
-		return; /* found out with what was given back; a probe comes before anything else */
 	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
 		log_warn("inbox",
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
@@ -409,15 +415,9 @@ on_store_down(const char *why, void *arg)
 /* ---- states ---- */
 
 static void
-stop_consuming(struct inbox *in)
-{
-	broker_cancel(in->consumer);
-}
-
-static void
 start_draining(struct inbox *in)
 {
-	stop_consuming(in);
+	broker_cancel(in->consumer);
 	batch_hurry(hand_batch(in->hand));
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
 	loop_timer_arm(in->drain, hand_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
@@ -462,12 +462,13 @@ start_taking(struct inbox *in, bool from_trying)
 	log_up(in);
 	in->refused = false;
 	backoff_reset(&in->backoff);
-	if (from_trying)
-		stop_consuming(in); /* its prefetch was small */
-	else
-		batch_resume(hand_batch(in->hand));
 	set_patience(in);
-	consume(in);
+	if (from_trying) {
+		consume_anew(in); /* its prefetch was small */
+	} else {
+		batch_resume(hand_batch(in->hand));
+		consume(in);
+	}
 	loop_timer_arm(in->probe, IDLE_MS);
 	log_info("inbox", "Waiting for more messages");
 }
@@ -476,7 +477,7 @@ start_taking(struct inbox *in, bool from_trying)
 static void
 take_nothing(struct inbox *in)
 {
-	stop_consuming(in); /* first: else what is given back comes right back */
+	broker_cancel(in->consumer); /* first: else what is given back comes right back */
 	hand_give_back(in->hand);
 }
 
@@ -574,14 +575,10 @@ inbox_reload(struct inbox *in, const struct options *opt)
 	leader_reload(in->leader);
 	if (in->state == INBOX_PROBING)
 		probe_at_once(in);
-	/* It holds for consumers that come after it; what the old one handed out stays ours. */
-	if (in->prefetch != prefetch && in->state == INBOX_TAKING &&
-	    broker_is_ready(in->consumer)) {
-		broker_cancel(in->consumer);
+	if (in->prefetch != prefetch && in->state == INBOX_TAKING && broker_is_ready(in->consumer))
+		consume_anew(in);
+	else if (was_without)
 		consume(in);
-	} else if (was_without) {
-		consume(in);
-	}
 }
 
 void

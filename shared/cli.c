@@ -202,9 +202,8 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 
 /* --- telling --- */
 
-/* "where:line: text", malloced, without passwords: a URI may have been given for a file. */
-static char *
-complaint(const char *where, unsigned int line, const char *text)
+char *
+cli_complaint(const char *where, unsigned int line, const char *text)
 {
 	char *whole, *shown;
 
@@ -220,7 +219,7 @@ complaint(const char *where, unsigned int line, const char *text)
 static void
 log_it(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
-	char *shown = complaint(where, line, text);
+	char *shown = cli_complaint(where, line, text);
 
 	log_msg(level, "config", "%s", shown);
 	free(shown);
@@ -246,15 +245,15 @@ tell_at_start(
     enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
 	const struct cli *cli = arg;
+	char *shown;
 
 	if (level == LOG_LEVEL_WARN || (level != LOG_LEVEL_ERROR && is_service(cli)))
 		log_it(level, where, line, text, NULL);
 	if (level != LOG_LEVEL_ERROR)
 		return;
-	if (line > 0)
-		cli_complain(cli->spec->program, "%s:%u: %s", where, line, text);
-	else
-		cli_complain(cli->spec->program, "%s: %s", where, text);
+	shown = cli_complaint(where, line, text);
+	cli_complain(cli->spec->program, "%s", shown);
+	free(shown);
 }
 
 static void
@@ -266,7 +265,7 @@ tell_check(enum log_level level, const char *where, unsigned int line, const cha
 	char *told, *shown;
 
 	xasprintf(&told, "%s: %s", kind, text);
-	shown = complaint(where, line, told);
+	shown = cli_complaint(where, line, told);
 	printf("%s\n", shown);
 	free(shown);
 	free(told);
@@ -281,13 +280,16 @@ keep_complaint(
 
 	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
 		return;
-	cli->complaint = complaint(where, line, text);
+	cli->complaint = cli_complaint(where, line, text);
 }
 
 /* A unit may name it in a credential, which is not here: so it is no error. */
 static void
-note_unnamed(const struct cli *cli, const char *what, const char *option, const char *variable)
+note_unnamed(const struct cli *cli, const char *what, const char *option, const char *variable,
+    const char *value)
 {
+	if (value != NULL || cli->spec->service == NULL)
+		return;
 	printf("note: no %s is named here: %s will need --%s, %s or the credential %s\n", what,
 	    cli->spec->program, option, variable, option);
 }
@@ -298,12 +300,10 @@ check_config(struct cli *cli)
 	char *path = NULL;
 	bool ok = build(cli, tell_check, &cli->options, &path);
 
-	if (ok && cli->spec->service != NULL && cli->spec->uses_broker &&
-	    cli->options.qhost == NULL)
-		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST");
-	if (ok && cli->spec->service != NULL && cli->spec->uses_store &&
-	    cli->options.dbhost == NULL)
-		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST");
+	if (ok && cli->spec->uses_broker)
+		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST", cli->options.qhost);
+	if (ok && cli->spec->uses_store)
+		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST", cli->options.dbhost);
 	if (ok && path != NULL)
 		printf("%s: ok\n", path);
 	else if (ok)

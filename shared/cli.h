@@ -57,6 +57,8 @@ void cli_finish(struct cli *cli);
 void cli_complain(const char *program, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_vcomplain(const char *program, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
+/* "where:line: text", or "where: text" for line 0; malloced, without passwords as well. */
+char *cli_complaint(const char *where, unsigned int line, const char *text);
 /* cli_complain() and "Try 'program --help'" on stderr, exit 1. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));

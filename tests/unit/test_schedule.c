@@ -14,34 +14,13 @@
 #include "shared/wall.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_maker.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define MAX_OUTPUT 1000
-
-/* In place of agent/maker.c: takes everything, and keeps it until made() hands it over. */
-struct maker {
-	bool makes;
-	struct made made;
-	struct buf out;
-};
-
-bool
-maker_takes(const struct maker *mk, size_t bytes)
-{
-	return mk->makes;
-}
-
-void
-maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out)
-{
-	mk->made = (struct made){.id = id, .bytes = out->len, .r = *r};
-	*r = (struct response){0};
-	mk->out = *out;
-	buf_init(out, 0);
-}
 
 struct fixture {
 	char dir[64], path[96];
