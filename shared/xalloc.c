@@ -6,37 +6,59 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static void (*tell)(size_t bytes);
+
+void
+xalloc_on_fail(void (*fn)(size_t bytes))
+{
+	tell = fn;
+}
+
+/* The handlers of exit() are for one thread, and for a program that could go on. */
+void
+xalloc_fail(size_t bytes)
+{
+	static const char words[] = "out of memory\n";
+
+	if (tell != NULL)
+		tell(bytes);
+	else if (write(STDERR_FILENO, words, sizeof(words) - 1) < 0)
+		abort();
+	_exit(EXIT_FAILURE);
+}
 
 static void *
-checked(void *ptr)
+checked(void *ptr, size_t bytes)
 {
 	if (ptr == NULL)
-		abort();
+		xalloc_fail(bytes);
 	return ptr;
 }
 
 void *
 xcalloc(size_t nmemb, size_t size)
 {
-	return checked(calloc(nmemb, size));
+	return checked(calloc(nmemb, size), nmemb * size);
 }
 
 void *
 xreallocarray(void *ptr, size_t nmemb, size_t size)
 {
-	return checked(reallocarray(ptr, nmemb, size));
+	return checked(reallocarray(ptr, nmemb, size), nmemb * size);
 }
 
 char *
 xstrdup(const char *s)
 {
-	return checked(strdup(s));
+	return checked(strdup(s), strlen(s));
 }
 
 char *
 xstrndup(const char *s, size_t n)
 {
-	return checked(strndup(s, n));
+	return checked(strndup(s, n), n);
 }
 
 char *
@@ -55,6 +77,12 @@ xasprintf(char **out, const char *fmt, ...)
 	n = vasprintf(out, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		abort();
+		xalloc_fail(0);
 	return n;
+}
+
+FILE *
+xmemstream(char **text, size_t *size)
+{
+	return checked(open_memstream(text, size), 0);
 }
