@@ -72,7 +72,7 @@ listen_parse(const char *text, struct listen_address *out, char *err, size_t err
 	if (out->len != 0)
 		return true;
 	snprintf(err, err_size,
-	    "'%s' should be an address and a port, like 127.0.0.1:9101 or [::1]:9101, or auto, or none",
+	    "'%s' should be an address and a port, like 127.0.0.1:22010 or [::1]:22010, or auto, or none",
 	    text);
 	return false;
 }

@@ -1,4 +1,4 @@
-/* An address to listen on, as the configuration writes it: "127.0.0.1:9101" or "[::1]:9101". No
+/* An address to listen on, as the configuration writes it: "127.0.0.1:22010" or "[::1]:22010". No
  * names: what a name resolves to may change, and may not be this machine. */
 #ifndef VOGELER_LISTEN_H
 #define VOGELER_LISTEN_H

@@ -1,6 +1,7 @@
 /* See units.h. */
 #include "shared/units.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,4 +105,24 @@ const char *
 units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_SIZE])
 {
 	return format(sizes, bytes, "0B", out);
+}
+
+const char *
+units_span(int64_t ms, char out[UNITS_SPAN_SIZE])
+{
+	static const struct {
+		const char *name;
+		int64_t s;
+	} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+	int64_t s = ms > 0 ? ms / 1000 : 0;
+	size_t i = 0;
+
+	while (i < 3 && s < units[i].s)
+		i++;
+	if (i < 3 && s % units[i].s >= units[i + 1].s)
+		snprintf(out, UNITS_SPAN_SIZE, "%" PRId64 " %s %" PRId64 " %s", s / units[i].s,
+		    units[i].name, s % units[i].s / units[i + 1].s, units[i + 1].name);
+	else
+		snprintf(out, UNITS_SPAN_SIZE, "%" PRId64 " %s", s / units[i].s, units[i].name);
+	return out;
 }

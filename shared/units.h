@@ -16,5 +16,8 @@ bool units_parse_count(const char *text, uint64_t max, uint64_t *count);
 /* The largest unit that says it exactly; reads back as the same. Return out. */
 const char *units_format_ms(uint64_t ms, char out[UNITS_TEXT_SIZE]);
 const char *units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_SIZE]);
+/* For people, its two largest units: "6 d 23 h", "59 s". Below 0 as 0. Returns out. */
+#define UNITS_SPAN_SIZE 40
+const char *units_span(int64_t ms, char out[UNITS_SPAN_SIZE]);
 
 #endif

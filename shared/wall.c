@@ -23,7 +23,7 @@ wall_format(int64_t ms, char out[WALL_TEXT_SIZE])
 {
 	struct tm tm;
 	time_t seconds;
-	int fraction;
+	unsigned fraction;
 	char date[16]; /* "-01-31T23:59:59" */
 
 	/* Times come from other machines too: what no year says is written as the nearest one. */
@@ -31,16 +31,38 @@ wall_format(int64_t ms, char out[WALL_TEXT_SIZE])
 		ms = WALL_MIN;
 	if (ms > WALL_MAX)
 		ms = WALL_MAX;
-	fraction = (int)(ms % 1000);
-	seconds = (time_t)(ms / 1000);
-	if (fraction < 0) {
-		fraction += 1000;
-		seconds--;
-	}
+	/* Before 1970 as after it, the fraction counts forward from the second. */
+	fraction = (unsigned)(ms % 1000 + 1000) % 1000;
+	seconds = (time_t)((ms - fraction) / 1000);
 	gmtime_r(&seconds, &tm);
 	/* glibc's %Y does not pad to four digits: the year is written by hand. */
 	strftime(date, sizeof(date), "-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, WALL_TEXT_SIZE, "%04d%.15s.%03dZ", tm.tm_year + 1900, date, fraction);
+	snprintf(out, WALL_TEXT_SIZE, "%04d%.15s.%03uZ", tm.tm_year + 1900, date, fraction);
+	return out;
+}
+
+const char *
+wall_format_s(int64_t ms, char out[WALL_TEXT_SIZE])
+{
+	char *fraction;
+
+	wall_format(ms, out);
+	fraction = strchr(out, '.');
+	memcpy(fraction, "Z", 2);
+	return out;
+}
+
+const char *
+wall_age(int64_t then_ms, int64_t now_ms, char out[WALL_AGE_SIZE])
+{
+	static const int64_t units_ms[] = {86400000, 3600000, 60000, 1000};
+	int64_t age = now_ms > then_ms ? now_ms - then_ms : 0;
+	char span[UNITS_SPAN_SIZE];
+	size_t i = 0;
+
+	while (i < 3 && age < units_ms[i])
+		i++;
+	snprintf(out, WALL_AGE_SIZE, "%s ago", units_span(age - age % units_ms[i], span));
 	return out;
 }
 

@@ -3,6 +3,7 @@
 #ifndef VOGELER_WALL_H
 #define VOGELER_WALL_H
 
+#include "shared/units.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,11 @@
 int64_t wall_ms(void);
 /* Writes the text form into out (WALL_TEXT_SIZE bytes) and returns it. */
 const char *wall_format(int64_t ms, char out[WALL_TEXT_SIZE]);
+/* For people, to whom seconds are enough: "2010-09-26T02:16:29Z"; returns out. */
+const char *wall_format_s(int64_t ms, char out[WALL_TEXT_SIZE]);
+/* "3 min ago", in one unit; of what is yet to come "0 s ago"; returns out. */
+#define WALL_AGE_SIZE (UNITS_SPAN_SIZE + 8)
+const char *wall_age(int64_t then_ms, int64_t now_ms, char out[WALL_AGE_SIZE]);
 /* Reads exactly what wall_format writes (the fraction may be missing). */
 bool wall_parse(const char *text, int64_t *ms);
 

@@ -18,11 +18,11 @@ ip4(void **state)
 	struct listen_address a;
 	char err[256];
 
-	assert_true(listen_parse("127.0.0.1:9101", &a, err, sizeof(err)));
+	assert_true(listen_parse("127.0.0.1:22010", &a, err, sizeof(err)));
 	sin = (const struct sockaddr_in *)&a.addr;
 	assert_int_equal(a.len, sizeof(*sin));
 	assert_int_equal(sin->sin_family, AF_INET);
-	assert_int_equal(ntohs(sin->sin_port), 9101);
+	assert_int_equal(ntohs(sin->sin_port), 22010);
 	assert_int_equal(ntohl(sin->sin_addr.s_addr), INADDR_LOOPBACK);
 }
 
@@ -63,9 +63,10 @@ loopback(void **state)
 static void
 refused(void **state)
 {
-	static const char *const bad[] = {"", ":", "9101", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0",
-	    "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1", "127.0.0.1:1x", "localhost:9101",
-	    ":9101", "[]:1", "[:1", "[::1]", "::1:9101", "[::1:9101", "[127.0.0.1]:1",
+	static const char *const bad[] = {"", ":", "22010", "127.0.0.1",
+	    "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1: 1",
+	    "127.0.0.1:1x", "localhost:22010", ":22010", "[]:1", "[:1", "[::1]", "::1:22010",
+	    "[::1:22010", "[127.0.0.1]:1",
 	    "127.0.0.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1:1"};
 	struct listen_address a;
 	char err[256];
@@ -73,7 +74,7 @@ refused(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err[0] = '\0';
 		assert_false(listen_parse(bad[i], &a, err, sizeof(err)));
-		assert_non_null(strstr(err, "like 127.0.0.1:9101"));
+		assert_non_null(strstr(err, "like 127.0.0.1:22010"));
 	}
 }
 

@@ -79,6 +79,28 @@ counts(void **state)
 	assert_true(v == 65535);
 }
 
+static void
+assert_span(int64_t ms, const char *expected)
+{
+	char text[UNITS_SPAN_SIZE];
+
+	assert_string_equal(units_span(ms, text), expected);
+}
+
+static void
+spans(void **state)
+{
+	assert_span(-5, "0 s");
+	assert_span(999, "0 s");
+	assert_span(59999, "59 s");
+	assert_span(60000, "1 min");
+	assert_span(245000, "4 min 5 s");
+	assert_span(3600000, "1 h");
+	assert_span(3659000, "1 h");
+	assert_span(604799000, "6 d 23 h");
+	assert_span(604800000, "7 d");
+}
+
 int
 main(void)
 {
@@ -86,6 +108,7 @@ main(void)
 	    cmocka_unit_test(durations),
 	    cmocka_unit_test(sizes),
 	    cmocka_unit_test(counts),
+	    cmocka_unit_test(spans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

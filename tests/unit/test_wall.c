@@ -26,6 +26,20 @@ formats(void **state)
 }
 
 static void
+for_people(void **state)
+{
+	const int64_t now = 1285467389609;
+	char t[WALL_TEXT_SIZE], age[WALL_AGE_SIZE];
+
+	assert_string_equal(wall_format_s(now, t), "2010-09-26T02:16:29Z");
+	assert_string_equal(wall_format_s(INT64_MIN, t), "0000-01-01T00:00:00Z");
+	assert_string_equal(wall_age(now - 999, now, age), "0 s ago");
+	assert_string_equal(wall_age(now - 61000, now, age), "1 min ago");
+	assert_string_equal(wall_age(now - 3 * 86400000 - 7200000, now, age), "3 d ago");
+	assert_string_equal(wall_age(now + 5000, now, age), "0 s ago");
+}
+
+static void
 comes_back(void **state)
 {
 	const int64_t times[] = {0, -1, 1, 999, 1000, 1285467389609, 951782400007, 253402300799999,
@@ -74,6 +88,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(formats),
+	    cmocka_unit_test(for_people),
 	    cmocka_unit_test(comes_back),
 	    cmocka_unit_test(refuses_anything_else),
 	    cmocka_unit_test(clocks_run),
