@@ -212,3 +212,21 @@ buf_read_file(struct buf *b, const char *path, int *err_errno)
 	*err_errno = err;
 	return false;
 }
+
+bool
+buf_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		p += n;
+		len -= (size_t)n;
+	}
+	return true;
+}

@@ -32,5 +32,7 @@ char *buf_take(struct buf *b, size_t *len);
  * cap). */
 bool buf_read_file(struct buf *b, const char *path, int *err_errno)
     __attribute__((warn_unused_result));
+/* Writes all of it to a blocking descriptor. false: errno says why. */
+bool buf_write_all(int fd, const void *data, size_t len) __attribute__((warn_unused_result));
 
 #endif

@@ -121,6 +121,47 @@ words_split(const char *text, char *err, size_t err_size)
 	return NULL;
 }
 
+/* How many characters at p, which is outside quotes, a shell would take for itself; 0: none. */
+static size_t
+shell_length(const char *p)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+	static const char digits[] = "0123456789";
+
+	if (*p == '$' && (p[1] == '(' || p[1] == '{'))
+		return 2;
+	if (*p == '$' && p[1] != '\0' && strchr(letters, p[1]) != NULL) {
+		p++;
+		return 1 + strspn(p, letters) + strspn(p + strspn(p, letters), digits);
+	}
+	if (strchr("|&;<>", *p) != NULL)
+		return p[1] == *p ? 2 : 1;
+	return strchr("`()*", *p) != NULL ? 1 : 0;
+}
+
+bool
+words_find_shell(const char *text, char *out, size_t out_size)
+{
+	char quote = '\0';
+
+	for (const char *p = text; *p != '\0'; p++) {
+		size_t len = quote == '\0' ? shell_length(p) : 0;
+
+		if (*p == '\\' && quote != '\'') {
+			if (*++p == '\0')
+				break;
+		} else if (quote != '\0') {
+			quote = *p == quote ? '\0' : quote;
+		} else if (*p == '\'' || *p == '"') {
+			quote = *p;
+		} else if (len > 0) {
+			snprintf(out, out_size, "%.*s", (int)len, p);
+			return true;
+		}
+	}
+	return false;
+}
+
 char **
 words_copy(char *const *words)
 {

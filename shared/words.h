@@ -3,12 +3,16 @@
 #ifndef VOGELER_WORDS_H
 #define VOGELER_WORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* NULL-terminated array, words_free() it. NULL: err says what is wrong: an open quote, a backslash
  * at the end, or a word that begins with an unquoted ';' (for which ConfigParser of 2010 and many
  * readers of INI files cut the line there). */
 char **words_split(const char *text, char *err, size_t err_size);
+/* The first thing outside quotes that a shell would act upon and words_split() does not: "|", "&&",
+ * the ">" of "2>", "$(", "$HOME", "*". out takes it, cut to fit. false: there is none. */
+bool words_find_shell(const char *text, char *out, size_t out_size);
 char **words_copy(char *const *words); /* NULL in, NULL out */
 void words_free(char **words);         /* NULL is fine */
 

@@ -69,6 +69,54 @@ refuses(void **state)
 }
 
 static void
+finds_what_a_shell_would_do(void **state)
+{
+	/* {text, what is found; NULL: nothing} */
+	static const char *const rows[][2] = {
+	    {"a | b", "|"},
+	    {"a|b", "|"},
+	    {"a || b", "||"},
+	    {"a && b", "&&"},
+	    {"a &", "&"},
+	    {"a; b", ";"},
+	    {"a > b", ">"},
+	    {"a >> b", ">>"},
+	    {"a 2>&1", ">"},
+	    {"a <b", "<"},
+	    {"a $(b)", "$("},
+	    {"a ${b}", "${"},
+	    {"a $HOME/x", "$HOME"},
+	    {"a `b`", "`"},
+	    {"ls *.c", "*"},
+	    {"a 'b' | c", "|"},
+	    {"a \"b\" | c", "|"},
+	    {"a \\\\| c", "|"},
+	    {"a \"\\\"\" | c", "|"},
+	    {"a '\\' | c", "|"},
+	    {"sh -c 'a | b && c > d; $(e)'", NULL},
+	    {"sh -c \"a | b > $HOME\"", NULL},
+	    {"a \\| b \\> c \\$\\(", NULL},
+	    {"grep x$ y", NULL},
+	    {"a $1 $", NULL},
+	    {"a 'it' \"is\" b=c -d,e:f/g#h ~i", NULL},
+	    {"a \\", NULL},
+	    {"", NULL},
+	};
+	char found[20];
+
+	for (size_t i = 0; i < N(rows); i++) {
+		bool any = words_find_shell(rows[i][0], found, sizeof(found));
+
+		if (any != (rows[i][1] != NULL))
+			fail_msg("%s: %s", rows[i][0], any ? found : "nothing is found");
+		if (any)
+			assert_string_equal(found, rows[i][1]);
+	}
+	assert_true(words_find_shell("a $LONG_NAME", found, 4));
+	assert_string_equal(found, "$LO");
+}
+
+static void
 copies(void **state)
 {
 	char err[200], **words = words_split("a 'b c'", err, sizeof(err)),
@@ -89,6 +137,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(splits),
 	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(finds_what_a_shell_would_do),
 	    cmocka_unit_test(copies),
 	};
 
