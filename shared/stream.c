@@ -730,6 +730,14 @@ stream_tls_failed(const struct stream *s)
 	return s->tls != NULL && s->tls->failed;
 }
 
+int64_t
+stream_certificate_end(const struct stream *s)
+{
+	return s->tls == NULL || s->bev == NULL
+		   ? 0
+		   : tls_certificate_end(bufferevent_openssl_get_ssl(s->bev));
+}
+
 const char *
 stream_peer(const struct stream *s)
 {

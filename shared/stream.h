@@ -58,6 +58,8 @@ void stream_resume(struct stream *s);
 const char *stream_error(const struct stream *s);
 /* DOWN because TLS could not be agreed on: trying again will not help until somebody acts. */
 bool stream_tls_failed(const struct stream *s);
+/* tls_certificate_end() of a connection with TLS; else 0. */
+int64_t stream_certificate_end(const struct stream *s);
 /* The numeric address in use or tried last, "127.0.0.1:5672". */
 const char *stream_peer(const struct stream *s);
 

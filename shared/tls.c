@@ -443,6 +443,36 @@ reason_phrase(int reason)
 	return NULL;
 }
 
+/* What OpenSSL says of its own state or of the connection under it says nothing about the peer. A
+ * peer that refuses us after TLS 1.3's handshake resets the connection; what is written on it again
+ * is then called "bad write retry", or "protocol is shutdown". */
+static bool
+is_silent_on_peer(unsigned long code)
+{
+	/* libevent puts SSL_get_error()'s number among the codes; it is of no library. */
+	if (ERR_SYSTEM_ERROR(code) || ERR_GET_LIB(code) == 0)
+		return true;
+	if ((ERR_GET_RFLAGS(code) & ERR_RFLAG_COMMON) != 0) /* "internal error", "SSL lib" */
+		return ERR_GET_REASON(code) != ERR_R_MALLOC_FAILURE;
+	if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+		return false;
+	switch (ERR_GET_REASON(code)) {
+	case SSL_R_BAD_LENGTH:
+	case SSL_R_BAD_WRITE_RETRY:
+	case SSL_R_BIO_NOT_SET:
+	case SSL_R_CONNECTION_TYPE_NOT_SET:
+	case SSL_R_LIBRARY_BUG:
+	case SSL_R_PROTOCOL_IS_SHUTDOWN:
+	case SSL_R_READ_BIO_NOT_SET:
+	case SSL_R_SHUTDOWN_WHILE_IN_INIT:
+	case SSL_R_SSL_HANDSHAKE_FAILURE:
+	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+	case SSL_R_UNINITIALIZED:
+		return true;
+	}
+	return false;
+}
+
 bool
 tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t size)
 {
@@ -450,16 +480,48 @@ tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t si
 
 	if (v->text[0] != '\0')
 		text = v->text;
-	/* libevent puts SSL_get_error()'s number among the codes; it is of no library. */
-	else if (ERR_SYSTEM_ERROR(code) || ERR_GET_LIB(code) == 0)
+	else if (is_silent_on_peer(code))
 		return false;
-	else if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
-		if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-			return false;
+	else if (ERR_GET_LIB(code) == ERR_LIB_SSL)
 		text = reason_phrase(ERR_GET_REASON(code));
-	}
 	if (text == NULL)
 		text = ERR_reason_error_string(code);
 	snprintf(out, size, "TLS failed: %s", text != NULL ? text : "unknown error");
 	return true;
+}
+
+unsigned long
+tls_code_in(const char *text)
+{
+	static const char mark[] = "error:";
+	enum { DIGITS = 8 };
+
+	for (const char *at = strstr(text, mark); at != NULL; at = strstr(at, mark)) {
+		at += strlen(mark);
+		if (strspn(at, "0123456789ABCDEFabcdef") == DIGITS && at[DIGITS] == ':')
+			return strtoul(at, NULL, 16);
+	}
+	return 0;
+}
+
+/* INT64_MAX when there is none, or its time cannot be read. */
+static int64_t
+end_of(const X509 *certificate)
+{
+	struct tm tm;
+
+	if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+		return INT64_MAX;
+	return (int64_t)timegm(&tm) * 1000;
+}
+
+int64_t
+tls_certificate_end(const struct ssl_st *ssl)
+{
+	int64_t theirs = end_of(SSL_get0_peer_certificate(ssl));
+	int64_t ours = end_of(SSL_get_certificate(ssl));
+
+	if (theirs == INT64_MAX)
+		return 0;
+	return ours < theirs ? ours : theirs;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ssl_ctx_st; /* SSL_CTX */
 struct ssl_st;     /* SSL */
@@ -40,8 +41,17 @@ bool tls_guard(struct ssl_ctx_st *ctx, const char *host, struct tls_verdict *v)
     __attribute__((warn_unused_result));
 
 /* An error code of OpenSSL's as a phrase, "TLS failed: its certificate expired on ...", into out;
- * takes from v what it knows. false: the peer merely closed the connection, or code is 0: out says
- * nothing then. */
+ * takes from v what it knows. false: code says nothing about the peer, which merely closed the
+ * connection, or code is 0: out says nothing then. */
 bool tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t size);
+
+/* The code that a line of OpenSSL's in text tells of, "error:0A00010B:SSL routines:...". What is
+ * around it is the caller's, and may have an "error:" of its own, as curl's has since 8.10
+ * ("TLS connect error: error:0A000126:..."). 0: text has none. */
+unsigned long tls_code_in(const char *text);
+
+/* Wall ms at which the first of the two certificates of a connection ends, the peer's and ours; 0
+ * before the peer has shown its own. */
+int64_t tls_certificate_end(const struct ssl_st *ssl);
 
 #endif

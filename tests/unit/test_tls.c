@@ -687,6 +687,77 @@ clean_up(void **state)
 	return system(command);
 }
 
+static void
+the_code_is_found_in_what_curl_says(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    0x0A00010B, tls_code_in("error:0A00010B:SSL routines::wrong version number"));
+	assert_int_equal(0x0A000126, tls_code_in("TLS connect error: error:0A000126:SSL routines::"
+						 "unexpected eof while reading"));
+	assert_int_equal(0x0A000412,
+	    tls_code_in(
+		"OpenSSL SSL_read: OpenSSL/3.5.1: error:0A000412:SSL routines::x, errno 0"));
+	assert_int_equal(0x80000002, tls_code_in("error: -1: error:bad:: error:80000002:"));
+}
+
+static void
+no_code_is_made_up(void **state)
+{
+	static const char *const texts[] = {"", "error:", "error:bad:", "error: 12:", "error:-1:",
+	    "TLS connect error: ", "error:0A00010B", "error: error: error:", "an error:none:"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_int_equal(0, tls_code_in(texts[i]));
+}
+
+/* Else "bad write retry" would be the last word on a peer that wants a certificate. */
+static void
+what_openssl_says_of_itself_is_no_word_on_the_peer(void **state)
+{
+	static const int own[] = {SSL_R_BAD_WRITE_RETRY, SSL_R_BAD_LENGTH, SSL_R_BIO_NOT_SET,
+	    SSL_R_PROTOCOL_IS_SHUTDOWN, SSL_R_SHUTDOWN_WHILE_IN_INIT, SSL_R_SSL_HANDSHAKE_FAILURE,
+	    SSL_R_UNEXPECTED_EOF_WHILE_READING, SSL_R_UNINITIALIZED, ERR_R_INTERNAL_ERROR,
+	    ERR_R_SSL_LIB, ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED};
+	static const struct tls_verdict none;
+	char text[TLS_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		assert_false(
+		    tls_phrase(ERR_PACK(ERR_LIB_SSL, 0, own[i]), &none, text, sizeof(text)));
+	assert_false(
+	    tls_phrase(ERR_PACK(ERR_LIB_X509, 0, ERR_R_INTERNAL_ERROR), &none, text, sizeof(text)));
+	assert_false(tls_phrase(
+	    tls_code_in("OpenSSL SSL_write: error:0A00007F:SSL routines::bad write retry"), &none,
+	    text, sizeof(text)));
+}
+
+static void
+what_openssl_says_of_the_peer_is_told(void **state)
+{
+	static const struct {
+		int reason;
+		const char *word;
+	} of_peer[] = {
+	    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "it wants a certificate of ours"},
+	    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "it does not know the CA of our certificate"},
+	    {SSL_R_TLSV1_ALERT_INTERNAL_ERROR, "alert internal error"},
+	    {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, "bad record mac"},
+	    {ERR_R_MALLOC_FAILURE, "malloc failure"},
+	};
+	static const struct tls_verdict none;
+	char text[TLS_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of_peer) / sizeof(of_peer[0]); i++) {
+		assert_true(tls_phrase(
+		    ERR_PACK(ERR_LIB_SSL, 0, of_peer[i].reason), &none, text, sizeof(text)));
+		assert_non_null(strstr(text, of_peer[i].word));
+	}
+}
+
 int
 main(void)
 {
@@ -712,6 +783,10 @@ main(void)
 	    cmocka_unit_test(a_silent_peer_times_out),
 	    cmocka_unit_test(a_peer_that_closes_is_no_refusal),
 	    cmocka_unit_test(files_are_checked),
+	    cmocka_unit_test(the_code_is_found_in_what_curl_says),
+	    cmocka_unit_test(no_code_is_made_up),
+	    cmocka_unit_test(what_openssl_says_of_itself_is_no_word_on_the_peer),
+	    cmocka_unit_test(what_openssl_says_of_the_peer_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean_up);
