@@ -13,7 +13,7 @@
 #include "runner/interrupt.h"
 #include "runner/send.h"
 #include "runner/sent.h"
-#include "runner/target.h"
+#include "shared/target/target.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"

@@ -2,7 +2,7 @@
 #ifndef VOGELER_STANDING_H
 #define VOGELER_STANDING_H
 
-#include "runner/target.h"
+#include "shared/target/target.h"
 #include "runner/verb.h"
 #include "shared/store/ledger.h"
 

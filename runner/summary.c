@@ -2,7 +2,7 @@
 #include "runner/summary.h"
 
 #include "runner/events.h"
-#include "runner/ranges.h"
+#include "shared/target/ranges.h"
 #include "runner/verb.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"

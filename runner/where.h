@@ -7,7 +7,7 @@
 #ifndef VOGELER_WHERE_H
 #define VOGELER_WHERE_H
 
-#include "runner/target.h"
+#include "shared/target/target.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
  * name too many costs little. */
 #include "runner/where_plugins.h"
 
-#include "runner/target.h"
+#include "shared/target/target.h"
 #include "shared/name.h"
 
 #include <ctype.h>

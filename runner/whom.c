@@ -230,7 +230,7 @@ whom_init(struct whom *w, struct runner_context *c)
 	char err[512];
 
 	*w = (struct whom){0};
-	if (!targets_parse(&w->targets, a->nodes, err, sizeof(err)))
+	if (!targets_parse(&w->targets, a->nodes, &(struct hostgroups){ 0 }, err, sizeof(err)))
 		cli_usage_error(c->cli, "%s", err);
 	if (a->nodes == NULL)
 		w->targets.all = true; /* that --where asks */

@@ -2,7 +2,7 @@
 #ifndef VOGELER_WHOM_H
 #define VOGELER_WHOM_H
 
-#include "runner/target.h"
+#include "shared/target/target.h"
 #include "runner/verb.h"
 
 struct interrupt;

@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/ranges.h"
+#include "shared/target/ranges.h"
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CHECK(expected, ...)                                                                       \
 	do {                                                                                       \
@@ -28,8 +30,9 @@ names_that_count_are_folded(void **state)
 	    "web02.example.com", "web07.example.com");
 	CHECK("db[1-11]", "db1", "db10", "db11", "db2", "db3", "db4", "db5", "db6", "db7", "db8",
 	    "db9");
-	CHECK("rack2-node[1-2]-x", "rack2-node1-x", "rack2-node2-x");
-	CHECK("10-0-0-[1-2].lan", "10-0-0-1.lan", "10-0-0-2.lan");
+	CHECK("rack2-node[1,2]-x", "rack2-node1-x", "rack2-node2-x");
+	CHECK("a[1-2,4]", "a1", "a2", "a4"); /* the comma tells it from a glob */
+	CHECK("10-0-0-[1,2].lan", "10-0-0-1.lan", "10-0-0-2.lan");
 }
 
 static void
@@ -39,7 +42,7 @@ others_stand_alone(void **state)
 	CHECK("a, b", "a", "b");
 	CHECK("a1.x, a2.y", "a1.x", "a2.y");
 	CHECK("db1, web1", "db1", "web1");
-	CHECK("a, a[1-2]", "a", "a1", "a2");
+	CHECK("a, a[1,2]", "a", "a1", "a2");
 	CHECK("a[1,01]", "a1", "a01"); /* two hosts, and neither is lost */
 	CHECK("a[9,010]", "a9", "a010");
 	CHECK("a[099-100]", "a099", "a100");
@@ -67,6 +70,131 @@ there_is_an_end(void **state)
 	free(text);
 }
 
+static const char *
+append(const char *name, void *arg)
+{
+	char *text = arg;
+
+	strcat(text, text[0] == '\0' ? "" : " ");
+	strcat(text, name);
+	return NULL;
+}
+
+static void
+assert_means(const char *word, const char *expected)
+{
+	char text[1024] = "";
+
+	assert_null(ranges_expand(word, append, text));
+	assert_string_equal(text, expected);
+}
+
+static void
+numbers_are_read(void **state)
+{
+	assert_means("web[10-12]", "web10 web11 web12");
+	assert_means("web[1,10-12].lan", "web1.lan web10.lan web11.lan web12.lan");
+	assert_means("a[08-11]", "a08 a09 a10 a11");
+	assert_means("a[099-100]", "a099 a100");
+	assert_means("a[9-10]", "a9 a10");
+	assert_means("a[1,01]", "a1 a01");
+	assert_means("r[1,2]n[09-10]", "r1n09 r1n10 r2n09 r2n10");
+	assert_means("a[00-01]*", "a00* a01*");
+}
+
+static void
+globs_stay_globs(void **state)
+{
+	static const char *const globs[] = {"web[0-9]", "web[1-3]", "web[123]", "web[abc]",
+	    "web[!1]", "web[^1-3]", "web[0-9a-f]", "web[1-]", "web[-1]", "web[]", "web[10-12",
+	    "web*", "web", "[1-3]x[ab]", "web[1-3-5]"};
+
+	for (size_t i = 0; i < sizeof(globs) / sizeof(globs[0]); i++) {
+		assert_false(ranges_are_in(globs[i]));
+		assert_means(globs[i], globs[i]);
+	}
+}
+
+static const char *
+count_name(const char *name, void *arg)
+{
+	++*(size_t *)arg;
+	return NULL;
+}
+
+static void
+wrong_numbers_are_refused(void **state)
+{
+	size_t n = 0;
+
+	assert_non_null(strstr(ranges_expand("a[12-10]", count_name, &n), "lower"));
+	assert_non_null(strstr(ranges_expand("a[9-010]", count_name, &n), "counted"));
+	assert_non_null(strstr(ranges_expand("a[010-9]", count_name, &n), "lower"));
+	assert_non_null(strstr(ranges_expand("a[0-1234567890123456]", count_name, &n), "15"));
+	assert_int_equal(n, 0);
+	assert_non_null(strstr(ranges_expand("a[0-999999999999999]", count_name, &n), "100000"));
+	assert_int_equal(n, RANGES_MAX);
+	assert_null(ranges_expand("a[1-100][0-999]", count_name, &n));
+	assert_int_equal(n, 2 * RANGES_MAX);
+}
+
+/* Of random fleets, all that is printed, given back, means the same names. */
+static void
+what_is_printed_is_read_back(void **state)
+{
+	static const struct {
+		const char *head;
+		int width;
+		const char *tail;
+	} frames[] = {{"web", 1, ""}, {"web", 2, ""}, {"web", 3, ".a.lan"}, {"r", 1, "-x"},
+	    {"db", 1, "x.b"}, {"", 1, ".lan"}};
+
+	srand(7);
+	for (int round = 0; round < 300; round++) {
+		char names[40][32], *text, again[4096] = "";
+		const char *list[40], *at;
+		size_t n = 0, left;
+		unsigned int most = round % 3 == 0 ? 9 : round % 3 == 1 ? 30 : 130;
+
+		for (int i = 0; i < 40; i++) {
+			bool known = false;
+			size_t f = (size_t)rand() % 6;
+
+			snprintf(names[n], sizeof(names[n]), "%s%0*u%s", frames[f].head,
+			    frames[f].width, (unsigned int)rand() % most, frames[f].tail);
+			for (size_t j = 0; j < n; j++)
+				known |= strcmp(names[j], names[n]) == 0;
+			if (!known)
+				list[n] = names[n], n++;
+		}
+		text = ranges_text(list, n, 1000, &left);
+		assert_int_equal(left, 0);
+		for (at = text;; at += 2) { /* over the comma and the blank */
+			char word[512];
+			size_t len = ranges_word_length(at);
+
+			snprintf(word, sizeof(word), "%.*s", (int)len, at);
+			assert_true(strchr(word, '[') == NULL || ranges_are_in(word));
+			assert_null(ranges_expand(word, append, again));
+			at += len;
+			if (*at == '\0')
+				break;
+		}
+		for (size_t i = 0, found = 0; i <= n; i++) {
+			if (i == n) {
+				assert_int_equal(found, n);
+				break;
+			}
+			for (at = again; at != NULL; at = strchr(at, ' ')) {
+				at += *at == ' ';
+				found += strcspn(at, " ") == strlen(list[i]) &&
+					 strncmp(at, list[i], strlen(list[i])) == 0;
+			}
+		}
+		free(text);
+	}
+}
+
 int
 main(void)
 {
@@ -74,6 +202,10 @@ main(void)
 	    cmocka_unit_test(names_that_count_are_folded),
 	    cmocka_unit_test(others_stand_alone),
 	    cmocka_unit_test(there_is_an_end),
+	    cmocka_unit_test(numbers_are_read),
+	    cmocka_unit_test(globs_stay_globs),
+	    cmocka_unit_test(wrong_numbers_are_refused),
+	    cmocka_unit_test(what_is_printed_is_read_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
