@@ -5,6 +5,7 @@
 
 #include "shared/buf.h"
 #include "shared/phrase.h"
+#include "shared/utf8.h"
 #include "shared/xalloc.h"
 #include <ctype.h>
 #include <errno.h>
@@ -116,7 +117,6 @@ check_lines(struct report *r, char *text)
 static bool
 read_text(struct report *r, struct buf *text)
 {
-	static const char bom[] = "\xef\xbb\xbf";
 	int err;
 
 	if (!buf_read_file(text, r->path, &err)) {
@@ -136,33 +136,57 @@ read_text(struct report *r, struct buf *text)
 		report(r, 0, "has NUL bytes: this is no text file");
 		return false;
 	}
-	if (text->len >= strlen(bom) && memcmp(text->data, bom, strlen(bom)) == 0)
-		buf_drop_front(text, strlen(bom));
+	if (text->len >= UTF8_BOM_LEN && memcmp(text->data, UTF8_BOM, UTF8_BOM_LEN) == 0)
+		buf_drop_front(text, UTF8_BOM_LEN);
 	return true;
 }
 
-/* --- the library --- */
+/* --- the encoding --- */
 
-/* The library refuses a file that is not UTF-8 without saying where: asked line by line, it does.
- */
-static void
-report_not_utf8(struct report *r, char *text)
+static bool
+append_latin1(struct buf *out, const char *line, size_t len)
 {
-	unsigned int number = 0;
+	char bytes[UTF8_CHAR_MAX];
+	bool ok = true;
 
-	while (*text != '\0') {
-		size_t len = strcspn(text, "\n");
-		struct ini_cfgfile *file = NULL;
-
-		number++;
-		if (len > 0 && ini_config_file_from_mem(text, (uint32_t)len, &file) == EILSEQ)
-			report(r, number, "this line is not UTF-8");
-		ini_config_file_destroy(file);
-		text += len + (text[len] == '\n');
-	}
-	if (!r->failed)
-		report(r, 0, "is not UTF-8");
+	for (size_t i = 0; ok && i < len; i++)
+		ok = buf_append(out, bytes, utf8_write((unsigned char)line[i], bytes));
+	return ok;
 }
+
+static bool
+append_line(struct buf *out, const char *line, size_t len)
+{
+	return utf8_is_valid(line, len) ? buf_append(out, line, len)
+					: append_latin1(out, line, len);
+}
+
+/* The library takes UTF-8 alone, and files of 2010 have comments and descriptions in Latin-1. Line
+ * by line, as a file that was edited since may hold both. */
+static void
+read_latin1(struct report *r, struct buf *text)
+{
+	struct buf out;
+	const char *p, *end, *next;
+	bool ok = true;
+
+	if (utf8_is_valid(text->data, text->len))
+		return;
+	buf_init(&out, 2 * text->len);
+	end = text->data + text->len;
+	for (p = text->data; ok && p < end; p = next) {
+		next = memchr(p, '\n', (size_t)(end - p));
+		next = next == NULL ? end : next + 1;
+		ok = append_line(&out, p, (size_t)(next - p));
+	}
+	if (!ok)
+		report(r, 0, "cannot be read: out of memory");
+	explicit_bzero(text->data, text->len); /* there may be passwords in it */
+	buf_finish(text);
+	*text = out;
+}
+
+/* --- the library --- */
 
 /* The library's errors are texts: "Error (5) on line 2: Equal sign is missing." */
 static void
@@ -313,10 +337,6 @@ parse(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
 	if (text->len == 0) /* the library refuses that */
 		return;
 	rc = ini_config_file_from_mem(text->data, (uint32_t)text->len, &file);
-	if (rc == EILSEQ) {
-		report_not_utf8(r, text->data);
-		return;
-	}
 	if (rc == 0)
 		rc = ini_config_create(&ini);
 	if (rc == 0)
@@ -333,6 +353,8 @@ static bool
 read_lines(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
 {
 	*c = (struct conf){0};
+	if (!r->failed && text->len > 0)
+		read_latin1(r, text);
 	if (!r->failed && text->len > 0) {
 		check_lines(r, text->data);
 		parse(c, r, text, keep_comments);

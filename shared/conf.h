@@ -2,7 +2,8 @@
  * nothing of what the keys mean. Values lose surrounding quotes ('x' or "x") and, as Python's
  * ConfigParser cut them, a comment that begins with " ;". Keys come out in lower case, as from
  * ConfigParser; names of sections and keys are compared without regard to case. Lines that begin
- * with white space continue the value above. */
+ * with white space continue the value above. A line that is not UTF-8 is read as Latin-1, as files
+ * of 2010 are; values are UTF-8 always. */
 #ifndef VOGELER_CONF_H
 #define VOGELER_CONF_H
 
@@ -28,7 +29,7 @@ struct conf {
 typedef void conf_error_fn(const char *file, unsigned int line, const char *text, void *arg);
 
 /* false if anything was wrong (each told to on_error); *c is empty then. Refuses files with NUL,
- * over 1 MiB, not UTF-8, keys before any section, a key twice in a section, and indented lines that
+ * over 1 MiB, keys before any section, a key twice in a section, and indented lines that
  * look like a key of their own. `keep_comments` leaves values as they are written, quotes and
  * " ;..." included (plugin files: both mean something in a command). */
 bool conf_read(

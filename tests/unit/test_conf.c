@@ -255,7 +255,7 @@ mistakes_have_lines(void **state)
 	refuse("[s]\na = 1\nb = 2\na = 3\n", 4);
 	refuse("[s]\na = 1\nA = 3\n", 3);
 	refuse("[s]\n/* C */\na = 3\n", 2);
-	refuse("[s]\na = 1\nb = \xff\n", 3);
+	refuse("[s]\na = 1\nb\xfc = \xff\n", 3);
 }
 
 static void
@@ -284,6 +284,24 @@ every_mistake_is_told(void **state)
 	assert_non_null(strstr(errors, "3:"));
 	assert_non_null(strstr(errors, "\n5:"));
 	assert_non_null(strstr(errors, "\n6:"));
+	conf_finish(&conf);
+}
+
+static void
+a_line_that_is_not_utf8_is_latin1(void **state)
+{
+	load("# Konfiguration f\xfcr Vogeler\n[s]\na = 1\n");
+	assert_string_equal(conf_find(&conf, "s", "a")->value, "1");
+	conf_finish(&conf);
+	load("[s] \n# \xe9\na = pr\xfc"
+	     "fen\n b\xe9 too\nc = m\xc3\xbcller ; \xe4\r\nd = \xc3\xa4\n");
+	assert_string_equal(conf_find(&conf, "s", "a")->value, "pr\xc3\xbc"
+							       "fen b\xc3\xa9 too");
+	assert_string_equal(conf_find(&conf, "s", "c")->value, "m\xc3\x83\xc2\xbcller");
+	assert_string_equal(conf_find(&conf, "s", "d")->value, "\xc3\xa4");
+	assert_int_equal(conf_find(&conf, "s", "d")->line, 6);
+	conf_finish(&conf);
+	load("\xef\xbb\xbf# \xe9 \n[s]\na = 1\n");
 	conf_finish(&conf);
 }
 
@@ -359,6 +377,7 @@ main(void)
 	    cmocka_unit_test(mistakes_have_lines),
 	    cmocka_unit_test(a_key_twice_in_a_section_in_two_pieces),
 	    cmocka_unit_test(every_mistake_is_told),
+	    cmocka_unit_test(a_line_that_is_not_utf8_is_latin1),
 	    cmocka_unit_test(odd_files),
 	    cmocka_unit_test(files_that_cannot_be_read),
 	};
