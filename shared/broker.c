@@ -105,7 +105,7 @@ end_of_stream(struct broker *b)
 		    stream_error(b->stream));
 		return;
 	}
-	if (strcmp(stream_error(b->stream), PHRASE_NO_HOST) == 0)
+	if (phrase_is_of_names(stream_error(b->stream)))
 		cure = PHRASE_CURE "check the name in the broker URI, and this machine's DNS";
 	else if (b->state == BROKER_CONNECTING)
 		cure =

@@ -1,7 +1,14 @@
 /* See log.h. */
 #include "shared/log.h"
 
+#include "shared/log_sink.h"
+#include "shared/phrase.h"
+#include "shared/printable.h"
+#include "shared/xalloc.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,13 +23,18 @@
  * of several processes on one pipe do not mix. What is longer ends in "...". */
 #define LOG_LINE_MAX 4096
 #define LOG_CUT      "..."
+#define EXIT_WAIT_MS 1000 /* at the end, for whoever reads to take what waits */
 
 static struct {
 	const char *program;
 	enum log_level level;
 	bool trace;
 	bool journal;
+	uint64_t dropped, dropped_told;
 } logger = {.program = NULL, .level = LOG_LEVEL_WARN};
+
+/* Of the sink and of what is counted: worker threads log, too. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct line {
 	char text[LOG_LINE_MAX];
@@ -48,14 +60,41 @@ stderr_is_journal(void)
 	return end != stream && *end == '\0' && dev == st.st_dev && ino == st.st_ino;
 }
 
+static void
+log_at_exit(void)
+{
+	pthread_mutex_lock(&lock);
+	log_sink_finish(EXIT_WAIT_MS);
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+tell_no_memory(size_t bytes)
+{
+	char wanted[48] = "";
+
+	if (bytes > 0)
+		snprintf(wanted, sizeof(wanted), ", %zu bytes were asked for", bytes);
+	log_critical("memory",
+	    "there is none left%s: ends here" PHRASE_CURE
+	    "give it more (MemoryMax=, ulimit -v, the "
+	    "machine), or lower the limits of vogeler.conf",
+	    wanted);
+	(void)log_flush();
+}
+
 void
 log_init(const char *program)
 {
 	const char *trace = getenv("VOGELER_TRACE");
 
+	if (logger.program == NULL)
+		atexit(log_at_exit);
 	logger.program = program;
 	logger.trace = trace != NULL && strcmp(trace, "1") == 0;
 	logger.journal = stderr_is_journal();
+	log_sink_open();
+	xalloc_on_fail(tell_no_memory);
 	tzset();
 }
 
@@ -167,76 +206,72 @@ add_prefix(struct line *l, enum log_level level, const char *subsystem)
 	    log_level_name(level), program, subsystem);
 }
 
-/* Length of the UTF-8 character at p (Unicode 3.9, table 3-7: no overlong forms, no surrogates), 0
- * if there is none. p is NUL-terminated, so looking one byte past a good one is safe. */
-static size_t
-utf8_length(const unsigned char *p)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		n = 2;
-	else if ((p[0] & 0xf0) == 0xe0)
-		n = 3;
-	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	for (size_t i = 1; i < n; i++) {
-		if (p[i] < low || p[i] > high)
-			return 0;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return n;
-}
-
-/* C0, DEL and the C1 controls (U+0080..U+009F), with which a terminal can be told things too. */
-static bool
-is_control(const unsigned char *p, size_t n)
-{
-	return (n == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
-}
-
 /* Appends text with what is hostile escaped; false when it did not all fit. */
 static bool
 add_escaped(struct line *l, const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
 	size_t room = sizeof(l->text) - sizeof(LOG_CUT "\n");
-	char piece[4 * 4 + 1];
-	size_t n, size;
+	char piece[PRINTABLE_PIECE];
+	size_t size;
 
-	while (*p != '\0') {
-		n = utf8_length(p);
-		if (n > 0 && !is_control(p, n)) {
-			memcpy(piece, p, n);
-			size = n;
-		} else {
-			n = n > 0 ? n : 1;
-			size = 0;
-			for (size_t i = 0; i < n; i++)
-				size += (size_t)snprintf(
-				    piece + size, sizeof(piece) - size, "\\x%02x", p[i]);
-		}
+	while (*text != '\0') {
+		text += printable_step(text, PRINTABLE_ESCAPE, piece, &size);
 		if (l->len + size > room)
 			return false;
 		memcpy(l->text + l->len, piece, size);
 		l->len += size;
-		p += n;
 	}
 	return true;
+}
+
+/* How many were dropped is said in their place. */
+static bool
+tell_dropped(void)
+{
+	struct line l = {.len = 0};
+
+	if (logger.dropped == logger.dropped_told)
+		return true;
+	add_prefix(&l, LOG_LEVEL_WARN, "log");
+	line_printf(&l, "%" PRIu64 " lines were dropped here: nobody read the log\n",
+	    logger.dropped - logger.dropped_told);
+	if (!log_sink_put_after_pause(l.text, l.len))
+		return false;
+	logger.dropped_told = logger.dropped;
+	return true;
+}
+
+static void
+put(const struct line *l)
+{
+	pthread_mutex_lock(&lock);
+	if (!tell_dropped() || !log_sink_put(l->text, l->len))
+		logger.dropped++;
+	pthread_mutex_unlock(&lock);
+}
+
+bool
+log_flush(void)
+{
+	int saved = errno;
+	bool done;
+
+	pthread_mutex_lock(&lock);
+	done = log_sink_flush() && tell_dropped() && log_sink_flush();
+	pthread_mutex_unlock(&lock);
+	errno = saved;
+	return done;
+}
+
+uint64_t
+log_dropped(void)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&lock);
+	n = logger.dropped;
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 static void emit(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
@@ -260,9 +295,7 @@ emit(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
 		l.len += strlen(LOG_CUT);
 	}
 	l.text[l.len++] = '\n';
-	/* A log that cannot be written is no reason to stop, nor is there anyone to tell. */
-	while (write(STDERR_FILENO, l.text, l.len) < 0 && errno == EINTR)
-		continue;
+	put(&l);
 }
 
 void

@@ -3,13 +3,16 @@
  *   [2010-09-26 02:16:29,609: INFO] vogelerd (subsystem) - object: text, key=value
  *
  * Under journald ($JOURNAL_STREAM names our stderr) date and level are left to it: "<6>vogelerd
- * (...) - ...". Control characters and bytes that are not UTF-8 are escaped (\xNN), so that a
- * hostile host cannot forge lines. Every function keeps errno. The only process-wide state of the
+ * (...) - ...". What a terminal obeys, and bytes that are not UTF-8, are escaped (printable.h), so
+ * that a hostile host cannot forge lines. Nothing here waits for whoever reads the log: lines wait
+ * in a buffer of LOG_SINK_MAX bytes (log_sink.h), those that find it full are dropped, counted, and
+ * how many is said in their place. Every function keeps errno. The only process-wide state of the
  * suite. */
 #ifndef VOGELER_LOG_H
 #define VOGELER_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level {
 	LOG_LEVEL_TRACE, /* per frame; printed as DEBUG; only with VOGELER_TRACE=1 in the
@@ -30,6 +33,11 @@ bool log_level_parse(const char *text, enum log_level *level);
 
 void log_msg(enum log_level level, const char *subsystem, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Writes what waits, as far as somebody takes it. true: nothing waits. The loop does so while it
+ * turns, the end of the program for a second. */
+bool log_flush(void);
+uint64_t log_dropped(void); /* lines, since the start */
 
 #define log_trace(sub, ...)                                                                        \
 	do {                                                                                       \

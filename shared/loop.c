@@ -18,6 +18,7 @@
 enum {
 	COARSE_MS = 10, /* CLOCK_MONOTONIC_COARSE is at most so far behind */
 	COARSE_FROM_MS = 1000,
+	LOG_RETRY_MS = 100, /* between two looks whether somebody reads the log again */
 };
 
 struct loop_timer {
@@ -62,7 +63,8 @@ struct loop {
 	bool in_pass;  /* between waking up and the end of the deferred frees: now may be cached */
 	bool have_now; /* now was read in this pass */
 	bool stopping;
-	unsigned int live; /* timers and watches that exist */
+	struct event log_event; /* while lines of the log wait for their reader */
+	unsigned int live;      /* timers and watches that exist */
 	uint64_t max_pass_us;
 };
 
@@ -110,6 +112,12 @@ make_base(void)
 	return base;
 }
 
+/* The pass that it makes is what the lines wait for. */
+static void
+on_log_timer(evutil_socket_t fd, short what, void *arg)
+{
+}
+
 struct loop *
 loop_create(void)
 {
@@ -121,6 +129,8 @@ loop_create(void)
 	loop->base = make_base();
 	if (loop->base == NULL)
 		fatal("loop", "cannot make the event loop: %s", strerror(errno));
+	if (event_assign(&loop->log_event, loop->base, -1, EV_TIMEOUT, on_log_timer, NULL) != 0)
+		fatal("loop", "cannot make the log's timer");
 	SLIST_INIT(&loop->signals);
 	STAILQ_INIT(&loop->deferred);
 	LIST_INIT(&loop->patient);
@@ -154,6 +164,7 @@ loop_destroy(struct loop *loop)
 		event_del(&sig->event);
 		free(sig);
 	}
+	event_del(&loop->log_event);
 	event_base_free(loop->base); /* runs what libevent put off, such as a bufferevent's end */
 	free(loop);
 }
@@ -195,6 +206,15 @@ run_patient(struct loop *loop)
 }
 
 static void
+flush_log(struct loop *loop)
+{
+	struct timeval tv = {.tv_usec = LOG_RETRY_MS * 1000};
+
+	if (!log_flush())
+		event_add(&loop->log_event, &tv);
+}
+
+static void
 run_pass(struct loop *loop)
 {
 	loop->in_pass = true;
@@ -203,6 +223,7 @@ run_pass(struct loop *loop)
 		fatal("loop", "cannot wait for events: %s", strerror(errno));
 	run_patient(loop);
 	run_deferred(loop);
+	flush_log(loop);
 	loop->in_pass = false;
 	loop->have_now = false;
 }

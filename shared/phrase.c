@@ -1,6 +1,8 @@
 /* See phrase.h. */
 #include "shared/phrase.h"
 
+#include "shared/xalloc.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <stddef.h>
@@ -47,17 +49,42 @@ phrase_errno(int err)
 	return text != NULL ? text : "unknown error";
 }
 
+static const char no_host[] = "no such host";
+static const char no_server[] = "the name server does not answer";
+static const char bad_server[] = "the name server failed";
+
+char *
+phrase_of_host(const char *text)
+{
+	static const char begin[] = "Plugin ",
+			  middle[] = " is not authorized for this host. Ignoring",
+			  list[] = ". Registered here: ";
+	const char *name = text + strlen(begin), *end = strstr(text, middle), *rest;
+	char *said;
+
+	if (strncmp(text, begin, strlen(begin)) != 0 || end == NULL || end < name)
+		return xstrdup(text);
+	rest = end + strlen(middle);
+	if (strncmp(rest, list, strlen(list)) == 0)
+		xasprintf(&said, "this host has no plugin %.*s; it has: %s", (int)(end - name),
+		    name, rest + strlen(list));
+	else
+		xasprintf(&said, "this host has no plugin %.*s%s", (int)(end - name), name,
+		    strcmp(rest, ".") == 0 ? "" : rest);
+	return said;
+}
+
 const char *
 phrase_resolve(int rc, int err)
 {
 	switch (rc) {
 	case EAI_NONAME:
 	case EAI_NODATA:
-		return PHRASE_NO_HOST;
+		return no_host;
 	case EAI_AGAIN:
-		return "the name server does not answer";
+		return no_server;
 	case EAI_FAIL:
-		return "the name server failed";
+		return bad_server;
 	case EAI_MEMORY:
 		return "out of memory";
 	case EAI_SYSTEM:
@@ -65,4 +92,11 @@ phrase_resolve(int rc, int err)
 	default:
 		return gai_strerror(rc);
 	}
+}
+
+bool
+phrase_is_of_names(const char *phrase)
+{
+	return strcmp(phrase, no_host) == 0 || strcmp(phrase, no_server) == 0 ||
+	       strcmp(phrase, bad_server) == 0;
 }

@@ -1,17 +1,24 @@
-/* System errors as plain phrases, for log lines and reasons: "connection refused". Static strings.
- */
+/* Errors as plain phrases, for log lines, reasons and people: "connection refused". Static strings,
+ * but where it says otherwise. */
 #ifndef VOGELER_PHRASE_H
 #define VOGELER_PHRASE_H
 
-/* What phrase_resolve() says of a name that nobody has. */
-#define PHRASE_NO_HOST "no such host"
+#include <stdbool.h>
+
 /* What is wrong and the way out are one sentence, with this between them. */
 #define PHRASE_CURE "; cure: "
 
 /* The way out that a sentence names: what follows PHRASE_CURE; NULL if it names none. */
 const char *phrase_cure(const char *sentence);
 const char *phrase_errno(int err);
+/* What a host says of a plugin that it has not, in the words that the wire has had since 2010
+ * ("Plugin ps is not authorized for this host. Ignoring"), as people are told of it; other texts as
+ * they are. Malloced. */
+char *phrase_of_host(const char *text);
 /* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. */
 const char *phrase_resolve(int rc, int err);
+/* Is this what phrase_resolve() says of a name, or of who should know it? Then nobody was reached
+ * whom one could cure. */
+bool phrase_is_of_names(const char *phrase);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "shared/log.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -146,7 +147,7 @@ logged(const char *text)
 static void
 hostile_bytes_are_escaped(void **state)
 {
-	assert_string_equal(logged("a\nb\r\tc\x1b[2J\x7f"), "a\\x0ab\\x0d\\x09c\\x1b[2J\\x7f\n");
+	assert_string_equal(logged("a\nb\r\tc\x1b[2J\x7f"), "a\\x0ab\\x0d\\x09c\\x1b[2J\\u007f\n");
 	assert_string_equal(logged("gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6"),
 	    "gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x90\xa6\n");
 	assert_string_equal(logged("x\xff\xfe"), "x\\xff\\xfe\n");
@@ -157,8 +158,11 @@ hostile_bytes_are_escaped(void **state)
 	assert_string_equal(logged("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80\n");
 	assert_string_equal(logged("\xc2\x9b"
 				   "2J"),
-	    "\\xc2\\x9b"
+	    "\\u009b"
 	    "2J\n"); /* CSI as C1 */
+	assert_string_equal(logged("\xe2\x80\xae"
+				   "gpj.exe"),
+	    "\\u202egpj.exe\n"); /* bidi */
 	assert_string_equal(logged("100%s"), "100%s\n");
 }
 
@@ -262,6 +266,162 @@ fatal_logs_and_exits(void **state)
 	assert_matches(next_write(), ": CRITICAL\\] vogelerd \\(main\\) - cannot go on: reason\n$");
 }
 
+/* Standard error is a pipe or a terminal that nobody reads, and a few that are read late. */
+
+static void
+set_stderr(int fd)
+{
+	saved_stderr = dup(STDERR_FILENO);
+	assert_true(dup2(fd, STDERR_FILENO) == STDERR_FILENO);
+	unsetenv("JOURNAL_STREAM");
+	log_init("vogelerd");
+	log_set_level(LOG_LEVEL_WARN);
+}
+
+static void
+restore_stderr(void)
+{
+	dup2(saved_stderr, STDERR_FILENO);
+	close(saved_stderr);
+}
+
+#define FLOOD 3000 /* lines of over 100 bytes: more than a pipe and the buffer hold */
+
+static void
+flood(void)
+{
+	for (int i = 0; i < FLOOD; i++)
+		log_warn("flood", "line=%d %080d", i, 0);
+}
+
+/* All that comes from fd until nothing waits any more. */
+static const char *
+read_all(int fd)
+{
+	static char text[FLOOD * 200];
+	size_t len = 0;
+	bool over = false;
+	ssize_t n;
+
+	for (;;) {
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+		else if (over)
+			break;
+		else
+			over = log_flush();
+	}
+	text[len] = '\0';
+	return text;
+}
+
+/* Each line is whole and in its place. Returns how many of the flood there are, and in *told how
+ * many were said to have been dropped. */
+static int
+count_flood(const char *text, int *told)
+{
+	int lines = 0, next = 0, n;
+
+	for (; *text != '\0'; text += strcspn(text, "\n") + 1) {
+		if (sscanf(text, "%*[^-]-%*[^-]-%*[^-]- line=%d ", &n) == 1) {
+			assert_int_equal(n, next);
+			next++;
+			lines++;
+		} else {
+			assert_int_equal(
+			    sscanf(text, "%*[^-]-%*[^-]-%*[^-]- %d lines were dropped", &n), 1);
+			next += n;
+			*told += n;
+		}
+	}
+	assert_int_equal(next, FLOOD);
+	return lines;
+}
+
+static void
+assert_flood_of(int reader, int writer)
+{
+	uint64_t before = log_dropped();
+	const char *text;
+	int told = 0, lines, flags = fcntl(writer, F_GETFL);
+
+	set_stderr(writer);
+	flood();
+	text = read_all(reader);
+	restore_stderr();
+	lines = count_flood(text, &told);
+	assert_true(lines > 100);
+	assert_true(told > 0);
+	assert_int_equal(lines + told, FLOOD);
+	assert_int_equal(log_dropped() - before, told);
+	/* Who shares the open file with us finds it as it was. */
+	assert_int_equal(fcntl(writer, F_GETFL), flags);
+}
+
+static void
+a_pipe_that_nobody_reads_holds_up_nobody(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	assert_flood_of(fds[0], fds[1]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
+a_socket_that_nobody_reads_holds_up_nobody(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	assert_flood_of(fds[0], fds[1]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
+a_stopped_terminal_holds_up_nobody(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	assert_true(slave >= 0);
+	assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
+	assert_flood_of(master, slave);
+	close(master);
+	close(slave);
+}
+
+/* A file has one place to write at for all who share it. */
+static void
+a_file_is_written_on_where_it_ends(void **state)
+{
+	char path[] = "/tmp/vogeler-log-XXXXXX", text[1000];
+	int fd = mkstemp(path);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "before\n", 7), 7);
+	set_stderr(fd);
+	log_warn("server", "one");
+	assert_int_equal(write(fd, "between\n", 8), 8);
+	log_warn("server", "two");
+	restore_stderr();
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_matches(text, "^before\n.* - one\nbetween\n.* - two\n$");
+	close(fd);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -275,6 +435,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(keeps_errno, capture, release),
 	    cmocka_unit_test_setup_teardown(a_long_line_is_one_write, capture, release),
 	    cmocka_unit_test_setup_teardown(fatal_logs_and_exits, capture, release),
+	    cmocka_unit_test(a_pipe_that_nobody_reads_holds_up_nobody),
+	    cmocka_unit_test(a_socket_that_nobody_reads_holds_up_nobody),
+	    cmocka_unit_test(a_stopped_terminal_holds_up_nobody),
+	    cmocka_unit_test(a_file_is_written_on_where_it_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+#include "shared/log.h"
 #include "shared/loop.h"
 
 #include <setjmp.h>
@@ -524,5 +525,6 @@ main(void)
 	    TEST(what_need_not_be_punctual_fires_at_last),
 	};
 
+	log_init("test_loop"); /* what it opens is open before descriptors are counted */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdlib.h>
 
 static void
 errors_become_plain_phrases(void **state)
@@ -25,6 +26,11 @@ resolver_failures_become_plain_phrases(void **state)
 	assert_string_equal("the name server does not answer", phrase_resolve(EAI_AGAIN, 0));
 	assert_string_equal("too many open files", phrase_resolve(EAI_SYSTEM, EMFILE));
 	assert_non_null(phrase_resolve(EAI_SOCKTYPE, 0));
+	assert_true(phrase_is_of_names(phrase_resolve(EAI_NONAME, 0)));
+	assert_true(phrase_is_of_names(phrase_resolve(EAI_AGAIN, 0)));
+	assert_true(phrase_is_of_names(phrase_resolve(EAI_FAIL, 0)));
+	assert_false(phrase_is_of_names(phrase_resolve(EAI_SYSTEM, EMFILE)));
+	assert_false(phrase_is_of_names(phrase_errno(ECONNREFUSED)));
 }
 
 static void
@@ -34,12 +40,35 @@ a_sentence_is_split_at_its_cure(void **state)
 	assert_null(phrase_cure("x: it is off; nobody knows why"));
 }
 
+static void
+assert_said(const char *text, const char *expected)
+{
+	char *said = phrase_of_host(text);
+
+	assert_string_equal(said, expected);
+	free(said);
+}
+
+static void
+hosts_of_2010_are_told_in_plain_words(void **state)
+{
+#define OF_2010 "Plugin ps is not authorized for this host. Ignoring"
+	assert_said(OF_2010, "this host has no plugin ps");
+	assert_said(OF_2010 ".", "this host has no plugin ps");
+	assert_said(OF_2010 ". Registered here: a b", "this host has no plugin ps; it has: a b");
+	assert_said("Plugin is not authorized for this host. Ignoring",
+	    "Plugin is not authorized for this host. Ignoring");
+	assert_said("exit status 2", "exit status 2");
+	assert_said("", "");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_sentence_is_split_at_its_cure),
 	    cmocka_unit_test(errors_become_plain_phrases),
+	    cmocka_unit_test(hosts_of_2010_are_told_in_plain_words),
 	    cmocka_unit_test(resolver_failures_become_plain_phrases),
 	};
 
