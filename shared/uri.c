@@ -3,6 +3,7 @@
  * known: anything else might be a piece of a password. */
 #include "shared/uri.h"
 
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
@@ -128,7 +129,7 @@ set_host(struct uri *u, const char *host, char *err, size_t err_size)
 	size_t len = host != NULL ? strlen(host) : 0;
 
 	if (len == 0)
-		return complain(err, err_size, "%s:// URI without a host: write %s",
+		return complain(err, err_size, "%s:// URI without a host" PHRASE_CURE "write %s",
 		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
 	if (host[0] == '[')
 		u->host = xstrndup(host + 1, len - 2); /* evhttp saw to the ']' */
@@ -183,7 +184,8 @@ set_database(struct uri *u, const char *path, char *err, size_t err_size)
 	}
 	if (memchr(path, '/', len) != NULL)
 		return complain(err, err_size,
-		    "%s:// URI with more than a database name after the host: write %s",
+		    "%s:// URI with more than a database name after the host" PHRASE_CURE
+		    "write %s",
 		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
 	u->path = decode(path, len);
 	if (u->path == NULL)
@@ -215,6 +217,61 @@ set_server_parts(struct uri *u, const struct evhttp_uri *parts, char *err, size_
 			 : set_vhost(u, path, err, err_size));
 }
 
+/* One more node, "host" or "host:port". */
+static bool
+add_other(struct uri *u, const char *place, char *err, size_t err_size)
+{
+	struct uri other;
+	char *full;
+	bool ok;
+
+	if (strchr(place, '@') != NULL)
+		return complain(err, err_size,
+		    "user and password stand once, before the first host of several");
+	xasprintf(&full, "%s://%s/x", uri_scheme_name(u->scheme), place);
+	ok = uri_parse(full, &other, err, err_size);
+	free(full);
+	if (!ok)
+		return false;
+	u->others = xreallocarray(u->others, u->n_others + 1, sizeof(*u->others));
+	u->others[u->n_others++] = (struct uri_place){xstrdup(other.host), other.port};
+	uri_finish(&other);
+	return true;
+}
+
+/* *first: the text with the first of its hosts alone. A comma of user or password is written %2C.
+ */
+static bool
+take_others(
+    struct uri *u, const char *text, const char *rest, char **first, char *err, size_t err_size)
+{
+	size_t begin = (size_t)(rest - text), end = begin + strcspn(rest, "/");
+	char *hosts, *place, *state = NULL;
+	size_t comma;
+	bool ok = true;
+
+	for (size_t i = end; i > begin; i--) {
+		if (text[i - 1] == '@') {
+			begin = i;
+			break;
+		}
+	}
+	comma = begin + strcspn(text + begin, ",");
+	if (comma >= end) {
+		*first = xstrdup(text);
+		return true;
+	}
+	xasprintf(first, "%.*s%s", (int)comma, text, text + end);
+	hosts = xstrndup(text + comma + 1, end - comma - 1);
+	place = strtok_r(hosts, ",", &state);
+	while (ok && place != NULL) {
+		ok = add_other(u, place, err, err_size);
+		place = strtok_r(NULL, ",", &state);
+	}
+	free(hosts);
+	return ok;
+}
+
 static bool
 parse_server(struct uri *u, const char *text, char *err, size_t err_size)
 {
@@ -223,8 +280,10 @@ parse_server(struct uri *u, const char *text, char *err, size_t err_size)
 
 	if (parts == NULL)
 		return complain(err, err_size,
-		    "not a URI of the form %s: ports are 1 to 65535, IPv6 addresses stand in [], and "
-		    "in user and password write '@' as %%40, '/' as %%2F, ':' as %%3A, ',' as %%2C",
+		    "not a URI of this kind" PHRASE_CURE
+		    "write %s; ports are 1 to 65535, IPv6 addresses "
+		    "stand in [], and in user and password write '@' as %%40, '/' as %%2F, ':' as "
+		    "%%3A, ',' as %%2C",
 		    schemes[u->scheme].form);
 	ok = set_server_parts(u, parts, err, err_size);
 	evhttp_uri_free(parts);
@@ -258,6 +317,7 @@ bool
 uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
 {
 	const char *rest;
+	char *first = NULL;
 	bool ok = false;
 
 	*u = (struct uri){0};
@@ -268,9 +328,13 @@ uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
 	switch (u->scheme) {
 	case URI_AMQP:
 	case URI_AMQPS:
+		ok = parse_server(u, text, err, err_size);
+		break;
 	case URI_COUCH:
 	case URI_COUCHS:
-		ok = parse_server(u, text, err, err_size);
+		ok = take_others(u, text, rest, &first, err, err_size) &&
+		     parse_server(u, first, err, err_size);
+		free(first);
 		break;
 	case URI_SQLITE:
 		ok = parse_sqlite(u, rest, err, err_size);
@@ -298,13 +362,14 @@ parse_broker(const char *text, struct uri *u, char *err, size_t err_size)
 			return false;
 		if (u->scheme == URI_AMQP || u->scheme == URI_AMQPS)
 			return true;
-		complain(err, err_size, "%s:// is no broker: write %s", uri_scheme_name(u->scheme),
-		    schemes[URI_AMQP].form);
+		complain(err, err_size, "%s:// is no broker" PHRASE_CURE "write %s",
+		    uri_scheme_name(u->scheme), schemes[URI_AMQP].form);
 		uri_finish(u);
 		return false;
 	}
 	if (strpbrk(text, "@/?#") != NULL)
-		return complain(err, err_size, "not a broker: write host, host:port or %s",
+		return complain(err, err_size,
+		    "not a broker" PHRASE_CURE "write host, host:port or %s",
 		    schemes[URI_AMQP].form);
 	xasprintf(&full, "amqp://guest:guest@%s/vogeler", text);
 	ok = uri_parse(full, u, err, err_size);
@@ -359,6 +424,9 @@ uri_finish(struct uri *u)
 	free(u->password);
 	free(u->host);
 	free(u->path);
+	for (size_t i = 0; i < u->n_others; i++)
+		free(u->others[i].host);
+	free(u->others);
 	*u = (struct uri){0};
 }
 
@@ -380,7 +448,12 @@ uri_copy(struct uri *dst, const struct uri *src)
 	    .password = xstrdup_null(src->password),
 	    .host = xstrdup_null(src->host),
 	    .path = xstrdup_null(src->path),
+	    .others = xcalloc(src->n_others + 1, sizeof(*src->others)),
+	    .n_others = src->n_others,
 	};
+	for (size_t i = 0; i < src->n_others; i++)
+		dst->others[i] =
+		    (struct uri_place){xstrdup(src->others[i].host), src->others[i].port};
 }
 
 static bool
@@ -389,11 +462,23 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool
+same_others(const struct uri *a, const struct uri *b)
+{
+	if (a->n_others != b->n_others)
+		return false;
+	for (size_t i = 0; i < a->n_others; i++)
+		if (a->others[i].port != b->others[i].port ||
+		    strcmp(a->others[i].host, b->others[i].host) != 0)
+			return false;
+	return true;
+}
+
 bool
 uri_same_place(const struct uri *a, const struct uri *b)
 {
 	return a->scheme == b->scheme && a->port == b->port && same_text(a->host, b->host) &&
-	       same_text(a->path, b->path);
+	       same_text(a->path, b->path) && same_others(a, b);
 }
 
 bool

@@ -10,6 +10,11 @@
 enum uri_scheme { URI_AMQP, URI_AMQPS, URI_COUCH, URI_COUCHS, URI_SQLITE, URI_NULL };
 const char *uri_scheme_name(enum uri_scheme scheme);
 
+struct uri_place {
+	char *host; /* as in struct uri */
+	uint16_t port;
+};
+
 struct uri {
 	enum uri_scheme scheme;
 	char *user;     /* percent-decoded; NULL if none */
@@ -20,6 +25,9 @@ struct uri {
 	 * vhost "vogeler", "/%2Fvogeler" is "/vogeler", none or "/" is "/". couch: the database,
 	 * "system_records" when missing. sqlite: the file's absolute path. */
 	char *path;
+	/* couch: "couch://a:5984,b:5984/db" has the nodes of one cluster; those after the first. */
+	struct uri_place *others;
+	size_t n_others;
 };
 
 /* false: err holds one sentence that names what is wrong, without a password. A bare "host" or
@@ -40,6 +48,9 @@ const char *uri_redacted(const struct uri *u, char *out, size_t size);
  */
 const char *uri_redact_text(const char *text, char *out, size_t size);
 char *uri_mask(const char *text); /* the same, malloced, never cut */
+/* The same for a sentence, in which a ':' and an '@' need have nothing to do with each other: what
+ * stands in double quotes is one text, and of the rest each word. Malloced. */
+char *uri_mask_sentence(const char *text);
 /* Overwrites passwords of URIs in place with '*', keeping the length: for argv. */
 void uri_scrub(char *text);
 

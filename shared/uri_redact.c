@@ -1,6 +1,7 @@
 /* URIs as text that may be shown: the second half of uri.h. */
 #include "shared/uri.h"
 
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
@@ -42,6 +43,13 @@ append_encoded(char *out, size_t size, size_t *len, const char *s)
 	free(encoded);
 }
 
+static void
+append_place(char *out, size_t size, size_t *len, const char *host, uint16_t port)
+{
+	append(out, size, len, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+	    (unsigned int)port);
+}
+
 const char *
 uri_redacted(const struct uri *u, char *out, size_t size)
 {
@@ -60,8 +68,11 @@ uri_redacted(const struct uri *u, char *out, size_t size)
 		append(out, size, &len, "%s", u->path);
 		return out;
 	}
-	append(out, size, &len, strchr(u->host, ':') != NULL ? "[%s]:%u" : "%s:%u", u->host,
-	    (unsigned int)u->port);
+	append_place(out, size, &len, u->host, u->port);
+	for (size_t i = 0; i < u->n_others; i++) {
+		append(out, size, &len, ",");
+		append_place(out, size, &len, u->others[i].host, u->others[i].port);
+	}
 	append(out, size, &len, "/");
 	/* "/" reads as the vhost "/"; any other is written out. */
 	if (strcmp(u->path, "/") != 0)
@@ -114,7 +125,9 @@ next_password(const char *text, const char **from, const char **begin, const cha
 		const char *p = *from + scheme, *colon = NULL, *at = NULL;
 
 		for (; *p != '\0' && (p == *from || scheme_length(text, p) == 0); p++) {
-			if (*p == ':' && colon == NULL)
+			/* In a sentence of ours a blank follows the colon; in a URI none does. */
+			if (*p == ':' && colon == NULL &&
+			    (scheme > 0 || !isspace((unsigned char)p[1])))
 				colon = p;
 			if (*p == '@' && colon != NULL)
 				at = p;
@@ -134,16 +147,22 @@ next_password(const char *text, const char **from, const char **begin, const cha
 const char *
 uri_redact_text(const char *text, char *out, size_t size)
 {
-	const char *from = text, *done = text, *begin, *end;
+	/* What follows is our own words, which may show the form of a URI: nothing is hidden in it,
+	 * and nothing that was quoted before is taken to reach into it. */
+	const char *cure = strstr(text, PHRASE_CURE);
+	char *quoted = cure == NULL ? xstrdup(text) : xstrndup(text, (size_t)(cure - text));
+	const char *from = quoted, *done = quoted, *begin, *end;
 	size_t len = 0;
 
 	if (size > 0)
 		out[0] = '\0';
-	while (next_password(text, &from, &begin, &end)) {
+	while (next_password(quoted, &from, &begin, &end)) {
 		append(out, size, &len, "%.*s" MASK, (int)(begin - done), done);
 		done = end;
 	}
-	append(out, size, &len, "%s", done);
+	append(out, size, &len, "%s%s", done, cure == NULL ? "" : cure);
+	explicit_bzero(quoted, strlen(quoted));
+	free(quoted);
 	return out;
 }
 
@@ -154,6 +173,54 @@ uri_mask(const char *text)
 	char *out = xcalloc(1, size);
 
 	uri_redact_text(text, out, size);
+	return out;
+}
+
+/* The end of the text that begins at p, a quote or a word. A word with a URI whose password has a
+ * blank in it, which is a mistake, reaches to the last '@' of the text. */
+static const char *
+piece_end(const char *text, const char *p)
+{
+	const char *end = *p == '"' ? strchr(p + 1, '"') : NULL, *uri = p, *colon, *at;
+
+	if (end != NULL)
+		return end + 1;
+	end = p + 1 + strcspn(p + 1, " \t\n\"");
+	while (uri < end && scheme_length(text, uri) == 0)
+		uri++;
+	if (uri == end)
+		return end;
+	uri += scheme_length(text, uri);
+	colon = memchr(uri, ':', (size_t)(end - uri));
+	if (colon == NULL || memchr(colon, '@', (size_t)(end - colon)) != NULL ||
+	    end_without_at(uri, colon) == NULL)
+		return end;
+	at = strrchr(end, '@');
+	return at != NULL ? at + 1 : end;
+}
+
+char *
+uri_mask_sentence(const char *text)
+{
+	const char *cure = strstr(text, PHRASE_CURE);
+	const char *end = cure == NULL ? text + strlen(text) : cure;
+	char *out, *piece, *shown;
+	size_t size;
+	FILE *f = xmemstream(&out, &size);
+
+	for (const char *p = text, *next; p < end; p = next) {
+		next = piece_end(text, p);
+		if (next > end)
+			next = end;
+		piece = xstrndup(p, (size_t)(next - p));
+		shown = uri_mask(piece);
+		fputs(shown, f);
+		free(shown);
+		explicit_bzero(piece, strlen(piece));
+		free(piece);
+	}
+	fputs(end, f);
+	fclose(f);
 	return out;
 }
 

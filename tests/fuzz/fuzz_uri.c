@@ -72,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (uri_parse(text, &u, err, sizeof(err))) {
 		check_uri(&u);
 		uri_redact_text(text, out, sizeof(out));
+		free(uri_mask_sentence(text));
 		check_hidden(&u, out);
 		uri_finish(&u);
 	} else if (err[0] == '\0') {

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "shared/phrase.h"
 #include "shared/uri.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,38 @@ a_vhost_is_a_short_string(void **state)
 	assert_false(uri_parse(text, &u, err, sizeof(err)));
 }
 
+/* The nodes of one CouchDB: user, password and database stand once. */
+static void
+several_hosts_of_a_store(void **state)
+{
+	const char *const bad[] = {"couch://u:secret@a,u:secret@b/db", "couch://u:secret@a,b:0/db",
+	    "couch://u:secret@a,b:x/db", "couch://u:secret@,b/db"};
+	struct uri u, v;
+	char err[300], out[100];
+
+	assert_true(uri_parse("couchs://u:p%2C%40@a,b:7000,[::1]/db", &u, err, sizeof(err)));
+	assert_string_equal(u.password, "p,@");
+	assert_string_equal(u.host, "a");
+	assert_int_equal(u.port, 6984);
+	assert_int_equal(u.n_others, 2);
+	assert_string_equal(u.others[0].host, "b");
+	assert_int_equal(u.others[0].port, 7000);
+	assert_string_equal(u.others[1].host, "::1");
+	assert_int_equal(u.others[1].port, 6984);
+	assert_string_equal(
+	    uri_redacted(&u, out, sizeof(out)), "couchs://u:***@a:6984,b:7000,[::1]:6984/db");
+	uri_copy(&v, &u);
+	assert_true(uri_same_place(&u, &v));
+	v.others[1].port = 1;
+	assert_false(uri_same_place(&u, &v));
+	uri_finish(&u);
+	uri_finish(&v);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_false(uri_parse(bad[i], &u, err, sizeof(err)));
+		assert_null(strstr(err, "secret"));
+	}
+}
+
 static void
 brokers(void **state)
 {
@@ -210,6 +243,10 @@ static const struct {
     {"amqp://u:amqp://y@h", "amqp://u:***@h", "amqp://u:********@h"},
     {"amqp.dsn=AMQP://u:secret@h", "amqp.dsn=AMQP://u:***@h", "amqp.dsn=AMQP://u:******@h"},
     {"u:secret@h", "u:***@h", "u:******@h"},
+    {"send: u:secret@h is", "send: u:***@h is", "send: u:******@h is"},
+    {"jobs: \"@last\" is one too many", "jobs: \"@last\" is one too many",
+	"jobs: \"@last\" is one too many"},
+    {"amqp://u: secret@h", "amqp://u:***@h", "amqp://u:*******@h"},
     {"amqp://u:@h", "amqp://u:***@h", "amqp://u:@h"},
     {"amqp://u@h:5672/v", "amqp://u@h:5672/v", "amqp://u@h:5672/v"},
     {"amqp://[::1]:5672/v", "amqp://[::1]:5672/v", "amqp://[::1]:5672/v"},
@@ -226,6 +263,41 @@ redacts_text(void **state)
 	for (size_t i = 0; i < N(shown); i++)
 		assert_string_equal(
 		    uri_redact_text(shown[i].text, out, sizeof(out)), shown[i].redacted);
+}
+
+static const struct {
+	const char *text, *masked;
+} sentences[] = {
+    {"cannot use amqp://u:secret@h:5672/v: refused", "cannot use amqp://u:***@h:5672/v: refused"},
+    {"--qhost=amqp://u:se cret@h is none", "--qhost=amqp://u:***@h is none"},
+    {"\"amqp://u:s e c@h\" is one too many", "\"amqp://u:***@h\" is one too many"},
+    {"no such verb: \"u:se cret@h\"; there are: x", "no such verb: \"u:***@h\"; there are: x"},
+    {"no such verb: u:secret@h", "no such verb: u:***@h"},
+    {"amqp://h:5672/v: refused for bob@h", "amqp://h:5672/v: refused for bob@h"},
+    {"amqp://u:***@h:5672/v: refused for bob@h", "amqp://u:***@h:5672/v: refused for bob@h"},
+    {"web01: ssh: failed for bob@db01: no route, mail root@x",
+	"web01: ssh: failed for bob@db01: no route, mail root@x"},
+    {"--where: .mail == \"root@web01\" and: syntax error",
+	"--where: .mail == \"root@web01\" and: syntax error"},
+    {"failed on 2 hosts: n3: bad: n3@x; left out", "failed on 2 hosts: n3: bad: n3@x; left out"},
+    {"the value: \"warning: mail root@x\" is no JSON",
+	"the value: \"warning: mail root@x\" is no JSON"},
+    {"list:8: \"@l6\": a host name has no @", "list:8: \"@l6\": a host name has no @"},
+    {"an open \"amqp://u:secret@h", "an open \"amqp://u:***@h"},
+    {"bad" PHRASE_CURE "write amqp://user:password@host",
+	"bad" PHRASE_CURE "write amqp://user:password@host"},
+    {"", ""},
+};
+
+static void
+masks_sentences(void **state)
+{
+	for (size_t i = 0; i < N(sentences); i++) {
+		char *masked = uri_mask_sentence(sentences[i].text);
+
+		assert_string_equal(masked, sentences[i].masked);
+		free(masked);
+	}
 }
 
 static void
@@ -304,9 +376,11 @@ main(void)
 	    cmocka_unit_test(good_uris),
 	    cmocka_unit_test(bad_uris),
 	    cmocka_unit_test(a_vhost_is_a_short_string),
+	    cmocka_unit_test(several_hosts_of_a_store),
 	    cmocka_unit_test(brokers),
 	    cmocka_unit_test(bad_brokers),
 	    cmocka_unit_test(redacts_text),
+	    cmocka_unit_test(masks_sentences),
 	    cmocka_unit_test(scrubs_in_place),
 	    cmocka_unit_test(small_buffers_cut),
 	    cmocka_unit_test(a_login_is_no_place),
