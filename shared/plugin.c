@@ -111,6 +111,7 @@ read_command(struct definition *d, const struct conf_entry *e, const char *value
 
 	/* As written: here quotes and ';' are the command's own. */
 	d->plugin.command = xstrdup(e->value);
+	d->plugin.command_line = e->line;
 	d->plugin.argv = words_split(e->value, err, sizeof(err));
 	if (d->plugin.argv == NULL)
 		definition_error(d, e->line, "command: %s", err);
@@ -264,6 +265,7 @@ static void
 read_user(struct definition *d, const struct conf_entry *e, const char *value)
 {
 	d->plugin.user = xstrdup(value);
+	d->plugin.user_line = e->line;
 	if (value[0] == '\0')
 		definition_error(d, e->line, "user: has no value");
 }

@@ -46,6 +46,7 @@ struct plugin {
 	bool has_splay;       /* false = the agent chooses */
 	char *file;           /* where it was defined */
 	unsigned int line;
+	unsigned int command_line, user_line; /* 0 = not given */
 };
 
 struct buf;
@@ -62,10 +63,11 @@ size_t plugin_read_file(
 /* The same of a file whose text is here; the text is used up. */
 size_t plugin_read_text(
     struct plugin_set *set, const char *path, struct buf *text, conf_error_fn *on_error, void *arg);
-/* Every *.cfg of a directory in name order; returns the number of bad ones, files counting as one.
- * -1: the directory cannot be used (errno; told to on_error too). A name or alias that is taken
- * already is an error of the later one. Refuses files that others may write, not regular, with
- * several links, or owned by anyone but root or us; the directory likewise. */
+/* Every *.cfg of a directory, shorter names first; returns the number of bad ones, files counting
+ * as one. -1: the directory cannot be used (errno; told to on_error too). A name or alias that is
+ * taken already is an error of the later one, so that no copy takes the place of its original.
+ * Refuses files that others may write, not regular, with several links, or owned by anyone but root
+ * or us; the directory likewise. */
 int plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg);
 /* By name or alias; NULL if none. */
 const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);

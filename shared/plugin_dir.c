@@ -58,9 +58,15 @@ is_plugin_file(const struct dirent *e)
 	return e->d_name[0] != '.' && len > 4 && strcmp(e->d_name + len - 4, ".cfg") == 0;
 }
 
+/* Of two files with one plugin the first read has it, and a copy ("ps (copy).cfg", "ps-old.cfg",
+ * "Copy of ps.cfg") has a longer name than what it was made from. */
 static int
-by_file_name(const struct dirent **a, const struct dirent **b)
+by_length(const struct dirent **a, const struct dirent **b)
 {
+	size_t x = strlen((*a)->d_name), y = strlen((*b)->d_name);
+
+	if (x != y)
+		return x < y ? -1 : 1;
 	return strcmp((*a)->d_name, (*b)->d_name); /* alphasort() depends on the locale */
 }
 
@@ -106,7 +112,7 @@ plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error
 
 	if (!directory_is_good(dir, on_error, arg))
 		return -1;
-	n = scandir(dir, &list, is_plugin_file, by_file_name);
+	n = scandir(dir, &list, is_plugin_file, by_length);
 	if (n < 0) {
 		cannot_read(dir, on_error, arg);
 		return -1;
@@ -200,22 +206,6 @@ write_plugin(struct buf *b, const struct plugin *p)
 	       write_line(b, "success_exit_status", p->success_text);
 }
 
-static bool
-write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* Through a temporary file beside it, on disk before the name changes. errno on failure. */
 static bool
 replace_file(const char *path, const struct buf *b)
@@ -230,7 +220,7 @@ replace_file(const char *path, const struct buf *b)
 		free(temp);
 		return false;
 	}
-	ok = write_all(fd, b->data, b->len) && fsync(fd) == 0;
+	ok = buf_write_all(fd, b->data, b->len) && fsync(fd) == 0;
 	saved = errno;
 	close(fd);
 	if (ok && rename(temp, path) != 0) {

@@ -1,0 +1,152 @@
+/* See plugin_lint.h. */
+#include "shared/plugin_lint.h"
+
+#include "shared/phrase.h"
+#include "shared/plugin_program.h"
+#include "shared/words.h"
+#include "shared/xalloc.h"
+#include <errno.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TEXT_SIZE 512
+#define PART_SIZE 40
+
+struct linter {
+	const struct plugin *plugin;
+	conf_error_fn *on_warning;
+	void *arg;
+};
+
+static void warn(const struct linter *l, unsigned int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+warn(const struct linter *l, unsigned int line, const char *fmt, ...)
+{
+	char text[TEXT_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	l->on_warning(l->plugin->file, line, text, l->arg);
+}
+
+/* A first word such as LANG=C is the name of a program here. */
+static bool
+is_assignment(const char *word)
+{
+	const char *equals = strchr(word, '=');
+
+	return equals != NULL && equals > word &&
+	       memchr(word, '/', (size_t)(equals - word)) == NULL;
+}
+
+static void
+lint_command(const struct linter *l)
+{
+	const struct plugin *p = l->plugin;
+	char part[PART_SIZE];
+
+	if (words_find_shell(p->command, part, sizeof(part)))
+		warn(l, p->command_line,
+		    "plugin '%s': no shell runs its command, so the %s in it is passed on as it "
+		    "stands" PHRASE_CURE "put what needs a shell into a script, or write sh -c "
+		    "'...'; in quotes it means itself",
+		    p->name, part);
+	if (is_assignment(p->argv[0]))
+		warn(l, p->command_line,
+		    "plugin '%s': no shell runs its command, so '%s' is taken for a program" PHRASE_CURE
+		    "give variables with env",
+		    p->name, p->argv[0]);
+}
+
+/* By a path. One that cannot be looked at is left to the agent, which may be root. */
+static void
+lint_file(const struct linter *l, const char *program)
+{
+	const struct plugin *p = l->plugin;
+	struct stat st;
+	char *path;
+
+	xasprintf(&path, "%s%s", program[0] == '/' ? "" : "/", program); /* as it is run: in / */
+	if (stat(path, &st) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			warn(l, p->command_line,
+			    "plugin '%s': there is no program '%s' on this host, so each run will "
+			    "fail" PHRASE_CURE "install it, or correct the path",
+			    p->name, path);
+	} else if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
+		warn(l, p->command_line,
+		    "plugin '%s': '%s' is no file that may be executed, so each run will fail" PHRASE_CURE
+		    "%s",
+		    p->name, path, S_ISREG(st.st_mode) ? "chmod +x" : "name a program");
+	}
+	free(path);
+}
+
+/* It may be installed by the time it is to run. */
+static void
+lint_program(const struct linter *l)
+{
+	const struct plugin *p = l->plugin;
+	char *program = plugin_program_find(p);
+
+	if (program != NULL)
+		lint_file(l, program);
+	else if (!is_assignment(p->argv[0])) /* said already */
+		warn(l, p->command_line,
+		    "plugin '%s': there is no program '%s' on this host (PATH=%s), so each run "
+		    "will fail" PHRASE_CURE "install it, or give its path",
+		    p->name, p->argv[0], plugin_program_path(p));
+	free(program);
+}
+
+/* getpwnam(3): several values of errno mean that there is no such user. */
+static bool
+is_no_such_user(int error)
+{
+	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+}
+
+static void
+lint_user(const struct linter *l)
+{
+	const struct plugin *p = l->plugin;
+
+	if (p->user == NULL)
+		return;
+	errno = 0;
+	if (getpwnam(p->user) != NULL)
+		return;
+	if (is_no_such_user(errno))
+		warn(l, p->user_line,
+		    "plugin '%s': there is no user '%s' on this host, so each run will fail" PHRASE_CURE
+		    "make that user, or correct the name",
+		    p->name, p->user);
+	else
+		warn(l, p->user_line, "plugin '%s': the user '%s' cannot be looked up: %s", p->name,
+		    p->user, strerror(errno));
+}
+
+void
+plugin_lint(const struct plugin *p, conf_error_fn *on_warning, void *arg)
+{
+	const struct linter l = {p, on_warning, arg};
+
+	lint_command(&l);
+	lint_program(&l);
+	lint_user(&l);
+}
+
+void
+plugin_lint_set(const struct plugin_set *set, conf_error_fn *on_warning, void *arg)
+{
+	for (size_t i = 0; i < set->n; i++)
+		plugin_lint(&set->plugins[i], on_warning, arg);
+}
