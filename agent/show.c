@@ -182,17 +182,7 @@ print_text_property(const char *name, const char *value)
 static void
 print_header(const struct header *h)
 {
-	switch (h->kind) {
-	case HEADER_STR:
-		print_text_property(h->name, h->u.str);
-		break;
-	case HEADER_INT:
-		fprintf(stderr, "%s: %" PRId64 "\n", h->name, h->u.i64);
-		break;
-	case HEADER_BOOL:
-		fprintf(stderr, "%s: %s\n", h->name, h->u.boolean ? "true" : "false");
-		break;
-	}
+	print_text_property(h->name, h->value);
 }
 
 static bool

@@ -136,8 +136,7 @@ static void
 free_header(struct header *h)
 {
 	free(h->name);
-	if (h->kind == HEADER_STR)
-		free(h->u.str);
+	free(h->value);
 }
 
 /* Removes those with our names, and past `keep` all others. */

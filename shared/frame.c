@@ -52,7 +52,7 @@ frame_codec_create(void)
 
 	c->amqp = amqp_new_connection();
 	if (c->amqp == NULL)
-		abort();
+		xalloc_fail(0);
 	c->frame_max = FRAME_MIN_BYTES; /* until tuned, AMQP 0-9-1 4.2.3 */
 	c->scratch = xcalloc(1, FRAME_MAX_BYTES);
 	return c;
@@ -341,20 +341,8 @@ static void
 header_entry(amqp_table_entry_t *entry, const struct header *h)
 {
 	entry->key = amqp_cstring_bytes(h->name);
-	switch (h->kind) {
-	case HEADER_STR:
-		entry->value.kind = AMQP_FIELD_KIND_UTF8;
-		entry->value.value.bytes = amqp_cstring_bytes(h->u.str);
-		return;
-	case HEADER_INT:
-		entry->value.kind = AMQP_FIELD_KIND_I64;
-		entry->value.value.i64 = h->u.i64;
-		return;
-	case HEADER_BOOL:
-		entry->value.kind = AMQP_FIELD_KIND_BOOLEAN;
-		entry->value.value.boolean = h->u.boolean;
-		return;
-	}
+	entry->value.kind = AMQP_FIELD_KIND_UTF8; /* the long string, 'S' */
+	entry->value.value.bytes = amqp_cstring_bytes(h->value);
 }
 
 /* entries has room for MESSAGE_HEADERS_MAX and lives as long as p. */

@@ -7,11 +7,18 @@
 #ifndef VOGELER_FRAME_H
 #define VOGELER_FRAME_H
 
-#include <amqp.h>
-#include <amqp_framing.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* librabbitmq has moved its headers in 0.13, and warns of those in the old place. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#else
+#include <amqp.h>
+#include <amqp_framing.h>
+#endif
 
 struct buf;
 struct message;

@@ -2,6 +2,9 @@
 #include "shared/message.h"
 
 #include "shared/xalloc.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +18,7 @@ static void
 free_header(struct header *h)
 {
 	free(h->name);
-	if (h->kind == HEADER_STR)
-		free(h->u.str);
+	free(h->value);
 }
 
 void
@@ -45,48 +47,28 @@ message_set_body(struct message *m, char *body, size_t len)
 	m->body_len = len;
 }
 
-/* The next free header, NULL when there are enough. */
-static struct header *
-add(struct message *m, const char *name, enum header_kind kind)
-{
-	struct header *h;
-
-	if (m->n_headers >= MESSAGE_HEADERS_MAX)
-		return NULL;
-	m->headers = xreallocarray(m->headers, m->n_headers + 1, sizeof(*m->headers));
-	h = &m->headers[m->n_headers++];
-	*h = (struct header){.name = xstrdup(name), .kind = kind};
-	return h;
-}
-
 void
 message_add_str(struct message *m, const char *name, const char *value)
 {
-	struct header *h;
-
-	if (value == NULL)
+	if (value == NULL || m->n_headers >= MESSAGE_HEADERS_MAX)
 		return;
-	h = add(m, name, HEADER_STR);
-	if (h != NULL)
-		h->u.str = xstrdup(value);
+	m->headers = xreallocarray(m->headers, m->n_headers + 1, sizeof(*m->headers));
+	m->headers[m->n_headers++] = (struct header){xstrdup(name), xstrdup(value)};
 }
 
 void
 message_add_int(struct message *m, const char *name, int64_t value)
 {
-	struct header *h = add(m, name, HEADER_INT);
+	char digits[24];
 
-	if (h != NULL)
-		h->u.i64 = value;
+	snprintf(digits, sizeof(digits), "%" PRId64, value);
+	message_add_str(m, name, digits);
 }
 
 void
 message_add_bool(struct message *m, const char *name, bool value)
 {
-	struct header *h = add(m, name, HEADER_BOOL);
-
-	if (h != NULL)
-		h->u.boolean = value;
+	message_add_str(m, name, value ? "true" : "false");
 }
 
 bool
@@ -104,43 +86,43 @@ message_drop(struct message *m, const char *name)
 	return n < before;
 }
 
-/* The first of that name and kind. */
-static const struct header *
-find(const struct message *m, const char *name, enum header_kind kind)
+const char *
+message_str(const struct message *m, const char *name)
 {
 	for (size_t i = 0; i < m->n_headers; i++) {
-		if (m->headers[i].kind == kind && strcmp(m->headers[i].name, name) == 0)
-			return &m->headers[i];
+		if (strcmp(m->headers[i].name, name) == 0)
+			return m->headers[i].value;
 	}
 	return NULL;
 }
 
-const char *
-message_str(const struct message *m, const char *name)
-{
-	const struct header *h = find(m, name, HEADER_STR);
-
-	return h != NULL ? h->u.str : NULL;
-}
-
+/* Digits and perhaps a minus, nothing else: strtoll() alone would take blanks and a plus too. */
 bool
 message_int(const struct message *m, const char *name, int64_t *value)
 {
-	const struct header *h = find(m, name, HEADER_INT);
+	const char *text = message_str(m, name);
+	const char *digits = text != NULL && text[0] == '-' ? text + 1 : text;
+	long long number;
 
-	if (h != NULL)
-		*value = h->u.i64;
-	return h != NULL;
+	if (digits == NULL || digits[0] == '\0' || digits[strspn(digits, "0123456789")] != '\0')
+		return false;
+	errno = 0;
+	number = strtoll(text, NULL, 10);
+	if (errno != 0)
+		return false;
+	*value = number;
+	return true;
 }
 
 bool
 message_bool(const struct message *m, const char *name, bool *value)
 {
-	const struct header *h = find(m, name, HEADER_BOOL);
+	const char *text = message_str(m, name);
 
-	if (h != NULL)
-		*value = h->u.boolean;
-	return h != NULL;
+	if (text == NULL || (strcmp(text, "true") != 0 && strcmp(text, "false") != 0))
+		return false;
+	*value = strcmp(text, "true") == 0;
+	return true;
 }
 
 static size_t
@@ -158,9 +140,7 @@ message_size(const struct message *m)
 		str_size(m->user_id) + str_size(m->app_id) + str_size(m->content_type) +
 		str_size(m->content_encoding) + str_size(m->expiration);
 	for (size_t i = 0; i < m->n_headers; i++) {
-		size += str_size(m->headers[i].name);
-		if (m->headers[i].kind == HEADER_STR)
-			size += str_size(m->headers[i].u.str);
+		size += str_size(m->headers[i].name) + str_size(m->headers[i].value);
 	}
 	return size;
 }

@@ -1,5 +1,9 @@
 /* A message as AMQP 0-9-1 has it: the basic properties (4.2.6.1, class 60) that Vogeler uses, a
- * flat header table, a body. The same struct for what is published and what is delivered. */
+ * flat header table, a body. The same struct for what is published and what is delivered.
+ *
+ * Headers are text: they are published as long strings alone, since the AMQP library of 2010 reads
+ * hardly another type and drops the connection over one it does not know. Numbers and booleans that
+ * others publish as such are text here too. */
 #ifndef VOGELER_MESSAGE_H
 #define VOGELER_MESSAGE_H
 
@@ -9,16 +13,9 @@
 
 #define MESSAGE_HEADERS_MAX 64
 
-enum header_kind { HEADER_STR, HEADER_INT, HEADER_BOOL };
-
 struct header {
 	char *name;
-	enum header_kind kind;
-	union {
-		char *str;
-		int64_t i64;
-		bool boolean;
-	} u;
+	char *value;
 };
 
 struct message { /* every string owned, NULL = property absent */
@@ -45,10 +42,10 @@ void message_set_body(struct message *m, char *body, size_t len);
 /* Past MESSAGE_HEADERS_MAX these do nothing: a header is never worth failing for. NULL str: not
  * added. */
 void message_add_str(struct message *m, const char *name, const char *value);
-void message_add_int(struct message *m, const char *name, int64_t value);
-void message_add_bool(struct message *m, const char *name, bool value);
+void message_add_int(struct message *m, const char *name, int64_t value); /* its digits */
+void message_add_bool(struct message *m, const char *name, bool value);   /* "true", "false" */
 bool message_drop(struct message *m, const char *name); /* all of that name; false: none */
-/* NULL, false: absent or of another kind. */
+/* NULL, false: absent, or not what is asked for. The first of that name counts. */
 const char *message_str(const struct message *m, const char *name);
 bool message_int(const struct message *m, const char *name, int64_t *value);
 bool message_bool(const struct message *m, const char *name, bool *value);

@@ -271,8 +271,7 @@ headers_size(const struct message *m)
 
 	for (size_t i = 0; i < m->n_headers; i++) {
 		size += strlen(m->headers[i].name);
-		if (m->headers[i].kind == HEADER_STR)
-			size += strlen(m->headers[i].u.str);
+		size += strlen(m->headers[i].value);
 	}
 	return size;
 }
@@ -307,12 +306,7 @@ copy_message(struct message *to, const struct message *from)
 	for (i = 0; i < from->n_headers; i++) {
 		const struct header *h = &from->headers[i];
 
-		if (h->kind == HEADER_STR)
-			message_add_str(to, h->name, h->u.str);
-		else if (h->kind == HEADER_INT)
-			message_add_int(to, h->name, h->u.i64);
-		else
-			message_add_bool(to, h->name, h->u.boolean);
+		message_add_str(to, h->name, h->value);
 	}
 	if (from->body_len > 0)
 		memcpy(body, from->body, from->body_len);

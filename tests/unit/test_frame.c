@@ -173,6 +173,7 @@ assert_like(const struct message *m)
 	assert_int_equal(m->timestamp, 1285467389);
 	assert_true(m->persistent);
 	assert_string_equal(message_str(m, "plugin"), "facter");
+	assert_string_equal(message_str(m, "order"), "-42");
 	assert_true(message_int(m, "order", &order));
 	assert_int_equal(order, -42);
 	assert_true(message_bool(m, "truncated", &truncated));
@@ -195,6 +196,8 @@ roundtrip_message(struct fixture *x, uint32_t frame_max, size_t body_len, size_t
 	assert_int_equal(f.kind, FRAME_HEADER);
 	assert_int_equal(f.channel, 1);
 	assert_int_equal(f.body_size, body_len);
+	for (int i = 0; i < f.props->headers.num_entries; i++)
+		assert_int_equal(f.props->headers.entries[i].value.kind, AMQP_FIELD_KIND_UTF8);
 	frame_to_message(f.props, &got);
 	frame_release(x->in);
 	assert_like(&got);
@@ -270,7 +273,8 @@ test_what_amqp_cannot_say(void **state)
 static void
 test_strings_with_nul(void **state)
 {
-	const amqp_bytes_t nul = {.len = 3, .bytes = (void *)(uintptr_t) "x\0y"};
+	static char bytes[] = "x\0y";
+	const amqp_bytes_t nul = {.len = 3, .bytes = bytes};
 	char *s;
 
 	assert_null(frame_strdup(nul));
@@ -293,10 +297,11 @@ entry(amqp_table_entry_t *e, const char *name, uint8_t kind)
 static void
 test_header_kinds(void **state)
 {
+	static char user[] = "web\0ad";
 	amqp_table_entry_t e[8];
 	amqp_basic_properties_t p = {
 	    ._flags = AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_USER_ID_FLAG,
-	    .user_id = {.len = 6, .bytes = (void *)(uintptr_t) "web\0ad"},
+	    .user_id = {.len = 6, .bytes = user},
 	    .headers = {.num_entries = 8, .entries = e},
 	};
 	struct message m;

@@ -431,7 +431,7 @@ headers_of_a_letter_are_the_collectors_own(void **state)
 	assert_string_equal(dead->correlation_id, "job-1");
 	for (i = 0; i < (int)dead->n_headers; i++)
 		assert_false(strcmp(dead->headers[i].name, "x-sender") == 0 &&
-			     strcmp(dead->headers[i].u.str, "admin") == 0);
+			     strcmp(dead->headers[i].value, "admin") == 0);
 }
 
 static void

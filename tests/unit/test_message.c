@@ -1,4 +1,4 @@
-/* message: headers by name and kind, limits, size. */
+/* message: headers by name, what their text means, limits, size. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 
 static void
-headers_by_name_and_kind(void **state)
+headers_by_name(void **state)
 {
 	struct message m;
 	int64_t i = 7;
@@ -31,7 +31,8 @@ headers_by_name_and_kind(void **state)
 	assert_true(message_bool(&m, "truncated", &b));
 	assert_true(b);
 
-	assert_null(message_str(&m, "order"));
+	assert_string_equal(message_str(&m, "order"), "9223372036854775807");
+	assert_string_equal(message_str(&m, "truncated"), "true");
 	assert_null(message_str(&m, "absent"));
 	i = 7;
 	assert_false(message_int(&m, "plugin", &i));
@@ -40,6 +41,32 @@ headers_by_name_and_kind(void **state)
 	assert_false(message_bool(&m, "order", &b));
 	message_finish(&m);
 	message_finish(&m); /* twice is fine */
+}
+
+/* A number is its digits and nothing else, so that a limit is not read out of something else. */
+static void
+text_that_is_no_number(void **state)
+{
+	static const char *const none[] = {"", "-", "+1", " 1", "1 ", "1.0", "0x10", "1e3", "--1",
+	    "9223372036854775808", "-9223372036854775809", "99999999999999999999999999"};
+	struct message m;
+	int64_t i = 7;
+	bool b = true;
+
+	for (size_t n = 0; n < sizeof(none) / sizeof(none[0]); n++) {
+		message_init(&m);
+		message_add_str(&m, "n", none[n]);
+		assert_false(message_int(&m, "n", &i));
+		assert_false(message_bool(&m, "n", &b));
+		assert_true(i == 7 && b);
+		message_finish(&m);
+	}
+	message_init(&m);
+	message_add_int(&m, "low", INT64_MIN);
+	message_add_str(&m, "zeros", "-007");
+	assert_true(message_int(&m, "low", &i) && i == INT64_MIN);
+	assert_true(message_int(&m, "zeros", &i) && i == -7);
+	message_finish(&m);
 }
 
 static void
@@ -109,7 +136,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(headers_by_name_and_kind),
+	    cmocka_unit_test(headers_by_name),
+	    cmocka_unit_test(text_that_is_no_number),
 	    cmocka_unit_test(headers_are_taken_away_by_name),
 	    cmocka_unit_test(too_many_headers_are_dropped),
 	    cmocka_unit_test(body_and_size),

@@ -437,7 +437,7 @@ odd_headers_say_nothing(void **state)
 
 	message_init(&m);
 	body(&m, "{\"syskey\":\"h\",\"ps\":\"\",\"format\":\"raw\"}");
-	message_add_str(&m, "order", "12");
+	message_add_str(&m, "order", "12 or so");
 	message_add_int(&m, "exit_status", 256);
 	message_add_int(&m, "signal", -1);
 	message_add_int(&m, "duration_ms", -7);
