@@ -172,10 +172,24 @@ set_unreadable(struct result *r, const char *text, size_t len, const char *why)
 	free(said);
 }
 
+static json_t *
+parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size)
+{
+	json_t *value = NULL;
+	struct buf out;
+
+	buf_init(&out, CONVERT_TEXT_MAX);
+	if (jsonx_rewrite(&out, text, len, limits, note, err, err_size))
+		value = jsonx_parse(out.data, out.len, NULL, err, err_size);
+	buf_finish(&out);
+	return value;
+}
+
 static void
 convert_text(struct result *r, const json_t *raw, const struct convert_limits *limits)
 {
-	const struct jsonx_limits json = {limits->json_depth, limits->json_keys};
+	const struct jsonx_limits json = {limits->json_depth, limits->json_keys, 0};
 	struct jsonx_note note = {0};
 	const char *text = json_string_value(raw);
 	size_t len = json_string_length(raw);
@@ -185,7 +199,7 @@ convert_text(struct result *r, const json_t *raw, const struct convert_limits *l
 	if (r->format == WIRE_YAML)
 		value = yamlx_parse(text, len, &limits->yaml, &note, err, sizeof(err));
 	else
-		value = jsonx_parse_within(text, len, &json, &note, err, sizeof(err));
+		value = parse_within(text, len, &json, &note, err, sizeof(err));
 	if (value == NULL) {
 		set_unreadable(r, text, len, err);
 		r->refusal = note.refusal;

@@ -1,7 +1,13 @@
-/* See jsonx.h. Reading is a pre-scan, which bounds what jansson will meet, and then jansson;
- * writing is our own, because the text must be canonical and jansson's reals are not. */
+/* See jsonx.h. Reading is jread's, jansson keeps the tree; writing is our own, because the text
+ * must be canonical and jansson's reals are not. */
 #include "shared/jsonx.h"
 
+#include "shared/jread.h"
+#include "shared/utf8.h"
+#include "shared/xalloc.h"
+
+#include <locale.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,179 +16,6 @@
 #define INT64_DIGITS 19 /* both limits have so many */
 #define REAL_SIZE    64
 #define SORT_STACK   32 /* members of an object sorted without asking for memory */
-
-/* What the pre-scan knows of the text so far. */
-struct scan {
-	const char *text;
-	size_t len, pos;
-	size_t depth_max, keys_max;
-	size_t depth;
-	char kinds[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND];  /* '{' or '[' for each open level, */
-	size_t keys[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND]; /* and how many members so far */
-	bool too_deep;
-	char before;     /* the last byte outside strings that was no white space */
-	struct buf *out; /* the text as rewritten so far, up to `copied`; unused while big = 0 */
-	size_t copied;
-	unsigned int big;
-	bool no_memory;
-};
-
-/* From the opening quote to beyond the closing one, or to the end of the text. Each run of
- * backslashes is looked at once, so this stays linear whatever the text. */
-static void
-scan_string(struct scan *s)
-{
-	size_t start = ++s->pos;
-
-	while (s->pos < s->len) {
-		const char *quote = memchr(s->text + s->pos, '"', s->len - s->pos);
-		const char *p = quote;
-
-		if (quote == NULL) {
-			s->pos = s->len;
-			return;
-		}
-		while (p > s->text + start && p[-1] == '\\')
-			p--;
-		s->pos = (size_t)(quote - s->text) + 1;
-		if ((quote - p) % 2 == 0)
-			return;
-	}
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-over_int64(const char *digits, size_t n, bool negative)
-{
-	if (n != INT64_DIGITS)
-		return n > INT64_DIGITS;
-	return memcmp(digits, negative ? "9223372036854775808" : "9223372036854775807", n) > 0;
-}
-
-/* A bare number where a key belongs must stay an error, so it may not become a string. */
-static bool
-value_is_due(const struct scan *s)
-{
-	return s->depth == 0 || s->kinds[s->depth - 1] == '[' || s->before == ':';
-}
-
-static void
-quote_number(struct scan *s, size_t start, size_t end)
-{
-	s->big++;
-	if (!buf_append(s->out, s->text + s->copied, start - s->copied) ||
-	    !buf_append_char(s->out, '"') || !buf_append(s->out, s->text + start, end - start) ||
-	    !buf_append_char(s->out, '"'))
-		s->no_memory = true;
-	s->copied = end;
-}
-
-static void
-scan_number(struct scan *s)
-{
-	size_t start = s->pos, digits;
-	bool negative = s->text[s->pos] == '-';
-
-	if (negative)
-		s->pos++;
-	digits = s->pos;
-	while (s->pos < s->len && is_digit(s->text[s->pos]))
-		s->pos++;
-	if (s->pos < s->len && strchr(".eE", s->text[s->pos]) != NULL && s->text[s->pos] != '\0') {
-		while (s->pos < s->len &&
-		       (is_digit(s->text[s->pos]) || memchr(".eE+-", s->text[s->pos], 5) != NULL))
-			s->pos++;
-		return;
-	}
-	if (s->pos > digits && s->text[digits] != '0' && value_is_due(s) &&
-	    over_int64(s->text + digits, s->pos - digits, negative))
-		quote_number(s, start, s->pos);
-}
-
-static bool
-scan_open(struct scan *s, char kind)
-{
-	if (s->depth == s->depth_max) {
-		s->too_deep = true;
-		return false;
-	}
-	s->keys[s->depth] = 0;
-	s->kinds[s->depth++] = kind;
-	s->pos++;
-	return true;
-}
-
-/* Behind a key. Where no key belongs, jansson will not take it. */
-static bool
-scan_colon(struct scan *s)
-{
-	if (s->depth > 0 && s->keys[s->depth - 1]++ == s->keys_max)
-		return false;
-	s->pos++;
-	return true;
-}
-
-/* false: deeper than allowed, or an object of too many keys. Everything else that is wrong is left
- * for jansson to say. */
-static bool
-scan(struct scan *s)
-{
-	while (s->pos < s->len) {
-		char c = s->text[s->pos];
-
-		switch (c) {
-		case '"':
-			scan_string(s);
-			break;
-		case '[':
-		case '{':
-			if (!scan_open(s, c))
-				return false;
-			break;
-		case ':':
-			if (!scan_colon(s))
-				return false;
-			break;
-		case ']':
-		case '}':
-			if (s->depth > 0)
-				s->depth--;
-			s->pos++;
-			break;
-		case ' ':
-		case '\t':
-		case '\n':
-		case '\r':
-			s->pos++;
-			continue;
-		default:
-			if (c == '-' || is_digit(c))
-				scan_number(s);
-			else
-				s->pos++;
-		}
-		s->before = c;
-	}
-	return true;
-}
-
-static json_t *
-load(const char *text, size_t len, char *err, size_t err_size)
-{
-	json_error_t error;
-	json_t *value = json_loadb(
-	    text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
-
-	if (value == NULL)
-		snprintf(
-		    err, err_size, "line %d, column %d: %s", error.line, error.column, error.text);
-	return value;
-}
 
 const char *
 jsonx_refusal_name(enum jsonx_refusal refusal)
@@ -200,74 +33,279 @@ jsonx_refusal_name(enum jsonx_refusal refusal)
 		return "values";
 	case JSONX_BYTES:
 		return "bytes";
+	case JSONX_MEMORY:
+		return "memory";
 	}
 	return "?";
 }
 
-static void
-say_limit(const struct scan *s, char *err, size_t err_size)
+bool
+jsonx_real(const char *digits, double *value)
 {
-	if (s->too_deep)
-		snprintf(err, err_size, "nested deeper than %zu levels, at byte %zu", s->depth_max,
-		    s->pos);
-	else
-		snprintf(err, err_size, "more than %zu keys in an object, at byte %zu", s->keys_max,
-		    s->pos);
+	char first = digits[strspn(digits, "+-0.")]; /* of those that are not 0 */
+	char *end, *local;
+
+	*value = strtod(digits, &end);
+	if (*end == '.') { /* the locale has another point */
+		local = xstrdup(digits);
+		local[end - digits] = localeconv()->decimal_point[0];
+		*value = strtod(local, NULL);
+		free(local);
+	}
+	return isfinite(*value) && (*value != 0 || first < '1' || first > '9');
+}
+
+/* ---- memory ---- */
+
+static _Thread_local bool looks_itself;
+
+static void *
+ask_for(size_t bytes)
+{
+	void *ptr = malloc(bytes);
+
+	if (ptr == NULL && !looks_itself)
+		xalloc_fail(bytes);
+	return ptr;
+}
+
+void
+jsonx_init(void)
+{
+	json_set_alloc_funcs(ask_for, free);
+}
+
+bool
+jsonx_may_fail(bool may_fail)
+{
+	bool before = looks_itself;
+
+	looks_itself = may_fail;
+	return before;
+}
+
+/* ---- a tree ---- */
+
+struct builder {
+	struct jread reader;
+	struct jsonx_note note;
+	const char *problem; /* NULL: the reader's */
+	char *twice;         /* the key that it is about, or NULL */
+	bool no_memory;
+};
+
+static json_t *build(struct builder *b, enum jread_token token);
+
+static json_t *
+no_memory(struct builder *b)
+{
+	b->problem = "out of memory";
+	b->no_memory = true;
+	return NULL;
 }
 
 static json_t *
-parse(const char *text, size_t len, size_t depth_max, size_t keys_max, struct jsonx_note *note,
+build_string(struct builder *b)
+{
+	const struct jread *j = &b->reader;
+	size_t len, surrogates = 0;
+	json_t *value;
+	char *text;
+
+	if (!j->escaped) {
+		value = json_stringn_nocheck(j->text + j->start + 1, j->end - j->start - 2);
+		return value != NULL ? value : no_memory(b);
+	}
+	text = jread_text_new(j, &len, &surrogates);
+	value = text == NULL ? NULL : json_stringn_nocheck(text, len);
+	free(text);
+	b->note.surrogates += (unsigned int)surrogates;
+	return value != NULL ? value : no_memory(b);
+}
+
+/* A number that JSON has and we have not: its digits as text. */
+static json_t *
+build_digits(struct builder *b, unsigned int *count)
+{
+	const struct jread *j = &b->reader;
+	json_t *value = json_stringn_nocheck(j->text + j->start, j->end - j->start);
+
+	(*count)++;
+	return value != NULL ? value : no_memory(b);
+}
+
+static json_t *
+build_number(struct builder *b, bool is_real)
+{
+	int64_t integer;
+	double real;
+	json_t *value;
+
+	if (is_real && !jread_real(&b->reader, &real))
+		return build_digits(b, &b->note.big_reals);
+	if (!is_real && !jread_integer(&b->reader, &integer))
+		return build_digits(b, &b->note.big_integers);
+	value = is_real ? json_real(real) : json_integer(integer);
+	return value != NULL ? value : no_memory(b);
+}
+
+static json_t *
+build_array(struct builder *b)
+{
+	json_t *array = json_array(), *value;
+	enum jread_token token;
+
+	if (array == NULL)
+		return no_memory(b);
+	while ((token = jread_next(&b->reader)) != JREAD_ARRAY_END) {
+		value = build(b, token);
+		if (value == NULL || json_array_append_new(array, value) != 0) {
+			json_decref(array);
+			return value == NULL ? NULL : no_memory(b);
+		}
+	}
+	return array;
+}
+
+static bool
+build_member(struct builder *b, json_t *object)
+{
+	size_t len, surrogates = 0;
+	char *key = jread_text_new(&b->reader, &len, &surrogates);
+	json_t *value = NULL;
+	bool ok = false;
+
+	b->note.surrogates += (unsigned int)surrogates;
+	if (key == NULL) {
+		no_memory(b);
+	} else if (strlen(key) != len) {
+		b->problem = "a key holds a NUL";
+	} else if (json_object_get(object, key) != NULL) {
+		b->problem = "is in an object twice";
+		b->twice = key;
+		b->reader.pos = b->reader.start;
+		return false;
+	} else {
+		value = build(b, jread_next(&b->reader));
+		ok = value != NULL;
+		if (ok && json_object_set_new_nocheck(object, key, value) != 0)
+			ok = no_memory(b) != NULL;
+	}
+	free(key);
+	return ok;
+}
+
+static json_t *
+build_object(struct builder *b)
+{
+	json_t *object = json_object();
+	enum jread_token token;
+
+	if (object == NULL)
+		return no_memory(b);
+	while ((token = jread_next(&b->reader)) != JREAD_OBJECT_END) {
+		if (token == JREAD_ERROR || !build_member(b, object)) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+/* jansson's own reader is not used: where memory is out it loses the end of a text and then reads
+ * and writes beyond it (2.14, seen under a limited address space). Its constructors say so. */
+static json_t *
+build(struct builder *b, enum jread_token token)
+{
+	switch (token) {
+	case JREAD_OBJECT:
+		return build_object(b);
+	case JREAD_ARRAY:
+		return build_array(b);
+	case JREAD_STRING:
+		return build_string(b);
+	case JREAD_INTEGER:
+	case JREAD_REAL:
+		return build_number(b, token == JREAD_REAL);
+	case JREAD_TRUE:
+		return json_true();
+	case JREAD_FALSE:
+		return json_false();
+	case JREAD_NULL:
+		return json_null();
+	case JREAD_ERROR:
+	case JREAD_END:
+	case JREAD_OBJECT_END:
+	case JREAD_ARRAY_END:
+	case JREAD_KEY:
+		break;
+	}
+	return NULL;
+}
+
+static void
+explain(const struct builder *b, char *err, size_t err_size)
+{
+	char text[128];
+
+	if (b->problem == NULL) {
+		jread_explain(&b->reader, err, err_size);
+		return;
+	}
+	if (b->twice != NULL)
+		snprintf(text, sizeof(text), "key \"%.60s\" %s", b->twice, b->problem);
+	else
+		snprintf(text, sizeof(text), "%s", b->problem);
+	jread_explain_as(&b->reader, text, err, err_size);
+}
+
+static json_t *
+parse(const char *text, size_t len, const struct jsonx_limits *limits, struct jsonx_note *note,
     char *err, size_t err_size)
 {
-	json_t *value = NULL;
-	enum jsonx_refusal refusal = JSONX_SYNTAX;
-	struct buf out;
-	struct scan s = {
-	    .text = text, .len = len, .depth_max = depth_max, .keys_max = keys_max, .out = &out};
+	struct builder b = {0};
+	bool before = jsonx_may_fail(true);
+	json_t *value;
 
-	/* A rewritten integer has 19 digits at least and grows by two quotes. */
-	buf_init(&out, len + len / 8 + 16);
-	if (len == 0)
-		snprintf(err, err_size, "empty");
-	else if (!scan(&s)) {
-		say_limit(&s, err, err_size);
-		refusal = s.too_deep ? JSONX_DEPTH : JSONX_KEYS;
-	} else if (s.big == 0)
-		value = load(text, len, err, err_size);
-	else if (s.no_memory || !buf_append(&out, text + s.copied, len - s.copied))
-		snprintf(err, err_size, "out of memory");
-	else
-		value = load(out.data, out.len, err, err_size);
-	if (note != NULL) {
-		note->big_integers = value == NULL ? 0 : s.big;
-		note->refusal = value == NULL ? refusal : JSONX_READ;
+	jread_init(&b.reader, text, len, limits);
+	value = build(&b, jread_next(&b.reader));
+	if (value != NULL && jread_next(&b.reader) != JREAD_END) {
+		json_decref(value);
+		value = NULL;
 	}
-	buf_finish(&out);
+	if (value == NULL) {
+		b.note = (struct jsonx_note){.refusal = b.problem == NULL ? b.reader.refusal
+							: b.no_memory     ? JSONX_MEMORY
+									  : JSONX_SYNTAX};
+		explain(&b, err, err_size);
+	}
+	if (note != NULL)
+		*note = b.note;
+	free(b.twice);
+	jsonx_may_fail(before);
 	return value;
 }
 
 json_t *
 jsonx_parse(const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size)
 {
-	return parse(text, len, JSONX_DEPTH_MAX, SIZE_MAX, note, err, err_size);
-}
+	static const struct jsonx_limits depth_only = {.depth = JSONX_DEPTH_MAX};
 
-json_t *
-jsonx_parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
-    struct jsonx_note *note, char *err, size_t err_size)
-{
-	unsigned int depth = limits->depth < JSONX_DEPTH_MAX ? limits->depth : JSONX_DEPTH_MAX;
-
-	return parse(
-	    text, len, depth, limits->keys != 0 ? limits->keys : SIZE_MAX, note, err, err_size);
+	return parse(text, len, &depth_only, note, err, err_size);
 }
 
 json_t *
 jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size)
 {
-	return parse(
-	    text, len, JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND, SIZE_MAX, NULL, err, err_size);
+	struct jsonx_note note;
+	json_t *value = parse(text, len, NULL, &note, err, err_size);
+
+	if (value == NULL && note.refusal == JSONX_MEMORY)
+		xalloc_fail(len);
+	return value;
 }
+
+/* ---- writing ---- */
 
 struct writer {
 	struct buf *out;
@@ -328,9 +366,8 @@ all_plain(const char *s)
 		   highs) == 0;
 }
 
-/* How many bytes at the front need no escape. */
-static size_t
-plain_length(const char *s, size_t len)
+size_t
+jsonx_plain_length(const char *s, size_t len)
 {
 	size_t i = 0;
 
@@ -349,13 +386,32 @@ jsonx_write_string(struct buf *out, const char *s, size_t len)
 	if (!buf_append_char(out, '"'))
 		return false;
 	for (;;) {
-		n = plain_length(s, len);
+		n = jsonx_plain_length(s, len);
 		if (!buf_append(out, s, n))
 			return false;
 		if (n == len)
 			return buf_append_char(out, '"');
 		if (!write_escape(out, (unsigned char)s[n]))
 			return false;
+		s += n + 1;
+		len -= n + 1;
+	}
+}
+
+size_t
+jsonx_string_length(const char *s, size_t len)
+{
+	size_t length = 2;
+
+	for (;;) {
+		char room[8];
+		struct buf escape = {.data = room, .cap = sizeof(room), .max = sizeof(room) - 1};
+		size_t n = jsonx_plain_length(s, len);
+
+		length += n;
+		if (n == len || !write_escape(&escape, (unsigned char)s[n]))
+			return length;
+		length += escape.len;
 		s += n + 1;
 		len -= n + 1;
 	}
@@ -382,17 +438,18 @@ write_integer(struct buf *out, json_int_t i)
 	return buf_append(out, p, (size_t)(text + sizeof(text) - p));
 }
 
-/* 15 significant digits always survive the way to a double, 17 always suffice for the way back.
+/* 15 significant digits always survive the way to a double, but for those next to 0, which have
+ * fewer; 17 always suffice for the way back.
  * Whatever is neither digit, sign nor exponent in the result is the locale's decimal point. */
-static bool
-write_real(struct buf *out, double real)
+bool
+jsonx_write_real(struct buf *out, double real)
 {
 	char printed[REAL_SIZE], text[REAL_SIZE + 2];
 	size_t i, n = 0;
 	int digits;
 	bool is_real = false;
 
-	for (digits = 15; digits <= 17; digits++) {
+	for (digits = isnormal(real) ? 15 : 1; digits <= 17; digits++) {
 		snprintf(printed, sizeof(printed), "%.*g", digits, real);
 		if (strtod(printed, NULL) == real)
 			break;
@@ -488,8 +545,8 @@ write_object(struct writer *w, const json_t *value)
 		members = reallocarray(NULL, n, sizeof(*members));
 	if (members == NULL)
 		return false;
-	for (it = json_object_iter(object); it != NULL && i < n;
-	     it = json_object_iter_next(object, it)) {
+	it = json_object_iter(object);
+	for (; it != NULL && i < n; it = json_object_iter_next(object, it)) {
 		members[i].key = json_object_iter_key(it);
 		members[i].len = json_object_iter_key_len(it);
 		members[i++].value = json_object_iter_value(it);
@@ -522,7 +579,7 @@ write_value(struct writer *w, const json_t *value)
 	case JSON_INTEGER:
 		return write_integer(w->out, json_integer_value(value));
 	case JSON_REAL:
-		return write_real(w->out, json_real_value(value));
+		return jsonx_write_real(w->out, json_real_value(value));
 	case JSON_TRUE:
 		return buf_append(w->out, "true", 4);
 	case JSON_FALSE:
@@ -549,52 +606,20 @@ jsonx_write_pretty(struct buf *out, const json_t *value)
 	return write_value(&w, value);
 }
 
-/* Length of the UTF-8 character at s (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF),
- * 0 if there is none. */
-static size_t
-utf8_char(const unsigned char *s, size_t len)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (len < n)
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (i = 2; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
 static bool
 append_lossy(struct buf *out, const char *bytes, size_t len, size_t *replaced)
 {
 	size_t i = 0, start = 0;
 
 	while (i < len) {
-		size_t n = utf8_char((const unsigned char *)bytes + i, len - i);
+		size_t n = utf8_char(bytes + i, len - i);
 
 		if (n > 0) {
 			i += n;
 			continue;
 		}
 		if (!buf_append(out, bytes + start, i - start) ||
-		    !buf_append(out, "\xef\xbf\xbd", 3))
+		    !buf_append_str(out, UTF8_REPLACEMENT))
 			return false;
 		(*replaced)++;
 		start = ++i;
@@ -605,6 +630,7 @@ append_lossy(struct buf *out, const char *bytes, size_t len, size_t *replaced)
 json_t *
 jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced)
 {
+	bool before = jsonx_may_fail(true);
 	size_t bad = 0;
 	json_t *string = json_stringn(bytes, len);
 
@@ -616,6 +642,7 @@ jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced)
 			string = json_stringn(out.data, out.len);
 		buf_finish(&out);
 	}
+	jsonx_may_fail(before);
 	if (replaced != NULL)
 		*replaced = bad;
 	return string;
@@ -625,7 +652,7 @@ static void
 set_new(json_t *obj, const char *key, json_t *value)
 {
 	if (json_object_set_new(obj, key, value) != 0)
-		abort();
+		xalloc_fail(0);
 }
 
 void

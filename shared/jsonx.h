@@ -1,8 +1,9 @@
-/* JSON as Vogeler needs it, over jansson: hostile text in, canonical text out.
+/* JSON as Vogeler needs it: hostile text in, a tree of jansson's or canonical text out.
  *
- * In: depth is capped before jansson sees the text, duplicate keys are refused, NUL in strings is
- * allowed, integers beyond 64 bits become strings of their digits (and are counted). Out: object
- * keys sorted, no white space, UTF-8, reals in the shortest form that reads back as the same double
+ * In: strict but for a byte order mark, which is passed over. Depth is capped, duplicate keys are
+ * refused, NUL in strings is allowed. Integers beyond 64 bits and numbers beyond a double become
+ * strings of their digits, halves of surrogate pairs U+FFFD; each is counted. Out: object keys
+ * sorted, no white space, UTF-8, reals in the shortest form that reads back as the same double
  * ("0.1", "1.0", "1e+300"). Equal values give equal text, so its hash tells change. */
 #ifndef VOGELER_JSONX_H
 #define VOGELER_JSONX_H
@@ -20,29 +21,46 @@ enum jsonx_refusal {
 	JSONX_READ,
 	JSONX_SYNTAX,
 	JSONX_DEPTH,
-	JSONX_KEYS,   /* of one object */
-	JSONX_VALUES, /* YAML alone, as JSONX_BYTES */
+	JSONX_KEYS, /* of one object */
+	JSONX_VALUES,
 	JSONX_BYTES,
+	JSONX_MEMORY, /* there was none: it may be read at another time */
 };
-#define JSONX_N_REFUSALS (JSONX_BYTES + 1)
+#define JSONX_N_REFUSALS (JSONX_BYTES + 1)                  /* that can be said of a value */
 const char *jsonx_refusal_name(enum jsonx_refusal refusal); /* "syntax", ... */
 
 struct jsonx_note {
-	unsigned int big_integers; /* kept as text */
+	unsigned int big_integers; /* beyond 64 bits: kept as text */
+	unsigned int big_reals;    /* beyond a double, or too near 0 for one: kept as text */
+	unsigned int surrogates;   /* halves of a pair without the other: now U+FFFD */
 	enum jsonx_refusal refusal;
 };
 
-/* Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller
- * json_decref()s. */
-json_t *jsonx_parse(
-    const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+/* Of a text that is somebody else's. */
 struct jsonx_limits {
 	unsigned int depth; /* levels; at most JSONX_DEPTH_MAX */
 	size_t keys;        /* of one object; 0 = as many as it likes */
+	size_t values;      /* and keys, in all; 0 = as many as it likes */
 };
-json_t *jsonx_parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
-    struct jsonx_note *note, char *err, size_t err_size);
-/* The same for what a store gives back: records, and its answers with records in them. */
+
+/* From now on memory that jansson asks for and does not get ends the program (xalloc.h), but in
+ * jsonx_parse() and yamlx_parse(), which look at each failure. Before anything is asked for. */
+void jsonx_init(void);
+/* Whether this thread looks at jansson's failures itself; returns whether it did. */
+bool jsonx_may_fail(bool may_fail);
+
+/* Appends the canonical text of a text that is JSON; what it takes beside out is less than the
+ * text. limits may be NULL. false: err says why and where, out holds a part of it. note may be
+ * NULL. */
+bool jsonx_rewrite(struct buf *out, const char *text, size_t len, const struct jsonx_limits *limits,
+    struct jsonx_note *note, char *err, size_t err_size) __attribute__((warn_unused_result));
+/* As a tree, which may be a hundred times the size of its text ("[],[],[]"): for what is small or
+ * our own. Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller
+ * json_decref()s. */
+json_t *jsonx_parse(
+    const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
+/* The same for what a store gives back: records, and its answers with records in them. Without
+ * memory it ends the program: what is stored is not to look damaged for that. */
 json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size);
 /* Appends the canonical text. false: over the buf's cap, out of memory, or deeper than
  * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND; then out may hold a part of it. */
@@ -51,13 +69,22 @@ bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unuse
 bool jsonx_write_string(struct buf *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
 bool jsonx_write_text(struct buf *out, const char *text) __attribute__((warn_unused_result));
+/* How many bytes jsonx_write_string() writes. */
+size_t jsonx_string_length(const char *text, size_t len);
 /* Indented by two, keys in their order: for people. */
 bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
+/* The parts of the canonical text that others write: a double; how many bytes at the front of a
+ * text stand for themselves in a string. */
+bool jsonx_write_real(struct buf *out, double real) __attribute__((warn_unused_result));
+size_t jsonx_plain_length(const char *text, size_t len);
+/* What digits (JSON's, or YAML's without underscores) mean. false: a double cannot hold it, being
+ * too large or so small that it would be 0. */
+bool jsonx_real(const char *digits, double *value);
 /* Bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte; *replaced
  * counts them (may be NULL). NULL only when memory is out. */
 json_t *jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced);
 /* Sets a member; a NULL text is left out, a text that is not UTF-8 is set as jsonx_string_lossy
- * has it. For small objects of our own: aborts when memory is out. */
+ * has it. For small objects of our own: without memory it ends the program. */
 void jsonx_set_str(json_t *obj, const char *key, const char *value);
 void jsonx_set_int(json_t *obj, const char *key, json_int_t value);
 

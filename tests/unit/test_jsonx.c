@@ -11,9 +11,38 @@
 
 #include <cmocka.h>
 
-/* Reads text and writes it again. */
+/* The same without a tree between. Returns what was noted; err is "" if it was read. */
+static struct jsonx_note
+rewrite(
+    const char *text, size_t len, const struct jsonx_limits *limits, struct buf *out, char err[256])
+{
+	struct jsonx_note note;
+	bool ok;
+
+	err[0] = '\0';
+	ok = jsonx_rewrite(out, text, len, limits, &note, err, 256);
+	assert_int_equal(ok, err[0] == '\0');
+	return note;
+}
+
 static void
-check(const char *text, const char *canonical, unsigned int big_integers)
+check_rewritten(const char *text, const char *canonical, const struct jsonx_note *noted)
+{
+	struct jsonx_note note;
+	struct buf out;
+	char err[256];
+
+	buf_init(&out, 1 << 20);
+	note = rewrite(text, strlen(text), NULL, &out, err);
+	assert_string_equal(err, "");
+	assert_string_equal(out.data, canonical);
+	assert_memory_equal(&note, noted, sizeof(note));
+	buf_finish(&out);
+}
+
+/* Reads text and writes it again. */
+static struct jsonx_note
+check_noted(const char *text, const char *canonical)
 {
 	struct jsonx_note note;
 	struct buf out;
@@ -22,23 +51,39 @@ check(const char *text, const char *canonical, unsigned int big_integers)
 
 	assert_string_equal(err, "");
 	assert_non_null(value);
-	assert_int_equal(note.big_integers, big_integers);
 	buf_init(&out, 1 << 20);
 	assert_true(jsonx_write(&out, value));
 	assert_string_equal(out.data, canonical);
 	assert_int_equal(out.len, strlen(canonical));
 	buf_finish(&out);
 	json_decref(value);
+	check_rewritten(text, canonical, &note);
+	return note;
+}
+
+static void
+check(const char *text, const char *canonical, unsigned int big_integers)
+{
+	struct jsonx_note note = check_noted(text, canonical);
+
+	assert_int_equal(note.big_integers, big_integers);
+	assert_int_equal(note.big_reals, 0);
+	assert_int_equal(note.surrogates, 0);
 }
 
 static void
 check_refused(const char *text, const char *why)
 {
 	struct jsonx_note note = {.big_integers = 99};
-	char err[256] = "";
+	char err[256] = "", again[256];
+	struct buf out;
 
 	assert_null(jsonx_parse(text, strlen(text), &note, err, sizeof(err)));
 	assert_int_equal(note.big_integers, 0);
+	buf_init(&out, 1 << 20);
+	note = rewrite(text, strlen(text), NULL, &out, again);
+	assert_string_equal(again, err);
+	buf_finish(&out);
 	assert_int_equal(note.refusal, strstr(why, "deeper") != NULL ? JSONX_DEPTH : JSONX_SYNTAX);
 	if (strstr(err, why) == NULL)
 		fail_msg("%s: \"%s\" does not say \"%s\"", text, err, why);
@@ -147,13 +192,66 @@ integers(void **state)
 static void
 reals(void **state)
 {
-	check("[0.1,1.0,1e300,-0.0,0.30000000000000004,1e2,5e-324,123456789.125]",
-	    "[0.1,1.0,1e+300,-0.0,0.30000000000000004,100.0,4.94065645841247e-324,123456789.125]",
+	check(
+	    "[0.1,1.0,1e300,-0.0,0.30000000000000004,1e2,5e-324,1.2e-310,2.2250738585072014e-308,123456789.125]",
+	    "[0.1,1.0,1e+300,-0.0,0.30000000000000004,100.0,5e-324,1.2e-310,2.2250738585072014e-308,123456789.125]",
 	    0);
 	check("[1.7976931348623157e308,2.2250738585072014e-308,1e22,1e15,1e16,0.1e-6]",
 	    "[1.7976931348623157e+308,2.2250738585072014e-308,1e+22,1e+15,1e+16,1e-07]", 0);
 	check("[100000.0,3.0e5]", "[100000.0,300000.0]", 0);
-	check_refused("1e400", "real number overflow");
+}
+
+static void
+numbers_beyond_a_double_are_text(void **state)
+{
+	struct jsonx_note note =
+	    check_noted("{\"counter\":1e400,\"ok\":1}", "{\"counter\":\"1e400\",\"ok\":1}");
+
+	assert_int_equal(note.big_reals, 1);
+	note = check_noted(
+	    "[-1E+999,1e-400,0e-999,0.0e400,1e308]", "[\"-1E+999\",\"1e-400\",0.0,0.0,1e+308]");
+	assert_int_equal(note.big_reals, 2);
+}
+
+static void
+halves_of_surrogate_pairs_are_replaced(void **state)
+{
+	struct jsonx_note note = check_noted("{\"files\":[\"ok.txt\",\"caf\\udce9.txt\"]}",
+	    "{\"files\":[\"ok.txt\",\"caf\xef\xbf\xbd.txt\"]}");
+
+	assert_int_equal(note.surrogates, 1);
+	note = check_noted(
+	    "[\"\\ud83d\",\"\\ud83d\\ud83d\\ude00\",\"\\ude00\\ud83d\",\"\\ud83d\\n\"]",
+	    "[\"\xef\xbf\xbd\",\"\xef\xbf\xbd\xf0\x9f\x98\x80\",\"\xef\xbf\xbd\xef\xbf\xbd\",\"\xef\xbf\xbd\\n\"]");
+	assert_int_equal(note.surrogates, 5);
+	note = check_noted("{\"\\udc00\":1}", "{\"\xef\xbf\xbd\":1}");
+	assert_int_equal(note.surrogates, 1);
+}
+
+static void
+a_byte_order_mark_is_passed_over(void **state)
+{
+	check("\xef\xbb\xbf{\"a\":1}", "{\"a\":1}", 0);
+	check("\xef\xbb\xbf \n7", "7", 0);
+	check_refused("\xef\xbb\xbf\xef\xbb\xbf{}", "line 1");
+	check_refused("\xef\xbb\xbf", "empty");
+}
+
+/* Keys are compared as they mean, not as they are written; a nested object is put in order first.
+ */
+static void
+members_are_sorted_as_they_mean(void **state)
+{
+	check("{\"b\":{\"d\":1,\"c\":{\"y\":1,\"x\":2}},\"a\":[{\"f\":1,\"e\":2}]}",
+	    "{\"a\":[{\"e\":2,\"f\":1}],\"b\":{\"c\":{\"x\":2,\"y\":1},\"d\":1}}", 0);
+	check(
+	    "{\"Z\":1,\"\\\"\":2,\"\\\\\":3,\"#\":4,\"\\n\":5,\"\\u0001\":6,\"\\u000b\":7,\"\":8,\"\\u00e9\":9}",
+	    "{\"\":8,\"\\u0001\":6,\"\\n\":5,\"\\u000b\":7,\"\\\"\":2,\"#\":4,\"Z\":1,\"\\\\\":3,\"\xc3\xa9\":9}",
+	    0);
+	check_refused("{\"a\":1,\"b\":2,\"\\u0061\":3}",
+	    "line 1, column 14: key \"a\" is in an object twice");
+	check_refused("[{\"x\":1,\"x\":1}]", "line 1, column 9: key \"x\" is in an object twice");
+	check_refused("{\"a\\u0000\":1}", "a key holds a NUL");
 }
 
 static uint64_t
@@ -212,19 +310,53 @@ static void
 refused_input(void **state)
 {
 	check_refused("", "empty");
-	check_refused("  ", "line");
-	check_refused("{\"a\":1,\"a\":2}", "duplicate object key");
-	check_refused("{\"a\":1} x", "end of file expected");
+	check_refused(" \n ", "empty");
+	check_refused("{\"a\":1,\"a\":2}", "line 1, column 8: key \"a\" is in an object twice");
+	check_refused("{\"a\":1} x", "\"x\" stands behind the JSON");
 	check_refused("{'a':1}", "line 1");
 	check_refused("[1,\n2,\n}", "line 3");
-	check_refused("\xef\xbb\xbf{}", "line 1");
-	check_refused("NaN", "invalid token");
-	check_refused("\"\xff\"", "unable to decode byte 0xff");
-	check_refused("\"\\ud800\"", "Unicode");
+	check_refused("NaN", "line 1, column 1: a value is due, there is \"NaN\"");
+	check_refused(
+	    "[1,-Infinity]", "column 5: a number has a digit here, there is \"Infinity]\"");
+	check_refused("\"\xff\"", "line 1, column 2: a text is not UTF-8");
+	check_refused("\"\xed\xb3\xa9\"", "a text is not UTF-8");
+	check_refused("\"\\x\"", "a backslash begins nothing");
+	check_refused("\"\\u12g4\"", "a backslash begins nothing");
+	check_refused("\"a\tb\"", "a control character is in a text");
+	check_refused("[1,]", "column 4: a value is due, there is \"]\"");
+	check_refused("{\"a\":1,}", "column 8: a key in double quotes is due, there is \"}\"");
+	check_refused("[1}", "',' or ']' is due, there is \"}\"");
+	check_refused("[01]", "',' or ']' is due");
+	check_refused("[1.]", "a number has a digit here");
+	check_refused("[+1]", "a value is due");
+	check_refused("[1e]", "a number has a digit here");
+	check_refused("[tru]", "a value is due");
 	check_refused("\"open", "line 1");
 	check_refused("\"open\\", "line 1");
 	check_refused("[[[[", "line 1");
 	check_refused("]]]]", "line 1");
+}
+
+/* What programs print around the JSON, mostly warnings, is shown with the line it is on. */
+static void
+what_is_around_the_json_is_shown(void **state)
+{
+	check_refused("WARNING: no dmidecode\n{\"a\": 1}\n",
+	    "line 1, column 1: \"WARNING: no dmidecode\" is no JSON, which seems to begin in line 2");
+	check_refused("\n[WARN] x\n2010-09-26 y\n[1]",
+	    "line 2, column 1: \"[WARN] x\" is no JSON, which seems to begin in line 4");
+	check_refused("2010-09-26 02:16 WARN x\n{}",
+	    "line 1, column 1: \"2010-09-26 02:16 WARN x\" is no JSON, which seems to begin in line 2");
+	check_refused(
+	    "{\"a\": 1}\nDone.\nBye.\n", "line 2, column 1: \"Done.\" stands behind the JSON");
+	check_refused(
+	    "{\"a\": 1}\n{\"a\": 2}\n", "line 2, column 1: \"{\"a\": 2}\" stands behind the JSON");
+	check_refused("Usage: facter [option]", "there is \"Usage: facter [option]\"");
+	check_refused("<html>\x1b[31m", "there is \"<html>\"");
+	check_refused(
+	    "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+	    "x\xc3\xa9",
+	    "\xc3\xa9x\"");
 }
 
 static json_t *
@@ -264,17 +396,26 @@ depth_is_capped(void **state)
 }
 
 static void
+assert_limited(const char *text, const struct jsonx_limits *limits, const char *refusal,
+    enum jsonx_refusal kind)
+{
+	struct jsonx_note note;
+	struct buf out;
+	char err[256];
+
+	buf_init(&out, 1 << 20);
+	note = rewrite(text, strlen(text), limits, &out, err);
+	assert_int_equal(note.refusal, refusal[0] != '\0' ? kind : JSONX_READ);
+	assert_string_equal(err, refusal);
+	buf_finish(&out);
+}
+
+static void
 assert_keys(const char *text, size_t keys, const char *refusal)
 {
-	const struct jsonx_limits limits = {JSONX_DEPTH_MAX, keys};
-	char err[128] = "";
-	struct jsonx_note note;
-	json_t *value = jsonx_parse_within(text, strlen(text), &limits, &note, err, sizeof(err));
+	const struct jsonx_limits limits = {.depth = JSONX_DEPTH_MAX, .keys = keys};
 
-	assert_int_equal(note.refusal, refusal[0] != '\0' ? JSONX_KEYS : JSONX_READ);
-	assert_string_equal(err, refusal);
-	assert_int_equal(value != NULL, refusal[0] == '\0');
-	json_decref(value);
+	assert_limited(text, &limits, refusal, JSONX_KEYS);
 }
 
 /* Of each object for itself; neither members of an array nor colons in strings count. */
@@ -283,12 +424,30 @@ keys_are_capped(void **state)
 {
 	assert_keys("{\"a\":1}", 2, "");
 	assert_keys("{\"a\":1,\"b\":2}", 2, "");
-	assert_keys("{\"a\":1,\"b\":2,\"c\":3}", 2, "more than 2 keys in an object, at byte 16");
+	assert_keys("{\"a\":1,\"b\":2,\"c\":3}", 2,
+	    "line 1, column 18: more than 2 keys in an object ([limits] object_keys)");
 	assert_keys("{\"a\":{\"c\":1,\"d\":2},\"b\":[{\"e\":1},{\"f\":1},1,2]}", 2, "");
-	assert_keys(
-	    "[{\"a\":{},\"b\":{},\"c\":1}]", 2, "more than 2 keys in an object, at byte 19");
+	assert_keys("[{\"a\":{},\"b\":{},\"c\":1}]", 2,
+	    "line 1, column 21: more than 2 keys in an object ([limits] object_keys)");
 	assert_keys("{\"a:b\":\":::\",\"b\":\":\"}", 2, "");
 	assert_keys("{\"a\":1,\"b\":2,\"c\":3}", 0, "");
+}
+
+/* Keys count as in YAML. */
+static void
+values_are_capped(void **state)
+{
+	const struct jsonx_limits limits = {.depth = JSONX_DEPTH_MAX, .values = 5};
+	static const char over[] = "more than 5 values and keys ([limits] json_nodes)";
+	char refusal[128];
+
+	assert_limited("[1,2,3,4]", &limits, "", JSONX_VALUES);
+	snprintf(refusal, sizeof(refusal), "line 1, column %d: %s", 10, over);
+	assert_limited("[1,2,3,4,5]", &limits, refusal, JSONX_VALUES);
+	assert_limited("{\"a\":{\"b\":1}}", &limits, "", JSONX_VALUES);
+	snprintf(refusal, sizeof(refusal), "line 1, column %d: %s", 12, over);
+	assert_limited("{\"a\":[[],1,{}]}", &limits, refusal, JSONX_VALUES);
+	assert_limited("[\"[[[,,,]]]\",[],[]]", &limits, "", JSONX_VALUES);
 }
 
 /* Depth counts what is open at once, not brackets, and not those in strings. */
@@ -424,6 +583,12 @@ main(void)
 	    cmocka_unit_test(reals),
 	    cmocka_unit_test(reals_survive),
 	    cmocka_unit_test(the_locale_does_not_show),
+	    cmocka_unit_test(numbers_beyond_a_double_are_text),
+	    cmocka_unit_test(halves_of_surrogate_pairs_are_replaced),
+	    cmocka_unit_test(a_byte_order_mark_is_passed_over),
+	    cmocka_unit_test(members_are_sorted_as_they_mean),
+	    cmocka_unit_test(what_is_around_the_json_is_shown),
+	    cmocka_unit_test(values_are_capped),
 	    cmocka_unit_test(refused_input),
 	    cmocka_unit_test(depth_is_capped),
 	    cmocka_unit_test(keys_are_capped),

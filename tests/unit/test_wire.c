@@ -498,7 +498,7 @@ what_is_poison(void **state)
 	poison("{\"syskey\":\"h\",\"a b\":1,\"format\":\"raw\"}", "key 'a b'");
 	poison("{\"syskey\":\"h\",\"\":1,\"format\":\"raw\"}", "key ''");
 	poison("{\"syskey\":\"h\",\"last_error\":\"x\",\"format\":\"raw\"}", "key 'last_error'");
-	poison("{\"syskey\":\"h\",\"syskey\":\"i\",\"format\":\"raw\"}", "duplicate");
+	poison("{\"syskey\":\"h\",\"syskey\":\"i\",\"format\":\"raw\"}", "twice");
 }
 
 static void

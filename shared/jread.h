@@ -1,0 +1,86 @@
+/* JSON read token by token, strict as RFC 8259 is, without memory of its own: what a hostile text
+ * costs is its own size, whatever it holds. Levels, keys of an object and values are counted, and
+ * stop at their limits. Over it are a tree (jsonx_parse) and a canonical text (jsonx_rewrite). */
+#ifndef VOGELER_JREAD_H
+#define VOGELER_JREAD_H
+
+#include "shared/jsonx.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum jread_token {
+	JREAD_ERROR, /* refusal says which, jread_explain() why */
+	JREAD_END,   /* of the text, behind one value */
+	JREAD_OBJECT,
+	JREAD_OBJECT_END,
+	JREAD_ARRAY,
+	JREAD_ARRAY_END,
+	JREAD_KEY,
+	JREAD_STRING,
+	JREAD_INTEGER,
+	JREAD_REAL,
+	JREAD_TRUE,
+	JREAD_FALSE,
+	JREAD_NULL,
+};
+
+/* What may come next. */
+enum jread_due {
+	JREAD_DUE_VALUE,
+	JREAD_DUE_FIRST_ITEM, /* or the end of the array */
+	JREAD_DUE_FIRST_KEY,  /* or the end of the object */
+	JREAD_DUE_KEY,
+	JREAD_DUE_COMMA, /* or the end of what is open */
+	JREAD_DUE_NOTHING,
+};
+
+struct jread {
+	const char *text;
+	size_t len, pos;
+	size_t depth_max, keys_max, values_max;
+	size_t depth;
+	size_t values; /* so far, keys included */
+	enum jread_due due;
+	bool is_object[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND]; /* each open level, */
+	size_t keys[JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND];    /* and how many it has */
+	/* The last token: where it is; of a key or a string the quotes are in it. */
+	size_t start, end;
+	bool escaped; /* a key or string has a backslash: it is not its own text */
+	enum jsonx_refusal refusal;
+	const char *problem; /* of JSONX_SYNTAX */
+};
+
+/* Begins; a byte order mark is passed over. limits may be NULL: none but the depth of
+ * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND. text need not end with a NUL. */
+void jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_limits *limits);
+/* After JREAD_ERROR or JREAD_END it is always that again. */
+enum jread_token jread_next(struct jread *j);
+/* Behind a token that opens something: to its end. */
+bool jread_skip(struct jread *j) __attribute__((warn_unused_result));
+/* Of a value that token begins: to its end, with start and end around it. */
+bool jread_value(struct jread *j, enum jread_token token) __attribute__((warn_unused_result));
+/* Is the last key that name, written without escapes? */
+bool jread_key_is(const struct jread *j, const char *name);
+/* Of a text that is an object: to the first member of that name; start and end are around its
+ * value. What is behind it is not looked at. */
+bool jread_member(struct jread *j, const char *name) __attribute__((warn_unused_result));
+/* Of the last key or string: its text, in at most as many bytes as it takes in j's text, without
+ * the quotes; returns how many. Halves of surrogate pairs become U+FFFD and are added to
+ * *surrogates. */
+size_t jread_text(const struct jread *j, char *out, size_t *surrogates);
+/* The same, malloced, with a NUL behind it; NULL: out of memory. */
+char *jread_text_new(const struct jread *j, size_t *len, size_t *surrogates);
+/* Of the last integer: false when it is beyond 64 bits. */
+bool jread_integer(const struct jread *j, int64_t *value);
+/* Of the last real: false when a double cannot hold it, being too large or so small that it would
+ * be 0. Digits beyond a double's precision are rounded. */
+bool jread_real(const struct jread *j, double *value);
+/* After JREAD_ERROR: which limit, by its option, or what is wrong and where. A text that begins
+ * with something else, or goes on behind its end, is shown there: that is mostly a warning that the
+ * program printed to the wrong place. */
+void jread_explain(const struct jread *j, char *err, size_t err_size);
+/* The same of a problem that the reader does not know of, such as a key that is there twice. */
+void jread_explain_as(const struct jread *j, const char *problem, char *err, size_t err_size);
+
+#endif
