@@ -1,7 +1,10 @@
 /* See differ.h. */
 #include "admin/differ.h"
 
+#include "shared/broker.h"
+#include "shared/printable.h"
 #include "shared/topology.h"
+#include "shared/xalloc.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@ section(const struct topology_item *item)
 	case QUEUE_HOST:
 		return "host_queue";
 	case QUEUE_MASTER:
+	case QUEUE_DEAD:
 		return "master_queue";
 	case QUEUE_PLAIN:
 		break;
@@ -21,64 +25,184 @@ section(const struct topology_item *item)
 	return NULL;
 }
 
-/* A policy adds to a queue that was made without arguments; it changes no argument, and it cannot
- * say what only a declaration can. */
-static bool
-policy_would_do(const struct topology_item *item, const char *why)
+static char *
+policy_command(
+    const char *vhost, const struct topology_item *item, const struct queue_arguments *arguments)
 {
-	for (size_t i = 0; i < item->arguments.n; i++) {
-		if (!queue_argument_in_policy(&item->arguments.list[i]))
-			return false;
-	}
-	return section(item) != NULL && strstr(why, "current is none") != NULL;
-}
+	char *definition = queue_policy(arguments), *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-static void
-print_policy(FILE *out, const char *vhost, const struct topology_item *item)
-{
-	char *definition = queue_policy(&item->arguments);
-
-	fprintf(out,
-	    "  * or let a policy do it, to the queue that is there and any of its name; then take "
-	    "these keys out of [%s]:\n"
-	    "      rabbitmqctl set_policy -p '%s' --apply-to queues '%s' '^",
-	    section(item), vhost, item->name);
+	if (out == NULL)
+		xalloc_fail(0);
+	fprintf(out, "rabbitmqctl set_policy -p '%s' --apply-to queues '%s' '^", vhost, item->name);
 	/* A regular expression, and names have dots. */
 	for (const char *p = item->name; *p != '\0'; p++)
 		fprintf(out, *p == '.' ? "\\%c" : "%c", *p);
-	fprintf(out, "$' '%s'\n", definition);
+	fprintf(out, "$' '%s'", definition);
+	fclose(out);
 	free(definition);
+	return text;
+}
+
+bool
+differ_limit(const struct broker_look *look)
+{
+	for (size_t i = 0; i < look->lacks.n; i++) {
+		if (!look->lacks.list[i].implied)
+			return false;
+	}
+	return look->lacks.n > 0;
+}
+
+const char *
+differ_limit_danger(const struct broker_look *look)
+{
+	if (queue_arguments_have(&look->lacks, "x-max-length-bytes"))
+		return "it grows without limit, and any host can make dead letters";
+	if (queue_arguments_have(&look->lacks, "x-delivery-limit"))
+		return "RabbitMQ 4 drops a message at the 21st time that it is given back";
+	return "a policy for all queues can make it refuse dead letters";
+}
+
+char *
+differ_lacks(const struct broker_look *look)
+{
+	return queue_arguments_text(&look->lacks);
+}
+
+/* A policy adds to what a queue was made with; it changes none of that, and it cannot say what only
+ * a declaration can. */
+char *
+differ_policy(const char *vhost, const struct topology_item *item, const struct broker_look *look)
+{
+	for (size_t i = 0; i < look->lacks.n; i++) {
+		if (!queue_argument_in_policy(&look->lacks.list[i]))
+			return NULL;
+	}
+	return look->lacks.n == 0 ? NULL : policy_command(vhost, item, &look->lacks);
+}
+
+/* The options of what the queue lacks, each once. */
+static size_t
+options_of(const struct broker_look *look, const char *options[QUEUE_ARGUMENTS_MAX])
+{
+	size_t n = 0, j;
+
+	for (size_t i = 0; i < look->lacks.n; i++) {
+		const char *option = queue_argument_option(&look->lacks.list[i]);
+
+		for (j = 0; j < n && option != NULL && strcmp(options[j], option) != 0; j++)
+			;
+		if (option != NULL && j == n)
+			options[n++] = option;
+	}
+	return n;
+}
+
+char *
+differ_options(const struct topology_item *item, const struct broker_look *look)
+{
+	const char *options[QUEUE_ARGUMENTS_MAX];
+	size_t n = options_of(look, options), size;
+	char *text = NULL;
+	FILE *out;
+
+	if (n == 0 || section(item) == NULL)
+		return NULL;
+	out = open_memstream(&text, &size);
+	if (out == NULL)
+		xalloc_fail(0);
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, "%s%s", i == 0 ? "" : i + 1 < n ? ", " : " and ", options[i]);
+	fprintf(out, " out of [%s]", section(item));
+	fclose(out);
+	return text;
 }
 
 static void
-explain_queue(FILE *out, const char *vhost, const struct topology_item *item, const char *why)
+explain_limit(
+    FILE *out, const struct topology_item *item, const struct broker_look *look, const char *policy)
 {
-	char *wanted = queue_arguments_text(&item->arguments);
+	char *lacks = differ_lacks(look);
 
+	fprintf(out,
+	    "queue %s was made without %s: %s; unless a policy does that already:\n      %s\n",
+	    item->name, lacks, differ_limit_danger(look), policy);
+	free(lacks);
+}
+
+static void
+print_policy(
+    FILE *out, const struct topology_item *item, const struct broker_look *look, const char *policy)
+{
+	char *options = differ_options(item, look);
+
+	fprintf(out,
+	    "  * or let a policy do it, which loses nothing: it holds for the queue that is there "
+	    "and for any of its name, and is the only one that does (where there is one, add to "
+	    "it)%s%s:\n      %s\n",
+	    options == NULL ? "" : "; then take ", options == NULL ? "" : options, policy);
+	free(options);
+}
+
+static void
+explain_queue(
+    FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
+{
+	char *wanted = queue_arguments_text(look->wanted),
+	     *policy = differ_policy(vhost, item, look);
+
+	if (differ_limit(look)) {
+		explain_limit(out, item, look, policy);
+		free(wanted);
+		free(policy);
+		return;
+	}
 	fprintf(out, "queue %s exists with other arguments; wanted: %s; the broker says \"%s\"\n",
-	    item->name, wanted, why);
-	free(wanted);
+	    item->name, wanted, look->why);
 	fprintf(out, "  It was not touched, and all programs go on using it as it is. Ways out:\n");
 	if (section(item) != NULL)
 		fprintf(out, "  * make [%s] say what is there\n", section(item));
-	if (policy_would_do(item, why))
-		print_policy(out, vhost, item);
-	fprintf(out,
-	    "  * or have it made anew: let it run empty, then\n"
-	    "      rabbitmqctl delete_queue -p '%s' '%s'   (what waits in it is lost)\n"
-	    "    and run vogeler-admin setup again\n",
-	    vhost, item->name);
+	if (policy != NULL)
+		print_policy(out, item, look, policy);
+	else
+		fprintf(out,
+		    "  * or have it made anew, for no policy can change that: let it run empty, "
+		    "then\n"
+		    "      rabbitmqctl delete_queue -p '%s' '%s'   (what waits in it is lost)\n"
+		    "    and run vogeler-admin setup again\n",
+		    vhost, item->name);
+	free(wanted);
+	free(policy);
 }
 
-void
-differ_explain(FILE *out, const char *vhost, const struct topology_item *item, const char *why)
+static void
+explain(
+    FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
 {
 	if (item->kind == TOPOLOGY_QUEUE)
-		explain_queue(out, vhost, item, why);
+		explain_queue(out, vhost, item, look);
 	else
 		fprintf(out,
 		    "exchange %s exists, but not as a durable one of type %s; the broker says "
 		    "\"%s\"\n  Give the exchange of these options another name, or delete it when "
 		    "nobody uses it.\n",
-		    item->name, item->type, why);
+		    item->name, item->type, look->why);
+}
+
+void
+differ_explain(
+    FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *memory = open_memstream(&text, &size);
+
+	if (memory == NULL)
+		xalloc_fail(0);
+	explain(memory, vhost, item, look);
+	fclose(memory);
+	printable_put(out, text, PRINTABLE_KEEP_BREAKS);
+	free(text);
 }

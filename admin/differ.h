@@ -2,13 +2,29 @@
 #ifndef VOGELER_DIFFER_H
 #define VOGELER_DIFFER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
+struct broker_look;
 struct topology_item;
 
-/* why: the broker's words, "PRECONDITION_FAILED - inequivalent arg ..."; it stops comparing at the
- * first argument that differs. */
+/* look is of OTHER. */
 void differ_explain(
-    FILE *out, const char *vhost, const struct topology_item *item, const char *why);
+    FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look);
+/* Whether all that the queue lacks is what no option asks for: it was made before there was such a
+ * limit, and nothing else is wrong with it. Whether a policy sets it already, the broker's answers
+ * do not tell. */
+bool differ_limit(const struct broker_look *look);
+/* What comes of it then: "it grows without limit". */
+const char *differ_limit_danger(const struct broker_look *look);
+/* What the queue was made without, as queue_arguments_text(); malloced. */
+char *differ_lacks(const struct broker_look *look);
+/* The command that gives the queue what it lacks, losing nothing; malloced. NULL: only a queue that
+ * is made anew can have it. */
+char *differ_policy(
+    const char *vhost, const struct topology_item *item, const struct broker_look *look);
+/* "max_length and overflow out of [master_queue]": what the policy says, the options say no more,
+ * for as arguments they would still differ; malloced. NULL: there are none. */
+char *differ_options(const struct topology_item *item, const struct broker_look *look);
 
 #endif

@@ -143,7 +143,7 @@ setup_on_look(
 		return;
 	s->differing++;
 	fflush(stdout);
-	differ_explain(stderr, s->brokers[0].path, item, look->why);
+	differ_explain(stderr, s->brokers[0].path, item, look);
 }
 
 static void

@@ -128,6 +128,7 @@ on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	case BROKER_ERR_VHOST:
 	case BROKER_ERR_NOT_FOUND:
 	case BROKER_ERR_SHUTDOWN:
+	case BROKER_ERR_TOO_LARGE:
 		break; /* it tries again */
 	}
 	enter(l, LEADER_NONE);

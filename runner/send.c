@@ -5,6 +5,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
+#include "shared/units.h"
 #include "shared/wire.h"
 #include "shared/xalloc.h"
 
@@ -47,6 +48,7 @@ struct send {
 	size_t drops;            /* of READY connections since the last answer */
 	bool was_ready, is_ready, blocked, halted, finished;
 	char trouble[1024]; /* the last failure's sentence */
+	char alarm[256];    /* why it is blocked, in the broker's words */
 };
 
 static void
@@ -68,11 +70,18 @@ fail(struct send *s, const char *text)
 
 /* --- publishing --- */
 
+static int64_t
+patience_ms(const struct send *s)
+{
+	return s->req.confirm_ms > 0 ? s->req.confirm_ms : PATIENCE_MS;
+}
+
+/* From now on so long. */
 static void
 be_patient(struct send *s)
 {
-	if (s->n_open > 0 && !s->finished && !s->blocked)
-		loop_timer_arm(s->patience, PATIENCE_MS);
+	if (s->n_open > 0 && !s->finished && (!s->blocked || s->req.confirm_ms > 0))
+		loop_timer_arm(s->patience, patience_ms(s));
 	else
 		loop_timer_disarm(s->patience);
 }
@@ -81,13 +90,18 @@ static void
 send_on_patience(void *arg)
 {
 	struct send *s = arg;
-	char text[sizeof(s->trouble) + 64];
+	char text[sizeof(s->trouble) + sizeof(s->alarm) + 128], span[UNITS_TEXT_SIZE];
 
-	if (s->is_ready)
-		snprintf(text, sizeof(text), "%s: no answer to a publish within %d s",
-		    broker_id(s->broker), (int)(PATIENCE_MS / 1000));
+	units_format_ms((uint64_t)patience_ms(s), span);
+	if (s->is_ready && s->blocked)
+		snprintf(text, sizeof(text),
+		    "%s: not confirmed within %s, for the broker takes no messages (%s)",
+		    broker_id(s->broker), span, s->alarm);
+	else if (s->is_ready)
+		snprintf(
+		    text, sizeof(text), "%s: not confirmed within %s", broker_id(s->broker), span);
 	else
-		snprintf(text, sizeof(text), "%s", s->trouble);
+		snprintf(text, sizeof(text), "not confirmed within %s: %s", span, s->trouble);
 	fail(s, text);
 }
 
@@ -162,10 +176,13 @@ send_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 	struct send *s = arg;
 
 	s->blocked = blocked;
-	be_patient(s);
-	if (blocked)
-		log_warn(SUBSYSTEM, "%s: the broker takes no messages for now (%s); waiting",
-		    broker_id(b), reason == NULL ? "no reason given" : reason);
+	if (s->req.confirm_ms == 0)
+		be_patient(s);
+	if (!blocked)
+		return;
+	snprintf(s->alarm, sizeof(s->alarm), "%s", reason == NULL ? "no reason given" : reason);
+	log_warn(SUBSYSTEM, "%s: the broker takes no messages for now (%s); waiting", broker_id(b),
+	    s->alarm);
 }
 
 static void
@@ -211,8 +228,7 @@ send_on_confirm(
 		settle(s, i, SEND_UNROUTABLE, why);
 		break;
 	case BROKER_NACKED:
-		settle(s, i, SEND_REFUSED,
-		    why == NULL ? "basic.nack (a host's queue may be full)" : why);
+		settle(s, i, SEND_REFUSED, "the host's queue may be full");
 		break;
 	case BROKER_LOST: /* on_down follows, and decides */
 		if (i < s->next)
@@ -238,6 +254,7 @@ is_final(enum broker_error error)
 	case BROKER_ERR_PERMISSION:
 	case BROKER_ERR_NOT_FOUND:
 	case BROKER_ERR_MISMATCH:
+	case BROKER_ERR_TOO_LARGE:
 		return true;
 	}
 	return true;

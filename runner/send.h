@@ -3,8 +3,8 @@
  *
  * A connection that breaks is not the end: what has no answer is published again after the
  * reconnect. An agent that gets a command twice runs it once, for both carry the same id. The end
- * is a minute without any answer while the broker is not blocked; or a broker that cannot be
- * reached at all, refuses us, or drops us each time. */
+ * is confirm_ms without any answer (without that, a minute while the broker is not blocked); or a
+ * broker that cannot be reached at all, refuses us, or drops us each time. */
 #ifndef VOGELER_SEND_H
 #define VOGELER_SEND_H
 
@@ -21,7 +21,7 @@ enum send_state {
 	SEND_UNKNOWN,    /* published, not answered */
 	SEND_CONFIRMED,  /* the broker has it safe in at least one host's queue */
 	SEND_UNROUTABLE, /* no queue matches: the host was never seen */
-	SEND_REFUSED,    /* by the broker */
+	SEND_REFUSED,    /* by the broker, which gives no reason and names no queue (basic.nack) */
 };
 
 struct send_handlers { /* called on the loop, none from inside a send_ function;
@@ -40,6 +40,7 @@ struct send_request {
 	const struct options *options; /* borrowed until send_destroy, as the brokers */
 	const struct uri *brokers;
 	size_t n_brokers;
+	int64_t confirm_ms; /* 0: as long as the broker lives and is blocked */
 };
 
 struct send *send_create(struct loop *loop, const struct send_request *req,

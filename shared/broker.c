@@ -28,6 +28,12 @@
 
 static void broker_enter(struct broker *b, enum broker_state next, const char *reason);
 
+enum log_level
+broker_step_level(const struct broker *b)
+{
+	return b->opt.bind_only ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
 const char *
 broker_state_name(enum broker_state state)
 {
@@ -110,15 +116,31 @@ end_of_stream(struct broker *b)
 	else if (b->state == BROKER_CONNECTING)
 		cure =
 		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
-	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS &&
-		 b->tls.cert_file == NULL)
-		cure = " during the login" PHRASE_CURE
-		       "see RabbitMQ's log; does it want a certificate of ours (cert_file, "
-		       "key_file)?";
+	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS)
+		cure = b->tls.cert_file == NULL
+			   ? " during the login" PHRASE_CURE
+			     "see RabbitMQ's log; does it want a certificate of ours (cert_file, "
+			     "key_file)?"
+			   : " during the login" PHRASE_CURE
+			     "see RabbitMQ's log; does it take our certificate (cert_file)?";
 	else if (b->state == BROKER_HANDSHAKE)
 		cure = " during the login" PHRASE_CURE "see RabbitMQ's log; is this its AMQP port?";
 	broker_fail(b, BROKER_ERR_NETWORK, "%s: %s%s", broker_where(b, where, sizeof(where)),
 	    stream_error(b->stream), cure);
+}
+
+static void
+consumer_unanswered(struct broker *b)
+{
+	const struct consumer *c = broker_consumer_starting(b);
+	const char *queue = c == NULL ? "?" : c->queue;
+	char where[320], vhost[256];
+	char *cure = queue_silent_cure(broker_vhost(b, vhost, sizeof(vhost)), queue);
+
+	broker_fail(b, BROKER_ERR_TIMEOUT,
+	    "%s: no answer within %u ms while starting a consumer of queue \"%s\"" PHRASE_CURE "%s",
+	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, queue, cure);
+	free(cure);
 }
 
 static void
@@ -128,10 +150,12 @@ missed_deadline(struct broker *b)
 	    "setting up the connection" PHRASE_CURE "is this RabbitMQ's AMQP port? See its log";
 	char where[320];
 
+	if (b->state == BROKER_READY) {
+		consumer_unanswered(b);
+		return;
+	}
 	if (b->state == BROKER_CONNECTING)
 		doing = "connecting" PHRASE_CURE "is the machine on, and no firewall in between?";
-	else if (b->state == BROKER_READY)
-		doing = "starting a consumer" PHRASE_CURE "see the log of the broker";
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
 }
@@ -411,6 +435,7 @@ leave(struct broker *b)
 		if (steady || b->failures == 0)
 			b->down_since = now;
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
+		broker_timer_disarm(b, BROKER_TIMER_KEEP);
 		b->epoch++;
 		broker_consumers_reset(b);
 		broker_ask_forget(b);
@@ -471,6 +496,8 @@ enter_ready(struct broker *b)
 	b->ready_since = b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);
 	broker_heartbeat_arm(b);
+	b->keep = (struct keep){0};
+	broker_keep_arm(b);
 	broker_log_up(b);
 	b->handlers.on_ready(b, b->arg);
 }
@@ -556,12 +583,13 @@ broker_enter(struct broker *b, enum broker_state next, const char *reason)
 	}
 	if (next == BROKER_BACKOFF) {
 		b->retry_in_ms = retry_delay(b);
-		log_info("broker", "broker[%s]: %s -> %s, reason=%s, retry_in=%u.%us", b->id,
+		log_msg(broker_step_level(b), "broker",
+		    "broker[%s]: %s -> %s, reason=%s, retry_in=%u.%us", b->id,
 		    broker_state_name(old), broker_state_name(next), reason, b->retry_in_ms / 1000,
 		    b->retry_in_ms % 1000 / 100);
 	} else {
-		log_info("broker", "broker[%s]: %s -> %s, reason=%s", b->id, broker_state_name(old),
-		    broker_state_name(next), reason);
+		log_msg(broker_step_level(b), "broker", "broker[%s]: %s -> %s, reason=%s", b->id,
+		    broker_state_name(old), broker_state_name(next), reason);
 	}
 	switch (next) {
 	case BROKER_IDLE:

@@ -25,6 +25,7 @@
 #define VOGELER_BROKER_H
 
 #include "shared/message.h"
+#include "shared/queue.h"
 #include "shared/uri.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,6 +50,7 @@ struct delivery {
 	uint64_t body_size; /* as announced in the content header */
 	bool oversize; /* body_size > max_body_bytes: message.body holds its first 64 KiB only */
 	struct message message;
+	size_t packed_from; /* its owner has packed the body, which had so many bytes; 0: no */
 };
 void delivery_destroy(struct delivery *d);
 size_t delivery_size(const struct delivery *d); /* bytes it holds in memory */
@@ -68,6 +70,9 @@ enum broker_error {
 	BROKER_ERR_NOT_FOUND,  /* 404 on a queue or exchange that should have been there */
 	BROKER_ERR_IN_USE,     /* 405 / 403 "in exclusive use": another consumer holds the queue */
 	BROKER_ERR_MISMATCH,   /* 406: it exists with other arguments */
+	/* A message was larger than the broker takes (max_message_size). It may not have been the
+	 * only one that was lost; broker_fit() knows of the next ones. */
+	BROKER_ERR_TOO_LARGE,
 	BROKER_ERR_SHUTDOWN, /* 320 and the like: the broker is going down or was told to drop us */
 };
 const char *broker_error_name(enum broker_error error);
@@ -92,9 +97,26 @@ const char *broker_sight_name(enum broker_sight sight);
 
 struct broker_look {
 	enum broker_sight sight;
-	const char *why;              /* the broker's words; NULL for SAME */
+	/* Of a queue that is SAME or OTHER: what it is; AUTO when that was not to be learned. Where
+	 * the type goes by the release (QUEUE_AUTO), that of the other releases is right as well:
+	 * the queue was there before an upgrade. */
+	enum queue_type type;
+	/* Of a queue: what it would be made with, were it made with this type. */
+	const struct queue_arguments *wanted;
+	/* Of a queue that is OTHER: what of it is not there, all else being as wanted. Without any,
+	 * why names what differs. */
+	struct queue_arguments lacks;
+	const char *why; /* the broker's words, of the first that it lacks; NULL for SAME */
 	uint32_t messages, consumers; /* of a queue that is there: ready ones, and who reads it */
 };
+
+/* What became of the bindings of a queue. */
+enum broker_bound {
+	BROKER_BOUND,
+	BROKER_BOUND_NO_QUEUE,
+	BROKER_BOUND_FORBIDDEN, /* this user may not, or the queue is another connection's alone */
+};
+const char *broker_bound_name(enum broker_bound bound);
 
 /* Called on the loop, never from inside a broker_ function. All but on_ready may be NULL. The
  * broker may be destroyed in any of them. */
@@ -118,30 +140,54 @@ struct broker_handlers {
 	 * broker cancels (the queue was deleted, its node is gone) on_down follows, and the queue
 	 * is made again at the next connection: there is nothing to do but wait for on_ready. */
 	void (*on_consuming)(struct broker *b, const char *queue, bool consuming, void *arg);
-	/* For each topology item, as it is found or made: for "setup" and for the log. Not for an
-	 * optional one that this connection does without. */
+	/* For each topology item, as it is found or made, and bound: for "setup" and for the log.
+	 * Not for an optional one that this connection does without. */
 	void (*on_topology)(
 	    struct broker *b, const struct topology_item *item, bool created, void *arg);
 	/* With look_only, in place of on_topology. */
 	void (*on_look)(struct broker *b, const struct topology_item *item,
 	    const struct broker_look *look, void *arg);
+	/* With bind_looks, of a queue that is there, before on_bound: how many messages wait, and
+	 * who reads it. */
+	void (*on_consumers)(struct broker *b, const struct topology_item *item, uint32_t messages,
+	    uint32_t consumers, void *arg);
+	/* With bind_only, in place of on_topology. why: the broker's words, NULL for BOUND. */
+	void (*on_bound)(struct broker *b, const struct topology_item *item,
+	    enum broker_bound bound, const char *why, void *arg);
 	/* The answer to broker_ask_depth(). */
 	void (*on_depth)(struct broker *b, const char *queue, uint32_t messages, void *arg);
+	/* The answer to broker_delete_queue(); a refusal is told by on_down. */
+	void (*on_deleted)(struct broker *b, const char *queue, uint32_t messages, void *arg);
 	/* stop() has finished: closed, or given up on closing. */
 	void (*on_stopped)(struct broker *b, void *arg);
 };
 
+#define BROKER_KEEP_MS 20000 /* for keep_ms: what is gone is back within half a minute */
+
 struct broker_options {
-	const char *role;    /* "consumer", "publisher", ...: for the log and client_properties */
+	const char *role; /* "consumer", "publisher", ...: for the log and client_properties */
+	const char
+	    *in_use;         /* what it means that another client holds the queue for longer than a
+				lost connection of ours could, with the cure; NULL = nothing special */
 	const char *program; /* for client_properties: connection_name "program@host/role" */
 	const struct uri *uris; /* tried in turn; copied */
 	size_t n_uris;
 	/* For amqps:// ; copied; NULL = the system's CAs, no certificate of ours. */
 	const struct tls_options *tls;
 	const struct topology *topology; /* borrowed until broker_destroy; NULL = nothing to make */
-	bool look_only; /* nothing of it is made; on_look tells of each item. What is not as it
-			   should be is no failure then */
-	bool quiet;     /* the owner tells of failures; the log has them at INFO only */
+	bool look_only;    /* nothing of it is made; on_look tells of each item. What is not as it
+			      should be is no failure then */
+	bool look_by_name; /* with look_only: THERE or MISSING is all that is wanted */
+	bool bind_only;  /* nothing of it is made but the bindings of its queues; on_bound tells of
+			    each queue. What is not there, or may not be bound, is no failure */
+	bool bind_looks; /* and with it, each queue is looked at first, which takes no rights: also
+			    one of no bindings */
+	bool quiet;      /* the owner tells of failures; the log has them at INFO only */
+	/* In READY the bindings of the topology that this user may make are made again so often, to
+	 * within a quarter: an exchange that was deleted and made anew has lost them, and says
+	 * nothing. 0 = never. */
+	uint32_t keep_ms;
+	bool keep_exchanges;  /* and whether all its exchanges are there is looked at */
 	uint16_t heartbeat_s; /* proposed; default 10; the lower of ours and the broker's holds */
 	uint32_t connect_timeout_ms; /* also the deadline of each step up to READY */
 	uint32_t reconnect_first_ms, reconnect_max_ms; /* backoff */
@@ -191,11 +237,14 @@ struct broker_status {
 	int64_t unconfirmed_ms; /* not blocked, and no publish was answered since then; 0 when none
 				   waits for that */
 	uint32_t heartbeat_ms;
-	const char *failure; /* the sentence of the last failure, "" = none yet */
+	int64_t certificate_end; /* of a connection by TLS: wall ms at which the first of both
+				    sides' certificates ends; else 0 */
+	const char *failure;     /* the sentence of the last failure, "" = none yet */
 	const char *blocked_reason;
 	uint64_t times_ready; /* since the start; as all that follow */
 	uint64_t failures;
 	uint64_t deliveries;
+	uint64_t delivered_bytes;             /* of their bodies */
 	uint64_t outcomes[BROKER_N_OUTCOMES]; /* of publishes */
 };
 void broker_status(const struct broker *b, struct broker_status *out);
@@ -209,6 +258,27 @@ uint32_t broker_messages_found(const struct broker *b, const char *queue);
  * (from when a consumer of it was refused, which cost a connection, to the next
  * broker_set_logins()) it may not be read. In READY. */
 const char *broker_without(const struct broker *b, const char *queue);
+
+/* From this release of RabbitMQ on, a classic queue is confirmed before it is synced: a kill of the
+ * node loses nothing, a power cut can. */
+#define BROKER_UNSYNCED_RELEASE 4
+/* RabbitMQ's, of the last login; 0: it is another broker, or there was no login. */
+unsigned int broker_release(const struct broker *b);
+/* Bytes of the largest body that it takes, as it said when it refused one; 0: it did not. */
+uint64_t broker_message_max(const struct broker *b);
+/* What an item of the topology is made with at this broker. */
+const struct queue_arguments *broker_item_arguments(
+    const struct broker *b, const struct topology_item *item);
+
+/* NULL: this connection has bound the queue of the topology, or it has no bindings, or nobody
+ * asked. Else the broker's words: this user may not. Whether others have, only who publishes can
+ * tell. In READY. */
+const char *broker_unbound(const struct broker *b, const char *queue);
+/* Looks at once, and not when its time comes, whether exchanges and bindings of the topology are
+ * there, and makes the bindings that this user may make: for who was told that no queue is bound.
+ * An exchange or queue that is gone ends the connection, and the next one makes it. Without an
+ * effect when not READY, when blocked, or without keep_ms. */
+void broker_keep(struct broker *b);
 
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);
@@ -224,7 +294,8 @@ uint64_t broker_publish(struct broker *b, const char *exchange, const char *rout
 enum broker_fit {
 	BROKER_FITS,           /* or nobody knows, not being READY */
 	BROKER_FIT_NO_HEADERS, /* exchange, key, properties and headers are too large for a frame */
-	BROKER_FIT_NO_BODY,    /* the whole of it is larger than output_max */
+	BROKER_FIT_NO_BODY, /* the whole of it is larger than output_max, or than the broker takes
+			     */
 };
 enum broker_fit broker_fit(
     struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
@@ -233,6 +304,9 @@ uint32_t broker_unconfirmed(const struct broker *b);
 /* How many messages are ready in a queue that is there: on_depth tells. Takes no rights. false: it
  * cannot be asked now, not being READY, or blocked, or while an answer is awaited. */
 bool broker_ask_depth(struct broker *b, const char *queue);
+/* Deletes a queue with all that waits in it, which takes the right to configure it: on_deleted
+ * tells how much that was. One that is not there counts as deleted. false: as above. */
+bool broker_delete_queue(struct broker *b, const char *queue);
 /* Publishes an empty message that no queue gets. RabbitMQ tells of an alarm (connection.blocked)
  * only to connections that publish: one that seldom does hears of it by this. Its answer is seen in
  * broker_status() alone: no on_confirm, no count. Not more than one at a time; does nothing when

@@ -1,4 +1,5 @@
-/* Small questions to a connection in READY: how much waits in a queue, and are publishes taken. */
+/* Small questions and orders to a connection in READY: how much waits in a queue, that one is to
+ * go, and are publishes taken. */
 #include "shared/broker_internal.h"
 
 #include "shared/message.h"
@@ -26,16 +27,44 @@ broker_ask_depth(struct broker *b, const char *queue)
 }
 
 bool
+broker_delete_queue(struct broker *b, const char *queue)
+{
+	amqp_queue_delete_t m = {.queue = amqp_cstring_bytes(queue)};
+
+	if (b->dead || b->state != BROKER_READY || b->blocked || b->asked != NULL)
+		return false;
+	b->asked = xstrdup(queue);
+	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DELETE_METHOD, &m);
+	return true;
+}
+
+static void
+tell_depth(struct broker *b, const char *queue, const amqp_queue_declare_ok_t *ok)
+{
+	if (b->handlers.on_depth != NULL)
+		b->handlers.on_depth(b, queue, ok->message_count, b->arg);
+}
+
+static void
+tell_deleted(struct broker *b, const char *queue, const amqp_queue_delete_ok_t *ok)
+{
+	if (b->handlers.on_deleted != NULL)
+		b->handlers.on_deleted(b, queue, ok->message_count, b->arg);
+}
+
+bool
 broker_ask_answer(struct broker *b, const struct frame *f)
 {
-	const amqp_queue_declare_ok_t *m = f->decoded;
 	char *queue = b->asked;
 
-	if (b->state != BROKER_READY || queue == NULL || f->method != AMQP_QUEUE_DECLARE_OK_METHOD)
+	if (b->state != BROKER_READY || queue == NULL ||
+	    (f->method != AMQP_QUEUE_DECLARE_OK_METHOD && f->method != AMQP_QUEUE_DELETE_OK_METHOD))
 		return false;
 	b->asked = NULL;
-	if (b->handlers.on_depth != NULL)
-		b->handlers.on_depth(b, queue, m->message_count, b->arg);
+	if (f->method == AMQP_QUEUE_DECLARE_OK_METHOD)
+		tell_depth(b, queue, f->decoded);
+	else
+		tell_deleted(b, queue, f->decoded);
 	free(queue);
 	return true;
 }

@@ -374,6 +374,7 @@ content_done(struct broker *b)
 		b->content = (struct content){.kind = CONTENT_NONE};
 		d->message.body[d->message.body_len] = '\0';
 		b->deliveries++;
+		b->delivered_bytes += d->body_size;
 		if (b->handlers.on_delivery != NULL)
 			b->handlers.on_delivery(b, d, b->arg);
 		else

@@ -33,6 +33,8 @@ broker_error_name(enum broker_error error)
 		return "in use";
 	case BROKER_ERR_MISMATCH:
 		return "mismatch";
+	case BROKER_ERR_TOO_LARGE:
+		return "too large";
 	case BROKER_ERR_SHUTDOWN:
 		return "shutdown";
 	}
@@ -71,6 +73,9 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 {
 	va_list ap;
 
+	/* It may have been changed while we were away. */
+	if (b->state == BROKER_READY && error != BROKER_ERR_TOO_LARGE)
+		b->message_max = 0;
 	b->error = error;
 	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
 		b->consumers[i].lost = is_about(b, &b->consumers[i], error);
@@ -98,6 +103,7 @@ complaint(const struct broker *b)
 	case BROKER_ERR_NOT_FOUND:
 	case BROKER_ERR_IN_USE:
 	case BROKER_ERR_MISMATCH:
+	case BROKER_ERR_TOO_LARGE:
 		break;
 	}
 	return b->text;
@@ -244,6 +250,8 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 
 	if (b->state == BROKER_TOPOLOGY)
 		return broker_topology_what(b, out, size);
+	if (starting == NULL && broker_keep_what(b, out, size) != NULL)
+		return out;
 	if (starting != NULL)
 		snprintf(out, size, "queue \"%s\"", starting->queue);
 	else if (b->asked != NULL)
@@ -273,9 +281,12 @@ in_use(struct broker *b, const char *why)
 		    where, what, why);
 	else
 		broker_fail(b, BROKER_ERR_IN_USE,
-		    "%s: %s is in use by another client, the broker says \"%s\"" PHRASE_CURE
-		    "is a second program running under this name? (rabbitmqctl list_consumers)",
-		    where, what, why);
+		    "%s: %s is in use by another client, the broker says \"%s\"%s%s", where, what,
+		    why, b->opt.in_use != NULL ? ": " : "",
+		    b->opt.in_use != NULL ? b->opt.in_use
+					  : PHRASE_CURE
+			"is a second program running under this name? (rabbitmqctl "
+			"list_consumers)");
 }
 
 static void
@@ -292,6 +303,29 @@ not_permitted(struct broker *b, const char *why)
 	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why);
 }
 
+/* RabbitMQ: "message size 70000 is larger than configured max size 65536"; older ones leave out
+ * "configured". It is told when the message is there already, and costs the channel. */
+static bool
+is_message_too_large(struct broker *b, const char *why)
+{
+	const char *size = strstr(why, "message size "), *max = strstr(why, "max size ");
+	unsigned long long n;
+
+	if (size == NULL || max == NULL || sscanf(max, "max size %llu", &n) != 1 || n == 0)
+		return false;
+	b->message_max = n;
+	return true;
+}
+
+static void
+message_too_large(struct broker *b, const char *where, const char *why)
+{
+	broker_fail(b, BROKER_ERR_TOO_LARGE,
+	    "%s: a message of ours is larger than the broker takes, it says \"%s\"" PHRASE_CURE
+	    "raise max_message_size in its rabbitmq.conf, or lower max_output",
+	    where, why);
+}
+
 static void
 precondition_failed(struct broker *b, const char *why)
 {
@@ -299,7 +333,9 @@ precondition_failed(struct broker *b, const char *why)
 
 	broker_where(b, where, sizeof(where));
 	object_at_hand(b, what, sizeof(what));
-	if (strstr(why, "unknown delivery tag") != NULL)
+	if (is_message_too_large(b, why))
+		message_too_large(b, where, why);
+	else if (strstr(why, "unknown delivery tag") != NULL)
 		broker_fail(b, BROKER_ERR_PROTOCOL,
 		    "%s: we acknowledged what was not ours, the broker says \"%s\"" PHRASE_CURE
 		    "a bug in Vogeler, please report it",
@@ -310,8 +346,8 @@ precondition_failed(struct broker *b, const char *why)
 	else
 		broker_fail(b, BROKER_ERR_MISMATCH,
 		    "%s: %s is not as asked for, the broker says \"%s\"" PHRASE_CURE
-		    "delete it to have it made anew (rabbitmqctl delete_queue; what waits in it is "
-		    "lost), or set the options to what is there",
+		    "set the options to what is there; vogeler-admin setup says what else can be "
+		    "done",
 		    where, what, why);
 }
 

@@ -5,7 +5,9 @@
  *   broker_input.c    bytes -> frames -> whose frame it is; heartbeats
  *   broker_login.c    connection.start .. connection.open-ok
  *   broker_topology.c exchanges, queues, bindings, confirm.select
+ *   broker_keep.c     in READY: whether the exchanges and bindings are still there
  *   broker_look.c     the same for look_only: what there is, and nothing made
+ *   broker_bind.c     the same for bind_only: the bindings alone, of many queues, and looks at them
  *   broker_publish.c  publishing, confirms, returns
  *   broker_consume.c  consumer, deliveries, acks
  *   broker_ask.c      the depth of a queue; whether publishes are taken and confirmed
@@ -54,6 +56,9 @@ enum broker_state {
 	BROKER_RELOGIN, /* no such vhost: again, at once, with the name read the other way */
 };
 const char *broker_state_name(enum broker_state state);
+/* A connection that only binds is made again and again: what it goes through is for who looks for a
+ * fault. */
+enum log_level broker_step_level(const struct broker *b);
 
 enum broker_event {
 	BROKER_EV_START,
@@ -75,6 +80,7 @@ enum broker_timer {
 	BROKER_TIMER_DEADLINE,  /* of the state */
 	BROKER_TIMER_RETRY,     /* BACKOFF */
 	BROKER_TIMER_HEARTBEAT, /* the earlier of: we must write, the peer is dead */
+	BROKER_TIMER_KEEP,      /* READY: the next look at exchanges and bindings */
 	BROKER_TIMER_WORK,      /* zero: what must not happen inside a call of the owner */
 	BROKER_N_TIMERS,
 };
@@ -117,6 +123,20 @@ struct item_note {
 	uint32_t messages; /* of a queue, when it was found */
 	char *without;     /* broker_without() */
 	bool unreadable;   /* that is why */
+	char *unbound;     /* broker_unbound() */
+};
+
+/* A queue's steps in broker_bind.c: the look at it, if it is wanted, and its bindings. */
+struct bind_window {
+	size_t item, step; /* what is sent next */
+	size_t oldest;     /* the step without an answer, of broker.item */
+	unsigned int under_way;
+};
+
+/* The round of broker_keep.c: what is looked at, in the order of the topology. */
+struct keep {
+	bool asked; /* an answer is awaited, about: */
+	size_t item, binding;
 };
 
 /* A publish without an answer. The hash keeps the order of adding, which is that of seq. */
@@ -176,7 +196,8 @@ struct broker {
 
 	/* as agreed with this peer */
 	enum login_step login;
-	bool external; /* logged in by our certificate */
+	unsigned int release; /* RabbitMQ's: 3, 4; 0 = it is none, or does not say */
+	bool external;        /* logged in by our certificate */
 	uint32_t frame_max;
 	uint32_t heartbeat_ms; /* 0 = none */
 	struct mono last_read, last_written;
@@ -186,14 +207,19 @@ struct broker {
 	size_t item, binding;
 	bool created;
 	struct item_note *notes; /* of each item of the topology */
-	struct broker_look look; /* of the item at hand; why is ours to free */
+	bool bind_refused;       /* on this connection */
+	struct keep keep;
+	struct bind_window window;
+	struct broker_look look;         /* of the item at hand; why is ours to free */
+	struct queue_arguments compared; /* it is asked whether the item has just these */
 
 	uint64_t next_id, next_seq;
 	struct pending *pending;
 	struct mono unconfirmed_since; /* pending, and no answer came */
 	bool trying;                   /* the trial of broker_try_publish() is one of these */
-	bool may_not_try;              /* for want of rights: it would cost the channel each time */
-	char *asked;  /* of broker_ask_depth(): the queue; NULL = no answer is awaited */
+	uint64_t message_max; /* bytes of a body that the broker takes, as it said; 0 = unknown */
+	bool may_not_try;     /* for want of rights: it would cost the channel each time */
+	char *asked;          /* of broker_ask_depth(): the queue; NULL = no answer is awaited */
 	bool starved; /* the owner found or will find broker_can_publish false: owes an on_writable
 		       */
 
@@ -213,7 +239,7 @@ struct broker {
 	struct mono down_since;    /* while not READY; an up that did not last does not end it */
 	struct mono blocked_since; /* while blocked */
 	char blocked_reason[128];
-	uint64_t times_ready, failures, deliveries;
+	uint64_t times_ready, failures, deliveries, delivered_bytes;
 	uint64_t outcomes[BROKER_N_OUTCOMES];
 };
 
@@ -249,26 +275,47 @@ void broker_login_method(struct broker *b, const struct frame *f);
 /* broker_topology.c */
 void broker_topology_begin(struct broker *b);
 void broker_topology_method(struct broker *b, const struct frame *f);
-/* true when it is the 404 that a passive declaration may get, the 403 of an optional item, or with
- * look_only any word on an item; the channel is being reopened. */
+/* true when it is the 404 that a passive declaration may get, the 403 of an optional item or of a
+ * binding, or with look_only any word on an item; the channel is being reopened. */
 bool broker_topology_missing(struct broker *b, uint16_t code, const char *why);
 void broker_topology_forget(struct broker *b); /* all notes */
 /* The consumer that starts was refused for want of rights: done without from now on, if optional.
  */
 void broker_topology_unreadable(struct broker *b, const char *why);
 /* "queue \"web01\"", the item at hand. */
+const char *broker_item_what(const struct topology_item *item, char *out, size_t size);
+const char *broker_binding_what(
+    const struct topology_item *item, size_t binding, char *out, size_t size);
+void broker_send_bind(struct broker *b, const struct topology_item *item, size_t binding);
+void broker_send_declare(struct broker *b, const struct topology_item *item, bool passive);
 const char *broker_topology_what(const struct broker *b, char *out, size_t size);
 
-/* For broker_look.c: what comes after the item at hand, and the steps on the way. */
+/* For broker_look.c and broker_bind.c: what comes after the item at hand, and the steps on the way.
+ */
 void broker_topology_next(struct broker *b);
+void broker_topology_confirm(struct broker *b);
 void broker_topology_reopen(struct broker *b);
 void broker_topology_declare(struct broker *b, enum topology_phase phase);
 const struct topology_item *broker_topology_item(const struct broker *b);
+
+/* broker_keep.c */
+void broker_keep_arm(struct broker *b);
+void broker_keep_start(struct broker *b);
+bool broker_keep_answer(struct broker *b, const struct frame *f); /* false: it is none */
+/* What was asked for when the channel ended; NULL: nothing. */
+const char *broker_keep_what(const struct broker *b, char *out, size_t size);
 
 /* broker_look.c */
 void broker_look_answer(struct broker *b, const struct frame *f);
 bool broker_look_refused(struct broker *b, uint16_t code, const char *why);
 void broker_look_free(struct broker *b);
+
+/* broker_bind.c */
+void broker_bind_begin(struct broker *b);
+void broker_bind_answer(struct broker *b, const struct frame *f);
+bool broker_bind_refused(struct broker *b, uint16_t code, const char *why);
+/* Whether what is answered next is a look, and not a binding. */
+bool broker_bind_looks(const struct broker *b);
 
 /* broker_publish.c */
 void broker_publish_reset(struct broker *b); /* a new channel: sequence numbers start again */

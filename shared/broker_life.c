@@ -25,6 +25,20 @@ broker_options_default(struct broker_options *opt)
 }
 
 const char *
+broker_bound_name(enum broker_bound bound)
+{
+	switch (bound) {
+	case BROKER_BOUND:
+		return "bound";
+	case BROKER_BOUND_NO_QUEUE:
+		return "no queue";
+	case BROKER_BOUND_FORBIDDEN:
+		return "forbidden";
+	}
+	return "?";
+}
+
+const char *
 broker_outcome_name(enum broker_outcome outcome)
 {
 	switch (outcome) {
@@ -50,6 +64,12 @@ static void
 on_retry(void *arg)
 {
 	broker_step(arg, BROKER_EV_RETRY);
+}
+
+static void
+on_keep(void *arg)
+{
+	broker_keep_start(arg);
 }
 
 static void
@@ -107,6 +127,7 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	    [BROKER_TIMER_DEADLINE] = {"deadline", on_deadline},
 	    [BROKER_TIMER_RETRY] = {"retry", on_retry},
 	    [BROKER_TIMER_HEARTBEAT] = {"heartbeat", on_heartbeat},
+	    [BROKER_TIMER_KEEP] = {"keep", on_keep},
 	    [BROKER_TIMER_WORK] = {"work", on_work},
 	};
 	struct broker *b = xcalloc(1, sizeof(*b));
@@ -220,6 +241,18 @@ broker_is_ready(const struct broker *b)
 	return b->state == BROKER_READY;
 }
 
+unsigned int
+broker_release(const struct broker *b)
+{
+	return b->release;
+}
+
+uint64_t
+broker_message_max(const struct broker *b)
+{
+	return b->message_max;
+}
+
 const char *
 broker_id(const struct broker *b)
 {
@@ -247,11 +280,13 @@ broker_status(const struct broker *b, struct broker_status *out)
 	    .consuming = worst != NULL && worst->state == CONSUMER_ON,
 	    .consumer_lost = worst != NULL && worst->lost,
 	    .heartbeat_ms = b->heartbeat_ms,
+	    .certificate_end = b->stream != NULL ? stream_certificate_end(b->stream) : 0,
 	    .failure = b->text,
 	    .blocked_reason = b->blocked_reason,
 	    .times_ready = b->times_ready,
 	    .failures = b->failures,
 	    .deliveries = b->deliveries,
+	    .delivered_bytes = b->delivered_bytes,
 	};
 	memcpy(out->outcomes, b->outcomes, sizeof(out->outcomes));
 	if (!out->ready)

@@ -67,8 +67,11 @@ log_server(struct broker *b, const amqp_table_t *props)
 		else if (version == NULL && frame_str_equal(e->key, "version"))
 			version = frame_strdup(e->value.value.bytes);
 	}
-	log_info("broker", "broker[%s]: peer is %s %s", b->id, product == NULL ? "?" : product,
-	    version == NULL ? "?" : version);
+	log_msg(broker_step_level(b), "broker", "broker[%s]: peer is %s %s", b->id,
+	    product == NULL ? "?" : product, version == NULL ? "?" : version);
+	b->release = 0;
+	if (product != NULL && strcmp(product, "RabbitMQ") == 0 && version != NULL)
+		b->release = (unsigned int)strtoul(version, NULL, 10);
 	free(product);
 	free(version);
 }

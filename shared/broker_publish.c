@@ -116,6 +116,13 @@ write_message(struct broker *b, const char *exchange, const char *routing_key, b
 	return false;
 }
 
+/* It was not known before a first one had cost a connection. */
+static bool
+is_over_max(const struct broker *b, const struct message *m)
+{
+	return b->message_max != 0 && m->body_len > b->message_max;
+}
+
 enum broker_fit
 broker_fit(struct broker *b, const char *exchange, const char *routing_key, const struct message *m)
 {
@@ -129,7 +136,9 @@ broker_fit(struct broker *b, const char *exchange, const char *routing_key, cons
 	content = frame_message_size(b->codec, &own);
 	if (method == 0 || content == 0)
 		return BROKER_FIT_NO_HEADERS;
-	return method + content <= b->opt.output_max ? BROKER_FITS : BROKER_FIT_NO_BODY;
+	if (is_over_max(b, m) || method + content > b->opt.output_max)
+		return BROKER_FIT_NO_BODY;
+	return BROKER_FITS;
 }
 
 uint64_t
@@ -142,7 +151,7 @@ broker_publish(struct broker *b, const char *exchange, const char *routing_key, 
 		b->starved = true;
 		return 0;
 	}
-	if (!write_message(b, exchange, routing_key, mandatory, m)) {
+	if (is_over_max(b, m) || !write_message(b, exchange, routing_key, mandatory, m)) {
 		b->starved = true;
 		return 0;
 	}

@@ -1,5 +1,8 @@
 /* TOPOLOGY: each item is declared passively, which needs no right to configure; only what is not
- * there (404, which costs the channel) is declared and bound. Then confirms are switched on. */
+ * there (404, which costs the channel) is declared for real. A queue is bound in either case: a
+ * binding that is there already costs nothing, and whether it is there cannot be asked. A refusal
+ * (403) means that others bind this queue: it costs the channel too, and no more. Then confirms are
+ * switched on. */
 #include "shared/broker_internal.h"
 
 #include "shared/log.h"
@@ -19,19 +22,32 @@ broker_topology_item(const struct broker *b)
 }
 
 const char *
+broker_item_what(const struct topology_item *item, char *out, size_t size)
+{
+	snprintf(out, size, "%s \"%s\"", item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue",
+	    item->name);
+	return out;
+}
+
+const char *
+broker_binding_what(const struct topology_item *item, size_t binding, char *out, size_t size)
+{
+	snprintf(out, size, "the binding of queue \"%s\" to exchange \"%s\" with key \"%s\"",
+	    item->name, item->bindings[binding].exchange, item->bindings[binding].key);
+	return out;
+}
+
+const char *
 broker_topology_what(const struct broker *b, char *out, size_t size)
 {
 	const struct topology_item *item = broker_topology_item(b);
 
 	if (item == NULL)
 		snprintf(out, size, "the channel");
-	else if (b->phase == TOPOLOGY_BIND)
-		snprintf(out, size,
-		    "the binding of queue \"%s\" to exchange \"%s\" with key \"%s\"", item->name,
-		    item->bindings[b->binding].exchange, item->bindings[b->binding].key);
+	else if (b->phase == TOPOLOGY_BIND && !broker_bind_looks(b))
+		broker_binding_what(item, b->binding, out, size);
 	else
-		snprintf(out, size, "%s \"%s\"",
-		    item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue", item->name);
+		broker_item_what(item, out, size);
 	return out;
 }
 
@@ -64,9 +80,17 @@ field_value(const struct queue_argument *a)
 	return v;
 }
 
+const struct queue_arguments *
+broker_item_arguments(const struct broker *b, const struct topology_item *item)
+{
+	return b->release >= BROKER_UNSYNCED_RELEASE ? &item->arguments_since_4 : &item->arguments;
+}
+
 static void
 send_queue_declare(struct broker *b, const struct topology_item *item, bool passive)
 {
+	const struct queue_arguments *arguments =
+	    b->phase == TOPOLOGY_COMPARE ? &b->compared : broker_item_arguments(b, item);
 	amqp_table_entry_t entries[QUEUE_ARGUMENTS_MAX];
 	amqp_queue_declare_t queue = {
 	    .queue = amqp_cstring_bytes(item->name),
@@ -78,18 +102,18 @@ send_queue_declare(struct broker *b, const struct topology_item *item, bool pass
 
 	/* Asked passively, the broker looks at the name alone. */
 	if (!passive) {
-		for (size_t i = 0; i < item->arguments.n; i++) {
-			entries[i].key = amqp_cstring_bytes(item->arguments.list[i].name);
-			entries[i].value = field_value(&item->arguments.list[i]);
+		for (size_t i = 0; i < arguments->n; i++) {
+			entries[i].key = amqp_cstring_bytes(arguments->list[i].name);
+			entries[i].value = field_value(&arguments->list[i]);
 		}
-		queue.arguments.num_entries = (int)item->arguments.n;
+		queue.arguments.num_entries = (int)arguments->n;
 		queue.arguments.entries = entries;
 	}
 	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &queue);
 }
 
-static void
-send_declare(struct broker *b, const struct topology_item *item, bool passive)
+void
+broker_send_declare(struct broker *b, const struct topology_item *item, bool passive)
 {
 	amqp_exchange_declare_t exchange = {
 	    .exchange = amqp_cstring_bytes(item->name),
@@ -104,11 +128,32 @@ send_declare(struct broker *b, const struct topology_item *item, bool passive)
 		send_queue_declare(b, item, passive);
 }
 
+void
+broker_send_bind(struct broker *b, const struct topology_item *item, size_t binding)
+{
+	amqp_queue_bind_t bind = {
+	    .queue = amqp_cstring_bytes(item->name),
+	    .exchange = amqp_cstring_bytes(item->bindings[binding].exchange),
+	    .routing_key = amqp_cstring_bytes(item->bindings[binding].key),
+	};
+
+	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_BIND_METHOD, &bind);
+}
+
+void
+broker_topology_confirm(struct broker *b)
+{
+	amqp_confirm_select_t select = {0};
+
+	enter_phase(b, TOPOLOGY_CONFIRM);
+	broker_publish_reset(b);
+	broker_send(b, BROKER_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
+}
+
 static void
 begin_item(struct broker *b)
 {
 	const struct topology_item *item = broker_topology_item(b);
-	amqp_confirm_select_t select = {0};
 
 	b->created = false;
 	b->binding = 0;
@@ -116,12 +161,10 @@ begin_item(struct broker *b)
 		bool passive = !item->transient;
 
 		enter_phase(b, passive ? TOPOLOGY_PASSIVE : TOPOLOGY_DECLARE);
-		send_declare(b, item, passive);
+		broker_send_declare(b, item, passive);
 		return;
 	}
-	enter_phase(b, TOPOLOGY_CONFIRM);
-	broker_publish_reset(b);
-	broker_send(b, BROKER_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &select);
+	broker_topology_confirm(b);
 }
 
 void
@@ -135,7 +178,7 @@ void
 broker_topology_declare(struct broker *b, enum topology_phase phase)
 {
 	enter_phase(b, phase);
-	send_declare(b, broker_topology_item(b), false);
+	broker_send_declare(b, broker_topology_item(b), false);
 }
 
 void
@@ -153,6 +196,13 @@ static size_t
 n_items(const struct broker *b)
 {
 	return b->opt.topology == NULL ? 0 : b->opt.topology->n;
+}
+
+static void
+forget_refusal(struct item_note *note)
+{
+	free(note->unbound);
+	note->unbound = NULL;
 }
 
 static void
@@ -175,8 +225,10 @@ do_without(struct broker *b, size_t item, const char *why)
 void
 broker_topology_forget(struct broker *b)
 {
-	for (size_t i = 0; i < n_items(b); i++)
+	for (size_t i = 0; i < n_items(b); i++) {
 		do_with(&b->notes[i]);
+		forget_refusal(&b->notes[i]);
+	}
 }
 
 /* n_items() when it is none of the topology. */
@@ -208,6 +260,14 @@ broker_without(const struct broker *b, const char *queue)
 	return i < n_items(b) ? b->notes[i].without : NULL;
 }
 
+const char *
+broker_unbound(const struct broker *b, const char *queue)
+{
+	size_t i = index_of(b, queue);
+
+	return i < n_items(b) ? b->notes[i].unbound : NULL;
+}
+
 void
 broker_topology_unreadable(struct broker *b, const char *why)
 {
@@ -227,11 +287,38 @@ broker_topology_begin(struct broker *b)
 {
 	for (size_t i = 0; i < n_items(b); i++) {
 		b->notes[i].messages = 0;
+		forget_refusal(&b->notes[i]);
 		if (!b->notes[i].unreadable)
 			do_with(&b->notes[i]);
 	}
 	b->item = 0;
-	begin_item(b);
+	b->bind_refused = false;
+	if (!b->opt.bind_only) {
+		begin_item(b);
+		return;
+	}
+	broker_bind_begin(b);
+}
+
+/* The others of this queue would be refused as well. */
+static bool
+bind_is_refused(struct broker *b, uint16_t code, const char *why)
+{
+	const struct topology_item *item = broker_topology_item(b);
+	struct item_note *note = &b->notes[b->item];
+	char what[512];
+
+	if (b->phase != TOPOLOGY_BIND || code != AMQP_ACCESS_REFUSED)
+		return false;
+	b->bind_refused = true;
+	forget_refusal(note);
+	note->unbound = xstrdup(why);
+	log_msg(b->created ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "broker",
+	    "broker[%s]: may not make %s, the broker says \"%s\": %s", b->id,
+	    broker_binding_what(item, b->binding, what, sizeof(what)), why,
+	    item->role == QUEUE_HOST ? "the collector does, or vogeler-admin setup"
+				     : "vogeler-admin setup does");
+	return true;
 }
 
 static bool
@@ -249,7 +336,11 @@ broker_topology_missing(struct broker *b, uint16_t code, const char *why)
 		return false;
 	if (b->opt.look_only)
 		return broker_look_refused(b, code, why);
-	if (may_skip(b, code)) {
+	if (b->opt.bind_only)
+		return broker_bind_refused(b, code, why);
+	if (bind_is_refused(b, code, why)) {
+		/* It is there, and others bind it. */
+	} else if (may_skip(b, code)) {
 		do_without(b, b->item, why);
 		broker_consumer_unwant(b, b->opt.topology->items[b->item].name);
 	} else if (b->phase != TOPOLOGY_PASSIVE || code != AMQP_NOT_FOUND) {
@@ -262,15 +353,16 @@ broker_topology_missing(struct broker *b, uint16_t code, const char *why)
 static void
 log_item(const struct broker *b, const struct topology_item *item)
 {
+	const struct queue_arguments *wanted = broker_item_arguments(b, item);
 	char what[512], *arguments;
 
 	broker_topology_what(b, what, sizeof(what));
-	if (item->arguments.n == 0) {
+	if (wanted->n == 0) {
 		if (b->created)
 			log_info("broker", "broker[%s]: made %s", b->id, what);
 		return;
 	}
-	arguments = queue_arguments_text(&item->arguments);
+	arguments = queue_arguments_text(wanted);
 	if (b->created)
 		log_info("broker", "broker[%s]: made %s with %s", b->id, what, arguments);
 	else
@@ -299,18 +391,16 @@ static void
 next_binding(struct broker *b)
 {
 	const struct topology_item *item = broker_topology_item(b);
-	amqp_queue_bind_t bind = {.queue = amqp_cstring_bytes(item->name)};
+	bool leave = item->foreign && b->bind_refused && !b->created;
 
-	if (b->binding >= item->n_bindings) {
+	if (b->binding >= item->n_bindings || leave || b->notes[b->item].unbound != NULL) {
 		/* Done with, and named as itself from here. */
 		b->phase = TOPOLOGY_DECLARE;
 		item_done(b);
 		return;
 	}
-	bind.exchange = amqp_cstring_bytes(item->bindings[b->binding].exchange);
-	bind.routing_key = amqp_cstring_bytes(item->bindings[b->binding].key);
 	enter_phase(b, TOPOLOGY_BIND);
-	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_BIND_METHOD, &bind);
+	broker_send_bind(b, item, b->binding);
 }
 
 static bool
@@ -333,7 +423,8 @@ is_answer(const struct broker *b, amqp_method_number_t method)
 	case TOPOLOGY_REOPEN:
 		return method == AMQP_CHANNEL_OPEN_OK_METHOD;
 	case TOPOLOGY_BIND:
-		return method == AMQP_QUEUE_BIND_OK_METHOD;
+		return method == (broker_bind_looks(b) ? AMQP_QUEUE_DECLARE_OK_METHOD
+						       : AMQP_QUEUE_BIND_OK_METHOD);
 	case TOPOLOGY_CONFIRM:
 		return method == AMQP_CONFIRM_SELECT_OK_METHOD;
 	}
@@ -360,16 +451,22 @@ broker_topology_method(struct broker *b, const struct frame *f)
 		broker_look_answer(b, f);
 		return;
 	}
+	if (b->opt.bind_only && b->phase != TOPOLOGY_CONFIRM) {
+		broker_bind_answer(b, f);
+		return;
+	}
 	switch (b->phase) {
 	case TOPOLOGY_PASSIVE:
 		note_found(b, f);
-		item_done(b);
+		next_binding(b);
 		return;
 	case TOPOLOGY_COMPARE:
 		return; /* of look_only */
 	case TOPOLOGY_REOPEN:
 		if (b->notes[b->item].without != NULL)
 			broker_topology_next(b);
+		else if (b->notes[b->item].unbound != NULL)
+			next_binding(b);
 		else
 			broker_topology_declare(b, TOPOLOGY_DECLARE);
 		return;

@@ -138,6 +138,18 @@ deliveries(const struct broker_status *s)
 	return s->deliveries;
 }
 
+/* Left out for a connection without TLS: 0 would be a certificate that ended in 1970. */
+static void
+write_certificates(struct metrics *m, const struct broker_status *s, size_t n)
+{
+	metrics_family(m, "vogeler_broker_certificate_end_timestamp_seconds", METRICS_GAUGE,
+	    "When the first certificate of the connection ends, the broker's or ours.");
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].certificate_end > 0)
+			metrics_sample(m, "role", s[i].role, (uint64_t)s[i].certificate_end / 1000);
+	}
+}
+
 static void
 write_publishes(struct metrics *m, const struct monitor_parts *parts, const struct broker_status *s)
 {
@@ -170,6 +182,7 @@ write_brokers(struct metrics *m, const struct monitor_parts *parts)
 	    "Connections that failed, and attempts.", failures);
 	each(m, s, n, "vogeler_broker_deliveries_total", METRICS_COUNTER,
 	    "Messages that the broker delivered.", deliveries);
+	write_certificates(m, s, n);
 	if (n > 0)
 		write_publishes(m, parts, s);
 }
@@ -186,6 +199,8 @@ monitor_metrics(const struct monitor_parts *parts, struct buf *out)
 	metrics_family(&m, "vogeler_loop_pass_cpu_seconds_max", METRICS_GAUGE,
 	    "The most CPU time that one pass of the loop has taken since the start.");
 	metrics_scaled(&m, NULL, NULL, loop_max_pass_us(parts->loop), 6);
+	metrics_single(&m, "vogeler_log_lines_dropped_total", METRICS_COUNTER,
+	    "Lines that were not logged, as nobody read the log.", log_dropped());
 	write_brokers(&m, parts);
 	parts->metrics(&m, parts->arg);
 	return !m.failed;

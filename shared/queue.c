@@ -21,6 +21,8 @@ queue_type_name(enum queue_type type)
 		return "classic";
 	case QUEUE_QUORUM:
 		return "quorum";
+	case QUEUE_AUTO:
+		return "auto";
 	}
 	return "?";
 }
@@ -37,25 +39,76 @@ queue_overflow_name(enum queue_overflow overflow)
 	return "?";
 }
 
-static void
-add(struct queue_arguments *a, struct queue_argument argument)
+void
+queue_arguments_add(struct queue_arguments *a, const struct queue_argument *argument)
 {
 	assert(a->n < QUEUE_ARGUMENTS_MAX);
-	a->list[a->n++] = argument;
+	a->list[a->n++] = *argument;
+}
+
+static size_t
+index_of(const struct queue_arguments *a, const char *name)
+{
+	size_t i = 0;
+
+	while (i < a->n && strcmp(a->list[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+bool
+queue_arguments_have(const struct queue_arguments *a, const char *name)
+{
+	return index_of(a, name) < a->n;
+}
+
+void
+queue_arguments_remove(struct queue_arguments *a, const char *name)
+{
+	size_t i = index_of(a, name);
+
+	if (i == a->n)
+		return;
+	a->n--;
+	memmove(&a->list[i], &a->list[i + 1], (a->n - i) * sizeof(a->list[0]));
+}
+
+enum queue_type
+queue_arguments_type(const struct queue_arguments *a)
+{
+	return queue_arguments_have(a, "x-queue-type") ? QUEUE_QUORUM : QUEUE_CLASSIC;
 }
 
 static void
 add_text(struct queue_arguments *a, const char *name, const char *text)
 {
-	add(a, (struct queue_argument){.name = name, .kind = QUEUE_ARG_TEXT, .text = text});
+	queue_arguments_add(
+	    a, &(struct queue_argument){.name = name, .kind = QUEUE_ARG_TEXT, .text = text});
 }
 
 static void
 add_number(struct queue_arguments *a, const char *name, uint64_t number)
 {
 	if (number > 0)
-		add(a, (struct queue_argument){
+		queue_arguments_add(
+		    a, &(struct queue_argument){
 			   .name = name, .kind = QUEUE_ARG_NUMBER, .number = number});
+}
+
+static void
+add_implied(struct queue_arguments *a, const char *name, uint64_t number)
+{
+	add_number(a, name, number);
+	a->list[a->n - 1].implied = true;
+}
+
+static void
+add_delivery_limit(struct queue_arguments *a, const struct queue_options *q, enum queue_role role)
+{
+	if (q->delivery_limit > 0 && role != QUEUE_DEAD)
+		add_number(a, "x-delivery-limit", q->delivery_limit);
+	else
+		add_implied(a, "x-delivery-limit", QUEUE_NO_DELIVERY_LIMIT);
 }
 
 static void
@@ -72,6 +125,7 @@ void
 queue_arguments(const struct queue_options *q, enum queue_role role, struct queue_arguments *out)
 {
 	*out = (struct queue_arguments){0};
+	assert(q->type != QUEUE_AUTO);
 	if (role == QUEUE_PLAIN)
 		return;
 	/* "classic" goes without saying: so said, a broker before 3.8 would refuse it on a queue of
@@ -80,10 +134,19 @@ queue_arguments(const struct queue_options *q, enum queue_role role, struct queu
 		add_text(out, "x-queue-type", queue_type_name(q->type));
 		/* A quorum queue ignores the wish for exclusiveness of a consumer. */
 		if (role == QUEUE_HOST)
-			add(out, (struct queue_argument){.name = "x-single-active-consumer",
+			queue_arguments_add(
+			    out, &(struct queue_argument){.name = "x-single-active-consumer",
 				     .kind = QUEUE_ARG_FLAG,
 				     .number = 1});
-		add_number(out, "x-delivery-limit", q->delivery_limit);
+		add_delivery_limit(out, q, role);
+	}
+	if (role == QUEUE_DEAD) {
+		add_implied(out, "x-max-length-bytes", QUEUE_DEAD_BYTES);
+		/* Said, so that no policy for all queues makes it refuse dead letters: that would
+		 * hold up the answers behind them. */
+		add_text(out, "x-overflow", queue_overflow_name(QUEUE_DROP_HEAD));
+		out->list[out->n - 1].implied = true;
+		return;
 	}
 	add_number(out, "x-expires", q->expires_ms);
 	add_number(out, "x-max-length", q->max_length);
@@ -128,11 +191,62 @@ queue_arguments_text(const struct queue_arguments *a)
 	return xstrdup(text);
 }
 
+const struct queue_argument *
+queue_argument_named(const struct queue_arguments *a, const char *why)
+{
+	char named[ARGUMENT_TEXT_SIZE];
+
+	for (size_t i = 0; i < a->n; i++) {
+		snprintf(named, sizeof(named), "inequivalent arg '%s'", a->list[i].name);
+		if (strstr(why, named) != NULL)
+			return &a->list[i];
+	}
+	return NULL;
+}
+
 bool
 queue_argument_in_policy(const struct queue_argument *a)
 {
 	return strcmp(a->name, "x-queue-type") != 0 &&
 	       strcmp(a->name, "x-single-active-consumer") != 0;
+}
+
+char *
+queue_silent_cure(const char *vhost, const char *queue)
+{
+	char *text;
+
+	xasprintf(&text,
+	    "see the log of the broker, and what rabbitmq-queues quorum_status -p '%s' '%s' says: "
+	    "a quorum queue waits while most of its nodes are down; one without a leader, whose "
+	    "node was killed in the second in which the queue was made, has nothing to lose: "
+	    "rabbitmqctl delete_queue -p '%s' '%s', and it is made anew",
+	    vhost, queue, vhost, queue);
+	return text;
+}
+
+const char *
+queue_argument_option(const struct queue_argument *a)
+{
+	static const struct {
+		const char *argument, *option;
+	} rows[] = {
+	    {"x-dead-letter-exchange", "dead_letter"},
+	    {"x-dead-letter-routing-key", "dead_letter"},
+	    {"x-delivery-limit", "delivery_limit"},
+	    {"x-expires", "expires"},
+	    {"x-max-length", "max_length"},
+	    {"x-max-length-bytes", "max_length_bytes"},
+	    {"x-message-ttl", "message_ttl"},
+	    {"x-overflow", "overflow"},
+	    {"x-queue-type", "type"},
+	};
+
+	for (size_t i = 0; !a->implied && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(rows[i].argument, a->name) == 0)
+			return rows[i].option;
+	}
+	return NULL;
 }
 
 char *

@@ -32,21 +32,14 @@ add_binding(struct topology_item *item, const char *exchange, const char *key)
 	    (struct topology_binding){.exchange = xstrdup(exchange), .key = xstrdup(key)};
 }
 
-static void
+static struct topology_item *
 add_responses(struct topology *t, const char *master_exchange, const char *name, const char *key)
 {
 	struct topology_item *queue = add_item(t, TOPOLOGY_QUEUE, name);
 
 	queue->role = QUEUE_MASTER;
 	add_binding(queue, master_exchange, key);
-}
-
-/* Where responses go, and wait while no collector runs: whoever comes first makes it. */
-static void
-add_master(struct topology *t, const char *master_exchange)
-{
-	add_exchange(t, master_exchange, "direct");
-	add_responses(t, master_exchange, TOPOLOGY_MASTER_QUEUE, TOPOLOGY_MASTER_KEY);
+	return queue;
 }
 
 struct topology *
@@ -55,9 +48,10 @@ topology_for_collector(const char *broadcast_exchange, const char *master_exchan
 	struct topology *t = xcalloc(1, sizeof(*t));
 
 	add_exchange(t, broadcast_exchange, "topic");
-	add_master(t, master_exchange);
+	add_exchange(t, master_exchange, "direct");
+	add_responses(t, master_exchange, TOPOLOGY_MASTER_QUEUE, TOPOLOGY_MASTER_KEY);
 	/* Reached by its name through the default exchange: no binding. */
-	add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE);
+	add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE)->role = QUEUE_DEAD;
 	add_responses(t, master_exchange, TOPOLOGY_FRESH_QUEUE, TOPOLOGY_FRESH_KEY);
 	return t;
 }
@@ -68,6 +62,8 @@ topology_add_host(struct topology *t, const char *broadcast_exchange, const char
 	struct topology_item *queue = add_item(t, TOPOLOGY_QUEUE, host);
 
 	queue->role = QUEUE_HOST;
+	if (broadcast_exchange == NULL)
+		return;
 	add_binding(queue, broadcast_exchange, TOPOLOGY_BROADCAST_PATTERN);
 	add_binding(queue, broadcast_exchange, host);
 }
@@ -78,8 +74,11 @@ topology_for_agent(const char *broadcast_exchange, const char *master_exchange, 
 	struct topology *t = xcalloc(1, sizeof(*t));
 
 	add_exchange(t, broadcast_exchange, "topic");
-	add_master(t, master_exchange);
+	add_exchange(t, master_exchange, "direct");
 	topology_add_host(t, broadcast_exchange, host);
+	/* Where responses go, and wait while no collector runs: whoever comes first makes it. */
+	add_responses(t, master_exchange, TOPOLOGY_MASTER_QUEUE, TOPOLOGY_MASTER_KEY)->foreign =
+	    true;
 	return t;
 }
 
@@ -114,6 +113,15 @@ index_of(const struct topology *t, const char *queue)
 }
 
 void
+topology_bind(struct topology *t, const char *queue, const char *exchange, const char *key)
+{
+	size_t i = index_of(t, queue);
+
+	assert(i < t->n);
+	add_binding(&t->items[i], exchange, key);
+}
+
+void
 topology_make_optional(struct topology *t, const char *queue)
 {
 	size_t i = index_of(t, queue);
@@ -130,7 +138,7 @@ put_dead_first(struct topology *t)
 	struct topology_item item;
 
 	if (dead == t->n)
-		add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE);
+		add_item(t, TOPOLOGY_QUEUE, TOPOLOGY_DEAD_QUEUE)->role = QUEUE_DEAD;
 	master = index_of(t, TOPOLOGY_MASTER_QUEUE);
 	if (dead < master)
 		return;
@@ -139,18 +147,32 @@ put_dead_first(struct topology *t)
 	t->items[master] = item;
 }
 
+static void
+arguments_for(const struct queue_options *q, enum queue_type automatic, enum queue_role role,
+    struct queue_arguments *out)
+{
+	struct queue_options own = *q;
+
+	/* Dead letters were in a classic queue also where the responses are not: one that is synced
+	 * will do. */
+	if (own.type == QUEUE_AUTO || (role == QUEUE_DEAD && own.type == QUEUE_QUORUM))
+		own.type = automatic;
+	queue_arguments(&own, role, out);
+}
+
 void
 topology_configure(
     struct topology *t, const struct queue_options *host, const struct queue_options *master)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		struct topology_item *item = &t->items[i];
-
-		queue_arguments(
-		    item->role == QUEUE_HOST ? host : master, item->role, &item->arguments);
-	}
 	if (master->dead_letter && index_of(t, TOPOLOGY_MASTER_QUEUE) < t->n)
 		put_dead_first(t);
+	for (size_t i = 0; i < t->n; i++) {
+		struct topology_item *item = &t->items[i];
+		const struct queue_options *q = item->role == QUEUE_HOST ? host : master;
+
+		arguments_for(q, QUEUE_CLASSIC, item->role, &item->arguments);
+		arguments_for(q, QUEUE_QUORUM, item->role, &item->arguments_since_4);
+	}
 }
 
 void

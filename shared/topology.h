@@ -1,6 +1,8 @@
-/* The exchanges, queues and bindings of DESIGN 3, as data: what each program needs to exist.
- * broker.c makes it so: passive declaration first (so a host without configure rights works), and
- * only on 404 declares and binds. All durable, but for those of one connection. */
+/* The exchanges, queues and bindings, as data: what each program needs to exist. The broker module
+ * makes it so: it declares passively first (so a host without configure rights works), and only on
+ * 404 for real. The bindings of a queue are made at every connect, also of one that was found: who
+ * was killed between the two, or had its exchange deleted, would else be out of reach for ever. All
+ * is durable, but for what is of one connection. */
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
@@ -33,8 +35,12 @@ struct topology_item {
 	enum topology_kind kind;
 	char *name;
 	char *type;                          /* of an exchange: "topic", "direct" */
-	struct topology_binding bindings[2]; /* of a queue; made only when the queue was made */
+	struct topology_binding bindings[2]; /* of a queue */
 	size_t n_bindings;
+	/* The queue is another program's, and its bindings too: they are made as a help, by who may
+	 * bind his own. Else each of thousands of hosts without that right would be refused twice
+	 * at every connect. */
+	bool foreign;
 	/* A queue of its connection alone, gone with it: exclusive, auto-delete, not durable. Made
 	 * without a look whether it is there. */
 	bool transient;
@@ -42,7 +48,9 @@ struct topology_item {
 	 * does without: broker_without() says so. */
 	bool optional;
 	enum queue_role role;
-	struct queue_arguments arguments; /* of a queue; none unless topology_configure() */
+	/* Of a queue: what it is made with at a broker before RabbitMQ 4, and from it on; none
+	 * unless topology_configure(). */
+	struct queue_arguments arguments, arguments_since_4;
 };
 
 struct topology {
@@ -58,11 +66,14 @@ struct topology *topology_for_agent(
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
 /* A queue that its connection alone has, and that is gone with it. */
 struct topology *topology_for_connection(const char *queue);
+/* One more binding of a queue that is in t. */
+void topology_bind(struct topology *t, const char *queue, const char *exchange, const char *key);
 void topology_make_optional(struct topology *t, const char *queue);
-/* The queue of one more host, with its bindings. */
+/* The queue of one more host, with its bindings, or without when the exchange is NULL. */
 void topology_add_host(struct topology *t, const char *broadcast_exchange, const char *host);
-/* The queues that have to be made get the arguments that the options ask for; without this, those
- * of 2010, which are none. Where they dead-letter, the dead-letter queue is made first. */
+/* The queues that have to be made get the arguments that the options ask for, or that the release
+ * of the broker does (QUEUE_AUTO); without this, those of 2010, which are none. Where they
+ * dead-letter, the dead-letter queue is made first. */
 void topology_configure(
     struct topology *t, const struct queue_options *host, const struct queue_options *master);
 void topology_destroy(struct topology *t);

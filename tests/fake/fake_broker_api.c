@@ -15,6 +15,7 @@
 #define LOG_SIZE 65536
 
 struct broker {
+	const char *unbound;
 	LIST_ENTRY(broker) link;
 	struct broker_options opt;
 	char *role;
@@ -23,7 +24,7 @@ struct broker {
 	void *arg;
 	struct loop_timer *soon;
 	const struct broker_status *status; /* NULL: from what is here */
-	bool ready, blocked, paused, auto_confirm;
+	bool ready, blocked, paused, auto_confirm, redelivers;
 	size_t headers_max, body_max, room; /* 0 = none; room: what goes out now */
 	struct {
 		const char *queue; /* of the code under test: a constant, or its own */
@@ -43,7 +44,10 @@ struct broker {
 
 static LIST_HEAD(, broker) brokers = LIST_HEAD_INITIALIZER(brokers);
 
-static void __attribute__((format(printf, 2, 3))) note(struct broker *b, const char *fmt, ...)
+static void note(struct broker *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+note(struct broker *b, const char *fmt, ...)
 {
 	size_t len = strlen(b->log);
 	va_list ap;
@@ -269,10 +273,8 @@ headers_size(const struct message *m)
 {
 	size_t size = 0;
 
-	for (size_t i = 0; i < m->n_headers; i++) {
-		size += strlen(m->headers[i].name);
-		size += strlen(m->headers[i].value);
-	}
+	for (size_t i = 0; i < m->n_headers; i++)
+		size += strlen(m->headers[i].name) + strlen(m->headers[i].value);
 	return size;
 }
 
@@ -303,11 +305,8 @@ copy_message(struct message *to, const struct message *from)
 	to->expiration = xstrdup_null(from->expiration);
 	to->timestamp = from->timestamp;
 	to->persistent = from->persistent;
-	for (i = 0; i < from->n_headers; i++) {
-		const struct header *h = &from->headers[i];
-
-		message_add_str(to, h->name, h->value);
-	}
+	for (i = 0; i < from->n_headers; i++)
+		message_add_str(to, from->headers[i].name, from->headers[i].value);
 	if (from->body_len > 0)
 		memcpy(body, from->body, from->body_len);
 	message_set_body(to, body, from->body_len);
@@ -387,6 +386,44 @@ broker_cancel(struct broker *b)
 	drop_consumers(b);
 	b->tell_consuming = true;
 	loop_timer_arm(b->soon, 0);
+}
+
+void
+broker_keep(struct broker *b)
+{
+	note(b, "keep");
+}
+
+const char *
+broker_unbound(const struct broker *b, const char *queue)
+{
+	return b->unbound != NULL && strcmp(b->unbound, queue) == 0 ? "ACCESS_REFUSED" : NULL;
+}
+
+void
+fake_broker_unbound(struct broker *b, const char *queue)
+{
+	b->unbound = queue;
+}
+
+void
+fake_broker_consumers(struct broker *b, size_t i, uint32_t consumers)
+{
+	assert(b->opt.bind_looks && i < b->opt.topology->n);
+	b->handlers->on_consumers(b, &b->opt.topology->items[i], 0, consumers, b->arg);
+}
+
+void
+fake_broker_bound(struct broker *b, size_t i, enum broker_bound bound, const char *why)
+{
+	assert(b->opt.bind_only && i < b->opt.topology->n);
+	b->handlers->on_bound(b, &b->opt.topology->items[i], bound, why, b->arg);
+}
+
+const struct topology *
+fake_broker_topology(const struct broker *b)
+{
+	return b->opt.topology;
 }
 
 bool
@@ -526,6 +563,12 @@ fake_broker_status(struct broker *b, const struct broker_status *s)
 }
 
 void
+fake_broker_redelivers(struct broker *b, bool on)
+{
+	b->redelivers = on;
+}
+
+void
 fake_broker_auto_confirm(struct broker *b, bool on)
 {
 	b->auto_confirm = on;
@@ -550,6 +593,7 @@ deliver(struct broker *b, const char *exchange, const char *routing_key, struct 
 	struct broker_tag tag = {.tag = ++b->last_tag, .epoch = b->epoch};
 
 	d->tag = tag;
+	d->redelivered = b->redelivers;
 	d->exchange = xstrdup(exchange);
 	d->routing_key = xstrdup(routing_key);
 	d->body_size = body_size;

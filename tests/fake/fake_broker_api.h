@@ -8,6 +8,7 @@
 #define VOGELER_FAKE_BROKER_API_H
 
 #include "shared/broker.h"
+#include "shared/topology.h"
 
 struct fake_publish { /* what broker_publish got, copied */
 	uint64_t id;
@@ -38,10 +39,19 @@ void fake_broker_room(struct broker *b, size_t room);
 void fake_broker_depth(struct broker *b, uint32_t messages);
 /* What broker_without() says of that queue from now on; both borrowed, NULL = nothing. */
 void fake_broker_without(struct broker *b, const char *queue, const char *why);
+/* That queue may not be bound, says broker_unbound() from now on; borrowed, NULL = none. */
+void fake_broker_unbound(struct broker *b, const char *queue);
+/* bind_looks: who reads the i-th item of its topology (on_consumers). */
+void fake_broker_consumers(struct broker *b, size_t i, uint32_t consumers);
+/* bind_only: what became of the i-th item of its topology (on_bound). */
+void fake_broker_bound(struct broker *b, size_t i, enum broker_bound bound, const char *why);
+const struct topology *fake_broker_topology(const struct broker *b);
 /* What broker_status() says from now on; borrowed, NULL = what is so. */
 void fake_broker_status(struct broker *b, const struct broker_status *s);
 /* Every publish is confirmed by itself, in the loop's next pass. Off at first. */
 void fake_broker_auto_confirm(struct broker *b, bool on);
+/* What is delivered from now on was delivered before. Off at first. */
+void fake_broker_redelivers(struct broker *b, bool on);
 /* Answers one publish. */
 void fake_broker_confirm(
     struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why);

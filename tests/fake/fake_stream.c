@@ -136,6 +136,12 @@ stream_tls_failed(const struct stream *s)
 	return false;
 }
 
+int64_t
+stream_certificate_end(const struct stream *s)
+{
+	return 0;
+}
+
 const char *
 stream_peer(const struct stream *s)
 {

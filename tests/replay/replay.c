@@ -2,12 +2,14 @@
  * step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
  *
  *   option KEY VALUE           before create: uri (repeatable) heartbeat topology max_body
- *                              max_unconfirmed output_max; after topology:
+ *                              max_unconfirmed output_max keep keep_exchanges; after topology:
  *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5), and
  *                              optional QUEUE
  *   start stop destroy pause resume cancel
  *   depth QUEUE / try          asks; tries to publish
  *   without QUEUE PATTERN      why the connection does without it; - = it does not
+ *   unbound QUEUE PATTERN      why it may not be bound; - = it may, or nobody asked
+ *   keep                       looks now whether exchanges and bindings are there
  *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest / hold BYTES    bytes of output that are still to leave
@@ -96,7 +98,10 @@ dump_log(void)
 		fputs(text, stdout);
 }
 
-static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *fmt, ...)
+static void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+static void
+fail(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -109,7 +114,10 @@ static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *fmt
 	exit(1);
 }
 
-static void __attribute__((format(printf, 2, 3))) push(struct queue *q, const char *fmt, ...)
+static void push(struct queue *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+push(struct queue *q, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -249,10 +257,34 @@ static void
 on_look(
     struct broker *b, const struct topology_item *item, const struct broker_look *look, void *arg)
 {
+	char *lacks = queue_arguments_text(&look->lacks);
+
 	push(&r.events, "look %s %s messages=%u consumers=%u%s%s", item->name,
 	    broker_sight_name(look->sight), look->messages, look->consumers,
 	    look->why == NULL ? "" : " ", look->why == NULL ? "" : look->why);
+	if (look->sight == BROKER_SIGHT_OTHER && item->kind == TOPOLOGY_QUEUE)
+		push(&r.events, "look %s type=%s lacks=\"%s\"", item->name,
+		    queue_type_name(look->type), lacks);
+	free(lacks);
 	run_hooks("look");
+}
+
+static void
+on_consumers(struct broker *b, const struct topology_item *item, uint32_t messages,
+    uint32_t consumers, void *arg)
+{
+	push(&r.events, "consumers %s %u messages=%u", item->name, (unsigned int)consumers,
+	    (unsigned int)messages);
+	run_hooks("consumers");
+}
+
+static void
+on_bound(struct broker *b, const struct topology_item *item, enum broker_bound bound,
+    const char *why, void *arg)
+{
+	push(&r.events, "bound %s %s%s%s", item->name, broker_bound_name(bound),
+	    why == NULL ? "" : " ", why == NULL ? "" : why);
+	run_hooks("bound");
 }
 
 static void
@@ -279,6 +311,8 @@ static const struct broker_handlers handlers = {
     .on_consuming = on_consuming,
     .on_topology = on_topology,
     .on_look = on_look,
+    .on_consumers = on_consumers,
+    .on_bound = on_bound,
     .on_depth = on_depth,
     .on_stopped = on_stopped,
 };
@@ -303,7 +337,12 @@ set_topology(const char *which)
 
 	if (strcmp(which, "collector") == 0)
 		r.topology = topology_for_collector(b, m);
-	else if (strcmp(which, "runner") == 0)
+	else if (strcmp(which, "hosts") == 0) {
+		r.topology = xcalloc(1, sizeof(*r.topology));
+		topology_add_host(r.topology, b, "web01");
+		topology_add_host(r.topology, b, "web02");
+		topology_add_host(r.topology, b, "web03");
+	} else if (strcmp(which, "runner") == 0)
 		r.topology = topology_for_runner(b, m);
 	else
 		r.topology = topology_for_agent(b, m, which);
@@ -332,6 +371,10 @@ do_option(char **w, size_t n)
 		set_topology(w[2]);
 	else if (strcmp(w[1], "look_only") == 0)
 		r.opt.look_only = true;
+	else if (strcmp(w[1], "bind_only") == 0)
+		r.opt.bind_only = true;
+	else if (strcmp(w[1], "bind_looks") == 0)
+		r.opt.bind_only = r.opt.bind_looks = true;
 	else if (strcmp(w[1], "quiet") == 0)
 		r.opt.quiet = true;
 	else if (strcmp(w[1], "queues") == 0)
@@ -344,6 +387,10 @@ do_option(char **w, size_t n)
 		r.opt.max_unconfirmed = (uint32_t)strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "output_max") == 0)
 		r.opt.output_max = strtoul(w[2], NULL, 10);
+	else if (strcmp(w[1], "keep") == 0)
+		r.opt.keep_ms = (uint32_t)strtoul(w[2], NULL, 10);
+	else if (strcmp(w[1], "keep_exchanges") == 0)
+		r.opt.keep_exchanges = true;
 	else
 		fail("no option %s", w[1]);
 }
@@ -557,9 +604,9 @@ do_wakes(char **w, size_t n)
 {
 	long long left = strtoll(w[1], NULL, 10);
 	long most = strtol(w[2], NULL, 10), wakes = 0;
+	int64_t next = fake_next_timer(r.loop);
 
-	for (int64_t next = fake_next_timer(r.loop); next >= 0 && next <= left;
-	     next = fake_next_timer(r.loop)) {
+	for (; next >= 0 && next <= left; next = fake_next_timer(r.loop)) {
 		fake_advance(r.loop, next);
 		left -= next;
 		if (++wakes > most)
@@ -597,6 +644,17 @@ check_without(char **w, size_t n)
 }
 
 static void
+check_unbound(char **w, size_t n)
+{
+	const char *why = broker_unbound(r.broker, w[1]);
+
+	if (n != 3)
+		fail("unbound QUEUE PATTERN");
+	if (fnmatch(w[2], why == NULL ? "-" : why, 0) != 0)
+		fail("unbound %s: %s", w[1], why == NULL ? "-" : why);
+}
+
+static void
 do_broker_call(char **w, size_t n)
 {
 	if (strcmp(w[0], "stop") == 0)
@@ -617,6 +675,10 @@ do_broker_call(char **w, size_t n)
 		broker_ask_depth(r.broker, w[1]);
 	else if (strcmp(w[0], "without") == 0)
 		check_without(w, n);
+	else if (strcmp(w[0], "unbound") == 0)
+		check_unbound(w, n);
+	else if (strcmp(w[0], "keep") == 0)
+		broker_keep(r.broker);
 	else if (strcmp(w[0], "try") == 0)
 		broker_try_publish(r.broker);
 	else if (strcmp(w[0], "state") == 0)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "admin/differ.h"
+#include "shared/broker.h"
 #include "shared/topology.h"
 
 #include <stdlib.h>
@@ -25,10 +26,14 @@ teardown(void **state)
 	return 0;
 }
 
+/* A queue that was made without what of these options begins at the argument of that name and is
+ * not further; NULL: another thing is wrong. */
 static void
-explain(const struct queue_options *q, const char *name, const char *why)
+explain(const struct queue_options *q, const char *name, const char *first, size_t n)
 {
 	struct topology *t = topology_for_agent("b.in", "m.in", "web01.example.com");
+	struct broker_look look = {
+	    .sight = BROKER_SIGHT_OTHER, .why = first == NULL ? OTHER : NONE};
 	size_t size;
 	FILE *out;
 
@@ -36,8 +41,16 @@ explain(const struct queue_options *q, const char *name, const char *why)
 	out = open_memstream(&text, &size);
 	topology_configure(t, q, q);
 	for (size_t i = 0; i < t->n; i++) {
-		if (strcmp(t->items[i].name, name) == 0)
-			differ_explain(out, "/v", &t->items[i], why);
+		if (strcmp(t->items[i].name, name) != 0)
+			continue;
+		look.wanted = &t->items[i].arguments;
+		for (size_t j = 0; first != NULL && j < look.wanted->n; j++) {
+			const struct queue_argument *a = &look.wanted->list[j];
+
+			if (look.lacks.n < n && (look.lacks.n > 0 || strcmp(a->name, first) == 0))
+				queue_arguments_add(&look.lacks, a);
+		}
+		differ_explain(out, "/v", &t->items[i], &look);
 	}
 	fclose(out);
 	topology_destroy(t);
@@ -60,35 +73,65 @@ says_not(const char *what)
 static void
 test_policy_where_one_does(void **state)
 {
-	struct queue_options q = {.expires_ms = 60000};
+	struct queue_options q = {.expires_ms = 60000, .max_length = 3, .max_length_bytes = 1000};
 
-	explain(&q, "web01.example.com", NONE);
-	says("queue web01.example.com exists with other arguments; wanted: x-expires 60000; ");
+	explain(&q, "web01.example.com", "x-expires", 1);
+	says("queue web01.example.com exists with other arguments; wanted: x-expires 60000, ");
 	says(NONE);
-	says("keys out of [host_queue]");
+	says("take expires out of [host_queue]");
 	says("rabbitmqctl set_policy -p '/v' --apply-to queues 'web01.example.com' "
 	     "'^web01\\.example\\.com$' '{\"expires\":60000}'\n");
-	says("rabbitmqctl delete_queue -p '/v' 'web01.example.com'");
-	explain(&q, "master.in", NONE);
-	says("keys out of [master_queue]");
+	says_not("delete_queue");
+	explain(&q, "master.in", "x-max-length", 2);
+	says("take max_length and max_length_bytes out of [master_queue]");
+	says("'{\"max-length\":3,\"max-length-bytes\":1000}'");
+	explain(&q, "master.in", "x-expires", 3);
+	says("take expires, max_length and max_length_bytes out of");
+	q = (struct queue_options){.dead_letter = true};
+	explain(&q, "master.in", "x-dead-letter-exchange", 2);
+	says("take dead_letter out of");
 }
 
 static void
-test_no_policy_where_none_does(void **state)
+test_only_made_anew_where_no_policy_does(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM, .expires_ms = 60000};
 
-	explain(&q, "master.in", NONE);
-	says("wanted: x-queue-type quorum, x-expires 60000; ");
-	says_not("set_policy");
-	q.type = QUEUE_CLASSIC;
-	explain(&q, "master.in", OTHER);
-	says_not("set_policy");
-	q.expires_ms = 0;
-	explain(&q, "master.in", OTHER);
-	says("wanted: no arguments; ");
+	explain(&q, "master.in", NULL, 0);
+	says("wanted: x-queue-type quorum, x-delivery-limit 2147483647, x-expires 60000; ");
 	says("make [master_queue] say what is there");
+	says("rabbitmqctl delete_queue -p '/v' 'master.in'   (what waits in it is lost)");
 	says_not("set_policy");
+	explain(&q, "web01.example.com", "x-single-active-consumer", 2);
+	says("rabbitmqctl delete_queue");
+	says_not("set_policy");
+	q = (struct queue_options){.type = QUEUE_CLASSIC};
+	explain(&q, "master.in", NULL, 0);
+	says("wanted: no arguments; ");
+	says_not("set_policy");
+}
+
+/* A limit that nobody asked for, on a queue of before there was one: not an option is wrong. */
+static void
+test_limit_of_ours(void **state)
+{
+	struct queue_options q = {.type = QUEUE_QUORUM};
+
+	explain(&q, "web01.example.com", "x-delivery-limit", 1);
+	says("web01.example.com was made without x-delivery-limit");
+	says("21st time");
+	says("rabbitmqctl set_policy -p '/v' --apply-to queues 'web01.example.com' "
+	     "'^web01\\.example\\.com$' '{\"delivery-limit\":2147483647}'\n");
+	says_not("options");
+	q.delivery_limit = 30;
+	explain(&q, "web01.example.com", "x-delivery-limit", 1);
+	says("exists with other arguments");
+	says("take delivery_limit out of [host_queue]");
+	q = (struct queue_options){.type = QUEUE_QUORUM, .expires_ms = 1};
+	explain(&q, "master.in", "x-delivery-limit", 2);
+	says("exists with other arguments");
+	says("take expires out of [master_queue]");
+	says("'{\"delivery-limit\":2147483647,\"expires\":1}'");
 }
 
 static void
@@ -96,7 +139,7 @@ test_exchange(void **state)
 {
 	struct queue_options q = {0};
 
-	explain(&q, "b.in", "inequivalent arg 'type'");
+	explain(&q, "b.in", NULL, 0);
 	says("exchange b.in exists, but not as a durable one of type topic");
 	says_not("delete_queue");
 }
@@ -106,7 +149,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_teardown(test_policy_where_one_does, teardown),
-	    cmocka_unit_test_teardown(test_no_policy_where_none_does, teardown),
+	    cmocka_unit_test_teardown(test_only_made_anew_where_no_policy_does, teardown),
+	    cmocka_unit_test_teardown(test_limit_of_ours, teardown),
 	    cmocka_unit_test_teardown(test_exchange, teardown),
 	};
 

@@ -89,9 +89,51 @@ test_one_consumer_of_a_quorum_host_queue(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM};
 
-	assert_text(&q, QUEUE_HOST, "x-queue-type quorum, x-single-active-consumer true");
-	assert_text(&q, QUEUE_MASTER, "x-queue-type quorum");
-	assert_policy(&q, QUEUE_HOST, NULL);
+	assert_text(&q, QUEUE_HOST,
+	    "x-queue-type quorum, x-single-active-consumer true, x-delivery-limit 2147483647");
+}
+
+/* RabbitMQ 4 drops at the 21st give-back where nobody set a limit; 3.10 at the first where it is
+ * -1. */
+static void
+test_a_quorum_queue_is_never_without_our_delivery_limit(void **state)
+{
+	struct queue_options q = {.type = QUEUE_QUORUM};
+
+	assert_text(&q, QUEUE_MASTER, "x-queue-type quorum, x-delivery-limit 2147483647");
+	assert_policy(&q, QUEUE_HOST, "{\"delivery-limit\":2147483647}");
+	assert_text(&q, QUEUE_DEAD,
+	    "x-queue-type quorum, x-delivery-limit 2147483647, x-max-length-bytes 67108864, "
+	    "x-overflow drop-head");
+	q.delivery_limit = 30;
+	assert_text(&q, QUEUE_HOST,
+	    "x-queue-type quorum, x-single-active-consumer true, x-delivery-limit 30");
+}
+
+static void
+test_dead_letters_have_a_limit(void **state)
+{
+	struct queue_options q = {.max_length = 3, .dead_letter = true, .expires_ms = 60000};
+
+	assert_text(&q, QUEUE_DEAD, "x-max-length-bytes 67108864, x-overflow drop-head");
+	assert_policy(&q, QUEUE_DEAD, "{\"max-length-bytes\":67108864,\"overflow\":\"drop-head\"}");
+}
+
+static void
+test_named_argument(void **state)
+{
+	struct queue_arguments a;
+
+	queue_arguments(&everything, QUEUE_MASTER, &a);
+	assert_string_equal(
+	    queue_argument_named(&a, "inequivalent arg 'x-max-length' for queue 'x'")->name,
+	    "x-max-length");
+	assert_null(queue_argument_named(&a, "inequivalent arg 'durable' for queue 'x'"));
+	assert_string_equal(
+	    queue_argument_named(
+		&a, "inequivalent arg 'x-expires' for queue 'x' in vhost 'x-max-length'")
+		->name,
+	    "x-expires");
 }
 
 static void
@@ -113,6 +155,7 @@ test_names(void **state)
 {
 	assert_string_equal(queue_type_name(QUEUE_CLASSIC), "classic");
 	assert_string_equal(queue_type_name(QUEUE_QUORUM), "quorum");
+	assert_string_equal(queue_type_name(QUEUE_AUTO), "auto");
 	assert_string_equal(queue_overflow_name(QUEUE_DROP_HEAD), "drop-head");
 	assert_string_equal(queue_overflow_name(QUEUE_REJECT_PUBLISH), "reject-publish");
 }
@@ -125,6 +168,9 @@ main(void)
 	    cmocka_unit_test(test_all_arguments),
 	    cmocka_unit_test(test_classic),
 	    cmocka_unit_test(test_one_consumer_of_a_quorum_host_queue),
+	    cmocka_unit_test(test_a_quorum_queue_is_never_without_our_delivery_limit),
+	    cmocka_unit_test(test_dead_letters_have_a_limit),
+	    cmocka_unit_test(test_named_argument),
 	    cmocka_unit_test(test_policy),
 	    cmocka_unit_test(test_names),
 	};

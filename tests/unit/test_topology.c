@@ -169,6 +169,40 @@ test_configured(void **state)
 	topology_destroy(t);
 }
 
+static const char *
+type_of(const struct queue_arguments *a)
+{
+	return a->n > 0 && strcmp(a->list[0].name, "x-queue-type") == 0 ? a->list[0].text : "";
+}
+
+/* From RabbitMQ 4 on a classic queue is confirmed before it is synced. */
+static void
+test_type_by_release(void **state)
+{
+	static const struct {
+		enum queue_type type;
+		const char *master, *dead, *master_4, *dead_4;
+	} rows[] = {
+	    {QUEUE_AUTO, "", "", "quorum", "quorum"},
+	    {QUEUE_QUORUM, "quorum", "", "quorum", "quorum"},
+	    {QUEUE_CLASSIC, "", "", "", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct queue_options host = {0}, master = {.type = rows[i].type};
+		struct topology *t = topology_for_collector("b.in", "m.in");
+		const struct topology_item *dead = find(t, TOPOLOGY_DEAD_QUEUE);
+		const struct topology_item *queue = find(t, TOPOLOGY_FRESH_QUEUE);
+
+		topology_configure(t, &host, &master);
+		assert_string_equal(type_of(&queue->arguments), rows[i].master);
+		assert_string_equal(type_of(&dead->arguments), rows[i].dead);
+		assert_string_equal(type_of(&queue->arguments_since_4), rows[i].master_4);
+		assert_string_equal(type_of(&dead->arguments_since_4), rows[i].dead_4);
+		topology_destroy(t);
+	}
+}
+
 static void
 test_optional(void **state)
 {
@@ -203,7 +237,7 @@ test_dead_letter_queue_comes_first(void **state)
 		if (i == 1)
 			assert_true(index_of(all[i], TOPOLOGY_DEAD_QUEUE) <
 				    index_of(all[i], TOPOLOGY_FRESH_QUEUE));
-		assert_int_equal(find(all[i], TOPOLOGY_DEAD_QUEUE)->arguments.n, 0);
+		assert_int_equal(find(all[i], TOPOLOGY_DEAD_QUEUE)->arguments.n, 2);
 		assert_int_equal(find(all[i], TOPOLOGY_MASTER_QUEUE)->arguments.n, 2);
 		n = all[i]->n;
 		topology_configure(all[i], &host, &master); /* again */
@@ -233,6 +267,7 @@ main(void)
 	    cmocka_unit_test(test_reply),
 	    cmocka_unit_test(test_no_arguments_unless_asked_for),
 	    cmocka_unit_test(test_configured),
+	    cmocka_unit_test(test_type_by_release),
 	    cmocka_unit_test(test_optional),
 	    cmocka_unit_test(test_dead_letter_queue_comes_first),
 	    cmocka_unit_test(test_dead_letter_of_the_runner),
