@@ -98,7 +98,7 @@ take_options(struct hand *h, const struct options *opt)
 	h->batch_opt.max_bytes = opt->batch_max_bytes;
 	h->batch_opt.max_age_ms = opt->batch_max_age_ms;
 	h->batch_opt.patience_ms = opt->store_patience_ms;
-	h->intake_opt.attest = opt->attest;
+	h->intake_opt.attest = opt->attest == OPTIONS_ATTEST_YES;
 	limits->yaml.depth = opt->yaml_depth;
 	limits->yaml.nodes = opt->yaml_nodes;
 	limits->yaml.bytes = opt->yaml_bytes;

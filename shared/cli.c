@@ -3,18 +3,22 @@
 
 #include "shared/buf.h"
 #include "shared/cli_parse.h"
+#include "shared/cli_stdout.h"
 #include "shared/conf.h"
+#include "shared/jsonx.h"
+#include "shared/printable.h"
+#include "shared/target/target.h"
 #include "shared/xalloc.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#define DEFAULT_CONFIG VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
 #define CREDENTIAL_MAX 4096
 #define ERR_SIZE       512
 
@@ -61,7 +65,7 @@ find_config(const struct cli *cli)
 	if (env != NULL && env[0] != '\0')
 		return env;
 	/* One that is there but cannot be reached is an error, told when it is read. */
-	return access(DEFAULT_CONFIG, F_OK) == 0 || errno != ENOENT ? DEFAULT_CONFIG : NULL;
+	return access(CLI_DEFAULT_CONFIG, F_OK) == 0 || errno != ENOENT ? CLI_DEFAULT_CONFIG : NULL;
 }
 
 /* The level of the command line: --loglevel, else --debug, else --verbose. */
@@ -112,40 +116,52 @@ apply(struct build *b, set_fn *set, const char *where, const char *value, const 
 		tell(b, LOG_LEVEL_ERROR, where, 0, err);
 }
 
+char *
+cli_read_credential(const char *path, int *err)
+{
+	struct buf text;
+	char *line = NULL;
+	size_t len;
+
+	*err = 0;
+	buf_init(&text, CREDENTIAL_MAX);
+	if (buf_read_file(&text, path, err)) {
+		*err = 0;
+		len = text.len > 0 ? strcspn(text.data, "\r\n") : 0;
+		if (len > 0)
+			line = xstrndup(text.data, len);
+		if (text.data != NULL)
+			explicit_bzero(text.data, text.len);
+	}
+	buf_finish(&text);
+	return line;
+}
+
 /* systemd.exec(5), "LoadCredential=": a file by that name, if the unit gives it to us. */
 static void
 load_credential(struct build *b, set_fn *set, const char *name)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	struct buf text;
-	char *path;
+	char *path, *value;
 	int err;
 
 	if (dir == NULL || dir[0] == '\0')
 		return;
 	xasprintf(&path, "%s/%s", dir, name);
-	buf_init(&text, CREDENTIAL_MAX);
-	if (buf_read_file(&text, path, &err)) {
-		size_t len = text.len > 0 ? strcspn(text.data, "\r\n") : 0;
-
-		if (len > 0) {
-			text.data[len] = '\0';
-			apply(b, set, path, text.data, "systemd credentials");
-		}
-		if (text.data != NULL)
-			explicit_bzero(text.data, text.len);
-	} else if (err != ENOENT) {
+	value = cli_read_credential(path, &err);
+	if (value != NULL) {
+		apply(b, set, path, value, "systemd credentials");
+		explicit_bzero(value, strlen(value));
+	} else if (err != 0 && err != ENOENT) {
 		tell(b, LOG_LEVEL_ERROR, path, 0, strerror(err));
 	}
-	buf_finish(&text);
+	free(value);
 	free(path);
 }
 
 static void
-load_environment(struct build *b, set_fn *set, const char *name)
+load_environment(struct build *b, set_fn *set, const char *name, const char *value)
 {
-	const char *value = getenv(name);
-
 	if (value != NULL && value[0] != '\0')
 		apply(b, set, name, value, "environment");
 }
@@ -174,6 +190,18 @@ load_command_line(struct build *b)
 	}
 }
 
+/* Of all that was given: -o may name groups of the file. */
+static void
+on_wrong_group(const struct hostgroup *g, bool error, const char *text, void *arg)
+{
+	char *named;
+
+	xasprintf(&named, "[group %s] %s", g->name, text);
+	tell(arg, error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, g->file == NULL ? "-o" : g->file,
+	    g->line, named);
+	free(named);
+}
+
 /* false: everything wrong was told; *out is finished. *path, the file's, is the caller's to free.
  */
 static bool
@@ -187,13 +215,14 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 	load_file(&b);
 	if (cli->spec->uses_broker) {
 		load_credential(&b, options_set_qhost, "qhost");
-		load_environment(&b, options_set_qhost, "VOGELER_QHOST");
+		load_environment(&b, options_set_qhost, CLI_QHOST_VARIABLE, cli->env_qhost);
 	}
 	if (cli->spec->uses_store) {
 		load_credential(&b, options_set_dbhost, "dbhost");
-		load_environment(&b, options_set_dbhost, "VOGELER_DBHOST");
+		load_environment(&b, options_set_dbhost, CLI_DBHOST_VARIABLE, cli->env_dbhost);
 	}
 	load_command_line(&b);
+	targets_check_groups(&out->groups, on_wrong_group, &b);
 	*path = b.path;
 	if (b.bad)
 		options_finish(out);
@@ -211,7 +240,7 @@ cli_complaint(const char *where, unsigned int line, const char *text)
 		xasprintf(&whole, "%s:%u: %s", where, line, text);
 	else
 		xasprintf(&whole, "%s: %s", where, text);
-	shown = uri_mask(whole);
+	shown = uri_mask_sentence(whole);
 	free(whole);
 	return shown;
 }
@@ -223,6 +252,26 @@ log_it(enum log_level level, const char *where, unsigned int line, const char *t
 
 	log_msg(level, "config", "%s", shown);
 	free(shown);
+}
+
+/* For who is to tell it itself: the examiner, and the service in its status. */
+static void
+keep_complaint(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	struct cli *cli = arg;
+
+	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
+		return;
+	cli->complaint = cli_complaint(where, line, text);
+}
+
+static void
+log_and_keep(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+{
+	log_it(level, where, line, text, NULL);
+	keep_complaint(level, where, line, text, arg);
 }
 
 static bool
@@ -256,8 +305,9 @@ tell_at_start(
 	free(shown);
 }
 
-static void
-tell_check(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+void
+cli_tell_check(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
 	const char *kind = level == LOG_LEVEL_ERROR  ? "error"
 			   : level == LOG_LEVEL_WARN ? "warning"
@@ -266,21 +316,9 @@ tell_check(enum log_level level, const char *where, unsigned int line, const cha
 
 	xasprintf(&told, "%s: %s", kind, text);
 	shown = cli_complaint(where, line, told);
-	printf("%s\n", shown);
+	printable_line(stdout, "%s", shown);
 	free(shown);
 	free(told);
-}
-
-/* For the examiner, which is to tell it itself. */
-static void
-keep_complaint(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
-{
-	struct cli *cli = arg;
-
-	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
-		return;
-	cli->complaint = cli_complaint(where, line, text);
 }
 
 /* A unit may name it in a credential, which is not here: so it is no error. */
@@ -297,41 +335,65 @@ note_unnamed(const struct cli *cli, const char *what, const char *option, const 
 static void
 check_config(struct cli *cli)
 {
+	const struct cli_spec *spec = cli->spec;
 	char *path = NULL;
-	bool ok = build(cli, tell_check, &cli->options, &path);
+	bool ok = build(cli, cli_tell_check, &cli->options, &path);
 
-	if (ok && cli->spec->uses_broker)
+	if (ok && spec->check != NULL)
+		ok = spec->check(cli, is_service(cli));
+	if (ok && spec->uses_broker)
 		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST", cli->options.qhost);
-	if (ok && cli->spec->uses_store)
+	if (ok && spec->uses_store)
 		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST", cli->options.dbhost);
 	if (ok && path != NULL)
 		printf("%s: ok\n", path);
 	else if (ok)
-		printf("no configuration file (looked for %s): ok\n", DEFAULT_CONFIG);
+		printf("no configuration file (looked for %s): ok\n", CLI_DEFAULT_CONFIG);
 	exit(ok ? 0 : 1);
 }
 
 /* --- what cli.h offers --- */
 
-/* A pipe or a socket that took the number of a missing stdin, stdout or stderr would be written to
- * by mistake. */
+/* Passwords are in our memory: who has the same user could read them by ptrace(2) and
+ * /proc/PID/mem, and from a core file. The limit alone does not hold where core_pattern is a pipe.
+ */
 static void
-fill_standard_descriptors(void)
+keep_memory_to_ourselves(void)
 {
-	int fd = open("/dev/null", O_RDWR);
+	const struct rlimit none = {0, 0};
 
-	while (fd >= 0 && fd <= STDERR_FILENO)
-		fd = open("/dev/null", O_RDWR);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
+/* A file gets the values as they are; a terminal obeys none of them. */
+static void
+dump_config(const struct options *o)
+{
+	char *text;
+	size_t size;
+	FILE *out;
+
+	if (!isatty(STDOUT_FILENO)) {
+		options_dump(o, stdout);
+		return;
+	}
+	out = xmemstream(&text, &size);
+	options_dump(o, out);
+	fclose(out);
+	printable_put(stdout, text, PRINTABLE_KEEP_BREAKS);
+	free(text);
 }
 
 void
 cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 {
-	fill_standard_descriptors();
+	cli_fill_descriptors();
+	keep_memory_to_ourselves();
+	cli_guard_stdout(spec->program);
 	*cli = (struct cli){0};
 	log_init(spec->program);
+	jsonx_init();
 	cli_parse(cli, spec, argc, argv);
 	if (cli->check_config)
 		check_config(cli);
@@ -343,7 +405,7 @@ cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 	}
 	log_set_level(cli->options.log_level);
 	if (cli->dump_config) {
-		options_dump(&cli->options, stdout);
+		dump_config(&cli->options);
 		exit(0);
 	}
 }
@@ -365,8 +427,8 @@ cli_vcomplain(const char *program, const char *fmt, va_list ap)
 
 	if (vasprintf(&text, fmt, ap) < 0)
 		fatal("cli", "out of memory");
-	shown = uri_mask(text);
-	fprintf(stderr, "%s: %s\n", program, shown);
+	shown = uri_mask_sentence(text);
+	printable_line(stderr, "%s: %s", program, shown);
 	free(shown);
 	free(text);
 }
@@ -394,12 +456,16 @@ cli_usage_error(const struct cli *cli, const char *fmt, ...)
 }
 
 bool
-cli_reload(const struct cli *cli, struct options *out)
+cli_reload(struct cli *cli, struct options *out)
 {
 	struct options fresh;
 	char *path = NULL;
-	bool ok = build(cli, log_it, &fresh, &path);
+	bool ok;
 
+	free(cli->complaint);
+	cli->complaint = NULL;
+	cli->n_complaints = 0;
+	ok = build(cli, log_and_keep, &fresh, &path);
 	log_set_level(ok ? fresh.log_level : cli->options.log_level);
 	if (ok)
 		*out = fresh;
@@ -418,7 +484,7 @@ missing(const struct cli *cli, const char *option, const char *key)
 	else
 		cli_complain(cli->spec->program,
 		    "No %s specified: give --%s URI, or -c FILE with %s (%s is not there)", option,
-		    option, key, DEFAULT_CONFIG);
+		    option, key, CLI_DEFAULT_CONFIG);
 }
 
 void

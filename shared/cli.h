@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+struct cli;
+
 struct cli_spec {
 	const char *program;
 	const char *usage;        /* "[OPTION...] run|list|exec PLUGIN" */
@@ -22,6 +24,10 @@ struct cli_spec {
 				 a service tells at each start what has no effect */
 	const char *examiner; /* the verb that runs with a configuration that cannot be used, too,
 				 and tells of it itself (cli.complaint); NULL = none */
+	/* What --check-config looks at beside the options, which are good; tells by
+	 * cli_tell_check(). as_service: the verb is the one that is. Returns false when something
+	 * is wrong. NULL = nothing more. */
+	bool (*check)(const struct cli *cli, bool as_service);
 };
 
 struct cli {
@@ -30,8 +36,9 @@ struct cli {
 	const char *
 	    *args; /* what is left after options, NULL-terminated, never NULL; owned by popt */
 	poptContext popt;
-	char *complaint;     /* the first of what makes the configuration unusable: options are the
-				defaults then. Owned; NULL = it is well */
+	char *complaint;     /* the first of what makes the configuration unusable, at the start (of
+				an examiner: options are the defaults then) or the last cli_reload().
+				Owned; NULL = it is well */
 	size_t n_complaints; /* how many there are */
 	/* The rest is cli.c's own. */
 	const struct cli_spec *spec; /* borrowed until cli_finish */
@@ -39,18 +46,27 @@ struct cli {
 	char **argv;                 /* a copy, with passwords */
 	int argc;
 	char *config, *qhost, *dbhost, *loglevel; /* as given; NULL = not */
-	char **assignments;                       /* of -o, NULL-terminated; NULL = none */
+	char *env_qhost, *env_dbhost; /* as the environment had them; it has them no more */
+	char **assignments;           /* of -o, NULL-terminated; NULL = none */
 	int verbose, debug, check_config, dump_config, help, version;
 };
 
+#define CLI_QHOST_VARIABLE  "VOGELER_QHOST"
+#define CLI_DBHOST_VARIABLE "VOGELER_DBHOST"
+#define CLI_DEFAULT_CONFIG  VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
+
 /* What a program does first, before it opens any descriptor: a stdin, stdout or stderr that is
- * missing becomes /dev/null.
- * Scrubs passwords from argv, sets up the log, reads options, environment, credentials and file
+ * missing becomes /dev/null; nobody of the same user may look into the process or have a core file
+ * of it (PR_SET_DUMPABLE). Scrubs passwords from argv and environment, sets up the log, reads
+ * options, environment, credentials and file
  * (-c, VOGELER_CONFIG, or SYSCONFDIR/vogeler/vogeler.conf when it exists). Handles --help,
  * --version, --check-config, --dump-config and every error itself, by exiting (0, or 1 after a line
  * on stderr that says what would be right). */
 void cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
 void cli_finish(struct cli *cli);
+/* The first line of a credential of systemd's, to be wiped and freed; NULL: there is none, or it is
+ * empty; *err is the errno, 0 when the file could be read. */
+char *cli_read_credential(const char *path, int *err);
 /* "program: text" on stderr, without the passwords of URIs: what is quoted may be one that was
  * typed without its option, or in the place of a file. The way in which programs say what is wrong.
  */
@@ -62,9 +78,12 @@ char *cli_complaint(const char *where, unsigned int line, const char *text);
 /* cli_complain() and "Try 'program --help'" on stderr, exit 1. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
-/* Reads the file again, for SIGHUP: false (all errors logged) leaves *out untouched. Caller
- * options_finish()es *out. */
-bool cli_reload(const struct cli *cli, struct options *out);
+/* Reads the file again, for SIGHUP: false (all errors logged, cli->complaint says the first) leaves
+ * *out untouched. Caller options_finish()es *out. */
+bool cli_reload(struct cli *cli, struct options *out);
+/* "where:line: error: text" on stdout, or warning, or note, as --check-config says things. */
+void cli_tell_check(
+    enum log_level level, const char *where, unsigned int line, const char *text, void *arg);
 
 /* Exits 1 with a line for each of those that is unset. */
 void cli_need(const struct cli *cli, bool qhost, bool dbhost);

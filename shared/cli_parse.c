@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HELP_COLUMN 30
 
@@ -130,6 +131,58 @@ copy_and_scrub(struct cli *cli, int argc, char **argv)
 	}
 }
 
+/* The value of NAME=value for that name; NULL for another one. */
+static char *
+value_of(char *variable, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(variable, name, len) == 0 && variable[len] == '=' ? variable + len + 1
+									 : NULL;
+}
+
+static void
+take(char **where, char *value)
+{
+	if (*where == NULL)
+		*where = xstrdup(value);
+	explicit_bzero(value, strlen(value));
+}
+
+/* What /proc/PID/environ shows is the memory that the program was started with. Of any other
+ * variable with a password in a URI, such as a proxy's, the program has a copy from now on. */
+static void
+hide(char **variable)
+{
+	char *shown = uri_mask(*variable), *copy;
+
+	if (strcmp(shown, *variable) != 0) {
+		copy = xstrdup(*variable);
+		explicit_bzero(*variable, strlen(*variable));
+		*variable = copy;
+	}
+	free(shown);
+}
+
+static void
+take_environment(struct cli *cli)
+{
+	for (char **v = environ; v != NULL && *v != NULL; v++) {
+		char *qhost = value_of(*v, CLI_QHOST_VARIABLE);
+		char *dbhost = value_of(*v, CLI_DBHOST_VARIABLE);
+
+		if (qhost != NULL)
+			take(&cli->env_qhost, qhost);
+		else if (dbhost != NULL)
+			take(&cli->env_dbhost, dbhost);
+		else
+			hide(v);
+	}
+	/* Nor does a child of ours need them. */
+	unsetenv(CLI_QHOST_VARIABLE);
+	unsetenv(CLI_DBHOST_VARIABLE);
+}
+
 static void
 run_popt(struct cli *cli)
 {
@@ -153,6 +206,7 @@ cli_parse(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 {
 	cli->spec = spec;
 	copy_and_scrub(cli, argc, argv);
+	take_environment(cli);
 	make_table(cli);
 	run_popt(cli);
 	if (cli->help) {
@@ -183,6 +237,8 @@ cli_parse_finish(struct cli *cli)
 	free(cli->table);
 	free(cli->config);
 	free(cli->loglevel);
+	free_secret(cli->env_qhost);
+	free_secret(cli->env_dbhost);
 	free_secret(cli->qhost);
 	free_secret(cli->dbhost);
 	for (size_t i = 0; cli->assignments != NULL && cli->assignments[i] != NULL; i++)

@@ -43,6 +43,7 @@ options_finish(struct options *o)
 		free(*string_field(o, row));
 		*string_field(o, row) = NULL; /* dbhost has three rows */
 	}
+	hostgroups_finish(&o->groups);
 	free(o->qhost_source);
 	free(o->dbhost_source);
 	*o = (struct options){0};
@@ -68,6 +69,7 @@ copy(struct options *dst, const struct options *src)
 	}
 	dst->qhost_source = xstrdup_null(src->qhost_source);
 	dst->dbhost_source = xstrdup_null(src->dbhost_source);
+	hostgroups_copy(&dst->groups, &src->groups);
 }
 
 static void
@@ -107,11 +109,25 @@ note(struct load *l, enum log_level level, const struct conf_entry *e, const cha
 }
 
 static void
+load_group(struct load *l, const struct conf_entry *e)
+{
+	char err[ERR_SIZE];
+
+	if (!hostgroups_set(
+		&l->next.groups, e->section, e->key, e->value, e->file, e->line, err, sizeof(err)))
+		note(l, LOG_LEVEL_ERROR, e, "[%s] %s: %s", e->section, e->key, err);
+}
+
+static void
 load_entry(struct load *l, const struct conf_entry *e)
 {
 	const struct option_row *row = option_find(e->section, e->key);
 	char text[ERR_SIZE];
 
+	if (hostgroups_section(e->section) != NULL) {
+		load_group(l, e);
+		return;
+	}
 	if (row == NULL) {
 		option_suggest(e->section, e->key, text, sizeof(text));
 		note(l, LOG_LEVEL_WARN, e, "unknown key '%s' in [%s]%s", e->key, e->section, text);
@@ -126,7 +142,7 @@ load_entry(struct load *l, const struct conf_entry *e)
 		    "[%s] %s has no effect: accepted for the sake of old files", e->section,
 		    e->key);
 	if (row->type == OPTION_BROKERS)
-		replace(&l->next.qhost_source, "configuration file");
+		replace(&l->next.qhost_source, OPTIONS_FILE_SOURCE);
 }
 
 static bool
@@ -166,7 +182,7 @@ choose_store(struct load *l)
 	else
 		return;
 	replace(&l->next.dbhost, value);
-	replace(&l->next.dbhost_source, "configuration file");
+	replace(&l->next.dbhost_source, OPTIONS_FILE_SOURCE);
 }
 
 bool
@@ -233,6 +249,12 @@ set(struct options *o, const char *section, const char *key, const char *value, 
 	const struct option_row *row = option_find(section, key);
 	char text[ERR_SIZE];
 
+	if (hostgroups_section(section) != NULL) {
+		if (hostgroups_set(&o->groups, section, key, value, NULL, 0, text, sizeof(text)))
+			return true;
+		snprintf(err, err_size, "%s.%s: %s", section, key, text);
+		return false;
+	}
 	if (row == NULL) {
 		option_suggest(section, key, text, sizeof(text));
 		snprintf(err, err_size, "unknown option '%s.%s'%s", section, key, text);
@@ -264,7 +286,7 @@ options_set(struct options *o, const char *assignment, char *err, size_t err_siz
 
 	section =
 	    xstrndup(assignment, equal != NULL ? (size_t)(equal - assignment) : strlen(assignment));
-	dot = strchr(section, '.');
+	dot = strrchr(section, '.'); /* the name of a group may have some, a key has none */
 	if (equal == NULL || dot == NULL) {
 		snprintf(
 		    err, err_size, "should be section.key=value, as in global.log_level=DEBUG");
@@ -399,6 +421,23 @@ is_printed(const struct option_row *row)
 	       row->type != OPTION_IGNORED && is_main_row(row);
 }
 
+static void
+dump_groups(const struct hostgroups *g, FILE *out)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		char *hosts = g->list[i].hosts == NULL ? NULL : conf_quote(g->list[i].hosts);
+		char *where = g->list[i].where == NULL ? NULL : conf_quote(g->list[i].where);
+
+		fprintf(out, "\n[group %s]\n", g->list[i].name);
+		if (hosts != NULL)
+			fprintf(out, "hosts = %s\n", hosts);
+		if (where != NULL)
+			fprintf(out, "where = %s\n", where);
+		free(hosts);
+		free(where);
+	}
+}
+
 void
 options_dump(const struct options *o, FILE *out)
 {
@@ -420,6 +459,7 @@ options_dump(const struct options *o, FILE *out)
 			fprintf(out, "# %s is not set\n", row->key);
 		free(value);
 	}
+	dump_groups(&o->groups, out);
 }
 
 void

@@ -11,10 +11,17 @@
 #include "shared/conf.h"
 #include "shared/log.h"
 #include "shared/queue.h"
+#include "shared/target/hostgroups.h"
 #include "shared/tls.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#define OPTIONS_FILE_SOURCE "configuration file" /* as qhost_source and dbhost_source say it */
+
+/* Must the AMQP user of a response have the name of its host? AUTO: if a host has such a name. */
+enum options_attest { OPTIONS_ATTEST_AUTO, OPTIONS_ATTEST_YES, OPTIONS_ATTEST_NO };
+const char *options_attest_name(enum options_attest attest);
 
 struct options { /* strings owned; NULL = not set. The comment names [section] key of the file. */
 	enum log_level log_level; /* [global] log_level, default WARN */
@@ -46,8 +53,10 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
 	char *server_listen;        /* [server] listen, default "auto" */
 	uint32_t job_ttl_s;         /* [persistence] job_ttl, default 30d, 0 = keep all */
-	bool attest;                /* [server] attest, default no: user_id must equal syskey */
+	enum options_attest attest; /* [server] attest, default auto: see daemon/attest.h */
+	char *retry_users;          /* [server] retry_users, NULL = those of qhost */
 	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
+	uint32_t json_nodes;        /* [limits] json_nodes, default 300000 */
 	uint32_t object_keys;       /* [limits] object_keys, default 20000 */
 	uint32_t yaml_depth;        /* [limits] yaml_depth, default 64, 1..64 */
 	uint32_t yaml_nodes;        /* [limits] yaml_nodes, default 100000 */
@@ -71,6 +80,8 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t concurrency;       /* [client] concurrency, default 2: plugins at once */
 	uint32_t plugin_timeout_ms; /* [client] timeout, default 60s, below 25min */
 	uint64_t plugin_max_output; /* [client] max_output, default 1MiB */
+	/* operators */
+	struct hostgroups groups; /* [group NAME]: no rows, for the sections are the user's */
 };
 
 enum options_program { OPTION_COLLECTOR, OPTION_AGENT, OPTION_PROGRAMS };

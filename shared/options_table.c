@@ -3,6 +3,7 @@
 
 #include "shared/listen.h"
 #include "shared/name.h"
+#include "shared/near.h"
 #include "shared/units.h"
 #include "shared/uri.h"
 #include "shared/xalloc.h"
@@ -20,44 +21,27 @@
 #define TTL_MAX    (49 * DAY) /* RabbitMQ counts in 32 bits of milliseconds */
 #define LENGTH_MAX UINT32_MAX
 
+/* The releases of clang-format lay braces in a macro out differently. */
+/* clang-format off */
 /* Every row says what becomes of it at a reload: in the collector, in the agent. */
-#define BOTH(change)                                                                               \
-	{                                                                                          \
-		OPTION_##change, OPTION_##change                                                   \
-	}
-#define COLLECTOR(change)                                                                          \
-	{                                                                                          \
-		OPTION_##change, OPTION_UNUSED                                                     \
-	}
-#define AGENT(change)                                                                              \
-	{                                                                                          \
-		OPTION_UNUSED, OPTION_##change                                                     \
-	}
-#define NEITHER BOTH(UNUSED)
+#define BOTH(change)      {OPTION_##change, OPTION_##change}
+#define COLLECTOR(change) {OPTION_##change, OPTION_UNUSED}
+#define AGENT(change)     {OPTION_UNUSED, OPTION_##change}
+#define NEITHER           BOTH(UNUSED)
 
-#define ROW(sec, k, t, field, def, changes)                                                        \
-	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, 0, 0, NULL, changes               \
-	}
-#define NUM(sec, k, t, field, def, low, top, changes)                                              \
-	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), def, low, top, NULL, changes           \
-	}
+#define ROW(sec, k, t, field, def, changes) \
+	{sec, k, t, offsetof(struct options, field), def, 0, 0, NULL, changes}
+#define NUM(sec, k, t, field, def, low, top, changes) \
+	{sec, k, t, offsetof(struct options, field), def, low, top, NULL, changes}
 /* A number or "none". */
-#define LIMIT(sec, k, t, field, low, top, changes)                                                 \
-	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), "none", low, top, "none", changes      \
-	}
+#define LIMIT(sec, k, t, field, low, top, changes) \
+	{sec, k, t, offsetof(struct options, field), "none", low, top, "none", changes}
 /* A number or "auto": what suits. */
-#define AUTO(sec, k, t, field, low, top, changes)                                                  \
-	{                                                                                          \
-		sec, k, t, offsetof(struct options, field), "auto", low, top, "auto", changes      \
-	}
+#define AUTO(sec, k, t, field, low, top, changes) \
+	{sec, k, t, offsetof(struct options, field), "auto", low, top, "auto", changes}
 /* No field, and nothing that could change. */
-#define CHECK(sec, k, t)                                                                           \
-	{                                                                                          \
-		sec, k, t, 0, NULL, 0, 0, NULL, NEITHER                                            \
-	}
+#define CHECK(sec, k, t) {sec, k, t, 0, NULL, 0, 0, NULL, NEITHER}
+/* clang-format on */
 
 /* In the order of --dump-config: by section, then key. */
 const struct option_row option_rows[] = {
@@ -102,6 +86,9 @@ const struct option_row option_rows[] = {
     ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins",
 	AGENT(RELOAD)),
 
+    /* Below 20, a few ends of an agent would take what it only had in hand with it. */
+    LIMIT("host_queue", "delivery_limit", OPTION_COUNT, host_queue.delivery_limit, 20, 65535,
+	AGENT(RESTART)),
     LIMIT("host_queue", "expires", OPTION_MS, host_queue.expires_ms, MIN, TTL_MAX, AGENT(RESTART)),
     LIMIT("host_queue", "max_length", OPTION_COUNT, host_queue.max_length, 1, LENGTH_MAX,
 	AGENT(RESTART)),
@@ -115,6 +102,7 @@ const struct option_row option_rows[] = {
 
     /* What is written to a record must be read again: jsonx.h has 64 for good. */
     NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64, COLLECTOR(RELOAD)),
+    NUM("limits", "json_nodes", OPTION_COUNT, json_nodes, "300000", 1, 1000000, COLLECTOR(RELOAD)),
     NUM("limits", "object_keys", OPTION_COUNT, object_keys, "20000", 1, 1000000, COLLECTOR(RELOAD)),
     NUM("limits", "yaml_bytes", OPTION_BYTES, yaml_bytes, "1MiB", KIB, 16 * MIB, COLLECTOR(RELOAD)),
     NUM("limits", "yaml_depth", OPTION_COUNT, yaml_depth, "64", 1, 64, COLLECTOR(RELOAD)),
@@ -134,7 +122,7 @@ const struct option_row option_rows[] = {
 	BOTH(RESTART)),
     ROW("master_queue", "overflow", OPTION_OVERFLOW, master_queue.overflow, "drop-head",
 	BOTH(RESTART)),
-    ROW("master_queue", "type", OPTION_QUEUE_TYPE, master_queue.type, "classic", BOTH(RESTART)),
+    ROW("master_queue", "type", OPTION_ANY_QUEUE_TYPE, master_queue.type, "auto", BOTH(RESTART)),
 
     CHECK("messaging", "backend", OPTION_AMQP),
 
@@ -145,7 +133,7 @@ const struct option_row option_rows[] = {
 
     CHECK("runner", "log_level", OPTION_IGNORED),
 
-    ROW("server", "attest", OPTION_BOOL, attest, "no", COLLECTOR(RELOAD)),
+    ROW("server", "attest", OPTION_ATTEST, attest, "auto", COLLECTOR(RELOAD)),
     NUM("server", "batch_max_age", OPTION_MS, batch_max_age_ms, "50ms", 0, MIN, COLLECTOR(RELOAD)),
     AUTO("server", "batch_max_bytes", OPTION_BYTES, batch_max_bytes, KIB, 64 * MIB,
 	COLLECTOR(RELOAD)),
@@ -161,6 +149,7 @@ const struct option_row option_rows[] = {
     NUM("server", "prefetch", OPTION_COUNT, prefetch, "1000", 1, 65535, COLLECTOR(RELOAD)),
     NUM("server", "record_max_bytes", OPTION_BYTES, record_max_bytes, "7MiB", KIB, 128 * MIB,
 	COLLECTOR(RESTART)),
+    ROW("server", "retry_users", OPTION_STR, retry_users, NULL, COLLECTOR(RELOAD)),
     NUM("server", "store_patience", OPTION_MS, store_patience_ms, "10s", 0, 20 * MIN,
 	COLLECTOR(RELOAD)),
 
@@ -195,7 +184,9 @@ option_type_name(enum option_type type)
 	case OPTION_BROKERS:
 	case OPTION_STORE:
 		return "uri";
+	case OPTION_ATTEST:
 	case OPTION_QUEUE_TYPE:
+	case OPTION_ANY_QUEUE_TYPE:
 	case OPTION_OVERFLOW:
 	case OPTION_SYNC:
 		return "word";
@@ -315,6 +306,37 @@ parse_bool(bool *field, const char *text, char *err, size_t err_size)
 	return false;
 }
 
+const char *
+options_attest_name(enum options_attest attest)
+{
+	switch (attest) {
+	case OPTIONS_ATTEST_AUTO:
+		return "auto";
+	case OPTIONS_ATTEST_YES:
+		return "yes";
+	case OPTIONS_ATTEST_NO:
+		return "no";
+	}
+	return "?";
+}
+
+static bool
+parse_attest(enum options_attest *field, const char *text, char *err, size_t err_size)
+{
+	bool yes;
+
+	if (strcasecmp(text, "auto") == 0) {
+		*field = OPTIONS_ATTEST_AUTO;
+		return true;
+	}
+	if (parse_bool(&yes, text, err, err_size)) {
+		*field = yes ? OPTIONS_ATTEST_YES : OPTIONS_ATTEST_NO;
+		return true;
+	}
+	snprintf(err, err_size, "'%s' should be auto, yes or no", text);
+	return false;
+}
+
 static bool
 check_brokers(const char *text, char *err, size_t err_size)
 {
@@ -368,6 +390,17 @@ parse_queue_word(
 	bool second;
 
 	switch (row->type) {
+	case OPTION_ANY_QUEUE_TYPE:
+		if (strcasecmp(text, "auto") == 0) {
+			*(enum queue_type *)field = QUEUE_AUTO;
+			return true;
+		}
+		if (parse_either("classic", "quorum", text, &second, err, err_size)) {
+			*(enum queue_type *)field = second ? QUEUE_QUORUM : QUEUE_CLASSIC;
+			return true;
+		}
+		snprintf(err, err_size, "'%s' should be auto, classic or quorum", text);
+		return false;
 	case OPTION_QUEUE_TYPE:
 		if (!parse_either("classic", "quorum", text, &second, err, err_size))
 			return false;
@@ -404,7 +437,10 @@ parse_word(const struct option_row *row, void *field, const char *text, char *er
 		return false;
 	case OPTION_BOOL:
 		return parse_bool(field, text, err, err_size);
+	case OPTION_ATTEST:
+		return parse_attest(field, text, err, err_size);
 	case OPTION_QUEUE_TYPE:
+	case OPTION_ANY_QUEUE_TYPE:
 	case OPTION_OVERFLOW:
 	case OPTION_SYNC:
 		return parse_queue_word(row, field, text, err, err_size);
@@ -468,7 +504,10 @@ field_size(enum option_type type)
 		return sizeof(uint32_t);
 	case OPTION_BYTES:
 		return sizeof(uint64_t);
+	case OPTION_ATTEST:
+		return sizeof(enum options_attest);
 	case OPTION_QUEUE_TYPE:
+	case OPTION_ANY_QUEUE_TYPE:
 		return sizeof(enum queue_type);
 	case OPTION_OVERFLOW:
 		return sizeof(enum queue_overflow);
@@ -528,9 +567,9 @@ option_parse(
 	}
 	if (!parse_value(row, field, text, err, err_size)) {
 		/* A URI may have been put in the wrong place: its password is not to be quoted. */
-		quote = xstrdup(err);
+		quote = uri_mask_sentence(err);
 		if (!is_uri)
-			uri_redact_text(quote, err, err_size);
+			snprintf(err, err_size, "%s", quote);
 		free(quote);
 		return false;
 	}
@@ -569,7 +608,10 @@ option_print(const struct option_row *row, const struct options *o)
 		return xstrdup(log_level_name(*(const enum log_level *)field));
 	case OPTION_BOOL:
 		return xstrdup(*(const bool *)field ? "yes" : "no");
+	case OPTION_ATTEST:
+		return xstrdup(options_attest_name(*(const enum options_attest *)field));
 	case OPTION_QUEUE_TYPE:
+	case OPTION_ANY_QUEUE_TYPE:
 		return xstrdup(queue_type_name(*(const enum queue_type *)field));
 	case OPTION_OVERFLOW:
 		return xstrdup(queue_overflow_name(*(const enum queue_overflow *)field));
@@ -591,46 +633,16 @@ option_print(const struct option_row *row, const struct options *o)
 
 /* --- "did you mean" --- */
 
-#define WORD_MAX 40
-
-/* Levenshtein's distance; of words too long to be ours, a large one. */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);
-
-	if (la > WORD_MAX || lb > WORD_MAX)
-		return WORD_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[lb];
-}
-
 void
 option_suggest(const char *section, const char *key, char *out, size_t size)
 {
 	const struct option_row *best = NULL;
-	size_t best_distance = 3; /* two slips of the finger at most */
+	size_t best_distance = NEAR_MAX + 1;
 
 	out[0] = '\0';
 	for (size_t i = 0; i < option_n_rows; i++) {
 		const struct option_row *row = &option_rows[i];
-		size_t d = distance(section, row->section) + distance(key, row->key);
+		size_t d = near_distance(section, row->section) + near_distance(key, row->key);
 
 		/* The right key in another section is a common slip too. */
 		if (strcmp(key, row->key) == 0 && d > 2)

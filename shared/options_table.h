@@ -11,6 +11,7 @@ enum option_type {
 	OPTION_HOST,    /* a name that name_host_error() lets pass */
 	OPTION_LEVEL,   /* enum log_level */
 	OPTION_BOOL,    /* bool */
+	OPTION_ATTEST,  /* enum options_attest */
 	OPTION_COUNT,   /* uint32_t */
 	OPTION_MS,      /* uint32_t, written as a duration */
 	OPTION_SECONDS, /* uint32_t, written as a duration of whole seconds */
@@ -18,12 +19,13 @@ enum option_type {
 	OPTION_BROKERS, /* qhost: broker URIs */
 	OPTION_STORE,   /* dbhost: a store URI; couch.dsn, sqlite.dsn and persistence.dsn meet there
 			 */
-	OPTION_QUEUE_TYPE, /* enum queue_type */
-	OPTION_OVERFLOW,   /* enum queue_overflow */
-	OPTION_SYNC,       /* bool: normal, not full */
-	OPTION_BACKEND,    /* which of the three; not a field, options_load decides with it */
-	OPTION_AMQP,       /* [messaging] backend: must be amqp; not a field */
-	OPTION_IGNORED,    /* of 2010, never implemented; key "*" = any key of the section */
+	OPTION_QUEUE_TYPE,     /* enum queue_type, without "auto" */
+	OPTION_ANY_QUEUE_TYPE, /* enum queue_type */
+	OPTION_OVERFLOW,       /* enum queue_overflow */
+	OPTION_SYNC,           /* bool: normal, not full */
+	OPTION_BACKEND,        /* which of the three; not a field, options_load decides with it */
+	OPTION_AMQP,           /* [messaging] backend: must be amqp; not a field */
+	OPTION_IGNORED,        /* of 2010, never implemented; key "*" = any key of the section */
 };
 const char *option_type_name(enum option_type type);
 

@@ -457,7 +457,7 @@ a_host_writes_only_its_own_record_when_attested(void **state)
 	struct world *w = *state;
 	const char *reason;
 
-	w->options.attest = true;
+	w->options.attest = OPTIONS_ATTEST_YES;
 	hand_set_options(w->hand, &w->options);
 	deliver_from(w->consumer, GOOD, "web01");
 	deliver_from(w->consumer, GOOD, "web02");

@@ -106,7 +106,7 @@ defaults(void **state)
 	assert_int_equal(o.batch_max_age_ms, 50);
 	assert_int_equal(o.batch_max_bytes, 0); /* auto */
 	assert_int_equal(o.batch_max_count, 0);
-	assert_false(o.attest);
+	assert_int_equal(o.attest, OPTIONS_ATTEST_AUTO);
 	assert_non_null(o.node_name);
 	assert_int_equal(o.plugin_timeout_ms, 60000);
 	assert_int_equal(o.plugin_max_output, 1 << 20);
@@ -154,7 +154,7 @@ every_type(void **state)
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(o.heartbeat_s, 60);
 	assert_int_equal(o.reconnect_max_ms, 500);
-	assert_true(o.attest);
+	assert_int_equal(o.attest, OPTIONS_ATTEST_YES);
 	assert_int_equal(o.prefetch, 1);
 	assert_int_equal(o.batch_max_bytes, 1 << 20);
 	assert_string_equal(o.node_name, "web01.example.com");
@@ -227,7 +227,7 @@ bad_values_are_all_told_and_nothing_applied(void **state)
 	assert_noted("ERROR:2:[global] log_level: 'LOUD' should be DEBUG, INFO, WARN, ERROR");
 	assert_noted("ERROR:4:[amqp] heartbeat: '1500ms' should be a duration in whole seconds");
 	assert_noted("ERROR:5:[amqp] dsn: ");
-	assert_noted("ERROR:8:[server] attest: 'maybe' should be yes or no");
+	assert_noted("ERROR:8:[server] attest: 'maybe' should be auto, yes or no");
 	assert_noted("ERROR:9:[server] prefetch: '65536' should be a number, from 1 to 65535");
 	assert_noted("ERROR:10:[server] batch_max_bytes: '4MB' should be a size like 256KiB");
 	assert_noted("ERROR:12:[client] name: 'all'");
@@ -264,7 +264,7 @@ unknown_keys_are_warned_of(void **state)
 	    "WARN:4:unknown key 'heartbeat' in [server]; did you mean 'heartbeat' in [amqp]?");
 	assert_noted("WARN:6:unknown key 'attest' in [sever]; did you mean 'attest' in [server]?");
 	assert_noted("WARN:8:unknown key 'log_levle' in [global]; did you mean 'log_level'?");
-	assert_false(o.attest);
+	assert_int_equal(o.attest, OPTIONS_ATTEST_AUTO);
 }
 
 static void
@@ -363,6 +363,36 @@ dumps_and_comes_back(void **state)
 }
 
 static void
+groups_come_and_stay(void **state)
+{
+	char err[500], *first, *second;
+
+	assert_true(
+	    load("[group web]\nhosts = \"web*\" ; all of them\n[group old.web]\nhosts = @web\n"
+		 "where = .os == \"old; b'c\"\n"));
+	assert_string_equal(notes, "");
+	assert_true(options_set(&o, "group eu.db.where=.a == 1.5", err, sizeof(err)));
+	assert_false(options_set(&o, "group eu.db.host=x", err, sizeof(err)));
+	assert_int_equal(o.groups.n, 3);
+	assert_string_equal(hostgroups_find(&o.groups, "WEB")->hosts, "web*");
+	assert_int_equal(hostgroups_find(&o.groups, "old.web")->line, 4);
+	assert_string_equal(hostgroups_find(&o.groups, "eu.db")->where, ".a == 1.5");
+	first = dump(&o);
+	assert_false(load("[group x]\nhosts = x\n[group]\nhosts = x\n")); /* all or nothing */
+	assert_noted("ERROR:4:[group] hosts: a group has a name");
+	second = dump(&o);
+	assert_string_equal(first, second);
+	free(second);
+	options_finish(&o);
+	options_init(&o);
+	assert_true(load(first));
+	second = dump(&o);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
+static void
 lists_its_rows(void **state)
 {
 	char *text = NULL;
@@ -394,6 +424,7 @@ another_value(const struct option_row *row, char *text, size_t size)
 	case OPTION_LEVEL:
 		return "CRITICAL";
 	case OPTION_BOOL:
+	case OPTION_ATTEST:
 		return "yes";
 	case OPTION_COUNT:
 		snprintf(text, size, "%llu", (unsigned long long)row->max);
@@ -414,6 +445,7 @@ another_value(const struct option_row *row, char *text, size_t size)
 	case OPTION_STORE:
 		return strcmp(row->section, "couch") == 0 ? "couch://other/d" : "sqlite:///other";
 	case OPTION_QUEUE_TYPE:
+	case OPTION_ANY_QUEUE_TYPE:
 		return "quorum";
 	case OPTION_OVERFLOW:
 		return "reject-publish";
@@ -574,6 +606,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(which_store, setup, teardown),
 	    cmocka_unit_test_setup_teardown(assignments, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dumps_and_comes_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(groups_come_and_stay, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lists_its_rows, setup, teardown),
 	    cmocka_unit_test(every_row_says_what_a_reload_does),
 	    cmocka_unit_test_setup_teardown(what_needs_a_restart_is_named, setup, teardown),
