@@ -17,7 +17,7 @@
 /* RabbitMQ refuses a message whose expiration does not fit 32 bits. */
 #define EXPIRATION_MAX UINT32_MAX
 #define BODY_MAX       (128 * 1024 * 1024) /* RabbitMQ 3.10's own limit */
-#define MACHINE_ID_MAX 64 /* machine-id(5) has 32 digits, a boot id with hyphens 36 */
+#define SHORT_HEADER_MAX 64 /* machine-id(5) has 32 digits, a boot id with hyphens 36 */
 #define SECONDS_MAX    INT64_C(253402300799) /* the last of year 9999 */
 #define SHOWN          64                    /* bytes of a hostile text that an error repeats */
 
@@ -38,6 +38,7 @@ static const char *const state_names[] = {
     [WIRE_REFUSED] = "refused",
     [WIRE_SUPERSEDED] = "superseded",
     [WIRE_CANCELLED] = "cancelled",
+    [WIRE_EXPIRED] = "expired",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -70,6 +71,12 @@ wire_format_parse(const char *text, enum wire_format *f)
 		return false;
 	*f = (enum wire_format)i;
 	return true;
+}
+
+bool
+wire_is_passed_over(enum wire_state s)
+{
+	return s == WIRE_SUPERSEDED || s == WIRE_CANCELLED || s == WIRE_EXPIRED;
 }
 
 const char *
@@ -287,6 +294,7 @@ response_meta_finish(struct response_meta *meta)
 	free(meta->plugin);
 	free(meta->machine_id);
 	free(meta->boot_id);
+	free(meta->version);
 	free(meta->stderr_tail);
 	free(meta->stdout_tail);
 	*meta = (struct response_meta){.duration_ms = -1, .exit_status = -1};
@@ -365,6 +373,7 @@ encode_meta(const struct response_meta *meta, struct message *m)
 		message_add_bool(m, "truncated", true);
 	message_add_str(m, "machine_id", meta->machine_id);
 	message_add_str(m, "boot_id", meta->boot_id);
+	message_add_str(m, "version", meta->version);
 	message_add_str(m, "stdout_tail", meta->stdout_tail);
 	message_add_str(m, "stderr_tail", meta->stderr_tail);
 	if (meta->replaced > 0)
@@ -402,11 +411,11 @@ int_header(const struct message *m, const char *name, int64_t low, int64_t high,
 }
 
 static char *
-id_header(const struct message *m, const char *name)
+short_header(const struct message *m, const char *name)
 {
 	const char *text = message_str(m, name);
 
-	if (text == NULL || text[0] == '\0' || strlen(text) > MACHINE_ID_MAX)
+	if (text == NULL || text[0] == '\0' || strlen(text) > SHORT_HEADER_MAX)
 		return NULL;
 	return xstrdup(text);
 }
@@ -443,8 +452,9 @@ decode_meta(const struct message *m, struct response *r)
 	meta->collected_at = int_header(m, "collected_at", 1, SECONDS_MAX * 1000, 0);
 	if (!message_bool(m, "truncated", &meta->truncated))
 		meta->truncated = false;
-	meta->machine_id = id_header(m, "machine_id");
-	meta->boot_id = id_header(m, "boot_id");
+	meta->machine_id = short_header(m, "machine_id");
+	meta->boot_id = short_header(m, "boot_id");
+	meta->version = short_header(m, "version");
 	meta->stdout_tail = xstrdup_null(message_str(m, "stdout_tail"));
 	meta->stderr_tail = xstrdup_null(message_str(m, "stderr_tail"));
 	meta->replaced = int_header(m, "replaced", 1, INT64_MAX, 0);

@@ -32,10 +32,14 @@ enum wire_state {
 	WIRE_REFUSED,
 	WIRE_SUPERSEDED, /* not run: another command for the same plugin was */
 	WIRE_CANCELLED,  /* not run, or ended, as a cancel said */
+	WIRE_EXPIRED,    /* not run: its not_after had passed */
 };
-#define WIRE_N_STATES (WIRE_CANCELLED + 1)
+#define WIRE_N_STATES (WIRE_EXPIRED + 1)
 const char *wire_state_name(enum wire_state s);
 bool wire_state_parse(const char *text, enum wire_state *s);
+/* SUPERSEDED, CANCELLED, EXPIRED: it did not run, or not to its end, and nothing is wrong with it.
+ */
+bool wire_is_passed_over(enum wire_state s);
 
 struct command {      /* strings owned */
 	char *plugin; /* name or alias: the body; WIRE_CANCEL_BODY of a cancel */
@@ -67,6 +71,7 @@ struct response_meta {
 	char *plugin;  /* header */
 	char *machine_id;
 	char *boot_id;
+	char *version;     /* of the agent */
 	char *stderr_tail; /* of a failure */
 	char *stdout_tail;
 	enum wire_state state;

@@ -248,6 +248,7 @@ state_of_result(const struct result *r)
 		return OUTCOME_REFUSED;
 	case WIRE_SUPERSEDED:
 		return OUTCOME_SUPERSEDED;
+	case WIRE_EXPIRED:
 	case WIRE_CANCELLED:
 		return OUTCOME_CANCELLED;
 	}
