@@ -26,8 +26,11 @@ slow_down(struct couch_pace *p, uint32_t retry_after_s, struct mono now)
 	p->slowdowns++;
 	if (mono_diff(until, p->until) > 0)
 		p->until = until;
-	if (p->allowed == p->max || mono_diff(now, p->changed) >= COUCH_PACE_HALVE_MS)
+	/* Growing is no reason to halve later: it may be what was too much. */
+	if (p->allowed == p->max || mono_diff(now, p->halved) >= COUCH_PACE_HALVE_MS) {
 		change(p, p->allowed > 1 ? p->allowed / 2 : 1, now);
+		p->halved = now;
+	}
 }
 
 void

@@ -20,6 +20,7 @@ struct couch_pace {
 	uint32_t max;        /* in flight at once, when all is well */
 	uint32_t allowed;    /* now: 1 to max */
 	struct mono changed; /* when allowed was changed, while it is below max */
+	struct mono halved;  /* the latest of these changes that was for less */
 	struct mono until;   /* nothing is sent before */
 	uint64_t slowdowns;  /* answers that asked for less */
 };

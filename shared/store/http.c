@@ -11,6 +11,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/store/http_access.h"
 #include "shared/tls.h"
 #include "shared/xalloc.h"
 
@@ -38,6 +39,9 @@ struct request {
 	struct buf answer;
 	bool too_large;
 	bool retried;
+	size_t place;                    /* of this try */
+	size_t moves;                    /* to another place */
+	unsigned int login;              /* which one it was sent with */
 	char curl_says[CURL_ERROR_SIZE]; /* of this try */
 	http_fn *fn;
 	void *arg;
@@ -62,11 +66,13 @@ struct http {
 	struct curl_slist *headers;
 	struct socket *sockets;
 	struct request_list waiting, active;
+	struct request_list refused; /* that are not sent: each is answered by the timer */
+	struct loop_timer *refuse;
+	struct http_access access;
 	SLIST_HEAD(, spare) spares; /* easy handles to use again: max_connections at most */
-	size_t waiting_count, active_count;
-	char *user, *password;
-	/* https://. The verdict is of the last handshake: there is one server. */
-	char *tls_host;
+	size_t waiting_count, active_count, refused_count;
+	/* https://. The verdict is of the last handshake. */
+	char *tls_host; /* NULL: http:// */
 	struct tls_options tls;
 	struct tls_verdict verdict;
 	char tls_error[TLS_TEXT_MAX];
@@ -225,10 +231,12 @@ set_limits(CURL *easy, const struct http *h)
 static CURLcode
 curl_on_context(CURL *easy, void *ctx, void *arg)
 {
-	struct http *h = arg;
+	struct request *r = arg;
+	struct http *h = r->http;
+	const char *host = r->place == 0 ? h->tls_host : h->access.places[r->place].host;
 
 	h->verdict.text[0] = '\0';
-	return tls_guard(ctx, h->tls_host, &h->verdict) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+	return tls_guard(ctx, host, &h->verdict) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
 static bool
@@ -240,15 +248,17 @@ is_folder(const char *path)
 }
 
 static void
-set_tls(CURL *easy, struct http *h)
+set_tls(CURL *easy, struct request *r)
 {
-	const struct tls_options *tls = &h->tls;
+	const struct tls_options *tls = &r->http->tls;
 
 	SET(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* curl knows the URL's host alone; tls_guard() checks the name of the node that is asked.
+	 */
+	SET(easy, CURLOPT_SSL_VERIFYHOST, r->place == 0 ? 2L : 0L);
 	SET(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(easy, CURLOPT_SSL_CTX_FUNCTION, curl_on_context);
-	SET(easy, CURLOPT_SSL_CTX_DATA, h);
+	SET(easy, CURLOPT_SSL_CTX_DATA, r);
 	if (tls->ca_file != NULL && is_folder(tls->ca_file)) {
 		SET(easy, CURLOPT_CAINFO, NULL);
 		SET(easy, CURLOPT_CAPATH, tls->ca_file);
@@ -264,19 +274,21 @@ set_tls(CURL *easy, struct http *h)
 }
 
 static void
-set_security(CURL *easy, struct http *h)
+set_security(CURL *easy, struct request *r)
 {
+	struct http *h = r->http;
+
 	SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	SET(easy, CURLOPT_PROXY, "");
 	SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-	if (h->user != NULL)
-		SET(easy, CURLOPT_USERNAME, h->user);
-	if (h->password != NULL)
-		SET(easy, CURLOPT_PASSWORD, h->password);
+	if (h->access.user != NULL)
+		SET(easy, CURLOPT_USERNAME, h->access.user);
+	if (h->access.password != NULL)
+		SET(easy, CURLOPT_PASSWORD, h->access.password);
 	if (h->tls_host != NULL)
-		set_tls(easy, h);
+		set_tls(easy, r);
 }
 
 static void
@@ -300,7 +312,9 @@ set_up(CURL *easy, struct request *r)
 	SET(easy, CURLOPT_WRITEFUNCTION, curl_on_body);
 	SET(easy, CURLOPT_WRITEDATA, r);
 	set_limits(easy, h);
-	set_security(easy, h);
+	set_security(easy, r);
+	if (r->place > 0)
+		SET(easy, CURLOPT_CONNECT_TO, h->access.places[r->place].connect_to);
 	set_method(easy, r);
 	if (r->retried)
 		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -340,25 +354,14 @@ begin(struct http *h, struct request *r)
 	CURLMcode rc;
 
 	r->easy = take_spare(h);
+	r->login = h->access.login;
+	r->place = h->access.place;
 	set_up(r->easy, r);
 	TAILQ_INSERT_TAIL(&h->active, r, entry);
 	h->active_count++;
 	rc = curl_multi_add_handle(h->multi, r->easy);
 	if (rc != CURLM_OK)
 		fatal("http", "curl: %s", curl_multi_strerror(rc));
-}
-
-static void
-begin_waiting(struct http *h)
-{
-	struct request *r;
-
-	while (h->waiting_count > 0 && h->active_count < h->max_connections) {
-		r = TAILQ_FIRST(&h->waiting);
-		TAILQ_REMOVE(&h->waiting, r, entry);
-		h->waiting_count--;
-		begin(h, r);
-	}
 }
 
 /* Takes r out of curl's hands. */
@@ -384,15 +387,6 @@ request_free(struct request *r)
 
 /* ---- its end ---- */
 
-/* curl tells of OpenSSL's error as "... error:0A00010B:SSL routines:..."; 0: of none. */
-static unsigned long
-openssl_code(const char *text)
-{
-	const char *hex = strstr(text, "error:");
-
-	return hex != NULL ? strtoul(hex + strlen("error:"), NULL, 16) : 0;
-}
-
 /* Into h->tls_error; false: it was something else. */
 static bool
 tls_failed(const struct request *r, CURLcode result)
@@ -404,11 +398,11 @@ tls_failed(const struct request *r, CURLcode result)
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
 		return tls_phrase(
-		    openssl_code(r->curl_says), &h->verdict, h->tls_error, sizeof(h->tls_error));
+		    tls_code_in(r->curl_says), &h->verdict, h->tls_error, sizeof(h->tls_error));
 	case CURLE_SEND_ERROR: /* with TLS 1.3 our certificate is judged only now */
 	case CURLE_RECV_ERROR:
 		return tls_phrase(
-		    openssl_code(r->curl_says), &none, h->tls_error, sizeof(h->tls_error));
+		    tls_code_in(r->curl_says), &none, h->tls_error, sizeof(h->tls_error));
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_ISSUER_ERROR:
@@ -455,6 +449,16 @@ was_turned_away(const struct request *r)
 }
 
 static const char *
+turned_away_phrase(const struct request *r)
+{
+	return r->http->tls.cert_file == NULL
+		   ? "connection broken after the TLS handshake" PHRASE_CURE
+		     "does it want a certificate of ours (cert_file, key_file)? See its log"
+		   : "connection broken after the TLS handshake" PHRASE_CURE
+		     "does it take our certificate (cert_file)? See its log";
+}
+
+static const char *
 failure_phrase(const struct request *r, CURLcode result)
 {
 	long err = 0;
@@ -475,13 +479,11 @@ failure_phrase(const struct request *r, CURLcode result)
 		return err != 0 ? phrase_errno((int)err)
 				: "closed by the peer during the TLS handshake";
 	case CURLE_GOT_NOTHING:
-		return "closed by the peer without an answer";
+		return was_turned_away(r) ? turned_away_phrase(r)
+					  : "closed by the peer without an answer";
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		return was_turned_away(r) ? "connection broken after the TLS handshake" PHRASE_CURE
-					    "does it want a certificate of ours "
-					    "(cert_file, key_file)?"
-					  : "connection broken";
+		return was_turned_away(r) ? turned_away_phrase(r) : "connection broken";
 	case CURLE_PARTIAL_FILE:
 		return "the answer was cut off";
 	case CURLE_FILESIZE_EXCEEDED:
@@ -531,6 +533,67 @@ was_never_sent(const struct request *r, CURLcode result)
 	return info_long(r->easy, CURLINFO_REQUEST_SIZE) == 0;
 }
 
+/* Asked of another it cannot be done twice, since this one has not had it. */
+static bool
+may_ask_another(const struct request *r, CURLcode result)
+{
+	return r->moves + 1 < r->http->access.n_places && was_never_sent(r, result) &&
+	       (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST ||
+		   result == CURLE_OPERATION_TIMEDOUT);
+}
+
+/* ---- those that are not sent ---- */
+
+/* Those that wait for a connection. */
+static void
+refuse_waiting(struct http *h)
+{
+	TAILQ_CONCAT(&h->refused, &h->waiting, entry);
+	h->refused_count += h->waiting_count;
+	h->waiting_count = 0;
+	loop_timer_arm(h->refuse, 0); /* never an answer from inside the call */
+}
+
+static void
+http_on_refuse(void *arg)
+{
+	struct http *h = arg;
+	struct request_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct http_response resp = http_access_refusal(&h->access);
+	struct request *r;
+
+	TAILQ_CONCAT(&now, &h->refused, entry); /* what is asked by a callback has its own turn */
+	while ((r = TAILQ_FIRST(&now)) != NULL && !h->closed) {
+		TAILQ_REMOVE(&now, r, entry);
+		h->refused_count--;
+		r->fn(&resp, r->arg); /* may begin others, may destroy h */
+		request_free(r);
+	}
+	while ((r = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, r, entry);
+		request_free(r);
+	}
+}
+
+static void
+begin_waiting(struct http *h)
+{
+	struct request *r;
+	uint32_t at_once;
+
+	if (http_access_is_held_back(&h->access, loop_now(h->loop))) {
+		refuse_waiting(h);
+		return;
+	}
+	at_once = http_access_at_once(&h->access, h->max_connections);
+	while (h->waiting_count > 0 && h->active_count < at_once) {
+		r = TAILQ_FIRST(&h->waiting);
+		TAILQ_REMOVE(&h->waiting, r, entry);
+		h->waiting_count--;
+		begin(h, r);
+	}
+}
+
 static void
 fill_response(struct http_response *resp, const struct request *r, CURLcode result)
 {
@@ -575,7 +638,18 @@ finish(struct http *h, struct request *r, CURLcode result)
 		begin(h, r);
 		return;
 	}
+	if (may_ask_another(r, result)) {
+		http_access_move_on(&h->access, r->place, failure_phrase(r, result));
+		keep_spare(h, r->easy);
+		r->moves++;
+		buf_reset(&r->answer);
+		begin(h, r);
+		return;
+	}
 	fill_response(&resp, r, result);
+	if (resp.status == 0 && !resp.too_large)
+		http_access_move_on(&h->access, r->place, resp.error);
+	http_access_note(&h->access, r->login, &resp, loop_now(h->loop));
 	r->fn(&resp, r->arg); /* may begin others, may destroy h */
 	if (h->closed)
 		curl_easy_cleanup(r->easy);
@@ -626,8 +700,7 @@ http_create(struct loop *loop, const struct http_options *opt)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		fatal("http", "cannot set up curl");
 	h->loop = loop;
-	h->user = xstrdup_null(opt->user);
-	h->password = xstrdup_null(opt->password);
+	http_access_init(&h->access, opt);
 	h->tls_host = xstrdup_null(opt->tls_host);
 	tls_options_copy(&h->tls, opt->tls);
 	h->max_connections = opt->max_connections;
@@ -635,11 +708,13 @@ http_create(struct loop *loop, const struct http_options *opt)
 	h->max_response_bytes = opt->max_response_bytes;
 	TAILQ_INIT(&h->waiting);
 	TAILQ_INIT(&h->active);
+	TAILQ_INIT(&h->refused);
 	SLIST_INIT(&h->spares);
 	add_header(h, "Content-Type: application/json");
 	add_header(h, "Accept: application/json");
 	add_header(h, "Expect:"); /* no round trip before a body */
 	h->timer = loop_timer_create(loop, "http", http_on_timer, h);
+	h->refuse = loop_timer_create(loop, "http-refuse", http_on_refuse, h);
 	h->multi = curl_multi_init();
 	if (h->multi == NULL)
 		fatal("http", "out of memory");
@@ -654,21 +729,10 @@ http_create(struct loop *loop, const struct http_options *opt)
 	return h;
 }
 
-static void
-forget_login(struct http *h)
-{
-	free(h->user);
-	if (h->password != NULL)
-		explicit_bzero(h->password, strlen(h->password));
-	free(h->password);
-}
-
 void
 http_set_login(struct http *h, const char *user, const char *password)
 {
-	forget_login(h);
-	h->user = xstrdup_null(user);
-	h->password = xstrdup_null(password);
+	http_access_set_login(&h->access, user, password);
 }
 
 static void
@@ -677,6 +741,10 @@ drop_requests(struct http *h)
 	struct request *r;
 	struct spare *spare;
 
+	while ((r = TAILQ_FIRST(&h->refused)) != NULL) {
+		TAILQ_REMOVE(&h->refused, r, entry);
+		request_free(r);
+	}
 	while (!TAILQ_EMPTY(&h->waiting)) {
 		r = TAILQ_FIRST(&h->waiting);
 		TAILQ_REMOVE(&h->waiting, r, entry);
@@ -710,8 +778,9 @@ http_destroy(struct http *h)
 	HASH_ITER (hh, h->sockets, sock, next)
 		forget_socket(h, sock->fd);
 	loop_timer_destroy(h->timer);
+	loop_timer_destroy(h->refuse);
 	curl_slist_free_all(h->headers);
-	forget_login(h);
+	http_access_finish(&h->access);
 	free(h->tls_host);
 	tls_options_finish(&h->tls);
 	curl_global_cleanup();
@@ -740,5 +809,5 @@ http_request(struct http *h, const char *method, const char *url, char *body, si
 size_t
 http_in_flight(const struct http *h)
 {
-	return h->waiting_count + h->active_count;
+	return h->waiting_count + h->active_count + h->refused_count;
 }

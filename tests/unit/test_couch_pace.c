@@ -71,6 +71,22 @@ grows_back_one_a_second(void **state)
 	assert_int_equal(p.allowed, 8);
 }
 
+/* Else it would never come down again: each refusal follows at once on the growth that led to it.
+ */
+static void
+growth_that_was_too_much_is_taken_back_at_once(void **state)
+{
+	say(429, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		now = mono_add(now, COUCH_PACE_GROW_MS);
+		say(201, 0);
+		assert_int_equal(p.allowed, i == 0 ? 5 : i == 1 ? 3 : 2);
+		now = mono_add(now, 1);
+		say(429, 0);
+		assert_int_equal(p.allowed, i == 0 ? 2 : 1);
+	}
+}
+
 static void
 other_answers_say_nothing(void **state)
 {
@@ -126,6 +142,7 @@ main(void)
 	    TEST(halves_down_to_one),
 	    TEST(answers_of_one_moment_count_once),
 	    TEST(grows_back_one_a_second),
+	    TEST(growth_that_was_too_much_is_taken_back_at_once),
 	    TEST(other_answers_say_nothing),
 	    TEST(waits_as_told),
 	    TEST(not_longer_than_a_minute),

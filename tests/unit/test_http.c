@@ -2,6 +2,7 @@
 #include "shared/store/http.h"
 
 #include "shared/loop.h"
+#include "shared/uri.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,6 +88,12 @@ conn_answer(
 }
 
 static void
+conn_answer_json(struct peer_conn *c, const char *status, const char *body)
+{
+	conn_answer(c, status, "Content-Type: application/json\r\n", body, strlen(body));
+}
+
+static void
 barrier_open(struct peer *p)
 {
 	int i;
@@ -135,6 +142,14 @@ conn_serve(struct peer *p, struct peer_conn *c)
 		conn_answer(c, "201 Created", "", "{}", 2);
 	else if (path_is(c, "/missing"))
 		conn_answer(c, "404 Object Not Found", "", "{\"error\":\"not_found\"}", 21);
+	else if (path_is(c, "/unauthorized"))
+		conn_answer_json(c, "401 Unauthorized", "{\"error\":\"unauthorized\"}");
+	else if (path_is(c, "/forbidden"))
+		conn_answer_json(c, "403 Forbidden", "{\"error\":\"forbidden\"}");
+	else if (path_is(c, "/locked"))
+		conn_answer_json(c, "403 Forbidden",
+		    "{\"error\":\"forbidden\",\"reason\":\"Account is temporarily locked due to "
+		    "multiple authentication failures\"}");
 	else if (path_is(c, "/later"))
 		conn_answer(c, "503 Busy", "Retry-After: 7\r\n", "", 0);
 	else if (path_is(c, "/elsewhere"))
@@ -324,6 +339,7 @@ struct answer {
 	long status;
 	char error[64];
 	bool never_sent, too_large;
+	long refused;
 	char type[64];
 	char *body;
 	size_t body_len;
@@ -366,6 +382,8 @@ teardown(void **state)
 	return 0;
 }
 
+enum { LOGIN_WAIT_MS = 300 };
+
 static void
 make_http(struct fixture *f, uint32_t connections, uint32_t timeout_ms)
 {
@@ -375,6 +393,7 @@ make_http(struct fixture *f, uint32_t connections, uint32_t timeout_ms)
 	    .max_connections = connections,
 	    .timeout_ms = timeout_ms,
 	    .max_response_bytes = 100000,
+	    .login_wait_ms = LOGIN_WAIT_MS,
 	};
 
 	f->http = http_create(f->loop, &opt);
@@ -390,6 +409,7 @@ on_answer(const struct http_response *r, void *arg)
 	a->status = r->status;
 	a->never_sent = r->never_sent;
 	a->too_large = r->too_large;
+	a->refused = r->refused;
 	a->retry_after_s = r->retry_after_s;
 	if (r->status == 0)
 		strlcpy(a->error, r->error, sizeof(a->error));
@@ -461,6 +481,80 @@ an_answer_has_status_type_and_body(void **state)
 	assert_int_equal(0, a->retry_after_s);
 }
 
+/* A port that nobody listens on, bound so that nobody else begins to. */
+static int
+take_dead_port(uint16_t *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+/* The first and the second cannot be reached: what was to go there goes to the third, and what
+ * comes later goes there at once. */
+static void
+the_next_host_is_asked(void **state)
+{
+	struct fixture *f = *state;
+	char host[] = "127.0.0.1", url[64];
+	uint16_t dead;
+	int fd = take_dead_port(&dead);
+	const struct uri_place others[] = {{host, dead}, {host, f->peer.port}};
+	const struct http_options opt = {
+	    .others = others,
+	    .n_others = 2,
+	    .max_connections = 4,
+	    .timeout_ms = 10000,
+	    .max_response_bytes = 100000,
+	};
+	struct answer *a, *more[8];
+
+	f->http = http_create(f->loop, &opt);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", (unsigned int)dead);
+	a = ask_url(f, "GET", url, NULL, 0);
+	loop_run(f->loop);
+	assert_int_equal(200, a->status);
+	for (size_t i = 0; i < 8; i++)
+		more[i] = ask_url(f, "GET", url, NULL, 0);
+	loop_run(f->loop);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(200, more[i]->status);
+	close(fd);
+}
+
+/* All of them tried once, and the failure is that of the last. */
+static void
+no_host_can_be_reached(void **state)
+{
+	struct fixture *f = *state;
+	char host[] = "127.0.0.1", url[64];
+	uint16_t dead;
+	int fd = take_dead_port(&dead);
+	const struct uri_place others[] = {{host, dead}};
+	const struct http_options opt = {
+	    .others = others,
+	    .n_others = 1,
+	    .max_connections = 4,
+	    .timeout_ms = 10000,
+	    .max_response_bytes = 100000,
+	};
+	struct answer *a;
+
+	f->http = http_create(f->loop, &opt);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", (unsigned int)dead);
+	a = ask_url(f, "GET", url, NULL, 0);
+	loop_run(f->loop);
+	assert_int_equal(1, a->calls);
+	assert_int_equal(0, a->status);
+	assert_true(a->never_sent);
+	close(fd);
+}
+
 static void
 a_request_carries_method_body_and_login(void **state)
 {
@@ -527,12 +621,13 @@ requests_are_in_flight_together(void **state)
 	int i;
 
 	make_http(f, 4, 10000);
+	get(f, "/ok");       /* the login is good */
 	f->peer.barrier = 4; /* nobody is answered before all four have asked */
 	for (i = 0; i < 4; i++)
 		ask(f, "GET", "/barrier", NULL);
 	loop_run(f->loop);
 	for (i = 0; i < 4; i++)
-		assert_string_equal("together", f->answers[i].body);
+		assert_string_equal("together", f->answers[i + 1].body);
 }
 
 static void
@@ -806,12 +901,123 @@ a_callback_may_begin_another_request(void **state)
 	assert_int_equal(1, atomic_load(&f->peer.connections));
 }
 
+/* CouchDB locks a user after a few of them: what follows is answered here. */
+static void
+a_refused_login_is_not_tried_again_and_again(void **state)
+{
+	static const char *const refusals[] = {"/unauthorized", "/locked"};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		unsigned int before;
+		struct answer *a;
+
+		make_http(f, 1, 10000);
+		before = atomic_load(&f->peer.requests);
+		a = ask(f, "GET", refusals[i], NULL);
+		for (int k = 0; k < 3; k++) /* they wait for the connection */
+			ask(f, "GET", "/ok", NULL);
+		loop_run(f->loop);
+		assert_int_equal(i == 0 ? 401 : 403, a->status);
+		for (int k = 1; k < 4; k++) {
+			assert_int_equal(0, a[k].status);
+			assert_true(a[k].refused == a->status && a[k].never_sent);
+			assert_string_equal(a->body, a[k].body);
+		}
+		assert_true(get(f, "/ok")->refused != 0);
+		assert_int_equal(before + 1, atomic_load(&f->peer.requests));
+		/* A new one, be it the same, is tried at once. */
+		http_set_login(f->http, "ad:min", "s3 cret");
+		assert_int_equal(401, get(f, "/unauthorized")->status);
+		assert_true(get(f, "/ok")->refused != 0);
+		while (get(f, "/ok")->refused != 0) { /* and the old one after a while */
+			f->asked--;
+			f->answered--;
+			free(f->answers[f->asked].body);
+			memset(&f->answers[f->asked], 0, sizeof(f->answers[0]));
+		}
+		assert_int_equal(before + 3, atomic_load(&f->peer.requests));
+		http_destroy(f->http);
+		f->http = NULL;
+	}
+}
+
+/* Until it is known to be good one request at a time has it: a wrong one costs one failure. */
+static void
+a_login_is_tried_by_one_request(void **state)
+{
+	struct fixture *f = *state;
+
+	make_http(f, 4, 10000);
+	for (int i = 0; i < 10; i++)
+		ask(f, "GET", "/unauthorized", NULL);
+	loop_run(f->loop);
+	assert_int_equal(1, atomic_load(&f->peer.requests));
+	http_set_login(f->http, "ad:min", "n3w");
+	for (int i = 0; i < 10; i++)
+		ask(f, "GET", "/unauthorized", NULL);
+	loop_run(f->loop);
+	assert_int_equal(2, atomic_load(&f->peer.requests));
+}
+
+/* Its answer comes when another login is in force already. */
+static void
+a_refusal_of_the_login_before_does_not_count(void **state)
+{
+	struct fixture *f = *state;
+	struct answer *a;
+
+	make_http(f, 1, 10000);
+	a = ask(f, "GET", "/unauthorized", NULL);
+	http_set_login(f->http, "ad:min", "n3w");
+	ask(f, "GET", "/ok", NULL);
+	loop_run(f->loop);
+	assert_int_equal(401, a[0].status);
+	assert_int_equal(200, a[1].status);
+}
+
+/* A refusal that is none of the login: of a document, of who is no member. */
+static void
+another_refusal_is_no_login(void **state)
+{
+	struct fixture *f = *state;
+
+	make_http(f, 1, 10000);
+	assert_int_equal(403, get(f, "/forbidden")->status);
+	assert_int_equal(200, get(f, "/ok")->status);
+	http_set_login(f->http, NULL, NULL);
+	assert_int_equal(401, get(f, "/unauthorized")->status);
+	assert_int_equal(200, get(f, "/ok")->status);
+}
+
 static void
 destroy_http(struct fixture *f)
 {
 	http_destroy(f->http);
 	f->http = NULL;
 	loop_stop(f->loop);
+}
+
+static void
+destroy_with_refused_ones_calls_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct answer *a;
+
+	make_http(f, 1, 10000);
+	get(f, "/unauthorized");
+	a = ask(f, "GET", "/ok", NULL);
+	http_destroy(f->http);
+	assert_int_equal(0, a->calls);
+	f->asked--;
+	make_http(f, 1, 10000);
+	get(f, "/unauthorized");
+	a = ask(f, "GET", "/ok", NULL);
+	a->then = destroy_http;
+	ask(f, "GET", "/ok", NULL);
+	loop_run(f->loop);
+	assert_int_equal(1, a[0].calls);
+	assert_int_equal(0, a[1].calls);
 }
 
 static void
@@ -873,6 +1079,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(an_answer_has_status_type_and_body),
+	    TEST(the_next_host_is_asked),
+	    TEST(no_host_can_be_reached),
 	    TEST(a_request_carries_method_body_and_login),
 	    TEST(a_large_body_arrives_whole),
 	    TEST(a_connection_is_kept_and_used_again),
@@ -893,6 +1101,11 @@ main(void)
 	    TEST(redirects_are_not_followed_and_retry_after_is_told),
 	    TEST(a_proxy_of_the_environment_is_not_used),
 	    TEST(a_callback_may_begin_another_request),
+	    TEST(a_refused_login_is_not_tried_again_and_again),
+	    TEST(a_login_is_tried_by_one_request),
+	    TEST(a_refusal_of_the_login_before_does_not_count),
+	    TEST(another_refusal_is_no_login),
+	    TEST(destroy_with_refused_ones_calls_nobody),
 	    TEST(destroy_with_requests_in_flight_calls_nobody),
 	    TEST(destroy_closes_every_connection),
 	};
