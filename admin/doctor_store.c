@@ -178,7 +178,7 @@ open_store(struct ward *w)
 {
 	char err[512];
 
-	w->store = store_open(w->d->v->loop, &w->uri, w->d->options, err, sizeof(err));
+	w->store = store_open(w->d->v->loop, &w->uri, w->d->options, STORE_USE, err, sizeof(err));
 	if (w->store != NULL) {
 		store_get(w->store, NOBODY, ward_on_record, w);
 		return;

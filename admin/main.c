@@ -133,8 +133,9 @@ main(int argc, char **argv)
 	v.loop = loop_create();
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
-	if (!verb->without_store && (verb->makes || store_is_made(&store_uri, err, sizeof(err))))
-		v.store = store_open(v.loop, &store_uri, &cli.options, err, sizeof(err));
+	if (!verb->without_store)
+		v.store = store_open(v.loop, &store_uri, &cli.options,
+		    verb->makes ? STORE_MAKE : STORE_USE, err, sizeof(err));
 	if (v.store == NULL && !verb->without_store) {
 		cli_complain("vogeler-admin", "%s", err);
 	} else {

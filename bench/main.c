@@ -344,7 +344,7 @@ open_parts(struct bench *b, const struct bench_verb *verb)
 	if (!verb->needs_store && cli->options.dbhost == NULL)
 		return;
 	cli_store(cli, &b->store_uri);
-	b->store = store_open(b->loop, &b->store_uri, &cli->options, err, sizeof(err));
+	b->store = store_open(b->loop, &b->store_uri, &cli->options, STORE_MAKE, err, sizeof(err));
 	if (b->store == NULL)
 		bench_fail(b, "%s", err);
 }

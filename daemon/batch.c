@@ -587,6 +587,7 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 	case STORE_CONFLICT:
 		on_conflict(b, w);
 		return;
+	case STORE_REFUSED:
 	case STORE_REJECT:
 		on_reject(b, w, why);
 		return;

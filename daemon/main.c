@@ -319,7 +319,7 @@ open_store(struct vogelerd *v)
 	char err[512] = "";
 
 	cli_store(&v->cli, &v->store_uri);
-	v->store = store_open(v->loop, &v->store_uri, &v->cli.options, err, sizeof(err));
+	v->store = store_open(v->loop, &v->store_uri, &v->cli.options, STORE_MAKE, err, sizeof(err));
 	if (v->store == NULL)
 		fatal("main", "%s", err);
 }

@@ -79,8 +79,8 @@ open_store(struct runner_context *c, const struct verb *verb, struct uri *uri, c
 	cli_store(c->cli, uri);
 	if (uri->scheme == URI_NULL)
 		c->untracked = "null:// keeps nothing";
-	else if (!verb->needs_store || store_is_made(uri, err, ERR_SIZE))
-		c->store = store_open(c->loop, uri, &c->cli->options, err, ERR_SIZE);
+	else
+		c->store = store_open(c->loop, uri, &c->cli->options, STORE_USE, err, ERR_SIZE);
 	if (c->store == NULL && c->untracked == NULL)
 		c->untracked = err;
 }

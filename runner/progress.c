@@ -62,7 +62,7 @@ progress_create(struct loop *loop, int fd, bool color, progress_count_fn *fn, vo
 static size_t
 done_of(const struct fold_counts *c)
 {
-	return c->targets - fold_open(c);
+	return c->targets - c->open;
 }
 
 /* ---- the text ---- */

@@ -51,6 +51,7 @@ filter_of(enum outcome_state s)
 	case OUTCOME_CANCELLED:
 	case OUTCOME_EXPIRED:
 	case OUTCOME_QUEUED:
+	case OUTCOME_UNSENT:
 		return FILTER_MISSING;
 	}
 	return FILTER_NONE;
@@ -340,7 +341,7 @@ summary_counted_json(const struct job *job, const struct fold_counts *c)
 	jsonx_set_str(json, "kind", "summary");
 	json_object_set_new(json, "counts", counts_json(c));
 	jsonx_set_int(json, "others", (json_int_t)c->others);
-	json_object_set_new(json, "complete", json_boolean(fold_open(c) == 0));
+	json_object_set_new(json, "complete", json_boolean(c->open == 0));
 	jsonx_set_int(json, "exit_status", summary_exit_status(c));
 	return json;
 }

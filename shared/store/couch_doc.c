@@ -287,7 +287,7 @@ drop_packed(struct couch_part *part)
 }
 
 static enum couch_change
-apply_to_plugin(struct couch_doc *d, const struct result *r, bool *head_changed)
+apply_to_plugin(struct couch_doc *d, struct result *r, bool *head_changed)
 {
 	size_t i = place_of(d, r->plugin);
 	struct fact *f = &d->facts[i];
@@ -307,7 +307,7 @@ apply_to_plugin(struct couch_doc *d, const struct result *r, bool *head_changed)
 }
 
 static enum couch_change
-apply_result(struct couch_doc *d, const struct result *r)
+apply_result(struct couch_doc *d, struct result *r)
 {
 	json_t *error = json_incref(d->head.last_error);
 	enum couch_change change = COUCH_SAME;
@@ -674,7 +674,7 @@ couch_doc_text_bytes(const struct couch_doc *d, const struct store_write *w)
 	size_t bytes = HEAD_TEXT_BYTES + value_bytes(d) + d->n * META_TEXT_BYTES;
 
 	for (size_t i = 0; i < w->n; i++) {
-		const struct result *r = w->results[i];
+		struct result *r = w->results[i];
 		bool there = false;
 		size_t at = r->plugin != NULL ? find(d, r->plugin, &there) : 0;
 

@@ -40,6 +40,8 @@ outcome_state_name(enum outcome_state s)
 		return "expired";
 	case OUTCOME_QUEUED:
 		return "queued";
+	case OUTCOME_UNSENT:
+		return "unsent";
 	}
 	return "?";
 }
@@ -125,9 +127,22 @@ job_finish(struct job *j)
 	free(j->id);
 	free(j->plugin);
 	free(j->user);
+	free(j->login);
+	free(j->login_host);
 	free(j->target);
 	free(j->rerun_of);
 	job_init(j);
+}
+
+char *
+job_sender(const struct job *j)
+{
+	char *text;
+
+	if (j->login == NULL || j->login_host == NULL)
+		return xstrdup_null(j->login != NULL ? j->login : j->login_host);
+	xasprintf(&text, "%s@%s", j->login, j->login_host);
+	return text;
 }
 
 json_t *
@@ -140,10 +155,14 @@ job_to_json(const struct job *j)
 	jsonx_set_str(json, "id", j->id);
 	jsonx_set_str(json, "plugin", j->plugin);
 	jsonx_set_str(json, "user", j->user);
+	jsonx_set_str(json, "login", j->login);
+	jsonx_set_str(json, "login_host", j->login_host);
 	jsonx_set_str(json, "target", j->target);
 	jsonx_set_str(json, "rerun_of", j->rerun_of);
 	set_time(json, "sent_at", j->sent_at);
 	set_time(json, "not_after", j->not_after);
+	if (j->confirms)
+		json_object_set_new(json, "confirms", json_true());
 	for (i = 0; i < j->n_hosts; i++)
 		json_array_append_new(hosts, json_string(j->hosts[i]));
 	json_object_set_new(json, "hosts", hosts);
@@ -201,8 +220,11 @@ read_job(const json_t *json, struct job *j, char *err, size_t err_size)
 	j->id = xstrdup_null(get_str(json, "id"));
 	j->plugin = xstrdup_null(get_str(json, "plugin"));
 	j->user = xstrdup_null(get_str(json, "user"));
+	j->login = xstrdup_null(get_str(json, "login"));
+	j->login_host = xstrdup_null(get_str(json, "login_host"));
 	j->target = xstrdup_null(get_str(json, "target"));
 	j->rerun_of = xstrdup_null(get_str(json, "rerun_of"));
+	j->confirms = json_is_true(json_object_get(json, "confirms"));
 	if (j->id == NULL || !ledger_id_ok(j->id))
 		snprintf(err, err_size, "it has no id that can be a job's");
 	else if (j->plugin == NULL)
@@ -234,6 +256,14 @@ outcome_init(struct outcome *o)
 	*o = (struct outcome){.state = OUTCOME_QUEUED, .duration_ms = -1, .exit_status = -1};
 }
 
+/* Nobody wrote an UNSENT without a time: it follows from silence, and its runner may yet note the
+ * confirm. */
+bool
+outcome_is_open(const struct outcome *o)
+{
+	return o->state == OUTCOME_QUEUED || (o->state == OUTCOME_UNSENT && o->at == 0);
+}
+
 static enum outcome_state
 state_of_result(const struct result *r)
 {
@@ -248,9 +278,10 @@ state_of_result(const struct result *r)
 		return OUTCOME_REFUSED;
 	case WIRE_SUPERSEDED:
 		return OUTCOME_SUPERSEDED;
-	case WIRE_EXPIRED:
 	case WIRE_CANCELLED:
 		return OUTCOME_CANCELLED;
+	case WIRE_EXPIRED:
+		return OUTCOME_EXPIRED;
 	}
 	/* It ran, and what it said was of no use. */
 	if (r->error != NULL || (r->plugin != NULL && r->value == NULL))
@@ -267,7 +298,7 @@ outcome_of_result(const char *host, const struct result *r, struct outcome *o)
 	o->host = host;
 	o->state = state_of_result(r);
 	o->response_id = r->meta.response_id;
-	o->why = o->state == OUTCOME_OK ? NULL : r->error;
+	o->why = o->state == OUTCOME_OK ? r->older : r->error;
 	o->order = r->meta.order;
 	o->at = r->received_at;
 	o->duration_ms = r->meta.duration_ms;
@@ -314,8 +345,6 @@ outcome_from_json(const json_t *json, struct outcome *o)
 	outcome_init(o);
 	o->host = get_str(json, "host");
 	if (o->host == NULL || state == NULL || !outcome_state_parse(state, &o->state))
-		return false;
-	if (o->state == OUTCOME_EXPIRED || o->state == OUTCOME_QUEUED)
 		return false;
 	o->response_id = get_str(json, "response_id");
 	o->why = get_str(json, "why");

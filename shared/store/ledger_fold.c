@@ -6,16 +6,20 @@
 #include <string.h>
 #include <uthash.h>
 
+#define NOTE_GRACE_MS 60000 /* after not_after, for the runner to note a confirm */
+
 struct stand {            /* how it stands with one host */
-	struct outcome o; /* its strings are these; QUEUED: nothing is known */
+	struct outcome o; /* its strings are these */
 	char *host, *response_id, *why;
 	bool target;
+	bool known; /* false: o has only the host */
 	UT_hash_handle hh;
 };
 
 struct fold {
 	struct stand *by_host; /* uthash */
 	int64_t not_after;
+	bool confirmed; /* for each target; or the runner writes no notes */
 	size_t targets;
 };
 
@@ -66,26 +70,50 @@ compare_str(const char *a, const char *b)
 	return strcmp(a, b);
 }
 
+/* The host's own word comes before what the runner says of it. Of its words, that it did not run
+ * the command counts least: one that it has answered may come to it again, and be too late by then.
+ */
+static int
+rank(const struct outcome *o)
+{
+	switch (o->state) {
+	case OUTCOME_OK:
+	case OUTCOME_FAILED:
+	case OUTCOME_TIMEOUT:
+	case OUTCOME_REFUSED:
+	case OUTCOME_SUPERSEDED:
+		return 0;
+	case OUTCOME_CANCELLED:
+		return o->response_id != NULL ? 1 : 4;
+	case OUTCOME_EXPIRED:
+		return 2;
+	case OUTCOME_UNROUTABLE:
+		return 3;
+	case OUTCOME_QUEUED:
+		return 5;
+	case OUTCOME_UNSENT:
+		return 6;
+	}
+	return 7;
+}
+
 /* Below 0: a counts before b. Only of equal ones 0, so that the order in which they come is no
  * matter. */
 static int
 compare(const struct outcome *a, const struct outcome *b)
 {
-	bool answer = outcome_is_answer(a->state);
-	int c = compare_int(outcome_is_answer(b->state), answer);
+	int c = compare_int(rank(a), rank(b));
 
-	if (c == 0 && answer)
+	if (c == 0)
 		c = compare_int(b->order, a->order);
 	if (c == 0)
 		c = compare_int(a->state, b->state);
-	if (c == 0) /* the host's own word comes before what the runner says of it */
-		c = compare_int(b->response_id != NULL, a->response_id != NULL);
-	if (c == 0)
-		c = compare_int(b->order, a->order);
 	if (c == 0)
 		c = compare_int(a->at, b->at);
 	if (c == 0)
 		c = compare_str(a->response_id, b->response_id);
+	if (c == 0) /* a notice was written before the store said more */
+		c = compare_int(b->why != NULL, a->why != NULL);
 	if (c == 0)
 		c = compare_str(a->why, b->why);
 	if (c == 0)
@@ -137,6 +165,7 @@ fold_create(const struct job *j)
 	size_t i;
 
 	f->not_after = j->not_after;
+	f->confirmed = !j->confirms;
 	for (i = 0; i < j->n_hosts; i++) {
 		HASH_FIND_STR(f->by_host, j->hosts[i], s);
 		if (s == NULL) {
@@ -164,6 +193,12 @@ fold_destroy(struct fold *f)
 	free(f);
 }
 
+static bool
+is_hosts_word(const struct outcome *o)
+{
+	return rank(o) <= 2;
+}
+
 bool
 fold_add(struct fold *f, const struct outcome *given)
 {
@@ -172,29 +207,52 @@ fold_add(struct fold *f, const struct outcome *given)
 	struct stand *s;
 	bool same;
 
-	if (o.host == NULL || o.state == OUTCOME_EXPIRED || o.state == OUTCOME_QUEUED)
+	if (o.host == NULL || (o.state == OUTCOME_EXPIRED && o.response_id == NULL))
 		return false;
+	if (strcmp(o.host, OUTCOME_EVERY_HOST) == 0) {
+		f->confirmed = f->confirmed || o.state == OUTCOME_QUEUED;
+		return false;
+	}
 	HASH_FIND_STR(f->by_host, o.host, s);
-	if (s == NULL && !outcome_is_answer(o.state))
+	if (s == NULL && !is_hosts_word(&o))
 		return false;
 	if (s == NULL)
 		s = stand_add(f, o.host, false);
 	o.why = ledger_why(o.why, why);
-	if (s->o.state != OUTCOME_QUEUED && compare(&s->o, &o) <= 0)
+	if (s->known && compare(&s->o, &o) <= 0)
 		return false;
-	same = is_same(&s->o, &o);
+	same = s->known && is_same(&s->o, &o);
+	s->known = true;
 	stand_set(s, &o);
 	return !same;
 }
 
 /* ---- reading ---- */
 
-static enum outcome_state
-state_now(const struct fold *f, const struct stand *s, int64_t now_ms)
+static bool
+is_over(const struct fold *f, int64_t now_ms)
 {
-	if (s->o.state == OUTCOME_QUEUED && f->not_after > 0 && now_ms > f->not_after)
-		return OUTCOME_EXPIRED;
-	return s->o.state;
+	return f->not_after > 0 && now_ms > f->not_after;
+}
+
+/* What is known of the host, and what follows from silence; its strings are s's. */
+static void
+stand_now(const struct fold *f, const struct stand *s, int64_t now_ms, struct outcome *out)
+{
+	bool unsent = !s->known || s->o.state == OUTCOME_UNSENT;
+
+	if (unsent && f->confirmed) {
+		outcome_init(out); /* QUEUED */
+		out->host = s->host;
+	} else {
+		*out = s->o;
+		if (!s->known)
+			out->state = OUTCOME_UNSENT;
+	}
+	if (out->state == OUTCOME_QUEUED && is_over(f, now_ms)) {
+		out->state = OUTCOME_EXPIRED;
+		out->at = f->not_after;
+	}
 }
 
 void
@@ -204,17 +262,17 @@ fold_count(const struct fold *f, int64_t now_ms, struct fold_counts *out)
 
 	*out = (struct fold_counts){.targets = f->targets};
 	for (s = f->by_host; s != NULL; s = s->hh.next) {
-		if (s->target)
-			out->by[state_now(f, s, now_ms)]++;
-		else
-			out->others++;
-	}
-}
+		struct outcome o;
 
-size_t
-fold_open(const struct fold_counts *c)
-{
-	return c->by[OUTCOME_QUEUED];
+		if (!s->target) {
+			out->others++;
+			continue;
+		}
+		stand_now(f, s, now_ms, &o);
+		out->by[o.state]++;
+		/* What is unsent may be on its way to the broker, whose confirm is noted then. */
+		out->open += outcome_is_open(&o) && !is_over(f, now_ms - NOTE_GRACE_MS);
+	}
 }
 
 static int
@@ -238,11 +296,9 @@ fold_each(const struct fold *f, int64_t now_ms, fold_fn *fn, void *arg)
 		all[i++] = s;
 	qsort(all, n, sizeof(*all), by_name);
 	for (i = 0; i < n; i++) {
-		struct outcome o = all[i]->o;
+		struct outcome o;
 
-		o.state = state_now(f, all[i], now_ms);
-		if (o.state == OUTCOME_EXPIRED)
-			o.at = f->not_after;
+		stand_now(f, all[i], now_ms, &o);
 		fn(&o, all[i]->target, arg);
 	}
 	free(all);

@@ -5,6 +5,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/log.h"
 #include "shared/store/ledger_why.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
@@ -19,11 +20,17 @@
 #define PAGE_OUTCOMES 500
 /* Of one call of prune. */
 #define PRUNE_JOBS     100
-#define PRUNE_OUTCOMES 2000
+#define PRUNE_OUTCOMES 500
+#define PRUNE_STEPS    200 /* jobs that are looked at */
 
 struct row { /* an outcome; its strings are these */
 	struct outcome o;
 	char *host, *response_id, *why;
+};
+
+struct job_key {
+	char *id;
+	int64_t sent_at;
 };
 
 /* Run on the thread, done on the loop. */
@@ -39,13 +46,16 @@ struct ledger_task {
 	enum store_found found;
 	char why[SQLDB_WHY_SIZE]; /* of a failure; or what was done */
 
-	char *id; /* of the job; list: of the last one delivered */
+	uint64_t strays_dropped; /* outcomes_add: by the store, so far */
+	char *id;                /* of the job; list: of the last one that was read or left out */
 	int64_t sent_at, not_after;
 	int64_t before_ms;
 	char *text;
 	size_t text_len, left; /* left: of a list */
 	struct job jobs[PAGE_JOBS];
 	size_t n_jobs;
+	char *damaged[PAGE_JOBS]; /* what is to be said of jobs that are left out */
+	size_t n_damaged;
 	struct row *rows;
 	size_t n_rows;
 	struct row last; /* of the page before */
@@ -79,7 +89,9 @@ drop_page(struct ledger_task *t)
 		job_finish(&t->jobs[i]);
 	for (i = 0; i < t->n_rows; i++)
 		row_finish(&t->rows[i]);
-	t->n_jobs = t->n_rows = 0;
+	for (i = 0; i < t->n_damaged; i++)
+		free(t->damaged[i]);
+	t->n_jobs = t->n_rows = t->n_damaged = 0;
 }
 
 static void
@@ -141,14 +153,19 @@ job_add_run(void *arg)
 	struct sqldb *db = &t->s->db;
 	bool ok = begin(db);
 
+	bool was_there = false;
+
 	if (ok) {
 		sqldb_bind_str(db, STMT_JOB_PUT, 1, t->id);
 		sqldb_bind_int(db, STMT_JOB_PUT, 2, t->sent_at);
 		sqldb_bind_int(db, STMT_JOB_PUT, 3, t->not_after);
 		sqldb_bind_text(db, STMT_JOB_PUT, 4, t->text, t->text_len);
 		ok = sqldb_run(db, STMT_JOB_PUT);
+		was_there = ok && sqldb_changes(db) == 0;
+		sqldb_bind_str(db, STMT_STRAYS_OF_JOB, 1, t->id);
+		ok = ok && sqldb_run(db, STMT_STRAYS_OF_JOB);
 	}
-	end(t, ok, ok && sqldb_changes(db) == 0 ? "was there" : "created");
+	end(t, ok, was_there ? "was there" : "created");
 }
 
 void
@@ -167,8 +184,20 @@ sqlite_job_add(struct store *base, const struct job *j, store_done_fn *fn, void 
 	worker_submit(t->s->worker, job_add_run, op_done, t);
 }
 
+/* Whoever invents jobs that he answers must not fill the disk. */
 static bool
-put_outcome(struct sqldb *db, const char *job, const struct outcome *o)
+trim_strays(struct sqldb *db, const char *host, uint64_t *dropped)
+{
+	sqldb_bind_str(db, STMT_STRAYS_TRIM, 1, host);
+	sqldb_bind_int(db, STMT_STRAYS_TRIM, 2, OUTCOME_STRAYS_MAX);
+	if (!sqldb_run(db, STMT_STRAYS_TRIM))
+		return false;
+	*dropped += (uint64_t)sqldb_changes(db);
+	return true;
+}
+
+static bool
+put_outcome(struct sqldb *db, const char *job, const struct outcome *o, uint64_t *dropped)
 {
 	char why[LEDGER_WHY_SIZE];
 
@@ -181,11 +210,13 @@ put_outcome(struct sqldb *db, const char *job, const struct outcome *o)
 	sqldb_bind_str(db, STMT_OUTCOME_PUT, 7, ledger_why(o->why, why));
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 8, o->duration_ms);
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 9, o->exit_status);
-	return sqldb_run(db, STMT_OUTCOME_PUT);
+	if (!sqldb_run(db, STMT_OUTCOME_PUT))
+		return false;
+	return sqldb_changes(db) == 0 || trim_strays(db, o->host, dropped);
 }
 
 bool
-sqlite_put_outcomes(struct sqldb *db, const struct store_write *w)
+sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped)
 {
 	struct outcome o;
 	size_t i;
@@ -193,7 +224,7 @@ sqlite_put_outcomes(struct sqldb *db, const struct store_write *w)
 	for (i = 0; i < w->n; i++) {
 		const struct result *r = w->results[i];
 
-		if (outcome_of_result(w->host, r, &o) && !put_outcome(db, r->meta.job, &o))
+		if (outcome_of_result(w->host, r, &o) && !put_outcome(db, r->meta.job, &o, dropped))
 			return false;
 	}
 	return true;
@@ -204,11 +235,24 @@ outcomes_add_run(void *arg)
 {
 	struct ledger_task *t = arg;
 	bool ok = begin(&t->s->db);
+	uint64_t before = t->s->strays_dropped;
 	size_t i;
 
 	for (i = 0; i < t->n_rows && ok; i++)
-		ok = put_outcome(&t->s->db, t->id, &t->rows[i].o);
+		ok = put_outcome(&t->s->db, t->id, &t->rows[i].o, &t->s->strays_dropped);
 	end(t, ok, "written");
+	if (!t->ok)
+		t->s->strays_dropped = before;
+	t->strays_dropped = t->s->strays_dropped;
+}
+
+static void
+outcomes_added(void *arg)
+{
+	struct ledger_task *t = arg;
+
+	t->s->base.strays_dropped = t->strays_dropped;
+	op_done(t);
 }
 
 static void
@@ -236,20 +280,20 @@ sqlite_outcomes_add(struct store *base, const char *job, const struct outcome *o
 	t->rows = xcalloc(n + 1, sizeof(*t->rows));
 	for (; t->n_rows < n; t->n_rows++)
 		row_set(&t->rows[t->n_rows], &o[t->n_rows]);
-	worker_submit(t->s->worker, outcomes_add_run, op_done, t);
+	worker_submit(t->s->worker, outcomes_add_run, outcomes_added, t);
 }
 
 /* ---- reading jobs ---- */
 
-/* Takes the job that a row has in that column. */
+/* Takes the job that the row has. */
 static bool
-read_job(struct ledger_task *t, enum stmt which, int column, size_t *bytes)
+parse_job(struct ledger_task *t, const char *id, size_t *bytes)
 {
 	struct sqldb *db = &t->s->db;
 	json_t *json = NULL;
-	char err[256], why[384];
+	char err[256], why[512];
 	size_t len;
-	const char *text = sqldb_column_text(db, which, column, &len);
+	const char *text = sqldb_column_text(db, STMT_JOB_GET, 0, &len);
 	bool ok;
 
 	*bytes += len;
@@ -260,30 +304,41 @@ read_job(struct ledger_task *t, enum stmt which, int column, size_t *bytes)
 	if (ok) {
 		t->n_jobs++;
 	} else {
-		snprintf(why, sizeof(why), "a job cannot be read: %s", err);
-		sqldb_fail(db, why);
+		snprintf(why, sizeof(why), "job %s cannot be read: %s", id, err);
+		sqldb_damaged(db, why);
 	}
 	return ok;
+}
+
+/* FAILED: db->why, and db->fault says whether it is this job's alone. */
+static enum store_found
+read_job(struct ledger_task *t, const char *id, size_t *bytes)
+{
+	struct sqldb *db = &t->s->db;
+	enum store_found found = STORE_MISSING;
+	int rc;
+
+	db->fault = SQLDB_FAULT_NONE;
+	sqldb_bind_str(db, STMT_JOB_GET, 1, id);
+	rc = sqldb_step(db, STMT_JOB_GET);
+	if (rc == SQLITE_ROW) {
+		found = parse_job(t, id, bytes) ? STORE_FOUND : STORE_FAILED;
+		sqldb_done(db, STMT_JOB_GET);
+	} else if (rc != SQLITE_DONE) {
+		found = STORE_FAILED;
+	}
+	return found;
 }
 
 static void
 job_get_run(void *arg)
 {
 	struct ledger_task *t = arg;
-	struct sqldb *db = &t->s->db;
 	size_t bytes = 0;
-	int rc;
 
-	sqldb_bind_str(db, STMT_JOB_GET, 1, t->id);
-	rc = sqldb_step(db, STMT_JOB_GET);
-	t->found = rc == SQLITE_ROW ? STORE_FOUND : STORE_MISSING;
-	if (rc == SQLITE_ROW) {
-		if (!read_job(t, STMT_JOB_GET, 0, &bytes))
-			task_failed(t);
-		sqldb_done(db, STMT_JOB_GET);
-	} else if (rc != SQLITE_DONE) {
+	t->found = read_job(t, t->id, &bytes);
+	if (t->found == STORE_FAILED)
 		task_failed(t);
-	}
 }
 
 static void
@@ -307,28 +362,79 @@ sqlite_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
 	worker_submit(t->s->worker, job_get_run, job_get_done, t);
 }
 
+/* Of the jobs before the last one, as many as a page has; -1: db->why. */
+static int
+read_job_ids_by(struct ledger_task *t, enum stmt which, struct job_key keys[PAGE_JOBS])
+{
+	struct sqldb *db = &t->s->db;
+	size_t len, max = t->left < PAGE_JOBS ? t->left : PAGE_JOBS;
+	int rc, n = 0;
+
+	sqldb_bind_int(db, which, 1, t->sent_at);
+	sqldb_bind_str(db, which, 2, t->id);
+	sqldb_bind_int(db, which, 3, (int64_t)max);
+	rc = sqldb_step(db, which);
+	for (; rc == SQLITE_ROW && n < PAGE_JOBS; rc = sqldb_step(db, which)) {
+		const char *id = sqldb_column_text(db, which, 0, &len);
+
+		keys[n].id = xstrdup(id == NULL ? "" : id);
+		keys[n++].sent_at = sqldb_column_int(db, which, 1);
+	}
+	if (rc == SQLITE_DONE)
+		return n;
+	while (n > 0)
+		free(keys[--n].id);
+	return -1;
+}
+
+/* An index that is damaged takes none of the jobs with it. */
+static int
+read_job_ids(struct ledger_task *t, struct job_key keys[PAGE_JOBS])
+{
+	struct sqldb *db = &t->s->db;
+	int n;
+
+	db->fault = SQLDB_FAULT_NONE;
+	n = read_job_ids_by(t, STMT_JOBS_BEFORE, keys);
+	if (n < 0 && db->fault == SQLDB_FAULT_ROW)
+		n = read_job_ids_by(t, STMT_JOBS_BEFORE_BY_TABLE, keys);
+	return n;
+}
+
+static bool
+read_job_page(struct ledger_task *t, struct job_key *keys, int n)
+{
+	struct sqldb *db = &t->s->db;
+	size_t bytes = 0;
+	int i;
+
+	for (i = 0; i < n && bytes < PAGE_BYTES; i++) {
+		char *last = t->id;
+
+		if (read_job(t, keys[i].id, &bytes) == STORE_FAILED) {
+			if (db->fault == SQLDB_FAULT_FILE)
+				return false;
+			xasprintf(&t->damaged[t->n_damaged++], "%s, job=%s", db->why, keys[i].id);
+		}
+		t->id = keys[i].id;
+		t->sent_at = keys[i].sent_at;
+		keys[i].id = last;
+	}
+	return true;
+}
+
 static void
 jobs_run(void *arg)
 {
 	struct ledger_task *t = arg;
-	struct sqldb *db = &t->s->db;
-	size_t bytes = 0, max = t->left < PAGE_JOBS ? t->left : PAGE_JOBS;
-	bool ok = true;
-	int rc;
+	struct job_key keys[PAGE_JOBS];
+	int i, n = read_job_ids(t, keys);
 
-	sqldb_bind_int(db, STMT_JOBS_BEFORE, 1, t->sent_at);
-	sqldb_bind_str(db, STMT_JOBS_BEFORE, 2, t->id);
-	sqldb_bind_int(db, STMT_JOBS_BEFORE, 3, (int64_t)max);
-	for (rc = sqldb_step(db, STMT_JOBS_BEFORE); rc == SQLITE_ROW && ok;
-	     rc = sqldb_step(db, STMT_JOBS_BEFORE)) {
-		ok = read_job(t, STMT_JOBS_BEFORE, 2, &bytes);
-		if (!ok || bytes >= PAGE_BYTES)
-			break;
-	}
-	sqldb_done(db, STMT_JOBS_BEFORE);
-	t->found = t->n_jobs == 0 ? STORE_MISSING : STORE_FOUND;
-	if (!ok || (rc != SQLITE_DONE && rc != SQLITE_ROW))
+	t->found = n == 0 ? STORE_MISSING : STORE_FOUND;
+	if (n < 0 || !read_job_page(t, keys, n))
 		task_failed(t);
+	for (i = 0; i < n; i++)
+		free(keys[i].id);
 }
 
 static void
@@ -337,21 +443,20 @@ jobs_done(void *arg)
 	struct ledger_task *t = arg;
 	size_t i;
 
+	for (i = 0; i < t->n_damaged; i++)
+		log_warn(
+		    "store", "store[%s]: left out of the list: %s", t->s->base.id, t->damaged[i]);
 	for (i = 0; i < t->n_jobs && !t->s->closed; i++)
 		t->fn.job(STORE_FOUND, &t->jobs[i], NULL, t->arg);
-	if (t->found == STORE_FOUND && !t->s->closed) {
-		const struct job *last = &t->jobs[t->n_jobs - 1];
-
-		free(t->id);
-		t->id = xstrdup(last->id);
-		t->sent_at = last->sent_at;
-		t->left -= t->n_jobs;
-		drop_page(t);
+	t->left -= t->n_jobs;
+	drop_page(t);
+	if (t->found == STORE_FOUND && t->left > 0 && !t->s->closed) {
 		worker_submit(t->s->worker, jobs_run, jobs_done, t);
 		return;
 	}
 	if (!t->s->closed)
-		t->fn.job(t->found, NULL, t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		t->fn.job(t->found == STORE_FAILED ? STORE_FAILED : STORE_MISSING, NULL,
+		    t->found == STORE_FAILED ? t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -405,8 +510,8 @@ outcomes_run(void *arg)
 	sqldb_bind_str(
 	    db, STMT_OUTCOMES_AFTER, 5, t->last.response_id == NULL ? "" : t->last.response_id);
 	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 6, PAGE_OUTCOMES);
-	for (rc = sqldb_step(db, STMT_OUTCOMES_AFTER); rc == SQLITE_ROW;
-	     rc = sqldb_step(db, STMT_OUTCOMES_AFTER))
+	rc = sqldb_step(db, STMT_OUTCOMES_AFTER);
+	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_OUTCOMES_AFTER))
 		read_outcome(db, &t->rows[t->n_rows++]);
 	t->found = t->n_rows == 0 ? STORE_MISSING : STORE_FOUND;
 	if (rc != SQLITE_DONE)
@@ -504,22 +609,63 @@ prune_outcomes_of(struct ledger_task *t, int64_t *removed)
 	return true;
 }
 
+/* From one job that has outcomes to the next, from where the last call has stopped: a bounded
+ * number of them, by reads alone, until some are to be removed. *end: all have been looked at. */
+static bool
+prune_orphans(struct ledger_task *t, int64_t *removed, bool *end_reached)
+{
+	struct sqldb *db = &t->s->db;
+	bool there = false, ok = true;
+	int rc = SQLITE_ROW;
+
+	for (int i = 0; i < PRUNE_STEPS && *removed == 0 && ok; i++) {
+		rc = next_job(t, &there);
+		if (rc != SQLITE_ROW)
+			break;
+		if (there)
+			continue;
+		ok = begin(db) && prune_outcomes_of(t, removed) && sqldb_run(db, STMT_COMMIT);
+		if (!ok)
+			sqldb_roll_back(db);
+	}
+	*end_reached = rc == SQLITE_DONE;
+	return ok && (rc == SQLITE_ROW || rc == SQLITE_DONE);
+}
+
+/* The next call begins where this one has stopped; at a job of which outcomes are left, with it. */
+static void
+remember_place(struct ledger_task *t, bool end_reached, int64_t removed)
+{
+	char *id = t->id;
+
+	if (removed >= PRUNE_OUTCOMES && id[0] != '\0')
+		id[strlen(id) - 1]--; /* sorts before it */
+	free(t->s->prune_from);
+	t->s->prune_from = end_reached ? NULL : xstrdup(id);
+}
+
+/* Each transaction is short: answers wait for this thread. */
 static void
 prune_run(void *arg)
 {
 	struct ledger_task *t = arg;
-	int64_t removed = 0;
-	char what[32];
-	bool there = false, ok = begin(&t->s->db) && prune_jobs(t, &removed);
-	int rc = SQLITE_ROW;
+	struct sqldb *db = &t->s->db;
+	int64_t jobs = 0, outcomes = 0;
+	bool end_reached = false;
 
-	while (ok && removed < PRUNE_OUTCOMES && rc == SQLITE_ROW) {
-		rc = next_job(t, &there);
-		if (rc == SQLITE_ROW && !there)
-			ok = prune_outcomes_of(t, &removed);
+	t->ok = begin(db) && prune_jobs(t, &jobs) && sqldb_run(db, STMT_COMMIT);
+	if (!t->ok)
+		sqldb_roll_back(db);
+	free(t->id);
+	t->id = xstrdup(t->s->prune_from == NULL ? "" : t->s->prune_from);
+	t->ok = t->ok && prune_orphans(t, &outcomes, &end_reached);
+	if (!t->ok) {
+		task_failed(t);
+		return;
 	}
-	snprintf(what, sizeof(what), "%lld", (long long)removed);
-	end(t, ok && (rc == SQLITE_ROW || rc == SQLITE_DONE), what);
+	remember_place(t, end_reached, outcomes);
+	snprintf(
+	    t->why, sizeof(t->why), "%lld%s", (long long)(jobs + outcomes), end_reached ? "" : "+");
 }
 
 void

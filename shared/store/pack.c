@@ -12,6 +12,7 @@ enum {
 	LEVEL = 1,
 	MIN_BYTES = 256, /* below, what malloc takes for itself eats the gain */
 	GAIN = 8,        /* at least one part in so many */
+	ROOM_KEEP = 1024 * 1024,
 };
 
 struct pack {
@@ -59,6 +60,20 @@ make_room(struct pack *p, size_t len)
 	return true;
 }
 
+/* A large room is not kept for the next text. */
+static void *
+give_room(struct pack *p, size_t *packed_len, size_t n)
+{
+	void *packed = realloc(p->room, n);
+
+	if (packed == NULL)
+		packed = p->room;
+	p->room = NULL;
+	p->room_len = 0;
+	*packed_len = n;
+	return packed;
+}
+
 void *
 pack_text(struct pack *p, const char *text, size_t len, size_t *packed_len)
 {
@@ -70,6 +85,8 @@ pack_text(struct pack *p, const char *text, size_t len, size_t *packed_len)
 	n = ZSTD_compressCCtx(p->to, p->room, most, text, len, LEVEL);
 	if (ZSTD_isError(n))
 		return NULL;
+	if (p->room_len > ROOM_KEEP)
+		return give_room(p, packed_len, n);
 	packed = malloc(n);
 	if (packed == NULL)
 		return NULL;

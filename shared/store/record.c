@@ -3,12 +3,20 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/units.h"
+#include "shared/utf8.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* So long after a machine was last heard under the name of another one it is gone. */
+#define OTHER_MACHINE_MS (7 * 24 * 3600 * INT64_C(1000))
+
+const char *const fact_value_members[] = {"collected_at", "received_at", "changed_at", "job",
+    "format", "exit_status", "duration_ms", "hash", "truncated", "notes", NULL};
 
 void
 result_init(struct result *r)
@@ -38,6 +46,7 @@ result_finish(struct result *r)
 	free(r->unparsed);
 	free(r->error);
 	free(r->error_timestamp);
+	free(r->older);
 	json_decref(r->note);
 	response_meta_finish(&r->meta);
 	result_init(r);
@@ -46,9 +55,22 @@ result_finish(struct result *r)
 void
 fact_finish(struct fact *f)
 {
-	free(f->value);
+	if (!f->borrows)
+		free(f->value);
 	json_decref(f->meta);
 	*f = (struct fact){0};
+}
+
+bool
+fact_write_meta(struct buf *out, const struct fact *f)
+{
+	if (!jsonx_write(out, f->meta))
+		return false;
+	if (f->unparsed == NULL)
+		return true;
+	buf_truncate(out, out->len - 1); /* meta is not empty: it says its state */
+	return buf_append_str(out, ",\"unparsed\":") && jsonx_write_text(out, f->unparsed) &&
+	       buf_append_char(out, '}');
 }
 
 void
@@ -65,7 +87,7 @@ new_object(void)
 	json_t *obj = json_object();
 
 	if (obj == NULL)
-		abort();
+		xalloc_fail(0);
 	return obj;
 }
 
@@ -73,7 +95,7 @@ static void
 set(json_t *obj, const char *key, json_t *value)
 {
 	if (value != NULL && json_object_set(obj, key, value) != 0)
-		abort();
+		xalloc_fail(0);
 }
 
 static void
@@ -138,19 +160,12 @@ is_good(const struct result *r)
 	return r->meta.state == WIRE_OK && r->value != NULL;
 }
 
-/* Somebody wanted that it does not run, and so it did not: nothing is wrong with the host. */
-static bool
-is_passed_over(const struct result *r)
-{
-	return r->meta.state == WIRE_SUPERSEDED || r->meta.state == WIRE_CANCELLED;
-}
-
 /* It is about no run of a plugin of this host: a repeat that the agent answered for, one that was
  * cancelled, or a command that it did not take. */
 static bool
 is_no_run(const struct result *r)
 {
-	return is_passed_over(r) || r->meta.state == WIRE_REFUSED;
+	return wire_is_passed_over(r->meta.state) || r->meta.state == WIRE_REFUSED;
 }
 
 static const char *
@@ -198,18 +213,66 @@ failure_new(const json_t *earlier, const struct result *r)
 	jsonx_set_str(failure, "job", m->job);
 	jsonx_set_str(failure, "stderr_tail", m->stderr_tail);
 	jsonx_set_str(failure, "stdout_tail", m->stdout_tail);
+	set(failure, "notes",
+	    r->note); /* about the tails and about unparsed; meta's are the value's */
 	if (count > 1)
 		jsonx_set_int(failure, "count", count);
 	return failure;
 }
 
-/* What tells the next result whether it is older, or this one again. */
-static void
-set_marks(json_t *meta, const struct result *r)
+/* The last answer was another machine's. That is one that was set up anew, or was replaced; but
+ * when the earlier one comes back with something new there are two. What the broker delivers again
+ * has an order that was seen. */
+static json_t *
+other_machine(const json_t *old, const struct result *r)
 {
+	const json_t *before = json_object_get(old, "other_machine");
+	json_t *other = new_object();
+
+	jsonx_set_str(other, "machine_id", text_of(old, "machine_id"));
+	set_positive(other, "order", order_of(old));
+	set_time(other, "until", r->received_at);
+	if (json_object_get(before, "two_since") != NULL)
+		keep(other, before, "two_since");
+	else if (same_text(text_of(before, "machine_id"), r->meta.machine_id) &&
+		 r->meta.order > order_of(before))
+		set_time(other, "two_since", r->received_at);
+	return other;
+}
+
+static bool
+is_long_ago(const json_t *other, int64_t now)
+{
+	int64_t until;
+	const char *text = text_of(other, "until");
+
+	return text == NULL || !wall_parse(text, &until) || now - until > OTHER_MACHINE_MS;
+}
+
+static void
+set_other_machine(json_t *meta, const json_t *old, const struct result *r)
+{
+	const char *last = text_of(old, "machine_id"), *now = r->meta.machine_id;
+	json_t *other;
+
+	if (last != NULL && now != NULL && strcmp(last, now) != 0) {
+		other = other_machine(old, r);
+		set(meta, "other_machine", other);
+		json_decref(other);
+	} else if (!is_long_ago(json_object_get(old, "other_machine"), r->received_at)) {
+		keep(meta, old, "other_machine");
+	}
+}
+
+/* What tells the next result whether it is older, or this one again, or another machine's. */
+static void
+set_marks(json_t *meta, const json_t *old, const struct result *r)
+{
+	set_other_machine(meta, old, r);
 	set_positive(meta, "order", r->meta.order);
 	jsonx_set_str(meta, "machine_id", r->meta.machine_id);
 	jsonx_set_str(meta, "boot_id", r->meta.boot_id);
+	jsonx_set_str(meta, "version", r->meta.version);
 	jsonx_set_str(meta, "response_id", r->meta.response_id);
 }
 
@@ -225,7 +288,7 @@ good_meta(const json_t *old, const struct result *r, bool same)
 		keep(meta, old, "changed_at");
 	else
 		set_time(meta, "changed_at", r->received_at);
-	set_marks(meta, r);
+	set_marks(meta, old, r);
 	jsonx_set_str(meta, "job", m->job);
 	jsonx_set_str(meta, "format", wire_format_name(r->format));
 	set_measured(meta, "exit_status", m->exit_status);
@@ -238,21 +301,31 @@ good_meta(const json_t *old, const struct result *r, bool same)
 	return meta;
 }
 
-static json_t *
-failed_meta(const json_t *old, const struct result *r)
+/* Text that is no UTF-8 is mended in the tree. */
+static void
+set_unparsed(struct fact *f, json_t *meta, const struct result *r)
 {
-	static const char *const of_value[] = {"collected_at", "received_at", "changed_at", "job",
-	    "format", "exit_status", "duration_ms", "hash", "truncated", "notes"};
+	f->unparsed = NULL;
+	if (f->borrows && utf8_is_valid(r->unparsed, strlen(r->unparsed)))
+		f->unparsed = r->unparsed;
+	else
+		jsonx_set_str(meta, "unparsed", r->unparsed);
+}
+
+static json_t *
+failed_meta(struct fact *f, const struct result *r)
+{
+	const json_t *old = f->meta;
 	json_t *meta = new_object(), *failure;
 	size_t i;
 
-	for (i = 0; i < sizeof(of_value) / sizeof(of_value[0]); i++)
-		keep(meta, old, of_value[i]);
-	set_marks(meta, r);
+	for (i = 0; fact_value_members[i] != NULL; i++)
+		keep(meta, old, fact_value_members[i]);
+	set_marks(meta, old, r);
 	jsonx_set_str(meta, "state", state_text(r));
 	if (r->unparsed != NULL) {
 		jsonx_set_str(meta, "format", wire_format_name(r->format));
-		jsonx_set_str(meta, "unparsed", r->unparsed);
+		set_unparsed(f, meta, r);
 	} else {
 		keep(meta, old, "unparsed");
 	}
@@ -282,6 +355,49 @@ count_older(struct fact *f, const struct result *r)
 	return RECORD_META;
 }
 
+const json_t *
+record_two_machines(const json_t *meta)
+{
+	const json_t *other = json_object_get(meta, "other_machine");
+
+	return json_object_get(other, "two_since") != NULL ? other : NULL;
+}
+
+int64_t
+record_order_ahead(const json_t *meta, int64_t now_ms)
+{
+	int64_t order = order_of(meta);
+
+	return order > now_ms && order - now_ms >= RECORD_AHEAD_MIN_MS ? order - now_ms : 0;
+}
+
+/* For the job that it answers: the host did what it was asked for, and the record does not show
+ * it. */
+static void
+note_older(const struct fact *f, const char *host, struct result *r)
+{
+	int64_t ahead = record_order_ahead(f->meta, r->received_at);
+	char span[UNITS_SPAN_SIZE];
+
+	if (ahead == 0)
+		r->older = xstrdup("not stored: the record has a newer answer");
+	else
+		xasprintf(&r->older,
+		    "not stored: the newest order of this host is %s ahead of the clock; "
+		    "\"vogeler-admin forget-order %s\" mends it",
+		    units_span(ahead, span), host);
+}
+
+static enum record_change
+forget_order(struct fact *f)
+{
+	if (order_of(f->meta) == 0 && json_object_get(f->meta, "older") == NULL)
+		return RECORD_UNCHANGED;
+	json_object_del(f->meta, "order");
+	json_object_del(f->meta, "older");
+	return RECORD_META;
+}
+
 static void
 replace_meta(struct fact *f, json_t *meta)
 {
@@ -299,24 +415,32 @@ is_repeat(const json_t *meta, const struct result *r)
 }
 
 enum record_change
-fact_apply(struct fact *f, const struct result *r)
+fact_apply(struct fact *f, const char *host, struct result *r)
 {
 	bool same;
 
+	free(r->older);
+	r->older = NULL;
+	if (r->forget_order)
+		return forget_order(f);
 	if (is_no_run(r) || is_repeat(f->meta, r))
 		return RECORD_UNCHANGED;
-	if (orders_compare(f->meta, r) && r->meta.order < order_of(f->meta))
+	if (orders_compare(f->meta, r) && r->meta.order < order_of(f->meta)) {
+		note_older(f, host, r);
 		return count_older(f, r);
+	}
 	if (!is_good(r)) {
-		replace_meta(f, failed_meta(f->meta, r));
+		replace_meta(f, failed_meta(f, r));
 		return RECORD_META;
 	}
 	same = same_text(text_of(f->meta, "hash"), r->hash);
 	replace_meta(f, good_meta(f->meta, r, same));
+	f->unparsed = NULL;
 	if (same)
 		return RECORD_META;
-	free(f->value);
-	f->value = xstrndup(r->value, r->value_len);
+	if (!f->borrows)
+		free(f->value);
+	f->value = f->borrows ? r->value : xstrndup(r->value, r->value_len);
 	f->value_len = r->value_len;
 	return RECORD_VALUE;
 }
@@ -326,10 +450,12 @@ last_error_new(const struct result *r)
 {
 	json_t *error = new_object();
 
-	if (r->error_timestamp != NULL)
+	if (r->error_timestamp != NULL) { /* of the host's clock, and in any form */
 		jsonx_set_str(error, "timestamp", r->error_timestamp);
-	else
+		set_time(error, "received_at", r->received_at);
+	} else {
 		set_time(error, "timestamp", r->received_at);
+	}
 	set_message(error, r);
 	jsonx_set_str(error, "plugin", r->plugin != NULL ? r->plugin : r->meta.plugin);
 	jsonx_set_str(error, "state", state_text(r));
@@ -339,10 +465,23 @@ last_error_new(const struct result *r)
 	return error;
 }
 
+/* What is delivered twice without an order is received twice. */
+static bool
+is_same_error(const json_t *last_error, const json_t *error)
+{
+	json_t *before = json_copy((json_t *)last_error);
+	bool same;
+
+	set(before, "received_at", json_object_get(error, "received_at"));
+	same = json_equal(before, error);
+	json_decref(before);
+	return same;
+}
+
 static bool
 says_error(const struct result *r)
 {
-	if (is_passed_over(r) || is_good(r))
+	if (r->forget_order || wire_is_passed_over(r->meta.state) || is_good(r))
 		return false;
 	return r->plugin != NULL || r->error != NULL;
 }
@@ -352,12 +491,21 @@ last_error_apply(json_t **last_error, const struct result *r)
 {
 	json_t *error;
 
+	if (r->forget_order) {
+		if (order_of(*last_error) == 0)
+			return false;
+		error = json_copy(*last_error);
+		json_object_del(error, "order");
+		json_decref(*last_error);
+		*last_error = error;
+		return true;
+	}
 	if (!says_error(r))
 		return false;
 	if (orders_compare(*last_error, r) && r->meta.order <= order_of(*last_error))
 		return false;
 	error = last_error_new(r);
-	if (*last_error != NULL && json_equal(*last_error, error)) {
+	if (*last_error != NULL && is_same_error(*last_error, error)) {
 		json_decref(error);
 		return false;
 	}
@@ -367,21 +515,22 @@ last_error_apply(json_t **last_error, const struct result *r)
 }
 
 enum record_change
-record_apply(struct record_head *head, struct fact *f, const struct result *r, bool *head_changed)
+record_apply(struct record_head *head, struct fact *f, struct result *r, bool *head_changed)
 {
 	enum record_change change = RECORD_UNCHANGED;
-	bool greeting = r->plugin == NULL && !says_error(r);
+	bool greeting = r->plugin == NULL && !says_error(r) && !r->forget_order;
 	bool touched;
 
 	if (r->plugin != NULL)
-		change = fact_apply(f, r);
+		change = fact_apply(f, head->host, r);
 	touched = last_error_apply(&head->last_error, r);
 	touched = touched || greeting || change != RECORD_UNCHANGED;
 	if (head->created_at == 0) {
 		head->created_at = r->received_at;
 		*head_changed = true;
 	}
-	if (head->updated_at == 0 || (touched && r->received_at > head->updated_at)) {
+	if (head->updated_at == 0 ||
+	    (touched && !r->forget_order && r->received_at > head->updated_at)) {
 		head->updated_at = r->received_at;
 		*head_changed = true;
 	}
@@ -461,7 +610,7 @@ write_metas(struct buf *out, const struct entry *entries, size_t n)
 			continue;
 		if ((!first && !buf_append_char(out, ',')) ||
 		    !jsonx_write_text(out, entries[i].plugin) || !buf_append_char(out, ':') ||
-		    !jsonx_write(out, entries[i].fact->meta))
+		    !fact_write_meta(out, entries[i].fact))
 			return false;
 		first = false;
 	}

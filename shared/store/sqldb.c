@@ -14,9 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION  2    /* and in schema_sql */
 #define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
-#define JSON_TEXT_MAX   (512 * 1024 * 1024)
 
 static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
@@ -25,20 +23,28 @@ static const char schema_sql[] =
     " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
     " PRIMARY KEY (host, plugin));"
+    "CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, sent_at INTEGER NOT NULL,"
     " not_after INTEGER NOT NULL, job TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (sent_at, id);"
     "CREATE TABLE IF NOT EXISTS outcomes (job TEXT, host TEXT, state INTEGER, ord INTEGER,"
     " response_id TEXT, at INTEGER NOT NULL, why TEXT, duration_ms INTEGER NOT NULL,"
     " exit_status INTEGER NOT NULL, PRIMARY KEY (job, host, state, ord, response_id))"
-    " WITHOUT ROWID;"
-    "PRAGMA user_version = 2;";
+    " WITHOUT ROWID;";
+
+/* stray: 1 if the job was not there, else NULL; the index has those alone. */
+static const char strays_sql[] =
+    "ALTER TABLE outcomes ADD COLUMN stray INTEGER;"
+    "CREATE INDEX outcomes_stray ON outcomes (host, at) WHERE stray = 1;";
+
+static const char version_sql[] = "PRAGMA user_version = 4"; /* SQLDB_SCHEMA_VERSION */
 
 /* A checkpoint is paid by the commit that fills the log: of 16 MiB instead of 4 it comes every few
  * commits, and a page that several of them changed is copied once. The cache, in KiB, has the inner
  * pages of a file of some gigabytes. */
-static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096;"
-			       "PRAGMA cache_size = -8192;";
+static const char cache_sql[] = "PRAGMA cache_size = -8192";
+static const char small_cache_sql[] = "PRAGMA cache_size = -1024";
+static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096";
 
 static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_BEGIN_READ] = "BEGIN",
@@ -58,6 +64,7 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_FACT_PUT] = "INSERT INTO facts (host, plugin, meta, value_bytes) VALUES (?1, ?2, ?3, ?4)"
 		      " ON CONFLICT (host, plugin) DO UPDATE SET meta = excluded.meta,"
 		      " value_bytes = excluded.value_bytes",
+    [STMT_FACT_DROP] = "DELETE FROM facts WHERE host = ?1 AND plugin = ?2",
     [STMT_VALUE_PUT] = "INSERT INTO fact_values (host, plugin, value) VALUES (?1, ?2, ?3)"
 		       " ON CONFLICT (host, plugin) DO UPDATE SET value = excluded.value",
     [STMT_RECORD_BYTES] = "SELECT total(value_bytes + length(CAST(meta AS BLOB)) +"
@@ -66,21 +73,41 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_FACTS_OF] = "SELECT f.plugin, f.meta, v.value FROM facts f LEFT JOIN fact_values v"
 		      " ON v.host = f.host AND v.plugin = f.plugin WHERE f.host = ?1"
 		      " ORDER BY f.plugin",
+    /* Values are in a table of their own: not a page of them is read. */
+    [STMT_METAS_OF] = "SELECT plugin, meta FROM facts WHERE host = ?1 ORDER BY plugin",
     [STMT_FACT_OF] = "SELECT value FROM fact_values WHERE host = ?1 AND plugin = ?2",
     [STMT_HOSTS_AFTER] = "SELECT host FROM hosts WHERE host > ?1 ORDER BY host LIMIT ?2",
+    [STMT_FACTS_HOST_AFTER] = "SELECT min(host) FROM facts WHERE host > ?1",
+    [STMT_FORGET_HEAD] = "DELETE FROM hosts WHERE host = ?1",
+    [STMT_FORGET_FACTS] = "DELETE FROM facts WHERE host = ?1",
+    [STMT_FORGET_VALUES] = "DELETE FROM fact_values WHERE host = ?1",
+    [STMT_NOTE_PUT] = "INSERT INTO notes (id, value) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE"
+		      " SET value = excluded.value",
+    [STMT_NOTES] = "SELECT id, value FROM notes WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id",
     /* A job is never changed: given again, after a lost answer, it is the same. */
     [STMT_JOB_PUT] = "INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?1, ?2, ?3, ?4)"
 		     " ON CONFLICT (id) DO NOTHING",
     [STMT_JOB_GET] = "SELECT job FROM jobs WHERE id = ?1",
-    [STMT_JOBS_BEFORE] = "SELECT id, sent_at, job FROM jobs WHERE (sent_at, id) < (?1, ?2)"
+    /* From the index alone, so that a damaged row is met by itself. */
+    [STMT_JOBS_BEFORE] = "SELECT id, sent_at FROM jobs WHERE (sent_at, id) < (?1, ?2)"
 			 " ORDER BY sent_at DESC, id DESC LIMIT ?3",
+    /* Slow, and right where the index is damaged. */
+    [STMT_JOBS_BEFORE_BY_TABLE] =
+	"SELECT id, sent_at FROM jobs NOT INDEXED WHERE (sent_at, id) < (?1, ?2)"
+	" ORDER BY sent_at DESC, id DESC LIMIT ?3",
     /* not_after is 0 for what never expires. */
     [STMT_JOBS_PRUNE] = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE sent_at < ?1"
 			" AND not_after < ?1 ORDER BY sent_at LIMIT ?2)",
     /* The same outcome again, after a redelivery, is the same row. */
     [STMT_OUTCOME_PUT] = "INSERT INTO outcomes (job, host, state, ord, response_id, at, why,"
-			 " duration_ms, exit_status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-			 " ON CONFLICT DO NOTHING",
+			 " duration_ms, exit_status, stray) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+			 " ?9, CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ?1) THEN NULL"
+			 " ELSE 1 END) ON CONFLICT DO NOTHING",
+    [STMT_STRAYS_TRIM] =
+	"DELETE FROM outcomes WHERE (job, host, state, ord, response_id) IN"
+	" (SELECT job, host, state, ord, response_id FROM outcomes INDEXED BY outcomes_stray"
+	" WHERE stray = 1 AND host = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)",
+    [STMT_STRAYS_OF_JOB] = "UPDATE outcomes SET stray = NULL WHERE job = ?1 AND stray = 1",
     [STMT_OUTCOMES_AFTER] =
 	"SELECT host, state, ord, response_id, at, why, duration_ms, exit_status FROM outcomes"
 	" WHERE job = ?1 AND (host, state, ord, response_id) > (?2, ?3, ?4, ?5)"
@@ -93,10 +120,35 @@ static const char *const stmt_sql[STMT_COUNT] = {
 			    " (SELECT host FROM outcomes WHERE job = ?1 ORDER BY host LIMIT ?2))",
 };
 
+static bool exec(struct sqldb *db, const char *sql);
+
 void
 sqldb_fail(struct sqldb *db, const char *what)
 {
+	db->fault = SQLDB_FAULT_FILE;
 	snprintf(db->why, sizeof(db->why), "%s: %s", db->path, what);
+}
+
+/* A page is read for the rows that are on it: when it cannot be, others can. What cannot be written
+ * stops all. */
+static enum sqldb_fault
+fault_of(int extended)
+{
+	switch (extended) {
+	case SQLITE_IOERR_READ:
+	case SQLITE_IOERR_SHORT_READ:
+	case SQLITE_IOERR_CORRUPTFS:
+	case SQLITE_IOERR_DATA:
+		return SQLDB_FAULT_ROW;
+	}
+	switch (extended & 0xff) {
+	case SQLITE_CORRUPT:
+	case SQLITE_CONSTRAINT: /* no write of ours breaks one unless an index is damaged */
+	case SQLITE_MISMATCH:
+	case SQLITE_TOOBIG:
+		return SQLDB_FAULT_ROW;
+	}
+	return SQLDB_FAULT_FILE;
 }
 
 /* What the file system says. */
@@ -105,6 +157,7 @@ fail_errno(struct sqldb *db)
 {
 	const char *cure = "";
 
+	db->fault = SQLDB_FAULT_FILE;
 	if (errno == ENOENT)
 		cure = PHRASE_CURE "put it back, or restart to have a new one made";
 	else if (errno == EACCES || errno == EROFS)
@@ -120,6 +173,7 @@ fail_sqlite(struct sqldb *db)
 {
 	const char *cure = "";
 
+	db->fault = fault_of(sqlite3_extended_errcode(db->handle));
 	switch (sqlite3_errcode(db->handle)) {
 	case SQLITE_FULL:
 		cure = PHRASE_CURE "make room on the disk it is on";
@@ -136,6 +190,10 @@ fail_sqlite(struct sqldb *db)
 		cure = PHRASE_CURE "see the kernel's log about the disk";
 		break;
 	case SQLITE_CORRUPT:
+		cure = PHRASE_CURE
+		    "stop the collector, save what can be read with sqlite3 FILE .recover, and put "
+		    "that or a copy in its place";
+		break;
 	case SQLITE_NOTADB:
 		cure = PHRASE_CURE "move it away, and put a copy in its place";
 		break;
@@ -202,6 +260,8 @@ sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len)
 {
 	const char *text = (const char *)sqlite3_column_text(db->stmts[which], column);
 
+	if (text == NULL && sqlite3_column_type(db->stmts[which], column) != SQLITE_NULL)
+		xalloc_fail(0); /* or it would be taken for one that is not there */
 	*len = (size_t)sqlite3_column_bytes(db->stmts[which], column);
 	return text;
 }
@@ -216,7 +276,7 @@ void
 sqldb_damaged(struct sqldb *db, const char *what)
 {
 	sqldb_fail(db, what);
-	db->damaged = true;
+	db->fault = SQLDB_FAULT_DAMAGED;
 }
 
 /* What we wrote ourselves: if it is not JSON any more, the file is damaged. */
@@ -239,7 +299,7 @@ sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out)
 bool
 sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value)
 {
-	buf_init(out, JSON_TEXT_MAX);
+	buf_init(out, SQLDB_JSON_MAX);
 	if (jsonx_write(out, value))
 		return true;
 	buf_finish(out);
@@ -247,16 +307,39 @@ sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value)
 	return false;
 }
 
+/* The pages of a row of megabytes would take the place of all others, and the memory stay ours. */
+void
+sqldb_use_small_cache(struct sqldb *db, bool small)
+{
+	if (small != db->small_cache && exec(db, small ? small_cache_sql : cache_sql))
+		db->small_cache = small;
+}
+
 void
 sqldb_roll_back(struct sqldb *db)
 {
 	char why[SQLDB_WHY_SIZE];
+	enum sqldb_fault fault = db->fault;
 
 	if (sqlite3_get_autocommit(db->handle)) /* SQLite has done so itself */
 		return;
 	memcpy(why, db->why, sizeof(why)); /* what led here is the news */
 	sqldb_run(db, STMT_ROLLBACK);
 	memcpy(db->why, why, sizeof(why));
+	db->fault = fault;
+}
+
+int64_t
+sqldb_wal_bytes(const struct sqldb *db)
+{
+	struct stat st;
+	char *path;
+	int64_t bytes;
+
+	xasprintf(&path, "%s-wal", db->path);
+	bytes = stat(path, &st) == 0 ? (int64_t)st.st_size : 0;
+	free(path);
+	return bytes;
 }
 
 bool
@@ -276,17 +359,28 @@ sqldb_file_is_there(struct sqldb *db)
 	return true;
 }
 
-static bool
-folder_is_there(struct sqldb *db)
+static char *
+folder_of(const char *path)
 {
-	char *folder = xstrdup(db->path), *slash = strrchr(folder, '/');
-	struct stat st;
-	bool ok;
+	char *folder = xstrdup(path), *slash = strrchr(folder, '/');
 
 	if (slash != NULL)
 		slash[slash == folder ? 1 : 0] = '\0';
-	ok = stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
-	if (!ok)
+	return folder;
+}
+
+static bool
+find_folder(struct sqldb *db, struct stat *st)
+{
+	char *folder = folder_of(db->path);
+	bool ok = stat(folder, st) == 0 && S_ISDIR(st->st_mode) && access(folder, X_OK) == 0;
+
+	if (!ok && errno == EACCES)
+		snprintf(db->why, sizeof(db->why),
+		    "%s: this user may not look into the folder %s" PHRASE_CURE
+		    "let it be a member of a group that may (vogeler-read, to read)",
+		    db->path, folder);
+	else if (!ok)
 		snprintf(db->why, sizeof(db->why),
 		    "%s: there is no folder %s" PHRASE_CURE "make it, for the user this runs as",
 		    db->path, folder);
@@ -296,18 +390,39 @@ folder_is_there(struct sqldb *db)
 
 /* SQLite would create it too, but readable for everyone. */
 static bool
-create_file(struct sqldb *db)
+create_file(struct sqldb *db, const struct stat *folder)
 {
-	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);
 
 	if (fd < 0 && errno == EEXIST)
 		return true;
-	if (fd < 0) {
+	if (fd < 0 || (geteuid() == 0 && fchown(fd, folder->st_uid, folder->st_gid) != 0)) {
 		fail_errno(db);
+		if (fd >= 0)
+			close(fd);
 		return false;
 	}
 	close(fd);
 	return true;
+}
+
+/* Without make. */
+static bool
+find_file(struct sqldb *db)
+{
+	if (access(db->path, R_OK) == 0) {
+		db->read_only = access(db->path, W_OK) != 0;
+		return true;
+	}
+	if (errno == ENOENT)
+		sqldb_fail(db, "no such file" PHRASE_CURE "correct the path in dbhost, or make it "
+			       "with \"vogeler-admin setup\"");
+	else if (errno == EACCES)
+		sqldb_fail(db, "this user may not read it" PHRASE_CURE
+			       "let it be a member of a group that may (vogeler-read)");
+	else
+		fail_errno(db);
+	return false;
 }
 
 static bool
@@ -369,10 +484,16 @@ check_schema(struct sqldb *db)
 
 	if (!read_schema(db, &version, &tables))
 		return false;
-	if (version > SCHEMA_VERSION) {
+	if (version > SQLDB_SCHEMA_VERSION) {
 		snprintf(db->why, sizeof(db->why),
 		    "%s: made by a newer Vogeler (schema %d, this one knows %d)", db->path,
-		    (int)version, SCHEMA_VERSION);
+		    (int)version, SQLDB_SCHEMA_VERSION);
+		return false;
+	}
+	if (db->read_only && version < SQLDB_SCHEMA_VERSION) {
+		sqldb_fail(db, "made by an older Vogeler" PHRASE_CURE
+			       "start vogelerd, which brings it up to date; this user may only "
+			       "read it");
 		return false;
 	}
 	if (version < 0 || (version == 0 && tables > 0)) {
@@ -383,7 +504,7 @@ check_schema(struct sqldb *db)
 }
 
 /* In one transaction, for two programs may come at once; the second finds everything there. What an
- * older schema has stays as it is: tables are only added. */
+ * older schema has stays as it is: tables and columns are only added. */
 static bool
 create_schema(struct sqldb *db)
 {
@@ -391,11 +512,17 @@ create_schema(struct sqldb *db)
 
 	if (!query_int(db, "PRAGMA user_version", &version))
 		return false;
-	if (version == SCHEMA_VERSION)
+	if (version == SQLDB_SCHEMA_VERSION)
 		return true;
-	db->created = version == 0;
-	if (exec(db, "BEGIN IMMEDIATE") && exec(db, schema_sql) && exec(db, "COMMIT"))
-		return true;
+	if (exec(db, "BEGIN IMMEDIATE") && query_int(db, "PRAGMA user_version", &version)) {
+		db->created = version == 0;
+		if (version == SQLDB_SCHEMA_VERSION ||
+		    (exec(db, schema_sql) && (version >= 3 || exec(db, strays_sql)) &&
+			exec(db, version_sql))) {
+			if (exec(db, "COMMIT"))
+				return true;
+		}
+	}
 	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return false;
 }
@@ -432,22 +559,46 @@ prepare_all(struct sqldb *db)
 	return true;
 }
 
-bool
-sqldb_open(struct sqldb *db, const char *path, bool relaxed)
+/* Readers find the log beside the file also when nobody who may make it has the file open. */
+static bool
+keep_log(struct sqldb *db)
 {
+	int yes = 1;
+
+	if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &yes) == SQLITE_OK)
+		return true;
+	fail_sqlite(db);
+	return false;
+}
+
+static bool
+set_up_writing(struct sqldb *db, bool relaxed)
+{
+	return use_wal(db) && keep_log(db) && exec(db, "PRAGMA journal_size_limit = 67108864") &&
+	       exec(db, pace_sql) && exec(db, cache_sql) &&
+	       exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
+	       create_schema(db);
+}
+
+bool
+sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed)
+{
+	struct stat folder;
+	int flags;
+
 	db->path = xstrdup(path);
-	if (!folder_is_there(db) || !create_file(db) || !note_file(db))
+	if (!find_folder(db, &folder) || !(make ? create_file(db, &folder) : find_file(db)) ||
+	    !note_file(db))
 		return false;
-	if (sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-		NULL) != SQLITE_OK) {
+	flags = db->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	if (sqlite3_open_v2(db->path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK) {
 		fail_sqlite(db);
 		return false;
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
-	return check_schema(db) && use_wal(db) &&
-	       exec(db, "PRAGMA journal_size_limit = 67108864") && exec(db, pace_sql) &&
-	       exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
-	       create_schema(db) && prepare_all(db);
+	return check_schema(db) && (db->read_only || set_up_writing(db, relaxed)) &&
+	       prepare_all(db);
 }
 
 const char *

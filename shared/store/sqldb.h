@@ -2,10 +2,11 @@
  * at a time. Every failure leaves its sentence, with the path, in why. For the sqlite backend
  * alone.
  *
- * Schema 2. hosts: the head of a record. facts: what is said about each plugin. fact_values: the
+ * Schema 4. hosts: the head of a record. facts: what is said about each plugin. fact_values: the
  * values, apart, so that a result that brings the same value again, or a failure, writes a small
- * row and neither reads nor rewrites the value. jobs, outcomes: the ledger. Schema 1 had no ledger;
- * opening such a file adds it. */
+ * row and neither reads nor rewrites the value. notes: of the collector's own. jobs, outcomes: the
+ * ledger. Schema 1 had no ledger, 2 did not tell which outcomes are of jobs that are not there, 3
+ * had no notes; opening such a file adds it. */
 #ifndef VOGELER_SQLDB_H
 #define VOGELER_SQLDB_H
 
@@ -17,7 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SQLDB_WHY_SIZE 512
+#define SQLDB_WHY_SIZE       512
+#define SQLDB_SCHEMA_VERSION 4
+#define SQLDB_JSON_MAX       (512 * 1024 * 1024) /* bytes of a text that is written */
 
 enum stmt {
 	STMT_BEGIN_READ,
@@ -33,21 +36,41 @@ enum stmt {
 	STMT_HEAD_PUT,
 	STMT_FACT_GET,
 	STMT_FACT_PUT,
+	STMT_FACT_DROP,
 	STMT_VALUE_PUT,
 	STMT_RECORD_BYTES,
 	STMT_FACTS_OF,
+	STMT_METAS_OF,
 	STMT_FACT_OF,
 	STMT_HOSTS_AFTER,
+	STMT_FACTS_HOST_AFTER,
+	STMT_FORGET_HEAD,
+	STMT_FORGET_FACTS,
+	STMT_FORGET_VALUES,
+	STMT_NOTE_PUT,
+	STMT_NOTES,
 	STMT_JOB_PUT,
 	STMT_JOB_GET,
 	STMT_JOBS_BEFORE,
+	STMT_JOBS_BEFORE_BY_TABLE,
 	STMT_JOBS_PRUNE,
 	STMT_OUTCOME_PUT,
+	STMT_STRAYS_TRIM,
+	STMT_STRAYS_OF_JOB,
 	STMT_OUTCOMES_AFTER,
 	STMT_OUTCOMES_JOB_AFTER,
 	STMT_OUTCOMES_NEWER,
 	STMT_OUTCOMES_PRUNE,
 	STMT_COUNT
+};
+
+/* Whose a failure is. Of the file as a whole nothing more can be expected for now; of what lies
+ * where only some rows are, others know nothing. */
+enum sqldb_fault {
+	SQLDB_FAULT_NONE,
+	SQLDB_FAULT_FILE,    /* full, locked, not writable, no memory: it may pass */
+	SQLDB_FAULT_ROW,     /* a damaged page, or one that cannot be read from the disk */
+	SQLDB_FAULT_DAMAGED, /* what we wrote is not JSON any more: no use to try again */
 };
 
 struct sqldb {
@@ -57,20 +80,27 @@ struct sqldb {
 	dev_t dev; /* the file that was opened, */
 	ino_t ino; /* to notice when the path leads to another */
 	bool created;
+	bool read_only; /* this user may not write the file */
+	bool small_cache;
 	char why[SQLDB_WHY_SIZE]; /* of the latest failure */
-	bool damaged; /* that was what we wrote, and cannot be read: no use to try again. The
-			 caller clears it. */
+	enum sqldb_fault fault;   /* the same; the caller clears it */
 };
 
-/* Opens the file, or makes it (mode 0640) with its tables; the folder must be there. relaxed: a
- * commit does not wait for the disk (https://www.sqlite.org/pragma.html#pragma_synchronous). false:
- * why; close it all the same. Refuses what is no database, not ours, or made by a newer Vogeler. */
-bool sqldb_open(struct sqldb *db, const char *path, bool relaxed);
+/* Opens the file; with make, it is made with its tables when it is not there, in a folder that is:
+ * for its group too, as far as the umask lets it, and, by root, for the owner of the folder, who
+ * could else not use it. Without make it is opened to be read only where this user may not write
+ * it. relaxed: a commit does not wait for the disk
+ * (https://www.sqlite.org/pragma.html#pragma_synchronous). false: why; close it all the same.
+ * Refuses what is no database, not ours, or made by a newer Vogeler. */
+bool sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed);
 void sqldb_close(struct sqldb *db);
 /* Of an open one, as SQLite itself says: "full", "normal"; "?" when it cannot say. */
 const char *sqldb_synchronous(struct sqldb *db);
-void sqldb_fail(struct sqldb *db, const char *what);    /* sets why */
-void sqldb_damaged(struct sqldb *db, const char *what); /* and damaged */
+void sqldb_fail(struct sqldb *db, const char *what); /* sets why; the fault is the file's */
+void sqldb_damaged(struct sqldb *db, const char *what);
+/* Of the write-ahead log, which grows while somebody reads without end; 0 = there is none. Any
+ * thread. */
+int64_t sqldb_wal_bytes(const struct sqldb *db);
 /* Does the path still lead to the file that is open? Writing to one that nobody will find again is
  * no storing. */
 bool sqldb_file_is_there(struct sqldb *db);
@@ -92,6 +122,8 @@ const char *sqldb_column_text(struct sqldb *db, enum stmt which, int column, siz
 int64_t sqldb_column_int(struct sqldb *db, enum stmt which, int column);
 /* NULL gives NULL. false: not JSON; damaged. */
 bool sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out);
+/* Around writing what is large. That it cannot be made small costs memory alone. */
+void sqldb_use_small_cache(struct sqldb *db, bool small);
 /* Canonical text; initialises out, which is to be finished only on true. */
 bool sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value);
 

@@ -1,5 +1,6 @@
 /* The inside of the sqlite backend, shared by its files: store_sqlite.c (the thread, and what the
- * loop asks of it), sqlite_read.c and sqlite_put.c (records), ledger_sqlite.c (jobs and outcomes).
+ * loop asks of it), sqlite_read.c and sqlite_put.c (records), ledger_sqlite.c (jobs and outcomes),
+ * sqlite_notes.c.
  * All that touches db runs on the worker's thread. */
 #ifndef VOGELER_SQLITE_H
 #define VOGELER_SQLITE_H
@@ -18,7 +19,9 @@ struct sqlite_store {
 	struct worker *worker;
 	bool closed; /* nobody wants answers any more */
 	uint64_t record_max_bytes;
-	struct sqldb db; /* from store_open to store_close the thread's alone */
+	uint64_t strays_dropped; /* the thread's */
+	char *prune_from; /* the job where pruning goes on; NULL = from the start. The thread's */
+	struct sqldb db;  /* from store_open to store_close the thread's alone */
 };
 
 /* Inside a transaction. false, STORE_FAILED: db->why. */
@@ -28,18 +31,25 @@ struct sqlite_store {
 bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes);
 /* *rec: the caller's, if FOUND. *bytes grows by what was read. */
 enum store_found sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes);
+/* The same, of its head (head.h). */
+enum store_found sqlite_read_heading(
+    struct sqldb *db, const char *host, json_t **head, size_t *bytes);
 /* The same, with the _id and, of the plugins, those values that the host has. */
 enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *const plugins[],
     size_t n_plugins, json_t **rec, size_t *bytes);
 
-/* Inside the transaction of a put: all that the write brings, or nothing of it. STORE_RETRY: the
- * transaction is to be rolled back, db->why. *why is static or the same as *said, which is the
- * caller's. */
+/* Inside the transaction of a put: all that the write brings, or nothing of it. *why is static or
+ * the same as *said, which is the caller's. STORE_RETRY: the transaction is to be rolled back,
+ * db->why; if *said is set it is for what is stored of this host alone, and the others can be put
+ * again. */
 enum store_status sqlite_put_one(
     struct sqlite_store *s, const struct store_write *w, const char **why, char **said);
-/* Inside the transaction of a put: the outcomes of what the write brings. false: db->why. */
-bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w);
+/* Inside the transaction of a put: the outcomes of what the write brings. *dropped grows by those
+ * of jobs that are not there which went for it. false: db->why. */
+bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped);
 
+void sqlite_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
+void sqlite_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 void sqlite_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
 void sqlite_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
 void sqlite_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);

@@ -2,15 +2,21 @@
 #include "shared/store/sqlite.h"
 
 #include "shared/buf.h"
+#include "shared/jread.h"
+#include "shared/log.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define LARGE_WRITE (1024 * 1024)
+
 /* A fact that a write is about. */
 struct touched {
 	const char *plugin;
-	struct fact fact; /* its value is there only if it is new */
+	struct fact fact;   /* its value is there only if it is new */
+	struct result *raw; /* whose unparsed text the fact borrows, if it does */
+	size_t meta_bytes;  /* as it is stored */
 	int64_t value_bytes;
 	int64_t grown; /* bytes, against what is stored */
 	enum record_change change;
@@ -20,6 +26,8 @@ struct update {
 	struct sqldb *db;
 	const struct store_write *w;
 	uint64_t record_max_bytes;
+	uint64_t *strays_dropped;
+	bool over; /* it is too large whatever else there is */
 	struct record_head head;
 	bool head_changed;
 	size_t error_bytes; /* of last_error, as it was stored */
@@ -28,11 +36,39 @@ struct update {
 	size_t n;
 };
 
+/* Of what is stored a raw text of megabytes is left where it is; "unparsed" is true in its place,
+ * which a result may keep or replace. */
+static bool
+read_meta(struct sqldb *db, struct touched *t)
+{
+	const char *text = sqldb_column_text(db, STMT_FACT_GET, 0, &t->meta_bytes);
+	struct buf rest;
+	struct jread j;
+	char err[128];
+	bool ok;
+
+	if (t->meta_bytes < LARGE_WRITE)
+		return sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
+	jread_init(&j, text, t->meta_bytes, NULL);
+	if (!jread_member(&j, "unparsed"))
+		return sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
+	buf_init(&rest, SQLDB_JSON_MAX);
+	ok = buf_append(&rest, text, j.start) && buf_append_str(&rest, "true") &&
+	     buf_append(&rest, text + j.end, t->meta_bytes - j.end);
+	if (ok)
+		t->fact.meta = jsonx_parse_stored(rest.data, rest.len, err, sizeof(err));
+	buf_finish(&rest);
+	if (!ok)
+		sqldb_fail(db, "out of memory");
+	else if (t->fact.meta == NULL)
+		sqldb_damaged(db, "damaged: a column does not hold JSON");
+	return t->fact.meta != NULL;
+}
+
 static bool
 load_fact(struct update *u, struct touched *t)
 {
 	struct sqldb *db = u->db;
-	size_t len;
 	bool ok;
 	int rc;
 
@@ -41,10 +77,9 @@ load_fact(struct update *u, struct touched *t)
 	rc = sqldb_step(db, STMT_FACT_GET);
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
-	ok = sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
-	sqldb_column_text(db, STMT_FACT_GET, 0, &len);
+	ok = read_meta(db, t);
 	t->value_bytes = sqlite3_column_int64(db->stmts[STMT_FACT_GET], 1);
-	t->grown = -(int64_t)len - t->value_bytes;
+	t->grown = -(int64_t)t->meta_bytes - t->value_bytes;
 	sqldb_done(db, STMT_FACT_GET);
 	return ok;
 }
@@ -61,7 +96,25 @@ fact_of(struct update *u, const char *plugin)
 	}
 	t = &u->facts[u->n++];
 	t->plugin = plugin;
+	t->fact.borrows = true;
 	return load_fact(u, t) ? t : NULL;
+}
+
+/* It alone is more than a record may grow by: then it need not be written to find that out. */
+static bool
+is_over(struct update *u, const struct touched *t, size_t more)
+{
+	u->over = u->over || t->grown + (int64_t)more > (int64_t)u->record_max_bytes;
+	return u->over;
+}
+
+static void
+note_raw(struct touched *t, struct result *r)
+{
+	if (t->fact.unparsed == NULL)
+		t->raw = NULL;
+	else if (t->fact.unparsed == r->unparsed)
+		t->raw = r;
 }
 
 static bool
@@ -71,7 +124,7 @@ apply_results(struct update *u)
 	size_t i;
 
 	for (i = 0; i < u->w->n; i++) {
-		const struct result *r = u->w->results[i];
+		struct result *r = u->w->results[i];
 		struct touched *t = NULL;
 
 		if (r->plugin != NULL) {
@@ -79,11 +132,101 @@ apply_results(struct update *u)
 			if (t == NULL)
 				return false;
 		}
+		/* In the record it is this long at least: no copies are made of it. */
+		if (t != NULL && r->unparsed != NULL &&
+		    is_over(u, t, jsonx_string_length(r->unparsed, strlen(r->unparsed))))
+			return true;
 		change = record_apply(&u->head, t == NULL ? NULL : &t->fact, r, &u->head_changed);
 		if (t != NULL && change > t->change)
 			t->change = change;
+		if (t != NULL)
+			note_raw(t, r);
 	}
 	return true;
+}
+
+/* SQLite makes a row of a copy of the text, in which the raw text is a second time: for so long the
+ * result's own is not held, which may be megabytes. */
+static void
+drop_raw(struct touched *t, const struct buf *meta)
+{
+	if (t->raw == NULL || meta->len < LARGE_WRITE)
+		return;
+	free(t->raw->unparsed);
+	t->raw->unparsed = NULL;
+	t->fact.unparsed = NULL;
+}
+
+/* The write may be undone, and come again. */
+static void
+restore_raw(struct touched *t, const struct buf *meta)
+{
+	size_t len, surrogates = 0;
+	struct jread j;
+
+	if (t->raw == NULL || t->raw->unparsed != NULL)
+		return;
+	jread_init(&j, meta->data, meta->len, NULL);
+	if (jread_member(&j, "unparsed"))
+		t->raw->unparsed = jread_text_new(&j, &len, &surrogates);
+	if (t->raw->unparsed == NULL)
+		fatal("store", "out of memory");
+	t->fact.unparsed = t->raw->unparsed;
+}
+
+/* The raw text that is kept goes from the row into the text of the new one. */
+static bool
+append_stored_raw(struct update *u, struct touched *t, struct buf *meta)
+{
+	struct sqldb *db = u->db;
+	const char *text;
+	struct jread j;
+	size_t len;
+	bool ok;
+
+	sqldb_bind_str(db, STMT_FACT_GET, 1, u->w->host);
+	sqldb_bind_str(db, STMT_FACT_GET, 2, t->plugin);
+	if (sqldb_step(db, STMT_FACT_GET) != SQLITE_ROW)
+		return false;
+	text = sqldb_column_text(db, STMT_FACT_GET, 0, &len);
+	jread_init(&j, text, len, NULL);
+	buf_truncate(meta, meta->len - 1); /* the brace; meta is not empty: it says its state */
+	ok = jread_member(&j, "unparsed") && buf_append_str(meta, ",\"unparsed\":") &&
+	     buf_append(meta, text + j.start, j.end - j.start) && buf_append_char(meta, '}');
+	sqldb_done(db, STMT_FACT_GET);
+	return ok;
+}
+
+static bool
+write_meta(struct update *u, struct touched *t, struct buf *meta)
+{
+	bool keeps_raw = json_is_true(json_object_get(t->fact.meta, "unparsed"));
+
+	if (keeps_raw)
+		json_object_del(t->fact.meta, "unparsed");
+	return fact_write_meta(meta, &t->fact) && (!keeps_raw || append_stored_raw(u, t, meta));
+}
+
+/* To write over a row SQLite takes what is in it and what it becomes twice; in the place of one
+ * that is gone, the new one alone. */
+static bool
+drop_row(struct update *u, const struct touched *t)
+{
+	sqldb_bind_str(u->db, STMT_FACT_DROP, 1, u->w->host);
+	sqldb_bind_str(u->db, STMT_FACT_DROP, 2, t->plugin);
+	return sqldb_run(u->db, STMT_FACT_DROP);
+}
+
+static bool
+put_meta(struct update *u, const struct touched *t, const struct buf *meta)
+{
+	struct sqldb *db = u->db;
+
+	sqldb_bind_str(db, STMT_FACT_PUT, 1, u->w->host);
+	sqldb_bind_str(db, STMT_FACT_PUT, 2, t->plugin);
+	sqldb_bind_text(db, STMT_FACT_PUT, 3, meta->data, meta->len);
+	sqldb_bind_int(db, STMT_FACT_PUT, 4, t->value_bytes);
+	return sqldb_run(db, STMT_FACT_PUT);
 }
 
 static bool
@@ -97,19 +240,31 @@ save_fact(struct update *u, struct touched *t)
 		return true;
 	if (t->change == RECORD_VALUE) {
 		t->value_bytes = (int64_t)t->fact.value_len;
+		if (is_over(u, t, t->fact.value_len))
+			return true;
 		sqldb_bind_str(db, STMT_VALUE_PUT, 1, u->w->host);
 		sqldb_bind_str(db, STMT_VALUE_PUT, 2, t->plugin);
 		sqldb_bind_text(db, STMT_VALUE_PUT, 3, t->fact.value, t->fact.value_len);
 		ok = sqldb_run(db, STMT_VALUE_PUT);
 	}
-	if (!ok || !sqldb_write_json(db, &meta, t->fact.meta))
+	if (!ok)
 		return false;
+	buf_init(&meta, SQLDB_JSON_MAX);
+	if (!write_meta(u, t, &meta)) {
+		buf_finish(&meta);
+		sqldb_fail(db, "out of memory");
+		return false;
+	}
+	json_decref(t->fact.meta); /* it may hold megabytes, as the text now does */
+	t->fact.meta = NULL;
 	t->grown += t->value_bytes + (int64_t)meta.len;
-	sqldb_bind_str(db, STMT_FACT_PUT, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_PUT, 2, t->plugin);
-	sqldb_bind_text(db, STMT_FACT_PUT, 3, meta.data, meta.len);
-	sqldb_bind_int(db, STMT_FACT_PUT, 4, t->value_bytes);
-	ok = sqldb_run(db, STMT_FACT_PUT);
+	if (is_over(u, t, 0)) {
+		buf_finish(&meta);
+		return true;
+	}
+	drop_raw(t, &meta);
+	ok = (t->meta_bytes < LARGE_WRITE || drop_row(u, t)) && put_meta(u, t, &meta);
+	restore_raw(t, &meta);
 	buf_finish(&meta);
 	return ok;
 }
@@ -140,11 +295,11 @@ save_update(struct update *u)
 {
 	size_t i;
 
-	for (i = 0; i < u->n; i++) {
+	for (i = 0; i < u->n && !u->over; i++) {
 		if (!save_fact(u, &u->facts[i]))
 			return false;
 	}
-	return save_head(u);
+	return u->over || save_head(u);
 }
 
 /* Too large, and this write made it larger: what shrinks a record, or leaves its size, is always
@@ -157,7 +312,9 @@ is_too_large(struct update *u, bool *too_large)
 	double bytes;
 	size_t i;
 
-	*too_large = false;
+	*too_large = u->over;
+	if (u->over)
+		return true;
 	for (i = 0; i < u->n; i++) {
 		if (u->facts[i].change != RECORD_UNCHANGED)
 			grown += u->facts[i].grown;
@@ -173,46 +330,65 @@ is_too_large(struct update *u, bool *too_large)
 	return true;
 }
 
-/* What is stored of this host cannot be read: nothing can be merged with it, now or later, and the
- * other hosts are to go on. */
+/* What is stored of this host cannot be read: nothing can be merged with it, and the other hosts
+ * are to go on. JSON that is none stays so; a page that cannot be read may be put back by somebody,
+ * so that is tried again. After such a page SQLite writes nothing more in the transaction, or has
+ * ended it. */
 static enum store_status
-give_up_damaged(struct sqldb *db, const struct update *u, char **said)
+give_up_host(struct sqldb *db, const struct update *u, char **said)
 {
 	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].plugin;
 
-	xasprintf(said, "what is stored of %s%s%s is damaged: not JSON", u->w->host,
-	    plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
+	if (db->fault == SQLDB_FAULT_ROW) {
+		xasprintf(said, "what is stored of %s cannot be read or written: %s", u->w->host,
+		    db->why);
+		return STORE_RETRY;
+	}
 	if (!sqldb_run(db, STMT_UNDO) || !sqldb_run(db, STMT_RELEASE))
 		return STORE_RETRY;
+	xasprintf(said, "what is stored of %s%s%s is damaged: not JSON", u->w->host,
+	    plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
 	return STORE_REJECT;
+}
+
+static enum store_status
+put_update(struct sqldb *db, struct update *u, const char **why, char **said)
+{
+	bool found, too_large = false;
+	bool ok = sqldb_run(db, STMT_SAVE) &&
+		  sqlite_read_head(db, &u->head, &found, &u->error_bytes) && apply_results(u) &&
+		  save_update(u) && is_too_large(u, &too_large) &&
+		  (too_large || sqlite_put_outcomes(db, u->w, u->strays_dropped));
+
+	*why = NULL;
+	if (!ok && db->fault != SQLDB_FAULT_FILE) {
+		enum store_status status = give_up_host(db, u, said);
+
+		*why = *said;
+		return status;
+	}
+	if (!ok || (too_large && !sqldb_run(db, STMT_UNDO)) || !sqldb_run(db, STMT_RELEASE))
+		return STORE_RETRY;
+	if (too_large)
+		*why = "record too large";
+	return too_large ? STORE_REJECT : STORE_OK;
 }
 
 enum store_status
 sqlite_put_one(struct sqlite_store *s, const struct store_write *w, const char **why, char **said)
 {
-	enum store_status status;
-	struct sqldb *db = &s->db;
-	struct update u = {.db = db,
+	struct update u = {.db = &s->db,
 	    .w = w,
 	    .record_max_bytes = s->record_max_bytes,
+	    .strays_dropped = &s->strays_dropped,
 	    .head = {.host = xstrdup(w->host)}};
-	bool found, too_large = false, ok;
+	enum store_status status;
 	size_t i;
 
 	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
-	db->damaged = false;
-	ok = sqldb_run(db, STMT_SAVE) && sqlite_read_head(db, &u.head, &found, &u.error_bytes) &&
-	     apply_results(&u) && save_update(&u) && is_too_large(&u, &too_large);
-	if (!ok) {
-		status = db->damaged ? give_up_damaged(db, &u, said) : STORE_RETRY;
-		*why = *said;
-	} else {
-		status = too_large ? STORE_REJECT : STORE_OK;
-		*why = too_large ? "record too large" : NULL;
-		if ((too_large && !sqldb_run(db, STMT_UNDO)) || !sqldb_run(db, STMT_RELEASE) ||
-		    (!too_large && !sqlite_put_outcomes(db, w)))
-			status = STORE_RETRY;
-	}
+	sqldb_use_small_cache(&s->db, w->bytes > LARGE_WRITE);
+	s->db.fault = SQLDB_FAULT_NONE;
+	status = put_update(&s->db, &u, why, said);
 	for (i = 0; i < u.n; i++)
 		fact_finish(&u.facts[i].fact);
 	free(u.facts);

@@ -3,6 +3,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/store/head.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
@@ -76,8 +77,8 @@ read_facts(struct sqldb *db, const char *host, struct facts *f)
 	int rc;
 
 	sqldb_bind_str(db, STMT_FACTS_OF, 1, host);
-	for (rc = sqldb_step(db, STMT_FACTS_OF); rc == SQLITE_ROW;
-	     rc = sqldb_step(db, STMT_FACTS_OF)) {
+	rc = sqldb_step(db, STMT_FACTS_OF);
+	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_FACTS_OF)) {
 		if (!facts_add(db, f)) {
 			sqldb_done(db, STMT_FACTS_OF);
 			return false;
@@ -126,6 +127,61 @@ sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
 	if (!ok)
 		return STORE_FAILED;
 	return found ? STORE_FOUND : STORE_MISSING;
+}
+
+static bool
+add_meta(struct sqldb *db, json_t *heading, size_t *bytes)
+{
+	size_t len;
+	const char *plugin = sqldb_column_text(db, STMT_METAS_OF, 0, &len);
+	const char *text = sqldb_column_text(db, STMT_METAS_OF, 1, &len);
+	struct jspan meta;
+
+	*bytes += len;
+	if (plugin != NULL && text != NULL && jspan_value(text, len, &meta) &&
+	    head_add(heading, plugin, meta))
+		return true;
+	sqldb_damaged(db, "damaged: a column does not hold JSON");
+	return false;
+}
+
+static bool
+add_metas(struct sqldb *db, const char *host, json_t *heading, size_t *bytes)
+{
+	int rc;
+
+	sqldb_bind_str(db, STMT_METAS_OF, 1, host);
+	rc = sqldb_step(db, STMT_METAS_OF);
+	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_METAS_OF)) {
+		if (!add_meta(db, heading, bytes)) {
+			sqldb_done(db, STMT_METAS_OF);
+			return false;
+		}
+	}
+	return rc == SQLITE_DONE;
+}
+
+enum store_found
+sqlite_read_heading(struct sqldb *db, const char *host, json_t **head, size_t *bytes)
+{
+	struct record_head row = {.host = xstrdup(host)};
+	json_t *heading = NULL;
+	bool found = false, ok;
+	size_t error_bytes;
+
+	ok = sqlite_read_head(db, &row, &found, &error_bytes);
+	*bytes += error_bytes;
+	if (ok && found) {
+		heading = head_create(&row);
+		ok = add_metas(db, host, heading, bytes);
+	}
+	record_head_finish(&row);
+	if (ok && found) {
+		*head = heading;
+		return STORE_FOUND;
+	}
+	json_decref(heading);
+	return ok ? STORE_MISSING : STORE_FAILED;
 }
 
 /* Adds the value of one plugin, if the host has it. */

@@ -2,11 +2,8 @@
 #include "shared/store/store.h"
 
 #include "shared/log.h"
-#include "shared/phrase.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 static const struct store_ops *const backends[] = {
     [URI_COUCH] = &store_couch_ops,
@@ -27,6 +24,8 @@ store_status_name(enum store_status s)
 		return "RETRY";
 	case STORE_REJECT:
 		return "REJECT";
+	case STORE_REFUSED:
+		return "REFUSED";
 	case STORE_REJECT_BATCH:
 		return "REJECT_BATCH";
 	}
@@ -34,8 +33,8 @@ store_status_name(enum store_status s)
 }
 
 struct store *
-store_open(
-    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
+    enum store_access access, char *err, size_t err_size)
 {
 	const struct store_ops *ops = NULL;
 
@@ -47,19 +46,19 @@ store_open(
 		    uri_scheme_name(uri->scheme));
 		return NULL;
 	}
-	return ops->open(loop, uri, opt, err, err_size);
+	return ops->open(loop, uri, opt, access, err, err_size);
 }
 
 bool
-store_is_made(const struct uri *uri, char *err, size_t err_size)
+store_is_read_only(const struct store *s)
 {
-	if (uri->scheme != URI_SQLITE || access(uri->path, F_OK) == 0 || errno != ENOENT)
-		return true; /* whatever else is wrong, opening it says better */
-	snprintf(err, err_size,
-	    "%s: no such file" PHRASE_CURE
-	    "correct the path in dbhost, or make it with \"vogeler-admin setup\"",
-	    uri->path);
-	return false;
+	return s->read_only;
+}
+
+bool
+store_lists_slowly(const struct store *s)
+{
+	return s->lists_slowly;
 }
 
 void
@@ -79,6 +78,18 @@ const struct store_pace *
 store_pace(const struct store *s)
 {
 	return &s->pace;
+}
+
+int64_t
+store_wal_bytes(const struct store *s)
+{
+	return s->wal_bytes;
+}
+
+uint64_t
+store_strays_dropped(const struct store *s)
+{
+	return s->strays_dropped;
 }
 
 const struct store_limits *
@@ -119,6 +130,32 @@ void
 store_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
 	s->ops->list(s, filter, fn, arg);
+}
+
+void
+store_heads(struct store *s, store_listed_fn *fn, void *arg)
+{
+	s->ops->heads(s, fn, arg);
+}
+
+void
+store_forget(struct store *s, const char *host, store_done_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: forget, host=%s", s->id, host);
+	s->ops->forget(s, host, fn, arg);
+}
+
+void
+store_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg)
+{
+	log_trace("store", "store[%s]: notes, n=%zu", s->id, json_object_size(notes));
+	s->ops->notes_put(s, notes, fn, arg);
+}
+
+void
+store_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg)
+{
+	s->ops->notes(s, prefix, fn, arg);
 }
 
 void

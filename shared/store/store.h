@@ -34,8 +34,10 @@ enum store_status {
 			   re-read and merged */
 	STORE_RETRY,  /* not written, for a reason that passes (out of reach, full disk, 429, 503):
 			 later */
-	STORE_REJECT, /* this one will never be taken: too large, refused by validation. Dead-letter
-			 it. */
+	STORE_REJECT, /* this one will never be taken, whatever the store says of others: too large,
+			 or what is stored cannot be read. Dead-letter it. */
+	STORE_REFUSED, /* the server refuses it: by validation, or as it refuses all of them. Others
+			  tell: dead-letter it when one was taken */
 	STORE_REJECT_BATCH, /* the batch was refused as a whole and this may be the culprit or not:
 			       bisect */
 };
@@ -80,17 +82,29 @@ struct store_pace {                /* for metrics */
 	uint64_t slowdowns;        /* answers that asked for less: 429, 503 */
 };
 
-/* NULL: err says why (a bad URI, a folder that is not there, TLS not available). Reaching the
- * server is not part of it. */
+enum store_access {
+	STORE_MAKE, /* of the collector and of setup: what is not there is made */
+	/* Of all others: it must be there, since a name that is mistyped would else become an empty
+	 * store. Where this user may only read it, so be it: writes fail, and say so. */
+	STORE_USE,
+};
+/* NULL: err says why (a bad URI, a file or folder that is not there, TLS not available). Reaching
+ * the server is not part of it. */
 struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    char *err, size_t err_size);
-/* For who only reads: false, with err, when store_open() would make an empty store. */
-bool store_is_made(const struct uri *uri, char *err, size_t err_size);
+    enum store_access access, char *err, size_t err_size);
+/* Whether this user may read it only, as far as opening tells. */
+bool store_is_read_only(const struct store *s);
+/* Whether store_heads() had to read whole records, since what makes lists fast is not there;
+ * vogeler-admin setup makes it. Known when it has ended. */
+bool store_lists_slowly(const struct store *s);
 void store_close(struct store *s); /* nothing may be in flight but what may be forgotten; sqlite
 				      finishes the commit in hand */
 const char *store_id(const struct store *s); /* redacted URI, for the log */
 const struct store_limits *store_limits(const struct store *s);
 const struct store_pace *store_pace(const struct store *s);
+int64_t store_wal_bytes(const struct store *s); /* for metrics; 0: this store has none */
+/* For metrics: outcomes that went for newer ones (OUTCOME_STRAYS_MAX), since it was opened. */
+uint64_t store_strays_dropped(const struct store *s);
 /* User and password of uri, which is store_open()'s otherwise, hold for the requests from now on.
  * Without a meaning for sqlite and null. Changes store_id(). */
 void store_set_login(struct store *s, const struct uri *uri);
@@ -104,6 +118,22 @@ void store_put(
     struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
 void store_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
 void store_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+/* The heads of all records (head.h), as store_list() gives records: what a list of hosts shows,
+ * without a value being read. */
+void store_heads(struct store *s, store_listed_fn *fn, void *arg);
+/* Record, and all that is remembered for the order of its results; the ledger stays. done:
+ * "forgotten" or "not there". An answer that comes later makes a new record. */
+void store_forget(struct store *s, const char *host, store_done_fn *fn, void *arg);
+
+/* Notes are small JSON values of the collector's own beside the records, with ids of letters,
+ * digits,
+ * "." and "-": what is not said by a host but found out about hosts. */
+
+/* notes: {ID: value}, borrowed during the call, each in the place of what its id had. Not ok: of
+ * several some may be written. */
+void store_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
+/* Those whose id begins with it, as {ID: value}, which may be empty; or STORE_FAILED. */
+void store_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 
 /* The ledger (ledger.h), in a database or tables of its own. A record may name jobs that are not in
  * it: of a runner without a store, or pruned ones. */
@@ -123,7 +153,8 @@ typedef void store_outcome_fn(
 void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
 /* Removes jobs sent before that time, and expired before it or never to expire, with their
  * outcomes; and outcomes of jobs that are not there and are older. A bounded number in one call:
- * what = how many; again while it is not "0". */
+ * what = how many, with "+" behind it when it has not looked at all of them; again while it is not
+ * "0". */
 void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
 
 /* Creates the database (never done silently by a write: an operator may be restoring it). */
@@ -138,7 +169,7 @@ void store_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *ar
 struct store_ops {
 	const char *scheme_text; /* "sqlite" */
 	struct store *(*open)(struct loop *loop, const struct uri *uri, const struct options *opt,
-	    char *err, size_t err_size);
+	    enum store_access access, char *err, size_t err_size);
 	void (*close)(struct store *s);
 	void (*set_login)(struct store *s, const struct uri *uri); /* NULL: there is no login */
 	void (*set_batch_bytes)(struct store *s, uint64_t bytes);  /* NULL: nothing to set */
@@ -147,6 +178,10 @@ struct store_ops {
 	void (*get)(struct store *s, const char *host, store_got_fn *fn, void *arg);
 	void (*list)(
 	    struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+	void (*heads)(struct store *s, store_listed_fn *fn, void *arg);
+	void (*forget)(struct store *s, const char *host, store_done_fn *fn, void *arg);
+	void (*notes_put)(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
+	void (*notes)(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 	void (*job_add)(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
 	void (*job_get)(struct store *s, const char *id, store_job_fn *fn, void *arg);
 	void (*job_list)(struct store *s, size_t max, store_job_fn *fn, void *arg);
@@ -163,6 +198,9 @@ struct store {
 	const struct store_ops *ops;
 	struct store_limits limits;
 	struct store_pace pace;
+	bool read_only, lists_slowly;
+	int64_t wal_bytes; /* of a write-ahead log, as of the latest put or probe */
+	uint64_t strays_dropped;
 	char *id;
 };
 extern const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;

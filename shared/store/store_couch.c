@@ -106,7 +106,8 @@ couch_set_batch_bytes(struct store *s, uint64_t bytes)
 
 static struct store *
 couch_open(
-    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+    struct loop *loop, const struct uri *uri, const struct options *opt, enum store_access access,
+    char *err, size_t err_size)
 {
 	struct http_options hopt = {
 	    .user = uri->user,

@@ -8,7 +8,7 @@
 #include <bsd/sys/queue.h>
 #include <stdlib.h>
 
-enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_JOB, CALL_OUTCOMES, CALL_DONE };
+enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_NOTES, CALL_JOB, CALL_OUTCOMES, CALL_DONE };
 
 struct call {
 	STAILQ_ENTRY(call) entry;
@@ -44,6 +44,15 @@ call_free(struct call *c)
 }
 
 static void
+answer_notes(const struct call *c)
+{
+	json_t *none = json_object();
+
+	c->fn.got(STORE_FOUND, none, NULL, c->arg);
+	json_decref(none);
+}
+
+static void
 call_answer(struct null_store *s, const struct call *c)
 {
 	size_t i;
@@ -58,6 +67,9 @@ call_answer(struct null_store *s, const struct call *c)
 		break;
 	case CALL_LIST:
 		c->fn.listed(STORE_MISSING, NULL, NULL, c->arg);
+		break;
+	case CALL_NOTES:
+		answer_notes(c);
 		break;
 	case CALL_JOB:
 		c->fn.job(STORE_MISSING, NULL, NULL, c->arg);
@@ -103,8 +115,8 @@ call_add(struct store *base, enum call_kind kind, void *arg)
 }
 
 static struct store *
-null_open(
-    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+null_open(struct loop *loop, const struct uri *uri, const struct options *opt,
+    enum store_access access, char *err, size_t err_size)
 {
 	struct null_store *s = xcalloc(1, sizeof(*s));
 
@@ -173,6 +185,12 @@ null_list(struct store *base, const struct store_filter *filter, store_listed_fn
 }
 
 static void
+null_heads(struct store *base, store_listed_fn *fn, void *arg)
+{
+	call_add(base, CALL_LIST, arg)->fn.listed = fn;
+}
+
+static void
 call_done(struct store *base, const char *what, store_done_fn *fn, void *arg)
 {
 	struct call *c = call_add(base, CALL_DONE, arg);
@@ -191,6 +209,24 @@ static void
 null_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg)
 {
 	call_done(base, "not used by null://", fn, arg);
+}
+
+static void
+null_forget(struct store *base, const char *host, store_done_fn *fn, void *arg)
+{
+	call_done(base, "not there", fn, arg);
+}
+
+static void
+null_notes_put(struct store *base, const json_t *notes, store_done_fn *fn, void *arg)
+{
+	call_done(base, "not kept by null://", fn, arg);
+}
+
+static void
+null_notes(struct store *base, const char *prefix, store_got_fn *fn, void *arg)
+{
+	call_add(base, CALL_NOTES, arg)->fn.got = fn;
 }
 
 /* ---- the ledger ---- */
@@ -239,6 +275,10 @@ const struct store_ops store_null_ops = {
     .put = null_put,
     .get = null_get,
     .list = null_list,
+    .heads = null_heads,
+    .forget = null_forget,
+    .notes_put = null_notes_put,
+    .notes = null_notes,
     .job_add = null_job_add,
     .job_get = null_job_get,
     .job_list = null_job_list,

@@ -2,7 +2,8 @@
  *
  * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL unless
  * the options relax it: on disk when it returns), and a savepoint for each host, so that one that
- * cannot be taken leaves the others. */
+ * cannot be taken leaves the others: a damaged page is the trouble of the hosts that are on it.
+ * Only a file that is full, locked or cannot be written is that of all. */
 #include "shared/store/sqlite.h"
 
 #include "shared/log.h"
@@ -19,10 +20,13 @@
 #define MIN_INTERVAL_MS 50
 #define BATCH_COUNT     5000
 #define BATCH_BYTES     (4 * 1024 * 1024)
+#define UNDONE_STEP     64 /* hosts of a transaction, in a put that had to be undone */
 #define LIST_HOSTS      50 /* of a page: what one task reads, and one pass delivers */
 #define LIST_BYTES      (2 * 1024 * 1024) /* or so many bytes of records */
 
 /* ---- tasks: run on the thread, done on the loop ---- */
+
+enum list_kind { LIST_RECORDS, LIST_VALUES, LIST_HEADS };
 
 struct task {
 	struct sqlite_store *s;
@@ -41,12 +45,14 @@ struct task {
 	const char **whys;
 	char **said; /* of whys those that were made for it; NULL elsewhere */
 	size_t n;
+	int64_t wal_bytes; /* and of a probe */
+	uint64_t strays_dropped;
 
 	/* get, list */
 	char *host;     /* list: the last one delivered */
 	char **plugins; /* list: those that are wanted */
 	size_t n_plugins;
-	bool filtered;
+	enum list_kind kind;
 	enum store_found found;
 	json_t *recs[LIST_HOSTS];
 	size_t n_recs;
@@ -108,36 +114,83 @@ task_failed(struct task *t)
 
 /* ---- put ---- */
 
+enum put_end {
+	PUT_COMMITTED,
+	PUT_UNDONE, /* for one of them, which is answered: the others again */
+	PUT_FAILED, /* the file takes nothing, db->why */
+};
+
 static bool
-put_all(struct task *t)
+is_answered(const struct task *t, size_t i)
+{
+	return t->statuses[i] == STORE_RETRY && t->said[i] != NULL;
+}
+
+/* Puts those of [from, to) that are not answered yet, in one transaction. */
+static enum put_end
+put_range(struct task *t, size_t from, size_t to)
 {
 	struct sqldb *db = &t->s->db;
 	size_t i;
 
 	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
-		return false;
-	for (i = 0; i < t->n; i++) {
+		return PUT_FAILED;
+	for (i = from; i < to; i++) {
+		if (is_answered(t, i))
+			continue;
+		free(t->said[i]);
+		t->said[i] = NULL;
 		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
 		if (t->statuses[i] == STORE_RETRY)
-			return false;
+			return is_answered(t, i) ? PUT_UNDONE : PUT_FAILED;
 	}
-	return sqldb_run(db, STMT_COMMIT);
+	return sqldb_run(db, STMT_COMMIT) ? PUT_COMMITTED : PUT_FAILED;
 }
 
+static void
+fail_from(struct task *t, size_t from)
+{
+	size_t i;
+
+	task_failed(t);
+	for (i = from; i < t->n; i++) {
+		if (is_answered(t, i))
+			continue;
+		t->statuses[i] = STORE_RETRY;
+		t->whys[i] = t->why;
+	}
+}
+
+/* One transaction is the rule. Where it had to be undone for one host the others are put again in
+ * smaller ones, so that many such hosts do not make many times the work. */
 static void
 put_run(void *arg)
 {
 	struct task *t = arg;
-	size_t i;
+	size_t from = 0, step = t->n;
 
-	if (put_all(t))
-		return;
-	sqldb_roll_back(&t->s->db);
-	task_failed(t);
-	for (i = 0; i < t->n; i++) {
-		t->statuses[i] = STORE_RETRY;
-		t->whys[i] = t->why;
+	while (from < t->n) {
+		size_t to = t->n - from < step ? t->n : from + step;
+		uint64_t strays_dropped = t->s->strays_dropped;
+		enum put_end end = put_range(t, from, to);
+
+		if (end != PUT_COMMITTED) {
+			sqldb_roll_back(&t->s->db);
+			t->s->strays_dropped = strays_dropped;
+		}
+		if (end == PUT_FAILED) {
+			fail_from(t, from);
+			break;
+		}
+		if (end == PUT_UNDONE) {
+			step = step > UNDONE_STEP ? UNDONE_STEP : (step + 1) / 2;
+		} else {
+			from = to;
+			step *= 2;
+		}
 	}
+	t->wal_bytes = sqldb_wal_bytes(&t->s->db);
+	t->strays_dropped = t->s->strays_dropped;
 }
 
 /* The store may be closed by any callback: its memory lasts until the end of the pass. */
@@ -147,6 +200,8 @@ put_done(void *arg)
 	struct task *t = arg;
 	size_t i;
 
+	t->s->base.wal_bytes = t->wal_bytes;
+	t->s->base.strays_dropped = t->strays_dropped;
 	for (i = 0; i < t->n && !t->s->closed; i++)
 		t->fn.written(t->writes[i], t->statuses[i], t->whys[i], t->arg);
 	task_free(t);
@@ -210,6 +265,27 @@ sqlite_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 	worker_submit(t->s->worker, get_run, get_done, t);
 }
 
+/* The list of hosts cannot be read from here on: the next one of which there is a fact may lie
+ * behind what is damaged, and if not it is named. -1: db->why. */
+static int
+find_host_behind(struct task *t, char *hosts[LIST_HOSTS])
+{
+	struct sqldb *db = &t->s->db;
+	const char *host;
+	size_t len;
+	int n;
+
+	sqldb_bind_str(db, STMT_FACTS_HOST_AFTER, 1, t->host);
+	if (sqldb_step(db, STMT_FACTS_HOST_AFTER) != SQLITE_ROW)
+		return -1;
+	host = sqldb_column_text(db, STMT_FACTS_HOST_AFTER, 0, &len);
+	n = host != NULL;
+	if (host != NULL)
+		hosts[0] = xstrdup(host);
+	sqldb_done(db, STMT_FACTS_HOST_AFTER);
+	return n;
+}
+
 /* The page's hosts; -1: db->why. */
 static int
 read_hosts(struct task *t, char *hosts[LIST_HOSTS])
@@ -218,15 +294,35 @@ read_hosts(struct task *t, char *hosts[LIST_HOSTS])
 	size_t len;
 	int rc, n = 0;
 
+	db->fault = SQLDB_FAULT_NONE;
+
 	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, t->host);
 	sqldb_bind_int(db, STMT_HOSTS_AFTER, 2, LIST_HOSTS);
-	for (rc = sqldb_step(db, STMT_HOSTS_AFTER); rc == SQLITE_ROW && n < LIST_HOSTS;
-	     rc = sqldb_step(db, STMT_HOSTS_AFTER)) {
+	rc = sqldb_step(db, STMT_HOSTS_AFTER);
+	for (; rc == SQLITE_ROW && n < LIST_HOSTS; rc = sqldb_step(db, STMT_HOSTS_AFTER)) {
 		const char *host = sqldb_column_text(db, STMT_HOSTS_AFTER, 0, &len);
 
 		hosts[n++] = xstrdup(host == NULL ? "" : host);
 	}
-	return rc == SQLITE_DONE ? n : -1;
+	if (rc == SQLITE_DONE || (n > 0 && db->fault == SQLDB_FAULT_ROW))
+		return n;
+	return db->fault == SQLDB_FAULT_ROW ? find_host_behind(t, hosts) : -1;
+}
+
+static enum store_found
+read_one(struct task *t, const char *host, json_t **rec, size_t *bytes)
+{
+	struct sqldb *db = &t->s->db;
+
+	switch (t->kind) {
+	case LIST_RECORDS:
+		return sqlite_read(db, host, rec, bytes);
+	case LIST_VALUES:
+		return sqlite_read_values(db, host, t->plugins, t->n_plugins, rec, bytes);
+	case LIST_HEADS:
+		return sqlite_read_heading(db, host, rec, bytes);
+	}
+	return STORE_FAILED;
 }
 
 static enum store_found
@@ -239,15 +335,11 @@ read_page(struct task *t, char *const hosts[], int n)
 	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
 		json_t **rec = &t->recs[t->n_recs];
 
-		t->s->db.damaged = false;
-		if (t->filtered)
-			found = sqlite_read_values(
-			    &t->s->db, hosts[i], t->plugins, t->n_plugins, rec, &bytes);
-		else
-			found = sqlite_read(&t->s->db, hosts[i], rec, &bytes);
+		t->s->db.fault = SQLDB_FAULT_NONE;
+		found = read_one(t, hosts[i], rec, &bytes);
 		if (found == STORE_FOUND)
 			t->n_recs++;
-		else if (t->s->db.damaged)
+		else if (t->s->db.fault != SQLDB_FAULT_FILE)
 			xasprintf(
 			    &t->damaged[t->n_damaged++], "%s, host=%s", t->s->db.why, hosts[i]);
 		else
@@ -302,7 +394,7 @@ list_done(void *arg)
 static void
 want(struct task *t, const struct store_filter *filter)
 {
-	t->filtered = true;
+	t->kind = LIST_VALUES;
 	t->plugins = xcalloc(filter->n + 1, sizeof(char *));
 	while (t->n_plugins < filter->n) {
 		t->plugins[t->n_plugins] = xstrdup(filter->plugins[t->n_plugins]);
@@ -322,6 +414,42 @@ sqlite_list(struct store *base, const struct store_filter *filter, store_listed_
 	worker_submit(t->s->worker, list_run, list_done, t);
 }
 
+static void
+sqlite_heads(struct store *base, store_listed_fn *fn, void *arg)
+{
+	struct task *t = task_create(base, arg);
+
+	t->fn.listed = fn;
+	t->host = xstrdup("");
+	t->kind = LIST_HEADS;
+	worker_submit(t->s->worker, list_run, list_done, t);
+}
+
+/* ---- forget ---- */
+
+static void
+forget_run(void *arg)
+{
+	static const enum stmt parts[] = {STMT_FORGET_VALUES, STMT_FORGET_FACTS, STMT_FORGET_HEAD};
+	struct task *t = arg;
+	struct sqldb *db = &t->s->db;
+
+	t->what = "not there";
+	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE);
+	for (size_t i = 0; t->ok && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		sqldb_bind_str(db, parts[i], 1, t->host);
+		t->ok = sqldb_run(db, parts[i]);
+	}
+	if (t->ok && sqldb_changes(db) > 0) /* of the head */
+		t->what = "forgotten";
+	t->ok = t->ok && sqldb_run(db, STMT_COMMIT);
+	if (!t->ok) {
+		sqldb_roll_back(db);
+		task_failed(t);
+		t->what = t->why;
+	}
+}
+
 /* ---- setup, probe, load_design ---- */
 
 /* A row comes and goes in one transaction: nobody sees it, but its page is written and synced, so
@@ -336,6 +464,7 @@ probe_run(void *arg)
 		sqldb_run(db, STMT_PROBE) && sqldb_run(db, STMT_UNPROBE) &&
 		sqldb_run(db, STMT_COMMIT);
 	t->what = "was there";
+	t->wal_bytes = sqldb_wal_bytes(db);
 	if (!t->ok) {
 		sqldb_roll_back(db);
 		task_failed(t);
@@ -370,6 +499,8 @@ op_done(void *arg)
 {
 	struct task *t = arg;
 
+	if (t->wal_bytes > 0)
+		t->s->base.wal_bytes = t->wal_bytes;
 	if (!t->s->closed)
 		t->fn.done(t->ok, t->what, t->arg);
 	task_free(t);
@@ -388,6 +519,16 @@ static void
 sqlite_setup(struct store *base, store_done_fn *fn, void *arg)
 {
 	submit_op(base, setup_run, fn, arg);
+}
+
+static void
+sqlite_forget(struct store *base, const char *host, store_done_fn *fn, void *arg)
+{
+	struct task *t = task_create(base, arg);
+
+	t->fn.done = fn;
+	t->host = xstrdup(host);
+	worker_submit(t->s->worker, forget_run, op_done, t);
 }
 
 static void
@@ -414,8 +555,8 @@ sqlite_free(void *arg)
 }
 
 static struct store *
-sqlite_open(
-    struct loop *loop, const struct uri *uri, const struct options *opt, char *err, size_t err_size)
+sqlite_open(struct loop *loop, const struct uri *uri, const struct options *opt,
+    enum store_access access, char *err, size_t err_size)
 {
 	struct sqlite_store *s = xcalloc(1, sizeof(*s));
 
@@ -430,7 +571,7 @@ sqlite_open(
 	xasprintf(&s->base.id, "sqlite://%s", uri->path);
 	s->loop = loop;
 	s->record_max_bytes = opt->record_max_bytes;
-	if (!sqldb_open(&s->db, uri->path, opt->sqlite_relaxed)) {
+	if (!sqldb_open(&s->db, uri->path, access == STORE_MAKE, opt->sqlite_relaxed)) {
 		snprintf(err, err_size, "%s", s->db.why);
 	} else {
 		s->worker = worker_create(loop, "sqlite");
@@ -443,8 +584,9 @@ sqlite_open(
 		sqlite_free(s);
 		return NULL;
 	}
-	log_info(
-	    "store", "store[%s]: opened, synchronous=%s", s->base.id, sqldb_synchronous(&s->db));
+	s->base.read_only = s->db.read_only;
+	log_info("store", "store[%s]: opened%s, synchronous=%s", s->base.id,
+	    s->db.read_only ? " to be read only" : "", sqldb_synchronous(&s->db));
 	return &s->base;
 }
 
@@ -456,6 +598,8 @@ sqlite_close(struct store *base)
 	s->closed = true;
 	worker_destroy(s->worker); /* with the commit in hand */
 	sqldb_close(&s->db);
+	free(s->prune_from);
+	s->prune_from = NULL;
 	loop_defer_free(s->loop, s, sqlite_free);
 }
 
@@ -466,6 +610,10 @@ const struct store_ops store_sqlite_ops = {
     .put = sqlite_put,
     .get = sqlite_get,
     .list = sqlite_list,
+    .heads = sqlite_heads,
+    .forget = sqlite_forget,
+    .notes_put = sqlite_notes_put,
+    .notes = sqlite_notes,
     .job_add = sqlite_job_add,
     .job_get = sqlite_job_get,
     .job_list = sqlite_job_list,

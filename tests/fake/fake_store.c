@@ -25,11 +25,24 @@ struct fake_probe {
 	TAILQ_ENTRY(fake_probe) link;
 	bool prune;
 	store_done_fn *fn;
+	store_job_fn *job; /* store_job_list() */
+	void *arg;
+};
+
+struct fake_note {
+	TAILQ_ENTRY(fake_note) link;
+	store_done_fn *done; /* of a put */
+	store_got_fn *got;
 	void *arg;
 };
 
 struct fake_store {
 	struct store base;
+	TAILQ_HEAD(, fake_note) asked_notes;
+	struct loop_timer *note_answer;
+	json_t *notes;
+	bool notes_fail;
+	size_t n_note_puts;
 	struct loop_timer *answer;
 	TAILQ_HEAD(, fake_put) puts;
 	TAILQ_HEAD(, fake_probe) probes;
@@ -39,9 +52,14 @@ struct fake_store {
 	bool probe_ok;
 	bool overlapped;
 	size_t to_prune, n_prunes;
-	int64_t pruned_before;
+	int64_t pruned_before, newest_job; /* 0: there is no job */
 	size_t n_puts, n_probes, in_flight, max_in_flight;
 	char *text[FAKE_STORE_LOG];
+	char *hosts; /* NULL: held */
+	size_t n_lists;
+	store_listed_fn *listed; /* who waits for them */
+	void *listed_arg;
+	size_t outcomes; /* that were added */
 };
 
 static void
@@ -122,11 +140,38 @@ fake_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg
 }
 
 static void
+fake_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+	struct fake_probe *p = xcalloc(1, sizeof(*p));
+
+	p->job = fn;
+	p->arg = arg;
+	TAILQ_INSERT_TAIL(&f->probes, p, link);
+	loop_timer_arm(f->answer, 0);
+}
+
+/* The newest alone. */
+static void
+answer_jobs(const struct fake_store *f, const struct fake_probe *p)
+{
+	struct job j = {.sent_at = f->newest_job};
+
+	if (f->newest_job != 0)
+		p->job(STORE_FOUND, &j, NULL, p->arg);
+	p->job(STORE_MISSING, NULL, NULL, p->arg);
+}
+
+static void
 answer_probe(struct fake_store *f, const struct fake_probe *p)
 {
 	size_t n = f->to_prune < FAKE_STORE_PRUNES ? f->to_prune : FAKE_STORE_PRUNES;
 	char removed[32];
 
+	if (p->job != NULL) {
+		answer_jobs(f, p);
+		return;
+	}
 	if (!f->probe_ok || !p->prune) {
 		p->fn(f->probe_ok, f->probe_ok ? "was there" : "not there", p->arg);
 		return;
@@ -178,12 +223,154 @@ on_answer(void *arg)
 		loop_timer_arm(f->answer, 0);
 }
 
+static void
+answer_list(struct fake_store *f)
+{
+	char *names = xstrdup(f->hosts), *rest = names, *name;
+	store_listed_fn *fn = f->listed;
+
+	f->listed = NULL;
+	while ((name = strsep(&rest, " ")) != NULL) {
+		json_t *rec = json_pack("{s:s}", "_id", name);
+
+		if (name[0] != '\0')
+			fn(STORE_FOUND, rec, NULL, f->listed_arg);
+		json_decref(rec);
+	}
+	free(names);
+	fn(STORE_MISSING, NULL, NULL, f->listed_arg);
+}
+
+static void
+fake_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+
+	assert(filter != NULL && filter->n == 0);
+	f->n_lists++;
+	f->listed = fn;
+	f->listed_arg = arg;
+	if (f->hosts != NULL)
+		answer_list(f);
+}
+
+void
+fake_store_hosts(struct fake_store *f, const char *names)
+{
+	store_listed_fn *fn = f->listed;
+
+	free(f->hosts);
+	f->hosts = xstrdup_null(names);
+	if (fn == NULL)
+		return;
+	if (names != NULL) {
+		answer_list(f);
+		return;
+	}
+	f->listed = NULL;
+	fn(STORE_FAILED, NULL, "as the test says", f->listed_arg);
+}
+
+void
+fake_store_hold_hosts(struct fake_store *f)
+{
+	free(f->hosts);
+	f->hosts = NULL;
+}
+
+size_t
+fake_store_lists(const struct fake_store *f)
+{
+	return f->n_lists;
+}
+
+/* Counted; never answered, as nobody of those that link this waits for it. */
+static void
+fake_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+
+	f->outcomes += n;
+}
+
+static struct fake_note *
+ask_note(struct fake_store *f, void *arg)
+{
+	struct fake_note *n = xcalloc(1, sizeof(*n));
+
+	n->arg = arg;
+	TAILQ_INSERT_TAIL(&f->asked_notes, n, link);
+	loop_timer_arm(f->note_answer, 0);
+	return n;
+}
+
+static void
+fake_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+
+	f->n_note_puts++;
+	if (!f->notes_fail)
+		json_object_update(f->notes, (json_t *)notes);
+	ask_note(f, arg)->done = fn;
+}
+
+static void
+fake_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg)
+{
+	ask_note((struct fake_store *)s, arg)->got = fn;
+}
+
+static void
+on_note_answer(void *arg)
+{
+	struct fake_store *f = arg;
+	struct fake_note *n = TAILQ_FIRST(&f->asked_notes);
+
+	if (n == NULL)
+		return;
+	TAILQ_REMOVE(&f->asked_notes, n, link);
+	if (!TAILQ_EMPTY(&f->asked_notes))
+		loop_timer_arm(f->note_answer, 0);
+	if (n->done != NULL)
+		n->done(!f->notes_fail, "as the test says", n->arg);
+	else if (f->notes_fail)
+		n->got(STORE_FAILED, NULL, "as the test says", n->arg);
+	else
+		n->got(STORE_FOUND, f->notes, NULL, n->arg);
+	free(n);
+}
+
+void
+fake_store_notes_are(struct fake_store *f, bool ok)
+{
+	f->notes_fail = !ok;
+}
+
+const json_t *
+fake_store_notes(const struct fake_store *f)
+{
+	return f->notes;
+}
+
+size_t
+fake_store_note_puts(const struct fake_store *f)
+{
+	return f->n_note_puts;
+}
+
 static const struct store_ops fake_ops = {
     .scheme_text = "fake",
     .put = fake_put,
+    .list = fake_list,
+    .notes_put = fake_notes_put,
+    .notes = fake_notes,
     .probe = fake_probe,
     .setup = fake_probe,
+    .job_list = fake_job_list,
     .jobs_prune = fake_jobs_prune,
+    .outcomes_add = fake_outcomes_add,
 };
 
 struct fake_store *
@@ -198,8 +385,12 @@ fake_store_create(struct loop *loop, unsigned int batches_in_flight, unsigned in
 	f->base.limits.batch_count = STORE_BATCH_COUNT;
 	f->base.limits.batch_bytes = STORE_BATCH_BYTES;
 	f->probe_ok = true;
+	f->hosts = xstrdup("");
 	TAILQ_INIT(&f->puts);
 	TAILQ_INIT(&f->probes);
+	TAILQ_INIT(&f->asked_notes);
+	f->notes = json_object();
+	f->note_answer = loop_timer_create(loop, "fake notes", on_note_answer, f);
 	f->answer = loop_timer_create(loop, "fake store", on_answer, f);
 	return f;
 }
@@ -221,10 +412,19 @@ fake_store_destroy(struct fake_store *f)
 		TAILQ_REMOVE(&f->probes, p, link);
 		free(p);
 	}
+	while (!TAILQ_EMPTY(&f->asked_notes)) {
+		struct fake_note *n = TAILQ_FIRST(&f->asked_notes);
+
+		TAILQ_REMOVE(&f->asked_notes, n, link);
+		free(n);
+	}
+	json_decref(f->notes);
+	loop_timer_destroy(f->note_answer);
 	for (i = 0; i < f->n_puts; i++)
 		free(f->text[i]);
 	loop_timer_destroy(f->answer);
 	free(f->base.id);
+	free(f->hosts);
 	free(f);
 }
 
@@ -273,6 +473,12 @@ fake_store_to_prune(struct fake_store *f, size_t n)
 	f->to_prune = n;
 }
 
+void
+fake_store_newest_job(struct fake_store *f, int64_t sent_at)
+{
+	f->newest_job = sent_at;
+}
+
 size_t
 fake_store_prunes(const struct fake_store *f)
 {
@@ -319,4 +525,10 @@ bool
 fake_store_overlapped(const struct fake_store *f)
 {
 	return f->overlapped;
+}
+
+size_t
+fake_store_outcomes(const struct fake_store *f)
+{
+	return f->outcomes;
 }

@@ -5,7 +5,7 @@
 
 #include "shared/store/store.h"
 
-#define FAKE_STORE_LOG 256 /* puts that are remembered */
+#define FAKE_STORE_LOG 4096 /* puts that are remembered */
 
 struct fake_store;
 
@@ -27,11 +27,24 @@ void fake_store_release(struct fake_store *f);
 void fake_store_probe_says(struct fake_store *f, bool ok);
 /* No answer to probes while held. */
 void fake_store_hold_probes(struct fake_store *f, bool hold);
-#define FAKE_STORE_PRUNES 100                                 /* that many one call removes */
-void fake_store_to_prune(struct fake_store *f, size_t n);     /* so many there are */
+#define FAKE_STORE_PRUNES 100                             /* that many one call removes */
+void fake_store_to_prune(struct fake_store *f, size_t n); /* so many there are */
+void fake_store_newest_job(struct fake_store *f, int64_t sent_at);
 size_t fake_store_prunes(const struct fake_store *f);         /* calls so far */
 int64_t fake_store_pruned_before(const struct fake_store *f); /* of the latest */
 
+/* What store_list() says: names with blanks between them, at first none. NULL: that it failed, to
+ * who waits. */
+void fake_store_hosts(struct fake_store *f, const char *names);
+void fake_store_hold_hosts(struct fake_store *f); /* no answer until the next fake_store_hosts() */
+size_t fake_store_lists(const struct fake_store *f); /* calls so far */
+
+/* Notes are kept. ok: whether they are; asked for while not, they cannot be read. */
+void fake_store_notes_are(struct fake_store *f, bool ok);
+const json_t *fake_store_notes(const struct fake_store *f); /* {ID: value} */
+size_t fake_store_note_puts(const struct fake_store *f);    /* calls so far */
+
+size_t fake_store_outcomes(const struct fake_store *f);  /* added beside those of puts */
 size_t fake_store_puts(const struct fake_store *f);      /* so far */
 size_t fake_store_probes(const struct fake_store *f);    /* so far */
 size_t fake_store_in_flight(const struct fake_store *f); /* puts not answered */

@@ -520,6 +520,115 @@ all_is_there_after_a_restart(void **state)
 	free(uri);
 }
 
+/* More than one document of CouchDB may have. All of them are the job, read alone or in a list; and
+ * they go with it. */
+static void
+a_job_may_have_very_many_hosts(void **state)
+{
+	enum { VERY_MANY = 25000 };
+	struct drive *s = *state;
+	struct job j = job_new(JOB, VERY_MANY, 0);
+	struct fold_counts c;
+	json_t *got, *listed;
+
+	job_add(s, &j, "created");
+	job_add(s, &j, NULL); /* after an answer that was lost */
+	add_new(s, OTHER, 3, 1000);
+	outcome_add(s, JOB, "h24999", OUTCOME_OK);
+	got = job_get(s, JOB);
+	assert_int_equal(json_array_size(json_object_get(got, "hosts")), VERY_MANY);
+	listed = job_list(s, 10);
+	assert_int_equal(json_array_size(listed), 2);
+	assert_true(json_equal(json_array_get(listed, 1), got));
+	json_decref(listed);
+	json_decref(got);
+	count_job(s, JOB, 0, &c);
+	assert_int_equal(c.targets, VERY_MANY);
+	assert_int_equal(c.by[OUTCOME_OK], 1);
+	prune(s, 30 * DAY_MS);
+	assert_null(job_get(s, JOB));
+	assert_size(outcomes(s, JOB), 0);
+	job_finish(&j);
+}
+
+/* A host that makes up jobs, which it answers, does not fill the disk: of its outcomes that belong
+ * to no job the newest stay. Those of others, and of jobs that are there, are not touched. */
+static void
+of_unknown_jobs_few_are_kept(void **state)
+{
+	enum { INVENTED = OUTCOME_STRAYS_MAX + 50 };
+	struct drive *s = *state;
+	struct result *r;
+	size_t kept = 0;
+	char id[32];
+
+	if (!factory->bounds_strays)
+		return;
+	add_new(s, JOB, 2, 0);
+	assert_int_equal(drive_put(s, "h0000", answer(JOB, WIRE_OK, 1), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h0001", answer("invented-000", WIRE_OK, 1), NULL), STORE_OK);
+	for (int i = 0; i < INVENTED; i++) {
+		snprintf(id, sizeof(id), "invented-%03d", i);
+		r = answer(id, i % 2 == 0 ? WIRE_OK : WIRE_FAILED, 10 + i);
+		assert_int_equal(drive_put(s, "h0000", r, NULL), STORE_OK);
+	}
+	assert_int_equal(store_strays_dropped(s->store), INVENTED - OUTCOME_STRAYS_MAX);
+	for (int i = 0; i < INVENTED; i++) {
+		size_t n;
+		json_t *list;
+
+		snprintf(id, sizeof(id), "invented-%03d", i);
+		list = outcomes(s, id);
+		n = json_array_size(list);
+		json_decref(list);
+		if (i == 0) {
+			assert_int_equal(n, 1); /* of the other host */
+			continue;
+		}
+		assert_int_equal(n, i >= INVENTED - OUTCOME_STRAYS_MAX);
+		kept += n;
+	}
+	assert_int_equal(kept, OUTCOME_STRAYS_MAX);
+	assert_size(outcomes(s, JOB), 1);
+}
+
+/* The job comes after its answer: what was kept is its. */
+static void
+a_job_that_comes_late(void **state)
+{
+	struct drive *s = *state;
+	struct fold_counts c;
+	char id[32];
+
+	assert_int_equal(drive_put(s, "h0000", answer(JOB, WIRE_OK, 1), NULL), STORE_OK);
+	add_new(s, JOB, 2, 0);
+	for (int i = 0; i < OUTCOME_STRAYS_MAX + 1; i++) {
+		snprintf(id, sizeof(id), "invented-%03d", i);
+		assert_int_equal(
+		    drive_put(s, "h0000", answer(id, WIRE_OK, 10 + i), NULL), STORE_OK);
+	}
+	count_job(s, JOB, 0, &c);
+	assert_int_equal(c.by[OUTCOME_OK], 1);
+}
+
+/* One write has answers to a job that is there and to one that is not. */
+static void
+one_write_may_have_both(void **state)
+{
+	struct drive *s = *state;
+	struct fold_counts c;
+
+	add_new(s, JOB, 2, 0);
+	assert_int_equal(drive_put(s, "h0000", answer("invented", WIRE_OK, 1),
+			     answer(JOB, WIRE_OK, 2), answer("made-up", WIRE_OK, 3), NULL),
+	    STORE_OK);
+	count_job(s, JOB, 0, &c);
+	assert_int_equal(c.by[OUTCOME_OK], 1);
+	assert_size(outcomes(s, JOB), 1);
+	assert_size(outcomes(s, "invented"), 1);
+	assert_size(outcomes(s, "made-up"), 1);
+}
+
 /* ---- pruning ---- */
 
 static void
@@ -585,13 +694,18 @@ many_go_in_several_calls(void **state)
 		outcomes_add(s, id, list, HOSTS_MAX);
 	}
 	add_new(s, JOB, 1, 100 * DAY_MS);
+	for (int i = 0; i < 250; i++) { /* those that stay are looked at too, a few in a call */
+		snprintf(id, sizeof(id), "kept-%03d", i);
+		add_new(s, id, 1, 100 * DAY_MS);
+		outcome_add(s, id, "h0000", OUTCOME_CANCELLED);
+	}
 	prune(s, 30 * DAY_MS);
 	for (int i = 0; i < 5; i++) {
 		snprintf(id, sizeof(id), "many-%d", i);
 		assert_null(job_get(s, id));
 		assert_size(outcomes(s, id), 0);
 	}
-	assert_size(job_list(s, 10), 1);
+	assert_size(job_list(s, 300), 251);
 }
 
 /* ---- lists of a part of each record ---- */
@@ -683,6 +797,10 @@ ledger_suite_run(const struct suite_factory *given)
 	    LEDGER_TEST(two_writers),
 	    LEDGER_TEST(ids_that_cannot_be),
 	    LEDGER_TEST(all_is_there_after_a_restart),
+	    LEDGER_TEST(a_job_may_have_very_many_hosts),
+	    LEDGER_TEST(of_unknown_jobs_few_are_kept),
+	    LEDGER_TEST(a_job_that_comes_late),
+	    LEDGER_TEST(one_write_may_have_both),
 	    LEDGER_TEST(old_jobs_go_with_their_outcomes),
 	    LEDGER_TEST(what_is_of_late_stays),
 	    LEDGER_TEST(many_go_in_several_calls),

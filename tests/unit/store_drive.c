@@ -53,7 +53,7 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, 
 
 	if (!uri_parse(text, &uri, err, err_size))
 		fail_msg("%s", err);
-	store = store_open(loop, &uri, &opt, err, err_size);
+	store = store_open(loop, &uri, &opt, STORE_MAKE, err, err_size);
 	uri_finish(&uri);
 	return store;
 }
@@ -129,6 +129,17 @@ drive_setup(struct drive *s, const char *what)
 	drive_wait(s, &w.done);
 	if (what != NULL)
 		assert_string_equal(w.what, what);
+}
+
+void
+drive_forget(struct drive *s, const char *host, const char *what)
+{
+	struct waiting w = {.s = s, .in_call = true};
+
+	store_forget(s->store, host, on_done, &w);
+	w.in_call = false;
+	drive_wait(s, &w.done);
+	assert_string_equal(w.what, what);
 }
 
 void
@@ -208,12 +219,55 @@ drive_list(struct drive *s)
 	return drive_list_filtered(s, NULL);
 }
 
+static void
+on_notes(enum store_found found, json_t *notes, const char *why, void *arg)
+{
+	struct waiting *w = arg;
+
+	if (found != STORE_FOUND)
+		fail_msg("%s", why);
+	w->recs = json_incref(notes);
+	answered(w);
+}
+
+void
+drive_notes_put(struct drive *s, const json_t *notes)
+{
+	struct waiting w = {.s = s, .in_call = true};
+
+	store_notes_put(s->store, notes, on_done, &w);
+	w.in_call = false;
+	drive_wait(s, &w.done);
+}
+
+json_t *
+drive_notes(struct drive *s, const char *prefix)
+{
+	struct waiting w = {.s = s, .in_call = true};
+
+	store_notes(s->store, prefix, on_notes, &w);
+	w.in_call = false;
+	drive_wait(s, &w.done);
+	return w.recs;
+}
+
 json_t *
 drive_list_filtered(struct drive *s, const struct store_filter *filter)
 {
 	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
 
 	store_list(s->store, filter, on_listed, &w);
+	w.in_call = false;
+	drive_wait(s, &w.done);
+	return w.recs;
+}
+
+json_t *
+drive_heads(struct drive *s)
+{
+	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
+
+	store_heads(s->store, on_listed, &w);
 	w.in_call = false;
 	drive_wait(s, &w.done);
 	return w.recs;

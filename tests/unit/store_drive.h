@@ -45,10 +45,14 @@ json_t *drive_get(struct drive *s, const char *host);
 /* The record is what the JSON text says, key by key, _rev apart; a "hash": "@" in it stands for the
  * hash of that plugin's value. NULL = there is no record. */
 void drive_expect(struct drive *s, const char *host, const char *want);
-bool drive_probe(struct drive *s, char *what, size_t size); /* what may be NULL */
+bool drive_probe(struct drive *s, char *what, size_t size);             /* what may be NULL */
+void drive_forget(struct drive *s, const char *host, const char *what); /* what: expected */
+void drive_notes_put(struct drive *s, const json_t *notes);
+json_t *drive_notes(struct drive *s, const char *prefix); /* caller decrefs */
 void drive_load_design(struct drive *s, json_t *doc, const char *what);
 json_t *drive_list_filtered(struct drive *s, const struct store_filter *filter);
 json_t *drive_list(struct drive *s); /* array of records; caller decrefs */
+json_t *drive_heads(struct drive *s);
 /* Runs the loop until *done. */
 void drive_wait(struct drive *s, const bool *done);
 

@@ -4,6 +4,7 @@
 #include "shared/buf.h"
 #include "shared/ident.h"
 #include "shared/jsonx.h"
+#include "shared/store/head.h"
 #include "shared/xalloc.h"
 #include "tests/unit/store_drive.h"
 
@@ -170,6 +171,86 @@ an_older_result_does_not_overwrite(void **state)
 	drive_expect(s, "h", want);
 }
 
+/* What was remembered of its order goes too: a host whose clock was ahead begins anew. Large, so
+ * that CouchDB has a mark of it besides. */
+static void
+a_host_that_is_forgotten_begins_anew(void **state)
+{
+	struct drive *s = *state;
+	enum store_status status;
+	char *large = calloc(1, 20003), text[] = "\"old\"";
+	json_t *all;
+
+	memset(large, 'x', 20002);
+	large[0] = large[20001] = '"';
+	drive_forget(s, "h", "not there");
+	assert_int_equal(drive_put(s, "other", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", large, 20, 0), NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "h", drive_good("ps", large, 21, 1), NULL), STORE_OK);
+	drive_forget(s, "h", "forgotten");
+	drive_expect(s, "h", NULL);
+	drive_forget(s, "h", "not there");
+	all = drive_list(s);
+	assert_int_equal(json_array_size(all), 1);
+	json_decref(all);
+	/* A store that remembers a revision finds out, and the batch puts it again. */
+	status = drive_put(s, "h", drive_good("ps", text, 5, 2000), NULL);
+	if (status == STORE_CONFLICT)
+		status = drive_put(s, "h", drive_good("ps", text, 5, 2000), NULL);
+	assert_int_equal(status, STORE_OK);
+	drive_expect(s, "h",
+	    HEAD("h", "31.609", "31.609") ",\"ps\":\"old\",\"vogeler\":{\"ps\":" GOOD(
+		"31.609", "31.609", "5") "}}");
+	free(large);
+}
+
+static void
+expect_notes(struct drive *s, const char *prefix, const char *text)
+{
+	json_t *want = json_loads(text, 0, NULL), *notes = drive_notes(s, prefix);
+
+	assert_non_null(want);
+	if (!json_equal(want, notes))
+		fail_msg("the notes are %s, and not %s", json_dumps(notes, JSON_SORT_KEYS), text);
+	json_decref(want);
+	json_decref(notes);
+}
+
+static void
+put_notes(struct drive *s, const char *text)
+{
+	json_t *notes = json_loads(text, 0, NULL);
+
+	assert_non_null(notes);
+	drive_notes_put(s, notes);
+	json_decref(notes);
+}
+
+/* Beside the records: no list of hosts has them, and forgetting a host leaves them. */
+static void
+notes_are_kept_beside_the_records(void **state)
+{
+	struct drive *s = *state;
+	json_t *list, *heads;
+
+	expect_notes(s, "", "{}");
+	put_notes(s, "{\"a.1\": {\"x\": [1, \"\u00e9\"]}, \"a.2\": {}, \"b.1\": 7}");
+	put_notes(s, "{\"a.2\": {\"y\": null}, \"a.3\": \"new\"}");
+	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 5, 0), NULL), STORE_OK);
+	expect_notes(s, "a.",
+	    "{\"a.1\": {\"x\": [1, \"\u00e9\"]}, \"a.2\": {\"y\": null}, \"a.3\": \"new\"}");
+	expect_notes(s, "b.", "{\"b.1\": 7}");
+	expect_notes(s, "c.", "{}");
+	list = drive_list(s);
+	heads = drive_heads(s);
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(json_array_size(heads), 1);
+	json_decref(list);
+	json_decref(heads);
+	drive_forget(s, "h", "forgotten");
+	expect_notes(s, "b.", "{\"b.1\": 7}");
+}
+
 static void
 arrival_counts_without_order(void **state)
 {
@@ -246,6 +327,74 @@ a_failure_before_any_value(void **state)
 			      "29.609") ",\"state\":\"failed\",\"message\":\"boom\",\"exit_status\":1}}}}");
 }
 
+/* Megabytes, with all that is written otherwise in JSON. Caller frees. */
+static char *
+raw_text(char mark)
+{
+	static const char unit[] = "x[\"\\\n\1\x7f\xc3\xa4\xf0\x9f\x98\x80";
+	size_t len = 2 * 1024 * 1024, i;
+	char *text = xcalloc(1, len + sizeof(unit));
+
+	for (i = 0; i < len; i += sizeof(unit) - 1)
+		memcpy(text + i, unit, sizeof(unit) - 1);
+	text[0] = mark;
+	return text;
+}
+
+static void
+put_raw(struct drive *s, char mark, int64_t order)
+{
+	struct result *r = drive_result("ps", order, order);
+	enum store_status status;
+	char *text = raw_text(mark);
+	struct store_write w;
+
+	r->unparsed = raw_text(mark);
+	r->error = xstrdup("not JSON");
+	drive_write_init(&w, "web01", &r, 1);
+	drive_put_batch(s, &w, 1, &status, NULL);
+	assert_int_equal(status, STORE_OK);
+	assert_string_equal(r->unparsed, text); /* a write may come again */
+	free(text);
+	drive_results_free(&r, 1);
+}
+
+static void
+assert_raw(struct drive *s, char mark, const char *in_state)
+{
+	json_t *record = drive_get(s, "web01");
+	json_t *meta = json_object_get(json_object_get(record, "vogeler"), "ps");
+	char *text = raw_text(mark);
+
+	assert_string_equal(json_string_value(json_object_get(meta, "unparsed")), text);
+	assert_string_equal(json_string_value(json_object_get(meta, "state")), in_state);
+	free(text);
+	json_decref(record);
+}
+
+/* It is kept while it is the latest, and not looked at for the sake of what is beside it. */
+static void
+megabytes_of_raw_text_are_kept_until_the_next_value(void **state)
+{
+	struct drive *s = *state;
+	json_t *record, *meta;
+
+	put_raw(s, 'a', 2);
+	assert_raw(s, 'a', "unparsed");
+	put_raw(s, 'b', 3);
+	assert_raw(s, 'b', "unparsed");
+	assert_int_equal(drive_put(s, "web01", drive_good("ps", "1", 1, 1), NULL), STORE_OK);
+	assert_raw(s, 'b', "unparsed"); /* that was an older one, counted beside it */
+	assert_int_equal(
+	    drive_put(s, "web01", drive_failed("ps", "it hangs", 4, 4), NULL), STORE_OK);
+	assert_raw(s, 'b', "failed");
+	assert_int_equal(drive_put(s, "web01", drive_good("ps", "1", 5, 5), NULL), STORE_OK);
+	record = drive_get(s, "web01");
+	meta = json_object_get(json_object_get(record, "vogeler"), "ps");
+	assert_null(json_object_get(meta, "unparsed"));
+	json_decref(record);
+}
+
 static void
 an_unparsed_value_keeps_its_text(void **state)
 {
@@ -280,9 +429,11 @@ a_refused_command_is_no_fact(void **state)
 	drive_expect(s, "h",
 	    HEAD("h", "29.609",
 		"29.609") ",\"last_error\":{\"timestamp\":\"2010-09-26 06:16:29.609000\","
-			  "\"message\":\"Plugin rm is not authorized\",\"plugin\":\"rm\","
-			  "\"state\":\"refused\",\"order\":5,\"machine_id\":\"" DRIVE_MACHINE "\"},"
-			  "\"vogeler\":{}}");
+			  "\"received_at\":" AT(
+			      "29.609") ",\"message\":\"Plugin rm is not authorized\",\"plugin\":\"rm\","
+					"\"state\":\"refused\",\"order\":5,\"machine_id\":\"" DRIVE_MACHINE
+					"\"},"
+					"\"vogeler\":{}}");
 }
 
 static void
@@ -296,8 +447,9 @@ the_error_of_2010(void **state)
 	assert_int_equal(drive_put(s, "h", r, NULL), STORE_OK);
 	drive_expect(s, "h",
 	    HEAD("h", "29.609", "29.609") ",\"last_error\":{\"timestamp\":"
-					  "\"2010-09-26 06:16:29.609123\",\"message\":\"boom\","
-					  "\"state\":\"failed\"},\"vogeler\":{}}");
+					  "\"2010-09-26 06:16:29.609123\",\"received_at\":" AT(
+					      "29.609") ",\"message\":\"boom\","
+							"\"state\":\"failed\"},\"vogeler\":{}}");
 }
 
 static void
@@ -369,8 +521,8 @@ a_value_as_deep_as_allowed(void **state)
 	/* A second write, for a store that reads before it writes. */
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 2, 0), NULL), STORE_OK);
 	rec = drive_get(s, "h");
-	for (inner = json_object_get(rec, "deep"); json_is_array(inner);
-	     inner = json_array_get(inner, 0))
+	inner = json_object_get(rec, "deep");
+	for (; json_is_array(inner); inner = json_array_get(inner, 0))
 		depth++;
 	assert_int_equal(depth, JSONX_DEPTH_MAX);
 	json_decref(rec);
@@ -503,6 +655,24 @@ put_many(struct drive *s, int first, int64_t order)
 	drive_results_free(results, MANY_BATCH);
 }
 
+/* Each head is that of its record as the list has it, in the same order. */
+static void
+expect_heads(struct drive *s)
+{
+	json_t *all = drive_list(s), *heads = drive_heads(s), *rec;
+	size_t i;
+
+	assert_int_equal(json_array_size(heads), json_array_size(all));
+	json_array_foreach (all, i, rec) {
+		json_t *head = head_of_record(rec);
+
+		assert_true(json_equal(json_array_get(heads, i), head));
+		json_decref(head);
+	}
+	json_decref(heads);
+	json_decref(all);
+}
+
 /* New, then an update of each; listed in order of host. */
 static void
 a_thousand_hosts(void **state)
@@ -528,6 +698,7 @@ a_thousand_hosts(void **state)
 		    json_integer_value(json_array_get(json_object_get(rec, "ps"), 1)), 2);
 	}
 	json_decref(all);
+	expect_heads(s);
 }
 
 /* What list and get say is the same. */
@@ -548,6 +719,50 @@ a_list_has_whole_records(void **state)
 	json_decref(all);
 }
 
+static void
+expect_head(struct drive *s, size_t i, const char *text)
+{
+	json_t *heads = drive_heads(s), *want = json_loads(text, 0, NULL);
+
+	assert_non_null(want);
+	if (!json_equal(json_array_get(heads, i), want)) {
+		char *is = json_dumps(json_array_get(heads, i), JSON_SORT_KEYS);
+
+		fail_msg("%s\nis not\n%s", is, text);
+	}
+	json_decref(want);
+	json_decref(heads);
+}
+
+/* What a list of hosts shows, and nothing of the values nor of what a plugin wrote on stderr. */
+static void
+heads_have_no_values(void **state)
+{
+	struct drive *s = *state;
+	struct result *failed = drive_failed("df", "no \"disk\"", 2, 0);
+
+	failed->meta.stderr_tail = xstrdup("a long tail");
+	assert_int_equal(
+	    drive_put(s, "b", drive_good("ps", "{\"failure\":1}", 1, 0), failed, NULL), STORE_OK);
+	assert_int_equal(drive_put(s, "a", drive_result(NULL, 0, 0), NULL), STORE_OK);
+	expect_head(s, 0,
+	    "{\"_id\":\"a\",\"created_at\":" AT("29.609") ",\"updated_at\":" AT(
+		"29.609") ",\"vogeler\":{}}");
+	expect_head(s, 1,
+	    "{\"_id\":\"b\",\"created_at\":" AT("29.609") ",\"updated_at\":" AT("29.609") ",\"last_error\":{\"timestamp\":" AT(
+		"29.609") ",\"message\":\"no \\\"disk\\\"\","
+			  "\"plugin\":\"df\",\"state\":\"failed\",\"order\":2,\"machine_id\":\"" DRIVE_MACHINE
+			  "\"},\"vogeler\":{\"df\":{\"order\":2,\"machine_id\":\"" DRIVE_MACHINE
+			  "\",\"failure\":{\"since\":" AT("29.609") ",\"at\":" AT(
+			      "29.609") ",\"state\":\"failed\",\"message\":\"no \\\"disk\\\"\"}},\"ps\":{\"order\":1,"
+					"\"machine_id\":\"" DRIVE_MACHINE
+					"\",\"received_at\":" AT("29.609") "}}}");
+	expect_heads(s);
+	/* What is over is not said any more. */
+	assert_int_equal(drive_put(s, "b", drive_good("df", "1", 3, 1000), NULL), STORE_OK);
+	expect_heads(s);
+}
+
 /* The same rule over a record in memory. */
 struct model {
 	struct record_head head;
@@ -556,7 +771,7 @@ struct model {
 };
 
 static void
-model_apply(struct model *m, const struct result *r)
+model_apply(struct model *m, struct result *r)
 {
 	bool changed = false;
 	struct fact *f = NULL;
@@ -629,6 +844,7 @@ large_values_again_and_again(void **state)
 			json_t *all, *rec;
 
 			reopen(s, uri, DRIVE_RECORD_MAX);
+			expect_heads(s);
 			all = drive_list(s);
 			rec = drive_get(s, "h");
 			assert_int_equal(json_array_size(all), 1);
@@ -657,11 +873,14 @@ store_suite_run(const struct suite_factory *given)
 	    STORE_TEST(a_greeting_makes_the_host_known),
 	    STORE_TEST(several_plugins_in_one_write),
 	    STORE_TEST(an_older_result_does_not_overwrite),
+	    STORE_TEST(a_host_that_is_forgotten_begins_anew),
+	    STORE_TEST(notes_are_kept_beside_the_records),
 	    STORE_TEST(arrival_counts_without_order),
 	    STORE_TEST(the_same_value_again),
 	    STORE_TEST(a_failure_keeps_the_value),
 	    STORE_TEST(a_failure_before_any_value),
 	    STORE_TEST(an_unparsed_value_keeps_its_text),
+	    STORE_TEST(megabytes_of_raw_text_are_kept_until_the_next_value),
 	    STORE_TEST(a_refused_command_is_no_fact),
 	    STORE_TEST(the_error_of_2010),
 	    STORE_TEST(two_hosts_in_a_batch),
@@ -673,6 +892,7 @@ store_suite_run(const struct suite_factory *given)
 	    STORE_TEST(what_was_stored_is_there_after_a_restart),
 	    STORE_TEST(a_thousand_hosts),
 	    STORE_TEST(a_list_has_whole_records),
+	    STORE_TEST(heads_have_no_values),
 	    STORE_TEST(large_values_again_and_again),
 	};
 

@@ -20,6 +20,8 @@ struct suite_factory {
 	/* Numbers come back as JavaScript has them (pouchdb-server): integers beyond 2^53 and reals
 	 * without a fraction are left out of what is compared. */
 	bool javascript_numbers;
+	/* Of outcomes of jobs that are not there it keeps OUTCOME_STRAYS_MAX a host at any time. */
+	bool bounds_strays;
 };
 int store_suite_run(const struct suite_factory *factory); /* for main: 0 when all passed */
 

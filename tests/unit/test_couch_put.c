@@ -161,7 +161,7 @@ set_up(void **state)
 	n_seen = 0;
 	loop = loop_create();
 	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
-	store = store_couch_ops.open(loop, &uri, &opt, err, sizeof(err));
+	store = store_couch_ops.open(loop, &uri, &opt, STORE_USE, err, sizeof(err));
 	uri_finish(&uri);
 	renew(1);
 	return store == NULL;

@@ -84,9 +84,9 @@ static void
 a_job_as_json(void **state)
 {
 	static const char text[] =
-	    "{\"doc_type\":\"Job\",\"id\":\"j-1\",\"plugin\":\"facter\",\"user\":\"ann\","
-	    "\"target\":\"web*\",\"rerun_of\":\"j-0\",\"sent_at\":\"2010-09-26T02:16:29.609Z\","
-	    "\"not_after\":\"2010-10-03T02:16:29.609Z\",\"hosts\":[\"web1\",\"web2\"]}";
+	    "{\"doc_type\":\"Job\",\"id\":\"j-1\",\"plugin\":\"facter\",\"user\":\"ops\","
+	    "\"login\":\"ann\",\"login_host\":\"admin01\",\"target\":\"web*\",\"rerun_of\":\"j-0\",\"sent_at\":\"2010-09-26T02:16:29.609Z\","
+	    "\"not_after\":\"2010-10-03T02:16:29.609Z\",\"confirms\":true,\"hosts\":[\"web1\",\"web2\"]}";
 	json_t *json = parse(text);
 	char err[128];
 	struct job j;
@@ -95,7 +95,9 @@ a_job_as_json(void **state)
 	json_decref(json);
 	assert_string_equal(j.id, "j-1");
 	assert_string_equal(j.plugin, "facter");
-	assert_string_equal(j.user, "ann");
+	assert_string_equal(j.user, "ops");
+	assert_string_equal(j.login, "ann");
+	assert_string_equal(j.login_host, "admin01");
 	assert_string_equal(j.target, "web*");
 	assert_string_equal(j.rerun_of, "j-0");
 	assert_int_equal(j.sent_at, T0);
@@ -116,6 +118,7 @@ a_job_of_few_words(void **state)
 	assert_true(job_from_json(json, &j, err, sizeof(err)));
 	json_decref(json);
 	assert_null(j.user);
+	assert_null(job_sender(&j)); /* as before 0.1.1 */
 	assert_null(j.target);
 	assert_null(j.rerun_of);
 	assert_int_equal(j.sent_at, 0);
@@ -181,8 +184,7 @@ static void
 what_is_no_outcome(void **state)
 {
 	static const char *const texts[] = {"[]", "{}", "{\"host\":\"h\"}", "{\"state\":\"ok\"}",
-	    "{\"host\":\"h\",\"state\":\"good\"}", "{\"host\":\"h\",\"state\":\"queued\"}",
-	    "{\"host\":\"h\",\"state\":\"expired\"}", "{\"host\":1,\"state\":\"ok\"}",
+	    "{\"host\":\"h\",\"state\":\"good\"}", "{\"host\":1,\"state\":\"ok\"}",
 	    "{\"host\":\"h\",\"state\":\"ok\",\"at\":\"soon\"}"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -269,6 +271,7 @@ what_results_say(void **state)
 	    {WIRE_REFUSED, "{" REST ",\"state\":\"refused\",\"why\":\"boom\"}"},
 	    {WIRE_SUPERSEDED, "{" REST ",\"state\":\"superseded\",\"why\":\"boom\"}"},
 	    {WIRE_CANCELLED, "{" REST ",\"state\":\"cancelled\",\"why\":\"boom\"}"},
+	    {WIRE_EXPIRED, "{" REST ",\"state\":\"expired\",\"why\":\"boom\"}"},
 	};
 	struct result *r = result_new(WIRE_OK);
 
@@ -281,6 +284,11 @@ what_results_say(void **state)
 		r->error = xstrdup("boom");
 		assert_outcome(r, failures[i].want);
 	}
+	r = result_new(WIRE_OK); /* it ran, and the record does not show it */
+	r->value = xstrdup("1");
+	r->value_len = 1;
+	r->older = xstrdup("not stored");
+	assert_outcome(r, "{" REST ",\"state\":\"ok\",\"why\":\"not stored\"}");
 	r = result_new(WIRE_OK); /* a value that its format refused */
 	r->unparsed = xstrdup("{");
 	r->error = xstrdup("ps: not JSON");
@@ -357,12 +365,12 @@ silence_is_queued_then_expired(void **state)
 
 	assert_int_equal(c.targets, N_HOSTS);
 	assert_int_equal(c.by[OUTCOME_QUEUED], N_HOSTS);
-	assert_int_equal(fold_open(&c), N_HOSTS);
+	assert_int_equal(c.open, N_HOSTS);
 	assert_true(add(f, "a", OUTCOME_OK, 1));
 	c = count(f, 1001);
 	assert_int_equal(c.by[OUTCOME_OK], 1);
 	assert_int_equal(c.by[OUTCOME_EXPIRED], N_HOSTS - 1);
-	assert_int_equal(fold_open(&c), 0);
+	assert_int_equal(c.open, 0);
 	fold_destroy(f);
 	j.not_after = 0;
 	f = fold_create(&j);
@@ -381,10 +389,14 @@ which_outcome_counts(void **state)
 		const char *response_id;
 	} rows[] = {
 	    /* each is later than the one above it, which would let that one count */
-	    {OUTCOME_CANCELLED, 0, NULL},  /* of the runner */
+	    {OUTCOME_UNSENT, 0, NULL},
+	    {OUTCOME_QUEUED, 0, NULL},
+	    {OUTCOME_CANCELLED, 0, NULL}, /* of the runner */
+	    {OUTCOME_UNROUTABLE, 0, NULL},
+	    {OUTCOME_EXPIRED, 0, "j.a"},
+	    {OUTCOME_EXPIRED, 9, "j.a"},
 	    {OUTCOME_CANCELLED, 0, "j.a"}, /* of the host */
 	    {OUTCOME_CANCELLED, 7, "j.a"},
-	    {OUTCOME_UNROUTABLE, 0, NULL},
 	    {OUTCOME_SUPERSEDED, 0, "j.a"},
 	    {OUTCOME_OK, 0, "j.a"},
 	    {OUTCOME_SUPERSEDED, 1, "j.a"},
@@ -395,8 +407,10 @@ which_outcome_counts(void **state)
 	    {OUTCOME_FAILED, 2, "j.a"},
 	};
 	struct outcome given[sizeof(rows) / sizeof(rows[0])];
-	struct job j = job_of_hosts(1);
+	struct job j = job_of_hosts(0);
 
+	j.confirms = true;
+	j.n_hosts = 1;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		given[i] = outcome("a", rows[i].state, rows[i].order);
 		given[i].response_id = rows[i].response_id;
@@ -416,14 +430,73 @@ which_outcome_counts(void **state)
 	}
 }
 
+/* Said of a command that the broker has confirmed: nothing else is queued, and nothing else can
+ * expire. */
+static void
+silence_is_unsent_without_the_runners_note(void **state)
+{
+	struct job j = job_of_hosts(1000);
+	struct fold_counts c;
+	struct fold *f;
+	struct outcome o;
+
+	j.confirms = true;
+	f = fold_create(&j);
+	c = count(f, 1000);
+	assert_int_equal(c.by[OUTCOME_UNSENT], N_HOSTS);
+	assert_int_equal(c.open, N_HOSTS); /* the runner may be about to note it */
+	assert_true(add(f, "a", OUTCOME_QUEUED, 0));
+	assert_true(add(f, "b", OUTCOME_OK, 1));
+	o = outcome("c", OUTCOME_UNSENT, 0);
+	o.at = 500;
+	o.why = "refused";
+	assert_true(fold_add(f, &o));
+	c = count(f, 1000);
+	assert_int_equal(c.by[OUTCOME_QUEUED], 1);
+	assert_int_equal(c.by[OUTCOME_UNSENT], N_HOSTS - 2);
+	assert_int_equal(c.open, N_HOSTS - 2); /* that of c is known */
+	c = count(f, 1001);
+	assert_int_equal(c.by[OUTCOME_EXPIRED], 1);
+	assert_int_equal(c.by[OUTCOME_UNSENT], N_HOSTS - 2);
+	assert_int_equal(c.open, N_HOSTS - 3);
+	assert_int_equal(count(f, 1000 + 61000).open, 0);
+	assert_true(add(f, "c", OUTCOME_OK, 1)); /* it was on its way after all */
+	assert_int_equal(count(f, 0).by[OUTCOME_OK], 2);
+	fold_destroy(f);
+}
+
+static void
+one_note_may_stand_for_all(void **state)
+{
+	struct job j = job_of_hosts(1000);
+	struct fold_counts c;
+	struct fold *f;
+
+	j.confirms = true;
+	f = fold_create(&j);
+	assert_true(add(f, "a", OUTCOME_OK, 1));
+	assert_true(add(f, "b", OUTCOME_UNROUTABLE, 0));
+	add(f, OUTCOME_EVERY_HOST, OUTCOME_QUEUED, 0);
+	c = count(f, 1000);
+	assert_int_equal(c.by[OUTCOME_QUEUED], N_HOSTS - 2);
+	assert_int_equal(c.by[OUTCOME_UNROUTABLE], 1);
+	assert_int_equal(c.others, 0);
+	c = count(f, 1001);
+	assert_int_equal(c.by[OUTCOME_EXPIRED], N_HOSTS - 2);
+	add(f, OUTCOME_EVERY_HOST, OUTCOME_OK, 0); /* forged: of that host alone QUEUED is taken */
+	assert_int_equal(count(f, 0).by[OUTCOME_OK], 1);
+	fold_destroy(f);
+}
+
 static void
 what_the_fold_does_not_take(void **state)
 {
 	struct job j = job_of_hosts(0);
 	struct fold *f = fold_create(&j);
 
-	assert_false(add(f, "a", OUTCOME_EXPIRED, 0));
-	assert_false(add(f, "a", OUTCOME_QUEUED, 0));
+	assert_false(add(f, "a", OUTCOME_EXPIRED, 0)); /* nobody's word */
+	assert_false(add(f, "x", OUTCOME_QUEUED, 0));
+	assert_false(add(f, "x", OUTCOME_UNSENT, 0));
 	assert_false(add(f, "x", OUTCOME_UNROUTABLE, 0));
 	assert_false(add(f, "x", OUTCOME_CANCELLED, 0));
 	assert_int_equal(count(f, 0).others, 0);
@@ -468,12 +541,13 @@ rnd(uint32_t below)
 static struct outcome
 random_outcome(void)
 {
-	static const char *const some[] = {"a", "b", "c", "d", "e", "f", "g", "h", "x", "y"};
+	static const char *const some[] = {
+	    "a", "b", "c", "d", "e", "f", "g", "h", "x", "y", OUTCOME_EVERY_HOST};
 	static const char *const whys[] = {NULL, "one", "two"};
 	struct outcome o;
 
 	outcome_init(&o);
-	o.host = some[rnd(10)];
+	o.host = some[rnd(rnd(30) == 0 ? 11 : 10)];
 	o.state = (enum outcome_state)rnd(OUTCOME_N_STATES);
 	o.order = rnd(4);
 	o.at = rnd(3);
@@ -495,14 +569,16 @@ write_stand(const struct outcome *o, bool target, void *arg)
 
 /* All that the fold says, of these outcomes in random order, each perhaps several times. */
 static json_t *
-fold_shuffled(const struct outcome *list, int64_t now)
+fold_shuffled(const struct outcome *list, int64_t now, bool confirms)
 {
 	struct job j = job_of_hosts(5);
-	struct fold *f = fold_create(&j);
+	struct fold *f;
 	json_t *all = json_array();
 	bool given[OUTCOMES] = {false};
 	size_t left = OUTCOMES;
 
+	j.confirms = confirms;
+	f = fold_create(&j);
 	while (left > 0) {
 		size_t i = rnd(OUTCOMES);
 
@@ -526,9 +602,9 @@ order_and_repetition_are_no_matter(void **state)
 		seed = round;
 		for (size_t i = 0; i < OUTCOMES; i++)
 			list[i] = random_outcome();
-		first = fold_shuffled(list, 4 + round % 3);
+		first = fold_shuffled(list, 4 + round % 3, round % 2 == 0);
 		for (int i = 0; i < SHUFFLES; i++) {
-			json_t *again = fold_shuffled(list, 4 + round % 3);
+			json_t *again = fold_shuffled(list, 4 + round % 3, round % 2 == 0);
 
 			if (!json_equal(first, again))
 				fail_msg("round %u differs", round);
@@ -582,6 +658,8 @@ main(void)
 	    cmocka_unit_test(results_of_no_job),
 	    cmocka_unit_test(silence_is_queued_then_expired),
 	    cmocka_unit_test(which_outcome_counts),
+	    cmocka_unit_test(silence_is_unsent_without_the_runners_note),
+	    cmocka_unit_test(one_note_may_stand_for_all),
 	    cmocka_unit_test(what_the_fold_does_not_take),
 	    cmocka_unit_test(the_earlier_of_two_alike),
 	    cmocka_unit_test(order_and_repetition_are_no_matter),

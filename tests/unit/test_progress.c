@@ -32,6 +32,7 @@ text_at_a_width(void **state)
 	s.counts.by[OUTCOME_OK] = 18;
 	s.counts.by[OUTCOME_FAILED] = 2;
 	s.counts.by[OUTCOME_QUEUED] = 20;
+	s.counts.open = 20;
 	assert_text(&s, 200, false,
 	    "[####################--------------------] 20/40  18 ok  2 failed  2.5/s  8 s left");
 	assert_text(&s, 60, false, "[########---------] 20/40  18 ok  2 failed  2.5/s  8 s left");
@@ -56,8 +57,10 @@ text_at_both_ends(void **state)
 	struct progress_state s = {.counts = {.targets = 4}};
 
 	s.counts.by[OUTCOME_QUEUED] = 4;
+	s.counts.open = 4;
 	assert_text(&s, 40, false, "[---------------------------------] 0/4");
 	s.counts.by[OUTCOME_QUEUED] = 0;
+	s.counts.open = 0;
 	s.counts.by[OUTCOME_OK] = 4;
 	s.rate = 100;
 	assert_text(&s, 40, false, "[####################] 4/4  4 ok  100/s");
@@ -83,7 +86,7 @@ count(struct fold_counts *out, void *arg)
 	w->asked++;
 	*out = (struct fold_counts){.targets = 100};
 	out->by[OUTCOME_OK] = w->done;
-	out->by[OUTCOME_QUEUED] = 100 - w->done;
+	out->by[OUTCOME_QUEUED] = out->open = 100 - w->done;
 }
 
 static int

@@ -48,7 +48,7 @@ failed(struct result *r, const char *error, const char *machine, int64_t order)
 static enum record_change
 apply(struct fact *f, struct result *r)
 {
-	enum record_change change = fact_apply(f, r);
+	enum record_change change = fact_apply(f, "web01", r);
 
 	result_finish(r);
 	return change;
@@ -104,6 +104,7 @@ everything_a_good_result_says(void **state)
 
 	good(&r, "[1]", A, 7);
 	r.meta.boot_id = xstrdup("boot");
+	r.meta.version = xstrdup("0.1.1");
 	r.meta.job = xstrdup("job");
 	r.meta.response_id = xstrdup("resp");
 	r.meta.collected_at = T0 - 1000;
@@ -116,7 +117,7 @@ everything_a_good_result_says(void **state)
 	    "\"2010-09-26T02:16:28.609Z\",\"duration_ms\":12,\"exit_status\":0,\"format\":\"json\","
 	    "\"hash\":\"%s\",\"job\":\"job\",\"machine_id\":\"" A "\",\"notes\":[\"a note\"],"
 	    "\"order\":7,\"received_at\":\"2010-09-26T02:16:29.616Z\",\"response_id\":\"resp\","
-	    "\"truncated\":true}",
+	    "\"truncated\":true,\"version\":\"0.1.1\"}",
 	    r.hash);
 	assert_int_equal(apply(&f, &r), RECORD_VALUE);
 	assert_string_equal(f.value, "[1]");
@@ -180,6 +181,63 @@ another_machine_is_not_compared(void **state)
 	assert_null(json_object_get(f.meta, "order"));
 	assert_null(json_object_get(f.meta, "machine_id"));
 	assert_int_equal(apply_good(&f, "4", B, 1), RECORD_VALUE);
+	fact_finish(&f);
+}
+
+static const char *
+two_since(const struct fact *f)
+{
+	const json_t *other = record_two_machines(f->meta);
+
+	return other == NULL ? NULL : text(other, "two_since");
+}
+
+/* One machine id after another is a machine that was set up anew; one that comes back is a second
+ * machine under the name, whether its results are good or not. */
+static void
+two_machines_under_one_name(void **state)
+{
+	const int64_t day = 24 * 3600 * INT64_C(1000);
+	struct fact f = {0};
+	json_t *other;
+
+	apply_good(&f, "1", A, 10);
+	apply_good(&f, "1", B, 20);
+	apply_good(&f, "2", B, 30);
+	assert_null(record_two_machines(f.meta));
+	assert_string_equal(text(json_object_get(f.meta, "other_machine"), "machine_id"), A);
+	/* The broker delivers both again. */
+	apply_good(&f, "1", A, 10);
+	apply_good(&f, "2", B, 30);
+	assert_null(record_two_machines(f.meta));
+	apply_failed(&f, "no", A, 40);
+	assert_non_null(two_since(&f));
+	assert_string_equal(text(record_two_machines(f.meta), "machine_id"), B);
+	other = json_deep_copy(record_two_machines(f.meta));
+	apply_good(&f, "1", A, 50);
+	assert_true(json_equal(other, record_two_machines(f.meta)));
+	apply_good(&f, "1", B, 60);
+	assert_string_equal(two_since(&f), text(other, "two_since"));
+	/* A has got another name. */
+	apply_good(&f, "1", B, 60 + 6 * day);
+	assert_non_null(two_since(&f));
+	apply_good(&f, "1", B, 61 + 8 * day);
+	assert_null(record_two_machines(f.meta));
+	assert_null(json_object_get(f.meta, "other_machine"));
+	json_decref(other);
+	fact_finish(&f);
+}
+
+/* What says no machine id, as 2010 does, says nothing of machines. */
+static void
+no_machine_id_is_no_machine(void **state)
+{
+	struct fact f = {0};
+
+	apply_good(&f, "1", A, 10);
+	apply_good(&f, "1", NULL, 20);
+	apply_good(&f, "1", A, 30);
+	assert_null(json_object_get(f.meta, "other_machine"));
 	fact_finish(&f);
 }
 
@@ -299,6 +357,7 @@ an_unparsed_value_is_a_failure(void **state)
 	result_init(&r);
 	r.plugin = xstrdup("ps");
 	r.unparsed = xstrdup("{broken");
+	r.note = json_pack("[s]", "a NUL is shown");
 	r.error = xstrdup("ps: line 1: no");
 	r.format = WIRE_YAML;
 	r.meta.machine_id = xstrdup(A);
@@ -309,6 +368,9 @@ an_unparsed_value_is_a_failure(void **state)
 	assert_string_equal(text(f.meta, "unparsed"), "{broken");
 	assert_string_equal(text(f.meta, "state"), "unparsed");
 	assert_string_equal(text(json_object_get(f.meta, "failure"), "message"), "ps: line 1: no");
+	assert_json(
+	    json_object_get(json_object_get(f.meta, "failure"), "notes"), "[\"a NUL is shown\"]");
+	assert_null(json_object_get(f.meta, "notes")); /* of the value there are none */
 	/* Nothing is lost by a failure after it, only by a good value. */
 	apply_failed(&f, "x", A, 3);
 	assert_string_equal(text(f.meta, "unparsed"), "{broken");
@@ -392,7 +454,8 @@ last_error_as_the_host_sent_it(void **state)
 	r.error_timestamp = xstrdup("2010-09-26 06:16:29.609123");
 	r.received_at = T0;
 	assert_true(last_error_apply(&error, &r));
-	assert_json(error, "{\"message\":\"Plugin x is not authorized\",\"state\":\"failed\","
+	assert_json(error, "{\"message\":\"Plugin x is not authorized\","
+			   "\"received_at\":\"2010-09-26T02:16:29.609Z\",\"state\":\"failed\","
 			   "\"timestamp\":\"2010-09-26 06:16:29.609123\"}");
 	r.received_at++;
 	assert_false(last_error_apply(&error, &r));
@@ -439,6 +502,48 @@ times_of_the_head(void **state)
 }
 
 static void
+assert_meta(const struct fact *f, const char *unparsed)
+{
+	struct buf out;
+	json_t *meta;
+
+	buf_init(&out, 10000);
+	assert_true(fact_write_meta(&out, f));
+	meta = json_loadb(out.data, out.len, 0, NULL);
+	assert_non_null(meta);
+	assert_string_equal(text(meta, "state"), "unparsed");
+	assert_string_equal(text(meta, "unparsed"), unparsed);
+	json_decref(meta);
+	buf_finish(&out);
+}
+
+/* No copy is made of it, unless it has to be mended; written it is the same. */
+static void
+what_is_unparsed_is_borrowed(void **state)
+{
+	struct fact f = {.borrows = true};
+	struct result r, again;
+
+	result_init(&r);
+	result_init(&again);
+	r.plugin = xstrdup("ps");
+	r.unparsed = xstrdup("{\"\\\n\1broken");
+	assert_int_equal(fact_apply(&f, "web01", &r), RECORD_META);
+	assert_ptr_equal(f.unparsed, r.unparsed);
+	assert_null(json_object_get(f.meta, "unparsed"));
+	assert_int_equal(jsonx_string_length(r.unparsed, strlen(r.unparsed)),
+	    strlen("'{\\\"\\\\\\n\\u0001broken'"));
+	assert_meta(&f, r.unparsed);
+	again.plugin = xstrdup("ps");
+	again.unparsed = xstrdup("x\xff");
+	assert_int_equal(fact_apply(&f, "web01", &again), RECORD_META);
+	assert_meta(&f, "x\xef\xbf\xbd");
+	fact_finish(&f);
+	result_finish(&r);
+	result_finish(&again);
+}
+
+static void
 a_record_as_text(void **state)
 {
 	static const char *const plugins[] = {"zeta", "broken", "alpha"};
@@ -447,9 +552,13 @@ a_record_as_text(void **state)
 	struct fact facts[3] = {{0}};
 	struct buf out;
 
-	facts[0] = (struct fact){xstrdup("{\"a\":0.1}"), 9, json_pack("{s:i}", "order", 3)};
+	facts[0].value = xstrdup("{\"a\":0.1}");
+	facts[0].value_len = 9;
+	facts[0].meta = json_pack("{s:i}", "order", 3);
 	facts[1].meta = json_pack("{s:s}", "state", "failed");
-	facts[2] = (struct fact){xstrdup("null"), 4, json_pack("{s:i}", "order", 4)};
+	facts[2].value = xstrdup("null");
+	facts[2].value_len = 4;
+	facts[2].meta = json_pack("{s:i}", "order", 4);
 	head.last_error = json_pack("{s:s}", "message", "m\"");
 	buf_init(&out, 1000);
 	assert_true(record_write(&out, &head, "1-x", plugins, facts, 3));
@@ -479,6 +588,103 @@ a_record_as_text(void **state)
 	record_head_finish(&head);
 }
 
+/* ---- two accounts ---- */
+
+enum { MERGE_RESULTS = 6, MERGE_ROUNDS = 4000 };
+
+/* Results 1 to MERGE_RESULTS: a bit of bad says that it failed, one of elsewhere who got it. */
+static void
+apply_some(struct fact *f, unsigned int bad, unsigned int elsewhere, bool all, bool other)
+{
+	char text[16];
+
+	for (int i = 1; i <= MERGE_RESULTS; i++) {
+		snprintf(text, sizeof(text), "%d", i / 2); /* some repeat a value */
+		if (!all && ((elsewhere >> i) & 1) != other)
+			continue;
+		if ((bad >> i) & 1)
+			apply_failed(f, text, A, i);
+		else
+			apply_good(f, text, A, i);
+	}
+}
+
+/* However the results were dealt to two, together they say what one would who had got all. */
+static void
+two_accounts_make_one(void **state)
+{
+	static const char *const members[] = {"order", "received_at", "hash", "state", NULL};
+
+	srand(1);
+	for (int round = 0; round < MERGE_ROUNDS; round++) {
+		unsigned int bad = (unsigned int)rand(), elsewhere = (unsigned int)rand();
+		struct fact want = {0}, is = {0}, other = {0};
+
+		apply_some(&want, bad, elsewhere, true, false);
+		apply_some(&is, bad, elsewhere, false, false);
+		apply_some(&other, bad, elsewhere, false, true);
+		fact_merge(&is, &other);
+		for (size_t i = 0; members[i] != NULL; i++) {
+			const json_t *a = json_object_get(is.meta, members[i]);
+			const json_t *b = json_object_get(want.meta, members[i]);
+
+			assert_true(a == b || json_equal(a, b));
+		}
+		assert_int_equal(is.value == NULL, want.value == NULL);
+		if (want.value != NULL)
+			assert_string_equal(is.value, want.value);
+		assert_false(fact_merge(&is, &other)); /* once is enough */
+		fact_finish(&want);
+		fact_finish(&is);
+		fact_finish(&other);
+	}
+}
+
+/* Orders of two machines say nothing about each other; and what others have put there stays. */
+static void
+accounts_that_orders_do_not_compare(void **state)
+{
+	struct fact f = {0}, other = {0};
+	struct result r;
+
+	good(&r, "1", A, 100);
+	apply(&f, &r);
+	good(&r, "2", B, 50);
+	r.received_at = T0 + 200;
+	apply(&other, &r);
+	assert_true(fact_merge(&f, &other));
+	assert_string_equal(f.value, "2");
+	assert_false(fact_merge(&f, &other));
+	fact_finish(&other);
+	other = (struct fact){.value = xstrdup("\"by hand\""), .value_len = 9};
+	assert_false(fact_merge(&f, &other));
+	assert_true(fact_merge(&other, &f));
+	assert_string_equal(other.value, "2");
+	fact_finish(&f);
+	fact_finish(&other);
+}
+
+static void
+the_later_last_error_counts(void **state)
+{
+	json_t *mine = json_pack("{s:s,s:I,s:s}", "timestamp", "2010-09-26T02:16:29.000Z", "order",
+	    (json_int_t)7, "machine_id", A);
+	json_t *newer = json_pack("{s:s,s:I,s:s}", "timestamp", "2010-09-26T02:16:20.000Z", "order",
+	    (json_int_t)8, "machine_id", A);
+	json_t *later = json_pack("{s:s}", "timestamp", "2010-09-26T02:16:21.000Z");
+	json_t *none = NULL;
+
+	assert_true(last_error_merge(&mine, newer));
+	assert_false(last_error_merge(&mine, newer));
+	assert_true(last_error_merge(&mine, later));
+	assert_false(last_error_merge(&mine, NULL));
+	assert_true(last_error_merge(&none, later));
+	json_decref(mine);
+	json_decref(newer);
+	json_decref(later);
+	json_decref(none);
+}
+
 int
 main(void)
 {
@@ -487,6 +693,8 @@ main(void)
 	    cmocka_unit_test(nothing_is_made_up),
 	    cmocka_unit_test(order_decides),
 	    cmocka_unit_test(another_machine_is_not_compared),
+	    cmocka_unit_test(two_machines_under_one_name),
+	    cmocka_unit_test(no_machine_id_is_no_machine),
 	    cmocka_unit_test(duplicates_change_nothing),
 	    cmocka_unit_test(a_replayed_sequence_ends_the_same),
 	    cmocka_unit_test(the_same_value_again),
@@ -496,7 +704,11 @@ main(void)
 	    cmocka_unit_test(last_error_is_the_latest),
 	    cmocka_unit_test(last_error_as_the_host_sent_it),
 	    cmocka_unit_test(times_of_the_head),
+	    cmocka_unit_test(what_is_unparsed_is_borrowed),
 	    cmocka_unit_test(a_record_as_text),
+	    cmocka_unit_test(two_accounts_make_one),
+	    cmocka_unit_test(accounts_that_orders_do_not_compare),
+	    cmocka_unit_test(the_later_last_error_counts),
 	};
 
 	ident_init();

@@ -338,7 +338,7 @@ static struct store *
 open_store(const struct uri *u)
 {
 	char err[256] = "";
-	struct store *s = store_couch_ops.open(loop, u, &opt, err, sizeof(err));
+	struct store *s = store_couch_ops.open(loop, u, &opt, STORE_USE, err, sizeof(err));
 
 	if (s == NULL)
 		fail_msg("%s", err);

@@ -40,6 +40,9 @@ takes_all_and_keeps_nothing(void **state)
 	all = drive_list(s);
 	assert_int_equal(json_array_size(all), 0);
 	json_decref(all);
+	all = drive_heads(s);
+	assert_int_equal(json_array_size(all), 0);
+	json_decref(all);
 }
 
 static void

@@ -150,9 +150,26 @@ a_file_of_schema_1(void **state)
 	    "\"created_at\":\"1970-01-01T00:00:00.001Z\","
 	    "\"updated_at\":\"1970-01-01T00:00:00.002Z\",\"ps\":[1],\"vogeler\":{\"ps\":{}}}");
 	drive_close(&s);
-	is_on_disk("PRAGMA user_version", 2);
+	is_on_disk("PRAGMA user_version", 4);
 	is_on_disk("SELECT count(*) FROM outcomes", 0);
 	is_on_disk("SELECT count(*) FROM jobs", 0);
+}
+
+/* As it was made before there were notes. */
+static void
+a_file_of_schema_3(void **state)
+{
+	struct drive s;
+
+	begin();
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	drive_close(&s);
+	exec("DROP TABLE notes; PRAGMA user_version = 3");
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	drive_setup(&s, "was there");
+	drive_close(&s);
+	is_on_disk("PRAGMA user_version", 4);
+	is_on_disk("SELECT count(*) FROM notes", 0);
 }
 
 static void
@@ -213,7 +230,7 @@ add_jobs(void)
 
 	if (!uri_parse(uri, &u, err, sizeof(err)))
 		child_fails(err);
-	s.store = store_open(s.loop, &u, &opt, err, sizeof(err));
+	s.store = store_open(s.loop, &u, &opt, STORE_MAKE, err, sizeof(err));
 	if (s.store == NULL)
 		child_fails(err);
 	for (int i = 0; i < AT_ONCE; i++) {
@@ -528,7 +545,7 @@ closed_by_a_callback(void **state)
 int
 main(void)
 {
-	static const struct suite_factory factory = {.begin = begin};
+	static const struct suite_factory factory = {.begin = begin, .bounds_strays = true};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_file_and_its_mode),
 	    cmocka_unit_test(a_folder_that_is_not_there),
@@ -536,6 +553,7 @@ main(void)
 	    cmocka_unit_test(a_database_of_somebody_else),
 	    cmocka_unit_test(a_newer_schema),
 	    cmocka_unit_test(a_file_of_schema_1),
+	    cmocka_unit_test(a_file_of_schema_3),
 	    cmocka_unit_test(answered_means_committed),
 	    cmocka_unit_test(two_processes_at_once),
 	    cmocka_unit_test(closing_finishes_the_commit_in_hand),

@@ -1,0 +1,140 @@
+/* See head.h. */
+#include "shared/store/head.h"
+
+#include "shared/jsonx.h"
+#include "shared/name.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const meta_keys[] = {"collected_at", "failure", "machine_id", "older", "order",
+    "other_machine", "received_at", "version"};
+static const char *const failure_keys[] = {"at", "count", "message", "since", "state"};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* Takes over value; NULL is left out. */
+static void
+set(json_t *obj, const char *key, json_t *value)
+{
+	if (value != NULL && json_object_set_new(obj, key, value) != 0)
+		xalloc_fail(0);
+}
+
+static json_t *
+new_object(void)
+{
+	json_t *obj = json_object();
+
+	if (obj == NULL)
+		xalloc_fail(0);
+	return obj;
+}
+
+static json_t *
+picked(const json_t *from, const char *const *keys, size_t n)
+{
+	json_t *obj = new_object();
+
+	for (size_t i = 0; i < n; i++)
+		set(obj, keys[i], json_incref(json_object_get(from, keys[i])));
+	return obj;
+}
+
+/* The tails of what a plugin said are of no use in a list. */
+static void
+trim_failure(json_t *meta)
+{
+	const json_t *failure = json_object_get(meta, "failure");
+
+	if (failure != NULL)
+		set(meta, "failure", picked(failure, failure_keys, COUNT(failure_keys)));
+}
+
+json_t *
+head_create(const struct record_head *h)
+{
+	json_t *head = new_object();
+	char text[WALL_TEXT_SIZE];
+
+	jsonx_set_str(head, "_id", h->host);
+	jsonx_set_str(head, "created_at", wall_format(h->created_at, text));
+	jsonx_set_str(head, "updated_at", wall_format(h->updated_at, text));
+	set(head, "last_error", json_incref(h->last_error));
+	set(head, "vogeler", new_object());
+	return head;
+}
+
+/* The key is one of ours and has nothing that is escaped. NULL: it is not wanted. */
+static const char *
+wanted(struct jspan key)
+{
+	for (size_t i = 0; i < COUNT(meta_keys); i++) {
+		size_t len = strlen(meta_keys[i]);
+
+		if (key.len == len + 2 && memcmp(key.text + 1, meta_keys[i], len) == 0)
+			return meta_keys[i];
+	}
+	return NULL;
+}
+
+static json_t *
+parse(struct jspan value)
+{
+	char err[128];
+
+	/* A time or an id has nothing that is escaped, and most values are one. */
+	if (jspan_kind(value) == '"' && memchr(value.text, '\\', value.len) == NULL)
+		return json_stringn(value.text + 1, value.len - 2);
+	return jsonx_parse_stored(value.text, value.len, err, sizeof(err));
+}
+
+bool
+head_add(json_t *head, const char *plugin, struct jspan meta)
+{
+	json_t *slim = new_object();
+	struct jspan key, value;
+	struct jspan_iter it;
+	bool ok = jspan_kind(meta) == '{' && jspan_open(&it, meta);
+
+	while (ok && jspan_next_member(&it, &key, &value)) {
+		const char *name = wanted(key);
+		json_t *json = name != NULL ? parse(value) : NULL;
+
+		ok = name == NULL || json != NULL;
+		if (name != NULL)
+			set(slim, name, json);
+	}
+	ok = ok && !it.bad;
+	trim_failure(slim);
+	if (ok)
+		set(json_object_get(head, "vogeler"), plugin, slim);
+	else
+		json_decref(slim);
+	return ok;
+}
+
+json_t *
+head_of_record(const json_t *rec)
+{
+	static const char *const keys[] = {"_id", "created_at", "last_error", "updated_at"};
+	json_t *head = picked(rec, keys, COUNT(keys)), *metas = new_object(), *each;
+	const json_t *from = json_object_get(rec, "vogeler");
+	const char *key;
+
+	json_object_foreach ((json_t *)from, key, each) {
+		json_t *slim = picked(each, meta_keys, COUNT(meta_keys));
+
+		trim_failure(slim);
+		set(metas, key, slim);
+	}
+	if (json_object_size(metas) == 0) {
+		json_object_foreach ((json_t *)rec, key, each)
+			if (!name_is_reserved(key))
+				set(metas, key, new_object());
+	}
+	set(head, "vogeler", metas);
+	return head;
+}

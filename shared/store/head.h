@@ -1,0 +1,28 @@
+/* The head of a record: all of it but the values, and of what is said about each plugin only what a
+ * list of hosts shows. A record may be megabytes and its head is some hundred bytes, so a list of
+ * heads is fast where a list of records is not. Pure.
+ *
+ * A head looks as its record does: _id, created_at, updated_at, last_error, and under "vogeler" an
+ * object for each plugin, which has of the metadata those members of order, older, machine_id,
+ * version, other_machine, collected_at, received_at and failure that are there; of failure since,
+ * at, state, message and count. A plugin of a record of 2010, of which nothing is said, has an
+ * empty object.
+ */
+#ifndef VOGELER_HEAD_H
+#define VOGELER_HEAD_H
+
+#include "shared/store/jspan.h"
+#include "shared/store/record.h"
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Without any plugin. The caller's. */
+json_t *head_create(const struct record_head *h);
+/* Adds a plugin with the text of its metadata, of which only what is wanted is parsed. false: that
+ * is no JSON object. */
+bool head_add(json_t *head, const char *plugin, struct jspan meta)
+    __attribute__((warn_unused_result));
+/* The head of a record that was read whole. The caller's. */
+json_t *head_of_record(const json_t *rec);
+
+#endif
