@@ -94,6 +94,7 @@ setup_on_database(bool ok, const char *what, void *arg)
 {
 	struct setup *s = arg;
 	const char *dir = s->v->design != NULL ? s->v->design : s->v->cli->options.design_docs_path;
+	json_t *broken;
 	char err[512];
 
 	if (!ok) {
@@ -113,7 +114,11 @@ setup_on_database(bool ok, const char *what, void *arg)
 		end(s);
 		return;
 	}
-	s->designs = design_read(dir, err, sizeof(err));
+	broken = json_array();
+	s->designs = design_read(dir, broken, err, sizeof(err));
+	if (json_array_size(broken) > 0)
+		cli_complain("vogeler-admin", "%s", json_string_value(json_array_get(broken, 0)));
+	json_decref(broken);
 	if (s->designs == NULL)
 		fail(s, "design documents", err);
 	else

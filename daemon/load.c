@@ -73,12 +73,17 @@ int
 load_designs(struct loop *loop, struct store *store, const char *dir)
 {
 	struct load l = {.loop = loop, .store = store, .status = 1};
+	json_t *broken;
 	char err[512] = "", *shown = uri_mask(dir);
 
 	printf("Loading design docs from %s\n", shown);
 	free(shown);
 	fflush(stdout); /* before anything that stderr says about it */
-	l.docs = design_read(dir, err, sizeof(err));
+	broken = json_array();
+	l.docs = design_read(dir, broken, err, sizeof(err));
+	if (json_array_size(broken) > 0)
+		cli_complain("vogelerd", "%s", json_string_value(json_array_get(broken, 0)));
+	json_decref(broken);
 	if (l.docs == NULL) {
 		cli_complain("vogelerd", "%s", err);
 		return 1;

@@ -1,9 +1,12 @@
 /* The inside of the CouchDB backend, shared by its files: store_couch.c (opening),
- * couch_put.c (writing), couch_read.c (get, list), couch_admin.c (setup, probe, design documents),
- * couch_ledger.c (writing outcomes), couch_jobs.c (jobs, reading outcomes), couch_prune.c. */
+ * couch_put.c (writing), couch_read.c (get, list), couch_names.c and couch_view.c (lists of hosts),
+ * couch_admin.c (setup, probe, design documents), couch_forget.c, couch_ledger.c and couch_strays.c
+ * (writing outcomes), couch_jobs.c (jobs), couch_outcomes.c (reading outcomes), couch_prune.c,
+ * couch_notes.c. */
 #ifndef VOGELER_COUCH_H
 #define VOGELER_COUCH_H
 
+#include "shared/repeat.h"
 #include "shared/store/couch_cache.h"
 #include "shared/store/couch_pace.h"
 #include "shared/store/couch_wire.h"
@@ -15,7 +18,10 @@
 /* An answer of the store as a whole may have this many bytes. */
 #define COUCH_ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
+struct couch_known;
 struct couch_ledger;
+struct couch_names;
+struct couch_strays;
 struct loop_timer;
 struct lot;
 struct worker;
@@ -31,16 +37,21 @@ struct couch_op {
 	store_job_fn *job;
 	store_outcome_fn *outcome;
 	char *url;
-	json_t *doc;             /* load_design */
-	json_t *fields;          /* list: NULL = whole records; empty = names */
-	struct loop_timer *wait; /* probe: while CouchDB wants to be left alone */
-	char *startkey;          /* where the page begins, NULL = at the start; prune: the job */
-	char *endkey;            /* where the last page ends */
-	char *page;              /* list: of records whose marks are being asked for */
+	json_t *doc;                          /* load_design; a job */
+	json_t *fields;                       /* list: NULL = whole records */
+	void (*without)(struct couch_op *op); /* list: what is done if there is no view */
+	bool headings;                        /* list: of records that are read whole */
+	struct loop_timer *wait;              /* probe: while CouchDB wants to be left alone */
+	char *startkey; /* where the page begins, NULL = at the start; prune: the job */
+	char *endkey;   /* where the last page ends */
+	char *page;     /* list: of records whose marks are being asked for */
 	size_t page_len;
 	size_t limit;       /* of a page */
 	size_t left;        /* jobs that are wanted yet */
+	size_t parts;       /* job_add: documents that name its hosts */
+	json_t *heads;      /* of a page: jobs that are yet to be given; ids, of names */
 	unsigned int tries; /* after conflicts */
+	size_t generation;  /* forget: of the revision that is removed */
 	bool ledger;        /* setup, probe: at the ledger's database by now */
 	bool created;       /* setup: one of them */
 	int64_t before_ms;  /* prune */
@@ -59,6 +70,9 @@ struct couch {
 	char *jobs_id;    /* redacted, for sentences */
 	char *prune_from; /* where the next prune goes on, NULL = at the start */
 	struct couch_ledger *ledger;
+	struct couch_known *known; /* jobs */
+	struct couch_names *names;
+	struct couch_strays *strays;
 	size_t record_max; /* bytes */
 	size_t lot_bytes;  /* a request's records are about this much together */
 	size_t mean_bytes; /* of a record, as lately read: a guess at those not known */
@@ -67,7 +81,7 @@ struct couch {
 	TAILQ_HEAD(, lot) active;
 	unsigned int n_active;
 	struct worker *worker; /* reads large answers */
-	bool marks_refused;    /* the database's validation does not take them */
+	struct repeat marks_refused;
 	bool closing;
 	LIST_HEAD(, couch_op) ops;
 };
@@ -76,9 +90,14 @@ struct couch_op *couch_op_create(struct couch *c, void *arg);
 void couch_op_destroy(struct couch_op *op);
 /* Ends the operation, then calls back: nothing of it may be touched afterwards. */
 void couch_op_done(struct couch_op *op, bool ok, const char *what);
+/* The end of a list, likewise; why: of STORE_FAILED. */
+void couch_op_listed(struct couch_op *op, enum store_found found, const char *why);
 /* body is freed by http; NULL = none. */
 void couch_op_request(
     struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
+/* POST to what, "_find" and the like, of the database at this URL. body: stolen. */
+void couch_op_post(
+    struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn);
 /* Of every answer to a write, or to what a write needs: adjusts the pace. */
 void couch_note_answer(struct couch *c, const struct http_response *r);
 /* Keeps mean_bytes near what records have lately been. */
@@ -94,6 +113,9 @@ void couch_on_pump(void *arg);
 void couch_put_forget(struct couch *c);
 void couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
 void couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+void couch_heads(struct store *s, store_listed_fn *fn, void *arg);
+void couch_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
+void couch_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 void couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
 void couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
 void couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
@@ -101,6 +123,7 @@ void couch_outcomes_add(struct store *s, const char *job, const struct outcome *
     store_done_fn *fn, void *arg);
 void couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
 void couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+void couch_forget(struct store *s, const char *host, store_done_fn *fn, void *arg);
 void couch_setup(struct store *s, store_done_fn *fn, void *arg);
 void couch_probe(struct store *s, store_done_fn *fn, void *arg);
 void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);

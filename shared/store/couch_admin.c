@@ -1,7 +1,8 @@
 /* What is done to the database itself: creating it, asking whether it takes writes, loading design
  * documents. */
-#include "shared/store/couch.h"
+#include "shared/store/couch_view.h"
 
+#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -70,6 +71,61 @@ setup_next(struct couch_op *op, bool created)
 	setup_one(op);
 }
 
+/* A list does without its view, slowly: not worth a failure. */
+static void
+setup_on_views(bool ok, const char *what, void *arg)
+{
+	struct couch_op *op = arg;
+
+	log_info("store", "store[%s]: views for lists of hosts: %s", id_of(op), what);
+	setup_next(op, false);
+}
+
+/* Asked for as an administrator only, for nobody else may: a login that is refused by way of trying
+ * would count against the user. */
+static void
+setup_views(struct couch_op *op, bool created)
+{
+	json_t *design;
+
+	op->created = op->created || created;
+	if (op->ledger) {
+		setup_next(op, false);
+		return;
+	}
+	design = couch_view_design();
+	couch_load_design(&op->c->base, design, setup_on_views, op);
+	json_decref(design);
+}
+
+/* Each revision of a document is remembered by its number for as many as this, 1000 unless told,
+ * and the whole list is written with the document: records are written often and never conflict for
+ * long, and with 1000 a small one is written 22 times its size. Nobody's own database is changed.
+ */
+#define REVS_LIMIT "20"
+
+/* Not worth a failure: the database is there, and doctor tells. */
+static void
+setup_on_limited(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	if (read_answer(op, r, 200, why) != COUCH_DONE)
+		log_debug("store", "store[%s]: _revs_limit stays, why=%s", id_of(op), why);
+	setup_views(op, true);
+}
+
+static void
+setup_limit(struct couch_op *op)
+{
+	char *url;
+
+	xasprintf(&url, "%s/_revs_limit", url_of(op));
+	couch_op_request(op, "PUT", url, xstrdup(REVS_LIMIT), setup_on_limited);
+	free(url);
+}
+
 /* Members of a database may not create one; if it is there, that is no hindrance. */
 static void
 setup_on_looked(const struct http_response *r, void *arg)
@@ -98,10 +154,10 @@ setup_on_answer(const struct http_response *r, void *arg)
 
 	switch (read_answer(op, r, 201, why)) {
 	case COUCH_DONE:
-		setup_next(op, true);
+		setup_limit(op);
 		return;
 	case COUCH_EXISTS:
-		setup_next(op, false);
+		setup_views(op, false);
 		return;
 	case COUCH_DENIED:
 		couch_op_request(op, "GET", url_of(op), NULL, setup_on_looked);
@@ -114,7 +170,7 @@ setup_on_answer(const struct http_response *r, void *arg)
 		break;
 	}
 	if (r->status == 202) /* some nodes of the cluster have yet to make it */
-		setup_next(op, true);
+		setup_limit(op);
 	else
 		couch_op_done(op, false, why);
 }
@@ -293,12 +349,38 @@ design_put(struct couch_op *op)
 		couch_op_request(op, "PUT", op->url, body, design_on_put);
 }
 
-/* Gives the new one the revision of what is there; then they differ only if something else does. */
+/* Of attachments type and bytes are ours; the rest is the database's. */
+static json_t *
+plain_attachments(const json_t *doc)
+{
+	json_t *plain = json_object(), *a;
+	const char *name;
+
+	json_object_foreach (json_object_get(doc, "_attachments"), name, a)
+		json_object_set_new(plain, name,
+		    json_pack("{s:O?,s:O?}", "content_type", json_object_get(a, "content_type"),
+			"data", json_object_get(a, "data")));
+	return plain;
+}
+
+/* Gives the new one the revision of what is there; then they differ only if something else does.
+ * Attachments that somebody has added to a document of which the folder has none stay there. */
 static bool
 design_same(struct couch_op *op, json_t *there)
 {
+	json_t *ours, *theirs = plain_attachments(there);
+	bool same;
+
 	json_object_set(op->doc, "_rev", json_object_get(there, "_rev"));
-	return json_equal(op->doc, there);
+	if (json_object_get(op->doc, "_attachments") == NULL && json_object_size(theirs) > 0)
+		json_object_set(op->doc, "_attachments", theirs);
+	ours = plain_attachments(op->doc);
+	same = json_equal(ours, theirs);
+	json_decref(ours);
+	json_decref(theirs);
+	if (json_object_get(op->doc, "_attachments") != NULL)
+		json_object_set(there, "_attachments", json_object_get(op->doc, "_attachments"));
+	return same && json_equal(op->doc, there);
 }
 
 static void
@@ -333,7 +415,11 @@ design_on_looked(const struct http_response *r, void *arg)
 static void
 design_look(struct couch_op *op)
 {
-	couch_op_request(op, "GET", op->url, NULL, design_on_looked);
+	char *url;
+
+	xasprintf(&url, "%s?attachments=true", op->url);
+	couch_op_request(op, "GET", url, NULL, design_on_looked);
+	free(url);
 }
 
 void

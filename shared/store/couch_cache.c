@@ -15,11 +15,17 @@ struct entry {
 	TAILQ_ENTRY(entry) link;
 };
 
+/* Fingerprints. A slot has the last record that fell into it: what is lost costs one write. */
+struct proof {
+	uint64_t host, rev, mark;
+};
+
 struct couch_cache {
 	struct entry *by_host;
 	TAILQ_HEAD(, entry) lru; /* the next to go is first */
 	size_t bytes, max_bytes;
 	struct pack *pack;
+	struct proof *proofs; /* NULL: nothing was let go yet */
 };
 
 enum { MARK_TEXT_BYTES = 1024 };
@@ -47,11 +53,57 @@ remove_entry(struct couch_cache *c, struct entry *e)
 	return d;
 }
 
+/* FNV-1a; 0 is that of nothing. */
+uint64_t
+couch_cache_hash(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	if (text == NULL)
+		return 0;
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static struct proof
+proof_of(const struct couch_doc *d)
+{
+	return (struct proof){couch_cache_hash(d->head.host), couch_cache_hash(d->rev),
+	    couch_cache_hash(d->mark.rev)};
+}
+
+void
+couch_cache_let_go(struct couch_cache *c, struct couch_doc *d)
+{
+	struct proof proof = proof_of(d);
+
+	if (c->proofs == NULL)
+		c->proofs = xcalloc(COUCH_CACHE_PROOFS, sizeof(*c->proofs));
+	c->proofs[proof.host % COUCH_CACHE_PROOFS] = proof;
+	couch_doc_destroy(d);
+}
+
+void
+couch_cache_prove(const struct couch_cache *c, struct couch_doc *d)
+{
+	struct proof now = proof_of(d);
+	const struct proof *then;
+
+	if (c->proofs == NULL || d->rev == NULL)
+		return;
+	then = &c->proofs[now.host % COUCH_CACHE_PROOFS];
+	d->proven = then->host == now.host && then->rev == now.rev;
+	d->mark.proven = then->host == now.host && then->mark == now.mark;
+}
+
 void
 couch_cache_clear(struct couch_cache *c)
 {
 	while (!TAILQ_EMPTY(&c->lru))
 		couch_doc_destroy(remove_entry(c, TAILQ_FIRST(&c->lru)));
+	free(c->proofs);
+	c->proofs = NULL;
 }
 
 void
@@ -93,7 +145,7 @@ couch_cache_give(struct couch_cache *c, struct couch_doc *d)
 	TAILQ_INSERT_TAIL(&c->lru, e, link);
 	c->bytes += e->bytes;
 	while (c->bytes > c->max_bytes)
-		couch_doc_destroy(remove_entry(c, TAILQ_FIRST(&c->lru)));
+		couch_cache_let_go(c, remove_entry(c, TAILQ_FIRST(&c->lru)));
 }
 
 size_t

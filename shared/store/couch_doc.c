@@ -42,6 +42,7 @@ couch_doc_destroy(struct couch_doc *d)
 	free(d->facts);
 	free(d->parts);
 	free(d->rev);
+	json_decref(d->lost);
 	couch_mark_finish(&d->mark);
 	free(d->confirmed);
 	free(d->pending);
@@ -72,9 +73,8 @@ find(const struct couch_doc *d, const char *plugin, bool *there)
 	return lo;
 }
 
-/* Made if it is not there. */
-static size_t
-place_of(struct couch_doc *d, const char *plugin)
+size_t
+couch_doc_place(struct couch_doc *d, const char *plugin)
 {
 	bool there;
 	size_t i = find(d, plugin, &there);
@@ -100,7 +100,7 @@ place_of(struct couch_doc *d, const char *plugin)
 static struct fact *
 fact_of(struct couch_doc *d, const char *plugin)
 {
-	size_t i = place_of(d, plugin); /* may move facts */
+	size_t i = couch_doc_place(d, plugin); /* may move facts */
 
 	return &d->facts[i];
 }
@@ -125,7 +125,15 @@ parse_any(struct jspan s)
 	char err[128];
 	json_t *j = jsonx_parse(s.text, s.len, &note, err, sizeof(err));
 
+	if (j == NULL && note.refusal == JSONX_MEMORY)
+		xalloc_fail(s.len); /* or it would look damaged */
 	return j != NULL ? j : parse_foreign(s);
+}
+
+static bool
+is_unchanged(const struct jsonx_note *note)
+{
+	return note->big_integers == 0 && note->big_reals == 0 && note->surrogates == 0;
 }
 
 /* The canonical text of a value; or, where that would change it (integers beyond 64 bits) or is
@@ -133,19 +141,20 @@ parse_any(struct jspan s)
 static bool
 set_value(struct fact *f, struct jspan s)
 {
+	static const struct jsonx_limits depth_only = {.depth = JSONX_DEPTH_MAX};
 	struct jsonx_note note = {0};
 	struct buf text;
 	char err[128];
-	json_t *j = jsonx_parse(s.text, s.len, &note, err, sizeof(err));
 	bool canonical;
+	json_t *j;
 
 	free(f->value); /* of an earlier member of the same name: the last one counts */
 	f->value = NULL;
 	f->value_len = 0;
 	/* Canonical text may be longer: a real printed shorter by someone else's rules. */
 	buf_init(&text, s.len * 4 + 64);
-	canonical = j != NULL && note.big_integers == 0 && jsonx_write(&text, j);
-	json_decref(j);
+	canonical = jsonx_rewrite(&text, s.text, s.len, &depth_only, &note, err, sizeof(err)) &&
+		    is_unchanged(&note);
 	if (!canonical) {
 		j = parse_foreign(s);
 		if (j == NULL) {
@@ -228,6 +237,11 @@ set_member(struct couch_doc *d, const char *key, struct jspan s)
 		return true; /* what record_write puts there */
 	if (strcmp(key, "_rev") == 0)
 		return set_rev(d, s);
+	if (strcmp(key, "_conflicts") == 0) {
+		json_decref(d->lost);
+		d->lost = parse_any(s);
+		return true;
+	}
 	if (strcmp(key, "created_at") == 0)
 		d->head.created_at = time_of(s);
 	else if (strcmp(key, "updated_at") == 0)
@@ -239,6 +253,34 @@ set_member(struct couch_doc *d, const char *key, struct jspan s)
 	else
 		return set_value(fact_of(d, key), s);
 	return true;
+}
+
+static const char *
+hash_of(const json_t *meta)
+{
+	return json_string_value(json_object_get(meta, "hash"));
+}
+
+static bool
+has_hash(const char *value, size_t len, const char *hash)
+{
+	char text[IDENT_HASH_SIZE];
+
+	ident_hash(text, value, len);
+	return strcmp(text, hash) == 0;
+}
+
+/* What meta says of a value holds only for that value. */
+static void
+find_edited(struct couch_doc *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct fact *f = &d->facts[i];
+		const char *hash = hash_of(f->meta);
+
+		d->parts[i].edited =
+		    hash != NULL && (f->value == NULL || !has_hash(f->value, f->value_len, hash));
+	}
 }
 
 struct couch_doc *
@@ -268,6 +310,7 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 		couch_doc_destroy(d);
 		return NULL;
 	}
+	find_edited(d);
 	return d;
 }
 
@@ -286,16 +329,39 @@ drop_packed(struct couch_part *part)
 	*part = (struct couch_part){.fresh = part->fresh};
 }
 
+static bool
+same_hash(const json_t *meta, const char *hash)
+{
+	const char *text = hash_of(meta);
+
+	return text != NULL && hash != NULL && strcmp(text, hash) == 0;
+}
+
+/* The host's value is what it was, so it is not said to have changed; the record has it again. */
+static bool
+puts_right(struct couch_doc *d, size_t i, const struct result *r)
+{
+	struct fact *f = &d->facts[i];
+
+	if (!d->parts[i].edited || r->value == NULL || !same_hash(f->meta, r->hash))
+		return false;
+	free(f->value);
+	f->value = xstrndup(r->value, r->value_len);
+	f->value_len = r->value_len;
+	drop_packed(&d->parts[i]);
+	return true;
+}
+
 static enum couch_change
 apply_to_plugin(struct couch_doc *d, struct result *r, bool *head_changed)
 {
-	size_t i = place_of(d, r->plugin);
+	size_t i = couch_doc_place(d, r->plugin);
 	struct fact *f = &d->facts[i];
 	bool failed = has_failure(f);
 
 	switch (record_apply(&d->head, f, r, head_changed)) {
 	case RECORD_UNCHANGED:
-		return COUCH_SAME;
+		return puts_right(d, i, r) ? COUCH_CHANGED : COUCH_SAME;
 	case RECORD_VALUE:
 		drop_packed(&d->parts[i]);
 		return COUCH_CHANGED;
@@ -303,6 +369,8 @@ apply_to_plugin(struct couch_doc *d, struct result *r, bool *head_changed)
 		break;
 	}
 	d->parts[i].fresh = true;
+	if (puts_right(d, i, r))
+		return COUCH_CHANGED;
 	return failed || has_failure(f) ? COUCH_CHANGED : COUCH_FRESH;
 }
 
@@ -335,15 +403,9 @@ couch_doc_apply(struct couch_doc *d, const struct store_write *w)
 		if (change > d->change)
 			d->change = change;
 	}
+	if (d->change == COUCH_SAME && !couch_doc_is_proven(d))
+		d->change = COUCH_FRESH;
 	return d->change;
-}
-
-static bool
-same_hash(const json_t *a, const char *hash)
-{
-	const char *text = json_string_value(json_object_get(a, "hash"));
-
-	return text != NULL && hash != NULL && strcmp(text, hash) == 0;
 }
 
 static bool
@@ -357,7 +419,8 @@ confirms(const struct couch_doc *d, const struct result *r)
 	if (r->meta.state != WIRE_OK || r->value == NULL)
 		return false;
 	i = find(d, r->plugin, &there);
-	return there && !has_failure(&d->facts[i]) && same_hash(d->facts[i].meta, r->hash);
+	return there && !d->parts[i].edited && !has_failure(&d->facts[i]) &&
+	       same_hash(d->facts[i].meta, r->hash);
 }
 
 bool
@@ -366,7 +429,7 @@ couch_doc_confirms(const struct couch_doc *d, const struct store_write *w)
 	for (size_t i = 0; i < w->n; i++)
 		if (!confirms(d, w->results[i]))
 			return false;
-	return couch_doc_is_open(d);
+	return couch_doc_takes_mark(d);
 }
 
 /* ---- marks ---- */
@@ -384,6 +447,7 @@ couch_mark_finish(struct couch_mark *m)
 {
 	free(m->rev);
 	json_decref(m->metas);
+	json_decref(m->lost);
 	*m = (struct couch_mark){0};
 }
 
@@ -402,17 +466,12 @@ couch_mark_parse(struct jspan doc, struct couch_mark *m)
 		m->of = json_integer_value(json_object_get(j, "of"));
 		m->sealed = json_is_true(json_object_get(j, "sealed"));
 		m->metas = json_is_object(metas) ? json_incref(metas) : NULL;
+		m->lost = json_incref(json_object_get(j, "_conflicts"));
 		if (at == NULL || !wall_parse(at, &m->updated_at))
 			m->updated_at = 0;
 	}
 	json_decref(j);
 	return rev != NULL;
-}
-
-static const char *
-hash_of(const json_t *meta)
-{
-	return json_string_value(json_object_get(meta, "hash"));
 }
 
 /* A restored or edited record may have another value under the same number. */
@@ -458,29 +517,51 @@ confirmed_text(const struct couch_doc *d)
 	return NULL;
 }
 
+/* Times are texts that sort as they do. */
+static bool
+is_later(const json_t *mark, const json_t *meta)
+{
+	const char *a = json_string_value(json_object_get(mark, "received_at"));
+	const char *b = json_string_value(json_object_get(meta, "received_at"));
+
+	return a == NULL || b == NULL || strcmp(a, b) > 0;
+}
+
 bool
-couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
+couch_doc_confirm(struct couch_doc *d, const struct couch_mark *m)
 {
 	const char *plugin;
 	json_t *meta;
+	bool changed = false;
 
+	if (d->number == 0 || m->of != d->number || m->metas == NULL)
+		return false;
+	json_object_foreach (m->metas, plugin, meta) {
+		bool there;
+		size_t i = find(d, plugin, &there);
+
+		if (!there || !is_of_value(meta, d->facts[i].meta) ||
+		    !is_later(meta, d->facts[i].meta))
+			continue;
+		json_decref(d->facts[i].meta);
+		d->facts[i].meta = json_incref(meta);
+		d->parts[i].fresh = true;
+		changed = true;
+	}
+	if (m->updated_at > d->head.updated_at)
+		d->head.updated_at = m->updated_at;
+	return changed;
+}
+
+bool
+couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
+{
 	couch_mark_finish(&d->mark);
 	d->mark = *m;
 	*m = (struct couch_mark){0};
 	if (d->number == 0 || d->mark.of != d->number || d->mark.metas == NULL)
 		return true;
-	json_object_foreach (d->mark.metas, plugin, meta) {
-		bool there;
-		size_t i = find(d, plugin, &there);
-
-		if (!there || !is_of_value(meta, d->facts[i].meta))
-			continue;
-		json_decref(d->facts[i].meta);
-		d->facts[i].meta = json_incref(meta);
-		d->parts[i].fresh = true;
-	}
-	if (d->mark.updated_at > d->head.updated_at)
-		d->head.updated_at = d->mark.updated_at;
+	couch_doc_confirm(d, &d->mark);
 	json_decref(d->mark.metas);
 	d->mark.metas = NULL;
 	free(d->confirmed);
@@ -488,12 +569,32 @@ couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
 	return d->confirmed != NULL;
 }
 
+static bool
+is_of_record(const struct couch_doc *d)
+{
+	return d->number > 0 && d->mark.of == d->number;
+}
+
+bool
+couch_doc_is_proven(const struct couch_doc *d)
+{
+	return d->proven && (!is_of_record(d) || d->mark.proven);
+}
+
 bool
 couch_doc_is_open(const struct couch_doc *d)
 {
 	/* A mark of a later number: the record was overtaken, or put back from a backup. */
-	return d->number > 0 && d->mark.of <= d->number &&
-	       !(d->mark.of == d->number && d->mark.sealed);
+	if (d->number == 0 || d->mark.of > d->number)
+		return false;
+	/* A seal that may be lost with a node keeps nobody from writing a mark. */
+	return !(is_of_record(d) && d->mark.sealed && d->mark.proven);
+}
+
+bool
+couch_doc_takes_mark(const struct couch_doc *d)
+{
+	return d->proven && couch_doc_is_open(d) && !(is_of_record(d) && d->mark.sealed);
 }
 
 static bool
@@ -532,6 +633,7 @@ set_mark(struct couch_doc *d, const char *rev, bool sealed)
 	d->mark.rev = xstrdup(rev);
 	d->mark.of = d->number;
 	d->mark.sealed = sealed;
+	d->mark.proven = true;
 }
 
 void
@@ -603,6 +705,7 @@ couch_doc_set_rev(struct couch_doc *d, const char *rev)
 	d->number = next_number(d);
 	free(d->rev);
 	d->rev = xstrdup(rev);
+	d->proven = true;
 	free(d->confirmed);
 	d->confirmed = NULL;
 	d->change = COUCH_SAME;
@@ -674,7 +777,7 @@ couch_doc_text_bytes(const struct couch_doc *d, const struct store_write *w)
 	size_t bytes = HEAD_TEXT_BYTES + value_bytes(d) + d->n * META_TEXT_BYTES;
 
 	for (size_t i = 0; i < w->n; i++) {
-		struct result *r = w->results[i];
+		const struct result *r = w->results[i];
 		bool there = false;
 		size_t at = r->plugin != NULL ? find(d, r->plugin, &there) : 0;
 
@@ -686,6 +789,14 @@ couch_doc_text_bytes(const struct couch_doc *d, const struct store_write *w)
 }
 
 /* ---- for readers ---- */
+
+bool
+couch_doc_is_record(const json_t *doc)
+{
+	const char *type = json_string_value(json_object_get(doc, "doc_type"));
+
+	return type != NULL && strcmp(type, COUCH_RECORD_TYPE) == 0;
+}
 
 json_t *
 couch_doc_json(struct jspan doc, char *err, size_t err_size)
@@ -715,6 +826,33 @@ couch_doc_json(struct jspan doc, char *err, size_t err_size)
 		return NULL;
 	}
 	return rec;
+}
+
+static bool
+is_edited(const json_t *value, const char *hash)
+{
+	struct buf text;
+	bool same;
+
+	if (value == NULL)
+		return true;
+	buf_init(&text, SIZE_MAX / 2); /* of a value that is in memory */
+	same = jsonx_write(&text, value) && has_hash(text.data, text.len, hash);
+	buf_finish(&text);
+	return !same;
+}
+
+void
+couch_doc_show_edited(json_t *rec)
+{
+	const char *plugin, *hash;
+	json_t *meta;
+
+	json_object_foreach (json_object_get(rec, "vogeler"), plugin, meta) {
+		hash = hash_of(meta);
+		if (hash != NULL && is_edited(json_object_get(rec, plugin), hash))
+			json_object_set_new(meta, "edited", json_true());
+	}
 }
 
 void

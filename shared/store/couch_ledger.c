@@ -6,6 +6,8 @@
 #include "shared/jsonx.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/store/couch_known.h"
+#include "shared/store/couch_strays.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -20,6 +22,7 @@ enum {
 	PAGE_BYTES = 128 * 1024,     /* a page is not begun to be larger than this */
 	REQUEST_BYTES = 1024 * 1024, /* nor a request */
 	OUTCOME_BYTES = 16 * 1024,   /* more than any outcome has */
+	LOOK_JOBS = 500,             /* are asked for at once, about */
 	WRITER_SIZE = 17,
 	WHY_SIZE = 512,
 };
@@ -27,6 +30,8 @@ enum {
 /* Who waits for outcomes to be stored: a write whose record is, or a call of the runner. */
 struct out {
 	STAILQ_ENTRY(out) link;
+	LIST_ENTRY(out) all;
+	struct couch_ledger *l;
 	struct store_write *w; /* NULL: the rest is of a call */
 	store_written_fn *written;
 	store_done_fn *done;
@@ -34,7 +39,11 @@ struct out {
 	char *job;
 	json_t *outcomes; /* of outcome_to_json */
 	size_t next;      /* the first of them that no request had yet */
+	bool *stray;      /* of a write, by its results: the job is not there. NULL: of none */
+	bool unpaged;     /* a page with a part of it was not stored */
+	size_t pending;   /* it is answered when these are stored: its pages, and each stray */
 	bool failed;
+	char *why; /* of the first that failed */
 };
 STAILQ_HEAD(out_list, out);
 
@@ -63,8 +72,11 @@ struct couch_ledger {
 	char writer[WRITER_SIZE]; /* of this store_open alone */
 	uint64_t next_page;
 	struct loop_timer *pump;
-	struct out_list waiting;
-	struct request *active; /* NULL: none is under way */
+	LIST_HEAD(, out) all;
+	struct out_list waiting; /* of some job it may not be known whether it is there */
+	struct out_list looking; /* that is being asked */
+	struct out_list ready;   /* for pages */
+	struct request *active;  /* NULL: none is under way */
 };
 
 /* ---- pages ---- */
@@ -145,23 +157,38 @@ add_outcome(struct request *q, struct out *out, const char *job, const json_t *o
 	if (at > p->newest)
 		p->newest = at;
 	if (!page_add(p, out, outcome)) /* out of memory */
-		out->failed = true;
+		out->unpaged = true;
 	q->bytes += p->text.len - before;
 }
 
 /* ---- answering ---- */
 
 static void
-out_answer(struct couch_ledger *l, struct out *out, const char *why)
+out_free(struct out *out)
 {
-	if (out->w == NULL)
-		out->done(!out->failed, out->failed ? why : "written", out->arg);
-	else
-		out->written(out->w, out->failed ? STORE_RETRY : STORE_OK, out->failed ? why : NULL,
-		    out->arg);
+	LIST_REMOVE(out, all);
 	json_decref(out->outcomes);
+	free(out->stray);
 	free(out->job);
+	free(out->why);
 	free(out);
+}
+
+/* One of what it waits for is stored or not. With the last it is answered, and gone. */
+static void
+out_settle(struct out *out, bool ok, const char *why)
+{
+	if (!ok && !out->failed) {
+		out->failed = true;
+		out->why = xstrdup(why);
+	}
+	if (--out->pending > 0)
+		return;
+	if (out->w == NULL)
+		out->done(!out->failed, out->failed ? out->why : "written", out->arg);
+	else
+		out->written(out->w, out->failed ? STORE_RETRY : STORE_OK, out->why, out->arg);
+	out_free(out);
 }
 
 static void
@@ -190,14 +217,14 @@ request_end(struct request *q, const char *why)
 	loop_timer_arm(l->pump, 0);
 	STAILQ_FOREACH (p, &q->pages, link) {
 		for (size_t i = 0; i < p->n_outs && !p->stored; i++)
-			p->outs[i]->failed = true;
+			p->outs[i]->unpaged = true;
 	}
 	while ((out = STAILQ_FIRST(&q->outs)) != NULL) {
 		STAILQ_REMOVE_HEAD(&q->outs, link);
-		if (!out->failed && out->next < json_array_size(out->outcomes))
-			STAILQ_INSERT_HEAD(&l->waiting, out, link); /* the rest of it */
+		if (!out->unpaged && out->next < json_array_size(out->outcomes))
+			STAILQ_INSERT_HEAD(&l->ready, out, link); /* the rest of it */
 		else
-			out_answer(l, out, why);
+			out_settle(out, !out->unpaged, why);
 	}
 	request_free(q);
 }
@@ -214,7 +241,8 @@ page_by_id(struct request *q, const char *id)
 	return p;
 }
 
-/* A conflict with an id that nobody else makes is our own page, of an answer that was lost. */
+/* A conflict with an id that nobody else makes is our own page, of an answer that was lost: that
+ * one may have said 202, so the outcomes are written again under another id. */
 static void
 read_items(struct request *q, const struct couch_item *items, size_t n, char *why)
 {
@@ -224,10 +252,19 @@ read_items(struct request *q, const struct couch_item *items, size_t n, char *wh
 
 		if (p == NULL)
 			continue;
-		p->stored = items[i].status == STORE_OK || items[i].status == STORE_CONFLICT;
+		p->stored = items[i].status == STORE_OK;
 		if (!p->stored)
 			snprintf(why, WHY_SIZE, "%s: %s", q->l->c->jobs_id, items[i].why);
 	}
+}
+
+/* In a database that is made anew there are no jobs. */
+static void
+note_answer(struct couch *c, const struct http_response *r, enum couch_answer a)
+{
+	couch_note_answer(c, r);
+	if (a == COUCH_NO_DB)
+		couch_known_clear(c->known);
 }
 
 static void
@@ -240,16 +277,21 @@ request_on_answer(const struct http_response *r, void *arg)
 	size_t n = 0;
 	enum couch_answer a = couch_answer_read(r, 201, c->jobs_id, why, sizeof(why));
 
-	couch_note_answer(c, r);
-	if (a == COUCH_DONE && !couch_items_parse(r->body, r->body_len, &items, &n))
-		couch_answer_garbled(r, c->jobs_id, why, sizeof(why));
-	else if (a == COUCH_DONE)
+	note_answer(c, r, a);
+	couch_items_read(r, c->jobs_id, &a, &items, &n, why, sizeof(why));
+	if (a == COUCH_DONE)
 		read_items(q, items, n, why);
 	couch_items_free(items, n);
 	request_end(q, why);
 }
 
 /* ---- sending ---- */
+
+static bool
+is_stray(const struct out *out, size_t i)
+{
+	return out->stray != NULL && out->stray[i];
+}
 
 static void
 add_write(struct request *q, struct out *out)
@@ -260,7 +302,7 @@ add_write(struct request *q, struct out *out)
 		const struct result *r = out->w->results[i];
 		json_t *json;
 
-		if (!outcome_of_result(out->w->host, r, &o))
+		if (!outcome_of_result(out->w->host, r, &o) || is_stray(out, i))
 			continue;
 		json = outcome_to_json(&o);
 		add_outcome(q, out, r->meta.job, json, o.at);
@@ -327,8 +369,8 @@ send_next(struct couch_ledger *l)
 	STAILQ_INIT(&q->outs);
 	STAILQ_INIT(&q->pages);
 	l->active = q;
-	while ((out = STAILQ_FIRST(&l->waiting)) != NULL && q->bytes < REQUEST_BYTES) {
-		STAILQ_REMOVE_HEAD(&l->waiting, link);
+	while ((out = STAILQ_FIRST(&l->ready)) != NULL && q->bytes < REQUEST_BYTES) {
+		STAILQ_REMOVE_HEAD(&l->ready, link);
 		STAILQ_INSERT_TAIL(&q->outs, out, link);
 		if (out->w != NULL)
 			add_write(q, out);
@@ -341,6 +383,178 @@ send_next(struct couch_ledger *l)
 		request_send(q);
 }
 
+/* ---- is the job there? ---- */
+
+static void
+on_stray(bool ok, const char *why, void *arg)
+{
+	out_settle(arg, ok, why);
+}
+
+static void
+add_stray(struct out *out, const char *job, const json_t *outcome)
+{
+	out->pending++;
+	couch_strays_add(out->l->c->strays, job, outcome, on_stray, out);
+}
+
+/* Is any of it for pages? */
+static bool
+sort_write(struct out *out)
+{
+	struct outcome o;
+	bool any = false;
+
+	for (size_t i = 0; i < out->w->n; i++) {
+		const struct result *r = out->w->results[i];
+		json_t *json;
+
+		if (!outcome_of_result(out->w->host, r, &o))
+			continue;
+		if (couch_known_has(out->l->c->known, r->meta.job)) {
+			any = true;
+			continue;
+		}
+		if (out->stray == NULL)
+			out->stray = xcalloc(out->w->n, sizeof(*out->stray));
+		out->stray[i] = true;
+		json = outcome_to_json(&o);
+		add_stray(out, r->meta.job, json);
+		json_decref(json);
+	}
+	return any;
+}
+
+static bool
+sort_call(struct out *out)
+{
+	const json_t *outcome;
+	size_t i;
+
+	if (couch_known_has(out->l->c->known, out->job))
+		return true;
+	json_array_foreach (out->outcomes, i, outcome)
+		add_stray(out, out->job, outcome);
+	return false;
+}
+
+/* Outcomes of jobs that are not there are handed over; the others are ready for pages. */
+static void
+sort_out(struct out *out)
+{
+	if (out->w != NULL ? sort_write(out) : sort_call(out))
+		STAILQ_INSERT_TAIL(&out->l->ready, out, link);
+	else
+		out_settle(out, true, NULL);
+}
+
+static void
+looking_end(struct couch_ledger *l, bool ok, const char *why)
+{
+	struct out *out;
+
+	while ((out = STAILQ_FIRST(&l->looking)) != NULL) {
+		STAILQ_REMOVE_HEAD(&l->looking, link);
+		if (ok)
+			sort_out(out);
+		else
+			out_settle(out, false, why);
+	}
+	loop_timer_arm(l->pump, 0);
+}
+
+static void
+on_looked(const struct http_response *r, void *arg)
+{
+	struct couch_ledger *l = arg;
+	struct couch *c = l->c;
+	json_t *there = json_object();
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, c->jobs_id, why, sizeof(why));
+
+	note_answer(c, r, a);
+	if (a == COUCH_DONE && !couch_known_take(c->known, r->body, r->body_len, there)) {
+		couch_answer_garbled(r, c->jobs_id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	json_decref(there);
+	looking_end(l, a == COUCH_DONE, why);
+}
+
+static bool
+note_unknown(struct couch_ledger *l, const char *job, json_t *jobs)
+{
+	if (couch_known_has(l->c->known, job))
+		return false;
+	if (jobs != NULL)
+		json_object_set_new(jobs, job, json_null());
+	return true;
+}
+
+/* Is there a job of which it is not known whether it is there? All of them are added to the set,
+ * unless that is NULL. */
+static bool
+asks_for(struct couch_ledger *l, const struct out *out, json_t *jobs)
+{
+	struct outcome o;
+	bool any = false;
+
+	if (out->w == NULL)
+		return note_unknown(l, out->job, jobs);
+	for (size_t i = 0; i < out->w->n; i++) {
+		const struct result *r = out->w->results[i];
+
+		if (outcome_of_result(out->w->host, r, &o) && note_unknown(l, r->meta.job, jobs))
+			any = true;
+	}
+	return any;
+}
+
+static void
+look(struct couch_ledger *l, const json_t *jobs)
+{
+	struct buf body;
+	char *url, *text;
+	size_t len;
+
+	buf_init(&body, SIZE_MAX / 2); /* of ids that are in memory */
+	if (!couch_known_ask(&body, jobs)) {
+		buf_finish(&body);
+		looking_end(l, false, "out of memory");
+		return;
+	}
+	xasprintf(&url, "%s/_all_docs", l->c->jobs_url);
+	text = buf_take(&body, &len);
+	http_request(l->c->http, "POST", url, text, len, on_looked, l);
+	free(url);
+}
+
+/* What needs no asking passes what does. */
+static void
+sort_waiting(struct couch_ledger *l)
+{
+	struct out_list all = STAILQ_HEAD_INITIALIZER(all);
+	bool may_ask = STAILQ_EMPTY(&l->looking);
+	json_t *jobs = json_object();
+	struct out *out;
+
+	STAILQ_CONCAT(&all, &l->waiting);
+	while ((out = STAILQ_FIRST(&all)) != NULL) {
+		bool room = may_ask && json_object_size(jobs) < LOOK_JOBS;
+
+		STAILQ_REMOVE_HEAD(&all, link);
+		if (!asks_for(l, out, room ? jobs : NULL))
+			sort_out(out);
+		else if (room)
+			STAILQ_INSERT_TAIL(&l->looking, out, link);
+		else
+			STAILQ_INSERT_TAIL(&l->waiting, out, link);
+	}
+	if (json_object_size(jobs) > 0)
+		look(l, jobs);
+	json_decref(jobs);
+}
+
 /* While CouchDB wants to be left alone nothing is sent: it is for the caller to come again. */
 static void
 put_off(struct couch_ledger *l)
@@ -351,10 +565,10 @@ put_off(struct couch_ledger *l)
 
 	snprintf(why, sizeof(why), "%s has asked for time (Retry-After)", l->c->base.id);
 	STAILQ_CONCAT(&now, &l->waiting);
+	STAILQ_CONCAT(&now, &l->ready);
 	while ((out = STAILQ_FIRST(&now)) != NULL) {
 		STAILQ_REMOVE_HEAD(&now, link);
-		out->failed = true;
-		out_answer(l, out, why);
+		out_settle(out, false, why);
 	}
 }
 
@@ -365,7 +579,8 @@ on_pump(void *arg)
 
 	if (couch_pace_wait_ms(&l->c->pace, loop_now(l->c->loop)) > 0)
 		put_off(l);
-	while (!STAILQ_EMPTY(&l->waiting) && l->active == NULL)
+	sort_waiting(l);
+	while (!STAILQ_EMPTY(&l->ready) && l->active == NULL)
 		send_next(l);
 }
 
@@ -376,7 +591,10 @@ out_create(struct couch_ledger *l, void *arg)
 {
 	struct out *out = xcalloc(1, sizeof(*out));
 
+	out->l = l;
 	out->arg = arg;
+	out->pending = 1; /* of its pages */
+	LIST_INSERT_HEAD(&l->all, out, all);
 	STAILQ_INSERT_TAIL(&l->waiting, out, link);
 	loop_timer_arm(l->pump, 0); /* with all else that is answered in this pass */
 	return out;
@@ -421,31 +639,20 @@ couch_ledger_create(struct couch *c)
 	snprintf(l->writer, sizeof(l->writer), "%08" PRIx32 "%08" PRIx32, ident_random32(),
 	    ident_random32());
 	l->pump = loop_timer_create(c->loop, "couch-ledger", on_pump, l);
+	LIST_INIT(&l->all);
 	STAILQ_INIT(&l->waiting);
+	STAILQ_INIT(&l->looking);
+	STAILQ_INIT(&l->ready);
 	return l;
-}
-
-static void
-forget(struct out_list *outs)
-{
-	struct out *out;
-
-	while ((out = STAILQ_FIRST(outs)) != NULL) {
-		STAILQ_REMOVE_HEAD(outs, link);
-		json_decref(out->outcomes);
-		free(out->job);
-		free(out);
-	}
 }
 
 void
 couch_ledger_destroy(struct couch_ledger *l)
 {
-	if (l->active != NULL) {
-		forget(&l->active->outs);
+	if (l->active != NULL)
 		request_free(l->active);
-	}
-	forget(&l->waiting);
+	while (!LIST_EMPTY(&l->all))
+		out_free(LIST_FIRST(&l->all));
 	loop_timer_destroy(l->pump);
 	free(l);
 }

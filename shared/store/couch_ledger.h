@@ -1,6 +1,7 @@
 /* Outcomes on their way into the ledger's database: gathered into pages, one a job, and written by
  * _bulk_docs. A page is a document of its own, out/JOB/WRITER/N, that is written once and never
- * changed, so that no two writers ever conflict.
+ * changed, so that no two writers ever conflict. Those of jobs that are not there go another way
+ * (couch_strays.h): whoever invents jobs must not fill the disk.
  *
  * One request is under way at a time, since each costs CouchDB as much as one with records, however
  * little it brings. The next has what came meanwhile: the busier it is, the larger the pages. */

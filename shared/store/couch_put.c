@@ -12,15 +12,16 @@
  * couch_ledger.c if it brings outcomes of jobs, which answers it.
  *
  * A record that is being written is out of the cache; it comes back only with a 201 for it. After
- * anything else it is read anew, so that a write that did land turns out to be UNCHANGED then.
+ * anything else it is read anew, and written again even if that write turns out to have landed: it
+ * may be on one node of three (couch_doc.h, "proven").
  *
  * Where every result only confirms what is known, a mark is written in place of a large record
  * (couch_doc.h). CouchDB compares the revision of one document, so another collector could write
  * the record of an older result over a value that a mark has just confirmed, and neither would
  * notice. Hence:
  *
- * - A mark is written only beside a record with a number, over the last revision of the mark, and
- *   not if that one is sealed for this number.
+ * - A mark is written only beside a record with a number, that is proven, over the last revision of
+ *   the mark, and not if that one is sealed for this number.
  * - A record with a number is written only after its mark has been sealed; and with a new number,
  *   or none, and with all that the mark said.
  *
@@ -30,16 +31,26 @@
  *
  * A mark says nothing if its record has been deleted, or the database been made anew. So when the
  * mark is stored the record's revision is asked for, and anything else than the known one is a
- * conflict. */
+ * conflict.
+ *
+ * That is asked now and then of a record that was written, too. A revision that came in by
+ * replication may have won over ours: then ours is a branch that still takes writes, with a 201 for
+ * each, and that nobody sees. The write is given again and goes on from the revision that is seen.
+ * Whoever reads a record is told of revisions that lost: these are read too, and what is newer in
+ * them is written with the record; then they are removed (couch_merge.h). So each record is read
+ * anew now and then.
+ */
 #include "shared/store/couch_ledger.h"
 
 #include "shared/buf.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/store/couch_fetched.h"
+#include "shared/store/couch_merge.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +60,9 @@ enum {
 	BODY_BYTES = 4 * 1024 * 1024, /* a request is not begun to be larger than this */
 	READ_AT_ONCE = 64 * 1024,     /* an answer over it is read on the helper thread */
 	MARK_GAIN = 2,                /* what a mark is smaller at least than its record */
+	VERIFY_MS = 10 * 60 * 1000,   /* so often a record that is written is looked after */
+	REREAD_MS = 60 * 60 * 1000,   /* after once to twice that it is read again */
+	LOST_AT_ONCE = 8,             /* revisions, about: each is a whole record */
 	WHY_SIZE = 512,
 };
 
@@ -57,7 +71,7 @@ enum part {
 	PART_RECORD,
 	PART_MARK,
 	PART_SEAL,     /* then the record */
-	PART_VERIFIED, /* the mark is stored: is the record there as it was? */
+	PART_VERIFIED, /* it is stored: is the record there as we know it? */
 };
 
 struct item {
@@ -80,6 +94,7 @@ struct lot {
 };
 
 static void lot_write(struct lot *lot);
+static void remove_lost(struct couch *c, struct couch_doc *d);
 
 /* --- lots --- */
 
@@ -200,29 +215,63 @@ ask(struct lot *lot, const char *what, const char *const *ids, size_t n, http_fn
 
 /* --- writing --- */
 
-/* Marks are a saving, and not worth the loss of an answer: without them the record is written. */
+/* Marks are a saving, and not worth the loss of an answer: without it the record is written. What
+ * is refused of one host says nothing about the others. */
 static void
 refused_mark(struct lot *lot, struct item *item, const char *why)
 {
 	struct couch *c = lot->c;
+	uint32_t unlogged;
 
-	if (!c->marks_refused)
+	if (repeat_due(&c->marks_refused, why, loop_now(c->loop), &unlogged))
 		log_warn("store",
-		    "store[%s]: it takes no documents " COUCH_MARKS_START
-		    "HOST: unchanged values cost as much as changed ones, why=%s",
-		    c->base.id, why);
-	c->marks_refused = true;
+		    "store[%s]: it refuses document " COUCH_MARKS_START
+		    "%s: unchanged values of that host cost as much as changed ones, "
+		    "unlogged_before=%" PRIu32 ", why=%s",
+		    c->base.id, item->host, unlogged, why);
 	item->doc->unmarked = true;
 	item->part = PART_RECORD;
 	item->sent = false;
 }
 
+/* Now and then a record is read again, though it is known: only so it is seen that replication has
+ * brought a revision that lost. Not all of them at once. */
+static bool
+is_to_be_read_again(const struct couch *c, const struct couch_doc *d)
+{
+	int64_t spread = (int64_t)(couch_cache_hash(d->head.host) % REREAD_MS);
+
+	return d->again || mono_diff(loop_now(c->loop), d->read_at) >= REREAD_MS + spread;
+}
+
 static void
 finish_item(struct lot *lot, struct item *item)
 {
-	couch_cache_give(lot->c->cache, item->doc);
+	struct couch *c = lot->c;
+
+	remove_lost(c, item->doc);
+	if (is_to_be_read_again(c, item->doc))
+		couch_cache_let_go(c->cache, item->doc);
+	else
+		couch_cache_give(c->cache, item->doc);
 	item->doc = NULL;
 	settle(lot, item, STORE_OK, NULL);
+}
+
+static void
+note_verified(const struct couch *c, struct couch_doc *d)
+{
+	d->has_verified = true;
+	d->verified = loop_now(c->loop);
+}
+
+/* One that was just read is as good as looked after. */
+static bool
+verify_is_due(const struct couch *c, struct couch_doc *d)
+{
+	if (!d->has_verified)
+		note_verified(c, d);
+	return mono_diff(loop_now(c->loop), d->verified) >= VERIFY_MS;
 }
 
 static void
@@ -232,7 +281,10 @@ stored(struct lot *lot, struct item *item, const char *rev)
 	switch (item->part) {
 	case PART_RECORD:
 		couch_doc_set_rev(item->doc, rev);
-		finish_item(lot, item);
+		if (verify_is_due(lot->c, item->doc))
+			item->part = PART_VERIFIED;
+		else
+			finish_item(lot, item);
 		return;
 	case PART_MARK:
 		couch_doc_set_marked(item->doc, rev);
@@ -258,7 +310,7 @@ read_items(struct lot *lot, const struct couch_item *answers, size_t n)
 			continue;
 		if (answers[i].status == STORE_OK)
 			stored(lot, item, answers[i].rev);
-		else if (answers[i].status == STORE_REJECT && host != NULL)
+		else if (answers[i].status == STORE_REFUSED && host != NULL)
 			refused_mark(lot, item, answers[i].why);
 		else
 			settle(lot, item, answers[i].status, answers[i].why);
@@ -271,7 +323,7 @@ settle_sent(struct lot *lot, enum store_status status, const char *why)
 	for (size_t i = 0; i < lot->n; i++) {
 		struct item *item = &lot->items[i];
 
-		if (item->sent && status == STORE_REJECT && item->part != PART_RECORD)
+		if (item->sent && status == STORE_REFUSED && item->part != PART_RECORD)
 			refused_mark(lot, item, why);
 		else if (item->sent)
 			settle(lot, item, status, why);
@@ -298,10 +350,7 @@ lot_on_written(const struct http_response *r, void *arg)
 	size_t n = 0;
 	enum couch_answer a = read_answer(c, r, 201, why);
 
-	if (a == COUCH_DONE && !couch_items_parse(r->body, r->body_len, &answers, &n)) {
-		couch_answer_garbled(r, c->base.id, why, sizeof(why));
-		a = COUCH_UNKNOWN;
-	}
+	couch_items_read(r, c->base.id, &a, &answers, &n, why, sizeof(why));
 	if (a == COUCH_DONE) {
 		read_items(lot, answers, n);
 		settle_sent(lot, STORE_RETRY, "the store's answer leaves it out");
@@ -323,13 +372,13 @@ choose_part(struct lot *lot, struct item *item)
 	enum couch_change change = couch_doc_apply(item->doc, item->w);
 
 	item->applied = true;
-	item->doc->unmarked = lot->c->marks_refused;
 	if (change == COUCH_SAME)
 		return false;
 	if (!couch_doc_is_open(item->doc) || item->doc->unmarked)
 		item->part = PART_RECORD;
 	else
-		item->part = change == COUCH_FRESH ? PART_MARK : PART_SEAL;
+		item->part = change == COUCH_FRESH && couch_doc_takes_mark(item->doc) ? PART_MARK
+										      : PART_SEAL;
 	return true;
 }
 
@@ -398,6 +447,13 @@ put_off(struct lot *lot)
 }
 
 static void
+finish_verified(struct lot *lot, struct item *item)
+{
+	note_verified(lot->c, item->doc);
+	finish_item(lot, item);
+}
+
+static void
 verify_on_answer(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
@@ -419,7 +475,7 @@ verify_on_answer(const struct http_response *r, void *arg)
 			else if (row.rev == NULL || strcmp(row.rev, item->doc->rev) != 0)
 				settle(lot, item, STORE_CONFLICT, "the record has changed");
 			else
-				finish_item(lot, item);
+				finish_verified(lot, item);
 		}
 	} else if (a == COUCH_DONE) {
 		couch_answer_garbled(r, c->base.id, why, sizeof(why));
@@ -434,7 +490,7 @@ verify_on_answer(const struct http_response *r, void *arg)
 	lot_write(lot);
 }
 
-/* Asks for the records whose marks are stored. false: there are none. */
+/* Asks for the records that are to be looked after. false: there are none. */
 static bool
 lot_verify(struct lot *lot)
 {
@@ -534,9 +590,11 @@ take_row(struct lot *lot, struct couch_fetched_row *row)
 		couch_note_size(lot->c, row->bytes, 1);
 		item->doc = row->doc;
 		row->doc = NULL;
+		item->doc->read_at = loop_now(lot->c->loop);
 		return;
 	case COUCH_FETCHED_MISSING:
 		item->doc = couch_doc_create(item->w->host);
+		item->doc->read_at = loop_now(lot->c->loop);
 		return;
 	case COUCH_FETCHED_MARK: /* take_marks */
 	case COUCH_FETCHED_UNMARKED:
@@ -565,6 +623,131 @@ take_marks(struct lot *lot, struct couch_fetched *f)
 	}
 }
 
+static void
+prove_items(struct lot *lot)
+{
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].doc != NULL && !lot->items[i].doc->proven)
+			couch_cache_prove(lot->c->cache, lot->items[i].doc);
+}
+
+/* --- revisions that lost --- */
+
+/* What is known of them is of no use any more, and the next who reads the record sees them. */
+static void
+forget_lost(struct couch_doc *d)
+{
+	json_decref(d->lost);
+	d->lost = NULL;
+	json_decref(d->mark.lost);
+	d->mark.lost = NULL;
+}
+
+static void
+merge_lost(struct lot *lot, struct item *item, const struct http_response *r)
+{
+	struct couch *c = lot->c;
+	struct couch_merge m;
+
+	if (couch_merge_read(&m, item->doc, r->body, r->body_len)) {
+		bool changed = couch_merge_apply(&m, item->doc);
+
+		log_info("store",
+		    "store[%s]: revisions in conflict are merged, as replication brings them: "
+		    "host=%s, revisions=%zu, newer=%s",
+		    c->base.id, item->host, m.n_docs, changed ? "yes" : "no");
+	} else {
+		forget_lost(item->doc);
+	}
+	couch_merge_finish(&m);
+}
+
+/* Answers do not wait for them to be readable. */
+static void
+lost_on_answer(const struct http_response *r, void *arg)
+{
+	struct lot *lot = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(lot->c, r, 200, why);
+
+	if (a != COUCH_DONE)
+		log_info("store", "store[%s]: revisions in conflict are not read: %s",
+		    lot->c->base.id, why);
+	for (size_t i = 0; i < lot->n; i++) {
+		struct item *item = &lot->items[i];
+
+		if (item->doc == NULL || (item->doc->lost == NULL && item->doc->mark.lost == NULL))
+			continue;
+		if (a == COUCH_DONE)
+			merge_lost(lot, item, r);
+		else
+			forget_lost(item->doc);
+	}
+	lot_write(lot);
+}
+
+/* Asks for what was lost, of some records at a time. false: there is nothing. */
+static bool
+lot_ask_lost(struct lot *lot)
+{
+	struct couch *c = lot->c;
+	json_t *docs = json_array(), *body = json_pack("{s:o}", "docs", docs);
+	char *url, *text;
+	size_t n;
+
+	for (size_t i = 0; i < lot->n; i++) {
+		struct couch_doc *d = lot->items[i].doc;
+
+		if (d != NULL && json_array_size(docs) < LOST_AT_ONCE)
+			couch_merge_ask(d, docs);
+		else if (d != NULL && d->lost != NULL) {
+			d->again = true;
+			forget_lost(d);
+		}
+	}
+	n = json_array_size(docs);
+	text = n > 0 ? json_dumps(body, JSON_COMPACT) : NULL;
+	json_decref(body);
+	if (text == NULL)
+		return false;
+	xasprintf(&url, "%s/_bulk_get", c->url);
+	http_request(c->http, "POST", url, text, strlen(text), lost_on_answer, lot);
+	free(url);
+	return true;
+}
+
+static void
+removed_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	/* What stays is seen again by the next who reads the record. */
+	if (couch_answer_read(r, 201, op->c->base.id, why, sizeof(why)) != COUCH_DONE)
+		log_info("store", "store[%s]: revisions in conflict are not removed: %s",
+		    op->c->base.id, why);
+	couch_op_destroy(op);
+}
+
+/* All that they had is safe in the record. */
+static void
+remove_lost(struct couch *c, struct couch_doc *d)
+{
+	json_t *docs = couch_merge_removal(d), *body;
+	struct couch_op *op;
+	char *url;
+
+	forget_lost(d);
+	if (docs == NULL)
+		return;
+	op = couch_op_create(c, NULL);
+	body = json_pack("{s:o}", "docs", docs);
+	xasprintf(&url, "%s/_bulk_docs", c->url);
+	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), removed_on_answer);
+	json_decref(body);
+	free(url);
+}
+
 /* Takes over what is in f. */
 static void
 take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const char *why)
@@ -572,6 +755,7 @@ take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const c
 	for (size_t i = 0; i < f->n; i++)
 		take_row(lot, &f->rows[i]);
 	take_marks(lot, f);
+	prove_items(lot);
 	couch_fetched_finish(f);
 	if (a == COUCH_DONE)
 		settle_unknown(lot, STORE_RETRY, "the store's answer leaves it out");
@@ -579,7 +763,8 @@ take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const c
 		settle_rest(lot, why);
 	else
 		settle_unknown(lot, couch_answer_status(a, count_unknown(lot)), why);
-	lot_write(lot);
+	if (!lot_ask_lost(lot))
+		lot_write(lot);
 }
 
 /* An answer on its way through the thread. */
@@ -665,7 +850,7 @@ lot_fetch(struct lot *lot)
 		ids[n++] = lot->items[i].host;
 		ids[n++] = marks[i];
 	}
-	ask(lot, "_all_docs?include_docs=true", ids, n, lot_on_fetched);
+	ask(lot, "_all_docs?include_docs=true&conflicts=true", ids, n, lot_on_fetched);
 	for (size_t i = 0; i < lot->n; i++)
 		free(marks[i]);
 	free(marks);

@@ -1,9 +1,11 @@
 /* Reading records from CouchDB: one of them, or all in pages. */
-#include "shared/store/couch.h"
+#include "shared/store/couch_names.h"
+#include "shared/store/couch_view.h"
 
 #include "shared/buf.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/store/head.h"
 #include "shared/xalloc.h"
 
 #include <stdint.h>
@@ -14,7 +16,6 @@
 enum {
 	PAGE_BYTES = 4 * 1024 * 1024,
 	PAGE_RECORDS_MAX = 100,
-	PAGE_NAMES = 2000,
 	WHY_SIZE = 512,
 };
 
@@ -36,6 +37,7 @@ couch_op_destroy(struct couch_op *op)
 	loop_timer_destroy(op->wait);
 	json_decref(op->doc);
 	json_decref(op->fields);
+	json_decref(op->heads);
 	free(op->startkey);
 	free(op->endkey);
 	free(op->url);
@@ -44,9 +46,31 @@ couch_op_destroy(struct couch_op *op)
 }
 
 void
+couch_op_listed(struct couch_op *op, enum store_found found, const char *why)
+{
+	store_listed_fn *fn = op->listed;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, NULL, why, arg);
+}
+
+void
 couch_op_request(struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn)
 {
 	http_request(op->c->http, method, url, body, body != NULL ? strlen(body) : 0, fn, op);
+}
+
+void
+couch_op_post(
+    struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn)
+{
+	char *url;
+
+	xasprintf(&url, "%s/%s", database, what);
+	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), fn);
+	json_decref(body);
+	free(url);
 }
 
 /* --- get --- */
@@ -113,10 +137,11 @@ get_on_answer(const struct http_response *r, void *arg)
 	}
 	if (a != COUCH_DONE) {
 		got(op, STORE_FAILED, NULL, why);
-	} else if (pair.rec == NULL) {
+	} else if (pair.rec == NULL || !couch_doc_is_record(pair.rec)) {
 		got(op, STORE_MISSING, NULL, NULL);
 	} else {
 		couch_doc_show(pair.rec, &pair.mark);
+		couch_doc_show_edited(pair.rec);
 		got(op, STORE_FOUND, pair.rec, NULL);
 	}
 	json_decref(pair.rec);
@@ -152,10 +177,11 @@ couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
 
 /* --- list --- */
 
-/* Three ways of asking: whole records and names are rows of _all_docs, parts come by _find, which
- * leaves the rest of the records where it is. All in order of name, in pages. What is not a host's
- * is passed over: design documents, and marks, which all lie together in this order. A page of
- * whole records is kept until their marks have been asked for. */
+/* Two ways of asking: whole records are rows of _all_docs; parts come by _find, which leaves the
+ * rest of the records where it is (names alone: couch_names.c). All in order of name, in pages.
+ * What is no record is passed over: marks, which all lie together in this order, and what other
+ * people keep in the same database. A page of whole records is kept until their marks have been
+ * asked for. */
 static void list_page(struct couch_op *op);
 
 static bool
@@ -172,16 +198,6 @@ go_on_at(struct couch_op *op, const char *id)
 		op->startkey = xstrdup(couch_marked_host(id) != NULL ? COUCH_MARKS_END : id);
 }
 
-static void
-listed(struct couch_op *op, enum store_found found, const char *why)
-{
-	store_listed_fn *fn = op->listed;
-	void *arg = op->arg;
-
-	couch_op_destroy(op);
-	fn(found, NULL, why, arg);
-}
-
 /* marks: by host, each the document. */
 static void
 list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
@@ -190,7 +206,7 @@ list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 	struct couch_mark mark = {0};
 	const char *text = json_string_value(json_object_get(marks, row->id));
 	struct jspan doc;
-	json_t *rec;
+	json_t *rec, *head;
 
 	if (!is_host(row->id) || row->doc.text == NULL)
 		return;
@@ -201,42 +217,18 @@ list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 		    err, row->id);
 		return;
 	}
+	if (!couch_doc_is_record(rec)) {
+		json_decref(rec);
+		return;
+	}
 	if (text != NULL && jspan_value(text, strlen(text), &doc) && !couch_mark_parse(doc, &mark))
 		mark = (struct couch_mark){0};
 	couch_doc_show(rec, &mark);
-	op->listed(STORE_FOUND, rec, NULL, op->arg);
+	head = op->headings ? head_of_record(rec) : NULL;
+	op->listed(STORE_FOUND, op->headings ? head : rec, NULL, op->arg);
 	couch_mark_finish(&mark);
+	json_decref(head);
 	json_decref(rec);
-}
-
-static void
-list_name(struct couch_op *op, const struct couch_row *row)
-{
-	json_t *rec;
-
-	if (!is_host(row->id))
-		return;
-	rec = json_pack("{s:s}", "_id", row->id);
-	op->listed(STORE_FOUND, rec, NULL, op->arg);
-	json_decref(rec);
-}
-
-/* The page was asked for with one row more, which is where the next one begins. false: garbled. */
-static bool
-list_names(struct couch_op *op, const struct http_response *r)
-{
-	struct couch_rows rows;
-	struct couch_row row;
-	size_t n = 0;
-
-	if (!couch_rows_open(&rows, r->body, r->body_len))
-		return false;
-	for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
-		if (n++ < op->limit)
-			list_name(op, &row);
-		else
-			go_on_at(op, row.id);
-	return !rows.it.bad;
 }
 
 static void
@@ -245,7 +237,7 @@ list_next(struct couch_op *op)
 	if (op->startkey != NULL)
 		list_page(op);
 	else
-		listed(op, STORE_MISSING, NULL);
+		couch_op_listed(op, STORE_MISSING, NULL);
 }
 
 /* Those of the page that is kept. false: garbled. */
@@ -302,7 +294,7 @@ list_on_marks(const struct http_response *r, void *arg)
 	if (a == COUCH_DONE)
 		list_next(op);
 	else
-		listed(op, STORE_FAILED, why);
+		couch_op_listed(op, STORE_FAILED, why);
 }
 
 /* Keeps the page and asks for the marks. false: garbled. */
@@ -368,7 +360,7 @@ read_page(struct couch_op *op, const struct http_response *r)
 	op->startkey = NULL;
 	if (op->fields == NULL)
 		return list_keep(op, r);
-	if (!(json_array_size(op->fields) > 0 ? list_parts(op, r) : list_names(op, r)))
+	if (!list_parts(op, r))
 		return false;
 	list_next(op);
 	return true;
@@ -390,7 +382,7 @@ list_on_answer(const struct http_response *r, void *arg)
 		return;
 	if (a == COUCH_DONE)
 		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-	listed(op, STORE_FAILED, why);
+	couch_op_listed(op, STORE_FAILED, why);
 }
 
 static void
@@ -398,31 +390,26 @@ find_page(struct couch_op *op)
 {
 	json_t *from = op->startkey == NULL ? json_pack("{s:n}", "$gt")
 					    : json_pack("{s:s}", "$gte", op->startkey);
-	json_t *body = json_pack("{s:{s:o},s:O,s:I,s:[{s:s}]}", "selector", "_id", from, "fields",
-	    op->fields, "limit", (json_int_t)op->limit + 1, "sort", "_id", "asc");
-	char *url;
+	json_t *body = json_pack("{s:{s:o,s:s},s:O,s:I,s:[{s:s}]}", "selector", "_id", from,
+	    "doc_type", COUCH_RECORD_TYPE, "fields", op->fields, "limit", (json_int_t)op->limit + 1,
+	    "sort", "_id", "asc");
 
-	xasprintf(&url, "%s/_find", op->c->url);
-	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), list_on_answer);
-	json_decref(body);
-	free(url);
+	couch_op_post(op, op->c->url, "_find", body, list_on_answer);
 }
 
 static void
 list_page(struct couch_op *op)
 {
-	struct couch_range range = {.start = op->startkey, .docs = op->fields == NULL};
+	struct couch_range range = {.start = op->startkey, .docs = true};
 	char *url;
 
 	op->limit = PAGE_BYTES / (op->c->mean_bytes + 1) + 1;
 	if (op->limit > PAGE_RECORDS_MAX)
 		op->limit = PAGE_RECORDS_MAX;
-	if (json_array_size(op->fields) > 0) {
+	if (op->fields != NULL) {
 		find_page(op);
 		return;
 	}
-	if (op->fields != NULL)
-		op->limit = PAGE_NAMES;
 	range.limit = op->limit + 1;
 	url = couch_url_range(op->c->url, &range);
 	couch_op_request(op, "GET", url, NULL, list_on_answer);
@@ -450,12 +437,25 @@ couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *
 	struct couch_op *op = couch_op_create((struct couch *)s, arg);
 
 	op->listed = fn;
+	if (filter != NULL && filter->n == 0) {
+		couch_names_list(op);
+		return;
+	}
 	if (filter != NULL) {
 		op->fields = json_array();
-		if (filter->n > 0)
-			json_array_append_new(op->fields, json_string("_id"));
+		json_array_append_new(op->fields, json_string("_id"));
 		for (size_t i = 0; i < filter->n; i++)
 			add_field(op->fields, filter->plugins[i]);
 	}
 	list_page(op);
+}
+
+void
+couch_heads(struct store *s, store_listed_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->listed = fn;
+	op->headings = true;
+	couch_view_list(op, list_page);
 }

@@ -87,10 +87,11 @@ couch_url_range(const char *base, const struct couch_range *range)
 	char *start = range->start != NULL ? escape_key(range->start) : NULL;
 	char *end = range->end != NULL ? escape_key(range->end) : NULL, *url;
 
-	xasprintf(&url, "%s/_all_docs?limit=%zu%s%s%s%s%s%s", base, range->limit,
-	    range->docs ? "&include_docs=true" : "", range->descending ? "&descending=true" : "",
-	    start != NULL ? "&startkey=" : "", start != NULL ? start : "",
-	    end != NULL ? "&endkey=" : "", end != NULL ? end : "");
+	xasprintf(&url, "%s/%s?limit=%zu%s%s%s%s%s%s%s", base,
+	    range->view != NULL ? range->view : "_all_docs", range->limit,
+	    range->stale ? "&stale=ok" : "", range->docs ? "&include_docs=true" : "",
+	    range->descending ? "&descending=true" : "", start != NULL ? "&startkey=" : "",
+	    start != NULL ? start : "", end != NULL ? "&endkey=" : "", end != NULL ? end : "");
 	free(start);
 	free(end);
 	return url;
@@ -161,17 +162,17 @@ static enum couch_answer
 no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 {
 	const char *error = r->error != NULL ? r->error : "no answer";
+	const char *cure = r->never_sent ? PHRASE_CURE "is CouchDB running there?"
+					 : PHRASE_CURE
+			       "is that CouchDB's address and port, and does its log say why?";
 
+	if (phrase_cure(error) != NULL)
+		cure = ""; /* of what happened, which says more than that of where */
 	if (r->tls_failed)
 		snprintf(why, size, "%s: %s", id, error);
-	else if (r->never_sent)
-		snprintf(why, size,
-		    "%s cannot be reached: %s" PHRASE_CURE "is CouchDB running there?", id, error);
 	else
-		snprintf(why, size,
-		    "%s gave no whole answer: %s" PHRASE_CURE
-		    "is that CouchDB's address and port, and does its log say why?",
-		    id, error);
+		snprintf(why, size, "%s %s: %s%s", id,
+		    r->never_sent ? "cannot be reached" : "gave no whole answer", error, cure);
 	return COUCH_UNKNOWN;
 }
 
@@ -201,12 +202,26 @@ user_of(const char *id, char *out, size_t size)
 }
 
 static void
-denied(const char *id, long status, const char *reason, char *why, size_t size)
+denied(const char *id, const struct http_response *r, const char *reason, char *why, size_t size)
 {
+	long status = r->status;
 	char user[128];
 
 	user_of(id, user, sizeof(user));
-	if (user[0] != '\0')
+	if (http_says_locked(r))
+		snprintf(why, size,
+		    "%s has locked user \"%s\" for this address after failed logins (%ld%s)" PHRASE_CURE
+		    "it ends by itself, 5 minutes after the first of them (CouchDB's "
+		    "[chttpd_auth_lockout]); see what else logs in from here with a wrong password: "
+		    "another collector, a tool, a script",
+		    id, user, status, reason);
+	else if (user[0] != '\0' && status == 401)
+		snprintf(why, size,
+		    "%s denies access to user \"%s\" (%ld%s)" PHRASE_CURE
+		    "check user and password in its dsn; vogelerd asks again when it is reloaded, or "
+		    "after %d s, since CouchDB locks a user after a few failures",
+		    id, user, status, reason, HTTP_LOGIN_WAIT_MS / 1000);
+	else if (user[0] != '\0')
 		snprintf(why, size,
 		    "%s denies access to user \"%s\" (%ld%s)" PHRASE_CURE
 		    "check user and password in its dsn, and the database's members",
@@ -228,7 +243,7 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 	switch (r->status) {
 	case 401:
 	case 403:
-		denied(id, r->status, reason, why, size);
+		denied(id, r, reason, why, size);
 		return COUCH_DENIED;
 	case 404:
 		if (document) {
@@ -277,6 +292,12 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 	char reason[256];
 	bool document;
 
+	if (r->status == 0 && r->refused != 0) {
+		struct http_response then = {
+		    .status = r->refused, .body = r->body, .body_len = r->body_len};
+
+		return client_error(&then, id, why, size);
+	}
 	if (r->status == 0)
 		return no_answer(r, id, why, size);
 	if (r->status == want) {
@@ -310,7 +331,7 @@ couch_answer_status(enum couch_answer a, size_t n)
 {
 	switch (a) {
 	case COUCH_BAD:
-		return n > 1 ? STORE_REJECT_BATCH : STORE_REJECT;
+		return n > 1 ? STORE_REJECT_BATCH : STORE_REFUSED;
 	case COUCH_CONFLICT:
 		return STORE_CONFLICT;
 	case COUCH_DONE:
@@ -345,7 +366,7 @@ item_status(const char *error)
 		return STORE_CONFLICT;
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (strcmp(error, refusals[i]) == 0)
-			return STORE_REJECT;
+			return STORE_REFUSED;
 	return STORE_RETRY; /* an internal error of a shard, or one we do not know */
 }
 
@@ -357,6 +378,12 @@ read_item(const json_t *j, const char *id, struct couch_item *item)
 	const char *rev = json_string_value(json_object_get(j, "rev"));
 
 	*item = (struct couch_item){.id = xstrdup(id), .status = STORE_OK};
+	if (error == NULL && json_is_true(json_object_get(j, "accepted"))) {
+		item->accepted = true;
+		item->status = STORE_RETRY;
+		item->why = xstrdup("the store has it without a quorum of its nodes: not safe yet");
+		return;
+	}
 	if (error == NULL && rev != NULL) { /* 2.x and later add "ok": true, 1.x did not */
 		item->rev = xstrdup(rev);
 		return;
@@ -392,6 +419,38 @@ couch_items_parse(const char *body, size_t len, struct couch_item **items, size_
 	}
 	json_decref(answer);
 	return true;
+}
+
+static bool
+any_accepted(const struct couch_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (items[i].accepted)
+			return true;
+	return false;
+}
+
+void
+couch_items_read(const struct http_response *r, const char *id, enum couch_answer *a,
+    struct couch_item **items, size_t *n, char *why, size_t why_size)
+{
+	bool parsed;
+
+	*items = NULL;
+	*n = 0;
+	if (*a != COUCH_DONE && r->status != 202)
+		return;
+	parsed = couch_items_parse(r->body, r->body_len, items, n);
+	if (*a == COUCH_DONE && !parsed) {
+		couch_answer_garbled(r, id, why, why_size);
+		*a = COUCH_UNKNOWN;
+	} else if (r->status == 202 && any_accepted(*items, *n)) {
+		*a = COUCH_DONE;
+	} else if (r->status == 202) {
+		couch_items_free(*items, *n);
+		*items = NULL;
+		*n = 0;
+	}
 }
 
 void
@@ -483,6 +542,7 @@ couch_rows_next(struct couch_rows *rows, struct couch_row *row)
 	}
 	row->rev = live_rev(meta);
 	row->doc = doc;
+	row->value = meta;
 	row->error = error.text != NULL && !jspan_is(error, "\"not_found\"");
 	return true;
 }
@@ -493,6 +553,78 @@ couch_row_finish(struct couch_row *row)
 	free(row->id);
 	free(row->rev);
 	*row = (struct couch_row){0};
+}
+
+/* --- _bulk_get --- */
+
+bool
+couch_results_open(struct couch_results *r, const char *body, size_t len)
+{
+	*r = (struct couch_results){0};
+	return open_list(&r->it, body, len, "\"results\"");
+}
+
+/* {"id": ID, "docs": [...]} */
+static bool
+open_result(struct couch_results *r, struct jspan result)
+{
+	struct jspan key, value, docs = {0};
+	struct jspan_iter it;
+
+	r->id = (struct jspan){0};
+	if (jspan_kind(result) != '{' || !jspan_open(&it, result))
+		return false;
+	while (jspan_next_member(&it, &key, &value)) {
+		if (jspan_is(key, "\"id\""))
+			r->id = value;
+		else if (jspan_is(key, "\"docs\""))
+			docs = value;
+	}
+	return !it.bad && r->id.text != NULL && jspan_kind(docs) == '[' &&
+	       jspan_open(&r->docs, docs);
+}
+
+/* {"ok": DOC}, or {"error": ...}. */
+static bool
+find_ok(struct jspan one, struct jspan *doc)
+{
+	struct jspan key, value;
+	struct jspan_iter it;
+	bool found = false;
+
+	if (jspan_kind(one) != '{' || !jspan_open(&it, one))
+		return false;
+	while (jspan_next_member(&it, &key, &value)) {
+		if (!jspan_is(key, "\"ok\""))
+			continue;
+		*doc = value;
+		found = true;
+	}
+	return found && !it.bad;
+}
+
+bool
+couch_results_next(struct couch_results *r, char **id, struct jspan *doc)
+{
+	struct jspan one, result;
+
+	for (;;) {
+		while (r->id.text != NULL && jspan_next_element(&r->docs, &one)) {
+			if (!find_ok(one, doc))
+				continue;
+			*id = jspan_string(r->id);
+			r->bad = *id == NULL;
+			return !r->bad;
+		}
+		if (!jspan_next_element(&r->it, &result))
+			break;
+		if (!open_result(r, result)) {
+			r->bad = true;
+			return false;
+		}
+	}
+	r->bad = r->it.bad;
+	return false;
 }
 
 char *

@@ -21,9 +21,11 @@ char *couch_url_doc(const char *base, const char *id);
 /* A range of _all_docs, by id; NULL = no bound. */
 struct couch_range {
 	const char *start, *end;
+	const char *view; /* a path to it, whose keys are strings; NULL: _all_docs */
 	size_t limit;
 	bool docs;       /* with the documents */
 	bool descending; /* then start is above end */
+	bool stale;      /* of a view: as it is, without CouchDB bringing it up to date first */
 };
 char *couch_url_range(const char *base, const struct couch_range *range); /* malloced */
 /* {"keys": [...]}. false: over the cap. */
@@ -58,9 +60,16 @@ struct couch_item {
 	char *rev;                /* of STORE_OK */
 	char *why;                /* NULL of STORE_OK */
 	enum store_status status; /* never STORE_REJECT_BATCH */
+	bool accepted; /* by fewer nodes than a quorum: STORE_RETRY, for it may be lost */
 };
 /* false: not such an answer at all. An item without an id is left out. */
 bool couch_items_parse(const char *body, size_t len, struct couch_item **items, size_t *n);
+/* The items of an answer that was read as *a: all of a 201. A 202 is of a batch that had no quorum
+ * somewhere; when it tells which items are meant, the others are as good as with 201, and *a
+ * becomes COUCH_DONE; else nothing of it counts. Garbled: *a becomes COUCH_UNKNOWN, and why says
+ * so. */
+void couch_items_read(const struct http_response *r, const char *id, enum couch_answer *a,
+    struct couch_item **items, size_t *n, char *why, size_t why_size);
 void couch_items_free(struct couch_item *items, size_t n);
 
 /* One row of an answer of _all_docs. */
@@ -68,7 +77,8 @@ struct couch_row {
 	char *id;         /* owned: couch_row_finish */
 	char *rev;        /* owned; NULL when deleted, not found or error */
 	struct jspan doc; /* borrowed from the body; not there when rev is not, or not asked for */
-	bool error;       /* the store failed to read it: neither there nor not there */
+	struct jspan value; /* borrowed; of a view's row, what was emitted */
+	bool error;         /* the store failed to read it: neither there nor not there */
 };
 struct couch_rows {
 	struct jspan_iter it;
@@ -81,6 +91,17 @@ void couch_row_finish(struct couch_row *row);
 
 /* The documents of an answer of _find, to be walked with jspan_next_element. false: not one. */
 bool couch_docs_open(struct jspan_iter *it, const char *body, size_t len);
+
+/* The documents of an answer of _bulk_get; what could not be read is passed over. */
+struct couch_results {
+	struct jspan_iter it, docs;
+	struct jspan id; /* of the documents that docs walks */
+	bool bad;
+};
+/* false: not one. */
+bool couch_results_open(struct couch_results *r, const char *body, size_t len);
+/* false at the end, or with r->bad. *id: the caller's. */
+bool couch_results_next(struct couch_results *r, char **id, struct jspan *doc);
 
 /* {"ok": true, "rev": REV} of a PUT, or a document's "_rev"; malloced, NULL when there is none. */
 char *couch_rev(const char *body, size_t len);

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct reader {
 	size_t err_size;
 };
 
+static json_t *read_attachments(struct reader *r, const char *path);
 static json_t *read_directory(struct reader *r, const char *path, unsigned int depth);
 
 static json_t *
@@ -141,6 +143,8 @@ read_entry(struct reader *r, json_t *into, const char *dir, const char *name, un
 
 	if (json_object_get(into, key) != NULL)
 		value = fail(r, path, "there is another file for the same key");
+	else if (depth == 0 && directory && strcmp(name, "_attachments") == 0)
+		value = read_attachments(r, path);
 	else
 		value = directory ? read_directory(r, path, depth + 1) : read_file(r, path);
 	if (value != NULL && json_object_set_new(into, key, value) == 0)
@@ -174,6 +178,105 @@ read_directory(struct reader *r, const char *path, unsigned int depth)
 		return NULL;
 	}
 	return object;
+}
+
+/* --- attachments --- */
+
+static const char *
+content_type(const char *name)
+{
+	static const struct {
+		const char *ending, *type;
+	} types[] = {
+	    {".css", "text/css"},
+	    {".gif", "image/gif"},
+	    {".html", "text/html"},
+	    {".ico", "image/x-icon"},
+	    {".jpg", "image/jpeg"},
+	    {".js", "application/javascript"},
+	    {".json", "application/json"},
+	    {".png", "image/png"},
+	    {".svg", "image/svg+xml"},
+	    {".txt", "text/plain"},
+	    {".xml", "application/xml"},
+	};
+	const char *ending = strrchr(name, '.');
+
+	for (size_t i = 0; ending != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(ending, types[i].ending) == 0)
+			return types[i].type;
+	return "application/octet-stream";
+}
+
+/* RFC 4648 4; malloced. */
+static char *
+base64(const unsigned char *bytes, size_t len)
+{
+	char *text = xcalloc(len / 3 * 4 + 5, 1);
+
+	EVP_EncodeBlock((unsigned char *)text, bytes, (int)len); /* FILE_MAX_BYTES at most */
+	return text;
+}
+
+static bool
+add_attachment(struct reader *r, json_t *into, const char *path, const char *name)
+{
+	struct buf bytes;
+	char *text;
+	int why;
+	bool ok;
+
+	buf_init(&bytes, FILE_MAX_BYTES);
+	if (!buf_read_file(&bytes, path, &why)) {
+		fail(r, path, why == EFBIG ? "is larger than 1 MiB" : strerror(why));
+		buf_finish(&bytes);
+		return false;
+	}
+	text = base64((const unsigned char *)(bytes.len > 0 ? bytes.data : ""), bytes.len);
+	ok = json_object_set_new(into, name,
+		 json_pack("{s:s,s:s}", "content_type", content_type(name), "data", text)) == 0;
+	if (!ok)
+		fail(r, path, "the name is not UTF-8");
+	free(text);
+	buf_finish(&bytes);
+	return ok;
+}
+
+static bool
+add_attachments(
+    struct reader *r, json_t *into, const char *path, const char *prefix, unsigned int depth)
+{
+	struct dirent **entries;
+	bool ok = true;
+	int n = depth > DEPTH_MAX ? -1 : scandir(path, &entries, wanted, by_bytes);
+
+	if (n < 0) {
+		fail(r, path, depth > DEPTH_MAX ? "is nested too deep" : strerror(errno));
+		return false;
+	}
+	for (int i = 0; ok && i < n; i++) {
+		char *below = join(path, entries[i]->d_name), *name;
+
+		xasprintf(
+		    &name, "%s%s%s", prefix, prefix[0] != '\0' ? "/" : "", entries[i]->d_name);
+		ok = is_directory(below) ? add_attachments(r, into, below, name, depth + 1)
+					 : add_attachment(r, into, below, name);
+		free(below);
+		free(name);
+	}
+	free_entries(entries, n);
+	return ok;
+}
+
+static json_t *
+read_attachments(struct reader *r, const char *path)
+{
+	json_t *list = json_object();
+
+	if (add_attachments(r, list, path, "", 0))
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 /* --- documents --- */
@@ -265,7 +368,7 @@ find_root(struct reader *r, const char *dir)
 }
 
 static json_t *
-read_root(struct reader *r, const char *root)
+read_root(struct reader *r, const char *root, json_t *broken)
 {
 	struct dirent **entries;
 	json_t *docs;
@@ -274,24 +377,25 @@ read_root(struct reader *r, const char *root)
 	if (n < 0)
 		return fail(r, root, strerror(errno));
 	docs = json_array();
-	for (int i = 0; docs != NULL && i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		json_t *doc = read_document(r, root, entries[i]->d_name);
 
-		if (doc == NULL || json_array_append_new(docs, doc) != 0) {
-			json_decref(docs);
-			docs = NULL;
-		}
+		if (doc == NULL)
+			json_array_append_new(broken, json_string(r->err));
+		else
+			json_array_append_new(docs, doc);
 	}
 	free_entries(entries, n);
-	if (docs != NULL && json_array_size(docs) == 0) {
-		json_decref(docs);
-		return fail(r, root, "there is no design document in it; " LAYOUT);
-	}
-	return docs;
+	if (json_array_size(docs) > 0)
+		return docs;
+	json_decref(docs);
+	if (json_array_size(broken) > 0)
+		return fail(r, root, "none of its design documents can be read");
+	return fail(r, root, "there is no design document in it; " LAYOUT);
 }
 
 json_t *
-design_read(const char *dir, char *err, size_t err_size)
+design_read(const char *dir, json_t *broken, char *err, size_t err_size)
 {
 	struct reader r = {.err = err, .err_size = err_size};
 	char *root = find_root(&r, dir);
@@ -299,7 +403,7 @@ design_read(const char *dir, char *err, size_t err_size)
 
 	if (root == NULL)
 		return NULL;
-	docs = read_root(&r, root);
+	docs = read_root(&r, root, broken);
 	free(root);
 	return docs;
 }

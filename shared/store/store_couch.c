@@ -1,5 +1,8 @@
 /* couch:// and couchs://: records in CouchDB. Opening and closing; writing is in couch_put.c. */
+#include "shared/store/couch_known.h"
 #include "shared/store/couch_ledger.h"
+#include "shared/store/couch_names.h"
+#include "shared/store/couch_strays.h"
 
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -71,7 +74,10 @@ couch_close(struct store *s)
 	c->closing = true;
 	worker_destroy(c->worker);
 	couch_put_forget(c);
+	couch_strays_destroy(c->strays);
 	couch_ledger_destroy(c->ledger);
+	couch_known_destroy(c->known);
+	couch_names_destroy(c->names);
 	while (!LIST_EMPTY(&c->ops))
 		couch_op_destroy(LIST_FIRST(&c->ops));
 	loop_timer_destroy(c->pump);
@@ -105,14 +111,15 @@ couch_set_batch_bytes(struct store *s, uint64_t bytes)
 }
 
 static struct store *
-couch_open(
-    struct loop *loop, const struct uri *uri, const struct options *opt, enum store_access access,
-    char *err, size_t err_size)
+couch_open(struct loop *loop, const struct uri *uri, const struct options *opt,
+    enum store_access access, char *err, size_t err_size)
 {
 	struct http_options hopt = {
 	    .user = uri->user,
 	    .password = uri->password,
 	    .tls_host = uri->scheme == URI_COUCHS ? uri->host : NULL,
+	    .others = uri->others,
+	    .n_others = uri->n_others,
 	    .tls = &opt->couch_tls,
 	    .max_connections = opt->couch_requests + SPARE_CONNECTIONS,
 	    .timeout_ms = opt->couch_timeout_ms,
@@ -141,6 +148,9 @@ couch_open(
 	c->url = couch_url(uri);
 	xasprintf(&c->jobs_url, "%s_jobs", c->url);
 	xasprintf(&c->jobs_id, "%s_jobs", c->base.id);
+	c->known = couch_known_create();
+	c->names = couch_names_create();
+	c->strays = couch_strays_create(c);
 	c->ledger = couch_ledger_create(c);
 	c->record_max = (size_t)opt->record_max_bytes;
 	couch_set_batch_bytes(&c->base, opt->batch_max_bytes);
@@ -161,6 +171,10 @@ const struct store_ops store_couch_ops = {
     .put = couch_put,
     .get = couch_get,
     .list = couch_list,
+    .heads = couch_heads,
+    .forget = couch_forget,
+    .notes_put = couch_notes_put,
+    .notes = couch_notes,
     .job_add = couch_job_add,
     .job_get = couch_job_get,
     .job_list = couch_job_list,

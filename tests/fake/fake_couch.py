@@ -1,6 +1,7 @@
 """A fake of CouchDB over HTTP, by script, for what a real one does not do on demand. Without a script it is a tiny and
 correct subset in memory: databases, documents with revisions, _all_docs with keys and include_docs, _bulk_docs, _local.
-It remembers when each revision of a document was answered to be stored (`stored`), and every request (`requests`).
+It remembers when each revision of a document was answered to be stored (`stored`, but for the notes of collectors), and
+every request (`requests`).
 
 A script is a function of the Request that returns what to do in place of the answer: None (nothing special) or an Act.
 """
@@ -75,6 +76,7 @@ class FakeCouch:
     def __init__(self, databases=("records", "records_jobs"), port=0):
         self.lock = threading.Lock()
         self.databases = {name: {} for name in databases}  # name -> id -> document
+        self.revs_limit = {}  # by name of the database
         self.script = None
         self.requests = []
         self.history = {}  # id -> every version of it
@@ -184,7 +186,7 @@ class FakeCouch:
         """Before it is sent: nobody can have acknowledged it yet."""
         with self.lock:
             for item in items if isinstance(items, list) else []:
-                if item.get("ok"):
+                if item.get("ok") and not item["id"].startswith("note/"):  # of a collector, and of no host
                     self.stored.append((time.monotonic(), item["id"]))
 
     @staticmethod
@@ -221,8 +223,11 @@ class FakeCouch:
             docs = self.databases[name]
             if not rest:
                 return 200, {"db_name": name, "doc_count": len(docs)}
+            if rest == ["_revs_limit"]:
+                self.revs_limit[name] = request.json() if request.method == "PUT" else self.revs_limit.get(name, 1000)
+                return 200, {"ok": True} if request.method == "PUT" else self.revs_limit[name]
             if rest == ["_find"]:
-                return 200, {"docs": []}  # nothing is old
+                return 200, {"docs": self._found(docs, request.json())}
             if rest == ["_all_docs"]:
                 return 200, {"rows": self._rows(docs, request)}
             if rest == ["_bulk_docs"]:
@@ -254,6 +259,15 @@ class FakeCouch:
         docs[key] = dict(doc, _rev=f"{number}-{digest}")
         self.history.setdefault(key, []).append(docs[key])
         return {"ok": True, "id": key, "rev": docs[key]["_rev"]}
+
+    @staticmethod
+    def _found(docs, query):
+        """Of records, by name; of jobs nothing is old."""
+        if query["selector"].get("doc_type") is None:
+            return []
+        start = query["selector"]["_id"].get("$gte", "")
+        keys = sorted(k for k in docs if k >= start and docs[k].get("doc_type") == query["selector"]["doc_type"])
+        return [{f: docs[k][f] for f in query["fields"] if f in docs[k]} for k in keys[:query["limit"]]]
 
     @staticmethod
     def _rows(docs, request):

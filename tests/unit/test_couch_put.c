@@ -161,7 +161,7 @@ set_up(void **state)
 	n_seen = 0;
 	loop = loop_create();
 	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
-	store = store_couch_ops.open(loop, &uri, &opt, STORE_USE, err, sizeof(err));
+	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
 	uri_finish(&uri);
 	renew(1);
 	return store == NULL;
@@ -255,6 +255,17 @@ assert_read_again(size_t n)
 	assert_non_null(strstr(caught[0].url, "/_all_docs"));
 }
 
+/* The database is not there: nothing is known of it any more. */
+static void
+respond_gone(void)
+{
+	store_put(store, &writes[1], 1, on_written, NULL);
+	fake_advance(loop, 0);
+	ans[1].answered = false;
+	respond(404, "{\"error\":\"not_found\",\"reason\":\"no_db_file\"}");
+	ans[1].answered = false;
+}
+
 /* --- tests --- */
 
 static void
@@ -274,7 +285,7 @@ answers_are_matched_by_id(void **state)
 	    "{\"ok\":true,\"id\":\"h1\",\"rev\":\"2-h1\"},"
 	    "{\"id\":\"h0\",\"error\":\"forbidden\",\"reason\":\"no\"},"
 	    "{\"ok\":true,\"id\":\"stranger\",\"rev\":\"1-x\"}]");
-	assert_int_equal(ans[0].status, STORE_REJECT);
+	assert_int_equal(ans[0].status, STORE_REFUSED);
 	assert_non_null(strstr(ans[0].why, "forbidden, no"));
 	assert_int_equal(ans[1].status, STORE_OK);
 	assert_int_equal(ans[2].status, STORE_CONFLICT);
@@ -359,36 +370,112 @@ a_refused_batch_is_to_be_bisected(void **state)
 	put(1);
 	respond_none_there(1);
 	respond(413, body);
-	assert_all(1, STORE_REJECT, "413");
+	assert_all(1, STORE_REFUSED, "413");
 	put(2);
 	respond(400, body); /* to the reading */
 	assert_all(2, STORE_REJECT_BATCH, "illegal_docid");
 }
 
-/* It landed, the answer did not: read again it is no change (I3). */
-static void
-a_write_that_landed_unseen_is_ok(void **state)
+/* Catches the one document that is about to be written, without its revision. */
+static char *
+sent_document(void)
 {
-	char *sent, body[2048];
-	size_t len;
+	char *sent = xstrdup(strstr(caught[0].body, "{\"_id\"")), *rev;
 
-	put(1);
-	respond_none_there(1);
-	sent = xstrdup(strstr(caught[0].body, "{\"_id\"") + 1);
-	respond(0, "");
-	assert_all(1, STORE_RETRY, "no whole answer");
-	assert_read_again(1);
-	len = strlen(sent);
-	sent[len - 2] = '\0'; /* ]} */
-	snprintf(body, sizeof(body),
-	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"1-x\"},\"doc\":{\"_rev\":"
-	    "\"1-x\",%s}]}",
-	    sent);
-	free(sent);
+	assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_docs");
+	sent[strlen(sent) - 2] = '\0'; /* ]} */
+	rev = strstr(sent, "\"_rev\":");
+	if (rev != NULL && rev < strstr(sent, "\"doc_type\"")) {
+		const char *end = strchr(rev, ',') + 1;
+
+		memmove(rev, end, strlen(end) + 1);
+	}
+	return sent;
+}
+
+/* Answers the reading of h0, and of its mark if there is one. */
+static void
+respond_read(const char *record, const char *rev, const char *mark, const char *mark_rev)
+{
+	char *body, *marked = xstrdup("");
+
+	assert_non_null(strstr(caught[0].url, "/_all_docs?include_docs=true"));
+	if (mark != NULL) {
+		free(marked);
+		xasprintf(&marked,
+		    ",{\"id\":\"mark/h0\",\"key\":\"mark/h0\",\"value\":{\"rev\":\"%s\"},\"doc\":{"
+		    "\"_rev\":\"%s\",%s}",
+		    mark_rev, mark_rev, mark + 1);
+	}
+	xasprintf(&body,
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"%s\"},\"doc\":{"
+	    "\"_rev\":\"%s\",%s}%s]}",
+	    rev, rev, record + 1, marked);
 	respond(200, body);
-	assert_all(1, STORE_OK, "");
-	put(1); /* and known now */
-	assert_all(1, STORE_OK, "");
+	free(body);
+	free(marked);
+}
+
+static const struct {
+	long status;
+	const char *body, *why;
+} unsure[] = {
+    {202, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-x\"}]", "quorum"},
+    {202, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-x\",\"accepted\":true}]", "quorum"},
+    {201, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-x\",\"accepted\":true}]", "quorum"},
+    {0, "", "no whole answer"},
+    {500, "{}", "trouble"},
+    {201, "[{\"ok\":tr", "not CouchDB's"},
+};
+
+/* It landed, without a 201: read again it is the same, and may yet be on one node that goes. It is
+ * written until a 201 says otherwise. */
+static void
+what_may_have_landed_is_written_until_201(void **state)
+{
+	for (size_t i = 0; i < sizeof(unsure) / sizeof(unsure[0]); i++) {
+		char *sent, *again;
+
+		renew((int64_t)i + 1);
+		assert_read_again(1);
+		respond_none_there(1);
+		sent = sent_document();
+		respond(unsure[i].status, unsure[i].body);
+		assert_all(1, STORE_RETRY, unsure[i].why);
+		for (int turn = 0; turn < 2; turn++) { /* twice */
+			assert_read_again(1);
+			respond_read(sent, "1-x", NULL, NULL);
+			again = sent_document();
+			assert_string_equal(again, sent);
+			assert_non_null(strstr(caught[0].body, "\"_rev\":\"1-x\""));
+			free(again);
+			respond(unsure[i].status, unsure[i].body);
+			assert_all(1, STORE_RETRY, unsure[i].why);
+		}
+		assert_read_again(1);
+		respond_read(sent, "2-x", NULL, NULL);
+		respond_all_written(1, 3);
+		assert_all(1, STORE_OK, "");
+		put(1); /* and known now */
+		assert_all(1, STORE_OK, "");
+		respond_gone();
+		free(sent);
+	}
+}
+
+/* Of a batch that had no quorum for one shard, the items of the others are as safe as with 201. */
+static void
+a_202_tells_which_items_it_means(void **state)
+{
+	put(3);
+	respond_none_there(3);
+	respond(202, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"1-h0\"},"
+		     "{\"ok\":true,\"id\":\"h1\",\"rev\":\"1-h1\",\"accepted\":true},"
+		     "{\"id\":\"h2\",\"error\":\"conflict\",\"reason\":\"x\"}]");
+	assert_int_equal(ans[0].status, STORE_OK);
+	assert_int_equal(ans[1].status, STORE_RETRY);
+	assert_non_null(strstr(ans[1].why, "not safe yet"));
+	assert_int_equal(ans[2].status, STORE_CONFLICT);
 }
 
 static void
@@ -578,6 +665,174 @@ too_large_an_answer_makes_smaller_lots(void **state)
 	assert_int_equal(n_caught, 2); /* as many as may be, of one host each */
 }
 
+/* --- names --- */
+
+static char named[128];
+
+static void
+on_named(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	const char *id = json_string_value(json_object_get(rec, "_id"));
+
+	strcat(named, found == STORE_FOUND ? id : found == STORE_MISSING ? "." : why);
+}
+
+/* Asks, and is answered with h0, h1, a mark, and other, whose revision is rev. */
+static void
+ask_names(const char *rev)
+{
+	static const struct store_filter names = {0};
+	char body[512];
+
+	named[0] = '\0';
+	store_list(store, &names, on_named, NULL);
+	assert_string_equal(caught[0].url, "http://h:5984/db/_all_docs?limit=1001");
+	snprintf(body, sizeof(body),
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"1-a\"}},"
+	    "{\"id\":\"h1\",\"key\":\"h1\",\"value\":{\"rev\":\"1-a\"}},"
+	    "{\"id\":\"mark/h0\",\"key\":\"mark/h0\",\"value\":{\"rev\":\"1-a\"}},"
+	    "{\"id\":\"other\",\"key\":\"other\",\"value\":{\"rev\":\"%s\"}}]}",
+	    rev);
+	respond(200, body);
+}
+
+static void
+look_at_other(void)
+{
+	assert_non_null(strstr(caught[0].url, "/_find"));
+	assert_non_null(strstr(caught[0].body, "{\"$gte\":\"other\",\"$lte\":\"other\"}"));
+	respond(200, "{\"docs\":[]}");
+}
+
+/* Looked at is what neither the view nor this process knows. */
+static void
+names_that_are_known_cost_one_request(void **state)
+{
+	ask_names("1-a");
+	assert_non_null(strstr(caught[0].url,
+	    "/_design/vogeler/_view/names?limit=2000&stale=ok&startkey=%22h0%22&endkey=%22other%22"));
+	respond(200, "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":null},"
+		     "{\"id\":\"h1\",\"key\":\"h1\",\"value\":null},"
+		     "{\"id\":\"gone\",\"key\":\"gone\",\"value\":null}]}");
+	look_at_other();
+	assert_string_equal(named, "h0h1.");
+	ask_names("1-a");
+	assert_int_equal(n_caught, 0);
+	assert_string_equal(named, "h0h1.");
+	ask_names("2-b"); /* it may be one by now */
+	respond(404, "{\"error\":\"not_found\",\"reason\":\"missing\"}");
+	look_at_other();
+	assert_string_equal(named, "h0h1.");
+	fake_advance(loop, 3600 * 1000); /* all of it anew */
+	ask_names("2-b");
+	assert_non_null(strstr(caught[0].url, "/_view/names"));
+}
+
+/* Two lists at once: what one counts on is not forgotten for the other. */
+static void
+names_are_listed_by_two_at_once(void **state)
+{
+	static const struct store_filter names = {0};
+
+	ask_names("1-a");
+	fake_advance(loop, 3600 * 1000);
+	store_list(store, &names, on_named, NULL);
+	respond(200, "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":null},"
+		     "{\"id\":\"h1\",\"key\":\"h1\",\"value\":null}]}");
+	assert_int_equal(n_caught, 2);
+	respond_at(1, 200, "{\"docs\":[]}");
+	assert_string_equal(named, "h0h1.");
+	respond(500, "{}");
+	assert_non_null(strstr(named, "in trouble"));
+}
+
+/* Only so it is seen that replication has brought a revision that lost. */
+static void
+a_record_is_read_again_now_and_then(void **state)
+{
+	put(1);
+	respond_none_there(1);
+	respond_all_written(1, 1);
+	assert_all(1, STORE_OK, "");
+	for (int hours = 1; hours <= 3; hours++) {
+		fake_advance(loop, 3600 * 1000);
+		renew(1 + hours);
+		put(1);
+		if (strstr(caught[0].url, "_all_docs") != NULL)
+			return;
+		respond_all_written(1, 1 + hours);
+		if (n_caught > 0) /* it is looked after */
+			respond(200,
+			    hours == 1
+				? "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"2-h0\"}}]}"
+				: "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"3-h0\"}}]}");
+		assert_all(1, STORE_OK, "");
+	}
+	fail_msg("it is not read again");
+}
+
+/* A record of which a revision lost. */
+static void
+respond_in_conflict(void)
+{
+	assert_non_null(strstr(caught[0].url, "conflicts=true"));
+	respond(200,
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"4-w\"},\"doc\":{\"_id\":\"h0\","
+	    "\"_rev\":\"4-w\",\"_conflicts\":[\"3-l\",\"2-l\"],\"doc_type\":\"SystemRecord\"}}]}");
+	assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_get");
+	assert_string_equal(caught[0].body,
+	    "{\"docs\":[{\"id\":\"h0\",\"rev\":\"3-l\"},{\"id\":\"h0\",\"rev\":\"2-l\"}]}");
+}
+
+/* What lost goes when what it had is on disk with the winner, and only what could be read. */
+static void
+what_lost_is_removed_after_a_201(void **state)
+{
+	static const char lost[] =
+	    "{\"results\":[{\"id\":\"h0\",\"docs\":[{\"ok\":{\"_id\":\"h0\",\"_rev\":\"3-l\",\"q\":7}},"
+	    "{\"error\":{\"id\":\"h0\",\"rev\":\"2-l\",\"error\":\"not_found\"}}]}]}";
+	static const char accepted[] =
+	    "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"5-w\",\"accepted\":true}]";
+
+	for (int twice = 0; twice < 2; twice++) {
+		put(1);
+		respond_in_conflict();
+		respond(200, lost);
+		assert_non_null(strstr(caught[0].body, "\"_rev\":\"4-w\""));
+		assert_non_null(strstr(caught[0].body, "\"q\":7"));
+		if (twice == 0) {
+			respond(202, accepted);
+			assert_all(1, STORE_RETRY, "");
+		}
+	}
+	respond(201, "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"5-w\"}]");
+	assert_true(ans[0].answered && ans[0].status == STORE_OK);
+	assert_string_equal(
+	    caught[0].body, "{\"docs\":[{\"_id\":\"h0\",\"_rev\":\"3-l\",\"_deleted\":true}]}");
+	respond(500, "{}"); /* and whatever becomes of that */
+	assert_all(1, STORE_OK, "");
+}
+
+/* Answers do not wait for it. */
+static void
+what_lost_and_cannot_be_read_stays(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+	} rows[] = {{500, "{}"}, {200, "<html>"}, {404, "{}"}, {0, ""}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		renew((int)i + 1);
+		put(1);
+		respond_in_conflict();
+		respond(rows[i].status, rows[i].body);
+		assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_docs");
+		respond(201, "[{\"id\":\"h0\",\"error\":\"conflict\",\"reason\":\"x\"}]");
+		assert_all(1, STORE_CONFLICT, "");
+	}
+}
+
 /* --- outcomes --- */
 
 #define JOB "01923456-789a-7bcd-8ef0-123456789abc"
@@ -601,6 +856,26 @@ put_answer(size_t i)
 	assert_false(ans[i].answered);
 }
 
+/* The question whether the job is there. */
+static void
+respond_looked(const char *row)
+{
+	char body[256];
+
+	assert_int_equal(n_caught, 1);
+	assert_string_equal(caught[0].url, "http://h:5984/db_jobs/_all_docs");
+	assert_string_equal(caught[0].body, "{\"keys\":[\"job/" JOB "\"]}");
+	snprintf(body, sizeof(body), "{\"rows\":[{\"key\":\"job/" JOB "\",%s}]}", row);
+	respond(200, body);
+	fake_advance(loop, 0);
+}
+
+static void
+respond_job_is_there(void)
+{
+	respond_looked("\"id\":\"job/" JOB "\",\"value\":{\"rev\":\"1-j\"}");
+}
+
 /* A page of the ledger, with so many outcomes. */
 static void
 respond_page(size_t outcomes, long status)
@@ -621,8 +896,9 @@ respond_page(size_t outcomes, long status)
 static void
 outcomes_are_gathered_while_others_are_under_way(void **state)
 {
-	put_answer(0); /* the first goes at once */
-	put_answer(1);
+	put_answer(0);
+	respond_job_is_there();
+	put_answer(1); /* of the same job: that is known by now */
 	put_answer(2);
 	respond_page(1, 201);
 	assert_true(ans[0].answered);
@@ -632,6 +908,127 @@ outcomes_are_gathered_while_others_are_under_way(void **state)
 	put_answer(3);
 	respond_page(1, 500);
 	assert_true(ans[3].answered && ans[3].status == STORE_RETRY);
+}
+
+/* The write is given again; its record is known to be safe, and the page is written anew. */
+static void
+a_page_is_written_until_201(void **state)
+{
+	static const struct {
+		long status;
+		const char *item;
+	} rows[] = {
+	    {202, "\"ok\":true,\"rev\":\"1-b\""},
+	    {202, "\"ok\":true,\"rev\":\"1-b\",\"accepted\":true"},
+	    {500, "\"ok\":true,\"rev\":\"1-b\""},
+	    /* a page of our own, of a request that curl sent twice: the first may have got 202 */
+	    {201, "\"error\":\"conflict\",\"reason\":\"x\""},
+	};
+	char body[256], id[128], before[128] = "";
+
+	put_answer(0);
+	respond_job_is_there();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *at = strstr(caught[0].body, "out/" JOB);
+
+		assert_int_equal(n_caught, 1);
+		assert_string_equal(caught[0].url, "http://h:5984/db_jobs/_bulk_docs");
+		snprintf(id, sizeof(id), "%.*s", (int)strcspn(at, "\""), at);
+		assert_string_not_equal(id, before);
+		snprintf(before, sizeof(before), "%s", id);
+		snprintf(body, sizeof(body), "[{\"id\":\"%s\",%s}]", id, rows[i].item);
+		respond(rows[i].status, body);
+		assert_all(1, STORE_RETRY, "");
+		put(1);
+		fake_advance(loop, 0);
+	}
+	respond_page(1, 201);
+	assert_all(1, STORE_OK, "");
+}
+
+static const char none_there[] = "\"error\":\"not_found\"";
+
+/* While it is not known whether the job is there nothing is answered; nor is it taken for one that
+ * is not there when CouchDB could not say. */
+static void
+a_job_that_cannot_be_looked_for_is_no_stray(void **state)
+{
+	put_answer(0);
+	respond(500, "{\"error\":\"x\"}");
+	assert_all(1, STORE_RETRY, "in trouble");
+	put(1);
+	fake_advance(loop, 0);
+	respond_looked("\"error\":\"timeout\"");
+	assert_all(1, STORE_RETRY, "body that is not CouchDB's");
+	put(1);
+	fake_advance(loop, 0);
+	respond_job_is_there();
+	respond_page(1, 201);
+	assert_all(1, STORE_OK, "");
+}
+
+/* A stray is acknowledged as anything else is: when a 201 says that it is on disk. */
+static void
+a_stray_is_written_until_201(void **state)
+{
+	static const struct {
+		long status;
+		const char *item;
+	} rows[] = {
+	    {202, "\"ok\":true,\"rev\":\"1-b\""},
+	    {201, "\"ok\":true,\"rev\":\"1-b\",\"accepted\":true"},
+	    {500, "\"ok\":true,\"rev\":\"1-b\""},
+	    {201, "\"error\":\"forbidden\",\"reason\":\"x\""},
+	};
+	char body[256];
+
+	put_answer(0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		respond_looked(none_there);
+		assert_string_equal(caught[0].body, "{\"keys\":[\"stray/h0\"]}");
+		respond(200, "{\"rows\":[{\"key\":\"stray/h0\",\"error\":\"not_found\"}]}");
+		assert_non_null(strstr(caught[0].body, "\"job\":\"" JOB "\""));
+		snprintf(body, sizeof(body), "[{\"id\":\"stray/h0\",%s}]", rows[i].item);
+		respond(rows[i].status, body);
+		fake_advance(loop, 0);
+		assert_all(1, STORE_RETRY, "");
+		put(1);
+		fake_advance(loop, 0);
+	}
+	respond_looked(none_there);
+	respond(200, "{\"rows\":[{\"key\":\"stray/h0\",\"error\":\"not_found\"}]}");
+	respond(201, "[{\"ok\":true,\"id\":\"stray/h0\",\"rev\":\"1-b\"}]");
+	assert_all(1, STORE_OK, "");
+}
+
+/* Another collector has written the document meanwhile: what it wrote stays. */
+static void
+a_stray_in_conflict_is_put_together_again(void **state)
+{
+	put_answer(0);
+	respond_looked(none_there);
+	respond(200, "{\"rows\":[{\"key\":\"stray/h0\",\"error\":\"not_found\"}]}");
+	respond(201, "[{\"id\":\"stray/h0\",\"error\":\"conflict\",\"reason\":\"x\"}]");
+	assert_string_equal(caught[0].body, "{\"keys\":[\"stray/h0\"]}");
+	respond(200,
+	    "{\"rows\":[{\"key\":\"stray/h0\",\"id\":\"stray/h0\",\"value\":{\"rev\":\"1-o\"},"
+	    "\"doc\":{\"_id\":\"stray/h0\",\"_rev\":\"1-o\",\"outcomes\":[{\"job\":\"others\","
+	    "\"state\":\"ok\"}]}}]}");
+	assert_non_null(strstr(caught[0].body, "\"_rev\":\"1-o\""));
+	assert_non_null(strstr(caught[0].body, "\"job\":\"others\""));
+	assert_non_null(strstr(caught[0].body, "\"job\":\"" JOB "\""));
+	respond(201, "[{\"ok\":true,\"id\":\"stray/h0\",\"rev\":\"2-b\"}]");
+	assert_all(1, STORE_OK, "");
+}
+
+/* Closing with some on their way answers none, and leaks none. */
+static void
+strays_are_forgotten_with_the_store(void **state)
+{
+	put_answer(0);
+	respond_looked(none_there);
+	put_answer(1);
+	assert_int_equal(n_caught, 2);
 }
 
 /* --- marks --- */
@@ -709,6 +1106,81 @@ a_confirmed_value_costs_a_mark(void **state)
 	respond_mark("2-m");
 	respond_there("1-h0");
 	assert_all(1, STORE_OK, "");
+}
+
+/* A mark that may be lost, and the record beside it that is not known to be safe any more: it is
+ * written whole, after a seal. */
+static void
+a_mark_is_written_until_201(void **state)
+{
+	static const char accepted[] =
+	    "[{\"ok\":true,\"id\":\"mark/h0\",\"rev\":\"1-m\",\"accepted\":true}]";
+
+	for (size_t i = 0; i < sizeof(unsure) / sizeof(unsure[0]); i++) {
+		char *record, *mark;
+
+		renew_large(1, 1);
+		put(1);
+		respond_none_there(1);
+		record = sent_document();
+		respond_all_written(1, 1);
+		renew_large(1, 2);
+		put(1);
+		mark = sent_document();
+		respond(unsure[i].status,
+		    strcmp(unsure[i].why, "quorum") == 0 ? accepted : unsure[i].body);
+		assert_all(1, STORE_RETRY, "");
+		assert_read_again(1);
+		respond_read(record, "1-h0", mark, "1-m");
+		assert_non_null(strstr(caught[0].body, "\"_rev\":\"1-m\""));
+		assert_non_null(strstr(caught[0].body, "\"sealed\":true"));
+		respond_mark("2-m");
+		assert_non_null(strstr(caught[0].body, "\"order\":2"));
+		respond_all_written(1, 2);
+		assert_all(1, STORE_OK, "");
+		respond_gone();
+		free(record);
+		free(mark);
+	}
+}
+
+/* What is remembered of a record that was let go: it is known to be safe, and takes a mark. */
+static void
+what_the_cache_let_go_is_still_proven(void **state)
+{
+	char *record, err[256];
+	struct uri uri;
+	struct options opt = {.record_max_bytes = 100000,
+	    .batch_max_bytes = 256 * 1024,
+	    .couch_requests = 2,
+	    .couch_cache_bytes = 0,
+	    .couch_timeout_ms = 30000};
+
+	store_close(store);
+	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
+	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
+	uri_finish(&uri);
+	renew_large(1, 1);
+	put(1);
+	respond_none_there(1);
+	record = sent_document();
+	respond_all_written(1, 1);
+	assert_all(1, STORE_OK, "");
+	renew_large(1, 2);
+	put(1);
+	respond_read(record, "1-h0", NULL, NULL);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"mark/h0\",\"doc_type\""));
+	assert_null(strstr(caught[0].body, "\"sealed\""));
+	respond_mark("1-m");
+	respond_there("1-h0");
+	assert_all(1, STORE_OK, "");
+	put(1); /* of another revision nothing is known */
+	respond_read(record, "1-else", NULL, NULL);
+	assert_non_null(strstr(caught[0].body, "\"sealed\":true"));
+	respond_mark("1-m");
+	respond_all_written(1, 3);
+	assert_all(1, STORE_OK, "");
+	free(record);
 }
 
 static void
@@ -793,6 +1265,44 @@ what_stands_in_the_way_of_a_mark(void **state)
 	}
 }
 
+/* A revision from replication has won over ours, which still takes writes that nobody sees. */
+static void
+a_written_record_is_looked_after_now_and_then(void **state)
+{
+	put(1);
+	respond_none_there(1);
+	respond_all_written(1, 1);
+	assert_all(1, STORE_OK, "");
+	renew(2);
+	fake_advance(loop, 599999);
+	put(1);
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+	fake_advance(loop, 1);
+	renew(3);
+	put(1);
+	respond_all_written(1, 3);
+	assert_false(ans[0].answered);
+	respond_there("3-h0");
+	assert_all(1, STORE_OK, "");
+	renew(4);
+	put(1); /* not again at once */
+	respond_all_written(1, 4);
+	assert_all(1, STORE_OK, "");
+	fake_advance(loop, 600000);
+	renew(5);
+	put(1);
+	respond_all_written(1, 5);
+	respond_there("900-else");
+	assert_all(1, STORE_CONFLICT, "has changed");
+	assert_read_again(1); /* and goes on from that one */
+	respond_read("{\"_id\":\"h0\",\"p\":0,\"vogeler\":{}}", "900-else", NULL, NULL);
+	assert_non_null(strstr(caught[0].body, "\"_rev\":\"900-else\""));
+	assert_non_null(strstr(caught[0].body, "\"p\":5"));
+	respond_all_written(1, 901);
+	assert_all(1, STORE_OK, "");
+}
+
 /* A database whose validation knows records only: nobody loses an answer. */
 static void
 refused_marks_are_done_without(void **state)
@@ -812,6 +1322,30 @@ refused_marks_are_done_without(void **state)
 	put(1); /* is not tried again */
 	assert_non_null(strstr(caught[0].body, "\"_id\":\"h0\",\"_rev\":\"2-h0\""));
 	respond_all_written(1, 3);
+	assert_all(1, STORE_OK, "");
+}
+
+/* Of one host: the others keep theirs. */
+static void
+a_refused_mark_is_of_one_host(void **state)
+{
+	begin_large();
+	renew_large(1, 2);
+	put(1);
+	respond(201, "[{\"id\":\"mark/h0\",\"error\":\"forbidden\",\"reason\":\"no\"}]");
+	respond_all_written(1, 2);
+	assert_all(1, STORE_OK, "");
+	hosts[0][1] = '9'; /* another host, with the same values */
+	renew_large(1, 3);
+	put(1);
+	respond(200, "{\"rows\":[{\"key\":\"h9\",\"error\":\"not_found\"}]}");
+	respond(201, "[{\"ok\":true,\"id\":\"h9\",\"rev\":\"1-h9\"}]");
+	assert_all(1, STORE_OK, "");
+	renew_large(1, 4);
+	put(1);
+	assert_non_null(strstr(caught[0].body, "\"_id\":\"mark/h9\""));
+	respond(201, "[{\"ok\":true,\"id\":\"mark/h9\",\"rev\":\"1-m\"}]");
+	respond(200, "{\"rows\":[{\"id\":\"h9\",\"key\":\"h9\",\"value\":{\"rev\":\"1-h9\"}}]}");
 	assert_all(1, STORE_OK, "");
 }
 
@@ -851,7 +1385,8 @@ main(void)
 	    TEST(what_an_answer_leaves_out_is_not_written),
 	    TEST(only_a_whole_201_counts),
 	    TEST(a_refused_batch_is_to_be_bisected),
-	    TEST(a_write_that_landed_unseen_is_ok),
+	    TEST(what_may_have_landed_is_written_until_201),
+	    TEST(a_202_tells_which_items_it_means),
 	    TEST(known_ones_are_kept_when_reading_others_fails),
 	    TEST(without_its_database_nothing_is_known),
 	    TEST(requests_at_once_are_bounded),
@@ -861,10 +1396,24 @@ main(void)
 	    TEST(fewer_requests_while_it_asks_for_less),
 	    TEST(too_large_an_answer_makes_smaller_lots),
 	    TEST(outcomes_are_gathered_while_others_are_under_way),
+	    TEST(names_that_are_known_cost_one_request),
+	    TEST(names_are_listed_by_two_at_once),
+	    TEST(a_record_is_read_again_now_and_then),
+	    TEST(what_lost_is_removed_after_a_201),
+	    TEST(what_lost_and_cannot_be_read_stays),
+	    TEST(a_page_is_written_until_201),
+	    TEST(a_job_that_cannot_be_looked_for_is_no_stray),
+	    TEST(a_stray_is_written_until_201),
+	    TEST(a_stray_in_conflict_is_put_together_again),
+	    TEST(strays_are_forgotten_with_the_store),
 	    TEST(a_confirmed_value_costs_a_mark),
+	    TEST(a_mark_is_written_until_201),
+	    TEST(what_the_cache_let_go_is_still_proven),
 	    TEST(another_value_is_written_after_a_seal),
 	    TEST(what_stands_in_the_way_of_a_mark),
+	    TEST(a_written_record_is_looked_after_now_and_then),
 	    TEST(refused_marks_are_done_without),
+	    TEST(a_refused_mark_is_of_one_host),
 	    TEST(a_request_refused_for_its_mark_is_no_dead_letter),
 	    TEST(a_store_that_goes_after_the_seal),
 	};

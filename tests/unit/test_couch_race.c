@@ -252,7 +252,7 @@ open_one(void)
 	struct store *s;
 
 	assert_true(uri_parse("couch://h/db", &uri, err, sizeof(err)));
-	s = store_couch_ops.open(loop, &uri, &opt, STORE_USE, err, sizeof(err));
+	s = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
 	uri_finish(&uri);
 	assert_non_null(s);
 	return s;

@@ -221,7 +221,7 @@ statuses(void **state)
 {
 	(void)state;
 	assert_int_equal(couch_answer_status(COUCH_BAD, 2), STORE_REJECT_BATCH);
-	assert_int_equal(couch_answer_status(COUCH_BAD, 1), STORE_REJECT);
+	assert_int_equal(couch_answer_status(COUCH_BAD, 1), STORE_REFUSED);
 	assert_int_equal(couch_answer_status(COUCH_CONFLICT, 2), STORE_CONFLICT);
 	assert_int_equal(couch_answer_status(COUCH_DENIED, 1), STORE_RETRY);
 	assert_int_equal(couch_answer_status(COUCH_NO_DB, 1), STORE_RETRY);
@@ -247,9 +247,9 @@ items_by_id(void **state)
 	} want[] = {
 	    {"c", STORE_CONFLICT, "conflict"},
 	    {"a", STORE_OK, NULL},
-	    {"f", STORE_REJECT, "forbidden, not yours"},
-	    {"u", STORE_REJECT, "unauthorized"},
-	    {"t", STORE_REJECT, "too_large"},
+	    {"f", STORE_REFUSED, "forbidden, not yours"},
+	    {"u", STORE_REFUSED, "unauthorized"},
+	    {"t", STORE_REFUSED, "too_large"},
 	    {"i", STORE_RETRY, "timeout"},
 	    {"n", STORE_RETRY, "neither"},
 	};

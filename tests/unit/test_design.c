@@ -69,12 +69,13 @@ static json_t *
 read_below(const char *name)
 {
 	char path[256], err[512] = "";
-	json_t *docs;
+	json_t *docs, *broken = json_array();
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	docs = design_read(path, err, sizeof(err));
-	if (docs == NULL)
+	docs = design_read(path, broken, err, sizeof(err));
+	if (docs == NULL || json_array_size(broken) > 0)
 		fail_msg("%s", err);
+	json_decref(broken);
 	return docs;
 }
 
@@ -82,11 +83,15 @@ static void
 assert_refused(const char *name, const char *file, const char *part)
 {
 	char path[256], err[512] = "";
+	json_t *broken = json_array();
+	const char *said;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_null(design_read(path, err, sizeof(err)));
-	if (strstr(err, file) == NULL || strstr(err, part) == NULL)
-		fail_msg("\"%s\" and \"%s\" are not in \"%s\"", file, part, err);
+	assert_null(design_read(path, broken, err, sizeof(err)));
+	said = json_array_size(broken) > 0 ? json_string_value(json_array_get(broken, 0)) : err;
+	if (strstr(said, file) == NULL || strstr(said, part) == NULL)
+		fail_msg("\"%s\" and \"%s\" are not in \"%s\"", file, part, said);
+	json_decref(broken);
 }
 
 static void
@@ -190,17 +195,18 @@ refuses_a_huge_file(void **state)
 static void
 reads_our_own(void **state)
 {
-	static const char *const views[] = {"all", "by_name", "packages_by_host"};
+	static const char *const views[] = {"all", "by_name", "last_seen", "packages_by_host"};
 	char path[512], err[512] = "";
 	const char *source = getenv("VOGELER_SOURCE_DIR");
-	json_t *docs, *doc;
+	json_t *docs, *doc, *broken = json_array();
 
 	(void)state;
 	assert_non_null(source);
 	snprintf(path, sizeof(path), "%s/conf", source);
-	docs = design_read(path, err, sizeof(err));
-	if (docs == NULL)
+	docs = design_read(path, broken, err, sizeof(err));
+	if (docs == NULL || json_array_size(broken) > 0)
 		fail_msg("%s", err);
+	json_decref(broken);
 	assert_int_equal(json_array_size(docs), 1);
 	doc = json_array_get(docs, 0);
 	assert_string_equal(
@@ -212,7 +218,48 @@ reads_our_own(void **state)
 		assert_non_null(map);
 		assert_non_null(strstr(map, "'SystemRecord'"));
 	}
-	assert_int_equal(json_object_size(json_object_get(doc, "views")), 3);
+	assert_int_equal(json_object_size(json_object_get(doc, "views")), 4);
+	json_decref(docs);
+}
+
+static void
+a_broken_document_keeps_no_other_out(void **state)
+{
+	char path[256], err[512] = "";
+	json_t *docs, *broken = json_array();
+
+	(void)state;
+	put("_design/a/views/v/map.js", "x");
+	put("_design/b/views/v/reduce.js", "x");
+	put_bytes("_design/c/views/v/map.js", "\xff", 1);
+	put("_design/d/views/v/map.js", "y");
+	snprintf(path, sizeof(path), "%s", dir);
+	docs = design_read(path, broken, err, sizeof(err));
+	assert_int_equal(json_array_size(docs), 2);
+	assert_int_equal(json_array_size(broken), 2);
+	assert_non_null(strstr(json_string_value(json_array_get(broken, 0)), "b/views/v"));
+	assert_non_null(strstr(json_string_value(json_array_get(broken, 1)), "is not UTF-8"));
+	json_decref(docs);
+	json_decref(broken);
+}
+
+/* As couchapp lays them out; of any bytes. */
+static void
+attachments_are_files(void **state)
+{
+	static const char want[] =
+	    "[{\"_id\":\"_design/a\",\"language\":\"javascript\",\"_attachments\":{"
+	    "\"index.html\":{\"content_type\":\"text/html\",\"data\":\"PGI+\"},"
+	    "\"img/a.png\":{\"content_type\":\"image/png\",\"data\":\"iVAA/w==\"},"
+	    "\"empty\":{\"content_type\":\"application/octet-stream\",\"data\":\"\"}}}]";
+	json_t *docs;
+
+	(void)state;
+	put("_design/a/_attachments/index.html", "<b>");
+	put_bytes("_design/a/_attachments/img/a.png", "\x89P\0\xff", 4);
+	put("_design/a/_attachments/empty", "");
+	docs = read_below("");
+	assert_json(docs, want);
 	json_decref(docs);
 }
 
@@ -224,6 +271,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(names_what_is_wrong, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(ends_in_a_loop_of_links, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(refuses_a_huge_file, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		a_broken_document_keeps_no_other_out, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(attachments_are_files, set_up, tear_down),
 	    cmocka_unit_test(reads_our_own),
 	};
 

@@ -338,7 +338,7 @@ static struct store *
 open_store(const struct uri *u)
 {
 	char err[256] = "";
-	struct store *s = store_couch_ops.open(loop, u, &opt, STORE_USE, err, sizeof(err));
+	struct store *s = store_couch_ops.open(loop, u, &opt, STORE_MAKE, err, sizeof(err));
 
 	if (s == NULL)
 		fail_msg("%s", err);
@@ -479,26 +479,72 @@ a_conflict_is_read_again_and_merged(void **state)
 	assert_member("a", "owner", "\"ops\"");
 }
 
-/* The answer was lost, or another collector had the same response: it is there already (I3). */
+/* The answer was lost, or another collector had the same response: it is there already (I3). Nobody
+ * has told us that it is safe there: it is written once more, as it is. */
 static void
 a_conflict_with_ourselves_is_no_change(void **state)
 {
 	struct store *twin = open_store(&uri);
-	char *first, *second;
+	json_t *first, *second;
 
 	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
 	assert_int_equal(put_on(twin, "a", "p", "2", 2), STORE_OK);
-	first = rev_of("a");
+	first = raw_get("a");
 	assert_int_equal(put("a", "p", "2", 2), STORE_CONFLICT);
 	assert_int_equal(put("a", "p", "2", 2), STORE_OK);
-	second = rev_of("a");
-	assert_string_equal(first, second);
+	second = raw_get("a");
+	assert_false(json_equal(first, second));
+	json_object_del(first, "_rev");
+	json_object_del(second, "_rev");
+	assert_true(json_equal(first, second));
 	/* An older one never overwrites, whoever wrote the newer. */
+	assert_int_equal(put_on(twin, "a", "p", "1", 1), STORE_CONFLICT);
 	assert_int_equal(put_on(twin, "a", "p", "1", 1), STORE_OK);
 	assert_member("a", "p", "2");
-	free(first);
-	free(second);
+	json_decref(first);
+	json_decref(second);
 	store_close(twin);
+}
+
+static void
+other_removes(const char *id, const char *key)
+{
+	json_t *doc = raw_get(id);
+	char *text;
+
+	assert_int_equal(json_object_del(doc, key), 0);
+	text = json_dumps(doc, 0);
+	assert_int_equal(raw("PUT", id, text), 201);
+	free(text);
+	json_decref(doc);
+}
+
+/* A value that somebody has changed or removed comes back with the host's next answer, though that
+ * is the same as ever: for who knows the record, and for who begins now. */
+static void
+an_edited_value_is_put_right(void **state)
+{
+	for (int order = 1; order < 9; order += 2) {
+		struct store *one = order < 5 ? store : open_store(&uri);
+
+		assert_int_equal(put("a", "p", "[1,2]", order), STORE_OK);
+		if (order % 4 == 1)
+			other_sets("a", "p", "edited");
+		else
+			other_removes("a", "p");
+		assert_int_equal(get(store, "a"), STORE_FOUND);
+		assert_true(json_is_true(json_object_get(
+		    json_object_get(json_object_get(ans.rec, "vogeler"), "p"), "edited")));
+		if (one == store)
+			assert_int_equal(put("a", "p", "[1,2]", order + 1), STORE_CONFLICT);
+		assert_int_equal(put_on(one, "a", "p", "[1,2]", order + 1), STORE_OK);
+		assert_member("a", "p", "[1,2]");
+		if (one == store)
+			continue;
+		store_close(one);
+		assert_int_equal(put("a", "q", "1", order), STORE_CONFLICT);
+		assert_int_equal(put("a", "q", "1", order), STORE_OK);
+	}
 }
 
 static void
@@ -592,13 +638,21 @@ static void
 design_documents_are_loaded_if_they_differ(void **state)
 {
 	char path[512], err[256] = "";
-	json_t *docs, *doc, *row;
+	json_t *docs, *doc, *row, *broken = json_array();
 
 	snprintf(path, sizeof(path), "%s/conf", getenv("VOGELER_SOURCE_DIR"));
-	docs = design_read(path, err, sizeof(err));
+	docs = design_read(path, broken, err, sizeof(err));
+	json_decref(broken);
 	assert_non_null(docs);
 	doc = json_array_get(docs, 0);
 	load(doc, "loaded");
+	load(doc, "unchanged");
+	json_object_set_new(doc, "_attachments",
+	    json_pack(
+		"{s:{s:s,s:s}}", "a/x.txt", "content_type", "text/plain", "data", "aGVsbG8="));
+	load(doc, "upgraded");
+	load(doc, "unchanged");
+	json_object_del(doc, "_attachments"); /* as if somebody else had added it: it stays */
 	load(doc, "unchanged");
 	json_object_set_new(doc, "options", json_pack("{s:b}", "local_seq", 1));
 	load(doc, "upgraded");
@@ -615,6 +669,121 @@ design_documents_are_loaded_if_they_differ(void **state)
 	row = json_array_get(json_object_get(ans.body, "rows"), 0);
 	assert_string_equal(json_string_value(json_object_get(row, "key")), "a");
 	assert_int_equal(json_array_size(json_object_get(row, "value")), 1);
+}
+
+static size_t
+count_in_ledger(const char *start, const char *end)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s_jobs/_all_docs?startkey=%%22%s%%22&endkey=%%22%s%%22",
+	    db_url, start, end);
+	forget_answer();
+	http_request(http, "GET", path, NULL, 0, on_http, NULL);
+	await();
+	return json_array_size(json_object_get(ans.body, "rows"));
+}
+
+/* Whoever invents jobs makes one document that does not grow, and not one with each. */
+static void
+invented_jobs_make_no_documents(void **state)
+{
+	enum { INVENTED = 2000 };
+	struct result *results[INVENTED];
+	struct store_write w = {.host = "a", .results = results, .n = INVENTED}, *one = &w;
+
+	for (int i = 0; i < INVENTED; i++) {
+		results[i] = result_new("p", "1", i + 1);
+		xasprintf(&results[i]->meta.job, "invented-%d", i);
+	}
+	put_all(store, &one, 1);
+	assert_int_equal(ans.statuses[0], STORE_OK);
+	assert_int_equal(store_strays_dropped(store), INVENTED - OUTCOME_STRAYS_MAX);
+	assert_int_equal(count_in_ledger("", "~"), 1);
+	assert_int_equal(raw_jobs("GET", "stray/a", NULL), 200);
+	assert_int_equal(
+	    json_array_size(json_object_get(ans.body, "outcomes")), OUTCOME_STRAYS_MAX);
+	for (int i = 0; i < INVENTED; i++)
+		result_free(results[i]);
+}
+
+static const char *large(int tag);
+
+/* The view that is shipped for it: the time is in the mark, and the record is as old as its values.
+ */
+static void
+last_seen_joins_records_and_marks(void **state)
+{
+	char path[512], err[256] = "";
+	json_t *docs, *rows, *broken = json_array(), *one;
+	char *of_mark, *of_record;
+
+	snprintf(path, sizeof(path), "%s/conf", getenv("VOGELER_SOURCE_DIR"));
+	docs = design_read(path, broken, err, sizeof(err));
+	assert_non_null(docs);
+	load(json_array_get(docs, 0), "loaded");
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 86400000), STORE_OK);
+	assert_int_equal(put("b", "p", "1", 1), STORE_OK);
+	one = raw_get("mark/a");
+	of_mark = xstrdup(json_string_value(json_object_get(one, "updated_at")));
+	json_decref(one);
+	one = raw_get("b");
+	of_record = xstrdup(json_string_value(json_object_get(one, "updated_at")));
+	json_decref(one);
+	snprintf(
+	    path, sizeof(path), "%s/_design/system_records/_view/last_seen?group=true", db_url);
+	forget_answer();
+	http_request(http, "GET", path, NULL, 0, on_http, NULL);
+	await();
+	rows = json_object_get(ans.body, "rows");
+	assert_int_equal(json_array_size(rows), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *row = json_array_get(rows, i), *value = json_object_get(row, "value");
+
+		assert_string_equal(
+		    json_string_value(json_object_get(row, "key")), i == 0 ? "a" : "b");
+		assert_string_equal(json_string_value(json_object_get(value, "seen")),
+		    i == 0 ? of_mark : of_record);
+		assert_true(json_is_true(json_object_get(value, "record")));
+	}
+	free(of_mark);
+	free(of_record);
+	json_decref(broken);
+	json_decref(docs);
+}
+
+/* A document has 8 MB at most, and whoever looks for old jobs reads the documents of all of them.
+ */
+static void
+a_job_of_many_hosts_has_a_small_document(void **state)
+{
+	static char names[25000][16];
+	static char *hosts[25000];
+	struct job j;
+	char *text;
+
+	job_init(&j);
+	j.id = xstrdup("0192f0c1-7b7a-7000-8000-000000000001");
+	j.plugin = xstrdup("facter");
+	j.sent_at = 1285481789609;
+	for (size_t i = 0; i < 25000; i++) {
+		snprintf(names[i], sizeof(names[i]), "h%05zu", i);
+		hosts[i] = names[i];
+	}
+	j.hosts = hosts;
+	j.n_hosts = 25000;
+	forget_answer();
+	store_job_add(store, &j, on_done, NULL);
+	assert_done(true, "created");
+	assert_int_equal(raw_jobs("GET", "job/0192f0c1-7b7a-7000-8000-000000000001", NULL), 200);
+	text = json_dumps(ans.body, 0);
+	assert_true(strlen(text) < 1000);
+	free(text);
+	assert_int_equal(json_integer_value(json_object_get(ans.body, "parts")), 3);
+	j.hosts = NULL;
+	j.n_hosts = 0;
+	job_finish(&j);
 }
 
 /* --- marks: values that are large and only confirmed --- */
@@ -701,6 +870,137 @@ marks_are_no_hosts(void **state)
 		assert_string_equal(json_string_value(json_array_get(ans.listed, 0)), "m");
 		assert_string_equal(json_string_value(json_array_get(ans.listed, 2)), "marketing");
 	}
+}
+
+/* What other people keep in the same database; a host may come to have that name. */
+static void
+other_documents_are_no_hosts(void **state)
+{
+	static const char *const one[] = {"p"};
+	const struct store_filter names = {0}, parts = {one, 1};
+
+	assert_int_equal(put("web01", "p", "1", 1), STORE_OK);
+	assert_int_equal(raw("PUT", "settings", "{\"p\":1}"), 201);
+	assert_int_equal(raw("PUT", "zzz", "{\"doc_type\":\"Other\",\"p\":1}"), 201);
+	assert_int_equal(raw("PUT", "a/b", "{\"doc_type\":\"SystemRecord\",\"p\":1}"), 201);
+	for (int i = 0; i < 3; i++) {
+		forget_answer();
+		ans.listed = json_array();
+		store_list(store, i == 0 ? NULL : i == 1 ? &names : &parts, on_listed, NULL);
+		await();
+		assert_int_equal(ans.found, STORE_MISSING);
+		assert_int_equal(json_array_size(ans.listed), 1);
+		assert_string_equal(json_string_value(json_array_get(ans.listed, 0)), "web01");
+	}
+	assert_int_equal(get(store, "settings"), STORE_MISSING);
+	assert_int_equal(put("settings", "q", "2", 1), STORE_OK);
+	assert_member("settings", "p", "1");
+}
+
+/* Of the names, and of the heads. */
+static void
+assert_names(const char *first, size_t n)
+{
+	static const struct store_filter names = {0};
+
+	for (int i = 0; i < 2; i++) {
+		forget_answer();
+		ans.listed = json_array();
+		if (i == 0)
+			store_list(store, &names, on_listed, NULL);
+		else
+			store_heads(store, on_listed, NULL);
+		await();
+		assert_int_equal(ans.found, STORE_MISSING);
+		assert_int_equal(json_array_size(ans.listed), n);
+		assert_string_equal(json_string_value(json_array_get(ans.listed, 0)), first);
+	}
+}
+
+/* The view of setup is what is asked: one that says something else is believed. Without it the
+ * records are read. */
+static void
+heads_come_from_a_view(void **state)
+{
+	static const char other[] =
+	    "{\"_id\":\"_design/vogeler\",\"_rev\":\"%s\",\"views\":{"
+	    "\"heads\":{\"map\":\"function (doc) { emit('x', {_id: 'of-the-view'}); }\"}}}";
+	char *rev, *text;
+
+	assert_int_equal(put("web01", "p", "1", 1), STORE_OK);
+	assert_names("web01", 1);
+	rev = rev_of("_design/vogeler");
+	xasprintf(&text, other, rev);
+	assert_int_equal(raw("PUT", "_design/vogeler", text), 201);
+	forget_answer();
+	ans.listed = json_array();
+	store_heads(store, on_listed, NULL);
+	await();
+	assert_int_equal(json_array_size(ans.listed), 1);
+	assert_string_equal(json_string_value(json_array_get(ans.listed, 0)), "of-the-view");
+	free(text);
+	free(rev);
+	rev = rev_of("_design/vogeler");
+	xasprintf(&text, "{\"_id\":\"_design/vogeler\",\"_rev\":\"%s\",\"_deleted\":true}", rev);
+	raw("PUT", "_design/vogeler", text);
+	assert_int_equal(raw("GET", "_design/vogeler", NULL), 404);
+	assert_names("web01", 1);
+	free(text);
+	free(rev);
+}
+
+static void
+assert_named(const char *want)
+{
+	static const struct store_filter names = {0};
+	char text[256] = "";
+	json_t *one;
+	size_t i;
+
+	forget_answer();
+	ans.listed = json_array();
+	store_list(store, &names, on_listed, NULL);
+	await();
+	assert_int_equal(ans.found, STORE_MISSING);
+	json_array_foreach (ans.listed, i, one) {
+		strcat(text, i > 0 ? " " : "");
+		strcat(text, json_string_value(one));
+	}
+	assert_string_equal(text, want);
+}
+
+/* What is remembered of documents, and what the view had some time ago, is no answer. */
+static void
+names_are_of_now(void **state)
+{
+	char path[256];
+
+	assert_named("");
+	assert_int_equal(put("b", "p", "1", 1), STORE_OK);
+	assert_int_equal(raw("PUT", "d", "{\"p\":1}"), 201);
+	snprintf(path, sizeof(path), "%s/_design/vogeler/_view/names", db_url);
+	forget_answer();
+	http_request(http, "GET", path, NULL, 0, on_http, NULL);
+	await();
+	assert_int_equal(json_array_size(json_object_get(ans.body, "rows")), 1);
+	for (int i = 0; i < 2; i++)
+		assert_named("b");
+	assert_int_equal(put("a", "p", "1", 1), STORE_OK);
+	assert_int_equal(put("c", "p", "1", 1), STORE_OK);
+	assert_named("a b c");
+	assert_int_equal(put("d", "q", "1", 1), STORE_OK); /* a record from now on */
+	assert_named("a b c d");
+	forget_answer();
+	store_forget(store, "b", on_done, NULL);
+	await();
+	assert_named("a c d");
+	for (int i = 0; i < 25; i++) { /* more than are looked at one by one */
+		snprintf(path, sizeof(path), "e%02d", i);
+		assert_int_equal(raw("PUT", path, "{\"p\":1}"), 201);
+	}
+	assert_named("a c d");
+	assert_int_equal(put("e07", "q", "1", 1), STORE_OK);
+	assert_named("a c d e07");
 }
 
 /* The mark of a record that somebody has deleted says nothing. */
@@ -887,6 +1187,150 @@ closing_forgets_what_is_in_flight(void **state)
 	result_free(r);
 }
 
+/* --- revisions in conflict, as replication brings them --- */
+
+/* A last revision beside those that are there. doc: stolen. */
+static void
+branch(json_t *doc, const char *rev)
+{
+	json_t *body;
+	char *text;
+
+	json_object_set_new(doc, "_rev", json_string(rev));
+	body = json_pack("{s:b,s:[o]}", "new_edits", 0, "docs", doc);
+	text = json_dumps(body, 0);
+	assert_int_equal(raw("POST", "_bulk_docs", text), 201);
+	free(text);
+	json_decref(body);
+}
+
+static void
+set_plugin(json_t *doc, const char *plugin, const char *value, int64_t order)
+{
+	char hash[IDENT_HASH_SIZE], at[64];
+
+	snprintf(at, sizeof(at), "2010-09-26T06:16:29.%03dZ", 609 + (int)order);
+	ident_hash(hash, value, strlen(value));
+	json_object_set_new(doc, plugin, json_loads(value, JSON_DECODE_ANY, NULL));
+	json_object_set_new(json_object_get(doc, "vogeler"), plugin,
+	    json_pack("{s:s,s:s,s:I,s:s,s:s}", "received_at", at, "changed_at", at, "order",
+		(json_int_t)order, "machine_id", "m1", "hash", hash));
+}
+
+/* By a collector that has just been started. */
+static void
+put_anew(const char *host, const char *plugin, const char *value, int64_t order)
+{
+	struct store *s = open_store(&uri);
+
+	assert_int_equal(put_on(s, host, plugin, value, order), STORE_OK);
+	for (size_t tries = 0;; tries++) { /* what lost is removed when that is answered */
+		char path[512];
+
+		assert_true(tries < 500);
+		snprintf(path, sizeof(path), "%s/%s?conflicts=true", db_url, host);
+		forget_answer();
+		http_request(http, "GET", path, NULL, 0, on_http, NULL);
+		await();
+		if (json_object_get(ans.body, "_conflicts") == NULL)
+			break;
+	}
+	store_close(s);
+}
+
+static void
+what_lost_is_merged(void **state)
+{
+	json_t *doc;
+
+	assert_int_equal(put("a", "p", "\"ours\"", 5), STORE_OK);
+	assert_int_equal(put("a", "q", "\"old\"", 6), STORE_OK);
+	doc = raw_get("a");
+	set_plugin(doc, "p", "\"older\"", 3);
+	set_plugin(doc, "q", "\"newer\"", 9);
+	set_plugin(doc, "r", "\"only there\"", 4);
+	branch(doc, "1-0123456789abcdef0123456789abcdef");
+	assert_member("a", "q", "\"old\"");
+	put_anew("a", "s", "1", 10);
+	assert_member("a", "p", "\"ours\"");
+	assert_member("a", "q", "\"newer\"");
+	assert_member("a", "r", "\"only there\"");
+	assert_member("a", "s", "1");
+}
+
+/* It is the collector's own that lost. */
+static void
+what_lost_to_an_older_one_is_merged(void **state)
+{
+	json_t *doc;
+
+	assert_int_equal(put("a", "p", "\"old\"", 1), STORE_OK);
+	doc = raw_get("a");
+	branch(json_deep_copy(doc), "7-0123456789abcdef0123456789abcdef");
+	json_decref(doc);
+	assert_member("a", "p", "\"old\"");
+	doc = raw_get("a");
+	set_plugin(doc, "p", "\"new\"", 5);
+	branch(doc, "3-0123456789abcdef0123456789abcdef");
+	assert_member("a", "p", "\"old\"");
+	put_anew("a", "s", "1", 10);
+	assert_member("a", "p", "\"new\"");
+}
+
+/* Nothing in it is newer: it only goes. */
+static void
+what_lost_and_is_older_goes(void **state)
+{
+	json_t *doc;
+
+	assert_int_equal(put("a", "p", "\"old\"", 1), STORE_OK);
+	doc = raw_get("a");
+	assert_int_equal(put("a", "p", "\"new\"", 2), STORE_OK);
+	branch(doc, "1-0123456789abcdef0123456789abcdef");
+	put_anew("a", "p", "\"new\"", 2);
+	assert_member("a", "p", "\"new\"");
+}
+
+/* What lost does not come up in the place of what is forgotten. */
+static void
+what_lost_is_forgotten_too(void **state)
+{
+	json_t *doc;
+
+	assert_int_equal(put("a", "p", "\"old\"", 1), STORE_OK);
+	doc = raw_get("a");
+	branch(json_deep_copy(doc), "7-0123456789abcdef0123456789abcdef");
+	branch(doc, "3-0123456789abcdef0123456789abcdef");
+	forget_answer();
+	store_forget(store, "a", on_done, NULL);
+	await();
+	assert_true(ans.ok);
+	assert_why("forgotten");
+	assert_int_equal(get(store, "a"), STORE_MISSING);
+}
+
+/* The value was confirmed in the mark of the record that lost, and so is newer than the other's. */
+static void
+a_mark_counts_with_the_record_that_lost(void **state)
+{
+	json_t *doc;
+
+	assert_int_equal(put("a", "p", large(1), 1), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 9), STORE_OK);
+	assert_large("a", 1, 9);
+	doc = raw_get("a");
+	json_object_del(json_object_get(doc, "vogeler"), "_mark");
+	set_plugin(doc, "p", "\"between\"", 5);
+	branch(doc, "7-0123456789abcdef0123456789abcdef");
+	assert_member("a", "p", "\"between\"");
+	put_anew("a", "s", "1", 10);
+	assert_large("a", 1, 9);
+	assert_int_equal(put("a", "p", large(1), 11), STORE_CONFLICT); /* and goes on as usual */
+	assert_int_equal(put("a", "p", large(1), 11), STORE_OK);
+	assert_int_equal(put("a", "p", large(1), 12), STORE_OK);
+	assert_large("a", 1, 12);
+}
+
 /* --- the suite over all stores --- */
 
 enum { DATABASES_MAX = 8 }; /* of one test of the suite */
@@ -941,22 +1385,35 @@ main(void)
 	    TEST(the_same_again_writes_nothing),
 	    TEST(a_conflict_is_read_again_and_merged),
 	    TEST(a_conflict_with_ourselves_is_no_change),
+	    TEST(an_edited_value_is_put_right),
 	    TEST(a_deleted_record_begins_anew),
 	    TEST(a_record_of_2010_is_kept),
 	    TEST(many_at_once_are_answered_by_id),
 	    TEST(a_record_that_is_too_large_is_refused),
 	    TEST(design_documents_are_loaded_if_they_differ),
+	    TEST(a_job_of_many_hosts_has_a_small_document),
+	    TEST(invented_jobs_make_no_documents),
+	    TEST(last_seen_joins_records_and_marks),
 	    TEST(a_confirmed_value_leaves_the_record_alone),
 	    TEST(marks_are_no_hosts),
+	    TEST(other_documents_are_no_hosts),
+	    TEST(heads_come_from_a_view),
+	    TEST(names_are_of_now),
 	    TEST(a_deleted_record_is_not_only_confirmed),
 	    TEST(a_database_made_anew_gets_the_whole_record),
 	    TEST(what_others_add_does_not_undo_a_mark),
 	    TEST(collectors_race_with_marks),
+	    TEST(what_lost_is_merged),
+	    TEST(what_lost_to_an_older_one_is_merged),
+	    TEST(what_lost_and_is_older_goes),
+	    TEST(what_lost_is_forgotten_too),
+	    TEST(a_mark_counts_with_the_record_that_lost),
 	    TEST(out_of_reach_is_said_without_the_password),
 	    TEST(closing_forgets_what_is_in_flight),
 	};
 
-	struct suite_factory factory = {.begin = suite_begin, .end = suite_end};
+	struct suite_factory factory = {
+	    .begin = suite_begin, .end = suite_end, .bounds_strays = true};
 	int failed;
 
 	if (getenv("VOGELER_TEST_COUCH_URI") == NULL) {

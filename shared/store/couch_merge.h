@@ -1,0 +1,35 @@
+/* Revisions of a record that lost. Where somebody replicates into the database, a record may have
+ * several last revisions, of which CouchDB shows one, and what the others say is hidden. They are
+ * read when it is said that there are some, and what is newer in them goes into the one that is
+ * shown; when that is stored, they are removed. Their marks with them. Pure. */
+#ifndef VOGELER_COUCH_MERGE_H
+#define VOGELER_COUCH_MERGE_H
+
+#include "shared/store/couch_doc.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+
+struct couch_merge { /* what was read of one record; all owned */
+	struct couch_doc **docs;
+	size_t n_docs;
+	struct couch_mark *marks;
+	size_t n_marks;
+};
+
+/* Adds what is to be read, if d has lost something, to a list of _bulk_get. */
+void couch_merge_ask(const struct couch_doc *d, json_t *docs);
+/* What is read of d from the answer to it. false: that is none. */
+bool couch_merge_read(
+    struct couch_merge *m, const struct couch_doc *d, const char *body, size_t len);
+void couch_merge_finish(struct couch_merge *m);
+/* Takes over into d what is newer in m. Afterwards d->lost, and that of its mark, are the revisions
+ * that were read: what could not be read is not to be removed. true: d has changed, and is to be
+ * written. */
+bool couch_merge_apply(struct couch_merge *m, struct couch_doc *d);
+/* The revisions of d that are to be removed, as the list of a _bulk_docs. NULL: there are none. */
+json_t *couch_merge_removal(const struct couch_doc *d);
+
+#endif
