@@ -95,6 +95,29 @@ a_store_that_is_away_is_asked_again(void **state)
 	assert_int_equal(fake_store_prunes(store), 3);
 }
 
+/* Its own clock, or the sender's, is wrong by a year: nothing is lost for that. */
+static void
+a_wrong_clock_removes_nothing(void **state)
+{
+	static const int64_t days[] = {-400, -2, 2, 400};
+
+	for (size_t i = 0; i < 4; i++) {
+		fake_store_newest_job(store, wall_ms() + days[i] * DAY_S * 1000);
+		fake_store_to_prune(store, 1);
+		p = prune_create(loop, fake_store_base(store), DAY_S);
+		fake_advance(loop, 3 * PRUNE_INTERVAL_MS);
+		assert_int_equal(fake_store_prunes(store), 0);
+		prune_destroy(p);
+	}
+	fake_store_newest_job(store, wall_ms() - DAY_S * 1000 / 2);
+	p = prune_create(loop, fake_store_base(store), DAY_S);
+	fake_advance(loop, 0);
+	assert_int_equal(fake_store_prunes(store), 1);
+	/* Never more than the newest job allows. */
+	assert_in_range(wall_ms() - fake_store_pruned_before(store), INT64_C(1500) * DAY_S,
+	    INT64_C(1500) * DAY_S + 60000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -103,6 +126,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(at_start_and_every_hour),
 	    TEST(until_nothing_is_left_with_pauses),
+	    TEST(a_wrong_clock_removes_nothing),
 	    TEST(zero_keeps_all),
 	    TEST(a_store_that_is_away_is_asked_again),
 	};
