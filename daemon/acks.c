@@ -9,19 +9,21 @@
 #include <uthash.h>
 
 struct entry {
-	TAILQ_ENTRY(entry) link; /* by tag: the broker counts up */
+	TAILQ_ENTRY(entry) link; /* of entries, by tag: the broker counts up; or of kept */
 	UT_hash_handle hh;
 	struct broker_tag tag;
 	struct mono due; /* when it is acked by itself, once done */
-	bool done;
+	bool done, kept;
 };
+TAILQ_HEAD(entries, entry);
 
 struct acks {
 	struct loop *loop;
 	const struct acks_handlers *handlers;
 	void *arg;
-	TAILQ_HEAD(entries, entry) entries;
-	struct entry *by_tag; /* uthash, by tag.tag; all of one epoch */
+	struct entries entries; /* those that are not kept */
+	struct entries kept;    /* by tag: an ack of many goes up to the first of them */
+	struct entry *by_tag;   /* uthash, by tag.tag; all of one epoch */
 	uint32_t epoch;
 	struct loop_timer *send;
 	struct mono send_at; /* while it is armed */
@@ -39,6 +41,7 @@ acks_create(struct loop *loop, const struct acks_handlers *handlers, void *arg)
 	a->handlers = handlers;
 	a->arg = arg;
 	TAILQ_INIT(&a->entries);
+	TAILQ_INIT(&a->kept);
 	a->send = loop_timer_create(loop, "acks send", on_send, a);
 	return a;
 }
@@ -56,7 +59,10 @@ acks_destroy(struct acks *a)
 static void
 remove_entry(struct acks *a, struct entry *e)
 {
-	TAILQ_REMOVE(&a->entries, e, link);
+	if (e->kept)
+		TAILQ_REMOVE(&a->kept, e, link);
+	else
+		TAILQ_REMOVE(&a->entries, e, link);
 	HASH_DEL(a->by_tag, e);
 	free(e);
 }
@@ -66,6 +72,8 @@ acks_drop(struct acks *a)
 {
 	while (!TAILQ_EMPTY(&a->entries))
 		remove_entry(a, TAILQ_FIRST(&a->entries));
+	while (!TAILQ_EMPTY(&a->kept))
+		remove_entry(a, TAILQ_FIRST(&a->kept));
 	loop_timer_disarm(a->send);
 }
 
@@ -94,29 +102,70 @@ send_within(struct acks *a, int64_t ms)
 	loop_timer_arm(a->send, ms);
 }
 
-void
-acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms)
+static struct entry *
+find_entry(struct acks *a, struct broker_tag tag)
 {
 	struct entry *e = NULL;
 
 	if (tag.epoch == a->epoch)
 		HASH_FIND(hh, a->by_tag, &tag.tag, sizeof(tag.tag), e);
-	if (e == NULL || e->done)
+	return e;
+}
+
+void
+acks_keep(struct acks *a, struct broker_tag tag)
+{
+	struct entry *e = find_entry(a, tag), *after;
+
+	if (e == NULL || e->done || e->kept)
+		return;
+	TAILQ_REMOVE(&a->entries, e, link);
+	e->kept = true;
+	TAILQ_FOREACH_REVERSE(after, &a->kept, entries, link)
+	{
+		if (after->tag.tag < tag.tag)
+			break;
+	}
+	if (after == NULL)
+		TAILQ_INSERT_HEAD(&a->kept, e, link);
+	else
+		TAILQ_INSERT_AFTER(&a->kept, after, e, link);
+	send_within(a, 0); /* it may have been the hole that others are behind */
+}
+
+void
+acks_return(struct acks *a, struct broker_tag tag)
+{
+	struct entry *e = find_entry(a, tag);
+
+	if (e == NULL || !e->kept)
+		return;
+	remove_entry(a, e);
+	a->handlers->nack(tag, false, true, a->arg);
+}
+
+void
+acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms)
+{
+	struct entry *e = find_entry(a, tag);
+
+	if (e == NULL || e->done || e->kept)
 		return;
 	e->done = true;
 	e->due = mono_add(loop_now(a->loop), hole_ms);
 	send_within(a, e == TAILQ_FIRST(&a->entries) ? 0 : hole_ms);
 }
 
-/* Everything before the first hole, as one. */
+/* Everything before the first hole: as one up to the first that is kept, then each by itself. */
 static void
 ack_front(struct acks *a)
 {
+	const struct entry *kept = TAILQ_FIRST(&a->kept);
 	struct entry *e = TAILQ_FIRST(&a->entries);
 	struct broker_tag last;
 	size_t n = 0;
 
-	while (e != NULL && e->done) {
+	while (e != NULL && e->done && (kept == NULL || e->tag.tag < kept->tag.tag)) {
 		last = e->tag;
 		remove_entry(a, e);
 		n++;
@@ -125,6 +174,11 @@ ack_front(struct acks *a)
 	a->sent += n;
 	if (n > 0)
 		a->handlers->ack(last, n > 1, a->arg);
+	for (; e != NULL && e->done; e = TAILQ_FIRST(&a->entries)) {
+		a->sent++;
+		a->handlers->ack(e->tag, false, a->arg);
+		remove_entry(a, e);
+	}
 }
 
 /* Those behind a hole that are due by now, or all. Returns in how many ms the next one is due, -1
@@ -176,12 +230,15 @@ acks_flush(struct acks *a)
 void
 acks_give_back(struct acks *a)
 {
+	const struct entry *e, *kept;
 	struct broker_tag last;
 
 	acks_flush(a);
-	if (TAILQ_EMPTY(&a->entries))
+	e = TAILQ_LAST(&a->entries, entries);
+	kept = TAILQ_LAST(&a->kept, entries);
+	if (e == NULL && kept == NULL)
 		return;
-	last = TAILQ_LAST(&a->entries, entries)->tag;
+	last = e == NULL || (kept != NULL && kept->tag.tag > e->tag.tag) ? kept->tag : e->tag;
 	acks_drop(a);
 	a->handlers->nack(last, true, true, a->arg);
 }

@@ -3,7 +3,10 @@
  * Deliveries come in order and are done in any order. Those done up to the lowest one that is not
  * are acked with one `multiple`; one that is done behind such a hole for longer than its hole_ms is
  * acked by itself. Nothing is acked inside acks_done: acks are sent in the loop's next pass, so
- * that what is done together is acked together. */
+ * that what is done together is acked together.
+ *
+ * One that is kept has nothing to wait for but its queue, for minutes perhaps: what is done behind
+ * it is acked at once, each by itself. */
 #ifndef VOGELER_ACKS_H
 #define VOGELER_ACKS_H
 
@@ -31,6 +34,10 @@ void acks_add(struct acks *a, struct broker_tag tag);
 /* Stored, or safe in the dead letter queue. A tag that is not outstanding is ignored. hole_ms:
  * ACKS_HOLE_MS, or less for one whose queue gets no further until it is acked. */
 void acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms);
+/* It will not be done soon: kept until acks_return or acks_give_back. */
+void acks_keep(struct acks *a, struct broker_tag tag);
+/* A kept one returns to its queue. */
+void acks_return(struct acks *a, struct broker_tag tag);
 /* Sends what may be sent now, those behind a hole too. */
 void acks_flush(struct acks *a);
 /* Acks what is done and returns the rest to the queue with one nack. Nothing is outstanding then.

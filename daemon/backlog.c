@@ -26,7 +26,7 @@ struct backlog_host {
 	size_t bytes;                          /* of waiting */
 	size_t singly;     /* the next so many items are to be written one by one */
 	struct mono until; /* while DELAYED */
-	unsigned int conflicts;
+	struct backlog_conflicts conflicts;
 	struct backlog_retries retries;
 	char name[];
 };
@@ -110,7 +110,7 @@ backlog_clear(struct backlog *bl)
 			items_free(&h->waiting[i]);
 		h->bytes = 0;
 		h->singly = 0;
-		h->retries.n = 0;
+		h->retries = (struct backlog_retries){0};
 		if (h->state != HOST_OUT)
 			host_free(bl, h);
 	}
@@ -268,6 +268,7 @@ write_free(struct backlog_write *w)
 {
 	items_free(&w->items);
 	free(w->write.results);
+	free(w->why);
 	free(w);
 }
 
@@ -316,7 +317,7 @@ backlog_finish(struct backlog *bl, struct backlog_write *w)
 {
 	struct backlog_host *h = w->host;
 
-	h->conflicts = 0;
+	h->conflicts = (struct backlog_conflicts){0};
 	if (first_item(h) == NULL)
 		host_free(bl, h);
 	else
@@ -338,7 +339,7 @@ backlog_wake(struct backlog *bl, struct mono now)
 	}
 }
 
-unsigned int *
+struct backlog_conflicts *
 backlog_conflicts(struct backlog_write *w)
 {
 	return &w->host->conflicts;
@@ -348,6 +349,12 @@ struct backlog_retries *
 backlog_retries(const struct backlog_write *w)
 {
 	return &w->host->retries;
+}
+
+size_t
+backlog_hosts(const struct backlog *bl)
+{
+	return HASH_COUNT(bl->by_name);
 }
 
 size_t

@@ -15,6 +15,7 @@
 #include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define BACKLOG_FRESH_RUN 7
 
@@ -39,8 +40,9 @@ struct backlog_write {
 	struct backlog_host *host;
 	struct backlog_items items;
 	size_t n_items;
-	void *put; /* the taker's, as is slot */
+	void *put; /* the taker's, as are those that follow */
 	size_t slot;
+	char *why; /* it was not taken; freed with it */
 };
 
 struct backlog *backlog_create(void);
@@ -67,13 +69,22 @@ void backlog_clear(struct backlog *bl);
 
 /* How often in a row writes of this host were returned with that trouble, and since when; the
  * caller counts. */
-unsigned int *backlog_conflicts(struct backlog_write *w);
+struct backlog_conflicts {
+	unsigned int n; /* since the last long pause */
+	bool any;
+	struct mono since;
+};
+struct backlog_conflicts *backlog_conflicts(struct backlog_write *w);
 struct backlog_retries {
 	unsigned int n;
 	struct mono since;
+	bool suspected; /* refused in a put of which nothing was taken: the host, or the store? */
+	uint64_t taken_before; /* writes that the store had taken when it was first suspected */
+	bool alone;            /* it was refused alone: to be put alone again, beside the others */
 };
 struct backlog_retries *backlog_retries(const struct backlog_write *w);
 
+size_t backlog_hosts(const struct backlog *bl);       /* all that have items or a write out */
 size_t backlog_ready(const struct backlog *bl);       /* hosts */
 size_t backlog_ready_bytes(const struct backlog *bl); /* of their items */
 /* Of the items of ready hosts, the oldest; and the next time a host becomes ready. false: none. */

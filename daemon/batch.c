@@ -17,7 +17,7 @@
 
 #define CONFLICT_FIRST_MS 10   /* doubling, with jitter */
 #define CONFLICT_LATER_MS 5000 /* after BATCH_CONFLICTS_MAX in a row */
-#define RETRY_FIRST_MS    100  /* backoff of the store as a whole */
+#define RETRY_FIRST_MS    100  /* of a host that is refused by itself */
 #define RETRY_MAX_MS      5000
 #define WHY_SIZE          256
 
@@ -35,8 +35,10 @@ struct put {
 	struct store_write **raw; /* what store_put gets; lives as long as the put */
 	struct mono sent_at;
 	size_t unanswered;
-	size_t there;          /* answered with anything but RETRY: the store is there */
+	size_t size;           /* hosts, as it was sent */
+	size_t taken;          /* answered with OK */
 	struct writes refused; /* answered with REJECT_BATCH */
+	struct writes denied;  /* answered with REFUSED */
 	struct writes retry;   /* answered with RETRY */
 	struct writes rest;    /* of a split: suspects that are not in this put */
 	bool forgotten;        /* cleared while in flight: answers are not told */
@@ -50,7 +52,7 @@ struct batch {
 	struct batch_options opt;
 	const struct batch_handlers *handlers;
 	void *arg;
-	enum batch_state state;
+	struct breaker breaker;
 	struct backlog *backlog;
 	struct puts in_flight;
 	struct puts halves; /* of splits, waiting for their turn */
@@ -58,37 +60,16 @@ struct batch {
 	struct mono last_put;
 	struct mono step_at; /* while step is armed */
 	bool hurry;
-	bool troubled; /* nothing was taken since down_since: one put at a time */
-	struct mono down_since;
-	char trouble[WHY_SIZE];
-	struct backoff backoff;
 	struct loop_timer *step;
-	struct loop_timer *retry;
+	struct loop_timer *time; /* BREAKER_TIME */
 	struct batch_stats stats;
-	char why[WHY_SIZE]; /* of the last WAITING */
 	struct repeat said_conflict;
 };
 
 static void on_step(void *arg);
-static void on_retry(void *arg);
+static void on_time(void *arg);
 static void on_written(
     struct store_write *sw, enum store_status status, const char *why, void *arg);
-
-const char *
-batch_state_name(enum batch_state s)
-{
-	switch (s) {
-	case BATCH_FILLING:
-		return "FILLING";
-	case BATCH_FLUSHING:
-		return "FLUSHING";
-	case BATCH_WAITING:
-		return "WAITING";
-	case BATCH_DOWN:
-		return "DOWN";
-	}
-	return "?";
-}
 
 struct batch *
 batch_create(struct loop *loop, struct store *store, const struct batch_options *opt,
@@ -106,9 +87,9 @@ batch_create(struct loop *loop, struct store *store, const struct batch_options 
 	TAILQ_INIT(&b->in_flight);
 	TAILQ_INIT(&b->halves);
 	b->last_put = mono_add(loop_now(loop), -(int64_t)store_limits(store)->min_interval_ms);
-	backoff_init(&b->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
+	breaker_init(&b->breaker, opt->patience_ms, loop_now(loop));
 	b->step = loop_timer_create(loop, "batch step", on_step, b);
-	b->retry = loop_timer_create(loop, "batch retry", on_retry, b);
+	b->time = loop_timer_create(loop, "batch breaker", on_time, b);
 	return b;
 }
 
@@ -124,29 +105,26 @@ step_within(struct batch *b, int64_t ms)
 	loop_timer_arm(b->step, ms);
 }
 
+static void
+arm_time(struct batch *b)
+{
+	int64_t ms = b->breaker.state == BREAKER_AWAY
+			 ? -1 /* whoever probes looks at the time himself */
+			 : breaker_next_ms(&b->breaker, loop_now(b->loop));
+
+	if (ms >= 0)
+		loop_timer_arm(b->time, ms);
+	else
+		loop_timer_disarm(b->time);
+}
+
 void
 batch_set_options(struct batch *b, const struct batch_options *opt)
 {
 	b->opt = *opt;
+	breaker_set_patience(&b->breaker, opt->patience_ms);
+	arm_time(b);
 	step_within(b, 0);
-}
-
-/* The only writer of ->state. */
-static void
-enter(struct batch *b, enum batch_state next, const char *why)
-{
-	if (next == b->state)
-		return;
-	if (next >= BATCH_WAITING || b->state >= BATCH_WAITING)
-		log_info("batch", "store[%s]: %s -> %s, reason=%s", store_id(b->store),
-		    batch_state_name(b->state), batch_state_name(next), why);
-	if (b->state == BATCH_WAITING)
-		loop_timer_disarm(b->retry);
-	b->state = next;
-	if (next == BATCH_WAITING)
-		loop_timer_arm(b->retry, backoff_next(&b->backoff, ident_random32()));
-	if (next < BATCH_WAITING)
-		step_within(b, 0);
 }
 
 /* ---- puts ---- */
@@ -176,6 +154,7 @@ put_free(struct put *p)
 	free(p->writes.list);
 	free(p->raw);
 	free(p->refused.list);
+	free(p->denied.list);
 	free(p->retry.list);
 	free(p->rest.list);
 	free(p);
@@ -192,12 +171,11 @@ put_send(struct batch *b, struct put *p)
 		p->writes.list[i]->slot = i;
 		p->raw[i] = &p->writes.list[i]->write;
 	}
-	p->unanswered = p->writes.n;
+	p->unanswered = p->size = p->writes.n;
 	TAILQ_INSERT_TAIL(&b->in_flight, p, link);
 	b->n_in_flight++;
 	p->sent_at = b->last_put = loop_now(b->loop);
 	b->stats.puts++;
-	enter(b, BATCH_FLUSHING, "put");
 	log_debug("batch", "store[%s]: put, hosts=%zu", store_id(b->store), p->writes.n);
 	store_put(b->store, p->raw, p->writes.n, on_written, b);
 }
@@ -207,7 +185,9 @@ put_send(struct batch *b, struct put *p)
 static size_t
 max_count(const struct batch *b)
 {
-	return b->opt.max_count > 0 ? b->opt.max_count : store_limits(b->store)->batch_count;
+	size_t n = b->opt.max_count > 0 ? b->opt.max_count : store_limits(b->store)->batch_count;
+
+	return n < b->breaker.width ? n : b->breaker.width;
 }
 
 static size_t
@@ -252,8 +232,14 @@ fill(struct batch *b)
 
 		if (one == NULL)
 			break;
+		if (w.n > 0 && backlog_retries(one)->alone) {
+			backlog_return(b->backlog, one, loop_now(b->loop));
+			break;
+		}
 		bytes += one->write.bytes;
 		push(&w, one);
+		if (backlog_retries(one)->alone)
+			break;
 	}
 	p = put_new(b, w.list, w.n);
 	free(w.list);
@@ -294,11 +280,16 @@ on_step(void *arg)
 {
 	struct batch *b = arg;
 	const struct store_limits *limits = store_limits(b->store);
-	size_t max_in_flight = b->troubled ? 1 : limits->batches_in_flight;
-	int64_t left_ms = -1;
+	size_t max_in_flight = b->breaker.refusals > 0 ? 1 : limits->batches_in_flight;
+	int64_t left_ms = breaker_wait_ms(&b->breaker, loop_now(b->loop));
 
-	if (b->state >= BATCH_WAITING)
+	if (left_ms < 0)
 		return;
+	if (left_ms > 0) {
+		step_within(b, left_ms);
+		return;
+	}
+	left_ms = -1;
 	backlog_wake(b->backlog, loop_now(b->loop));
 	while (b->n_in_flight < max_in_flight) {
 		struct put *p;
@@ -322,8 +313,7 @@ batch_add(
 	struct mono now = loop_now(b->loop);
 	size_t bytes = backlog_add(b->backlog, host, results, n, owner, fresh, now);
 
-	if (b->state < BATCH_WAITING)
-		step_within(b, b->hurry || is_full(b) ? 0 : b->opt.max_age_ms);
+	step_within(b, b->hurry || is_full(b) ? 0 : b->opt.max_age_ms);
 	return bytes;
 }
 
@@ -361,28 +351,6 @@ return_all(struct batch *b, struct writes *w, int64_t delay_ms)
 	w->n = 0;
 }
 
-static void
-on_conflict(struct batch *b, struct backlog_write *w)
-{
-	unsigned int *n = backlog_conflicts(w);
-	uint32_t delay_ms = CONFLICT_LATER_MS, unlogged;
-
-	b->stats.conflicts++;
-	if (++*n >= BATCH_CONFLICTS_MAX) {
-		/* Whoever writes into one host's record does so into many. */
-		if (repeat_due(&b->said_conflict, "conflict", loop_now(b->loop), &unlogged))
-			log_warn("batch",
-			    "%s: conflict %u times in a row, again in %u ms; does something "
-			    "else write into this database? unlogged_before=%u",
-			    w->write.host, *n, delay_ms, unlogged);
-		*n = 0;
-	} else {
-		delay_ms = CONFLICT_FIRST_MS << *n;
-		delay_ms = delay_ms / 2 + ident_random32() % (delay_ms / 2);
-	}
-	backlog_return(b->backlog, w, mono_add(loop_now(b->loop), delay_ms));
-}
-
 /* A write of one delivery is rejected; of several, each is tried alone. */
 static void
 on_reject(struct batch *b, struct backlog_write *w, const char *why)
@@ -391,6 +359,17 @@ on_reject(struct batch *b, struct backlog_write *w, const char *why)
 		finish_write(b, w, BATCH_REJECTED, why);
 	else
 		backlog_return_singly(b->backlog, w, loop_now(b->loop));
+}
+
+/* It was refused, and it is not known whether others are. */
+static void
+suspect(struct batch *b, const struct backlog_write *w)
+{
+	struct backlog_retries *r = backlog_retries(w);
+
+	if (!r->suspected)
+		r->taken_before = b->stats.answers[STORE_OK];
+	r->suspected = true;
 }
 
 /* Puts the first half of suspects next and keeps the others for after it. One suspect is put alone:
@@ -402,25 +381,24 @@ split(struct batch *b, const struct writes *suspects)
 	struct put *p = put_new(b, suspects->list, half);
 	size_t i;
 
+	for (i = 0; i < suspects->n; i++)
+		suspect(b, suspects->list[i]);
 	for (i = half; i < suspects->n; i++)
 		push(&p->rest, suspects->list[i]);
 	b->stats.splits++;
 	TAILQ_INSERT_TAIL(&b->halves, p, link);
 }
 
+/* They were put alone or with others that were refused too: this one, or its half, was not. */
 static void
 settle_refused(struct batch *b, struct put *p)
 {
-	if (p->refused.n == 0 && p->rest.n == 0)
-		return;
-	if (p->refused.n == 0) { /* this half was good, so it is in the other */
-		split(b, &p->rest);
+	if (p->refused.n == 0 && p->rest.n > 0 && p->taken > 0) {
+		split(b, &p->rest); /* this half was good, so it is in the other */
 		return;
 	}
 	return_all(b, &p->rest, 0);
-	if (p->writes.n == 1)
-		on_reject(b, p->refused.list[0], p->why);
-	else
+	if (p->refused.n > 0)
 		split(b, &p->refused);
 }
 
@@ -448,78 +426,168 @@ is_held_too_long(struct batch *b, const struct backlog_write *w)
 }
 
 static void
-on_held_too_long(struct batch *b, struct backlog_write *w, const char *why)
+on_held_too_long(struct batch *b, struct backlog_write *w, const char *how, const char *why)
 {
-	char text[WHY_SIZE + 64];
+	char text[WHY_SIZE + 96];
 
-	snprintf(text, sizeof(text), "refused for %d minutes, while others were taken: %s",
-	    BATCH_HOLD_MS / 60000, why);
+	snprintf(
+	    text, sizeof(text), "%s for %d minutes, while %s", how, BATCH_HOLD_MS / 60000, why);
 	if (w->n_items == 1)
 		log_warn("batch", "store[%s]: %s: %s", store_id(b->store), w->write.host, text);
 	on_reject(b, w, text);
+}
+
+static void
+on_conflict(struct batch *b, struct backlog_write *w)
+{
+	struct backlog_conflicts *c = backlog_conflicts(w);
+	uint32_t delay_ms = CONFLICT_LATER_MS, unlogged;
+	struct mono now = loop_now(b->loop);
+
+	b->stats.conflicts++;
+	if (!c->any)
+		c->since = now;
+	c->any = true;
+	if (mono_diff(now, c->since) >= BATCH_HOLD_MS) {
+		on_held_too_long(
+		    b, w, "in conflict", "others were taken: something else writes it");
+		return;
+	}
+	if (++c->n >= BATCH_CONFLICTS_MAX) {
+		/* Whoever writes into one host's record does so into many. */
+		if (repeat_due(&b->said_conflict, "conflict", now, &unlogged))
+			log_warn("batch",
+			    "%s: conflict %u times in a row, again in %u ms; does something "
+			    "else write into this database? unlogged_before=%u",
+			    w->write.host, c->n, delay_ms, unlogged);
+		c->n = 0;
+	} else {
+		delay_ms = CONFLICT_FIRST_MS << c->n;
+		delay_ms = delay_ms / 2 + ident_random32() % (delay_ms / 2);
+	}
+	backlog_return(b->backlog, w, mono_add(now, delay_ms));
 }
 
 /* The store is there: those that it did not take wait by themselves. */
 static void
 retry_singly(struct batch *b, struct put *p)
 {
+	char why[WHY_SIZE + 32];
 	size_t i;
 
 	for (i = 0; i < p->retry.n; i++) {
 		struct backlog_write *w = p->retry.list[i];
 
+		snprintf(why, sizeof(why), "others were taken: %s", w->why);
 		if (is_held_too_long(b, w))
-			on_held_too_long(b, w, p->why);
+			on_held_too_long(b, w, "refused", why);
 		else
 			retry_later(b, w);
 	}
+	for (i = 0; i < p->denied.n; i++) {
+		struct backlog_write *w = p->denied.list[i];
+
+		snprintf(why, sizeof(why), "%s", w->why); /* it is freed with w */
+		on_reject(b, w, why);
+	}
+	p->retry.n = p->denied.n = 0;
+}
+
+/* ---- is it the store? ---- */
+
+/* Has the store taken others since this one was first refused? */
+static bool
+is_by_itself(const struct batch *b, const struct backlog_write *w)
+{
+	const struct backlog_retries *r = backlog_retries(w);
+
+	return r->n > 0 || (r->suspected && b->stats.answers[STORE_OK] > r->taken_before);
 }
 
 /* Nothing of the put was taken. That says so of the store, unless these are the ones that it
  * refuses anyway, and others were taken not long ago. */
 static bool
-is_away(struct batch *b, const struct put *p)
+is_the_stores(const struct batch *b, const struct put *p)
 {
 	size_t i;
 
-	if (p->retry.n == 0 || p->there > 0)
+	if (p->taken > 0 || p->retry.n + p->denied.n == 0)
 		return false;
 	if (mono_diff(loop_now(b->loop), b->stats.last_ok) >= BATCH_HOLD_MS)
 		return true;
 	for (i = 0; i < p->retry.n; i++) {
-		if (backlog_retries(p->retry.list[i])->n == 0)
+		if (!is_by_itself(b, p->retry.list[i]))
+			return true;
+	}
+	for (i = 0; i < p->denied.n; i++) {
+		if (!is_by_itself(b, p->denied.list[i]))
 			return true;
 	}
 	return false;
 }
 
 static void
-go_down(struct batch *b, const char *why)
+suspect_all(struct batch *b, struct writes *w)
 {
-	enter(b, BATCH_DOWN, why);
-	b->handlers->on_store_down(why, b->arg); /* clears, as a rule */
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		suspect(b, w->list[i]);
+	return_all(b, w, 0);
 }
 
+/* In TRYING, where a probe has passed: one host is refused, and there was no other to be put. */
 static bool
-patience_is_over(struct batch *b)
+reject_alone(struct batch *b)
 {
-	return mono_diff(loop_now(b->loop), b->down_since) >= b->opt.patience_ms;
+	struct mono now = loop_now(b->loop);
+	struct backlog_write *w;
+	char why[WHY_SIZE + 64];
+
+	if (b->breaker.state != BREAKER_TRYING || !breaker_is_over(&b->breaker, now) ||
+	    b->n_in_flight > 0 || backlog_hosts(b->backlog) != 1)
+		return false;
+	backlog_wake(b->backlog, mono_add(now, BATCH_HOLD_MS));
+	w = backlog_take(b->backlog, max_bytes(b));
+	if (w == NULL)
+		return false;
+	snprintf(why, sizeof(why), "nothing else came and a probe was taken: %s", b->breaker.why);
+	on_held_too_long(b, w, "refused", why);
+	return true;
+}
+
+/* The only caller of breaker_step. */
+static void
+tell(struct batch *b, enum breaker_event ev, const char *why, size_t n)
+{
+	enum breaker_state before = b->breaker.state;
+	bool changed;
+
+	if ((ev == BREAKER_TIME || ev == BREAKER_PUT_REFUSED) && reject_alone(b))
+		ev = BREAKER_ALONE;
+	changed =
+	    breaker_step(&b->breaker, ev, why, (uint32_t)n, loop_now(b->loop), ident_random32());
+	if (b->breaker.state != before)
+		log_info("batch", "store[%s]: %s -> %s, reason=%s", store_id(b->store),
+		    breaker_state_name(before), breaker_state_name(b->breaker.state),
+		    why != NULL ? why : breaker_event_name(ev));
+	arm_time(b);
+	if (breaker_wait_ms(&b->breaker, loop_now(b->loop)) >= 0)
+		step_within(b, 0);
+	if (changed)
+		b->handlers->on_breaker(b->arg);
+}
+
+void
+batch_tell(struct batch *b, enum breaker_event ev, const char *why)
+{
+	tell(b, ev, why, 0);
 }
 
 static void
-wait_for_store(struct batch *b, const char *why)
+on_time(void *arg)
 {
-	if (b->state == BATCH_DOWN)
-		return;
-	if (!b->troubled)
-		b->down_since = loop_now(b->loop);
-	b->troubled = true;
-	strlcpy(b->trouble, why, sizeof(b->trouble));
-	snprintf(b->why, sizeof(b->why), "%s", why);
-	if (patience_is_over(b))
-		go_down(b, why);
-	else
-		enter(b, BATCH_WAITING, why);
+	tell(arg, BREAKER_TIME, NULL, 0);
 }
 
 static void
@@ -531,6 +599,8 @@ forget_put(struct batch *b, struct put *p)
 		backlog_finish(b->backlog, p->retry.list[i]);
 	for (i = 0; i < p->refused.n; i++)
 		backlog_finish(b->backlog, p->refused.list[i]);
+	for (i = 0; i < p->denied.n; i++)
+		backlog_finish(b->backlog, p->denied.list[i]);
 	for (i = 0; i < p->rest.n; i++)
 		backlog_finish(b->backlog, p->rest.list[i]);
 }
@@ -549,29 +619,38 @@ count_time(struct batch *b, const struct put *p)
 static void
 complete(struct batch *b, struct put *p)
 {
-	bool away = is_away(b, p);
+	bool forgotten = p->forgotten, refused, taken = p->taken > 0;
+	bool known = breaker_knows(&b->breaker, p->sent_at);
+	size_t n = p->size;
 	char why[WHY_SIZE];
 
 	TAILQ_REMOVE(&b->in_flight, p, link);
 	b->n_in_flight--;
 	count_time(b, p);
+	if (n == 1 && p->refused.n == 1) { /* whole and alone */
+		push(&p->denied, p->refused.list[0]);
+		p->refused.n = 0;
+	}
+	refused = !forgotten && is_the_stores(b, p);
 	memcpy(why, p->why, sizeof(why));
-	if (p->forgotten) {
+	if (forgotten) {
 		forget_put(b, p);
-	} else if (away) {
-		return_all(b, &p->retry, 0);
+	} else if (refused) {
 		return_all(b, &p->rest, 0);
+		if (n == 1 && p->denied.n == 1)
+			backlog_retries(p->denied.list[0])->alone = true;
+		suspect_all(b, &p->retry);
+		suspect_all(b, &p->denied);
 	} else {
 		retry_singly(b, p);
 		settle_refused(b, p);
 	}
-	away = away && !p->forgotten;
 	put_free(p);
-	if (away)
-		wait_for_store(b, why);
-	else if (b->n_in_flight == 0 && b->state == BATCH_FLUSHING)
-		enter(b, BATCH_FILLING, "all answered");
-	else if (b->state < BATCH_WAITING)
+	if (refused && !known)
+		tell(b, BREAKER_PUT_REFUSED, why, n);
+	else if (taken && !forgotten)
+		tell(b, BREAKER_PUT_TAKEN, NULL, n);
+	else
 		step_within(b, 0);
 }
 
@@ -581,13 +660,13 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 {
 	switch (status) {
 	case STORE_OK:
-		backlog_retries(w)->n = 0;
+		p->taken++;
+		*backlog_retries(w) = (struct backlog_retries){0};
 		finish_write(b, w, BATCH_STORED, NULL);
 		return;
 	case STORE_CONFLICT:
 		on_conflict(b, w);
 		return;
-	case STORE_REFUSED:
 	case STORE_REJECT:
 		on_reject(b, w, why);
 		return;
@@ -595,10 +674,24 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 		b->stats.retries++;
 		push(&p->retry, w);
 		return;
+	case STORE_REFUSED:
+		push(&p->denied, w);
+		return;
 	case STORE_REJECT_BATCH:
 		push(&p->refused, w);
 		return;
 	}
+}
+
+static void
+note_taken(struct batch *b, const struct store_write *sw)
+{
+	size_t i;
+
+	b->stats.last_ok = loop_now(b->loop);
+	b->stats.last_ok_wall_ms = wall_ms();
+	for (i = 0; i < sw->n; i++)
+		b->stats.older += sw->results[i]->older != NULL;
 }
 
 static void
@@ -615,36 +708,20 @@ on_written(struct store_write *sw, enum store_status status, const char *why, vo
 
 		memcpy(p->why, why, n);
 		p->why[n] = '\0';
+		free(w->why);
+		w->why = xstrdup(why);
 		log_debug("batch", "%s: %s, %s", sw->host, store_status_name(status), why);
 	}
 	b->stats.answers[status]++;
-	if (status == STORE_OK) {
-		b->stats.last_ok = loop_now(b->loop);
-		b->stats.last_ok_wall_ms = wall_ms();
-	}
+	if (status == STORE_OK)
+		note_taken(b, sw);
 	p->writes.list[w->slot] = NULL;
 	if (p->forgotten)
 		backlog_finish(b->backlog, w);
 	else
 		answer(b, p, w, status, why);
-	if (status != STORE_RETRY) {
-		p->there++;
-		b->troubled = false;
-		backoff_reset(&b->backoff);
-	}
 	if (--p->unanswered == 0)
 		complete(b, p);
-}
-
-static void
-on_retry(void *arg)
-{
-	struct batch *b = arg;
-
-	if (patience_is_over(b))
-		go_down(b, b->why);
-	else
-		enter(b, b->n_in_flight > 0 ? BATCH_FLUSHING : BATCH_FILLING, "trying again");
 }
 
 /* ---- the end of things ---- */
@@ -666,19 +743,10 @@ batch_clear(struct batch *b)
 	}
 	TAILQ_FOREACH (p, &b->in_flight, link) {
 		forget_put(b, p);
-		p->refused.n = p->retry.n = p->rest.n = 0;
+		p->refused.n = p->denied.n = p->retry.n = p->rest.n = 0;
 		p->forgotten = true;
 	}
 	backlog_clear(b->backlog);
-}
-
-void
-batch_resume(struct batch *b)
-{
-	b->troubled = false;
-	backoff_reset(&b->backoff);
-	if (b->state == BATCH_DOWN)
-		enter(b, b->n_in_flight > 0 ? BATCH_FLUSHING : BATCH_FILLING, "the store answers");
 }
 
 void
@@ -700,22 +768,14 @@ batch_destroy(struct batch *b)
 	}
 	backlog_destroy(b->backlog);
 	loop_timer_destroy(b->step);
-	loop_timer_destroy(b->retry);
+	loop_timer_destroy(b->time);
 	free(b);
 }
 
-bool
-batch_troubled(const struct batch *b, struct mono *since, const char **why)
+const struct breaker *
+batch_breaker(const struct batch *b)
 {
-	*since = b->down_since;
-	*why = b->trouble;
-	return b->troubled;
-}
-
-enum batch_state
-batch_get_state(const struct batch *b)
-{
-	return b->state;
+	return &b->breaker;
 }
 
 const struct batch_stats *

@@ -3,12 +3,20 @@
 
 #include "daemon/yamlx.h"
 #include "shared/buf.h"
+#include "shared/jread.h"
 #include "shared/jsonx.h"
+#include "shared/name.h"
+#include "shared/options.h"
+#include "shared/units.h"
+#include "shared/utf8.h"
 #include "shared/xalloc.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ERROR_SIZE       384
+#define CLOCKS_DIFFER_MS 60000 /* less than that is the way of an answer */
 
 static void
 set_note(struct result *r, const char *text)
@@ -19,15 +27,23 @@ set_note(struct result *r, const char *text)
 }
 
 static void
-note_big_integers(struct result *r, const struct jsonx_note *note)
+note_count(struct result *r, int64_t n, const char *what)
 {
 	char *text;
 
-	if (note->big_integers == 0)
+	if (n == 0)
 		return;
-	xasprintf(&text, "%u integers beyond 64 bits are kept as text", note->big_integers);
+	xasprintf(&text, "%" PRId64 " %s", n, what);
 	set_note(r, text);
 	free(text);
+}
+
+static void
+note_reading(struct result *r, const struct jsonx_note *note)
+{
+	note_count(r, note->big_integers, "integers beyond 64 bits are kept as text");
+	note_count(r, note->big_reals, "numbers beyond the range of a double are kept as text");
+	note_count(r, note->surrogates, "halves of a surrogate pair are shown as U+FFFD");
 }
 
 /* Takes over the content of text. */
@@ -38,18 +54,27 @@ set_value(struct result *r, struct buf *text)
 	ident_hash(r->hash, r->value, r->value_len);
 }
 
+/* What a plugin printed, or a part of the message that is no text: owned, with a NUL behind it. */
+struct text {
+	char *s; /* NULL: memory is out, or it was taken */
+	size_t len;
+};
+
 /* A result's raw text ends at a NUL: those in it are shown by their symbol, so that nothing behind
  * them is lost. */
 static char *
-text_without_nul(struct result *r, const char *text, size_t len)
+text_without_nul(struct result *r, struct text *text)
 {
 	static const char symbol[] = "\xe2\x90\x80"; /* U+2400 */
 	struct buf out;
-	const char *p = text, *end = text + len;
+	const char *p = text->s, *end = p + text->len;
+	char *taken = text->s;
 	bool ok = true;
 
-	if (memchr(text, '\0', len) == NULL)
-		return xstrndup(text, len);
+	if (memchr(text->s, '\0', text->len) == NULL) {
+		text->s = NULL;
+		return taken;
+	}
 	buf_init(&out, CONVERT_TEXT_MAX);
 	while (ok && p < end) {
 		size_t part = strnlen(p, (size_t)(end - p));
@@ -62,53 +87,48 @@ text_without_nul(struct result *r, const char *text, size_t len)
 		}
 	}
 	set_note(r, "each NUL in unparsed is shown as U+2400");
-	return buf_take(&out, NULL);
+	if (ok)
+		return buf_take(&out, NULL);
+	buf_finish(&out);
+	return NULL;
 }
 
-static void
-set_unparsed(struct result *r, const char *text, size_t len, const char *why)
+/* Takes the text. */
+static bool
+set_unparsed(struct result *r, struct text *text, enum jsonx_refusal refusal, const char *why)
 {
-	r->unparsed = text_without_nul(r, text, len);
+	r->unparsed = text_without_nul(r, text);
+	r->refusal = refusal;
 	if (r->error == NULL)
 		r->error = xstrdup(why);
+	return r->unparsed != NULL;
 }
 
-/* The text of any value: of a string its bytes, else as JSON. */
-static void
-set_unparsed_value(struct result *r, const json_t *value, const char *why)
+static bool
+set_too_large(struct result *r, struct text *text)
 {
-	struct buf text;
-
-	if (json_is_string(value)) {
-		set_unparsed(r, json_string_value(value), json_string_length(value), why);
-		return;
-	}
-	buf_init(&text, CONVERT_TEXT_MAX);
-	if (jsonx_write(&text, value))
-		set_unparsed(r, text.data, text.len, why);
-	else
-		set_unparsed(r, "", 0, why);
-	buf_finish(&text);
+	return set_unparsed(r, text, JSONX_BYTES, "the value is too large or too deep");
 }
 
-static void
-set_too_large(struct result *r, const json_t *raw)
+static const char *
+plugin_of(const struct result *r)
 {
-	set_unparsed_value(r, raw, "the value is too large or too deep");
-	r->refusal = JSONX_BYTES;
+	return r->plugin == NULL ? "the value" : r->plugin;
 }
 
-static void
-set_json(struct result *r, const json_t *value, const json_t *raw)
+static bool
+set_unreadable(struct result *r, struct text *text, const char *language,
+    enum jsonx_refusal refusal, const char *why)
 {
-	struct buf text;
+	char *said;
+	bool ok;
 
-	buf_init(&text, CONVERT_TEXT_MAX);
-	if (jsonx_write(&text, value))
-		set_value(r, &text);
-	else
-		set_too_large(r, raw);
-	buf_finish(&text);
+	if (refusal == JSONX_MEMORY)
+		return false;
+	xasprintf(&said, "%s: the output cannot be read as %s: %s", plugin_of(r), language, why);
+	ok = set_unparsed(r, text, refusal, said);
+	free(said);
+	return ok;
 }
 
 static bool
@@ -146,95 +166,197 @@ write_lines(struct buf *out, const char *p, const char *end)
 	return ok && buf_append_char(out, ']');
 }
 
-static void
-convert_output(struct result *r, const json_t *raw)
+static bool
+convert_output(struct result *r, struct text *text)
 {
-	const char *text = json_string_value(raw);
 	struct buf out;
+	bool ok;
 
 	buf_init(&out, CONVERT_TEXT_MAX);
-	if (write_lines(&out, text, text + json_string_length(raw)))
+	ok = write_lines(&out, text->s, text->s + text->len);
+	if (ok)
 		set_value(r, &out);
-	else
-		set_too_large(r, raw);
 	buf_finish(&out);
+	return ok || set_too_large(r, text);
 }
 
-static void
-set_unreadable(struct result *r, const char *text, size_t len, const char *why)
+static bool
+convert_string(struct result *r, struct text *text)
+{
+	struct buf out;
+	bool ok;
+
+	buf_init(&out, CONVERT_TEXT_MAX);
+	ok = jsonx_write_string(&out, text->s, text->len);
+	if (ok)
+		set_value(r, &out);
+	buf_finish(&out);
+	return ok || set_too_large(r, text);
+}
+
+static bool
+is_blank(const char *s, size_t len)
+{
+	if (len >= UTF8_BOM_LEN && memcmp(s, UTF8_BOM, UTF8_BOM_LEN) == 0) {
+		s += UTF8_BOM_LEN;
+		len -= UTF8_BOM_LEN;
+	}
+	while (len > 0 && is_space(s[len - 1]))
+		len--;
+	return len == 0;
+}
+
+/* Where JSON is due an empty text is no value, though the plugin ended well. */
+static bool
+set_blank(struct result *r, struct text *text)
 {
 	char *said;
+	bool ok;
 
-	xasprintf(&said, "%s%scannot be read as %s: %s", r->plugin == NULL ? "" : r->plugin,
-	    r->plugin == NULL ? "" : ": the output ", r->format == WIRE_YAML ? "YAML" : "JSON",
-	    why);
-	set_unparsed(r, text, len, said);
+	xasprintf(&said, "%s: printed nothing where JSON is due", plugin_of(r));
+	ok = set_unparsed(r, text, JSONX_SYNTAX, said);
 	free(said);
+	return ok;
 }
 
-static json_t *
-parse_within(const char *text, size_t len, const struct jsonx_limits *limits,
-    struct jsonx_note *note, char *err, size_t err_size)
+/* Sets r's value, unless it returns why not. */
+static enum jsonx_refusal
+rewrite(struct result *r, const char *json, size_t len, const struct convert_limits *limits,
+    char why[ERROR_SIZE])
 {
-	json_t *value = NULL;
+	struct jsonx_note note = {0};
 	struct buf out;
 
 	buf_init(&out, CONVERT_TEXT_MAX);
-	if (jsonx_rewrite(&out, text, len, limits, note, err, err_size))
-		value = jsonx_parse(out.data, out.len, NULL, err, err_size);
+	if (jsonx_rewrite(&out, json, len, &limits->json, &note, why, ERROR_SIZE)) {
+		note_reading(r, &note);
+		set_value(r, &out);
+	}
 	buf_finish(&out);
-	return value;
+	return note.refusal;
 }
 
-static void
-convert_text(struct result *r, const json_t *raw, const struct convert_limits *limits)
+static bool
+convert_json(struct result *r, struct text *text, const struct convert_limits *limits)
 {
-	const struct jsonx_limits json = {limits->json_depth, limits->json_keys, 0};
+	char why[ERROR_SIZE];
+	enum jsonx_refusal refusal;
+
+	if (is_blank(text->s, text->len))
+		return set_blank(r, text);
+	refusal = rewrite(r, text->s, text->len, limits, why);
+	return refusal == JSONX_READ || set_unreadable(r, text, "JSON", refusal, why);
+}
+
+static bool
+convert_yaml(struct result *r, struct text *text, const struct convert_limits *limits)
+{
 	struct jsonx_note note = {0};
-	const char *text = json_string_value(raw);
-	size_t len = json_string_length(raw);
-	char err[256] = "";
-	json_t *value;
+	char why[ERROR_SIZE] = "";
+	json_t *value = yamlx_parse(text->s, text->len, &limits->yaml, &note, why, sizeof(why));
+	struct buf out;
+	bool ok;
 
-	if (r->format == WIRE_YAML)
-		value = yamlx_parse(text, len, &limits->yaml, &note, err, sizeof(err));
-	else
-		value = parse_within(text, len, &json, &note, err, sizeof(err));
-	if (value == NULL) {
-		set_unreadable(r, text, len, err);
-		r->refusal = note.refusal;
-		return;
-	}
-	note_big_integers(r, &note);
-	set_json(r, value, raw);
+	if (value == NULL)
+		return set_unreadable(r, text, "YAML", note.refusal, why);
+	buf_init(&out, CONVERT_TEXT_MAX);
+	ok = jsonx_write(&out, value);
 	json_decref(value);
+	if (ok) {
+		note_reading(r, &note);
+		set_value(r, &out);
+	}
+	buf_finish(&out);
+	return ok || set_too_large(r, text);
 }
 
-void
-convert_value(struct result *r, const json_t *value, const struct convert_limits *limits)
+/* The text in a JSON string, or of any other value as it is there. */
+static struct text
+text_of(const char *json, size_t len)
 {
-	const struct convert_limits standard = {
-	    yamlx_limits_default, JSONX_DEPTH_MAX, yamlx_limits_default.keys};
+	struct text text = {.len = len};
+	size_t surrogates = 0;
+	struct jread j;
 
-	if (!json_is_string(value)) {
-		set_json(r, value, value);
-		return;
+	jread_init(&j, json, len, NULL);
+	if (json[0] == '"' && jread_next(&j) == JREAD_STRING) {
+		text.s = jread_text_new(&j, &text.len, &surrogates);
+		return text;
 	}
+	text.s = malloc(len + 1);
+	if (text.s != NULL) {
+		memcpy(text.s, json, len);
+		text.s[len] = '\0';
+	}
+	return text;
+}
+
+/* What was JSON in the message; it is copied only to be kept as it was. */
+static bool
+convert_native(struct result *r, const char *json, size_t len, const struct convert_limits *limits)
+{
+	char why[ERROR_SIZE];
+	enum jsonx_refusal refusal = rewrite(r, json, len, limits, why);
+	struct text text;
+	bool ok;
+
+	if (refusal == JSONX_READ || refusal == JSONX_MEMORY)
+		return refusal == JSONX_READ;
+	text = text_of(json, len);
+	ok = text.s != NULL && set_unreadable(r, &text, "JSON", refusal, why);
+	free(text.s);
+	return ok;
+}
+
+static bool
+convert_text(struct result *r, struct text *text, const struct convert_limits *limits)
+{
 	switch (r->format) {
 	case WIRE_OUTPUT:
-		convert_output(r, value);
-		return;
+		return convert_output(r, text);
 	case WIRE_JSON:
+		return convert_json(r, text, limits);
 	case WIRE_YAML:
-		convert_text(r, value, limits != NULL ? limits : &standard);
-		return;
+		return convert_yaml(r, text, limits);
 	case WIRE_STRING:
 	case WIRE_RAW:
 	case WIRE_PYLIST:
 	case WIRE_PYDICT:
-		set_json(r, value, value);
-		return;
+		break;
 	}
+	return convert_string(r, text);
+}
+
+void
+convert_limits_of(struct convert_limits *limits, const struct options *o)
+{
+	limits->yaml.depth = o->yaml_depth;
+	limits->yaml.nodes = o->yaml_nodes;
+	limits->yaml.keys = o->object_keys;
+	limits->yaml.bytes = o->yaml_bytes;
+	limits->json.depth = o->json_depth;
+	limits->json.keys = o->object_keys;
+	limits->json.values = o->json_nodes;
+}
+
+bool
+convert_value(struct result *r, const char *json, size_t len, const struct convert_limits *limits)
+{
+	const struct convert_limits standard = {.yaml = yamlx_limits_default,
+	    .json = {.depth = JSONX_DEPTH_MAX,
+		.keys = yamlx_limits_default.keys,
+		.values = CONVERT_JSON_VALUES}};
+	struct text text;
+	bool ok;
+
+	if (limits == NULL)
+		limits = &standard;
+	if (json[0] != '"')
+		return convert_native(r, json, len, limits);
+	text = text_of(json, len);
+	ok = text.s != NULL && convert_text(r, &text, limits);
+	free(text.s);
+	return ok;
 }
 
 static struct result *
@@ -255,79 +377,170 @@ new_result(const struct response *resp, const char *plugin, int64_t received_at)
 	r->meta.plugin = NULL;
 	r->meta.machine_id = xstrdup_null(m->machine_id);
 	r->meta.boot_id = xstrdup_null(m->boot_id);
+	r->meta.version = xstrdup_null(m->version);
 	r->meta.stderr_tail = xstrdup_null(m->stderr_tail);
 	r->meta.stdout_tail = xstrdup_null(m->stdout_tail);
+	if (plugin != NULL && (m->plugin == NULL || strcmp(m->plugin, plugin) == 0))
+		note_count(r, m->replaced, "bytes that are not UTF-8 are shown as U+FFFD");
 	return r;
+}
+
+/* The text of a member of an object, which must be a string if so asked; NULL: it has none, or
+ * memory is out. */
+static char *
+member_text(const struct wire_value *v, const char *name, bool must_be_string)
+{
+	struct jread j;
+
+	jread_init(&j, v->json, v->len, NULL);
+	if (!jread_member(&j, name) || (must_be_string && v->json[j.start] != '"'))
+		return NULL;
+	return text_of(v->json + j.start, j.end - j.start).s;
+}
+
+/* A host whose clock is ahead drops commands that are not too late. That it is behind would not
+ * show: its answer may have waited. */
+static void
+note_clock(struct result *r)
+{
+	int64_t ahead = r->meta.collected_at - r->received_at;
+	char span[UNITS_SPAN_SIZE], *error;
+
+	if (r->meta.state != WIRE_EXPIRED || r->error == NULL || ahead < CLOCKS_DIFFER_MS)
+		return;
+	xasprintf(&error, "%s; the host's clock is %s ahead of the collector's", r->error,
+	    units_span(ahead, span));
+	free(r->error);
+	r->error = error;
 }
 
 /* {"timestamp": ..., "message": ...} as 2010 sent it, or a bare text. */
-static void
-set_last_error(struct result *r, const json_t *value)
+static bool
+set_last_error(struct result *r, const struct wire_value *v)
 {
-	const json_t *message = json_is_object(value) ? json_object_get(value, "message") : value;
-	const json_t *timestamp = json_object_get(value, "timestamp");
-	struct buf text;
-
 	if (r->meta.state == WIRE_OK)
 		r->meta.state = WIRE_FAILED; /* a 2010 agent has no headers to say it with */
-	if (json_is_string(timestamp))
-		r->error_timestamp = xstrdup(json_string_value(timestamp));
-	if (json_is_string(message)) {
-		r->error = xstrdup(json_string_value(message));
-		return;
+	r->error_timestamp = member_text(v, "timestamp", true);
+	r->error = member_text(v, "message", false);
+	if (r->error == NULL)
+		r->error = text_of(v->json, v->len).s;
+	if (r->error == NULL)
+		return false;
+	if (r->error[0] == '\0') {
+		free(r->error);
+		r->error = xstrdup("the host gave no reason");
 	}
-	buf_init(&text, CONVERT_TEXT_MAX);
-	if (jsonx_write(&text, message != NULL ? message : value))
-		r->error = buf_take(&text, NULL);
-	else
-		r->error = xstrdup("an error that cannot be shown");
-	buf_finish(&text);
+	return true;
 }
 
-static struct result *
-result_of_key(const struct response *resp, const char *key, const json_t *value,
-    const struct convert_limits *limits, int64_t received_at)
+/* What a plugin that did not end well printed. */
+static bool
+set_not_run(struct result *r, const struct wire_value *v)
+{
+	struct text text = text_of(v->json, v->len);
+	bool ok =
+	    text.s != NULL && set_unparsed(r, &text, JSONX_READ, wire_state_name(r->meta.state));
+
+	free(text.s);
+	return ok;
+}
+
+/* Of a body without any result: a greeting, or an answer that lacks what it should tell. */
+static void
+set_no_value(struct result *r)
+{
+	if (r->meta.state != WIRE_OK) {
+		r->error = xstrdup(wire_state_name(r->meta.state));
+		return;
+	}
+	if (r->plugin == NULL && r->meta.job == NULL)
+		return;
+	r->meta.state = WIRE_FAILED;
+	xasprintf(&r->error, "%s%sthe answer says ok and has no result",
+	    r->plugin == NULL ? "" : r->plugin, r->plugin == NULL ? "" : ": ");
+}
+
+static bool
+has_value(const struct response *resp, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < resp->n_values; i++) {
+		if (strcmp(resp->values[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* *r is made in any case. */
+static bool
+result_of_value(const struct response *resp, const struct wire_value *v,
+    const struct convert_limits *limits, int64_t received_at, struct result **r)
 {
 	const char *plugin = resp->meta.plugin;
-	struct result *r;
 
-	if (strcmp(key, "last_error") == 0) {
+	if (strcmp(v->key, "last_error") == 0) {
 		/* Of the plugin that the headers name, unless the body has a value of it too. */
-		if (plugin != NULL && json_object_get(resp->results, plugin) != NULL)
+		if (plugin != NULL && has_value(resp, plugin))
 			plugin = NULL;
-		r = new_result(resp, plugin, received_at);
-		set_last_error(r, value);
-		return r;
+		*r = new_result(resp, plugin, received_at);
+		if (!set_last_error(*r, v))
+			return false;
+		note_clock(*r);
+		return true;
 	}
-	r = new_result(resp, key, received_at);
-	if (plugin != NULL && strcmp(plugin, key) != 0)
-		r->meta.state = WIRE_OK; /* the state is that of the plugin in the headers */
-	if (r->meta.state == WIRE_OK)
-		convert_value(r, value, limits);
-	else
-		set_unparsed_value(r, value, wire_state_name(r->meta.state));
-	return r;
+	*r = new_result(resp, v->key, received_at);
+	if (plugin != NULL && strcmp(plugin, v->key) != 0)
+		(*r)->meta.state = WIRE_OK; /* the state is that of the plugin in the headers */
+	if ((*r)->meta.state == WIRE_OK)
+		return convert_value(*r, v->json, v->len, limits);
+	return set_not_run(*r, v);
 }
 
 size_t
 convert_response(const struct response *resp, const struct convert_limits *limits,
     int64_t received_at, struct result ***results)
 {
-	size_t n = json_object_size(resp->results), i = 0;
+	size_t n = resp->n_values, i;
 	struct result **list = xcalloc(n == 0 ? 1 : n, sizeof(*list));
-	const char *key;
-	json_t *value;
 
-	json_object_foreach (resp->results, key, value)
-		list[i++] = result_of_key(resp, key, value, limits, received_at);
-	if (i == 0) {
-		list[i] = new_result(resp, resp->meta.plugin, received_at);
-		if (resp->meta.state != WIRE_OK)
-			list[i]->error = xstrdup(wire_state_name(resp->meta.state));
-		i++;
+	*results = NULL;
+	for (i = 0; i < n; i++) {
+		if (!result_of_value(resp, &resp->values[i], limits, received_at, &list[i])) {
+			convert_free(list, i + 1);
+			return 0;
+		}
+	}
+	if (n == 0) {
+		list[n] = new_result(resp, resp->meta.plugin, received_at);
+		set_no_value(list[n]);
+		n++;
 	}
 	*results = list;
-	return i;
+	return n;
+}
+
+struct result *
+convert_failure(const struct message *m, const char *why, int64_t received_at)
+{
+	struct result *r = xcalloc(1, sizeof(*r));
+	struct response_meta *meta = &r->meta;
+
+	result_init(r);
+	wire_response_meta(m, meta);
+	free(meta->reply_to);
+	free(meta->user_id);
+	free(meta->stdout_tail); /* a record that is too large has no room for these */
+	free(meta->stderr_tail);
+	meta->reply_to = meta->user_id = meta->stdout_tail = meta->stderr_tail = NULL;
+	if (meta->plugin != NULL && name_plugin_error(meta->plugin) == NULL)
+		r->plugin = xstrdup(meta->plugin);
+	if (meta->state == WIRE_OK)
+		meta->state = WIRE_FAILED;
+	r->received_at = received_at;
+	xasprintf(&r->error, "%s%sthe answer was not stored: %s",
+	    r->plugin == NULL ? "" : r->plugin, r->plugin == NULL ? "" : ": ", why);
+	return r;
 }
 
 void

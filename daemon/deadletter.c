@@ -1,16 +1,19 @@
 /* See deadletter.h. */
 #include "daemon/deadletter.h"
 
+#include "daemon/packed.h"
 #include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/repeat.h"
+#include "shared/store/pack.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,61 +23,89 @@
 #define LOG_PERIOD_MS   10000
 #define LOG_LINES       10 /* each period; the rest is counted: a hostile host decides how many */
 #define OUR_HEADERS_MAX 5
+#define LOOK_MS         1000
+#define RETURN_RUN      (DEADLETTER_PENDING_MAX / 2) /* parked ones at once */
+#define WHY_SIZE        256
 
 struct letter {
 	TAILQ_ENTRY(letter) link;
 	struct delivery *delivery;
 	void *owner;
 	uint64_t id;      /* of the publish; 0: not sent */
+	uint64_t bytes;   /* 0 while parked, as delivery is NULL */
 	bool comes_again; /* by the broker: not to be sent by us again */
+	struct mono since;
 };
 TAILQ_HEAD(letters, letter);
 
 struct deadletter {
 	struct loop *loop;
 	struct broker *publisher;
-	deadletter_buried_fn *fn;
-	deadletter_dropped_fn *on_dropped;
+	const struct deadletter_handlers *handlers;
 	void *arg;
+	struct pack *pack;
 	struct letters waiting;
 	struct letters sent;
-	size_t pending;
+	struct letters parked;
+	size_t pending, n_parked;
+	uint64_t bytes, bytes_max; /* of waiting and sent */
+	struct mono progress;      /* the latest confirm, or when the first of these came */
+	char why[WHY_SIZE];        /* of the latest refusal since then */
+	struct loop_timer *look;   /* while there is any letter */
 	uint64_t buried;
 	struct backoff backoff;
 	struct loop_timer *send;
+	unsigned int
+	    losses; /* connections that were lost with letters on them, without a confirm */
+	struct mono lost_at;
 	struct mono log_since;
 	unsigned int log_lines;
+	struct repeat said_stuck;   /* once a second, while it lasts */
 	struct repeat said_refused; /* by the broker: up to a hundred of them, each time */
 };
 
 static void on_send(void *arg);
+static void on_look(void *arg);
 
 struct deadletter *
-deadletter_create(struct loop *loop, struct broker *publisher, deadletter_buried_fn *fn,
-    deadletter_dropped_fn *on_dropped, void *arg)
+deadletter_create(struct loop *loop, struct broker *publisher, uint64_t bytes_max,
+    const struct deadletter_handlers *handlers, void *arg)
 {
 	struct deadletter *dl = xcalloc(1, sizeof(*dl));
 
 	dl->loop = loop;
 	dl->publisher = publisher;
-	dl->fn = fn;
-	dl->on_dropped = on_dropped;
+	dl->handlers = handlers;
 	dl->arg = arg;
+	dl->bytes_max = bytes_max;
+	dl->pack = pack_create();
 	TAILQ_INIT(&dl->waiting);
 	TAILQ_INIT(&dl->sent);
+	TAILQ_INIT(&dl->parked);
 	backoff_init(&dl->backoff, RETRY_FIRST_MS, RETRY_MAX_MS);
 	dl->send = loop_timer_create(loop, "deadletter send", on_send, dl);
+	dl->look = loop_timer_create(loop, "deadletter look", on_look, dl);
 	dl->log_since = loop_now(loop);
 	return dl;
+}
+
+void
+deadletter_set_bytes_max(struct deadletter *dl, uint64_t bytes_max)
+{
+	dl->bytes_max = bytes_max;
 }
 
 static void
 letter_free(struct deadletter *dl, struct letters *list, struct letter *l)
 {
 	TAILQ_REMOVE(list, l, link);
+	dl->bytes -= l->bytes;
+	if (list == &dl->parked)
+		dl->n_parked--;
+	else
+		dl->pending--;
 	delivery_destroy(l->delivery);
 	free(l);
-	dl->pending--;
 }
 
 void
@@ -84,6 +115,8 @@ deadletter_clear(struct deadletter *dl)
 		letter_free(dl, &dl->waiting, TAILQ_FIRST(&dl->waiting));
 	while (!TAILQ_EMPTY(&dl->sent))
 		letter_free(dl, &dl->sent, TAILQ_FIRST(&dl->sent));
+	while (!TAILQ_EMPTY(&dl->parked))
+		letter_free(dl, &dl->parked, TAILQ_FIRST(&dl->parked));
 }
 
 static void
@@ -92,7 +125,16 @@ drop(struct deadletter *dl, struct letters *list, struct letter *l)
 	void *owner = l->owner;
 
 	letter_free(dl, list, l);
-	dl->on_dropped(owner, dl->arg);
+	dl->handlers->on_dropped(owner, dl->arg);
+}
+
+static void
+give_back(struct deadletter *dl, struct letters *list, struct letter *l)
+{
+	void *owner = l->owner;
+
+	letter_free(dl, list, l);
+	dl->handlers->on_returned(owner, dl->arg);
 }
 
 void
@@ -102,6 +144,8 @@ deadletter_on_consumer_down(struct deadletter *dl)
 
 	while (!TAILQ_EMPTY(&dl->waiting))
 		drop(dl, &dl->waiting, TAILQ_FIRST(&dl->waiting));
+	while (!TAILQ_EMPTY(&dl->parked))
+		drop(dl, &dl->parked, TAILQ_FIRST(&dl->parked));
 	TAILQ_FOREACH (l, &dl->sent, link)
 		l->comes_again = true;
 }
@@ -113,6 +157,8 @@ deadletter_destroy(struct deadletter *dl)
 		return;
 	deadletter_clear(dl);
 	loop_timer_destroy(dl->send);
+	loop_timer_destroy(dl->look);
+	pack_destroy(dl->pack);
 	free(dl);
 }
 
@@ -192,17 +238,16 @@ cut_headers(struct message *m)
 }
 
 static void
-cut_body(struct delivery *d)
+cut_body(struct deadletter *dl, struct delivery *d)
 {
-	struct message *m = &d->message;
+	bool had_header = d->oversize;
 
-	if (m->body_len <= BODY_CUT)
+	if ((d->packed_from == 0 && d->message.body_len <= BODY_CUT) ||
+	    !packed_cut(dl->pack, d, BODY_CUT))
 		return;
-	if (!d->oversize)
-		message_add_int(m, "x-oversize", (int64_t)d->body_size);
 	d->oversize = true;
-	m->body_len = BODY_CUT;
-	m->body[BODY_CUT] = '\0';
+	if (!had_header)
+		message_add_int(&d->message, "x-oversize", (int64_t)d->body_size);
 }
 
 /* ---- sending ---- */
@@ -216,10 +261,15 @@ log_cut(const struct deadletter *dl, const struct delivery *d, const char *what,
 		    TOPOLOGY_DEAD_QUEUE, what, limit, d->body_size);
 }
 
+/* With the body as long as it is sent; its bytes are not looked at. */
 static enum broker_fit
 fit(struct deadletter *dl, const struct delivery *d)
 {
-	return broker_fit(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, &d->message);
+	struct message m = d->message;
+
+	if (d->packed_from != 0)
+		m.body_len = d->packed_from;
+	return broker_fit(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, &m);
 }
 
 /* Takes away what this broker can never be given, and no more than that. false: nothing. */
@@ -235,21 +285,34 @@ shrink(struct deadletter *dl, struct delivery *d)
 		log_cut(dl, d, "headers are", "the broker's frames (frame_max)");
 	}
 	if (fit(dl, d) == BROKER_FIT_NO_BODY) {
-		cut_body(d);
+		cut_body(dl, d);
 		log_cut(dl, d, "the body is", "what may wait to be sent");
 	}
 	return true;
 }
 
+/* What is sent stays packed here until it is confirmed. */
+static uint64_t
+publish_as_is(struct deadletter *dl, const struct delivery *d)
+{
+	struct message m;
+	uint64_t id;
+
+	if (!packed_open(dl->pack, d, &m))
+		return 0;
+	id = broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, &m);
+	packed_done(d, &m);
+	return id;
+}
+
 static uint64_t
 publish(struct deadletter *dl, struct letter *l)
 {
-	const struct message *m = &l->delivery->message;
-	uint64_t id = broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
+	uint64_t id = publish_as_is(dl, l->delivery);
 
 	if (id != 0 || !shrink(dl, l->delivery))
 		return id;
-	return broker_publish(dl->publisher, "", TOPOLOGY_DEAD_QUEUE, true, m);
+	return publish_as_is(dl, l->delivery);
 }
 
 static void
@@ -282,9 +345,95 @@ on_send(void *arg)
 void
 deadletter_on_ready(struct deadletter *dl)
 {
-	if (!TAILQ_EMPTY(&dl->waiting))
+	if (TAILQ_EMPTY(&dl->waiting))
+		return;
+	if (dl->losses > 1)
+		retry_later(dl);
+	else
 		loop_timer_arm(dl->send, 0);
 }
+
+/* ---- while the queue takes nothing ---- */
+
+static bool
+is_full(const struct deadletter *dl, const struct delivery *d)
+{
+	return dl->pending >= DEADLETTER_PENDING_MAX ||
+	       (dl->pending > 0 && dl->bytes + delivery_size(d) > dl->bytes_max);
+}
+
+static void
+log_stuck(struct deadletter *dl, const char *why)
+{
+	uint32_t unlogged;
+
+	if (repeat_due(&dl->said_stuck, "stuck", loop_now(dl->loop), &unlogged))
+		log_error("deadletter",
+		    "%s: takes nothing, %s; what is refused waits, the newest of it in its own "
+		    "queue, and good answers go on, waiting=%zu",
+		    TOPOLOGY_DEAD_QUEUE, why, dl->pending + dl->n_parked);
+}
+
+int64_t
+deadletter_stuck_ms(const struct deadletter *dl, const char **why)
+{
+	int64_t ms = mono_diff(loop_now(dl->loop), dl->progress);
+
+	if (dl->pending + dl->n_parked == 0 || ms < DEADLETTER_STUCK_MS)
+		return 0;
+	*why = dl->why[0] != '\0'                  ? dl->why
+	       : broker_can_publish(dl->publisher) ? "the broker does not confirm"
+						   : "the broker takes no message now";
+	return ms;
+}
+
+static void
+return_old(struct deadletter *dl, struct letters *list)
+{
+	struct letter *l = TAILQ_FIRST(list);
+
+	while (l != NULL && mono_diff(loop_now(dl->loop), l->since) >= DEADLETTER_HOLD_MS) {
+		if (l->comes_again) /* it was sent, and may be confirmed yet */
+			drop(dl, list, l);
+		else
+			give_back(dl, list, l);
+		l = TAILQ_FIRST(list);
+	}
+}
+
+static void
+on_look(void *arg)
+{
+	struct deadletter *dl = arg;
+	const char *why;
+
+	return_old(dl, &dl->waiting);
+	return_old(dl, &dl->sent);
+	return_old(dl, &dl->parked);
+	if (dl->pending + dl->n_parked == 0)
+		return;
+	loop_timer_arm(dl->look, LOOK_MS);
+	if (deadletter_stuck_ms(dl, &why) == 0)
+		return;
+	log_stuck(dl, why);
+	dl->handlers->on_stuck(dl->arg);
+}
+
+static void
+return_some_parked(struct deadletter *dl)
+{
+	for (int i = 0; i < RETURN_RUN && !TAILQ_EMPTY(&dl->parked); i++)
+		give_back(dl, &dl->parked, TAILQ_FIRST(&dl->parked));
+}
+
+void
+deadletter_return_parked(struct deadletter *dl)
+{
+	while (!TAILQ_EMPTY(&dl->parked))
+		give_back(dl, &dl->parked, TAILQ_FIRST(&dl->parked));
+}
+
+/* ---- burying ---- */
 
 static void
 log_burial(struct deadletter *dl, const struct delivery *d, const char *reason)
@@ -303,19 +452,35 @@ log_burial(struct deadletter *dl, const struct delivery *d, const char *reason)
 		    TOPOLOGY_DEAD_QUEUE, reason, sender, d->body_size);
 }
 
-void
+bool
 deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, void *owner)
 {
 	struct letter *l = xcalloc(1, sizeof(*l));
+	bool parked = is_full(dl, d);
 
 	log_burial(dl, d, reason);
+	l->owner = owner;
+	l->since = loop_now(dl->loop);
+	if (dl->pending + dl->n_parked == 0) {
+		dl->progress = l->since;
+		dl->why[0] = '\0';
+		loop_timer_arm(dl->look, LOOK_MS);
+	}
+	if (parked) {
+		delivery_destroy(d);
+		TAILQ_INSERT_TAIL(&dl->parked, l, link);
+		dl->n_parked++;
+		return false;
+	}
 	write_envelope(dl, d, reason);
 	l->delivery = d;
-	l->owner = owner;
+	l->bytes = delivery_size(d);
+	dl->bytes += l->bytes;
 	TAILQ_INSERT_TAIL(&dl->waiting, l, link);
 	dl->pending++;
-	if (TAILQ_FIRST(&dl->waiting) == l)
+	if (TAILQ_FIRST(&dl->waiting) == l && !loop_timer_armed(dl->send))
 		loop_timer_arm(dl->send, 0);
+	return true;
 }
 
 static void
@@ -323,6 +488,7 @@ log_refused(struct deadletter *dl, const char *outcome, const char *why)
 {
 	uint32_t unlogged;
 
+	snprintf(dl->why, sizeof(dl->why), "%s, %s", outcome, why);
 	if (repeat_due(&dl->said_refused, why, loop_now(dl->loop), &unlogged))
 		log_error("deadletter", "%s: %s, %s; trying again, unlogged_before=%" PRIu32,
 		    TOPOLOGY_DEAD_QUEUE, outcome, why, unlogged);
@@ -331,11 +497,25 @@ log_refused(struct deadletter *dl, const char *outcome, const char *why)
 static void
 log_taken(struct deadletter *dl)
 {
-	uint32_t unlogged;
+	uint32_t refused, stuck;
+	bool due = repeat_over(&dl->said_refused, loop_now(dl->loop), &refused);
 
-	if (repeat_over(&dl->said_refused, loop_now(dl->loop), &unlogged))
+	due = repeat_over(&dl->said_stuck, loop_now(dl->loop), &stuck) || due;
+	if (due)
 		log_warn("deadletter", "%s: taken again, unlogged=%" PRIu32, TOPOLOGY_DEAD_QUEUE,
-		    unlogged);
+		    refused + stuck);
+}
+
+/* A letter that is forbidden ends the connection that it is sent on: not again at once on the next.
+ */
+static void
+note_loss(struct deadletter *dl)
+{
+	struct mono now = loop_now(dl->loop);
+
+	if (dl->losses == 0 || mono_diff(now, dl->lost_at) > 0)
+		dl->losses++;
+	dl->lost_at = now;
 }
 
 void
@@ -355,17 +535,26 @@ deadletter_on_confirm(
 		owner = l->owner;
 		letter_free(dl, &dl->sent, l);
 		dl->buried++;
+		dl->progress = loop_now(dl->loop);
+		dl->why[0] = '\0';
+		dl->losses = 0;
 		backoff_reset(&dl->backoff);
-		if (dl->pending == 0)
+		if (!TAILQ_EMPTY(&dl->waiting))
+			loop_timer_arm(dl->send, 0);
+		if (dl->pending + dl->n_parked == 0)
 			log_taken(dl);
-		dl->fn(owner, dl->arg);
+		dl->handlers->on_buried(owner, dl->arg);
+		if (dl->pending <= DEADLETTER_PENDING_MAX - RETURN_RUN)
+			return_some_parked(dl);
 		return;
 	}
 	if (l->comes_again) {
 		drop(dl, &dl->sent, l);
 		return;
 	}
-	if (outcome != BROKER_LOST)
+	if (outcome == BROKER_LOST)
+		note_loss(dl);
+	else
 		log_refused(
 		    dl, broker_outcome_name(outcome), why != NULL ? why : "no reason given");
 	l->id = 0;
@@ -380,10 +569,10 @@ deadletter_pending(const struct deadletter *dl)
 	return dl->pending;
 }
 
-bool
-deadletter_is_full(const struct deadletter *dl)
+size_t
+deadletter_parked(const struct deadletter *dl)
 {
-	return dl->pending >= DEADLETTER_PENDING_MAX;
+	return dl->n_parked;
 }
 
 uint64_t

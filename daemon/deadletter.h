@@ -8,8 +8,14 @@
  * are larger than the broker's frames. A body is cut if it is larger than what may ever wait to be
  * sent; what only has to wait for room waits, and is whole.
  *
- * A publish that is lost, refused or returned is tried again until it is confirmed. Bounded by its
- * caller, who stops taking in while deadletter_is_full(). */
+ * A publish that is lost, refused or returned is tried again until it is confirmed.
+ *
+ * The queue may be full, forbidden, or its broker blocked, for hours; whoever sends poison must not
+ * stop the others meanwhile. So few letters wait with their bodies (DEADLETTER_PENDING_MAX, and so
+ * many bytes). Of those that come then the body is dropped, and the owner keeps nothing but the
+ * tag: such a one is parked. When the queue takes letters again the parked ones are returned, a few
+ * at a time, for the broker to deliver them anew; and so is all that waits for DEADLETTER_HOLD_MS,
+ * before the broker closes a channel that does not ack (consumer_timeout, 30 minutes). */
 #ifndef VOGELER_DEADLETTER_H
 #define VOGELER_DEADLETTER_H
 
@@ -19,23 +25,35 @@
 #include <stdint.h>
 
 #define DEADLETTER_PENDING_MAX 100
+#define DEADLETTER_HOLD_MS     (10 * 60 * 1000)
+#define DEADLETTER_STUCK_MS    2000 /* without a confirm: the queue takes nothing */
 
 struct deadletter;
 struct loop;
 
-/* The broker has it. Never from inside deadletter_bury. */
-typedef void deadletter_buried_fn(void *owner, void *arg);
+/* None of these comes from inside deadletter_bury. */
+struct deadletter_handlers {
+	/* The broker has it. */
+	void (*on_buried)(void *owner, void *arg);
+	/* It was forgotten: its delivery comes again. */
+	void (*on_dropped)(void *owner, void *arg);
+	/* It is forgotten, and its delivery is to be given back to its queue. */
+	void (*on_returned)(void *owner, void *arg);
+	/* The queue takes nothing, and what waits for it holds that much of the prefetch. Every
+	 * second while that is so. */
+	void (*on_stuck)(void *arg);
+};
 
-/* It was forgotten: its delivery comes again. Otherwise as deadletter_buried_fn. */
-typedef void deadletter_dropped_fn(void *owner, void *arg);
-
-/* Borrows publisher until deadletter_destroy. */
+/* Borrows publisher and handlers until deadletter_destroy. */
 struct deadletter *deadletter_create(struct loop *loop, struct broker *publisher,
-    deadletter_buried_fn *fn, deadletter_dropped_fn *on_dropped, void *arg);
+    uint64_t bytes_max, const struct deadletter_handlers *handlers, void *arg);
 void deadletter_destroy(struct deadletter *dl); /* NULL is fine */
+void deadletter_set_bytes_max(struct deadletter *dl, uint64_t bytes_max);
 
-/* Takes ownership of d; reason is copied. */
-void deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, void *owner);
+/* Takes ownership of d; reason is copied. false: d is gone and its owner is parked. */
+bool deadletter_bury(struct deadletter *dl, struct delivery *d, const char *reason, void *owner);
+/* All that are parked, at once: for the drain. */
+void deadletter_return_parked(struct deadletter *dl);
 /* Forgets all without callbacks: their deliveries went back to the queue. */
 void deadletter_clear(struct deadletter *dl);
 
@@ -49,8 +67,11 @@ void deadletter_on_ready(struct deadletter *dl); /* on_ready and on_writable */
 void deadletter_on_confirm(
     struct deadletter *dl, uint64_t id, enum broker_outcome outcome, const char *why);
 
-size_t deadletter_pending(const struct deadletter *dl);
-bool deadletter_is_full(const struct deadletter *dl);
+size_t deadletter_pending(const struct deadletter *dl); /* those that are parked not included */
+size_t deadletter_parked(const struct deadletter *dl);
+/* How long the queue has taken nothing of what waits, and why, as far as it was said; 0 = it does.
+ */
+int64_t deadletter_stuck_ms(const struct deadletter *dl, const char **why);
 uint64_t deadletter_buried(const struct deadletter *dl); /* since the start */
 
 #endif

@@ -2,12 +2,22 @@
 #include "daemon/hand.h"
 
 #include "daemon/acks.h"
+#include "daemon/attest.h"
 #include "daemon/batch.h"
+#include "daemon/convert.h"
 #include "daemon/deadletter.h"
 #include "daemon/intake.h"
+#include "daemon/shares.h"
+#include "daemon/slowstart.h"
+#include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/name.h"
+#include "shared/repeat.h"
+#include "shared/store/store.h"
 #include "shared/topology.h"
+#include "shared/wall.h"
+#include "shared/wire.h"
 #include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
@@ -19,6 +29,14 @@
 /* Behind what is stale, whose acks may be seconds away: a prefetch of 1000 lets 20,000 a second by.
  */
 #define FRESH_HOLE_MS 50
+/* Of intake_max_bytes, for dead letters that wait: the rest is for good answers. */
+#define DEAD_BYTES_SHARE 4
+/* And for what is in hand of one host. */
+#define HOST_BYTES_SHARE 4
+#define SHARES_LOOK_MS   1000
+/* Of a lot of so many each is named before it is read: if that is the last line of the log, it is
+ * known where to look. */
+#define SLOW_NAMED_MAX 8
 
 /* A delivery in hand: from its arrival until it is acked or given back. */
 struct parcel {
@@ -28,45 +46,76 @@ struct parcel {
 	struct broker_tag tag;
 	struct notice_slip *slip; /* whom to tell when it is stored */
 	size_t bytes;
+	struct share
+	    *share; /* of the host that it counts for; NULL: of none, or it waits for room */
 	bool fresh;
+	bool greets; /* and says nothing else */
+	bool tried;  /* slowstart_done() is due */
+	bool held_up;
+	uint64_t consumed; /* the hand's, when it came */
+	char *host;        /* in whose name it was taken; NULL: it was not */
+	/* It goes to the dead letters when its job and its host's record know: */
+	char *reason; /* why; NULL: it does not, so far */
+	enum hand_dead dead;
 };
 TAILQ_HEAD(parcels, parcel);
 
 struct hand {
 	struct loop *loop;
 	struct broker *consumer;
+	struct store *store;
 	const struct hand_handlers *handlers;
 	void *arg;
 	struct intake_options intake_opt;
 	struct batch_options batch_opt;
-	uint32_t patience_ms; /* 0 = that of batch_opt */
 	uint64_t bytes_max;
 	struct acks *acks;
+	struct attest *attest;
+	struct slowstart *slow;
+	struct loop_timer *slow_timer;
+	struct shares *shares;
+	struct loop_timer *shares_timer;
+	struct repeat said_share;
 	struct intake *intake, *fresh_intake; /* in each nothing overtakes another */
 	struct batch *batch;
 	struct deadletter *dead;
 	struct notice *notice;
 	struct parcels parcels;
 	size_t n_parcels;
+	uint64_t consumed;  /* hand_on_consume() so far */
+	size_t held_up_now; /* parcels that are held up, of those that came since the latest */
 	uint64_t held;
 	bool paused;
 	struct mono busy_since; /* while anything in hand waits for the store */
 	uint64_t received, stored, given_back;
 	uint64_t dead_letters[HAND_N_DEAD];
+	uint64_t untold; /* of these: answers to jobs that do not know of it */
+	struct repeat said_untold;
 	uint64_t refused_values[JSONX_N_REFUSALS];
 };
 
+static void on_slow(void *arg);
+static void on_shares(void *arg);
 static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
-static void on_store_down(const char *why, void *arg);
+static void on_attest_settled(void *arg);
+static void on_breaker(void *arg);
 static void on_buried(void *owner, void *arg);
 static void on_dropped(void *owner, void *arg);
+static void on_returned(void *owner, void *arg);
+static void on_dead_stuck(void *arg);
 static void send_ack(struct broker_tag tag, bool multiple, void *arg);
 static void send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg);
 
 static const struct batch_handlers batch_handlers = {
     .on_done = on_done,
-    .on_store_down = on_store_down,
+    .on_breaker = on_breaker,
+};
+static const struct deadletter_handlers dead_handlers = {
+    .on_buried = on_buried,
+    .on_dropped = on_dropped,
+    .on_returned = on_returned,
+    .on_stuck = on_dead_stuck,
 };
 static const struct acks_handlers acks_handlers = {
     .ack = send_ack,
@@ -92,20 +141,14 @@ hand_dead_name(enum hand_dead dead)
 static void
 take_options(struct hand *h, const struct options *opt)
 {
-	struct convert_limits *limits = &h->intake_opt.limits;
-
 	h->batch_opt.max_count = opt->batch_max_count;
 	h->batch_opt.max_bytes = opt->batch_max_bytes;
 	h->batch_opt.max_age_ms = opt->batch_max_age_ms;
 	h->batch_opt.patience_ms = opt->store_patience_ms;
-	h->intake_opt.attest = opt->attest == OPTIONS_ATTEST_YES;
-	limits->yaml.depth = opt->yaml_depth;
-	limits->yaml.nodes = opt->yaml_nodes;
-	limits->yaml.bytes = opt->yaml_bytes;
-	limits->json_depth = opt->json_depth;
-	limits->json_keys = opt->object_keys;
-	limits->yaml.keys = opt->object_keys;
+	attest_set_options(h->attest, opt);
+	convert_limits_of(&h->intake_opt.limits, opt);
 	h->bytes_max = opt->intake_max_bytes;
+	shares_set_max(h->shares, h->bytes_max / HOST_BYTES_SHARE);
 }
 
 struct hand *
@@ -116,15 +159,23 @@ hand_create(const struct hand_parts *parts, const struct options *opt,
 
 	h->loop = parts->loop;
 	h->consumer = parts->consumer;
+	h->store = parts->store;
 	h->handlers = handlers;
 	h->arg = arg;
+	h->shares = shares_create();
+	h->shares_timer = loop_timer_create(h->loop, "hand shares", on_shares, h);
+	h->attest = attest_create(h->loop, parts->store, on_attest_settled, h);
+	h->intake_opt.attest = h->attest;
 	take_options(h, opt);
 	TAILQ_INIT(&h->parcels);
 	h->acks = acks_create(h->loop, &acks_handlers, h);
+	h->slow = slowstart_create();
+	h->slow_timer = loop_timer_create(h->loop, "hand slow start", on_slow, h);
 	h->intake = intake_create(h->loop, on_read, h);
 	h->fresh_intake = intake_create(h->loop, on_read, h);
 	h->batch = batch_create(h->loop, parts->store, &h->batch_opt, &batch_handlers, h);
-	h->dead = deadletter_create(h->loop, parts->publisher, on_buried, on_dropped, h);
+	h->dead = deadletter_create(
+	    h->loop, parts->publisher, h->bytes_max / DEAD_BYTES_SHARE, &dead_handlers, h);
 	h->notice = notice_create(h->loop, parts->publisher);
 	return h;
 }
@@ -145,6 +196,43 @@ send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg)
 	broker_nack(h->consumer, tag, multiple, requeue);
 }
 
+/* There may be room for what waits, in this pass; else it is looked at now and then. */
+static void
+arm_shares(struct hand *h)
+{
+	if (shares_waiting(h->shares) > 0)
+		loop_timer_arm(h->shares_timer, 0);
+}
+
+static void
+set_bytes(struct hand *h, struct parcel *p, size_t bytes)
+{
+	if (p->share != NULL)
+		shares_change(p->share, p->bytes, bytes);
+	if (bytes < p->bytes)
+		arm_shares(h);
+	h->held = h->held - p->bytes + bytes;
+	p->bytes = bytes;
+}
+
+static void
+leave_share(struct hand *h, struct parcel *p)
+{
+	if (p->share == NULL)
+		return;
+	shares_leave(h->shares, p->share, p->bytes);
+	p->share = NULL;
+	arm_shares(h);
+}
+
+/* It cannot go on for now, and has its place in the prefetch. */
+static void
+hold_up(struct hand *h, struct parcel *p)
+{
+	p->held_up = true;
+	h->held_up_now += p->consumed == h->consumed;
+}
+
 static struct parcel *
 parcel_new(struct hand *h, struct delivery *d)
 {
@@ -152,12 +240,12 @@ parcel_new(struct hand *h, struct delivery *d)
 
 	p->delivery = d;
 	p->tag = d->tag;
-	p->bytes = delivery_size(d);
 	p->fresh = strcmp(d->routing_key, TOPOLOGY_FRESH_KEY) == 0;
+	p->consumed = h->consumed;
 	h->received++;
 	TAILQ_INSERT_TAIL(&h->parcels, p, link);
 	h->n_parcels++;
-	h->held += p->bytes;
+	set_bytes(h, p, delivery_size(d));
 	acks_add(h->acks, p->tag);
 	return p;
 }
@@ -165,11 +253,15 @@ parcel_new(struct hand *h, struct delivery *d)
 static void
 parcel_free(struct hand *h, struct parcel *p)
 {
+	leave_share(h, p);
+	set_bytes(h, p, 0);
+	h->held_up_now -= p->held_up && p->consumed == h->consumed;
 	TAILQ_REMOVE(&h->parcels, p, link);
 	h->n_parcels--;
-	h->held -= p->bytes;
 	delivery_destroy(p->delivery);
 	notice_slip_free(p->slip);
+	free(p->host);
+	free(p->reason);
 	free(p);
 }
 
@@ -177,13 +269,12 @@ parcel_free(struct hand *h, struct parcel *p)
 static void
 set_valve(struct hand *h)
 {
-	bool full = h->held > h->bytes_max || deadletter_is_full(h->dead);
-	bool low = h->held < h->bytes_max / 4 * 3 &&
-		   deadletter_pending(h->dead) < DEADLETTER_PENDING_MAX / 4 * 3;
+	bool full = h->held > h->bytes_max;
+	bool low = h->held < h->bytes_max / 4 * 3;
 
 	if (!h->paused && full) {
-		log_info("inbox", "%s: reading pauses, held_bytes=%" PRIu64 ", dead_letters=%zu",
-		    broker_id(h->consumer), h->held, deadletter_pending(h->dead));
+		log_info("inbox", "%s: reading pauses, held_bytes=%" PRIu64, broker_id(h->consumer),
+		    h->held);
 		h->paused = true;
 		broker_pause(h->consumer);
 	} else if (h->paused && low) {
@@ -194,9 +285,42 @@ set_valve(struct hand *h)
 }
 
 static void
+arm_slow(struct hand *h)
+{
+	int64_t ms = slowstart_wait_ms(h->slow, loop_now(h->loop));
+
+	if (ms >= 0)
+		loop_timer_arm(h->slow_timer, ms);
+	else
+		loop_timer_disarm(h->slow_timer);
+}
+
+/* It has killed nobody. */
+static void
+note_survived(struct hand *h, struct parcel *p)
+{
+	if (!p->tried)
+		return;
+	p->tried = false;
+	slowstart_done(h->slow, loop_now(h->loop));
+	arm_slow(h);
+}
+
+/* How long the ack of what is done may wait for the acks before it. Not at all while there is a
+ * next lot, which may be the end of this process: what dies unacked comes back. */
+static uint32_t
+hole_ms(const struct hand *h, const struct parcel *p)
+{
+	if (slowstart_waiting(h->slow) > 0)
+		return 0;
+	return p->fresh ? FRESH_HOLE_MS : ACKS_HOLE_MS;
+}
+
+static void
 parcel_done(struct hand *h, struct parcel *p, bool stored)
 {
-	acks_done(h->acks, p->tag, p->fresh ? FRESH_HOLE_MS : ACKS_HOLE_MS);
+	note_survived(h, p);
+	acks_done(h->acks, p->tag, hole_ms(h, p));
 	parcel_free(h, p);
 	set_valve(h);
 	h->handlers->on_done(stored, h->arg);
@@ -207,9 +331,15 @@ bury(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
 {
 	struct delivery *d = p->delivery;
 
+	note_survived(h, p); /* the dead letter queue may take its time */
+	leave_share(h, p);   /* dead letters have a limit of their own */
+	hold_up(h, p);
 	h->dead_letters[dead]++;
 	p->delivery = NULL;
-	deadletter_bury(h->dead, d, reason, p);
+	if (!deadletter_bury(h->dead, d, reason, p)) {
+		set_bytes(h, p, 0);
+		acks_keep(h->acks, p->tag);
+	}
 	set_valve(h);
 }
 
@@ -218,6 +348,11 @@ hand_give_back(struct hand *h)
 {
 	size_t n = h->n_parcels;
 
+	while (shares_drop(h->shares) != NULL)
+		continue;
+	shares_expect_none(h->shares);
+	slowstart_clear(h->slow);
+	arm_slow(h);
 	intake_clear(h->intake);
 	intake_clear(h->fresh_intake);
 	batch_clear(h->batch);
@@ -229,6 +364,15 @@ hand_give_back(struct hand *h)
 	if (n > 0)
 		log_info("inbox", "%s: %zu deliveries given back", broker_id(h->consumer), n);
 	set_valve(h);
+}
+
+static void
+on_attest_settled(void *arg)
+{
+	struct hand *h = arg;
+
+	intake_go_on(h->intake);
+	intake_go_on(h->fresh_intake);
 }
 
 static void
@@ -245,27 +389,127 @@ on_dropped(void *owner, void *arg)
 }
 
 static void
+return_parcel(struct hand *h, struct parcel *p)
+{
+	acks_keep(h->acks, p->tag); /* unless it is already */
+	acks_return(h->acks, p->tag);
+	h->given_back++;
+	parcel_free(h, p);
+	set_valve(h);
+	h->handlers->on_done(false, h->arg);
+}
+
+static void
+on_returned(void *owner, void *arg)
+{
+	return_parcel(arg, owner);
+}
+
+static void
+on_dead_stuck(void *arg)
+{
+	struct hand *h = arg;
+
+	h->handlers->on_held_up(h->arg);
+}
+
+/* ---- what is not taken is told ---- */
+
+static void
+on_outcome_added(bool ok, const char *what, void *arg)
+{
+	if (!ok)
+		log_warn("inbox", "a job does not know that an answer was dead-lettered: %s", what);
+}
+
+/* The record has no room for the failure either, or is what is wrong: the job at least knows. */
+static void
+note_in_ledger(struct hand *h, const struct parcel *p)
+{
+	struct result *r = convert_failure(&p->delivery->message, p->reason, wall_ms());
+	struct outcome o;
+
+	if (outcome_of_result(p->host, r, &o))
+		store_outcomes_add(h->store, r->meta.job, &o, 1, on_outcome_added, h);
+	result_finish(r);
+	free(r);
+}
+
+/* Its job goes on to wait for it. Any sender decides how many there are: a line a minute. */
+static void
+note_untold(struct hand *h, const struct message *m, const char *reason)
+{
+	uint32_t unlogged;
+
+	if (m->correlation_id == NULL || !ledger_id_ok(m->correlation_id))
+		return;
+	h->untold++;
+	if (repeat_due(&h->said_untold, "untold", loop_now(h->loop), &unlogged))
+		log_warn("inbox",
+		    "an answer goes to " TOPOLOGY_DEAD_QUEUE
+		    ", and its job is not told, since nobody vouches for the host that sent it: "
+		    "%s, job=%s, sender=%s, not_logged=%" PRIu32
+		    "; a host with a user of its own would be told (docs/running.md)",
+		    reason, m->correlation_id, m->user_id == NULL ? "?" : m->user_id, unlogged);
+}
+
+/* Before it is dead-lettered, and acked, its job and its host's record are to say so, where it is
+ * known whose these are: a failure goes to the store in its place. */
+static void
+give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
+{
+	const struct message *m = &p->delivery->message;
+	struct result **list;
+	size_t bytes;
+
+	if (p->host == NULL) {
+		note_untold(h, m, reason);
+		bury(h, p, dead, reason);
+		return;
+	}
+	if (hand_waiting(h) == 1)
+		h->busy_since = loop_now(h->loop);
+	list = xcalloc(1, sizeof(struct result *));
+	list[0] = convert_failure(m, reason, wall_ms());
+	p->dead = dead;
+	p->reason = xstrdup(reason);
+	notice_slip_free(p->slip);
+	p->slip = notice_slip(m->reply_to, p->host, list, 1);
+	bytes = batch_add(h->batch, p->host, list, 1, p, p->fresh);
+	set_bytes(h, p, p->bytes + bytes);
+	set_valve(h);
+}
+
+static void
 on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 {
 	struct hand *h = arg;
 	struct parcel *p = owner;
 
-	if (verdict == BATCH_REJECTED) {
-		bury(h, p, HAND_DEAD_REJECTED, why);
+	if (p->reason != NULL) {
+		if (verdict == BATCH_REJECTED)
+			note_in_ledger(h, p);
+		notice_post(h->notice, p->slip);
+		p->slip = NULL;
+		bury(h, p, p->dead, p->reason);
+	} else if (verdict == BATCH_REJECTED) {
+		give_up(h, p, HAND_DEAD_REJECTED, why);
 	} else {
 		h->stored++;
 		notice_post(h->notice, p->slip);
 		p->slip = NULL;
+		if (p->greets && h->handlers->on_greeted != NULL)
+			h->handlers->on_greeted(p->host, h->arg);
 		parcel_done(h, p, true);
 	}
 }
 
 static void
-on_store_down(const char *why, void *arg)
+on_breaker(void *arg)
 {
 	struct hand *h = arg;
 
-	h->handlers->on_store_down(why, h->arg);
+	h->handlers->on_breaker(h->arg);
 }
 
 /* ---- taking in ---- */
@@ -294,8 +538,33 @@ log_results(const char *host, struct result *const *results, size_t n)
 size_t
 hand_waiting(const struct hand *h)
 {
-	return h->n_parcels - intake_pending(h->intake) - intake_pending(h->fresh_intake) -
-	       deadletter_pending(h->dead);
+	return h->n_parcels - shares_waiting(h->shares) - slowstart_waiting(h->slow) -
+	       intake_pending(h->intake) - intake_pending(h->fresh_intake) - hand_dead_held(h);
+}
+
+void
+hand_on_consume(struct hand *h)
+{
+	h->consumed++;
+	h->held_up_now = 0;
+}
+
+size_t
+hand_held_up_now(const struct hand *h)
+{
+	return h->held_up_now;
+}
+
+size_t
+hand_held_up(const struct hand *h)
+{
+	return hand_dead_held(h) + shares_waiting(h->shares);
+}
+
+size_t
+hand_dead_held(const struct hand *h)
+{
+	return deadletter_pending(h->dead) + deadletter_parked(h->dead);
 }
 
 static void
@@ -306,14 +575,24 @@ take_results(struct hand *h, struct parcel *p, const struct intake_reading *r)
 
 	if (hand_waiting(h) == 1)
 		h->busy_since = loop_now(h->loop);
+	attest_saw(h->attest, host);
 	log_results(host, r->results, r->n);
+	p->host = xstrdup(host);
+	p->greets = r->n == 1 && r->results[0]->plugin == NULL && r->results[0]->error == NULL;
 	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
 	for (i = 0; i < r->n; i++)
 		h->refused_values[r->results[i]->refusal]++;
 	bytes = batch_add(h->batch, host, r->results, r->n, p, p->fresh);
-	p->bytes += bytes;
-	h->held += bytes;
+	set_bytes(h, p, p->bytes + bytes);
 	set_valve(h);
+}
+
+static void
+refuse(struct hand *h, struct parcel *p, enum hand_dead dead, const struct intake_reading *r)
+{
+	if (r->host[0] != '\0')
+		p->host = xstrdup(r->host);
+	give_up(h, p, dead, r->why);
 }
 
 static void
@@ -323,36 +602,149 @@ on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
 	struct parcel *p = owner;
 
 	p->delivery = d;
+	set_bytes(h, p, delivery_size(d)); /* it may be packed now */
 	switch (r->verdict) {
 	case INTAKE_GOOD:
 		take_results(h, p, r);
 		r->results = NULL; /* the batch has them */
 		return;
 	case INTAKE_MALFORMED:
-		bury(h, p, HAND_DEAD_MALFORMED, r->why);
+		refuse(h, p, HAND_DEAD_MALFORMED, r);
+		return;
+	case INTAKE_OVERSIZE:
+		refuse(h, p, HAND_DEAD_OVERSIZE, r);
 		return;
 	case INTAKE_FORGED:
-		bury(h, p, HAND_DEAD_FORGED, r->why);
+		refuse(h, p, HAND_DEAD_FORGED, r);
 		return;
 	}
+}
+
+static void
+read_parcel(struct hand *h, struct parcel *p)
+{
+	struct delivery *d = p->delivery;
+
+	p->delivery = NULL;
+	p->tried = true;
+	intake_take(p->fresh ? h->fresh_intake : h->intake, d, &h->intake_opt, p);
+}
+
+static void
+name_suspect(const struct hand *h, const struct parcel *p, size_t lot)
+{
+	char host[NAME_HOST_MAX + 1];
+
+	intake_host_of(&p->delivery->message, host);
+	log_info("inbox",
+	    "%s: slow start: reads what came back, host=%s, bytes=%zu, in_lot=%zu, waiting=%zu",
+	    broker_id(h->consumer), host, p->bytes, lot, slowstart_waiting(h->slow));
+}
+
+static void
+on_slow(void *arg)
+{
+	struct hand *h = arg;
+	struct parcel *p;
+	size_t lot = 0, begun;
+
+	while ((p = slowstart_next(h->slow, loop_now(h->loop), ident_random32(), &begun)) != NULL) {
+		lot = begun > 0 ? begun : lot;
+		if (lot > 0 && lot <= SLOW_NAMED_MAX)
+			name_suspect(h, p, lot);
+		read_parcel(h, p);
+	}
+	arm_slow(h);
+}
+
+/* ---- the share of a host ---- */
+
+static void
+on_shares(void *arg)
+{
+	struct hand *h = arg;
+	struct parcel *p;
+
+	/* While reading pauses, what is given back does not come. */
+	while (!h->paused && (p = shares_next(h->shares, loop_now(h->loop))) != NULL)
+		return_parcel(h, p);
+	if (shares_busy(h->shares))
+		loop_timer_arm(h->shares_timer, SHARES_LOOK_MS);
+	if (shares_waiting(h->shares) > 0)
+		h->handlers->on_held_up(h->arg);
+}
+
+/* Who is charged: a host with a user of its own, whatever name it writes. */
+static const char *
+who_pays(const struct hand *h, const struct message *m, const char *host)
+{
+	bool bound = m->user_id != NULL && attest_is_bound(h->attest, m->user_id);
+
+	return bound ? m->user_id : host;
+}
+
+static void
+log_share(struct hand *h, const char *host)
+{
+	uint32_t unlogged;
+
+	if (repeat_due(&h->said_share, host, loop_now(h->loop), &unlogged))
+		log_info("inbox",
+		    "%s: %s has its share of intake_max_bytes in hand: what else comes of it "
+		    "waits in its queue, unlogged_before=%" PRIu32,
+		    broker_id(h->consumer), host, unlogged);
+}
+
+/* false: there is no room for it in the share of its host, and nothing is held but its tag. */
+static bool
+take_share(struct hand *h, struct parcel *p, struct shares_delivery *d)
+{
+	p->share = shares_take(h->shares, d, p, loop_now(h->loop));
+	if (p->share != NULL)
+		return true;
+	log_share(h, d->host);
+	delivery_destroy(p->delivery);
+	p->delivery = NULL;
+	set_bytes(h, p, 0);
+	hold_up(h, p);
+	acks_keep(h->acks, p->tag);
+	arm_shares(h);
+	return false;
 }
 
 void
 hand_take(struct hand *h, struct delivery *d)
 {
-	char why[128];
+	char host[NAME_HOST_MAX + 1];
+	struct shares_delivery what = {.redelivered = d->redelivered};
 	struct parcel *p;
 
 	p = parcel_new(h, d);
-	set_valve(h);
-	if (d->oversize) {
-		snprintf(
-		    why, sizeof(why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
-		bury(h, p, HAND_DEAD_OVERSIZE, why);
+	attest_find_sender(h->attest, &d->message);
+	intake_host_of(&d->message, host);
+	what.host = who_pays(h, &d->message, host);
+	what.fresh = p->fresh;
+	what.bytes = p->bytes;
+	if (!d->oversize && !take_share(h, p, &what))
 		return;
-	}
-	p->delivery = NULL;
-	intake_take(p->fresh ? h->fresh_intake : h->intake, d, &h->intake_opt, p);
+	set_valve(h);
+	if (slowstart_add(h->slow, host, what.redelivered, p, loop_now(h->loop)))
+		arm_slow(h);
+	else
+		read_parcel(h, p);
+}
+
+void
+hand_return_held(struct hand *h)
+{
+	struct parcel *p;
+
+	deadletter_return_parked(h->dead);
+	while ((p = shares_drop(h->shares)) != NULL)
+		return_parcel(h, p);
+	while ((p = slowstart_drop(h->slow)) != NULL)
+		return_parcel(h, p);
+	arm_slow(h);
 }
 
 void
@@ -363,12 +755,21 @@ hand_refuse(struct hand *h, struct delivery *d)
 	delivery_destroy(d);
 }
 
-/* What is in hand goes on into the store; its acks are void, and it will come again. */
+/* What is in hand goes on into the store, but for what is not begun; its acks are void, and it will
+ * come again. */
 void
 hand_on_consumer_down(struct hand *h)
 {
+	struct parcel *p;
+
 	acks_drop(h->acks);
 	deadletter_on_consumer_down(h->dead);
+	while ((p = shares_drop(h->shares)) != NULL)
+		parcel_done(h, p, false);
+	shares_expect_none(h->shares);
+	while ((p = slowstart_drop(h->slow)) != NULL)
+		parcel_done(h, p, false);
+	arm_slow(h);
 }
 
 void
@@ -385,29 +786,14 @@ hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const 
 
 /* ---- options and status ---- */
 
-static void
-set_batch_options(struct hand *h)
-{
-	struct batch_options opt = h->batch_opt;
-
-	if (h->patience_ms != 0)
-		opt.patience_ms = h->patience_ms;
-	batch_set_options(h->batch, &opt);
-}
-
 void
 hand_set_options(struct hand *h, const struct options *opt)
 {
 	take_options(h, opt);
-	set_batch_options(h);
+	batch_set_options(h->batch, &h->batch_opt);
+	deadletter_set_bytes_max(h->dead, h->bytes_max / DEAD_BYTES_SHARE);
+	arm_shares(h);
 	set_valve(h);
-}
-
-void
-hand_set_patience(struct hand *h, uint32_t patience_ms)
-{
-	h->patience_ms = patience_ms;
-	set_batch_options(h);
 }
 
 /* How long what waits for the store has seen none of it written. */
@@ -428,7 +814,10 @@ hand_status(const struct hand *h, struct hand_status *out)
 {
 	*out = (struct hand_status){
 	    .count = h->n_parcels,
+	    .share_waiting = shares_waiting(h->shares),
+	    .slow_waiting = slowstart_waiting(h->slow),
 	    .dead_waiting = deadletter_pending(h->dead),
+	    .dead_held = deadletter_parked(h->dead),
 	    .dead_waiting_max = DEADLETTER_PENDING_MAX,
 	    .bytes = h->held,
 	    .bytes_max = h->bytes_max,
@@ -440,8 +829,10 @@ hand_status(const struct hand *h, struct hand_status *out)
 	    .given_back = h->given_back,
 	    .acked = acks_sent(h->acks),
 	    .buried = deadletter_buried(h->dead),
+	    .untold = h->untold,
 	    .notices = *notice_stats(h->notice),
 	};
+	out->dead_stuck_ms = deadletter_stuck_ms(h->dead, &out->dead_stuck);
 	memcpy(out->dead, h->dead_letters, sizeof(out->dead));
 	memcpy(out->refused_values, h->refused_values, sizeof(out->refused_values));
 }
@@ -469,13 +860,18 @@ hand_destroy(struct hand *h)
 {
 	if (h == NULL)
 		return;
+	loop_timer_destroy(h->slow_timer);
+	slowstart_destroy(h->slow);
 	intake_destroy(h->intake);
 	intake_destroy(h->fresh_intake);
+	attest_destroy(h->attest);
 	batch_destroy(h->batch);
 	deadletter_destroy(h->dead);
 	acks_destroy(h->acks);
 	while (!TAILQ_EMPTY(&h->parcels))
 		parcel_free(h, TAILQ_FIRST(&h->parcels));
+	shares_destroy(h->shares);
+	loop_timer_destroy(h->shares_timer);
 	notice_destroy(h->notice);
 	free(h);
 }

@@ -2,16 +2,19 @@
  * checked, converted, given to the batch, and acked when everything it says is on disk. What is
  * poison goes to the dead letter queue at first sight and holds up nothing behind it.
  *
- *   delivery -> intake -> batch -- stored ----------------------> acked
- *                 |         `---- rejected ---> deadletter -----> acked
- *                 `------------- poison ------>
+ *   delivery -> shares -> slowstart -> intake -> batch -- stored ------------> acked
+ *                 |                      |         `--- rejected -> deadletter -> acked
+ *                 |                      `------------- poison --->
+ *                 `-- more than its host may hold: given back when there is room
  *
  * Fresh before stale: what somebody waits for (TOPOLOGY_FRESH_KEY) has an intake of its own and
  * goes ahead of the others into the store. When deliveries are taken and when they are given back
  * is decided by the inbox, under whose name this logs.
  *
- * Memory: bounded in number by who consumes (prefetch); when deliveries hold over intake_max_bytes,
- * or too many dead letters wait, reading pauses. */
+ * Memory: bounded in number by who consumes (prefetch); when deliveries hold over intake_max_bytes
+ * reading pauses. One host has a quarter of that at most, and of what else comes of it the tags
+ * alone are held (shares.h). Dead letters that cannot be sent hold a quarter of that at most, and
+ * then nothing but their tags (deadletter.h). */
 #ifndef VOGELER_HAND_H
 #define VOGELER_HAND_H
 
@@ -22,6 +25,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of hand_held_up(), each some 300 bytes; for its caller to heed. */
+#define HAND_HELD_UP_MAX 50000
 
 struct batch;
 struct hand;
@@ -39,8 +45,13 @@ struct hand_handlers {
 	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue, or
 	 * lost with the connection, and comes again. */
 	void (*on_done)(bool stored, void *arg);
-	/* The store takes nothing (batch.h). What is in hand stays: hand_give_back() it. */
-	void (*on_store_down)(const char *why, void *arg);
+	/* As the batch's on_breaker. What is in hand stays: hand_give_back() it. */
+	void (*on_breaker)(void *arg);
+	/* Deliveries that cannot go on hold their places in the prefetch: hand_held_up_now(). Now
+	 * and then while that is so. */
+	void (*on_held_up)(void *arg);
+	/* It is stored that this host said hello. May be NULL. */
+	void (*on_greeted)(const char *host, void *arg);
 };
 
 /* handlers is borrowed until hand_destroy. */
@@ -50,18 +61,20 @@ struct hand *hand_create(const struct hand_parts *parts, const struct options *o
 void hand_destroy(struct hand *h);
 /* Takes over attest, the limits of values and those of batches and bytes. */
 void hand_set_options(struct hand *h, const struct options *opt);
-/* on_store_down after so long, instead of store_patience_ms; 0: that again. */
-void hand_set_patience(struct hand *h, uint32_t patience_ms);
 
 /* Takes ownership of d. */
 void hand_take(struct hand *h, struct delivery *d);
 /* The same, for one that is not to be taken: it returns to its queue. */
 void hand_refuse(struct hand *h, struct delivery *d);
+/* Those whose tags alone are held, and those that were not begun, return to their queue, which is
+ * to come no more. */
+void hand_return_held(struct hand *h);
 /* Everything in hand returns to its queue, at once and without on_done. */
 void hand_give_back(struct hand *h);
 
 /* From the handlers of the two brokers. */
 void hand_on_consumer_down(struct hand *h);
+void hand_on_consume(struct hand *h);         /* new consumers, with a prefetch of their own */
 void hand_on_publisher_ready(struct hand *h); /* on_ready and on_writable */
 void hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const char *why);
 
@@ -71,9 +84,15 @@ const char *hand_dead_name(enum hand_dead dead);
 
 /* For metrics and health. Counters are since the start. */
 struct hand_status {
-	size_t count;        /* deliveries in hand */
-	size_t dead_waiting; /* of these, for the broker to take them as dead letters */
+	size_t count;         /* deliveries in hand */
+	size_t share_waiting; /* of these, for room in the share of their host, */
+	size_t slow_waiting;  /* for their turn in the slow start, */
+	size_t dead_waiting;  /* and for the broker to take them as dead letters; those */
+	size_t dead_held;     /* of which only the tags are held not included */
 	size_t dead_waiting_max;
+	int64_t
+	    dead_stuck_ms; /* the dead letter queue has taken nothing for so long; 0 = it does */
+	const char *dead_stuck; /* and why */
 	uint64_t bytes, bytes_max;
 	uint64_t outstanding; /* deliveries that are not acked */
 	bool paused;          /* reading, for want of room */
@@ -81,16 +100,21 @@ struct hand_status {
 	uint64_t received, stored, given_back, acked;
 	uint64_t dead[HAND_N_DEAD]; /* when it was decided */
 	uint64_t buried;            /* when the broker had them */
+	uint64_t untold;            /* answers among these whose jobs were not told */
 	uint64_t
 	    refused_values[JSONX_N_REFUSALS]; /* of what was taken; [JSONX_READ] are the others */
 	struct notice_stats notices;
 };
 void hand_status(const struct hand *h, struct hand_status *out);
 
-size_t hand_count(const struct hand *h);      /* deliveries in hand, */
-size_t hand_waiting(const struct hand *h);    /* and of these, those that the store is to take */
+size_t hand_count(const struct hand *h);     /* deliveries in hand, */
+size_t hand_waiting(const struct hand *h);   /* and of these, those that the store is to take, */
+size_t hand_dead_held(const struct hand *h); /* those that are dead letters, */
+size_t hand_held_up(const struct hand *h);   /* and these with those that wait for room */
+/* Of the last, those that hold the prefetch of the consumers that there are now. */
+size_t hand_held_up_now(const struct hand *h);
 uint64_t hand_received(const struct hand *h); /* since the start */
-/* For its state and its counters, to hurry and to resume it; what is in it is the hand's. */
+/* For its breaker and its counters, and to hurry it; what is in it is the hand's. */
 struct batch *hand_batch(const struct hand *h);
 
 #endif

@@ -2,8 +2,8 @@
 #include "daemon/inbox.h"
 
 #include "daemon/batch.h"
+#include "daemon/deadletter.h"
 #include "daemon/hand.h"
-#include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -17,15 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBE_FIRST_MS 1000
-#define PROBE_MAX_MS   5000
-#define REASON_SIZE    512
 /* Nothing was written for so long: does the store still take writes? */
 #define IDLE_MS        5000
 #define IDLE_JITTER_MS 500
-/* TRYING: every so often twice as many deliveries of each queue, up to so many more. */
-#define WIDER_MS  15000
-#define WIDER_MAX 64
 
 struct inbox {
 	struct loop *loop;
@@ -34,6 +28,7 @@ struct inbox {
 	struct leader *leader;
 	bool setup_store;
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
+	void (*on_greeted)(const char *host, void *arg);
 	uint16_t prefetch;
 	uint32_t drain_timeout_ms;
 	inbox_drained_fn *on_drained;
@@ -43,32 +38,33 @@ struct inbox {
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct repeat said_probe, said_down;
-	bool said_without;      /* the fresh queue; until the next reload */
-	struct backoff backoff; /* of probes, until the store takes a write */
-	bool refused;           /* a write was, and none was taken since */
-	/* TRYING */
-	uint64_t received_before; /* at the last look */
-	uint16_t width;           /* prefetch */
-	struct mono widened;
+	bool said_without;        /* the fresh queue; until the next reload */
+	uint64_t received_before; /* TRYING: at the last look */
+	uint32_t window;          /* prefetch in TRYING */
 	struct loop_timer *probe;
 	struct loop_timer *drain;
 	/* for inbox_status() */
 	struct mono state_since;
-	struct mono down_since; /* PROBING and TRYING: the store takes nothing */
-	char why[REASON_SIZE];
 };
 
+static void consume_anew(struct inbox *in);
 static void on_done(bool stored, void *arg);
-static void on_store_down(const char *why, void *arg);
+static void on_breaker(void *arg);
+static void on_held_up(void *arg);
+static void on_greeted(const char *host, void *arg);
 static void on_probe(void *arg);
 static void on_drain(void *arg);
 static void on_probed(bool ok, const char *what, void *arg);
 static void on_set_up(bool ok, const char *what, void *arg);
 static void enter(struct inbox *in, enum inbox_state next, const char *reason);
+static void follow(struct inbox *in, const char *reason);
+static void arm_probe(struct inbox *in);
 
 static const struct hand_handlers hand_handlers = {
     .on_done = on_done,
-    .on_store_down = on_store_down,
+    .on_breaker = on_breaker,
+    .on_held_up = on_held_up,
+    .on_greeted = on_greeted,
 };
 
 const char *
@@ -111,15 +107,21 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->leader = parts->leader;
 	in->setup_store = parts->setup_store;
 	in->on_state = parts->on_state;
+	in->on_greeted = parts->on_greeted;
 	in->on_drained = on_drained;
 	in->arg = arg;
 	take_options(in, opt);
-	in->state_since = in->down_since = loop_now(in->loop);
+	in->state_since = loop_now(in->loop);
 	in->hand = hand_create(&hand, opt, &hand_handlers, in);
-	backoff_init(&in->backoff, PROBE_FIRST_MS, PROBE_MAX_MS);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
 	return in;
+}
+
+static const struct breaker *
+breaker(const struct inbox *in)
+{
+	return batch_breaker(hand_batch(in->hand));
 }
 
 static void
@@ -154,10 +156,17 @@ on_done(bool stored, void *arg)
 		enter(in, INBOX_DRAINED, "nothing in hand");
 	else if (hand_count(in->hand) == 0 && is_consuming(in->state))
 		log_info("inbox", "Waiting for more messages");
-	if (stored && in->state == INBOX_TRYING)
-		enter(in, INBOX_TAKING, "the store has taken a write");
 	if (stored && in->state == INBOX_TAKING)
 		tell_leader(in);
+}
+
+static void
+on_greeted(const char *host, void *arg)
+{
+	struct inbox *in = arg;
+
+	if (in->on_greeted != NULL)
+		in->on_greeted(host, in->arg);
 }
 
 void
@@ -167,6 +176,36 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 		hand_take(in->hand, d);
 	else /* it was on its way when we cancelled */
 		hand_refuse(in->hand, d);
+}
+
+/* ---- what cannot go on ---- */
+
+/* RabbitMQ 3.10 ends the connection (INTERNAL_ERROR) when a consumer is cancelled of which it has
+ * not said yet that it is there. */
+static bool
+consumers_are_there(const struct inbox *in)
+{
+	return broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE) &&
+	       (broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE) != NULL ||
+		   broker_consuming(in->consumer, TOPOLOGY_FRESH_QUEUE));
+}
+
+/* Dead letters that cannot be sent and what waits for room in the share of its host hold places in
+ * the prefetch, half of it at most: then the consumers are made anew, which gives the good answers
+ * behind them all of it again. Not without end, for each holds memory. */
+static void
+on_held_up(void *arg)
+{
+	struct inbox *in = arg;
+	size_t held = hand_held_up(in->hand);
+	size_t half = in->prefetch > 1 ? in->prefetch / 2 : 1;
+
+	if (hand_held_up_now(in->hand) < half || held >= HAND_HELD_UP_MAX ||
+	    in->state != INBOX_TAKING || !consumers_are_there(in))
+		return;
+	log_info("inbox", "%s: consumes anew, for what cannot go on holds the prefetch, held=%zu",
+	    broker_id(in->consumer), held);
+	consume_anew(in);
 }
 
 /* ---- the two brokers ---- */
@@ -189,11 +228,14 @@ tell_without(struct inbox *in, const char *why)
 static void
 consume(struct inbox *in)
 {
-	uint16_t prefetch = in->state == INBOX_TRYING ? in->width : in->prefetch;
+	uint16_t prefetch = in->state == INBOX_TRYING && in->window < in->prefetch
+				? (uint16_t)in->window
+				: in->prefetch;
 	const char *why;
 
 	if (!is_consuming(in->state) || !broker_is_ready(in->consumer))
 		return;
+	hand_on_consume(in->hand);
 	why = broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE);
 	if (why != NULL)
 		tell_without(in, why);
@@ -242,8 +284,7 @@ inbox_on_leader(struct inbox *in, enum leader_state leader)
 	if (leader == LEADER_OTHER && is_consuming(in->state)) {
 		enter(in, INBOX_STANDBY, "another collector goes on");
 	} else if (leader != LEADER_OTHER && in->state == INBOX_STANDBY) {
-		enter(in, INBOX_PROBING, "no other collector goes on");
-		loop_timer_arm(in->probe, 0);
+		follow(in, "no other collector goes on");
 	}
 }
 
@@ -262,43 +303,42 @@ ask_store(struct inbox *in)
 		store_probe(in->store, on_probed, in);
 }
 
-/* A probe that passes is no write: what a full disk refuses is larger. */
 static void
-on_probe_passed(struct inbox *in, const char *what)
+log_probe_failed(struct inbox *in, const char *what)
 {
-	if (in->state == INBOX_PROBING && leader_get_state(in->leader) == LEADER_OTHER)
-		enter(in, INBOX_STANDBY, "another collector goes on");
-	else if (in->state == INBOX_PROBING)
-		enter(in, in->refused ? INBOX_TRYING : INBOX_TAKING, what);
-	else if (in->state == INBOX_TAKING ||
-		 in->state == INBOX_STANDBY) /* with jitter: others probe with the same document */
-		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
+	int64_t wait_ms = breaker_next_ms(breaker(in), loop_now(in->loop));
+	uint32_t unlogged;
+
+	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
+		log_error("inbox",
+		    "store[%s]: %s, retry_in=%" PRId64 "ms, unlogged_before=%" PRIu32,
+		    store_id(in->store), what, wait_ms, unlogged);
 }
 
+/* Also the idle store's: it is then known to be gone before anything waits for it. */
 static void
 on_probe_failed(struct inbox *in, const char *what)
 {
-	uint32_t wait_ms, unlogged;
-
-	if (in->state == INBOX_TAKING) {
-		if (hand_waiting(in->hand) > 0) /* that will tell */
-			loop_timer_arm(in->probe, IDLE_MS);
-		else
-			enter(in, INBOX_PROBING, what);
-	} else if (in->state == INBOX_STANDBY) {
-		enter(in, INBOX_PROBING, what);
-	}
-	if (in->state != INBOX_PROBING)
+	if (in->state == INBOX_TAKING && hand_waiting(in->hand) > 0) { /* that will tell */
+		loop_timer_arm(in->probe, IDLE_MS);
 		return;
+	}
+	if (in->state >= INBOX_DRAINING || in->state == INBOX_TRYING)
+		return;
+	batch_tell(hand_batch(in->hand), BREAKER_PROBE_FAILED, what);
 	leader_resign(in->leader); /* if it was to go on: another may have a store */
 	tell_state(in, what);
-	strlcpy(in->why, what, sizeof(in->why));
-	wait_ms = backoff_next(&in->backoff, ident_random32());
-	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
-		log_error("inbox",
-		    "store[%s]: %s, retry_in=%" PRIu32 "ms, unlogged_before=%" PRIu32,
-		    store_id(in->store), what, wait_ms, unlogged);
-	loop_timer_arm(in->probe, wait_ms);
+	log_probe_failed(in, what);
+	arm_probe(in);
+}
+
+static void
+on_probe_passed(struct inbox *in)
+{
+	batch_tell(hand_batch(in->hand), BREAKER_PROBE_PASSED, NULL);
+	if (in->state == INBOX_TAKING || in->state == INBOX_STANDBY)
+		/* with jitter: others probe with the same document */
+		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
 }
 
 static void
@@ -308,7 +348,7 @@ on_probed(bool ok, const char *what, void *arg)
 
 	in->probing = false;
 	if (ok)
-		on_probe_passed(in, what);
+		on_probe_passed(in);
 	else
 		on_probe_failed(in, what);
 }
@@ -327,20 +367,6 @@ on_set_up(bool ok, const char *what, void *arg)
 	store_probe(in->store, on_probed, in);
 }
 
-/* What is refused may be what the store refuses of one host alone, and then it is at the head of
- * the queue again and again: what is behind it tells. */
-static void
-try_more(struct inbox *in)
-{
-	struct mono now = loop_now(in->loop);
-
-	if (in->width >= WIDER_MAX || mono_diff(now, in->widened) < WIDER_MS)
-		return;
-	in->width *= 2;
-	in->widened = now;
-	consume_anew(in);
-}
-
 /* TRYING, and nothing comes that could be written; or it does, and is refused. */
 static void
 look_for_work(struct inbox *in)
@@ -349,13 +375,9 @@ look_for_work(struct inbox *in)
 		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
 	in->received_before = hand_received(in->hand);
-	if (quiet) {
-		enter(in, INBOX_TAKING, "nothing waits for the store");
-		return;
-	}
-	if (hand_waiting(in->hand) > 0)
-		try_more(in);
 	loop_timer_arm(in->probe, IDLE_MS);
+	if (quiet)
+		batch_tell(hand_batch(in->hand), BREAKER_QUIET, NULL);
 }
 
 /* TAKING: whoever writes nothing does not see that the store is gone. */
@@ -385,31 +407,65 @@ on_probe(void *arg)
 }
 
 static void
-on_store_down(const char *why, void *arg)
+log_down(struct inbox *in, const char *why)
 {
-	struct inbox *in = arg;
-	const char *trouble;
-	struct mono since;
 	uint32_t unlogged;
 
-	if (in->state == INBOX_DRAINING) {
-		enter(in, INBOX_DRAINED, why);
-		return;
-	}
-	/* Found out with what was given back; in STANDBY a probe comes before anything else. */
-	if (in->state == INBOX_DRAINED || in->state == INBOX_STANDBY)
-		return;
 	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
 		log_warn("inbox",
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
 		    "unlogged_before=%" PRIu32,
 		    store_id(in->store), why, unlogged);
-	/* Since the first refusal of all, whatever was asked and tried meanwhile. */
-	if (!in->refused && batch_troubled(hand_batch(in->hand), &since, &trouble))
-		in->down_since = since;
-	in->refused = true;
-	enter(in, INBOX_PROBING, why);
-	loop_timer_arm(in->probe, backoff_next(&in->backoff, ident_random32()));
+}
+
+/* Goes where the breaker is: whatever is known of the store is known there. */
+static void
+follow(struct inbox *in, const char *reason)
+{
+	const struct breaker *b = breaker(in);
+
+	switch (b->state) {
+	case BREAKER_AWAY:
+		if (in->state != INBOX_PROBING)
+			enter(in, INBOX_PROBING, b->why);
+		break;
+	case BREAKER_TRYING:
+		in->window = b->window;
+		if (in->state == INBOX_TRYING)
+			consume_anew(in);
+		else
+			enter(in, INBOX_TRYING, reason);
+		break;
+	case BREAKER_THERE:
+		if (in->state != INBOX_TAKING)
+			enter(in, INBOX_TAKING, reason);
+		break;
+	}
+}
+
+static void
+on_breaker(void *arg)
+{
+	struct inbox *in = arg;
+	bool away = breaker(in)->state == BREAKER_AWAY;
+
+	if (in->state == INBOX_DRAINING && away)
+		enter(in, INBOX_DRAINED, breaker(in)->why);
+	if (in->state >= INBOX_DRAINING)
+		return;
+	if (away && breaker(in)->unproven && in->state != INBOX_STANDBY)
+		log_down(in, breaker(in)->why);
+	if (!away && leader_get_state(in->leader) == LEADER_OTHER) {
+		if (in->state != INBOX_STANDBY)
+			enter(in, INBOX_STANDBY, "another collector goes on");
+		return;
+	}
+	if (in->state == INBOX_PROBING)
+		follow(in, "the store answers");
+	else if (mono_diff(batch_stats(hand_batch(in->hand))->last_ok, in->state_since) >= 0)
+		follow(in, "the store has taken a write");
+	else
+		follow(in, "nothing waits for the store");
 }
 
 /* ---- states ---- */
@@ -418,15 +474,10 @@ static void
 start_draining(struct inbox *in)
 {
 	broker_cancel(in->consumer);
+	hand_return_held(in->hand);
 	batch_hurry(hand_batch(in->hand));
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
 	loop_timer_arm(in->drain, hand_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
-}
-
-static void
-set_patience(struct inbox *in)
-{
-	hand_set_patience(in->hand, in->state == INBOX_TRYING ? BATCH_HOLD_MS : 0);
 }
 
 /* One delivery, then some more, which are kept and tried again: to give each back after
@@ -435,10 +486,6 @@ static void
 start_trying(struct inbox *in)
 {
 	in->received_before = hand_received(in->hand);
-	in->width = 1;
-	in->widened = in->state_since;
-	batch_resume(hand_batch(in->hand));
-	set_patience(in);
 	consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
 }
@@ -453,27 +500,31 @@ log_up(struct inbox *in)
 	due = repeat_over(&in->said_down, now, &refusals) || due;
 	if (due)
 		log_warn("inbox", "store[%s]: up again after %" PRId64 " s, unlogged=%" PRIu32,
-		    store_id(in->store), mono_diff(now, in->down_since) / 1000, probes + refusals);
+		    store_id(in->store), mono_diff(now, breaker(in)->since) / 1000,
+		    probes + refusals);
 }
 
 static void
 start_taking(struct inbox *in, bool from_trying)
 {
 	log_up(in);
-	in->refused = false;
-	backoff_reset(&in->backoff);
-	set_patience(in);
-	if (from_trying) {
+	if (from_trying)
 		consume_anew(in); /* its prefetch was small */
-	} else {
-		batch_resume(hand_batch(in->hand));
+	else
 		consume(in);
-	}
 	loop_timer_arm(in->probe, IDLE_MS);
 	log_info("inbox", "Waiting for more messages");
 }
 
-/* Who enters PROBING says when to probe. */
+static void
+arm_probe(struct inbox *in)
+{
+	if (in->state == INBOX_PROBING)
+		loop_timer_arm(in->probe, breaker_next_ms(breaker(in), loop_now(in->loop)));
+	else if (in->state == INBOX_STANDBY)
+		loop_timer_arm(in->probe, IDLE_MS);
+}
+
 static void
 take_nothing(struct inbox *in)
 {
@@ -491,11 +542,6 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 	    inbox_state_name(next), reason);
 	in->state = next;
 	in->state_since = loop_now(in->loop);
-	if (next == INBOX_PROBING) {
-		strlcpy(in->why, reason, sizeof(in->why));
-		if (!in->refused)
-			in->down_since = in->state_since;
-	}
 	tell_state(in, reason);
 	loop_timer_disarm(in->probe);
 	switch (next) {
@@ -503,12 +549,13 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		if (old != INBOX_STANDBY)
 			leader_resign(in->leader);
 		take_nothing(in);
+		arm_probe(in);
 		break;
 	case INBOX_STANDBY:
-		if (!in->refused)
+		if (!breaker(in)->unproven)
 			log_up(in);
 		take_nothing(in);
-		loop_timer_arm(in->probe, IDLE_MS);
+		arm_probe(in);
 		break;
 	case INBOX_TRYING:
 		start_trying(in);
@@ -518,7 +565,6 @@ enter(struct inbox *in, enum inbox_state next, const char *reason)
 		break;
 	case INBOX_DRAINING:
 		leader_resign(in->leader);
-		set_patience(in);
 		start_draining(in);
 		break;
 	case INBOX_DRAINED:
@@ -558,7 +604,6 @@ static void
 probe_at_once(struct inbox *in)
 {
 	in->said_probe = (struct repeat){0};
-	backoff_reset(&in->backoff);
 	if (!in->probing)
 		loop_timer_arm(in->probe, 0);
 }
@@ -598,18 +643,13 @@ inbox_get_state(const struct inbox *in)
 	return in->state;
 }
 
-/* Since when the store takes nothing, and why: by its refusals, or by the probe. */
 static void
 trouble_status(const struct inbox *in, struct inbox_status *out)
 {
 	struct mono now = loop_now(in->loop), since;
 	const char *why;
-	bool refuses = batch_troubled(hand_batch(in->hand), &since, &why);
 
-	if (in->state == INBOX_PROBING || in->state == INBOX_TRYING) {
-		out->trouble = in->state == INBOX_TRYING && refuses ? why : in->why;
-		out->trouble_ms = mono_diff(now, in->down_since);
-	} else if (refuses) {
+	if (breaker_troubled(breaker(in), &since, &why)) {
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
@@ -632,6 +672,8 @@ inbox_status(const struct inbox *in, struct inbox_status *out)
 	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
 	    .batch = batch_stats(hand_batch(in->hand)),
 	    .pace = store_pace(in->store),
+	    .wal_bytes = store_wal_bytes(in->store),
+	    .strays_dropped = store_strays_dropped(in->store),
 	};
 	hand_status(in->hand, &out->hand);
 	trouble_status(in, out);

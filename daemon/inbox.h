@@ -1,24 +1,21 @@
 /* Responses from the broker to the store: when they are taken in hand (hand.h), and when they are
  * given back.
  *
- *             probe ok                 refused, or an idle probe failed
- *   PROBING -----------> TAKING -----------------------------------------> PROBING
- *   PROBING -- probe ok, after a refusal --> TRYING -- a write is taken, or none comes --> TAKING
- *                                            TRYING -- refused for 10 minutes --> PROBING
- *   TAKING, TRYING, PROBING -- another collector goes on --> STANDBY
- *   STANDBY -- it no longer does, or a probe failed --> PROBING
+ * How the store is, is known by the breaker of the batch (breaker.h); this follows it:
+ *
+ *   AWAY: PROBING     TRYING: TRYING     THERE: TAKING
+ *   TAKING, TRYING, PROBING -- another collector goes on, the store is not AWAY --> STANDBY
+ *   STANDBY -- it no longer does, or a probe failed --> as the breaker is
  *   any of these -- drain --> DRAINING -- nothing in hand, or time is over --> DRAINED
  *
  * Two queues, each with a prefetch of its own: what somebody waits for does not wait behind the
  * others. Without that queue it comes with them.
  *
  * While the store is away the deliveries are given back once and the consumers are cancelled (the
- * broker closes one that holds on for 30 minutes). That a probe passes is no proof: a disk may have
- * room for it and for nothing else. So TRYING takes one delivery of each queue, keeps it and gives
- * it to the store again and again; when that goes on it takes a few more, for it may be that one
- * record alone is refused. TAKING is entered when the store has taken a write, or nothing came to
- * be written. Where nothing is written for a while, TAKING probes too: a store that is gone is then
- * known before anything waits for it.
+ * broker closes one that holds on for 30 minutes). TRYING takes one delivery of each queue, keeps
+ * it and gives it to the store again and again; when that goes on it takes a few more (the
+ * breaker's window), for it may be that one record alone is refused. Where nothing is written for a
+ * while, TAKING probes too: a store that is gone is then known before anything waits for it.
  *
  * Where several collectors run into conflicts with each other, one goes on and the others are in
  * STANDBY, with nothing in hand (leader.h); they probe their store as an idle one does. Who loses
@@ -59,6 +56,8 @@ struct inbox_parts { /* all borrowed until inbox_destroy */
 	/* The state has changed, or still holds, and why. May be NULL. Called from inside inbox
 	 * functions: for telling, not for acting. */
 	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
+	/* It is stored that this host said hello. May be NULL. */
+	void (*on_greeted)(const char *host, void *arg);
 };
 
 /* In DRAINED: nothing is in hand, acks are sent. */
@@ -99,6 +98,8 @@ struct inbox_status {
 	int64_t unanswered_ms; /* a probe was sent so long ago; 0 = none waits for an answer */
 	const struct batch_stats *batch;
 	const struct store_pace *pace;
+	int64_t wal_bytes;       /* of the store's write-ahead log; 0 = it has none */
+	uint64_t strays_dropped; /* outcomes of unknown jobs */
 };
 void inbox_status(const struct inbox *in, struct inbox_status *out);
 

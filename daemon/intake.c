@@ -1,42 +1,71 @@
 /* See intake.h. */
 #include "daemon/intake.h"
 
+#include "daemon/attest.h"
+#include "daemon/packed.h"
 #include "shared/broker.h"
+#include "shared/jread.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/name.h"
 #include "shared/phrase.h"
+#include "shared/store/ledger.h"
+#include "shared/store/pack.h"
 #include "shared/wall.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
+#include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <uthash.h>
 
-/* Under way to the thread, on it, or back from it. Between submit and done only `forgotten` may be
- * touched by both sides. */
-struct job {
-	TAILQ_ENTRY(job) link; /* unless forgotten */
+struct lane;
+
+/* In its lane, then on the thread, then back from it. Between submit and done only `forgotten` may
+ * be touched by both sides. */
+struct decode_job {
+	TAILQ_ENTRY(decode_job) link; /* in the lane's waiting, or the intake's submitted */
 	struct intake *intake;
+	struct lane *lane; /* NULL once forgotten */
 	struct delivery *delivery;
+	size_t bytes;
 	struct intake_options opt;
 	void *owner;
 	int64_t received_at;
 	atomic_bool forgotten;
 	struct intake_reading reading;
 };
-TAILQ_HEAD(jobs, job);
+TAILQ_HEAD(jobs, decode_job);
+
+/* What is there of one host, as long as anything is. */
+struct lane {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(lane) turn; /* if something waits: in the intake's turns, or in held */
+	struct jobs waiting;
+	size_t n; /* with those that are */
+	size_t submitted;
+	char *host;
+};
+TAILQ_HEAD(lanes, lane);
 
 struct intake {
 	struct loop *loop;
 	intake_read_fn *fn;
 	void *arg;
 	struct worker *worker;
-	struct jobs jobs;
+	struct pack *pack;      /* the thread's */
+	struct lane *lanes;     /* uthash, by host */
+	struct lanes turns;     /* those in which something waits, the next one first, */
+	struct lanes held;      /* but for what is of a sender of whom more must be known */
+	struct jobs submitted;  /* unless forgotten */
+	size_t submitted_bytes; /* with those that are forgotten */
 	size_t n_jobs;
 	struct mono pass; /* what was read on the loop in this pass */
 	size_t pass_bytes;
@@ -103,11 +132,9 @@ check_kind(const struct message *m, char *why, size_t why_size)
 static bool
 check_count(const struct response *resp, char *why, size_t why_size)
 {
-	size_t n = json_object_size(resp->results);
-
-	if (n <= INTAKE_RESULTS_MAX)
+	if (resp->n_values <= INTAKE_RESULTS_MAX)
 		return true;
-	snprintf(why, why_size, "%zu results, more than %d", n, INTAKE_RESULTS_MAX);
+	snprintf(why, why_size, "%zu results, more than %d", resp->n_values, INTAKE_RESULTS_MAX);
 	return false;
 }
 
@@ -127,34 +154,125 @@ attested(const struct response *resp, char *why, size_t why_size)
 }
 
 void
-intake_read(const struct message *m, const struct intake_options *opt, int64_t received_at,
+intake_host_of(const struct message *m, char host[NAME_HOST_MAX + 1])
+{
+	char text[6 * NAME_HOST_MAX + 2]; /* each byte may be an escape */
+	size_t len, surrogates = 0;
+	struct jread j;
+
+	host[0] = '\0';
+	jread_init(&j, m->body == NULL ? "" : m->body, m->body_len, NULL);
+	if (!jread_member(&j, "syskey") || j.text[j.start] != '"' || j.end - j.start > sizeof(text))
+		return;
+	len = jread_text(&j, text, &surrogates);
+	if (len > NAME_HOST_MAX)
+		return;
+	memcpy(host, text, len);
+	host[len] = '\0';
+}
+
+/* Who is to be told that this was not taken. */
+static void
+find_host(const struct message *m, const struct intake_options *opt, char host[NAME_HOST_MAX + 1])
+{
+	const char *user = m->user_id;
+
+	host[0] = '\0';
+	if (m->correlation_id == NULL || !ledger_id_ok(m->correlation_id))
+		return;
+	intake_host_of(m, host);
+	if (name_host_error(host) != NULL ||
+	    (opt->bound && (user == NULL || strcmp(user, host) != 0)))
+		strlcpy(host, opt->host_user ? user : "", NAME_HOST_MAX + 1);
+}
+
+static void
+read_message(const struct message *m, const struct intake_options *opt, int64_t received_at,
     struct intake_reading *r)
 {
 	struct response *resp = &r->response;
 
-	*r = (struct intake_reading){.verdict = INTAKE_MALFORMED};
 	if (!check_kind(m, r->why, sizeof(r->why)) ||
 	    !wire_response_decode(m, resp, r->why, sizeof(r->why)))
 		return;
 	if (!check_count(resp, r->why, sizeof(r->why)))
 		goto refuse;
-	if (opt->attest && !attested(resp, r->why, sizeof(r->why))) {
+	if (opt->bound && !attested(resp, r->why, sizeof(r->why))) {
 		r->verdict = INTAKE_FORGED;
 		goto refuse;
 	}
-	r->verdict = INTAKE_GOOD;
 	r->n = convert_response(resp, &opt->limits, received_at, &r->results);
-	json_decref(resp->results); /* here: freeing a million values takes its time too */
-	resp->results = NULL;
+	if (r->n == 0) {
+		snprintf(r->why, sizeof(r->why), "no memory to read %zu bytes", m->body_len);
+		goto refuse;
+	}
+	r->verdict = INTAKE_GOOD;
 	return;
 refuse:
 	response_finish(resp);
 }
 
+void
+intake_read(const struct message *m, const struct intake_options *opt, int64_t received_at,
+    struct intake_reading *r)
+{
+	*r = (struct intake_reading){.verdict = INTAKE_MALFORMED};
+	read_message(m, opt, received_at, r);
+	if (r->verdict != INTAKE_GOOD)
+		find_host(m, opt, r->host);
+}
+
+static void
+read_delivery(const struct delivery *d, const struct intake_options *opt, int64_t received_at,
+    struct intake_reading *r)
+{
+	if (!d->oversize) {
+		intake_read(&d->message, opt, received_at, r);
+		return;
+	}
+	*r = (struct intake_reading){.verdict = INTAKE_OVERSIZE};
+	snprintf(
+	    r->why, sizeof(r->why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
+	find_host(&d->message, opt, r->host);
+}
+
+/* ---- lanes ---- */
+
+static struct lane *
+lane_find(const struct intake *in, const char *host)
+{
+	struct lane *lane;
+
+	HASH_FIND_STR(in->lanes, host, lane);
+	return lane;
+}
+
+static struct lane *
+lane_of(struct intake *in, const char *host)
+{
+	struct lane *lane = lane_find(in, host);
+
+	if (lane != NULL)
+		return lane;
+	lane = xcalloc(1, sizeof(*lane));
+	TAILQ_INIT(&lane->waiting);
+	lane->host = xstrdup(host);
+	HASH_ADD_KEYPTR(hh, in->lanes, lane->host, strlen(lane->host), lane);
+	return lane;
+}
+
+static void
+lane_free(struct intake *in, struct lane *lane)
+{
+	HASH_DEL(in->lanes, lane);
+	free(lane->host);
+	free(lane);
+}
+
 /* ---- the thread ---- */
 
 static void
-job_free(struct job *job)
+job_free(struct decode_job *job)
 {
 	intake_reading_finish(&job->reading);
 	delivery_destroy(job->delivery);
@@ -164,43 +282,125 @@ job_free(struct job *job)
 static void
 run(void *arg)
 {
-	struct job *job = arg;
+	struct decode_job *job = arg;
 
-	if (!atomic_load(&job->forgotten))
-		intake_read(&job->delivery->message, &job->opt, job->received_at, &job->reading);
+	if (atomic_load(&job->forgotten))
+		return;
+	read_delivery(job->delivery, &job->opt, job->received_at, &job->reading);
+	if (job->bytes > INTAKE_SMALL)
+		packed_close(job->intake->pack, job->delivery);
+}
+
+static void done(void *arg);
+
+static void
+look_at_sender(struct intake_options *opt, const struct delivery *d)
+{
+	const char *user = d->message.user_id;
+
+	opt->bound = opt->attest != NULL && attest_is_bound(opt->attest, user);
+	opt->host_user = opt->attest != NULL && attest_is_host(opt->attest, user);
+}
+
+static bool
+is_settled(const struct intake_options *opt, const struct delivery *d)
+{
+	return opt->attest == NULL || attest_settled(opt->attest, d->message.user_id);
+}
+
+/* The first that waits has changed. */
+static void
+give_turn(struct intake *in, struct lane *lane)
+{
+	const struct decode_job *job = TAILQ_FIRST(&lane->waiting);
+
+	if (job == NULL)
+		return;
+	if (is_settled(&job->opt, job->delivery))
+		TAILQ_INSERT_TAIL(&in->turns, lane, turn);
+	else
+		TAILQ_INSERT_TAIL(&in->held, lane, turn);
+}
+
+static void
+submit(struct intake *in, struct lane *lane)
+{
+	struct decode_job *job = TAILQ_FIRST(&lane->waiting);
+
+	TAILQ_REMOVE(&lane->waiting, job, link);
+	TAILQ_REMOVE(&in->turns, lane, turn);
+	give_turn(in, lane);
+	look_at_sender(&job->opt, job->delivery);
+	lane->submitted++;
+	TAILQ_INSERT_TAIL(&in->submitted, job, link);
+	in->submitted_bytes += job->bytes;
+	worker_submit(in->worker, run, done, job);
+}
+
+/* Gives the thread what it reads in a moment: of each host in its turn, and no more, as what is
+ * with the thread is overtaken by nothing. */
+static void
+advance(struct intake *in)
+{
+	struct lane *lane;
+
+	while ((lane = TAILQ_FIRST(&in->turns)) != NULL &&
+	       (in->submitted_bytes == 0 ||
+		   in->submitted_bytes + TAILQ_FIRST(&lane->waiting)->bytes <= INTAKE_PASS))
+		submit(in, lane);
+}
+
+static void
+leave_lane(struct intake *in, struct decode_job *job)
+{
+	in->n_jobs--;
+	if (--job->lane->n == 0)
+		lane_free(in, job->lane);
 }
 
 static void
 done(void *arg)
 {
-	struct job *job = arg;
+	struct decode_job *job = arg;
 	struct intake *in = job->intake;
 	struct delivery *d = job->delivery;
 
+	in->submitted_bytes -= job->bytes;
 	if (!atomic_load(&job->forgotten)) {
-		TAILQ_REMOVE(&in->jobs, job, link);
-		in->n_jobs--;
+		TAILQ_REMOVE(&in->submitted, job, link);
+		job->lane->submitted--;
+		leave_lane(in, job);
 		job->delivery = NULL;
+		advance(in);
 		in->fn(job->owner, d, &job->reading, in->arg);
+	} else {
+		advance(in);
 	}
 	job_free(job);
 }
 
 static void
-submit(struct intake *in, struct delivery *d, const struct intake_options *opt, void *owner)
+enqueue(struct intake *in, const char *host, struct delivery *d, const struct intake_options *opt,
+    void *owner)
 {
-	struct job *job = xcalloc(1, sizeof(*job));
+	struct decode_job *job = xcalloc(1, sizeof(*job));
+	struct lane *lane = lane_of(in, host);
 
 	job->intake = in;
+	job->lane = lane;
 	job->delivery = d;
+	job->bytes = d->message.body_len;
 	job->opt = *opt;
 	job->owner = owner;
 	job->received_at = wall_ms();
 	job->reading.verdict = INTAKE_MALFORMED; /* until it is read */
 	atomic_init(&job->forgotten, false);
-	TAILQ_INSERT_TAIL(&in->jobs, job, link);
+	TAILQ_INSERT_TAIL(&lane->waiting, job, link);
+	if (TAILQ_FIRST(&lane->waiting) == job)
+		give_turn(in, lane);
+	lane->n++;
 	in->n_jobs++;
-	worker_submit(in->worker, run, done, job);
+	advance(in);
 }
 
 /* ---- taking in ---- */
@@ -216,7 +416,10 @@ intake_create(struct loop *loop, intake_read_fn *fn, void *arg)
 	in->worker = worker_create(loop, "intake");
 	if (in->worker == NULL)
 		fatal("intake", "cannot make a thread: %s", phrase_errno(errno));
-	TAILQ_INIT(&in->jobs);
+	in->pack = pack_create();
+	TAILQ_INIT(&in->turns);
+	TAILQ_INIT(&in->held);
+	TAILQ_INIT(&in->submitted);
 	return in;
 }
 
@@ -229,34 +432,148 @@ fits_pass(struct intake *in, size_t bytes)
 	if (mono_diff(now, in->pass) != 0)
 		in->pass_bytes = 0;
 	in->pass = now;
+	return bytes <= INTAKE_SMALL && in->pass_bytes + bytes <= INTAKE_PASS;
+}
+
+/* A few bytes of YAML may become megabytes: on the loop they become so many at most. */
+static void
+limit_for_loop(struct yamlx_limits *yaml)
+{
+	if (yaml->nodes > INTAKE_LOOP_NODES)
+		yaml->nodes = INTAKE_LOOP_NODES;
+	if (yaml->expanded == 0 || yaml->expanded > INTAKE_PASS)
+		yaml->expanded = INTAKE_PASS;
+}
+
+/* Was something refused by limits that are the loop's, it may be, and not opt's? */
+static bool
+is_for_thread(const struct intake_reading *r)
+{
+	size_t i;
+
+	for (i = 0; r->verdict == INTAKE_GOOD && i < r->n; i++) {
+		if (r->response.format == WIRE_YAML && (r->results[i]->refusal == JSONX_VALUES ||
+							   r->results[i]->refusal == JSONX_BYTES))
+			return true;
+	}
+	return false;
+}
+
+/* What came and what it became, as both are work. */
+static void
+charge_pass(struct intake *in, size_t bytes, const struct intake_reading *r)
+{
+	size_t i;
+
 	in->pass_bytes += bytes;
-	return in->pass_bytes <= INTAKE_PASS;
+	for (i = 0; r->verdict == INTAKE_GOOD && i < r->n; i++)
+		in->pass_bytes += r->results[i]->value_len;
+}
+
+/* false: it is for the thread, and r is not set. */
+static bool
+read_at_once(struct intake *in, const struct delivery *d, const struct intake_options *opt,
+    struct intake_reading *r)
+{
+	struct intake_options here = *opt;
+
+	if (!fits_pass(in, d->message.body_len))
+		return false;
+	look_at_sender(&here, d);
+	limit_for_loop(&here.limits.yaml);
+	read_delivery(d, &here, wall_ms(), r);
+	charge_pass(in, d->message.body_len, r);
+	if (!is_for_thread(r))
+		return true;
+	intake_reading_finish(r);
+	return false;
 }
 
 void
 intake_take(struct intake *in, struct delivery *d, const struct intake_options *opt, void *owner)
 {
 	struct intake_reading r;
+	char host[NAME_HOST_MAX + 1];
 
-	if (in->n_jobs > 0 || d->message.body_len > INTAKE_SMALL ||
-	    !fits_pass(in, d->message.body_len)) {
-		submit(in, d, opt, owner);
+	intake_host_of(&d->message, host);
+	if (lane_find(in, host) != NULL || !is_settled(opt, d) || !read_at_once(in, d, opt, &r)) {
+		enqueue(in, host, d, opt, owner);
 		return;
 	}
-	intake_read(&d->message, opt, wall_ms(), &r);
 	in->fn(owner, d, &r, in->arg);
 	intake_reading_finish(&r);
+}
+
+/* What is first of those that wait, unless it is for the thread, or something of its host is there.
+ * The callback may clear all. */
+static bool
+tell_first(struct intake *in)
+{
+	struct lane *lane = TAILQ_FIRST(&in->turns);
+	struct decode_job *job = lane == NULL ? NULL : TAILQ_FIRST(&lane->waiting);
+	struct intake_reading r;
+	struct delivery *d;
+	void *owner;
+
+	if (job == NULL || lane->submitted > 0 || !read_at_once(in, job->delivery, &job->opt, &r))
+		return false;
+	TAILQ_REMOVE(&in->turns, lane, turn);
+	TAILQ_REMOVE(&lane->waiting, job, link);
+	give_turn(in, lane);
+	leave_lane(in, job);
+	d = job->delivery;
+	owner = job->owner;
+	job->delivery = NULL;
+	job_free(job);
+	in->fn(owner, d, &r, in->arg);
+	intake_reading_finish(&r);
+	return true;
+}
+
+void
+intake_go_on(struct intake *in)
+{
+	struct lanes held;
+	struct lane *lane;
+
+	TAILQ_INIT(&held);
+	TAILQ_CONCAT(&held, &in->held, turn);
+	while ((lane = TAILQ_FIRST(&held)) != NULL) {
+		TAILQ_REMOVE(&held, lane, turn);
+		give_turn(in, lane);
+	}
+	while (tell_first(in))
+		continue;
+	advance(in);
+}
+
+static void
+clear_lane(struct intake *in, struct lane *lane)
+{
+	struct decode_job *job;
+
+	while ((job = TAILQ_FIRST(&lane->waiting)) != NULL) {
+		TAILQ_REMOVE(&lane->waiting, job, link);
+		job_free(job);
+	}
+	lane_free(in, lane);
 }
 
 void
 intake_clear(struct intake *in)
 {
-	while (!TAILQ_EMPTY(&in->jobs)) {
-		struct job *job = TAILQ_FIRST(&in->jobs);
+	struct lane *lane, *tmp;
+	struct decode_job *job;
 
-		TAILQ_REMOVE(&in->jobs, job, link);
+	while ((job = TAILQ_FIRST(&in->submitted)) != NULL) {
+		TAILQ_REMOVE(&in->submitted, job, link);
+		job->lane = NULL;
 		atomic_store(&job->forgotten, true); /* the thread's, until done() frees it */
 	}
+	HASH_ITER (hh, in->lanes, lane, tmp)
+		clear_lane(in, lane);
+	TAILQ_INIT(&in->turns);
+	TAILQ_INIT(&in->held);
 	in->n_jobs = 0;
 }
 
@@ -267,6 +584,7 @@ intake_destroy(struct intake *in)
 		return;
 	intake_clear(in);
 	worker_destroy(in->worker);
+	pack_destroy(in->pack);
 	free(in);
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/yamlx.h"
 
 #include "daemon/yamlx_scalar.h"
+#include "shared/utf8.h"
 #include "shared/xalloc.h"
 
 #include <stdarg.h>
@@ -45,6 +46,7 @@ struct level {
 struct builder {
 	const struct yamlx_limits *limits;
 	unsigned int depth_max;
+	size_t expanded_max; /* bytes of scalars */
 	struct level levels[YAMLX_DEPTH_MAX];
 	unsigned int depth;
 	struct anchor *anchors; /* uthash, by name */
@@ -55,7 +57,7 @@ struct builder {
 	unsigned int documents;
 	struct jsonx_note *note;
 	enum jsonx_refusal refusal; /* if it fails */
-	size_t line;
+	size_t line, column;        /* of what is at hand */
 	char *err;
 	size_t err_size;
 };
@@ -77,7 +79,7 @@ fail(struct builder *b, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	n = snprintf(b->err, b->err_size, "YAML, line %zu: ", b->line);
+	n = snprintf(b->err, b->err_size, "line %zu, column %zu: ", b->line, b->column);
 	if (n < 0 || (size_t)n >= b->err_size)
 		return false;
 	va_start(ap, fmt);
@@ -94,16 +96,27 @@ over(struct builder *b, enum jsonx_refusal limit)
 	return false;
 }
 
+/* libyaml has seen that the text is UTF-8. */
+static bool
+no_memory(struct builder *b)
+{
+	return fail(b, "out of memory") || over(b, JSONX_MEMORY);
+}
+
 static bool
 count(struct builder *b, size_t nodes, size_t bytes)
 {
 	b->nodes += nodes;
 	b->bytes += bytes;
 	if (b->nodes > b->limits->nodes)
-		return fail(b, "more than %zu values", b->limits->nodes) || over(b, JSONX_VALUES);
-	if (b->bytes > EXPANDED * b->limits->bytes)
-		return fail(b, "more than %zu bytes when aliases are expanded",
-			   EXPANDED * b->limits->bytes) ||
+		return fail(b, "more than %zu values and keys ([limits] yaml_nodes)",
+			   b->limits->nodes) ||
+		       over(b, JSONX_VALUES);
+	if (b->bytes > b->expanded_max)
+		return fail(b,
+			   "more than %zu bytes when aliases are expanded ([limits] yaml_bytes "
+			   "allows %d times as many)",
+			   b->expanded_max, EXPANDED) ||
 		       over(b, JSONX_BYTES);
 	return true;
 }
@@ -158,6 +171,20 @@ anchors_free(struct builder *b)
 }
 
 static bool
+too_deep(struct builder *b)
+{
+	return fail(b, "deeper than %u levels ([limits] yaml_depth)", b->depth_max) ||
+	       over(b, JSONX_DEPTH);
+}
+
+static bool
+too_many_keys(struct builder *b)
+{
+	return fail(b, "more than %zu keys in a map ([limits] object_keys)", b->limits->keys) ||
+	       over(b, JSONX_KEYS);
+}
+
+static bool
 has_too_many_keys(const struct builder *b, const struct level *l, size_t more)
 {
 	return b->limits->keys != 0 && json_object_size(l->value) + more > b->limits->keys;
@@ -166,56 +193,87 @@ has_too_many_keys(const struct builder *b, const struct level *l, size_t more)
 static bool
 set_key(struct builder *b, struct level *l, const struct node *n)
 {
-	bool known;
-
 	if (n->key_text == NULL)
 		return fail(b, "a list or a map cannot be a key");
 	if (memchr(n->key_text, '\0', n->key_len) != NULL)
 		return fail(b, "a key holds a NUL");
 	l->key = xstrndup(n->key_text, n->key_len);
 	l->key_is_merge = n->is_merge_key;
-	known = l->key_is_merge ? l->merges != NULL : json_object_get(l->value, l->key) != NULL;
-	if (known)
+	if (!l->key_is_merge && json_object_get(l->value, l->key) != NULL)
 		return fail(b, "key '%.60s' twice", l->key);
 	if (has_too_many_keys(b, l, l->key_is_merge ? 0 : 1))
-		return fail(b, "more than %zu keys in a map", b->limits->keys) ||
-		       over(b, JSONX_KEYS);
+		return too_many_keys(b);
 	json_decref(n->value);
 	return true;
 }
 
-/* Takes over the value of "<<". */
 static bool
-set_merge(struct builder *b, struct level *l, json_t *value)
+can_be_merged(const json_t *value)
 {
-	json_t *map;
+	const json_t *map;
 	size_t i;
 
-	if (json_is_array(value)) {
-		l->merges = value;
-	} else {
-		l->merges = json_array();
-		if (l->merges == NULL || json_array_append_new(l->merges, value) != 0)
-			return fail(b, "out of memory");
-	}
-	json_array_foreach (l->merges, i, map) {
+	if (!json_is_array(value))
+		return json_is_object(value);
+	json_array_foreach (value, i, map) {
 		if (!json_is_object(map))
-			return fail(b, "'<<' needs a map or a list of maps");
+			return false;
 	}
 	return true;
 }
 
+/* The maps of value go before those of an earlier "<<", as PyYAML has it. */
+static bool
+add_merges(struct builder *b, struct level *l, json_t *value)
+{
+	size_t i, n = json_is_array(value) ? json_array_size(value) : 1;
+	bool ok = true;
+
+	if (l->merges == NULL)
+		l->merges = json_array();
+	for (i = 0; ok && i < n; i++)
+		ok = json_array_insert(l->merges, i,
+			 json_is_array(value) ? json_array_get(value, i) : value) == 0;
+	json_decref(value);
+	return ok || no_memory(b);
+}
+
+static bool
+set_member(struct builder *b, struct level *l, json_t *value)
+{
+	if (json_object_set_new(l->value, l->key, value) == 0)
+		return true;
+	return no_memory(b);
+}
+
+/* Takes over the value of "<<". One that is no map is that of an ordinary key: facter prints such,
+ * and to merge nothing is no reason to lose all facts. */
+static bool
+set_merge(struct builder *b, struct level *l, json_t *value)
+{
+	if (can_be_merged(value))
+		return add_merges(b, l, value);
+	if (json_object_get(l->value, l->key) != NULL || has_too_many_keys(b, l, 1)) {
+		json_decref(value);
+		return has_too_many_keys(b, l, 1) ? too_many_keys(b)
+						  : fail(b, "key '%.60s' twice", l->key);
+	}
+	return set_member(b, l, value);
+}
+
 /* What was merged never replaces what is there, and of several maps the first one wins. */
-static void
-apply_merges(struct level *l)
+static bool
+apply_merges(struct builder *b, struct level *l)
 {
 	json_t *map;
+	bool ok = true;
 	size_t i;
 
 	json_array_foreach (l->merges, i, map)
-		json_object_update_missing(l->value, map);
+		ok = ok && json_object_update_missing(l->value, map) == 0;
 	json_decref(l->merges);
 	l->merges = NULL;
+	return ok || no_memory(b);
 }
 
 /* Hands n's value to the collection that is open, or makes it the document. */
@@ -226,7 +284,7 @@ put_node(struct builder *b, struct node *n)
 	bool ok = true;
 
 	if (n->value == NULL)
-		return fail(b, "out of memory, or not UTF-8");
+		return no_memory(b);
 	if (b->depth == 0) {
 		b->root = n->value;
 		return true;
@@ -236,7 +294,7 @@ put_node(struct builder *b, struct node *n)
 		l->height = n->height;
 	if (json_is_array(l->value)) {
 		ok = json_array_append_new(l->value, n->value) == 0;
-		return ok || fail(b, "out of memory");
+		return ok || no_memory(b);
 	}
 	if (l->key == NULL) {
 		ok = set_key(b, l, n);
@@ -246,13 +304,16 @@ put_node(struct builder *b, struct node *n)
 	}
 	if (l->key_is_merge)
 		ok = set_merge(b, l, n->value);
-	else if (json_object_set_new(l->value, l->key, n->value) != 0)
-		ok = fail(b, "key '%.60s' is not UTF-8, or out of memory", l->key);
+	else
+		ok = set_member(b, l, n->value);
 	free(l->key);
 	l->key = NULL;
 	return ok;
 }
 
+/* A tag that is not one of YAML's own, as !ruby/sym, names a type that only its language knows:
+ * what it is written in front of is text, whatever it looks like. So is what does not fit its tag.
+ */
 static json_t *
 type_scalar(struct builder *b, const yaml_event_t *ev)
 {
@@ -261,16 +322,23 @@ type_scalar(struct builder *b, const yaml_event_t *ev)
 	size_t len = ev->data.scalar.length;
 	json_t *value = NULL;
 
-	if (tag != NULL && (strcmp(tag, "!") == 0 || strcmp(tag, YAML_STR_TAG) == 0))
-		return json_stringn(text, len);
 	if (tag != NULL)
 		value = yamlx_scalar_tagged(tag, text, len, b->note);
-	if (value != NULL)
-		return value;
-	if (ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
-	    (tag != NULL && strcmp(tag, "tag:yaml.org,2002:binary") == 0))
-		return json_stringn(text, len);
-	return yamlx_scalar(text, len, b->note);
+	else if (ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+		value = yamlx_scalar(text, len, b->note);
+	return value != NULL ? value : json_stringn(text, len);
+}
+
+static bool
+is_merge_key(const yaml_event_t *ev)
+{
+	const char *tag = (const char *)ev->data.scalar.tag;
+
+	if (ev->data.scalar.length != 2 || memcmp(ev->data.scalar.value, "<<", 2) != 0)
+		return false;
+	if (tag != NULL)
+		return strcmp(tag, "tag:yaml.org,2002:merge") == 0;
+	return ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
 static bool
@@ -283,8 +351,7 @@ on_scalar(struct builder *b, const yaml_event_t *ev)
 		return false;
 	n.key_text = (const char *)ev->data.scalar.value;
 	n.key_len = ev->data.scalar.length;
-	n.is_merge_key = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-			 ev->data.scalar.tag == NULL && strcmp(n.key_text, "<<") == 0;
+	n.is_merge_key = is_merge_key(ev);
 	n.value = type_scalar(b, ev);
 	a = anchor_new(b, ev->data.scalar.anchor);
 	if (a != NULL && n.value != NULL) {
@@ -310,7 +377,7 @@ on_alias(struct builder *b, const yaml_event_t *ev)
 	if (a->value == NULL)
 		return fail(b, "alias '%.60s' contains itself", name);
 	if (b->depth + a->height > b->depth_max)
-		return fail(b, "deeper than %u", b->depth_max) || over(b, JSONX_DEPTH);
+		return too_deep(b);
 	if (!count(b, a->nodes, a->bytes))
 		return false;
 	n.value = json_incref(a->value);
@@ -326,10 +393,10 @@ on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
 	struct level *l;
 
 	if (value == NULL)
-		return fail(b, "out of memory");
+		return no_memory(b);
 	if (b->depth == b->depth_max) {
 		json_decref(value);
-		return fail(b, "deeper than %u", b->depth_max) || over(b, JSONX_DEPTH);
+		return too_deep(b);
 	}
 	l = &b->levels[b->depth++];
 	memset(l, 0, sizeof(*l));
@@ -346,10 +413,10 @@ on_close(struct builder *b)
 	struct level *l = &b->levels[b->depth - 1];
 	struct node n = {.value = l->value, .height = l->height + 1};
 
-	apply_merges(l);
+	if (!apply_merges(b, l))
+		return false;
 	if (has_too_many_keys(b, l, 0))
-		return fail(b, "more than %zu keys in a map", b->limits->keys) ||
-		       over(b, JSONX_KEYS);
+		return too_many_keys(b);
 	if (l->anchor != NULL) {
 		l->anchor->value = json_incref(l->value);
 		l->anchor->nodes = b->nodes - l->nodes_before;
@@ -365,6 +432,7 @@ static bool
 on_event(struct builder *b, const yaml_event_t *ev)
 {
 	b->line = ev->start_mark.line + 1;
+	b->column = ev->start_mark.column + 1;
 	switch (ev->type) {
 	case YAML_SCALAR_EVENT:
 		return on_scalar(b, ev);
@@ -388,23 +456,32 @@ on_event(struct builder *b, const yaml_event_t *ev)
 	return true;
 }
 
-static size_t
-line_of_offset(const char *text, size_t len, size_t offset)
+/* Columns are characters, as libyaml counts them. */
+static void
+find_offset(struct builder *b, const char *text, size_t len, size_t offset)
 {
-	size_t i, line = 1;
-
-	for (i = 0; i < len && i < offset; i++)
-		line += text[i] == '\n';
-	return line;
+	b->line = 1;
+	b->column = 1;
+	for (size_t i = 0; i < len && i < offset; i++) {
+		b->column += ((unsigned char)text[i] & 0xc0) != 0x80;
+		if (text[i] == '\n') {
+			b->line++;
+			b->column = 1;
+		}
+	}
 }
 
 static bool
 fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t len)
 {
-	const char *problem = p->problem != NULL ? p->problem : "out of memory";
+	const char *problem = p->problem;
 
-	b->line = p->error == YAML_READER_ERROR ? line_of_offset(text, len, p->problem_offset)
-						: p->problem_mark.line + 1;
+	if (p->error == YAML_MEMORY_ERROR || problem == NULL)
+		return no_memory(b);
+	b->line = p->problem_mark.line + 1;
+	b->column = p->problem_mark.column + 1;
+	if (p->error == YAML_READER_ERROR)
+		find_offset(b, text, len, p->problem_offset);
 	if (p->context != NULL)
 		return fail(b, "%s %s", problem, p->context);
 	return fail(b, "%s", problem);
@@ -462,17 +539,21 @@ parse(struct builder *b, const char *text, size_t len)
 	bool ok;
 
 	if (len > b->limits->bytes) {
-		snprintf(b->err, b->err_size, "YAML: %zu bytes, at most %zu are read", len,
-		    b->limits->bytes);
+		snprintf(b->err, b->err_size,
+		    "%zu bytes, at most %zu are read ([limits] yaml_bytes)", len, b->limits->bytes);
 		b->refusal = JSONX_BYTES;
 		return NULL;
 	}
+	if (len >= UTF8_BOM_LEN && memcmp(text, UTF8_BOM, UTF8_BOM_LEN) == 0) {
+		text += UTF8_BOM_LEN; /* libyaml takes it for a part of the first word */
+		len -= UTF8_BOM_LEN;
+	}
 	if (too_many_tag_lines(text, len)) {
-		snprintf(b->err, b->err_size, "YAML: more than %d %%TAG lines", YAMLX_TAG_LINES);
+		snprintf(b->err, b->err_size, "more than %d %%TAG lines", YAMLX_TAG_LINES);
 		return NULL;
 	}
 	if (yaml_parser_initialize(&parser) == 0) {
-		snprintf(b->err, b->err_size, "YAML: out of memory");
+		no_memory(b);
 		return NULL;
 	}
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
@@ -491,13 +572,20 @@ json_t *
 yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size)
 {
-	struct builder b = {
-	    .note = note, .refusal = JSONX_SYNTAX, .line = 1, .err = err, .err_size = err_size};
+	struct builder b = {.note = note,
+	    .refusal = JSONX_SYNTAX,
+	    .line = 1,
+	    .column = 1,
+	    .err = err,
+	    .err_size = err_size};
+	bool before = jsonx_may_fail(true);
 	json_t *value;
 
 	b.limits = limits != NULL ? limits : &yamlx_limits_default;
 	b.depth_max = b.limits->depth < YAMLX_DEPTH_MAX ? b.limits->depth : YAMLX_DEPTH_MAX;
+	b.expanded_max = b.limits->expanded != 0 ? b.limits->expanded : EXPANDED * b.limits->bytes;
 	value = parse(&b, text, len);
+	jsonx_may_fail(before);
 	if (note != NULL)
 		note->refusal = value == NULL ? b.refusal : JSONX_READ;
 	return value;

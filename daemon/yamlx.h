@@ -3,10 +3,11 @@
  * Scalars are typed as PyYAML's safe_load types them (YAML 1.1 booleans, integers in base 2, 8, 10
  * and 16 with underscores, floats, null), so that a record says what the 2010 server would have
  * said, but for what JSON does not have or what only looks like a number: timestamps, sexagesimals,
- * .inf and .nan stay strings, integers beyond 64 bits become strings of their digits. Unknown tags
- * (!ruby/sym, !ruby/object:...) are ignored, their value is kept; !!binary stays text. Keys are
- * strings: any other scalar is taken as it was written. Merges ("<<") are carried out, aliases
- * expanded.
+ * .inf and .nan stay strings, integers beyond 64 bits become strings of their digits, numbers
+ * beyond a double stay as they were written. A scalar with a tag that is not one of YAML's own
+ * (!ruby/sym) is text, a collection (!ruby/object:...) is what it is without; !!binary stays text.
+ * Keys are strings: any other scalar is taken as it was written. Merges ("<<") are carried out
+ * where there are maps to merge, aliases expanded. A byte order mark is passed over.
  *
  * Every limit is on events, before anything is built (FAULTS 3.3: libyaml is quadratic in depth).
  */
@@ -24,7 +25,8 @@ struct yamlx_limits {
 	unsigned int depth; /* levels; at most YAMLX_DEPTH_MAX */
 	size_t nodes;       /* values and keys, after aliases are expanded */
 	size_t keys;        /* of one map, merged ones included; 0 = as many as it likes */
-	size_t bytes;       /* of input; of scalars, after aliases are expanded, 4 times as many */
+	size_t bytes;       /* of input */
+	size_t expanded;    /* of scalars, after aliases are expanded; 0 = 4 times the input's */
 };
 /* depth 64, 100000 nodes, 20000 keys, 1 MiB. */
 extern const struct yamlx_limits yamlx_limits_default;

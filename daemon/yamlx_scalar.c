@@ -3,9 +3,9 @@
 #include "daemon/yamlx_scalar.h"
 
 #include "shared/buf.h"
+#include "shared/xalloc.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +128,15 @@ number_text(const struct number *n, struct buf *out)
 
 /* Beyond 64 bits: digits of base 10 as text; of another base, the text as it was written, which no
  * reader takes for decimal. */
+/* NULL is said of what is no number, and would be read as a text. */
+static json_t *
+sure(json_t *number)
+{
+	if (number == NULL)
+		xalloc_fail(0);
+	return number;
+}
+
 static json_t *
 big_integer(const struct number *n, const char *digits, const char *text, size_t len,
     struct jsonx_note *note)
@@ -154,7 +163,7 @@ integer(const char *text, size_t len, struct jsonx_note *note)
 		errno = 0;
 		v = digits.len == 0 ? 0 : strtoll(digits.data, NULL, n.base);
 		value = errno == ERANGE ? big_integer(&n, digits.data, text, len, note)
-					: json_integer(v);
+					: sure(json_integer(v));
 	}
 	buf_finish(&digits);
 	return value;
@@ -203,8 +212,9 @@ match_float(const char *text, size_t len)
 	return true;
 }
 
+/* Text where a double cannot hold it, being too large or so small that it would be 0. */
 static json_t *
-real(const char *text, size_t len)
+real(const char *text, size_t len, struct jsonx_note *note)
 {
 	struct buf digits;
 	json_t *value = NULL;
@@ -218,9 +228,10 @@ real(const char *text, size_t len)
 		if (text[i] != '_' && !buf_append_char(&digits, text[i]))
 			goto out;
 	}
-	v = strtod(digits.data, NULL); /* no program of ours calls setlocale(): the point is '.' */
-	if (isfinite(v))
-		value = json_real(v);
+	if (jsonx_real(digits.data, &v))
+		value = sure(json_real(v));
+	else if (note != NULL)
+		note->big_reals++;
 out:
 	buf_finish(&digits);
 	return value;
@@ -239,7 +250,7 @@ yamlx_scalar(const char *text, size_t len, struct jsonx_note *note)
 		return json_false();
 	value = integer(text, len, note);
 	if (value == NULL)
-		value = real(text, len);
+		value = real(text, len, note);
 	return value != NULL ? value : json_stringn(text, len);
 }
 
@@ -265,8 +276,8 @@ yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_
 		double v = (double)json_integer_value(value);
 
 		json_decref(value);
-		return json_real(v);
+		return sure(json_real(v));
 	}
 	json_decref(value);
-	return real(text, len);
+	return real(text, len, note);
 }

@@ -1,6 +1,7 @@
 /* See wire.h. */
 #include "shared/wire.h"
 
+#include "shared/jread.h"
 #include "shared/jsonx.h"
 #include "shared/name.h"
 #include "shared/wall.h"
@@ -15,11 +16,11 @@
 #define CONTENT_TYPE "application/json"
 #define DAY_MS       INT64_C(86400000)
 /* RabbitMQ refuses a message whose expiration does not fit 32 bits. */
-#define EXPIRATION_MAX UINT32_MAX
-#define BODY_MAX       (128 * 1024 * 1024) /* RabbitMQ 3.10's own limit */
+#define EXPIRATION_MAX   UINT32_MAX
+#define BODY_MAX         (128 * 1024 * 1024) /* RabbitMQ 3.10's own limit */
 #define SHORT_HEADER_MAX 64 /* machine-id(5) has 32 digits, a boot id with hyphens 36 */
-#define SECONDS_MAX    INT64_C(253402300799) /* the last of year 9999 */
-#define SHOWN          64                    /* bytes of a hostile text that an error repeats */
+#define SECONDS_MAX      INT64_C(253402300799) /* the last of year 9999 */
+#define SHOWN            64                    /* bytes of a hostile text that an error repeats */
 
 static const char *const format_names[] = {
     [WIRE_OUTPUT] = "output",
@@ -73,12 +74,6 @@ wire_format_parse(const char *text, enum wire_format *f)
 	return true;
 }
 
-bool
-wire_is_passed_over(enum wire_state s)
-{
-	return s == WIRE_SUPERSEDED || s == WIRE_CANCELLED || s == WIRE_EXPIRED;
-}
-
 const char *
 wire_state_name(enum wire_state s)
 {
@@ -94,6 +89,12 @@ wire_state_parse(const char *text, enum wire_state *s)
 		return false;
 	*s = (enum wire_state)i;
 	return true;
+}
+
+bool
+wire_is_passed_over(enum wire_state s)
+{
+	return s == WIRE_SUPERSEDED || s == WIRE_CANCELLED || s == WIRE_EXPIRED;
 }
 
 /* A JSON string that a C string can hold; NULL if it is none or has a NUL inside. */
@@ -168,7 +169,7 @@ wire_command_encode(const struct command *c, struct message *m)
 	message_add_str(m, "job", c->cancels);
 	buf_init(&body, 6 * strlen(what) + 2); /* each byte escaped, and the quotes */
 	if (name == NULL || !jsonx_write(&body, name))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	text = buf_take(&body, &len);
 	message_set_body(m, text, len);
 	json_decref(name);
@@ -281,7 +282,7 @@ response_init(struct response *r)
 	};
 	r->results = json_object();
 	if (r->results == NULL)
-		abort();
+		xalloc_fail(0);
 }
 
 void
@@ -303,6 +304,11 @@ response_meta_finish(struct response_meta *meta)
 void
 response_finish(struct response *r)
 {
+	size_t i;
+
+	for (i = 0; i < r->n_values; i++)
+		free(r->values[i].key);
+	free(r->values);
 	free(r->host);
 	json_decref(r->results);
 	response_meta_finish(&r->meta);
@@ -399,7 +405,7 @@ wire_response_encode(const struct response *r, struct message *m)
 	return true;
 }
 
-/* A header that is absent, of another kind or out of range says nothing. */
+/* A header that is absent, no number or out of range says nothing. */
 static int64_t
 int_header(const struct message *m, const char *name, int64_t low, int64_t high, int64_t absent)
 {
@@ -422,14 +428,14 @@ short_header(const struct message *m, const char *name)
 
 /* 2010 said only in the body that something went wrong. */
 static enum wire_state
-decode_state(const struct message *m, const json_t *results)
+decode_state(const struct message *m, const struct response *r)
 {
 	const char *text = message_str(m, "state");
 	enum wire_state state;
 
 	if (text != NULL && wire_state_parse(text, &state))
 		return state;
-	if (json_object_size(results) == 1 && json_object_get(results, "last_error") != NULL)
+	if (r->n_values == 1 && strcmp(r->values[0].key, "last_error") == 0)
 		return WIRE_FAILED;
 	return WIRE_OK;
 }
@@ -444,7 +450,7 @@ decode_meta(const struct message *m, struct response *r)
 	meta->reply_to = xstrdup_null(m->reply_to);
 	meta->user_id = xstrdup_null(m->user_id);
 	meta->plugin = xstrdup_null(message_str(m, "plugin"));
-	meta->state = decode_state(m, r->results);
+	meta->state = decode_state(m, r);
 	meta->order = int_header(m, "order", 1, INT64_MAX, 0);
 	meta->exit_status = (int)int_header(m, "exit_status", 0, 255, -1);
 	meta->signal = (int)int_header(m, "signal", 1, 64, 0);
@@ -460,66 +466,110 @@ decode_meta(const struct message *m, struct response *r)
 	meta->replaced = int_header(m, "replaced", 1, INT64_MAX, 0);
 }
 
-static bool
-decode_host(const json_t *body, struct response *r, char *err, size_t err_size)
+void
+wire_response_meta(const struct message *m, struct response_meta *meta)
 {
-	const json_t *syskey = json_object_get(body, "syskey");
-	const char *host = plain_text(syskey);
+	struct response r = {0};
+
+	decode_meta(m, &r);
+	*meta = r.meta;
+}
+
+/* The text of a value that is one, which a C string can hold; else NULL. */
+static char *
+text_of(const struct wire_value *v)
+{
+	struct jread j;
+	size_t len, surrogates = 0;
+	char *text = NULL;
+
+	if (v == NULL)
+		return NULL;
+	jread_init(&j, v->json, v->len, NULL);
+	if (jread_next(&j) == JREAD_STRING)
+		text = jread_text_new(&j, &len, &surrogates);
+	if (text == NULL || strlen(text) == len)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static struct wire_value *
+find_value(const struct response *r, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_values; i++) {
+		if (strcmp(r->values[i].key, key) == 0)
+			return &r->values[i];
+	}
+	return NULL;
+}
+
+static void
+remove_value(struct response *r, struct wire_value *v)
+{
+	free(v->key);
+	r->n_values--;
+	memmove(v, v + 1, (size_t)(r->values + r->n_values - v) * sizeof(*v));
+}
+
+static bool
+decode_host(struct response *r, char *err, size_t err_size)
+{
+	struct wire_value *syskey = find_value(r, "syskey");
 	const char *error;
 
+	r->host = text_of(syskey);
 	if (syskey == NULL)
 		error = "no syskey";
-	else if (host == NULL)
+	else if (r->host == NULL)
 		error = "syskey is not a text";
 	else
-		error = name_host_error(host);
+		error = name_host_error(r->host);
 	if (error != NULL) {
 		snprintf(err, err_size, "%s", error);
 		return false;
 	}
-	r->host = xstrdup(host);
+	remove_value(r, syskey);
 	return true;
 }
 
 static bool
-decode_format(const json_t *body, struct response *r, char *err, size_t err_size)
+decode_format(struct response *r, char *err, size_t err_size)
 {
-	const json_t *format = json_object_get(body, "format");
-	const char *text = plain_text(format);
+	struct wire_value *format = find_value(r, "format");
+	char *text = text_of(format);
+	bool ok = text != NULL && wire_format_parse(text, &r->format);
 
-	if (text != NULL && wire_format_parse(text, &r->format))
-		return true;
-	if (format == NULL)
+	if (ok)
+		remove_value(r, format);
+	else if (format == NULL)
 		snprintf(err, err_size, "no format");
 	else
 		snprintf(err, err_size, "unknown format '%.*s'", SHOWN, text == NULL ? "" : text);
-	return false;
+	free(text);
+	return ok;
 }
 
 static const char *
-key_error(const char *key, const json_t *value)
+key_error(const struct wire_value *v)
 {
-	if (strcmp(key, "last_error") == 0)
-		return json_is_object(value) ? NULL : "not an object";
-	return name_plugin_error(key);
+	if (strcmp(v->key, "last_error") == 0)
+		return v->json[0] == '{' ? NULL : "not an object";
+	return name_plugin_error(v->key);
 }
 
 static bool
-decode_results(const json_t *body, struct response *r, char *err, size_t err_size)
+check_keys(const struct response *r, char *err, size_t err_size)
 {
-	const char *key, *error;
-	json_t *value;
+	const char *error;
+	size_t i;
 
-	json_object_foreach ((json_t *)body, key, value) {
-		if (strcmp(key, "syskey") == 0 || strcmp(key, "format") == 0)
-			continue;
-		error = key_error(key, value);
+	for (i = 0; i < r->n_values; i++) {
+		error = key_error(&r->values[i]);
 		if (error != NULL) {
-			snprintf(err, err_size, "key '%.*s': %s", SHOWN, key, error);
-			return false;
-		}
-		if (json_object_set(r->results, key, value) != 0) {
-			snprintf(err, err_size, "out of memory");
+			snprintf(err, err_size, "key '%.*s': %s", SHOWN, r->values[i].key, error);
 			return false;
 		}
 	}
@@ -533,8 +583,7 @@ check_plugin(const struct response_meta *meta, char *err, size_t err_size)
 {
 	const char *error;
 
-	if (meta->plugin == NULL || meta->state == WIRE_REFUSED || meta->state == WIRE_CANCELLED ||
-	    meta->state == WIRE_SUPERSEDED)
+	if (meta->plugin == NULL || meta->state == WIRE_REFUSED || wire_is_passed_over(meta->state))
 		return true;
 	error = name_plugin_error(meta->plugin);
 	if (error != NULL)
@@ -542,41 +591,75 @@ check_plugin(const struct response_meta *meta, char *err, size_t err_size)
 	return error == NULL;
 }
 
-static json_t *
-parse_body(const struct message *m, struct response *r, char *err, size_t err_size)
+/* One more member, whose key is the reader's last token. */
+static bool
+add_value(struct response *r, struct jread *j, char *err, size_t err_size)
 {
-	struct jsonx_note note;
-	char why[256];
-	json_t *body;
+	size_t len, surrogates = 0;
+	char *key = jread_text_new(j, &len, &surrogates);
+	const char *error = NULL;
 
-	body = jsonx_parse(m->body == NULL ? "" : m->body, m->body_len, &note, why, sizeof(why));
-	r->big_integers = note.big_integers;
-	if (body == NULL)
-		snprintf(err, err_size, "not JSON: %s", why);
-	return body;
+	if (key == NULL)
+		error = "out of memory";
+	else if (strlen(key) != len)
+		error = "not JSON: a key holds a NUL";
+	else if (r->n_values == WIRE_VALUES_MAX)
+		error = "more keys than any response has";
+	else if (find_value(r, key) != NULL)
+		error = "not JSON: a key is there twice";
+	if (error != NULL) {
+		snprintf(err, err_size, "%s", error);
+		free(key);
+		return false;
+	}
+	r->values = xreallocarray(r->values, r->n_values + 1, sizeof(*r->values));
+	r->values[r->n_values++] = (struct wire_value){.key = key};
+	if (!jread_value(j, jread_next(j)))
+		return true; /* the reader says what is wrong */
+	r->values[r->n_values - 1].json = j->text + j->start;
+	r->values[r->n_values - 1].len = j->end - j->start;
+	return true;
+}
+
+static bool
+split_body(const struct message *m, struct response *r, char *err, size_t err_size)
+{
+	static const struct jsonx_limits depth_only = {.depth = JSONX_DEPTH_MAX};
+	char why[256];
+	enum jread_token token;
+	struct jread j;
+
+	jread_init(&j, m->body == NULL ? "" : m->body, m->body_len, &depth_only);
+	token = jread_next(&j);
+	if (token != JREAD_OBJECT && token != JREAD_ERROR) {
+		snprintf(err, err_size, "not a JSON object");
+		return false;
+	}
+	while (token != JREAD_ERROR && (token = jread_next(&j)) == JREAD_KEY) {
+		if (!add_value(r, &j, err, err_size))
+			return false;
+	}
+	if (token == JREAD_OBJECT_END && jread_next(&j) == JREAD_END)
+		return true;
+	jread_explain(&j, why, sizeof(why));
+	snprintf(err, err_size, "not JSON: %s", why);
+	return false;
 }
 
 bool
 wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size)
 {
-	json_t *body;
-	bool ok = false;
+	bool ok;
 
 	response_init(r);
-	body = parse_body(m, r, err, err_size);
-	if (body == NULL)
-		goto out;
-	if (!json_is_object(body)) {
-		snprintf(err, err_size, "not a JSON object");
-		goto out;
+	json_decref(r->results);
+	r->results = NULL;
+	ok = split_body(m, r, err, err_size) && decode_host(r, err, err_size) &&
+	     decode_format(r, err, err_size) && check_keys(r, err, err_size);
+	if (ok) {
+		decode_meta(m, r);
+		ok = check_plugin(&r->meta, err, err_size);
 	}
-	if (!decode_host(body, r, err, err_size) || !decode_format(body, r, err, err_size) ||
-	    !decode_results(body, r, err, err_size))
-		goto out;
-	decode_meta(m, r);
-	ok = check_plugin(&r->meta, err, err_size);
-out:
-	json_decref(body);
 	if (!ok)
 		response_finish(r);
 	return ok;
@@ -590,7 +673,7 @@ wire_last_error(int64_t wall, const char *text)
 	size_t len;
 
 	if (error == NULL)
-		abort();
+		xalloc_fail(0);
 	/* 2010-09-26T06:16:29.609Z becomes 2010-09-26 06:16:29.609000 */
 	wall_format(wall, stamp);
 	*strchr(stamp, 'T') = ' ';

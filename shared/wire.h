@@ -84,13 +84,24 @@ struct response_meta {
 	int64_t replaced; /* bytes that were not UTF-8 and became U+FFFD */
 };
 
+#define WIRE_VALUES_MAX 1000 /* of a response that is decoded */
+
+/* A member of the body, as it is there: a JSON text that was looked through, but not read. */
+struct wire_value {
+	char *key;
+	const char *json; /* the message's */
+	size_t len;
+};
+
 struct response {
 	char *host; /* syskey */
 	enum wire_format format;
-	/* Every key of the body but syskey and format, in order: the results, and last_error.
-	 * Owned. An empty object is the greeting an agent sends at start. */
+	/* Every key of the body but syskey and format, in order: the results, and last_error. None
+	 * is the greeting that an agent sends at start. To be sent they are a tree, owned; */
 	json_t *results;
-	unsigned int big_integers; /* decoded: integers beyond 64 bits in it, now text */
+	/* decoded they stay where they are, as a tree of them may take a hundred times as much. */
+	struct wire_value *values;
+	size_t n_values;
 	struct response_meta meta;
 };
 /* Frees its strings; everything is absent afterwards. */
@@ -101,11 +112,14 @@ void response_finish(struct response *r);
  * (the broker's limit). */
 bool wire_response_encode(const struct response *r, struct message *m)
     __attribute__((warn_unused_result));
-/* Initialises r. Checks what makes a response poison: not a JSON object, no syskey, a bad host
- * name, an unknown format, a reserved or impossible key or plugin header (of a refused command
- * any). false: err is the x-reason, and r is finished. Other headers that are absent, of another
- * kind or out of range say nothing; without a readable state a response that has only last_error is
- * FAILED, any other OK. Text of headers may be other than UTF-8. */
+/* Initialises meta. What the headers say alone, of a response whose body is not looked at. */
+void wire_response_meta(const struct message *m, struct response_meta *meta);
+/* Initialises r, whose values are good as long as m's body is. Checks what makes a response poison:
+ * not a JSON object, no syskey, a bad host name, an unknown format, a reserved or impossible key or
+ * plugin header (of a refused command any). false: err is the x-reason, and r is finished. Other
+ * headers that are absent, no number where one is due, or out of range say nothing; without a
+ * readable state a response that has only last_error is FAILED, any other OK. Text of headers may
+ * be other than UTF-8. */
 bool wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size);
 /* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
  * 2010 sent it. */

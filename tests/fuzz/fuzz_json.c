@@ -1,5 +1,6 @@
 /* Any bytes as JSON: what is taken must be written, read back as the same, and written as the same
- * again; and as the body of a response, which shares the reader. */
+ * again, with a tree between and without; jansson's own reader says the same of it, but for what we
+ * take and it does not; and as the body of a response, which shares the reader. */
 #include "tests/fuzz/fuzz.h"
 
 #include "shared/jsonx.h"
@@ -18,18 +19,63 @@ must(bool ok)
 		abort();
 }
 
+/* The text without a tree between: as it is with one. */
+static void
+rewritten(const char *text, size_t len, const struct buf *expected, const struct jsonx_note *noted)
+{
+	const struct jsonx_limits limits = {.depth = JSONX_DEPTH_MAX};
+	struct jsonx_note note;
+	struct buf out;
+	char err[256] = "";
+	bool ok;
+
+	buf_init(&out, TEXT_MAX);
+	ok = jsonx_rewrite(&out, text, len, &limits, &note, err, sizeof(err));
+	must(memcmp(&note, noted, sizeof(note)) == 0);
+	must(ok == (expected != NULL) && ok == (err[0] == '\0'));
+	must(!ok || (out.len == expected->len && memcmp(out.data, expected->data, out.len) == 0));
+	buf_finish(&out);
+}
+
+/* Where we changed nothing, jansson has the same value; what it takes, we take unless it is too
+ * deep. */
+static void
+as_jansson(const char *text, size_t len, const json_t *value, const struct jsonx_note *note)
+{
+	json_t *other;
+
+	if (memchr(text, '\0', len) != NULL) /* jansson passes over one behind a number */
+		return;
+	other =
+	    json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+
+	if (value == NULL)
+		must(other == NULL || note->refusal == JSONX_DEPTH);
+	else if (other != NULL && note->big_reals == 0)
+		must(json_equal(value, other));
+	else if (other == NULL)
+		must(note->big_integers + note->big_reals + note->surrogates > 0 ||
+		     (unsigned char)text[0] == 0xef);
+	json_decref(other);
+}
+
 static void
 round_trip(const char *text, size_t len)
 {
 	struct buf first, second;
 	char err[256];
-	json_t *value = jsonx_parse(text, len, NULL, err, sizeof(err)), *again;
+	struct jsonx_note note;
+	json_t *value = jsonx_parse(text, len, &note, err, sizeof(err)), *again;
 
-	if (value == NULL)
+	as_jansson(text, len, value, &note);
+	if (value == NULL) {
+		rewritten(text, len, NULL, &note);
 		return;
+	}
 	buf_init(&first, TEXT_MAX);
 	buf_init(&second, TEXT_MAX);
 	must(jsonx_write(&first, value));
+	rewritten(text, len, &first, &note);
 	again = jsonx_parse(first.data, first.len, NULL, err, sizeof(err));
 	must(again != NULL && json_equal(value, again));
 	must(jsonx_write(&second, again));
@@ -52,13 +98,15 @@ lossy(const char *bytes, size_t len)
 	json_decref(text);
 }
 
-/* A response that is taken can be sent on, and says the same then. */
+/* What a response that is taken holds is JSON, and no more than its body. */
 static void
 response(const char *bytes, size_t len)
 {
-	struct message m, out;
-	struct response r, again;
+	struct message m;
+	struct response r;
 	char err[256], *body = malloc(len + 1);
+	json_t *value;
+	size_t i;
 
 	must(body != NULL);
 	memcpy(body, bytes, len);
@@ -66,11 +114,14 @@ response(const char *bytes, size_t len)
 	message_init(&m);
 	message_set_body(&m, body, len);
 	if (wire_response_decode(&m, &r, err, sizeof(err))) {
-		must(wire_response_encode(&r, &out));
-		must(wire_response_decode(&out, &again, err, sizeof(err)));
-		must(strcmp(r.host, again.host) == 0 && json_equal(r.results, again.results));
-		message_finish(&out);
-		response_finish(&again);
+		for (i = 0; i < r.n_values; i++) {
+			must(r.values[i].json >= body && r.values[i].len <= len);
+			value =
+			    jsonx_parse_stored(r.values[i].json, r.values[i].len, err, sizeof(err));
+			must(value != NULL || strstr(err, "twice") != NULL ||
+			     strstr(err, "NUL") != NULL);
+			json_decref(value);
+		}
 		response_finish(&r);
 	}
 	message_finish(&m);

@@ -41,6 +41,16 @@ deliver_from(struct broker *consumer, const char *body, const char *user)
 }
 
 void
+deliver_from_with(struct broker *consumer, const char *body, const char *user, const char *header,
+    const char *value)
+{
+	struct message m = make_message(body, user);
+
+	message_add_str(&m, header, value);
+	fake_broker_deliver(consumer, "vogeler.master.in", "", &m);
+}
+
+void
 deliver_fresh(struct broker *consumer, const char *body)
 {
 	struct message m = make_message(body, NULL);

@@ -15,6 +15,8 @@ struct message make_message(const char *body, const char *user);
 
 void deliver(struct broker *consumer, const char *body);
 void deliver_from(struct broker *consumer, const char *body, const char *user);
+void deliver_from_with(struct broker *consumer, const char *body, const char *user,
+    const char *header, const char *value);
 void deliver_fresh(struct broker *consumer, const char *body);
 
 /* What the consumer was told since the last look (fake_broker_log). */

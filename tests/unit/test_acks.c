@@ -237,6 +237,35 @@ flushing_leaves_only_what_is_not_done(void **state)
 	assert_int_equal(acks_outstanding(w->acks), 2);
 }
 
+static void
+what_is_kept_holds_up_nothing_behind_it(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 1, 6);
+	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
+	acks_keep(w->acks, tag(4, 1));
+	acks_keep(w->acks, tag(3, 1));
+	acks_done(w->acks, tag(5, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(6, 1), ACKS_HOLE_MS);
+	acks_done(w->acks, tag(4, 1), ACKS_HOLE_MS); /* it is not for that */
+	fake_advance(w->loop, 0);
+	assert_sent(w, "ack 2 multiple; ack 5; ack 6; ");
+	add(w, 7, 8);
+	acks_return(w->acks, tag(4, 1));
+	acks_return(w->acks, tag(7, 1)); /* not kept */
+	assert_sent(w, "nack 4 requeue; ");
+	acks_give_back(w->acks);
+	assert_sent(w, "nack 8 multiple requeue; ");
+	add(w, 9, 10);
+	acks_keep(w->acks, tag(10, 1));
+	acks_done(w->acks, tag(9, 1), ACKS_HOLE_MS);
+	acks_give_back(w->acks);
+	assert_sent(w, "ack 9; nack 10 multiple requeue; ");
+	assert_int_equal(acks_outstanding(w->acks), 0);
+}
+
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -252,6 +281,7 @@ main(void)
 	    WITH_WORLD(giving_back_acks_what_is_done_and_requeues_the_rest_once),
 	    WITH_WORLD(done_twice_is_acked_once),
 	    WITH_WORLD(flushing_leaves_only_what_is_not_done),
+	    WITH_WORLD(what_is_kept_holds_up_nothing_behind_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

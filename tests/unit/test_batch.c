@@ -45,18 +45,20 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 }
 
 static void
-on_store_down(const char *why, void *arg)
+on_breaker(void *arg)
 {
 	struct world *w = arg;
 
-	assert_non_null(why);
+	if (batch_breaker(w->batch)->state != BREAKER_AWAY)
+		return;
+	assert_string_not_equal(batch_breaker(w->batch)->why, "");
 	w->n_down++;
 	batch_clear(w->batch);
 }
 
 static const struct batch_handlers handlers = {
     .on_done = on_done,
-    .on_store_down = on_store_down,
+    .on_breaker = on_breaker,
 };
 
 static const struct batch_options options = {
@@ -72,6 +74,8 @@ start(struct world *w, unsigned int in_flight, unsigned int min_interval_ms)
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, in_flight, min_interval_ms);
 	w->batch = batch_create(w->loop, fake_store_base(w->store), &options, &handlers, w);
+	batch_tell(w->batch, BREAKER_PROBE_PASSED, NULL);
+	fake_advance(w->loop, 0);
 }
 
 static int
@@ -95,6 +99,17 @@ teardown(void **state)
 	batch_destroy(w->batch);
 	loop_destroy(w->loop);
 	free(w);
+	return 0;
+}
+
+static int
+setup_like_couch(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	ident_init();
+	start(w, 16, 0);
+	*state = w;
 	return 0;
 }
 
@@ -386,14 +401,42 @@ a_store_that_is_away_gets_the_same_again_with_backoff(void **state)
 	fake_store_judge(w->store, judge_retry, w);
 	add(w, "a", 1);
 	fake_advance(w->loop, 50);
-	assert_int_equal(batch_get_state(w->batch), BATCH_WAITING);
+	assert_int_equal(batch_breaker(w->batch)->refusals, 1);
 	fake_advance(w->loop, 3000);
 	assert_in_range(fake_store_puts(w->store), 4, 7); /* 100, 200, 400 ... and not in a loop */
 	assert_int_equal(w->n_down, 0);
 	w->good = true;
 	fake_advance(w->loop, 5000);
 	assert_int_equal(w->stored[1], 1);
-	assert_int_equal(batch_get_state(w->batch), BATCH_FILLING);
+	assert_int_equal(batch_breaker(w->batch)->refusals, 0);
+}
+
+/* Else one moment without an answer costs a crowd as much as sixteen in a row. */
+static void
+puts_that_are_refused_together_are_one_refusal(void **state)
+{
+	struct world *w = *state;
+	struct batch_options narrow = options;
+
+	narrow.max_count = 8;
+	batch_set_options(w->batch, &narrow);
+	fake_store_judge(w->store, judge_retry, w);
+	fake_store_hold(w->store);
+	add_hosts(w, 128);
+	fake_advance(w->loop, 50);
+	assert_int_equal(fake_store_in_flight(w->store), 16);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	assert_int_equal(fake_store_in_flight(w->store), 0);
+	assert_int_equal(batch_breaker(w->batch)->refusals, 1);
+	assert_int_equal(batch_breaker(w->batch)->width, 4);
+	w->good = true;
+	fake_advance(w->loop, 200);
+	assert_int_equal(w->n_stored, 128);
+	w->good = false; /* one after the other is another thing */
+	add(w, "a", 1);
+	fake_advance(w->loop, 3000);
+	assert_in_range(batch_breaker(w->batch)->refusals, 4, 7);
 }
 
 static void
@@ -409,13 +452,14 @@ patience_ends_and_everything_can_be_given_back(void **state)
 	assert_int_equal(w->n_down, 0);
 	fake_advance(w->loop, 6000);
 	assert_int_equal(w->n_down, 1);
-	assert_int_equal(batch_get_state(w->batch), BATCH_DOWN);
+	assert_int_equal(batch_breaker(w->batch)->state, BREAKER_AWAY);
 	w->asked = 0;
 	fake_advance(w->loop, 60000);
 	assert_int_equal(w->asked, 0);
 	assert_int_equal(w->n_down, 1);
 	w->good = true;
-	batch_resume(w->batch);
+	batch_tell(w->batch, BREAKER_PROBE_PASSED, NULL);
+	assert_int_equal(batch_breaker(w->batch)->state, BREAKER_TRYING);
 	add(w, "a", 3);
 	fake_advance(w->loop, 50);
 	assert_int_equal(w->stored[3], 1);
@@ -440,7 +484,7 @@ one_host_that_must_wait_does_not_stop_the_others(void **state)
 	add(w, "a", 1);
 	add(w, "b", 2);
 	fake_advance(w->loop, 50);
-	assert_int_equal(batch_get_state(w->batch), BATCH_FILLING);
+	assert_int_equal(batch_breaker(w->batch)->refusals, 0);
 	assert_int_equal(w->stored[2], 1);
 	add(w, "b", 3);
 	fake_advance(w->loop, 50);
@@ -546,9 +590,11 @@ bisecting_finds_the_last(void **state)
 static enum store_status
 judge_two(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	if (judge_poison(f, writes, n, i, (void *)(uintptr_t) "h3") != STORE_OK)
+	static char third[] = "h3", sixtieth[] = "h60";
+
+	if (judge_poison(f, writes, n, i, third) != STORE_OK)
 		return STORE_REJECT_BATCH;
-	return judge_poison(f, writes, n, i, (void *)(uintptr_t) "h60");
+	return judge_poison(f, writes, n, i, sixtieth);
 }
 
 static void
@@ -667,6 +713,160 @@ destroying_with_puts_in_flight_frees_them(void **state)
 	assert_int_equal(fake_store_in_flight(w->store), 2);
 }
 
+/* ---- is it the host, or the store? ---- */
+
+static enum store_status
+judge_refused(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	return w->good ? STORE_OK : STORE_REFUSED;
+}
+
+/* As a database that this user may not write to: nothing of it is any host's fault. */
+static void
+a_store_that_refuses_every_host_is_away(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_refused, w);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 0);
+	assert_int_equal(batch_breaker(w->batch)->refusals, 1);
+	assert_int_equal(batch_breaker(w->batch)->width, 32);
+	fake_advance(w->loop, 9000);
+	assert_int_equal(batch_breaker(w->batch)->width, 1);
+	assert_int_equal(w->n_down, 0);
+	fake_advance(w->loop, 8000);
+	assert_int_equal(w->n_down, 1);
+	assert_int_equal(w->n_rejected, 0);
+	batch_tell(w->batch, BREAKER_PROBE_PASSED, NULL);
+	add_hosts(w, 64); /* they come again, each alone */
+	fake_advance(w->loop, BATCH_HOLD_MS - 20000);
+	assert_int_equal(w->n_rejected, 0);
+	w->good = true;
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_stored, 64);
+	assert_int_equal(w->n_rejected, 0);
+}
+
+static enum store_status
+judge_whole(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	return w->good ? STORE_OK : n > 1 ? STORE_REJECT_BATCH : STORE_REFUSED;
+}
+
+/* As a partitioned database does. */
+static void
+a_store_that_refuses_every_batch_is_away(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_whole, w);
+	add_hosts(w, 64);
+	fake_advance(w->loop, 3000);
+	assert_int_equal(w->n_rejected, 0);
+	assert_in_range(fake_store_puts(w->store), 8, 40);
+	w->good = true;
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_stored, 64);
+}
+
+static enum store_status
+judge_refused_a(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	return strcmp(writes[i]->host, "a") == 0 ? STORE_REFUSED : STORE_OK;
+}
+
+/* Refused alone it may be the store; once another was taken it is not. */
+static void
+a_host_that_is_refused_is_rejected_when_another_was_taken(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_refused_a, w);
+	add(w, "a", 1);
+	add(w, "b", 2);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->rejected[1], 1);
+	add(w, "a", 3);
+	fake_advance(w->loop, 3000);
+	assert_int_equal(w->n_rejected, 1);
+	add(w, "b", 4);
+	fake_advance(w->loop, 12000);
+	assert_int_equal(w->stored[4], 1);
+	assert_int_equal(w->rejected[3], 1);
+	assert_int_equal(w->n_down, 0);
+}
+
+/* On a quiet site nobody else comes: a probe has to do. */
+static void
+a_host_that_is_refused_alone_is_rejected_in_the_end(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry_a, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, 30000);
+	assert_int_equal(w->n_down, 1);
+	batch_tell(w->batch, BREAKER_PROBE_PASSED, NULL);
+	add(w, "a", 2);
+	fake_advance(w->loop, BATCH_HOLD_MS - 1000);
+	assert_int_equal(w->n_rejected, 0);
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->rejected[2], 1);
+	assert_int_equal(w->n_down, 1);
+	add(w, "b", 3);
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->stored[3], 1);
+}
+
+/* The broker would close the channel that it is held on. */
+static void
+a_host_in_conflict_all_the_time_is_rejected(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_conflict, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, BATCH_HOLD_MS - 10000);
+	assert_int_equal(w->n_rejected, 0);
+	fake_advance(w->loop, 20000);
+	assert_int_equal(w->rejected[1], 1);
+	add(w, "a", 2); /* it has ten minutes of its own */
+	fake_advance(w->loop, BATCH_HOLD_MS - 10000);
+	assert_int_equal(w->n_rejected, 1);
+}
+
+/* Narrow puts find what it does take. */
+static enum store_status
+judge_room_for_8(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	return n > 8 ? STORE_RETRY : STORE_OK;
+}
+
+static void
+what_is_put_at_once_shrinks_and_grows(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_room_for_8, w);
+	add_hosts(w, 200);
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_stored, 200);
+	assert_int_equal(w->n_down, 0);
+	fake_store_judge(w->store, judge_retry, w);
+	w->good = true;
+	add_hosts(w, 200);
+	fake_advance(w->loop, 1000);
+	assert_in_range(batch_breaker(w->batch)->width, 64, BREAKER_WIDTH_MAX);
+}
+
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -686,7 +886,15 @@ main(void)
 	    WITH_WORLD(a_conflict_is_tried_again_soon_then_later),
 	    WITH_WORLD(conflicts_of_many_hosts_are_one_line),
 	    WITH_WORLD(a_store_that_is_away_gets_the_same_again_with_backoff),
+	    cmocka_unit_test_setup_teardown(
+		puts_that_are_refused_together_are_one_refusal, setup_like_couch, teardown),
 	    WITH_WORLD(patience_ends_and_everything_can_be_given_back),
+	    WITH_WORLD(a_store_that_refuses_every_host_is_away),
+	    WITH_WORLD(a_store_that_refuses_every_batch_is_away),
+	    WITH_WORLD(a_host_that_is_refused_is_rejected_when_another_was_taken),
+	    WITH_WORLD(a_host_that_is_refused_alone_is_rejected_in_the_end),
+	    WITH_WORLD(a_host_in_conflict_all_the_time_is_rejected),
+	    WITH_WORLD(what_is_put_at_once_shrinks_and_grows),
 	    WITH_WORLD(one_host_that_must_wait_does_not_stop_the_others),
 	    WITH_WORLD(one_host_that_is_refused_for_long_is_rejected),
 	    WITH_WORLD(one_host_that_is_refused_is_not_rejected_while_nothing_is_taken),

@@ -18,18 +18,28 @@ group_setup(void **state)
 	return 0;
 }
 
+/* What a plugin printed, as it comes in a body. */
 static struct result *
-convert(enum wire_format format, const char *text)
+convert_within(
+    enum wire_format format, const char *text, size_t len, const struct convert_limits *limits)
 {
 	struct result *r = calloc(1, sizeof(*r));
-	json_t *value = json_string(text);
+	struct buf json;
 
 	assert_non_null(r);
 	result_init(r);
 	r->format = format;
-	convert_value(r, value, NULL);
-	json_decref(value);
+	buf_init(&json, 1 << 24);
+	assert_true(jsonx_write_string(&json, text, len));
+	assert_true(convert_value(r, json.data, json.len, limits));
+	buf_finish(&json);
 	return r;
+}
+
+static struct result *
+convert(enum wire_format format, const char *text)
+{
+	return convert_within(format, text, strlen(text), NULL);
 }
 
 static void
@@ -103,10 +113,14 @@ string_and_raw_are_taken_as_they_are(void **state)
 static void
 what_does_not_parse_is_kept_with_the_reason(void **state)
 {
-	assert_unparsed(WIRE_YAML, "a: 1\na: 2\n", "line 2: key 'a' twice");
-	assert_unparsed(WIRE_YAML, "a: [", "YAML, line ");
+	assert_unparsed(WIRE_YAML, "a: 1\na: 2\n", "line 2, column 1: key 'a' twice");
+	assert_unparsed(WIRE_YAML, "a: [", "as YAML: line 2, column 1: ");
 	assert_unparsed(WIRE_JSON, "{\"a\": 1,", "");
-	assert_unparsed(WIRE_JSON, "", "");
+	assert_unparsed(WIRE_JSON, "", "printed nothing where JSON is due");
+	assert_unparsed(WIRE_JSON, " \r\n", "printed nothing where JSON is due");
+	assert_unparsed(WIRE_JSON, "\xef\xbb\xbf\n", "printed nothing where JSON is due");
+	assert_unparsed(
+	    WIRE_JSON, "Warning: x\n{}\n", "line 1, column 1: \"Warning: x\" is no JSON");
 	assert_unparsed(WIRE_JSON, "{\"a\":1,\"a\":2}", "");
 	assert_unparsed(WIRE_JSON, "NaN", "");
 }
@@ -127,16 +141,36 @@ big_integers_are_noted(void **state)
 }
 
 static void
+assert_note(const struct result *r, const char *text)
+{
+	assert_int_equal(json_array_size(r->note), 1);
+	assert_string_equal(json_string_value(json_array_get(r->note, 0)), text);
+}
+
+static void
+numbers_beyond_a_double_are_noted(void **state)
+{
+	struct result *r = convert(WIRE_YAML, "[1.0e+400, 1]");
+
+	assert_string_equal(r->value, "[\"1.0e+400\",1]");
+	assert_note(r, "1 numbers beyond the range of a double are kept as text");
+	release(r);
+	r = convert(WIRE_JSON, "{\"counter\":1e400,\"ok\":1}");
+	assert_string_equal(r->value, "{\"counter\":\"1e400\",\"ok\":1}");
+	assert_note(r, "1 numbers beyond the range of a double are kept as text");
+	release(r);
+	r = convert(WIRE_JSON, "[\"caf\\udce9.txt\"]");
+	assert_string_equal(r->value, "[\"caf\xef\xbf\xbd.txt\"]");
+	assert_note(r, "1 halves of a surrogate pair are shown as U+FFFD");
+	release(r);
+}
+
+static void
 assert_limited(
     enum wire_format format, const char *text, const struct convert_limits *limits, const char *why)
 {
-	struct result *r = calloc(1, sizeof(*r));
-	json_t *value = json_string(text);
+	struct result *r = convert_within(format, text, strlen(text), limits);
 
-	assert_non_null(r);
-	result_init(r);
-	r->format = format;
-	convert_value(r, value, limits);
 	if (why == NULL && r->value == NULL)
 		fail_msg("%s: %s", text, r->error);
 	if (why != NULL) {
@@ -144,7 +178,6 @@ assert_limited(
 		assert_string_equal(r->unparsed, text); /* nothing is lost */
 		assert_non_null(strstr(r->error, why));
 	}
-	json_decref(value);
 	release(r);
 }
 
@@ -152,9 +185,8 @@ static void
 each_format_has_its_limits(void **state)
 {
 	const struct convert_limits limits = {
-	    .json_depth = 2, .yaml = {.depth = 3, .nodes = 5, .bytes = 12}};
-	const struct convert_limits keys = {.json_depth = 9,
-	    .json_keys = 2,
+	    .json = {.depth = 2, .values = 6}, .yaml = {.depth = 3, .nodes = 5, .bytes = 12}};
+	const struct convert_limits keys = {.json = {.depth = 9, .keys = 2},
 	    .yaml = {.depth = 9, .nodes = 99, .keys = 2, .bytes = 99}};
 
 	assert_limited(WIRE_JSON, "{\"a\":1,\"b\":{\"c\":1,\"d\":2}}", &keys, NULL);
@@ -162,6 +194,9 @@ each_format_has_its_limits(void **state)
 	assert_limited(WIRE_YAML, "{a: 1, b: {c: 1, d: 2}}", &keys, NULL);
 	assert_limited(WIRE_YAML, "{a: 1, b: 2, c: 3}", &keys, "more than 2 keys");
 	assert_limited(WIRE_JSON, "[1]", &limits, NULL);
+	assert_limited(WIRE_JSON, "[1,2,3,4,5]", &limits, NULL);
+	assert_limited(WIRE_JSON, "[1,2,3,4,5,6]", &limits,
+	    "more than 6 values and keys ([limits] json_nodes)");
 	assert_limited(WIRE_JSON, "[[1]]", &limits, NULL);
 	assert_limited(WIRE_JSON, "[[[1]]]", &limits, "nested deeper than 2 levels");
 	assert_limited(WIRE_JSON, "{\"a\":{\"b\":{}}}", &limits, "nested deeper than 2 levels");
@@ -181,42 +216,52 @@ each_format_has_its_limits(void **state)
 static void
 a_nul_does_not_hide_what_is_behind_it(void **state)
 {
-	struct result *r = calloc(1, sizeof(*r));
-	json_t *value = json_stringn("a: \0b\0", 6);
+	struct result *r = convert_within(WIRE_YAML, "a: \0b\0", 6, NULL);
 
-	assert_non_null(r);
-	result_init(r);
-	r->format = WIRE_YAML;
-	convert_value(r, value, NULL);
 	assert_null(r->value);
 	assert_string_equal(r->unparsed, "a: \xe2\x90\x80"
 					 "b\xe2\x90\x80");
 	assert_int_equal(json_array_size(r->note), 1);
-	json_decref(value);
 	release(r);
 }
 
+/* As it comes, with the host and the format in front. */
 static struct result **
-convert_body(
-    const char *body, enum wire_format format, const char *plugin, enum wire_state state, size_t *n)
+convert_message(
+    const char *members, enum wire_format format, const struct response_meta *meta, size_t *n)
 {
+	struct message m;
 	struct response resp;
 	struct result **results;
+	char *text, err[256] = "";
 
-	response_init(&resp);
-	resp.host = strdup("web01");
-	resp.format = format;
-	json_decref(resp.results);
-	resp.results = json_loads(body, 0, NULL);
-	assert_non_null(resp.results);
-	resp.meta.plugin = plugin == NULL ? NULL : strdup(plugin);
-	resp.meta.job = strdup("job-1");
-	resp.meta.machine_id = strdup("machine");
-	resp.meta.order = 77;
-	resp.meta.state = state;
+	assert_int_not_equal(asprintf(&text, "{\"syskey\":\"web01\",\"format\":\"%s\"%s%s}",
+				 wire_format_name(format), members[0] != '\0' ? "," : "", members),
+	    -1);
+	message_init(&m);
+	message_set_body(&m, text, strlen(text));
+	if (!wire_response_decode(&m, &resp, err, sizeof(err)))
+		fail_msg("%s", err);
+	resp.meta = *meta;
 	*n = convert_response(&resp, NULL, 1234, &results);
+	resp.meta = (struct response_meta){0};
 	response_finish(&resp);
+	message_finish(&m);
 	return results;
+}
+
+static struct result **
+convert_body(const char *members, enum wire_format format, const char *plugin,
+    enum wire_state state, size_t *n)
+{
+	char job[] = "job-1", machine[] = "machine";
+	const struct response_meta meta = {.plugin = (char *)plugin,
+	    .job = job,
+	    .machine_id = machine,
+	    .order = 77,
+	    .state = state};
+
+	return convert_message(members, format, &meta, n);
 }
 
 static void
@@ -224,7 +269,7 @@ every_key_is_a_result_with_the_meta_of_the_message(void **state)
 {
 	size_t n;
 	struct result **r = convert_body(
-	    "{\"a\": \"x: 1\", \"b\": {\"y\": 2}, \"c\": \"[\"}", WIRE_YAML, NULL, WIRE_OK, &n);
+	    "\"a\": \"x: 1\", \"b\": {\"y\": 2}, \"c\": \"[\"", WIRE_YAML, NULL, WIRE_OK, &n);
 
 	assert_int_equal(n, 3);
 	assert_string_equal(r[0]->plugin, "a");
@@ -241,11 +286,65 @@ every_key_is_a_result_with_the_meta_of_the_message(void **state)
 	convert_free(r, n);
 }
 
+/* In every format, and of a failure, where they were in what it printed. */
+static void
+bytes_that_were_replaced_are_noted(void **state)
+{
+	static const enum wire_format formats[] = {WIRE_OUTPUT, WIRE_JSON, WIRE_YAML, WIRE_STRING};
+	struct response_meta meta = {.replaced = 3};
+	char plugin[] = "a";
+	struct result **r;
+	size_t i, n;
+
+	meta.plugin = plugin;
+	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		r = convert_message("\"a\":\"\\\"x\xef\xbf\xbd\\\"\"", formats[i], &meta, &n);
+		assert_int_equal(n, 1);
+		assert_note(r[0], "3 bytes that are not UTF-8 are shown as U+FFFD");
+		convert_free(r, n);
+	}
+	meta.state = WIRE_FAILED;
+	r = convert_message("\"last_error\":{\"message\":\"no\"}", WIRE_PYDICT, &meta, &n);
+	assert_note(r[0], "3 bytes that are not UTF-8 are shown as U+FFFD");
+	convert_free(r, n);
+}
+
+/* What is JSON in the message is rewritten, within the same limits as what is text. */
+static void
+native_values_are_rewritten(void **state)
+{
+	size_t n;
+	struct result **r =
+	    convert_body("\"p\": {\"b\": [1e2, \"x\"], \"a\": 18446744073709551616}", WIRE_PYDICT,
+		NULL, WIRE_OK, &n);
+	const struct convert_limits few = {.json = {.depth = 64, .values = 3}};
+	struct result one;
+
+	assert_string_equal(r[0]->value, "{\"a\":\"18446744073709551616\",\"b\":[100.0,\"x\"]}");
+	assert_note(r[0], "1 integers beyond 64 bits are kept as text");
+	convert_free(r, n);
+	result_init(&one);
+	assert_true(convert_value(&one, "[1, 2,3]", 8, &few));
+	assert_string_equal(one.unparsed, "[1, 2,3]");
+	assert_int_equal(one.refusal, JSONX_VALUES);
+	assert_non_null(strstr(one.error, "[limits] json_nodes"));
+	result_finish(&one);
+	r = convert_body("\"last_error\": {\"timestamp\": 5, \"message\": {\"b\": 1}}", WIRE_PYDICT,
+	    NULL, WIRE_OK, &n);
+	assert_string_equal(r[0]->error, "{\"b\": 1}");
+	assert_null(r[0]->error_timestamp);
+	convert_free(r, n);
+	r = convert_body("\"last_error\": {}", WIRE_PYDICT, NULL, WIRE_OK, &n);
+	assert_string_equal(r[0]->error, "{}");
+	convert_free(r, n);
+}
+
 static void
 an_empty_response_is_about_the_host(void **state)
 {
+	const struct response_meta meta = {.state = WIRE_OK};
 	size_t n;
-	struct result **r = convert_body("{}", WIRE_PYDICT, NULL, WIRE_OK, &n);
+	struct result **r = convert_message("", WIRE_PYDICT, &meta, &n);
 
 	assert_int_equal(n, 1);
 	assert_null(r[0]->plugin);
@@ -256,10 +355,26 @@ an_empty_response_is_about_the_host(void **state)
 }
 
 static void
+an_answer_without_a_result_is_a_failure_with_a_reason(void **state)
+{
+	size_t n;
+	struct result **r = convert_body("", WIRE_PYDICT, NULL, WIRE_OK, &n);
+
+	assert_int_equal(n, 1);
+	assert_int_equal(r[0]->meta.state, WIRE_FAILED);
+	assert_non_null(strstr(r[0]->error, "has no result"));
+	convert_free(r, n);
+	r = convert_body("", WIRE_PYDICT, "facter", WIRE_OK, &n);
+	assert_int_equal(r[0]->meta.state, WIRE_FAILED);
+	assert_non_null(strstr(r[0]->error, "facter: "));
+	convert_free(r, n);
+}
+
+static void
 a_failure_belongs_to_the_plugin_of_its_headers(void **state)
 {
-	const char *body = "{\"last_error\": {\"timestamp\": \"2010-09-26 06:16:29.609000\", "
-			   "\"message\": \"boom\"}}";
+	const char *body = "\"last_error\": {\"timestamp\": \"2010-09-26 06:16:29.609000\", "
+			   "\"message\": \"boom\"}";
 	size_t n;
 	struct result **r = convert_body(body, WIRE_PYDICT, "facter", WIRE_TIMEOUT, &n);
 
@@ -270,7 +385,7 @@ a_failure_belongs_to_the_plugin_of_its_headers(void **state)
 	assert_int_equal(r[0]->meta.state, WIRE_TIMEOUT);
 	assert_null(r[0]->value);
 	convert_free(r, n);
-	r = convert_body("{}", WIRE_PYDICT, "facter", WIRE_REFUSED, &n);
+	r = convert_body("", WIRE_PYDICT, "facter", WIRE_REFUSED, &n);
 	assert_int_equal(n, 1);
 	assert_string_equal(r[0]->plugin, "facter");
 	assert_string_equal(r[0]->error, wire_state_name(WIRE_REFUSED));
@@ -281,8 +396,8 @@ static void
 a_failure_of_2010_is_about_the_host(void **state)
 {
 	size_t n;
-	struct result **r =
-	    convert_body("{\"last_error\": \"boom\", \"ps\": [1]}", WIRE_PYDICT, NULL, WIRE_OK, &n);
+	struct result **r = convert_body(
+	    "\"last_error\": {\"message\": \"boom\"}, \"ps\": [1]", WIRE_PYDICT, NULL, WIRE_OK, &n);
 
 	assert_int_equal(n, 2);
 	assert_null(r[0]->plugin);
@@ -298,7 +413,7 @@ static void
 output_of_a_failed_run_never_becomes_the_value(void **state)
 {
 	size_t n;
-	struct result **r = convert_body("{\"ps\": \"half\"}", WIRE_OUTPUT, "ps", WIRE_FAILED, &n);
+	struct result **r = convert_body("\"ps\": \"half\"", WIRE_OUTPUT, "ps", WIRE_FAILED, &n);
 
 	assert_int_equal(n, 1);
 	assert_null(r[0]->value);
@@ -316,10 +431,14 @@ main(void)
 	    cmocka_unit_test(string_and_raw_are_taken_as_they_are),
 	    cmocka_unit_test(what_does_not_parse_is_kept_with_the_reason),
 	    cmocka_unit_test(big_integers_are_noted),
+	    cmocka_unit_test(numbers_beyond_a_double_are_noted),
+	    cmocka_unit_test(bytes_that_were_replaced_are_noted),
+	    cmocka_unit_test(native_values_are_rewritten),
 	    cmocka_unit_test(each_format_has_its_limits),
 	    cmocka_unit_test(a_nul_does_not_hide_what_is_behind_it),
 	    cmocka_unit_test(every_key_is_a_result_with_the_meta_of_the_message),
 	    cmocka_unit_test(an_empty_response_is_about_the_host),
+	    cmocka_unit_test(an_answer_without_a_result_is_a_failure_with_a_reason),
 	    cmocka_unit_test(a_failure_belongs_to_the_plugin_of_its_headers),
 	    cmocka_unit_test(a_failure_of_2010_is_about_the_host),
 	    cmocka_unit_test(output_of_a_failed_run_never_becomes_the_value),

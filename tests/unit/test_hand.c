@@ -27,7 +27,7 @@ struct world {
 	bool store_is_away;
 	unsigned int unparsed;     /* values given to the store as text */
 	unsigned int stored, dead; /* on_done */
-	unsigned int downs;        /* on_store_down */
+	unsigned int held_up;      /* on_held_up */
 };
 
 static void
@@ -87,12 +87,17 @@ on_done(bool stored, void *arg)
 }
 
 static void
-on_store_down(const char *why, void *arg)
+on_breaker(void *arg)
 {
-	((struct world *)arg)->downs++;
 }
 
-static const struct hand_handlers hand_handlers = {on_done, on_store_down};
+static void
+on_held_up(void *arg)
+{
+	((struct world *)arg)->held_up++;
+}
+
+static const struct hand_handlers hand_handlers = {on_done, on_breaker, on_held_up, NULL};
 
 static enum store_status
 judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
@@ -102,6 +107,10 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 	if (w->store_is_away)
 		return STORE_RETRY;
 	w->unparsed += writes[i]->results[0]->unparsed != NULL;
+	if (strcmp(writes[i]->host, "locked") == 0) /* on a damaged page, say */
+		return STORE_RETRY;
+	if (strcmp(writes[i]->host, "invalid") == 0) /* by validation of its values */
+		return writes[i]->results[0]->error == NULL ? STORE_REFUSED : STORE_OK;
 	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
 }
 
@@ -124,6 +133,7 @@ setup(void **state)
 	w->options.store_patience_ms = 10000;
 	parts = (struct hand_parts){w->loop, w->consumer, w->publisher, fake_store_base(w->store)};
 	w->hand = hand_create(&parts, &w->options, &hand_handlers, w);
+	batch_tell(hand_batch(w->hand), BREAKER_PROBE_PASSED, NULL);
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
 	fake_broker_log_clear(w->consumer);
@@ -206,7 +216,8 @@ fresh_ones_go_into_the_next_put(void **state)
 	assert_int_equal(hand_count(w->hand), 0);
 }
 
-/* It is read on a thread, whose word does not reach the fake loop: what is behind it waits too. */
+/* It is read on a thread, whose word does not reach the fake loop: what is of the same host waits.
+ */
 static void
 a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
 {
@@ -218,7 +229,7 @@ a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
 	w->options.intake_max_bytes = 10000000;
 	hand_set_options(w->hand, &w->options);
 	deliver(w->consumer, body);
-	deliver(w->consumer, GOOD);
+	deliver(w->consumer, "{\"syskey\":\"old\",\"format\":\"pydict\"}");
 	deliver_fresh(w->consumer, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
 	fake_advance(w->loop, 50);
 	assert_string_equal(fake_store_put_text(w->store, 0), "new:1");
@@ -258,10 +269,8 @@ who_watches_is_told_of_what_is_stored(void **state)
 	assert_int_equal(fake_broker_published(w->publisher), 0);
 	fake_store_release(w->store);
 	fake_advance(w->loop, 0);
-	assert_int_equal(fake_broker_published(w->publisher), 2); /* and the dead letter */
+	assert_int_equal(fake_broker_published(w->publisher), 1);
 	p = fake_broker_publish_at(w->publisher, 0);
-	if (strcmp(p->routing_key, "vogeler.dead") == 0)
-		p = fake_broker_publish_at(w->publisher, 1);
 	assert_string_equal(p->exchange, "");
 	assert_string_equal(p->routing_key, "vogeler.reply." JOB);
 	assert_false(p->mandatory);
@@ -269,6 +278,79 @@ who_watches_is_told_of_what_is_stored(void **state)
 	assert_non_null(strstr(p->message.body, "web01"));
 	assert_non_null(strstr(p->message.body, "web02"));
 	assert_null(strstr(p->message.body, "toolarge"));
+}
+
+/* Who watches, and the ledger, hear of an answer that is dead-lettered; before it is acked. */
+static void
+an_answer_that_is_not_taken_is_a_failure(void **state)
+{
+	struct world *w = *state;
+	bool noticed = false, buried = false;
+
+	deliver_answer(w, "toolarge", "vogeler.reply." JOB);
+	fake_advance(w->loop, 1000);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct fake_publish *p = fake_broker_publish_at(w->publisher, i);
+
+		buried = buried || strcmp(p->routing_key, "vogeler.dead") == 0;
+		noticed = noticed || (strstr(p->message.body, "\"state\":\"failed\"") != NULL &&
+					 strstr(p->message.body, "was not stored") != NULL);
+	}
+	assert_true(buried && noticed);
+	/* The record takes the failure no more than the answer: the ledger has it. */
+	assert_int_equal(fake_store_outcomes(w->store), 1);
+}
+
+/* "" = none was sent. Borrowed. */
+static const char *
+notice_of(struct world *w, const char *host)
+{
+	for (size_t i = 0; i < fake_broker_published(w->publisher); i++) {
+		const struct fake_publish *p = fake_broker_publish_at(w->publisher, i);
+
+		if (strcmp(p->routing_key, "vogeler.reply." JOB) == 0 &&
+		    strstr(p->message.body, host) != NULL)
+			return p->message.body;
+	}
+	return "";
+}
+
+/* CouchDB's validation: the record takes the failure in the answer's place. */
+static void
+an_answer_that_validation_refuses_is_a_failure(void **state)
+{
+	struct world *w = *state;
+
+	deliver_answer(w, "invalid", "vogeler.reply." JOB);
+	deliver_answer(w, "web01", NULL);
+	fake_advance(w->loop, 1000);
+	assert_non_null(strstr(notice_of(w, "invalid"), "\"state\":\"failed\""));
+	assert_non_null(strstr(notice_of(w, "invalid"), "was not stored"));
+	assert_int_equal(fake_store_outcomes(w->store), 0);
+	assert_int_equal(w->stored, 1);
+	assert_int_equal(status(w).dead[HAND_DEAD_REJECTED], 1);
+}
+
+/* All that is written of the host is put off, for longer than a delivery may be held; others are
+ * taken. The ledger has it in the end, before the broker would close the channel. */
+static void
+a_host_that_is_put_off_for_long_is_a_failure(void **state)
+{
+	struct world *w = *state;
+	int64_t ms;
+
+	deliver_answer(w, "locked", "vogeler.reply." JOB);
+	for (ms = 0; fake_store_outcomes(w->store) == 0 && ms < 30 * 60 * 1000; ms += 10000) {
+		deliver_answer(w, "web01", NULL);
+		fake_advance(w->loop, 10000);
+	}
+	assert_in_range(ms, BATCH_HOLD_MS, 25 * 60 * 1000);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_store_outcomes(w->store), 1);
+	assert_non_null(strstr(notice_of(w, "locked"), "\"state\":\"failed\""));
+	assert_int_equal(status(w).dead[HAND_DEAD_REJECTED], 1);
 }
 
 static void
@@ -471,20 +553,148 @@ a_host_writes_only_its_own_record_when_attested(void **state)
 }
 
 static void
-many_dead_letters_close_the_valve(void **state)
+what_was_put_back_is_of_whom_it_was(void **state)
 {
 	struct world *w = *state;
+	struct message m;
+
+	w->options.attest = OPTIONS_ATTEST_YES;
+	w->options.retry_users = strdup("ops, ops2");
+	hand_set_options(w->hand, &w->options);
+	deliver_from_with(w->consumer, GOOD, "ops2", "x-sender", "web01"); /* taken */
+	deliver_from_with(w->consumer, GOOD, "ops", "x-sender", "web02");
+	deliver_from_with(w->consumer, GOOD, "web02", "x-sender", "web01"); /* who may say so? */
+	deliver_from_with(w->consumer, GOOD, "ops", "x-other", "web01");
+	fake_advance(w->loop, 100);
+	assert_string_equal(fake_store_put_text(w->store, 0), "web01:1");
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_int_equal(fake_broker_published(w->publisher), 3);
+	/* And so it goes into the dead letters again. */
+	m = fake_broker_publish_at(w->publisher, 0)->message;
+	assert_string_equal(message_str(&m, "x-sender"), "web02");
+	m = fake_broker_publish_at(w->publisher, 1)->message;
+	assert_string_equal(message_str(&m, "x-sender"), "web02");
+	free(w->options.retry_users);
+	w->options.retry_users = NULL;
+}
+
+static void
+without_retry_users_it_is_the_collector_that_puts_back(void **state)
+{
+	struct world *w = *state;
+	char err[256];
+
+	w->options.attest = OPTIONS_ATTEST_YES;
+	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
+	hand_set_options(w->hand, &w->options);
+	deliver_from_with(w->consumer, GOOD, "vogelerd", "x-sender", "web01");
+	deliver_from_with(w->consumer, GOOD, "ops", "x-sender", "web01");
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_puts(w->store), 1);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+}
+
+/* The default. */
+static void
+auto_binds_the_users_that_have_a_hosts_name(void **state)
+{
+	struct world *w = *state;
+	char err[256];
+
+	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
+	hand_set_options(w->hand, &w->options);
+	deliver_from(w->consumer, GOOD, NULL);
+	deliver_from(w->consumer, GOOD, "vogelerd"); /* a host may have that name */
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_lists(w->store), 0); /* there was no question */
+	assert_int_equal(w->stored, 2);
+	fake_store_hosts(w->store, "web01 web02 vogelerd");
+	deliver_from(w->consumer, GOOD, "web01");
+	deliver_from(w->consumer, GOOD, "web02");
+	deliver_from(w->consumer, GOOD, "agents");
+	deliver_from(w->consumer, GOOD, "vogelerd");
+	deliver_from(w->consumer, "{\"syskey\":\"new\",\"format\":\"pydict\"}", "new");
+	deliver_from(w->consumer, GOOD, "new");
+	fake_advance(w->loop, 200);
+	assert_int_equal(fake_store_lists(w->store), 1);
+	assert_int_equal(w->stored, 2 + 4);
+	assert_int_equal(fake_broker_published(w->publisher), 2); /* by web02 and new */
+}
+
+static void
+a_sender_waits_until_it_is_known_whether_it_is_a_host(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold_hosts(w->store);
+	deliver_from(w->consumer, GOOD, "web02");
+	deliver_from(w->consumer, GOOD, NULL); /* and overtakes nothing */
+	fake_advance(w->loop, 500);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	fake_store_hosts(w->store, NULL); /* the store fails */
+	fake_advance(w->loop, 5000);
+	assert_int_equal(fake_store_lists(w->store), 2);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	fake_store_hosts(w->store, "web02");
+	fake_advance(w->loop, 200);
+	assert_int_equal(w->stored, 1);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+}
+
+static void
+what_waits_for_the_list_can_be_given_back(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold_hosts(w->store);
+	deliver_from(w->consumer, GOOD, "web02");
+	fake_advance(w->loop, 100);
+	hand_give_back(w->hand);
+	assert_int_equal(hand_count(w->hand), 0);
+	fake_store_hosts(w->store, "web02");
+	fake_advance(w->loop, 100);
+	assert_int_equal(fake_store_puts(w->store), 0);
+	deliver_from(w->consumer, GOOD, "web02"); /* then it is no question any more */
+	w->options.attest = OPTIONS_ATTEST_NO;
+	hand_set_options(w->hand, &w->options);
+	deliver_from(w->consumer, GOOD, "web02");
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->stored, 1);
+}
+
+/* The queue of dead letters takes nothing: of poison the tags are held, and good answers go on. */
+static void
+many_dead_letters_hold_up_nothing(void **state)
+{
+	struct world *w = *state;
+	size_t bytes;
 	int i;
 
-	for (i = 0; i < DEADLETTER_PENDING_MAX - 1; i++)
+	w->options.intake_max_bytes = 10000000;
+	hand_set_options(w->hand, &w->options);
+	fake_broker_block(w->publisher, true);
+	for (i = 0; i < DEADLETTER_PENDING_MAX; i++)
 		deliver(w->consumer, "x");
-	fake_advance(w->loop, 0);
-	assert_told(w->consumer, "");
-	deliver(w->consumer, "x");
-	assert_told(w->consumer, "pause; ");
+	bytes = status(w).bytes;
+	for (i = 0; i < 500; i++)
+		deliver(w->consumer, "x");
+	assert_int_equal(status(w).bytes, bytes);
+	assert_int_equal(hand_dead_held(w->hand), DEADLETTER_PENDING_MAX + 500);
+	deliver(w->consumer, GOOD);
+	fake_advance(w->loop, 5000);
+	assert_int_equal(w->stored, 1);
+	assert_told(w->consumer, "ack 601; ");
+	assert_int_equal(hand_waiting(w->hand), 0);
+	assert_in_range(w->held_up, 1, 5);
+	assert_in_range(status(w).dead_stuck_ms, 5000, 5000);
 	fake_broker_auto_confirm(w->publisher, true);
-	fake_advance(w->loop, 0);
-	assert_told(w->consumer, "resume; ack 100 multiple; ");
+	fake_broker_block(w->publisher, false);
+	fake_advance(w->loop, 2000);
+	assert_int_equal(hand_count(w->hand), 0);
+	assert_int_equal(status(w).given_back, 500);
+	assert_int_equal(status(w).buried, DEADLETTER_PENDING_MAX);
+	assert_int_equal(status(w).dead_stuck_ms, 0);
+	assert_int_equal(status(w).outstanding, 0);
 }
 
 static void
@@ -619,29 +829,6 @@ what_is_refused_returns_at_once(void **state)
 }
 
 static void
-patience_can_be_longer_for_a_while(void **state)
-{
-	struct world *w = *state;
-
-	w->store_is_away = true;
-	hand_set_patience(w->hand, 60000);
-	deliver(w->consumer, GOOD);
-	fake_advance(w->loop, 50000);
-	hand_set_options(w->hand, &w->options); /* a reload in between */
-	fake_advance(w->loop, 5000);
-	assert_int_equal(w->downs, 0);
-	fake_advance(w->loop, 15000);
-	assert_int_equal(w->downs, 1);
-	assert_int_equal(hand_count(w->hand), 1);
-	hand_give_back(w->hand);
-	batch_resume(hand_batch(w->hand));
-	hand_set_patience(w->hand, 0);
-	deliver(w->consumer, GOOD);
-	fake_advance(w->loop, 20000);
-	assert_int_equal(w->downs, 2);
-}
-
-static void
 how_long_the_store_has_written_nothing(void **state)
 {
 	struct world *w = *state;
@@ -659,6 +846,211 @@ how_long_the_store_has_written_nothing(void **state)
 	assert_int_equal(status(w).stalled_ms, 0);
 }
 
+/* ---- slow start ---- */
+
+static void
+deliver_of(struct world *w, const char *host, bool redelivered)
+{
+	char body[200];
+
+	snprintf(body, sizeof(body), "{\"syskey\":\"%s\",\"ps\":\"a\",\"format\":\"raw\"}", host);
+	fake_broker_redelivers(w->consumer, redelivered);
+	deliver(w->consumer, body);
+}
+
+/* All that is not read can be seen as waiting; the acks of a lot go before the next one. */
+static void
+what_came_back_is_tried_alone_and_acked_at_once(void **state)
+{
+	struct world *w = *state;
+	char host[16];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(host, sizeof(host), "back%d", i);
+		deliver_of(w, host, true);
+	}
+	deliver_of(w, "new", false);
+	fake_advance(w->loop, 0);
+	assert_int_equal(status(w).slow_waiting, 4);
+	assert_int_equal(hand_waiting(w->hand), 1);
+	fake_advance(w->loop, 50);
+	assert_string_equal(fake_store_put_text(w->store, 0), "new:1");
+	fake_advance(w->loop, 50);
+	assert_int_equal(status(w).slow_waiting, 3);
+	assert_told(w->consumer, "ack 5; ");
+	fake_advance(w->loop, 50);
+	assert_int_equal(fake_store_puts(w->store), 2);
+	fake_advance(w->loop, 10);
+	assert_int_equal(status(w).slow_waiting, 1);
+	assert_int_equal(status(w).acked, 2);
+	fake_advance(w->loop, 50);
+	fake_advance(w->loop, 10);
+	fake_advance(w->loop, 50);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->stored, 5);
+	assert_int_equal(status(w).acked, 5);
+	assert_int_equal(hand_count(w->hand), 0);
+}
+
+/* Its dead letter may wait for hours. */
+static void
+poison_that_came_back_stops_nothing(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_down(w->publisher);
+	fake_broker_redelivers(w->consumer, true);
+	deliver(w->consumer, "not json");
+	deliver(w->consumer, "not json");
+	deliver(w->consumer, "not json");
+	deliver_of(w, "web01", true);
+	for (int i = 0; i < 20; i++)
+		fake_advance(w->loop, 50);
+	assert_int_equal(w->stored, 1);
+	assert_int_equal(status(w).slow_waiting, 0);
+	assert_int_equal(status(w).dead_waiting, 3);
+}
+
+static void
+what_waits_for_its_turn_comes_again(void **state)
+{
+	struct world *w = *state;
+
+	deliver_of(w, "a", true);
+	deliver_of(w, "b", true);
+	fake_broker_down(w->consumer); /* its tags are void */
+	assert_int_equal(hand_count(w->hand), 0);
+	assert_int_equal(w->dead, 2); /* on_done(false) */
+	fake_broker_up(w->consumer);
+	fake_broker_log_clear(w->consumer);
+	deliver_of(w, "a", true);
+	deliver_of(w, "b", true);
+	hand_give_back(w->hand);
+	assert_told(w->consumer, "nack 2 multiple requeue; ");
+	deliver_of(w, "a", true);
+	hand_return_held(w->hand); /* the drain */
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "nack 3 requeue; ");
+	assert_int_equal(hand_count(w->hand), 0);
+	fake_advance(w->loop, 1000);
+	assert_int_equal(fake_store_puts(w->store), 0);
+}
+
+/* ---- the share of a host ---- */
+
+static void
+deliver_large(struct world *w, const char *host, bool redelivered)
+{
+	char body[20100];
+
+	snprintf(body, sizeof(body), "{\"syskey\":\"%s\",\"format\":\"raw\",\"ps\":\"%020000d\"}",
+	    host, 0);
+	fake_broker_redelivers(w->consumer, redelivered);
+	deliver(w->consumer, body);
+}
+
+/* Of what is over the share the tag is held, and it is given back when there is room, in order. */
+static void
+a_host_with_much_holds_up_no_other(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	for (int i = 0; i < 6; i++)
+		deliver_large(w, "big", false);
+	deliver(w->consumer, GOOD);
+	assert_false(fake_broker_is_paused(w->consumer));
+	assert_in_range(status(w).bytes, 20000, 50000);
+	assert_int_equal(status(w).share_waiting, 5);
+	assert_int_equal(hand_held_up(w->hand), 5);
+	assert_int_equal(hand_held_up_now(w->hand), 5);
+	hand_on_consume(w->hand); /* with a prefetch of which they hold nothing */
+	assert_int_equal(hand_held_up_now(w->hand), 0);
+	assert_int_equal(hand_waiting(w->hand), 2);
+	fake_advance(w->loop, 3000);
+	assert_in_range(w->held_up, 1, 5);
+	assert_told(w->consumer, "");
+	fake_store_release(w->store);
+	fake_advance(w->loop, 0);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "ack 1; ack 7; nack 2 requeue; ");
+	fake_advance(w->loop, 1000); /* no more until it has come again */
+	assert_told(w->consumer, "");
+	deliver_large(w, "big", true);
+	fake_advance(w->loop, 100);
+	fake_advance(w->loop, 0);
+	assert_told(w->consumer, "ack 8; nack 3 requeue; ");
+	assert_int_equal(w->stored, 3);
+	assert_int_equal(status(w).share_waiting, 3);
+	assert_int_equal(hand_held_up_now(w->hand), 0);
+	deliver_large(w, "big", false);
+	assert_int_equal(hand_held_up_now(w->hand), 1);
+	assert_int_equal(status(w).share_waiting, 4);
+	assert_int_equal(status(w).given_back, 2);
+	assert_int_equal(status(w).slow_waiting, 0); /* it is known why it came back */
+}
+
+static void
+what_waits_for_room_comes_again(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_hold(w->store);
+	for (int i = 0; i < 3; i++)
+		deliver_large(w, "big", false);
+	fake_broker_down(w->consumer); /* its tags are void */
+	assert_int_equal(status(w).share_waiting, 0);
+	assert_int_equal(hand_count(w->hand), 1);
+	fake_broker_up(w->consumer);
+	fake_broker_log_clear(w->consumer);
+	deliver_large(w, "big", true);
+	hand_return_held(w->hand); /* the drain */
+	assert_told(w->consumer, "nack 1 requeue; ");
+	deliver_large(w, "big", true);
+	hand_give_back(w->hand);
+	assert_told(w->consumer, "nack 2 multiple requeue; ");
+	assert_int_equal(hand_count(w->hand), 0);
+	assert_int_equal(status(w).bytes, 0);
+	fake_store_release(w->store);
+	fake_advance(w->loop, 1000);
+	assert_told(w->consumer, "");
+}
+
+/* The queue of dead letters takes nothing, which stops no good answers of the same host. */
+static void
+dead_letters_have_left_the_share(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_block(w->publisher, true);
+	deliver_large(w, "all", false); /* a name that is none */
+	deliver_large(w, "all", false);
+	fake_advance(w->loop, 100);
+	deliver_large(w, "all", false);
+	fake_advance(w->loop, 100);
+	assert_int_equal(status(w).share_waiting, 0);
+	assert_int_equal(hand_dead_held(w->hand), 3);
+}
+
+/* It fills its own share, whatever name it writes. */
+static void
+who_writes_in_the_name_of_another_pays(void **state)
+{
+	struct world *w = *state;
+	char body[20100];
+
+	w->options.attest = OPTIONS_ATTEST_YES;
+	hand_set_options(w->hand, &w->options);
+	fake_store_hold(w->store);
+	snprintf(
+	    body, sizeof(body), "{\"syskey\":\"web01\",\"format\":\"raw\",\"ps\":\"%020000d\"}", 0);
+	deliver_from(w->consumer, body, "web01");
+	deliver_from(w->consumer, body, "web02");
+	assert_int_equal(status(w).share_waiting, 0);
+	deliver_from(w->consumer, body, "web01");
+	assert_int_equal(status(w).share_waiting, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -669,6 +1061,9 @@ main(void)
 	    TEST(fresh_ones_go_into_the_next_put),
 	    TEST(a_large_stale_one_does_not_hold_up_what_is_fresh),
 	    TEST(who_watches_is_told_of_what_is_stored),
+	    TEST(an_answer_that_is_not_taken_is_a_failure),
+	    TEST(an_answer_that_validation_refuses_is_a_failure),
+	    TEST(a_host_that_is_put_off_for_long_is_a_failure),
 	    TEST(nobody_makes_it_write_to_other_queues),
 	    TEST(the_limits_of_values_can_be_changed),
 	    TEST(poison_is_buried_and_the_rest_flows),
@@ -678,15 +1073,26 @@ main(void)
 	    TEST(headers_of_a_letter_are_the_collectors_own),
 	    TEST(what_the_store_rejects_is_buried_as_it_came),
 	    TEST(a_host_writes_only_its_own_record_when_attested),
-	    TEST(many_dead_letters_close_the_valve),
+	    TEST(many_dead_letters_hold_up_nothing),
+	    TEST(what_was_put_back_is_of_whom_it_was),
+	    TEST(without_retry_users_it_is_the_collector_that_puts_back),
+	    TEST(auto_binds_the_users_that_have_a_hosts_name),
+	    TEST(a_sender_waits_until_it_is_known_whether_it_is_a_host),
+	    TEST(what_waits_for_the_list_can_be_given_back),
 	    TEST(a_lost_consumer_takes_unsent_dead_letters_along),
 	    TEST(a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer),
 	    TEST(held_bytes_close_the_valve_and_open_it_again),
 	    TEST(acks_of_a_lost_connection_are_not_sent_on_the_next),
 	    TEST(what_is_done_is_told),
 	    TEST(everything_in_hand_can_be_given_back),
+	    TEST(what_came_back_is_tried_alone_and_acked_at_once),
+	    TEST(poison_that_came_back_stops_nothing),
+	    TEST(what_waits_for_its_turn_comes_again),
+	    TEST(a_host_with_much_holds_up_no_other),
+	    TEST(what_waits_for_room_comes_again),
+	    TEST(dead_letters_have_left_the_share),
+	    TEST(who_writes_in_the_name_of_another_pays),
 	    TEST(what_is_refused_returns_at_once),
-	    TEST(patience_can_be_longer_for_a_while),
 	    TEST(how_long_the_store_has_written_nothing),
 	};
 

@@ -349,13 +349,14 @@ what_is_tried_is_not_held_for_ever(void **state)
 	deliver(w->consumer, GOOD);
 	until(w, INBOX_TRYING);
 	deliver(w->consumer, GOOD);
+	deliver(w->consumer, "{\"syskey\":\"web02\",\"ps\":\"a\",\"format\":\"output\"}");
 	fake_broker_log_clear(w->consumer);
 	fake_advance(w->loop, 9 * 60 * 1000);
 	assert_told(w->consumer, ALL_WIDER);
 	until(w, INBOX_PROBING);
 	until(w, INBOX_TRYING);
 	assert_told(w->consumer,
-	    "cancel; nack 2 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
+	    "cancel; nack 3 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	assert_in_range(trouble_ms(w), 10 * 60 * 1000, 11 * 60 * 1000);
 }
 
@@ -582,7 +583,7 @@ when_the_other_is_gone_it_goes_on(void **state)
 	stand_by(w);
 	fake_broker_log_clear(w->consumer);
 	take_over(w);
-	assert_told(w->consumer, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ");
+	assert_told(w->consumer, "consume vogeler.fresh 1000; consume master.in 1000; ");
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 100);
 	assert_told(w->consumer, "ack 202; ");
@@ -656,6 +657,27 @@ draining_with_nothing_in_hand_is_over_at_once(void **state)
 	assert_int_equal(w->drained, 1);
 }
 
+/* Dead letters that cannot be sent hold half of it at most. */
+static void
+poison_does_not_use_up_the_prefetch(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_block(w->publisher, true);
+	for (int i = 0; i < 499; i++)
+		deliver(w->consumer, "x");
+	fake_advance(w->loop, 5000);
+	assert_told(w->consumer, "");
+	for (int i = 0; i < 3; i++)
+		deliver(w->consumer, "x");
+	fake_advance(w->loop, 5000);
+	assert_told(w->consumer, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ");
+	for (int i = 0; i < 500; i++)
+		deliver(w->consumer, "x");
+	fake_advance(w->loop, 5000);
+	assert_told(w->consumer, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ");
+}
+
 #define TAKING(f) cmocka_unit_test_setup_teardown(f, setup_taking, teardown)
 
 int
@@ -683,6 +705,7 @@ main(void)
 	    TAKING(draining_finishes_what_is_in_hand),
 	    TAKING(draining_gives_back_when_time_is_over),
 	    TAKING(draining_with_nothing_in_hand_is_over_at_once),
+	    TAKING(poison_does_not_use_up_the_prefetch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

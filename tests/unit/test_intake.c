@@ -5,19 +5,25 @@
 #include <stdint.h>
 
 #include "daemon/intake.h"
+
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "tests/unit/address_space.h"
 
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define SLOWER 10
+#define SANITIZED true
+#define SLOWER    10
 #else
-#define SLOWER 1
+#define SANITIZED false
+#define SLOWER    1
 #endif
 
 struct world {
@@ -54,7 +60,7 @@ setup(void **state)
 	w->loop = loop_create();
 	w->intake = intake_create(w->loop, on_read, w);
 	w->opt.limits.yaml = yamlx_limits_default;
-	w->opt.limits.json_depth = JSONX_DEPTH_MAX;
+	w->opt.limits.json.depth = JSONX_DEPTH_MAX;
 	*state = w;
 	return 0;
 }
@@ -122,7 +128,7 @@ a_small_message_is_read_at_once(void **state)
 }
 
 static void
-a_large_one_is_read_by_the_thread_and_overtaken_by_none(void **state)
+a_large_one_is_read_by_the_thread_and_its_host_waits(void **state)
 {
 	struct world *w = *state;
 
@@ -131,13 +137,149 @@ a_large_one_is_read_by_the_thread_and_overtaken_by_none(void **state)
 	take(w, "3", "web02", 1000);
 	take(w, "4", "web01", INTAKE_SMALL + 1);
 	take(w, "5", "web01", 1000);
-	assert_string_equal(w->told, "1:web01 ");
+	take(w, "6", "web03", 1000);
+	assert_string_equal(w->told, "1:web01 6:web03 ");
 	assert_int_equal(intake_pending(w->intake), 4);
-	run_until(w, 5);
-	assert_string_equal(w->told, "1:web01 2:web02 3:web02 4:web01 5:web01 ");
+	run_until(w, 6);
+	assert_string_equal(w->told, "1:web01 6:web03 2:web02 3:web02 4:web01 5:web01 ");
 	assert_int_equal(intake_pending(w->intake), 0);
-	take(w, "6", "web01", 1000);
-	assert_non_null(strstr(w->told, "6:web01"));
+	take(w, "7", "web01", 1000);
+	assert_non_null(strstr(w->told, "7:web01"));
+}
+
+/* However much waits of one. */
+static void
+hosts_take_turns(void **state)
+{
+	struct world *w = *state;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		take(w, "a", "web01", 500000);
+	take(w, "b", "web02", 500000);
+	take(w, "c", "web03", 100000);
+	take(w, "d", "web03", 1000);
+	run_until(w, 11);
+	assert_non_null(strstr(w->told, "a:web01 a:web01 b:web02 c:web03 a:web01"));
+	assert_non_null(strstr(w->told, "c:web03 a:web01 d:web03 a:web01"));
+}
+
+static void
+take_text(struct world *w, const char *owner, const char *body)
+{
+	intake_take(w->intake, delivery_of(strdup(body)), &w->opt, (void *)owner);
+}
+
+/* Wherever it is in the body, and however it is written. */
+static void
+the_host_is_found(void **state)
+{
+	struct world *w = *state;
+
+	take(w, "1", "web01", 1000000);
+	take_text(w, "2", "{\"a\":[1,{\"syskey\":\"x\"}],\"format\":\"raw\",\"syskey\":\"web01\"}");
+	take_text(w, "3", "{\"syskey\":\"\\u0077eb01\",\"format\":\"raw\"}");
+	take_text(w, "4", "{\"a\":\"\\\"syskey\",\"syskey\":\"web02\",\"format\":\"raw\"}");
+	assert_string_equal(w->told, "4:web02 ");
+	take_text(w, "5", "{\"syskey\":7}");
+	take_text(w, "6", "[");
+	run_until(w, 6);
+	assert_non_null(strstr(w->told, "1:web01 2:web01 3:web01 "));
+}
+
+#define ALIASES_SIZE 4096
+
+/* A text of unit bytes, n times, in few bytes of YAML. */
+static char *
+aliases(const char *host, int unit, int n)
+{
+	char *body = malloc(ALIASES_SIZE), *p = body;
+
+	assert_non_null(body);
+	p += sprintf(p, "{\"syskey\":\"%s\",\"format\":\"yaml\",\"p\":\"[&a x%0*d", host, unit, 1);
+	while (n-- > 1)
+		p += sprintf(p, ",*a");
+	sprintf(p, "]\"}");
+	return body;
+}
+
+/* It is small, and becomes large: more than a pass may do goes to the thread. */
+static void
+take_aliases(void *arg)
+{
+	struct world *w = arg;
+
+	intake_take(w->intake, delivery_of(aliases("web01", 1000, 100)), &w->opt, (void *)"1");
+	intake_take(w->intake, delivery_of(aliases("web02", 1000, 100)), &w->opt, (void *)"2");
+	intake_take(w->intake, delivery_of(aliases("web03", 1000, 100)), &w->opt, (void *)"3");
+	intake_take(w->intake, delivery_of(aliases("web04", 1000, 100)), &w->opt, (void *)"4");
+	assert_int_equal(intake_pending(w->intake), 1);
+}
+
+static void
+what_aliases_become_is_charged(void **state)
+{
+	struct world *w = *state;
+	struct loop_timer *timer = loop_timer_create(w->loop, "test", take_aliases, w);
+
+	loop_timer_arm(timer, 0);
+	run_until(w, 4);
+	loop_timer_destroy(timer);
+	assert_string_equal(w->told, "1:web01 2:web02 3:web03 4:web04 ");
+}
+
+static void
+what_aliases_make_too_large_is_read_by_the_thread(void **state)
+{
+	struct world *w = *state;
+
+	intake_take(w->intake, delivery_of(aliases("web01", 1000, 1000)), &w->opt, (void *)"1");
+	take(w, "2", "web01", 1000);
+	assert_string_equal(w->told, "");
+	run_until(w, 2);
+	assert_string_equal(w->told, "1:web01 2:web01 ");
+}
+
+/* At any size that the rest may have: nothing is read by half, and nothing ends the program. */
+static void
+without_memory_it_is_refused_whole(void **state)
+{
+	static const char *const formats[] = {"json", "yaml", "output", "string", "raw"};
+	struct intake_options opt = {
+	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
+	struct rlimit before, limit;
+	struct intake_reading r;
+	unsigned int good = 0, refused = 0;
+
+	if (SANITIZED)
+		skip(); /* the sanitizer takes the address space itself */
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		char *body = malloc(7100000);
+		size_t len = (size_t)sprintf(
+		    body, "{\"syskey\":\"h\",\"format\":\"%s\",\"p\":\"", formats[i]);
+		struct delivery *d;
+
+		memset(body + len, 'x', 7000000);
+		strcpy(body + len + 7000000, "\"}");
+		d = delivery_of(body);
+		for (size_t left = 0; left < 30000000; left += 1500000) {
+			limit = before;
+			limit.rlim_cur = address_space() + left;
+			assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+			intake_read(&d->message, &opt, 1, &r);
+			assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+			if (r.verdict == INTAKE_GOOD)
+				good++;
+			else
+				refused += strstr(r.why, "no memory to read") != NULL;
+			intake_reading_finish(&r);
+		}
+		delivery_destroy(d);
+	}
+	assert_true(good > 0);
+	assert_true(refused > 0);
+	assert_int_equal(good + refused, 100);
 }
 
 static void
@@ -200,7 +342,8 @@ no_pass_takes_long(void **state)
 static void
 assert_reads(const char *type, const char *encoding, bool expected)
 {
-	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX, 0}};
+	struct intake_options opt = {
+	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
 	struct intake_reading r;
 	struct message m;
 
@@ -239,7 +382,8 @@ only_plain_text_is_taken_for_a_response(void **state)
 static void
 a_response_has_so_many_results_at_most(void **state)
 {
-	struct intake_options opt = {.limits = {yamlx_limits_default, JSONX_DEPTH_MAX, 0}};
+	struct intake_options opt = {
+	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
 	int n;
 
 	for (n = INTAKE_RESULTS_MAX; n <= INTAKE_RESULTS_MAX + 1; n++) {
@@ -270,9 +414,15 @@ a_response_has_so_many_results_at_most(void **state)
 int
 main(void)
 {
+	/* The first goes first: a thread leaves address space behind that malloc() would take. */
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(without_memory_it_is_refused_whole),
 	    WORLD(a_small_message_is_read_at_once),
-	    WORLD(a_large_one_is_read_by_the_thread_and_overtaken_by_none),
+	    WORLD(a_large_one_is_read_by_the_thread_and_its_host_waits),
+	    WORLD(hosts_take_turns),
+	    WORLD(the_host_is_found),
+	    WORLD(what_aliases_become_is_charged),
+	    WORLD(what_aliases_make_too_large_is_read_by_the_thread),
 	    WORLD(what_is_forgotten_is_not_told_of),
 	    WORLD(the_end_does_not_wait_for_all),
 	    WORLD(no_pass_takes_long),

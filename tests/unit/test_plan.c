@@ -130,7 +130,7 @@ check_payload(enum payload payload, size_t low, size_t high)
 	struct response r;
 	struct result **results;
 	struct convert_limits limits = {
-	    .yaml = {.depth = 64, .nodes = 100000, .bytes = 1 << 20}, .json_depth = 64};
+	    .yaml = {.depth = 64, .nodes = 100000, .bytes = 1 << 20}, .json = {.depth = 64}};
 	char err[256], marker[PAYLOAD_MARKER_SIZE];
 	json_t *value;
 	size_t n;

@@ -15,6 +15,7 @@
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_maker.h"
+#include "tests/unit/decoded.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,6 +448,7 @@ test_result_has_no_job(void **state)
 {
 	struct fixture *f = *state;
 	const struct message *m;
+	json_t *all;
 	struct response r;
 	char err[256];
 	int64_t order;
@@ -468,8 +470,9 @@ test_result_has_no_job(void **state)
 	assert_int_equal(r.meta.state, WIRE_OK);
 	assert_int_equal(r.format, WIRE_YAML);
 	assert_string_equal(r.meta.plugin, "facter");
-	assert_string_equal(
-	    json_string_value(json_object_get(r.results, "facter")), "a: 1\nb: 2\n");
+	all = decoded(&r);
+	assert_string_equal(json_string_value(json_object_get(all, "facter")), "a: 1\nb: 2\n");
+	json_decref(all);
 	response_finish(&r);
 }
 
@@ -488,7 +491,8 @@ test_failure_is_reported(void **state)
 	assert_true(wire_response_decode(
 	    &fake_broker_publish_at(f->broker, 0)->message, &r, err, sizeof(err)));
 	assert_int_equal(r.meta.state, WIRE_TIMEOUT);
-	assert_non_null(json_object_get(r.results, "last_error"));
+	assert_int_equal(r.n_values, 1);
+	assert_string_equal(r.values[0].key, "last_error");
 	response_finish(&r);
 }
 

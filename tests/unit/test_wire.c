@@ -1,4 +1,5 @@
 #include "shared/wire.h"
+#include "tests/unit/decoded.h"
 
 #include "shared/xalloc.h"
 #include <setjmp.h>
@@ -256,9 +257,10 @@ response_of_2010(void **state)
 	assert_true(wire_response_decode(&m, &r, err, sizeof(err)));
 	assert_string_equal(r.host, "web01.example.com");
 	assert_int_equal(r.format, WIRE_YAML);
-	assert_int_equal(json_object_size(r.results), 1);
-	assert_string_equal(
-	    json_string_value(json_object_get(r.results, "facter")), "---\n  a: b\n");
+	assert_int_equal(r.n_values, 1);
+	assert_string_equal(r.values[0].key, "facter");
+	assert_int_equal(r.values[0].len, strlen("\"---\\n  a: b\\n\""));
+	assert_memory_equal(r.values[0].json, "\"---\\n  a: b\\n\"", r.values[0].len);
 	assert_int_equal(r.meta.state, WIRE_OK);
 	assert_int_equal(r.meta.order, 0);
 	assert_int_equal(r.meta.exit_status, -1);
@@ -276,20 +278,17 @@ several_results_in_order(void **state)
 	static const char *const keys[] = {"zeta", "alpha", "last_error"};
 	struct message m;
 	struct response r;
-	const char *key;
-	json_t *value;
 	char err[256];
-	size_t i = 0;
+	size_t i;
 
 	message_init(&m);
 	body(&m, "{\"syskey\":\"h\",\"zeta\":[1,18446744073709551616],\"format\":\"pylist\","
 		 "\"alpha\":null,\"last_error\":{\"message\":\"m\"}}");
 	assert_true(wire_response_decode(&m, &r, err, sizeof(err)));
-	assert_int_equal(r.big_integers, 1);
 	assert_int_equal(r.meta.state, WIRE_OK);
-	json_object_foreach (r.results, key, value)
-		assert_string_equal(key, keys[i++]);
-	assert_int_equal(i, 3);
+	assert_int_equal(r.n_values, 3);
+	for (i = 0; i < 3; i++)
+		assert_string_equal(r.values[i].key, keys[i]);
 	response_finish(&r);
 	message_finish(&m);
 }
@@ -299,7 +298,7 @@ failure_of_2010(void **state)
 {
 	struct message m;
 	struct response r;
-	json_t *error;
+	json_t *all, *error;
 	char err[256];
 
 	message_init(&m);
@@ -308,9 +307,11 @@ failure_of_2010(void **state)
 		 "\"pydict\"}");
 	assert_true(wire_response_decode(&m, &r, err, sizeof(err)));
 	assert_int_equal(r.meta.state, WIRE_FAILED);
-	error = json_object_get(r.results, "last_error");
+	all = decoded(&r);
+	error = json_object_get(all, "last_error");
 	assert_string_equal(
 	    json_string_value(json_object_get(error, "message")), "Plugin x is not authorized");
+	json_decref(all);
 	response_finish(&r);
 	message_finish(&m);
 }
@@ -329,7 +330,7 @@ greeting_both_ways(void **state)
 	response_finish(&r);
 	assert_true(wire_response_decode(&m, &r, err, sizeof(err)));
 	assert_string_equal(r.host, "web01");
-	assert_int_equal(json_object_size(r.results), 0);
+	assert_int_equal(r.n_values, 0);
 	assert_int_equal(r.meta.state, WIRE_OK);
 	response_finish(&r);
 	message_finish(&m);
@@ -351,6 +352,7 @@ fill(struct response *r)
 	meta->plugin = xstrdup("ps");
 	meta->machine_id = xstrdup("0123456789abcdef0123456789abcdef");
 	meta->boot_id = xstrdup("00000000-0000-0000-0000-000000000000");
+	meta->version = xstrdup("0.1.1");
 	meta->stderr_tail = xstrdup("oops");
 	meta->stdout_tail = xstrdup("out");
 	meta->state = WIRE_TIMEOUT;
@@ -368,6 +370,7 @@ response_both_ways(void **state)
 {
 	struct message m;
 	struct response r, back;
+	json_t *results;
 	char err[256];
 
 	fill(&r);
@@ -385,7 +388,9 @@ response_both_ways(void **state)
 	assert_true(wire_response_decode(&m, &back, err, sizeof(err)));
 	assert_string_equal(back.host, "web01");
 	assert_int_equal(back.format, WIRE_OUTPUT);
-	assert_true(json_equal(back.results, r.results));
+	results = decoded(&back);
+	assert_true(json_equal(results, r.results));
+	json_decref(results);
 	assert_string_equal(back.meta.response_id, "resp");
 	assert_string_equal(back.meta.job, "job");
 	assert_string_equal(back.meta.reply_to, "reply");
@@ -393,6 +398,7 @@ response_both_ways(void **state)
 	assert_string_equal(back.meta.plugin, "ps");
 	assert_string_equal(back.meta.machine_id, r.meta.machine_id);
 	assert_string_equal(back.meta.boot_id, r.meta.boot_id);
+	assert_string_equal(back.meta.version, "0.1.1");
 	assert_string_equal(back.meta.stderr_tail, "oops");
 	assert_string_equal(back.meta.stdout_tail, "out");
 	assert_int_equal(back.meta.state, WIRE_TIMEOUT);
@@ -413,8 +419,8 @@ static void
 names_of_headers(void **state)
 {
 	static const char *const want[] = {"plugin", "state", "order", "exit_status", "signal",
-	    "duration_ms", "collected_at", "truncated", "machine_id", "boot_id", "stdout_tail",
-	    "stderr_tail", "replaced"};
+	    "duration_ms", "collected_at", "truncated", "machine_id", "boot_id", "version",
+	    "stdout_tail", "stderr_tail", "replaced"};
 	struct message m;
 	struct response r;
 	size_t i;
@@ -474,6 +480,7 @@ poison(const char *text, const char *why)
 		fail_msg("%s: \"%s\" does not say \"%s\"", text, err, why);
 	assert_null(r.host);
 	assert_null(r.results);
+	assert_int_equal(r.n_values, 0);
 	message_finish(&m);
 }
 
@@ -483,6 +490,10 @@ what_is_poison(void **state)
 	poison("", "not JSON");
 	poison("{\"syskey\":", "not JSON");
 	poison("[]", "not a JSON object");
+	poison("{\"syskey\":\"h\",\"format\":\"raw\",\"a\":[1,}", "not JSON: line 1, column 37");
+	poison("{\"syskey\":\"h\",\"format\":\"raw\"} x", "not JSON");
+	poison("{\"syskey\":\"h\",\"format\":\"raw\",\"a\":1,\"a\":2}", "twice");
+	poison("{\"syskey\":\"h\",\"format\":\"raw\",\"\\u0061\":1,\"a\":2}", "twice");
 	poison("\"x\"", "not a JSON object");
 	poison("{\"format\":\"raw\"}", "no syskey");
 	poison("{\"syskey\":7,\"format\":\"raw\"}", "syskey is not a text");

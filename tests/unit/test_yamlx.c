@@ -150,15 +150,44 @@ sexagesimals_and_timestamps_stay_strings(void **state)
 }
 
 static void
-tags_of_yaml_count_and_others_are_ignored(void **state)
+numbers_beyond_a_double_stay_as_they_were_written(void **state)
+{
+	struct jsonx_note note = {0};
+	const char *yaml = "[1.0e+400, -1.5e+999, !!float 1.0e-400, 0.0e-400, 1.0e-310, .inf]";
+	char err[256];
+	json_t *v = yamlx_parse(yaml, strlen(yaml), NULL, &note, err, sizeof(err));
+
+	assert_non_null(v);
+	assert_string_equal(json_string_value(json_array_get(v, 0)), "1.0e+400");
+	assert_string_equal(json_string_value(json_array_get(v, 1)), "-1.5e+999");
+	assert_string_equal(json_string_value(json_array_get(v, 2)), "1.0e-400");
+	assert_true(json_real_value(json_array_get(v, 3)) == 0);
+	assert_true(json_real_value(json_array_get(v, 4)) > 0);
+	assert_string_equal(json_string_value(json_array_get(v, 5)), ".inf");
+	assert_int_equal(note.big_reals, 3);
+	json_decref(v);
+}
+
+static void
+tags_of_yaml_count_and_others_mean_text(void **state)
 {
 	assert_yaml("[!!str 12, ! yes, !!int '5', !!float 3, !!bool 'on', !!null 'x', !!int x]",
 	    "[\"12\", \"yes\", 5, 3.0, true, null, \"x\"]");
+	assert_yaml(
+	    "[!ruby/sym yes, !ruby/sym no, !ruby/sym 0644, !ruby/sym null, !ruby/string 0755]",
+	    "[\"yes\", \"no\", \"0644\", \"null\", \"0755\"]");
+	assert_yaml(
+	    "[!x ~, !x , !<tag:a,2000:b> 1.5, !!python/long 12, !!python/none '', !!timestamp 12]",
+	    "[\"~\", \"\", \"1.5\", \"12\", \"\", \"12\"]");
+	assert_yaml(
+	    "%TAG !y! tag:yaml.org,2002:\n--- [!y!int 12, !y!int yes, !!bool 1, !!float no]",
+	    "[12, \"yes\", \"1\", \"no\"]");
+	assert_yaml("!ruby/sym 12: !x 1\n", "{\"12\": \"1\"}");
 	assert_yaml("!!binary aGVsbG8=", "\"aGVsbG8=\"");
 	assert_yaml("!!binary 12", "\"12\"");
 	assert_yaml("!ruby/object:Puppet::Resource\nname: !ruby/sym present\nn: !ruby/x 5\nq: !r "
 		    "'5'\n",
-	    "{\"name\": \"present\", \"n\": 5, \"q\": \"5\"}");
+	    "{\"name\": \"present\", \"n\": \"5\", \"q\": \"5\"}");
 	assert_yaml("!!set {a, b}", "{\"a\": null, \"b\": null}");
 	assert_yaml("!!python/object/apply:os.system ['true']", "[\"true\"]");
 }
@@ -169,7 +198,7 @@ keys_are_taken_as_they_were_written(void **state)
 	assert_yaml(":a: 1\n12: 2\nyes: 3\n1.50: 4\n~: 5\n",
 	    "{\":a\": 1, \"12\": 2, \"yes\": 3, \"1.50\": 4, \"~\": 5}");
 	assert_yaml("a: &k name\n*k : v\n", "{\"a\": \"name\", \"name\": \"v\"}");
-	assert_refused("? [a]\n: b\n", 8, "line 1: a list or a map cannot be a key");
+	assert_refused("? [a]\n: b\n", 8, "line 1, column 5: a list or a map cannot be a key");
 	assert_refused("\"a\\0b\": 1\n", 10, "holds a NUL");
 }
 
@@ -180,8 +209,8 @@ anchors_are_expanded_and_may_be_given_again(void **state)
 	    "a: &x [1, {b: 2}]\nc: *x\n", "{\"a\": [1, {\"b\": 2}], \"c\": [1, {\"b\": 2}]}");
 	assert_yaml("[&x 1, *x, &x 2, *x]", "[1, 1, 2, 2]");
 	assert_yaml("&x [&x 1, *x]", "[1, 1]");
-	assert_refused("&a [*a]", 7, "line 1: alias 'a' contains itself");
-	assert_refused("b: 1\na: *nobody\n", 16, "line 2: alias 'nobody' names nothing");
+	assert_refused("&a [*a]", 7, "line 1, column 5: alias 'a' contains itself");
+	assert_refused("b: 1\na: *nobody\n", 16, "line 2, column 4: alias 'nobody' names nothing");
 }
 
 static void
@@ -192,9 +221,34 @@ merges_fill_in_what_is_missing(void **state)
 	assert_yaml("- &a {x: 1}\n- &b {x: 2, y: 2}\n- {<<: [*a, *b], z: 3}\n",
 	    "[{\"x\": 1}, {\"x\": 2, \"y\": 2}, {\"x\": 1, \"y\": 2, \"z\": 3}]");
 	assert_yaml("{'<<': 1}", "{\"<<\": 1}");
-	assert_refused("a: 1\n<<: 5\n", 11, "line 2: '<<' needs a map or a list of maps");
-	assert_refused("<<: [{a: 1}, 5]\n", 16, "'<<' needs a map or a list of maps");
-	assert_refused("<<: {a: 1}\n<<: {b: 1}\n", 22, "key '<<' twice");
+	assert_yaml("<<: {a: 1}\n<<: {a: 2, b: 1}\n", "{\"a\": 2, \"b\": 1}");
+	assert_yaml("<<: [{a: 1}, {a: 2, b: 3}]\n<<: {b: 1}\n", "{\"a\": 1, \"b\": 1}");
+	assert_yaml("!!merge <<: {a: 1}\n!x <<: {b: 1}\n", "{\"a\": 1, \"<<\": {\"b\": 1}}");
+}
+
+static void
+a_merge_key_without_maps_is_a_key(void **state)
+{
+	assert_yaml("a: 1\n<<: 5\n", "{\"a\": 1, \"<<\": 5}");
+	assert_yaml("<<: [{a: 1}, 5]\n", "{\"<<\": [{\"a\": 1}, 5]}");
+	assert_yaml("<<:\n", "{\"<<\": null}");
+	assert_yaml("a: &x no map\n<<: *x\n", "{\"a\": \"no map\", \"<<\": \"no map\"}");
+	assert_yaml("<<: {m: 1}\n\"<<\": plain\n", "{\"m\": 1, \"<<\": \"plain\"}");
+	assert_yaml("<<: plain\n<<: {m: 1}\n", "{\"m\": 1, \"<<\": \"plain\"}");
+	assert_refused("<<: 1\n<<: 2\n", 12, "line 2, column 5: key '<<' twice");
+	assert_refused("\"<<\": 1\n<<: 2\n", 14, "line 2, column 5: key '<<' twice");
+	assert_refused("<<: 2\n\"<<\": 1\n", 14, "line 2, column 1: key '<<' twice");
+}
+
+static void
+a_byte_order_mark_is_passed_over(void **state)
+{
+	assert_yaml("\xef\xbb\xbf"
+		    "a: 1\nb: 2\n",
+	    "{\"a\": 1, \"b\": 2}");
+	assert_yaml("\xef\xbb\xbf---\na: 1\nb: 2\n", "{\"a\": 1, \"b\": 2}");
+	assert_yaml("\xef\xbb\xbf", "null");
+	assert_yaml("\xef\xbb\xbf%YAML 1.1\n--- x", "\"x\"");
 }
 
 static void
@@ -204,23 +258,24 @@ no_document_is_null_and_two_are_refused(void **state)
 	assert_yaml("# nothing\n\n", "null");
 	assert_yaml("---\n", "null");
 	assert_yaml("--- \nfoo: bar\n...\n", "{\"foo\": \"bar\"}");
-	assert_refused("a: 1\n---\nb: 2\n", 14, "line 2: more than one document");
+	assert_refused("a: 1\n---\nb: 2\n", 14, "line 2, column 1: more than one document");
 }
 
 static void
 duplicate_keys_are_refused(void **state)
 {
-	assert_refused("a: 1\nb: 2\na: 3\n", 15, "line 3: key 'a' twice");
+	assert_refused("a: 1\nb: 2\na: 3\n", 15, "line 3, column 1: key 'a' twice");
 	assert_refused("{12: 1, '12': 2}", 16, "key '12' twice");
 }
 
 static void
 broken_text_is_named_with_its_line(void **state)
 {
-	assert_refused("a: 1\nb: [1, 2\n", 14, "line 3: ");
-	assert_refused("a: 1\nb: x\0y\n", 12, "line 2: control characters are not allowed");
-	assert_refused("a: 1\n\nb: \xff\n", 11, "line 3: ");
-	assert_refused("a: b: c\n", 8, "line 1: mapping values are not allowed");
+	assert_refused("a: 1\nb: [1, 2\n", 14, "line 3, column 1: ");
+	assert_refused(
+	    "a: 1\nb: x\0y\n", 12, "line 2, column 5: control characters are not allowed");
+	assert_refused("a: 1\n\nb: \xff\n", 11, "line 3, column 4: ");
+	assert_refused("a: b: c\n", 8, "line 1, column 5: mapping values are not allowed");
 }
 
 static void
@@ -236,7 +291,7 @@ depth_stops_at_the_cap(void **state)
 	json_decref(v);
 	free(yaml);
 	assert_int_not_equal(asprintf(&yaml, "[%s%s]", open, close), -1);
-	assert_refused(yaml, strlen(yaml), "line 1: deeper than 64");
+	assert_refused(yaml, strlen(yaml), "line 1, column 65: deeper than 64");
 	free(yaml);
 	free(open);
 	free(close);
@@ -251,7 +306,7 @@ depth_counts_aliases(void **state)
 	assert_int_not_equal(asprintf(&yaml, "- &a %s%s\n- &b %s*a%s\n- &c %s*b%s\n- %s*c%s\n",
 				 open, close, open, close, open, close, open, close),
 	    -1);
-	assert_refused(yaml, strlen(yaml), "line 4: deeper than 64");
+	assert_refused(yaml, strlen(yaml), "line 4, column 23: deeper than 64");
 	free(yaml);
 	free(open);
 	free(close);
@@ -286,7 +341,7 @@ bombs_are_refused_before_they_go_off(void **state)
 	char *text = repeat("x", 500000), *many = repeat("- a\n", 100001), *yaml = NULL;
 	char *tags = repeat("%TAG !a! tag:x\n", 33);
 
-	assert_refused(laughs, strlen(laughs), "line 6: more than 100000 values");
+	assert_refused(laughs, strlen(laughs), "line 6, column 8: more than 100000 values");
 	assert_int_not_equal(asprintf(&yaml, "[&a %s, *a, *a, *a, *a, *a, *a, *a, *a]", text), -1);
 	assert_refused(yaml, strlen(yaml), "bytes when aliases are expanded");
 	assert_refused(many, strlen(many), "more than 100000 values");
@@ -324,7 +379,8 @@ limits_hold_where_they_are(void **state)
 	limits.keys = 3;
 	assert_within("{a: 1, b: 2}", &limits, NULL);
 	assert_within("{a: 1, b: 2, c: {d: 3}}", &limits, NULL);
-	assert_within("{a: 1, b: 2, c: 3, d: 4}", &limits, "line 1: more than 3 keys in a map");
+	assert_within(
+	    "{a: 1, b: 2, c: 3, d: 4}", &limits, "line 1, column 20: more than 3 keys in a map");
 	assert_within("[&m {a: 1, b: 2}, {<<: *m, b: 3, c: 4}]", &limits, NULL);
 	assert_within("[&m {a: 1, b: 2}, {<<: *m, c: 3, d: 4}]", &limits, "more than 3 keys");
 	limits.keys = 0; /* none */
@@ -446,10 +502,13 @@ main(void)
 	    cmocka_unit_test(integers_beyond_64_bits_keep_their_digits_as_text),
 	    cmocka_unit_test(types_floats_only_as_yaml_1_1_writes_them),
 	    cmocka_unit_test(sexagesimals_and_timestamps_stay_strings),
-	    cmocka_unit_test(tags_of_yaml_count_and_others_are_ignored),
+	    cmocka_unit_test(tags_of_yaml_count_and_others_mean_text),
+	    cmocka_unit_test(numbers_beyond_a_double_stay_as_they_were_written),
+	    cmocka_unit_test(a_byte_order_mark_is_passed_over),
 	    cmocka_unit_test(keys_are_taken_as_they_were_written),
 	    cmocka_unit_test(anchors_are_expanded_and_may_be_given_again),
 	    cmocka_unit_test(merges_fill_in_what_is_missing),
+	    cmocka_unit_test(a_merge_key_without_maps_is_a_key),
 	    cmocka_unit_test(no_document_is_null_and_two_are_refused),
 	    cmocka_unit_test(duplicate_keys_are_refused),
 	    cmocka_unit_test(broken_text_is_named_with_its_line),
