@@ -1,0 +1,282 @@
+/* See rollcall.h.
+ *
+ *   NEW -- first round is over --> LOADING -- the book is there --> KEEPING
+ *    ^                                |
+ *    +------- the store fails --------+ */
+#include "daemon/rollcall.h"
+
+#include "shared/log.h"
+#include "shared/loop.h"
+#include "shared/store/contacts.h"
+#include "shared/store/store.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum rollcall_state { ROLLCALL_NEW, ROLLCALL_LOADING, ROLLCALL_KEEPING };
+
+struct sighting {
+	UT_hash_handle hh;
+	bool online;
+	char host[];
+};
+
+struct rollcall {
+	struct store *store;
+	enum rollcall_state state;
+	struct contacts *book;
+	struct sighting *seen; /* in this round, or in those that wait for the book */
+	bool whole, looked;    /* of the round that waits for it */
+	bool settled;          /* the broker has been there since the round before */
+	json_t *storing;       /* what is on its way into the store; NULL = nothing */
+	bool complained;
+	int64_t look_storing, look_stored; /* wall; of the latest look that the store knows */
+	struct loop_timer *end;            /* of the patience in rollcall_end() */
+	bool end_due;                      /* that it ends is to be stored */
+	void (*on_end)(void *arg);
+	void *end_arg;
+	struct rollcall_status status;
+};
+
+static void
+forget_sightings(struct rollcall *r)
+{
+	struct sighting *s, *next;
+
+	HASH_ITER (hh, r->seen, s, next) {
+		HASH_DEL(r->seen, s);
+		free(s);
+	}
+}
+
+static void
+rollcall_on_end(void *arg)
+{
+	struct rollcall *r = arg;
+	void (*fn)(void *end_arg) = r->on_end;
+
+	r->on_end = NULL;
+	loop_timer_disarm(r->end);
+	if (fn != NULL)
+		fn(r->end_arg);
+}
+
+struct rollcall *
+rollcall_create(struct loop *loop, struct store *store)
+{
+	struct rollcall *r = xcalloc(1, sizeof(*r));
+
+	r->store = store;
+	r->book = contacts_create();
+	r->end = loop_timer_create(loop, "contact", rollcall_on_end, r);
+	return r;
+}
+
+void
+rollcall_destroy(struct rollcall *r)
+{
+	if (r == NULL)
+		return;
+	forget_sightings(r);
+	loop_timer_destroy(r->end);
+	contacts_destroy(r->book);
+	json_decref(r->storing);
+	free(r);
+}
+
+void
+rollcall_saw(struct rollcall *r, const char *host, uint32_t consumers)
+{
+	struct sighting *s;
+
+	HASH_FIND_STR(r->seen, host, s);
+	if (s == NULL) {
+		size_t size = strlen(host) + 1;
+
+		s = xcalloc(1, sizeof(*s) + size);
+		memcpy(s->host, host, size);
+		HASH_ADD_KEYPTR(hh, r->seen, s->host, size - 1, s);
+	}
+	s->online = consumers > 0;
+}
+
+/* ---- into the store ---- */
+
+static void store_changes(struct rollcall *r);
+
+static void
+on_stored(bool ok, const char *what, void *arg)
+{
+	struct rollcall *r = arg;
+
+	if (ok) {
+		r->complained = false;
+		r->look_stored = r->look_storing;
+	} else {
+		if (!r->complained)
+			log_warn("contact",
+			    "cannot store which hosts are in contact, and tries again each round: %s",
+			    what);
+		r->complained = true;
+		contacts_return_changes(r->book, r->storing);
+	}
+	json_decref(r->storing);
+	r->storing = NULL;
+	if (r->on_end == NULL)
+		return;
+	if (r->end_due)
+		store_changes(r);
+	else
+		rollcall_on_end(r);
+}
+
+static void
+store_changes(struct rollcall *r)
+{
+	int64_t look = contacts_looked_at(r->book);
+	bool due = llabs(look - r->look_stored) >= ROLLCALL_LOOK_MS;
+
+	if (r->storing != NULL || !(due || r->end_due || contacts_are_changed(r->book)))
+		return;
+	r->look_storing = look;
+	r->end_due = false;
+	r->storing = contacts_take_changes(r->book);
+	store_notes_put(r->store, r->storing, on_stored, r);
+}
+
+/* ---- the book ---- */
+
+static bool
+was_seen(const char *host, void *arg)
+{
+	const struct rollcall *r = arg;
+	struct sighting *s;
+
+	HASH_FIND_STR(r->seen, host, s);
+	return s != NULL;
+}
+
+/* Offline since: when it was last seen to be online, which is the look before this one. */
+static void
+enter_sighting(struct rollcall *r, const struct sighting *s, int64_t now)
+{
+	struct contact was = contacts_get(r->book, s->host), is = was;
+	int64_t last = contacts_looked_at(r->book);
+
+	if (s->online && was.state != CONTACT_ONLINE)
+		is = (struct contact){CONTACT_ONLINE, now};
+	else if (!s->online && was.state == CONTACT_UNKNOWN)
+		is = (struct contact){CONTACT_NEVER, 0};
+	else if (!s->online && was.state == CONTACT_ONLINE && r->settled)
+		is = (struct contact){CONTACT_OFFLINE, last > was.since_ms ? last : was.since_ms};
+	if (is.state == was.state)
+		return;
+	log_debug("contact", "%s: %s -> %s", s->host, contact_state_name(was.state),
+	    contact_state_name(is.state));
+	contacts_set(r->book, s->host, is);
+}
+
+static void
+count(struct rollcall *r, int64_t now)
+{
+	const struct sighting *s;
+
+	r->status = (struct rollcall_status){.looked_wall_ms = now};
+	for (s = r->seen; s != NULL; s = s->hh.next) {
+		enum contact_state state = contacts_get(r->book, s->host).state;
+
+		r->status.online += state == CONTACT_ONLINE;
+		r->status.offline += state == CONTACT_OFFLINE;
+		r->status.never += state == CONTACT_NEVER;
+	}
+}
+
+static void
+enter_round(struct rollcall *r)
+{
+	int64_t now = wall_ms();
+	const struct sighting *s;
+
+	for (s = r->seen; s != NULL; s = s->hh.next)
+		enter_sighting(r, s, now);
+	if (r->whole && r->looked) {
+		contacts_retain(r->book, was_seen, r);
+		count(r, now);
+		contacts_look(r->book, now);
+		r->settled = true;
+	}
+	forget_sightings(r);
+	store_changes(r);
+}
+
+static void
+on_loaded(enum store_found found, json_t *notes, const char *why, void *arg)
+{
+	struct rollcall *r = arg;
+
+	if (found != STORE_FOUND) {
+		log_info("contact", "which hosts were in contact cannot be read now: %s",
+		    why == NULL ? "?" : why);
+		r->state = ROLLCALL_NEW;
+		return;
+	}
+	contacts_load(r->book, notes);
+	r->state = ROLLCALL_KEEPING;
+	enter_round(r);
+}
+
+void
+rollcall_round_over(struct rollcall *r, bool whole, bool looked)
+{
+	r->whole = whole;
+	r->looked = looked;
+	if (!looked)
+		r->settled = false;
+	switch (r->state) {
+	case ROLLCALL_NEW:
+		r->state = ROLLCALL_LOADING;
+		store_notes(r->store, CONTACTS_PREFIX, on_loaded, r);
+		return;
+	case ROLLCALL_LOADING:
+		return; /* with the answer */
+	case ROLLCALL_KEEPING:
+		enter_round(r);
+		return;
+	}
+}
+
+void
+rollcall_broker_down(struct rollcall *r)
+{
+	r->settled = false;
+}
+
+void
+rollcall_end(struct rollcall *r, void (*fn)(void *arg), void *arg)
+{
+	bool keeping = r->state == ROLLCALL_KEEPING;
+
+	r->on_end = fn;
+	r->end_arg = arg;
+	loop_timer_arm(r->end, keeping ? ROLLCALL_END_MS : 0);
+	if (!keeping)
+		return;
+	r->end_due = true;
+	contacts_end(r->book);
+	store_changes(r);
+}
+
+bool
+rollcall_is_online(const struct rollcall *r, const char *host)
+{
+	return contacts_get(r->book, host).state == CONTACT_ONLINE;
+}
+
+void
+rollcall_status(const struct rollcall *r, struct rollcall_status *out)
+{
+	*out = r->status;
+}

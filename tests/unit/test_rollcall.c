@@ -1,0 +1,257 @@
+/* rollcall: when a host comes and goes, and what is stored of it. */
+#include "daemon/rollcall.h"
+
+#include "shared/store/contacts.h"
+#include "shared/xalloc.h"
+#include "tests/fake/fake_loop.h"
+#include "tests/fake/fake_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct world {
+	struct loop *loop;
+	struct fake_store *store;
+	struct rollcall *rollcall;
+};
+
+static int
+setup(void **state)
+{
+	struct world *w = xcalloc(1, sizeof(*w));
+
+	w->loop = loop_create();
+	w->store = fake_store_create(w->loop, 1, 0);
+	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store));
+	*state = w;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *w = *state;
+
+	rollcall_destroy(w->rollcall);
+	fake_store_destroy(w->store);
+	loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+/* A round: of each host that is named whether its queue is read: "web01 +web02". */
+static void
+call(struct world *w, const char *hosts, bool whole, bool looked)
+{
+	char *names = xstrdup(hosts), *rest = names, *name;
+
+	while ((name = strsep(&rest, " ")) != NULL)
+		if (name[0] != '\0')
+			rollcall_saw(w->rollcall, name + (name[0] == '+'), name[0] == '+');
+	free(names);
+	rollcall_round_over(w->rollcall, whole, looked);
+	for (int i = 0; i < 4; i++)
+		fake_advance(w->loop, 0);
+}
+
+/* What a reader would find in the store. */
+static const char *
+stored(struct world *w, const char *host)
+{
+	struct contacts *c = contacts_create();
+	enum contact_state state;
+
+	contacts_load(c, fake_store_notes(w->store));
+	state = contacts_get(c, host).state;
+	contacts_destroy(c);
+	return contact_state_name(state);
+}
+
+static void
+test_they_come_and_go(void **state)
+{
+	struct world *w = *state;
+	struct rollcall_status s;
+
+	call(w, "+web01 web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	assert_string_equal(stored(w, "web02"), "never");
+	assert_string_equal(stored(w, "web03"), "unknown");
+	assert_true(rollcall_is_online(w->rollcall, "web01"));
+	assert_false(rollcall_is_online(w->rollcall, "web02"));
+	call(w, "web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
+	assert_string_equal(stored(w, "web02"), "online");
+	rollcall_status(w->rollcall, &s);
+	assert_int_equal(s.online, 1);
+	assert_int_equal(s.offline, 1);
+	assert_int_equal(s.never, 0);
+	assert_true(s.looked_wall_ms > 0);
+	call(w, "+web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+}
+
+static void
+test_what_stays_is_not_stored_again(void **state)
+{
+	struct world *w = *state;
+	size_t puts;
+
+	call(w, "+web01 web02", true, true);
+	puts = fake_store_note_puts(w->store);
+	for (int i = 0; i < 5; i++)
+		call(w, "+web01 web02", true, true);
+	assert_int_equal(fake_store_note_puts(w->store), puts);
+}
+
+/* After a broker was away, or this collector, all agents are on their way back. */
+static void
+test_nobody_goes_when_the_broker_was_away(void **state)
+{
+	struct world *w = *state;
+
+	call(w, "+web01", true, true);
+	rollcall_broker_down(w->rollcall);
+	call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
+	call(w, "+web01", true, true);
+	call(w, "", true, false); /* it failed before web01 had its turn */
+	assert_string_equal(stored(w, "web01"), "online");
+	call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	rollcall_destroy(w->rollcall);
+	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store));
+	call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
+}
+
+/* It was in contact until the look before this one, and not until now. */
+static void
+test_offline_since_it_was_last_seen(void **state)
+{
+	struct world *w = *state;
+	struct contacts *c = contacts_create();
+	int64_t looked_at, since;
+
+	call(w, "+web01", true, true);
+	contacts_load(c, fake_store_notes(w->store));
+	looked_at = contacts_looked_at(c);
+	call(w, "web01", true, true);
+	contacts_load(c, fake_store_notes(w->store));
+	since = contacts_get(c, "web01").since_ms;
+	assert_true(since != 0);
+	assert_int_equal(since, looked_at);
+	contacts_destroy(c);
+}
+
+static void
+test_some_alone_are_not_all(void **state)
+{
+	struct world *w = *state;
+
+	call(w, "+web01 +web02", true, true);
+	call(w, "+web03", false, true);
+	assert_string_equal(stored(w, "web02"), "online");
+	assert_string_equal(stored(w, "web03"), "online");
+	call(w, "+web01 +web03", true, true); /* web02 was forgotten */
+	assert_string_equal(stored(w, "web02"), "unknown");
+}
+
+static void
+test_a_store_that_fails(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_notes_are(w->store, false);
+	call(w, "+web01 +web02", true, true); /* it cannot even be read */
+	fake_store_notes_are(w->store, true);
+	call(w, "+web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	fake_store_notes_are(w->store, false);
+	call(w, "web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	fake_store_notes_are(w->store, true);
+	call(w, "web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
+}
+
+static void
+on_end(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void
+test_it_says_that_it_ends(void **state)
+{
+	struct world *w = *state;
+	int ended = 0;
+	struct contacts *c = contacts_create();
+
+	call(w, "+web01", true, true);
+	contacts_load(c, fake_store_notes(w->store));
+	assert_string_equal(
+	    contact_state_name(contacts_now(c, "web01", 0, contacts_looked_at(c)).state), "online");
+	rollcall_saw(w->rollcall, "web02", 1);
+	rollcall_round_over(w->rollcall, false, true); /* which is being stored still */
+	rollcall_end(w->rollcall, on_end, &ended);
+	assert_int_equal(ended, 0);
+	for (int i = 0; i < 4; i++)
+		fake_advance(w->loop, 0);
+	assert_int_equal(ended, 1);
+	contacts_load(c, fake_store_notes(w->store));
+	assert_string_equal(
+	    contact_state_name(contacts_now(c, "web01", 0, contacts_looked_at(c)).state),
+	    "unknown");
+	contacts_destroy(c);
+	fake_advance(w->loop, ROLLCALL_END_MS);
+	assert_int_equal(ended, 1);
+}
+
+/* A store that is away holds nobody up for long, and before the first look there is nothing to say.
+ */
+static void
+test_it_ends_all_the_same(void **state)
+{
+	struct world *w = *state;
+	int ended = 0;
+
+	rollcall_end(w->rollcall, on_end, &ended);
+	assert_int_equal(ended, 0);
+	fake_advance(w->loop, 0);
+	assert_int_equal(ended, 1);
+	call(w, "+web01", true, true);
+	fake_store_notes_are(w->store, false);
+	rollcall_end(w->rollcall, on_end, &ended);
+	fake_advance(w->loop, ROLLCALL_END_MS);
+	assert_int_equal(ended, 2);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_they_come_and_go, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_what_stays_is_not_stored_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_nobody_goes_when_the_broker_was_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_offline_since_it_was_last_seen, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_some_alone_are_not_all, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_it_says_that_it_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_it_ends_all_the_same, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
