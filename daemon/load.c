@@ -3,6 +3,7 @@
 
 #include "shared/cli.h"
 #include "shared/loop.h"
+#include "shared/printable.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 
@@ -21,13 +22,14 @@ struct load {
 static void load_next(struct load *l);
 
 static void
-fail(struct load *l, const char *what, const char *why)
+complain(struct load *l, const char *what, const char *why)
 {
+	fflush(stdout); /* in their order */
 	cli_complain("vogelerd", "%s: %s", what, why);
 	l->status = 1;
-	loop_stop(l->loop);
 }
 
+/* One that is refused keeps no other out. */
 static void
 on_loaded(bool ok, const char *what, void *arg)
 {
@@ -35,11 +37,10 @@ on_loaded(bool ok, const char *what, void *arg)
 	const json_t *doc = json_array_get(l->docs, l->next);
 	const char *id = json_string_value(json_object_get(doc, "_id"));
 
-	if (!ok) {
-		fail(l, id, what);
-		return;
-	}
-	printf("%s: %s\n", id, what);
+	if (ok)
+		printable_line(stdout, "%s: %s", id, what);
+	else
+		complain(l, id, what);
 	l->next++;
 	load_next(l);
 }
@@ -53,8 +54,8 @@ load_next(struct load *l)
 		store_load_design(l->store, doc, on_loaded, l);
 		return;
 	}
-	printf("Design docs loaded\n");
-	l->status = 0;
+	printf(l->status == 0 ? "Design docs loaded\n"
+			      : "Design docs loaded, but for those that are named above\n");
 	loop_stop(l->loop);
 }
 
@@ -63,26 +64,28 @@ on_set_up(bool ok, const char *what, void *arg)
 {
 	struct load *l = arg;
 
-	if (!ok)
-		fail(l, store_id(l->store), what);
-	else
+	if (ok) {
 		load_next(l);
+		return;
+	}
+	complain(l, store_id(l->store), what);
+	loop_stop(l->loop);
 }
 
 int
 load_designs(struct loop *loop, struct store *store, const char *dir)
 {
-	struct load l = {.loop = loop, .store = store, .status = 1};
-	json_t *broken;
+	struct load l = {.loop = loop, .store = store};
+	json_t *broken = json_array(), *why;
+	size_t i;
 	char err[512] = "", *shown = uri_mask(dir);
 
-	printf("Loading design docs from %s\n", shown);
+	printable_line(stdout, "Loading design docs from %s", shown);
 	free(shown);
 	fflush(stdout); /* before anything that stderr says about it */
-	broken = json_array();
 	l.docs = design_read(dir, broken, err, sizeof(err));
-	if (json_array_size(broken) > 0)
-		cli_complain("vogelerd", "%s", json_string_value(json_array_get(broken, 0)));
+	json_array_foreach (broken, i, why)
+		complain(&l, "left out", json_string_value(why));
 	json_decref(broken);
 	if (l.docs == NULL) {
 		cli_complain("vogelerd", "%s", err);

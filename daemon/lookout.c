@@ -2,7 +2,11 @@
 #include "daemon/lookout.h"
 
 #include "shared/broker.h"
+#include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
+#include "shared/probe.h"
+#include "shared/queue.h"
 #include "shared/xalloc.h"
 
 #include <assert.h>
@@ -31,6 +35,10 @@ struct reading {
 	struct mono at; /* of the last; ms 0 = there is none */
 	uint32_t messages;
 	struct trend trends[N_SPANS];
+	uint64_t probe; /* under way; 0 = none */
+	struct mono probed_at;
+	bool unbound;
+	struct mono unbound_since;
 };
 
 struct lookout {
@@ -55,6 +63,70 @@ ask(struct lookout *l)
 		(void)broker_ask_depth(l->publisher, l->readings[l->next].watch.name);
 }
 
+/* Only where we read: in a queue that nobody reads it would lie about. */
+static void
+probe(struct lookout *l, struct reading *r)
+{
+	struct mono now = loop_now(l->loop);
+	struct message m;
+
+	if (r->watch.exchange == NULL || r->probe != 0 ||
+	    broker_unbound(l->publisher, r->watch.name) == NULL ||
+	    !broker_consuming(l->consumer, r->watch.name))
+		return;
+	if (r->probed_at.ms != 0 && mono_diff(now, r->probed_at) < LOOKOUT_PROBE_MS)
+		return;
+	probe_make(&m, "vogelerd", NULL, NULL, NULL, NULL);
+	r->probe = broker_publish(l->publisher, r->watch.exchange, r->watch.key, true, &m);
+	r->probed_at = now;
+	message_finish(&m);
+}
+
+static void
+set_unbound(struct lookout *l, struct reading *r, bool unbound)
+{
+	if (unbound == r->unbound)
+		return;
+	r->unbound = unbound;
+	r->unbound_since = loop_now(l->loop);
+	if (unbound)
+		log_error("lookout",
+		    "no queue is bound to exchange %s with key \"%s\": responses do not arrive, "
+		    "agents keep them" PHRASE_CURE
+		    "run vogeler-admin setup, or give this user write on queue %s",
+		    r->watch.exchange, r->watch.key, r->watch.name);
+	else
+		log_warn("lookout", "queue %s is bound to exchange %s again", r->watch.name,
+		    r->watch.exchange);
+}
+
+bool
+lookout_on_confirm(struct lookout *l, uint64_t id, enum broker_outcome outcome)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct reading *r = &l->readings[i];
+
+		if (r->probe == 0 || r->probe != id)
+			continue;
+		r->probe = 0;
+		if (outcome == BROKER_RETURNED || outcome == BROKER_CONFIRMED)
+			set_unbound(l, r, outcome == BROKER_RETURNED);
+		if (outcome == BROKER_RETURNED)
+			broker_keep(l->publisher);
+		return true;
+	}
+	return false;
+}
+
+/* What may be bound is bound by the broker module. */
+static void
+look_at_binding(struct lookout *l, struct reading *r)
+{
+	if (broker_is_ready(l->publisher) && broker_unbound(l->publisher, r->watch.name) == NULL)
+		set_unbound(l, r, false);
+	probe(l, r);
+}
+
 static void
 on_timer(void *arg)
 {
@@ -62,6 +134,8 @@ on_timer(void *arg)
 
 	loop_timer_arm(l->timer, LOOKOUT_PERIOD_MS);
 	broker_try_publish(l->publisher);
+	for (size_t i = 0; i < l->n; i++)
+		look_at_binding(l, &l->readings[i]);
 	if (l->next == l->n)
 		l->next = 0;
 	ask(l);
@@ -159,6 +233,16 @@ lookout_count(const struct lookout *l)
 	return l->n;
 }
 
+/* AMQP tells how many messages wait, and not how large they are. */
+static uint64_t
+mean_bytes(const struct lookout *l)
+{
+	struct broker_status s;
+
+	broker_status(l->consumer, &s);
+	return s.deliveries > 0 ? s.delivered_bytes / s.deliveries : QUEUE_MEAN_BYTES;
+}
+
 void
 lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 {
@@ -168,6 +252,11 @@ lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 	    .name = r->watch.name,
 	    .known = is_known(l, r),
 	    .messages = r->messages,
+	    .bytes = r->messages * mean_bytes(l),
+	    .exchange = r->watch.exchange,
+	    .key = r->watch.key,
+	    .unbound = r->unbound,
+	    .unbound_ms = mono_diff(loop_now(l->loop), r->unbound_since),
 	};
 	for (size_t s = 0; out->known && s < N_SPANS; s++) {
 		const struct trend *t = &r->trends[s];

@@ -2,12 +2,14 @@
  *
  * It publishes (dead letters) on a second connection, so that acks are not held up when the broker
  * blocks publishers. */
+#include "daemon/bindings.h"
 #include "daemon/inbox.h"
 #include "daemon/leader.h"
 #include "daemon/load.h"
 #include "daemon/lookout.h"
 #include "daemon/metrics.h"
 #include "daemon/prune.h"
+#include "daemon/rollcall.h"
 #include "shared/broker.h"
 #include "shared/cli.h"
 #include "shared/ident.h"
@@ -15,12 +17,15 @@
 #include "shared/loop.h"
 #include "shared/monitor.h"
 #include "shared/notify.h"
+#include "shared/phrase.h"
+#include "shared/probe.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
 #include "shared/uri.h"
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +33,8 @@
 
 #define STATUS_PART  200           /* of each link, in STATUS= */
 #define OUTPUT_SLACK (1024 * 1024) /* beside one dead letter of the largest size */
+
+#define LARGE_TEXT (256 * 1024)
 
 struct vogelerd {
 	struct cli cli;
@@ -43,19 +50,22 @@ struct vogelerd {
 	struct inbox *inbox;
 	struct lookout *lookout;
 	struct prune *prune;
+	struct bindings *bindings;
+	struct rollcall *rollcall;
 	struct collector_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct notify *notify;
 	char broker_status[STATUS_PART];
 	char store_status[STATUS_PART];
-	unsigned int stopping; /* brokers that have not said goodbye yet */
+	char reload_status[STATUS_PART]; /* why the last reload was none; "" = it was one */
+	unsigned int stopping;           /* brokers and others that have not ended yet */
 	bool draining;
 };
 
 static char *load_dir;
 static struct poptOption table[] = {
-    {"load", 'l', POPT_ARG_STRING, &load_dir, 0,
-	"Load the design documents under DIR into the store, and exit", "DIR"},
+    {"load", 'l', POPT_ARG_STRING, &load_dir, 0, "Load the design documents in DIR, and exit",
+	"DIR"},
     POPT_TABLEEND,
 };
 
@@ -65,8 +75,8 @@ static const struct cli_spec spec = {
     .examples = "  vogelerd -c /etc/vogeler/vogeler.conf\n"
 		"  vogelerd --qhost amqp://guest:guest@127.0.0.1:5672/vogeler \\\n"
 		"           --dbhost sqlite:///var/lib/vogelerd/system_records.db --loglevel INFO\n"
-		"  vogelerd -l " VOGELER_DATADIR
-		"/_design --dbhost couch://localhost:5984/system_records\n",
+		"  vogelerd -l " VOGELER_DATADIR "/_design \\\n"
+		"           --dbhost couch://localhost:5984/system_records\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -78,8 +88,9 @@ static const struct cli_spec spec = {
 static void
 tell_status(struct vogelerd *v)
 {
-	notify_status(v->notify, "%sbroker: %s; store: %s", v->draining ? "stopping; " : "",
-	    v->broker_status, v->store_status);
+	notify_status(v->notify, "%s%s%sbroker: %s; store: %s", v->draining ? "stopping; " : "",
+	    v->reload_status, v->reload_status[0] != '\0' ? "; " : "", v->broker_status,
+	    v->store_status);
 }
 
 static void
@@ -122,6 +133,7 @@ consumer_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	struct vogelerd *v = arg;
 
 	set_broker_status(v, "away,", f->text);
+	rollcall_broker_down(v->rollcall);
 	inbox_on_consumer_down(v->inbox);
 }
 
@@ -130,6 +142,11 @@ consumer_on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
 	struct vogelerd *v = arg;
 
+	if (probe_is(&d->message)) {
+		broker_ack(b, d->tag, false);
+		delivery_destroy(d);
+		return;
+	}
 	inbox_on_delivery(v->inbox, d);
 }
 
@@ -137,8 +154,30 @@ static void
 publisher_on_ready(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
+	struct broker_status s;
+
+	broker_status(b, &s);
+	if (s.times_ready == 1)
+		bindings_hurry(v->bindings);
+	inbox_on_publisher_ready(v->inbox);
+}
+
+static void
+publisher_on_writable(struct broker *b, void *arg)
+{
+	struct vogelerd *v = arg;
 
 	inbox_on_publisher_ready(v->inbox);
+}
+
+/* A new exchange has no bindings: those of all hosts went with the old one. */
+static void
+on_topology(struct broker *b, const struct topology_item *item, bool created, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	if (created && item->kind == TOPOLOGY_EXCHANGE)
+		bindings_hurry(v->bindings);
 }
 
 static void
@@ -147,7 +186,8 @@ publisher_on_confirm(
 {
 	struct vogelerd *v = arg;
 
-	inbox_on_confirm(v->inbox, id, outcome, why);
+	if (!lookout_on_confirm(v->lookout, id, outcome))
+		inbox_on_confirm(v->inbox, id, outcome, why);
 }
 
 static void
@@ -159,7 +199,7 @@ publisher_on_depth(struct broker *b, const char *queue, uint32_t messages, void 
 }
 
 static void
-on_broker_stopped(struct broker *b, void *arg)
+on_part_stopped(void *arg)
 {
 	struct vogelerd *v = arg;
 
@@ -167,17 +207,25 @@ on_broker_stopped(struct broker *b, void *arg)
 		loop_stop(v->loop);
 }
 
+static void
+on_broker_stopped(struct broker *b, void *arg)
+{
+	on_part_stopped(arg);
+}
+
 static const struct broker_handlers consumer_handlers = {
     .on_ready = consumer_on_ready,
     .on_down = consumer_on_down,
     .on_delivery = consumer_on_delivery,
+    .on_topology = on_topology,
     .on_stopped = on_broker_stopped,
 };
 
 static const struct broker_handlers publisher_handlers = {
     .on_ready = publisher_on_ready,
     .on_confirm = publisher_on_confirm,
-    .on_writable = publisher_on_ready,
+    .on_writable = publisher_on_writable,
+    .on_topology = on_topology,
     .on_depth = publisher_on_depth,
     .on_stopped = on_broker_stopped,
 };
@@ -207,6 +255,11 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 
 	broker_options(v, &opt);
 	opt.role = role;
+	/* Once for both: the one for publishing is never paused. */
+	if (handlers == &publisher_handlers) {
+		opt.keep_ms = BROKER_KEEP_MS;
+		opt.keep_exchanges = true;
+	}
 	return broker_create(v->loop, &opt, handlers, v);
 }
 
@@ -233,7 +286,8 @@ on_drained(void *arg)
 {
 	struct vogelerd *v = arg;
 
-	v->stopping = 2;
+	v->stopping = 3;
+	rollcall_end(v->rollcall, on_part_stopped, v);
 	broker_stop(v->consumer);
 	broker_stop(v->publisher);
 }
@@ -268,12 +322,38 @@ take_logins(struct vogelerd *v)
 		broker_set_logins(v->consumer, list, n);
 		broker_set_logins(v->publisher, list, n);
 		leader_set_logins(v->leader, list, n);
+		bindings_set_logins(v->bindings, list, n);
+		bindings_hurry(v->bindings); /* it may have rights now that it had not */
 		uri_list_free(list, n);
 	}
 	if (uri_parse(o->dbhost, &store, err, sizeof(err))) {
 		store_set_login(v->store, &store);
 		uri_finish(&store);
 	}
+}
+
+static void
+warn_of_attest(const struct options *o)
+{
+	if (o->attest == OPTIONS_ATTEST_NO)
+		log_warn("main",
+		    "[server] attest = no: whoever may send responses can write the record of every "
+		    "host; give hosts users of their own and set it to yes, or to auto");
+}
+
+static void
+refuse_reload(struct vogelerd *v)
+{
+	char more[48] = "";
+
+	log_error("main",
+	    "not reloaded: the options have errors: those from before stay in force" PHRASE_CURE
+	    "mend what is named above, then reload again");
+	if (v->cli.n_complaints > 1)
+		snprintf(more, sizeof(more), " (and %zu more in the log)", v->cli.n_complaints - 1);
+	snprintf(v->reload_status, sizeof(v->reload_status), "not reloaded: %.*s%s",
+	    STATUS_PART - 80, v->cli.complaint, more);
+	tell_status(v);
 }
 
 /* Whole or not at all. */
@@ -284,9 +364,11 @@ reload(struct vogelerd *v)
 	char *restart;
 
 	if (!cli_reload(&v->cli, &fresh)) {
-		log_error("main", "the options have errors: those from before stay in force");
+		refuse_reload(v);
 		return;
 	}
+	v->reload_status[0] = '\0';
+	tell_status(v);
 	restart = options_take(now, &fresh, OPTION_COLLECTOR);
 	options_finish(&fresh);
 	if (restart != NULL)
@@ -295,6 +377,7 @@ reload(struct vogelerd *v)
 		log_info("main", "options reloaded");
 	free(restart);
 	log_set_level(now->log_level);
+	warn_of_attest(now);
 	take_logins(v);
 	store_set_batch_bytes(v->store, now->batch_max_bytes);
 	inbox_reload(v->inbox, now);
@@ -319,9 +402,47 @@ open_store(struct vogelerd *v)
 	char err[512] = "";
 
 	cli_store(&v->cli, &v->store_uri);
-	v->store = store_open(v->loop, &v->store_uri, &v->cli.options, STORE_MAKE, err, sizeof(err));
+	v->store =
+	    store_open(v->loop, &v->store_uri, &v->cli.options, STORE_MAKE, err, sizeof(err));
 	if (v->store == NULL)
 		fatal("main", "%s", err);
+}
+
+static void
+on_host_seen(const char *host, uint32_t consumers, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	rollcall_saw(v->rollcall, host, consumers);
+}
+
+static void
+on_round_over(bool whole, bool looked, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	rollcall_round_over(v->rollcall, whole, looked);
+}
+
+static void
+on_greeted(const char *host, void *arg)
+{
+	struct vogelerd *v = arg;
+
+	if (!rollcall_is_online(v->rollcall, host))
+		bindings_hear(v->bindings, host);
+}
+
+static void
+make_bindings(struct vogelerd *v)
+{
+	const struct bindings_observer observer = {on_host_seen, on_round_over, v};
+	struct broker_options opt;
+
+	broker_options(v, &opt);
+	v->bindings = bindings_create(v->loop, v->store, &opt, v->cli.options.broadcast_exchange);
+	v->rollcall = rollcall_create(v->loop, v->store);
+	bindings_observe(v->bindings, &observer);
 }
 
 static void
@@ -337,6 +458,7 @@ make_inbox(struct vogelerd *v)
 	     */
 	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,
 	    .on_state = on_inbox_state,
+	    .on_greeted = on_greeted,
 	};
 
 	v->inbox = inbox_create(&parts, &v->cli.options, on_drained, v);
@@ -345,10 +467,11 @@ make_inbox(struct vogelerd *v)
 static void
 make_lookout(struct vogelerd *v)
 {
-	static const struct lookout_watch queues[] = {
-	    {TOPOLOGY_MASTER_QUEUE, true},
-	    {TOPOLOGY_FRESH_QUEUE, true},
-	    {TOPOLOGY_DEAD_QUEUE, false},
+	const char *exchange = v->cli.options.master_exchange;
+	const struct lookout_watch queues[] = {
+	    {TOPOLOGY_MASTER_QUEUE, true, exchange, TOPOLOGY_MASTER_KEY},
+	    {TOPOLOGY_FRESH_QUEUE, true, exchange, TOPOLOGY_FRESH_KEY},
+	    {TOPOLOGY_DEAD_QUEUE, false, NULL, NULL},
 	};
 
 	v->lookout = lookout_create(
@@ -361,7 +484,7 @@ start_monitor(struct vogelerd *v)
 	struct monitor_parts parts = {
 	    .loop = v->loop,
 	    .option = "[server] listen",
-	    .auto_address = "127.0.0.1:9101",
+	    .auto_address = "127.0.0.1:22010",
 	    .brokers = {v->consumer, v->publisher},
 	    .n_brokers = 2,
 	    .metrics = collector_metrics,
@@ -370,7 +493,7 @@ start_monitor(struct vogelerd *v)
 	};
 	char err[512];
 
-	v->parts = (struct collector_parts){v->inbox, v->lookout};
+	v->parts = (struct collector_parts){v->inbox, v->lookout, v->bindings, v->rollcall};
 	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
 		fatal("main", "%s", err);
 }
@@ -387,6 +510,7 @@ collect(struct vogelerd *v)
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_leader(v);
+	make_bindings(v);
 	make_inbox(v);
 	make_lookout(v);
 	start_monitor(v);
@@ -395,6 +519,7 @@ collect(struct vogelerd *v)
 	loop_signal(v->loop, SIGINT, on_terminate, v);
 	loop_signal(v->loop, SIGHUP, on_hangup, v);
 	log_info("main", "Vogeler(Server) has started");
+	warn_of_attest(o);
 	set_broker_status(v, "connecting to", broker_id(v->consumer));
 	inbox_start(v->inbox);
 	broker_start(v->consumer);
@@ -415,6 +540,10 @@ main(int argc, char **argv)
 	struct vogelerd v = {.store_status = "not asked yet"};
 	int status = 0;
 
+	/* A large text is given back to the system when it is freed. Without this the first one
+	 * that is freed raises the size from which that is so to its own, and the rest stay ours.
+	 */
+	mallopt(M_MMAP_THRESHOLD, LARGE_TEXT);
 	cli_init(&v.cli, &spec, argc, argv);
 	if (v.cli.args[0] != NULL)
 		cli_usage_error(&v.cli, "\"%s\" is not understood", v.cli.args[0]);
@@ -433,6 +562,8 @@ main(int argc, char **argv)
 	}
 	store_close(v.store);
 	prune_destroy(v.prune);
+	bindings_destroy(v.bindings);
+	rollcall_destroy(v.rollcall);
 	inbox_destroy(v.inbox);
 	notify_destroy(v.notify);
 	topology_destroy(v.topology);

@@ -2,8 +2,12 @@
 #include "daemon/metrics.h"
 
 #include "daemon/batch.h"
+#include "daemon/bindings.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
+#include "daemon/rollcall.h"
+#include "shared/queue.h"
+#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,10 +42,18 @@ write_responses(struct metrics *m, const struct hand_status *s)
 		metrics_sample(m, "reason", hand_dead_name(i), s->dead[i]);
 	metrics_single(m, "vogeler_dead_confirmed_total", METRICS_COUNTER,
 	    "Dead letters that the broker has safe.", s->buried);
+	metrics_single(m, "vogeler_dead_untold_total", METRICS_COUNTER,
+	    "Refused responses that would have answered a command, whose job was not told, since "
+	    "it is not known which host sent them.",
+	    s->untold);
 	metrics_single(m, "vogeler_dead_waiting", METRICS_GAUGE,
 	    "Dead letters that the broker has not confirmed yet.", s->dead_waiting);
 	metrics_single(m, "vogeler_dead_waiting_limit", METRICS_GAUGE,
-	    "The most there may be of these; reading pauses then.", s->dead_waiting_max);
+	    "The most there may be of these; of more only the tags are held.", s->dead_waiting_max);
+	metrics_single(m, "vogeler_dead_held", METRICS_GAUGE,
+	    "Refused responses of which only the tags are held, until the queue of dead letters "
+	    "takes them.",
+	    s->dead_held);
 	metrics_family(m, "vogeler_values_refused_total", METRICS_COUNTER,
 	    "Values that were kept as text, by what refused them: syntax, or a limit.");
 	for (int i = JSONX_SYNTAX; i < JSONX_N_REFUSALS; i++)
@@ -64,6 +76,14 @@ write_inbox(struct metrics *m, const struct inbox_status *s)
 	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->hand.count);
 	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
 	    "The most there may be of these: prefetch, for each queue.", s->in_hand_max);
+	metrics_single(m, "vogeler_inbox_slow_start", METRICS_GAUGE,
+	    "Responses in hand that came back and wait for their turn, few at a time, since they "
+	    "may be what ended the last process.",
+	    s->hand.slow_waiting);
+	metrics_single(m, "vogeler_inbox_over_share", METRICS_GAUGE,
+	    "Responses in hand of which only the tags are held, until there is room for them in "
+	    "the share of their host: a quarter of intake_max_bytes.",
+	    s->hand.share_waiting);
 	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
 	    "Deliveries that were not acknowledged yet.", s->hand.outstanding);
 	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE, "Bytes of responses in hand.",
@@ -93,9 +113,29 @@ write_store(struct metrics *m, const struct batch_stats *b)
 	    "Batches that were halved to find what the store refuses.", b->splits);
 	metrics_single(m, "vogeler_store_retries_total", METRICS_COUNTER,
 	    "Writes that the store put off.", b->retries);
+	metrics_single(m, "vogeler_results_older_total", METRICS_COUNTER,
+	    "Results that were dropped as older than what the record has.", b->older);
 	metrics_family(m, "vogeler_store_last_success_timestamp_seconds", METRICS_GAUGE,
 	    "When the store last took a write; 0 if never since the start.");
 	metrics_scaled(m, NULL, NULL, (uint64_t)b->last_ok_wall_ms, 3);
+}
+
+static void
+write_wal(struct metrics *m, int64_t bytes)
+{
+	metrics_single(m, "vogeler_store_wal_bytes", METRICS_GAUGE,
+	    "Size of SQLite's write-ahead log, which grows while something reads the file "
+	    "without end; 0 with other stores.",
+	    (uint64_t)bytes);
+}
+
+static void
+write_ledger(struct metrics *m, uint64_t strays_dropped)
+{
+	metrics_single(m, "vogeler_ledger_strays_dropped_total", METRICS_COUNTER,
+	    "Outcomes of jobs that the ledger does not know which went for newer ones: 100 of one "
+	    "host are kept.",
+	    strays_dropped);
 }
 
 static void
@@ -124,6 +164,45 @@ write_queues(struct metrics *m, const struct lookout *l)
 	}
 }
 
+static void
+write_bindings(struct metrics *m, const struct bindings *b)
+{
+	struct bindings_status s;
+
+	bindings_status(b, &s);
+	metrics_family(m, "vogeler_bindings_hosts", METRICS_GAUGE,
+	    "Hosts of the store by what the last round of bindings found: queues that are bound, "
+	    "that are not there, that this user may not bind.");
+	metrics_sample(m, "result", "bound", s.bound);
+	metrics_sample(m, "result", "no_queue", s.no_queue);
+	metrics_sample(m, "result", "forbidden", s.forbidden);
+	metrics_single(m, "vogeler_bindings_rounds_total", METRICS_COUNTER,
+	    "Rounds of bindings in which each host had its turn.", s.rounds);
+	metrics_family(m, "vogeler_bindings_last_round_timestamp_seconds", METRICS_GAUGE,
+	    "When the last of these ended; 0 if there was none since the start.");
+	metrics_scaled(m, NULL, NULL, (uint64_t)s.whole_wall_ms, 3);
+	metrics_family(m, "vogeler_bindings_last_round_seconds", METRICS_GAUGE,
+	    "How long it took; the next begins 12 to 15 seconds later.");
+	metrics_scaled(m, NULL, NULL, (uint64_t)s.whole_ms, 3);
+}
+
+static void
+write_contact(struct metrics *m, const struct rollcall *r)
+{
+	struct rollcall_status s;
+
+	rollcall_status(r, &s);
+	metrics_family(m, "vogeler_contact_hosts", METRICS_GAUGE,
+	    "Hosts of the store by contact: whose queue is read, is not read any more, was never "
+	    "seen to be read.");
+	metrics_sample(m, "state", "online", s.online);
+	metrics_sample(m, "state", "offline", s.offline);
+	metrics_sample(m, "state", "never", s.never);
+	metrics_family(m, "vogeler_contact_last_look_timestamp_seconds", METRICS_GAUGE,
+	    "When all of them were looked at last; 0 if never since the start.");
+	metrics_scaled(m, NULL, NULL, (uint64_t)s.looked_wall_ms, 3);
+}
+
 void
 collector_metrics(struct metrics *m, void *arg)
 {
@@ -134,8 +213,12 @@ collector_metrics(struct metrics *m, void *arg)
 	write_responses(m, &s.hand);
 	write_inbox(m, &s);
 	write_store(m, s.batch);
+	write_wal(m, s.wal_bytes);
+	write_ledger(m, s.strays_dropped);
 	write_pace(m, s.pace);
 	write_queues(m, p->lookout);
+	write_bindings(m, p->bindings);
+	write_contact(m, p->rollcall);
 }
 
 /* ---- health ---- */
@@ -154,6 +237,19 @@ check_store(struct health *h, const struct inbox_status *s)
 	else if (s->hand.stalled_ms >= MONITOR_STALL_MS)
 		health_narrow(
 		    h, "store", "has written nothing of what waits", s->hand.stalled_ms, NULL);
+}
+
+/* What waits for it holds up nothing else. */
+static void
+check_dead_letters(struct health *h, const struct inbox_status *s)
+{
+	char text[96];
+
+	if (s->hand.dead_stuck_ms < MONITOR_STALL_MS)
+		return;
+	snprintf(text, sizeof(text), "%s takes nothing, %zu refused responses wait for it,",
+	    TOPOLOGY_DEAD_QUEUE, s->hand.dead_waiting + s->hand.dead_held);
+	health_narrow(h, "dead letters", text, s->hand.dead_stuck_ms, s->hand.dead_stuck);
 }
 
 static void
@@ -180,6 +276,29 @@ check_backlog(struct health *h, const struct lookout *l)
 	}
 }
 
+/* Nothing reaches us; or so much waits that the broker's memory or disk may be next. */
+static void
+check_queues(struct health *h, const struct lookout *l)
+{
+	struct lookout_queue q;
+	char text[320];
+
+	for (size_t i = 0; i < lookout_count(l); i++) {
+		lookout_queue(l, i, &q);
+		if (q.unbound) {
+			snprintf(text, sizeof(text), "no queue is bound to %.128s with key \"%s\"",
+			    q.exchange, q.key);
+			health_narrow(h, "bindings", text, q.unbound_ms, NULL);
+		}
+		if (q.exchange != NULL && q.known && q.bytes >= QUEUE_LARGE_BYTES) {
+			snprintf(text, sizeof(text),
+			    "%s holds %" PRIu32 " responses, about %" PRIu64 " MiB", q.name,
+			    q.messages, q.bytes >> 20);
+			health_narrow(h, "backlog", text, -1, NULL);
+		}
+	}
+}
+
 void
 collector_health(struct health *h, void *arg)
 {
@@ -188,6 +307,8 @@ collector_health(struct health *h, void *arg)
 
 	inbox_status(p->inbox, &s);
 	check_store(h, &s);
+	check_dead_letters(h, &s);
 	check_intake(h, &s);
 	check_backlog(h, p->lookout);
+	check_queues(h, p->lookout);
 }

@@ -6,12 +6,16 @@
 #include "shared/metrics.h"
 #include "shared/monitor.h"
 
+struct bindings;
 struct inbox;
 struct lookout;
+struct rollcall;
 
 struct collector_parts { /* all borrowed */
 	const struct inbox *inbox;
 	const struct lookout *lookout;
+	const struct bindings *bindings;
+	const struct rollcall *rollcall;
 };
 
 /* arg: struct collector_parts. */

@@ -4,16 +4,16 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 
 import pika
 import pytest
-from lib.broker import Broker
 from lib.couch import Couch
 from lib.http import Monitor, promtool_check
-from lib.site import SOURCE, Site, program
+from lib.site import SOURCE, program
 from lib.waiting import wait_until
 
 sys.path.insert(0, str(SOURCE / "tests" / "fake"))
@@ -21,23 +21,6 @@ sys.path.insert(0, str(SOURCE / "tests" / "fake"))
 from fake_couch import FakeCouch, says  # noqa: E402
 
 TURN = 10  # seconds until health tells of a fault
-
-
-@pytest.fixture(name="own_site")
-def own_site_fixture(request, tmp_path_factory, tmp_path):
-    """On a broker of its own, to do things to that others would notice."""
-    broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
-    try:
-        broker.start()
-        site = Site(broker, broker.new_vhost(), tmp_path)
-        request.node.failed = False
-        yield site
-        complaints = site.finish()
-        if complaints or request.node.failed:
-            print(site.report())
-        assert not complaints, complaints
-    finally:
-        broker.finish()
 
 
 def collector(site, *options, **kw):
@@ -111,10 +94,65 @@ def test_format_and_documentation(site):
         assert sorted(exported) == sorted(n for n, of in documented() if of in (kind, "both"))
 
 
+RULES = pathlib.Path(SOURCE, "conf", "prometheus-rules.yml")
+
+# Each alert on series that call for it, and on none that do not.
+RULES_TEST = f"""
+rule_files: [{json.dumps(str(RULES))}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: up{{job="vogelerd",instance="c1"}}
+        values: 0x120
+      - series: up{{job="vogeler-agent",instance="web01"}}
+        values: 0x120
+      - series: up{{job="vogeler-agent",instance="web02"}}
+        values: 1x120
+      - series: vogeler_contact_hosts{{job="vogelerd",instance="c1",state="offline"}}
+        values: 0x9 2x110
+      - series: vogeler_contact_hosts{{job="vogelerd",instance="c2",state="offline"}}
+        values: 0x120
+      - series: vogeler_contact_hosts{{job="vogelerd",instance="c1",state="online"}}
+        values: 7x120
+      - series: vogeler_queue_messages{{queue="vogeler.dead",instance="c1"}}
+        values: 3x120
+      - series: vogeler_queue_messages{{queue="master.in",instance="c1"}}
+        values: 10x120
+      - series: vogeler_broker_certificate_end_timestamp_seconds{{role="agent",instance="web02"}}
+        values: 1000000x120
+    alert_rule_test:
+      - {{eval_time: 90m, alertname: VogelerCollectorAway, exp_alerts: [{{exp_labels: {{severity: page}}, exp_annotations: {{summary: No collector can be reached, description: 'Answers wait in the broker; none is lost. Look at "systemctl status vogelerd".'}}}}]}}
+      - {{eval_time: 90m, alertname: VogelerAnswersPileUp, exp_alerts: []}}
+      - {{eval_time: 60m, alertname: VogelerHostsOffline, exp_alerts: []}}
+      - {{eval_time: 90m, alertname: VogelerHostsOffline, exp_alerts: [{{exp_labels: {{severity: ticket}}, exp_annotations: {{summary: 2 hosts are offline, description: 'Nobody reads their queues; commands wait there. "vogeler-admin hosts" says which, and since when.'}}}}]}}
+      - {{eval_time: 30m, alertname: VogelerHostSilent, exp_alerts: []}}
+      - {{eval_time: 90m, alertname: VogelerHostSilent, exp_alerts: [{{exp_labels: {{severity: ticket, job: vogeler-agent, instance: web01}}, exp_annotations: {{summary: The agent of web01 cannot be reached}}}}]}}
+      - {{eval_time: 90m, alertname: VogelerDeadLetters, exp_alerts: [{{exp_labels: {{severity: ticket, queue: vogeler.dead, instance: c1}}, exp_annotations: {{summary: 3 answers could not be stored, description: 'Their headers say who sent them and why they were refused (x-sender, x-reason).'}}}}]}}
+      - {{eval_time: 0m, alertname: VogelerCertificateEnds, exp_alerts: [{{exp_labels: {{severity: ticket, role: agent, instance: web02}}, exp_annotations: {{summary: A certificate of web02 ends in 11d 13h 46m 40s, description: "The broker's, or the client's own (cert_file), whichever ends first."}}}}]}}
+"""
+
+
+def promtool(*args):
+    done = subprocess.run(["promtool", *map(str, args)], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_the_sample_of_alerts(tmp_path):
+    """It is of metrics that there are, and its alerts come when they should."""
+    named = set(re.findall(r"\bvogeler_\w+", RULES.read_text("utf-8")))
+    assert named and named <= {name for name, _ in documented()}
+    promtool("check", "rules", RULES)
+    test = tmp_path / "test.yml"
+    test.write_text(RULES_TEST, "utf-8")
+    promtool("test", "rules", test)
+
+
 def test_broker_down_and_back(own_site):
     monitors = [collector(own_site), agent(own_site)]
     for monitor in monitors:
         wait_until(monitor.is_well, "all is well")
+    own_site.broker.settle()
     own_site.broker.kill()
     for monitor in monitors:
         wait_until(lambda m=monitor: m.narrow("^broker: .* is down since"), "it says so", TURN)
@@ -407,10 +445,10 @@ def test_address_that_others_reach_is_told(site):
     """In a network of its own, which nobody reaches."""
     argv = ["unshare", "--user", "--map-root-user", "--net", program("vogelerd"), "--qhost", site.qhost, "--dbhost", "null://",
             "--loglevel", "INFO", "--option"]
-    told = r"is open to the network.*set \[server\] listen to an address like 127\.0\.0\.1:9101"
-    process = site.process("open", [*argv, "server.listen=0.0.0.0:9101"]).start()
-    process.wait_log(r"WARN.*0\.0\.0\.0:9101 " + told)
-    process = site.process("closed", [*argv, "server.listen=127.0.0.1:9101"]).start()
+    told = r"is open to the network.*set \[server\] listen to an address like 127\.0\.0\.1:22010"
+    process = site.process("open", [*argv, "server.listen=0.0.0.0:22010"]).start()
+    process.wait_log(r"WARN.*0\.0\.0\.0:22010 " + told)
+    process = site.process("closed", [*argv, "server.listen=127.0.0.1:22010"]).start()
     process.wait_log("has started")
     assert process.log_contains("/metrics and /healthz on") and not process.log_contains("open to the network")
 

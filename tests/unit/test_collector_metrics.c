@@ -3,8 +3,10 @@
 #include "daemon/metrics.h"
 
 #include "daemon/batch.h"
+#include "daemon/bindings.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
+#include "daemon/rollcall.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,6 +54,24 @@ void
 lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 {
 	*out = queues[i];
+}
+
+void
+rollcall_status(const struct rollcall *r, struct rollcall_status *out)
+{
+	*out = (struct rollcall_status){
+	    .online = 9000, .offline = 999, .never = 1, .looked_wall_ms = 1285480949609};
+}
+
+void
+bindings_status(const struct bindings *b, struct bindings_status *out)
+{
+	*out = (struct bindings_status){.rounds = 7,
+	    .bound = 9998,
+	    .no_queue = 1,
+	    .forbidden = 1,
+	    .whole_wall_ms = 1285480949609,
+	    .whole_ms = 17250};
 }
 
 static struct collector_parts parts;
@@ -162,6 +182,8 @@ metrics_of_all(void **state)
 	inbox.hand.dead_waiting = 1;
 	inbox.hand.count = 4;
 	inbox.hand.outstanding = 7;
+	inbox.hand.slow_waiting = 2;
+	inbox.hand.share_waiting = 18;
 	inbox.hand.bytes = 4096;
 	inbox.in_hand_max = 1000;
 	inbox.hand.bytes_max = 65536;
@@ -177,6 +199,8 @@ metrics_of_all(void **state)
 	batch.put_ms_max = 567;
 	batch.splits = 9;
 	batch.retries = 10;
+	batch.older = 11;
+	inbox.strays_dropped = 13;
 	batch.last_ok_wall_ms = 1290000000123;
 	queues[0].messages = 33;
 	metrics_init(&m, &page);
@@ -193,6 +217,8 @@ metrics_of_all(void **state)
 	assert_line("vogeler_inbox_state{state=\"TAKING\"} 1\n");
 	assert_line("vogeler_inbox_state{state=\"PROBING\"} 0\n");
 	assert_line("vogeler_inbox_deliveries 4\n");
+	assert_line("vogeler_inbox_slow_start 2\n");
+	assert_line("vogeler_inbox_over_share 18\n");
 	assert_line("vogeler_inbox_unacked 7\n");
 	assert_line("vogeler_inbox_held_bytes 4096\n");
 	assert_line("vogeler_inbox_paused 1\n");
@@ -202,6 +228,8 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_batch_seconds_max 0.567\n");
 	assert_line("vogeler_store_splits_total 9\n");
 	assert_line("vogeler_store_retries_total 10\n");
+	assert_line("vogeler_results_older_total 11\n");
+	assert_line("vogeler_ledger_strays_dropped_total 13\n");
 	assert_line("vogeler_store_last_success_timestamp_seconds 1290000000.123\n");
 	assert_line("vogeler_queue_messages{queue=\"master.in\"} 33\n");
 	assert_line("vogeler_inbox_deliveries_limit 1000\n");
@@ -214,6 +242,16 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_slowdowns_total 17\n");
 	assert_line("vogeler_store_requests_allowed 3\n");
 	assert_line("vogeler_store_requests_limit 8\n");
+	assert_line("vogeler_bindings_hosts{result=\"bound\"} 9998\n");
+	assert_line("vogeler_bindings_hosts{result=\"no_queue\"} 1\n");
+	assert_line("vogeler_bindings_hosts{result=\"forbidden\"} 1\n");
+	assert_line("vogeler_bindings_rounds_total 7\n");
+	assert_line("vogeler_bindings_last_round_timestamp_seconds 1285480949.609\n");
+	assert_line("vogeler_bindings_last_round_seconds 17.250\n");
+	assert_line("vogeler_contact_hosts{state=\"online\"} 9000\n");
+	assert_line("vogeler_contact_hosts{state=\"offline\"} 999\n");
+	assert_line("vogeler_contact_hosts{state=\"never\"} 1\n");
+	assert_line("vogeler_contact_last_look_timestamp_seconds 1285480949.609\n");
 	assert_null(strstr(page.data, "queue=\"vogeler.fresh\"")); /* not known is not 0 */
 }
 

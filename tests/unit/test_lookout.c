@@ -1,6 +1,7 @@
 /* lookout: what is asked, when a queue grows and when that is over. */
 #include "daemon/lookout.h"
 
+#include "shared/probe.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 
@@ -20,6 +21,15 @@ struct world {
 };
 
 static void
+on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
+{
+	struct world *w = arg;
+
+	assert_true(lookout_on_confirm(w->lookout, id, outcome));
+	assert_false(lookout_on_confirm(w->lookout, id, outcome));
+}
+
+static void
 on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
 {
 	lookout_on_depth(((struct world *)arg)->lookout, queue, messages);
@@ -30,7 +40,8 @@ on_ready(struct broker *b, void *arg)
 {
 }
 
-static const struct broker_handlers handlers = {.on_ready = on_ready, .on_depth = on_depth};
+static const struct broker_handlers handlers = {
+    .on_ready = on_ready, .on_confirm = on_confirm, .on_depth = on_depth};
 
 static struct broker *
 make_broker(struct world *w, const char *role)
@@ -45,8 +56,8 @@ make_broker(struct world *w, const char *role)
 static int
 setup(void **state)
 {
-	static const struct lookout_watch queues[] = {
-	    {"master.in", true}, {"other", true}, {"dead", false}};
+	static const struct lookout_watch queues[] = {{"master.in", true, "m.in", ""},
+	    {"other", true, "m.in", "other"}, {"dead", false, NULL, NULL}};
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
@@ -243,10 +254,67 @@ nothing_is_known_without_a_connection(void **state)
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 }
 
+static struct lookout_queue
+look(struct world *w, size_t i)
+{
+	struct lookout_queue q;
+
+	lookout_queue(w->lookout, i, &q);
+	return q;
+}
+
+/* Who may bind needs no probe; who may not learns by one whether others have. */
+static void
+test_a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
+{
+	struct world *w = *state;
+	const struct fake_publish *p;
+
+	fake_advance(w->loop, 3 * LOOKOUT_PROBE_MS);
+	assert_int_equal(fake_broker_published(w->publisher), 0);
+	fake_broker_unbound(w->publisher, "other");
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	assert_int_equal(fake_broker_published(w->publisher), 1);
+	p = fake_broker_publish_at(w->publisher, 0);
+	assert_string_equal(p->exchange, "m.in");
+	assert_string_equal(p->routing_key, "other");
+	assert_true(p->mandatory && probe_is(&p->message));
+	assert_false(look(w, 1).unbound);
+	fake_broker_confirm(w->publisher, p->id, BROKER_RETURNED, "312 NO_ROUTE");
+	assert_true(look(w, 1).unbound);
+	assert_string_equal(look(w, 1).key, "other");
+	assert_false(look(w, 0).unbound);
+	fake_advance(w->loop, LOOKOUT_PROBE_MS);
+	assert_int_equal(fake_broker_published(w->publisher), 2);
+	p = fake_broker_publish_at(w->publisher, 1);
+	fake_broker_confirm(w->publisher, p->id, BROKER_CONFIRMED, NULL);
+	assert_false(look(w, 1).unbound);
+}
+
+static void
+test_rights_that_are_given_end_it(void **state)
+{
+	struct world *w = *state;
+
+	fake_broker_unbound(w->publisher, "master.in");
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_broker_confirm(w->publisher, fake_broker_publish_at(w->publisher, 0)->id,
+	    BROKER_RETURNED, "312 NO_ROUTE");
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	assert_true(look(w, 0).unbound);
+	assert_true(look(w, 0).unbound_ms >= LOOKOUT_PERIOD_MS);
+	fake_broker_unbound(w->publisher, NULL);
+	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	assert_false(look(w, 0).unbound);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(
+		test_a_queue_that_may_not_be_bound_is_sent_a_probe, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rights_that_are_given_end_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(each_is_asked_in_turn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_that_is_not_there_is_not_asked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(three_rises_are_growth, setup, teardown),

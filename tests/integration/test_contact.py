@@ -1,0 +1,113 @@
+"""Whether a host is online is known from who reads its queue, not from when it answered last: the collector looks, and
+stores what changes."""
+import json
+import re
+from signal import SIGHUP
+
+import pika
+
+from lib.site import both_stores
+from lib.waiting import wait_until
+
+# Of the collector's looks: at a host that says hello at once, at all of them each 20 to 25 s.
+PATIENCE = 120
+
+
+def contacts(site):
+    return {h["host"]: h["contact"] for h in json.loads(site.admin("--json", "hosts").out)}
+
+
+def wait_state(site, host, state):
+    def seen():
+        found = contacts(site).get(host)
+        if found is None or found["state"] != state:
+            return None
+        # An answer after the look is contact, too; here it is about the look.
+        return found if state != "online" or found["since"] <= (found["looked_at"] or "") else None
+    return wait_until(seen, f"{host} is {state}", PATIENCE, step=0.5)
+
+
+def row(site, host):
+    lines = [line for line in site.admin("hosts").out.splitlines() if line.startswith(host + " ")]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def look(collector):
+    """It looks at all of them when it is reloaded."""
+    collector.signal(SIGHUP)
+
+
+def hello(site, host):
+    """A host that has no agent: it was heard of, and nobody reads a queue of its name."""
+    connection = site.broker.connect(site.vhost)
+    body = json.dumps({"syskey": host, "format": "pydict"})
+    connection.channel().basic_publish("vogeler.master.in", "", body.encode(), pika.BasicProperties(delivery_mode=2))
+    connection.close()
+
+
+@both_stores
+def test_hosts_come_and_go(site):
+    collector = site.collector()
+    agent = site.agent()
+    online = wait_state(site, "web01", "online")
+    assert online["since"]
+    assert re.search(r"^web01 +online ", row(site, "web01"))
+    assert f"contact     online since {online['since'][:19]}Z (" in site.admin("show", "web01").out
+    hello(site, "web02")
+    wait_state(site, "web02", "never")
+    assert re.search(r"^web02 +never ", row(site, "web02"))
+    # Nobody stops it from answering later: its last answer says nothing.
+    agent.stop()
+    look(collector)
+    offline = wait_state(site, "web01", "offline")
+    assert online["since"] <= offline["since"] <= offline["looked_at"]
+    assert re.search(r"^web01 +offline \d+ \w+ ago ", row(site, "web01"))
+    both = site.admin("show", "web*").out
+    assert f"contact     offline since {offline['since'][:19]}Z (" in both
+    assert "contact     never: nobody was ever seen to read its queue" in both
+    doctor = site.admin("doctor", status=None, qhost=True).out
+    assert re.search(r"store contact .*hosts online=0, offline=1, never=1", doctor), doctor
+    # Back, and it said so.
+    agent = site.agent()
+    assert wait_state(site, "web01", "online")["since"] > offline["since"]
+    # What was known is known to the next collector, and to nobody in between.
+    collector.stop()
+    done = site.admin("hosts")
+    assert re.search(r"^web01 +unknown ", done.out, re.M) and re.search(r"^web02 +unknown ", done.out, re.M)
+    assert "which hosts are online is unknown: no collector has looked at the queues of hosts since 20" in done.err
+    assert "contact     unknown: no collector has looked at the queues of hosts since 20" in site.admin("show", "web01").out
+    before = contacts(site)["web01"]
+    assert before["state"] == "unknown" and before["looked_at"]
+    collector = site.collector()
+    assert wait_state(site, "web02", "never")
+    wait_state(site, "web01", "online")
+    agent.stop()
+
+
+def test_a_broker_that_restarts_makes_nobody_offline(own_site):
+    """All agents are on their way back then."""
+    site = own_site
+    collector = site.collector(options=("amqp.reconnect_max=1s",))
+    agent = site.agent(options=("amqp.reconnect_max=1s",))
+    online = wait_state(site, "web01", "online")
+    before = collector.log_count("bindings.*queues of hosts: bound=1,")
+    site.broker.restart()
+    for n in range(2):
+        look(collector)
+        collector.wait_log("bindings.*queues of hosts: bound=1,", before + n + 1)
+        assert contacts(site)["web01"]["since"] == online["since"]
+    wait_state(site, "web01", "online")
+    agent.stop()
+
+
+def test_a_host_that_is_not_bound_is_looked_at_all_the_same(site):
+    """Looking takes no rights: a collector that may not write to the queues of hosts knows who reads them."""
+    own = r"^(vogeler\..*|master\.in)$"
+    name = f"collector-{site.vhost.strip('/')}"
+    site.broker.add_user(name, "pw")
+    site.broker.set_permissions(site.vhost, name, own, own, own)
+    site.collector(qhost=site.broker.uri(site.vhost, name, "pw"))
+    agent = site.agent()
+    wait_state(site, "web01", "online")
+    agent.stop()
