@@ -2,11 +2,11 @@
  *
  *              its turn            DONE            confirmed
  *   WAITING --------------> RUNNING ----> ANSWERED ----------> acked and gone
- *      | | cancelled, or      |              ^
- *      | | a newer one runs   +-- stopped    | there is room in the outbox
+ *      | | cancelled, expired |              ^
+ *      | | or a newer one runs+-- stopped    | there is room in the outbox
  *      | +------------------> SETTLED -------+
  *      |                      by us: gone    |
- *      +--- not authorised ------------------+    expired: acked and gone
+ *      +--- not authorised ------------------+    expired and without an id: acked and gone
  *
  * RUNNING is also what has ended while its answer is being made (agent/maker.h).
  * SETTLED means that the answer is known and not yet made: hundreds may be superseded at once, and
@@ -18,6 +18,7 @@
 #include "agent/registry.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/units.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 #include <bsd/string.h>
@@ -25,7 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSAL_MAX 2048
+#define EXPIRY_MAX       256
+#define CLOCKS_DIFFER_MS 60000 /* less than that is a message's way */
 /* Places in the outbox that answers without a run leave to those with one. */
 #define SETTLED_SPARES (OUTBOX_COUNT_MAX / 2)
 
@@ -47,6 +49,8 @@ cmdq_result_name(enum cmdq_result result)
 		return "expired";
 	case CMDQ_REPEATED:
 		return "repeated";
+	case CMDQ_MISROUTED:
+		return "misrouted";
 	case CMDQ_INVALID:
 		return "invalid";
 	case CMDQ_PUT_OFF:
@@ -63,15 +67,16 @@ cmdq_create(const struct cmdq_config *config)
 	q->config = *config;
 	q->timer = loop_timer_create(config->loop, "cmdq", cmdq_on_timer, q);
 	TAILQ_INIT(&q->jobs);
+	TAILQ_INIT(&q->settled);
+	TAILQ_INIT(&q->ready);
+	TAILQ_INIT(&q->later);
 	return q;
 }
 
 static void
 job_remove(struct cmdq *q, struct job *j)
 {
-	TAILQ_REMOVE(&q->jobs, j, link);
-	q->waiting -= j->state == JOB_WAITING || j->state == JOB_SETTLED;
-	q->running -= j->state == JOB_RUNNING;
+	cmdq_index_remove(q, j);
 	command_finish(&j->command);
 	buf_finish(&j->out);
 	free(j->plugin);
@@ -89,24 +94,12 @@ cmdq_destroy(struct cmdq *q)
 		return;
 	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next)
 		job_remove(q, j);
-	for (size_t i = 0; i < ANSWERED_KEPT; i++) {
+	for (size_t i = 0; i < ANSWERED_KEPT; i++)
 		free(q->answered[i].job);
-		free(q->answered[i].plugin);
-	}
 	for (size_t i = 0; i < CANCELLED_KEPT; i++)
 		free(q->cancelled[i]);
 	loop_timer_destroy(q->timer);
 	free(q);
-}
-
-static void
-set_state(struct cmdq *q, struct job *j, enum job_state state)
-{
-	q->waiting -= j->state == JOB_WAITING || j->state == JOB_SETTLED;
-	q->running -= j->state == JOB_RUNNING;
-	j->state = state;
-	q->waiting += state == JOB_WAITING || state == JOB_SETTLED;
-	q->running += state == JOB_RUNNING;
 }
 
 const char *
@@ -189,7 +182,7 @@ request_of(const struct job *j)
 static void
 send_message(struct cmdq *q, struct job *j, struct message *m)
 {
-	set_state(q, j, JOB_ANSWERED);
+	cmdq_set_state(q, j, JOB_ANSWERED);
 	buf_finish(&j->out);
 	if (j->fresh)
 		outbox_add_fresh(q->config.outbox, j->id, m);
@@ -259,42 +252,90 @@ answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, cons
 	send_answer(q, j, &r);
 }
 
-static void
-refuse(struct cmdq *q, struct job *j)
+void
+cmdq_refusal(const struct cmdq *q, const struct job *j, char text[CMDQ_REFUSAL_MAX])
 {
 	char *names = registry_names(q->config.registry);
-	char text[REFUSAL_MAX];
 
-	snprintf(text, sizeof(text),
+	snprintf(text, CMDQ_REFUSAL_MAX,
 	    "Plugin %.200s is not authorized for this host. Ignoring. Registered here: %.1000s",
 	    j->plugin, names[0] != '\0' ? names : "none");
 	free(names);
-	q->stats.results[CMDQ_REFUSED]++;
 	log_warn("cmdq", "%s, job=%s", text, job_id_text(j));
+}
+
+static void
+refuse(struct cmdq *q, struct job *j)
+{
+	char text[CMDQ_REFUSAL_MAX];
+
+	cmdq_refusal(q, j, text);
+	q->stats.results[CMDQ_REFUSED]++;
 	answer_without_result(q, j, WIRE_REFUSED, text);
+}
+
+static enum cmdq_result
+result_of(enum wire_state verdict)
+{
+	if (verdict == WIRE_REFUSED)
+		return CMDQ_REFUSED;
+	if (verdict == WIRE_EXPIRED)
+		return CMDQ_EXPIRED;
+	return verdict == WIRE_CANCELLED ? CMDQ_CANCELLED : CMDQ_SUPERSEDED;
 }
 
 void
 cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why)
 {
-	q->stats.results[verdict == WIRE_CANCELLED ? CMDQ_CANCELLED : CMDQ_SUPERSEDED]++;
+	q->stats.results[result_of(verdict)]++;
 	log_info("cmdq", "%s: %s, job=%s", j->plugin, why, job_id_text(j));
-	set_state(q, j, JOB_SETTLED);
+	cmdq_set_state(q, j, JOB_SETTLED);
 	j->verdict = verdict;
 	j->why = xstrdup(why);
 }
 
 /* Too late, or too late by now. */
 bool
-cmdq_is_expired(const struct command *c, const char *plugin)
+cmdq_is_expired(const struct command *c)
 {
+	return c->not_after != 0 && wall_ms() > c->not_after;
+}
+
+/* A command that had not waited with the broker was sent just now, whatever its time says: then one
+ * of the two clocks is wrong, and both are named. */
+static void
+describe_expiry(const struct job *j, char out[EXPIRY_MAX])
+{
+	const struct command *c = &j->command;
+	char span[UNITS_SPAN_SIZE], apart[UNITS_SPAN_SIZE], here[WALL_TEXT_SIZE],
+	    there[WALL_TEXT_SIZE];
 	int64_t now = wall_ms();
 
-	if (c->not_after == 0 || now <= c->not_after)
-		return false;
-	log_info("cmdq", "%s: expired %lld s ago, not run, job=%s", plugin,
-	    (long long)((now - c->not_after) / 1000), cmdq_job_text(c->job));
-	return true;
+	units_span(now - c->not_after, span);
+	if (j->waited || c->sent_at == 0 || now - c->sent_at < CLOCKS_DIFFER_MS)
+		snprintf(out, EXPIRY_MAX, "expired %s ago, not run", span);
+	else
+		snprintf(out, EXPIRY_MAX,
+		    "expired %s ago, not run: the clock of this host says %s, that of who sent it just "
+		    "now said %s, %s earlier",
+		    span, wall_format(now, here), wall_format(c->sent_at, there),
+		    units_span(now - c->sent_at, apart));
+}
+
+void
+cmdq_expire(struct cmdq *q, struct job *j)
+{
+	char why[EXPIRY_MAX];
+
+	describe_expiry(j, why);
+	if (j->command.job != NULL) {
+		cmdq_settle(q, j, WIRE_EXPIRED, why);
+		return;
+	}
+	q->stats.results[CMDQ_EXPIRED]++;
+	log_info("cmdq", "%s: %s, job=none", j->plugin, why);
+	ack_all(q, j);
+	job_remove(q, j);
 }
 
 /* Running. */
@@ -302,13 +343,9 @@ cmdq_is_expired(const struct command *c, const char *plugin)
 bool
 cmdq_runs(const struct cmdq *q, const char *plugin)
 {
-	const struct job *j;
+	const struct line *line = cmdq_find_line(q, plugin);
 
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (j->state == JOB_RUNNING && strcmp(j->plugin, plugin) == 0)
-			return true;
-	}
-	return false;
+	return line != NULL && line->running > 0;
 }
 
 static bool
@@ -317,14 +354,6 @@ may_start(const struct cmdq *q, const char *plugin)
 	return q->running < q->config.concurrency && !cmdq_runs(q, plugin) &&
 	       outbox_has_room(q->config.outbox, q->running + 1) &&
 	       (q->config.may_start == NULL || q->config.may_start(plugin, q->config.arg));
-}
-
-static void
-drop_expired(struct cmdq *q, struct job *j)
-{
-	q->stats.results[CMDQ_EXPIRED]++;
-	ack_all(q, j);
-	job_remove(q, j);
 }
 
 /* Who did not say which job it is gets no answer of its own (2010). Its delivery is acked with the
@@ -338,8 +367,8 @@ supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
 		snprintf(why, sizeof(why), "superseded by %s", newest->command.job);
 	else
 		strlcpy(why, "superseded by a later command", sizeof(why));
-	if (cmdq_is_expired(&j->command, j->plugin)) {
-		drop_expired(q, j);
+	if (cmdq_is_expired(&j->command)) {
+		cmdq_expire(q, j);
 		return;
 	}
 	if (j->command.job != NULL) {
@@ -361,24 +390,10 @@ supersede_older(struct cmdq *q, struct job *newest)
 {
 	struct job *j, *next;
 
-	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next) {
-		if (j != newest && j->state == JOB_WAITING &&
-		    strcmp(j->plugin, newest->plugin) == 0)
+	TAILQ_FOREACH_SAFE (j, &newest->line->waiting, in_state, next) {
+		if (j != newest)
 			supersede(q, j, newest, false);
 	}
-}
-
-static struct job *
-newest_like(const struct cmdq *q, const struct job *j)
-{
-	struct job *other;
-
-	TAILQ_FOREACH_REVERSE(other, &q->jobs, job_list, link)
-	{
-		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0)
-			break;
-	}
-	return other;
 }
 
 void
@@ -392,7 +407,7 @@ cmdq_make_room(struct cmdq *q, size_t n)
 		if (n == 0)
 			break;
 		if (j->state != JOB_WAITING || j->tags[0].epoch != q->epoch ||
-		    (newest = newest_like(q, j)) == j)
+		    (newest = cmdq_newest(j->line)) == j)
 			continue;
 		supersede(q, j, newest, true);
 		n--;
@@ -405,12 +420,11 @@ start_job(struct cmdq *q, struct job *j, const struct plugin *p)
 	struct child_request req = {.op = CHILD_OP_RUN, .id = j->id};
 
 	supersede_older(q, j);
-	free(j->plugin);
-	j->plugin = xstrdup(p->name);
+	cmdq_rename(q, j, p->name);
 	j->format = p->format;
 	buf_init(&j->out, p->max_output != 0 ? p->max_output : q->config.max_output);
 	strlcpy(req.plugin, p->name, sizeof(req.plugin));
-	set_state(q, j, JOB_RUNNING);
+	cmdq_set_state(q, j, JOB_RUNNING);
 	log_info("cmdq", "%s: running, job=%s", j->plugin, job_id_text(j));
 	q->config.request(&req, q->config.arg);
 }
@@ -427,23 +441,19 @@ step_settled(struct cmdq *q, struct job *j)
 }
 
 /* Authorises what waits at its turn and not when it came: the plugins may have been reloaded
- * since. */
+ * since. There is room for its answer. */
 static bool
-step_waiting(struct cmdq *q, struct job *j)
+step_line(struct cmdq *q, struct line *line)
 {
+	struct job *j = cmdq_newest(line);
 	const struct plugin *p;
 
-	if (q->catching_up || !mono_reached(loop_now(q->config.loop), j->due) ||
-	    newest_like(q, j) != j)
-		return false;
-	if (cmdq_is_expired(&j->command, j->plugin)) {
-		drop_expired(q, j);
+	if (cmdq_is_expired(&j->command)) {
+		cmdq_expire(q, j);
 		return true;
 	}
 	p = registry_find(q->config.registry, j->command.plugin);
 	if (p == NULL) {
-		if (!outbox_has_room(q->config.outbox, q->running + 1))
-			return false;
 		refuse(q, j);
 		return true;
 	}
@@ -457,12 +467,15 @@ step_waiting(struct cmdq *q, struct job *j)
 static bool
 step(struct cmdq *q)
 {
-	struct job *j;
+	struct job *settled = TAILQ_FIRST(&q->settled);
+	struct line *line;
 
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (j->state == JOB_SETTLED && step_settled(q, j))
-			return true;
-		if (j->state == JOB_WAITING && step_waiting(q, j))
+	if (settled != NULL && step_settled(q, settled))
+		return true;
+	if (q->catching_up || !outbox_has_room(q->config.outbox, q->running + 1))
+		return false;
+	TAILQ_FOREACH (line, &q->ready, link) {
+		if (step_line(q, line))
 			return true;
 	}
 	return false;
@@ -472,20 +485,10 @@ step(struct cmdq *q)
 static void
 arm_for_due(struct cmdq *q)
 {
-	const struct job *j;
-	struct mono now;
-	int64_t in = INT64_MAX;
-
 	if (q->catching_up)
 		return;
-	now = loop_now(q->config.loop);
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (j->state == JOB_WAITING && !mono_reached(now, j->due) &&
-		    mono_diff(j->due, now) < in)
-			in = mono_diff(j->due, now);
-	}
-	if (in != INT64_MAX && !q->draining)
-		loop_timer_arm(q->timer, in);
+	if (!TAILQ_EMPTY(&q->later) && !q->draining)
+		loop_timer_arm(q->timer, mono_diff(q->next_due, loop_now(q->config.loop)));
 	else
 		loop_timer_disarm(q->timer);
 }
@@ -493,21 +496,10 @@ arm_for_due(struct cmdq *q)
 void
 cmdq_start(struct cmdq *q)
 {
+	cmdq_list_due(q);
 	while (!q->draining && q->waiting > 0 && step(q))
 		;
 	arm_for_due(q);
-}
-
-static struct job *
-find_job(struct cmdq *q, uint64_t id)
-{
-	struct job *j;
-
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (j->id == id)
-			return j;
-	}
-	return NULL;
 }
 
 static void
@@ -527,7 +519,7 @@ on_stopped(struct cmdq *q, struct job *j)
 void
 cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 {
-	struct job *j = find_job(q, ev->id);
+	struct job *j = cmdq_find_run(q, ev->id);
 
 	if (j == NULL || j->state != JOB_RUNNING)
 		return;
@@ -556,7 +548,7 @@ cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 void
 cmdq_on_made(struct cmdq *q, struct made *made)
 {
-	struct job *j = find_job(q, made->id);
+	struct job *j = cmdq_find_run(q, made->id);
 	struct report_request req;
 
 	if (j == NULL || j->state != JOB_RUNNING)
@@ -577,15 +569,15 @@ remember_answered(struct cmdq *q, const struct job *j)
 	if (j->command.job == NULL)
 		return;
 	free(a->job);
-	free(a->plugin);
-	*a = (struct answered){xstrdup(j->command.job), xstrdup(j->plugin)};
+	a->job = xstrdup(j->command.job);
+	ident_hash(a->plugin, j->plugin, strlen(j->plugin));
 	q->answered_next = (q->answered_next + 1) % ANSWERED_KEPT;
 }
 
 void
 cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 {
-	struct job *j = find_job(q, id);
+	struct job *j = cmdq_find_run(q, id);
 
 	if (j == NULL)
 		return; /* the greeting */

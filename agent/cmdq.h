@@ -6,8 +6,9 @@
  * answer waiting, it is not run again: the job takes on the new delivery tag.
  *
  * Of the commands that wait for one plugin the newest runs when it is their turn; the others are
- * answered "superseded". A cancel settles a job that waits, and ends one that runs; it is acked
- * with the job's answer, so that neither is lost without the other.
+ * answered "superseded". One that comes too late is answered "expired". A cancel settles a job that
+ * waits, and ends one that runs; it is acked with the job's answer, so that neither is lost without
+ * the other.
  *
  * Catching up: what waited with the broker is taken before anything of it starts, so that cancels
  * and repeats are seen, and then starts at a random moment within the splay. Only then, and while
@@ -69,6 +70,8 @@ void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
 void cmdq_on_consuming(struct cmdq *q);
 /* Takes ownership of d. */
 void cmdq_take(struct cmdq *q, struct delivery *d);
+/* The same of what is no command: acks it, and counts it among what had waited. */
+void cmdq_pass_over(struct cmdq *q, struct delivery *d, bool misrouted);
 /* From the children. */
 void cmdq_on_child(struct cmdq *q, const struct child_event *ev);
 /* From the maker; takes what made->m holds. */
@@ -94,12 +97,13 @@ enum cmdq_result {
 	CMDQ_REFUSED,    /* no such plugin here; answered */
 	CMDQ_SUPERSEDED, /* a newer one for the same plugin was run; answered, if it has an id */
 	CMDQ_CANCELLED,  /* not run, or ended; answered */
-	CMDQ_EXPIRED,    /* too late; acked */
+	CMDQ_EXPIRED,    /* too late; answered, if it has an id */
 	CMDQ_REPEATED,   /* delivered again; not run again */
 	CMDQ_INVALID,    /* not a command; acked */
 	CMDQ_PUT_OFF,    /* stopped, or one too many: the broker keeps it */
+	CMDQ_MISROUTED,  /* not to this host; acked */
 };
-#define CMDQ_N_RESULTS (CMDQ_PUT_OFF + 1)
+#define CMDQ_N_RESULTS (CMDQ_MISROUTED + 1)
 const char *cmdq_result_name(enum cmdq_result result);
 
 struct cmdq_stats {

@@ -5,6 +5,7 @@
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/name.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 #include <stdio.h>
@@ -28,19 +29,15 @@ random_within(uint32_t ms)
 static void
 set_due(struct cmdq *q, struct job *j)
 {
-	const struct job *other;
+	const struct job *first = TAILQ_FIRST(&j->line->waiting);
 
-	TAILQ_FOREACH (other, &q->jobs, link) {
-		if (other == j)
-			break;
-		if (other->state == JOB_WAITING && strcmp(other->plugin, j->plugin) == 0) {
-			j->due = other->due;
-			return;
-		}
-	}
-	if (q->config.catch_up_splay_ms > 0)
+	if (first != j)
+		j->due = first->due;
+	else if (q->config.catch_up_splay_ms > 0)
 		j->due =
 		    mono_add(loop_now(q->config.loop), random_within(q->config.catch_up_splay_ms));
+	if (cmdq_newest(j->line) == j)
+		cmdq_relist(q, j->line);
 }
 
 static void
@@ -95,6 +92,8 @@ more_will_come(struct cmdq *q)
 {
 	size_t held, leaving, wanted;
 
+	if (q->taken < q->prefetch)
+		return true; /* so there cannot be as many */
 	count_held(q, &held, &leaving);
 	if (held < q->prefetch)
 		return true;
@@ -189,37 +188,48 @@ has_waited(const struct cmdq *q, const struct command *c)
 static bool
 was_answered(const struct cmdq *q, const char *job, const char *plugin)
 {
-	for (size_t i = 0; job != NULL && i < ANSWERED_KEPT; i++) {
+	char hash[IDENT_HASH_SIZE];
+
+	if (job == NULL)
+		return false;
+	if (plugin != NULL)
+		ident_hash(hash, plugin, strlen(plugin));
+	for (size_t i = 0; i < ANSWERED_KEPT; i++) {
 		const struct answered *a = &q->answered[i];
 
 		if (a->job != NULL && strcmp(a->job, job) == 0 &&
-		    (plugin == NULL || strcmp(a->plugin, plugin) == 0))
+		    (plugin == NULL || strcmp(a->plugin, hash) == 0))
 			return true;
 	}
 	return false;
 }
 
-/* Is d this job again? A command of 2010 has no id: it is taken for one whose delivery was lost
- * with an earlier connection. */
+/* A command of 2010 has no id: it is taken for one whose delivery was lost with an earlier
+ * connection. */
 static bool
-is_repeat(
-    const struct job *j, const struct command *c, const char *plugin, const struct delivery *d)
+is_owed(const struct job *j, const struct delivery *d)
 {
-	if (strcmp(j->plugin, plugin) != 0)
-		return false;
-	if (c->job == NULL || j->command.job == NULL)
-		return c->job == j->command.job && d->redelivered &&
-		       (j->tags[0].epoch != d->tag.epoch || j->owed > 0);
-	return strcmp(j->command.job, c->job) == 0;
+	return j->command.job == NULL && (j->tags[0].epoch != d->tag.epoch || j->owed > 0);
 }
 
+/* The job that d is again; NULL: it is new. */
 static struct job *
 find_repeat(struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
 {
+	const struct namesakes *same = c->job != NULL ? cmdq_find_job_id(q, c->job) : NULL;
+	const struct line *line = c->job == NULL ? cmdq_find_line(q, plugin) : NULL;
 	struct job *j;
 
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (is_repeat(j, c, plugin, d))
+	if (same != NULL) {
+		TAILQ_FOREACH (j, &same->jobs, of_job) {
+			if (strcmp(j->plugin, plugin) == 0)
+				return j;
+		}
+	}
+	if (line == NULL || !d->redelivered)
+		return NULL;
+	TAILQ_FOREACH (j, &line->jobs, of_line) {
+		if (is_owed(j, d))
 			return j;
 	}
 	return NULL;
@@ -240,11 +250,9 @@ add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag
 	buf_init(&j->out, 0);
 	cmdq_add_tag(j, tag);
 	j->state = JOB_WAITING;
-	q->waiting++;
-	TAILQ_INSERT_TAIL(&q->jobs, j, link);
-	if (j->waited && !q->catching_up) {
+	cmdq_index_add(q, j);
+	if (j->waited && !q->catching_up)
 		set_due(q, j);
-	}
 	return j;
 }
 
@@ -273,10 +281,8 @@ static bool
 is_passed_over(
     struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
 {
-	bool repeated = was_answered(q, c->job, plugin);
-
-	if (repeated || cmdq_is_expired(c, plugin)) {
-		q->stats.results[repeated ? CMDQ_REPEATED : CMDQ_EXPIRED]++;
+	if (was_answered(q, c->job, plugin)) {
+		q->stats.results[CMDQ_REPEATED]++;
 		broker_ack(q->config.broker, d->tag, false);
 		return true;
 	}
@@ -286,6 +292,16 @@ is_passed_over(
 	log_warn("cmdq", "%s: too many commands wait; the broker keeps this one, job=%s", plugin,
 	    cmdq_job_text(c->job));
 	return true;
+}
+
+/* No plugin can ever have that name, whatever is reloaded: its turn need not be awaited. */
+static void
+refuse_name(struct cmdq *q, struct job *j)
+{
+	char why[CMDQ_REFUSAL_MAX];
+
+	cmdq_refusal(q, j, why);
+	cmdq_settle(q, j, WIRE_REFUSED, why);
 }
 
 static void
@@ -307,6 +323,10 @@ take_command(struct cmdq *q, struct command *c, const struct delivery *d)
 	j = add_job(q, c, plugin, d->tag);
 	if (cancel_came_first(q, j->command.job))
 		cmdq_settle(q, j, WIRE_CANCELLED, "cancelled before it began");
+	else if (cmdq_is_expired(&j->command))
+		cmdq_expire(q, j);
+	else if (name_plugin_error(plugin) != NULL)
+		refuse_name(q, j);
 	cmdq_start(q);
 }
 
@@ -360,17 +380,15 @@ static void
 take_cancel(struct cmdq *q, const struct command *c, const struct delivery *d)
 {
 	bool obeyed = false, answered = was_answered(q, c->cancels, NULL), fresh;
+	const struct namesakes *same;
 	struct job *j;
 
+	/* It is never too late for one: what it ends would go on otherwise. */
 	warn_of_skew(c, c->plugin);
-	if (cmdq_is_expired(c, c->plugin)) {
-		broker_ack(q->config.broker, d->tag, false);
-		return;
-	}
 	fresh = !has_waited(q, c) || wall_ms() - c->sent_at < CMDQ_FRESH_MS;
-	TAILQ_FOREACH (j, &q->jobs, link) {
-		if (j->command.job == NULL || strcmp(j->command.job, c->cancels) != 0)
-			continue;
+	same = cmdq_find_job_id(q, c->cancels);
+	j = same != NULL ? TAILQ_FIRST(&same->jobs) : NULL;
+	for (; j != NULL; j = TAILQ_NEXT(j, of_job)) {
 		if (!cancel_job(q, j)) {
 			answered = true;
 			continue;
@@ -394,6 +412,18 @@ decode(const struct delivery *d, struct command *c, char *err, size_t err_size)
 		return wire_command_decode(&d->message, c, err, err_size);
 	snprintf(err, err_size, "%llu bytes", (unsigned long long)d->body_size);
 	return false;
+}
+
+void
+cmdq_pass_over(struct cmdq *q, struct delivery *d, bool misrouted)
+{
+	if (!q->draining) {
+		q->epoch = d->tag.epoch;
+		q->stats.results[CMDQ_MISROUTED] += misrouted;
+		broker_ack(q->config.broker, d->tag, false);
+		count_taken(q);
+	}
+	delivery_destroy(d);
 }
 
 void

@@ -315,6 +315,45 @@ test_alias_answers_under_the_name(void **state)
 	assert_string_equal(message_str(answer(f, 0), "plugin"), "facter");
 }
 
+/* It may not wait for its turn: thousands of such would have to be kept. */
+static void
+test_a_name_of_no_plugin_is_refused_at_once(void **state)
+{
+	struct fixture *f = *state;
+	char name[4001];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	set_splay(f, 60000);
+	catch_up(f, 3);
+	deliver(f, name, "j1");
+	deliver(f, "unknown", "j2");
+	assert_int_equal(fake_broker_published(f->broker), 1);
+	assert_string_equal(message_str(answer(f, 0), "state"), "refused");
+	assert_string_equal(answer(f, 0)->correlation_id, "j1");
+	assert_int_equal(cmdq_waiting(f->cmdq), 1);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_REFUSED], 1);
+}
+
+/* The order of lines is that of the newest of each, also after that one was cancelled. */
+static void
+test_the_turn_is_that_of_the_newest_that_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.concurrency = 1;
+	set_splay(f, 0);
+	deliver(f, "ohai", "j1");
+	deliver(f, "facter", "j2");
+	deliver(f, "disks", "j3");
+	deliver(f, "facter", "j4");
+	cancel(f, "j4");
+	finish(f, 0);
+	assert_string_equal(f->requests[1].plugin, "facter");
+	finish(f, 1);
+	assert_string_equal(f->requests[2].plugin, "disks");
+}
+
 static void
 test_unknown_is_refused(void **state)
 {
@@ -345,16 +384,50 @@ test_unknown_is_refused_while_others_run(void **state)
 }
 
 static void
-test_expired_is_acked_and_not_run(void **state)
+assert_answer(struct fixture *f, size_t i, const char *job, const char *state, const char *text)
+{
+	assert_string_equal(answer(f, i)->correlation_id, job);
+	assert_string_equal(message_str(answer(f, i), "state"), state);
+	assert_non_null(strstr(answer(f, i)->body, text));
+}
+
+static void
+test_expired_is_answered_and_not_run(void **state)
 {
 	struct fixture *f = *state;
 
 	deliver_until(f, "facter", "j1", wall_ms() - 1000);
 	assert_int_equal(f->n_requests, 0);
-	assert_int_equal(fake_broker_published(f->broker), 0);
+	assert_answer(f, 0, "j1", "expired", "expired 1 s ago, not run");
+	assert_log(f, "");
+	confirm(f, 0);
 	assert_log(f, "ack 1; ");
-	deliver_until(f, "facter", "j2", 0); /* never expires */
+	deliver_until(f, "nonsense", "j2", wall_ms() - 1000); /* what is no plugin, too */
+	assert_answer(f, 1, "j2", "expired", "expired 1 s ago, not run");
+	deliver_until(f, "facter", NULL, wall_ms() - 1000); /* nobody to be told */
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_int_equal(f->n_requests, 0);
+	deliver_until(f, "facter", "j3", 0); /* never expires */
 	assert_int_equal(f->n_requests, 1);
+	assert_int_equal(cmdq_stats(f->cmdq)->results[CMDQ_EXPIRED], 3);
+}
+
+/* It came while we were there, so it was sent just now: a clock is wrong. */
+static void
+test_expired_by_a_wrong_clock_names_both(void **state)
+{
+	struct fixture *f = *state;
+	int64_t then = wall_ms() - INT64_C(400) * 86400000;
+	char sent[WALL_TEXT_SIZE];
+
+	wall_format(then / 1000 * 1000, sent);
+	deliver_command(f, (struct command){.plugin = (char *)"facter",
+			       .job = (char *)"j1",
+			       .sent_at = then,
+			       .not_after = then + 3600000});
+	assert_answer(f, 0, "j1", "expired", "expired 399 d 23 h ago, not run: the clock of this");
+	assert_answer(f, 0, "j1", "expired", sent);
+	assert_answer(f, 0, "j1", "expired", "400 d earlier");
 }
 
 static void
@@ -619,14 +692,6 @@ test_output_too_large_to_send_is_a_failure(void **state)
 	cmdq_on_child(f->cmdq, &ev);
 	assert_string_equal(message_str(answer(f, 0), "state"), "failed");
 	assert_non_null(strstr(answer(f, 0)->body, "too large"));
-}
-
-static void
-assert_answer(struct fixture *f, size_t i, const char *job, const char *state, const char *text)
-{
-	assert_string_equal(answer(f, i)->correlation_id, job);
-	assert_string_equal(message_str(answer(f, i), "state"), state);
-	assert_non_null(strstr(answer(f, i)->body, text));
 }
 
 static const char *
@@ -932,10 +997,10 @@ test_expired_while_it_waited(void **state)
 	while (wall_ms() <= soon)
 		;
 	finish(f, 0);
-	assert_log(f, "ack 3; ");
+	assert_answer(f, 1, "j3", "expired", "not run");
 	assert_int_equal(f->n_requests, 2);
 	finish(f, 1);
-	assert_answer(f, 1, "j2", "ok", "out");
+	assert_answer(f, 2, "j2", "ok", "out");
 }
 
 /* Catching up. */
@@ -950,13 +1015,13 @@ test_what_waited_is_read_before_the_first_run(void **state)
 	deliver_old(f, "get_facts", "j2");
 	deliver_until(f, "disks", "j3", wall_ms() - 1);
 	assert_int_equal(f->n_requests, 0);
-	assert_log(f, "ack 3; ");
+	assert_answer(f, 0, "j3", "expired", "not run");
 	deliver_old(f, "ps", "j4");
 	assert_int_equal(f->n_requests, 2);
 	assert_string_equal(f->requests[0].plugin, "facter");
 	assert_string_equal(f->requests[1].plugin, "ps");
-	assert_int_equal(fake_broker_published(f->broker), 1);
-	assert_answer(f, 0, "j1", "superseded", "superseded by j2");
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	assert_answer(f, 1, "j1", "superseded", "superseded by j2");
 	assert_int_equal(fake_next_timer(f->loop), -1);
 }
 
@@ -1334,7 +1399,7 @@ test_cancelled_before_it_came(void **state)
 }
 
 static void
-test_expired_cancel_cancels_nothing(void **state)
+test_late_cancel_cancels(void **state)
 {
 	struct fixture *f = *state;
 
@@ -1342,8 +1407,9 @@ test_expired_cancel_cancels_nothing(void **state)
 	deliver_command(
 	    f, (struct command){
 		   .job = (char *)"c", .cancels = (char *)"j1", .not_after = wall_ms() - 1});
-	assert_log(f, "ack 2; ");
-	assert_int_equal(f->n_requests, 1);
+	assert_log(f, "");
+	assert_int_equal(f->n_requests, 2);
+	assert_int_equal(f->requests[1].op, CHILD_OP_KILL);
 }
 
 /* The one that was cancelled supersedes nobody. */
@@ -1404,8 +1470,11 @@ main(void)
 	    T(acked_only_when_the_answer_is_confirmed),
 	    T(alias_answers_under_the_name),
 	    T(unknown_is_refused),
+	    T(a_name_of_no_plugin_is_refused_at_once),
+	    T(the_turn_is_that_of_the_newest_that_waits),
 	    T(unknown_is_refused_while_others_run),
-	    T(expired_is_acked_and_not_run),
+	    T(expired_is_answered_and_not_run),
+	    T(expired_by_a_wrong_clock_names_both),
 	    T(rubbish_is_dropped),
 	    T(a_few_at_a_time_in_order),
 	    T(the_same_plugin_waits_for_itself),
@@ -1455,7 +1524,7 @@ main(void)
 	    T(what_ended_before_it_was_ended_has_its_answer),
 	    T(too_late_to_cancel),
 	    T(cancelled_before_it_came),
-	    T(expired_cancel_cancels_nothing),
+	    T(late_cancel_cancels),
 	    T(cancels_are_seen_before_repeats_collapse),
 	    T(cancel_is_acked_with_the_answer),
 	    T(cancelled_is_answered_when_the_agent_leaves),
