@@ -5,11 +5,15 @@
  * this broker holds is sent without what it can do without (lighten()). */
 #include "agent/outbox.h"
 
+#include "agent/report.h"
+
 #include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/topology.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
@@ -27,6 +31,7 @@ struct entry {
 	bool fresh;
 	bool unfit;        /* for this connection, whatever is taken away from it */
 	struct lane *lane; /* that it was last published on */
+	bool too_large;    /* the message is the failure that says so */
 	struct mono since;
 	struct message message;
 };
@@ -39,7 +44,8 @@ struct lane {
 	enum lane_state state;
 	struct loop_timer *timer;
 	struct backoff backoff;
-	char why[160]; /* of HOLDING */
+	char why[160];             /* of HOLDING */
+	struct mono refused_since; /* until something is taken again; ms 0: it is */
 };
 
 /* In the order in which entries are sent. */
@@ -49,6 +55,7 @@ struct outbox {
 	struct loop *loop;
 	struct broker *broker;
 	const char *exchange;
+	const char *host; /* NULL = not told */
 	outbox_confirmed_fn *fn;
 	void *arg;
 	TAILQ_HEAD(, entry) entries;
@@ -119,15 +126,33 @@ lighten(const struct outbox *o, struct entry *e)
 		    id_text(e), without);
 }
 
-/* It was refused: what this broker can never be given is taken away. Bodies are far below
- * output_max (report.c, agent.c); should one not fit all the same, it is no reason to keep those
- * behind it. false: nothing is in the way but what is being sent. */
+/* The broker takes no such body: a failure that says so goes in its place, as the same answer. */
+static void
+report_too_large(const struct outbox *o, struct entry *e)
+{
+	size_t bytes = e->message.body_len;
+
+	if (o->host == NULL || e->too_large)
+		return;
+	report_too_large_for_broker(&e->message, o->host, wall_ms());
+	e->too_large = true;
+	log_error("outbox",
+	    "%s: larger than the broker takes, bytes=%zu; a failure that says so is sent in its "
+	    "place" PHRASE_CURE "raise max_message_size in its rabbitmq.conf, or lower max_output",
+	    id_text(e), bytes);
+}
+
+/* It was refused: what this broker can never be given is taken away. Should it not fit all the
+ * same, it is no reason to keep those behind it. false: nothing is in the way but what is being
+ * sent. */
 static bool
 make_fit(const struct outbox *o, struct entry *e)
 {
 	if (fit(o, e) == BROKER_FITS)
 		return false;
 	lighten(o, e);
+	if (fit(o, e) == BROKER_FIT_NO_BODY)
+		report_too_large(o, e);
 	e->unfit = fit(o, e) != BROKER_FITS;
 	if (e->unfit)
 		log_error("outbox", "%s: too large for this connection; keeping it, bytes=%zu",
@@ -183,27 +208,60 @@ on_timer(void *arg)
 	pump(lane->box);
 }
 
+/* One line each: when it begins, with what to do, and each time that it is no better. */
+static void
+tell_refusal(const struct lane *lane, enum broker_outcome outcome, bool begins, uint32_t ms)
+{
+	const struct outbox *o = lane->box;
+
+	if (!begins)
+		log_warn("outbox",
+		    "the broker still does not take responses: %s, lane=%s; keeping %zu, "
+		    "retry_in=%ums",
+		    lane->why, lane->name, outbox_count(o), ms);
+	else if (outcome == BROKER_RETURNED)
+		log_error("outbox",
+		    "no queue is bound to exchange %s with key \"%s\", the broker does not take "
+		    "responses: %s, lane=%s; keeping %zu, trying again, retry_in=%ums" PHRASE_CURE
+		    "start vogelerd or run vogeler-admin setup",
+		    o->exchange, lane->key, lane->why, lane->name, outbox_count(o), ms);
+	else
+		log_error("outbox",
+		    "the broker does not take responses: %s, lane=%s; keeping %zu, trying again, "
+		    "retry_in=%ums",
+		    lane->why, lane->name, outbox_count(o), ms);
+}
+
 static void
 hold(struct lane *lane, enum broker_outcome outcome, const char *why)
 {
 	struct outbox *o = lane->box;
+	bool begins = lane->refused_since.ms == 0;
 	uint32_t ms;
 
 	if (lane->state == LANE_HOLDING)
 		return;
 	lane->state = LANE_HOLDING;
+	if (begins)
+		lane->refused_since = loop_now(o->loop);
 	snprintf(lane->why, sizeof(lane->why), "%s%s%s", broker_outcome_name(outcome),
 	    why != NULL ? ", " : "", why != NULL ? why : "");
 	ms = backoff_next(&lane->backoff, ident_random32());
 	loop_timer_arm(lane->timer, ms);
-	log_error("outbox",
-	    "the broker does not take responses: %s, lane=%s; keeping %zu, trying again, "
-	    "retry_in=%ums",
-	    lane->why, lane->name, outbox_count(o), ms);
+	tell_refusal(lane, outcome, begins, ms);
 	if (outcome == BROKER_RETURNED)
-		log_error("outbox",
-		    "no queue is bound to exchange %s; start vogelerd or run vogeler-admin setup",
-		    o->exchange);
+		broker_keep(o->broker);
+}
+
+static void
+taken_again(struct lane *lane)
+{
+	if (lane->refused_since.ms == 0)
+		return;
+	log_warn("outbox", "the broker takes responses again, after %lld s, lane=%s",
+	    (long long)mono_diff(loop_now(lane->box->loop), lane->refused_since) / 1000,
+	    lane->name);
+	lane->refused_since.ms = 0;
 }
 
 static void
@@ -238,6 +296,12 @@ outbox_create(struct loop *loop, struct broker *broker, const char *exchange,
 	lane_init(&o->common, o, TOPOLOGY_MASTER_KEY, "outbox");
 	lane_init(&o->fresh, o, TOPOLOGY_FRESH_KEY, "fresh");
 	return o;
+}
+
+void
+outbox_set_host(struct outbox *o, const char *host)
+{
+	o->host = host;
 }
 
 static void
@@ -464,6 +528,7 @@ outbox_on_confirm(
 		o->confirmed++;
 		id = e->id;
 		backoff_reset(&e->lane->backoff);
+		taken_again(e->lane);
 		remove_entry(o, e);
 		tell_replaced(o);
 		pump(o);

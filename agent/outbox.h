@@ -28,15 +28,20 @@ struct outbox;
 #define OUTBOX_NEWEST_MAX   (16U * 1024 * 1024) /* bytes of results that nobody asked for */
 #define OUTBOX_FRESH_MS     60000 /* here for longer, an answer is not fresh any more */
 #define OUTBOX_RETRY_MS     1000
-#define OUTBOX_RETRY_MAX_MS 60000
+#define OUTBOX_RETRY_MAX_MS 30000
 
 /* On the loop, never inside an outbox_ function other than outbox_on_confirm(): the entry of this
  * id is safe with the broker, and gone from here. */
 typedef void outbox_confirmed_fn(uint64_t id, void *arg);
 
-/* Borrows broker and exchange until outbox_destroy(). fn may be NULL. */
+/* When no queue is bound for what is sent, the broker is asked to look after its bindings
+ * (broker_keep()): this user may be one that can make them.
+ * Borrows broker and exchange until outbox_destroy(). fn may be NULL. */
 struct outbox *outbox_create(struct loop *loop, struct broker *broker, const char *exchange,
     outbox_confirmed_fn *fn, void *arg);
+/* Whose answers these are, for a failure in the place of one that the broker finds too large.
+ * Borrowed. Without it such a one is kept until the next connection. */
+void outbox_set_host(struct outbox *o, const char *host);
 void outbox_destroy(struct outbox *o); /* NULL is fine */
 
 /* Takes what m holds and leaves m empty. id is the caller's, unique among what is here. Always

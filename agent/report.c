@@ -16,16 +16,19 @@
 #define MESSAGE_MAX    1024
 #define FIRST_LINE_MAX 300
 
-/* Bytes as text for a header: UTF-8, without NUL, which ends a C string. */
+/* Bytes as text for a header: UTF-8, without NUL, which ends a C string. Adds to *replaced the
+ * bytes that were not UTF-8. */
 static char *
-header_text(const char *bytes, size_t len)
+header_text(const char *bytes, size_t len, int64_t *replaced)
 {
 	json_t *text;
+	size_t bad = 0;
 	char *copy, *plain = xcalloc(len + 1, 1);
 
 	for (size_t i = 0; i < len; i++)
 		plain[i] = bytes[i] != '\0' ? bytes[i] : ' ';
-	text = jsonx_string_lossy(plain, len, NULL);
+	text = jsonx_string_lossy(plain, len, &bad);
+	*replaced += (int64_t)bad;
 	free(plain);
 	if (text == NULL)
 		return NULL;
@@ -34,18 +37,44 @@ header_text(const char *bytes, size_t len)
 	return copy;
 }
 
-static char *
-head_of(const char *bytes, size_t len)
+/* Is text cut inside a character of UTF-8, if it is cut at i? Then its bytes would count as
+ * replaced although the plugin printed a whole character. */
+static bool
+is_inside_character(const char *bytes, size_t len, size_t i)
 {
-	return len == 0 ? NULL : header_text(bytes, len < REPORT_TAIL_MAX ? len : REPORT_TAIL_MAX);
+	return i < len && (bytes[i] & 0xc0) == 0x80;
+}
+
+#define CHARACTER_REST 3 /* bytes of a character behind its first */
+
+/* The length of what is at most max bytes of the front. */
+static size_t
+head_length(const char *bytes, size_t len, size_t max)
+{
+	size_t n = len < max ? len : max, i;
+
+	for (i = 0; i < CHARACTER_REST && n > 0 && is_inside_character(bytes, len, n); i++)
+		n--;
+	return n;
 }
 
 static char *
-tail_of(const char *bytes, size_t len)
+head_of(const char *bytes, size_t len, int64_t *replaced)
 {
-	size_t cut = len > REPORT_TAIL_MAX ? len - REPORT_TAIL_MAX : 0;
+	return len == 0 ? NULL
+			: header_text(bytes, head_length(bytes, len, REPORT_TAIL_MAX), replaced);
+}
 
-	return len == 0 ? NULL : header_text(bytes + cut, len - cut);
+/* partial: the beginning was cut off before. */
+static char *
+tail_of(const char *bytes, size_t len, bool partial, int64_t *replaced)
+{
+	size_t cut = len > REPORT_TAIL_MAX ? len - REPORT_TAIL_MAX : 0, i;
+
+	partial = partial || cut > 0;
+	for (i = 0; i < CHARACTER_REST && partial && is_inside_character(bytes, len, cut); i++)
+		cut++;
+	return len == 0 ? NULL : header_text(bytes + cut, len - cut, replaced);
 }
 
 /* The first line with something on it, into out; "" when there is none. When the beginning was cut
@@ -54,6 +83,7 @@ static void
 first_line(const char *bytes, size_t len, bool partial, char out[FIRST_LINE_MAX])
 {
 	size_t i = 0, n = 0;
+	int64_t replaced = 0; /* counted in the tail, where the line is as well */
 	char *text;
 
 	out[0] = '\0';
@@ -69,7 +99,8 @@ first_line(const char *bytes, size_t len, bool partial, char out[FIRST_LINE_MAX]
 	if (n == 0)
 		return;
 	/* Cut to a third, as each byte may become a U+FFFD of three. */
-	text = header_text(bytes + i, n < (FIRST_LINE_MAX - 1) / 3 ? n : (FIRST_LINE_MAX - 1) / 3);
+	n = head_length(bytes + i, n, (FIRST_LINE_MAX - 1) / 3);
+	text = header_text(bytes + i, n, &replaced);
 	if (text != NULL)
 		snprintf(out, FIRST_LINE_MAX, ": %s", text);
 	free(text);
@@ -94,7 +125,8 @@ describe_failure(const char *plugin, const struct child_event *done, char out[ME
 		    done->timeout_ms / 1000, done->timeout_ms % 1000 / 100, line);
 		break;
 	case CHILD_OVERFLOW:
-		snprintf(out, MESSAGE_MAX, "%s: more than %llu bytes of output, its max_output",
+		snprintf(out, MESSAGE_MAX,
+		    "%s: more than %llu bytes of output, its max_output (the plugin's own, else that of [client])",
 		    plugin, (unsigned long long)done->output_max);
 		break;
 	case CHILD_SIGNALED:
@@ -129,7 +161,7 @@ static void
 set_member(struct response *r, const char *key, json_t *value)
 {
 	if (value == NULL || json_object_set_new(r->results, key, value) != 0)
-		abort(); /* memory is out */
+		xalloc_fail(0);
 }
 
 static void
@@ -149,10 +181,11 @@ begin(struct response *r, const struct report_origin *origin, int64_t wall_ms)
 	if (r->results == NULL)
 		r->results = json_object();
 	if (r->results == NULL)
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	r->format = WIRE_PYDICT;
 	r->meta.machine_id = xstrdup_null(origin->machine_id);
 	r->meta.boot_id = xstrdup_null(origin->boot_id);
+	r->meta.version = xstrdup(VOGELER_VERSION);
 	r->meta.collected_at = wall_ms;
 }
 
@@ -203,9 +236,11 @@ set_run_failure(struct response *r, const struct report_request *req,
 	if (done->outcome == CHILD_NOT_STARTED)
 		return;
 	/* Of a flood the beginning says what it was; of anything else the end says why. */
-	r->meta.stdout_tail = done->outcome == CHILD_OVERFLOW ? head_of(out->data, out->len)
-							      : tail_of(out->data, out->len);
-	r->meta.stderr_tail = tail_of(done->data, done->length);
+	r->meta.stdout_tail = done->outcome == CHILD_OVERFLOW
+				  ? head_of(out->data, out->len, &r->meta.replaced)
+				  : tail_of(out->data, out->len, false, &r->meta.replaced);
+	r->meta.stderr_tail =
+	    tail_of(done->data, done->length, done->stderr_bytes > done->length, &r->meta.replaced);
 }
 
 void
@@ -288,6 +323,30 @@ report_encode(struct response *r, const struct report_origin *origin,
 {
 	if (!report_try_encode(r, m))
 		report_replace(r, origin, req, order, m);
+}
+
+void
+report_too_large_for_broker(struct message *m, const char *host, int64_t wall_ms)
+{
+	const char *plugin = message_str(m, "plugin");
+	char *text = NULL, *body;
+	json_t *obj = json_object();
+
+	xasprintf(&text,
+	    "Plugin %.64s: its output, a message of %zu bytes, is larger than the broker takes: raise "
+	    "max_message_size in rabbitmq.conf there, or lower the plugin's max_output",
+	    plugin != NULL ? plugin : "?", m->body_len);
+	jsonx_set_str(obj, "syskey", host);
+	json_object_set_new(obj, "last_error", wire_last_error(wall_ms, text));
+	jsonx_set_str(obj, "format", wire_format_name(WIRE_PYDICT));
+	body = json_dumps(obj, JSON_COMPACT);
+	if (body == NULL)
+		fatal("report", "a failure report cannot be encoded");
+	message_set_body(m, body, strlen(body));
+	message_drop(m, "state");
+	message_add_str(m, "state", wire_state_name(WIRE_FAILED));
+	json_decref(obj);
+	free(text);
 }
 
 const char *

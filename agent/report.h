@@ -58,6 +58,8 @@ bool report_try_encode(const struct response *r, struct message *m)
     __attribute__((warn_unused_result));
 void report_replace(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct order *order, struct message *m);
+/* Makes of an answer that was encoded a failure: its output is larger than the broker takes. */
+void report_too_large_for_broker(struct message *m, const char *host, int64_t wall_ms);
 /* The sentence in an answer that is a failure; borrowed. */
 const char *report_failure_text(const struct response *r);
 /* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */

@@ -287,6 +287,22 @@ test_retries_are_capped_and_never_end(void **state)
 	}
 }
 
+/* Who is told that no queue is bound looks after the bindings, which he may be able to make. */
+static void
+test_returned_has_the_bindings_looked_after(void **state)
+{
+	struct fixture *f = *state;
+
+	go_ready(f);
+	add(f, 1, 10);
+	fake_broker_log_clear(f->broker);
+	answer(f, 0, BROKER_NACKED);
+	assert_null(strstr(fake_broker_log(f->broker), "keep"));
+	fake_advance(f->loop, fake_timer_in(f->loop, "outbox"));
+	answer(f, 1, BROKER_RETURNED);
+	assert_non_null(strstr(fake_broker_log(f->broker), "keep"));
+}
+
 /* A reconnect does not wait for the pause of the old connection. */
 static void
 test_reconnect_ends_a_pause(void **state)
@@ -736,6 +752,29 @@ test_what_cannot_be_sent_does_not_hold_up_the_others(void **state)
 	assert_published(f, "m2 m3 a4 m3 m1 m2 a4 ");
 }
 
+static void
+test_what_the_broker_finds_too_large_is_reported_as_such(void **state)
+{
+	struct fixture *f = *state;
+	const struct message *m;
+
+	outbox_set_host(f->outbox, "web01");
+	fake_broker_limits(f->broker, 0, 500);
+	go_ready(f);
+	add(f, 1, 501);
+	add(f, 2, 100);
+	assert_int_equal(fake_broker_published(f->broker), 2);
+	m = &published(f, 0)->message;
+	assert_non_null(strstr(m->body, "{\"syskey\":\"web01\",\"last_error\":{"));
+	assert_non_null(strstr(m->body, "a message of 501 bytes, is larger than the broker takes"));
+	assert_string_equal(header(f, 0, "state"), "failed");
+	assert_string_equal(m->message_id, "m1");
+	answer(f, 0, BROKER_CONFIRMED);
+	answer(f, 1, BROKER_CONFIRMED);
+	assert_int_equal(outbox_count(f->outbox), 0);
+	assert_true(outbox_has_room(f->outbox, OUTBOX_COUNT_MAX));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -747,6 +786,7 @@ main(void)
 	    T(lost_is_sent_again_when_ready),
 	    T(nacked_is_kept_and_sent_again),
 	    T(returned_is_kept_and_sent_again),
+	    T(returned_has_the_bindings_looked_after),
 	    T(retries_are_capped_and_never_end),
 	    T(reconnect_ends_a_pause),
 	    T(blocked_broker_is_waited_for),
@@ -770,6 +810,7 @@ main(void)
 	    T(the_name_of_a_refused_command_gives_way),
 	    T(no_room_now_takes_nothing_away),
 	    T(what_cannot_be_sent_does_not_hold_up_the_others),
+	    T(what_the_broker_finds_too_large_is_reported_as_such),
 	};
 
 	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);

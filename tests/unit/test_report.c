@@ -126,6 +126,7 @@ test_ok(void **state)
 	assert_null(f->r.meta.stderr_tail);
 	assert_string_equal(f->r.meta.machine_id, "machine");
 	assert_string_equal(f->r.meta.boot_id, "boot");
+	assert_string_equal(f->r.meta.version, VOGELER_VERSION);
 	assert_string_equal(f->m.correlation_id, "job-1");
 	assert_string_equal(f->m.reply_to, "reply");
 	assert_true(f->m.persistent);
@@ -285,11 +286,49 @@ test_P2_overflow_keeps_the_head(void **state)
 	for (int i = 0; i < 100; i++)
 		print(f, "0123456789012345678901234567890123456789", 40);
 	report(f);
-	assert_failure(f, WIRE_FAILED, "facter: more than 1048576 bytes of output, its max_output");
+	assert_failure(f, WIRE_FAILED,
+	    "facter: more than 1048576 bytes of output, its max_output (the plugin's own, else that of [client])");
 	assert_true(message_bool(&f->m, "truncated", &truncated));
 	assert_true(truncated);
 	assert_int_equal(strlen(f->r.meta.stdout_tail), REPORT_TAIL_MAX);
 	assert_memory_equal(f->r.meta.stdout_tail, "HEAD", 4);
+}
+
+/* What is replaced in the tails is counted; a character that the cut went through is not. */
+static void
+test_tails_that_are_not_text(void **state)
+{
+	struct fixture *f = *state;
+
+	f->done.exit_status = 3;
+	f->done.success = 0;
+	print(f, "\xe4\xf6\n", 3);
+	f->done.length = f->done.stderr_bytes = 4;
+	memcpy(f->done.data, "n\xe4h\n", 4);
+	report(f);
+	assert_failure(f, WIRE_FAILED, "facter: exit status 3: n\xef\xbf\xbdh");
+	assert_int_equal(f->r.meta.replaced, 3);
+	assert_string_equal(f->r.meta.stderr_tail, "n\xef\xbf\xbdh\n");
+}
+
+static void
+test_a_cut_goes_through_no_character(void **state)
+{
+	struct fixture *f = *state;
+
+	f->done.exit_status = 3;
+	f->done.success = 0;
+	for (int i = 0; i < 1001; i++)
+		print(f, "\xe2\x82\xac", 3);
+	report(f);
+	assert_int_equal(f->r.meta.replaced, 0);
+	assert_int_equal(strlen(f->r.meta.stdout_tail), REPORT_TAIL_MAX / 3 * 3);
+	response_finish(&f->r);
+	message_finish(&f->m);
+	f->done.outcome = CHILD_OVERFLOW;
+	report(f);
+	assert_int_equal(f->r.meta.replaced, 0);
+	assert_int_equal(strlen(f->r.meta.stdout_tail), REPORT_TAIL_MAX / 3 * 3);
 }
 
 static void
@@ -440,6 +479,8 @@ main(void)
 	    T(P5_signal),
 	    T(P1_timeout),
 	    T(P2_overflow_keeps_the_head),
+	    T(tails_that_are_not_text),
+	    T(a_cut_goes_through_no_character),
 	    T(P6_not_started),
 	    T(first_whole_line_of_a_cut_tail),
 	    T(tails_are_text_and_short),
