@@ -9,14 +9,20 @@
  *      |                                  DRAINING                             |
  *      |                                      | both pipes at their end, or 1 s|
  *      |                                      v                                |
+ *      |                                   ENDING: all that it left is killed  |
+ *      |                                      | its keeper is gone, or 5 s     |
+ *      |                                      v                                |
  *      +-----------------------------------> DONE <----------------------------+
  *
- * The exited leader stays a zombie until DONE: as long as it does, its pid, which names the session
- * and the group that we signal, cannot be anybody else's. */
+ * What is signalled is signalled by the keeper (keeper.h), whose children the plugin and its
+ * orphans are; to the agent they are strangers. */
 #include "agent/child.h"
 
+#include "agent/keeper.h"
 #include "agent/launch.h"
 #include "agent/limits.h"
+#include "agent/proc.h"
+#include "agent/remains.h"
 #include "agent/sweep.h"
 #include "shared/log.h"
 #include "shared/loop.h"
@@ -25,11 +31,12 @@
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -37,7 +44,7 @@
 #define READS_PER_PASS 8 /* of CHILDMSG_DATA: 64 KiB, so that a flood starves nobody */
 #define SWEEP_FIRST_MS 10
 #define SWEEP_MAX_MS   1000
-#define SWEEP_PIDS     512
+#define REAPS_PER_PASS 1000
 
 _Static_assert(
     CHILD_STDERR_TAIL + LIMITS_TEXT_SIZE + 2 <= CHILDMSG_DATA, "the tail travels in one message");
@@ -49,13 +56,15 @@ enum run_state {
 	RUN_TERMINATING,
 	RUN_KILLED,
 	RUN_DRAINING,
+	RUN_ENDING,
 	RUN_DONE,
 };
 
 enum run_event {
 	RUN_EV_TIMER, /* of the state it is in */
 	RUN_EV_EXIT,
-	RUN_EV_EOF, /* on one of the pipes */
+	RUN_EV_EOF,  /* on one of the pipes */
+	RUN_EV_GONE, /* its keeper, and with it all that it kept */
 	RUN_EV_STOP,
 	RUN_EV_OVERFLOW,
 };
@@ -87,11 +96,12 @@ struct run {
 	enum run_state state;
 	struct loop_timer *timer;
 	struct mono started, exited;
-	pid_t pid; /* 0 = none */
-	int pidfd, status_fd;
-	struct loop_watch *exit_watch;
+	pid_t keeper; /* 0 = none */
+	pid_t pid;    /* of the plugin; 0 = not known yet */
+	int pidfd, control, status_fd;
+	struct loop_watch *news_watch, *gone_watch;
 	struct stream_end out, err;
-	siginfo_t exit;           /* si_pid 0 until it has exited */
+	siginfo_t exit;           /* si_pid 0 until the plugin has exited */
 	struct rusage used;       /* by then */
 	enum child_outcome cause; /* why we ended it; CHILD_EXITED = we did not */
 	int start_error;
@@ -109,6 +119,10 @@ struct children {
 	size_t n_runs;
 	struct loop_timer *sweep_timer; /* armed only while something killed is not gone yet */
 	int64_t sweep_ms;
+	pid_t sweep_session;
+	struct remains *remains; /* NULL = nothing is written down */
+	struct loop_timer *note_timer;
+	bool note_soon; /* it is armed for what was started last */
 };
 
 static void run_step(struct run *r, enum run_event ev);
@@ -148,6 +162,8 @@ run_state_name(enum run_state state)
 		return "KILLED";
 	case RUN_DRAINING:
 		return "DRAINING";
+	case RUN_ENDING:
+		return "ENDING";
 	case RUN_DONE:
 		return "DONE";
 	}
@@ -167,34 +183,59 @@ spec_unref(struct spec *spec)
 /* Orphans. */
 
 static const struct run *
-find_session(const struct children *c, pid_t sid)
+find_keeper(const struct children *c, pid_t pid)
 {
 	const struct run *r;
 
 	TAILQ_FOREACH (r, &c->runs, entry) {
-		if (r->pid == sid && r->pid != 0)
+		if (r->keeper == pid)
 			return r;
 	}
 	return NULL;
 }
 
-/* Kills what no running plugin can still want: orphans of sessions that are over. An orphan in a
- * session of its own is a daemon of one of the runs, we cannot know of which, so it lives until
- * nothing runs. Comes back by timer until everything it killed is gone, since the death of one
- * process may hand us its children. */
+/* Children that nobody waits for: those of a keeper that was killed; and as process 1 of a
+ * container we are given what others started there. They are left alone while they live. */
 static void
-sweep(struct children *c, pid_t ended)
+reap(struct children *c)
+{
+	siginfo_t end;
+
+	for (int i = 0; i < REAPS_PER_PASS; i++) {
+		end.si_pid = 0;
+		if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
+			return;
+		if (find_keeper(c, end.si_pid) != NULL)
+			return; /* its run takes it, and comes back here */
+		(void)waitpid(end.si_pid, NULL, WNOHANG);
+	}
+}
+
+static void
+on_sigchld(int signo, void *arg)
+{
+	reap(arg);
+}
+
+/* Keepers have no mark: a plugin's environment is that of its program. */
+static bool
+is_plugins(const struct children *c, pid_t pid, pid_t session)
+{
+	return getsid(pid) == session ||
+	       (c->remains != NULL && proc_has_env(pid, remains_mark(c->remains)));
+}
+
+/* Somebody killed its keeper: what the plugin started came to us. Comes back by timer until
+ * everything it killed is gone, since the death of one process may hand us its children. */
+static void
+sweep(struct children *c, pid_t session)
 {
 	pid_t pids[SWEEP_PIDS];
-	size_t n = sweep_list_children(pids, SWEEP_PIDS);
+	size_t n = sweep_list_children(getpid(), pids, SWEEP_PIDS);
 	bool again = false;
 
 	for (size_t i = 0; i < n; i++) {
-		pid_t sid = getsid(pids[i]);
-
-		if (find_session(c, pids[i]) != NULL || find_session(c, sid) != NULL)
-			continue;
-		if (sid != ended && !TAILQ_EMPTY(&c->runs))
+		if (!is_plugins(c, pids[i], session))
 			continue;
 		log_debug("child", "killing pid %d, left behind by a plugin", (int)pids[i]);
 		again = true;
@@ -204,6 +245,7 @@ sweep(struct children *c, pid_t ended)
 		c->sweep_ms = SWEEP_FIRST_MS;
 		return;
 	}
+	c->sweep_session = session;
 	loop_timer_arm(c->sweep_timer, c->sweep_ms);
 	c->sweep_ms = c->sweep_ms * 2 < SWEEP_MAX_MS ? c->sweep_ms * 2 : SWEEP_MAX_MS;
 }
@@ -211,7 +253,37 @@ sweep(struct children *c, pid_t ended)
 static void
 sweep_on_timer(void *arg)
 {
-	sweep(arg, 0);
+	struct children *c = arg;
+
+	sweep(c, c->sweep_session);
+}
+
+static void
+note_on_timer(void *arg)
+{
+	struct children *c = arg;
+	pid_t keepers[CHILD_RUNS_MAX];
+	const struct run *r;
+	size_t n = 0;
+
+	c->note_soon = false;
+	TAILQ_FOREACH (r, &c->runs, entry) {
+		if (r->keeper != 0 && n < CHILD_RUNS_MAX)
+			keepers[n++] = r->keeper;
+	}
+	if (n == 0)
+		return; /* what is written down is gone, or still ending */
+	remains_note(c->remains, keepers, n);
+	loop_timer_arm(c->note_timer, CHILD_NOTE_AGAIN_MS);
+}
+
+static void
+note_soon(struct children *c)
+{
+	if (c->remains == NULL || c->note_soon)
+		return;
+	c->note_soon = true;
+	loop_timer_arm(c->note_timer, CHILD_NOTE_MS);
 }
 
 /* Output. */
@@ -305,19 +377,51 @@ run_on_timer(void *arg)
 }
 
 static void
-run_on_exit(int fd, unsigned int events, void *arg)
+take_exit(struct run *r)
 {
-	struct run *r = arg;
-
-	/* The system call itself, as waitid(3) leaves out what was used. */
-	if (syscall(SYS_waitid, P_PIDFD, fd, &r->exit, WEXITED | WNOHANG | WNOWAIT, &r->used) !=
-		0 ||
-	    r->exit.si_pid == 0)
-		return;
-	loop_watch_destroy(r->exit_watch);
-	r->exit_watch = NULL;
 	r->exited = loop_now(r->children->loop);
 	run_step(r, RUN_EV_EXIT);
+}
+
+static void
+run_on_news(int fd, unsigned int events, void *arg)
+{
+	struct run *r = arg;
+	struct keeper_report report;
+	bool gone;
+
+	if (keeper_hear(fd, &report, &gone)) {
+		r->pid = report.pid;
+		if (report.news != KEEPER_EXITED)
+			return;
+		r->exit = report.end;
+		r->used = report.used;
+		take_exit(r);
+	} else if (gone) {
+		loop_watch_destroy(r->news_watch);
+		r->news_watch = NULL;
+	}
+}
+
+static void
+run_on_gone(int fd, unsigned int events, void *arg)
+{
+	struct run *r = arg;
+	struct keeper_report report;
+	bool gone, known = r->exit.si_pid != 0;
+
+	/* Its last words may not have been read yet. */
+	while (!known && keeper_hear(r->control, &report, &gone)) {
+		r->pid = report.pid;
+		r->exit = report.end;
+		r->used = report.used;
+	}
+	if (!known)
+		r->exited = loop_now(r->children->loop);
+	loop_watch_destroy(r->news_watch);
+	loop_watch_destroy(r->gone_watch);
+	r->news_watch = r->gone_watch = NULL;
+	run_step(r, RUN_EV_GONE);
 }
 
 static void
@@ -337,13 +441,17 @@ start_process(struct run *r)
 		return false;
 	if (!launch_start(r->spec->launch, &child, &r->start_error, r->start_text))
 		return false;
-	r->pid = child.pid;
+	r->keeper = child.keeper;
+	note_soon(r->children);
 	r->pidfd = child.pidfd;
+	r->control = child.control;
 	r->status_fd = child.status;
 	watch_pipe(r, &r->out, child.out);
 	watch_pipe(r, &r->err, child.err);
-	r->exit_watch =
-	    loop_watch_create(r->children->loop, child.pidfd, LOOP_READ, run_on_exit, r);
+	r->news_watch =
+	    loop_watch_create(r->children->loop, child.control, LOOP_READ, run_on_news, r);
+	r->gone_watch =
+	    loop_watch_create(r->children->loop, child.pidfd, LOOP_READ, run_on_gone, r);
 	return true;
 }
 
@@ -408,19 +516,20 @@ fill_done(const struct run *r, struct child_event *ev)
 	fill_stderr(r, ev);
 }
 
-/* Everything but the memory. */
+/* Everything but the memory. A keeper that is not gone yet ends when control is closed, and is
+ * reaped as any child. */
 static void
 run_release(struct run *r)
 {
 	loop_timer_destroy(r->timer);
-	loop_watch_destroy(r->exit_watch);
+	loop_watch_destroy(r->news_watch);
+	loop_watch_destroy(r->gone_watch);
 	stream_end_close(&r->out);
 	stream_end_close(&r->err);
-	if (r->pid != 0) {
-		kill(-r->pid, SIGKILL); /* the rest of its group */
-		if (r->exit.si_pid != 0)
-			waitid(P_PIDFD, (id_t)r->pidfd, &r->exit, WEXITED | WNOHANG);
+	if (r->keeper != 0) {
+		(void)waitpid(r->keeper, NULL, WNOHANG);
 		close(r->pidfd);
+		close(r->control);
 		close(r->status_fd);
 	}
 	if (r->spec != NULL)
@@ -429,22 +538,41 @@ run_release(struct run *r)
 	r->children->n_runs--;
 }
 
+/* How the keeper ended. si_pid 0: it did not. */
+static siginfo_t
+keepers_end(const struct run *r)
+{
+	siginfo_t end = {0};
+
+	if (r->keeper != 0 &&
+	    waitid(P_PIDFD, (id_t)r->pidfd, &end, WEXITED | WNOHANG | WNOWAIT) != 0)
+		end.si_pid = 0;
+	return end;
+}
+
 static void
 run_finish(struct run *r)
 {
 	struct children *c = r->children;
 	struct child_event done;
-	pid_t pid = r->pid;
+	siginfo_t keeper = keepers_end(r);
+	bool left_some =
+	    keeper.si_pid != 0 && (keeper.si_code != CLD_EXITED || keeper.si_status != 0);
+	pid_t session = r->pid;
 
+	if (r->keeper != 0)
+		(void)launch_failure(r->spec->launch, r->status_fd, &r->start_error, r->start_text);
+	/* A keeper that was killed could not say how its plugin ended: with it. */
+	if (r->exit.si_pid == 0 && r->start_error == 0)
+		r->exit = keeper;
 	if (r->exit.si_pid == 0)
 		r->exited = loop_now(c->loop);
-	else
-		(void)launch_failure(r->spec->launch, r->status_fd, &r->start_error, r->start_text);
 	fill_done(r, &done);
 	run_release(r);
 	loop_defer_free(c->loop, r, free);
-	if (pid != 0)
-		sweep(c, pid);
+	reap(c);
+	if (left_some && session != 0)
+		sweep(c, session);
 	c->on_event(&done, c->arg);
 }
 
@@ -466,16 +594,25 @@ run_enter(struct run *r, enum run_state next, const char *reason)
 		tell_started(r);
 		break;
 	case RUN_TERMINATING:
-		kill(-r->pid, SIGTERM);
+		keeper_tell(r->control, KEEPER_TERM);
 		loop_timer_arm(r->timer, CHILD_TERM_GRACE_MS);
 		break;
 	case RUN_KILLED:
-		kill(-r->pid, SIGKILL);
-		kill(r->pid, SIGKILL); /* killed before its setsid(), it has no group yet */
+		keeper_tell(r->control, KEEPER_KILL);
 		loop_timer_arm(r->timer, CHILD_KILL_WAIT_MS);
 		break;
 	case RUN_DRAINING:
 		loop_timer_arm(r->timer, CHILD_DRAIN_MS);
+		break;
+	case RUN_ENDING:
+		if (r->gone_watch == NULL) {
+			run_enter(r, RUN_DONE, "nothing is left");
+			break;
+		}
+		stream_end_close(&r->out);
+		stream_end_close(&r->err);
+		(void)shutdown(r->control, SHUT_WR);
+		loop_timer_arm(r->timer, CHILD_KILL_WAIT_MS);
 		break;
 	case RUN_DONE:
 		run_finish(r);
@@ -508,6 +645,7 @@ step_starting(struct run *r, enum run_event ev)
 	case RUN_EV_EXIT:
 	case RUN_EV_EOF:
 	case RUN_EV_OVERFLOW:
+	case RUN_EV_GONE:
 		break; /* there is no process yet */
 	}
 }
@@ -529,10 +667,13 @@ step_running(struct run *r, enum run_event ev)
 		run_end(r, CHILD_OVERFLOW, "output over its cap");
 		break;
 	case RUN_EV_EXIT:
-		run_enter(r, at_end(r) ? RUN_DONE : RUN_DRAINING, "exit");
+		run_enter(r, at_end(r) ? RUN_ENDING : RUN_DRAINING, "exit");
 		break;
 	case RUN_EV_EOF:
 		break; /* it may run on without them, until its deadline */
+	case RUN_EV_GONE:
+		run_enter(r, at_end(r) ? RUN_ENDING : RUN_DRAINING, "its keeper is gone");
+		break;
 	}
 }
 
@@ -554,7 +695,10 @@ step_ending(struct run *r, enum run_event ev)
 		stream_end_close(&r->err);
 		break;
 	case RUN_EV_EXIT:
-		run_enter(r, at_end(r) ? RUN_DONE : RUN_DRAINING, "exit");
+		run_enter(r, at_end(r) ? RUN_ENDING : RUN_DRAINING, "exit");
+		break;
+	case RUN_EV_GONE:
+		run_enter(r, at_end(r) ? RUN_ENDING : RUN_DRAINING, "its keeper is gone");
 		break;
 	case RUN_EV_EOF:
 	case RUN_EV_STOP:
@@ -567,19 +711,42 @@ step_draining(struct run *r, enum run_event ev)
 {
 	switch (ev) {
 	case RUN_EV_TIMER:
-		run_enter(r, RUN_DONE, "a process it left behind holds its output");
+		run_enter(r, RUN_ENDING, "a process it left behind holds its output");
 		break;
 	case RUN_EV_EOF:
 		if (at_end(r))
-			run_enter(r, RUN_DONE, "end of output");
+			run_enter(r, RUN_ENDING, "end of output");
 		break;
 	case RUN_EV_OVERFLOW:
 		if (r->cause == CHILD_EXITED)
 			r->cause = CHILD_OVERFLOW;
-		run_enter(r, RUN_DONE, "output over its cap");
+		run_enter(r, RUN_ENDING, "output over its cap");
 		break;
 	case RUN_EV_STOP:
 	case RUN_EV_EXIT:
+	case RUN_EV_GONE:
+		break;
+	}
+}
+
+static void
+step_all_ending(struct run *r, enum run_event ev)
+{
+	switch (ev) {
+	case RUN_EV_TIMER:
+		log_error("child",
+		    "%s[%llu]: something that it left behind does not die by SIGKILL; giving up on "
+		    "it",
+		    r->spec->name, (unsigned long long)r->id);
+		run_enter(r, RUN_DONE, "cannot be killed");
+		break;
+	case RUN_EV_GONE:
+		run_enter(r, RUN_DONE, "nothing is left");
+		break;
+	case RUN_EV_EXIT:
+	case RUN_EV_EOF:
+	case RUN_EV_STOP:
+	case RUN_EV_OVERFLOW:
 		break;
 	}
 }
@@ -601,6 +768,9 @@ run_step(struct run *r, enum run_event ev)
 		break;
 	case RUN_DRAINING:
 		step_draining(r, ev);
+		break;
+	case RUN_ENDING:
+		step_all_ending(r, ev);
 		break;
 	case RUN_DONE:
 		break;
@@ -704,7 +874,8 @@ children_set_plugins(
 		spec->name = xstrdup(p->name);
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
 		limits_of(&spec->limits, p, spec->timeout_ms);
-		spec->launch = launch_create(p, &spec->limits);
+		spec->launch = launch_create(
+		    p, &spec->limits, c->remains != NULL ? remains_mark(c->remains) : NULL);
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
 		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
@@ -722,6 +893,7 @@ children_create(struct loop *loop, child_event_fn *on_event, void *arg)
 	c->sweep_ms = SWEEP_FIRST_MS;
 	c->sweep_timer = loop_timer_create(loop, "sweep", sweep_on_timer, c);
 	TAILQ_INIT(&c->runs);
+	loop_signal(loop, SIGCHLD, on_sigchld, c);
 	if (!sweep_adopt_orphans())
 		log_warn("child", "processes that plugins leave behind will not be found: %s",
 		    strerror(errno));
@@ -729,22 +901,44 @@ children_create(struct loop *loop, child_event_fn *on_event, void *arg)
 }
 
 void
+children_remember(struct children *c, struct remains *r)
+{
+	c->remains = r;
+	c->note_timer = loop_timer_create(c->loop, "note", note_on_timer, c);
+}
+
+/* They need some milliseconds, all of them together, and more only if the kernel holds one. */
+static bool
+wait_gone(const struct run *r)
+{
+	struct pollfd p = {.fd = r->pidfd, .events = POLLIN};
+
+	if (r->keeper == 0 || poll(&p, 1, CHILD_DESTROY_MS) != 0)
+		return true;
+	log_warn("child", "%s: not gone yet: left to its keeper", r->spec->name);
+	return false;
+}
+
+bool
 children_destroy(struct children *c)
 {
 	struct run *r, *next;
+	bool gone = true;
 
 	if (c == NULL)
-		return;
+		return true;
+	TAILQ_FOREACH (r, &c->runs, entry) {
+		if (r->keeper != 0)
+			(void)shutdown(r->control, SHUT_WR);
+	}
 	TAILQ_FOREACH_SAFE (r, &c->runs, entry, next) {
-		if (r->pid != 0 && r->exit.si_pid == 0) {
-			kill(-r->pid, SIGKILL);
-			kill(r->pid, SIGKILL);
-		}
+		gone = wait_gone(r) && gone;
 		run_release(r);
 		free(r);
 	}
-	sweep(c, 0);
 	drop_specs(c);
 	loop_timer_destroy(c->sweep_timer);
+	loop_timer_destroy(c->note_timer);
 	free(c);
+	return gone;
 }

@@ -3,21 +3,27 @@
  *
  * A run is over when three facts are in: end of file on stdout, end of file on stderr, and the exit
  * status. What outlives that, a daemon that still holds a pipe for instance, is given
- * CHILD_DRAIN_MS and then killed: nothing that a plugin starts survives it. */
+ * CHILD_DRAIN_MS and then killed: nothing that a plugin starts survives it, nor the agent
+ * (keeper.h). */
 #ifndef VOGELER_CHILD_H
 #define VOGELER_CHILD_H
 
 #include "agent/childmsg.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct children;
 struct loop;
 struct plugin_set;
+struct remains;
 
 #define CHILD_TERM_GRACE_MS 2000 /* from SIGTERM to SIGKILL */
 #define CHILD_DRAIN_MS      1000 /* from exit to the end of both pipes */
 #define CHILD_KILL_WAIT_MS  5000 /* from SIGKILL to giving up (uninterruptible sleep) */
+#define CHILD_DESTROY_MS    1000 /* at the end of the agent */
+#define CHILD_NOTE_MS       250  /* from the start of a run until what runs is noted */
+#define CHILD_NOTE_AGAIN_MS 5000 /* and each time from then on */
 #define CHILD_STDERR_TAIL   4096
 #define CHILD_RUNS_MAX      64
 
@@ -28,8 +34,12 @@ const char *child_outcome_name(enum child_outcome outcome);
 typedef void child_event_fn(const struct child_event *ev, void *arg);
 
 struct children *children_create(struct loop *loop, child_event_fn *on_event, void *arg);
-/* Kills what runs, at once and without events. NULL is fine. */
-void children_destroy(struct children *c);
+/* Before the plugins are set: marks what they start, and writes it down while it runs. Borrows r
+ * until children_destroy(). */
+void children_remember(struct children *c, struct remains *r);
+/* Kills what runs, at once and without events. The loop must not turn afterwards: it would still
+ * reap children here. false: something of it is not gone yet. NULL is fine. */
+bool children_destroy(struct children *c);
 
 struct child_defaults {
 	uint32_t timeout_ms; /* for plugins that have none of their own */

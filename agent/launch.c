@@ -1,6 +1,7 @@
 /* See launch.h. */
 #include "agent/launch.h"
 
+#include "agent/keeper.h"
 #include "agent/limits.h"
 #include "shared/log.h"
 #include "shared/plugin.h"
@@ -14,13 +15,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GROUPS_MAX 256
+#define GROUPS_MAX    256
+#define CHILD_COPY_FD 4 /* of a script that was checked */
 
 struct launch {
 	char **argv;
@@ -39,7 +44,7 @@ struct launch {
 };
 
 /* What the child was doing when it failed. */
-enum step { STEP_SETUP, STEP_USER, STEP_READ, STEP_DIGEST, STEP_INTERPRETER, STEP_EXEC };
+enum step { STEP_SETUP, STEP_USER, STEP_READ, STEP_COPY, STEP_DIGEST, STEP_INTERPRETER, STEP_EXEC };
 
 struct step_report {
 	int step;
@@ -96,16 +101,18 @@ env_default(char **env, size_t *n, const char *name, const char *value)
 }
 
 static char **
-build_env(const struct plugin *p, const char *home)
+build_env(const struct plugin *p, const char *home, const char *mark)
 {
 	size_t n = count_strings(p->env);
-	char **env = xcalloc(n + 4, sizeof(*env));
+	char **env = xcalloc(n + 5, sizeof(*env));
 
 	for (size_t i = 0; i < n; i++)
 		env[i] = xstrdup(p->env[i]);
 	env_default(env, &n, "PATH", LAUNCH_PATH);
 	env_default(env, &n, "LANG", "C.UTF-8");
 	env_default(env, &n, "HOME", home);
+	if (mark != NULL)
+		env[n] = xstrdup(mark);
 	return env;
 }
 
@@ -172,7 +179,7 @@ resolve_user(struct launch *l, const char *user)
 }
 
 struct launch *
-launch_create(const struct plugin *p, const struct limits *limits)
+launch_create(const struct plugin *p, const struct limits *limits, const char *mark)
 {
 	struct launch *l = xcalloc(1, sizeof(*l));
 	char *home = resolve_user(l, p->user);
@@ -184,7 +191,7 @@ launch_create(const struct plugin *p, const struct limits *limits)
 		    "max_processes does nothing; give it a user",
 		    p->name);
 	l->argv = copy_strings(p->argv);
-	l->envp = build_env(p, home);
+	l->envp = build_env(p, home, mark);
 	l->candidates = build_candidates(l->argv[0], env_find(l->envp, "PATH"));
 	free(home);
 	if (p->sha256 != NULL) {
@@ -213,7 +220,13 @@ launch_destroy(struct launch *l)
 
 /* From here to exec_program: in the child, async-signal-safe calls only. */
 
-static void __attribute__((noreturn)) child_fail(int status_fd, enum step step, int error)
+static void child_fail(int status_fd, enum step step, int error) __attribute__((noreturn));
+static void child_exec(const struct launch *l, int copy, int status) __attribute__((noreturn));
+static void child_exec_copy(const struct launch *l, int copy, int status) __attribute__((noreturn));
+static void child_main(void *arg) __attribute__((noreturn));
+
+static void
+child_fail(int status_fd, enum step step, int error)
 {
 	struct step_report r = {step, error};
 	ssize_t n = write(status_fd, &r, sizeof(r)); /* below PIPE_BUF: whole or not at all */
@@ -241,11 +254,11 @@ child_descriptors(int out, int err, int status)
 {
 	int null;
 
-	if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0)
-		child_fail(status, STEP_SETUP, errno);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-		child_fail(3, STEP_SETUP, errno);
+		child_fail(status, STEP_SETUP, errno);
+	if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0)
+		child_fail(status, STEP_SETUP, errno);
 	if (close_range(4, ~0U, 0) != 0)
 		child_fail(3, STEP_SETUP, errno);
 	return 3;
@@ -262,41 +275,113 @@ child_become_user(const struct launch *l, int status)
 		child_fail(status, STEP_USER, errno);
 }
 
-/* The digest is checked here and not in the agent, so that reading a large file holds up nobody. */
-static void
-child_check_digest(const struct launch *l, const char *file, int status)
+/* A copy of the file that nobody can change any more, and whose digest is the declared one: what
+ * was checked is what is executed, whatever becomes of the file or its name meanwhile. It is made
+ * here and not in the agent, so that reading a large file holds up nobody, and before the limits of
+ * the plugin hold. Returns its descriptor. */
+static int
+child_sealed_copy(const struct launch *l, int file, int status)
 {
 	crypto_hash_sha256_state state;
 	unsigned char digest[crypto_hash_sha256_BYTES];
 	unsigned char block[16384];
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int copy = memfd_create("plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ssize_t n;
 
-	if (fd < 0)
-		child_fail(status, STEP_READ, errno);
+	if (copy < 0)
+		child_fail(status, STEP_COPY, errno);
 	crypto_hash_sha256_init(&state);
-	for (n = read(fd, block, sizeof(block)); n > 0; n = read(fd, block, sizeof(block)))
+	for (n = read(file, block, sizeof(block)); n > 0; n = read(file, block, sizeof(block))) {
+		if (write(copy, block, (size_t)n) != n)
+			child_fail(status, STEP_COPY, errno != 0 ? errno : ENOMEM);
 		crypto_hash_sha256_update(&state, block, (unsigned long long)n);
+	}
 	if (n < 0)
 		child_fail(status, STEP_READ, errno);
+	if (fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+		child_fail(status, STEP_COPY, errno);
 	crypto_hash_sha256_final(&state, digest);
 	if (memcmp(digest, l->digest, sizeof(digest)) != 0)
 		child_fail(status, STEP_DIGEST, EPERM);
+	close(file);
+	return copy;
+}
+
+/* -1: this one is not it, errno says why; as execve(2) would see it. */
+static int
+child_open(const char *file, int status)
+{
+	struct stat st;
+	int fd;
+
+	if (access(file, X_OK) != 0)
+		return -1;
+	/* A pipe must not hold us up. */
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		child_fail(status, STEP_READ, errno);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
 	close(fd);
+	errno = EACCES;
+	return -1;
+}
+
+/* The candidate to be executed, checked: -1 if it is not to be checked. */
+static int
+child_check(const struct launch *l, int status)
+{
+	int error = ENOENT;
+
+	if (!l->check_digest)
+		return -1;
+	for (size_t i = 0; l->candidates[i] != NULL; i++) {
+		int fd = child_open(l->candidates[i], status);
+
+		if (fd >= 0)
+			return child_sealed_copy(l, fd, status);
+		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+			child_fail(status, STEP_EXEC, errno);
+		if (errno == EACCES)
+			error = EACCES;
+	}
+	child_fail(status, STEP_EXEC, error);
+}
+
+/* The interpreter of a script opens it by its name, /proc/self/fd/N, so that descriptor stays open
+ * for it. It does for nothing else. */
+static void
+child_exec_copy(const struct launch *l, int copy, int status)
+{
+	char name[] = "/proc/self/fd/?", head[2] = "";
+
+	if (copy != CHILD_COPY_FD)
+		copy = dup3(copy, CHILD_COPY_FD, O_CLOEXEC);
+	if (copy < 0)
+		child_fail(status, STEP_COPY, errno);
+	name[sizeof(name) - 2] = '0' + CHILD_COPY_FD;
+	if (pread(copy, head, sizeof(head), 0) == (ssize_t)sizeof(head) && head[0] == '#' &&
+	    head[1] == '!')
+		(void)fcntl(copy, F_SETFD, 0);
+	execve(name, l->argv, l->envp);
+	if (errno == ENOENT && access(name, F_OK) != 0) /* no /proc: enough for a program */
+		syscall(SYS_execveat, copy, "", l->argv, l->envp, AT_EMPTY_PATH);
+	child_fail(status, errno == ENOENT ? STEP_INTERPRETER : STEP_EXEC, errno);
 }
 
 /* Tries each candidate as execvp does, but never falls back to a shell for a file without an
  * interpreter line: that would run something other than what was declared. */
-static void __attribute__((noreturn)) child_exec(const struct launch *l, int status)
+static void
+child_exec(const struct launch *l, int copy, int status)
 {
 	int error = ENOENT;
 
+	if (copy >= 0)
+		child_exec_copy(l, copy, status);
 	for (size_t i = 0; l->candidates[i] != NULL; i++) {
 		const char *file = l->candidates[i];
 		bool there = access(file, F_OK) == 0;
 
-		if (there && l->check_digest)
-			child_check_digest(l, file, status);
 		execve(file, l->argv, l->envp);
 		if (errno == ENOENT && there)
 			child_fail(status, STEP_INTERPRETER, errno);
@@ -308,13 +393,33 @@ static void __attribute__((noreturn)) child_exec(const struct launch *l, int sta
 	child_fail(status, STEP_EXEC, error);
 }
 
-static void __attribute__((noreturn))
-child_main(const struct launch *l, pid_t parent, int out, int err, int status)
+struct start {
+	const struct launch *l;
+	pid_t keeper;
+	int out, err, status;
+};
+
+static void
+child_none(int error, void *arg)
 {
+	const struct start *s = arg;
+	struct step_report r = {STEP_SETUP, error};
+
+	if (write(s->status, &r, sizeof(r)) < 0)
+		return; /* then it is told that it was ended */
+}
+
+static void
+child_main(void *arg)
+{
+	const struct start *s = arg;
+	const struct launch *l = s->l;
+	int status = s->status, copy;
+
 	child_reset_signals();
 	if (setsid() < 0)
 		child_fail(status, STEP_SETUP, errno);
-	status = child_descriptors(out, err, status);
+	status = child_descriptors(s->out, s->err, status);
 	(void)umask(022);
 	if (chdir("/") != 0)
 		child_fail(status, STEP_SETUP, errno);
@@ -322,12 +427,13 @@ child_main(const struct launch *l, pid_t parent, int out, int err, int status)
 	/* After the change of user, which clears it. The parent may be gone already. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		child_fail(status, STEP_SETUP, errno);
-	if (getppid() != parent)
+	if (getppid() != s->keeper)
 		_exit(126);
+	copy = child_check(l, status);
 	/* Last: a user with more processes than he may have could not even exec. */
 	if (!limits_apply(&l->limits))
 		child_fail(status, STEP_SETUP, errno);
-	child_exec(l, status);
+	child_exec(l, copy, status);
 }
 
 /* In the parent again. */
@@ -355,17 +461,26 @@ close_pair(const int fds[2])
 /* With every signal blocked: one that came between fork and the reset would run our handler in the
  * child, which shares the loop's wake-up pipe with us. */
 static pid_t
-fork_child(const struct launch *l, int out, int err, int status)
+fork_keeper(struct start *start, int control)
 {
+	const struct keeper k = {
+	    .control = control,
+	    .kept = {start->out, start->err, start->status},
+	    .start = child_main,
+	    .failed = child_none,
+	    .arg = start,
+	};
 	sigset_t all, before;
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	int error;
 
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = fork();
-	if (pid == 0)
-		child_main(l, parent, out, err, status);
+	if (pid == 0) {
+		start->keeper = getpid();
+		keeper_run(&k);
+	}
 	error = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = error;
@@ -376,7 +491,8 @@ bool
 launch_start(
     const struct launch *l, struct launched *child, int *error, char text[LAUNCH_ERROR_SIZE])
 {
-	int out[2] = {-1, -1}, err[2] = {-1, -1}, status[2] = {-1, -1};
+	int out[2] = {-1, -1}, err[2] = {-1, -1}, status[2] = {-1, -1}, control[2] = {-1, -1};
+	struct start start = {.l = l};
 	pid_t pid;
 	int pidfd;
 
@@ -385,15 +501,20 @@ launch_start(
 		snprintf(text, LAUNCH_ERROR_SIZE, "%s", l->unusable);
 		return false;
 	}
-	if (!make_pipe(out) || !make_pipe(err) || !make_pipe(status))
+	if (!make_pipe(out) || !make_pipe(err) || !make_pipe(status) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
 		goto failed;
-	pid = fork_child(l, out[1], err[1], status[1]);
+	start.out = out[1];
+	start.err = err[1];
+	start.status = status[1];
+	pid = fork_keeper(&start, control[1]);
 	if (pid < 0)
 		goto failed;
 	pidfd = pidfd_open(pid, 0); /* close-on-exec by definition */
 	if (pidfd < 0) {
 		*error = errno;
-		kill(pid, SIGKILL);
+		close(control[0]); /* it ends then */
+		control[0] = -1;
 		waitpid(pid, NULL, 0);
 		errno = *error;
 		goto failed;
@@ -401,7 +522,8 @@ launch_start(
 	close(out[1]);
 	close(err[1]);
 	close(status[1]);
-	*child = (struct launched){pid, pidfd, out[0], err[0], status[0]};
+	close(control[1]);
+	*child = (struct launched){pid, pidfd, control[0], out[0], err[0], status[0]};
 	return true;
 failed:
 	*error = errno;
@@ -409,6 +531,7 @@ failed:
 	close_pair(out);
 	close_pair(err);
 	close_pair(status);
+	close_pair(control);
 	return false;
 }
 
@@ -433,6 +556,11 @@ launch_failure(const struct launch *l, int status_fd, int *error, char text[LAUN
 		break;
 	case STEP_READ:
 		snprintf(text, LAUNCH_ERROR_SIZE, "cannot read \"%s\" to check its sha256: %s",
+		    l->argv[0], reason);
+		break;
+	case STEP_COPY:
+		snprintf(text, LAUNCH_ERROR_SIZE,
+		    "cannot make the copy of \"%s\" that is checked by its sha256 and executed: %s",
 		    l->argv[0], reason);
 		break;
 	case STEP_DIGEST:

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,54 +16,64 @@ sweep_adopt_orphans(void)
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
 
-/* One line of pids with spaces. What does not fit is found by the next sweep, when these are gone.
+/* The number at *at, which a blank follows; 0: there is none, or the text was cut in it. */
+static pid_t
+take_pid(const char **at)
+{
+	const char *p = *at;
+	pid_t pid = 0;
+
+	while (*p >= '0' && *p <= '9')
+		pid = pid * 10 + (*p++ - '0');
+	if (*p != ' ')
+		return 0;
+	*at = p + 1;
+	return pid;
+}
+
+/* One line of pids with blanks. What does not fit is found by the next sweep, when these are gone.
  */
-static size_t
-read_children(const char *path, pid_t *pids, size_t max)
+size_t
+sweep_read_children(const char *path, pid_t *pids, size_t max)
 {
 	char text[8192];
+	const char *at = text;
 	size_t n = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t len;
-	char *p = text;
 
 	if (fd < 0)
 		return 0; /* that thread is gone */
 	len = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
+	text[len > 0 ? len : 0] = '\0';
 	while (n < max) {
-		char *end;
-		long pid = strtol(p, &end, 10);
-
-		/* A number that touches the end may be cut. */
-		if (end == p || *end != ' ')
+		pids[n] = take_pid(&at);
+		if (pids[n] == 0)
 			break;
-		pids[n++] = (pid_t)pid;
-		p = end;
+		n++;
 	}
 	return n;
 }
 
 size_t
-sweep_list_children(pid_t *pids, size_t max)
+sweep_list_children(pid_t parent, pid_t *pids, size_t max)
 {
-	DIR *dir = opendir("/proc/self/task");
+	char path[300];
 	struct dirent *d;
 	size_t n = 0;
+	DIR *dir;
 
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)parent);
+	dir = opendir(path);
 	if (dir == NULL)
 		return 0;
 	/* Children belong to the thread that made or adopted them. */
 	for (d = readdir(dir); d != NULL; d = readdir(dir)) {
-		char path[300];
-
 		if (d->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/proc/self/task/%s/children", d->d_name);
-		n += read_children(path, pids + n, max - n);
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)parent, d->d_name);
+		n += sweep_read_children(path, pids + n, max - n);
 	}
 	closedir(dir);
 	return n;

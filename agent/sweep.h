@@ -1,6 +1,6 @@
-/* Processes that plugins left behind. A daemon escapes the process group of its plugin by setsid()
- * and outlives it; because the agent is a child subreaper (PR_SET_CHILD_SUBREAPER), such an orphan
- * becomes a child of the agent and is listed as one by proc(5). */
+/* Finding children by proc(5), and reaping those that nobody waits for. The keepers (keeper.h) take
+ * what plugins leave behind; the agent is a child subreaper besides, for what a keeper leaves that
+ * somebody killed. */
 #ifndef VOGELER_SWEEP_H
 #define VOGELER_SWEEP_H
 
@@ -8,10 +8,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define SWEEP_PIDS 512
+
 /* Makes orphans ours. false: the kernel cannot (errno). */
 bool sweep_adopt_orphans(void);
-/* Our children at this moment, zombies included: at most max of them, returns how many. */
-size_t sweep_list_children(pid_t *pids, size_t max);
+/* The children of a process at this moment, zombies included: at most max of them, returns how
+ * many.
+ */
+size_t sweep_list_children(pid_t parent, pid_t *pids, size_t max);
+/* The same of one thread, by the path of its list. Async-signal-safe. */
+size_t sweep_read_children(const char *path, pid_t *pids, size_t max);
 /* Kills pid, a child of ours, and reaps it if it is dead already. true: it is gone. */
 bool sweep_kill(pid_t pid);
 

@@ -1,12 +1,16 @@
 """Rows P1 to P6, P8, P9 of the fault matrix through the real agent: whatever a plugin does, the agent answers
 with what happened, stays small and leaves nothing behind."""
 import os
+import pathlib
 import pwd
 import re
+import signal
+import subprocess
 import time
 
 import pytest
 
+from lib.process import run
 from lib.waiting import wait_until
 
 pytestmark = pytest.mark.as_shipped
@@ -312,3 +316,211 @@ def test_p9_plugin_sees_no_descriptors_and_no_secrets(answering):
     status = dict(line.split(":\t", 1) for line in site.wait_plugin("status") if ":\t" in line)
     assert int(status["SigBlk"], 16) == 0
     assert int(status["SigIgn"], 16) == 0
+
+
+def test_p9_plugin_of_the_same_user_sees_no_secrets(site):
+    """Neither in the environment of the agent, which names the broker there, nor in its memory. Without these capabilities,
+    and without any to inherit, as a container's root has them, root is a user as any other."""
+    site.plugin("spy", str(site.script("spy", (
+        'agent=$(cut -d " " -f 4 /proc/$PPID/stat)\n'
+        'for pid in $PPID $agent; do for file in environ mem maps; do\n'
+        'head -c 1 /proc/$pid/$file >/dev/null 2>&1 && echo $pid/$file\n'
+        'done; done\necho "looked at $agent"\n'), "/bin/sh")))
+    argv = [a for a in site.agent_argv(level="WARN", verb=("exec", "spy")) if a not in ("--qhost", site.qhost)]
+    drop = ["setpriv", "--inh-caps=-all", "--bounding-set", "-sys_ptrace,-perfmon,-sys_admin"] if os.geteuid() == 0 else []
+    done = run([*drop, *argv], dict(site.env, VOGELER_QHOST=site.qhost), site.folder)
+    assert done.status == 0 and re.search(r"looked at \d+", done.out), done
+    assert not re.search(r"\d+/(environ|mem|maps)", done.out), done
+
+
+def test_secrets_leave_the_environment(site):
+    proxy = "http://user:hunter2@127.0.0.1:9"
+    env = dict(site.env, VOGELER_QHOST=site.qhost, VOGELER_DBHOST=site.dbhost, http_proxy=proxy)
+    argv = [a for a in site.agent_argv() if a not in ("--qhost", site.qhost)]
+    agent = site.process("agent.web01", argv, env).start()
+    site.wait_consumer("web01", agent)
+    shown = pathlib.Path(f"/proc/{agent.pid}/environ").read_bytes()
+    assert b"LANG=C.UTF-8" in shown
+    assert b"amqp://" not in shown and b"hunter2" not in shown, shown
+    assert "Max core file size        0                    0" in pathlib.Path(f"/proc/{agent.pid}/limits").read_text()
+    agent.signal(signal.SIGHUP)  # it knows them still
+    agent.wait_log("reloaded the plugins")
+    agent.stop()
+
+
+# What plugins start.
+
+ORPHANS = """
+import os, sys, time
+for n in range(700):
+    pid = os.fork()
+    if pid == 0:
+        if os.fork() == 0:
+            time.sleep(0.01)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    time.sleep(0.002)
+print("all of them")
+"""
+
+
+def test_orphans_of_a_running_plugin_do_not_add_up(answering):
+    site = answering
+    root = os.geteuid() == 0
+    uid = pwd.getpwnam("games").pw_uid if root else os.geteuid()
+    site.plugin("orphans", ["/usr/bin/python3", "-c", f"exec({ORPHANS!r})"], max_processes=threads_of(uid) + 200,
+                **({"user": "games"} if root else {}))
+    site.the_agent = site.agent()
+    site.files_before = len(site.the_agent.open_files())
+    site.ask("orphans")
+    site.wait_meta("orphans", lambda m: m.get("exit_status") == 0, "all of them are made")
+    assert site.value("orphans") == ["all of them"]
+    assert_agent_is_well(site)
+
+
+LEAVES = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], start_new_session=True)
+print("one of", sys.argv[1], flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_plugin_started_ends_with_a_killed_agent(site):
+    """No service manager is there to do it; and when the command is run again it is alone."""
+    marker = f"left{os.getpid()}"
+    site.plugin("leaves", ["/usr/bin/python3", "-c", f"exec({LEAVES!r})", marker])
+    site.collector()
+    agent = site.agent()
+    site.ask("leaves")
+    wait_until(lambda: len(running_with(marker)) >= 2, "the plugin and its daemon run")
+    first = set(running_with(marker))
+    agent.kill()
+    wait_until(lambda: not first & set(running_with(marker)), "both are gone")
+    agent = site.agent(name="again")
+    wait_until(lambda: len(running_with(marker)) == 2, "it is run again, and alone")
+    agent.signal(signal.SIGTERM)
+    agent.signal(signal.SIGTERM)
+    agent.wait()
+    wait_until(lambda: not running_with(marker), "a second signal leaves nothing either")
+
+
+@pytest.fixture(name="marker")
+def marker_fixture():
+    """In the arguments of what a test starts, so that nothing of it is left whatever happens."""
+    marker = f"marker{os.getpid()}"
+    yield marker
+    for pid in running_with(marker):
+        os.kill(pid, signal.SIGKILL)
+
+
+LINGERS = """
+import os, subprocess, sys, time
+sleeper = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)", sys.argv[1]]
+subprocess.Popen(sleeper)
+subprocess.Popen(sleeper, start_new_session=True)
+subprocess.Popen(["env", "-i", *sleeper])
+subprocess.Popen(["setsid", "env", "-i", "sh", "-c", "sleep 600 & wait", sys.argv[1]])
+print("one of", sys.argv[1], flush=True)
+time.sleep(600)
+"""
+
+
+def keepers_of(agent):
+    return [int(pid) for pid in pathlib.Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()]
+
+
+def kill_with_keepers(agent):
+    """Nobody is left to end what its plugins started."""
+    keepers = keepers_of(agent)
+    for pid in keepers:
+        os.kill(pid, signal.SIGSTOP)
+    agent.kill()
+    for pid in keepers:
+        os.kill(pid, signal.SIGKILL)
+
+
+def noted(site, pids):
+    """Whether the agent has written down all of these."""
+    lines = next(site.folder.rglob("running")).read_text().splitlines()[1:]
+    return {str(pid) for pid in pids} <= {line.split()[0] for line in lines}
+
+
+def test_what_a_plugin_started_outlives_nobody(site, marker):
+    """Agent and keeper are killed both: the next agent ends it, in whatever session and environment, before it runs the
+    command again."""
+    site.plugin("lingers", ["/usr/bin/python3", "-c", f"exec({LINGERS!r})", marker])
+    site.collector()
+    agent = site.agent()
+    site.ask("lingers")
+    wait_until(lambda: len(running_with(marker)) == 5, "the plugin and what it started run")
+    first = set(running_with(marker))
+    wait_until(lambda: noted(site, first), "they are written down")
+    kill_with_keepers(agent)
+    wait_until(lambda: len(running_with(marker)) == 4, "the plugin alone dies with its keeper")
+    agent = site.agent(name="again")
+    agent.wait_log(r"ended what plugins of an agent before this one, which was killed, left running: processes=5, pid")
+    wait_until(lambda: len(running_with(marker)) == 5, "it is run again")
+    assert not first & set(running_with(marker)), "and alone"
+    agent.stop()
+    wait_until(lambda: not running_with(marker), "nothing is left")
+
+
+def test_a_process_that_only_has_the_number_is_left_alone(site):
+    """The record names it, with the start time of another; and beside it runs an agent with another state folder."""
+    site.plugin("waits", "sleep 600")
+    site.collector()
+    other = site.agent("web02")
+    site.ask("waits", "web02")
+    wait_until(lambda: keepers_of(other), "a plugin of the other agent runs")
+    agent = site.agent()
+    kill_with_keepers(agent)
+    innocent = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    record = [path for path in site.folder.rglob("running") if "web01" in str(path)]
+    assert len(record) == 1, record
+    with record[0].open("a") as file:
+        file.write(f"{innocent.pid} 1\n{keepers_of(other)[0]} 1\n")
+    agent = site.agent(name="again")
+    assert not agent.log_contains("ended what plugins")
+    assert innocent.poll() is None and keepers_of(other)
+    innocent.kill()
+    innocent.wait()
+    agent.stop()
+    other.stop()
+
+
+def test_what_a_killed_keeper_leaves_is_ended_by_its_agent(site, marker):
+    """In a session of its own, too."""
+    site.plugin("leaves", ["/usr/bin/python3", "-c", f"exec({LEAVES!r})", marker])
+    site.collector()
+    agent = site.agent()
+    site.ask("leaves")
+    wait_until(lambda: len(running_with(marker)) == 2, "the plugin and its daemon run")
+    os.kill(keepers_of(agent)[0], signal.SIGKILL)
+    wait_until(lambda: not running_with(marker), "both are gone")
+    agent.stop()
+
+
+def test_children_that_no_plugin_started_are_left_alone(site):
+    """What a start script left running becomes a child of the agent, or, once its own parent is gone, later."""
+    marker = f"600.{os.getpid()}"
+    site.plugin("hello", ["sh", "-c", f"setsid sleep 1{marker} >/dev/null 2>&1 & echo hello"])
+    site.collector()
+    agent = site.process("agent.web01", site.agent_argv())
+    agent.within = lambda argv: ["sh", "-c", f'sleep {marker} & (setsid sh -c "sleep 0{marker} & sleep 3") & exec "$@"',
+                                 "sh", *argv]
+    agent.start()
+    site.wait_consumer("web01", agent)
+    for n in range(3):
+        site.ask("hello")
+        time.sleep(0.7 * n)
+        site.wait_meta("hello", lambda m: m.get("exit_status") == 0, "hello has run")
+    wait_until(lambda: not running_with("1" + marker), "what the plugin left is gone")
+    time.sleep(1.5)
+    found = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1].decode() for pid in running_with(marker)
+             if pid != agent.pid]
+    for pid in running_with(marker):
+        if pid != agent.pid:
+            os.kill(pid, signal.SIGKILL)
+    assert {f"0{marker}", marker} <= set(found), found
+    agent.stop()

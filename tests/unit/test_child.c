@@ -123,7 +123,7 @@ look_for_children(void *arg)
 	struct waiting *w = arg;
 	pid_t pid;
 
-	if (sweep_list_children(&pid, 1) == 0)
+	if (sweep_list_children(getpid(), &pid, 1) == 0)
 		loop_stop(w->loop);
 	else
 		loop_timer_arm(w->timer, 5);
@@ -745,6 +745,92 @@ test_sha256(void **state)
 	assert_not_started(&f->results[1].end, EPERM, "sha256");
 }
 
+static void
+digest_of(const char *path, char hex[2 * crypto_hash_sha256_BYTES + 1])
+{
+	unsigned char digest[crypto_hash_sha256_BYTES];
+	struct buf text;
+	int error;
+
+	buf_init(&text, 1U << 24);
+	assert_true(buf_read_file(&text, path, &error));
+	crypto_hash_sha256(digest, (const unsigned char *)text.data, text.len);
+	sodium_bin2hex(hex, 2 * sizeof(digest) + 1, digest, sizeof(digest));
+	buf_finish(&text);
+}
+
+static void
+test_sha256_of_a_program(void **state)
+{
+	struct fixture *f = *state;
+	char hex[2 * crypto_hash_sha256_BYTES + 1];
+
+	digest_of("/bin/ls", hex);
+	/* What is left open of the check would be seen. */
+	declare(f, "/bin/ls", "/proc/self/fd")->sha256 = hex;
+	run(f);
+	assert_string_equal(output(f, 0), "0\n1\n2\n3\n");
+	assert_nothing_left(f);
+}
+
+#define FLIPS_RUNS 40
+
+static void flip_for_ever(const char *a, const char *b, const char *to) __attribute__((noreturn));
+
+static void
+flip_for_ever(const char *a, const char *b, const char *to)
+{
+	char temporary[PATH_MAX + 8];
+
+	snprintf(temporary, sizeof(temporary), "%s.new", to);
+	for (;;) {
+		unlink(temporary);
+		if (link(a, temporary) != 0 || rename(temporary, to) != 0)
+			_exit(1);
+		unlink(temporary);
+		if (link(b, temporary) != 0 || rename(temporary, to) != 0)
+			_exit(1);
+	}
+}
+
+/* Another file takes its name again and again: it is refused or not seen, and never executed. */
+static void
+test_sha256_is_of_what_is_executed(void **state)
+{
+	struct fixture *f = *state;
+	char hex[2 * crypto_hash_sha256_BYTES + 1], temporary[PATH_MAX + 8];
+	struct plugin *p = declare_script(f, "#!/bin/sh\necho right\n");
+	pid_t flipper;
+	int rights = 0;
+
+	declare_script(f, "#!/bin/sh\necho wrong\n");
+	declare_script(f, "#!/bin/sh\necho first\n");
+	digest_of(f->path[0], hex);
+	p->sha256 = hex;
+	p->argv[0] = f->path[2];
+	f->set.n = 1;
+	load(f);
+	flipper = fork();
+	assert_true(flipper >= 0);
+	if (flipper == 0)
+		flip_for_ever(f->path[0], f->path[1], f->path[2]);
+	for (int i = 0; i < FLIPS_RUNS; i++) {
+		f->results[0].started = f->results[0].done = 0;
+		buf_reset(&f->results[0].out);
+		f->expected = 0;
+		request(f, 0);
+		loop_run(f->loop);
+		assert_string_not_equal(output(f, 0), "wrong\n");
+		rights += strcmp(output(f, 0), "right\n") == 0;
+	}
+	assert_int_equal(kill(flipper, SIGKILL), 0);
+	assert_true(rights > 0);
+	snprintf(temporary, sizeof(temporary), "%s.new", f->path[2]);
+	unlink(temporary);
+	f->set.n = 3;
+	assert_nothing_left(f);
+}
+
 /* P8: odd with its output. */
 
 static void
@@ -860,19 +946,40 @@ test_user(void **state)
 		assert_not_started(&f->results[0].end, EPERM, "only root");
 }
 
-/* A1: the plugin dies with a killed agent. The agent here is a process that runs one plugin, which
- * prints its pid through a pipe to us and hangs. */
+/* Whoever is not there any more, or a zombie that somebody else is to reap. */
+static bool
+is_gone(pid_t pid)
+{
+	char path[64], text[512] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return true;
+	if (fgets(text, sizeof(text), f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	return strstr(text, ") Z ") != NULL;
+}
+
+/* A1: the plugin and what it started die with a killed agent. The agent here is a process that runs
+ * one plugin, which tells its pid and that of a daemon through a pipe to us and hangs. */
 static void
 test_A1_dies_with_the_agent(void **state)
 {
 	struct fixture *f = *state;
-	char path[PATH_MAX + 16], pid_text[32] = "", script[PATH_MAX + 64];
-	int status, fd;
-	pid_t agent, plugin;
+	char path[PATH_MAX + 16], script[2 * PATH_MAX + 200];
+	int status, plugin, daemon;
+	pid_t agent;
+	FILE *pids;
 
 	snprintf(path, sizeof(path), "%s/fifo", f->dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	snprintf(script, sizeof(script), "#!/bin/sh\necho $$ >%s\nexec sleep inf\n", path);
+	snprintf(script, sizeof(script),
+	    "#!/bin/sh\nme=$$\nsetsid sh -c 'echo '$me' $$ >%s; exec sleep inf >/dev/null 2>&1' &\n"
+	    "exec sleep inf\n",
+	    path);
 	declare_script(f, script);
 	agent = fork();
 	assert_true(agent >= 0);
@@ -887,16 +994,91 @@ test_A1_dies_with_the_agent(void **state)
 		loop_run(loop);
 		_exit(1);
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(read(fd, pid_text, sizeof(pid_text) - 1) > 0);
-	close(fd);
-	plugin = (pid_t)strtol(pid_text, NULL, 10);
+	pids = fopen(path, "re");
+	assert_non_null(pids);
+	assert_int_equal(fscanf(pids, "%d %d", &plugin, &daemon), 2);
+	fclose(pids);
+	assert_false(is_gone(plugin));
 	assert_int_equal(kill(agent, SIGKILL), 0);
 	assert_int_equal(waitpid(agent, &status, 0), agent);
-	/* It is now an orphan of ours, as this test's own fixture made us a subreaper. */
-	assert_int_equal(waitpid(plugin, &status, 0), plugin);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	/* Its keeper is now an orphan of ours, as this test's own fixture made us a subreaper. */
+	assert_true(waitpid(-1, &status, 0) > 0);
+	assert_int_equal(status, 0);
+	assert_true(is_gone(plugin));
+	assert_true(is_gone(daemon));
 	unlink(path);
+}
+
+/* E: orphans, of ours and of others. */
+
+static void
+test_orphans_are_reaped_while_the_plugin_runs(void **state)
+{
+	struct fixture *f = *state;
+
+	declare_script(f, "#!/bin/sh\nfor i in $(seq 300); do (true &); done\n"
+			  "while ps -o stat= -s $$ | grep -q Z; do sleep 0.05; done\necho none\n");
+	run(f);
+	assert_string_equal(output(f, 0), "none\n");
+	assert_nothing_left(f);
+}
+
+/* A child from before our exec, and what it leaves behind: an agent that is process 1 of a
+ * container is given such, too. */
+static void
+test_what_no_plugin_started_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2];
+	pid_t child, orphan = 0;
+
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		pid_t grandchild = fork();
+
+		if (grandchild == 0) {
+			setsid();
+			for (;;)
+				pause();
+		}
+		_exit(write(fds[1], &grandchild, sizeof(grandchild)) < 0);
+	}
+	assert_int_equal(read(fds[0], &orphan, sizeof(orphan)), sizeof(orphan));
+	close(fds[0]);
+	close(fds[1]);
+	declare_script(f, "#!/bin/sh\n(setsid sleep inf &)\necho up\n");
+	run(f);
+	assert_string_equal(output(f, 0), "up\n");
+	assert_false(is_gone(orphan));
+	assert_int_equal(kill(orphan, SIGKILL), 0);
+	assert_nothing_left(f);
+}
+
+static void
+kill_only_child(void *arg)
+{
+	pid_t pid;
+
+	assert_int_equal(sweep_list_children(getpid(), &pid, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+}
+
+static void
+test_a_killed_keeper_takes_the_session_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct loop_timer *timer = loop_timer_create(f->loop, "kill", kill_only_child, f);
+	const struct child_event *end;
+
+	declare_script(f, "#!/bin/sh\nsleep inf &\nexec sleep inf\n");
+	loop_timer_arm(timer, 300);
+	end = run(f);
+	assert_string_equal(child_outcome_name(end->outcome), "signaled");
+	assert_int_equal(end->signal, SIGKILL);
+	assert_nothing_left(f);
+	loop_timer_destroy(timer);
 }
 
 /* KILL requests. */
@@ -1012,7 +1194,7 @@ test_destroy_kills(void **state)
 	loop_run(f->loop);
 	children_destroy(f->children);
 	f->children = NULL;
-	while (sweep_list_children(pids, 4) > 0)
+	while (sweep_list_children(getpid(), pids, 4) > 0)
 		assert_true(waitpid(pids[0], NULL, 0) > 0);
 	assert_int_equal(f->results[0].done, 0);
 }
@@ -1054,6 +1236,8 @@ main(void)
 	    T(P6_unknown_plugin_and_user),
 	    T(P6_out_of_descriptors),
 	    T(sha256),
+	    T(sha256_of_a_program),
+	    T(sha256_is_of_what_is_executed),
 	    T(P8_closes_its_output_early),
 	    T(P8_closes_its_output_and_hangs),
 	    T(P8_trickle_ends_at_the_deadline),
@@ -1062,6 +1246,9 @@ main(void)
 	    T(P9_surroundings),
 	    T(user),
 	    T(A1_dies_with_the_agent),
+	    T(orphans_are_reaped_while_the_plugin_runs),
+	    T(what_no_plugin_started_is_left_alone),
+	    T(a_killed_keeper_takes_the_session_with_it),
 	    T(stop_while_running),
 	    T(too_many_and_twice),
 	    T(stop_before_start_and_unknown),
