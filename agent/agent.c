@@ -7,6 +7,7 @@
  *                                                                        +-----------> ENDED */
 #include "agent/agent.h"
 
+#include "agent/arrival.h"
 #include "agent/child.h"
 #include "agent/cmdq.h"
 #include "agent/machine.h"
@@ -15,6 +16,7 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/remains.h"
 #include "agent/schedule.h"
 #include "agent/statedir.h"
 #include "shared/broker.h"
@@ -25,16 +27,21 @@
 #include "shared/name.h"
 #include "shared/notify.h"
 #include "shared/phrase.h"
+#include "shared/probe.h"
+#include "shared/repeat.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
-#define GREETING_ID 0 /* of the outbox; those of commands start at 1 */
+#define STATUS_PART 240 /* of the broker, and of the plugins, in STATUS= */
+#define GREETING_ID 0   /* of the outbox; those of commands start at 1 */
 
 enum agent_state { AGENT_SERVING, AGENT_DRAINING, AGENT_LEAVING, AGENT_ENDED };
 
@@ -45,9 +52,11 @@ struct agent {
 	enum agent_state state;
 	char *host;
 	char *machine_id, *boot_id;
+	char *in_use; /* what it means that somebody else reads this host's queue */
 	struct uri *uris;
 	size_t n_uris;
-	int lock_fd;
+	struct statedir_lock lock;
+	struct remains *remains;
 	struct registry registry;
 	struct order *order;
 	struct topology *topology;
@@ -55,12 +64,15 @@ struct agent {
 	struct loop_timer *timer; /* of DRAINING and LEAVING */
 	struct children *children;
 	struct notify *notify;
+	char broker_status[STATUS_PART];
+	char plugin_status[STATUS_PART]; /* what is not in force that should be; "" = nothing */
 	struct broker *broker;
 	struct outbox *outbox;
 	struct maker *maker;
 	struct cmdq *cmdq;
 	struct schedule *schedule; /* empty with oneshot */
 	struct agent_parts parts;  /* what the monitor shows */
+	struct repeat misrouted;
 	struct monitor *monitor;
 };
 
@@ -80,6 +92,41 @@ agent_state_name(enum agent_state state)
 		return "ENDED";
 	}
 	return "?";
+}
+
+/* --- what the service manager shows --- */
+
+static void
+tell_status(struct agent *a)
+{
+	notify_status(a->notify, "%s%sbroker: %s", a->plugin_status,
+	    a->plugin_status[0] != '\0' ? "; " : "", a->broker_status);
+}
+
+static void set_broker_status(struct agent *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+set_broker_status(struct agent *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(a->broker_status, sizeof(a->broker_status), fmt, ap);
+	va_end(ap);
+	tell_status(a);
+}
+
+/* complaint: the first of n. */
+static void
+set_plugin_status(struct agent *a, const char *what, const char *complaint, size_t n)
+{
+	char more[48] = "";
+
+	if (n > 1)
+		snprintf(more, sizeof(more), " (and %zu more in the log)", n - 1);
+	snprintf(a->plugin_status, sizeof(a->plugin_status), "%s: %.*s%s", what, STATUS_PART - 100,
+	    complaint != NULL ? complaint : "see the log", more);
 }
 
 static size_t
@@ -192,8 +239,52 @@ on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct agent *a = arg;
 
-	notify_status(a->notify, "broker: away, %s", f->text);
+	set_broker_status(a, "away, %s", f->text);
 	check_drained(a);
+}
+
+/* Whoever may bind this queue could have the host do what was sent to another, and whoever may
+ * write to it what they have no right to send. */
+static void
+refuse_misrouted(struct agent *a, const struct delivery *d)
+{
+	const char *user = d->message.user_id != NULL ? d->message.user_id : "(not known)";
+	const char *commands = a->cli->options.broadcast_exchange;
+	char kind[2 * 256 + 1];
+	uint32_t unlogged;
+
+	snprintf(kind, sizeof(kind), "%s %s", d->exchange, d->routing_key);
+	if (!repeat_due(&a->misrouted, kind, loop_now(a->loop), &unlogged))
+		return;
+	if (strcmp(d->exchange, commands) != 0)
+		log_warn("agent",
+		    "refused a message that did not come through exchange %s: exchange=%s, key=%s, "
+		    "user=%s, unlogged_before=%u" PHRASE_CURE
+		    "send commands with vogeler-runner; if nobody put it into queue %s on purpose, "
+		    "see who may write to it (rabbitmqctl list_permissions)",
+		    commands, d->exchange[0] == '\0' ? "(the default one)" : d->exchange,
+		    d->routing_key, user, unlogged, a->host);
+	else
+		log_warn("agent",
+		    "refused a message that was not sent to this host: exchange=%s, key=%s, "
+		    "user=%s, unlogged_before=%u" PHRASE_CURE
+		    "see who has bound queue %s (rabbitmqctl list_bindings); its keys are %s and "
+		    "%s",
+		    d->exchange, d->routing_key, user, unlogged, a->host,
+		    TOPOLOGY_BROADCAST_PATTERN, a->host);
+}
+
+/* Lost, it is asked for again. */
+static void
+echo_probe(struct agent *a, const struct delivery *d)
+{
+	struct message m;
+
+	probe_echo(&d->message, d->routing_key, broker_message_max(a->broker), &m);
+	if (broker_publish(
+		a->broker, a->cli->options.master_exchange, d->message.reply_to, false, &m) == 0)
+		log_debug("agent", "a probe is not answered: nothing can be sent now");
+	message_finish(&m);
 }
 
 static void
@@ -201,7 +292,20 @@ on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
 	struct agent *a = arg;
 
-	cmdq_take(a->cmdq, d);
+	switch (arrival_of(d, a->cli->options.broadcast_exchange, a->host)) {
+	case ARRIVAL_COMMAND:
+		cmdq_take(a->cmdq, d);
+		return;
+	case ARRIVAL_MISROUTED:
+		refuse_misrouted(a, d);
+		cmdq_pass_over(a->cmdq, d, true);
+		return;
+	case ARRIVAL_PROBE:
+		if (probe_asks(&d->message, a->host))
+			echo_probe(a, d);
+		cmdq_pass_over(a->cmdq, d, false);
+		return;
+	}
 }
 
 static void
@@ -239,9 +343,8 @@ on_consuming(struct broker *b, const char *queue, bool consuming, void *arg)
 		cmdq_on_consuming(a->cmdq);
 		log_info("agent", "Vogeler(Client) has started, waiting for commands in queue %s",
 		    a->host);
-		notify_status(a->notify,
-		    "broker: connected to %s, waiting for commands in queue %s", broker_id(b),
-		    a->host);
+		set_broker_status(
+		    a, "connected to %s, waiting for commands in queue %s", broker_id(b), a->host);
 	} else if (a->state == AGENT_SERVING && broker_is_ready(b)) {
 		/* The queue was deleted, or moved to another node: ask again. If it is not there
 		 * the broker module starts over and makes it. */
@@ -393,6 +496,15 @@ take_logins(struct agent *a)
 	uri_list_free(list, n);
 }
 
+static void
+refuse_reload(struct agent *a, const char *complaint, size_t n)
+{
+	log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
+			   "mend what is named above, then reload again");
+	set_plugin_status(a, "not reloaded", complaint, n);
+	tell_status(a);
+}
+
 /* Whole or not at all: options and plugins are both good, or both stay. */
 static void
 reload(struct agent *a)
@@ -401,15 +513,13 @@ reload(struct agent *a)
 	char *restart;
 
 	if (!cli_reload(a->cli, &next)) {
-		log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
-				   "mend what is named above, then reload again");
+		refuse_reload(a, a->cli->complaint, a->cli->n_complaints);
 		return;
 	}
 	if (!registry_reload(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
 		now->state_dir)) {
 		log_set_level(now->log_level); /* cli_reload() has set the new one */
-		log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
-				   "mend what is named above, then reload again");
+		refuse_reload(a, a->registry.complaint, a->registry.n_complaints);
 		options_finish(&next);
 		return;
 	}
@@ -421,6 +531,8 @@ reload(struct agent *a)
 	cmdq_set_limits(a->cmdq, now->plugin_max_output, now->catch_up_splay_ms);
 	plan(a, now);
 	cmdq_kick(a->cmdq);
+	a->plugin_status[0] = '\0';
+	tell_status(a);
 	log_info("agent", "reloaded the plugins, log_level, plugin_path, timeout, max_output, "
 			  "catch_up_splay and the broker's user and password");
 	if (restart != NULL)
@@ -457,6 +569,16 @@ agent_host(const struct cli *cli)
 	return NULL;
 }
 
+static void
+warn_of_name(const char *host)
+{
+	if (strcasecmp(host, "localhost") == 0 || strncasecmp(host, "localhost.", 10) == 0)
+		log_warn("agent",
+		    "this host is called %s, as others may be: they would share one queue and one "
+		    "record; give it a name of its own, with hostnamectl or [client] name",
+		    host);
+}
+
 /* 0, or the exit status after an error line. */
 static int
 open_state(struct agent *a)
@@ -465,7 +587,7 @@ open_state(struct agent *a)
 	char err[512];
 	char *path = NULL;
 
-	switch (statedir_open(dir, &a->lock_fd, err, sizeof(err))) {
+	switch (statedir_open(dir, &a->lock, err, sizeof(err))) {
 	case STATEDIR_OK:
 		break;
 	case STATEDIR_BUSY:
@@ -493,13 +615,21 @@ make_broker(struct agent *a)
 
 	a->topology = topology_for_agent(o->broadcast_exchange, o->master_exchange, a->host);
 	topology_configure(a->topology, &o->host_queue, &o->master_queue);
+	/* Not on this one with this state folder: that has a lock. */
+	xasprintf(&a->in_use,
+	    "another machine has this name (or an agent here with a state folder of its own); the "
+	    "machine id here is %s" PHRASE_CURE
+	    "give one of them another [client] name; vogeler-admin show %s has the ids that answer",
+	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
 	broker_options_default(&opt);
 	opt.role = "agent";
+	opt.in_use = a->in_use;
 	opt.program = "vogeler-agent";
 	opt.uris = a->uris;
 	opt.n_uris = a->n_uris;
 	opt.tls = &o->amqp_tls;
 	opt.topology = a->topology;
+	opt.keep_ms = BROKER_KEEP_MS;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
 	opt.connect_timeout_ms = o->connect_timeout_ms;
 	opt.reconnect_max_ms = o->reconnect_max_ms;
@@ -548,10 +678,15 @@ make_parts(struct agent *a)
 	a->timer = loop_timer_create(a->loop, "agent", on_timer, a);
 	a->notify = notify_create(a->loop);
 	make_broker(a);
-	notify_status(a->notify, "broker: connecting to %s", broker_id(a->broker));
+	if (a->registry.n_complaints > 0)
+		set_plugin_status(
+		    a, "plugins left out", a->registry.complaint, a->registry.n_complaints);
+	set_broker_status(a, "connecting to %s", broker_id(a->broker));
 	a->children = children_create(a->loop, on_child, a);
+	children_remember(a->children, a->remains);
 	hand_plugins_to_children(a, o);
 	a->outbox = outbox_create(a->loop, a->broker, o->master_exchange, on_confirmed, a);
+	outbox_set_host(a->outbox, a->host);
 	config.loop = a->loop;
 	config.broker = a->broker;
 	config.outbox = a->outbox;
@@ -571,7 +706,7 @@ start_monitor(struct agent *a)
 	struct monitor_parts parts = {
 	    .loop = a->loop,
 	    .option = "[client] listen",
-	    .auto_address = "127.0.0.1:9102",
+	    .auto_address = "127.0.0.1:22011",
 	    .brokers = {a->broker},
 	    .n_brokers = 1,
 	    .metrics = agent_metrics,
@@ -615,7 +750,7 @@ agent_finish(struct agent *a)
 	cmdq_destroy(a->cmdq);
 	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);
-	children_destroy(a->children);
+	remains_close(a->remains, !children_destroy(a->children));
 	broker_destroy(a->broker);
 	notify_destroy(a->notify);
 	loop_timer_destroy(a->timer);
@@ -625,17 +760,18 @@ agent_finish(struct agent *a)
 	registry_finish(&a->registry);
 	order_close(a->order);
 	uri_list_free(a->uris, a->n_uris);
-	if (a->lock_fd >= 0)
-		close(a->lock_fd);
+	statedir_close(&a->lock);
 	free(a->host);
 	free(a->machine_id);
 	free(a->boot_id);
+	free(a->in_use);
 }
 
 int
 agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 {
-	struct agent a = {.cli = cli, .plugin_dir = plugin_dir, .oneshot = oneshot, .lock_fd = -1};
+	struct agent a = {
+	    .cli = cli, .plugin_dir = plugin_dir, .oneshot = oneshot, .lock = STATEDIR_UNLOCKED};
 	int status = 1;
 
 	registry_init(&a.registry);
@@ -644,9 +780,11 @@ agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 	if (a.host == NULL)
 		goto out;
 	log_info("agent", "Vogeler(Client) is starting up, host=%s", a.host);
+	warn_of_name(a.host);
 	status = open_state(&a);
 	if (status != 0)
 		goto out;
+	a.remains = remains_open(cli->options.state_dir);
 	a.machine_id = machine_id(MACHINE_ID_SYSTEM, cli->options.state_dir);
 	a.boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
 	make_parts(&a);

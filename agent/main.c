@@ -1,6 +1,7 @@
 /* vogeler-agent: on every host. Runs the plugins that are declared here when told to, and sends
  * what they print. See agent.h (run) and show.h (list, exec). */
 #include "agent/agent.h"
+#include "agent/registry.h"
 #include "agent/show.h"
 #include "shared/cli.h"
 #include "shared/ident.h"
@@ -13,30 +14,37 @@ static int oneshot;
 
 static struct poptOption option_table[] = {
     {"oneshot", 'o', POPT_ARG_NONE, &oneshot, 0,
-	"run: end after the first command was answered; -o: this, not --option", NULL},
+	"run: end after one command; -o: this, not --option", NULL},
     {"plugin_dir", 'p', POPT_ARG_STRING, &plugin_dir, 0,
 	"where plugins are declared (also --plugin-dir)", "DIR"},
     {"plugin-dir", '\0', POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &plugin_dir, 0, NULL, NULL},
     POPT_TABLEEND,
 };
 
+/* The folder may be missing on a machine that is none of the inventory, but not for the service. */
+static bool
+check(const struct cli *cli, bool as_service)
+{
+	return registry_check(agent_plugin_dir(cli, plugin_dir), !as_service);
+}
+
 static const struct cli_spec spec = {
     .program = "vogeler-agent",
     .usage = "[OPTION...] run|list|exec PLUGIN",
-    .examples =
-	"Examples:\n"
-	"  vogeler-agent -c /etc/vogeler/vogeler.conf run\n"
-	"  vogeler-agent -p ./plugins --qhost amqp://broker.example.com/vogeler run --oneshot\n"
-	"  vogeler-agent -p ./plugins list\n"
-	"  vogeler-agent -p ./plugins exec facter\n"
-	"\n"
-	"Commands:\n"
-	"  run          take commands from the broker until told to stop\n"
-	"  list         show the plugins that are registered here\n"
-	"  exec PLUGIN  run one plugin here and show what would be sent; needs no broker\n",
+    .examples = "Examples:\n"
+		"  vogeler-agent -c /etc/vogeler/vogeler.conf run\n"
+		"  vogeler-agent -p ./plugins --qhost amqp://broker.example.com/vogeler run -o\n"
+		"  vogeler-agent -p ./plugins list\n"
+		"  vogeler-agent -p ./plugins exec facter\n"
+		"\n"
+		"Commands:\n"
+		"  run          take commands from the broker until told to stop\n"
+		"  list         show the plugins that are registered here\n"
+		"  exec PLUGIN  run one plugin here, show what would be sent; no broker\n",
     .table = option_table,
     .uses_broker = true,
     .service = "run",
+    .check = check,
 };
 
 static size_t

@@ -133,6 +133,15 @@ read_ceiling(struct order *o, char *err, size_t err_size)
 	return true;
 }
 
+static void
+tell_failing(struct order *o)
+{
+	log_error("order",
+	    "cannot write %s: %s; order marks are not safe against a crash" PHRASE_CURE "%s",
+	    o->path, strerror(errno), statedir_cure(errno));
+	o->failing = true;
+}
+
 struct order *
 order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
 {
@@ -146,13 +155,16 @@ order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
 		order_close(o);
 		return NULL;
 	}
-	if (!raise_ceiling(o, o->last > wall_ms ? o->last : wall_ms)) {
-		snprintf(err, err_size, "cannot write %s: %s" PHRASE_CURE "%s", o->path,
-		    strerror(errno), statedir_cure(errno));
-		order_close(o);
-		return NULL;
+	if (raise_ceiling(o, o->last > wall_ms ? o->last : wall_ms))
+		return o;
+	if (statedir_is_full(errno)) {
+		tell_failing(o);
+		return o;
 	}
-	return o;
+	snprintf(err, err_size, "cannot write %s: %s" PHRASE_CURE "%s", o->path, strerror(errno),
+	    statedir_cure(errno));
+	order_close(o);
+	return NULL;
 }
 
 void
@@ -171,13 +183,8 @@ order_next(struct order *o, int64_t wall_ms)
 {
 	int64_t mark = o->last + 1 > wall_ms ? o->last + 1 : wall_ms;
 
-	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing) {
-		log_error("order",
-		    "cannot write %s: %s; order marks are not safe against a crash" PHRASE_CURE
-		    "%s",
-		    o->path, strerror(errno), statedir_cure(errno));
-		o->failing = true;
-	}
+	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing)
+		tell_failing(o);
 	o->last = mark;
 	return mark;
 }

@@ -18,7 +18,8 @@ struct order;
 
 /* A missing file is a first start; one that is torn or not ours is told at WARN, and the wall clock
  * alone counts. NULL: err names the path and says why (it cannot be read, or the folder cannot be
- * written: that is tried now, so that it shows at start). wall_ms: now. */
+ * written: that is tried now, so that it shows at start). Only where there is no room it goes on,
+ * as order_next() does. wall_ms: now. */
 struct order *order_open(const char *path, int64_t wall_ms, char *err, size_t err_size);
 void order_close(struct order *o); /* NULL is fine */
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works

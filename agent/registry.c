@@ -1,14 +1,20 @@
 /* See registry.h. */
 #include "agent/registry.h"
 
+#include "agent/statedir.h"
+
 #include "shared/buf.h"
 #include "shared/cli.h"
 #include "shared/log.h"
+#include "shared/phrase.h"
+#include "shared/plugin_lint.h"
+#include "shared/printable.h"
 #include "shared/xalloc.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAMES_MAX 65536
 
@@ -22,15 +28,41 @@ void
 registry_finish(struct registry *r)
 {
 	plugin_set_finish(&r->set);
+	free(r->complaint);
 	registry_init(r);
 }
 
+/* Takes over text. */
 static void
-log_broken(const char *file, unsigned int line, const char *text, void *arg)
+complain(struct registry *r, char *text)
 {
-	char *shown = cli_complaint(file, line, text); /* a plugin may be given a URI */
+	log_error("plugins", "%s", text);
+	if (r->n_complaints++ == 0)
+		r->complaint = text;
+	else
+		free(text);
+}
 
-	log_error("plugins", "%s", shown);
+static void
+forget_complaints(struct registry *r)
+{
+	free(r->complaint);
+	r->complaint = NULL;
+	r->n_complaints = 0;
+}
+
+static void
+on_broken(const char *file, unsigned int line, const char *text, void *arg)
+{
+	complain(arg, cli_complaint(file, line, text)); /* a plugin may be given a URI */
+}
+
+static void
+log_warning(const char *file, unsigned int line, const char *text, void *arg)
+{
+	char *shown = cli_complaint(file, line, text);
+
+	log_warn("plugins", "%s", shown);
 	free(shown);
 }
 
@@ -41,6 +73,16 @@ print_broken(const char *file, unsigned int line, const char *text, void *arg)
 
 	cli_complain("vogeler-agent", "%s", shown);
 	free(shown);
+}
+
+static void
+print_warning(const char *file, unsigned int line, const char *text, void *arg)
+{
+	char *whole;
+
+	xasprintf(&whole, "warning: %s", text);
+	print_broken(file, line, whole, arg);
+	free(whole);
 }
 
 static bool
@@ -83,31 +125,40 @@ announce(const struct registry *r)
 }
 
 static int
-read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error)
+read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg)
 {
 	int broken;
 
 	*set = (struct plugin_set){0};
-	broken = plugin_read_dir(set, dir, on_error, NULL);
+	broken = plugin_read_dir(set, dir, on_error, arg);
 	if (broken < 0) /* told to on_error */
 		plugin_set_finish(set);
 	return broken;
 }
 
-/* What comes into force is what was written, and not what is found there by then. */
+/* What comes into force is what was written, and not what is found there by then. At the start it
+ * does so also when there was no room to write it: nothing else is in force. */
 static bool
-compile(struct plugin_set *set, const char *path)
+compile(struct registry *r, struct plugin_set *set, const char *path, bool at_start)
 {
-	char err[512];
+	char err[512], *why;
 	struct buf text;
 	bool ok = plugin_write_compiled(set, path, &text, err, sizeof(err));
+	int error = errno;
 
 	plugin_set_finish(set);
 	*set = (struct plugin_set){0};
-	if (!ok) {
-		log_error("plugins", "cannot compile the plugins: %s", err);
-	} else if (plugin_read_text(set, path, &text, log_broken, NULL) != 0) {
-		log_error("plugins", "%s cannot be read back; the plugins stay as they were", path);
+	if (!ok && at_start && text.len > 0 && statedir_is_full(error)) {
+		log_error("plugins", "cannot write the compiled plugins: %s" PHRASE_CURE "%s", err,
+		    statedir_cure(error));
+		ok = true;
+	} else if (!ok) {
+		xasprintf(&why, "cannot compile the plugins: %s", err);
+		complain(r, why);
+	}
+	if (ok && plugin_read_text(set, path, &text, on_broken, r) != 0) {
+		xasprintf(&why, "%s cannot be read back; the plugins stay as they were", path);
+		complain(r, why);
 		plugin_set_finish(set);
 		ok = false;
 	}
@@ -125,15 +176,17 @@ load(struct registry *r, const char *plugin_dir, const char *state_dir, bool who
 	bool ok;
 
 	log_info("plugins", "Vogeler is parsing plugins");
-	broken = read_dir(&set, plugin_dir, log_broken);
+	forget_complaints(r);
+	broken = read_dir(&set, plugin_dir, on_broken, r);
 	if (broken < 0)
 		return false;
 	if (broken > 0 && whole) {
 		plugin_set_finish(&set);
 		return false;
 	}
+	plugin_lint_set(&set, log_warning, NULL); /* before compiling: that has other lines */
 	xasprintf(&path, "%s/%s", state_dir, REGISTRY_COMPILED);
-	ok = compile(&set, path);
+	ok = compile(r, &set, path, !whole);
 	free(path);
 	if (!ok)
 		return false;
@@ -156,18 +209,109 @@ registry_reload(struct registry *r, const char *plugin_dir, const char *state_di
 	return load(r, plugin_dir, state_dir, true);
 }
 
-bool
-registry_read(struct registry *r, const char *plugin_dir)
-{
-	struct plugin_set set;
-	int broken = read_dir(&set, plugin_dir, print_broken);
+/* What is wrong with definitions, kept until it is known which of it is to be told. */
+struct finding {
+	char *file, *text; /* owned */
+	unsigned int line;
+};
 
+struct findings {
+	struct finding *items;
+	size_t n;
+};
+
+static void
+keep_broken(const char *file, unsigned int line, const char *text, void *arg)
+{
+	struct findings *f = arg;
+
+	f->items = xreallocarray(f->items, f->n + 1, sizeof(*f->items));
+	f->items[f->n++] = (struct finding){xstrdup(file), xstrdup(text), line};
+}
+
+/* In the same file, or by its name: a second definition of it elsewhere may be the one that is
+ * meant. */
+static bool
+is_about(const struct finding *f, const struct plugin *p)
+{
+	char *quoted;
+	bool named;
+
+	xasprintf(&quoted, "'%s'", p->name);
+	named = strstr(f->text, quoted) != NULL;
+	free(quoted);
+	return named || strcmp(f->file, p->file) == 0;
+}
+
+/* only: NULL for all. */
+static void
+print_findings(struct findings *f, const struct plugin *only)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct finding *at = &f->items[i];
+
+		if (only == NULL || is_about(at, only))
+			print_broken(at->file, at->line, at->text, NULL);
+		free(at->file);
+		free(at->text);
+	}
+	free(f->items);
+}
+
+bool
+registry_read(struct registry *r, const char *plugin_dir, const char *name)
+{
+	struct findings findings = {0};
+	const struct plugin *only = NULL;
+	struct plugin_set set;
+	int broken = read_dir(&set, plugin_dir, keep_broken, &findings);
+
+	if (broken >= 0 && name != NULL)
+		only = plugin_find(&set, name);
+	print_findings(&findings, only);
 	if (broken < 0)
 		return false;
+	if (only != NULL)
+		plugin_lint(only, print_warning, NULL);
+	else if (name == NULL)
+		plugin_lint_set(&set, print_warning, NULL);
 	plugin_set_finish(&r->set);
 	r->set = set;
 	r->broken = (size_t)broken;
 	return true;
+}
+
+static void
+tell_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	cli_tell_check(LOG_LEVEL_ERROR, file, line, text, NULL);
+}
+
+static void
+tell_warning(const char *file, unsigned int line, const char *text, void *arg)
+{
+	cli_tell_check(LOG_LEVEL_WARN, file, line, text, NULL);
+}
+
+bool
+registry_check(const char *plugin_dir, bool may_miss)
+{
+	struct plugin_set set;
+	int broken;
+
+	if (may_miss && access(plugin_dir, F_OK) != 0 && errno == ENOENT) {
+		printable_line(
+		    stdout, "note: %s is not there: vogeler-agent run will need it", plugin_dir);
+		return true;
+	}
+	broken = read_dir(&set, plugin_dir, tell_error, NULL);
+	if (broken < 0)
+		return false;
+	plugin_lint_set(&set, tell_warning, NULL);
+	if (broken == 0)
+		printable_line(stdout, "%s: ok, plugins: %zu", plugin_dir, set.n);
+	plugin_set_finish(&set);
+	return broken == 0;
 }
 
 const struct plugin *

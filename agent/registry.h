@@ -12,7 +12,10 @@
 
 struct registry {
 	struct plugin_set set; /* in force */
-	size_t broken;         /* definitions that were refused by the last load */
+	size_t broken;         /* definitions that are not in the set, since they were refused */
+	/* What the last load or reload could not do; 0 = all was well. */
+	size_t n_complaints;
+	char *complaint; /* the first of them, without passwords; owned */
 };
 
 void registry_init(struct registry *r);
@@ -23,9 +26,13 @@ void registry_finish(struct registry *r);
 bool registry_load(struct registry *r, const char *plugin_dir, const char *state_dir);
 /* The same, whole or not at all: with a broken definition false, too. */
 bool registry_reload(struct registry *r, const char *plugin_dir, const char *state_dir);
-/* The same without a compiled file, for list and exec, which change nothing on the disk. Broken
- * definitions go to stderr, "file:line: text". */
-bool registry_read(struct registry *r, const char *plugin_dir);
+/* The same without a compiled file, for list and exec, which change nothing on the disk. What is
+ * wrong or odd goes to stderr, "file:line: text". name: what is about that plugin alone; if there
+ * is none of that name or alias, all definitions that are broken. NULL: all. */
+bool registry_read(struct registry *r, const char *plugin_dir, const char *name);
+/* For --check-config: true if registry_reload() would take the directory. Tells on stdout what is
+ * wrong or odd. may_miss: that it is not there is but noted. */
+bool registry_check(const char *plugin_dir, bool may_miss);
 /* By name or alias; NULL if there is none. */
 const struct plugin *registry_find(const struct registry *r, const char *name_or_alias);
 /* "facter, ohai, ps": for a person; malloced. */

@@ -4,39 +4,26 @@
 #include "agent/agent.h"
 #include "agent/child.h"
 #include "agent/order.h"
+#include "agent/reader.h"
 #include "agent/registry.h"
 #include "agent/report.h"
 #include "agent/schedule.h"
+#include "shared/cli.h"
 #include "shared/jsonx.h"
 #include "shared/loop.h"
+#include "shared/print/table.h"
+#include "shared/printable.h"
 #include "shared/units.h"
 #include "shared/wall.h"
+#include "shared/xalloc.h"
 #include <bsd/string.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX         (64U * 1024 * 1024)
+#define ANSWER_MAX       (320U * 1024 * 1024) /* body and value, indented */
 #define EXIT_INTERRUPTED 130
-
-struct table {
-	int name, alias, format, interval, splay, description; /* widths */
-};
-
-struct row {
-	const char *name, *alias, *format, *interval, *splay, *description, *command;
-	char times[2][UNITS_TEXT_SIZE]; /* what interval and splay point to */
-};
-
-static int
-wider(int width, const char *text)
-{
-	int len = (int)strlen(text);
-
-	return len > width ? len : width;
-}
 
 static const char *
 or_dash(const char *text)
@@ -46,60 +33,40 @@ or_dash(const char *text)
 
 /* A splay says when the first run is: without an interval there is none. */
 static void
-fill_row(struct row *row, const struct plugin *p)
+add_row(struct table *table, const struct plugin *p)
 {
-	bool planned = p->interval_ms != 0;
+	char interval[UNITS_TEXT_SIZE] = "-", splay[UNITS_TEXT_SIZE] = "-";
 
-	*row = (struct row){.name = p->name,
-	    .alias = or_dash(p->alias),
-	    .format = wire_format_name(p->format),
-	    .interval = "-",
-	    .splay = "-",
-	    .description = or_dash(p->description),
-	    .command = p->command};
-	if (planned)
-		row->interval = units_format_ms(p->interval_ms, row->times[0]);
-	if (planned)
-		row->splay = units_format_ms(schedule_splay(p), row->times[1]);
-}
-
-static void
-print_row(const struct table *t, const struct row *r)
-{
-	printf("%-*s  %-*s  %-*s  %-*s  %-*s  %-*s  %s\n", t->name, r->name, t->alias, r->alias,
-	    t->format, r->format, t->interval, r->interval, t->splay, r->splay, t->description,
-	    r->description, r->command);
-}
-
-static void
-widen(struct table *t, const struct row *r)
-{
-	t->name = wider(t->name, r->name);
-	t->alias = wider(t->alias, r->alias);
-	t->format = wider(t->format, r->format);
-	t->interval = wider(t->interval, r->interval);
-	t->splay = wider(t->splay, r->splay);
-	t->description = wider(t->description, r->description);
+	if (p->interval_ms != 0) {
+		units_format_ms(p->interval_ms, interval);
+		units_format_ms(schedule_splay(p), splay);
+	}
+	table_row(table);
+	table_cell(table, 0, p->name);
+	table_cell(table, 1, or_dash(p->alias));
+	table_cell(table, 2, wire_format_name(p->format));
+	table_cell(table, 3, interval);
+	table_cell(table, 4, splay);
+	table_cell(table, 5, or_dash(p->description));
+	table_cell(table, 6, p->command);
 }
 
 static void
 print_table(const struct registry *r)
 {
-	const struct row head = {
-	    "NAME", "ALIAS", "FORMAT", "INTERVAL", "SPLAY", "DESCRIPTION", "COMMAND", {"", ""}};
-	struct table t = {0};
-	struct row row;
+	struct table *table = table_create();
 
-	widen(&t, &head);
-	for (size_t i = 0; i < r->set.n; i++) {
-		fill_row(&row, &r->set.plugins[i]);
-		widen(&t, &row);
-	}
-	print_row(&t, &head);
-	for (size_t i = 0; i < r->set.n; i++) {
-		fill_row(&row, &r->set.plugins[i]);
-		print_row(&t, &row);
-	}
+	table_column(table, "NAME", TABLE_WHOLE);
+	table_column(table, "ALIAS", TABLE_WHOLE);
+	table_column(table, "FORMAT", TABLE_WHOLE);
+	table_column(table, "INTERVAL", TABLE_WHOLE);
+	table_column(table, "SPLAY", TABLE_WHOLE);
+	table_column(table, "DESCRIPTION", TABLE_WORDS);
+	table_column(table, "COMMAND", TABLE_WORDS);
+	for (size_t i = 0; i < r->set.n; i++)
+		add_row(table, &r->set.plugins[i]);
+	table_print(stdout, table);
+	table_destroy(table);
 }
 
 int
@@ -109,10 +76,10 @@ show_list(const char *plugin_dir)
 	int status = 1;
 
 	registry_init(&r);
-	if (!registry_read(&r, plugin_dir))
+	if (!registry_read(&r, plugin_dir, NULL))
 		goto out;
 	if (r.set.n == 0)
-		printf("No plugins are registered in %s\n", plugin_dir);
+		printable_line(stdout, "No plugins are registered in %s", plugin_dir);
 	else
 		print_table(&r);
 	status = r.broken > 0 ? 1 : 0;
@@ -176,60 +143,83 @@ static void
 print_text_property(const char *name, const char *value)
 {
 	if (value != NULL)
-		fprintf(stderr, "%s: %s\n", name, value);
+		printable_line(stderr, "%s: %s", name, value);
 }
 
 static void
-print_header(const struct header *h)
+print_properties(const struct message *m)
 {
-	print_text_property(h->name, h->value);
-}
-
-static bool
-print_message(const struct message *m)
-{
-	struct buf text;
-	char err[256];
-	json_t *body = jsonx_parse(m->body, m->body_len, NULL, err, sizeof(err));
-	bool ok;
-
 	print_text_property("message_id", m->message_id);
 	print_text_property("app_id", m->app_id);
 	print_text_property("content_type", m->content_type);
 	for (size_t i = 0; i < m->n_headers; i++)
-		print_header(&m->headers[i]);
+		print_text_property(m->headers[i].name, m->headers[i].value);
 	fflush(stderr);
-	buf_init(&text, BODY_MAX);
-	ok = body != NULL && jsonx_write_pretty(&text, body);
+}
+
+/* {"body": what would be sent, "value": what the collector would make of it, if anything}. */
+static bool
+print_answer(const struct message *m, json_t *value)
+{
+	struct buf text;
+	char err[256];
+	json_t *body = jsonx_parse(m->body, m->body_len, NULL, err, sizeof(err));
+	json_t *answer = json_object();
+	bool ok = body != NULL && answer != NULL && json_object_set_new(answer, "body", body) == 0;
+
+	ok = ok && (value == NULL || json_object_set(answer, "value", value) == 0);
+	buf_init(&text, ANSWER_MAX);
+	ok = ok && jsonx_write_pretty(&text, answer) && buf_append(&text, "\n", 1);
 	if (ok)
-		printf("%s\n", text.data);
+		printable_put(stdout, text.data, PRINTABLE_KEEP_BREAKS);
 	else
-		fprintf(stderr, "vogeler-agent: the body cannot be shown\n");
+		cli_complain("vogeler-agent", "the answer cannot be shown");
+	fflush(stdout);
 	buf_finish(&text);
-	json_decref(body);
+	json_decref(answer);
 	return ok;
 }
 
+/* What is wrong stands last. Returns the exit status. */
 static int
-print_trial(const struct trial *t, const struct plugin *p, const char *host)
+print_response(const struct cli *cli, const struct response *r, const struct plugin *p)
+{
+	struct reading reading = {.outcome = READER_REFUSED};
+	struct message m;
+	bool shown = false;
+
+	if (wire_response_encode(r, &m)) {
+		print_properties(&m);
+		if (r->meta.state == WIRE_OK)
+			reader_read(&reading, cli, p->name, r->format,
+			    json_object_get(r->results, p->name));
+		shown = print_answer(&m, reading.value);
+	}
+	message_finish(&m);
+	if (reading.said != NULL)
+		fputs(reading.said, stderr);
+	reading_finish(&reading);
+	if (reading.outcome == READER_REFUSED)
+		return SHOW_EXIT_FAILED;
+	return shown && reading.outcome == READER_OK ? 0 : 1;
+}
+
+static int
+print_trial(const struct cli *cli, const struct trial *t, const struct plugin *p, const char *host)
 {
 	char *machine_id = order_read_id("/etc/machine-id");
 	char *boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
 	struct report_origin origin = {host, machine_id, boot_id};
 	struct report_request req = {p->name, NULL, NULL, p->format};
 	struct response r;
-	struct message m;
-	bool ok;
+	int status;
 
 	report_run(&r, &origin, &req, &t->done, &t->out, 0, wall_ms());
-	ok = r.meta.state == WIRE_OK;
-	if (!wire_response_encode(&r, &m) || !print_message(&m))
-		ok = false;
-	message_finish(&m);
+	status = print_response(cli, &r, p);
 	response_finish(&r);
 	free(machine_id);
 	free(boot_id);
-	return ok ? 0 : SHOW_EXIT_FAILED;
+	return status;
 }
 
 int
@@ -242,7 +232,7 @@ show_exec(struct cli *cli, const char *plugin_dir, const char *name)
 	int status = 1;
 
 	registry_init(&r);
-	if (host == NULL || !registry_read(&r, plugin_dir))
+	if (host == NULL || !registry_read(&r, plugin_dir, name))
 		goto out;
 	p = registry_find(&r, name);
 	if (p == NULL) {
@@ -255,7 +245,7 @@ show_exec(struct cli *cli, const char *plugin_dir, const char *name)
 		goto out;
 	}
 	run_trial(&t, &r, p, &cli->options);
-	status = t.interrupted ? EXIT_INTERRUPTED : print_trial(&t, p, host);
+	status = t.interrupted ? EXIT_INTERRUPTED : print_trial(cli, &t, p, host);
 	buf_finish(&t.out);
 out:
 	registry_finish(&r);

@@ -5,11 +5,11 @@
 
 #include "shared/cli.h"
 
-#define SHOW_EXIT_FAILED 2 /* exec: the plugin failed, or is not registered */
+#define SHOW_EXIT_FAILED 2 /* exec: the plugin failed, cannot be read, or is not registered */
 
 int show_list(const char *plugin_dir);
-/* Runs the plugin of that name or alias here and prints what would be sent: the headers on stderr,
- * the body on stdout. */
+/* Runs the plugin of that name or alias here and prints what would be sent, and the value that the
+ * collector would make of it: the headers on stderr, body and value on stdout. */
 int show_exec(struct cli *cli, const char *plugin_dir, const char *name);
 
 #endif

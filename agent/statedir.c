@@ -1,6 +1,7 @@
 /* See statedir.h. */
 #include "agent/statedir.h"
 
+#include "shared/log.h"
 #include "shared/phrase.h"
 
 #include <errno.h>
@@ -13,6 +14,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+bool
+statedir_is_full(int err)
+{
+	return err == ENOSPC || err == EDQUOT;
+}
 
 const char *
 statedir_cure(int err)
@@ -97,31 +104,73 @@ write_pid(int fd)
 		return;
 }
 
-enum statedir_result
-statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size)
+static enum statedir_result
+busy(const char *dir, int fd, char *err, size_t err_size)
 {
-	char path[PATH_MAX];
-	int fd, n;
+	snprintf(err, err_size,
+	    "the state folder %s is in use by another agent, pid %ld" PHRASE_CURE
+	    "end that one, or give this one another [client] state_dir and name",
+	    dir, read_pid(fd));
+	return STATEDIR_BUSY;
+}
 
+/* Where folders cannot be locked, as on NFS, the file's lock has to do. */
+static bool
+is_taken(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+/* Locks the folder, which needs no room, and the file in it, which says whose the lock is. */
+static enum statedir_result
+take_locks(
+    const char *dir, const char *path, struct statedir_lock *lock, char *err, size_t err_size)
+{
+	lock->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lock->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock->file < 0 && !(lock->folder >= 0 && statedir_is_full(errno))) {
+		snprintf(err, err_size, "cannot write to the state folder %s: %s" PHRASE_CURE "%s",
+		    dir, phrase_errno(errno), statedir_cure(errno));
+		return STATEDIR_ERROR;
+	}
+	if (lock->file < 0)
+		log_error("agent", "cannot make %s: %s" PHRASE_CURE "%s", path, phrase_errno(errno),
+		    statedir_cure(errno));
+	if (lock->folder >= 0 && is_taken(lock->folder))
+		return busy(dir, lock->file, err, err_size);
+	if (lock->file >= 0 && flock(lock->file, LOCK_EX | LOCK_NB) != 0)
+		return busy(dir, lock->file, err, err_size);
+	if (lock->file >= 0)
+		write_pid(lock->file);
+	return STATEDIR_OK;
+}
+
+enum statedir_result
+statedir_open(const char *dir, struct statedir_lock *lock, char *err, size_t err_size)
+{
+	enum statedir_result result;
+	char path[PATH_MAX];
+
+	*lock = (struct statedir_lock)STATEDIR_UNLOCKED;
 	if (!make_folder(dir, err, err_size))
 		return STATEDIR_ERROR;
-	n = snprintf(path, sizeof(path), "%s/%s", dir, STATEDIR_LOCK);
-	fd = n < (int)sizeof(path) ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
-				   : -1;
-	if (fd < 0) {
-		snprintf(err, err_size, "cannot write to the state folder %s: %s" PHRASE_CURE "%s",
-		    dir, strerror(errno), statedir_cure(errno));
+	if (snprintf(path, sizeof(path), "%s/%s", dir, STATEDIR_LOCK) >= (int)sizeof(path)) {
+		snprintf(
+		    err, err_size, "cannot use the state folder %s: its name is too long", dir);
 		return STATEDIR_ERROR;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		snprintf(err, err_size,
-		    "the state folder %s is in use by another agent, pid %ld" PHRASE_CURE
-		    "end that one, or give this one another [client] state_dir and name",
-		    dir, read_pid(fd));
-		close(fd);
-		return STATEDIR_BUSY;
-	}
-	write_pid(fd);
-	*lock_fd = fd;
-	return STATEDIR_OK;
+	result = take_locks(dir, path, lock, err, err_size);
+	if (result != STATEDIR_OK)
+		statedir_close(lock);
+	return result;
+}
+
+void
+statedir_close(struct statedir_lock *lock)
+{
+	if (lock->folder >= 0)
+		close(lock->folder);
+	if (lock->file >= 0)
+		close(lock->file);
+	*lock = (struct statedir_lock)STATEDIR_UNLOCKED;
 }

@@ -2,6 +2,7 @@
 #ifndef VOGELER_STATEDIR_H
 #define VOGELER_STATEDIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define STATEDIR_LOCK "lock"
@@ -12,10 +13,22 @@ enum statedir_result {
 	STATEDIR_ERROR,
 };
 
+struct statedir_lock {
+	int folder, file; /* -1 = not held */
+};
+/* clang-format off */
+#define STATEDIR_UNLOCKED {-1, -1}
+/* clang-format on */
+
 /* Makes dir (mode 0700) if it is missing, refuses it when others than root and we own it or may
- * write to it, and takes the lock, which holds until *lock_fd is closed
- * or the process ends, however it does. Other results: err is one sentence. */
-enum statedir_result statedir_open(const char *dir, int *lock_fd, char *err, size_t err_size);
+ * write to it, and takes the lock, which holds until statedir_close() or the process ends, however
+ * it does. Other results: err is one sentence. When the file system is full the folder alone is
+ * locked, which is told at ERROR: a host whose disk is full is one to be asked questions. */
+enum statedir_result statedir_open(
+    const char *dir, struct statedir_lock *lock, char *err, size_t err_size);
+void statedir_close(struct statedir_lock *lock);
+/* Whether that errno says that there is no room. */
+bool statedir_is_full(int err);
 /* The way out, when a file in it cannot be read or written for that errno. */
 const char *statedir_cure(int err);
 

@@ -246,8 +246,12 @@ test_reload_is_whole_or_not_at_all(void **state)
 	assert_logged(f, "/c.cfg:5: ");
 	assert_non_null(registry_find(&f->registry, "ps"));
 	assert_int_equal(f->registry.broken, 0);
+	assert_int_equal(f->registry.n_complaints, 1);
+	assert_non_null(strstr(f->registry.complaint, "/c.cfg:5: result_format 'nonsense'"));
 	remove_file(f->plugins, "c.cfg");
 	assert_true(registry_reload(&f->registry, f->plugins, f->state));
+	assert_int_equal(f->registry.n_complaints, 0);
+	assert_null(f->registry.complaint);
 	assert_null(registry_find(&f->registry, "ps"));
 }
 
@@ -281,6 +285,7 @@ test_unwritable_state_keeps_the_old_set(void **state)
 	assert_logged(f, f->state);
 	assert_non_null(registry_find(&f->registry, "ps"));
 	assert_int_equal(f->registry.broken, 0);
+	assert_int_equal(f->registry.n_complaints, 2); /* the first is the broken plugin's */
 }
 
 static void
@@ -321,7 +326,7 @@ test_read_leaves_no_compiled_file(void **state)
 
 	write_plugin(f, "c.cfg", BROKEN);
 	log_begin(f);
-	assert_true(registry_read(&f->registry, f->plugins));
+	assert_true(registry_read(&f->registry, f->plugins, NULL));
 	log_end(f);
 	assert_logged(f, "/c.cfg:5: ");
 	assert_int_equal(f->registry.broken, 1);

@@ -18,7 +18,7 @@
 struct fixture {
 	char top[64], dir[96], lock[128];
 	char err[512];
-	int fd;
+	struct statedir_lock lock_held;
 };
 
 static int
@@ -27,7 +27,7 @@ setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	f->fd = -1;
+	f->lock_held = (struct statedir_lock)STATEDIR_UNLOCKED;
 	strcpy(f->top, "/tmp/vogeler-statedir-XXXXXX");
 	assert_non_null(mkdtemp(f->top));
 	snprintf(f->dir, sizeof(f->dir), "%s/state", f->top);
@@ -41,8 +41,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->fd >= 0)
-		close(f->fd);
+	statedir_close(&f->lock_held);
 	unlink(f->lock);
 	if (rmdir(f->dir) != 0)
 		unlink(f->dir);
@@ -52,9 +51,9 @@ teardown(void **state)
 }
 
 static enum statedir_result
-open_dir(struct fixture *f, int *fd)
+open_dir(struct fixture *f, struct statedir_lock *lock)
 {
-	return statedir_open(f->dir, fd, f->err, sizeof(f->err));
+	return statedir_open(f->dir, lock, f->err, sizeof(f->err));
 }
 
 static void
@@ -63,10 +62,10 @@ test_is_made_private(void **state)
 	struct fixture *f = *state;
 	struct stat st;
 
-	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 	assert_int_equal(stat(f->dir, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
-	assert_int_equal(fcntl(f->fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(fcntl(f->lock_held.file, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
 static void
@@ -74,16 +73,15 @@ test_second_is_told_who_has_it(void **state)
 {
 	struct fixture *f = *state;
 	char pid[32];
-	int second = -1;
+	struct statedir_lock second;
 
-	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 	assert_int_equal(open_dir(f, &second), STATEDIR_BUSY);
 	snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
 	assert_non_null(strstr(f->err, pid));
 	assert_non_null(strstr(f->err, f->dir));
-	close(f->fd);
-	f->fd = -1;
-	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	statedir_close(&f->lock_held);
+	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 }
 
 /* A killed agent leaves the file, not the lock. */
@@ -96,11 +94,11 @@ test_free_again_after_a_kill(void **state)
 
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(open_dir(f, &f->fd) == STATEDIR_OK ? 0 : 1);
+		_exit(open_dir(f, &f->lock_held) == STATEDIR_OK ? 0 : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	assert_int_equal(access(f->lock, F_OK), 0);
-	assert_int_equal(open_dir(f, &f->fd), STATEDIR_OK);
+	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 }
 
 static void
@@ -108,15 +106,16 @@ test_errors_name_the_folder(void **state)
 {
 	struct fixture *f = *state;
 	int fd;
+	struct statedir_lock lock;
 
 	assert_int_equal(
-	    statedir_open("/nonexistent/a/b", &fd, f->err, sizeof(f->err)), STATEDIR_ERROR);
+	    statedir_open("/nonexistent/a/b", &lock, f->err, sizeof(f->err)), STATEDIR_ERROR);
 	assert_non_null(strstr(f->err, "/nonexistent/a/b"));
 	assert_non_null(strstr(f->err, "; cure: make the folder above it"));
 	fd = open(f->dir, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
 	assert_non_null(strstr(f->err, "it is not a folder"));
 }
 
@@ -124,11 +123,11 @@ static void
 test_open_to_others_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	int fd;
+	struct statedir_lock lock;
 
 	assert_int_equal(mkdir(f->dir, 0700), 0);
 	assert_int_equal(chmod(f->dir, 0777), 0);
-	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
 	assert_non_null(strstr(f->err, "others may write to it (mode 0777)"));
 }
 
@@ -138,13 +137,13 @@ static void
 test_of_another_user_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	int fd;
+	struct statedir_lock lock;
 
 	if (geteuid() != 0)
 		skip();
 	assert_int_equal(mkdir(f->dir, 0700), 0);
 	assert_int_equal(chown(f->dir, 1, 0), 0);
-	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
 	assert_non_null(strstr(
 	    f->err, "owned by neither root nor the user this runs as (owner 1); cure: chown it"));
 	assert_int_not_equal(access(f->lock, F_OK), 0);
@@ -158,7 +157,7 @@ open_as_user_1(struct fixture *f)
 
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(setuid(1) == 0 ? (int)open_dir(f, &f->fd) : 99);
+		_exit(setuid(1) == 0 ? (int)open_dir(f, &f->lock_held) : 99);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
@@ -187,11 +186,11 @@ static void
 test_lock_is_no_link(void **state)
 {
 	struct fixture *f = *state;
-	int fd;
+	struct statedir_lock lock;
 
 	assert_int_equal(mkdir(f->dir, 0700), 0);
 	assert_int_equal(symlink("/tmp/vogeler-never-made", f->lock), 0);
-	assert_int_equal(open_dir(f, &fd), STATEDIR_ERROR);
+	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
 	assert_int_not_equal(access("/tmp/vogeler-never-made", F_OK), 0);
 }
 
