@@ -1,25 +1,28 @@
 /* See arguments.h. */
 #include "runner/arguments.h"
 
+#include "shared/target/value_path.h"
 #include "shared/units.h"
 #include "shared/words.h"
 #include "shared/xalloc.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS      INT64_C(86400000)
-#define DEFAULT_TTL (7 * DAY_MS) /* DESIGN 3 */
-#define MAX_TTL     (36500 * DAY_MS)
-#define MAX_WAIT    (365 * DAY_MS)
+#define DAY_MS          INT64_C(86400000)
+#define DEFAULT_TTL     (7 * DAY_MS) /* a host that is off for a week gets it still */
+#define MAX_TTL         (36500 * DAY_MS)
+#define DEFAULT_CONFIRM (30 * INT64_C(1000))
+#define MAX_WAIT        (365 * DAY_MS)
 
 static char **opt_nodes;
 static char *opt_command, *opt_where, *opt_where_timeout, *opt_ttl, *opt_batch, *opt_limit;
-static char *opt_wait, *opt_color;
+static char *opt_batch_timeout, *opt_confirm, *opt_max_failures;
+static char *opt_wait, *opt_color, *opt_show;
 static int opt_dry_run, opt_yes, opt_json, opt_jsonl, opt_quiet, opt_failed, opt_missing, opt_ok;
 
 static struct poptOption table[] = {
-    {"node", 'n', POPT_ARG_ARGV, &opt_nodes, 0,
-	"all, names or globs (a,b,web*), @FILE, or - (stdin)", "TARGET"},
+    {"node", 'n', POPT_ARG_ARGV, &opt_nodes, 0, "all, names, globs (a,b,web*), @FILE, - (stdin)",
+	"TARGET"},
     {"command", 'x', POPT_ARG_STRING, &opt_command, 0, "Plugin to run: its name or alias",
 	"PLUGIN"},
     {"where", '\0', POPT_ARG_STRING, &opt_where, 0, "Hosts whose record is so, in jq's language",
@@ -34,8 +37,16 @@ static struct poptOption table[] = {
 	"DURATION"},
     {"batch", '\0', POPT_ARG_STRING, &opt_batch, 0, "With --wait: at most so many hosts at a time",
 	"N"},
+    {"batch-timeout", '\0', POPT_ARG_STRING, &opt_batch_timeout, 0,
+	"How long these hosts have before the next ones go", "DURATION"},
+    {"max-failures", '\0', POPT_ARG_STRING, &opt_max_failures, 0,
+	"With --batch: go on while no more failed", "N|P%"},
+    {"confirm", '\0', POPT_ARG_STRING, &opt_confirm, 0,
+	"How long the broker may take to confirm it (30s)", "DURATION"},
     {"wait", '\0', POPT_ARG_STRING, &opt_wait, 0, "Until all have answered, or so long",
 	"DURATION"},
+    {"show", '\0', POPT_ARG_STRING, &opt_show, 0,
+	"With --wait: what each host answered, or that part", "PATH"},
     {"failed", '\0', POPT_ARG_NONE, &opt_failed, 0, "Hosts that failed, timed out or refused",
 	NULL},
     {"missing", '\0', POPT_ARG_NONE, &opt_missing, 0, "Hosts without an answer of their own", NULL},
@@ -54,8 +65,16 @@ static const struct cli_spec spec = {
     .examples = "  vogeler-runner -n all -x facter\n"
 		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n"
 		"  vogeler-runner -n 'web*' -x packages --wait=10min --batch 20\n"
+		"  vogeler-runner -n 'web*' -x facter --wait --show=os.release\n"
 		"  vogeler-runner --where '.facter.os.name == \"Debian\"' -x packages --dry-run\n"
-		"  vogeler-runner rerun JOB --failed --wait\n",
+		"  vogeler-runner rerun JOB --failed --wait\n"
+		"Commands:\n"
+		"  jobs         list the jobs that the store knows, and how they stand\n"
+		"  watch JOB    follow a job until nothing is open\n"
+		"  result JOB   show how it stands now, host by host\n"
+		"  cancel JOB   tell the hosts that have not answered not to begin, or to stop\n"
+		"  rerun JOB    send the same again, to those that failed or did not answer\n"
+		"JOB is an id, the beginning of one, or @last.\n",
     .table = table,
     .verbose = "List the hosts that are ok, too",
     .uses_broker = true,
@@ -63,11 +82,11 @@ static const struct cli_spec spec = {
 };
 
 /* popt would take whatever follows "--wait" for its duration, the id of a job too: it goes with
- * "=", or as a word that is one. */
+ * "=", or as a word that is one. The path of --show goes with "=" alone. */
 static char **
-mark_wait(int argc, char **argv)
+mark_optional(int argc, char **argv)
 {
-	static char alone[] = "--wait=";
+	static char wait_alone[] = "--wait=", show_alone[] = "--show=";
 	char **marked = xcalloc((size_t)argc + 1, sizeof(*marked));
 	uint64_t ms;
 
@@ -75,7 +94,9 @@ mark_wait(int argc, char **argv)
 		marked[i] = argv[i];
 		if (i > 0 && strcmp(argv[i], "--wait") == 0 &&
 		    (i + 1 == argc || !units_parse_ms(argv[i + 1], &ms)))
-			marked[i] = alone;
+			marked[i] = wait_alone;
+		else if (i > 0 && strcmp(argv[i], "--show") == 0)
+			marked[i] = show_alone;
 	}
 	return marked;
 }
@@ -86,6 +107,9 @@ duration(const struct cli *cli, const char *option, const char *text, int64_t mi
 	char shown_min[UNITS_TEXT_SIZE], shown_max[UNITS_TEXT_SIZE];
 	uint64_t ms;
 
+	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0' && strcmp(text, "0") != 0)
+		cli_usage_error(cli, "%s=%s: %s what? Write %ss, %smin, %sh or %sd", option, text,
+		    text, text, text, text, text);
 	if (!units_parse_ms(text, &ms))
 		cli_usage_error(
 		    cli, "%s=%s: should be a duration: 500ms 10s 5min 1h 7d", option, text);
@@ -107,18 +131,35 @@ count(const struct cli *cli, const char *option, const char *text, uint64_t max)
 	return (uint32_t)n;
 }
 
-static void
-read_limit(struct runner_arguments *a, const struct cli *cli)
+/* A number, or so much of 100 with "%". */
+static uint32_t
+share(const struct cli *cli, const char *option, char *text, uint64_t min, bool *percent)
 {
-	size_t len = strlen(opt_limit);
+	size_t len = strlen(text);
+	uint64_t n, max = UINT32_MAX;
 
-	a->limit_percent = len > 0 && opt_limit[len - 1] == '%';
-	if (a->limit_percent) {
-		opt_limit[len - 1] = '\0';
-		a->limit = count(cli, "--limit (of 100)", opt_limit, 100);
-	} else {
-		a->limit = count(cli, "--limit", opt_limit, UINT32_MAX);
+	*percent = len > 0 && text[len - 1] == '%';
+	if (*percent) {
+		text[len - 1] = '\0';
+		max = 100;
 	}
+	if (!units_parse_count(text, max, &n) || n < min)
+		cli_usage_error(cli, "%s=%s%s: should be a number from %llu to %llu%s", option,
+		    text, *percent ? "%" : "", (unsigned long long)min, (unsigned long long)max,
+		    *percent ? "%" : ", or a share as 10%");
+	return (uint32_t)n;
+}
+
+static void
+read_waves(struct waves_rule *w, const struct cli *cli)
+{
+	if (opt_batch != NULL)
+		w->size = count(cli, "--batch", opt_batch, UINT32_MAX);
+	if (opt_batch_timeout != NULL)
+		w->time_ms = duration(cli, "--batch-timeout", opt_batch_timeout, 1000, MAX_WAIT);
+	w->has_max = opt_max_failures != NULL;
+	if (w->has_max)
+		w->max = share(cli, "--max-failures", opt_max_failures, 0, &w->max_percent);
 }
 
 static void
@@ -135,6 +176,12 @@ read_times(struct runner_arguments *a, const struct cli *cli)
 	a->wait = opt_wait != NULL;
 	if (a->wait && opt_wait[0] != '\0')
 		a->wait_ms = duration(cli, "--wait", opt_wait, 1, MAX_WAIT);
+	/* Who waits for answers waits for the confirm as long. */
+	a->confirm_given = opt_confirm != NULL;
+	if (a->confirm_given)
+		a->confirm_ms = duration(cli, "--confirm", opt_confirm, 1, MAX_WAIT);
+	else
+		a->confirm_ms = a->wait ? 0 : DEFAULT_CONFIRM;
 }
 
 static void
@@ -148,7 +195,7 @@ check_color(const struct cli *cli)
 void
 arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **argv)
 {
-	char **marked = mark_wait(argc, argv);
+	char **marked = mark_optional(argc, argv);
 
 	cli_init(cli, &spec, argc, marked);
 	free(marked);
@@ -167,15 +214,17 @@ arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **arg
 	    .failed = opt_failed != 0,
 	    .missing = opt_missing != 0,
 	    .ok = opt_ok != 0,
+	    .show = opt_show,
 	};
 	read_times(a, cli);
-	if (opt_batch != NULL)
-		a->batch = count(cli, "--batch", opt_batch, UINT32_MAX);
+	read_waves(&a->waves, cli);
 	if (opt_limit != NULL)
-		read_limit(a, cli);
+		a->limit = share(cli, "--limit", opt_limit, 1, &a->limit_percent);
 	if (a->json && a->jsonl)
 		cli_usage_error(cli, "--json or --jsonl, not both");
 	check_color(cli);
+	if (a->show != NULL && value_path_error(a->show) != NULL)
+		cli_usage_error(cli, "--show=%s: %s", a->show, value_path_error(a->show));
 }
 
 static bool
@@ -200,12 +249,16 @@ arguments_check(const struct runner_arguments *a, const struct cli *cli, const s
 	    {"-n", a->nodes != NULL},
 	    {"-x", a->plugin != NULL},
 	    {"-y", a->yes},
-	    {"--batch", a->batch > 0},
+	    {"--batch", a->waves.size > 0},
+	    {"--batch-timeout", a->waves.time_ms > 0},
+	    {"--confirm", a->confirm_given},
 	    {"--dry-run", a->dry_run},
 	    {"--failed", a->failed},
 	    {"--limit", a->limit > 0},
+	    {"--max-failures", a->waves.has_max},
 	    {"--missing", a->missing},
 	    {"--ok", a->ok},
+	    {"--show", a->show != NULL},
 	    {"--ttl", a->ttl_given},
 	    {"--wait", a->wait},
 	    {"--where", a->where != NULL},
@@ -217,16 +270,22 @@ arguments_check(const struct runner_arguments *a, const struct cli *cli, const s
 			cli_usage_error(
 			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
 	}
-	if (a->batch > 0 && !a->wait)
+	if (a->waves.size == 0 && (a->waves.has_max || a->waves.time_ms > 0))
+		cli_usage_error(cli, "%s needs --batch: it says when the next hosts are sent to",
+		    a->waves.has_max ? "--max-failures" : "--batch-timeout");
+	if (a->waves.size > 0 && !a->wait)
 		cli_usage_error(cli, "--batch needs --wait: the next hosts are sent to when the "
 				     "last have answered");
+	if (a->show != NULL && verb->needs_broker && !a->wait && !a->dry_run)
+		cli_usage_error(cli, "--show needs --wait: it shows what the hosts answer");
 }
 
 void
 arguments_finish(struct runner_arguments *a, struct cli *cli)
 {
-	char *owned[] = {opt_command, opt_where, opt_where_timeout, opt_ttl, opt_batch, opt_limit,
-	    opt_wait, opt_color};
+	char *owned[] = {opt_command, opt_where, opt_where_timeout, opt_ttl, opt_batch,
+	    opt_batch_timeout, opt_confirm, opt_limit, opt_max_failures, opt_wait, opt_color,
+	    opt_show};
 
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		free(owned[i]);

@@ -3,6 +3,7 @@
 
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"
+#include "shared/xalloc.h"
 
 #include <stdlib.h>
 
@@ -11,7 +12,7 @@ static void
 add_all(json_t *json, json_t *more)
 {
 	if (json_object_update(json, more) != 0)
-		abort();
+		xalloc_fail(0);
 	json_decref(more);
 }
 
@@ -25,6 +26,7 @@ event_job(const struct job *job)
 	json_object_del(members, "doc_type");
 	json_object_del(members, "id");
 	json_object_del(members, "hosts");
+	json_object_del(members, "confirms");
 	add_all(event, members);
 	jsonx_set_int(event, "targets", (json_int_t)job->n_hosts);
 	return event;
@@ -39,5 +41,16 @@ event_outcome(const struct job *job, const struct outcome *o, bool target)
 	jsonx_set_str(event, "job", job->id);
 	add_all(event, outcome_to_json(o));
 	json_object_set_new(event, "target", json_boolean(target));
+	return event;
+}
+
+json_t *
+event_answer(const struct job *job, json_t *answer)
+{
+	json_t *event = json_object();
+
+	jsonx_set_str(event, "kind", "answer");
+	jsonx_set_str(event, "job", job->id);
+	add_all(event, answer);
 	return event;
 }

@@ -15,5 +15,8 @@ json_t *event_job(const struct job *job);
 /* {"kind": "outcome", "job", "host", "state", "why", "at", ..., "target"}: how it stands with a
  * host from now on. Of several about one host the last counts. */
 json_t *event_outcome(const struct job *job, const struct outcome *o, bool target);
+/* {"kind": "answer", "job"} and the members of answer, which it takes: "host", "plugin", "value" or
+ * "error". With --show, of each host that is ok. */
+json_t *event_answer(const struct job *job, json_t *answer);
 
 #endif

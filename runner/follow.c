@@ -3,6 +3,8 @@
 
 #include "runner/events.h"
 #include "runner/progress.h"
+#include "runner/values.h"
+#include "runner/verb.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/wall.h"
@@ -16,7 +18,8 @@ struct follow {
 	struct follow_request req;
 	struct watch *watch;
 	struct progress *progress;
-	bool told_job, ended;
+	struct values *values; /* NULL without --show */
+	bool told_job, summed_up, ended;
 };
 
 static bool
@@ -66,8 +69,12 @@ follow_on_outcome(const struct outcome *o, bool target, void *arg)
 	struct follow *f = arg;
 
 	progress_touch(f->progress);
-	if (!is_jsonl(f) || f->ended)
-		return;
+	if (f->values != NULL && !f->ended) {
+		tell_job(f);
+		values_take(f->values, o);
+	}
+	if (!is_jsonl(f) || f->ended || o->state == OUTCOME_QUEUED)
+		return; /* that it is queued is told in the end, if it still is */
 	tell_job(f);
 	output_event(stdout, event_outcome(f->req.watch.job, o, target));
 	if (ferror(stdout)) /* nobody reads it any more */
@@ -89,13 +96,20 @@ follow_on_trouble(const char *text, void *arg)
 	free(line);
 }
 
+static void
+follow_on_clock(const char *text, void *arg)
+{
+	say(arg, text);
+}
+
 /* Those that nobody wrote an outcome of. */
 static void
 tell_open(const struct outcome *o, bool target, void *arg)
 {
 	struct follow *f = arg;
 
-	if (o->state == OUTCOME_QUEUED || o->state == OUTCOME_EXPIRED)
+	if (o->state == OUTCOME_QUEUED || outcome_is_open(o) ||
+	    (o->state == OUTCOME_EXPIRED && o->response_id == NULL))
 		output_event(stdout, event_outcome(f->req.watch.job, o, target));
 }
 
@@ -109,32 +123,69 @@ print_end(struct follow *f)
 	tell_job(f);
 	if (is_jsonl(f))
 		fold_each(fold, now_ms, tell_open, f);
-	summary_print(stdout, f->req.output, f->req.watch.job, fold, now_ms);
+	summary_print(stdout, f->req.output, f->req.watch.job, fold, now_ms,
+	    f->values == NULL ? NULL : values_json(f->values));
+	f->summed_up = true;
 	fold_count(fold, now_ms, &counts);
+	if (f->values != NULL && values_have_trouble(f->values))
+		return RUNNER_TROUBLE;
 	return summary_exit_status(&counts);
+}
+
+static void
+values_on_print(void *arg)
+{
+	follow_make_room(arg);
+}
+
+static void
+values_on_say(const char *text, void *arg)
+{
+	say(arg, text);
+}
+
+static void
+values_on_gone(void *arg)
+{
+	end(arg, RUNNER_TROUBLE);
+}
+
+static void
+values_on_end(void *arg)
+{
+	struct follow *f = arg;
+
+	if (!f->ended)
+		end(f, print_end(f));
 }
 
 static void
 follow_on_end(enum watch_end how, const char *text, void *arg)
 {
 	struct follow *f = arg;
-	int status = 1;
 
 	progress_destroy(f->progress);
 	f->progress = NULL;
 	if (f->ended)
 		return;
-	if (how == WATCH_FAILED)
+	if (how == WATCH_FAILED) {
+		if (f->values != NULL)
+			values_cut(f->values);
 		say(f, text);
-	else
-		status = print_end(f);
-	end(f, status);
+		end(f, RUNNER_TROUBLE);
+	} else if (f->values != NULL) {
+		tell_job(f);
+		values_end(f->values, watch_fold(f->watch), wall_ms());
+	} else {
+		end(f, print_end(f));
+	}
 }
 
 static const struct watch_handlers handlers = {
     .on_ready = follow_on_ready,
     .on_outcome = follow_on_outcome,
     .on_trouble = follow_on_trouble,
+    .on_clock = follow_on_clock,
     .on_end = follow_on_end,
 };
 
@@ -146,12 +197,32 @@ count(struct fold_counts *out, void *arg)
 	fold_count(watch_fold(f->watch), wall_ms(), out);
 }
 
+static struct values *
+create_values(struct follow *f)
+{
+	const struct values_request req = {
+	    .loop = f->req.watch.loop,
+	    .store = f->req.watch.store,
+	    .job = f->req.watch.job,
+	    .output = f->req.output,
+	    .on_print = values_on_print,
+	    .on_say = values_on_say,
+	    .on_gone = values_on_gone,
+	    .on_end = values_on_end,
+	    .arg = f,
+	};
+
+	return values_create(&req);
+}
+
 struct follow *
 follow_create(const struct follow_request *req)
 {
 	struct follow *f = xcalloc(1, sizeof(*f));
 
 	f->req = *req;
+	if (req->output->show_path != NULL)
+		f->values = create_values(f);
 	f->watch = watch_create(&req->watch, &handlers, f);
 	/* Events on the same screen say it all. */
 	if (!req->output->quiet && !(is_jsonl(f) && isatty(STDOUT_FILENO)))
@@ -167,6 +238,7 @@ follow_destroy(struct follow *f)
 		return;
 	progress_destroy(f->progress);
 	watch_destroy(f->watch);
+	values_destroy(f->values);
 	free(f);
 }
 
@@ -174,6 +246,12 @@ struct watch *
 follow_watch(struct follow *f)
 {
 	return f->watch;
+}
+
+bool
+follow_summed_up(const struct follow *f)
+{
+	return f->summed_up;
 }
 
 int
@@ -187,6 +265,8 @@ follow_interrupted(struct follow *f)
 	f->ended = true;
 	progress_destroy(f->progress);
 	f->progress = NULL;
+	if (f->values != NULL)
+		values_cut(f->values);
 	say(f, line);
 	free(line);
 	return 130;

@@ -25,6 +25,8 @@ void follow_destroy(struct follow *f);
 
 /* For watch_reply_to, watch_start, watch_set_deadline, watch_add. */
 struct watch *follow_watch(struct follow *f);
+/* The summary is printed. */
+bool follow_summed_up(const struct follow *f);
 /* Ctrl-C: the progress line goes, and a line on stderr says that the job goes on, and how to come
  * back to it; on_end is not called any more. Returns the exit status, 130. */
 int follow_interrupted(struct follow *f);

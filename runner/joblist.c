@@ -4,15 +4,13 @@
 #include "runner/summary.h"
 #include "shared/jsonx.h"
 #include "shared/log.h"
+#include "shared/print/table.h"
+#include "shared/printable.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
-#include <libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define TIME_SIZE 21 /* "2010-09-26T02:16:29Z" */
 
 void
 joblist_add(struct joblist *l, const struct job *job)
@@ -31,11 +29,33 @@ joblist_add(struct joblist *l, const struct job *job)
 	json_decref(json);
 }
 
+bool
+joblist_is_to_nobody(const struct joblist_job *j)
+{
+	const struct fold_counts *c = &j->counts;
+
+	return c->targets > 0 && c->by[OUTCOME_UNROUTABLE] == c->targets && c->others == 0;
+}
+
+void
+joblist_drop(struct joblist *l, size_t i)
+{
+	job_finish(&l->jobs[i].job);
+	memmove(&l->jobs[i], &l->jobs[i + 1], (l->n - i - 1) * sizeof(*l->jobs));
+	l->n--;
+}
+
+void
+joblist_cut(struct joblist *l, size_t n)
+{
+	while (l->n > n)
+		job_finish(&l->jobs[--l->n].job);
+}
+
 void
 joblist_finish(struct joblist *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		job_finish(&l->jobs[i].job);
+	joblist_cut(l, 0);
 	free(l->jobs);
 	*l = (struct joblist){.n = 0};
 }
@@ -64,83 +84,71 @@ print_json(FILE *out, const struct joblist *l)
 
 /* ---- the table ---- */
 
-enum column { COLUMN_JOB, COLUMN_SENT, COLUMN_PLUGIN, COLUMN_TARGET, COLUMN_HOSTS, COLUMN_STATES };
+enum column {
+	COLUMN_JOB,
+	COLUMN_SENT,
+	COLUMN_AGE,
+	COLUMN_BY,
+	COLUMN_PLUGIN,
+	COLUMN_TARGET,
+	COLUMN_HOSTS,
+	COLUMN_STATES
+};
 
 static const struct {
 	const char *name;
-	double hint;
-	int flags;
+	enum table_kind kind;
 } columns[] = {
-    {"JOB", 36, 0},
-    {"SENT", 20, 0},
-    {"PLUGIN", 0.1, 0},
-    {"TARGET", 0.2, SCOLS_FL_TRUNC},
-    {"HOSTS", 5, SCOLS_FL_RIGHT},
-    {"STATES", 0.3, 0},
+    {"JOB", TABLE_WHOLE},
+    {"SENT", TABLE_WHOLE},
+    {"AGE", TABLE_RIGHT},
+    {"BY", TABLE_WHOLE},
+    {"PLUGIN", TABLE_WHOLE},
+    {"TARGET", TABLE_WORDS},
+    {"HOSTS", TABLE_RIGHT},
+    {"STATES", TABLE_WORDS},
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static const char *
-time_text(int64_t ms, char out[WALL_TEXT_SIZE])
-{
-	wall_format(ms, out);
-	memcpy(out + TIME_SIZE - 2, "Z", 2); /* seconds are enough for people */
-	return out;
-}
-
 /* NULL: "-", so that each row has all columns. */
 static void
-set_cell(struct libscols_line *line, enum column column, const char *text)
+set_cell(struct table *table, enum column column, const char *text)
 {
-	char *clean = NULL;
-	size_t size;
-	FILE *out = output_memory(&clean, &size);
-
-	output_clean(out, text != NULL && text[0] != '\0' ? text : "-");
-	fclose(out);
-	if (scols_line_set_data(line, (size_t)column, clean) != 0)
-		fatal("jobs", "no memory");
-	free(clean);
+	table_cell(table, (size_t)column, text != NULL && text[0] != '\0' ? text : "-");
 }
 
 static void
-add_row(struct libscols_table *table, const struct joblist_job *j)
+add_row(struct table *table, const struct joblist_job *j, int64_t now_ms)
 {
-	struct libscols_line *line = scols_table_new_line(table, NULL);
-	char when[WALL_TEXT_SIZE], hosts[32], *states;
+	char when[WALL_TEXT_SIZE], age[WALL_AGE_SIZE], hosts[32], *states, *sender;
 
-	if (line == NULL)
-		fatal("jobs", "no memory");
+	table_row(table);
 	snprintf(hosts, sizeof(hosts), "%zu", j->counts.targets);
 	states = summary_states(&j->counts);
-	set_cell(line, COLUMN_JOB, j->job.id);
-	set_cell(line, COLUMN_SENT, time_text(j->job.sent_at, when));
-	set_cell(line, COLUMN_PLUGIN, j->job.plugin);
-	set_cell(line, COLUMN_TARGET, j->job.target);
-	set_cell(line, COLUMN_HOSTS, hosts);
-	set_cell(line, COLUMN_STATES, states);
+	sender = job_sender(&j->job);
+	set_cell(table, COLUMN_JOB, j->job.id);
+	set_cell(table, COLUMN_SENT, wall_format_s(j->job.sent_at, when));
+	set_cell(table, COLUMN_AGE, wall_age(j->job.sent_at, now_ms, age));
+	set_cell(table, COLUMN_BY, sender);
+	set_cell(table, COLUMN_PLUGIN, j->job.plugin);
+	set_cell(table, COLUMN_TARGET, j->job.target);
+	set_cell(table, COLUMN_HOSTS, hosts);
+	set_cell(table, COLUMN_STATES, states);
+	free(sender);
 	free(states);
 }
 
 static void
 print_table(FILE *out, const struct joblist *l)
 {
-	struct libscols_table *table = scols_new_table();
+	struct table *table = table_create();
 
-	if (table == NULL)
-		fatal("jobs", "no memory");
-	scols_table_set_stream(table, out);
-	if (!isatty(fileno(out)))
-		scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
-	for (size_t i = 0; i < N_COLUMNS; i++) {
-		if (scols_table_new_column(
-			table, columns[i].name, columns[i].hint, columns[i].flags) == NULL)
-			fatal("jobs", "no memory");
-	}
+	for (size_t i = 0; i < N_COLUMNS; i++)
+		table_column(table, columns[i].name, columns[i].kind);
 	for (size_t i = 0; i < l->n; i++)
-		add_row(table, &l->jobs[i]);
-	scols_print_table(table);
-	scols_unref_table(table);
+		add_row(table, &l->jobs[i], l->now_ms);
+	table_print(out, table);
+	table_destroy(table);
 }
 
 void
@@ -160,7 +168,7 @@ joblist_print(FILE *out, const struct output_options *opt, const struct joblist 
 		if (!opt->quiet)
 			print_table(out, l);
 		for (i = 0; opt->quiet && i < l->n; i++)
-			fprintf(out, "%s\n", l->jobs[i].job.id);
+			printable_line(out, "%s", l->jobs[i].job.id);
 		break;
 	}
 	fflush(out);

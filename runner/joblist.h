@@ -4,6 +4,7 @@
 
 #include "runner/output.h"
 #include "shared/store/ledger.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -19,6 +20,10 @@ struct joblist {
 };
 
 void joblist_add(struct joblist *l, const struct job *job); /* copies; counts are zero */
+/* Whether each host that it was for has no queue: then it was sent to nobody. */
+bool joblist_is_to_nobody(const struct joblist_job *j);
+void joblist_drop(struct joblist *l, size_t i); /* the i-th */
+void joblist_cut(struct joblist *l, size_t n);  /* keeps the first n */
 void joblist_finish(struct joblist *l);
 
 /* A table: cut to its width on a terminal, whole in a pipe. {"kind": "jobs", "jobs": [...]} with

@@ -4,13 +4,23 @@
 #include "runner/interrupt.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
+#include "shared/xalloc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX_MIN 4      /* of an id: fewer characters say nothing */
+#define JOBS_MAX   100000 /* that are looked through */
+#define NAMED_MAX  5
 
 struct lookup {
 	struct loop *loop;
-	const char *id;
+	struct store *store;
+	const char *id; /* as it was typed */
 	struct job *out;
+	size_t found;
+	char *names; /* of the first that fit */
 	int status;
 };
 
@@ -28,25 +38,100 @@ copy(const struct job *job, struct job *out)
 }
 
 static void
+end(struct lookup *l, int status)
+{
+	l->status = status;
+	loop_stop(l->loop);
+}
+
+static void
+take_fitting(struct lookup *l, const struct job *job)
+{
+	char *names;
+
+	if (l->found++ == 0) {
+		l->status = copy(job, l->out);
+		l->names = xstrdup(job->id);
+	} else if (l->found <= NAMED_MAX) {
+		xasprintf(&names, "%s, %s", l->names, job->id);
+		free(l->names);
+		l->names = names;
+	}
+}
+
+static void
+say_which(const struct lookup *l)
+{
+	runner_say("%s: %zu jobs begin like that: %s%s", l->id, l->found, l->names,
+	    l->found > NAMED_MAX ? " and more" : "");
+}
+
+static void
+on_listed(enum store_found found, const struct job *job, const char *why, void *arg)
+{
+	struct lookup *l = arg;
+	bool last = strcmp(l->id, LOOKUP_LAST) == 0;
+
+	switch (found) {
+	case STORE_FOUND:
+		if (last || strncmp(job->id, l->id, strlen(l->id)) == 0)
+			take_fitting(l, job);
+		return;
+	case STORE_MISSING:
+		break;
+	case STORE_FAILED:
+		runner_say("%s", why != NULL ? why : "the store does not answer");
+		l->found = 0;
+		end(l, RUNNER_TROUBLE);
+		return;
+	}
+	if (l->found == 1) {
+		end(l, l->status);
+		return;
+	}
+	if (l->found > 1) {
+		say_which(l);
+		if (l->status == RUNNER_OK)
+			job_finish(l->out);
+	} else {
+		runner_say(
+		    "%s: no such job: it was sent without this store, or is so long ago "
+		    "that it was removed; \"vogeler-runner jobs\" lists those that are there",
+		    l->id);
+	}
+	end(l, RUNNER_TROUBLE);
+}
+
+static void
 on_job(enum store_found found, const struct job *job, const char *why, void *arg)
 {
 	struct lookup *l = arg;
 
 	switch (found) {
 	case STORE_FOUND:
-		l->status = copy(job, l->out);
-		break;
+		l->found = 1;
+		end(l, copy(job, l->out));
+		return;
 	case STORE_MISSING:
-		runner_say(
-		    "%s: no such job: it was sent without this store, or is so long ago "
-		    "that it was removed; \"vogeler-runner jobs\" lists those that are there",
-		    l->id);
-		break;
+		if (l->id[0] == '@') { /* no id has it */
+			runner_say("%s: no such job; did you mean %s, the job that was sent last?",
+			    l->id, LOOKUP_LAST);
+			end(l, RUNNER_TROUBLE);
+			return;
+		}
+		if (strlen(l->id) >= PREFIX_MIN) { /* it may be the beginning of one */
+			store_job_list(l->store, JOBS_MAX, on_listed, l);
+			return;
+		}
+		runner_say("%s: no such job, and too short to be the beginning of one: that takes "
+			   "%d characters at least; \"vogeler-runner jobs\" lists them",
+		    l->id, PREFIX_MIN);
+		end(l, RUNNER_TROUBLE);
+		return;
 	case STORE_FAILED:
-		runner_say("%s", why != NULL ? why : "the store does not answer");
-		break;
+		on_listed(STORE_FAILED, NULL, why, l);
+		return;
 	}
-	loop_stop(l->loop);
 }
 
 static void
@@ -55,20 +140,24 @@ lookup_on_interrupt(void *arg)
 	struct lookup *l = arg;
 
 	runner_say("interrupted");
-	l->status = RUNNER_INTERRUPTED;
-	loop_stop(l->loop);
+	end(l, RUNNER_INTERRUPTED);
 }
 
 int
 lookup_job(struct runner_context *c, struct interrupt *interrupt, const char *id, struct job *out)
 {
-	struct lookup l = {.loop = c->loop, .id = id, .out = out, .status = RUNNER_TROUBLE};
+	struct lookup l = {
+	    .loop = c->loop, .store = c->store, .id = id, .out = out, .status = RUNNER_TROUBLE};
 
 	interrupt->arg = &l;
 	interrupt->fn = lookup_on_interrupt;
-	store_job_get(c->store, id, on_job, &l);
+	if (strcmp(id, LOOKUP_LAST) == 0)
+		store_job_list(c->store, 1, on_listed, &l);
+	else
+		store_job_get(c->store, id, on_job, &l);
 	loop_run(c->loop);
 	interrupt->fn = NULL;
+	free(l.names);
 	if (l.status != RUNNER_OK) {
 		store_close(c->store); /* it may have more to tell */
 		c->store = NULL;

@@ -7,7 +7,10 @@
 struct interrupt;
 struct job;
 
-/* Runs the loop until the store has said what job that is. RUNNER_OK: out is the job,
+#define LOOKUP_LAST "@last" /* the job that was sent last */
+
+/* Runs the loop until the store has said what job that is: by its id, the beginning of one that no
+ * other has, or LOOKUP_LAST. RUNNER_OK: out is the job,
  * job_finish()ed by the caller. Otherwise what is wrong was said, out is not set, and the store is
  * closed. */
 int lookup_job(

@@ -5,8 +5,10 @@
 
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,12 +18,13 @@
 static const struct verb sending = {.needs_broker = true, .run = verb_send};
 static const struct verb verbs[] = {
     /* sorted; the same as in --help and vogeler-runner(1) */
-    {"cancel", 1, 1, true, true, "", verb_cancel},
+    {"cancel", 1, 1, true, true, "--confirm", verb_cancel},
     {"jobs", 0, 0, true, false, "--limit", verb_jobs},
-    {"rerun", 1, 1, true, true, "-y --batch --dry-run --failed --limit --missing --ok --ttl --wait",
+    {"rerun", 1, 1, true, true,
+	"-y --batch --batch-timeout --confirm --dry-run --failed --limit --max-failures --missing --ok --show --ttl --wait",
 	verb_rerun},
-    {"result", 1, 1, true, false, "--failed --missing --ok", verb_result},
-    {"watch", 1, 1, true, false, "--failed --missing --ok --wait", verb_watch},
+    {"result", 1, 1, true, false, "--failed --missing --ok --show", verb_result},
+    {"watch", 1, 1, true, false, "--failed --missing --ok --show --wait", verb_watch},
     {.name = NULL},
 };
 
@@ -118,6 +121,9 @@ main(int argc, char **argv)
 	struct cli cli;
 	int status;
 
+	if (jq_child_is_meant(argc, argv))
+		return jq_child_main(argv);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* how wide characters are, for the tables */
 	arguments_init(&arg, &cli, argc, argv);
 	verb = find_verb(&cli);
 	arguments_check(&arg, &cli, verb);
@@ -126,5 +132,5 @@ main(int argc, char **argv)
 	c.cli = &cli;
 	status = run(&c, verb);
 	arguments_finish(&arg, &cli);
-	return fflush(stdout) == 0 ? status : RUNNER_TROUBLE;
+	return status;
 }

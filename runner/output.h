@@ -1,5 +1,4 @@
-/* How what is said of jobs is printed: the options that all verbs share, colours, and the one place
- * where text from elsewhere becomes harmless on a terminal. */
+/* How what is said of jobs is printed: the options that all verbs share, and colours. */
 #ifndef VOGELER_OUTPUT_H
 #define VOGELER_OUTPUT_H
 
@@ -37,20 +36,15 @@ struct output_options { /* of the command line, the same for all verbs that show
 	bool verbose; /* -v: ok hosts are listed too */
 	/* FILTER_ bits: hosts of these states alone, each on a line, all of them. */
 	unsigned int filter;
+	const char
+	    *show_path; /* --show: which part of the answers; "" = all, NULL = they are not */
 };
 /* a has been checked. Whether stdout has colours is found out here. */
 void output_options_from(struct output_options *out, const struct runner_arguments *a);
 
-/* Control characters and bytes that are not UTF-8 become "?", a line's end a blank: a host writes
- * to no terminal. */
+/* printable_put() of a text of one line: a host writes to no terminal. */
 void output_clean(FILE *out, const char *text);
 /* Compact, in a line of its own, and flushed: whoever reads events reads them as they come. */
 void output_event(FILE *out, json_t *event); /* takes ownership */
-
-/* A stream into memory: after fclose() *text is malloced, of *size bytes. */
-FILE *output_memory(char **text, size_t *size);
-/* "6 d 23 h", "4 min 5 s", "0 s": the two largest units. Returns out. */
-#define OUTPUT_SPAN_SIZE 48
-const char *output_span(int64_t ms, char out[OUTPUT_SPAN_SIZE]);
 
 #endif

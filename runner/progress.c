@@ -3,6 +3,7 @@
 
 #include "runner/output.h"
 #include "shared/loop.h"
+#include "shared/units.h"
 #include "shared/xalloc.h"
 
 #include <stdio.h>
@@ -71,9 +72,9 @@ static char *
 describe(const struct progress_state *s, bool color)
 {
 	const struct fold_counts *c = &s->counts;
-	char span[OUTPUT_SPAN_SIZE], *text = NULL;
+	char span[UNITS_SPAN_SIZE], *text = NULL;
 	size_t size, done = done_of(c);
-	FILE *out = output_memory(&text, &size);
+	FILE *out = xmemstream(&text, &size);
 
 	fprintf(out, "%zu/%zu", done, c->targets);
 	for (int i = 0; i < OUTCOME_QUEUED; i++) {
@@ -87,7 +88,7 @@ describe(const struct progress_state *s, bool color)
 		fprintf(out, s->rate < 10 ? "  %.1f/s" : "  %.0f/s", s->rate);
 		if (done < c->targets)
 			fprintf(out, "  %s left",
-			    output_span(
+			    units_span(
 				(int64_t)((double)(c->targets - done) / s->rate * 1000), span));
 	}
 	fclose(out);

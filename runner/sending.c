@@ -11,17 +11,21 @@
 #include "runner/books.h"
 #include "runner/follow.h"
 #include "runner/interrupt.h"
+#include "runner/output.h"
+#include "runner/presence.h"
 #include "runner/send.h"
+#include "runner/sender.h"
 #include "runner/sent.h"
-#include "shared/target/target.h"
+#include "runner/waves.h"
 #include "shared/ident.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/name.h"
 #include "shared/store/store.h"
+#include "shared/target/target.h"
 #include "shared/wall.h"
 #include "shared/wire.h"
 #include "shared/xalloc.h"
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +34,14 @@
 #define LEAVE_MS      60000 /* for the books */
 #define LEAVE_TELL_MS 1500  /* after this it is told what is waited for */
 #define WAVE_LOOK_MS  200
-#define NO_SUCH_HOST  "no such host: it was never seen"
+#define NOTE_MS       200 /* confirms of so long are written to the ledger at once */
+
+enum sending_list { /* of the store's hosts, for what to say of those without a queue */
+	LIST_NEVER,
+	LIST_ASKED,
+	LIST_THERE,
+	LIST_FAILED,
+};
 
 struct sending {
 	struct sending_request req;
@@ -46,6 +57,7 @@ struct sending {
 	struct loop_timer *deadline; /* of --wait=DURATION */
 	struct loop_timer *wave;     /* looks whether the wave has answered */
 	struct loop_timer *leave;    /* ends the wait for the books */
+	struct loop_timer *note;     /* writes which are confirmed */
 	bool send_ready, follow_ready;
 	bool writing; /* the job's way to the ledger has begun */
 	bool written; /* that is over; and */
@@ -54,13 +66,33 @@ struct sending {
 	bool told;    /* with --wait: that it was sent */
 	bool halted;  /* no more is published */
 	bool leaving, leave_told, interrupted;
-	size_t unsent;   /* when it was interrupted */
-	char *books_why; /* what the store said last, when it did not take it; NULL = nothing */
-	size_t given;    /* hosts[0..given) */
+	size_t unsent;    /* when it was interrupted */
+	size_t n_unsent;  /* given up without the broker's confirm */
+	char *books_why;  /* what the store said last, when it did not take it; NULL = nothing */
+	size_t given;     /* hosts[0..given), of which */
+	size_t wave_from; /* hosts[wave_from..given) are the last wave, */
+	struct mono wave_since; /* which the broker had by then */
+	/* A broadcast that the broker refused is sent again by name: each host has an answer of its
+	 * own then. The item of hosts[i] is first_item + i. */
+	bool by_name;
+	size_t first_item;
+	bool *noted; /* of each host: that it is confirmed is in the books */
+	size_t n_noted;
 	size_t confirmed, refused, n_unroutable;
+	/* Of a broadcast, which the broker confirms once any host has it: who has no queue. */
+	struct presence *presence;
+	bool looking; /* it is not over */
+	bool *absent; /* hosts[i] has none */
+	bool *booked; /* that hosts[i] is unroutable */
+	enum sending_list list;
+	struct hosts known;
+	bool printed;     /* on stdout: how it went */
+	char *unsent_why; /* why no more is published, or waited for */
 	char *refused_why;
 	int status;
 };
+
+static void on_answered(struct sending *s);
 
 static void
 leave_if_settled(struct sending *s)
@@ -114,10 +146,10 @@ conclude(struct sending *s)
 		runner_say(
 		    "nothing was sent; whether the ledger has job %s is not known", s->job->id);
 	} else if (s->untracked == NULL && s->wrote && missing > 0) {
-		runner_say("of %zu of %zu hosts the ledger does not know how it ended, and says "
-			   "queued until they expire: %s",
-		    missing, s->job->n_hosts,
-		    s->books_why == NULL ? "the store does not answer" : s->books_why);
+		runner_say(
+		    "the ledger does not have all that is known here of the hosts of job %s, "
+		    "and may call some unsent that are not: %s",
+		    s->job->id, s->books_why == NULL ? "the store does not answer" : s->books_why);
 	} else {
 		if (s->unsent > 0 && (s->wrote || s->untracked != NULL))
 			runner_say("%zu of %zu hosts were not sent to yet: cancelled", s->unsent,
@@ -130,13 +162,19 @@ conclude(struct sending *s)
 
 /* --- what the runner knows of hosts --- */
 
+static enum send_state
+state_of(const struct sending *s, size_t host)
+{
+	return send_state(s->send, s->by_name ? s->first_item + host : 0);
+}
+
 static void
-book(struct sending *s, size_t host, enum outcome_state state, const char *why)
+book_as(struct sending *s, const char *host, enum outcome_state state, const char *why)
 {
 	struct outcome o;
 
 	outcome_init(&o);
-	o.host = s->job->hosts[host];
+	o.host = host;
 	o.state = state;
 	o.why = why;
 	o.at = wall_ms();
@@ -144,6 +182,41 @@ book(struct sending *s, size_t host, enum outcome_state state, const char *why)
 		watch_add(follow_watch(s->follow), &o);
 	if (s->untracked == NULL && s->writing)
 		books_add(s->books, &o);
+}
+
+static void
+book(struct sending *s, size_t host, enum outcome_state state, const char *why)
+{
+	book_as(s, s->job->hosts[host], state, why);
+}
+
+/* Of a broadcast, that each host has it may be said only when it is known who cannot. One note
+ * stands for all, if all are confirmed by then. */
+static void
+note_confirmed(struct sending *s)
+{
+	bool all = s->n_noted == 0 && (!s->by_name || s->confirmed == s->job->n_hosts);
+
+	loop_timer_disarm(s->note);
+	if (s->confirmed == s->n_noted || s->looking)
+		return;
+	if (all)
+		book_as(s, OUTCOME_EVERY_HOST, OUTCOME_QUEUED, NULL);
+	for (size_t i = 0; s->by_name && i < s->given; i++) {
+		if (s->noted[i] || state_of(s, i) != SEND_CONFIRMED)
+			continue;
+		s->noted[i] = true;
+		if (!all)
+			book(s, i, OUTCOME_QUEUED, NULL);
+	}
+	s->n_noted = s->confirmed;
+	books_flush(s->books);
+}
+
+static void
+sending_on_note(void *arg)
+{
+	note_confirmed(arg);
 }
 
 static void
@@ -158,50 +231,131 @@ sending_on_books(const char *trouble, void *arg)
 	leave_if_settled(s);
 }
 
-/* No more is published; what was not is cancelled. Returns how many that are. */
-static size_t
-cancel_unsent(struct sending *s, const char *why)
+static bool
+is_unroutable(const struct sending *s, size_t host)
 {
+	return s->by_name ? state_of(s, host) == SEND_UNROUTABLE : s->absent[host];
+}
+
+static void
+book_unroutable(struct sending *s)
+{
+	for (size_t i = 0; s->n_unroutable > 0 && i < s->given; i++) {
+		const char *why = SENT_NO_QUEUE_AT_ALL;
+
+		if (s->booked[i] || !is_unroutable(s, i))
+			continue;
+		s->booked[i] = true;
+		if (s->list == LIST_THERE)
+			why = hosts_has(&s->known, s->job->hosts[i])
+				  ? SENT_NO_QUEUE "; " SENT_NO_QUEUE_CURE
+				  : "no such host: it was never seen";
+		book(s, i, OUTCOME_UNROUTABLE, why);
+	}
+}
+
+/* No more is published: what was not is cancelled, and what the broker has not answered for is
+ * unsent. Returns how many were cancelled. */
+static size_t
+give_up(struct sending *s, const char *why)
+{
+	char *cancelled, *unsent;
 	size_t n = 0;
 
+	xasprintf(&cancelled, "never sent: %s", why);
+	xasprintf(&unsent, "not confirmed by the broker: %s", why);
 	s->halted = true;
+	s->looking = false;
+	presence_destroy(s->presence);
+	s->presence = NULL;
+	if (s->unsent_why == NULL)
+		s->unsent_why = xstrdup(why);
 	loop_timer_disarm(s->wave);
 	send_halt(s->send);
+	book_unroutable(s);
 	for (size_t i = 0; i < s->job->n_hosts; i++) {
-		if (i < s->given && send_state(s->send, s->req.broadcast ? 0 : i) != SEND_WAITING)
-			continue;
-		book(s, i, OUTCOME_CANCELLED, why);
-		n++;
+		enum send_state state = i < s->given ? state_of(s, i) : SEND_WAITING;
+
+		if (state == SEND_WAITING) {
+			book(s, i, OUTCOME_CANCELLED, cancelled);
+			n++;
+		} else if (state == SEND_UNKNOWN) {
+			book(s, i, OUTCOME_UNSENT, unsent);
+			s->n_unsent++;
+		}
 	}
+	note_confirmed(s);
 	books_flush(s->books);
+	free(cancelled);
+	free(unsent);
 	return n;
 }
 
 /* --- the end --- */
 
 static void
-report(struct sending *s)
+sent_make(const struct sending *s, struct sent *sent)
 {
-	struct sent sent = {
+	const char *untracked = s->untracked;
+	size_t n_unroutable = 0, n_refused = 0;
+	bool all = s->by_name ? s->confirmed + s->refused + s->n_unroutable == s->job->n_hosts
+			      : s->confirmed > 0;
+
+	if (untracked == NULL && !s->wrote)
+		untracked = "the job was not written to the store";
+	*sent = (struct sent){
 	    .job = s->job,
-	    .broadcast = s->req.broadcast,
+	    .broadcast = !s->by_name,
 	    .confirmed = s->confirmed,
-	    .refused = s->refused,
+	    .n_refused = s->refused,
 	    .refused_why = s->refused_why,
 	    .n_unroutable = s->n_unroutable,
-	    .untracked = s->untracked,
+	    .known = s->list == LIST_THERE ? &s->known : NULL,
+	    .unsent = all ? NULL : s->unsent_why,
+	    .untracked = untracked,
 	};
-	size_t n = 0;
-
-	if (s->n_unroutable > 0 && !s->req.broadcast)
-		sent.unroutable = xcalloc(s->n_unroutable, sizeof(*sent.unroutable));
-	for (size_t i = 0; sent.unroutable != NULL && i < s->given; i++) {
-		if (send_state(s->send, i) == SEND_UNROUTABLE)
-			sent.unroutable[n++] = s->job->hosts[i];
+	if (s->by_name || s->job->n_hosts > 0)
+		sent->unroutable = xcalloc(s->n_unroutable + 1, sizeof(*sent->unroutable));
+	if (s->by_name)
+		sent->refused = xcalloc(s->refused + 1, sizeof(*sent->refused));
+	for (size_t i = 0; i < s->given; i++) {
+		if (is_unroutable(s, i))
+			sent->unroutable[n_unroutable++] = s->job->hosts[i];
+		else if (s->by_name && state_of(s, i) == SEND_REFUSED)
+			sent->refused[n_refused++] = s->job->hosts[i];
 	}
+}
+
+static void
+sent_free(struct sent *sent)
+{
+	free(sent->unroutable);
+	free(sent->refused);
+}
+
+static void
+report(struct sending *s)
+{
+	struct sent sent;
+
+	sent_make(s, &sent);
 	sent_print(&sent, s->arg);
+	s->printed = true;
 	leave(s, sent_status(&sent));
-	free(sent.unroutable);
+	sent_free(&sent);
+}
+
+/* Whoever reads JSON gets an object, however it ended. */
+static void
+report_end(struct sending *s)
+{
+	struct sent sent;
+
+	if (s->printed || (!s->arg->json && !s->arg->jsonl))
+		return;
+	sent_make(s, &sent);
+	output_event(stdout, sent_json(&sent));
+	sent_free(&sent);
 }
 
 /* With --wait the last word is the summary's; this one is for who waits. */
@@ -217,7 +371,7 @@ tell_sent(struct sending *s)
 		return;
 	follow_make_room(s->follow);
 	runner_say("sent %s to %s%s, job %s", s->job->plugin,
-	    sent_whom(s->job, s->req.broadcast, s->confirmed, whom),
+	    sent_whom(s->job, !s->by_name, s->confirmed, whom),
 	    s->given < s->job->n_hosts ? " first" : "", s->job->id);
 }
 
@@ -226,10 +380,16 @@ sending_on_follow_end(int status, void *arg)
 {
 	struct sending *s = arg;
 
+	s->printed = follow_summed_up(s->follow);
 	send_halt(s->send);
-	if (s->refused > 0 && status != RUNNER_TROUBLE)
-		status = RUNNER_FAILED; /* the summary knows of the cancelled only */
 	leave(s, status);
+}
+
+/* How it stands by then is what is told. */
+static void
+end_wait(struct sending *s)
+{
+	watch_set_deadline(follow_watch(s->follow), loop_now(s->loop));
 }
 
 static void
@@ -237,8 +397,8 @@ sending_on_deadline(void *arg)
 {
 	struct sending *s = arg;
 
-	cancel_unsent(s, "never sent: the time of --wait was over");
-	watch_set_deadline(follow_watch(s->follow), loop_now(s->loop));
+	give_up(s, "the time of --wait was over");
+	end_wait(s);
 }
 
 static void
@@ -252,12 +412,12 @@ sending_on_interrupt(void *arg)
 		loop_stop(s->loop);
 		return;
 	}
-	s->unsent = cancel_unsent(s, "never sent: the runner was interrupted");
+	s->unsent = give_up(s, "the runner was interrupted");
 	if (s->follow != NULL && s->confirmed > 0)
 		follow_interrupted(s->follow);
-	else if (s->writing)
-		runner_say("interrupted before the broker's confirm; job %s", s->job->id);
-	else
+	if (s->n_unsent > 0 || (s->writing && s->confirmed == 0))
+		runner_say("interrupted before the broker's confirm: unsent; job %s", s->job->id);
+	else if (!s->writing)
 		runner_say("interrupted; nothing was sent");
 	if (!s->writing)
 		s->unsent = 0; /* there is no job */
@@ -272,72 +432,211 @@ next_wave(struct sending *s)
 	size_t n = s->job->n_hosts - s->given;
 
 	s->idle = false;
-	if (s->req.broadcast) {
+	s->wave_from = s->given;
+	if (!s->by_name) {
 		s->given = s->job->n_hosts;
 		send_add(s->send, NULL);
 		return;
 	}
-	if (s->arg->batch > 0 && s->arg->batch < n)
-		n = s->arg->batch;
+	if (s->arg->waves.size > 0 && s->arg->waves.size < n)
+		n = s->arg->waves.size;
 	for (; n > 0; n--)
 		send_add(s->send, s->job->hosts[s->given++]);
 }
 
 struct wave_look {
 	const struct sending *s;
-	size_t at, open;
+	size_t at;
+	struct waves_count count;
 };
 
 static void
 look_at(const struct outcome *o, bool target, void *arg)
 {
 	struct wave_look *l = arg;
+	size_t i = l->at;
+	bool open = outcome_is_open(o);
+	bool failed = !open && o->state != OUTCOME_OK && o->state != OUTCOME_SUPERSEDED;
 
-	if (target && l->at++ < l->s->given && o->state == OUTCOME_QUEUED)
-		l->open++;
+	if (!target)
+		return;
+	l->at++;
+	if (i >= l->s->given)
+		return;
+	l->count.open += open;
+	l->count.failed += failed;
+	if (i < l->s->wave_from)
+		return;
+	l->count.wave_open += open;
+	l->count.wave_failed += failed;
+}
+
+static void
+look_at_waves(struct sending *s, struct waves_count *out)
+{
+	struct wave_look look = {
+	    .s = s,
+	    .count =
+		{
+		    .targets = s->job->n_hosts,
+		    .sent = s->given,
+		    .wave = s->given - s->wave_from,
+		    .age_ms = mono_diff(loop_now(s->loop), s->wave_since),
+		},
+	};
+
+	fold_each(watch_fold(follow_watch(s->follow)), wall_ms(), look_at, &look);
+	*out = look.count;
+}
+
+static void
+stop_waves(struct sending *s, const struct waves_count *n)
+{
+	char reason[WAVES_WHY_SIZE], why[WAVES_WHY_SIZE + 32];
+
+	waves_why(&s->arg->waves, n, reason);
+	follow_make_room(s->follow);
+	runner_say("stopped: %s; %zu of %zu hosts were not sent to: cancelled; see why with "
+		   "\"vogeler-runner result %s\", go on with \"vogeler-runner rerun %s\"; "
+		   "--max-failures says how many may be",
+	    reason, n->targets - n->sent, n->targets, s->job->id, s->job->id);
+	snprintf(why, sizeof(why), "stopped, as %s", reason);
+	give_up(s, why);
+	if (n->open > 0)
+		end_wait(s);
 }
 
 static void
 sending_on_wave(void *arg)
 {
 	struct sending *s = arg;
-	struct wave_look look = {.s = s};
+	struct waves_count n;
 
-	fold_each(watch_fold(follow_watch(s->follow)), wall_ms(), look_at, &look);
-	if (look.open == 0)
-		next_wave(s);
-	else
+	look_at_waves(s, &n);
+	switch (waves_step(&s->arg->waves, &n)) {
+	case WAVES_WAIT:
 		loop_timer_arm(s->wave, WAVE_LOOK_MS);
+		break;
+	case WAVES_NEXT:
+		next_wave(s);
+		break;
+	case WAVES_STOP:
+		stop_waves(s, &n);
+		break;
+	case WAVES_ENDED:
+		end_wait(s);
+		break;
+	}
+}
+
+/* Some host's queue has not taken it: which, nobody says. A host that has it knows it again. */
+static void
+send_again_by_name(struct sending *s)
+{
+	log_info("runner", "the broker refused it for some host: sent again by name, job=%s",
+	    s->job->id);
+	s->by_name = true;
+	s->n_unroutable = 0; /* each is told by its own answer now */
+	s->first_item = 1;
+	for (size_t i = 0; i < s->job->n_hosts; i++)
+		send_add(s->send, s->job->hosts[i]);
 }
 
 static void
-sending_on_answer(size_t i, enum send_state state, const char *why, void *arg)
+sending_on_absent(size_t host, void *arg)
 {
 	struct sending *s = arg;
-	enum outcome_state outcome = OUTCOME_UNROUTABLE;
-	char *text = NULL;
 
-	if (state == SEND_CONFIRMED) {
+	if (s->by_name || s->absent[host])
+		return;
+	s->absent[host] = true;
+	s->n_unroutable++;
+}
+
+static void
+take_refusal(struct sending *s, size_t host, const char *why)
+{
+	char *text;
+
+	if (s->refused++ == 0)
+		s->refused_why = xstrdup(why);
+	if (!s->by_name)
+		return; /* no host is known */
+	xasprintf(&text, "refused by the broker: %s", why);
+	book(s, host, OUTCOME_UNSENT, text);
+	free(text);
+}
+
+static void
+sending_on_answer(size_t item, enum send_state state, const char *why, void *arg)
+{
+	struct sending *s = arg;
+	size_t host = item - s->first_item;
+
+	switch (state) {
+	case SEND_WAITING:
+	case SEND_UNKNOWN:
+		break;
+	case SEND_CONFIRMED:
 		s->confirmed++;
+		if (!loop_timer_armed(s->note))
+			loop_timer_arm(s->note, NOTE_MS);
+		break;
+	case SEND_REFUSED:
+		if (!s->by_name && s->job->n_hosts > 0 && !s->halted)
+			send_again_by_name(s);
+		else
+			take_refusal(s, host, why);
+		break;
+	case SEND_UNROUTABLE:
+		if (s->by_name || s->job->n_hosts == 0)
+			s->n_unroutable++;
+		for (size_t i = 0; !s->by_name && i < s->job->n_hosts; i++)
+			sending_on_absent(i, s);
+		break;
+	}
+}
+
+static void
+sending_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct sending *s = arg;
+	const char *host = json_string_value(json_object_get(rec, "_id"));
+
+	if (found == STORE_FOUND) {
+		if (host != NULL)
+			hosts_add(&s->known, host);
 		return;
 	}
-	if (state == SEND_REFUSED) {
-		if (s->refused++ == 0)
-			s->refused_why = xstrdup(why);
-		if (s->req.broadcast)
-			return; /* some queues may have taken it */
-		outcome = OUTCOME_CANCELLED;
-		xasprintf(&text, "never sent: refused by the broker: %s", why);
-	} else {
-		s->n_unroutable++;
+	hosts_sort(&s->known);
+	s->list = found == STORE_MISSING ? LIST_THERE : LIST_FAILED;
+	on_answered(s);
+}
+
+/* The broker has answered for all that was given to it. */
+static void
+on_answered(struct sending *s)
+{
+	static const struct store_filter names = {NULL, 0};
+
+	if (!s->idle || s->looking || s->leaving || s->list == LIST_ASKED)
+		return;
+	if (s->n_unroutable > 0 && s->list == LIST_NEVER && s->untracked == NULL) {
+		s->list = LIST_ASKED;
+		store_list(s->req.c->store, &names, sending_on_listed, s);
+		return;
 	}
-	if (s->req.broadcast) {
-		for (i = 0; i < s->job->n_hosts; i++)
-			book(s, i, outcome, NO_SUCH_HOST);
-	} else {
-		book(s, i, outcome, text == NULL ? NO_SUCH_HOST : text);
+	book_unroutable(s);
+	note_confirmed(s);
+	books_flush(s->books);
+	if (s->follow == NULL) {
+		report(s);
+		return;
 	}
-	free(text);
+	tell_sent(s);
+	s->wave_since = loop_now(s->loop);
+	if ((s->given < s->job->n_hosts || s->arg->waves.time_ms > 0) && !s->halted)
+		loop_timer_arm(s->wave, WAVE_LOOK_MS);
 }
 
 static void
@@ -348,33 +647,56 @@ sending_on_idle(void *arg)
 	if (s->idle || s->leaving)
 		return;
 	s->idle = true;
-	books_flush(s->books);
-	if (s->follow == NULL) {
-		report(s);
-		return;
-	}
-	tell_sent(s);
-	if (s->given < s->job->n_hosts && !s->halted)
-		loop_timer_arm(s->wave, WAVE_LOOK_MS);
+	on_answered(s);
+}
+
+static void
+sending_on_present(const char *why, void *arg)
+{
+	struct sending *s = arg;
+
+	s->looking = false;
+	if (why != NULL && !s->by_name)
+		runner_say("not all hosts were looked at, whether they have a queue: %s", why);
+	on_answered(s);
+}
+
+static const struct presence_handlers presence_handlers = {
+    .on_absent = sending_on_absent,
+    .on_done = sending_on_present,
+};
+
+static void
+look_for_queues(struct sending *s)
+{
+	const struct presence_request req = {
+	    .options = &s->req.c->cli->options,
+	    .brokers = s->req.c->brokers,
+	    .n_brokers = s->req.c->n_brokers,
+	    .hosts = s->job->hosts,
+	    .n = s->job->n_hosts,
+	};
+
+	s->looking = true;
+	s->presence = presence_start(s->loop, &req, &presence_handlers, s);
 }
 
 static void
 sending_on_failed(const char *text, void *arg)
 {
 	struct sending *s = arg;
-	char *why;
 
 	if (s->leaving)
 		return;
 	if (s->follow != NULL)
 		follow_make_room(s->follow);
 	runner_say("%s", text);
-	xasprintf(&why, "never sent: %s", text);
-	cancel_unsent(s, why);
-	free(why);
+	give_up(s, text);
 	if (s->confirmed > 0)
-		runner_say(
-		    "sent to %zu of %zu hosts; job %s", s->confirmed, s->job->n_hosts, s->job->id);
+		runner_say("sent to %zu of %zu hosts, the others are unsent; job %s", s->confirmed,
+		    s->job->n_hosts, s->job->id);
+	else if (s->writing)
+		runner_say("unsent; job %s", s->job->id);
 	leave(s, RUNNER_TROUBLE);
 }
 
@@ -393,9 +715,11 @@ publish(struct sending *s)
 	char whom[SENT_WHOM_SIZE];
 
 	log_info("runner", "Sending %s to %s, job=%s", s->job->plugin,
-	    sent_whom(s->job, s->req.broadcast, s->job->n_hosts, whom), s->job->id);
+	    sent_whom(s->job, !s->by_name, s->job->n_hosts, whom), s->job->id);
 	send_set_command(s->send, &command);
 	next_wave(s);
+	if (!s->by_name && s->untracked == NULL && s->job->n_hosts > 0)
+		look_for_queues(s);
 }
 
 static void
@@ -411,6 +735,7 @@ sending_on_written(bool ok, const char *what, void *arg)
 	}
 	if (!ok && s->follow != NULL) {
 		runner_say("the job cannot be written to the store: %s; nothing was sent", what);
+		xasprintf(&s->unsent_why, "the job cannot be written to the store: %s", what);
 		leave(s, RUNNER_TROUBLE);
 		return;
 	}
@@ -493,8 +818,13 @@ start(struct sending *s)
 	    .options = &c->cli->options,
 	    .brokers = c->brokers,
 	    .n_brokers = c->n_brokers,
+	    .confirm_ms = s->arg->confirm_ms,
 	};
 
+	s->by_name = !s->req.broadcast;
+	s->noted = xcalloc(s->job->n_hosts + 1, sizeof(*s->noted));
+	s->absent = xcalloc(s->job->n_hosts + 1, sizeof(*s->absent));
+	s->booked = xcalloc(s->job->n_hosts + 1, sizeof(*s->booked));
 	output_options_from(&s->output, s->arg);
 	s->output.filter = s->job->rerun_of == NULL ? s->output.filter : FILTER_NONE;
 	s->books = books_create(
@@ -502,6 +832,7 @@ start(struct sending *s)
 	s->deadline = loop_timer_create(s->loop, "wait", sending_on_deadline, s);
 	s->wave = loop_timer_create(s->loop, "wave", sending_on_wave, s);
 	s->leave = loop_timer_create(s->loop, "leave", sending_on_leave, s);
+	s->note = loop_timer_create(s->loop, "note", sending_on_note, s);
 	if (s->arg->wait)
 		s->follow = create_follow(s);
 	s->send = send_create(s->loop, &req, &send_handlers, s);
@@ -513,6 +844,7 @@ stop(struct sending *s)
 	struct runner_context *c = s->req.c;
 
 	send_destroy(s->send);
+	presence_destroy(s->presence);
 	store_close(c->store); /* before who asked it goes */
 	c->store = NULL;
 	follow_destroy(s->follow);
@@ -520,6 +852,12 @@ stop(struct sending *s)
 	loop_timer_destroy(s->deadline);
 	loop_timer_destroy(s->wave);
 	loop_timer_destroy(s->leave);
+	loop_timer_destroy(s->note);
+	free(s->noted);
+	free(s->absent);
+	free(s->booked);
+	hosts_finish(&s->known);
+	free(s->unsent_why);
 	free(s->refused_why);
 	free(s->trouble);
 	free(s->books_why);
@@ -543,20 +881,9 @@ sending_run(const struct sending_request *req)
 	loop_run(s.loop);
 	req->interrupt->fn = NULL;
 	conclude(&s);
+	report_end(&s);
 	stop(&s);
 	return s.status;
-}
-
-/* The one that the broker knows, and vouches for; else the one who sits here. */
-static char *
-who(const struct runner_context *c)
-{
-	const struct passwd *pw;
-
-	if (c->n_brokers > 0 && c->brokers[0].user != NULL)
-		return xstrdup(c->brokers[0].user);
-	pw = getpwuid(geteuid());
-	return pw == NULL ? NULL : xstrdup(pw->pw_name);
 }
 
 void
@@ -569,10 +896,15 @@ sending_job(struct job *job, const struct runner_context *c, const char *plugin,
 	job->id = xcalloc(1, IDENT_SIZE);
 	ident_job(job->id, now);
 	job->plugin = xstrdup(plugin);
-	job->user = who(c);
+	job->login = sender_login();
+	job->login_host = name_of_this_host();
+	/* The one that the broker knows, and vouches for. */
+	job->user = xstrdup(
+	    c->n_brokers > 0 && c->brokers[0].user != NULL ? c->brokers[0].user : job->login);
 	job->target = xstrdup(target);
 	job->sent_at = now;
 	job->not_after = c->arg->ttl_ms == 0 ? 0 : now + c->arg->ttl_ms;
+	job->confirms = true;
 	job->hosts = hosts->names;
 	job->n_hosts = hosts->n;
 	*hosts = (struct hosts){0};

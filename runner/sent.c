@@ -3,11 +3,16 @@
 
 #include "runner/output.h"
 #include "shared/jsonx.h"
+#include "shared/printable.h"
 #include "shared/store/ledger.h"
+#include "shared/target/target.h"
+#include "shared/xalloc.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMES_SHOWN 5
+#define NAMES_SIZE  (NAMES_SHOWN * 256 + 64)
 
 const char *
 sent_whom(const struct job *job, bool broadcast, size_t n, char out[SENT_WHOM_SIZE])
@@ -24,48 +29,94 @@ sent_whom(const struct job *job, bool broadcast, size_t n, char out[SENT_WHOM_SI
 int
 sent_status(const struct sent *s)
 {
-	if (s->refused > 0)
-		return s->confirmed > 0 ? RUNNER_FAILED : RUNNER_TROUBLE;
+	if (s->n_refused > 0)
+		return RUNNER_TROUBLE;
 	return s->n_unroutable > 0 ? RUNNER_NO_SUCH_HOST : RUNNER_OK;
+}
+
+/* "web01, web02 and 7 more". Returns out. */
+static const char *
+names_text(const char *const *hosts, size_t n, char out[NAMES_SIZE])
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
+		at += (size_t)snprintf(
+		    out + at, NAMES_SIZE - at, "%s%s", i > 0 ? ", " : "", hosts[i]);
+	if (n > NAMES_SHOWN)
+		snprintf(out + at, NAMES_SIZE - at, " and %zu more", n - NAMES_SHOWN);
+	return out;
+}
+
+/* The store knows them. */
+static void
+say_without_queue(const struct sent *s, const char *const *hosts, size_t n)
+{
+	char names[NAMES_SIZE];
+
+	if (s->job->n_hosts == 1)
+		runner_say(
+		    "%s: " SENT_NO_QUEUE ", and nothing was sent; " SENT_NO_QUEUE_CURE, hosts[0]);
+	else
+		runner_say("%zu of %zu: " SENT_NO_QUEUE ": %s; " SENT_NO_QUEUE_CURE, n,
+		    s->job->n_hosts, names_text(hosts, n, names));
+}
+
+static void
+say_no_such_host(const struct sent *s, const char *const *hosts, size_t n)
+{
+	char names[NAMES_SIZE];
+
+	if (s->job->n_hosts == 1)
+		runner_say("%s: no such host: it %s, and nothing was sent; start "
+			   "vogeler-agent there once, or see \"vogeler-admin hosts\" for the names",
+		    hosts[0], s->known != NULL ? "was never seen" : "has no queue at the broker");
+	else
+		runner_say(
+		    "%zu of %zu: no such host: %s; see \"vogeler-admin hosts\" for the names", n,
+		    s->job->n_hosts, names_text(hosts, n, names));
 }
 
 static void
 say_unroutable(const struct sent *s)
 {
-	char names[NAMES_SHOWN * 256 + 64];
-	size_t at = 0;
+	const char **known = xcalloc(s->n_unroutable, sizeof(*known));
+	const char **unknown = xcalloc(s->n_unroutable, sizeof(*unknown));
+	size_t n_known = 0, n_unknown = 0;
 
-	if (s->broadcast) {
-		runner_say("no host has been seen yet: nothing was sent; start vogeler-agent on "
-			   "one first");
-		return;
+	for (size_t i = 0; i < s->n_unroutable; i++) {
+		if (s->known != NULL && hosts_has(s->known, s->unroutable[i]))
+			known[n_known++] = s->unroutable[i];
+		else
+			unknown[n_unknown++] = s->unroutable[i];
 	}
-	if (s->job->n_hosts == 1) {
-		runner_say("%s: no such host: it was never seen, and nothing was sent; start "
-			   "vogeler-agent there once, or see \"vogeler-admin hosts\" for the names",
-		    s->job->hosts[0]);
-		return;
-	}
-	for (size_t i = 0; i < s->n_unroutable && i < NAMES_SHOWN; i++)
-		at += (size_t)snprintf(
-		    names + at, sizeof(names) - at, "%s%s", i > 0 ? ", " : "", s->unroutable[i]);
-	if (s->n_unroutable > NAMES_SHOWN)
-		snprintf(
-		    names + at, sizeof(names) - at, " and %zu more", s->n_unroutable - NAMES_SHOWN);
-	runner_say("%zu of %zu: no such host: %s; see \"vogeler-admin hosts\" for the names",
-	    s->n_unroutable, s->job->n_hosts, names);
+	if (n_known > 0)
+		say_without_queue(s, known, n_known);
+	if (n_unknown > 0)
+		say_no_such_host(s, unknown, n_unknown);
+	free(known);
+	free(unknown);
 }
 
 static void
 say_what_was_not(const struct sent *s)
 {
-	if (s->n_unroutable > 0)
+	char names[NAMES_SIZE];
+
+	if (s->n_unroutable > 0 && s->unroutable != NULL)
 		say_unroutable(s);
-	if (s->refused > 0 && s->job->n_hosts > 1 && !s->broadcast)
-		runner_say("%zu of %zu refused by the broker: %s", s->refused, s->job->n_hosts,
-		    s->refused_why);
-	else if (s->refused > 0)
-		runner_say("the broker refused the command: %s", s->refused_why);
+	else if (s->n_unroutable > 0)
+		runner_say("no host has been seen yet: nothing was sent; start vogeler-agent on "
+			   "one first");
+	if (s->n_refused == 0)
+		return;
+	if (s->refused != NULL)
+		runner_say("%zu of %zu unsent, refused by the broker: %s: %s; send it again with "
+			   "\"vogeler-runner rerun %s\" when it has room",
+		    s->n_refused, s->job->n_hosts, s->refused_why,
+		    names_text(s->refused, s->n_refused, names), s->job->id);
+	else
+		runner_say("unsent: the broker refused the command: %s", s->refused_why);
 }
 
 json_t *
@@ -82,11 +133,12 @@ sent_json(const struct sent *s)
 	json_object_set_new(obj, "broadcast", json_boolean(s->broadcast));
 	if (!s->broadcast)
 		jsonx_set_int(obj, "sent", (json_int_t)s->confirmed);
-	for (size_t i = 0; !s->broadcast && i < s->n_unroutable; i++)
+	for (size_t i = 0; s->unroutable != NULL && i < s->n_unroutable; i++)
 		json_array_append_new(none, json_string(s->unroutable[i]));
 	json_object_set_new(obj, "unroutable", none);
-	if (s->refused > 0)
-		jsonx_set_int(obj, "refused", (json_int_t)s->refused);
+	if (s->n_refused > 0)
+		jsonx_set_int(obj, "refused", (json_int_t)s->n_refused);
+	jsonx_set_str(obj, "unsent", s->unsent);
 	json_object_set_new(obj, "tracked", json_boolean(s->untracked == NULL));
 	jsonx_set_str(obj, "untracked", s->untracked);
 	return obj;
@@ -100,9 +152,9 @@ sent_print(const struct sent *s, const struct runner_arguments *a)
 	if (a->json || a->jsonl)
 		output_event(stdout, sent_json(s));
 	else if (s->confirmed > 0 && a->quiet)
-		printf("%s\n", s->job->id);
+		printable_line(stdout, "%s", s->job->id);
 	else if (s->confirmed > 0)
-		printf("sent %s to %s, job %s\n", s->job->plugin,
+		printable_line(stdout, "sent %s to %s, job %s", s->job->plugin,
 		    sent_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
 	fflush(stdout);
 	say_what_was_not(s);

@@ -6,22 +6,32 @@
 
 #include <jansson.h>
 
+struct hosts;
 struct job;
 
 struct sent { /* borrowed strings */
 	const struct job *job;
 	bool broadcast;
-	size_t confirmed, refused;
-	const char *refused_why; /* of the first */
-	const char **unroutable; /* hosts; none of a broadcast */
-	size_t n_unroutable;     /* of a broadcast: 1 when there is no queue at all */
-	const char *untracked;   /* NULL = it is tracked */
+	size_t confirmed;
+	const char **refused; /* hosts; none of a broadcast */
+	size_t n_refused;
+	const char *refused_why;   /* of the first */
+	const char **unroutable;   /* hosts without a queue that takes it */
+	size_t n_unroutable;       /* of a broadcast that no queue has taken: all there are, or 1 */
+	const struct hosts *known; /* of the store; NULL = that was not asked for */
+	const char *unsent;        /* why the rest was not sent, or not confirmed; NULL = it was */
+	const char *untracked;     /* NULL = it is tracked */
 };
+
+#define SENT_NO_QUEUE_AT_ALL "no queue at the broker takes its commands"
+#define SENT_NO_QUEUE        SENT_NO_QUEUE_AT_ALL ", though it has a record"
+#define SENT_NO_QUEUE_CURE                                                                         \
+	"start vogeler-agent there; \"vogeler-admin doctor\" on it tells what is missing"
 
 /* "all", "web01", "12 hosts". Returns out. */
 #define SENT_WHOM_SIZE 300
 const char *sent_whom(const struct job *job, bool broadcast, size_t n, char out[SENT_WHOM_SIZE]);
-/* 0 all of it went out; 4 some host has no queue, or none; 2 the broker refused some; 1 or all. */
+/* 0 all of it went out; 4 some host has no queue, or none; 1 the broker refused some. */
 int sent_status(const struct sent *s);
 /* On stdout what was sent, on stderr what was not, and why nobody will know how it ended. */
 void sent_print(const struct sent *s, const struct runner_arguments *a);

@@ -2,9 +2,9 @@
 #ifndef VOGELER_STANDING_H
 #define VOGELER_STANDING_H
 
-#include "shared/target/target.h"
 #include "runner/verb.h"
 #include "shared/store/ledger.h"
+#include "shared/target/target.h"
 
 struct interrupt;
 

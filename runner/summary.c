@@ -2,10 +2,12 @@
 #include "runner/summary.h"
 
 #include "runner/events.h"
-#include "shared/target/ranges.h"
 #include "runner/verb.h"
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/store/ledger.h"
+#include "shared/target/ranges.h"
+#include "shared/units.h"
 #include "shared/xalloc.h"
 
 #include <inttypes.h>
@@ -72,6 +74,8 @@ count_of(const struct fold_counts *c, unsigned int filter)
 int
 summary_exit_status(const struct fold_counts *c)
 {
+	if (c->by[OUTCOME_UNSENT] > 0)
+		return RUNNER_TROUBLE;
 	if (count_of(c, FILTER_FAILED) > 0)
 		return RUNNER_FAILED;
 	if (c->by[OUTCOME_UNROUTABLE] > 0)
@@ -104,8 +108,11 @@ put_host(const struct summary *s, const struct outcome *o, bool target)
 	if (!target)
 		fputs(", though it was no target", s->out);
 	if (o->why != NULL && o->why[0] != '\0') {
+		char *why = phrase_of_host(o->why);
+
 		fputs(": ", s->out);
-		output_clean(s->out, o->why);
+		output_clean(s->out, why);
+		free(why);
 	}
 	fputc('\n', s->out);
 }
@@ -193,7 +200,7 @@ put_reason(struct summary *s)
 	const char *reason;
 	bool all;
 
-	if (s->state != OUTCOME_SUPERSEDED && s->state != OUTCOME_CANCELLED)
+	if (s->state == OUTCOME_UNROUTABLE || s->state == OUTCOME_QUEUED)
 		return;
 	reason = commonest(s->reasons, s->n, &all);
 	if (reason[0] == '\0')
@@ -245,11 +252,34 @@ put_others(struct summary *s)
 }
 
 static void
+line_of_older(const struct outcome *o, bool target, void *arg)
+{
+	struct summary *s = arg;
+
+	if (target && o->state == OUTCOME_OK && o->why != NULL && s->n++ < s->max)
+		put_host(s, o, target);
+}
+
+/* Ok, and yet the record does not show it: with --verbose they are among all that are ok. */
+static void
+put_older(struct summary *s)
+{
+	if (s->opt->verbose)
+		return;
+	s->n = 0;
+	s->max = LIST_MAX;
+	fold_each(s->fold, s->now_ms, line_of_older, s);
+	if (s->n > s->max)
+		put_more(s, s->n - s->max, " that were not stored", "--ok");
+}
+
+static void
 put_exceptions(struct summary *s)
 {
 	put_hosts(s, FILTER_FAILED, LIST_MAX);
-	for (int i = OUTCOME_SUPERSEDED; i <= OUTCOME_QUEUED; i++)
+	for (int i = OUTCOME_SUPERSEDED; i < OUTCOME_N_STATES; i++)
 		put_ranges(s, (enum outcome_state)i);
+	put_older(s);
 	put_others(s);
 	if (s->opt->verbose)
 		put_hosts(s, FILTER_OK, SIZE_MAX);
@@ -277,12 +307,16 @@ summary_states(const struct fold_counts *c)
 	const char *sign = "";
 	char *text = NULL;
 	size_t size;
-	FILE *out = output_memory(&text, &size);
+	FILE *out = xmemstream(&text, &size);
 
-	for (int i = 0; i < OUTCOME_N_STATES; i++) {
-		if (c->by[i] == 0)
+	/* Queued is the last of them, for what is said of when these expire. */
+	for (int i = 0; i <= OUTCOME_N_STATES; i++) {
+		enum outcome_state state =
+		    i < OUTCOME_N_STATES ? (enum outcome_state)i : OUTCOME_QUEUED;
+
+		if (c->by[state] == 0 || i == OUTCOME_QUEUED)
 			continue;
-		fprintf(out, "%s%zu %s", sign, c->by[i], outcome_state_name((enum outcome_state)i));
+		fprintf(out, "%s%zu %s", sign, c->by[state], outcome_state_name(state));
 		sign = " + ";
 	}
 	fclose(out);
@@ -292,16 +326,15 @@ summary_states(const struct fold_counts *c)
 char *
 summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms)
 {
-	char span[OUTPUT_SPAN_SIZE], *states = summary_states(c), *text = NULL;
+	char span[UNITS_SPAN_SIZE], *states = summary_states(c), *text = NULL;
 	size_t size;
-	FILE *out = output_memory(&text, &size);
+	FILE *out = xmemstream(&text, &size);
 
 	fprintf(out, "%zu targeted", c->targets);
 	if (c->targets > 0)
 		fprintf(out, " = %s", states);
-	/* Queued is the last of them. */
 	if (c->by[OUTCOME_QUEUED] > 0 && job->not_after > 0)
-		fprintf(out, " (expire in %s)", output_span(job->not_after - now_ms, span));
+		fprintf(out, " (expire in %s)", units_span(job->not_after - now_ms, span));
 	fclose(out);
 	free(states);
 	return text;
@@ -369,7 +402,7 @@ summary_json(const struct output_options *opt, const struct job *job, const stru
 
 void
 summary_print(FILE *out, const struct output_options *opt, const struct job *job,
-    const struct fold *fold, int64_t now_ms)
+    const struct fold *fold, int64_t now_ms, json_t *answers)
 {
 	struct summary s = {.out = out, .opt = opt, .job = job, .fold = fold, .now_ms = now_ms};
 	json_t *json;
@@ -381,6 +414,8 @@ summary_print(FILE *out, const struct output_options *opt, const struct job *job
 		break;
 	case OUTPUT_JSON:
 		json = summary_json(opt, job, fold, now_ms);
+		if (answers != NULL)
+			json_object_set(json, "answers", answers);
 		json_dumpf(json, out, JSON_INDENT(2));
 		fputc('\n', out);
 		json_decref(json);

@@ -14,15 +14,17 @@ struct fold_counts;
 struct job;
 
 /* What DESIGN 2 asks for, an enum runner_status; the first that fits:
+ * 1  a target is unsent: the broker did not confirm its command, or refused it
  * 2  a host failed, timed out or refused
  * 4  a target has no queue: no such host
  * 3  a target has not answered: queued, expired, cancelled (never sent, too) or superseded
  * 0  every target is ok */
 int summary_exit_status(const struct fold_counts *c);
 
-/* The end of a job on out, in the form asked for; of OUTPUT_JSONL the last object. */
+/* The end of a job on out, in the form asked for; of OUTPUT_JSONL the last object. answers: a
+ * member of that of OUTPUT_JSON; NULL = there are none. */
 void summary_print(FILE *out, const struct output_options *opt, const struct job *job,
-    const struct fold *fold, int64_t now_ms);
+    const struct fold *fold, int64_t now_ms, json_t *answers);
 /* "1000 targeted = 981 ok + 4 failed + 13 queued (expire in 6 d 23 h)"; malloced. */
 char *summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms);
 /* "981 ok + 4 failed"; malloced. */

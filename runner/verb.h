@@ -3,6 +3,7 @@
 #ifndef VOGELER_RUNNER_VERB_H
 #define VOGELER_RUNNER_VERB_H
 
+#include "runner/waves.h"
 #include "shared/cli.h"
 #include "shared/uri.h"
 #include <stdbool.h>
@@ -14,8 +15,8 @@ struct store;
 
 enum runner_status { /* DESIGN 2 */
 	RUNNER_OK = 0,
-	RUNNER_TROUBLE = 1,      /* usage, or broker or store out of reach */
-	RUNNER_FAILED = 2,       /* some host failed, refused, timed out; or the broker refused */
+	RUNNER_TROUBLE = 1,      /* usage; broker or store out of reach; some command is unsent */
+	RUNNER_FAILED = 2,       /* some host failed, refused, timed out */
 	RUNNER_OPEN = 3,         /* somebody has no answer of its own */
 	RUNNER_NO_SUCH_HOST = 4, /* some target has no queue */
 	RUNNER_INTERRUPTED = 130,
@@ -30,12 +31,13 @@ struct runner_arguments {   /* as given, checked; strings borrowed from the comm
 	const char *where;  /* --where; NULL = none */
 	int64_t where_ms;   /* --where-timeout */
 	int64_t ttl_ms;     /* --ttl; 0 = for ever */
-	bool where_ms_given, ttl_given;
-	uint32_t batch;     /* --batch; 0 = all at once */
-	uint32_t limit;     /* --limit; 0 = no limit */
-	bool limit_percent; /* limit is a share of the targets */
-	bool dry_run;       /* --dry-run */
-	bool yes;           /* -y */
+	int64_t confirm_ms; /* --confirm; 0: until the wait ends */
+	bool where_ms_given, ttl_given, confirm_given;
+	struct waves_rule waves; /* --batch and what belongs to it */
+	uint32_t limit;          /* --limit; 0 = no limit */
+	bool limit_percent;      /* limit is a share of the targets */
+	bool dry_run;            /* --dry-run */
+	bool yes;                /* -y */
 
 	/* waiting and showing */
 	bool wait;                /* --wait */
@@ -45,6 +47,7 @@ struct runner_arguments {   /* as given, checked; strings borrowed from the comm
 	bool verbose;             /* -v */
 	const char *color;        /* --color: auto (the default), always, never */
 	bool failed, missing, ok; /* --failed, --missing, --ok: which hosts */
+	const char *show;         /* --show: a path, or ""; NULL = not given */
 };
 
 struct runner_context {

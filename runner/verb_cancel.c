@@ -10,6 +10,7 @@
 #include "shared/ident.h"
 #include "shared/jsonx.h"
 #include "shared/loop.h"
+#include "shared/printable.h"
 #include "shared/store/store.h"
 #include "shared/wall.h"
 #include "shared/wire.h"
@@ -18,11 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CANCEL_TTL_MS (24 * INT64_C(3600) * 1000) /* at least */
+
 struct cancelling {
 	struct runner_context *c;
 	const struct job *job;
 	struct hosts open;
-	bool broadcast; /* as the job was */
+	bool by_name;      /* as the job was not, or as the broker refused it to all at once */
+	size_t first_item; /* of open, in send */
 	struct send *send;
 	struct books *books;
 	size_t refused;
@@ -42,7 +46,7 @@ static void
 report(const struct cancelling *k)
 {
 	const struct runner_arguments *a = k->c->arg;
-	size_t cancelled = k->open.n - (k->broadcast ? 0 : k->refused);
+	size_t cancelled = k->open.n - k->refused;
 	json_t *obj;
 
 	if (a->json || a->jsonl) {
@@ -53,8 +57,8 @@ report(const struct cancelling *k)
 		jsonx_set_int(obj, "cancelled", (json_int_t)cancelled);
 		output_event(stdout, obj);
 	} else if (!a->quiet) {
-		printf("cancelled job %s: %zu of %zu hosts had not answered\n", k->job->id,
-		    cancelled, k->job->n_hosts);
+		printable_line(stdout, "cancelled job %s: %zu of %zu hosts had not answered",
+		    k->job->id, cancelled, k->job->n_hosts);
 	}
 }
 
@@ -69,7 +73,16 @@ cancelling_on_books(const char *trouble, void *arg)
 		return;
 	}
 	report(k);
-	end(k, k->refused > 0 ? RUNNER_FAILED : RUNNER_OK);
+	end(k, k->refused > 0 ? RUNNER_TROUBLE : RUNNER_OK);
+}
+
+static void
+send_by_name(struct cancelling *k)
+{
+	k->first_item = k->by_name ? 0 : 1;
+	k->by_name = true;
+	for (size_t i = 0; i < k->open.n; i++)
+		send_add(k->send, k->open.names[i]);
 }
 
 static void
@@ -77,7 +90,11 @@ cancelling_on_answer(size_t i, enum send_state state, const char *why, void *arg
 {
 	struct cancelling *k = arg;
 
-	if (state == SEND_REFUSED && k->refused++ == 0)
+	if (state != SEND_REFUSED)
+		return;
+	if (!k->by_name)
+		send_by_name(k);
+	else if (k->refused++ == 0)
 		k->refused_why = xstrdup(why);
 }
 
@@ -90,7 +107,7 @@ book(struct cancelling *k)
 
 	xasprintf(&why, "by \"vogeler-runner cancel\"");
 	for (size_t i = 0; i < k->open.n; i++) {
-		if (send_state(k->send, k->broadcast ? 0 : i) == SEND_REFUSED)
+		if (k->by_name && send_state(k->send, k->first_item + i) == SEND_REFUSED)
 			continue;
 		outcome_init(&o);
 		o.host = k->open.names[i];
@@ -111,8 +128,8 @@ cancelling_on_idle(void *arg)
 		return;
 	k->begun = false;
 	if (k->refused > 0)
-		runner_say("the broker refused the cancel to %s: %s",
-		    k->broadcast ? "some hosts" : "a host", k->refused_why);
+		runner_say("the broker refused the cancel to %zu of %zu hosts: %s", k->refused,
+		    k->open.n, k->refused_why);
 	book(k);
 	if (books_settled(k->books))
 		end(k, RUNNER_TROUBLE);
@@ -135,24 +152,35 @@ cancelling_on_interrupt(void *arg)
 	end(k, RUNNER_INTERRUPTED);
 }
 
+/* What runs may run on beyond the not_after of its command, and a host's clock may be behind: a
+ * cancel outlives both. */
+static int64_t
+cancel_not_after(const struct job *job, int64_t now)
+{
+	if (job->not_after == 0)
+		return 0;
+	return job->not_after > now + CANCEL_TTL_MS ? job->not_after : now + CANCEL_TTL_MS;
+}
+
 static void
 cancelling_on_ready(void *arg)
 {
 	struct cancelling *k = arg;
 	char id[IDENT_SIZE];
+	const int64_t now = wall_ms();
 	const struct command command = {
 	    .job = id,
 	    .cancels = k->job->id,
-	    .sent_at = wall_ms(),
-	    .not_after = k->job->not_after,
+	    .sent_at = now,
+	    .not_after = cancel_not_after(k->job, now),
 	};
 
-	ident_job(id, command.sent_at);
+	ident_job(id, now);
 	send_set_command(k->send, &command);
 	k->begun = true;
-	for (size_t i = 0; !k->broadcast && i < k->open.n; i++)
-		send_add(k->send, k->open.names[i]);
-	if (k->broadcast)
+	if (k->by_name)
+		send_by_name(k);
+	else
 		send_add(k->send, NULL);
 }
 
@@ -171,6 +199,7 @@ tell(struct cancelling *k, struct interrupt *interrupt)
 	    .options = &c->cli->options,
 	    .brokers = c->brokers,
 	    .n_brokers = c->n_brokers,
+	    .confirm_ms = c->arg->confirm_ms,
 	};
 
 	interrupt->arg = k;
@@ -187,6 +216,20 @@ tell(struct cancelling *k, struct interrupt *interrupt)
 	return k->status;
 }
 
+static void
+say_finished(const struct cancelling *k)
+{
+	const struct runner_arguments *a = k->c->arg;
+
+	if (a->json || a->jsonl)
+		report(k);
+	else if (!a->quiet)
+		printable_line(stdout,
+		    "job %s is finished: each of its hosts has an answer or cannot have one; there "
+		    "was nothing to cancel",
+		    k->job->id);
+}
+
 static int
 cancel(struct runner_context *c, struct interrupt *interrupt, const struct job *job)
 {
@@ -196,13 +239,16 @@ cancel(struct runner_context *c, struct interrupt *interrupt, const struct job *
 
 	if (status != RUNNER_OK)
 		return status;
-	standing_hosts(fold, 1U << OUTCOME_QUEUED, &k.open);
+	/* An expired command may still be running, which only its host knows; what was not
+	 * confirmed may have arrived. */
+	standing_hosts(
+	    fold, 1U << OUTCOME_QUEUED | 1U << OUTCOME_EXPIRED | 1U << OUTCOME_UNSENT, &k.open);
 	fold_destroy(fold);
-	k.broadcast = sending_was_broadcast(job);
+	k.by_name = !sending_was_broadcast(job);
 	if (k.open.n > 0)
 		status = tell(&k, interrupt);
 	else
-		report(&k);
+		say_finished(&k);
 	hosts_finish(&k.open);
 	return status;
 }

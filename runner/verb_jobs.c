@@ -10,10 +10,12 @@
 #include <stdlib.h>
 
 #define LIMIT_DEFAULT 20
+#define NOBODY_MAX    50 /* jobs to nobody between these, that are passed over */
 
 struct listing {
 	struct runner_context *c;
 	struct joblist list;
+	size_t limit;
 	size_t counted;    /* jobs of which the outcomes are known */
 	struct fold *fold; /* of the next one */
 	int status;
@@ -33,14 +35,20 @@ static void
 listing_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
 {
 	struct listing *l = arg;
+	struct joblist_job *job;
 
 	if (found == STORE_FOUND) {
 		fold_add(l->fold, o);
 		return;
 	}
-	fold_count(l->fold, l->list.now_ms, &l->list.jobs[l->counted++].counts);
+	job = &l->list.jobs[l->counted];
+	fold_count(l->fold, l->list.now_ms, &job->counts);
 	fold_destroy(l->fold);
 	l->fold = NULL;
+	if (joblist_is_to_nobody(job))
+		joblist_drop(&l->list, l->counted);
+	else
+		l->counted++;
 	if (found == STORE_FAILED)
 		fail(l, why);
 	else
@@ -52,6 +60,8 @@ count_next(struct listing *l)
 {
 	const struct job *job;
 
+	if (l->counted == l->limit)
+		joblist_cut(&l->list, l->limit);
 	if (l->counted == l->list.n) {
 		l->status = RUNNER_OK;
 		loop_stop(l->c->loop);
@@ -90,7 +100,8 @@ verb_jobs(struct runner_context *c)
 	if (a->limit_percent)
 		cli_usage_error(c->cli, "--limit: of \"jobs\" it is a number");
 	l.list.now_ms = wall_ms();
-	store_job_list(c->store, a->limit > 0 ? a->limit : LIMIT_DEFAULT, listing_on_job, &l);
+	l.limit = a->limit > 0 ? a->limit : LIMIT_DEFAULT;
+	store_job_list(c->store, l.limit + NOBODY_MAX, listing_on_job, &l);
 	loop_run(c->loop);
 	output_options_from(&output, a);
 	if (l.status == RUNNER_OK)

@@ -11,7 +11,7 @@
 #define BITS_FAILED (BIT(OUTCOME_FAILED) | BIT(OUTCOME_TIMEOUT) | BIT(OUTCOME_REFUSED))
 #define BITS_MISSING                                                                               \
 	(BIT(OUTCOME_SUPERSEDED) | BIT(OUTCOME_UNROUTABLE) | BIT(OUTCOME_CANCELLED) |              \
-	    BIT(OUTCOME_EXPIRED) | BIT(OUTCOME_QUEUED))
+	    BIT(OUTCOME_EXPIRED) | BIT(OUTCOME_QUEUED) | BIT(OUTCOME_UNSENT))
 
 static unsigned int
 chosen_states(const struct runner_arguments *a)

@@ -1,5 +1,7 @@
 /* Without a verb: a command to its targets. */
 #include "runner/interrupt.h"
+#include "runner/near_names.h"
+#include "runner/plugin_known.h"
 #include "runner/sending.h"
 #include "runner/verb.h"
 #include "runner/whom.h"
@@ -55,17 +57,19 @@ question_on_interrupt(void *arg)
 	loop_stop(q->loop);
 }
 
-/* What was typed may mean more hosts than one thinks; a script is not asked. */
+/* What was typed may mean more hosts than one thinks, or no plugin; a script is not asked. */
 static int
-confirm(const struct runner_context *c, const struct whom *w, struct interrupt *interrupt)
+confirm(
+    const struct runner_context *c, const struct whom *w, bool unknown, struct interrupt *interrupt)
 {
 	struct question q = {.loop = c->loop, .status = RUNNER_TROUBLE};
 	struct loop_watch *watch;
 
-	if (!w->many || w->hosts.n < 2 || c->arg->yes || !isatty(STDIN_FILENO) ||
+	if ((!unknown && (!w->many || w->hosts.n < 2)) || c->arg->yes || !isatty(STDIN_FILENO) ||
 	    !isatty(STDERR_FILENO))
 		return RUNNER_OK;
-	fprintf(stderr, "send %s to %zu hosts? [y/N] ", c->arg->plugin, w->hosts.n);
+	fprintf(stderr, "send %s to %zu host%s? [y/N] ", c->arg->plugin, w->hosts.n,
+	    w->hosts.n == 1 ? "" : "s");
 	interrupt->arg = &q;
 	interrupt->fn = question_on_interrupt;
 	watch = loop_watch_create(c->loop, STDIN_FILENO, LOOP_READ, question_on_input, &q);
@@ -107,16 +111,21 @@ verb_send(struct runner_context *c)
 {
 	struct interrupt interrupt;
 	struct whom whom;
+	bool unknown = false;
 	int status;
 
 	check_arguments(c->cli, c->arg);
 	whom_init(&whom, c);
 	interrupt_init(&interrupt, c->loop);
 	status = whom_find(&whom, c, &interrupt);
+	if (status == RUNNER_OK && whom.targets.names.n > 0 && !c->arg->quiet)
+		status = near_names_tell(c, &interrupt, &whom.targets.names);
+	if (status == RUNNER_OK && whom.untracked == NULL && !c->arg->quiet)
+		status = plugin_known_tell(c, &interrupt, &whom.hosts, &unknown);
 	if (status == RUNNER_OK && c->arg->dry_run)
 		whom_print(&whom.hosts, c->arg);
 	else if (status == RUNNER_OK)
-		status = confirm(c, &whom, &interrupt);
+		status = confirm(c, &whom, unknown, &interrupt);
 	if (status == RUNNER_OK && !c->arg->dry_run)
 		status = send_it(c, &whom, &interrupt);
 	whom_finish(&whom);

@@ -2,10 +2,12 @@
 #include "runner/follow.h"
 #include "runner/interrupt.h"
 #include "runner/lookup.h"
+#include "runner/sender.h"
 #include "runner/verb.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
+#include "shared/wall.h"
 
 struct watching {
 	struct loop *loop;
@@ -68,6 +70,14 @@ follow_job(struct runner_context *c, struct interrupt *interrupt, const struct j
 	return w.status;
 }
 
+/* On stderr there is trouble alone, unless more was asked for. */
+static void
+tell_job(const struct runner_arguments *a, const struct job *job)
+{
+	if (!a->quiet && !a->json && !a->jsonl && a->verbose)
+		sender_tell_job(job, wall_ms());
+}
+
 int
 verb_watch(struct runner_context *c)
 {
@@ -81,6 +91,7 @@ verb_watch(struct runner_context *c)
 	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
+	tell_job(c->arg, &job);
 	/* Without a broker it only takes a moment longer. */
 	if (c->cli->options.qhost != NULL)
 		cli_brokers(c->cli, &brokers, &n_brokers);
@@ -101,6 +112,7 @@ verb_result(struct runner_context *c)
 	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
+	tell_job(c->arg, &job);
 	status = follow_job(c, &interrupt, &job, -1, NULL, 0);
 	job_finish(&job);
 	return status;

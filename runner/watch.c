@@ -2,6 +2,7 @@
  * from each reading of the store, and when that one is complete, it is what the watch ends with. */
 #include "runner/watch.h"
 
+#include "runner/clocks.h"
 #include "shared/broker.h"
 #include "shared/jsonx.h"
 #include "shared/log.h"
@@ -41,7 +42,7 @@ struct watch {
 	struct mono asked_at;
 	int64_t interval_ms, took_ms;
 	bool news; /* since the last reading */
-	bool started, in_trouble, told_ready, last_word, ended;
+	bool started, in_trouble, told_ready, told_clock, last_word, ended;
 	char why[WHY_SIZE]; /* the store's last words */
 };
 
@@ -188,6 +189,18 @@ reading_done(struct watch *w, bool ok, const char *why)
 }
 
 static void
+look_at_clocks(struct watch *w, const struct outcome *o)
+{
+	char text[CLOCKS_TEXT_SIZE];
+
+	if (w->told_clock || !clocks_differ(w->req.job, o, wall_ms(), text))
+		return;
+	w->told_clock = true;
+	if (w->handlers->on_clock != NULL)
+		w->handlers->on_clock(text, w->arg);
+}
+
+static void
 on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
 {
 	struct watch *w = arg;
@@ -198,6 +211,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 		reading_done(w, found == STORE_MISSING, why);
 		return;
 	}
+	look_at_clocks(w, o);
 	fold_add(w->reading, o);
 	show(w, o);
 }
@@ -264,7 +278,9 @@ take_notice(struct watch *w, const struct message *m)
 		return;
 	}
 	json_array_foreach (list, i, item) {
-		if (outcome_from_json(item, &o))
+		/* What the broker has is the runner's to say. */
+		if (outcome_from_json(item, &o) && o.state != OUTCOME_QUEUED &&
+		    o.state != OUTCOME_UNSENT)
 			show(w, &o);
 	}
 	json_decref(notice);

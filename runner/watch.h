@@ -46,6 +46,8 @@ struct watch_handlers {
 	void (*on_outcome)(const struct outcome *o, bool target, void *arg);
 	/* The store does not answer, with these words; NULL: it does again. */
 	void (*on_trouble)(const char *text, void *arg);
+	/* Once: the clocks do not agree, as the store's word shows; text says which. */
+	void (*on_clock)(const char *text, void *arg);
 	/* Once, and nothing after it. text: a sentence, of WATCH_FAILED alone. */
 	void (*on_end)(enum watch_end end, const char *text, void *arg);
 };

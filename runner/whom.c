@@ -3,14 +3,13 @@
 
 #include "runner/interrupt.h"
 #include "runner/output.h"
-#include "runner/where.h"
-#include "runner/where_plugins.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
+#include "shared/printable.h"
+#include "shared/query/group_query.h"
+#include "shared/query/record_query.h"
+#include "shared/query/where.h"
 #include "shared/store/store.h"
-#include "shared/words.h"
 #include "shared/xalloc.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,10 @@
 struct finding {
 	struct runner_context *c;
 	struct whom *w;
-	struct where *where; /* NULL = no --where */
-	struct hosts known;  /* that there are; with --where, of those that are meant */
-	char **plugins;      /* that --where reads */
-	struct store_filter filter;
+	struct group_query *groups; /* NULL = none of them has a where */
+	struct record_query *query; /* NULL = no --where */
+	struct where where;         /* its answers */
+	struct hosts known;         /* that there are, without --where */
 	bool store_needed, running;
 	int status;
 };
@@ -44,9 +43,10 @@ finding_on_interrupt(void *arg)
 }
 
 static void
-on_nobody(const char *glob, void *arg)
+on_nobody(const char *word, void *arg)
 {
-	runner_say("%s: no host has such a name; see \"vogeler-admin hosts\" for the names", glob);
+	runner_say("%s: no host %s; see \"vogeler-admin hosts\" for the names", word,
+	    word[0] == '@' ? "is in this group" : "has such a name");
 }
 
 void
@@ -67,32 +67,19 @@ resolve(struct finding *f, const struct hosts *known)
 	struct whom *w = f->w;
 	const struct targets *t = &w->targets;
 
-	targets_resolve(t, known, &w->hosts, f->where == NULL ? on_nobody : NULL, NULL);
-	if (f->where != NULL)
+	targets_resolve(t, known, &w->hosts, f->query == NULL ? on_nobody : NULL, NULL);
+	if (f->query != NULL)
 		hosts_intersect(&w->hosts, known);
 	whom_limit(&w->hosts, f->c->arg);
 	if (w->hosts.n > 0 || (w->all && !f->store_needed)) {
 		end(f, RUNNER_OK);
 		return;
 	}
-	if (f->where != NULL)
+	if (f->query != NULL)
 		runner_say("no host is so: nothing was sent");
 	else if (t->all)
 		runner_say("no host is known yet: nothing was sent; start vogeler-agent on one");
 	end(f, RUNNER_NO_SUCH_HOST);
-}
-
-static void
-finding_on_where(const struct hosts *in, const char *text, void *arg)
-{
-	struct finding *f = arg;
-
-	if (text != NULL)
-		runner_say("--where: %s", text);
-	if (in == NULL)
-		end(f, RUNNER_TROUBLE);
-	else
-		resolve(f, in);
 }
 
 /* What cannot be done without a store ends here; a command that can goes out untracked. */
@@ -111,37 +98,22 @@ no_store(struct finding *f, const char *why)
 }
 
 static void
-finding_on_record(struct finding *f, json_t *rec)
-{
-	const char *host = json_string_value(json_object_get(rec, "_id"));
-
-	if (host == NULL)
-		return;
-	hosts_add(&f->known, host);
-	if (f->where != NULL && !where_add(f->where, host, rec)) {
-		runner_say("--where: cannot put the records aside: %s", phrase_errno(errno));
-		end(f, RUNNER_TROUBLE);
-	}
-}
-
-static void
 finding_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
 	struct finding *f = arg;
+	const char *host = json_string_value(json_object_get(rec, "_id"));
 
 	switch (found) {
 	case STORE_FOUND:
-		finding_on_record(f, rec);
+		if (host != NULL)
+			hosts_add(&f->known, host);
 		break;
 	case STORE_FAILED:
 		no_store(f, why);
 		break;
 	case STORE_MISSING:
 		hosts_sort(&f->known);
-		if (f->where != NULL)
-			where_run(f->where, f->c->arg->where_ms, finding_on_where, f);
-		else
-			resolve(f, &f->known);
+		resolve(f, &f->known);
 		break;
 	}
 }
@@ -149,54 +121,175 @@ finding_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 static void
 ask(struct finding *f)
 {
-	const struct runner_context *c = f->c;
-	const struct store_filter *filter = &f->filter; /* the names alone */
+	const struct store_filter names = {0};
 	const struct hosts none = {0};
 
-	if (!targets_need_known(&f->w->targets) && f->where == NULL) {
+	if (!targets_need_known(&f->w->targets))
 		resolve(f, &none);
-		return;
-	}
-	if (c->store == NULL) {
-		no_store(f, c->untracked);
-		return;
-	}
-	if (f->where != NULL) {
-		if (where_plugins(c->arg->where, &f->plugins, &f->filter.n))
-			f->filter.plugins = (const char *const *)f->plugins;
-		else
-			filter = NULL;
-	}
-	store_list(c->store, filter, finding_on_listed, f);
+	else if (f->c->store == NULL)
+		no_store(f, f->c->untracked);
+	else
+		store_list(f->c->store, &names, finding_on_listed, f);
+}
+
+/* --- groups --- */
+
+static void begin(struct finding *f);
+
+static void
+finding_on_group_note(const char *line, void *arg)
+{
+	runner_say("%s", line);
 }
 
 static void
-finding_on_compiled(const struct hosts *in, const char *text, void *arg)
+finding_on_groups(enum record_query_end how, const char *why, void *arg)
 {
 	struct finding *f = arg;
 
-	if (in != NULL) {
-		ask(f);
+	switch (how) {
+	case RECORD_QUERY_NO_STORE:
+		no_store(f, why);
+		break;
+	case RECORD_QUERY_BAD:
+		runner_say("%s", why);
+		end(f, RUNNER_TROUBLE);
+		break;
+	case RECORD_QUERY_DONE:
+		begin(f);
+		break;
+	}
+}
+
+static void
+count_where(struct target_group *g, void *arg)
+{
+	++*(size_t *)arg;
+}
+
+/* Which hosts are in the groups that have a where comes before all else. */
+static void
+ask_groups(struct finding *f)
+{
+	const struct runner_context *c = f->c;
+	const struct group_query_request req = {
+	    .loop = c->loop,
+	    .store = c->store,
+	    .targets = &f->w->targets,
+	    .timeout_ms = c->arg->where_ms,
+	    .option = "--where-timeout",
+	    .quiet = c->arg->quiet,
+	    .on_note = finding_on_group_note,
+	    .on_end = finding_on_groups,
+	    .arg = f,
+	};
+	size_t n = 0;
+	char *why;
+
+	targets_each_where(&f->w->targets, count_where, &n);
+	if (n > 0 && c->store == NULL) {
+		no_store(f, c->untracked);
 		return;
 	}
-	runner_say("--where: %s", text);
+	f->groups = group_query_create(&req, &why);
+	if (f->groups != NULL)
+		return;
+	if (why == NULL) {
+		begin(f);
+		return;
+	}
+	runner_say("%s", why);
+	free(why);
 	end(f, RUNNER_TROUBLE);
+}
+
+/* --- --where --- */
+
+static bool
+finding_on_begin(void *arg)
+{
+	struct finding *f = arg;
+
+	if (f->c->store == NULL)
+		no_store(f, f->c->untracked);
+	return f->c->store != NULL;
+}
+
+static void
+finding_on_answer(const char *host, enum jq_word word, const char *text, size_t len, void *arg)
+{
+	struct finding *f = arg;
+
+	where_take(&f->where, host, word, text);
+}
+
+static void
+finding_on_note(const char *text, void *arg)
+{
+	runner_say("--where: %s", text);
+}
+
+static void
+finding_on_end(enum record_query_end how, const char *why, void *arg)
+{
+	struct finding *f = arg;
+	char *trouble = where_trouble(&f->where);
+
+	switch (how) {
+	case RECORD_QUERY_NO_STORE:
+		no_store(f, why);
+		break;
+	case RECORD_QUERY_BAD:
+		runner_say("--where: %s%s%s", why, trouble == NULL ? "" : "; ",
+		    trouble == NULL ? "" : trouble);
+		end(f, RUNNER_TROUBLE);
+		break;
+	case RECORD_QUERY_DONE:
+		if (trouble != NULL)
+			runner_say("--where: %s", trouble);
+		record_query_notes(f->query, finding_on_note, NULL);
+		hosts_sort(&f->where.in);
+		resolve(f, &f->where.in);
+		break;
+	}
+	free(trouble);
 }
 
 /* A question with a mistake in it is not worth the reading of all records. */
 static bool
-compile(struct finding *f)
+start_query(struct finding *f)
 {
+	const struct runner_context *c = f->c;
+	const struct record_query_request req = {
+	    .loop = c->loop,
+	    .store = c->store,
+	    .program = c->arg->where,
+	    .mode = JQ_TRUTH,
+	    .timeout_ms = c->arg->where_ms,
+	    .option = "--where-timeout",
+	    .quiet = c->arg->quiet,
+	    .on_begin = finding_on_begin,
+	    .on_answer = finding_on_answer,
+	    .on_end = finding_on_end,
+	    .arg = f,
+	};
 	char *why;
 
-	f->where = where_create(f->c->loop, f->c->arg->where, &why);
-	if (f->where != NULL) {
-		where_run(f->where, f->c->arg->where_ms, finding_on_compiled, f);
+	f->query = record_query_create(&req, &why);
+	if (f->query != NULL)
 		return true;
-	}
 	runner_say("--where: %s", why);
 	free(why);
 	return false;
+}
+
+static void
+begin(struct finding *f)
+{
+	if (f->c->arg->where == NULL)
+		ask(f);
+	else if (!start_query(f))
+		end(f, RUNNER_TROUBLE);
 }
 
 int
@@ -209,17 +302,19 @@ whom_find(struct whom *w, struct runner_context *c, struct interrupt *interrupt)
 	    w->targets.globs.n > 0 || a->where != NULL || !w->all || a->dry_run || a->wait;
 	interrupt->arg = &f;
 	interrupt->fn = finding_on_interrupt;
-	if (a->where == NULL)
-		ask(&f);
-	else if (!compile(&f))
-		f.status = RUNNER_TROUBLE;
+	ask_groups(&f);
 	f.running = true;
 	if (f.status < 0)
 		loop_run(c->loop);
 	interrupt->fn = NULL;
-	where_destroy(f.where);
+	if (f.status != RUNNER_OK) { /* it may be in the middle of a list for f */
+		store_close(c->store);
+		c->store = NULL;
+	}
+	group_query_destroy(f.groups);
+	record_query_destroy(f.query);
+	where_finish(&f.where);
 	hosts_finish(&f.known);
-	words_free(f.plugins);
 	return f.status;
 }
 
@@ -230,11 +325,11 @@ whom_init(struct whom *w, struct runner_context *c)
 	char err[512];
 
 	*w = (struct whom){0};
-	if (!targets_parse(&w->targets, a->nodes, &(struct hostgroups){ 0 }, err, sizeof(err)))
+	if (!targets_parse(&w->targets, a->nodes, &c->cli->options.groups, err, sizeof(err)))
 		cli_usage_error(c->cli, "%s", err);
 	if (a->nodes == NULL)
 		w->targets.all = true; /* that --where asks */
-	w->all = w->targets.all && a->where == NULL && a->limit == 0 && a->batch == 0;
+	w->all = w->targets.all && a->where == NULL && a->limit == 0 && a->waves.size == 0;
 	w->many = w->targets.many || a->where != NULL;
 	xasprintf(&w->text, "%s%s%s%s", a->nodes == NULL ? "all" : w->targets.text,
 	    w->targets.all && !w->all && a->where == NULL ? " known" : "",
@@ -268,7 +363,7 @@ whom_print(const struct hosts *hosts, const struct runner_arguments *a)
 		return;
 	}
 	for (size_t i = 0; i < hosts->n; i++)
-		puts(hosts->names[i]);
+		printable_line(stdout, "%s", hosts->names[i]);
 	fflush(stdout);
 	if (!a->quiet)
 		runner_say("%zu host%s; nothing was sent", hosts->n, hosts->n == 1 ? "" : "s");

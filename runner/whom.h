@@ -2,8 +2,8 @@
 #ifndef VOGELER_WHOM_H
 #define VOGELER_WHOM_H
 
-#include "shared/target/target.h"
 #include "runner/verb.h"
+#include "shared/target/target.h"
 
 struct interrupt;
 

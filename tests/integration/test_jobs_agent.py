@@ -178,7 +178,8 @@ def test_back_online_the_newest_runs_and_the_rest_is_answered(site, runner, coll
     assert {n: answers[f"one{n}"].message for n in range(1, 19)} == dict.fromkeys(range(1, 19), "superseded by one19")
     assert {answers[f"one{n}"].state for n in range(1, 19)} == {"superseded"}
     states = {job: a.state for job, a in answers.items() if job not in {f"one{n}" for n in range(1, 19)}}
-    assert states == {"one19": "ok", "two1": "ok", "two2": "cancelled", "not": "cancelled"}
+    assert states == {"one19": "ok", "two1": "ok", "two2": "cancelled", "not": "cancelled",
+                      "late": "expired"}
     assert (runs(site, "one"), runs(site, "two"), runs(site, "never")) == (1, 1, 0)
     assert len(collector.seen) == len(answers) + 1  # the greeting; nothing is answered twice
 

@@ -18,10 +18,9 @@ OLD, FRESH = "master.in", "vogeler.fresh"
 def fill(site, n):
     """So many old answers, put into their queue by the broker itself: no client has to send them one by one."""
     site.admin("setup", qhost=True)
-    site.broker.eval(f"""X = rabbit_misc:r(<<"{site.vhost}">>, exchange, <<"vogeler.master.in">>),
-        [rabbit_basic:publish(X, <<>>, [{{delivery_mode, 2}}],
-            iolist_to_binary(io_lib:format("{{\\"syskey\\":\\"old~b\\",\\"uptime\\":\\"~b\\",\\"format\\":\\"string\\"}}",
-                [I rem {HOSTS}, I]))) || I <- lists:seq(1, {n})], ok""")
+    site.broker.publish(site.vhost, "vogeler.master.in", "", f"""[
+        io_lib:format("{{\\"syskey\\":\\"old~b\\",\\"uptime\\":\\"~b\\",\\"format\\":\\"string\\"}}",
+            [I rem {HOSTS}, I]) || I <- lists:seq(1, {n})]""")
     site.wait_queue(OLD, n)
 
 

@@ -62,7 +62,7 @@ class Fleet(Party2010):
 
 
 RECORDS = {
-    "db01": {"facter": {"os": "Debian"}, "packages": ["a", "b", "c"]},
+    "db01": {"facter": {"os": "Debian"}, "packages": ["a", "b", "c"], "hello": "known"},
     "db02": {"facter": {"os": "Debian"}, "packages": ["a"]},
     "web01": {"facter": {"os": "Alpine"}, "packages": ["a", "b", "c", "d"]},
     "web02": {"facter": {"os": "Debian"}},
@@ -156,6 +156,10 @@ def test_targets_that_cannot_be(site, fleet):
             (["-n", "@/nowhere/hosts"], 1, "/nowhere/hosts"),
             (["-n", "all", "--limit", "0"], 1, "--limit"),
             (["-n", "all", "--batch", "2"], 1, "--wait"),
+            (["-n", "all", "--wait", "--max-failures", "2"], 1, "--max-failures needs --batch"),
+            (["-n", "all", "--wait", "--batch-timeout", "2s"], 1, "--batch-timeout needs --batch"),
+            (["-n", "all", "--wait", "--batch", "2", "--max-failures", "101%"], 1, "from 0 to 100%"),
+            (["-n", "all", "--wait", "--batch", "2", "--max-failures", "some"], 1, "or a share as 10%"),
             (["-n", "all", "--ttl", "soon"], 1, "soon"),
             (["-n", "all", "--json", "--jsonl"], 1, "--jsonl"),
             (["-n", "all,web01"], 1, '-n "all": is every host already: it goes alone'),
@@ -179,7 +183,7 @@ def test_job_is_in_the_ledger_and_all_is_one_publish(site, fleet):
         assert (key, properties.message_id, body) == ("broadcasts.all", job, "hello")
         assert properties.reply_to is None
         day = 24 * 3600 * 1000
-        assert 6.9 * day < properties.headers["not_after"] - properties.timestamp * 1000 < 7.1 * day
+        assert 6.9 * day < int(properties.headers["not_after"]) - properties.timestamp * 1000 < 7.1 * day
         assert fleet.take(host) is None
     report = result(site, job)
     assert report["counts"]["queued"] == len(RECORDS)
@@ -307,6 +311,37 @@ def test_batch_goes_on_when_a_wave_has_answered(site, fleet):
     assert runner.out() == f"job {first.message_id}: 5 targeted = 5 ok\n"
 
 
+def test_batch_stops_after_a_wave_that_failed_whole(site, fleet):
+    runner = background(site, "-n", "all", "--wait", "--batch", "2")
+    job = fleet.answer("db01", "failed").message_id
+    fleet.answer("db02", "timeout")
+    assert runner.wait() == 2, runner.report()
+    assert "stopped: of the last 2 hosts none is ok; 3 of 5 hosts were not sent to" in runner.log(), runner.report()
+    assert states(site, job) == {"db01": "failed", "db02": "timeout", "web01": "cancelled", "web02": "cancelled",
+                                 "web10": "cancelled"}
+    assert all(fleet.take(host) is None for host in ("web01", "web02", "web10"))
+
+
+def test_batch_goes_on_while_no_more_than_so_many_failed(site, fleet):
+    runner = background(site, "-n", "all", "--wait", "--batch", "1", "--max-failures", "40%")
+    for host, state in (("db01", "failed"), ("db02", "ok"), ("web01", "failed"), ("web02", "failed")):
+        job = fleet.answer(host, state).message_id
+    assert runner.wait() == 2, runner.report()
+    assert "stopped: 3 of 5 hosts are not ok, more than --max-failures 40%; 1 of 5 hosts" in runner.log()
+    assert states(site, job)["web10"] == "cancelled"
+
+
+def test_a_wave_has_its_time(site, fleet):
+    """web01 is off: those behind it are not held up, and the wait ends with the last wave's time."""
+    runner = background(site, "-n", "all", "--wait", "--batch", "2", "--batch-timeout", "3s")
+    job = fleet.answer("db01").message_id
+    for host in ("db02", "web02"):
+        fleet.answer(host)
+    fleet.wait_command("web10")
+    assert runner.wait() == 3, runner.report()
+    assert states(site, job) == {"db01": "ok", "db02": "ok", "web01": "queued", "web02": "ok", "web10": "queued"}
+
+
 @both_stores
 @pytest.mark.parametrize("end", ["interrupt", "deadline"])
 def test_what_was_not_sent_is_cancelled(site, fleet, end):
@@ -363,9 +398,9 @@ def test_what_the_ledger_does_not_know_is_told(site, fleet):
     runner.signal(signal.SIGINT)
     assert runner.wait() == 130, runner.report()
     lock.release()
-    assert "of 3 of 5 hosts the ledger does not know how it ended" in runner.log(), runner.report()
+    assert f"the ledger does not have all that is known here of the hosts of job {job}" in runner.log(), runner.report()
     assert "cancelled" not in runner.log()
-    assert list(states(site, job).values()) == ["queued"] * 5
+    assert list(states(site, job).values())[2:] == ["unsent"] * 3
 
 
 @pytest.mark.parametrize("wait", [[], ["--wait=300ms"]])
@@ -375,8 +410,8 @@ def test_unroutable_that_the_ledger_refuses_is_told(site, fleet, wait):
         database.execute("CREATE TRIGGER full BEFORE INSERT ON outcomes BEGIN SELECT RAISE(ABORT, 'no room'); END")
     database.close()
     done = send(site, "-n", "web01,nowhere", *wait, status=1)
-    assert re.search("of 1 of 2 hosts the ledger does not know how it ended.*no room", done.err), done
-    assert states(site, job_of(done)) == {"nowhere": "queued", "web01": "queued"}
+    assert re.search("the ledger does not have all that is known here.*no room", done.err), done
+    assert states(site, job_of(done)) == {"nowhere": "unsent", "web01": "unsent"}
 
 
 # Ctrl-C before anything has an end
@@ -390,9 +425,9 @@ def test_interrupted_while_the_broker_takes_nothing(site, fleet):
         runner.wait_log("takes no messages for now")
         runner.signal(signal.SIGINT)
         assert runner.wait() == 130, runner.report()
-        assert re.search(f"interrupted before the broker's confirm; job {UUID}\n", runner.log()), runner.report()
-        assert runner.out() == "" and result(site, job_of_log(runner))["targets"] == 1
-        for verb, says in (("rerun", f"interrupted before the broker's confirm; job {UUID}"),
+        assert re.search(f"interrupted before the broker's confirm: unsent; job {UUID}\n", runner.log()), runner.report()
+        assert runner.out() == "" and states(site, job_of_log(runner)) == {"web01": "unsent"}
+        for verb, says in (("rerun", f"interrupted before the broker's confirm: unsent; job {UUID}"),
                            ("cancel", f"interrupted; whether job {old} is cancelled is not known")):
             runner = follow_up(site, verb, old)
             runner.wait_log("takes no messages for now")
@@ -510,9 +545,28 @@ def test_cancel_ends_what_an_agent_runs(site):
     assert text.splitlines()[0] == "cancelled (cancelled while it ran): web01", text
 
 
+def test_cancel_ends_what_outlives_its_time(site):
+    """By then the host counts as expired, and still it is told: what runs is ended."""
+    pid_file = site.folder / "pid"
+    script = site.script("hello", f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 300")
+    site.plugin("hello", [script])
+    site.collector()
+    site.agent("web01")
+    site.wait_drained("master.in")
+    job = job_of(send(site, "-n", "web01", "--ttl", "3s"))
+    wait_until(pid_file.exists, "the plugin runs")
+    wait_until(lambda: states(site, job) == {"web01": "expired"}, "its time is over")
+    done = site.runner("cancel", job, dbhost=True)
+    assert "1 of 1 hosts had not answered" in done.out, done
+    wait_until(lambda: not os.path.exists(f"/proc/{pid_file.read_text().strip()}"), "the plugin is ended")
+    wait_until(lambda: "response_id" in result(site, job)["hosts"][0], "the host says so")
+    assert states(site, job) == {"web01": "cancelled"}
+
+
 def test_options_that_a_verb_does_not_have(site):
     job = "0192e4c0-0000-7000-8000-000000000001"
-    sending = ["-n all", "-x hello", "-y", "--ttl 1h", "--batch 2", "--dry-run", "--where .a", "--where-timeout 1s"]
+    sending = ["-n all", "-x hello", "-y", "--ttl 1h", "--batch 2", "--batch-timeout 9s",
+               "--max-failures 1", "--dry-run", "--where .a", "--where-timeout 1s"]
     for verb, options in {
             "watch": sending + ["--limit 2"],
             "result": sending + ["--limit 2", "--wait"],

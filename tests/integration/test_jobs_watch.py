@@ -313,7 +313,7 @@ def test_events_are_as_documented(site):
 
 def test_schema_is_whole():
     """What is printed elsewhere in these tests is held against it too, by lib/site.py."""
-    assert set(KINDS) == {"sent", "job", "outcome", "summary", "targets", "cancel", "jobs"}
+    assert set(KINDS) == {"sent", "job", "outcome", "answer", "summary", "targets", "cancel", "jobs"}
     assert all("kind" in members for members in KINDS.values())
     with pytest.raises(AssertionError):
         check_event({"kind": "sent", "job": "x", "undocumented": 1})
@@ -343,12 +343,12 @@ def test_jobs_newest_first(site):
     jobs[0].wait_state("web01", "ok")
     done = site.runner("jobs", dbhost=True)
     lines = done.out.splitlines()
-    assert lines[0].split() == ["JOB", "SENT", "PLUGIN", "TARGET", "HOSTS", "STATES"], done
-    rows = {line.split()[0]: line.split(None, 5)[1:] for line in lines[1:]}
+    assert lines[0].split() == ["JOB", "SENT", "AGE", "BY", "PLUGIN", "TARGET", "HOSTS", "STATES"], done
+    rows = {line.split()[0]: line.split(None, 9)[1:] for line in lines[1:]}
     when = rows[jobs[0].id][0]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", when), done
-    assert rows[jobs[0].id] == [when, "hello", "web*", "2", "1 ok + 1 queued"], done
-    assert rows[jobs[1].id][1:] == ["other", "all", "1", "1 queued"], done
+    assert rows[jobs[0].id][2:] == ["s", "ago", "-", "hello", "web*", "2", "1 ok + 1 queued"], done  # a row of 0.1.0
+    assert rows[jobs[1].id][5:] == ["other", "all", "1", "1 queued"], done
     listed = json.loads(site.runner("jobs", "--json", dbhost=True).out)
     assert listed["kind"] == "jobs"
     assert {j["job"]: j["counts"]["queued"] for j in listed["jobs"]} == {jobs[0].id: 1, jobs[1].id: 1}

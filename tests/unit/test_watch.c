@@ -37,7 +37,7 @@ struct world {
 	/* what was told */
 	unsigned int ready, ended;
 	enum watch_end how;
-	char text[600], outcomes[600], trouble[600];
+	char text[600], outcomes[600], trouble[600], clock[600];
 };
 
 static struct world *world; /* for the store's functions, which have nothing of ours */
@@ -106,6 +106,14 @@ on_trouble(const char *text, void *arg)
 }
 
 static void
+on_clock(const char *text, void *arg)
+{
+	struct world *w = arg;
+
+	note(w->clock, sizeof(w->clock), text);
+}
+
+static void
 on_end(enum watch_end how, const char *text, void *arg)
 {
 	struct world *w = arg;
@@ -119,6 +127,7 @@ static const struct watch_handlers handlers = {
     .on_ready = on_ready,
     .on_outcome = on_outcome,
     .on_trouble = on_trouble,
+    .on_clock = on_clock,
     .on_end = on_end,
 };
 
@@ -464,7 +473,9 @@ rubbish_in_the_queue(void **state)
 	message_set_body(&m, xstrdup("not json"), 8);
 	fake_broker_deliver(fake_broker("watcher"), "", "vogeler.reply." ID, &m);
 	notice(w, "another", OK("a"));
-	notice(w, ID, "1,null,{},{\"host\":\"a\"}");
+	notice(w, ID,
+	    "1,null,{},{\"host\":\"a\"},{\"host\":\"a\",\"state\":\"queued\"},"
+	    "{\"host\":\"a\",\"state\":\"unsent\"},{\"host\":\"*\",\"state\":\"queued\"}");
 	message_init(&m);
 	message_set_body(&m, xstrdup("{}"), 2);
 	fake_broker_deliver_oversize(fake_broker("watcher"), "", "vogeler.reply." ID, &m, 1 << 30);
@@ -513,12 +524,68 @@ a_job_without_targets(void **state)
 	assert_int_equal(w->how, WATCH_COMPLETE);
 }
 
+#define MINUTE_MS (INT64_C(60) * 1000)
+
+/* Of an answer the collector's clock says when it was known. */
+static void
+answered_at(struct world *w, const char *host, int64_t at)
+{
+	store(w, host, OUTCOME_OK);
+	w->stored[w->n_stored - 1].at = at;
+}
+
+static void
+clocks_that_agree(void **state)
+{
+	struct world *w = *state;
+
+	w->job.sent_at = wall_ms();
+	watch_start(w->watch);
+	answered_at(w, "a", w->job.sent_at - MINUTE_MS + 1000);
+	answered_at(w, "b", w->job.sent_at + MINUTE_MS - 1000);
+	store(w, "c", OUTCOME_CANCELLED); /* a runner's, of any clock */
+	w->stored[2].at = w->job.sent_at + 60 * MINUTE_MS;
+	fake_advance(w->loop, 1000);
+	assert_int_equal(w->ended, 1);
+	assert_string_equal(w->clock, "");
+}
+
+static void
+a_clock_here_that_is_behind(void **state)
+{
+	struct world *w = *state;
+
+	w->job.sent_at = wall_ms();
+	watch_start(w->watch);
+	answered_at(w, "a", w->job.sent_at + 90 * MINUTE_MS + 30000);
+	answered_at(w, "b", w->job.sent_at + 90 * MINUTE_MS + 30000);
+	fake_advance(w->loop, 3000);
+	assert_non_null(strstr(w->clock, "the clock here is 1 h 30 min behind the collector's"));
+	assert_null(strstr(strstr(w->clock, "the clock") + 1, "the clock")); /* once */
+}
+
+static void
+a_sender_s_clock_that_is_ahead(void **state)
+{
+	struct world *w = *state;
+
+	w->job.sent_at = wall_ms();
+	watch_start(w->watch);
+	answered_at(w, "a", w->job.sent_at - 90 * MINUTE_MS);
+	fake_advance(w->loop, 1000);
+	assert_non_null(strstr(w->clock,
+	    "the clock by which this job was sent is 1 h 30 min ahead of the collector's"));
+}
+
 int
 main(void)
 {
 #define ALONE(f)  cmocka_unit_test_setup_teardown(f, setup_alone, teardown)
 #define LISTEN(f) cmocka_unit_test_setup_teardown(f, setup_listening, teardown)
 	const struct CMUnitTest tests[] = {
+	    ALONE(clocks_that_agree),
+	    ALONE(a_clock_here_that_is_behind),
+	    ALONE(a_sender_s_clock_that_is_ahead),
 	    ALONE(the_store_alone),
 	    ALONE(patience_grows),
 	    ALONE(what_the_caller_knows),
