@@ -1,11 +1,15 @@
 /* See view.h. */
 #include "admin/view.h"
 
+#include "shared/buf.h"
 #include "shared/name.h"
+#include "shared/store/record.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define JOINED_MAX (64 * 1024)
 
 const char *
 view_text(const json_t *obj, const char *key, const char *otherwise)
@@ -21,21 +25,18 @@ by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-json_t *
-view_plugins(const json_t *rec)
+/* A record that has no metadata at all is one of 2010: its keys are plugins, as they were then. */
+static bool
+is_of_2010(const json_t *rec)
 {
-	json_t *meta = json_object_get(rec, "vogeler"), *value, *list = json_array();
-	const char **names =
-	    xcalloc(json_object_size(rec) + json_object_size(meta) + 1, sizeof(*names));
-	const char *key;
-	size_t n = 0;
+	return json_object_size(json_object_get(rec, "vogeler")) == 0;
+}
 
-	json_object_foreach ((json_t *)rec, key, value)
-		if (!name_is_reserved(key))
-			names[n++] = key;
-	json_object_foreach (meta, key, value)
-		if (json_object_get(rec, key) == NULL)
-			names[n++] = key;
+static json_t *
+sorted(const char **names, size_t n)
+{
+	json_t *list = json_array();
+
 	qsort(names, n, sizeof(*names), by_name);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_string(names[i]));
@@ -43,8 +44,90 @@ view_plugins(const json_t *rec)
 	return list;
 }
 
+/* The keys that are somebody's, and of no plugin if plugins is false. */
+static json_t *
+list_keys(const json_t *rec, bool plugins)
+{
+	json_t *meta = json_object_get(rec, "vogeler"), *value;
+	const char **names =
+	    xcalloc(json_object_size(rec) + json_object_size(meta) + 1, sizeof(*names));
+	const char *key;
+	size_t n = 0;
+
+	json_object_foreach ((json_t *)rec, key, value) {
+		bool is_plugin = is_of_2010(rec) || json_object_get(meta, key) != NULL;
+
+		if (!name_is_reserved(key) && is_plugin == plugins)
+			names[n++] = key;
+	}
+	json_object_foreach (meta, key, value)
+		if (plugins && json_object_get(rec, key) == NULL)
+			names[n++] = key;
+	return sorted(names, n);
+}
+
+json_t *
+view_plugins(const json_t *rec)
+{
+	return list_keys(rec, true);
+}
+
+json_t *
+view_others(const json_t *rec)
+{
+	return list_keys(rec, false);
+}
+
+char *
+view_joined(const json_t *names)
+{
+	struct buf b;
+	size_t i;
+	json_t *name;
+
+	buf_init(&b, JOINED_MAX);
+	json_array_foreach (names, i, name)
+		if (!buf_printf(&b, "%s%s", i == 0 ? "" : " ", json_string_value(name)))
+			break; /* more is not for reading */
+	return b.len > 0 ? buf_take(&b, NULL) : xstrdup("");
+}
+
 const json_t *
 view_meta(const json_t *rec, const char *plugin)
 {
 	return json_object_get(json_object_get(rec, "vogeler"), plugin);
+}
+
+int64_t
+view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped)
+{
+	json_t *meta;
+	const char *plugin;
+	int64_t most = 0;
+
+	*dropped = 0;
+	json_object_foreach (json_object_get(rec, "vogeler"), plugin, meta) {
+		int64_t ahead = record_order_ahead(meta, now_ms);
+
+		most = ahead > most ? ahead : most;
+		*dropped +=
+		    json_integer_value(json_object_get(json_object_get(meta, "older"), "count"));
+	}
+	return most;
+}
+
+const json_t *
+view_two_machines(const json_t *rec, const char **machine_id)
+{
+	const char *plugin;
+	json_t *meta;
+
+	json_object_foreach (json_object_get(rec, "vogeler"), plugin, meta) {
+		const json_t *other = record_two_machines(meta);
+
+		*machine_id = view_text(meta, "machine_id", "?");
+		if (other != NULL)
+			return other;
+	}
+	return NULL;
 }

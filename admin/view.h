@@ -3,12 +3,23 @@
 #define VOGELER_VIEW_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 /* A member's text; otherwise when it is missing or not text. Borrowed from obj. */
 const char *view_text(const json_t *obj, const char *key, const char *otherwise);
 /* The names of all plugins the record knows, sorted: those with a value (a record of 2010 has no
  * more) and those that have only ever failed. A new array, the caller's. */
 json_t *view_plugins(const json_t *rec);
+/* The keys that no plugin has brought: somebody else's, or of before an upgrade from 2010. */
+json_t *view_others(const json_t *rec);
+/* Their names in one line, with a blank between two; cut at 64 KiB. Malloced. */
+char *view_joined(const json_t *names);
+/* How far the newest order of any of its plugins is ahead of the clock, in ms (record.h), and how
+ * many answers were dropped as older than what the record has. */
+int64_t view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped);
+/* Under this host's name two machines answer: the other one's machine_id and since when
+ * (two_since), and *machine_id of the one that answered last. NULL: they do not. All borrowed. */
+const json_t *view_two_machines(const json_t *rec, const char **machine_id);
 /* What the record says about how that plugin's value came to be; NULL if nothing. Borrowed. */
 const json_t *view_meta(const json_t *rec, const char *plugin);
 

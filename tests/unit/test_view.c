@@ -29,8 +29,24 @@ plugins_are_values_and_failures_sorted(void **state)
 	assert_plugins(
 	    "{\"_id\":\"a\",\"_rev\":\"1\",\"system_name\":\"a\",\"doc_type\":\"SystemRecord\","
 	    "\"created_at\":\"x\",\"updated_at\":\"y\",\"last_error\":{},\"ps\":[],"
-	    "\"facter\":{},\"vogeler\":{\"ps\":{},\"broken\":{}}}",
+	    "\"facter\":{},\"vogeler\":{\"ps\":{},\"facter\":{},\"broken\":{}}}",
 	    "[\"broken\",\"facter\",\"ps\"]");
+}
+
+static void
+what_somebody_added_is_no_plugin(void **state)
+{
+	json_t *rec =
+	    json_loads("{\"_id\":\"a\",\"_attachments\":{},\"owner\":\"ops\",\"rack\":7,\"ps\":[],"
+		       "\"vogeler\":{\"ps\":{}}}",
+		0, NULL);
+	json_t *others = view_others(rec), *want = json_loads("[\"owner\",\"rack\"]", 0, NULL);
+
+	assert_plugins("{\"owner\":\"ops\",\"ps\":[],\"vogeler\":{\"ps\":{}}}", "[\"ps\"]");
+	assert_true(json_equal(others, want));
+	json_decref(others);
+	json_decref(want);
+	json_decref(rec);
 }
 
 static void
@@ -64,6 +80,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plugins_are_values_and_failures_sorted),
+	    cmocka_unit_test(what_somebody_added_is_no_plugin),
 	    cmocka_unit_test(a_record_of_2010_has_no_metadata),
 	    cmocka_unit_test(an_empty_record_has_no_plugins),
 	    cmocka_unit_test(text_and_meta),

@@ -1,0 +1,40 @@
+/* What the head of a record (shared/store/head.h) says about how its host is now, for the list of
+ * hosts. Pure. */
+#ifndef VOGELER_HOST_STATE_H
+#define VOGELER_HOST_STATE_H
+
+#include "shared/wall.h"
+#include <jansson.h>
+#include <stdint.h>
+
+/* A clock that is off by less says nothing. */
+#define HOST_STATE_CLOCK_MS (60 * INT64_C(1000))
+
+/* The failures that stand, the newest first: an array of {plugin, since, at, state, message,
+ * count}, of which those are left out that nobody said. last_error is one of them only if no good
+ * answer came after it: of its plugin, or of any if it is about the host as a whole. The caller's.
+ */
+json_t *host_state_failing(const json_t *head);
+/* How far the clock of the host is ahead of the collector's, in ms; below 0: behind. Answers are
+ * received after they were collected, some of them long after, so the one that says most counts: a
+ * host is ahead by so much at least, and one that is behind may only be one whose answers were all
+ * late. 0: it is not off by HOST_STATE_CLOCK_MS, or nothing tells. */
+int64_t host_state_clock_off(const json_t *head);
+/* Array of those that it was heard as, each once, in order. The caller's. */
+json_t *host_state_machines(const json_t *head);
+/* The agent's, as the last answer has it. Borrowed; NULL: it did not say (2010, 0.1.0), or nothing
+ * was ever answered. */
+const char *host_state_version(const json_t *head);
+
+/* Seconds are enough for a list: "2026-11-30T18:47:06Z"; what is no time stays as it is, as far as
+ * there is room. */
+#define HOST_STATE_AT_SIZE 40
+const char *host_state_at(const char *at, char out[HOST_STATE_AT_SIZE]);
+/* "3 min ago", in one unit; "" if at is not a time. */
+#define HOST_STATE_AGE_SIZE WALL_AGE_SIZE
+const char *host_state_age(const char *at, int64_t now_ms, char out[HOST_STATE_AGE_SIZE]);
+/* Both: "2026-11-30T18:47:06Z (3 min ago)". */
+#define HOST_STATE_WHEN_SIZE (HOST_STATE_AT_SIZE + HOST_STATE_AGE_SIZE + 4)
+const char *host_state_when(const char *at, int64_t now_ms, char out[HOST_STATE_WHEN_SIZE]);
+
+#endif

@@ -1,0 +1,173 @@
+/* See record_print.h. */
+#include "admin/record_print.h"
+
+#include "admin/host_facts.h"
+#include "admin/host_state.h"
+#include "admin/view.h"
+
+#include "shared/jsonx.h"
+#include "shared/phrase.h"
+#include "shared/printable.h"
+#include "shared/units.h"
+#include "shared/wall.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTPUT_MAX (64 * 1024 * 1024) /* a record is 7 MB at most; indenting may multiply that */
+
+/* Where it is of use: a host that is not heard, or was not. */
+static void
+print_orders(const json_t *rec)
+{
+	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
+	char span[UNITS_SPAN_SIZE];
+
+	if (ahead > 0)
+		printable_line(stdout,
+		    "orders      newest order is %s ahead of the clock: answers below it are dropped; "
+		    "\"vogeler-admin forget-order %s\" mends it",
+		    units_span(ahead, span), view_text(rec, "_id", "HOST"));
+	if (dropped > 0)
+		printf("older       %" PRId64 " answers dropped as older than what is here\n",
+		    dropped);
+}
+
+/* A member that is a time, in the form that all lists have; "-" if it is missing. */
+static const char *
+when(const json_t *obj, const char *key, char out[HOST_STATE_WHEN_SIZE])
+{
+	return host_state_when(view_text(obj, key, "-"), wall_ms(), out);
+}
+
+static void
+print_machines(const json_t *rec)
+{
+	const char *id;
+	const json_t *other = view_two_machines(rec, &id);
+	char since[HOST_STATE_WHEN_SIZE];
+
+	if (other != NULL)
+		printable_line(stdout,
+		    "machines    two answer under this name since %s: those with the machine ids "
+		    "%s and %s; give one of them another [client] name",
+		    when(other, "two_since", since), id, view_text(other, "machine_id", "?"));
+}
+
+/* A line for each that the record has: a host of 2010 says no version, and facts need a plugin. */
+static void
+print_facts(const json_t *rec)
+{
+	const char *version = host_state_version(rec), *address = host_facts_address(rec);
+	char *os = host_facts_os(rec);
+
+	if (version != NULL)
+		printable_line(stdout, "agent       %s", version);
+	if (os != NULL)
+		printable_line(stdout, "os          %s", os);
+	if (address != NULL)
+		printable_line(stdout, "address     %s", address);
+	free(os);
+}
+
+static void
+print_head(const json_t *rec, const char *contact)
+{
+	const json_t *error = json_object_get(rec, "last_error");
+	char *message = phrase_of_host(view_text(error, "message", "-"));
+	char at[HOST_STATE_WHEN_SIZE];
+
+	printable_line(stdout, "host        %s", view_text(rec, "_id", "-"));
+	printable_line(stdout, "contact     %s", contact);
+	print_facts(rec);
+	printable_line(stdout, "first seen  %s", when(rec, "created_at", at));
+	printable_line(stdout, "last seen   %s", when(rec, "updated_at", at));
+	if (error == NULL)
+		printf("last error  none\n");
+	else
+		printable_line(stdout, "last error  %s  %s", when(error, "timestamp", at), message);
+	free(message);
+	print_machines(rec);
+	print_orders(rec);
+}
+
+static void
+print_plugin_line(const char *plugin, const json_t *meta)
+{
+	const json_t *failure = json_object_get(meta, "failure");
+	const char *edited = json_is_true(json_object_get(meta, "edited"))
+				 ? "; edited in the store, not what the host sent: its next answer "
+				   "puts that right"
+				 : "";
+	char collected[HOST_STATE_WHEN_SIZE], since[HOST_STATE_WHEN_SIZE];
+
+	when(meta, "collected_at", collected);
+	putchar('\n');
+	if (failure == NULL)
+		printable_line(stdout, "%s  (%s, collected %s%s)", plugin,
+		    view_text(meta, "format", "-"), collected, edited);
+	else
+		printable_line(stdout, "%s  (%s, collected %s%s; failing since %s: %s)", plugin,
+		    view_text(meta, "format", "-"), collected, edited,
+		    when(failure, "since", since), view_text(failure, "message", "-"));
+}
+
+static void
+print_indented(const json_t *value, struct buf *out)
+{
+	buf_reset(out);
+	if (value != NULL && jsonx_write_pretty(out, value))
+		printable_put(stdout, out->data, PRINTABLE_KEEP_BREAKS);
+	putchar('\n');
+}
+
+void
+record_print(const json_t *rec, const char *contact)
+{
+	json_t *plugins = view_plugins(rec), *others = view_others(rec), *name;
+	struct buf out;
+	size_t i;
+
+	print_head(rec, contact);
+	buf_init(&out, OUTPUT_MAX);
+	json_array_foreach (plugins, i, name) {
+		print_plugin_line(json_string_value(name), view_meta(rec, json_string_value(name)));
+		print_indented(json_object_get(rec, json_string_value(name)), &out);
+	}
+	json_array_foreach (others, i, name) {
+		putchar('\n');
+		printable_line(stdout, "%s  (of no plugin: somebody else put it into the record)",
+		    json_string_value(name));
+		print_indented(json_object_get(rec, json_string_value(name)), &out);
+	}
+	buf_finish(&out);
+	json_decref(plugins);
+	json_decref(others);
+}
+
+void
+record_print_value(const json_t *value)
+{
+	struct buf out;
+
+	buf_init(&out, OUTPUT_MAX);
+	print_indented(value, &out);
+	buf_finish(&out);
+}
+
+bool
+record_print_json(const json_t *value)
+{
+	struct buf out;
+	bool ok;
+
+	buf_init(&out, OUTPUT_MAX);
+	ok = jsonx_write(&out, value);
+	if (ok)
+		fwrite(out.data, 1, out.len, stdout);
+	putchar('\n');
+	buf_finish(&out);
+	return ok;
+}
