@@ -3,48 +3,93 @@
 
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 #include "shared/units.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define VERBS "backup, doctor, forget, forget-order, hosts, query, queue, restore, setup, show"
+
+/* Options that only some verbs take. */
+enum {
+	TAKES_JSON = 1 << 0,
+	TAKES_CSV = 1 << 1,
+	TAKES_YES = 1 << 2,
+	TAKES_ALL = 1 << 3,
+	TAKES_VERBOSE = 1 << 4,
+	TAKES_DESIGN = 1 << 5,
+	TAKES_TIMEOUT = 1 << 6,
+	TAKES_AS = 1 << 7,
+};
+
 static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
     {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
-	verb_doctor},
-    {"hosts", "list the hosts: last seen, plugins, last error", 0, 0, false, false, verb_hosts},
+	verb_doctor, TAKES_JSON | TAKES_TIMEOUT | TAKES_AS},
+    {"hosts", "list the hosts: online, last seen, plugins, what fails now", 0, 4096, false, false,
+	verb_hosts, TAKES_JSON | TAKES_VERBOSE},
+    {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,
+	verb_query, TAKES_JSON | TAKES_CSV | TAKES_TIMEOUT},
     {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
-	true, verb_setup},
-    {"show", "show the record of a host, or one plugin of it", 1, 2, false, false, verb_show},
+	true, verb_setup, TAKES_DESIGN | TAKES_ALL},
+    {"show", "show the records of hosts, or one plugin, or a part of it", 1, 3, false, false,
+	verb_show, TAKES_JSON},
 };
 
-static int opt_json;
-static char *opt_design, *opt_timeout;
+static int opt_json, opt_csv, opt_yes, opt_all, opt_verbose;
+static char *opt_design, *opt_timeout, *opt_as;
 
 #define TIMEOUT_MS     (5 * 60 * 1000)
 #define TIMEOUT_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
 static struct poptOption table[] = {
     {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON: records as stored", NULL},
+    {"csv", '\0', POPT_ARG_NONE, &opt_csv, 0, "query: print CSV", NULL},
     {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
 	"setup: folder of the design documents to load", "DIR"},
     {"timeout", '\0', POPT_ARG_STRING, &opt_timeout, 0,
-	"doctor: end after that long, done or not (5min)", "DURATION"},
+	"doctor: end then (5min); query: limit of jq (30s)", "DURATION"},
+    {"as", '\0', POPT_ARG_STRING, &opt_as, 0, "doctor: as agent, collector or operator, no more",
+	"ROLE"},
+    {"all", '\0', POPT_ARG_NONE, &opt_all, 0, "setup: bind the queues of all hosts in the store",
+	NULL},
+    {"verbose", 'v', POPT_ARG_NONE, &opt_verbose, 0, "hosts: versions, names of the plugins", NULL},
+    {"yes", 'y', POPT_ARG_NONE, &opt_yes, 0, "restore, forget: do not ask", NULL},
     POPT_TABLEEND,
 };
 
 static const struct cli_spec spec = {
     .program = "vogeler-admin",
-    .usage = "[OPTION...] doctor | hosts | setup [HOST...] | show HOST [PLUGIN]",
+    .usage = "[OPTION...] backup FILE | doctor | forget HOST |\n"
+	     "                     forget-order HOST | hosts [HOSTS...] | query EXPR [HOSTS] |\n"
+	     "                     queue HOST | restore FILE | setup [--all] [HOST...] |\n"
+	     "                     show HOSTS [PLUGIN [PATH]]",
     .examples = "  vogeler-admin setup\n"
 		"  vogeler-admin doctor\n"
 		"  vogeler-admin hosts\n"
 		"  vogeler-admin show web01 facter\n"
-		"  vogeler-admin show web01 --json | jq .facter\n",
+		"  vogeler-admin show 'web*' os-release '[0]'\n"
+		"  vogeler-admin query '.packages[]? | select(startswith(\"openssl 3.0.\"))'\n"
+		"  vogeler-admin show web01 --json | jq .facter\n"
+		"Commands:\n"
+		"  backup FILE         copy the store (sqlite://) into a file, while it is used\n"
+		"  doctor              check each link: configuration, broker, store, collector\n"
+		"  forget HOST         remove the record of a host, and its queue\n"
+		"  forget-order HOST   take the next answers of a host whatever their order\n"
+		"  hosts [HOSTS...]    list the hosts: online, last seen, plugins, what fails now\n"
+		"  query EXPR [HOSTS]  ask the records in jq's language: a table, CSV or JSON\n"
+		"  queue HOST          tell which commands wait for a host\n"
+		"  restore FILE        put such a copy in the place of the store\n"
+		"  setup [HOST...]     make exchanges, queues, database, design documents\n"
+		"  show HOSTS [PLUGIN [PATH]]  records of hosts, or one plugin, or a part of it;\n"
+		"                      HOSTS: a name, a glob, a range, a group, a list of these:\n"
+		"                      web01,db[01-12],'x*',@web\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -69,6 +114,18 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 	verb_done(v, VERB_TROUBLE);
 }
 
+void
+verb_no_record(struct verb_context *v, enum store_found found, const char *why)
+{
+	if (found == STORE_FAILED) {
+		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
+		return;
+	}
+	cli_complain("vogeler-admin", "%s: no such host in %s; \"vogeler-admin hosts\" lists them",
+	    v->args[0], store_id(v->store));
+	verb_done(v, VERB_NO_SUCH_HOST);
+}
+
 static const struct verb *
 find_verb(const struct cli *cli)
 {
@@ -76,25 +133,57 @@ find_verb(const struct cli *cli)
 	int n = 0;
 
 	if (name == NULL)
-		cli_usage_error(cli, "what is to be done? One of: doctor, hosts, setup, show");
+		cli_usage_error(cli, "what is to be done? One of: " VERBS);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(verbs[i].name, name) != 0)
 			continue;
 		while (cli->args[n + 1] != NULL)
 			n++;
 		if (n < verbs[i].min_args)
-			cli_usage_error(cli, "%s: a host name is missing", name);
+			cli_usage_error(cli, "%s: %s is missing", name,
+			    verbs[i].without_store       ? "a file"
+			    : verbs[i].run == verb_query ? "an expression of jq"
+							 : "a host name");
 		if (n > verbs[i].max_args)
 			cli_usage_error(cli, "%s: \"%s\" is one too many", name, cli->args[n]);
 		return &verbs[i];
 	}
-	cli_usage_error(cli, "no such verb: \"%s\"; there are: doctor, hosts, setup, show", name);
+	cli_usage_error(cli, "no such verb: \"%s\"; there are: " VERBS, name);
+}
+
+/* One that does nothing would be taken for one that did. */
+static void
+refuse_options(const struct cli *cli, const struct verb *verb)
+{
+	const struct {
+		const char *name;
+		bool given;
+		unsigned int bit;
+	} options[] = {
+	    {"--json", opt_json != 0, TAKES_JSON},
+	    {"--csv", opt_csv != 0, TAKES_CSV},
+	    {"--yes", opt_yes != 0, TAKES_YES},
+	    {"--all", opt_all != 0, TAKES_ALL},
+	    {"--verbose", opt_verbose != 0, TAKES_VERBOSE},
+	    {"--design", opt_design != NULL, TAKES_DESIGN},
+	    {"--timeout", opt_timeout != NULL, TAKES_TIMEOUT},
+	    {"--as", opt_as != NULL, TAKES_AS},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].given && (verb->takes & options[i].bit) == 0)
+			cli_usage_error(
+			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
 }
 
 /* In the middle of something: what is open ends with the program. */
 static void
 admin_on_signal(int signo, void *arg)
 {
+	struct verb_context *v = arg;
+
+	if (v->undo != NULL)
+		v->undo(v->undo_arg);
 	exit(128 + signo);
 }
 
@@ -120,16 +209,26 @@ main(int argc, char **argv)
 	struct cli cli;
 	char err[512];
 
+	if (jq_child_is_meant(argc, argv))
+		return jq_child_main(argv);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* how wide characters are, for the tables */
 	cli_init(&cli, &spec, argc, argv);
 	verb = find_verb(&cli);
+	refuse_options(&cli, verb);
 	if (!verb->without_store)
 		cli_store(&cli, &store_uri);
 	ident_init();
 	v.cli = &cli;
 	v.args = cli.args + 1;
 	v.json = opt_json != 0;
+	v.csv = opt_csv != 0;
+	v.yes = opt_yes != 0;
+	v.verbose = opt_verbose != 0;
+	v.all = opt_all != 0;
 	v.design = opt_design;
 	v.timeout_ms = timeout_ms(&cli);
+	v.timeout_given = opt_timeout != NULL;
+	v.as = opt_as;
 	v.loop = loop_create();
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
@@ -143,12 +242,13 @@ main(int argc, char **argv)
 		loop_run(v.loop);
 	}
 	store_close(v.store);
+	if (v.finish != NULL)
+		v.finish(v.finish_arg);
 	loop_destroy(v.loop);
 	uri_finish(&store_uri);
 	free(opt_design);
 	free(opt_timeout);
+	free(opt_as);
 	cli_finish(&cli);
-	if (fflush(stdout) != 0 && v.status == VERB_OK)
-		v.status = VERB_TROUBLE;
 	return v.status;
 }

@@ -3,6 +3,7 @@
 #define VOGELER_VERB_H
 
 #include "shared/cli.h"
+#include "shared/store/store.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,18 +13,32 @@ struct store;
 enum {
 	VERB_OK = 0,
 	VERB_TROUBLE = 1,
+	VERB_SOME_FAILED = 2, /* of a query: some host's record */
 	VERB_NO_SUCH_HOST = 4,
 };
 
 struct verb_context {
-	const struct cli *cli;
+	struct cli *cli; /* its options: doctor takes those of the role it looks for */
 	struct loop *loop;
 	struct store *store; /* opened before the verb runs; NULL for verbs without */
 	const char **args;   /* what follows the verb, NULL-terminated */
 	bool json;           /* --json */
+	bool csv;            /* --csv, of query */
 	const char *design;  /* --design DIR, or NULL */
-	uint64_t timeout_ms; /* --timeout, of doctor */
-	int status;          /* what the program exits with; VERB_TROUBLE until said otherwise */
+	uint64_t timeout_ms; /* --timeout, of doctor and query, */
+	bool timeout_given;  /* or doctor's own */
+	const char *as;      /* --as ROLE, of doctor, or NULL */
+	bool yes;            /* --yes */
+	bool verbose;        /* --verbose, of hosts */
+	bool all;            /* --all, of setup */
+	/* What a verb undoes when it is interrupted; may be NULL. */
+	void (*undo)(void *arg);
+	void *undo_arg;
+	/* What a verb frees behind the end of the store, which may have been asked for more; may be
+	 * NULL. */
+	void (*finish)(void *arg);
+	void *finish_arg;
+	int status; /* what the program exits with; VERB_TROUBLE until said otherwise */
 };
 
 struct verb {
@@ -34,16 +49,25 @@ struct verb {
 	bool makes;         /* a store that is not there yet */
 	/* Starts the verb; the loop then runs until verb_done(). */
 	void (*run)(struct verb_context *v);
+	unsigned int takes; /* which of the options that not all verbs take; bits of main.c */
 };
 
+void verb_backup(struct verb_context *v);
 void verb_doctor(struct verb_context *v);
 void verb_setup(struct verb_context *v);
+void verb_forget_order(struct verb_context *v);
 void verb_hosts(struct verb_context *v);
+void verb_forget(struct verb_context *v);
+void verb_queue(struct verb_context *v);
+void verb_query(struct verb_context *v);
+void verb_restore(struct verb_context *v);
 void verb_show(struct verb_context *v);
 
 /* Ends the loop with that exit status. */
 void verb_done(struct verb_context *v, int status);
 /* "vogeler-admin: text" on stderr, and the end with VERB_TROUBLE. */
 void verb_fail(struct verb_context *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The end of a verb whose host, its first argument, has no record: missing, or not to be read. */
+void verb_no_record(struct verb_context *v, enum store_found found, const char *why);
 
 #endif
