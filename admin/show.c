@@ -1,90 +1,49 @@
-/* "show HOST [PLUGIN]": a record for people, or with --json as it is stored. */
+/* "show HOST [PLUGIN [PATH]]": a record for people, or with --json as it is stored. */
+#include "admin/contact.h"
+#include "admin/host_state.h"
+#include "admin/record_print.h"
+#include "admin/show_many.h"
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/jsonx.h"
 #include "shared/phrase.h"
+#include "shared/print/answers.h"
 #include "shared/store/store.h"
+#include "shared/target/value_path.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define OUTPUT_MAX (64 * 1024 * 1024) /* a record is 7 MB at most; indenting may multiply that */
-
 static void
-print_value(struct verb_context *v, const json_t *value, bool pretty)
+print_json(struct verb_context *v, const json_t *value)
 {
-	struct buf out;
-
-	buf_init(&out, OUTPUT_MAX);
-	if (pretty ? jsonx_write_pretty(&out, value) : jsonx_write(&out, value)) {
-		fwrite(out.data, 1, out.len, stdout);
-		putchar('\n');
+	if (record_print_json(value))
 		verb_done(v, VERB_OK);
-	} else {
-		verb_fail(v, "%s: the record is too large to print; use --json", v->args[0]);
-	}
-	buf_finish(&out);
-}
-
-static void
-print_head(const json_t *rec)
-{
-	const json_t *error = json_object_get(rec, "last_error");
-
-	printf("host        %s\n", view_text(rec, "_id", "-"));
-	printf("first seen  %s\n", view_text(rec, "created_at", "-"));
-	printf("last seen   %s\n", view_text(rec, "updated_at", "-"));
-	if (error == NULL)
-		printf("last error  none\n");
 	else
-		printf("last error  %s  %s\n", view_text(error, "timestamp", "-"),
-		    view_text(error, "message", "-"));
+		verb_fail(v, "%s: too large to print", v->args[0]);
 }
 
-static void
-print_plugin_line(const char *plugin, const json_t *meta)
-{
-	const json_t *failure = json_object_get(meta, "failure");
-
-	printf("\n%s  (%s, collected %s", plugin, view_text(meta, "format", "-"),
-	    view_text(meta, "collected_at", "-"));
-	if (failure != NULL)
-		printf("; failing since %s: %s", view_text(failure, "since", "-"),
-		    view_text(failure, "message", "-"));
-	printf(")\n");
-}
-
-static void
-print_record(struct verb_context *v, const json_t *rec)
-{
-	json_t *plugins = view_plugins(rec), *name;
-	const json_t *value;
-	struct buf out;
-	size_t i;
-
-	print_head(rec);
-	buf_init(&out, OUTPUT_MAX);
-	json_array_foreach (plugins, i, name) {
-		print_plugin_line(json_string_value(name), view_meta(rec, json_string_value(name)));
-		value = json_object_get(rec, json_string_value(name));
-		buf_reset(&out);
-		if (value != NULL && jsonx_write_pretty(&out, value))
-			printf("%s\n", out.data);
-	}
-	buf_finish(&out);
-	json_decref(plugins);
-	verb_done(v, VERB_OK);
-}
-
-/* One that the record knows, with a failure in the place of a value. */
+/* One that the record knows, with a failure in the place of a value, or with nothing. */
 static void
 no_value_yet(struct verb_context *v, const json_t *meta)
 {
 	const json_t *failure = json_object_get(meta, "failure");
+	char since[HOST_STATE_WHEN_SIZE];
 
-	fprintf(stderr, "vogeler-admin: %s has no value of \"%s\" yet: failing since %s: %s%s\n",
-	    v->args[0], v->args[1], view_text(failure, "since", "-"),
+	if (failure == NULL) {
+		cli_complain("vogeler-admin",
+		    "%s has no value of \"%s\": it was removed in the store" PHRASE_CURE
+		    "vogeler-runner -n %s -x %s brings it back",
+		    v->args[0], v->args[1], v->args[0], v->args[1]);
+		verb_done(v, VERB_NO_SUCH_HOST);
+		return;
+	}
+	cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s%s",
+	    v->args[0], v->args[1],
+	    host_state_when(view_text(failure, "since", "-"), wall_ms(), since),
 	    view_text(failure, "message", "-"),
 	    json_object_get(meta, "unparsed") == NULL ? ""
 						      : PHRASE_CURE
@@ -95,57 +54,136 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 static void
 no_such_plugin(struct verb_context *v, const json_t *rec)
 {
-	json_t *plugins = view_plugins(rec), *name;
-	char *asked = uri_mask(v->args[1]);
-	size_t i;
+	json_t *plugins = view_plugins(rec);
+	char *names = view_joined(plugins);
 
-	fprintf(stderr, "vogeler-admin: %s has no \"%s\"; it has:", v->args[0], asked);
-	free(asked);
-	json_array_foreach (plugins, i, name)
-		fprintf(stderr, " %s", json_string_value(name));
-	fputc('\n', stderr);
+	cli_complain("vogeler-admin", "%s has no \"%s\"; it has: %s", v->args[0], v->args[1],
+	    names[0] != '\0' ? names : "nothing yet");
+	free(names);
 	json_decref(plugins);
 	verb_done(v, VERB_NO_SUCH_HOST);
 }
 
+/* Names the part that there still is, and what is in it. */
 static void
-show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+no_such_part(struct verb_context *v, const json_t *last, size_t len)
 {
-	struct verb_context *v = arg;
-	const json_t *value, *meta;
+	json_t *keys = json_array();
+	const char *key;
+	json_t *value;
+	char *names;
 
-	switch (found) {
-	case STORE_FAILED:
-		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
+	json_object_foreach ((json_t *)last, key, value)
+		json_array_append_new(keys, json_string(key));
+	names = view_joined(keys);
+	if (json_is_object(last))
+		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s has: %s", v->args[0],
+		    v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2],
+		    names[0] != '\0' ? names : "nothing");
+	else if (json_is_array(last))
+		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s is a list of %zu",
+		    v->args[0], v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2],
+		    json_array_size(last));
+	else
+		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s has no parts",
+		    v->args[0], v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2]);
+	free(names);
+	json_decref(keys);
+	verb_done(v, VERB_NO_SUCH_HOST);
+}
+
+static void
+print_value(struct verb_context *v, const json_t *value)
+{
+	const char *path = v->args[2];
+	const json_t *last;
+	size_t len;
+
+	if (path != NULL) {
+		value = value_path_get(value, path, &last, &len);
+		if (value == NULL) {
+			no_such_part(v, last, len);
+			return;
+		}
+	}
+	if (v->json) {
+		print_json(v, value);
 		return;
-	case STORE_MISSING:
-		cli_complain("vogeler-admin",
-		    "%s: no such host in %s; \"vogeler-admin hosts\" lists them", v->args[0],
-		    store_id(v->store));
-		verb_done(v, VERB_NO_SUCH_HOST);
+	}
+	if (path != NULL)
+		answers_print_value(stdout, value);
+	else
+		record_print_value(value);
+	verb_done(v, VERB_OK);
+}
+
+/* The record waits for it. */
+struct showing {
+	struct verb_context *v;
+	json_t *rec;
+	struct contact_reading reading;
+};
+
+static void
+show_on_contacts(struct contacts *contacts, const char *why, void *arg)
+{
+	struct showing *s = arg;
+	char *contact = contact_sentence(contacts, s->rec, wall_ms());
+
+	record_print(s->rec, contact);
+	verb_done(s->v, VERB_OK);
+	free(contact);
+	contacts_destroy(contacts);
+	json_decref(s->rec);
+	free(s);
+}
+
+static void
+print_record(struct verb_context *v, json_t *rec)
+{
+	const json_t *value, *meta;
+	struct showing *s;
+
+	if (v->args[1] == NULL && v->json) {
+		print_json(v, rec);
 		return;
-	case STORE_FOUND:
-		break;
 	}
 	if (v->args[1] == NULL) {
-		if (v->json)
-			print_value(v, rec, false);
-		else
-			print_record(v, rec);
+		s = xcalloc(1, sizeof(*s));
+		s->v = v;
+		s->rec = json_incref(rec);
+		contact_read(&s->reading, v->store, show_on_contacts, s);
 		return;
 	}
 	value = json_object_get(rec, v->args[1]);
 	meta = view_meta(rec, v->args[1]);
 	if (value != NULL)
-		print_value(v, value, !v->json);
+		print_value(v, value);
 	else if (meta != NULL)
 		no_value_yet(v, meta);
 	else
 		no_such_plugin(v, rec);
 }
 
+static void
+show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct verb_context *v = arg;
+
+	if (found == STORE_FOUND)
+		print_record(v, rec);
+	else
+		verb_no_record(v, found, why);
+}
+
 void
 verb_show(struct verb_context *v)
 {
-	store_get(v->store, v->args[0], show_on_record, v);
+	const char *path = v->args[1] == NULL ? NULL : v->args[2], *why;
+
+	why = path == NULL ? NULL : value_path_error(path);
+	if (why != NULL)
+		cli_usage_error(v->cli, "show: the path \"%s\": %s", path, why);
+	if (!show_many(v))
+		store_get(v->store, v->args[0], show_on_record, v);
 }

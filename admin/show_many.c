@@ -1,0 +1,288 @@
+/* "show HOSTS [PLUGIN [PATH]]", when several hosts are meant: answers side by side. */
+#include "admin/show_many.h"
+
+#include "admin/contact.h"
+#include "admin/meant.h"
+#include "admin/record_print.h"
+#include "admin/verb.h"
+#include "admin/view.h"
+
+#include "shared/phrase.h"
+#include "shared/print/answers.h"
+#include "shared/store/store.h"
+#include "shared/target/value_path.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum reading {
+	READING_NAMES, /* of names alone each is asked for */
+	READING_LIST,  /* of globs all are */
+};
+
+struct show_many {
+	struct verb_context *v;
+	const char *plugin, *path; /* NULL = all of the record, of the value */
+	struct meant meant;        /* what is known: of READING_LIST */
+	enum reading reading;
+	struct hosts names; /* of READING_NAMES */
+	size_t next;        /* of names: the one that is asked for */
+	size_t printed, missing;
+	struct answers *answers;
+	struct contact_reading reading_contacts;
+	struct contacts *contacts;
+};
+
+static void
+many_finish(void *arg)
+{
+	struct show_many *m = arg;
+
+	hosts_finish(&m->names);
+	meant_finish(&m->meant);
+	answers_destroy(m->answers);
+	contacts_destroy(m->contacts);
+	free(m);
+}
+
+static void
+failed(struct show_many *m, const char *why)
+{
+	verb_fail(m->v, "cannot read from %s: %s", store_id(m->v->store), why);
+}
+
+static void
+many_on_lack(const char *line, void *arg)
+{
+	cli_complain("vogeler-admin", "%s", line);
+}
+
+static void
+end(struct show_many *m)
+{
+	size_t said = m->printed + answers_count(m->answers);
+
+	answers_print(stdout, m->answers);
+	fflush(stdout);
+	answers_tell_lack(m->answers, many_on_lack, NULL);
+	if (m->reading == READING_LIST)
+		m->missing = meant_tell_missing(&m->meant);
+	if (m->meant.targets.all && said == 0 && m->meant.known.n == 0)
+		cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
+	verb_done(m->v, said > 0 && m->missing == 0 ? VERB_OK : VERB_NO_SUCH_HOST);
+}
+
+/* --- one record --- */
+
+static void
+print_object(const char *host, const json_t *value, const char *why)
+{
+	json_t *o = answers_object(host, value, why);
+
+	json_dumpf(o, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(o);
+}
+
+static void
+lacks(struct show_many *m, const char *host, const char *why)
+{
+	if (m->v->json)
+		print_object(host, NULL, why);
+	else
+		answers_lack(m->answers, host, why);
+}
+
+static void
+lacks_plugin(struct show_many *m, const char *host)
+{
+	char *why;
+
+	xasprintf(&why, "no value of \"%s\"" PHRASE_CURE "\"vogeler-admin show %s %s\" says more",
+	    m->plugin, "HOST", m->plugin);
+	lacks(m, host, why);
+	free(why);
+}
+
+static void
+lacks_path(struct show_many *m, const char *host)
+{
+	char *why;
+
+	xasprintf(&why, "\"%s\" has no %s", m->plugin, m->path);
+	lacks(m, host, why);
+	free(why);
+}
+
+static void
+take_value(struct show_many *m, const char *host, const json_t *value)
+{
+	if (m->v->json) {
+		print_object(host, value, NULL);
+		m->printed++;
+	} else {
+		answers_add(m->answers, host, value);
+	}
+}
+
+static void
+print_whole(const struct show_many *m, const json_t *rec)
+{
+	char *contact = contact_sentence(m->contacts, rec, wall_ms());
+
+	record_print(rec, contact);
+	free(contact);
+}
+
+static void
+take_record(struct show_many *m, const char *host, const json_t *rec)
+{
+	const json_t *value, *last;
+	size_t len;
+
+	if (m->plugin == NULL) {
+		if (m->printed++ > 0 && !m->v->json)
+			putchar('\n');
+		if (m->v->json)
+			record_print_json(rec);
+		else
+			print_whole(m, rec);
+		return;
+	}
+	value = json_object_get(rec, m->plugin);
+	if (value == NULL) {
+		lacks_plugin(m, host);
+		return;
+	}
+	if (m->path != NULL)
+		value = value_path_get(value, m->path, &last, &len);
+	if (value != NULL)
+		take_value(m, host, value);
+	else
+		lacks_path(m, host);
+}
+
+/* --- reading --- */
+
+static void
+many_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct show_many *m = arg;
+	const char *host = view_text(rec, "_id", NULL);
+
+	switch (found) {
+	case STORE_FOUND:
+		if (host == NULL)
+			return;
+		hosts_add(&m->meant.known, host);
+		if (targets_include(&m->meant.targets, host))
+			take_record(m, host, rec);
+		return;
+	case STORE_FAILED:
+		failed(m, why);
+		return;
+	case STORE_MISSING:
+		end(m);
+		return;
+	}
+}
+
+static void ask_next(struct show_many *m);
+
+static void
+many_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct show_many *m = arg;
+	const char *host = m->names.names[m->next];
+
+	switch (found) {
+	case STORE_FOUND:
+		take_record(m, host, rec);
+		break;
+	case STORE_MISSING:
+		meant_say_missing(host);
+		m->missing++;
+		break;
+	case STORE_FAILED:
+		failed(m, why);
+		return;
+	}
+	m->next++;
+	ask_next(m);
+}
+
+static void
+ask_next(struct show_many *m)
+{
+	if (m->next < m->names.n)
+		store_get(m->v->store, m->names.names[m->next], many_on_record, m);
+	else
+		end(m);
+}
+
+static void
+many_on_nobody(const char *word, void *arg)
+{
+	struct show_many *m = arg;
+
+	meant_say_missing(word);
+	m->missing++;
+}
+
+static void
+begin(struct show_many *m)
+{
+	const struct store_filter filter = {&m->plugin, 1};
+	const struct hosts none = {0};
+
+	if (targets_need_known(&m->meant.targets)) {
+		m->reading = READING_LIST;
+		store_list(m->v->store, m->plugin == NULL ? NULL : &filter, many_on_listed, m);
+		return;
+	}
+	targets_resolve(&m->meant.targets, &none, &m->names, many_on_nobody, m);
+	ask_next(m);
+}
+
+static void
+many_on_contacts(struct contacts *contacts, const char *why, void *arg)
+{
+	struct show_many *m = arg;
+
+	m->contacts = contacts;
+	begin(m);
+}
+
+static void
+many_on_meant(void *arg)
+{
+	struct show_many *m = arg;
+
+	if (m->plugin == NULL && !m->v->json)
+		contact_read(&m->reading_contacts, m->v->store, many_on_contacts, m);
+	else
+		begin(m);
+}
+
+bool
+show_many(struct verb_context *v)
+{
+	const char *const words[] = {v->args[0], NULL};
+	struct show_many *m;
+
+	if (!meant_is_more(v->args[0]))
+		return false;
+	m = xcalloc(1, sizeof(*m));
+	m->v = v;
+	m->plugin = v->args[1];
+	m->path = m->plugin == NULL ? NULL : v->args[2];
+	m->answers = answers_create();
+	meant_init(&m->meant, v, "show", words);
+	v->finish = many_finish;
+	v->finish_arg = m;
+	meant_ask(&m->meant, many_on_meant, m);
+	return true;
+}
