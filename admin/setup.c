@@ -4,9 +4,13 @@
 #include "admin/verb.h"
 
 #include "admin/differ.h"
+#include "admin/meant.h"
 #include "shared/broker.h"
+#include "shared/host_binder.h"
 #include "shared/loop.h"
 #include "shared/name.h"
+#include "shared/phrase.h"
+#include "shared/printable.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
@@ -26,8 +30,13 @@ struct setup {
 	struct broker *broker;
 	size_t failures;
 	size_t differing; /* exchanges and queues that are not as wanted */
+	size_t broken;    /* design documents that could not be read, or were refused */
 	json_t *designs;
 	size_t next_design;
+	bool made_exchange;
+	char **hosts; /* of the store, on the way to the binder */
+	size_t n_hosts;
+	struct host_binder *binder;
 };
 
 static void
@@ -36,6 +45,10 @@ setup_finish(void *arg)
 	struct setup *s = arg;
 
 	broker_destroy(s->broker);
+	host_binder_destroy(s->binder);
+	for (size_t i = 0; s->hosts != NULL && i < s->n_hosts; i++)
+		free(s->hosts[i]);
+	free(s->hosts);
 	topology_destroy(s->topology);
 	uri_list_free(s->brokers, s->n_brokers);
 	json_decref(s->designs);
@@ -45,8 +58,88 @@ setup_finish(void *arg)
 static void
 end(struct setup *s)
 {
-	verb_done(s->v, s->differing == 0 ? VERB_OK : VERB_TROUBLE);
+	verb_done(s->v, s->differing + s->broken == 0 ? VERB_OK : VERB_TROUBLE);
 	loop_defer_free(s->v->loop, s, setup_finish);
+}
+
+static void fail(struct setup *s, const char *what, const char *why);
+
+static void
+broker_options(const struct setup *s, struct broker_options *opt, const char *role)
+{
+	const struct options *o = &s->v->cli->options;
+
+	broker_options_default(opt);
+	opt->program = "vogeler-admin";
+	opt->role = role;
+	opt->quiet = true;
+	opt->uris = s->brokers;
+	opt->n_uris = s->n_brokers;
+	opt->tls = &o->amqp_tls;
+	opt->connect_timeout_ms = o->connect_timeout_ms;
+}
+
+static void
+setup_on_all_bound(const struct host_binder_result *r, void *arg)
+{
+	struct setup *s = arg;
+	bool whole = r->complete && r->forbidden == 0;
+
+	printf("bindings of the hosts of the store: %zu queues bound, %zu hosts have no queue, "
+	       "%zu refused%s\n",
+	    r->bound, r->no_queue, r->forbidden, r->complete ? "" : ", the others not tried");
+	if (!whole) {
+		fflush(stdout);
+		s->differing++;
+		cli_complain("vogeler-admin",
+		    "not all queues of hosts are bound: %s" PHRASE_CURE
+		    "give the user of this run write on the hosts' "
+		    "queues and read on exchange %s, then run setup "
+		    "--all",
+		    r->why, s->v->cli->options.broadcast_exchange);
+	}
+	end(s);
+}
+
+static void
+setup_on_host(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct setup *s = arg;
+	const char *name = json_string_value(json_object_get(rec, "_id"));
+	struct broker_options opt;
+	char **hosts = s->hosts;
+
+	if (found == STORE_FAILED) {
+		fail(s, store_id(s->v->store), why == NULL ? "it does not answer" : why);
+		return;
+	}
+	if (found == STORE_FOUND) {
+		if (name == NULL || name_host_error(name) != NULL)
+			return;
+		s->hosts = xreallocarray(s->hosts, s->n_hosts + 1, sizeof(*s->hosts));
+		s->hosts[s->n_hosts++] = xstrdup(name);
+		return;
+	}
+	if (s->n_hosts == 0 && !s->v->all) {
+		end(s);
+		return;
+	}
+	broker_options(s, &opt, "setup-bind");
+	s->hosts = NULL;
+	s->binder = host_binder_start(s->v->loop, &opt, s->v->cli->options.broadcast_exchange,
+	    hosts, s->n_hosts, NULL, setup_on_all_bound, s);
+}
+
+/* An exchange that was made has no bindings: those of all hosts went with the old one. */
+static void
+bind_hosts(struct setup *s)
+{
+	static const struct store_filter names_only = {.plugins = NULL, .n = 0};
+
+	if (s->v->all || s->made_exchange)
+		store_list(s->v->store, &names_only, setup_on_host, s);
+	else
+		end(s);
 }
 
 static void
@@ -64,17 +157,25 @@ design_name(const struct setup *s, size_t i)
 	return json_string_value(json_object_get(json_array_get(s->designs, i), "_id"));
 }
 
+/* One that is broken keeps no other out. */
+static void
+complain_of_design(struct setup *s, const char *what, const char *why)
+{
+	s->broken++;
+	fflush(stdout);
+	cli_complain("vogeler-admin", "design document %s: %s", what, why);
+}
+
 static void
 setup_on_design(bool ok, const char *what, void *arg)
 {
 	struct setup *s = arg;
 	const char *name = design_name(s, s->next_design - 1);
 
-	if (!ok) {
-		fail(s, name, what);
-		return;
-	}
-	printf("design document %s: %s\n", name, what);
+	if (ok)
+		printable_line(stdout, "design document %s: %s", name, what);
+	else
+		complain_of_design(s, name, what);
 	load_next_design(s);
 }
 
@@ -82,7 +183,7 @@ static void
 load_next_design(struct setup *s)
 {
 	if (s->next_design == json_array_size(s->designs)) {
-		end(s);
+		bind_hosts(s);
 		return;
 	}
 	store_load_design(
@@ -94,16 +195,17 @@ setup_on_database(bool ok, const char *what, void *arg)
 {
 	struct setup *s = arg;
 	const char *dir = s->v->design != NULL ? s->v->design : s->v->cli->options.design_docs_path;
-	json_t *broken;
+	json_t *broken, *why;
 	char err[512];
+	size_t i;
 
 	if (!ok) {
 		fail(s, store_id(s->v->store), what);
 		return;
 	}
-	printf("database %s: %s\n", store_id(s->v->store), what);
+	printable_line(stdout, "database %s: %s", store_id(s->v->store), what);
 	if (dir == NULL) {
-		end(s);
+		bind_hosts(s);
 		return;
 	}
 	/* The sample file of 2010 names a folder that few have: then there are none to load. */
@@ -111,13 +213,13 @@ setup_on_database(bool ok, const char *what, void *arg)
 		fflush(stdout);
 		cli_complain("vogeler-admin",
 		    "no design documents: %s, named by the configuration file, is not there", dir);
-		end(s);
+		bind_hosts(s);
 		return;
 	}
 	broken = json_array();
 	s->designs = design_read(dir, broken, err, sizeof(err));
-	if (json_array_size(broken) > 0)
-		cli_complain("vogeler-admin", "%s", json_string_value(json_array_get(broken, 0)));
+	json_array_foreach (broken, i, why)
+		complain_of_design(s, "left out", json_string_value(why));
 	json_decref(broken);
 	if (s->designs == NULL)
 		fail(s, "design documents", err);
@@ -128,8 +230,12 @@ setup_on_database(bool ok, const char *what, void *arg)
 static void
 setup_on_topology(struct broker *b, const struct topology_item *item, bool created, void *arg)
 {
-	printf("%s %s: %s\n", item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue", item->name,
-	    created ? "created" : "was there");
+	struct setup *s = arg;
+
+	if (created && item->kind == TOPOLOGY_EXCHANGE)
+		s->made_exchange = true;
+	printable_line(stdout, "%s %s: %s", item->kind == TOPOLOGY_EXCHANGE ? "exchange" : "queue",
+	    item->name, created ? "created" : "was there");
 }
 
 static void
@@ -146,8 +252,9 @@ setup_on_look(
 
 	if (look->sight != BROKER_SIGHT_OTHER)
 		return;
-	s->differing++;
 	fflush(stdout);
+	if (!differ_limit(look))
+		s->differing++;
 	differ_explain(stderr, s->brokers[0].path, item, look);
 }
 
@@ -188,19 +295,11 @@ static const struct broker_handlers lookers = {
 static void
 connect_broker(struct setup *s, const char *role, bool look_only)
 {
-	const struct options *o = &s->v->cli->options;
 	struct broker_options opt;
 
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = role;
-	opt.quiet = true;
+	broker_options(s, &opt, role);
 	opt.look_only = look_only;
-	opt.uris = s->brokers;
-	opt.n_uris = s->n_brokers;
-	opt.tls = &o->amqp_tls;
 	opt.topology = s->topology;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	broker_destroy(s->broker);
 	s->failures = 0;
 	s->broker = broker_create(s->v->loop, &opt, look_only ? &lookers : &makers, s);
@@ -216,36 +315,56 @@ setup_on_made(struct broker *b, void *arg)
 
 /* The exchanges and queues of the collector, and the queues of the hosts that are named. */
 static struct topology *
-wanted_topology(const struct options *o, const char **hosts)
+wanted_topology(const struct options *o, const struct hosts *hosts)
 {
 	struct topology *t = topology_for_collector(o->broadcast_exchange, o->master_exchange);
 
-	for (size_t i = 0; hosts[i] != NULL; i++)
-		topology_add_host(t, o->broadcast_exchange, hosts[i]);
+	for (size_t i = 0; i < hosts->n; i++)
+		topology_add_host(t, o->broadcast_exchange, hosts->names[i]);
 	topology_configure(t, &o->host_queue, &o->master_queue);
 	return t;
 }
 
 static void
-check_hosts(const struct verb_context *v)
+setup_on_where(struct target_group *g, void *arg)
 {
-	for (size_t i = 0; v->args[i] != NULL; i++) {
-		const char *wrong = name_host_error(v->args[i]);
+	const struct verb_context *v = arg;
 
-		if (wrong != NULL)
-			cli_usage_error(v->cli, "setup: '%s': %s", v->args[i], wrong);
-	}
+	cli_usage_error(v->cli,
+	    "setup @%s: the group has a where, and which hosts are so is known of those that have answered, and "
+	    "these have their queues; name the others",
+	    g->name);
+}
+
+/* Hosts that are new are not known to the store, which may not be there yet either. */
+static void
+find_hosts(struct verb_context *v, struct hosts *hosts)
+{
+	const struct hosts none = {0};
+	struct meant m;
+
+	meant_init(&m, v, "setup", v->args);
+	targets_each_where(&m.targets, setup_on_where, v);
+	if (targets_need_known(&m.targets))
+		cli_usage_error(v->cli,
+		    "setup %s: queues are made for hosts that are named, as web01 or web[01-20]; "
+		    "--all binds those of the hosts that the store knows",
+		    m.targets.text);
+	targets_resolve(&m.targets, &none, hosts, NULL, NULL);
+	meant_finish(&m);
 }
 
 void
 verb_setup(struct verb_context *v)
 {
 	struct setup *s;
+	struct hosts hosts = {0};
 
-	check_hosts(v);
+	find_hosts(v, &hosts);
 	s = xcalloc(1, sizeof(*s));
 	s->v = v;
 	cli_brokers(v->cli, &s->brokers, &s->n_brokers);
-	s->topology = wanted_topology(&v->cli->options, v->args);
+	s->topology = wanted_topology(&v->cli->options, &hosts);
+	hosts_finish(&hosts);
 	connect_broker(s, "setup", false);
 }
