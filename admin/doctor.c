@@ -5,6 +5,7 @@
 #include "shared/jsonx.h"
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/printable.h"
 #include "shared/units.h"
 #include "shared/xalloc.h"
 
@@ -35,7 +36,7 @@ static void
 say(struct doctor *d, const char *check, enum check_status status, const char *text,
     const char *cure)
 {
-	char *detail = uri_mask(text); /* a folder may be given as one, by mistake */
+	char *detail = uri_mask_sentence(text); /* a folder may be given as one, by mistake */
 
 	if (status == CHECK_FAIL)
 		d->failed = true;
@@ -45,8 +46,8 @@ say(struct doctor *d, const char *check, enum check_status status, const char *t
 				 check_status_name(status), "detail",
 				 jsonx_string_lossy(detail, strlen(detail), NULL), "cure", cure));
 	} else {
-		printf("%-5s %-17s %s%s%s\n", check_status_name(status), check, detail,
-		    cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
+		printable_line(stdout, "%-5s %-17s %s%s%s", check_status_name(status), check,
+		    detail, cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
 		fflush(stdout); /* the next check may take a while */
 	}
 	free(detail);
@@ -131,6 +132,13 @@ doctor_end(struct doctor *d)
 void
 doctor_next(struct doctor *d)
 {
+	if (d->role_unusable && d->next > 0)
+		d->next = sizeof(chains) / sizeof(chains[0]);
+	if (d->next == sizeof(chains) / sizeof(chains[0]) && d->at + 1 < d->n_roles) {
+		d->at++;
+		d->next = 0;
+		doctor_take_role(d);
+	}
 	if (d->next < sizeof(chains) / sizeof(chains[0]))
 		chains[d->next++](d);
 	else
@@ -148,5 +156,8 @@ verb_doctor(struct verb_context *v)
 	d->end = loop_timer_create(v->loop, "doctor", doctor_on_end, d);
 	d->patience = loop_timer_create(v->loop, "doctor-patience", doctor_on_patience, d);
 	loop_timer_arm(d->patience, (int64_t)v->timeout_ms);
+	doctor_choose_roles(d);
+	if (v->cli->complaint == NULL) /* else its options are not those of anybody here */
+		doctor_take_role(d);
 	doctor_next(d);
 }

@@ -3,6 +3,7 @@
 #ifndef VOGELER_DOCTOR_H
 #define VOGELER_DOCTOR_H
 
+#include "admin/contact.h"
 #include "admin/verb.h"
 
 #include <jansson.h>
@@ -10,10 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct broker_look;
 struct loop_timer;
+struct store;
 
 enum check_status { CHECK_OK, CHECK_WARN, CHECK_FAIL, CHECK_SKIP };
 const char *check_status_name(enum check_status status); /* "ok", "warn", "FAIL", "skip" */
+
+/* For whom it looks: each needs other rights, and none is told to get those of another. */
+enum doctor_role {
+	DOCTOR_HERE, /* whoever is on this machine, as far as can be told */
+	DOCTOR_AGENT,
+	DOCTOR_COLLECTOR,
+	DOCTOR_OPERATOR, /* sends commands, and reads the store */
+};
+
+#define DOCTOR_ROLES_MAX 2 /* collector and agent may be on one machine */
 
 struct doctor {
 	struct verb_context *v;
@@ -21,6 +34,11 @@ struct doctor {
 	json_t *list; /* of --json */
 	size_t next;  /* chain */
 	bool failed;
+	bool given;                               /* it was said which broker or store is meant */
+	enum doctor_role roles[DOCTOR_ROLES_MAX]; /* whom it looks for, one after the other */
+	size_t n_roles, at;                       /* and which of them it is at */
+	enum doctor_role role;                    /* that one */
+	bool role_unusable;                       /* its credential is of no use, which was told */
 	bool agent;     /* one has run on this machine; known from doctor_local() on */
 	bool collector; /* or somebody else at the centre: a store is named, or there is no agent */
 	struct loop_timer *end;
@@ -35,6 +53,10 @@ void doctor_say_sentence(
     struct doctor *d, const char *check, enum check_status status, const char *sentence);
 /* Every check of the NULL-terminated list is skipped, for want of that. */
 void doctor_skip(struct doctor *d, const char *const *checks, const char *why);
+/* Whom it looks for: by --as, or by what is on this machine. */
+void doctor_choose_roles(struct doctor *d);
+/* Begins with roles[at]: tells which it is and why, and takes the URIs that its service has. */
+void doctor_take_role(struct doctor *d);
 /* The chain is over. */
 void doctor_next(struct doctor *d);
 /* All is over. */
@@ -56,5 +78,51 @@ void reach_start(
 typedef void doctor_read_fn(void *arg);
 void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg);
+
+/* Whether the store has orders that are ahead of the clock; then fn. Answers of the store may come
+ * after it: to live until that is closed. The first four are the caller's to set. */
+struct doctor_orders {
+	struct doctor *d;
+	struct store *store;
+	void (*fn)(void *arg);
+	void *arg;
+	struct loop_timer *timer;
+	size_t n, n_ahead; /* hosts that were looked at, and of these */
+	int64_t ahead_ms;  /* the most */
+	char *worst;       /* of that one */
+	int64_t dropped;   /* answers, of all that are ahead */
+	bool over;
+};
+void doctor_orders(struct doctor_orders *o);
+
+/* Whether somebody looks which hosts are in contact; then fn. To live until then. */
+struct doctor_contact {
+	struct doctor *d;
+	struct store *store;
+	void (*fn)(void *arg);
+	void *arg;
+	struct contact_reading reading;
+};
+void doctor_contact(struct doctor_contact *c);
+
+/* Whether messages arrive; then fn. Borrows what it points at until then. */
+struct doctor_arrival {
+	const struct uri *uri;
+	const struct broker_look *master, *fresh; /* NULL: it is not there */
+	const char *host;              /* whose queue is there; NULL = none is looked at */
+	const struct broker_look *own; /* that queue */
+	bool may_send;                 /* to the exchange of answers */
+	bool sends;                    /* commands */
+};
+/* message_max: bytes of a message that the broker takes, as an agent was told; 0 = not known. */
+typedef void doctor_arrival_fn(uint64_t message_max, void *arg);
+void doctor_arrival(
+    struct doctor *d, const struct doctor_arrival *what, doctor_arrival_fn *fn, void *arg);
+
+/* How large a message may be at a broker of that release; learned: or as an agent knows; 0 = none
+ * does. */
+void doctor_message_size(struct doctor *d, unsigned int release, uint64_t learned);
+/* A word where much waits in that queue of answers. */
+void doctor_backlog(struct doctor *d, const char *queue, const struct broker_look *look);
 
 #endif

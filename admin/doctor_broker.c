@@ -1,6 +1,7 @@
 /* Each broker of the list: name, connection, login, vhost, exchanges and queues, the rights to send
  * and to read, who reads the answers and, where an agent runs, its commands. Nothing is made and
  * nothing stays behind. */
+#include "admin/differ.h"
 #include "admin/doctor.h"
 
 #include "shared/broker.h"
@@ -8,17 +9,25 @@
 #include "shared/name.h"
 #include "shared/topology.h"
 #include "shared/uri.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* No queue is bound with it: host names cannot begin like this. So what is sent is returned. */
-#define PROBE_KEY "vogeler.doctor"
+#define PROBE_KEY   "vogeler.doctor"
+#define N_EXCHANGES 3 /* that one at the centre sends to */
+/* Less is worth a word: the same as in conf/prometheus-rules.yml. */
+#define CERTIFICATE_DAYS 14
+#define DAY_MS           INT64_C(86400000)
 
 static const char *const links[] = {"broker tcp", "broker tls", "broker login", "broker vhost",
-    "topology", "permissions", "collector", "dead letters", "agent", NULL};
+    "topology", "permissions", "arrival", "durability", "message size", "collector", "dead letters",
+    "agent", NULL};
 enum { LINK_TLS = 1, LINK_LOGIN, LINK_VHOST, LINK_TOPOLOGY, LINK_PERMISSIONS };
 
 struct patient {
@@ -28,9 +37,14 @@ struct patient {
 	struct topology *topology;
 	char *host; /* of the agent on this machine; NULL if none */
 	struct broker *broker;
-	size_t link;     /* being checked */
-	size_t exchange; /* being sent to */
-	bool missing;    /* an exchange: sending to it proves nothing */
+	size_t link;          /* being checked */
+	size_t exchange;      /* being sent to */
+	bool may_send;        /* answers, by the rights of the user */
+	bool sends;           /* and commands */
+	bool missing;         /* an exchange: sending to it proves nothing */
+	unsigned int release; /* of the broker */
+	enum queue_type type_of_answers,
+	    type_of_own; /* of the queues that are there; AUTO = not known */
 	bool have_master, have_fresh, have_dead, have_host;
 	struct broker_look master, fresh, dead, own;
 };
@@ -85,6 +99,29 @@ login_name(const struct patient *p)
 	return u->user == NULL ? "guest" : u->user;
 }
 
+/* Which of the two it is, the one who renews it knows. */
+static void
+say_certificate(struct patient *p)
+{
+	struct broker_status status;
+	char end[WALL_TEXT_SIZE];
+	int64_t days;
+
+	broker_status(p->broker, &status);
+	if (status.certificate_end == 0) {
+		doctor_say(
+		    p->d, links[LINK_TLS], CHECK_OK, NULL, "the broker's certificate is good");
+		return;
+	}
+	days = (status.certificate_end - wall_ms()) / DAY_MS;
+	doctor_say(p->d, links[LINK_TLS], days < CERTIFICATE_DAYS ? CHECK_WARN : CHECK_OK,
+	    days < CERTIFICATE_DAYS ? "renew the broker's certificate, or cert_file of [amqp]"
+				    : NULL,
+	    "the broker's certificate is good; the first of both sides' ends in %" PRId64
+	    " days, %s",
+	    days, wall_format_s(status.certificate_end, end));
+}
+
 /* Tells that all is well up to, but not with, that link. */
 static void
 passed(struct patient *p, size_t link)
@@ -92,8 +129,7 @@ passed(struct patient *p, size_t link)
 	char text[320];
 
 	if (p->link <= LINK_TLS && link > LINK_TLS)
-		doctor_say(
-		    p->d, links[LINK_TLS], CHECK_OK, NULL, "the broker's certificate is good");
+		say_certificate(p);
 	if (p->link <= LINK_LOGIN && link > LINK_LOGIN)
 		doctor_say(p->d, links[LINK_LOGIN], CHECK_OK, NULL, "%s as %s",
 		    where(p, text, sizeof(text)), login_name(p));
@@ -134,6 +170,28 @@ say_missing(struct patient *p, const struct topology_item *item)
 		    item->name);
 }
 
+/* One classic queue is enough to lose something, and one that nobody knows to leave it open. */
+static enum queue_type
+weaker(enum queue_type a, enum queue_type b)
+{
+	if (a == QUEUE_CLASSIC || b == QUEUE_CLASSIC)
+		return QUEUE_CLASSIC;
+	return a == QUEUE_AUTO ? a : b;
+}
+
+static void
+remember_type(struct patient *p, const struct topology_item *item, const struct broker_look *look)
+{
+	if (look->sight == BROKER_SIGHT_MISSING)
+		return;
+	if (item->role == QUEUE_HOST)
+		p->type_of_own = look->type;
+	else if (strcmp(item->name, TOPOLOGY_MASTER_QUEUE) == 0)
+		p->type_of_answers = look->type;
+	else if (item->role == QUEUE_MASTER)
+		p->type_of_answers = weaker(p->type_of_answers, look->type);
+}
+
 static void
 remember_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
@@ -152,6 +210,44 @@ remember_queue(struct patient *p, const struct topology_item *item, const struct
 		p->master = *look;
 		p->have_master = true;
 	}
+}
+
+/* What no option asks for works until it is needed; else what the options promise is not so. */
+static void
+say_lacks(struct patient *p, const struct topology_item *item, const struct broker_look *look,
+    const char *policy)
+{
+	bool limit = differ_limit(look);
+	char *lacks = differ_lacks(look), *options = differ_options(item, look), *cure;
+
+	xasprintf(&cure, "%s%s%s", policy, options == NULL ? "" : "; then take ",
+	    options == NULL ? "" : options);
+	doctor_say(p->d, links[LINK_TOPOLOGY], limit ? CHECK_WARN : CHECK_FAIL, cure,
+	    "queue %s is there, messages=%u, consumers=%u, but was made without %s, and whether a "
+	    "policy sets it cannot be seen from here%s%s",
+	    item->name, look->messages, look->consumers, lacks, limit ? ": else " : "",
+	    limit ? differ_limit_danger(look) : "");
+	free(lacks);
+	free(options);
+	free(cure);
+}
+
+static void
+say_other(struct patient *p, const struct topology_item *item, const struct broker_look *look)
+{
+	char *policy = differ_policy(p->uris[p->i].path, item, look);
+	bool queue = item->kind == TOPOLOGY_QUEUE;
+
+	if (policy != NULL)
+		say_lacks(p, item, look, policy);
+	else
+		doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_FAIL,
+		    queue ? "set the options to what is there, or have it made anew, for no policy "
+			    "can change that; vogeler-admin setup explains both"
+			  : "delete it and run vogeler-admin setup, or set another name",
+		    "%s %s is of another kind, the broker says \"%s\"",
+		    queue ? "queue" : "exchange", item->name, look->why);
+	free(policy);
 }
 
 static void
@@ -173,12 +269,7 @@ patient_on_look(
 			    item->name, look->sight == BROKER_SIGHT_SAME ? " as it should be" : "");
 		break;
 	case BROKER_SIGHT_OTHER:
-		doctor_say(p->d, check, CHECK_FAIL,
-		    queue ? "vogeler-admin setup explains the ways out: rabbitmqctl "
-			    "delete_queue (what waits in it is lost), or other options"
-			  : "delete it and run vogeler-admin setup, or set another name",
-		    "%s %s is of another kind, the broker says \"%s\"", kind, item->name,
-		    look->why);
+		say_other(p, item, look);
 		break;
 	case BROKER_SIGHT_LOCKED:
 		doctor_say(p->d, check, CHECK_FAIL,
@@ -192,8 +283,43 @@ patient_on_look(
 	}
 	if (!queue && look->sight == BROKER_SIGHT_MISSING)
 		p->missing = true;
-	if (queue)
+	if (queue) {
 		remember_queue(p, item, look);
+		remember_type(p, item, look);
+	}
+}
+
+/* What a confirm of this broker is worth. */
+static void
+say_durability(struct patient *p)
+{
+	const char *const check[] = {"durability", NULL};
+
+	if (p->release == 0)
+		doctor_skip(p->d, check, "the broker is not RabbitMQ, or does not say which");
+	else if (p->release < BROKER_UNSYNCED_RELEASE)
+		doctor_say(p->d, check[0], CHECK_OK, NULL,
+		    "RabbitMQ %u has what it confirms on its disk", p->release);
+	else if (p->type_of_answers == QUEUE_AUTO)
+		doctor_skip(p->d, check,
+		    "of which type the queues of the responses are cannot be seen from here");
+	else if (p->type_of_answers == QUEUE_CLASSIC)
+		doctor_say(p->d, check[0], CHECK_WARN,
+		    "a queue's type changes only when it is made anew: let them run empty, delete "
+		    "them with rabbitmqctl delete_queue (what still waits in them is lost) and run "
+		    "vogeler-admin setup, which makes them quorum queues; or see to it that the "
+		    "power stays on",
+		    "the queues of the responses are classic, and RabbitMQ %u confirms what is in "
+		    "those before it is on its disk: a power cut can lose what was confirmed, a "
+		    "kill cannot",
+		    p->release);
+	else
+		doctor_say(p->d, check[0], CHECK_OK, NULL,
+		    "RabbitMQ %u has what it confirms of responses on its disk%s", p->release,
+		    p->type_of_own == QUEUE_QUORUM
+			? ", and of commands"
+			: "; commands, in classic queues of hosts, may be confirmed a moment "
+			  "before (a power cut can lose these, a kill cannot)");
 }
 
 static void
@@ -219,11 +345,18 @@ say_collector(struct patient *p)
 		doctor_say(p->d, "collector", CHECK_OK, NULL,
 		    "%u %s " TOPOLOGY_MASTER_QUEUE ", messages waiting=%u", m->consumers,
 		    m->consumers == 1 ? "reads" : "read", m->messages);
+	if (p->have_master)
+		doctor_backlog(p->d, TOPOLOGY_MASTER_QUEUE, m);
+	if (p->have_fresh)
+		doctor_backlog(p->d, TOPOLOGY_FRESH_QUEUE, &p->fresh);
 	if (!p->have_dead)
 		doctor_skip(p->d, no_dead, "there is no queue " TOPOLOGY_DEAD_QUEUE);
 	else if (p->dead.messages > 0)
 		doctor_say(p->d, "dead letters", CHECK_WARN,
-		    "see their headers x-reason and x-sender, then purge the queue",
+		    "see their headers x-reason and x-sender, then purge the queue; where a user "
+		    "that is no host wrote an answer for one, its job does not know: give each "
+		    "host a user of its own (docs/running.md); vogeler_dead_untold_total counts "
+		    "these",
 		    "%u in " TOPOLOGY_DEAD_QUEUE, p->dead.messages);
 	else
 		doctor_say(p->d, "dead letters", CHECK_OK, NULL, "none");
@@ -235,7 +368,8 @@ say_agent(struct patient *p)
 	const char *const check[] = {"agent", NULL};
 
 	if (p->host == NULL)
-		doctor_skip(p->d, check, "there is none on this machine");
+		doctor_skip(p->d, check,
+		    p->d->role == DOCTOR_HERE ? "there is none on this machine" : "not looked for");
 	else if (!p->have_host)
 		doctor_skip(p->d, check, "its queue is not there");
 	else if (p->own.consumers == 0)
@@ -247,13 +381,34 @@ say_agent(struct patient *p)
 }
 
 static void
+patient_on_arrival(uint64_t message_max, void *arg)
+{
+	struct patient *p = arg;
+
+	say_durability(p);
+	if (p->d->collector)
+		doctor_message_size(p->d, p->release, message_max);
+	say_collector(p);
+	say_agent(p);
+	next_broker(p);
+}
+
+static void
 patient_on_read(void *arg)
 {
 	struct patient *p = arg;
 
-	say_collector(p);
-	say_agent(p);
-	next_broker(p);
+	struct doctor_arrival what = {
+	    .uri = &p->uris[p->i],
+	    .master = p->have_master ? &p->master : NULL,
+	    .fresh = p->have_fresh ? &p->fresh : NULL,
+	    .host = p->have_host ? p->host : NULL,
+	    .own = &p->own,
+	    .may_send = p->may_send,
+	    .sends = p->sends,
+	};
+
+	doctor_arrival(p->d, &what, patient_on_arrival, p);
 }
 
 /* What the programs on this machine read, and is there. */
@@ -263,27 +418,33 @@ check_reading(struct patient *p)
 	const char *queues[DOCTOR_READ_MAX];
 	size_t n = 0;
 
-	if (p->d->options->dbhost != NULL && p->have_master)
+	if (p->d->collector && p->d->options->dbhost != NULL && p->have_master)
 		queues[n++] = TOPOLOGY_MASTER_QUEUE;
-	if (p->d->options->dbhost != NULL && p->have_fresh)
+	if (p->d->collector && p->d->options->dbhost != NULL && p->have_fresh)
 		queues[n++] = TOPOLOGY_FRESH_QUEUE;
 	if (p->have_host)
 		queues[n++] = p->host;
 	doctor_read(p->d, &p->uris[p->i], queues, n, patient_on_read, p);
 }
 
-/* To the exchanges of commands and answers, and to the default one, of dead letters. An agent sends
- * answers only, and should not have the right to more. */
+/* To the exchange of answers, to the default one, of dead letters, and, last, to that of commands.
+ * An agent sends answers only, and a collector no commands: they should not have the right to. */
 static void
 send_probe(struct patient *p)
 {
 	const struct options *o = p->d->options;
-	const char *exchanges[] = {o->master_exchange, o->broadcast_exchange, ""};
-	size_t n = p->d->collector ? sizeof(exchanges) / sizeof(exchanges[0]) : 1;
+	const char *exchanges[] = {o->master_exchange, "", o->broadcast_exchange};
+	bool sender = p->d->role == DOCTOR_OPERATOR;
+	size_t n = p->d->collector || sender ? N_EXCHANGES : 1;
 	struct message m;
 
 	if (p->exchange == n) {
-		if (p->d->collector)
+		p->may_send = !sender;
+		p->sends = p->d->collector || sender;
+		if (sender)
+			doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL, "may send to %s",
+			    o->broadcast_exchange);
+		else if (p->d->collector)
 			doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL,
 			    "may send to %s, %s and the default exchange", o->broadcast_exchange,
 			    o->master_exchange);
@@ -309,6 +470,7 @@ patient_on_ready(struct broker *b, void *arg)
 	struct patient *p = arg;
 	const char *const none[] = {links[LINK_PERMISSIONS], NULL};
 
+	p->release = broker_release(b);
 	passed(p, LINK_PERMISSIONS);
 	if (!p->missing) {
 		send_probe(p);
@@ -350,6 +512,18 @@ patient_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		passed(p, LINK_LOGIN);
 	else if (f->error == BROKER_ERR_VHOST)
 		passed(p, LINK_VHOST);
+	if (f->error == BROKER_ERR_PERMISSION && p->link == LINK_PERMISSIONS &&
+	    p->exchange == N_EXCHANGES && p->d->role != DOCTOR_OPERATOR) {
+		doctor_say(p->d, links[LINK_PERMISSIONS], CHECK_OK, NULL,
+		    "may send to %s and the default exchange; commands it may not send, which only "
+		    "those need who do",
+		    p->d->options->master_exchange);
+		p->may_send = true;
+		broker_destroy(p->broker);
+		p->broker = NULL;
+		check_reading(p);
+		return;
+	}
 	give_up(p, f->error == BROKER_ERR_PERMISSION, f->text);
 }
 
@@ -416,7 +590,10 @@ check_next(struct patient *p)
 		return;
 	}
 	p->link = is_tls(p) ? LINK_TLS : LINK_LOGIN;
-	p->exchange = 0;
+	p->exchange = d->role == DOCTOR_OPERATOR ? N_EXCHANGES - 1 : 0;
+	p->may_send = p->sends = false;
+	p->release = 0;
+	p->type_of_answers = p->type_of_own = QUEUE_AUTO;
 	p->missing = p->have_master = p->have_fresh = p->have_dead = p->have_host = false;
 	reach_start(d, "broker", p->uris[p->i].host, p->uris[p->i].port, patient_on_reached, p);
 }
@@ -449,7 +626,11 @@ doctor_broker(struct doctor *d)
 
 	if (o->qhost == NULL) {
 		doctor_say(d, "broker dns", CHECK_FAIL,
-		    "give --qhost URI, or [amqp] dsn in the file", "no broker is named");
+		    geteuid() == 0
+			? "give --qhost URI, or [amqp] dsn in the file"
+			: "give --qhost URI, or [amqp] dsn in the file; where a service has it "
+			  "as a credential, run this as root",
+		    "no broker is named");
 		doctor_skip(d, links, "no broker is named");
 		doctor_next(d);
 		return;

@@ -6,6 +6,7 @@
 #include "shared/conf.h"
 #include "shared/phrase.h"
 #include "shared/plugin.h"
+#include "shared/plugin_trust.h"
 #include "shared/uri.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -16,6 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define COMMANDS_MAX 10 /* plugins that are named */
 
 #define MACHINE_ID_FILE "/etc/machine-id"
 #define MACHINE_ID_LEN  32
@@ -147,9 +150,9 @@ check_clock(struct doctor *d)
 
 	if (now < EARLIEST_MS)
 		doctor_say(d, "clock", CHECK_FAIL, "set it: timedatectl set-ntp true",
-		    "it says %s, which is long past", wall_format(now, text));
+		    "it says %s, which is long past", wall_format_s(now, text));
 	else
-		doctor_say(d, "clock", CHECK_OK, NULL, "%s", wall_format(now, text));
+		doctor_say(d, "clock", CHECK_OK, NULL, "%s", wall_format_s(now, text));
 }
 
 static void
@@ -239,6 +242,68 @@ say_bad_plugins(struct doctor *d, int bad, size_t good, const char *first)
 	free(text);
 }
 
+/* Whom agents run as here: whose the state folder is. */
+static uid_t
+agent_user(const struct doctor *d)
+{
+	struct stat st;
+
+	return stat(d->options->state_dir, &st) == 0 ? st.st_uid : geteuid();
+}
+
+/* A group may be meant to, so what anybody else may write is told first. */
+static void
+say_open_commands(struct doctor *d, const struct plugin_set *set, const char *const *wrong,
+    const bool *by_group, size_t n)
+{
+	size_t told = 0, size;
+	bool group = true;
+	char *text;
+	FILE *f = xmemstream(&text, &size);
+
+	for (size_t i = 0; i < set->n; i++)
+		group = group && (wrong[i] == NULL || by_group[i]);
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < set->n; i++) {
+			if (wrong[i] == NULL || by_group[i] != (pass == 1) ||
+			    told++ >= COMMANDS_MAX)
+				continue;
+			fprintf(f, "%s%s runs %s", told > 1 ? "; " : "", set->plugins[i].name,
+			    wrong[i]);
+		}
+	}
+	if (told > COMMANDS_MAX)
+		fprintf(f, "; and %zu more", told - COMMANDS_MAX);
+	fclose(f);
+	doctor_say(d, "plugin commands", group ? CHECK_WARN : CHECK_FAIL,
+	    "chown root and chmod go-w it, or give the plugin a user, or a sha256",
+	    "%zu of %zu could be exchanged by others, who would run as %s: %s", n, set->n,
+	    agent_user(d) == 0 ? "root" : "the agent", text);
+	free(text);
+}
+
+static void
+check_commands(struct doctor *d, const struct plugin_set *set)
+{
+	char **wrong = xcalloc(set->n, sizeof(*wrong));
+	bool *by_group = xcalloc(set->n, sizeof(*by_group));
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		wrong[i] = plugin_trust_error(&set->plugins[i], agent_user(d), &by_group[i]);
+		n += wrong[i] != NULL;
+	}
+	if (n == 0)
+		doctor_say(d, "plugin commands", CHECK_OK, NULL,
+		    "only root and the agent's user may write the files that they name");
+	else
+		say_open_commands(d, set, (const char *const *)wrong, by_group, n);
+	for (size_t i = 0; i < set->n; i++)
+		free(wrong[i]);
+	free(wrong);
+	free(by_group);
+}
+
 static void
 check_plugins(struct doctor *d, bool has_agent)
 {
@@ -263,25 +328,85 @@ check_plugins(struct doctor *d, bool has_agent)
 		say_bad_plugins(d, bad, set.n, c.first);
 	else
 		doctor_say(d, "plugins", CHECK_OK, NULL, "%s: %zu declared", dir, set.n);
+	if (bad >= 0 && set.n > 0)
+		check_commands(d, &set);
 	plugin_set_finish(&set);
 	free(c.first);
+}
+
+/* Of the collector's configuration, which may be this one. */
+static void
+check_attest(struct doctor *d)
+{
+	switch (d->options->attest) {
+	case OPTIONS_ATTEST_NO:
+		doctor_say(d, "attest", CHECK_WARN,
+		    "give each host a user of its own and set [server] attest = yes, or leave it at "
+		    "auto",
+		    "[server] attest = no: any host can write the record of any other");
+		return;
+	case OPTIONS_ATTEST_AUTO:
+		doctor_say(d, "attest", CHECK_OK, NULL,
+		    "auto: an answer that names its user, as today's agents do, is taken for the "
+		    "known host of that name only; one that names no user, or a user that hosts "
+		    "share, for any: set [server] attest = yes where each host has its own");
+		return;
+	case OPTIONS_ATTEST_YES:
+		doctor_say(
+		    d, "attest", CHECK_OK, NULL, "yes: a host can write its own record only");
+		return;
+	}
+}
+
+static void
+look_who_is_here(struct doctor *d)
+{
+	switch (d->role) {
+	case DOCTOR_HERE:
+		d->agent = check_state_dir(d);
+		d->collector = d->options->dbhost != NULL || !d->agent;
+		return;
+	case DOCTOR_AGENT:
+		d->agent = true;
+		(void)check_state_dir(d);
+		return;
+	case DOCTOR_COLLECTOR:
+		d->collector = true;
+		return;
+	case DOCTOR_OPERATOR:
+		return;
+	}
+}
+
+static const char *const others[] = {"agent", "broker", "store", NULL};
+
+/* What does not depend on the role. false: told that nothing else can be looked at. */
+static bool
+check_machine(struct doctor *d)
+{
+	bool usable = check_config(d);
+
+	check_clock(d);
+	check_machine_id(d);
+	if (!usable)
+		doctor_skip(d, others, "the configuration cannot be used");
+	return usable;
 }
 
 void
 doctor_local(struct doctor *d)
 {
-	static const char *const others[] = {"agent", "broker", "store", NULL};
-	bool usable = check_config(d);
-
-	check_clock(d);
-	check_machine_id(d);
-	if (!usable) {
-		doctor_skip(d, others, "the configuration cannot be used");
+	if (d->at == 0 && !check_machine(d)) {
 		doctor_end(d);
 		return;
 	}
-	d->agent = check_state_dir(d);
-	d->collector = d->options->dbhost != NULL || !d->agent;
-	check_plugins(d, d->agent);
+	d->agent = d->collector = false;
+	look_who_is_here(d);
+	if (d->role == DOCTOR_HERE || d->role == DOCTOR_AGENT)
+		check_plugins(d, d->agent);
+	if (d->collector)
+		check_attest(d);
+	if (d->role_unusable)
+		doctor_skip(d, others, "its credential cannot be used");
 	doctor_next(d);
 }

@@ -27,6 +27,8 @@
 static const char *const after_tcp[] = {
     "store tls", "store login", "store database", "store write", "store clock", NULL};
 enum { LINK_TLS, LINK_LOGIN, LINK_DATABASE, LINK_WRITE, LINK_CLOCK };
+/* Beyond it CouchDB writes more numbers of old revisions than anything else of a small record. */
+#define REVS_LIMIT_MAX 100
 
 struct ward {
 	struct doctor *d;
@@ -35,6 +37,10 @@ struct ward {
 	struct store *store;
 	struct stream *stream;
 	struct loop_timer *patience; /* with the stream */
+	size_t asked;                /* of the other hosts of its URI */
+	bool reached;                /* one of its hosts */
+	struct doctor_orders orders;
+	struct doctor_contact contact;
 };
 
 static void
@@ -142,6 +148,74 @@ check_clock(struct ward *w)
 	end(w);
 }
 
+/* --- the order of answers --- */
+
+static void
+ward_on_contact(void *arg)
+{
+	check_clock(arg);
+}
+
+static void
+ward_on_orders(void *arg)
+{
+	struct ward *w = arg;
+
+	w->contact =
+	    (struct doctor_contact){.d = w->d, .store = w->store, .fn = ward_on_contact, .arg = w};
+	doctor_contact(&w->contact);
+}
+
+static void
+check_orders(struct ward *w)
+{
+	w->orders =
+	    (struct doctor_orders){.d = w->d, .store = w->store, .fn = ward_on_orders, .arg = w};
+	doctor_orders(&w->orders);
+}
+
+/* --- revisions --- */
+
+static void
+ward_on_limit(const struct http_response *r, void *arg)
+{
+	struct ward *w = arg;
+	long limit = r->status == 200 ? strtol(r->body, NULL, 10) : 0;
+	char cure[256];
+
+	snprintf(cure, sizeof(cure),
+	    "as an administrator: curl -X PUT %s://%s:%u/%s/_revs_limit -d 20",
+	    w->uri.scheme == URI_COUCHS ? "https" : "http", w->uri.host, (unsigned int)w->uri.port,
+	    w->uri.path);
+	if (limit > REVS_LIMIT_MAX)
+		doctor_say(w->d, "store revisions", CHECK_WARN, cure,
+		    "_revs_limit is %ld: with each change of a record the numbers of so many old "
+		    "revisions are written",
+		    limit);
+	else if (limit > 0)
+		doctor_say(w->d, "store revisions", CHECK_OK, NULL, "_revs_limit is %ld", limit);
+	else
+		doctor_say(
+		    w->d, "store revisions", CHECK_SKIP, NULL, "it does not say (%ld)", r->status);
+	check_orders(w);
+}
+
+static void
+check_revisions(struct ward *w)
+{
+	char *db, *url;
+
+	if (w->http == NULL) { /* no CouchDB */
+		check_orders(w);
+		return;
+	}
+	db = couch_url(&w->uri);
+	xasprintf(&url, "%s/_revs_limit", db);
+	http_request(w->http, "GET", url, NULL, 0, ward_on_limit, w);
+	free(url);
+	free(db);
+}
+
 /* --- the database --- */
 
 static void
@@ -154,7 +228,7 @@ ward_on_probed(bool ok, const char *what, void *arg)
 		    w->d, after_tcp[LINK_WRITE], CHECK_OK, NULL, "a probe was written and removed");
 	else
 		doctor_say_sentence(w->d, after_tcp[LINK_WRITE], CHECK_FAIL, what);
-	check_clock(w);
+	check_revisions(w);
 }
 
 static void
@@ -170,6 +244,13 @@ ward_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 	}
 	doctor_say(
 	    w->d, after_tcp[LINK_DATABASE], CHECK_OK, NULL, "%s answers", store_id(w->store));
+	if (store_is_read_only(w->store)) {
+		doctor_say(w->d, after_tcp[LINK_WRITE], CHECK_OK, NULL,
+		    "this user may read it, which is all that looking takes; to send commands "
+		    "with outcomes it would have to write it");
+		check_orders(w);
+		return;
+	}
 	store_probe(w->store, ward_on_probed, w);
 }
 
@@ -210,7 +291,7 @@ ward_on_answer(const struct http_response *r, void *arg)
 	struct ward *w = arg;
 	const char *const *link = first_link(w);
 	char id[512], why[1024];
-	bool refused = r->status == 401;
+	bool refused = r->status == 401 || http_says_locked(r);
 
 	if (r->status != 0 && is_tls(w))
 		doctor_say(w->d, *link++, CHECK_OK, NULL, "the store's certificate is good");
@@ -236,6 +317,8 @@ ward_on_reached(bool ok, void *arg)
 	    .user = w->uri.user,
 	    .password = w->uri.password,
 	    .tls_host = is_tls(w) ? w->uri.host : NULL,
+	    .others = w->uri.others,
+	    .n_others = w->uri.n_others,
 	    .tls = &o->couch_tls,
 	    .max_connections = 1,
 	    .timeout_ms = o->couch_timeout_ms,
@@ -243,7 +326,14 @@ ward_on_reached(bool ok, void *arg)
 	};
 	char *url;
 
-	if (ok) {
+	w->reached = w->reached || ok;
+	if (w->asked < w->uri.n_others) { /* each is told of; one is enough to go on */
+		const struct uri_place *other = &w->uri.others[w->asked++];
+
+		reach_start(w->d, "store", other->host, other->port, ward_on_reached, w);
+		return;
+	}
+	if (w->reached) {
 		w->http = http_create(w->d->v->loop, &opt);
 		url = couch_url(&w->uri);
 		http_request(w->http, "GET", url, NULL, 0, ward_on_answer, w);
@@ -289,6 +379,11 @@ doctor_store(struct doctor *d)
 	struct ward *w;
 	char err[512];
 
+	if (d->role == DOCTOR_AGENT) {
+		doctor_skip(d, &after_tcp[LINK_DATABASE], "an agent needs none");
+		doctor_next(d);
+		return;
+	}
 	if (dbhost == NULL) {
 		doctor_skip(d, &after_tcp[LINK_DATABASE],
 		    "no store is named (--dbhost URI, or [couch] dsn): only "

@@ -1,4 +1,5 @@
 """vogeler-admin doctor: each link that is broken is named with its cure, by the real programs on the real broker."""
+import hashlib
 import json
 import os
 import re
@@ -7,6 +8,8 @@ import socket
 import sqlite3
 import sys
 import threading
+import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,33 @@ def doctor(site, *args, qhost=None, dbhost=None, options=()):
         found.setdefault(line["check"], []).append((line["status"], line["detail"], line["cure"]))
     assert "-c" in args or done.err == "", done
     return done.status, found
+
+
+OPERATOR = ("^vogeler.reply..*$", "^vogeler.broadcast.in$", "^vogeler.reply..*$")
+
+
+def test_each_is_asked_for_what_its_role_needs(site):
+    """On a healthy site an operator has no right too few, also on the collector's machine; a host's user has none too few
+    for an agent; and who has no right to send commands is no operator."""
+    site.collector(level="WARN")
+    site.agent(level="WARN")
+    status, found = doctor(site, "--as", "operator", qhost=user_of(site, *OPERATOR))
+    assert status == 0 and not bad(found), found
+    assert [s[1] for s in found["permissions"]] == ["may send to vogeler.broadcast.in"], found
+    assert "state folder" not in found and found["store write"][0][0] == "ok", found
+    status, found = doctor(site, qhost=user_of(site, *OPERATOR))
+    assert status == 1 and "permissions" in bad(found), found
+    (site.folder / "state.web01").chmod(0o700)
+    host = user_of(site, "^$", "^vogeler.master.in$", "^web01$")
+    status, found = doctor(site, "--as", "agent", qhost=host, options=AGENT.format(site.folder).split())
+    assert status == 0 and not bad(found), found
+    assert found["store database"][0][:2] == ("skip", "an agent needs none"), found
+    status, found = doctor(site, "--as", "operator", qhost=host)
+    assert status == 1 and "vogeler.broadcast.in" in bad(found)["permissions"][0][1], found
+    status, found = doctor(site, "--as", "collector")
+    assert status == 0 and not bad(found) and "may read queue master.in" in str(found["permissions"]), found
+    done = site.run("vogeler-admin", "--as", "king", "doctor")
+    assert done.status == 1 and "--as king: there are agent, collector and operator" in done.err, done
 
 
 AGENT = "client.name=web01 client.state_dir={}/state.web01"
@@ -149,7 +179,7 @@ def test_queue_with_other_arguments_and_user_without_rights(site):
     assert status == 1
     said = {s[1].split()[1]: s for s in found["topology"]}
     assert said["master.in"][0] == "FAIL" and "x-max-length" in said["master.in"][1], found
-    assert "delete_queue" in said["master.in"][2], found
+    assert "no policy can change that" in said["master.in"][2], found
     assert said["vogeler.broadcast.in"][0] == "FAIL" and "type" in said["vogeler.broadcast.in"][1], found
     assert said["vogeler.dead"][0] == "ok", found
     user = f"poor{site.vhost}"
@@ -252,6 +282,21 @@ def test_waiting_and_dead_letters_are_counted(site):
     assert "waiting=3" in found["collector"][0][1], found
 
 
+def test_messages_larger_than_the_broker_takes(site):
+    """By its release, since AMQP does not tell."""
+    site.admin("setup", qhost=True)
+    limit = {3: "128MiB", 4: "16MiB"}[site.broker.major()]
+    for ours in ("8MiB", "16MiB", "17MiB", "128MiB"):
+        status, found = doctor(site, options=(f"server.message_max_bytes={ours}",))
+        said, = found["message size"]
+        if int(ours[:-3]) > int(limit[:-3]):
+            assert said[0] == "warn" and f"message_max_bytes = {ours} has no effect above {limit}" in said[1], found
+            assert "raise max_message_size" in said[2], found
+        else:
+            assert said[0] == "ok" and f"takes messages of {limit}" in said[1], found
+        assert status == 0, found
+
+
 def test_files_that_others_may_read_or_write(site):
     conf = site.file("v.conf", f"[amqp]\ndsn = {site.qhost}\nhartbeat = 3s\n")
     conf.chmod(0o644)
@@ -319,14 +364,20 @@ class OtherHead(Listener):
         pass_on(server, peer)
 
 
+def through(dbhost, port):
+    """The store's URI by way of a port of ours, with its user and password; and the port that it names."""
+    parts = urllib.parse.urlsplit(dbhost)
+    login = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{port}").geturl(), parts.port
+
+
 def test_clock_of_the_store(couch_site):
     site = couch_site
-    address, name = site.dbhost.split("//", 1)[1].split("/", 1)
-    port = int(address.rsplit(":", 1)[1])
+    _, port = through(site.dbhost, 0)
     for head, expect in ((b"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n", ("warn", " s before the store's", "timedatectl")),
                          (b"Server: x\r\n", ("skip", "no Date", ""))):
         proxy = OtherHead(port, b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
-        _, found = doctor(site, dbhost=f"couch://127.0.0.1:{proxy.port}/{name}")
+        _, found = doctor(site, dbhost=through(site.dbhost, proxy.port)[0])
         status, detail, cure = found["store clock"][0]
         assert status == expect[0] and expect[1] in detail and expect[2] in (cure or ""), found
         proxy.listener.close()
@@ -335,9 +386,8 @@ def test_clock_of_the_store(couch_site):
 def test_store_that_is_silent_about_its_clock(couch_site):
     site = couch_site
     site.admin("setup", qhost=True)
-    address, name = site.dbhost.split("//", 1)[1].split("/", 1)
-    proxy = OtherHead(int(address.rsplit(":", 1)[1]), None)
-    status, found = doctor(site, dbhost=f"couch://127.0.0.1:{proxy.port}/{name}", options=["couch.timeout=2s"])
+    proxy = OtherHead(through(site.dbhost, 0)[1], None)
+    status, found = doctor(site, dbhost=through(site.dbhost, proxy.port)[0], options=["couch.timeout=2s"])
     assert status == 0 and found["store write"][0][0] == "ok", found
     assert found["store clock"] == [("skip", "no answer to HEAD / within 2s", None)], found
     proxy.listener.close()
@@ -426,6 +476,19 @@ def test_probe_of_the_store_comes_and_goes(site, fake):
         assert doctor(site, dbhost=dbhost)[0] == 0
 
 
+def test_revisions_that_the_store_remembers(site, fake):
+    site.admin("setup", qhost=True)
+    dbhost = f"couch://ann:s3cr3tword@127.0.0.1:{fake.port}/records"
+    for limit, status in ((1000, "warn"), (20, "ok")):
+        fake.script = lambda r, limit=limit: says(200, b"%d\n" % limit) if r.path[-1:] == ["_revs_limit"] else None
+        _, found = doctor(site, dbhost=dbhost)
+        (said, detail, cure), = found["store revisions"]
+        assert said == status and f"_revs_limit is {limit}" in detail, found
+        assert "s3cr3tword" not in str(found)
+        if said == "warn":
+            assert f"curl -X PUT http://127.0.0.1:{fake.port}/records/_revs_limit -d 20" in cure
+
+
 def test_store_that_does_not_let_us_in(site, fake):
     site.admin("setup", qhost=True)
     dbhost = f"couch://ann:s3cr3tword@127.0.0.1:{fake.port}/records"
@@ -436,6 +499,11 @@ def test_store_that_does_not_let_us_in(site, fake):
     (_, said, cure), = found["store login"]
     assert "Name or password is incorrect" in said and "password" in cure and "s3cr3tword" not in str(found), found
     assert found["store write"] == [("skip", "not reached", None)], found
+    fake.script = lambda r: says(403, b'{"error": "forbidden", "reason": "Account is temporarily locked due to multiple '
+                                 b'authentication failures"}') if r.method != "HEAD" else None
+    status, found = doctor(site, dbhost=dbhost)
+    assert status == 1 and list(bad(found)) == ["store login"], found
+    assert "has locked user" in found["store login"][0][1] and "5 minutes" in found["store login"][0][2], found
     # Who he is is known; he is no member of the database.
     fake.script = lambda r: says(403, b'{"error": "forbidden", "reason": "You are not allowed to access this db."}') \
         if r.method != "HEAD" else None
@@ -481,3 +549,60 @@ def test_what_cannot_be_looked_at(site):
                  r"FAIL  broker dns        no broker is named; cure: give --qhost URI",
                  r"warn  store database    null:// keeps nothing"):
         assert re.search("^" + line, done.out, re.M), (line, done.out)
+
+
+@pytest.mark.parametrize("who", ["everyone", "owner", "folder", "script", "link", "group", "sha256", "user", "shell",
+                                 "second", "xargs", "interpreter", "shell with sha256"])
+def test_plugin_command_that_others_may_write(site, who):
+    """It would run as root, or whom else the agent runs as, in spite of a definition that is guarded well."""
+    folder = site.folder / "programs"
+    folder.mkdir(mode=0o755)
+    program = folder / "collect"
+    program.write_text("#!/bin/sh\necho 1\n")
+    program.chmod(0o755)
+    command, keys = str(program), {}
+    if who not in ("owner", "folder", "group"):
+        program.chmod(0o777)
+    if "shell" in who:
+        command = f"/bin/sh -c \"cd / && exec {program}\""
+    if who == "shell with sha256":
+        keys["sha256"] = hashlib.sha256(Path("/bin/sh").read_bytes()).hexdigest()
+    if who == "second":
+        command = f"/bin/sh -c \"/bin/true;{program}|cat\""
+    if who == "xargs":
+        command = f"/usr/bin/xargs {program}"
+    if who == "interpreter":
+        script = folder / "script"
+        script.write_text(f"#!{program} -x\n")
+        script.chmod(0o755)
+        command = f"/usr/bin/nice {script}"
+    if who == "script":
+        command = f"/bin/sh {program}"
+    if who == "link":
+        (site.folder / "linked").symlink_to(program)
+        command = str(site.folder / "linked")
+    if who == "folder":
+        folder.chmod(0o777)
+    if who == "owner":
+        if os.geteuid() != 0:
+            pytest.skip("needs root to give a file away")
+        os.chown(program, 65534, 65534)
+    if who == "group":
+        program.chmod(0o775)
+        if os.geteuid() == 0:
+            os.chown(program, 0, 50)
+    if who == "sha256":
+        keys["sha256"] = hashlib.sha256(program.read_bytes()).hexdigest()
+    if who == "user":
+        keys["user"] = "nobody"
+    site.plugin("good", "echo 1")
+    site.plugin("bad", command, **keys)
+    status, text, cure = doctor(site)[1]["plugin commands"][0]
+    if who in ("sha256", "user"):
+        assert status == "ok", text
+        return
+    assert status == ("warn" if who == "group" else "FAIL"), text
+    assert re.search(r"bad runs /\S+: .*(write|owner)", text) and "1 of 2" in text and "chmod go-w" in cure, (text, cure)
+    site.plugin("worse", command, **keys)
+    text = doctor(site)[1]["plugin commands"][0][1]
+    assert "2 of 3" in text and "bad runs /" in text and "worse runs /" in text, text

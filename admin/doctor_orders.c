@@ -1,0 +1,118 @@
+/* Whether the newest order of a host is ahead of the clock: what it answers then is dropped as
+ * older, until the clock has come that far. The heads of all records are read for it, as far as
+ * that goes in a short time. */
+#include "admin/doctor.h"
+
+#include "admin/host_state.h"
+#include "admin/view.h"
+#include "shared/loop.h"
+#include "shared/store/store.h"
+#include "shared/units.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATIENCE_MS 5000
+
+static const char check[] = "store orders";
+
+static void
+say_ahead(const struct doctor_orders *o)
+{
+	char span[UNITS_SPAN_SIZE], cure[400];
+
+	snprintf(cure, sizeof(cure),
+	    "see that the clock of %s is right, then: vogeler-admin forget-order %s", o->worst,
+	    o->worst);
+	doctor_say(o->d, check, CHECK_WARN, cure,
+	    "the newest order of %s is %s ahead of the clock, and its answers are dropped as "
+	    "older, hosts=%zu, dropped=%" PRId64,
+	    o->worst, units_span(o->ahead_ms, span), o->n_ahead, o->dropped);
+}
+
+static void
+end(struct doctor_orders *o, bool all)
+{
+	o->over = true;
+	loop_timer_destroy(o->timer);
+	o->timer = NULL;
+	if (o->n_ahead > 0)
+		say_ahead(o);
+	else
+		doctor_say(o->d, check, CHECK_OK, NULL,
+		    "no newest order of a host is ahead of the clock, hosts=%zu%s", o->n,
+		    all ? "" : ", there are more, not looked at");
+	if (store_lists_slowly(o->store))
+		doctor_say(o->d, "store lists", CHECK_WARN,
+		    "run \"vogeler-admin setup\" with an administrator's user",
+		    "every record is read whole to list the hosts: the view for it is not there");
+	free(o->worst);
+	o->worst = NULL;
+	o->fn(o->arg);
+}
+
+/* The same heads tell of a second machine under a name. */
+static void
+look_for_machines(struct doctor_orders *o, const json_t *rec)
+{
+	const char *id;
+	const json_t *other = view_two_machines(rec, &id);
+	char since[HOST_STATE_WHEN_SIZE];
+
+	if (other != NULL)
+		doctor_say(o->d, "store hosts", CHECK_WARN,
+		    "give one of them another [client] name in its vogeler.conf",
+		    "%s: another machine has this name: since %s those with the machine ids %s and "
+		    "%s answer",
+		    view_text(rec, "_id", "?"),
+		    host_state_when(view_text(other, "two_since", "?"), wall_ms(), since), id,
+		    view_text(other, "machine_id", "?"));
+}
+
+static void
+add(struct doctor_orders *o, const json_t *rec)
+{
+	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
+
+	look_for_machines(o, rec);
+	o->n++;
+	if (ahead == 0)
+		return;
+	o->n_ahead++;
+	o->dropped += dropped;
+	if (ahead <= o->ahead_ms)
+		return;
+	o->ahead_ms = ahead;
+	free(o->worst);
+	o->worst = xstrdup(view_text(rec, "_id", ""));
+}
+
+static void
+on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct doctor_orders *o = arg;
+
+	if (o->over)
+		return;
+	if (found == STORE_FOUND)
+		add(o, rec);
+	else
+		end(o, found == STORE_MISSING);
+}
+
+static void
+on_time(void *arg)
+{
+	end(arg, false);
+}
+
+void
+doctor_orders(struct doctor_orders *o)
+{
+	o->timer = loop_timer_create(o->d->v->loop, "doctor-orders", on_time, o);
+	loop_timer_arm(o->timer, PATIENCE_MS);
+	store_heads(o->store, on_listed, o);
+}

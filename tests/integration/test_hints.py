@@ -1,0 +1,150 @@
+"""What was typed and cannot have been meant is told, with what may have been; what is shorter to type is understood."""
+import json
+import os
+import pwd
+import re
+
+import pytest
+
+from lib.site import both_stores
+
+
+@pytest.fixture
+def hosts(site):
+    """h1 and db01.example.com, queues without agents, with records."""
+    site.collector()
+    for name in ("h1", "db01.example.com"):
+        client = site.party("Client2010", name)
+        client.greet()
+        client.answer("packages", "[1]", "json")
+        site.wait_plugin("packages", name)
+    return site
+
+
+def send(site, *args, status=0):
+    done = site.runner("-x", "packages", *args, "--json", dbhost=True, status=status)
+    return json.loads(done.out)["job"]
+
+
+@both_stores
+def test_names_in_other_letters(hosts):
+    site = hosts
+    for typed, meant in (("H1", "h1"), ("db01", "db01.example.com"), ("h1.example.com", "h1")):
+        done = site.runner("-n", typed, "-x", "packages", dbhost=True, status=4)
+        assert f"did you mean {meant}?" in done.err, done
+    for typed in ("h1", "nowhere"):
+        done = site.runner("-n", typed, "-x", "packages", "--dry-run", dbhost=True)
+        assert "did you mean" not in done.err, done
+
+
+def test_a_plugin_that_no_record_has(hosts):
+    done = hosts.runner("--where", ".pakages | length > 0", "-x", "packages", dbhost=True, status=4)
+    assert 'no record has "pakages"; did you mean packages? There is packages' in done.err, done
+    done = hosts.runner("--where", ".packages | length > 0", "-x", "packages", "--dry-run", dbhost=True)
+    assert done.err.count("\n") == 1 and "no record" not in done.err, done
+
+
+@both_stores
+def test_jobs_by_the_beginning_of_their_id(hosts):
+    site = hosts
+    first, last = send(site, "-n", "h1"), send(site, "-n", "h1")
+    for typed, job in (("@last", last), (last, last), (first[:-2], first), (last[:-8], last)):
+        done = site.runner("result", typed, "--json", dbhost=True, status=None)
+        assert done.status == 3 and json.loads(done.out)["job"] == job, done
+    done = site.runner("result", first[:4], dbhost=True, status=1)
+    assert "2 jobs begin like that" in done.err and first in done.err and last in done.err, done
+    done = site.runner("result", first[:3], dbhost=True, status=1)
+    assert "too short" in done.err and "4 characters" in done.err, done
+    for typed in ("zzzz", ""):
+        done = site.runner("result", typed, dbhost=True, status=1)
+        assert "no such job" in done.err, done
+    for typed in ("@lst", "@", "@lastjob"):  # no id begins like that
+        done = site.runner("result", typed, dbhost=True, status=1)
+        assert "no such job; did you mean @last" in done.err and done.err.count("\n") == 1, done
+
+
+def test_last_of_none(site):
+    site.admin("setup", qhost=True)
+    done = site.runner("watch", "@last", dbhost=True, status=1)
+    assert "no such job" in done.err, done
+
+
+@both_stores
+def test_jobs_to_nobody_are_not_listed(hosts):
+    site = hosts
+    job = send(site, "-n", "h1")
+    for typed in ("nosuch*", "nosuch", "nosuch[01-20]"):
+        site.runner("-n", typed, "-x", "packages", dbhost=True, status=4)
+    for limit in ((), ("--limit=1",)):
+        listed = json.loads(site.runner("jobs", "--json", *limit, dbhost=True).out)["jobs"]
+        assert [each["job"] for each in listed] == [job], listed
+    half = send(site, "-n", "h1,nosuch", status=4)
+    assert site.runner("jobs", "-q", dbhost=True).out.split() == [half, job]
+
+
+def test_each_verb_takes_the_beginning_of_an_id(hosts):
+    site = hosts
+    job = send(site, "-n", "h1")
+    for argv in (["result", job[:-3]], ["watch", "@last", "--wait=100ms"], ["cancel", job[:-3]], ["rerun", "@last", "-y"]):
+        done = site.runner(*argv, "--json", dbhost=True, status=None)
+        answer = json.loads(done.out)
+        assert job in (answer["job"], answer.get("rerun_of")), (argv, done)
+
+
+@both_stores
+def test_jobs_say_who_sent_them(hosts):
+    """By their own word, beside the user whom the broker vouches for; of root by sudo, that of who called it."""
+    site = hosts
+    me = pwd.getpwuid(os.getuid()).pw_name
+    sender = "ann" if os.getuid() == 0 else me
+    done = site.run("vogeler-runner", "--qhost", site.qhost, "--dbhost", site.dbhost, "-n", "h1", "-x", "packages", "--json",
+                    env=dict(site.env, SUDO_USER="ann", USER="eve", LOGNAME="eve"))
+    job = json.loads(done.out)["job"]
+    send(site, "-n", "h1")
+    listed = json.loads(site.runner("jobs", "--json", dbhost=True).out)["jobs"]
+    assert [(each["login"], each["login_host"], each["user"]) for each in listed] == [
+        (me, os.uname().nodename, "guest"), (sender, os.uname().nodename, "guest")], listed
+    table = site.runner("jobs", dbhost=True).out
+    assert f"{sender}@{os.uname().nodename}" in table and re.search(r"Z +\d+ s ago ", table), table
+    for verb in (["result", job], ["watch", job, "--wait=100ms"]):
+        err = site.runner(*verb, "-v", dbhost=True, status=3).err
+        assert re.search(rf"^job {job}: packages to h1, sent \S+Z \(\d+ s ago\) by {sender}@\S+, at the broker guest$", err,
+                         re.M), err
+        assert site.runner(*verb, dbhost=True, status=3).err == ""
+
+
+def test_one_form_of_time(hosts):
+    """Seconds are enough for people, and how long ago it was stands beside it; JSON has all of it."""
+    site = hosts
+    when = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    text = site.admin("show", "h1").out
+    assert re.search(rf"^first seen  {when} \(\d+ s ago\)\nlast seen   {when} \(\d+ s ago\)$", text, re.M), text
+    assert re.search(rf"^packages  \(json, collected {when} \(\d+ s ago\)\)$", text, re.M) or "collected -" in text, text
+    assert re.search(rf"^h1 +\S+ +{when} +\d+ s ago ", site.admin("hosts").out, re.M)
+    assert not re.search(r":\d\d\.\d\d\dZ", text)
+
+
+def test_a_finished_job_is_not_cancelled(hosts):
+    site = hosts
+    job = send(site, "-n", "h1")
+    assert "1 of 1 hosts" in site.runner("cancel", job, dbhost=True).out
+    done = site.runner("cancel", "@last", dbhost=True)
+    assert "is finished" in done.out and "nothing to cancel" in done.out, done
+    assert json.loads(site.runner("cancel", job, "--json", dbhost=True).out)["cancelled"] == 0
+
+
+def test_a_duration_without_a_unit(site):
+    for option in ("--ttl=5", "--wait=30", "--where-timeout=10"):
+        done = site.runner(option, "-n", "h1", "-x", "packages", status=1)
+        assert re.search(rf"{option}: \d+ what\? Write \d+s", done.err), done
+
+
+@pytest.mark.parametrize("name", ["vogeler-runner", "vogeler-admin", "vogeler-agent"])
+def test_help_says_what_each_verb_does(site, name):
+    out = site.run(name, "--help").out
+    usage, rest = out[:out.index("\n  ")], out[out.index("Commands:"):]
+    verbs = {"vogeler-runner": "cancel jobs rerun result watch", "vogeler-agent": "run list exec",
+             "vogeler-admin": "backup doctor forget forget-order hosts query queue restore setup show"}[name].split()
+    for verb in verbs:
+        assert re.search(rf"^  {verb}\b.* {{2,}}\w.*\w", rest, re.M), (verb, rest)
+        assert verb in usage or verb in out, usage
