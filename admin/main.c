@@ -36,6 +36,7 @@ static const struct verb verbs[] = {
 	verb_hosts, TAKES_JSON | TAKES_VERBOSE},
     {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,
 	verb_query, TAKES_JSON | TAKES_CSV | TAKES_TIMEOUT},
+    {"queue", "tell which commands wait for a host", 1, 1, false, false, verb_queue, TAKES_JSON},
     {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
 	true, verb_setup, TAKES_DESIGN | TAKES_ALL},
     {"show", "show the records of hosts, or one plugin, or a part of it", 1, 3, false, false,
