@@ -32,6 +32,10 @@ static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
     {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
 	verb_doctor, TAKES_JSON | TAKES_TIMEOUT | TAKES_AS},
+    {"forget", "remove the record of a host, and its queue if nobody reads it", 1, 1, false, false,
+	verb_forget, TAKES_YES},
+    {"forget-order", "take the next answers of a host whatever their order", 1, 1, false, false,
+	verb_forget_order, 0},
     {"hosts", "list the hosts: online, last seen, plugins, what fails now", 0, 4096, false, false,
 	verb_hosts, TAKES_JSON | TAKES_VERBOSE},
     {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,

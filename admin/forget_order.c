@@ -1,0 +1,96 @@
+/* "forget-order HOST": the next answer of the host counts, whatever its order is. For a host that
+ * was heard with a clock ahead and has lost its state folder since, or in whose name somebody wrote
+ * an order of his own: it would not be heard until the clock has caught up. */
+#include "admin/verb.h"
+#include "admin/view.h"
+
+#include "shared/store/store.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TRIES 5 /* against a collector that writes the same record */
+
+struct forgetting {
+	struct verb_context *v;
+	struct store_write
+	    write; /* for the host itself, and for each plugin, one that is no result */
+	int tries;
+};
+
+static void
+forgetting_free(struct forgetting *f)
+{
+	for (size_t i = 0; i < f->write.n; i++) {
+		result_finish(f->write.results[i]);
+		free(f->write.results[i]);
+	}
+	free(f->write.results);
+	free(f);
+}
+
+static void
+forgetting_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+
+	if (status == STORE_CONFLICT && ++f->tries < TRIES) {
+		store_put(f->v->store, &w, 1, forgetting_on_written, f);
+		return;
+	}
+	if (status == STORE_OK) {
+		printf("%s: the orders of %zu plugins are forgotten; its next answers count\n",
+		    w->host, w->n - 1);
+		verb_done(f->v, VERB_OK);
+	} else {
+		verb_fail(f->v, "cannot write %s to %s: %s", w->host, store_id(f->v->store),
+		    why != NULL ? why : store_status_name(status));
+	}
+	forgetting_free(f);
+}
+
+static void
+add(struct forgetting *f, const char *plugin)
+{
+	struct result *r = xcalloc(1, sizeof(*r));
+
+	result_init(r);
+	r->plugin = xstrdup_null(plugin);
+	r->forget_order = true;
+	r->received_at = wall_ms();
+	f->write.results[f->write.n++] = r;
+}
+
+static void
+forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	struct verb_context *v = arg;
+	json_t *metas = json_object_get(rec, "vogeler"), *meta;
+	struct store_write *w;
+	struct forgetting *f;
+	const char *plugin;
+
+	if (found != STORE_FOUND) {
+		verb_no_record(v, found, why);
+		return;
+	}
+	f = xcalloc(1, sizeof(*f));
+	f->v = v;
+	f->write.host = v->args[0];
+	f->write.results = xcalloc(json_object_size(metas) + 1, sizeof(struct result *));
+	add(f, NULL);
+	json_object_foreach (metas, plugin, meta) {
+		if (json_is_object(meta))
+			add(f, plugin);
+	}
+	w = &f->write;
+	store_put(v->store, &w, 1, forgetting_on_written, f);
+}
+
+void
+verb_forget_order(struct verb_context *v)
+{
+	store_get(v->store, v->args[0], forget_on_record, v);
+}
