@@ -30,6 +30,8 @@ enum {
 
 static const struct verb verbs[] = {
     /* sorted; the same rows as in --help and vogeler-admin(8) */
+    {"backup", "copy the store (sqlite://) into a file, while it is used", 1, 1, true, false,
+	verb_backup, 0},
     {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
 	verb_doctor, TAKES_JSON | TAKES_TIMEOUT | TAKES_AS},
     {"forget", "remove the record of a host, and its queue if nobody reads it", 1, 1, false, false,
@@ -41,6 +43,8 @@ static const struct verb verbs[] = {
     {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,
 	verb_query, TAKES_JSON | TAKES_CSV | TAKES_TIMEOUT},
     {"queue", "tell which commands wait for a host", 1, 1, false, false, verb_queue, TAKES_JSON},
+    {"restore", "put a backup in the place of the store (sqlite://)", 1, 1, true, false,
+	verb_restore, TAKES_YES},
     {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
 	true, verb_setup, TAKES_DESIGN | TAKES_ALL},
     {"show", "show the records of hosts, or one plugin, or a part of it", 1, 3, false, false,
