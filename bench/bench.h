@@ -2,6 +2,7 @@
 #ifndef VOGELER_BENCH_BENCH_H
 #define VOGELER_BENCH_BENCH_H
 
+#include "bench/fleet.h"
 #include "bench/plan.h"
 #include "shared/cli.h"
 #include "shared/uri.h"
@@ -32,6 +33,8 @@ struct bench {
 	struct uri store_uri;
 	struct store *store; /* NULL: none was named, and the verb can do without */
 	struct plan plan;
+	struct fleet fleet;   /* hosts */
+	uint32_t interval_ms; /* hosts: of what they collect by themselves; 0: nothing */
 	uint32_t connections; /* 0: as the verb has it */
 	double rate;          /* jobs per second */
 	uint32_t duration_ms; /* write --sweep: of each setting, at least */
@@ -41,7 +44,7 @@ struct bench {
 	uint64_t batch_bytes;
 	uint32_t requests;
 	bool sweep;
-	bool resume; /* write: the records are there */
+	bool resume; /* write, look: the records are there */
 	bool one_by_one;
 	uint64_t done, total; /* for whoever waits at a terminal; total 0: nothing to count yet */
 	json_t *report;       /* an object: what is printed at the end */
@@ -64,6 +67,7 @@ void verb_consume(struct bench *b);
 void verb_fill(struct bench *b);
 void verb_hosts(struct bench *b);
 void verb_load(struct bench *b);
+void verb_look(struct bench *b);
 void verb_write(struct bench *b);
 
 /* Ends the loop. The first call counts. */

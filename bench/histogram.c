@@ -1,6 +1,8 @@
 /* See histogram.h. */
 #include "bench/histogram.h"
 
+#include "shared/xalloc.h"
+
 #include <stdlib.h>
 
 #define SUB (1U << HISTOGRAM_SUB_BITS)
@@ -79,6 +81,6 @@ histogram_json(const struct histogram *h)
 	    (json_int_t)histogram_quantile(h, 999), "max_us", (json_int_t)h->max, "buckets",
 	    buckets);
 	if (all == NULL)
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	return all;
 }

@@ -355,6 +355,60 @@ commander_on_confirm(
 		    l->b, "the broker did not take a command: %s", broker_outcome_name(outcome));
 }
 
+/* ---- what its hosts are and say: the plan ---- */
+
+static void
+load_name(uint32_t host, char out[PLAN_NAME_SIZE], void *arg)
+{
+	const struct load *l = arg;
+
+	plan_host(&l->b->plan, host, out);
+}
+
+static enum conduct
+load_conduct(uint32_t host, void *arg)
+{
+	const struct load *l = arg;
+
+	return plan_conduct(&l->b->plan, host);
+}
+
+static bool
+load_takes(uint32_t host, const struct command *c, void *arg)
+{
+	const struct load *l = arg;
+	uint32_t job;
+
+	return c->job != NULL && plan_job_index(&l->b->plan, c->job, &job);
+}
+
+static uint32_t
+load_delay_ms(uint32_t host, const struct command *c, void *arg)
+{
+	return load_conduct(host, arg) == CONDUCT_SLOW ? ((const struct load *)arg)->b->slow_ms : 0;
+}
+
+static void
+load_answer(uint32_t host, const struct command *c, struct message *m, void *arg)
+{
+	const struct load *l = arg;
+	uint32_t job;
+
+	if (!plan_job_index(&l->b->plan, c->job, &job))
+		abort(); /* load_takes() */
+	plan_message(&l->b->plan, host, job, m);
+	m->reply_to = xstrdup_null(c->reply_to);
+}
+
+static const struct swarm_script script = {
+    .on_ready = on_hosts,
+    .name = load_name,
+    .conduct = load_conduct,
+    .takes = load_takes,
+    .delay_ms = load_delay_ms,
+    .answer = load_answer,
+};
+
 static const struct broker_handlers commander_handlers = {
     .on_ready = commander_on_ready,
     .on_down = commander_on_down,
@@ -373,7 +427,7 @@ load_on_set_up(bool ok, const char *what, void *arg)
 	if (l->b->connections > 0) {
 		l->crew = crew_create(l->b, on_hosts, l);
 	} else {
-		l->swarm = swarm_create(l->b, on_hosts, l);
+		l->swarm = swarm_create(l->b, &script, l);
 		swarm_start(l->swarm);
 	}
 	broker_start(l->commander);

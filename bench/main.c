@@ -4,6 +4,7 @@
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/printable.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
 #include "shared/units.h"
@@ -23,6 +24,7 @@
 #define UNCONFIRMED_MAX 10000 /* a backlog is to be there soon */
 #define PROGRESS_MS     500
 #define PRINT_LIST_MAX  20
+#define INTERVAL_MIN_MS 10000
 
 static const struct bench_verb verbs[] = {
     /* sorted; the same rows as in vogeler-bench(1) */
@@ -31,9 +33,10 @@ static const struct bench_verb verbs[] = {
     {"consume", "take answers out of the queue and do nothing with them", true, false,
 	verb_consume},
     {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
-    {"hosts", "be hosts that answer what they are asked, until stopped", true, false, verb_hosts},
+    {"hosts", "be a fleet that collects and answers, until stopped", true, false, verb_hosts},
     {"load", "send jobs at a fixed rate to hosts of its own; latencies, books", true, true,
 	verb_load},
+    {"look", "fill a store, then list its names, heads and records", false, true, verb_look},
     {"write", "write to couch:// what a collector would, as fast as it goes", false, true,
 	verb_write},
 };
@@ -41,18 +44,25 @@ static const struct bench_verb verbs[] = {
 static struct {
 	long long run, seed;
 	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
-	    requests, sweep, resume, one_by_one, json;
+	    requests, sweep, resume, one_by_one, json, failing, hanging, silent;
 	double rate;
-	char *profile, *slow_by, *duration, *patience, *batch;
-} opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .requests = 8};
+	char *profile, *slow_by, *duration, *patience, *batch, *interval;
+} opt = {.hosts = 100,
+    .jobs = 1,
+    .seed = 1,
+    .rate = 1,
+    .requests = 8,
+    .failing = 2,
+    .hanging = 1,
+    .silent = 2};
 
 static struct poptOption table[] = {
     {"hosts", 'n', POPT_ARG_INT, &opt.hosts, 0, "Hosts to simulate (100; at most 10000)", "N"},
     {"jobs", 'j', POPT_ARG_INT, &opt.jobs, 0, "Jobs that each of them answers (1)", "N"},
     {"profile", 'p', POPT_ARG_STRING, &opt.profile, 0,
-	"Answers: small lines facter ps packages ohai mix (lines)", "NAME"},
+	"small lines facter ps packages ohai mix (lines)", "NAME"},
     {"together", '\0', POPT_ARG_NONE, &opt.together, 0,
-	"fill, mix: what a host answers to five jobs stands together", NULL},
+	"fill, mix: five answers of a host stand together", NULL},
     {"unchanged", '\0', POPT_ARG_INT, &opt.unchanged, 0, "Answers that repeat the last one",
 	"PERCENT"},
     {"seed", '\0', POPT_ARG_LONGLONG, &opt.seed, 0, "What the answers are drawn from (1)", "N"},
@@ -62,29 +72,37 @@ static struct poptOption table[] = {
     {"slow-by", '\0', POPT_ARG_STRING, &opt.slow_by, 0, "So late (2s)", "DURATION"},
     {"twice", '\0', POPT_ARG_INT, &opt.twice, 0, "Hosts that answer twice", "PERCENT"},
     {"poison", '\0', POPT_ARG_INT, &opt.poison, 0, "Hosts that send rubbish besides", "PERCENT"},
+    {"failing", '\0', POPT_ARG_INT, &opt.failing, 0, "hosts: whose packages fail (2)", "PERCENT"},
+    {"hanging", '\0', POPT_ARG_INT, &opt.hanging, 0, "hosts: whose facter hangs (1)", "PERCENT"},
+    {"silent", '\0', POPT_ARG_INT, &opt.silent, 0, "hosts: not heard of after 3 minutes (2)",
+	"PERCENT"},
+    {"interval", '\0', POPT_ARG_STRING, &opt.interval, 0,
+	"hosts: each collects so often; 0: never (5min)", "DURATION"},
     {"connections", '\0', POPT_ARG_INT, &opt.connections, 0,
 	"Connections, when not one for each host", "N"},
     {"rate", '\0', POPT_ARG_DOUBLE, &opt.rate, 0, "load: jobs per second (1)", "N"},
     {"one-by-one", '\0', POPT_ARG_NONE, &opt.one_by_one, 0,
 	"load: each job when the one before has ended", NULL},
     {"patience", '\0', POPT_ARG_STRING, &opt.patience, 0,
-	"How long nothing may happen before it is given up (10s)", "DURATION"},
+	"Give up when nothing happens so long (10s)", "DURATION"},
     {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
     {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight (8)", "N"},
     {"sweep", '\0', POPT_ARG_NONE, &opt.sweep, 0, "write: try sizes and numbers of requests", NULL},
     {"duration", '\0', POPT_ARG_STRING, &opt.duration, 0, "write: each of the sweep so long (2s)",
 	"DURATION"},
-    {"resume", '\0', POPT_ARG_NONE, &opt.resume, 0, "write: the records are there already", NULL},
+    {"resume", '\0', POPT_ARG_NONE, &opt.resume, 0, "write, look: the records are there already",
+	NULL},
     {"expect-more", '\0', POPT_ARG_INT, &opt.extra, 0,
-	"books: look for so many jobs more than there were (to see it fail)", "N"},
+	"books: look for so many jobs too many (to fail)", "N"},
     {"json", '\0', POPT_ARG_NONE, &opt.json, 0, "Print JSON", NULL},
     POPT_TABLEEND,
 };
 
 static const struct cli_spec spec = {
     .program = "vogeler-bench",
-    .usage = "[OPTION...] hosts|load|fill|books|consume|write|baseline",
-    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 500 hosts\n"
+    .usage = "[OPTION...] hosts|load|fill|books|consume|look|\n"
+	     "                     write|baseline",
+    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 200 hosts\n"
 		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
 		"  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
 		"  bench/run --quick --json\n",
@@ -143,6 +161,8 @@ bench_http(struct bench *b, uint32_t max_connections)
 	    .user = b->store_uri.user,
 	    .password = b->store_uri.password,
 	    .tls_host = b->store_uri.scheme == URI_COUCHS ? b->store_uri.host : NULL,
+	    .others = b->store_uri.others,
+	    .n_others = b->store_uri.n_others,
 	    .tls = &b->cli->options.couch_tls,
 	    .max_connections = max_connections,
 	    .timeout_ms = b->cli->options.couch_timeout_ms,
@@ -159,7 +179,7 @@ find_verb(const struct cli *cli)
 
 	if (name == NULL)
 		cli_usage_error(cli,
-		    "what is to be done? One of: baseline, books, consume, fill, hosts, load, write");
+		    "what is to be done? One of: baseline, books, consume, fill, hosts, load, look, write");
 	if (cli->args[1] != NULL)
 		cli_usage_error(cli, "\"%s\" is one too many", cli->args[1]);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -213,9 +233,28 @@ read_plan(const struct cli *cli, struct plan *p)
 }
 
 static void
+read_fleet(const struct cli *cli, struct bench *b)
+{
+	b->fleet = (struct fleet){
+	    .seed = b->plan.seed,
+	    .began = wall_ms(),
+	    .hosts = b->plan.hosts,
+	    .failing = not_negative(cli, "failing", opt.failing),
+	    .hanging = not_negative(cli, "hanging", opt.hanging),
+	    .silent = not_negative(cli, "silent", opt.silent),
+	};
+	if (b->fleet.failing + b->fleet.hanging + b->fleet.silent > 100)
+		cli_usage_error(cli, "--failing, --hanging and --silent: 100 percent together");
+	b->interval_ms = duration_of(cli, "interval", opt.interval, 5 * 60 * 1000);
+	if (b->interval_ms > 0 && b->interval_ms < INTERVAL_MIN_MS)
+		cli_usage_error(cli, "--interval %s: at least 10s, or 0 for never", opt.interval);
+}
+
+static void
 read_options(const struct cli *cli, struct bench *b)
 {
 	read_plan(cli, &b->plan);
+	read_fleet(cli, b);
 	b->connections = not_negative(cli, "connections", opt.connections);
 	b->extra = not_negative(cli, "expect-more", opt.extra);
 	b->requests = not_negative(cli, "requests", opt.requests);
@@ -282,7 +321,7 @@ end_progress(struct bench *b)
 static void
 print_value(const char *key, const json_t *value, bool inner)
 {
-	char *text;
+	char *text, *shown;
 
 	if (json_is_array(value) && json_array_size(value) > PRINT_LIST_MAX) {
 		printf("%s%s %zu of them (--json)", key, inner ? "" : ":", json_array_size(value));
@@ -311,7 +350,9 @@ print_value(const char *key, const json_t *value, bool inner)
 		}
 	} else {
 		text = json_dumps(value, JSON_ENCODE_ANY);
-		printf("%s%s %s", key, inner ? "" : ":", text);
+		shown = printable_text(text, PRINTABLE_BLANK);
+		printf("%s%s %s", key, inner ? "" : ":", shown);
+		free(shown);
 		free(text);
 	}
 }
@@ -387,6 +428,7 @@ main(int argc, char **argv)
 	free(opt.duration);
 	free(opt.patience);
 	free(opt.batch);
+	free(opt.interval);
 	cli_finish(&cli);
 	if (fflush(stdout) != 0 && b.status == BENCH_OK)
 		b.status = BENCH_TROUBLE;

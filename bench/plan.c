@@ -209,7 +209,7 @@ value_of(const struct plan *p, uint32_t host, uint32_t job, const char *name)
 
 	buf_init(&text, TEXT_MAX);
 	if (!payload_write(&text, plan_payload(p, host, job), &key))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	value = json_stringn(text.data, text.len);
 	buf_finish(&text);
 	return value;
@@ -239,6 +239,6 @@ plan_message(const struct plan *p, uint32_t host, uint32_t job, struct message *
 	r.meta.duration_ms = 1;
 	r.meta.exit_status = 0;
 	if (!wire_response_encode(&r, m))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	response_finish(&r);
 }

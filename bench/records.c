@@ -76,7 +76,7 @@ records_next(struct records *r, uint32_t host, uint32_t job)
 	convert_free(w.results, w.n);
 	buf_init(&out, RECORD_MAX);
 	if (!couch_doc_write(&out, r->docs[host]))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	t.rev_at = strlen("{\"_id\":\"") + strlen(name) + strlen("\",");
 	assert(out.len > t.rev_at && out.data[t.rev_at - 1] == ',');
 	t.text = buf_take(&out, &t.len);

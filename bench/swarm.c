@@ -5,6 +5,7 @@
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/mono.h"
+#include "shared/probe.h"
 #include "shared/topology.h"
 #include "shared/wire.h"
 #include "shared/xalloc.h"
@@ -16,15 +17,14 @@
 #define CONNECTING_MAX 50 /* at a time: the broker makes about so many in a tenth of a second */
 #define PREFETCH       100
 
-enum errand_kind { ERRAND_ANSWER, ERRAND_AGAIN, ERRAND_POISON };
+enum errand_kind { ERRAND_ANSWER, ERRAND_AGAIN, ERRAND_POISON, ERRAND_COLLECTED };
 
 /* Something that a host is to send, or has sent and is not confirmed. */
 struct errand {
 	TAILQ_ENTRY(errand) link;
 	enum errand_kind kind;
 	struct broker_tag tag; /* of the command, of an ANSWER */
-	uint32_t job;
-	char *reply_to;
+	struct command command;
 	struct mono due;
 	uint64_t id; /* once published */
 };
@@ -37,14 +37,13 @@ struct host {
 	struct loop_timer *timer; /* of slow ones */
 	struct errands waiting, sent;
 	uint32_t index;
-	uint32_t last_job;
 	enum conduct conduct;
 	bool counted; /* as ready or offline */
 };
 
 struct swarm {
 	struct bench *b;
-	void (*on_ready)(void *arg);
+	const struct swarm_script *script;
 	void *arg;
 	struct host *hosts;
 	uint32_t n, next, connecting, pending;
@@ -59,22 +58,41 @@ errand_free(struct host *h, struct errands *list, struct errand *e)
 {
 	h->swarm->pending--;
 	TAILQ_REMOVE(list, e, link);
-	free(e->reply_to);
+	command_finish(&e->command);
 	free(e);
 }
 
-static void
-add_errand(struct host *h, enum errand_kind kind, const struct delivery *d, uint32_t job)
+/* What is asked of a command: the rest of it is the broker's business. */
+static struct command
+copy_of(const struct command *c)
 {
-	struct errand *e = xcalloc(1, sizeof(*e));
-	uint32_t late = h->conduct == CONDUCT_SLOW ? h->swarm->b->slow_ms : 0;
+	return (struct command){
+	    .plugin = xstrdup(c->plugin),
+	    .job = xstrdup_null(c->job),
+	    .reply_to = xstrdup_null(c->reply_to),
+	};
+}
+
+static void
+add_errand(struct host *h, enum errand_kind kind, struct broker_tag tag, const struct command *c,
+    uint32_t delay_ms)
+{
+	struct errand *e = xcalloc(1, sizeof(*e)), *after;
 
 	e->kind = kind;
-	e->tag = d->tag;
-	e->job = job;
-	e->reply_to = xstrdup_null(d->message.reply_to);
-	e->due = mono_add(loop_now(h->swarm->b->loop), late);
-	TAILQ_INSERT_TAIL(&h->waiting, e, link);
+	e->tag = tag;
+	e->command = copy_of(c);
+	e->due = mono_add(loop_now(h->swarm->b->loop), delay_ms);
+	/* By the time at which they are due; of those alike as they came. */
+	TAILQ_FOREACH_REVERSE(after, &h->waiting, errands, link)
+	{
+		if (mono_reached(e->due, after->due))
+			break;
+	}
+	if (after != NULL)
+		TAILQ_INSERT_AFTER(&h->waiting, after, e, link);
+	else
+		TAILQ_INSERT_HEAD(&h->waiting, e, link);
 	h->swarm->pending++;
 }
 
@@ -88,8 +106,7 @@ make_message(const struct host *h, const struct errand *e, struct message *m)
 		message_set_body(m, xstrdup(rubbish), sizeof(rubbish) - 1);
 		return;
 	}
-	plan_message(&h->swarm->b->plan, h->index, e->job, m);
-	m->reply_to = xstrdup_null(e->reply_to);
+	h->swarm->script->answer(h->index, &e->command, m, h->swarm->arg);
 }
 
 static void
@@ -130,33 +147,65 @@ host_on_writable(struct broker *broker, void *arg)
 }
 
 static void
+take(struct host *h, struct broker_tag tag, const struct command *c)
+{
+	struct swarm *s = h->swarm;
+	uint32_t delay_ms = s->script->delay_ms(h->index, c, s->arg);
+
+	add_errand(h, ERRAND_ANSWER, tag, c, delay_ms);
+	if (h->conduct == CONDUCT_TWICE)
+		add_errand(h, ERRAND_AGAIN, tag, c, delay_ms);
+	if (h->conduct == CONDUCT_POISON)
+		add_errand(h, ERRAND_POISON, tag, c, delay_ms);
+}
+
+static void
 host_on_delivery(struct broker *broker, struct delivery *d, void *arg)
 {
 	struct host *h = arg;
 	struct swarm *s = h->swarm;
 	struct command c;
 	char err[256];
-	uint32_t job;
 
+	if (probe_is(&d->message)) { /* it asks only whether it arrives */
+		broker_ack(broker, d->tag, false);
+		delivery_destroy(d);
+		return;
+	}
 	s->counts.commands++;
 	if (!wire_command_decode(&d->message, &c, err, sizeof(err))) {
 		broker_ack(broker, d->tag, false);
 		delivery_destroy(d);
 		return;
 	}
-	if (c.job == NULL || !plan_job_index(&s->b->plan, c.job, &job)) {
-		s->counts.not_asked++;
-		job = h->last_job;
+	if (s->script->takes(h->index, &c, s->arg)) {
+		take(h, d->tag, &c);
+	} else {
+		s->counts.unexplained++;
+		broker_ack(broker, d->tag, false);
 	}
-	h->last_job = job;
-	add_errand(h, ERRAND_ANSWER, d, job);
-	if (h->conduct == CONDUCT_TWICE)
-		add_errand(h, ERRAND_AGAIN, d, job);
-	if (h->conduct == CONDUCT_POISON)
-		add_errand(h, ERRAND_POISON, d, job);
 	command_finish(&c);
 	delivery_destroy(d);
 	send_due(h);
+}
+
+void
+swarm_collect(struct swarm *s, uint32_t host, const char *plugin)
+{
+	struct command c = {.plugin = (char *)plugin};
+	struct host *h = &s->hosts[host];
+
+	if (h->broker == NULL || !broker_is_ready(h->broker))
+		return;
+	add_errand(h, ERRAND_COLLECTED, (struct broker_tag){0}, &c, 0);
+	send_due(h);
+}
+
+void
+swarm_silence(struct swarm *s, uint32_t host)
+{
+	if (s->hosts[host].broker != NULL)
+		broker_stop(s->hosts[host].broker);
 }
 
 static void
@@ -174,6 +223,9 @@ count_confirmed(struct host *h, const struct errand *e)
 		break;
 	case ERRAND_POISON:
 		n->poison++;
+		break;
+	case ERRAND_COLLECTED:
+		n->collected++;
 		break;
 	}
 }
@@ -213,7 +265,7 @@ count_host(struct host *h)
 	else
 		s->counts.ready++;
 	if (s->counts.ready + s->counts.offline == s->n)
-		s->on_ready(s->arg);
+		s->script->on_ready(s->arg);
 	else
 		loop_timer_arm(s->ramp, 0);
 }
@@ -228,7 +280,7 @@ host_on_ready(struct broker *broker, void *arg)
 		broker_stop(broker);
 		return;
 	}
-	plan_host(&h->swarm->b->plan, h->index, name);
+	h->swarm->script->name(h->index, name, h->swarm->arg);
 	broker_consume(broker, name, PREFETCH, true);
 }
 
@@ -241,8 +293,14 @@ host_on_stopped(struct broker *broker, void *arg)
 static void
 host_on_consuming(struct broker *broker, const char *queue, bool consuming, void *arg)
 {
-	if (consuming)
-		count_host(arg);
+	struct host *h = arg;
+	const struct swarm_script *script = h->swarm->script;
+
+	if (!consuming)
+		return;
+	count_host(h);
+	if (script->on_host != NULL)
+		script->on_host(h->index, h->swarm->arg);
 }
 
 /* What was waiting belongs to commands that come again. */
@@ -275,10 +333,10 @@ start_host(struct swarm *s, uint32_t index)
 
 	h->swarm = s;
 	h->index = index;
-	h->conduct = plan_conduct(&s->b->plan, index);
+	h->conduct = s->script->conduct(index, s->arg);
 	TAILQ_INIT(&h->waiting);
 	TAILQ_INIT(&h->sent);
-	plan_host(&s->b->plan, index, name);
+	s->script->name(index, name, s->arg);
 	h->topology =
 	    topology_for_agent(options->broadcast_exchange, options->master_exchange, name);
 	topology_configure(h->topology, &options->host_queue, &options->master_queue);
@@ -298,12 +356,12 @@ swarm_on_ramp(void *arg)
 }
 
 struct swarm *
-swarm_create(struct bench *b, void (*on_ready)(void *arg), void *arg)
+swarm_create(struct bench *b, const struct swarm_script *script, void *arg)
 {
 	struct swarm *s = xcalloc(1, sizeof(*s));
 
 	s->b = b;
-	s->on_ready = on_ready;
+	s->script = script;
 	s->arg = arg;
 	s->n = b->plan.hosts;
 	s->hosts = xcalloc(s->n, sizeof(*s->hosts));

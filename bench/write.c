@@ -104,7 +104,7 @@ add_doc(struct write_run *w, struct buf *body, const struct record_text *t)
 	if (w->revs[t->host] != NULL)
 		ok = ok && buf_printf(body, "\"_rev\":\"%s\",", w->revs[t->host]);
 	if (!ok || !buf_append(body, t->text + t->rev_at, t->len - t->rev_at))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	w->busy[t->host] = true;
 	w->slices[w->slice].docs++;
 	w->b->done++;
@@ -135,7 +135,7 @@ send_one(struct write_run *w)
 		return false;
 	}
 	if (!buf_append_str(&body, "]}"))
-		abort(); /* memory is out */
+		xalloc_fail(0);
 	text = buf_take(&body, &len);
 	xasprintf(&url, "%s/_bulk_docs", w->url);
 	w->in_flight++;

@@ -1,6 +1,7 @@
 """The rows: what must be true, and how it is measured. Each is a function from the rig and its settings to a dictionary
 with "figure", "goal", "ok" and whatever explains them."""
 import os
+import random
 import re
 import resource
 import signal
@@ -747,7 +748,122 @@ def row9(rig, s):
                same=rates(same), memory=same[-1]["memory"])
 
 
-ROWS = {1: row1, 2: row2, 3: row3, 4: row4, 5: row5, 6: row6, 7: row7, 8: row8, 9: row9}
+# Row 10
+
+def row10(rig, s):
+    hosts, runs = s.getint("hosts"), s.getint("runs")
+    rig.pin_against(None)
+    dbhost = rig.new_sqlite_uri()
+    plan = {"hosts": hosts, "jobs": 5, "profile": "mix", "run": rig.new_run()}
+    rig.progress("row 10: filling the store")
+    looks = [rig.bench("look", dbhost=dbhost, **plan)]
+    size = looks[0]["value_bytes_per_host"]
+    for i in range(1, runs):
+        rig.progress(f"row 10: {i + 1} of {runs}")
+        looks.append(rig.bench("look", dbhost=dbhost, resume=True, **plan))
+    seconds = {what: [look[what] for look in looks] for what in ("heads", "names", "records")}
+    middle = {what: statistics.median(values) for what, values in seconds.items()}
+    parts = [part("the heads of all records", middle["heads"], high=0.3, unit="s", runs=seconds["heads"]),
+             part("heads against whole records", middle["heads"] / middle["records"], high=0.1),
+             part("the names", middle["names"], unit="s", runs=seconds["names"]),
+             part("the records", middle["records"], unit="s", runs=seconds["records"])]
+    return row(TITLES[10], parts, hosts=hosts, value_bytes_per_host=size)
+
+
+# Row 11
+
+BROADCAST = "vogeler.broadcast.in"
+
+
+def make_queues(rig, vhost, dbhost, hosts):
+    """As an administrator does for hosts that may make nothing."""
+    names = [f"bench-{i:05}" for i in range(hosts)]
+    for first in range(0, hosts, 1000):
+        done = subprocess.run([rig.bin / "vogeler-admin", "--qhost", rig.broker.uri(vhost), "--dbhost", dbhost, "setup",
+                               *names[first:first + 1000]],
+                              env=rig.env, cwd=rig.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False, timeout=600)
+        if done.returncode != 0:
+            raise Trouble("vogeler-admin setup: " + done.stdout.decode()[-2000:])
+
+
+def remake_exchange(rig, vhost):
+    """As somebody who follows a hint for an exchange of the wrong kind: all bindings to it are gone."""
+    connection = rig.broker.connect(vhost)
+    channel = connection.channel()
+    channel.exchange_delete(BROADCAST)
+    channel.exchange_declare(BROADCAST, "topic", durable=True)
+    connection.close()
+
+
+def bindings_of_commands(rig, vhost):
+    return int(rig.broker.eval(f"""length(rabbit_binding:list_for_source(
+        rabbit_misc:r(<<"{vhost}">>, exchange, <<"{BROADCAST}">>)))"""))
+
+
+def heal(rig, vhost, hosts):
+    """How long commands do not arrive, at most, when the exchange was made anew; the moment is any of the collector's
+    rounds."""
+    time.sleep(random.uniform(0, 30))
+    remake_exchange(rig, vhost)
+    began = time.monotonic()
+    wait_until(lambda: bindings_of_commands(rig, vhost) == 2 * hosts, "all hosts are bound", 600, 0.5)
+    return time.monotonic() - began
+
+
+def cost_of_rounds(rig, collector, rounds):
+    """CPU time of the broker and of the collector for a round, idle otherwise, and how long a round is."""
+    def ended():
+        return collector.metric("vogeler_bindings_rounds_total")
+
+    def next_end(n):
+        wait_until(lambda: ended() >= n, "a round is over", 600, 0.2)
+
+    broker = rig.server_of(rig.broker.node.pid)
+    first = ended() + 1
+    next_end(first)
+    before = cpu_seconds(broker), cpu_seconds(collector.pid), time.monotonic()
+    next_end(first + rounds)
+    after = cpu_seconds(broker), cpu_seconds(collector.pid), time.monotonic()
+    return [(b - a) / rounds for a, b in zip(before, after)]
+
+
+def row11(rig, s):
+    hosts, runs = s.getint("hosts"), s.getint("runs")
+    rig.start_broker()
+    rig.pin_against(None)
+    rig.many_queues = hosts > 1000
+    vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
+    collector = rig.collector(vhost, dbhost)
+    rig.progress(f"row 11: records and queues of {hosts} hosts")
+    collector.hold()
+    collector.drain(rig.bench("fill", vhost=vhost, hosts=hosts, jobs=1, profile="small", run=rig.new_run())["responses"])
+    collector.stop()
+    make_queues(rig, vhost, dbhost, hosts)
+    collector = rig.collector(vhost, dbhost)
+    broker_s, collector_s, period_s = cost_of_rounds(rig, collector, s.getint("rounds"))
+    # Rounds go on, and hold up no answer.
+    rig.progress(f"row 11: {s['rate']} jobs/s of {s['rate_hosts']} hosts")
+    report = rig.bench("load", vhost=vhost, dbhost=dbhost, hosts=s.getint("rate_hosts"), jobs=s.getint("rate_jobs"),
+                       rate=s["rate"], profile="lines", run=rig.new_run(), patience=f"{PATIENCE}s", status=(0, 2))
+    healed = []
+    for i in range(runs):
+        rig.progress(f"row 11: the exchange is made anew, {i + 1} of {runs}")
+        healed.append(heal(rig, vhost, hosts))
+    pass_ms = 1000 * collector.metric("vogeler_loop_pass_cpu_seconds_max")
+    collector.stop()
+    parts = [part("until all are bound again, the longest", max(healed), high=60, unit="s", runs=[round3(h) for h in healed]),
+             part("from one round's end to the next's", period_s, high=60, unit="s"),
+             part("CPU of the broker for a round", broker_s, unit="s"),
+             part("CPU of the collector for a round", collector_s, unit="s"),
+             part("the longest pass of the collector's loop", pass_ms, high=100, unit="ms of CPU")]
+    load = f"meanwhile {s['rate']} jobs/s of {s['rate_hosts']} hosts"
+    parts += latency_parts(report, load) + [closed_part(report, load)]
+    return row(TITLES[11], parts, hosts=hosts, healed=spread(healed))
+
+
+ROWS = {1: row1, 2: row2, 3: row3, 4: row4, 5: row5, 6: row6, 7: row7, 8: row8, 9: row9,
+        10: row10, 11: row11}
 TITLES = {
     1: "couch://, mix: responses committed against the store's ceiling",
     2: "null://, lines: against the raw consume rate of the broker",
@@ -758,4 +874,6 @@ TITLES = {
     7: "the agent: memory, start, idleness",
     8: "two collectors on one couch://",
     9: "unchanged values, mix, couch://",
+    10: "sqlite://, mix: listing the hosts (vogeler-admin hosts, -n all)",
+    11: "bindings: the exchange of commands is made anew, and no host may bind its queue",
 }

@@ -63,6 +63,40 @@ def test_hosts_that_misbehave(site):
     wait_until(lambda: site.ready("vogeler.dead") == 6, "the rubbish is in vogeler.dead")
 
 
+def fleet_of(site, hosts, *args):
+    """A fleet that is there: each of its hosts reads its queue."""
+    fleet = site.process("fleet", [program("vogeler-bench"), "--qhost", site.qhost, "--json", "-n", str(hosts), *args, "hosts"])
+    fleet.start()
+    wait_until(lambda: f'{{"ready":{hosts}}}' in fleet.out(), "the fleet is ready")
+    return fleet
+
+
+def states_of(site, *args, status):
+    done = site.runner(*args, "--wait", "60s", "--json", dbhost=True, status=status)
+    return json.loads(done.out)["counts"]
+
+
+def test_a_fleet_answers_whoever_asks(site):
+    """Jobs are the runner's, not of the bench: each host answers under the job that it was asked with, by a plugin's
+    name or its alias, and refuses what it does not have."""
+    site.collector(level="WARN")
+    fleet_of(site, 20, "--interval", "0")
+    assert states_of(site, "-n", ",".join(["web01", "web02", "db01"]), "-x", "os-release", status=0)["ok"] == 3
+    assert states_of(site, "-n", "all", "-x", "get_packages", status=0)["ok"] >= 3
+    assert states_of(site, "-n", "web01", "-x", "nosuch", status=2)["refused"] == 1
+    assert any(line.startswith("openssl ") for line in site.value("packages", "web01"))
+
+
+def test_a_fleet_collects_by_itself_and_is_in_trouble(site):
+    """Nobody asks: each host has all plugins, but those that fail or hang."""
+    site.collector(level="WARN")
+    fleet_of(site, 10, "--failing", "100", "--silent", "0", "--hanging", "0")
+    site.wait_record(lambda r: {"os-release", "facter", "disks", "network", "sockets", "units", "ps"} <= set(r),
+                     "has what does not fail")
+    site.wait_last_error("packages: exit status 2")
+    assert site.value("facter")["hostname"] == "web01"
+
+
 def test_fewer_connections_than_hosts(site):
     site.collector(level="WARN")
     report = bench(site, "-n", "20", "-j", "2", "--connections", "3", "--one-by-one", "--patience", "40s", "load")
@@ -158,6 +192,21 @@ def test_bench_run(tmp_path):
     table = markdown(report)
     assert "| 3 | lines, committed with full synchronous |" in table and "many" in table
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith("vogeler-bench-")]  # nothing stays
+
+
+def test_look_lists_what_it_filled(site):
+    report = bench(site, *PLAN, "look")
+    assert report["hosts"] == 20 and all(report[what] > 0 for what in ("fill", "names", "heads", "records"))
+    assert len(json.loads(site.admin("hosts", "--json").out)) == 20
+    assert "fill" not in bench(site, *PLAN, "--resume", "look")
+    done = site.run("vogeler-bench", "--dbhost", site.dbhost, *PLAN, "-n", "21", "--resume", "look")
+    assert done.status == 1 and "names: 20 of 21 hosts" in done.err
+
+
+def test_row_10(tmp_path):
+    done = bench_run(tmp_path, "--json", "--rows", "10")
+    ten = json.loads(done.stdout)["rows"][0]
+    assert "why" not in ten and ten["hosts"] == 30 and len(ten["parts"]) == 4, done.stderr.decode()
 
 
 def test_bench_run_says_what_it_cannot_do(tmp_path):

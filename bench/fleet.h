@@ -1,0 +1,48 @@
+/* A fleet to try an inventory on: hosts with the names, facts, packages and troubles that a fleet
+ * has. What a host prints follows from the seed, the host and the time alone, so that it changes as
+ * a fleet does: packages are updated, host by host, and figures move. Pure. */
+#ifndef VOGELER_BENCH_FLEET_H
+#define VOGELER_BENCH_FLEET_H
+
+#include "shared/wire.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+
+#define FLEET_NAME_SIZE  64
+#define FLEET_TIMEOUT_MS 20000 /* of a plugin that hangs */
+
+struct fleet {
+	uint64_t seed;
+	int64_t began; /* wall ms: where the changes are counted from */
+	uint32_t hosts;
+	unsigned int failing, hanging, silent; /* percent of hosts */
+};
+
+/* How a host is in trouble, if it is: one plugin of it fails, one never ends, or it stops answering
+ * FLEET_SILENT_MS after the start. */
+enum fleet_trouble { FLEET_WELL, FLEET_FAILING, FLEET_HANGING, FLEET_SILENT };
+#define FLEET_SILENT_MS (3 * 60 * 1000)
+enum fleet_trouble fleet_trouble(const struct fleet *f, uint32_t host);
+
+/* "web01", "db03", ...: numbered within a role. */
+void fleet_host(const struct fleet *f, uint32_t host, char out[FLEET_NAME_SIZE]);
+
+/* The plugins that each host has, those of conf/plugins that need no package of their own. */
+#define FLEET_PLUGINS 8
+const char *fleet_plugin(unsigned int i);
+/* The plugin of that name or alias; NULL: no host has it. */
+const char *fleet_find_plugin(const char *name);
+
+/* Appends what the plugin prints. false: memory is out. */
+bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+    struct buf *out) __attribute__((warn_unused_result));
+/* How long the host takes to answer that plugin. */
+uint32_t fleet_delay_ms(const struct fleet *f, uint32_t host, const char *plugin);
+/* The answer to a command, or, of a command without a job, what the host collects by itself. r is
+ * initialised here; the caller response_finish()es it. */
+void fleet_response(const struct fleet *f, uint32_t host, const struct command *c, int64_t order,
+    int64_t wall_ms, struct response *r);
+
+#endif
