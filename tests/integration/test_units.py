@@ -73,6 +73,41 @@ def main_pid(machine, unit):
 
 # What systemd-analyze thinks of them.
 
+STORE = "sqlite:///var/lib/vogelerd/records.db"
+
+
+def as_user(machine, user, *argv):
+    """Runs vogeler-admin as somebody who has logged in."""
+    return machine.run("setpriv", "--reuid", user, "--regid", user, "--init-groups", "vogeler-admin", "--dbhost", STORE,
+                       *argv, status=None)
+
+
+def test_who_may_use_the_store(site, collector):
+    """Set up by root before the first start; then a member of vogeler-read looks, running collector or not, a member of
+    vogeler writes as well, and others are told which group they lack."""
+    collector.start()
+    for user, group in (("reader", "vogeler-read"), ("writer", "vogeler"), ("other", "nogroup")):
+        collector.run("useradd", "--no-create-home", "--groups", group, user)
+    collector.run("vogeler-admin", "--qhost", uri(site), "--dbhost", STORE, "setup")
+    collector.systemctl("start", "vogelerd")
+    collector.wait_status("vogelerd", "store: writable")
+    site.plugin("hello", "echo hello")
+    site.agent()
+    wait_until(lambda: "web01" in as_user(collector, "reader", "hosts").out, "a reader sees the host")
+    collector.systemctl("stop", "vogelerd")
+    for user in ("reader", "writer"):
+        assert "web01" in as_user(collector, user, "hosts").out, user
+    done = as_user(collector, "other", "hosts")
+    assert done.status == 1 and "vogeler-read" in done.err, done
+    looked = as_user(collector, "reader", "--qhost", "amqp://127.0.0.1:1/v", "doctor")
+    assert "ok    store write       this user may read it" in looked.out, looked
+    wrote = as_user(collector, "writer", "--qhost", "amqp://127.0.0.1:1/v", "doctor")
+    assert "ok    store write       a probe was written and removed" in wrote.out, wrote
+    # What others wrote is the collector's still.
+    collector.systemctl("start", "vogelerd")
+    collector.wait_status("vogelerd", "store: writable")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_verify(machine, unit):
     machine.start()
@@ -133,12 +168,34 @@ def test_collector_collects_in_its_sandbox(site, collector):
     limits = collector.run("cat", f"/proc/{pid}/limits").out
     assert "Max core file size        0                    0" in limits, limits
     mode = collector.run("stat", "-L", "-c", "%a %U", "/var/lib/vogelerd/records.db").out.split()
-    assert mode == ["600", "vogelerd"], mode
+    assert mode == ["660", "vogelerd"], mode
     # Nobody else sees the passwords.
     for name in ("environ", "cmdline"):
         assert PASSWORD not in collector.run("cat", f"/proc/{pid}/{name}").out
     assert PASSWORD not in collector.journal("vogelerd")
     assert PASSWORD not in collector.systemctl("show", "vogelerd").out
+
+
+def not_reloaded(machine, unit, reason):
+    """A reload that fails, says so and why, and disturbs nothing, until the next good one."""
+    pid = main_pid(machine, unit)
+    done = machine.systemctl("reload", unit, status=None)
+    assert done.status != 0, done
+    machine.wait_status(unit, "not reloaded: ")
+    status = machine.show(unit, "StatusText")
+    assert reason in status and "connected" in status, status
+    assert reason in machine.journal(unit)
+    wait_until(lambda: machine.show(unit, "ActiveState") == "active", f"{unit} is active")
+    assert main_pid(machine, unit) == pid
+    assert machine.show(unit, "NRestarts") == "0"
+
+
+def reloaded(machine, unit):
+    machine.systemctl("reload", unit)
+    wait_until(lambda: "not reloaded" not in machine.show(unit, "StatusText"), "the options are reloaded")
+    machine.wait_status(unit, "connected")
+    # Back from "reloading".
+    wait_until(lambda: machine.show(unit, "ActiveState") == "active", f"{unit} is active")
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -148,18 +205,52 @@ def test_reload_is_whole_or_not_at_all(site, machine, request, unit):
     machine.systemctl("start", unit)
     machine.wait_status(unit, "connected")
     pid = main_pid(machine, unit)
+    reloaded(machine, unit)
     path = "/etc/vogeler/vogeler.conf"
     machine.add(path, machine.run("cat", path).out.replace("INFO", "DEBUG") + "[amqp]\nheartbeat = soon\n")
-    machine.systemctl("reload", unit)
-    complaint = "the options have errors" if unit == "vogelerd" else "not reloaded"
-    wait_until(lambda: complaint in machine.journal(unit), "the error is told")
+    not_reloaded(machine, unit, f"{path}:{len(machine.run('cat', path).out.splitlines())}: [amqp] heartbeat: 'soon'")
     machine.add(path, machine.run("cat", path).out.replace("soon", "10s"))
-    machine.systemctl("reload", unit)
-    wait_until(lambda: "reloaded" in machine.journal(unit).split(complaint)[-1], "the options are reloaded")
-    # Back from "reloading".
-    wait_until(lambda: machine.show(unit, "ActiveState") == "active", f"{unit} is active")
+    reloaded(machine, unit)
     assert main_pid(machine, unit) == pid
-    assert machine.show(unit, "NRestarts") == "0"
+
+
+BROKEN = {
+    "section": "[who]\ncommand = id -u\nresult_format = nonsense\n",
+    "file": "rubbish\n",
+    "name taken": "[x]\nname = who\ncommand = id\nresult_format = output\n",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_broken_plugin_at_reload_and_at_start(site, agent, broken):
+    """The same lines say what is wrong at a reload, which then changes nothing, and at a start, which goes on without."""
+    agent.start()
+    site.collector()
+    agent.systemctl("start", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "waiting for commands")
+    agent.add("/etc/vogeler/plugins/x.cfg", BROKEN[broken])
+    agent.add("/etc/vogeler/plugins/later.cfg", plugin("later", "echo later"))
+    not_reloaded(agent, "vogeler-agent", "/etc/vogeler/plugins/x.cfg:")
+    reason = agent.show("vogeler-agent", "StatusText").split("not reloaded: ")[1].split("; broker: ")[0]
+    site.runner("-n", "web01", "-x", "who", "--wait=60s", dbhost=True)
+    site.runner("-n", "web01", "-x", "later", "--wait=60s", dbhost=True, status=2)
+    agent.systemctl("restart", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "waiting for commands")
+    assert f"plugins left out: {reason}; " in agent.show("vogeler-agent", "StatusText")
+    site.runner("-n", "web01", "-x", "later", "--wait=60s", dbhost=True)
+    agent.run("rm", "/etc/vogeler/plugins/x.cfg")
+    agent.systemctl("reload", "vogeler-agent")
+    wait_until(lambda: "left out" not in agent.show("vogeler-agent", "StatusText"), "all is well")
+
+
+def test_reload_without_the_plugin_folder_fails(site, agent):
+    agent.start()
+    agent.systemctl("start", "vogeler-agent")
+    agent.wait_status("vogeler-agent", "connected")
+    agent.run("mv", "/etc/vogeler/plugins", "/etc/vogeler/elsewhere")
+    not_reloaded(agent, "vogeler-agent", "/etc/vogeler/plugins: cannot read the plugin directory")
+    agent.run("mv", "/etc/vogeler/elsewhere", "/etc/vogeler/plugins")
+    reloaded(agent, "vogeler-agent")
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -191,6 +282,21 @@ def test_watchdog(site, machine, request, unit):
     machine.wait_status(unit, "connected")
     assert main_pid(machine, unit) != pid
     assert "watchdog" in machine.journal(unit).lower()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_dies_again_and_again_is_started_again_and_again(site, machine, request, unit):
+    """Until the reason is gone, and then by itself. The pace apart, which is the unit's."""
+    request.getfixturevalue("collector" if unit == "vogelerd" else "agent")
+    folder = f"/etc/systemd/system/{unit}.service.d"
+    machine.add(f"{folder}/quick.conf", "[Service]\nRestartSec=50ms\n")
+    machine.add(f"{folder}/dies.conf", "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    machine.start()
+    machine.systemctl("start", unit, status=None)
+    wait_until(lambda: int(machine.show(unit, "NRestarts")) > 30, "it is started more than 30 times")
+    machine.run("rm", f"{folder}/dies.conf")
+    machine.systemctl("daemon-reload")
+    machine.wait_status(unit, "connected")
 
 
 def test_wrong_option_fails_the_start(collector):
@@ -291,10 +397,10 @@ def test_agent_without_root(site, agent):
 # docs/running.md
 
 def test_permissions_of_the_documentation(site, machine):
-    """The broker's users as docs/running.md makes them are enough for both, to begin with nothing there."""
+    """The broker's users as docs/running.md makes them are enough for both, once the host's queue is made for it."""
     text = (SOURCE / "docs" / "running.md").read_text()
     lines = [line.split("set_permissions -p vogeler ", 1)[1] for line in text.splitlines() if "set_permissions" in line]
-    lines = [line for line in lines if not line.startswith("ops ")]  # who sends commands: test_jobs_watch.py
+    lines = [line for line in lines if not line.startswith(("admin ", "ops "))]  # these are people
     machine.add("/etc/vogeler/vogeler.conf", AGENT_CONF + "[server]\nlisten = none\n")
     machine.add("/etc/vogeler/plugins/who.cfg", plugin("who", "id -un"))
     for line, service in zip(lines, UNITS, strict=True):
@@ -303,6 +409,7 @@ def test_permissions_of_the_documentation(site, machine):
         site.broker.set_permissions(site.vhost, user, *permissions)
         machine.add(f"/etc/credstore/{service}.qhost", site.broker.uri(site.vhost, user, "secret") + "\n", 0o600)
     machine.add("/etc/credstore/vogelerd.dbhost", "sqlite:///var/lib/vogelerd/records.db\n", 0o600)
+    site.admin("setup", "web01", qhost=True)
     machine.start()
     for unit in UNITS:
         machine.systemctl("start", unit)
