@@ -2,11 +2,14 @@
 import re
 import signal
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lib.broker import Broker
 from lib.certs import Authority
+from lib.http import Monitor
 from lib.site import Site
 from lib.tlsproxy import TlsProxy
 
@@ -23,6 +26,7 @@ def certs(tmp_path_factory):
     made.wrong_name = made.ca.sign("wrong", "DNS:broker.example,DNS:*.example")
     made.unknown = made.other.sign("unknown")
     made.self_signed = made.ca.self_signed("selfish")
+    made.stranger = made.other.sign("stranger", hosts="")
     made.client = made.ca.sign("web01", hosts="")
     return made
 
@@ -180,8 +184,23 @@ def test_doctor_over_amqps(tls_site, tls_node, certs):
     options = [a for o in trusting(certs, certs.client) for a in ("--option", o)]
     done, failed = doctor(site, "--qhost", tls_node.tls_uri(site.vhost, login=""), *options)
     assert done.status == 0 and not failed, done
-    assert re.search("ok +broker tls +the broker's certificate is good", done.out), done
+    assert re.search("ok +broker tls +the broker's certificate is good; the first .* ends in (29|30) days", done.out), done
     assert re.search("ok +broker login +.* as whom the certificate names", done.out), done
+
+
+def test_the_end_of_a_certificate_is_told(tls_site, tls_node, certs):
+    """Ours ends in five days, the broker's in thirty: the first is what counts, for doctor and for alerts."""
+    site = tls_site
+    site.admin("setup", qhost=True)
+    client = certs.ca.sign("soon", hosts="", days=5)
+    options = trusting(certs, client)
+    done, _ = doctor(site, "--qhost", tls_node.tls_uri(site.vhost), *[a for o in options for a in ("--option", o)])
+    assert re.search("warn +broker tls +.* ends in [45] days, 20.*; cure: renew", done.out), done
+    monitor = Monitor("client")
+    site.agent(qhost=tls_node.tls_uri(site.vhost), options=(*options, monitor.option))
+    _, page = monitor.get("/metrics")
+    end = re.search(r'^vogeler_broker_certificate_end_timestamp_seconds\{role="agent"\} (\d+)$', page, re.M)
+    assert 4 < (int(end[1]) - time.time()) / 86400 <= 5, page
 
 
 BAD = pytest.mark.parametrize("kind", ["expired", "wrong name", "our certificate"])
@@ -408,6 +427,23 @@ def test_refused_store_is_told_and_tried_again(couch_site, certs, kind):
     site.ask("hello")
     assert site.wait_plugin("hello") == ["hello"]
     good.close()
+
+
+@pytest.mark.parametrize("ours, words", [
+    (None, r"(TLS failed: it wants|does it want) a certificate of ours"),
+    ("stranger", r"TLS failed: it does not know the CA of our certificate|does it take our certificate \(cert_file\)\?"),
+])
+def test_store_that_refuses_us_is_told_whatever_openssl_calls_it(site, certs, ours, words):
+    """With TLS 1.3 our side of the handshake is over when the peer judges our certificate. Whether its alert, the reset of the
+    connection or an end of file comes first is chance: several go at once, so that each comes up."""
+    proxy = TlsProxy(certs.good, free_port(), client_ca=certs.ca.cert)
+    args = ["--dbhost", f"couchs://127.0.0.1:{proxy.port}/records", "--option", f"couch.ca_file={certs.ca.cert}"]
+    if ours:
+        args += ["--option", f"couch.cert_file={certs.stranger.cert}", "--option", f"couch.key_file={certs.stranger.key}"]
+    with ThreadPoolExecutor(4) as pool:
+        for done in pool.map(lambda _: site.run("vogeler-admin", *args, "hosts"), range(16)):
+            assert done.status == 1 and re.search(words, done.err) and done.err.count("; cure: ") <= 1, done
+    proxy.close()
 
 
 def test_plain_couch_port_is_told(couch_site, certs):
