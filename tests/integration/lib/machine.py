@@ -93,6 +93,9 @@ class Machine:
                 ["unshare", "--mount", "/bin/bash", "-c", OUTER, "machine", str(self.folder), self.cgroup, INNER],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, preexec_fn=die_with_parent)
         wait_until(self._is_up, "systemd runs")
+        # As docs/running.md has it after the installation.
+        self.run("systemd-sysusers", "vogeler.conf")
+        self.run("systemd-tmpfiles", "--create", "vogeler.conf")
         return self
 
     def _is_up(self):
