@@ -8,9 +8,11 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import termios
+import textwrap
 import threading
 
 import pytest
@@ -20,6 +22,7 @@ from lib.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.as_shipped
 
+MARKER = ".vogeler-quickstart"  # by which it knows a folder of its own
 LONG = 4 * PATIENCE  # each run starts a RabbitMQ
 
 
@@ -27,7 +30,8 @@ class Quickstart:
     """One folder of it, and who calls it: nobody, if we are root and nobody can read the checkout."""
 
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vogeler quickstart."))
+        self.around = pathlib.Path(tempfile.mkdtemp(prefix="vogeler quickstart."))
+        self.folder = self.around / "the folder"  # is made by it
         self.prefix = []
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
@@ -35,8 +39,8 @@ class Quickstart:
             if subprocess.run([*prefix, "test", "-r", SOURCE / "quickstart", "-a", "-x", BIN / "vogelerd"],
                               check=False).returncode == 0:
                 self.prefix = prefix
-                os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-        self.env = clean_environment(self.folder, VOGELER_QUICKSTART_DIR=self.folder, VOGELER_QUICKSTART_BIN=BIN)
+                os.chown(self.around, nobody.pw_uid, nobody.pw_gid)
+        self.env = clean_environment(self.around, VOGELER_QUICKSTART_DIR=self.folder, VOGELER_QUICKSTART_BIN=BIN)
 
     def argv(self, *args):
         return [*self.prefix, SOURCE / "quickstart", *args]
@@ -59,13 +63,22 @@ class Quickstart:
     def wait_nothing_left(self):
         wait_until(lambda: not self.left() or None, f"nothing of it runs, as {self.left()}")
 
+    def own(self, folder, **files):
+        """A folder of the caller's with these files."""
+        folder.mkdir(0o700)
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, self.around.stat().st_uid, self.around.stat().st_gid)
+        return folder
+
     def finish(self):
         for line in self.left():
             try:
                 os.kill(int(line.split()[0]), signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.around, ignore_errors=True)
 
 
 class Terminal:
@@ -131,8 +144,12 @@ def test_twice_from_any_folder_then_stop(quickstart, record_property):
     after = pids(quickstart)
     assert all(after[name] != before[name] for name in before), (before, after)
     for done in (first, again):
-        # Silent in a pipe but for the result; the first line says what it is, and how to see the rest.
-        assert done.out.startswith(f"The record of {host} in sqlite://") and done.err == "", done
+        # The result is alone on stdout; its first line says what it is. What was done is on stderr, a line a step.
+        assert done.out.startswith(f"The record of {host} in sqlite://"), done
+        steps = done.err.splitlines()
+        assert all(step.startswith("==> ") for step in steps), done
+        assert [s for s in steps if "starting" in s] == ["==> starting a private RabbitMQ",
+                                                         "==> starting vogelerd and vogeler-agent"], done
         assert re.search(r"^  os-release\n    \[\n", done.out, re.M), done
     # What it says about going on works as it stands there.
     stop = re.search(r"^Stop: +(.*)$", again.out, re.M).group(1)
@@ -141,7 +158,7 @@ def test_twice_from_any_folder_then_stop(quickstart, record_property):
     assert shown.status == 0 and re.search("^packages ", shown.out, re.M), shown
     assert re.search(r"^With CouchDB: .*VOGELER_QUICKSTART_DIR=", again.out, re.M), again
     stopped = run([*quickstart.prefix, "sh", "-c", stop], clean_environment("/"), "/", LONG)
-    assert stopped.status == 0 and stopped.out + stopped.err == "", stopped
+    assert stopped.status == 0 and stopped.out == "" and stopped.err.count("==> stopping ") == 4, stopped
     quickstart.wait_nothing_left()
     assert "does not run" in quickstart.run("status").out
     record_property("figure", f"quickstart ran as {'nobody' if quickstart.prefix else 'the caller'}")
@@ -168,7 +185,8 @@ def test_a_host_name_that_cannot_be_used_is_one_sentence(quickstart):
     done = run([*own, "/usr/bin/python3", "-c", name_it, *map(shutil.which, quickstart.prefix[:1]),
                 *quickstart.prefix[1:], SOURCE / "quickstart"], quickstart.env, "/", LONG)
     assert done.status == 1 and done.out == "", done
-    assert len(done.err.splitlines()) == 1 and "cannot use 'my_host'" in done.err, done
+    said = [line for line in done.err.splitlines() if not line.startswith("==> ")]
+    assert len(said) == 1 and "cannot use 'my_host'" in said[0], done
     quickstart.wait_nothing_left()
 
 
@@ -177,6 +195,7 @@ def test_one_that_does_not_end_does_not_keep_the_others(quickstart):
     other = subprocess.Popen(["sleep", "infinity"], stdin=subprocess.DEVNULL)
     mine = subprocess.Popen([*quickstart.prefix, "sleep", "infinity"], stdin=subprocess.DEVNULL)
     try:
+        quickstart.own(quickstart.folder, **{MARKER: ""})
         for name, process in (("vogeler-agent", other), ("epmd", mine)):
             stat = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
             (quickstart.folder / f"{name}.pid").write_text(f"{process.pid} {stat[19]}\n")
@@ -193,3 +212,161 @@ def test_one_that_does_not_end_does_not_keep_the_others(quickstart):
         for process in (other, mine):
             process.kill()
             process.wait()
+
+
+def readme_commands():
+    """The commands of the README's "A first look", each with what is printed there."""
+    text = (SOURCE / "README.md").read_text().partition("## A first look")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^    \$ (.*)\n((?:    .*\n)*)", text, re.M)
+    assert len(blocks) >= 4, blocks
+    return [(command, textwrap.dedent(shown)) for command, shown in blocks]
+
+
+def alike(line):
+    """A line without what differs from machine to machine."""
+    return re.sub(r" +", " ", re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+( \([a-z]+\))?", "N", line.strip()))
+
+
+def test_every_command_of_the_readme_after_the_two_lines(quickstart):
+    """Beside a fleet, which some of them are about."""
+    refused = quickstart.run("--hosts", "many")
+    assert refused.status == 1 and "how many simulated hosts" in refused.err, refused
+    done = quickstart.run("--hosts", "20")
+    assert done.status == 0, done
+    assert re.search(r"^ +fleet +pid \d+", done.out, re.M), done
+    pasted = re.findall(r"^export (?:PATH|VOGELER_CONFIG)=.*$", done.out, re.M)
+    assert len(pasted) == 2, done
+    for command, shown in readme_commands():
+        ran = run([*quickstart.prefix, "bash", "-c", "\n".join([*pasted, command])], clean_environment("/"), "/")
+        told = "no such host" in shown
+        assert ran.status == (4 if told else 0), ran
+        assert alike((ran.err if told else ran.out).split("\n")[0])[:60] == alike(shown.split("\n")[0])[:60], (ran, shown)
+
+
+def test_services_of_the_caller_are_not_told(quickstart):
+    """Started from a unit: nothing that it starts tells that unit's systemd that it is ready, or takes its sockets."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(quickstart.around / "notify"))
+        os.chmod(quickstart.around / "notify", 0o777)
+        quickstart.env.update(NOTIFY_SOCKET=str(quickstart.around / "notify"), WATCHDOG_USEC="1000000", LISTEN_FDS="1",
+                              VOGELER_QHOST="amqp://guest:guest@127.0.0.1:1/elsewhere")
+        done = quickstart.run()
+        assert done.status == 0, done
+        for line in quickstart.left():
+            environ = pathlib.Path(f"/proc/{line.split()[0]}/environ").read_bytes()
+            for name in (b"NOTIFY_SOCKET", b"WATCHDOG_", b"LISTEN_", b"VOGELER_QHOST"):
+                assert name not in environ.split(b"PATH=")[0] and b"\0" + name not in environ, (line, environ)
+        notify.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            raise AssertionError(f"somebody was told: {notify.recv(4096)}")
+
+
+def hosts_without_localhost(quickstart):
+    """How to run quickstart where nothing knows that name."""
+    hosts = quickstart.around / "hosts"
+    hosts.write_text(f"127.0.0.1 {os.uname().nodename}\n")
+    return ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c",
+            f"mount --bind '{hosts}' /etc/hosts && exec \"$@\"", "sh"]
+
+
+def test_a_machine_without_localhost_is_told_at_once(quickstart):
+    done = run([*hosts_without_localhost(quickstart), *quickstart.argv()], quickstart.env, "/")
+    assert done.status == 1 and done.out == "", done
+    assert len(done.err.splitlines()) == 1 and "'localhost'" in done.err and ">>/etc/hosts" in done.err, done
+
+
+def test_why_rabbitmq_did_not_start_is_said(quickstart):
+    """With what it calls the error, which is not its last line."""
+    done = quickstart.run()
+    assert done.status == 0, done
+    assert quickstart.run("stop").status == 0
+    conf = quickstart.folder / "rabbitmq" / "rabbitmq.conf"
+    conf.write_text(conf.read_text() + "no.such.setting = 1\n")
+    done = quickstart.run()
+    said = [line for line in done.err.splitlines() if not line.startswith("==> ")]
+    assert done.status == 1 and len(said) == 1, done
+    assert "crash dump" not in said[0].lower() and "no.such.setting" in said[0], done
+
+
+def test_status_makes_no_folder(quickstart):
+    quickstart.env["VOGELER_QUICKSTART_DIR"] = str(quickstart.folder / "none")
+    done = quickstart.run("status")
+    assert done.status == 0 and "does not run" in done.out, done
+    assert quickstart.run("stop").status == 0
+    assert not (quickstart.folder / "none").exists()
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_folder_of_others_is_left_alone(quickstart):
+    """By each verb: neither filled, nor closed, nor emptied."""
+    folder = quickstart.own(quickstart.around / "mine", file="mine\n", **{"rabbitmq.log": "mine, too\n"})
+    folder.chmod(0o755)
+    quickstart.env["VOGELER_QUICKSTART_DIR"] = str(folder)
+    for verb in ("start", "status", "stop", "clean"):
+        done = quickstart.run(verb)
+        assert done.status == 1 and done.out == "" and len(done.err.splitlines()) == 1, done
+        assert f"{folder} has files that are not quickstart's" in done.err, done
+        assert contents(folder) == {"file": "mine\n", "rabbitmq.log": "mine, too\n"}, verb
+        assert folder.stat().st_mode & 0o777 == 0o755, verb
+    quickstart.wait_nothing_left()
+
+
+def test_an_empty_folder_that_others_may_read_is_not_closed(quickstart):
+    folder = quickstart.own(quickstart.around / "open")
+    folder.chmod(0o755)
+    quickstart.env["VOGELER_QUICKSTART_DIR"] = str(folder)
+    done = quickstart.run()
+    assert done.status == 1 and len(done.err.splitlines()) == 1 and "chmod 700" in done.err, done
+    assert folder.stat().st_mode & 0o777 == 0o755 and not contents(folder)
+
+
+def test_clean_removes_what_it_made_and_that_alone(quickstart):
+    """An empty folder of the caller's is taken."""
+    quickstart.own(quickstart.folder)
+    done = quickstart.run("--hosts=020")
+    assert done.status == 0 and "a fleet of 20 simulated" in done.err, done
+    note = quickstart.folder / "note.log"
+    note.write_text("mine\n")
+    for _ in range(2):  # what was left does not make the folder another's
+        done = quickstart.run("clean")
+        assert done.status == 0 and "quickstart did not make it: note.log" in done.err, done
+        assert sorted(path.name for path in quickstart.folder.iterdir()) == [MARKER, "note.log"]
+    note.unlink()
+    assert quickstart.run("clean").status == 0
+    assert list(quickstart.folder.iterdir()) == []
+    quickstart.wait_nothing_left()
+
+
+def test_a_folder_of_a_version_without_the_marker_is_known(quickstart):
+    quickstart.own(quickstart.folder, **{"vogeler.conf": "# Written by quickstart, again at each start.\n[global]\n"})
+    done = quickstart.run("clean")
+    assert done.status == 0 and list(quickstart.folder.iterdir()) == [], done
+
+
+@pytest.mark.parametrize("args, said", [
+    (["--hosts", "40", "stop"], "--hosts does not go with stop"),
+    (["stop", "foo"], "unknown: 'foo'"),
+    (["status", "foo"], "unknown: 'foo'"),
+    (["strat"], "unknown: 'strat'"),
+    (["stop", "clean"], "'clean' is one too many"),
+    (["--hosts"], "how many simulated hosts"),
+    (["--hosts="], "how many simulated hosts"),
+    (["--hosts", "0"], "how many simulated hosts"),
+    (["--host=20"], "unknown: '--host=20'"),
+    ([""], "unknown: ''"),
+])
+def test_what_it_does_not_know_is_refused_before_anything_is_done(quickstart, args, said):
+    done = quickstart.run(*args)
+    assert done.status == 1 and done.out == "" and len(done.err.splitlines()) == 1 and said in done.err, done
+    assert not quickstart.folder.exists()
+
+
+def test_programs_that_are_not_there_are_missed_at_once(quickstart):
+    quickstart.env["VOGELER_QUICKSTART_BIN"] = str(quickstart.around / "none")
+    done = quickstart.run()
+    assert done.status == 1 and done.out == "" and len(done.err.splitlines()) == 1, done
+    assert "VOGELER_QUICKSTART_BIN: there is no program" in done.err, done
+    assert not quickstart.folder.exists()
