@@ -6,21 +6,37 @@
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbitmq-dev libcurl4-openssl-dev
 	libssl-dev libjansson-dev libyaml-dev libsqlite3-dev libzstd-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
-	libsmartcols-dev libjq-dev libonig-dev uthash-dev scdoc)
-PACKAGES_RUN=(rabbitmq-server procps iproute2 facter)
+	libjq-dev libonig-dev uthash-dev scdoc)
+PACKAGES_RUN=(rabbitmq-server procps iproute2 facter jq)
 # For run-tests, beside the others.
-PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-14-dev jq ohai git ca-certificates
-	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml prometheus systemd man-db)
+PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-dev ohai git ca-certificates
+	binutils openssl strace faketime
+	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml systemd libnss-systemd man-db)
+
+# For fresh roots of both releases.
+PACKAGES_ROOTS=(debootstrap systemd-container)
+ROOTS=${VOGELER_TEST_ROOTS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/vogeler-roots}
+
+# The library of the clients of 2010: in Debian until 12, whose RabbitMQ is the last that it can connect to. Since 13
+# promtool comes without Prometheus.
+if grep -q '^VERSION_CODENAME=bookworm$' /etc/os-release; then
+	PACKAGES_TEST+=(python3-amqplib prometheus)
+else
+	PACKAGES_TEST+=(promtool)
+fi
+
+# What the caller's service manager and shell said to the caller is not for what is started here: a broker that tells a
+# stranger's systemd that it is ready, an agent that finds the broker of the real fleet.
+unset NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC LISTEN_PID LISTEN_FDS LISTEN_FDNAMES CREDENTIALS_DIRECTORY
+unset VOGELER_CONFIG VOGELER_QHOST VOGELER_DBHOST
 
 tty=false
-[ ! -t 1 ] || tty=true
+[ ! -t 2 ] || tty=true
 
-# Progress: for people only. What the reader of a pipe needs is the result.
+# Progress, a line a step, apart from the result: that is what the reader of a pipe wants.
 say()
 {
-	if $tty; then
-		printf '%s\n' "$*"
-	fi
+	printf '%s\n' "$*" >&2
 }
 
 # One sentence about what is missing, and the end.
@@ -48,6 +64,13 @@ missing_packages()
 			echo "$package"
 		fi
 	done
+}
+
+# A node's name is to be on it; a root that debootstrap made has no /etc/hosts.
+localhost_is_known()
+{
+	getent ahostsv4 localhost 2>/dev/null | grep -q '^127\.' ||
+		die "nothing on this machine knows the name 'localhost', which RabbitMQ needs; as root: echo '127.0.0.1 localhost' >>/etc/hosts"
 }
 
 POLICY=/usr/sbin/policy-rc.d
@@ -83,9 +106,9 @@ apt_lists_are_fresh()
 
 install_packages()
 {
-	local missing new_service=()
+	local missing unit new_service=()
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-		die "this needs Debian 12: there is no apt-get here to install packages with."
+		die "this needs Debian 12 or 13: there is no apt-get here to install packages with."
 	fi
 	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
@@ -116,8 +139,11 @@ install_packages()
 	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
 	# The broker that came just now is for our private node, and of Prometheus we want promtool: they shall not start at
 	# the next boot either. (Without systemctl there is no systemd to start them.)
-	if [ ${#new_service[@]} -gt 0 ] && command -v systemctl >/dev/null; then
-		as_root systemctl disable "${new_service[@]}" >>"$log" 2>&1 || true
+	if command -v systemctl >/dev/null; then
+		# One by one: those that did not come are no units.
+		for unit in "${new_service[@]}"; do
+			as_root systemctl disable "$unit" >>"$log" 2>&1 || true
+		done
 	fi
 }
 
@@ -130,12 +156,12 @@ run_logged()
 	if $tty; then
 		width=$(($(tput cols 2>/dev/null || echo 80) - 1))
 		if "$@" 2>&1 </dev/null | tee -a "$log" | while IFS= read -r line; do
-			printf '\r\033[K%s' "${line:0:$width}"
+			printf '\r\033[K%s' "${line:0:$width}" >&2
 		done; [ "${PIPESTATUS[0]}" = 0 ]; then
-			printf '\r\033[K'
+			printf '\r\033[K' >&2
 			return 0
 		fi
-		printf '\r\033[K'
+		printf '\r\033[K' >&2
 	elif "$@" >>"$log" 2>&1 </dev/null; then
 		return 0
 	fi

@@ -1,6 +1,8 @@
 """Fixtures. A test gets a vhost, a folder and a store of its own on a broker that its pytest process shares, so tests
 are independent and can run in parallel (pytest -n)."""
+import glob
 import os
+import re
 import sys
 
 import pytest
@@ -19,7 +21,34 @@ LONG = ["test_offline.py", "test_quickstart.py", "test_health.py", "test_tls.py"
         "test_jobs_fresh.py", "test_clear_failure.py", "test_schedule.py", "test_bench.py"]
 
 
+# The library of 2010 cannot connect to RabbitMQ 4, which hangs up on its first bytes and whose first table it cannot read.
+RABBITMQ = sorted(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*"))
+HAS_2010 = not any(re.search("server-([4-9]|[1-9][0-9])", path) for path in RABBITMQ)
+collect_ignore = [] if HAS_2010 else ["test_amqplib2010.py"]
+
+# What is told of stores, promises and faults: where both stores run it, run-tests runs it on both each time.
+EACH_STORE = ["test_clear_failure.py", "test_durability.py", "test_fake_store.py", "test_health.py", "test_jobs_chaos.py",
+              "test_promises.py", "test_two_collectors.py"]
+# No program under test but the scripts around them, which take a build or six brokers.
+RARE = ["test_build.py", "test_quickstart.py"]
+
+
+def store_marks(item):
+    """couch: it runs on CouchDB; repeated: and on SQLite, too."""
+    if hasattr(item, "callspec") and "couch" in item.callspec.params.values():
+        return ["couch", "repeated"]
+    return ["couch"] if {"couch", "couch_site"} & set(item.fixturenames) else []
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items):
+    for item in items:
+        name = item.path.name
+        marks = store_marks(item)
+        marks += [mark for mark, files in (("each_store", EACH_STORE), ("rare", RARE), ("promise", ["test_promises.py"]))
+                  if name in files]
+        for mark in marks:
+            item.add_marker(mark)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
@@ -29,6 +58,8 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"programs: {BIN}")
     terminalreporter.write_line("couch:// ran on: " + ("the CouchDB that VOGELER_TEST_COUCHDB names" if database
                                                        else "the stand-in, pouchdb-server"))
+    if not HAS_2010:
+        terminalreporter.write_line("not run here, but on Debian 12: what clients with amqplib do, which RabbitMQ 4 does not take")
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in report.user_properties:
             if name == "figure":
@@ -115,3 +146,20 @@ def dice():
 @pytest.fixture(scope="session")
 def sanitized():
     return is_sanitized()
+
+
+@pytest.fixture(name="own_site")
+def own_site_fixture(request, tmp_path_factory, tmp_path):
+    """On a broker of its own, to do things to that others would notice."""
+    broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        broker.start()
+        site = Site(broker, broker.new_vhost(), tmp_path)
+        request.node.failed = False
+        yield site
+        complaints = site.finish()
+        if complaints or request.node.failed:
+            print(site.report())
+        assert not complaints, complaints
+    finally:
+        broker.finish()

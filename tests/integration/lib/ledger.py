@@ -4,7 +4,8 @@ import sqlite3
 import time
 import urllib.parse
 
-STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued"]
+STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued",
+          "unsent"]
 DAY = 86400
 
 
