@@ -261,8 +261,10 @@ def test_plugin_directory_that_is_not_there_or_not_safe(site):
 
 
 def powerless(argv):
-    """As somebody whom permissions stop; root is, without these capabilities."""
-    return (["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []) + argv
+    """As somebody whom permissions stop; root is, without these capabilities. (What is inheritable, as under systemd-nspawn,
+    would be root's again.)"""
+    lost = "-dac_override,-dac_read_search"
+    return (["setpriv", "--bounding-set", lost, "--inh-caps", lost] if os.geteuid() == 0 else []) + argv
 
 
 def test_plugins_that_cannot_be_read(site):
@@ -284,14 +286,24 @@ def test_plugins_that_cannot_be_read(site):
                      done.err), done
 
 
-def test_state_folder_on_a_full_disk(site):
+@pytest.mark.parametrize("full", ["blocks", "inodes"])
+def test_state_folder_on_a_full_disk(site, full):
+    """A host whose disk is full is one to be asked questions."""
     small = site.folder / "state.web01"
     site.plugin("one", "echo 1")
-    argv = site.agent_argv(level="WARN")
-    script = f"mount -t tmpfs -o size=64k,mode=0700 none {small} && head -c 65536 /dev/zero >{small}/full && exec \"$@\""
-    done = run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *argv], site.env, site.folder)
-    assert done.status == 1 and len(done.err.splitlines()) == 1, done
-    assert re.search(r"state.web01/\S+: No space left on device; cure: make room there", done.err), done
+    site.collector()
+    process = site.process("agent.web01", site.agent_argv(level="WARN"))
+    fill = {"blocks": f"mount -t tmpfs -o size=64k,mode=0700 none {small} && head -c 65536 /dev/zero >{small}/full",
+            "inodes": f"mount -t tmpfs -o nr_inodes=1,mode=0700 none {small}"}[full]
+    process.within = lambda argv: ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+                                   f'{fill} && exec "$@"', "sh", *argv]
+    process.start()
+    site.wait_consumer("web01", process)
+    site.ask("one")
+    wait_until(lambda: site.value("one") == ["1"], "it answers")
+    assert re.search(r"ERROR\].*state.web01/order: No space left on device; .*cure: make room there", process.log())
+    assert re.search(r"ERROR\].*compiled plugins: .*No space left on device; cure: make room there", process.log())
+    process.stop()
 
 
 @pytest.mark.parametrize("name, rest", [("vogelerd", []), ("vogeler-agent", ["run"]), ("vogeler-admin", ["hosts"]),

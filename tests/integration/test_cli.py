@@ -6,7 +6,7 @@ import pytest
 from lib.process import run
 from lib.site import SOURCE, program
 
-ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin")
+ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin", "vogeler-convert")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -22,7 +22,7 @@ def test_help_fits_a_screen_and_has_examples(site, name):
 
 MAN = {"vogelerd": "daemon/vogelerd.8.scd", "vogeler-agent": "agent/vogeler-agent.8.scd",
        "vogeler-runner": "runner/vogeler-runner.1.scd", "vogeler-admin": "admin/vogeler-admin.8.scd",
-       "vogeler-bench": "bench/vogeler-bench.1.scd"}
+       "vogeler-bench": "bench/vogeler-bench.1.scd", "vogeler-convert": "daemon/vogeler-convert.8.scd"}
 
 
 @pytest.mark.parametrize("name", MAN)
@@ -32,7 +32,7 @@ def test_man_page_has_what_help_has(site, name):
     page = (SOURCE / MAN[name]).read_text("utf-8").replace("\\", "")
     usage = re.sub("^Usage:", "", out[:re.search(r"\n +-", out).start()]).replace(name, "")
     options = [o for row in re.findall(r"^ +(-\w)?,? +(--[a-z_-]+)", out, re.M) for o in row if o]
-    verbs = re.findall(r"(?<![-a-z])[a-z]+", usage)
+    verbs = re.findall(r"(?<![-a-z])[a-z]+(?:-[a-z]+)*", usage)
     assert "-c" in options and "--loglevel" in options, out
     assert [word for word in options + verbs if f"*{word}*" not in page] == []
 
@@ -65,6 +65,27 @@ def test_check_config_names_file_and_line(site, name):
     done = site.run(name, "-c", str(bad), "--check-config")
     assert done.status == 1, done
     assert "bad.conf:4" in done.out and "bad.conf:7" in done.out, done
+
+
+def test_check_config_of_the_agent_covers_plugins(site):
+    def check(*verb):
+        return site.run("vogeler-agent", "-p", str(site.plugins), "--check-config", *verb)
+    site.plugin("good", "id")
+    done = check("run")
+    assert done.status == 0 and f"{site.plugins}: ok, plugins: 1" in done.out, done
+    odd = site.plugin("odd", "ps | wc")
+    done = check("run")
+    assert done.status == 0 and f"{odd}:4: warning: plugin 'odd'" in done.out, done
+    bad = site.plugin("bad", "id", "nonsense")
+    for verb in ((), ("run",)):
+        done = check(*verb)
+        assert done.status == 1 and f"{bad}:5: error: result_format 'nonsense'" in done.out, done
+        assert ": ok" not in done.out, done
+    site.plugins.rename(site.folder / "elsewhere")
+    done = check()
+    assert done.status == 0 and f"note: {site.plugins} is not there" in done.out, done
+    done = check("run")
+    assert done.status == 1 and f"{site.plugins}: error: cannot read the plugin directory" in done.out, done
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -111,6 +132,7 @@ MISPLACED = {
                       ["--timeout", SECRET, "doctor"], ["-o", "global.plugin_path=" + SECRET, "doctor"]],
     "vogeler-bench": [[SECRET], ["load", SECRET], ["-p", SECRET, "load"], ["--batch", SECRET, "write"],
                       ["--slow-by", SECRET, "load"], ["--patience", SECRET, "load"], ["--hosts", SECRET, "load"]],
+    "vogeler-convert": [[SECRET], ["json", SECRET], ["-p", SECRET, "json"], ["-p", SECRET, SECRET]],
 }
 ANYWHERE = [["-c", SECRET], ["-c", SECRET, "--check-config"], ["--loglevel", SECRET], ["--debug=" + SECRET],
             ["--option", SECRET], ["--option", SECRET + ".x=1"], ["--option", "amqp.heartbeat=" + SECRET],
@@ -134,6 +156,19 @@ def test_bad_uri_says_what_would_be_right(site):
     assert done.status == 1 and "amqp" in done.err, done
     done = site.run("vogelerd", "--qhost", site.qhost, "--dbhost", "mongo://x")
     assert done.status == 1 and "couch" in done.err and "sqlite" in done.err, done
+
+
+@pytest.mark.parametrize("uri", ["amqp://me:pa55word/@h:1/v", "amqp://me:pa55word@h:70000/v", "amqp://me:pa55word@[::1/v",
+                                 "amqp://me:pa55word@", "couch://me:pa55word@h:1/d", "me:pa55word@h"])
+def test_bad_uri_hides_the_password_and_not_the_hint(site, uri):
+    """What would be right looks like a URI with a password itself."""
+    conf = site.file("bad.conf", f"[amqp]\ndsn = {uri}\n")
+    for argv in (["--qhost", uri], ["-c", conf]):
+        done = site.run("vogelerd", *argv, "--dbhost", "null://")
+        assert done.status == 1 and "pa55word" not in done.err, done
+        assert "amqp://user:password@host" in done.err, done
+    done = site.run("vogelerd", "--qhost", uri.replace("@h", "@@h"), "--dbhost", "null://")
+    assert "pa55word" not in done.err, done
 
 
 @pytest.mark.parametrize("old, new", [("vogeler-server", "vogelerd"), ("vogeler-client", "vogeler-agent")])
@@ -205,8 +240,10 @@ def test_agent_list_names_itself_in_errors(site):
     assert done.status == 1 and done.err.startswith("vogeler-agent: /nowhere: "), done
 
 
-def test_name_that_nobody_has_is_not_for_rabbitmq_to_cure(site):
-    done = site.run("vogeler-runner", "--qhost", "amqp://guest:guest@nobody.invalid/x", "-n", "all", "-x", "x")
+@pytest.mark.parametrize("within", [[], ["unshare", "--user", "--map-root-user", "--net"]], ids=["here", "without a name server"])
+def test_name_that_nobody_has_is_not_for_rabbitmq_to_cure(site, within):
+    done = run([*within, program("vogeler-runner"), "--qhost", "amqp://guest:guest@nobody.invalid/x", "-n", "all", "-x", "x"],
+               site.env, site.folder)
     assert done.status == 1 and "check the name" in done.err and "start RabbitMQ" not in done.err, done
 
 
@@ -226,8 +263,28 @@ def test_admin_hosts_and_show(any_site):
     hosts = {h["host"]: h for h in json.loads(site.admin("hosts", "--json").out)}
     assert set(hosts) == {"web01", "web02"}
     assert "something broke" in json.dumps(hosts["web01"])
+    assert re.search(r"\b\d+ s ago: something broke", table)  # by the time of the collector: the client says 2010
+    assert hosts["web01"]["failing"][0]["message"] == "something broke"
+    assert hosts["web02"]["failing"] == [] and "CLOCK" not in table
+    assert "web02" in table and not re.search(r" b( |$)", table, re.M)
+    assert re.search(r" b( |$)", site.admin("hosts", "-v").out, re.M)
     shown = site.admin("show", "web01").out
     assert "web01" in shown and "something broke" in shown
     assert json.loads(site.admin("show", "web02", "b", "--json").out) == [1, 2]
     missing = site.admin("show", "web09", status=None)
     assert missing.status == 4 and "web09" in missing.err, missing
+
+
+TAKEN = {"--json": {"doctor", "hosts", "query", "queue", "show"}, "--csv": {"query"}, "--yes": {"forget", "restore"},
+         "--all": {"setup"}, "-v": {"hosts"}, "--design=x": {"setup"}, "--timeout=5s": {"doctor", "query"}, "--as=agent": {"doctor"}}
+VERBS = {"backup": ["x"], "doctor": [], "forget": ["web01"], "forget-order": ["web01"], "hosts": [], "query": ["."],
+         "queue": ["web01"], "restore": ["x"], "setup": [], "show": ["web01"]}
+
+
+def test_an_option_of_another_verb_is_refused(site):
+    """One that does nothing would be taken for one that did."""
+    for option, verbs in TAKEN.items():
+        for verb in VERBS.keys() - verbs:
+            done = site.run("vogeler-admin", "--dbhost", f"sqlite://{site.folder}/none.db", verb, *VERBS[verb], option)
+            name = {"-v": "--verbose"}.get(option, option.split("=")[0])
+            assert done.status == 1 and f'{name} does not go with "{verb}"' in done.err, done

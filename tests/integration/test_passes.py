@@ -1,6 +1,7 @@
 """Promise 5: no pass of the loop takes more than 100 ms of CPU time, whatever a response holds, the store has, and a
 plugin prints. What is judged is CPU time of one thread, which other load on the machine changes little."""
 import json
+import uuid
 
 import pika
 import pytest
@@ -106,3 +107,44 @@ def test_no_pass_of_the_agent_is_long(site, sanitized, record_property, what):
     wait_until(lambda: monitor.metric("vogeler_outbox_confirmed_total") == 2, "greeting and answer are sent", patience=120)
     assert monitor.metrics()["vogeler_commands_total", "ok"] == 1
     judge(monitor, what, sanitized, record_property)
+
+
+def long_names(i):
+    return f"{'x' * 4000}{i}"
+
+
+def short_names(i):
+    return f"unknown-{i}"
+
+
+def one_of_many(i):
+    return f"unknown-{i % 500}"
+
+
+COMMANDS = 4000
+
+
+@pytest.mark.parametrize("name", [long_names, short_names, one_of_many])
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "of 2010"])
+def test_no_pass_is_long_with_many_commands(site, sanitized, record_property, name, ids):
+    """What waits for a host that was off, and what comes in a burst while it is there."""
+    site.admin("setup", "web01", qhost=True)
+    monitor = Monitor("client")
+
+    def send(begin, end):
+        connection = site.broker.connect(site.vhost)
+        channel = connection.channel()
+        for i in range(begin, end):
+            channel.basic_publish("vogeler.broadcast.in", "web01", json.dumps(name(i)).encode(), pika.BasicProperties(
+                delivery_mode=2, message_id=str(uuid.uuid4()) if ids else None))
+        connection.close()
+
+    send(0, COMMANDS // 2)
+    monitor.process = site.agent("web01", options=[monitor.option, "client.catch_up_splay=1s"], level="ERROR")
+    send(COMMANDS // 2, COMMANDS)
+    results = ("refused", "superseded", "put_off", "repeated")
+    wait_until(lambda: sum(monitor.metrics()["vogeler_commands_total", r] for r in results) == COMMANDS
+               and site.ready("web01") == 0 and monitor.metric("vogeler_commands_waiting") == 0,
+               "all are answered", patience=120)
+    judge(monitor, f"{COMMANDS} commands, {name.__name__}, {'with ids' if ids else 'of 2010'}", sanitized,
+          record_property)

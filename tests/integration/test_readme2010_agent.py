@@ -167,8 +167,7 @@ def test_exec_prints_what_would_be_sent(site):
     site.plugin("facts", ["printf", "a: 1\\n"], "yaml")
     done = site.exec("facts")
     assert done.status == 0, done
-    sent = json.loads(done.out)
-    body = sent.get("body", sent)
+    body = json.loads(done.out)["body"]
     assert body["syskey"] == "web01"
     assert body["facts"] == "a: 1\n"
     assert body["format"] == "yaml"

@@ -217,7 +217,8 @@ def test_design_views_see_the_records(couch_site):
     wait_until(lambda: couch_site.database.get("web01") and couch_site.database.get("web02"), "both are stored")
     status, answer = couch_site.database.couch.request(
         "GET", f"/{couch_site.database.name}/_design/system_records/_view/all")
-    assert status == 200 and [r["id"] for r in answer["rows"]] == ["web01", "web02"], answer
+    ids = [r["id"] for r in answer["rows"] if "/" not in r["id"]]  # beside records there are a collector's notes
+    assert status == 200 and ids == ["web01", "web02"], answer
 
 
 def test_design_documents_that_come_with_vogeler(couch_site):
