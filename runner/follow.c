@@ -113,6 +113,23 @@ tell_open(const struct outcome *o, bool target, void *arg)
 		output_event(stdout, event_outcome(f->req.watch.job, o, target));
 }
 
+static bool
+follow_told(const struct outcome *o, void *arg)
+{
+	return values_told(arg, o);
+}
+
+static void
+print_summary(const struct follow *f, const struct fold *fold, int64_t now_ms)
+{
+	struct summary_shown shown;
+
+	if (f->values != NULL)
+		shown = (struct summary_shown){values_json(f->values), follow_told, f->values};
+	summary_print(stdout, f->req.output, f->req.watch.job, fold, now_ms,
+	    f->values == NULL ? NULL : &shown);
+}
+
 static int
 print_end(struct follow *f)
 {
@@ -123,8 +140,7 @@ print_end(struct follow *f)
 	tell_job(f);
 	if (is_jsonl(f))
 		fold_each(fold, now_ms, tell_open, f);
-	summary_print(stdout, f->req.output, f->req.watch.job, fold, now_ms,
-	    f->values == NULL ? NULL : values_json(f->values));
+	print_summary(f, fold, now_ms);
 	f->summed_up = true;
 	fold_count(fold, now_ms, &counts);
 	if (f->values != NULL && values_have_trouble(f->values))

@@ -28,6 +28,7 @@ struct summary {
 	const struct output_options *opt;
 	const struct job *job;
 	const struct fold *fold;
+	const struct summary_shown *shown; /* NULL = nothing */
 	int64_t now_ms;
 	struct fold_counts counts;
 	/* of one pass over the hosts */
@@ -117,12 +118,20 @@ put_host(const struct summary *s, const struct outcome *o, bool target)
 	fputc('\n', s->out);
 }
 
+static bool
+is_told(const struct summary *s, const struct outcome *o)
+{
+	return s->shown != NULL && s->shown->told(o, s->shown->arg);
+}
+
 static void
 line_of_host(const struct outcome *o, bool target, void *arg)
 {
 	struct summary *s = arg;
 
-	if (target && (filter_of(o->state) & s->filter) && s->n++ < s->max)
+	if (!target || !(filter_of(o->state) & s->filter) || is_told(s, o))
+		return;
+	if (s->n++ < s->max)
 		put_host(s, o, target);
 }
 
@@ -402,11 +411,12 @@ summary_json(const struct output_options *opt, const struct job *job, const stru
 
 void
 summary_print(FILE *out, const struct output_options *opt, const struct job *job,
-    const struct fold *fold, int64_t now_ms, json_t *answers)
+    const struct fold *fold, int64_t now_ms, const struct summary_shown *shown)
 {
 	struct summary s = {.out = out, .opt = opt, .job = job, .fold = fold, .now_ms = now_ms};
 	json_t *json;
 
+	s.shown = shown;
 	switch (opt->format) {
 	case OUTPUT_TEXT:
 		fold_count(fold, now_ms, &s.counts);
@@ -414,8 +424,8 @@ summary_print(FILE *out, const struct output_options *opt, const struct job *job
 		break;
 	case OUTPUT_JSON:
 		json = summary_json(opt, job, fold, now_ms);
-		if (answers != NULL)
-			json_object_set(json, "answers", answers);
+		if (shown != NULL)
+			json_object_set(json, "answers", shown->answers);
 		json_dumpf(json, out, JSON_INDENT(2));
 		fputc('\n', out);
 		json_decref(json);

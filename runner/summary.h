@@ -12,6 +12,7 @@
 struct fold;
 struct fold_counts;
 struct job;
+struct outcome;
 
 /* What DESIGN 2 asks for, an enum runner_status; the first that fits:
  * 1  a target is unsent: the broker did not confirm its command, or refused it
@@ -21,10 +22,17 @@ struct job;
  * 0  every target is ok */
 int summary_exit_status(const struct fold_counts *c);
 
-/* The end of a job on out, in the form asked for; of OUTPUT_JSONL the last object. answers: a
- * member of that of OUTPUT_JSON; NULL = there are none. */
+/* What --show has of the hosts. */
+struct summary_shown {
+	json_t *answers; /* a member of the object of OUTPUT_JSON */
+	/* Was it printed already how that target stands? It is counted, and not said once more. */
+	bool (*told)(const struct outcome *o, void *arg);
+	void *arg;
+};
+/* The end of a job on out, in the form asked for; of OUTPUT_JSONL the last object. shown: NULL =
+ * nothing was. */
 void summary_print(FILE *out, const struct output_options *opt, const struct job *job,
-    const struct fold *fold, int64_t now_ms, json_t *answers);
+    const struct fold *fold, int64_t now_ms, const struct summary_shown *shown);
 /* "1000 targeted = 981 ok + 4 failed + 13 queued (expire in 6 d 23 h)"; malloced. */
 char *summary_line(const struct job *job, const struct fold_counts *c, int64_t now_ms);
 /* "981 ok + 4 failed"; malloced. */

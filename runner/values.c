@@ -42,6 +42,7 @@ struct values {
 	size_t n_reading;
 	struct answers *answers;
 	struct answers *failures; /* of the next piece */
+	json_t *failing, *told;   /* host: text, of these; of those that were printed */
 	struct loop_timer *piece; /* prints what there is */
 	struct loop_timer *soon;  /* the end, when there is nothing to be read */
 	json_t *json;
@@ -59,12 +60,20 @@ on_failure(const char *line, void *arg)
 }
 
 static void
-print_piece(struct values *v)
+print_failures(struct values *v)
 {
-	answers_print_new(stdout, v->answers);
 	answers_tell_lack(v->failures, on_failure, NULL);
 	answers_destroy(v->failures);
 	v->failures = answers_create();
+	json_object_update(v->told, v->failing);
+	json_object_clear(v->failing);
+}
+
+static void
+print_piece(struct values *v)
+{
+	answers_print_new(stdout, v->answers);
+	print_failures(v);
 	fflush(stdout);
 }
 
@@ -88,12 +97,30 @@ print_soon(struct values *v)
 		loop_timer_arm(v->piece, PIECE_MS);
 }
 
-/* The failures are in the summary. */
+/* Who gave the same is not printed together once more: the records still have it. */
+static void
+print_count(const struct values *v)
+{
+	const char *path = v->req.output->show_path;
+	bool quotable = path[0] != '\0' && strchr(path, '\'') == NULL;
+
+	if (v->req.output->quiet || !answers_are_scattered(v->answers))
+		return;
+	printf("%zu answers, %zu different; side by side: vogeler-runner result ",
+	    answers_count(v->answers), answers_different(v->answers));
+	output_clean(stdout, v->req.job->id);
+	printf(quotable ? " --show='" : " --show");
+	output_clean(stdout, quotable ? path : "");
+	puts(quotable ? "'" : "");
+}
+
 static void
 print_all(struct values *v)
 {
-	if (v->req.output->format == OUTPUT_TEXT)
+	if (v->req.output->format == OUTPUT_TEXT) {
 		answers_print(stdout, v->answers);
+		print_count(v);
+	}
 	fflush(stdout);
 	answers_tell_lack(v->answers, v->req.on_say, v->req.arg);
 }
@@ -329,6 +356,8 @@ values_create(const struct values_request *req)
 	v->json = json_array();
 	v->answers = answers_create();
 	v->failures = answers_create();
+	v->failing = json_object();
+	v->told = json_object();
 	v->piece = loop_timer_create(req->loop, "values piece", values_on_piece, v);
 	v->soon = loop_timer_create(req->loop, "values end", values_on_soon, v);
 	return v;
@@ -348,25 +377,48 @@ values_destroy(struct values *v)
 	json_decref(v->json);
 	answers_destroy(v->answers);
 	answers_destroy(v->failures);
+	json_decref(v->failing);
+	json_decref(v->told);
 	loop_timer_destroy(v->piece);
 	loop_timer_destroy(v->soon);
 	free(v);
 }
 
+/* "failed: exit status 2"; malloced. */
+static char *
+failure_text(const struct outcome *o)
+{
+	char *why = o->why == NULL ? NULL : phrase_of_host(o->why), *text;
+
+	xasprintf(&text, "%s%s%s", outcome_state_name(o->state), why == NULL ? "" : ": ",
+	    why == NULL ? "" : why);
+	free(why);
+	return text;
+}
+
 static void
 take_failure(struct values *v, const struct outcome *o)
 {
-	char *why, *text;
+	char *text;
 
-	if (v->req.output->format != OUTPUT_TEXT)
-		return; /* it is an event, or in the object */
-	why = o->why == NULL ? NULL : phrase_of_host(o->why);
-	xasprintf(&text, "%s%s%s", outcome_state_name(o->state), why == NULL ? "" : ": ",
-	    why == NULL ? "" : why);
+	if (v->req.output->format != OUTPUT_TEXT || v->req.output->quiet)
+		return; /* it is an event, or in the object; or not asked for */
+	text = failure_text(o);
 	answers_lack(v->failures, o->host, text);
+	json_object_set_new(v->failing, o->host, json_string(text));
 	print_soon(v);
 	free(text);
-	free(why);
+}
+
+bool
+values_told(const struct values *v, const struct outcome *o)
+{
+	const char *told = json_string_value(json_object_get(v->told, o->host));
+	char *text = failure_text(o);
+	bool same = told != NULL && strcmp(told, text) == 0;
+
+	free(text);
+	return same;
 }
 
 void
@@ -410,8 +462,11 @@ values_end(struct values *v, const struct fold *fold, int64_t now_ms)
 void
 values_cut(struct values *v)
 {
-	if (v->state != VALUES_ENDED)
-		values_enter(v, VALUES_ENDED);
+	if (v->state == VALUES_ENDED)
+		return;
+	values_enter(v, VALUES_ENDED);
+	print_failures(v);
+	fflush(stdout);
 }
 
 bool

@@ -44,8 +44,10 @@ void values_take(struct values *v, const struct outcome *o);
 /* Nothing changes any more. Who is ok in fold and was not shown is looked at once more; then all is
  * printed that was not yet. */
 void values_end(struct values *v, const struct fold *fold, int64_t now_ms);
-/* Prints at once what has been read; on_end is not called any more. */
+/* Prints at once what has been read, and who failed; on_end is not called any more. */
 void values_cut(struct values *v);
+/* Was this failure printed, as answers were? Of those that come last the summary is told. */
+bool values_told(const struct values *v, const struct outcome *o);
 /* Some host's record could not be read. */
 bool values_have_trouble(const struct values *v);
 /* Of OUTPUT_JSON: an array of {"host", "plugin", "value" or "error"}; borrowed. */

@@ -40,6 +40,7 @@ struct answers {
 	size_t waiting;      /* bytes of texts of groups that were not printed */
 	bool blocks;         /* some value does not fit into a line */
 	bool printed, after; /* something was printed; the last was a block */
+	struct table *table; /* of lines, in pieces */
 };
 
 /* --- collecting --- */
@@ -95,6 +96,7 @@ answers_destroy(struct answers *a)
 		return;
 	groups_finish(&a->said);
 	groups_finish(&a->lacking);
+	table_destroy(a->table);
 	free(a);
 }
 
@@ -134,6 +136,22 @@ size_t
 answers_count(const struct answers *a)
 {
 	return a->count;
+}
+
+size_t
+answers_different(const struct answers *a)
+{
+	return a->said.n;
+}
+
+bool
+answers_are_scattered(const struct answers *a)
+{
+	for (size_t i = 0; i < a->said.n; i++) {
+		if (a->said.list[i].pieces > 1)
+			return true;
+	}
+	return false;
 }
 
 size_t
@@ -248,20 +266,36 @@ line_of(const struct group *g)
 	return line;
 }
 
-static void
-print_table(FILE *out, const struct groups *g)
+static struct table *
+begin_table(void)
 {
 	struct table *table = table_create();
 
 	table_column(table, "HOST", TABLE_WORDS);
 	table_column(table, "VALUE", TABLE_WORDS);
-	for (size_t i = 0; i < g->n; i++) {
-		char *hosts = describe_hosts(&g->list[i].hosts), *value = line_of(&g->list[i]);
+	return table;
+}
 
-		table_row(table);
-		table_cell(table, 0, hosts);
-		table_cell(table, 1, value);
-		free(value);
+static void
+add_row(struct table *table, const char *hosts, const struct group *g)
+{
+	char *value = line_of(g);
+
+	table_row(table);
+	table_cell(table, 0, hosts);
+	table_cell(table, 1, value);
+	free(value);
+}
+
+static void
+print_table(FILE *out, const struct groups *g)
+{
+	struct table *table = begin_table();
+
+	for (size_t i = 0; i < g->n; i++) {
+		char *hosts = describe_hosts(&g->list[i].hosts);
+
+		add_row(table, hosts, &g->list[i]);
 		free(hosts);
 	}
 	table_print(out, table);
@@ -276,65 +310,86 @@ by_name(const void *x, const void *y)
 	return strcmp(*(char *const *)x, *(char *const *)y);
 }
 
-/* Those of its hosts that were not printed yet. */
-static void
-print_piece(FILE *out, struct answers *a, struct group *g)
+static bool
+is_waiting(const struct group *g)
 {
-	char **names = &g->hosts.names[g->printed], *hosts, *line;
+	return g->printed < g->hosts.n;
+}
+
+/* Those of its hosts that were not printed yet; malloced. They are from here on. */
+static char *
+take_hosts(struct group *g)
+{
+	char **names = &g->hosts.names[g->printed], *hosts;
 	size_t n = g->hosts.n - g->printed;
-	bool block = g->block && g->pieces == 0;
 
 	qsort(names, n, sizeof(*names), by_name);
 	hosts = describe_names(names, n);
-	if (a->printed && (a->after || block))
-		putc('\n', out);
-	if (block) {
-		print_block(out, hosts, g);
-		free(g->text);
-		g->text = NULL;
-	} else if (g->block) {
-		printable_line(out, "%s: as %s", hosts, g->first);
-	} else {
-		line = line_of(g);
-		printable_line(out, "%s: %s", hosts, line);
-		free(line);
-	}
-	free(hosts);
 	if (g->first == NULL)
 		g->first = xstrdup(names[0]);
 	g->printed = g->hosts.n;
 	g->pieces++;
+	return hosts;
+}
+
+/* A blank line before a block and behind one. */
+static void
+part_from_last(FILE *out, struct answers *a, bool block)
+{
+	if (a->printed && (a->after || block))
+		putc('\n', out);
 	a->printed = true;
 	a->after = block;
+}
+
+static void
+print_new_rows(FILE *out, struct answers *a)
+{
+	bool any = false;
+
+	if (a->table == NULL)
+		a->table = begin_table();
+	for (size_t i = 0; i < a->said.n; i++) {
+		struct group *g = &a->said.list[i];
+		char *hosts;
+
+		if (g->block || !is_waiting(g))
+			continue;
+		hosts = take_hosts(g);
+		add_row(a->table, hosts, g);
+		free(hosts);
+		any = true;
+	}
+	if (!any)
+		return;
+	part_from_last(out, a, false);
+	table_print_more(out, a->table);
+}
+
+static void
+print_new_block(FILE *out, struct answers *a, struct group *g)
+{
+	char *hosts = take_hosts(g);
+
+	part_from_last(out, a, g->text != NULL);
+	if (g->text != NULL)
+		print_block(out, hosts, g);
+	else
+		printable_line(out, "%s: as %s", hosts, g->first);
+	free(g->text);
+	g->text = NULL;
+	free(hosts);
 }
 
 void
 answers_print_new(FILE *out, struct answers *a)
 {
+	print_new_rows(out, a);
 	for (size_t i = 0; i < a->said.n; i++) {
-		if (a->said.list[i].printed < a->said.list[i].hosts.n)
-			print_piece(out, a, &a->said.list[i]);
+		if (a->said.list[i].block && is_waiting(&a->said.list[i]))
+			print_new_block(out, a, &a->said.list[i]);
 	}
 	a->waiting = 0;
-}
-
-/* What was printed in several pieces is said once more, in one. */
-static void
-print_together(FILE *out, struct answers *a)
-{
-	for (size_t i = 0; i < a->said.n; i++) {
-		struct group *g = &a->said.list[i];
-		char *hosts;
-
-		if (g->pieces < 2)
-			continue;
-		if (a->after)
-			putc('\n', out);
-		a->after = false;
-		hosts = describe_hosts(&g->hosts);
-		printable_line(out, "%s: the same as %s", hosts, g->first);
-		free(hosts);
-	}
 }
 
 /* --- all --- */
@@ -342,12 +397,12 @@ print_together(FILE *out, struct answers *a)
 void
 answers_print(FILE *out, struct answers *a)
 {
-	if (a->printed)
+	if (a->printed) {
 		answers_print_new(out, a);
+		return;
+	}
 	groups_sort(&a->said);
-	if (a->blocks && a->printed)
-		print_together(out, a);
-	else if (a->blocks)
+	if (a->blocks)
 		print_blocks(out, &a->said);
 	else if (a->said.n > 0)
 		print_table(out, &a->said);

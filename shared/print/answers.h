@@ -15,16 +15,18 @@ void answers_destroy(struct answers *a); /* NULL is fine */
 void answers_add(struct answers *a, const char *host, const json_t *value);
 /* It has none, and why. */
 void answers_lack(struct answers *a, const char *host, const char *why);
-size_t answers_count(const struct answers *a); /* of those that have one */
+size_t answers_count(const struct answers *a);     /* of those that have one */
+size_t answers_different(const struct answers *a); /* of these, taking the same for one */
 
 size_t answers_waiting(const struct answers *a); /* bytes of values that were not printed yet */
-/* Those that were added since the last time, in pieces as they come: "3 hosts: web[01-03]" and the
- * value, or before one that fits into a line ": "; one that takes more and was printed already is
+/* Those that were added since the last time, so that each host is printed once: a table that grows,
+ * of what fits into a line, and below it the others; of these one that was printed already is
  * "web07: as web01". */
 void answers_print_new(FILE *out, struct answers *a);
+/* Some value was printed in several pieces: who gave it does not stand together. */
+bool answers_are_scattered(const struct answers *a);
 /* All of them, the largest groups first, equally large ones by name; then nothing more is added.
- * After answers_print_new(): what is new, then the table of all, or, where some value takes more
- * than a line, who gave the same in several pieces. */
+ * After answers_print_new() no more than what that does. */
 void answers_print(FILE *out, struct answers *a);
 /* A line for each reason: "3 hosts: web[01-03]: why". */
 typedef void answers_lack_fn(const char *line, void *arg);

@@ -17,6 +17,7 @@
 struct column {
 	enum table_kind kind;
 	bool hidden;
+	size_t least; /* as wide as it was printed before */
 };
 
 struct table {
@@ -24,6 +25,7 @@ struct table {
 	size_t n_columns;
 	char **cells; /* of the names, then row by row; NULL = empty */
 	size_t n_rows, room;
+	bool headed; /* the names were printed */
 };
 
 /* The columns of one line of a row, and where each begins. */
@@ -235,6 +237,8 @@ lay_out(const struct table *t, size_t room, struct layout *l)
 		if (t->columns[c].hidden)
 			continue;
 		natural[c] = widest(t, c, printable_width);
+		if (natural[c] < t->columns[c].least)
+			natural[c] = t->columns[c].least;
 		all += natural[c] + 1;
 	}
 	if (room == 0 || all <= room + 1) {
@@ -350,15 +354,44 @@ table_print_within(FILE *out, const struct table *t, size_t width)
 	layout_finish(&l);
 }
 
-void
-table_print(FILE *out, const struct table *t)
+/* 0 = no limit */
+static size_t
+width_of(FILE *out)
 {
 	struct winsize size = {.ws_col = 0};
 
 	if (!isatty(fileno(out)))
-		table_print_within(out, t, 0);
-	else if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		table_print_within(out, t, size.ws_col);
-	else
-		table_print_within(out, t, WIDTH_DEFAULT);
+		return 0;
+	if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return WIDTH_DEFAULT;
+}
+
+void
+table_print(FILE *out, const struct table *t)
+{
+	table_print_within(out, t, width_of(out));
+}
+
+static void
+forget_rows(struct table *t)
+{
+	for (size_t i = t->n_columns; i < count_cells(t); i++)
+		free(t->cells[i]);
+	t->n_rows = 0;
+}
+
+void
+table_print_more(FILE *out, struct table *t)
+{
+	struct layout l;
+
+	lay_out(t, width_of(out), &l);
+	for (size_t row = t->headed ? 1 : 0; row <= t->n_rows; row++)
+		print_row(out, t, &l, row);
+	for (size_t c = 0; c < t->n_columns; c++)
+		t->columns[c].least = l.widths[c];
+	t->headed = true;
+	layout_finish(&l);
+	forget_rows(t);
 }

@@ -26,6 +26,9 @@ void table_cell(struct table *t, size_t column, const char *text);
 size_t table_rows(const struct table *t);
 
 void table_print(FILE *out, const struct table *t);
+/* Prints the rows that there are, and forgets them: those that are added later are printed below,
+ * in columns that are at least as wide. The names of the columns come before the first of all. */
+void table_print_more(FILE *out, struct table *t);
 /* width: columns there are; 0 = no limit. */
 void table_print_within(FILE *out, const struct table *t, size_t width);
 

@@ -80,25 +80,27 @@ none_is_nothing(void **state)
 	assert_printed(answers_create(), "");
 }
 
+/* Each host stands there once, below the others, in columns that grow. */
 static void
-lines_in_pieces_end_as_a_table(void **state)
+lines_in_pieces_are_one_table(void **state)
 {
 	struct answers *a = answers_create();
 
 	assert_text(answers_print_new, a, "");
-	add(a, "web02", "\"12\"");
 	add(a, "db01", "13");
+	assert_text(answers_print_new, a, "HOST VALUE\ndb01 13\n");
+	add(a, "web02", "\"12\"");
+	add(a, "db02", "14");
 	add(a, "web01", "\"12\"");
-	assert_text(answers_print_new, a, "2 hosts: web[01-02]: 12\ndb01: 13\n");
+	assert_text(answers_print_new, a, "2 hosts: web[01-02] 12\ndb02                14\n");
 	assert_text(answers_print_new, a, "");
+	assert_false(answers_are_scattered(a));
 	add(a, "web03", "\"12\"");
-	assert_text(answers_print_new, a, "web03: 12\n");
+	assert_text(answers_print_new, a, "web03               12\n");
+	assert_true(answers_are_scattered(a));
+	assert_int_equal(answers_different(a), 3);
 	add(a, "web04", "\"\"");
-	assert_printed(a, "web04: \"\"\n"
-			  "HOST                VALUE\n"
-			  "3 hosts: web[01-03] 12\n"
-			  "db01                13\n"
-			  "web04               \"\"\n");
+	assert_printed(a, "web04               \"\"\n");
 }
 
 /* Its text is not kept: the value is named after who brought it first. */
@@ -115,9 +117,9 @@ blocks_are_printed_once(void **state)
 	add(a, "web03", "[1]");
 	add(a, "mail", "7");
 	add(a, "web01", "[3]");
-	assert_text(
-	    answers_print_new, a, "\n2 hosts: web[03-04]: as web02\nmail: 7\n\nweb01\n[\n  3\n]\n");
-	assert_printed(a, "\n3 hosts: web[02-04]: the same as web02\n");
+	assert_text(answers_print_new, a,
+	    "\nHOST VALUE\nmail 7\n2 hosts: web[03-04]: as web02\n\nweb01\n[\n  3\n]\n");
+	assert_printed(a, "");
 }
 
 static void
@@ -148,7 +150,7 @@ main(void)
 	    cmocka_unit_test(scalars_are_a_table),
 	    cmocka_unit_test(others_are_one_below_the_other),
 	    cmocka_unit_test(none_is_nothing),
-	    cmocka_unit_test(lines_in_pieces_end_as_a_table),
+	    cmocka_unit_test(lines_in_pieces_are_one_table),
 	    cmocka_unit_test(blocks_are_printed_once),
 	    cmocka_unit_test(who_has_none_is_told),
 	};
