@@ -193,8 +193,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 		arm_for_state(a);
 		cmdq_drain(a->cmdq);
 		schedule_drain(a->schedule);
-		if (broker_consuming(a->broker, a->host))
-			broker_cancel(a->broker);
+		broker_cancel(a->broker);
 		check_drained(a);
 		break;
 	case AGENT_LEAVING:

@@ -319,8 +319,8 @@ void broker_try_publish(struct broker *b);
  * calls. Call in READY; after a reconnect call again. Does nothing when not READY or when the queue
  * has its consumer; after broker_cancel it may follow at once. */
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
-/* basic.cancel of all; on_consuming(false) for each when it is over. While not READY: none is
- * wanted any more. */
+/* basic.cancel of all; of one that the broker has not begun yet, when it has. on_consuming(false)
+ * for each when it is over. While not READY: none is wanted any more. */
 void broker_cancel(struct broker *b);
 bool broker_consuming(const struct broker *b, const char *queue);
 /* For who only wants to know whether he may: asks for a consumer with an argument that is refused,

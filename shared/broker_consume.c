@@ -48,11 +48,17 @@ broker_consuming(const struct broker *b, const char *queue)
 	return c != NULL && c->state == CONSUMER_ON;
 }
 
+static bool
+is_starting(const struct consumer *c)
+{
+	return c->state == CONSUMER_STARTING || c->state == CONSUMER_UNWANTED;
+}
+
 const struct consumer *
 broker_consumer_starting(const struct broker *b)
 {
 	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++) {
-		if (b->consumers[i].state == CONSUMER_STARTING)
+		if (is_starting(&b->consumers[i]))
 			return &b->consumers[i];
 	}
 	return NULL;
@@ -163,28 +169,47 @@ broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool excl
 	if (b->state != BROKER_READY)
 		return;
 	c = broker_consumer_of(b, queue);
-	if (c->state != CONSUMER_NONE && c->state != CONSUMER_CANCELLING)
+	if (c->state == CONSUMER_WAITING || c->state == CONSUMER_STARTING ||
+	    c->state == CONSUMER_ON)
 		return;
 	if (!c->wanted)
 		c->none_since = loop_now(b->loop);
 	c->wanted = true;
-	c->state = CONSUMER_WAITING;
 	c->prefetch = prefetch;
 	c->exclusive = exclusive;
+	if (c->state == CONSUMER_UNWANTED)
+		return; /* its end comes first */
+	c->state = CONSUMER_WAITING;
 	start_next(b);
+}
+
+static void
+send_cancel(struct broker *b, struct consumer *c)
+{
+	amqp_basic_cancel_t m = {.consumer_tag = amqp_cstring_bytes(c->tag)};
+
+	c->state = CONSUMER_CANCELLING;
+	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &m);
 }
 
 static void
 cancel(struct broker *b, struct consumer *c)
 {
-	amqp_basic_cancel_t m = {.consumer_tag = amqp_cstring_bytes(c->tag)};
-
-	if (c->state == CONSUMER_WAITING)
+	switch (c->state) {
+	case CONSUMER_WAITING:
 		c->state = CONSUMER_NONE;
-	if (c->state != CONSUMER_STARTING && c->state != CONSUMER_ON)
 		return;
-	c->state = CONSUMER_CANCELLING;
-	broker_send(b, BROKER_CHANNEL, AMQP_BASIC_CANCEL_METHOD, &m);
+	case CONSUMER_STARTING:
+		c->state = CONSUMER_UNWANTED;
+		return;
+	case CONSUMER_ON:
+		send_cancel(b, c);
+		return;
+	case CONSUMER_NONE:
+	case CONSUMER_UNWANTED:
+	case CONSUMER_CANCELLING:
+		return;
+	}
 }
 
 void
@@ -194,7 +219,6 @@ broker_cancel(struct broker *b)
 		b->consumers[i].wanted = b->consumers[i].lost = false;
 	if (b->state != BROKER_READY)
 		return;
-	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
 		cancel(b, &b->consumers[i]);
 }
@@ -254,12 +278,19 @@ on_consume_ok(struct broker *b, amqp_bytes_t tag)
 {
 	struct consumer *c = find_tag(b, tag);
 
-	if (c == NULL || c->state != CONSUMER_STARTING)
+	if (c == NULL || !is_starting(c))
 		return;
-	c->state = CONSUMER_ON;
-	c->lost = false;
 	broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	b->in_use_since.ms = 0;
+	if (c->state == CONSUMER_UNWANTED) {
+		send_cancel(b, c);
+		if (c->wanted) /* again */
+			c->state = CONSUMER_WAITING;
+		start_next(b);
+		return;
+	}
+	c->state = CONSUMER_ON;
+	c->lost = false;
 	start_next(b);
 	broker_log_up(b);
 	report_consuming(b, c, true);
@@ -284,7 +315,7 @@ on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 
 	if (c == NULL)
 		return;
-	if (c->state == CONSUMER_STARTING)
+	if (is_starting(c))
 		broker_timer_disarm(b, BROKER_TIMER_DEADLINE);
 	c->state = CONSUMER_NONE;
 	c->none_since = loop_now(b->loop);

@@ -102,7 +102,10 @@ enum topology_phase {
 enum consumer_state {
 	CONSUMER_NONE,
 	CONSUMER_WAITING,  /* another one is STARTING: what the broker refuses is that one */
-	CONSUMER_STARTING, /* at most one of a connection */
+	CONSUMER_STARTING, /* at most one of a connection is this, or: */
+	/* cancelled since. A cancel that the broker reads before the queue has answered makes
+	 * RabbitMQ (3.10) end the connection, 541: it goes out with the answer. */
+	CONSUMER_UNWANTED,
 	CONSUMER_ON,
 	CONSUMER_CANCELLING,
 };

@@ -16,6 +16,7 @@
  *   > METHOD FIELD...          the peer sends (peer.c)
  *   split N                    from here on what the peer sends arrives in pieces of N bytes
  *   < PATTERN                  the next frame that the broker wrote
+ *   unwritten                  it wrote no other until here
  *   ! PATTERN                  the next callback that fired
  *   login / ready              the frames from connect to login, to READY (without topology)
  *   publish EXCHANGE KEY MESSAGE_ID BODY ID [mandatory]     ID 0: refused
@@ -749,6 +750,12 @@ do_split(char **w, size_t n)
 	r.split = strtoul(w[1], NULL, 10);
 }
 
+static void
+do_unwritten(char **w, size_t n)
+{
+	expect_nothing(&r.frames, "frame");
+}
+
 static const struct {
 	const char *name;
 	size_t words; /* at least */
@@ -777,6 +784,7 @@ static const struct {
     {"start", 1, do_start},
     {"stream", 2, do_stream},
     {"timer", 4, do_timer},
+    {"unwritten", 1, do_unwritten},
     {"up", 1, do_stream_call},
     {"wakes", 3, do_wakes},
 };
