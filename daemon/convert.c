@@ -38,12 +38,25 @@ note_count(struct result *r, int64_t n, const char *what)
 	free(text);
 }
 
+/* What was kept in another form, and where the first of it is. */
 static void
 note_reading(struct result *r, const struct jsonx_note *note)
 {
-	note_count(r, note->big_integers, "integers beyond 64 bits are kept as text");
-	note_count(r, note->big_reals, "numbers beyond the range of a double are kept as text");
-	note_count(r, note->surrogates, "halves of a surrogate pair are shown as U+FFFD");
+	char *text;
+	size_t i;
+
+	for (i = 0; i < JSONX_N_ODD; i++) {
+		const char *key = i == JSONX_KEY_TWICE ? note->twice : NULL;
+		const struct jsonx_place *first = &note->odd[i].first;
+
+		if (note->odd[i].count == 0)
+			continue;
+		xasprintf(&text, "%u %s (first: %s%s%sline %zu, column %zu)", note->odd[i].count,
+		    jsonx_odd_text((enum jsonx_odd)i), key == NULL ? "" : "\"",
+		    key == NULL ? "" : key, key == NULL ? "" : "\", ", first->line, first->column);
+		set_note(r, text);
+		free(text);
+	}
 }
 
 /* Takes over the content of text. */
@@ -65,7 +78,6 @@ struct text {
 static char *
 text_without_nul(struct result *r, struct text *text)
 {
-	static const char symbol[] = "\xe2\x90\x80"; /* U+2400 */
 	struct buf out;
 	const char *p = text->s, *end = p + text->len;
 	char *taken = text->s;
@@ -82,7 +94,7 @@ text_without_nul(struct result *r, struct text *text)
 		ok = buf_append(&out, p, part);
 		p += part;
 		if (ok && p < end) {
-			ok = buf_append_str(&out, symbol);
+			ok = buf_append_str(&out, UTF8_NUL_SHOWN);
 			p++;
 		}
 	}
@@ -173,7 +185,8 @@ convert_output(struct result *r, struct text *text)
 	bool ok;
 
 	buf_init(&out, CONVERT_TEXT_MAX);
-	ok = write_lines(&out, text->s, text->s + text->len);
+	ok = write_lines(&out, text->s + (utf8_has_bom(text->s, text->len) ? UTF8_BOM_LEN : 0),
+	    text->s + text->len);
 	if (ok)
 		set_value(r, &out);
 	buf_finish(&out);
@@ -197,7 +210,7 @@ convert_string(struct result *r, struct text *text)
 static bool
 is_blank(const char *s, size_t len)
 {
-	if (len >= UTF8_BOM_LEN && memcmp(s, UTF8_BOM, UTF8_BOM_LEN) == 0) {
+	if (utf8_has_bom(s, len)) {
 		s += UTF8_BOM_LEN;
 		len -= UTF8_BOM_LEN;
 	}
@@ -275,12 +288,11 @@ static struct text
 text_of(const char *json, size_t len)
 {
 	struct text text = {.len = len};
-	size_t surrogates = 0;
 	struct jread j;
 
 	jread_init(&j, json, len, NULL);
 	if (json[0] == '"' && jread_next(&j) == JREAD_STRING) {
-		text.s = jread_text_new(&j, &text.len, &surrogates);
+		text.s = jread_text_new(&j, &text.len);
 		return text;
 	}
 	text.s = malloc(len + 1);

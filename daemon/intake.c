@@ -157,14 +157,14 @@ void
 intake_host_of(const struct message *m, char host[NAME_HOST_MAX + 1])
 {
 	char text[6 * NAME_HOST_MAX + 2]; /* each byte may be an escape */
-	size_t len, surrogates = 0;
 	struct jread j;
+	size_t len;
 
 	host[0] = '\0';
 	jread_init(&j, m->body == NULL ? "" : m->body, m->body_len, NULL);
 	if (!jread_member(&j, "syskey") || j.text[j.start] != '"' || j.end - j.start > sizeof(text))
 		return;
-	len = jread_text(&j, text, &surrogates);
+	len = jread_text(&j, text);
 	if (len > NAME_HOST_MAX)
 		return;
 	memcpy(host, text, len);

@@ -16,7 +16,8 @@
 #include <uthash.h>
 #include <yaml.h>
 
-#define EXPANDED 4 /* times the input, with aliases expanded */
+#define EXPANDED     4                  /* times the input, with aliases expanded */
+#define KEY_JSON_MAX (64 * 1024 * 1024) /* of a list or map that is a key */
 
 const struct yamlx_limits yamlx_limits_default = {
     .depth = YAMLX_DEPTH_MAX, .nodes = 100000, .keys = 20000, .bytes = 1024 * 1024};
@@ -55,9 +56,9 @@ struct builder {
 	size_t nodes;
 	size_t bytes;
 	unsigned int documents;
-	struct jsonx_note *note;
+	struct jsonx_note note;
 	enum jsonx_refusal refusal; /* if it fails */
-	size_t line, column;        /* of what is at hand */
+	struct jsonx_place at;      /* of what is at hand */
 	char *err;
 	size_t err_size;
 };
@@ -65,7 +66,7 @@ struct builder {
 /* A node that is complete: where it goes is the business of put_node. */
 struct node {
 	json_t *value;        /* owned */
-	const char *key_text; /* NULL: not a scalar, cannot be a key */
+	const char *key_text; /* NULL: not a scalar */
 	size_t key_len;
 	bool is_merge_key;
 	unsigned int height;
@@ -79,7 +80,7 @@ fail(struct builder *b, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	n = snprintf(b->err, b->err_size, "line %zu, column %zu: ", b->line, b->column);
+	n = snprintf(b->err, b->err_size, "line %zu, column %zu: ", b->at.line, b->at.column);
 	if (n < 0 || (size_t)n >= b->err_size)
 		return false;
 	va_start(ap, fmt);
@@ -190,18 +191,46 @@ has_too_many_keys(const struct builder *b, const struct level *l, size_t more)
 	return b->limits->keys != 0 && json_object_size(l->value) + more > b->limits->keys;
 }
 
+/* A list or a map as a key; NULL: no memory for it. */
+static char *
+key_of_value(struct builder *b, const json_t *value)
+{
+	struct buf text;
+	char *key = NULL;
+
+	jsonx_odd(&b->note, JSONX_KEY_NO_TEXT, b->at);
+	buf_init(&text, KEY_JSON_MAX);
+	if (jsonx_write(&text, value))
+		key = buf_take(&text, NULL);
+	buf_finish(&text);
+	return key;
+}
+
+static void
+note_twice(struct builder *b, const char *key)
+{
+	size_t len = jsonx_key_shown(key, strlen(key));
+
+	if (b->note.odd[JSONX_KEY_TWICE].count == 0)
+		memcpy(b->note.twice, key, len);
+	jsonx_odd(&b->note, JSONX_KEY_TWICE, b->at);
+}
+
 static bool
 set_key(struct builder *b, struct level *l, const struct node *n)
 {
 	if (n->key_text == NULL)
-		return fail(b, "a list or a map cannot be a key");
-	if (memchr(n->key_text, '\0', n->key_len) != NULL)
-		return fail(b, "a key holds a NUL");
-	l->key = xstrndup(n->key_text, n->key_len);
+		l->key = key_of_value(b, n->value);
+	else
+		l->key = jsonx_key_new(n->key_text, n->key_len);
+	if (n->key_text != NULL && memchr(n->key_text, '\0', n->key_len) != NULL)
+		jsonx_odd(&b->note, JSONX_KEY_NUL, b->at);
+	if (l->key == NULL)
+		return no_memory(b);
 	l->key_is_merge = n->is_merge_key;
 	if (!l->key_is_merge && json_object_get(l->value, l->key) != NULL)
-		return fail(b, "key '%.60s' twice", l->key);
-	if (has_too_many_keys(b, l, l->key_is_merge ? 0 : 1))
+		note_twice(b, l->key);
+	else if (has_too_many_keys(b, l, l->key_is_merge ? 0 : 1))
 		return too_many_keys(b);
 	json_decref(n->value);
 	return true;
@@ -253,10 +282,11 @@ set_merge(struct builder *b, struct level *l, json_t *value)
 {
 	if (can_be_merged(value))
 		return add_merges(b, l, value);
-	if (json_object_get(l->value, l->key) != NULL || has_too_many_keys(b, l, 1)) {
+	if (json_object_get(l->value, l->key) != NULL) {
+		note_twice(b, l->key);
+	} else if (has_too_many_keys(b, l, 1)) {
 		json_decref(value);
-		return has_too_many_keys(b, l, 1) ? too_many_keys(b)
-						  : fail(b, "key '%.60s' twice", l->key);
+		return too_many_keys(b);
 	}
 	return set_member(b, l, value);
 }
@@ -311,21 +341,30 @@ put_node(struct builder *b, struct node *n)
 	return ok;
 }
 
+static bool
+is_key_due(const struct builder *b)
+{
+	const struct level *l = b->depth == 0 ? NULL : &b->levels[b->depth - 1];
+
+	return l != NULL && l->key == NULL && json_is_object(l->value);
+}
+
 /* A tag that is not one of YAML's own, as !ruby/sym, names a type that only its language knows:
- * what it is written in front of is text, whatever it looks like. So is what does not fit its tag.
- */
+ * what it is written in front of is text, whatever it looks like. So is what does not fit its tag,
+ * and a key, so that there is nothing odd about one that looks like a number. */
 static json_t *
 type_scalar(struct builder *b, const yaml_event_t *ev)
 {
 	const char *text = (const char *)ev->data.scalar.value;
 	const char *tag = (const char *)ev->data.scalar.tag;
 	size_t len = ev->data.scalar.length;
+	struct jsonx_note *note = is_key_due(b) ? NULL : &b->note;
 	json_t *value = NULL;
 
 	if (tag != NULL)
-		value = yamlx_scalar_tagged(tag, text, len, b->note);
+		value = yamlx_scalar_tagged(tag, text, len, note, b->at);
 	else if (ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-		value = yamlx_scalar(text, len, b->note);
+		value = yamlx_scalar(text, len, note, b->at);
 	return value != NULL ? value : json_stringn(text, len);
 }
 
@@ -364,6 +403,24 @@ on_scalar(struct builder *b, const yaml_event_t *ev)
 	return put_node(b, &n);
 }
 
+/* "*name", which stands for nothing here: the text that it is. */
+static bool
+put_alias(struct builder *b, const char *name)
+{
+	struct node n = {0};
+	char *text;
+	bool ok;
+
+	xasprintf(&text, "*%s", name);
+	n.key_text = text;
+	n.key_len = strlen(text);
+	n.value = json_string(text);
+	jsonx_odd(&b->note, JSONX_ALIAS, b->at);
+	ok = count(b, 1, n.key_len) && put_node(b, &n);
+	free(text);
+	return ok;
+}
+
 static bool
 on_alias(struct builder *b, const yaml_event_t *ev)
 {
@@ -372,10 +429,8 @@ on_alias(struct builder *b, const yaml_event_t *ev)
 	struct anchor *a;
 
 	HASH_FIND_STR(b->anchors, name, a);
-	if (a == NULL)
-		return fail(b, "alias '%.60s' names nothing", name);
-	if (a->value == NULL)
-		return fail(b, "alias '%.60s' contains itself", name);
+	if (a == NULL || a->value == NULL)
+		return put_alias(b, name);
 	if (b->depth + a->height > b->depth_max)
 		return too_deep(b);
 	if (!count(b, a->nodes, a->bytes))
@@ -431,8 +486,8 @@ on_close(struct builder *b)
 static bool
 on_event(struct builder *b, const yaml_event_t *ev)
 {
-	b->line = ev->start_mark.line + 1;
-	b->column = ev->start_mark.column + 1;
+	b->at.line = ev->start_mark.line + 1;
+	b->at.column = ev->start_mark.column + 1;
 	switch (ev->type) {
 	case YAML_SCALAR_EVENT:
 		return on_scalar(b, ev);
@@ -460,13 +515,12 @@ on_event(struct builder *b, const yaml_event_t *ev)
 static void
 find_offset(struct builder *b, const char *text, size_t len, size_t offset)
 {
-	b->line = 1;
-	b->column = 1;
+	b->at = (struct jsonx_place){1, 1};
 	for (size_t i = 0; i < len && i < offset; i++) {
-		b->column += ((unsigned char)text[i] & 0xc0) != 0x80;
+		b->at.column += ((unsigned char)text[i] & 0xc0) != 0x80;
 		if (text[i] == '\n') {
-			b->line++;
-			b->column = 1;
+			b->at.line++;
+			b->at.column = 1;
 		}
 	}
 }
@@ -478,8 +532,8 @@ fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t 
 
 	if (p->error == YAML_MEMORY_ERROR || problem == NULL)
 		return no_memory(b);
-	b->line = p->problem_mark.line + 1;
-	b->column = p->problem_mark.column + 1;
+	b->at.line = p->problem_mark.line + 1;
+	b->at.column = p->problem_mark.column + 1;
 	if (p->error == YAML_READER_ERROR)
 		find_offset(b, text, len, p->problem_offset);
 	if (p->context != NULL)
@@ -544,7 +598,7 @@ parse(struct builder *b, const char *text, size_t len)
 		b->refusal = JSONX_BYTES;
 		return NULL;
 	}
-	if (len >= UTF8_BOM_LEN && memcmp(text, UTF8_BOM, UTF8_BOM_LEN) == 0) {
+	if (utf8_has_bom(text, len)) {
 		text += UTF8_BOM_LEN; /* libyaml takes it for a part of the first word */
 		len -= UTF8_BOM_LEN;
 	}
@@ -572,12 +626,8 @@ json_t *
 yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size)
 {
-	struct builder b = {.note = note,
-	    .refusal = JSONX_SYNTAX,
-	    .line = 1,
-	    .column = 1,
-	    .err = err,
-	    .err_size = err_size};
+	struct builder b = {
+	    .refusal = JSONX_SYNTAX, .at = {1, 1}, .err = err, .err_size = err_size};
 	bool before = jsonx_may_fail(true);
 	json_t *value;
 
@@ -586,7 +636,9 @@ yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
 	b.expanded_max = b.limits->expanded != 0 ? b.limits->expanded : EXPANDED * b.limits->bytes;
 	value = parse(&b, text, len);
 	jsonx_may_fail(before);
+	if (value == NULL)
+		b.note = (struct jsonx_note){.refusal = b.refusal};
 	if (note != NULL)
-		note->refusal = value == NULL ? b.refusal : JSONX_READ;
+		*note = b.note;
 	return value;
 }

@@ -68,6 +68,16 @@ is_false(const char *text, size_t len)
 	return is_one_of(text, len, words);
 }
 
+/* Infinities and NaN, with or without a sign. */
+static bool
+is_no_number(const char *text, size_t len)
+{
+	static const char *const words[] = {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN", NULL};
+	bool sign = len > 0 && (text[0] == '-' || text[0] == '+');
+
+	return is_one_of(text + sign, len - sign, words);
+}
+
 /* All bytes are of set, and one of them at least is not an underscore. */
 static bool
 all_of(const char *p, size_t len, const char *set)
@@ -139,17 +149,17 @@ sure(json_t *number)
 
 static json_t *
 big_integer(const struct number *n, const char *digits, const char *text, size_t len,
-    struct jsonx_note *note)
+    struct jsonx_note *note, struct jsonx_place at)
 {
 	if (note != NULL)
-		note->big_integers++;
+		jsonx_odd(note, JSONX_BIG_INTEGER, at);
 	if (n->base == 10)
 		return json_string(digits);
 	return json_stringn(text, len);
 }
 
 static json_t *
-integer(const char *text, size_t len, struct jsonx_note *note)
+integer(const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at)
 {
 	struct number n;
 	struct buf digits;
@@ -162,7 +172,7 @@ integer(const char *text, size_t len, struct jsonx_note *note)
 	if (number_text(&n, &digits)) {
 		errno = 0;
 		v = digits.len == 0 ? 0 : strtoll(digits.data, NULL, n.base);
-		value = errno == ERANGE ? big_integer(&n, digits.data, text, len, note)
+		value = errno == ERANGE ? big_integer(&n, digits.data, text, len, note, at)
 					: sure(json_integer(v));
 	}
 	buf_finish(&digits);
@@ -214,7 +224,7 @@ match_float(const char *text, size_t len)
 
 /* Text where a double cannot hold it, being too large or so small that it would be 0. */
 static json_t *
-real(const char *text, size_t len, struct jsonx_note *note)
+real(const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at)
 {
 	struct buf digits;
 	json_t *value = NULL;
@@ -231,14 +241,14 @@ real(const char *text, size_t len, struct jsonx_note *note)
 	if (jsonx_real(digits.data, &v))
 		value = sure(json_real(v));
 	else if (note != NULL)
-		note->big_reals++;
+		jsonx_odd(note, JSONX_BIG_REAL, at);
 out:
 	buf_finish(&digits);
 	return value;
 }
 
 json_t *
-yamlx_scalar(const char *text, size_t len, struct jsonx_note *note)
+yamlx_scalar(const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at)
 {
 	json_t *value;
 
@@ -248,14 +258,17 @@ yamlx_scalar(const char *text, size_t len, struct jsonx_note *note)
 		return json_true();
 	if (is_false(text, len))
 		return json_false();
-	value = integer(text, len, note);
+	value = integer(text, len, note, at);
 	if (value == NULL)
-		value = real(text, len, note);
+		value = real(text, len, note, at);
+	if (value == NULL && note != NULL && is_no_number(text, len))
+		jsonx_odd(note, JSONX_NOT_A_NUMBER, at);
 	return value != NULL ? value : json_stringn(text, len);
 }
 
 json_t *
-yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_note *note)
+yamlx_scalar_tagged(
+    const char *tag, const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at)
 {
 	static const char prefix[] = "tag:yaml.org,2002:";
 	json_t *value;
@@ -268,10 +281,10 @@ yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_
 	if (strcmp(tag, "bool") == 0)
 		return is_true(text, len) ? json_true() : is_false(text, len) ? json_false() : NULL;
 	if (strcmp(tag, "int") == 0)
-		return integer(text, len, note);
+		return integer(text, len, note, at);
 	if (strcmp(tag, "float") != 0)
 		return NULL;
-	value = integer(text, len, NULL);
+	value = integer(text, len, NULL, at);
 	if (json_is_integer(value)) {
 		double v = (double)json_integer_value(value);
 
@@ -279,5 +292,5 @@ yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_
 		return sure(json_real(v));
 	}
 	json_decref(value);
-	return real(text, len, note);
+	return real(text, len, note, at);
 }

@@ -6,12 +6,13 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* text is NUL-terminated beyond len. A new reference; a string for whatever is nothing else. NULL
- * only when memory is out or text is not UTF-8. */
-json_t *yamlx_scalar(const char *text, size_t len, struct jsonx_note *note);
+/* at is where it is, for the note. text is NUL-terminated beyond len. A new reference; a string for
+ * whatever is nothing else. NULL only when memory is out or text is not UTF-8. */
+json_t *yamlx_scalar(const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at);
 
 /* For an explicit tag ("tag:yaml.org,2002:int"): text as that type, or NULL when it does not fit or
  * the tag is another. */
-json_t *yamlx_scalar_tagged(const char *tag, const char *text, size_t len, struct jsonx_note *note);
+json_t *yamlx_scalar_tagged(
+    const char *tag, const char *text, size_t len, struct jsonx_note *note, struct jsonx_place at);
 
 #endif

@@ -136,7 +136,7 @@ read_text(struct report *r, struct buf *text)
 		report(r, 0, "has NUL bytes: this is no text file");
 		return false;
 	}
-	if (text->len >= UTF8_BOM_LEN && memcmp(text->data, UTF8_BOM, UTF8_BOM_LEN) == 0)
+	if (utf8_has_bom(text->data, text->len))
 		buf_drop_front(text, UTF8_BOM_LEN);
 	return true;
 }

@@ -13,11 +13,8 @@
 #define REAL_SIZE    64 /* longer ones are copied elsewhere */
 #define FOUND_MAX    40 /* bytes of the text that a complaint shows */
 
-static bool
-has_bom(const char *text, size_t len)
-{
-	return len >= UTF8_BOM_LEN && memcmp(text, UTF8_BOM, UTF8_BOM_LEN) == 0;
-}
+static const char control_in_text[] =
+    "a control character is in a text, where JSON writes it as an escape";
 
 void
 jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_limits *limits)
@@ -34,7 +31,7 @@ jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_lim
 		j->keys_max = limits->keys != 0 ? limits->keys : SIZE_MAX;
 		j->values_max = limits->values != 0 ? limits->values : SIZE_MAX;
 	}
-	if (has_bom(text, len))
+	if (utf8_has_bom(text, len))
 		j->pos = UTF8_BOM_LEN;
 }
 
@@ -69,6 +66,13 @@ static bool
 count_value(struct jread *j)
 {
 	return ++j->values <= j->values_max;
+}
+
+void
+jread_odd(struct jread *j, enum jsonx_odd odd, size_t at)
+{
+	if (j->odd[odd].count++ == 0 || at < j->odd[odd].first)
+		j->odd[odd].first = at;
 }
 
 /* ---- strings ---- */
@@ -132,7 +136,7 @@ scan_string(struct jread *j)
 		if (j->text[j->pos] == '"')
 			break;
 		if (j->text[j->pos] != '\\') {
-			refuse(j, JSONX_SYNTAX, "a control character is in a text");
+			refuse(j, JSONX_SYNTAX, control_in_text);
 			return false;
 		}
 		n = escape_length(j);
@@ -149,7 +153,7 @@ scan_string(struct jread *j)
 
 /* The code point of the escape \uXXXX at *s, which is moved behind it. */
 static uint32_t
-read_unicode(const char **s, const char *end, size_t *surrogates)
+read_unicode(struct jread *j, const char **s, const char *end)
 {
 	uint32_t code = (uint32_t)hex4(*s + 2), low;
 
@@ -163,7 +167,7 @@ read_unicode(const char **s, const char *end, size_t *surrogates)
 			return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 		}
 	}
-	(*surrogates)++;
+	jread_odd(j, JSONX_SURROGATE, j->start);
 	return 0xfffd;
 }
 
@@ -186,7 +190,7 @@ simple_escape(char c)
 }
 
 size_t
-jread_text(const struct jread *j, char *out, size_t *surrogates)
+jread_text(struct jread *j, char *out)
 {
 	const char *s = j->text + j->start + 1, *end = j->text + j->end - 1, *backslash;
 	char *p = out;
@@ -201,7 +205,7 @@ jread_text(const struct jread *j, char *out, size_t *surrogates)
 		if (s == end)
 			break;
 		if (s[1] == 'u') {
-			p += utf8_write(read_unicode(&s, end, surrogates), p);
+			p += utf8_write(read_unicode(j, &s, end), p);
 		} else {
 			*p++ = simple_escape(s[1]);
 			s += 2;
@@ -211,16 +215,30 @@ jread_text(const struct jread *j, char *out, size_t *surrogates)
 }
 
 char *
-jread_text_new(const struct jread *j, size_t *len, size_t *surrogates)
+jread_text_new(struct jread *j, size_t *len)
 {
 	char *text = malloc(j->end - j->start), *shorter;
 
 	if (text == NULL)
 		return NULL;
-	*len = jread_text(j, text, surrogates);
+	*len = jread_text(j, text);
 	text[*len] = '\0';
 	shorter = realloc(text, *len + 1);
 	return shorter != NULL ? shorter : text;
+}
+
+char *
+jread_key_new(struct jread *j)
+{
+	size_t len;
+	char *key = jread_text_new(j, &len), *shown;
+
+	if (key == NULL || memchr(key, '\0', len) == NULL)
+		return key;
+	jread_odd(j, JSONX_KEY_NUL, j->start);
+	shown = jsonx_key_new(key, len);
+	free(key);
+	return shown;
 }
 
 /* ---- numbers ---- */
@@ -242,6 +260,17 @@ is_at(const struct jread *j, const char *set)
 }
 
 static enum jread_token
+scan_word(struct jread *j, const char *word, enum jread_token token)
+{
+	size_t len = strlen(word);
+
+	if (j->len - j->pos < len || memcmp(j->text + j->pos, word, len) != 0)
+		return refuse(j, JSONX_SYNTAX, "a value is due");
+	j->end = j->pos += len;
+	return token;
+}
+
+static enum jread_token
 scan_number(struct jread *j)
 {
 	enum jread_token token = JREAD_INTEGER;
@@ -249,6 +278,8 @@ scan_number(struct jread *j)
 
 	if (is_at(j, "-"))
 		j->pos++;
+	if (is_at(j, "I"))
+		return scan_word(j, "Infinity", JREAD_NOT_A_NUMBER);
 	if (is_at(j, "0")) {
 		j->pos++;
 		ok = true;
@@ -268,7 +299,7 @@ scan_number(struct jread *j)
 		ok = scan_digits(j);
 	}
 	j->end = j->pos;
-	return ok ? token : refuse(j, JSONX_SYNTAX, "a number has a digit here");
+	return ok ? token : refuse(j, JSONX_SYNTAX, "a digit is due");
 }
 
 bool
@@ -308,17 +339,6 @@ jread_real(const struct jread *j, double *value)
 /* ---- tokens ---- */
 
 static enum jread_token
-scan_word(struct jread *j, const char *word, enum jread_token token)
-{
-	size_t len = strlen(word);
-
-	if (j->len - j->pos < len || memcmp(j->text + j->pos, word, len) != 0)
-		return refuse(j, JSONX_SYNTAX, "a value is due");
-	j->end = j->pos += len;
-	return token;
-}
-
-static enum jread_token
 scan_open(struct jread *j, bool is_object)
 {
 	if (j->depth == j->depth_max)
@@ -351,6 +371,10 @@ scan_scalar(struct jread *j)
 		return scan_word(j, "false", JREAD_FALSE);
 	case 'n':
 		return scan_word(j, "null", JREAD_NULL);
+	case 'N':
+		return scan_word(j, "NaN", JREAD_NOT_A_NUMBER);
+	case 'I':
+		return scan_word(j, "Infinity", JREAD_NOT_A_NUMBER);
 	}
 	if (j->text[j->pos] == '-' || is_digit(j->text[j->pos]))
 		return scan_number(j);
@@ -417,7 +441,9 @@ jread_next(struct jread *j)
 		if (is_at(j, j->is_object[j->depth - 1] ? "}" : "]"))
 			return scan_close(j);
 		return refuse(j, JSONX_SYNTAX,
-		    j->is_object[j->depth - 1] ? "',' or '}' is due" : "',' or ']' is due");
+		    j->pos == j->len             ? "it ends too early"
+		    : j->is_object[j->depth - 1] ? "',' or '}' is due"
+						 : "',' or ']' is due");
 	}
 	if (j->due == JREAD_DUE_NOTHING)
 		return j->pos == j->len ? JREAD_END : refuse(j, JSONX_SYNTAX, "the end is due");
@@ -493,15 +519,11 @@ jread_member(struct jread *j, const char *name)
 
 /* ---- what is wrong ---- */
 
-struct place {
-	size_t line, column; /* from 1; columns are characters */
-};
-
-static struct place
+static struct jsonx_place
 place_of(const struct jread *j, size_t at)
 {
 	const char *p = j->text, *end = j->text + at, *eol;
-	struct place place = {1, 1};
+	struct jsonx_place place = {1, 1};
 
 	while ((eol = memchr(p, '\n', (size_t)(end - p))) != NULL) {
 		place.line++;
@@ -546,8 +568,8 @@ line_that_may_begin(const struct jread *j, size_t at)
 static bool
 explain_before(const struct jread *j, char *err, size_t err_size)
 {
-	size_t first = has_bom(j->text, j->len) ? UTF8_BOM_LEN : 0, later;
-	struct place place;
+	size_t first = utf8_has_bom(j->text, j->len) ? UTF8_BOM_LEN : 0, later;
+	struct jsonx_place place;
 
 	while (first < j->len && is_blank(j->text[first]))
 		first++;
@@ -563,41 +585,75 @@ explain_before(const struct jread *j, char *err, size_t err_size)
 	return true;
 }
 
+/* What stands at pos, for a sentence: a piece of text in quotes. */
+static const char *
+show_found(const struct jread *j, char shown[FOUND_MAX + 3])
+{
+	int len = found_at(j, j->pos);
+
+	if (len == 0)
+		return "a control character";
+	snprintf(shown, FOUND_MAX + 3, "\"%.*s\"", len, j->text + j->pos);
+	return shown;
+}
+
 static void
 explain_syntax(const struct jread *j, char *err, size_t err_size)
 {
-	struct place place = place_of(j, j->pos);
-	int found = found_at(j, j->pos);
+	struct jsonx_place place = place_of(j, j->pos);
+	char found[FOUND_MAX + 3];
 
 	if (explain_before(j, err, err_size))
 		return;
 	if (j->depth == 0 && j->due == JREAD_DUE_VALUE && j->start == j->len)
 		snprintf(err, err_size, "empty");
 	else if (j->due == JREAD_DUE_NOTHING)
-		snprintf(err, err_size, "line %zu, column %zu: \"%.*s\" stands behind the JSON",
-		    place.line, place.column, found, j->text + j->pos);
-	else if (found == 0)
+		snprintf(err, err_size, "line %zu, column %zu: %s stands behind the JSON",
+		    place.line, place.column, show_found(j, found));
+	else if (j->pos == j->len || j->problem == control_in_text)
 		snprintf(err, err_size, "line %zu, column %zu: %s", place.line, place.column,
 		    j->problem);
 	else
-		snprintf(err, err_size, "line %zu, column %zu: %s, there is \"%.*s\"", place.line,
-		    place.column, j->problem, found, j->text + j->pos);
+		snprintf(err, err_size, "line %zu, column %zu: %s, there is %s", place.line,
+		    place.column, j->problem, show_found(j, found));
+}
+
+/* The key there as it is written, without its quotes. */
+static void
+show_key(const struct jread *j, size_t at, char shown[JSONX_KEY_SHOWN + 1])
+{
+	const char *key = j->text + at + 1;
+	size_t len = 0;
+
+	while (key[len] != '"')
+		len += key[len] == '\\' ? 2 : 1;
+	len = jsonx_key_shown(key, len);
+	memcpy(shown, key, len);
+	shown[len] = '\0';
 }
 
 void
-jread_explain_as(const struct jread *j, const char *problem, char *err, size_t err_size)
+jread_note(const struct jread *j, enum jsonx_refusal refusal, struct jsonx_note *note)
 {
-	struct place place = place_of(j, j->pos);
+	size_t i;
 
-	snprintf(err, err_size, "line %zu, column %zu: %s", place.line, place.column, problem);
+	*note = (struct jsonx_note){.refusal = refusal};
+	for (i = 0; refusal == JSONX_READ && i < JSONX_N_ODD; i++) {
+		if (j->odd[i].count == 0)
+			continue;
+		note->odd[i].count = j->odd[i].count;
+		note->odd[i].first = place_of(j, j->odd[i].first);
+	}
+	if (note->odd[JSONX_KEY_TWICE].count > 0)
+		show_key(j, j->odd[JSONX_KEY_TWICE].first, note->twice);
 }
 
 void
-jread_explain(const struct jread *j, char *err, size_t err_size)
+jread_explain(const struct jread *j, enum jsonx_refusal refusal, char *err, size_t err_size)
 {
-	struct place place = place_of(j, j->pos);
+	struct jsonx_place place = place_of(j, j->pos);
 
-	switch (j->refusal) {
+	switch (refusal) {
 	case JSONX_DEPTH:
 		snprintf(err, err_size, "line %zu, column %zu: nested deeper than %zu levels%s",
 		    place.line, place.column, j->depth_max,
@@ -616,9 +672,15 @@ jread_explain(const struct jread *j, char *err, size_t err_size)
 	case JSONX_SYNTAX:
 		explain_syntax(j, err, err_size);
 		break;
-	case JSONX_READ:
 	case JSONX_BYTES:
+		snprintf(err, err_size, "line %zu, column %zu: the value is too large", place.line,
+		    place.column);
+		break;
 	case JSONX_MEMORY:
+		snprintf(
+		    err, err_size, "line %zu, column %zu: out of memory", place.line, place.column);
+		break;
+	case JSONX_READ:
 		snprintf(err, err_size, "nothing is wrong");
 		break;
 	}

@@ -1,6 +1,7 @@
-/* JSON read token by token, strict as RFC 8259 is, without memory of its own: what a hostile text
- * costs is its own size, whatever it holds. Levels, keys of an object and values are counted, and
- * stop at their limits. Over it are a tree (jsonx_parse) and a canonical text (jsonx_rewrite). */
+/* JSON read token by token, as strictly as jsonx.h says, without memory of its own: what a hostile
+ * text costs is its own size, whatever it holds. Levels, keys of an object and values are counted,
+ * and stop at their limits. Over it are a tree (jsonx_parse) and a canonical text (jsonx_rewrite).
+ */
 #ifndef VOGELER_JREAD_H
 #define VOGELER_JREAD_H
 
@@ -20,6 +21,8 @@ enum jread_token {
 	JREAD_STRING,
 	JREAD_INTEGER,
 	JREAD_REAL,
+	JREAD_NOT_A_NUMBER, /* NaN, Infinity, -Infinity: not JSON's, but Python's json prints them
+			     */
 	JREAD_TRUE,
 	JREAD_FALSE,
 	JREAD_NULL,
@@ -49,6 +52,10 @@ struct jread {
 	bool escaped; /* a key or string has a backslash: it is not its own text */
 	enum jsonx_refusal refusal;
 	const char *problem; /* of JSONX_SYNTAX */
+	struct {
+		unsigned int count;
+		size_t first; /* where in text */
+	} odd[JSONX_N_ODD];
 };
 
 /* Begins; a byte order mark is passed over. limits may be NULL: none but the depth of
@@ -66,21 +73,24 @@ bool jread_key_is(const struct jread *j, const char *name);
  * value. What is behind it is not looked at. */
 bool jread_member(struct jread *j, const char *name) __attribute__((warn_unused_result));
 /* Of the last key or string: its text, in at most as many bytes as it takes in j's text, without
- * the quotes; returns how many. Halves of surrogate pairs become U+FFFD and are added to
- * *surrogates. */
-size_t jread_text(const struct jread *j, char *out, size_t *surrogates);
+ * the quotes; returns how many. Halves of surrogate pairs become U+FFFD and are counted. */
+size_t jread_text(struct jread *j, char *out);
 /* The same, malloced, with a NUL behind it; NULL: out of memory. */
-char *jread_text_new(const struct jread *j, size_t *len, size_t *surrogates);
+char *jread_text_new(struct jread *j, size_t *len);
+/* Of the last key: the same, with each NUL in it shown as U+2400, and counted. */
+char *jread_key_new(struct jread *j);
 /* Of the last integer: false when it is beyond 64 bits. */
 bool jread_integer(const struct jread *j, int64_t *value);
 /* Of the last real: false when a double cannot hold it, being too large or so small that it would
  * be 0. Digits beyond a double's precision are rounded. */
 bool jread_real(const struct jread *j, double *value);
-/* After JREAD_ERROR: which limit, by its option, or what is wrong and where. A text that begins
- * with something else, or goes on behind its end, is shown there: that is mostly a warning that the
- * program printed to the wrong place. */
-void jread_explain(const struct jread *j, char *err, size_t err_size);
-/* The same of a problem that the reader does not know of, such as a key that is there twice. */
-void jread_explain_as(const struct jread *j, const char *problem, char *err, size_t err_size);
+/* Counts what whoever reads keeps in another form: what is at that place in text. */
+void jread_odd(struct jread *j, enum jsonx_odd odd, size_t at);
+/* What was kept so; of a text that was refused only that. */
+void jread_note(const struct jread *j, enum jsonx_refusal refusal, struct jsonx_note *note);
+/* Which limit was met, by its option, or what is wrong and where. refusal is the reader's, or that
+ * of who reads. A text that begins with something else, or goes on behind its end, is shown there:
+ * that is mostly a warning that the program printed to the wrong place. */
+void jread_explain(const struct jread *j, enum jsonx_refusal refusal, char *err, size_t err_size);
 
 #endif

@@ -39,6 +39,77 @@ jsonx_refusal_name(enum jsonx_refusal refusal)
 	return "?";
 }
 
+const char *
+jsonx_odd_text(enum jsonx_odd odd)
+{
+	switch (odd) {
+	case JSONX_BIG_INTEGER:
+		return "integers beyond 64 bits are kept as text";
+	case JSONX_BIG_REAL:
+		return "numbers beyond the range of a double are kept as text";
+	case JSONX_NOT_A_NUMBER:
+		return "numbers that are none (NaN, Infinity) are kept as text";
+	case JSONX_SURROGATE:
+		return "halves of a surrogate pair are shown as U+FFFD";
+	case JSONX_KEY_TWICE:
+		return "repeated keys have the last of their values";
+	case JSONX_KEY_NUL:
+		return "keys hold a NUL, shown as U+2400";
+	case JSONX_KEY_NO_TEXT:
+		return "keys are a list or a map, kept as the text of its JSON";
+	case JSONX_ALIAS:
+		return "aliases name nothing, or what they are in, and are kept as text";
+	}
+	return "?";
+}
+
+bool
+jsonx_is_odd(const struct jsonx_note *note)
+{
+	size_t i;
+
+	for (i = 0; i < JSONX_N_ODD; i++) {
+		if (note->odd[i].count > 0)
+			return true;
+	}
+	return false;
+}
+
+void
+jsonx_odd(struct jsonx_note *note, enum jsonx_odd odd, struct jsonx_place at)
+{
+	if (note->odd[odd].count++ == 0)
+		note->odd[odd].first = at;
+}
+
+char *
+jsonx_key_new(const char *text, size_t len)
+{
+	char *key = reallocarray(NULL, len + 1, UTF8_NUL_SHOWN_LEN), *p = key;
+	size_t i;
+
+	if (key == NULL)
+		return NULL;
+	for (i = 0; i < len; i++) {
+		if (text[i] != '\0')
+			*p++ = text[i];
+		else
+			p = mempcpy(p, UTF8_NUL_SHOWN, UTF8_NUL_SHOWN_LEN);
+	}
+	*p = '\0';
+	return key;
+}
+
+size_t
+jsonx_key_shown(const char *text, size_t len)
+{
+	size_t i = 0, n;
+
+	while (i < len && (n = utf8_char(text + i, len - i)) > 0 && i + n <= JSONX_KEY_SHOWN)
+		i += n;
+	return i;
+}
+
 bool
 jsonx_real(const char *digits, double *value)
 {
@@ -88,10 +159,7 @@ jsonx_may_fail(bool may_fail)
 
 struct builder {
 	struct jread reader;
-	struct jsonx_note note;
-	const char *problem; /* NULL: the reader's */
-	char *twice;         /* the key that it is about, or NULL */
-	bool no_memory;
+	bool no_memory; /* or the reader has the reason */
 };
 
 static json_t *build(struct builder *b, enum jread_token token);
@@ -99,7 +167,6 @@ static json_t *build(struct builder *b, enum jread_token token);
 static json_t *
 no_memory(struct builder *b)
 {
-	b->problem = "out of memory";
 	b->no_memory = true;
 	return NULL;
 }
@@ -107,8 +174,8 @@ no_memory(struct builder *b)
 static json_t *
 build_string(struct builder *b)
 {
-	const struct jread *j = &b->reader;
-	size_t len, surrogates = 0;
+	struct jread *j = &b->reader;
+	size_t len;
 	json_t *value;
 	char *text;
 
@@ -116,21 +183,20 @@ build_string(struct builder *b)
 		value = json_stringn_nocheck(j->text + j->start + 1, j->end - j->start - 2);
 		return value != NULL ? value : no_memory(b);
 	}
-	text = jread_text_new(j, &len, &surrogates);
+	text = jread_text_new(j, &len);
 	value = text == NULL ? NULL : json_stringn_nocheck(text, len);
 	free(text);
-	b->note.surrogates += (unsigned int)surrogates;
 	return value != NULL ? value : no_memory(b);
 }
 
 /* A number that JSON has and we have not: its digits as text. */
 static json_t *
-build_digits(struct builder *b, unsigned int *count)
+build_digits(struct builder *b, enum jsonx_odd odd)
 {
-	const struct jread *j = &b->reader;
+	struct jread *j = &b->reader;
 	json_t *value = json_stringn_nocheck(j->text + j->start, j->end - j->start);
 
-	(*count)++;
+	jread_odd(j, odd, j->start);
 	return value != NULL ? value : no_memory(b);
 }
 
@@ -142,9 +208,9 @@ build_number(struct builder *b, bool is_real)
 	json_t *value;
 
 	if (is_real && !jread_real(&b->reader, &real))
-		return build_digits(b, &b->note.big_reals);
+		return build_digits(b, JSONX_BIG_REAL);
 	if (!is_real && !jread_integer(&b->reader, &integer))
-		return build_digits(b, &b->note.big_integers);
+		return build_digits(b, JSONX_BIG_INTEGER);
 	value = is_real ? json_real(real) : json_integer(integer);
 	return value != NULL ? value : no_memory(b);
 }
@@ -170,27 +236,18 @@ build_array(struct builder *b)
 static bool
 build_member(struct builder *b, json_t *object)
 {
-	size_t len, surrogates = 0;
-	char *key = jread_text_new(&b->reader, &len, &surrogates);
-	json_t *value = NULL;
-	bool ok = false;
+	char *key = jread_key_new(&b->reader);
+	json_t *value;
+	bool ok;
 
-	b->note.surrogates += (unsigned int)surrogates;
-	if (key == NULL) {
-		no_memory(b);
-	} else if (strlen(key) != len) {
-		b->problem = "a key holds a NUL";
-	} else if (json_object_get(object, key) != NULL) {
-		b->problem = "is in an object twice";
-		b->twice = key;
-		b->reader.pos = b->reader.start;
-		return false;
-	} else {
-		value = build(b, jread_next(&b->reader));
-		ok = value != NULL;
-		if (ok && json_object_set_new_nocheck(object, key, value) != 0)
-			ok = no_memory(b) != NULL;
-	}
+	if (key == NULL)
+		return no_memory(b) != NULL;
+	if (json_object_get(object, key) != NULL)
+		jread_odd(&b->reader, JSONX_KEY_TWICE, b->reader.start);
+	value = build(b, jread_next(&b->reader));
+	ok = value != NULL;
+	if (ok && json_object_set_new_nocheck(object, key, value) != 0)
+		ok = no_memory(b) != NULL;
 	free(key);
 	return ok;
 }
@@ -227,6 +284,8 @@ build(struct builder *b, enum jread_token token)
 	case JREAD_INTEGER:
 	case JREAD_REAL:
 		return build_number(b, token == JREAD_REAL);
+	case JREAD_NOT_A_NUMBER:
+		return build_digits(b, JSONX_NOT_A_NUMBER);
 	case JREAD_TRUE:
 		return json_true();
 	case JREAD_FALSE:
@@ -243,28 +302,13 @@ build(struct builder *b, enum jread_token token)
 	return NULL;
 }
 
-static void
-explain(const struct builder *b, char *err, size_t err_size)
-{
-	char text[128];
-
-	if (b->problem == NULL) {
-		jread_explain(&b->reader, err, err_size);
-		return;
-	}
-	if (b->twice != NULL)
-		snprintf(text, sizeof(text), "key \"%.60s\" %s", b->twice, b->problem);
-	else
-		snprintf(text, sizeof(text), "%s", b->problem);
-	jread_explain_as(&b->reader, text, err, err_size);
-}
-
 static json_t *
 parse(const char *text, size_t len, const struct jsonx_limits *limits, struct jsonx_note *note,
     char *err, size_t err_size)
 {
 	struct builder b = {0};
 	bool before = jsonx_may_fail(true);
+	enum jsonx_refusal refusal = JSONX_READ;
 	json_t *value;
 
 	jread_init(&b.reader, text, len, limits);
@@ -274,14 +318,11 @@ parse(const char *text, size_t len, const struct jsonx_limits *limits, struct js
 		value = NULL;
 	}
 	if (value == NULL) {
-		b.note = (struct jsonx_note){.refusal = b.problem == NULL ? b.reader.refusal
-							: b.no_memory     ? JSONX_MEMORY
-									  : JSONX_SYNTAX};
-		explain(&b, err, err_size);
+		refusal = b.no_memory ? JSONX_MEMORY : b.reader.refusal;
+		jread_explain(&b.reader, refusal, err, err_size);
 	}
 	if (note != NULL)
-		*note = b.note;
-	free(b.twice);
+		jread_note(&b.reader, refusal, note);
 	jsonx_may_fail(before);
 	return value;
 }

@@ -1,10 +1,11 @@
 /* JSON as Vogeler needs it: hostile text in, a tree of jansson's or canonical text out.
  *
- * In: strict but for a byte order mark, which is passed over. Depth is capped, duplicate keys are
- * refused, NUL in strings is allowed. Integers beyond 64 bits and numbers beyond a double become
- * strings of their digits, halves of surrogate pairs U+FFFD; each is counted. Out: object keys
- * sorted, no white space, UTF-8, reals in the shortest form that reads back as the same double
- * ("0.1", "1.0", "1e+300"). Equal values give equal text, so its hash tells change. */
+ * In: strict but for a byte order mark, which is passed over, and what Python's json writes for
+ * numbers that are none (NaN). Depth is capped, NUL in strings is allowed. What our values cannot
+ * hold as it is, or would hold in two places, is kept in another form and counted (enum jsonx_odd):
+ * one odd value is no reason to lose all the others. Out: object keys sorted, no white space,
+ * UTF-8, reals in the shortest form that reads back as the same double ("0.1", "1.0", "1e+300").
+ * Equal values give equal text, so its hash tells change. */
 #ifndef VOGELER_JSONX_H
 #define VOGELER_JSONX_H
 
@@ -29,12 +30,43 @@ enum jsonx_refusal {
 #define JSONX_N_REFUSALS (JSONX_BYTES + 1)                  /* that can be said of a value */
 const char *jsonx_refusal_name(enum jsonx_refusal refusal); /* "syntax", ... */
 
+/* What is in a text, JSON or YAML, and is kept in another form. */
+enum jsonx_odd {
+	JSONX_BIG_INTEGER,  /* beyond 64 bits: text */
+	JSONX_BIG_REAL,     /* beyond a double, or too near 0 for one: text */
+	JSONX_NOT_A_NUMBER, /* NaN, Infinity, -Infinity: text */
+	JSONX_SURROGATE,    /* half of a pair without the other: U+FFFD */
+	JSONX_KEY_TWICE,    /* again in its object: the last one counts, as in Python, Ruby, jq */
+	JSONX_KEY_NUL,      /* holds NULs, which our keys end at: U+2400 */
+	JSONX_KEY_NO_TEXT,  /* YAML: a list or a map: its JSON */
+	JSONX_ALIAS,        /* YAML: names nothing, or what it is in: text */
+};
+#define JSONX_N_ODD     (JSONX_ALIAS + 1)
+#define JSONX_KEY_SHOWN 60 /* bytes of a key, for a sentence */
+
+struct jsonx_place {
+	size_t line, column; /* from 1; columns are characters */
+};
+
 struct jsonx_note {
-	unsigned int big_integers; /* beyond 64 bits: kept as text */
-	unsigned int big_reals;    /* beyond a double, or too near 0 for one: kept as text */
-	unsigned int surrogates;   /* halves of a pair without the other: now U+FFFD */
+	struct {
+		unsigned int count;
+		struct jsonx_place first;
+	} odd[JSONX_N_ODD];
+	char twice[JSONX_KEY_SHOWN + 1]; /* the first key that is, in whole characters */
 	enum jsonx_refusal refusal;
 };
+
+/* A sentence that goes on behind the count: "keys hold a NUL, ...". */
+const char *jsonx_odd_text(enum jsonx_odd odd);
+/* Was anything kept in another form? */
+bool jsonx_is_odd(const struct jsonx_note *note);
+/* One more, at that place, which is behind those before it. */
+void jsonx_odd(struct jsonx_note *note, enum jsonx_odd odd, struct jsonx_place at);
+/* A copy in which each NUL is shown by its symbol: our keys end at one. NULL: no memory. */
+char *jsonx_key_new(const char *text, size_t len);
+/* Of text: its length when it is cut, in whole characters, to be shown as a key. */
+size_t jsonx_key_shown(const char *text, size_t len);
 
 /* Of a text that is somebody else's. */
 struct jsonx_limits {

@@ -7,12 +7,10 @@
 #include "shared/jread.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NUMBER_MAX 64 /* bytes of a number as it is written */
-#define KEY_SHOWN  60 /* bytes, in a complaint */
 
 /* A member of an object that is open: where it is in the text written so far. */
 struct member {
@@ -27,24 +25,20 @@ struct rewriter {
 	struct buf *out;
 	struct member *members; /* of all objects that are open, the outermost first */
 	size_t n, cap;
-	const struct member *twice; /* whose key is there before */
-	struct jsonx_note note;
-	enum jsonx_refusal refusal;
-	const char *problem; /* NULL: the reader's */
+	enum jsonx_refusal refusal; /* JSONX_READ: the reader's */
 };
 
 static bool
-refuse(struct rewriter *w, enum jsonx_refusal refusal, const char *problem)
+refuse(struct rewriter *w, enum jsonx_refusal refusal)
 {
 	w->refusal = refusal;
-	w->problem = problem;
 	return false;
 }
 
 static bool
 no_memory(struct rewriter *w)
 {
-	return refuse(w, JSONX_MEMORY, "out of memory");
+	return refuse(w, JSONX_MEMORY);
 }
 
 /* Nothing that is written is longer than its text, but for numbers and by a few bytes. */
@@ -52,7 +46,7 @@ static bool
 appended(struct rewriter *w, bool ok)
 {
 	if (!ok && w->out->max - w->out->len < w->reader.len + NUMBER_MAX)
-		return refuse(w, JSONX_BYTES, "the value is too large");
+		return refuse(w, JSONX_BYTES);
 	return ok || no_memory(w);
 }
 
@@ -94,10 +88,14 @@ compare_keys(const struct buf *text, const struct member *a, const struct member
 	return x - y;
 }
 
+/* Those of one name stay in the order in which they came. */
 static int
 compare(const void *a, const void *b, void *text)
 {
-	return compare_keys(text, a, b);
+	const struct member *x = a, *y = b;
+	int order = compare_keys(text, x, y);
+
+	return order != 0 ? order : (x->from > y->from) - (x->from < y->from);
 }
 
 static bool
@@ -112,7 +110,7 @@ are_sorted(const struct rewriter *w, size_t first)
 	return true;
 }
 
-/* They are behind begin, and now sorted. */
+/* They are behind begin, and now sorted. Of those of one name only the last one is kept. */
 static bool
 arrange(struct rewriter *w, size_t first, size_t begin)
 {
@@ -124,10 +122,15 @@ arrange(struct rewriter *w, size_t first, size_t begin)
 	for (i = first; i < w->n; i++) {
 		const struct member *m = &w->members[i];
 
+		if (i + 1 < w->n && compare_keys(w->out, m, m + 1) == 0) {
+			jread_odd(&w->reader, JSONX_KEY_TWICE, m[1].from);
+			continue;
+		}
 		memcpy(text + at, w->out->data + m->key, m->end - m->key);
 		at += m->end - m->key;
 	}
-	memcpy(w->out->data + begin, text, len);
+	memcpy(w->out->data + begin, text, at);
+	buf_truncate(w->out, begin + at);
 	free(text);
 	return true;
 }
@@ -135,20 +138,9 @@ arrange(struct rewriter *w, size_t first, size_t begin)
 static bool
 sort_members(struct rewriter *w, size_t first, size_t begin)
 {
-	size_t i;
-
 	if (are_sorted(w, first))
 		return true;
 	qsort_r(&w->members[first], w->n - first, sizeof(*w->members), compare, w->out);
-	for (i = first + 1; i < w->n; i++) {
-		if (compare_keys(w->out, &w->members[i - 1], &w->members[i]) == 0) {
-			bool last = w->members[i].from > w->members[i - 1].from;
-
-			w->twice = &w->members[last ? i : i - 1];
-			w->reader.pos = w->twice->from;
-			return refuse(w, JSONX_SYNTAX, "is in an object twice");
-		}
-	}
 	return arrange(w, first, begin);
 }
 
@@ -186,27 +178,24 @@ write_raw(struct rewriter *w)
 static bool
 write_text(struct rewriter *w, bool is_key)
 {
-	size_t len, surrogates = 0;
+	size_t len;
 	char *text;
 	bool ok;
 
 	if (!w->reader.escaped)
 		return write_raw(w);
-	text = jread_text_new(&w->reader, &len, &surrogates);
+	text = is_key ? jread_key_new(&w->reader) : jread_text_new(&w->reader, &len);
 	if (text == NULL)
 		return no_memory(w);
-	w->note.surrogates += (unsigned int)surrogates;
-	if (is_key && memchr(text, '\0', len) != NULL)
-		ok = refuse(w, JSONX_SYNTAX, "a key holds a NUL");
-	else
-		ok = appended(w, jsonx_write_string(w->out, text, len));
+	ok = appended(w, jsonx_write_string(w->out, text, is_key ? strlen(text) : len));
 	free(text);
 	return ok;
 }
 
 static bool
-write_quoted(struct rewriter *w)
+write_quoted(struct rewriter *w, enum jsonx_odd odd)
 {
+	jread_odd(&w->reader, odd, w->reader.start);
 	return appended(w, buf_append_char(w->out, '"')) && write_raw(w) &&
 	       appended(w, buf_append_char(w->out, '"'));
 }
@@ -216,10 +205,8 @@ write_integer(struct rewriter *w)
 {
 	int64_t value;
 
-	if (!jread_integer(&w->reader, &value)) {
-		w->note.big_integers++;
-		return write_quoted(w);
-	}
+	if (!jread_integer(&w->reader, &value))
+		return write_quoted(w, JSONX_BIG_INTEGER);
 	return value == 0 ? appended(w, buf_append_char(w->out, '0')) : write_raw(w); /* "-0" */
 }
 
@@ -228,10 +215,8 @@ write_real(struct rewriter *w)
 {
 	double value;
 
-	if (!jread_real(&w->reader, &value)) {
-		w->note.big_reals++;
-		return write_quoted(w);
-	}
+	if (!jread_real(&w->reader, &value))
+		return write_quoted(w, JSONX_BIG_REAL);
 	return appended(w, jsonx_write_real(w->out, value));
 }
 
@@ -311,6 +296,8 @@ write_value(struct rewriter *w, enum jread_token token)
 		return write_integer(w);
 	case JREAD_REAL:
 		return write_real(w);
+	case JREAD_NOT_A_NUMBER:
+		return write_quoted(w, JSONX_NOT_A_NUMBER);
 	case JREAD_TRUE:
 	case JREAD_FALSE:
 	case JREAD_NULL:
@@ -325,42 +312,23 @@ write_value(struct rewriter *w, enum jread_token token)
 	return false;
 }
 
-static void
-explain(const struct rewriter *w, char *err, size_t err_size)
-{
-	const struct member *m = w->twice;
-	char text[2 * KEY_SHOWN];
-
-	if (w->problem == NULL) {
-		jread_explain(&w->reader, err, err_size);
-		return;
-	}
-	if (m == NULL)
-		snprintf(text, sizeof(text), "%s", w->problem);
-	else
-		snprintf(text, sizeof(text), "key %.*s %s",
-		    (int)(m->key_len < KEY_SHOWN ? m->key_len : KEY_SHOWN), w->out->data + m->key,
-		    w->problem);
-	jread_explain_as(&w->reader, text, err, err_size);
-}
-
 bool
 jsonx_rewrite(struct buf *out, const char *text, size_t len, const struct jsonx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size)
 {
 	struct rewriter w = {.out = out};
+	enum jsonx_refusal refusal = JSONX_READ;
 	bool ok;
 
 	assert(out->max <= UINT32_MAX); /* struct member has its offsets */
 	jread_init(&w.reader, text, len, limits);
 	ok = write_value(&w, jread_next(&w.reader)) && jread_next(&w.reader) == JREAD_END;
 	if (!ok) {
-		w.note = (struct jsonx_note){
-		    .refusal = w.problem != NULL ? w.refusal : w.reader.refusal};
-		explain(&w, err, err_size);
+		refusal = w.refusal != JSONX_READ ? w.refusal : w.reader.refusal;
+		jread_explain(&w.reader, refusal, err, err_size);
 	}
 	if (note != NULL)
-		*note = w.note;
+		jread_note(&w.reader, refusal, note);
 	free(w.members);
 	return ok;
 }

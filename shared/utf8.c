@@ -51,6 +51,12 @@ ascii_length(const char *s, size_t len)
 }
 
 bool
+utf8_has_bom(const char *s, size_t len)
+{
+	return len >= UTF8_BOM_LEN && memcmp(s, UTF8_BOM, UTF8_BOM_LEN) == 0;
+}
+
+bool
 utf8_is_valid(const char *s, size_t len)
 {
 	size_t i = 0, n;

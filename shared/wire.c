@@ -480,14 +480,14 @@ static char *
 text_of(const struct wire_value *v)
 {
 	struct jread j;
-	size_t len, surrogates = 0;
 	char *text = NULL;
+	size_t len;
 
 	if (v == NULL)
 		return NULL;
 	jread_init(&j, v->json, v->len, NULL);
 	if (jread_next(&j) == JREAD_STRING)
-		text = jread_text_new(&j, &len, &surrogates);
+		text = jread_text_new(&j, &len);
 	if (text == NULL || strlen(text) == len)
 		return text;
 	free(text);
@@ -595,14 +595,11 @@ check_plugin(const struct response_meta *meta, char *err, size_t err_size)
 static bool
 add_value(struct response *r, struct jread *j, char *err, size_t err_size)
 {
-	size_t len, surrogates = 0;
-	char *key = jread_text_new(j, &len, &surrogates);
+	char *key = jread_key_new(j);
 	const char *error = NULL;
 
 	if (key == NULL)
 		error = "out of memory";
-	else if (strlen(key) != len)
-		error = "not JSON: a key holds a NUL";
 	else if (r->n_values == WIRE_VALUES_MAX)
 		error = "more keys than any response has";
 	else if (find_value(r, key) != NULL)
@@ -641,7 +638,7 @@ split_body(const struct message *m, struct response *r, char *err, size_t err_si
 	}
 	if (token == JREAD_OBJECT_END && jread_next(&j) == JREAD_END)
 		return true;
-	jread_explain(&j, why, sizeof(why));
+	jread_explain(&j, j.refusal, why, sizeof(why));
 	snprintf(err, err_size, "not JSON: %s", why);
 	return false;
 }

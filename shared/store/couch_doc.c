@@ -130,14 +130,8 @@ parse_any(struct jspan s)
 	return j != NULL ? j : parse_foreign(s);
 }
 
-static bool
-is_unchanged(const struct jsonx_note *note)
-{
-	return note->big_integers == 0 && note->big_reals == 0 && note->surrogates == 0;
-}
-
-/* The canonical text of a value; or, where that would change it (integers beyond 64 bits) or is
- * refused (nesting, repeated keys), its own text. */
+/* The canonical text of a value; or, where that would change it (integers beyond 64 bits, repeated
+ * keys) or is refused (nesting), its own text. */
 static bool
 set_value(struct fact *f, struct jspan s)
 {
@@ -154,7 +148,7 @@ set_value(struct fact *f, struct jspan s)
 	/* Canonical text may be longer: a real printed shorter by someone else's rules. */
 	buf_init(&text, s.len * 4 + 64);
 	canonical = jsonx_rewrite(&text, s.text, s.len, &depth_only, &note, err, sizeof(err)) &&
-		    is_unchanged(&note);
+		    !jsonx_is_odd(&note);
 	if (!canonical) {
 		j = parse_foreign(s);
 		if (j == NULL) {

@@ -59,9 +59,17 @@ is_directory(const char *path)
 static json_t *
 parse_json(struct reader *r, const char *path, const struct buf *text)
 {
+	struct jsonx_note note;
 	char err[160];
-	json_t *j = jsonx_parse(text->data, text->len, NULL, err, sizeof(err));
+	json_t *j = jsonx_parse(text->data, text->len, &note, err, sizeof(err));
 
+	if (j != NULL && note.odd[JSONX_KEY_TWICE].count > 0) {
+		snprintf(err, sizeof(err), "line %zu, column %zu: key \"%s\" is in an object twice",
+		    note.odd[JSONX_KEY_TWICE].first.line, note.odd[JSONX_KEY_TWICE].first.column,
+		    note.twice);
+		json_decref(j);
+		j = NULL;
+	}
 	return j != NULL ? j : fail(r, path, err);
 }
 

@@ -161,14 +161,14 @@ drop_raw(struct touched *t, const struct buf *meta)
 static void
 restore_raw(struct touched *t, const struct buf *meta)
 {
-	size_t len, surrogates = 0;
 	struct jread j;
+	size_t len;
 
 	if (t->raw == NULL || t->raw->unparsed != NULL)
 		return;
 	jread_init(&j, meta->data, meta->len, NULL);
 	if (jread_member(&j, "unparsed"))
-		t->raw->unparsed = jread_text_new(&j, &len, &surrogates);
+		t->raw->unparsed = jread_text_new(&j, &len);
 	if (t->raw->unparsed == NULL)
 		fatal("store", "out of memory");
 	t->fact.unparsed = t->raw->unparsed;

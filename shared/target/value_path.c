@@ -23,14 +23,14 @@ struct step {
 static char *
 read_quoted(const char **at)
 {
-	size_t surrogates = 0, len;
+	size_t len;
 	struct jread j;
 
 	jread_init(&j, *at, strlen(*at), NULL);
 	if (jread_next(&j) != JREAD_STRING)
 		return NULL;
 	*at += j.end;
-	return jread_text_new(&j, &len, &surrogates);
+	return jread_text_new(&j, &len);
 }
 
 static const char *

@@ -51,11 +51,10 @@ as_jansson(const char *text, size_t len, const json_t *value, const struct jsonx
 
 	if (value == NULL)
 		must(other == NULL || note->refusal == JSONX_DEPTH);
-	else if (other != NULL && note->big_reals == 0)
+	else if (other != NULL && note->odd[JSONX_BIG_REAL].count == 0)
 		must(json_equal(value, other));
 	else if (other == NULL)
-		must(note->big_integers + note->big_reals + note->surrogates > 0 ||
-		     (unsigned char)text[0] == 0xef);
+		must(jsonx_is_odd(note) || (unsigned char)text[0] == 0xef);
 	json_decref(other);
 }
 
@@ -118,8 +117,7 @@ response(const char *bytes, size_t len)
 			must(r.values[i].json >= body && r.values[i].len <= len);
 			value =
 			    jsonx_parse_stored(r.values[i].json, r.values[i].len, err, sizeof(err));
-			must(value != NULL || strstr(err, "twice") != NULL ||
-			     strstr(err, "NUL") != NULL);
+			must(value != NULL);
 			json_decref(value);
 		}
 		response_finish(&r);

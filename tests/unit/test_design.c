@@ -157,6 +157,9 @@ names_what_is_wrong(void **state)
 	assert_refused("latin1", "latin1/_design/d/views/v/map.js", "not UTF-8");
 	put("json/_design/d/rewrites.json", "[1,");
 	assert_refused("json", "json/_design/d/rewrites.json", "");
+	put("again/_design/d/rewrites.json", "{\"a\": 1,\n\"a\": 2}");
+	assert_refused("again", "again/_design/d/rewrites.json",
+	    "line 2, column 1: key \"a\" is in an object twice");
 	put("twice/_design/d/views/v/map.js", "f");
 	put("twice/_design/d/views/v/map.coffee", "f");
 	assert_refused("twice", "twice/_design/d/views/v/map.js", "another file");

@@ -66,20 +66,20 @@ check(const char *text, const char *canonical, unsigned int big_integers)
 {
 	struct jsonx_note note = check_noted(text, canonical);
 
-	assert_int_equal(note.big_integers, big_integers);
-	assert_int_equal(note.big_reals, 0);
-	assert_int_equal(note.surrogates, 0);
+	assert_int_equal(note.odd[JSONX_BIG_INTEGER].count, big_integers);
+	assert_int_equal(jsonx_is_odd(&note), big_integers > 0);
 }
 
 static void
 check_refused(const char *text, const char *why)
 {
-	struct jsonx_note note = {.big_integers = 99};
+	struct jsonx_note note = {.twice = "x"};
 	char err[256] = "", again[256];
 	struct buf out;
 
 	assert_null(jsonx_parse(text, strlen(text), &note, err, sizeof(err)));
-	assert_int_equal(note.big_integers, 0);
+	assert_string_equal(note.twice, "");
+	assert_false(jsonx_is_odd(&note));
 	buf_init(&out, 1 << 20);
 	note = rewrite(text, strlen(text), NULL, &out, again);
 	assert_string_equal(again, err);
@@ -207,10 +207,10 @@ numbers_beyond_a_double_are_text(void **state)
 	struct jsonx_note note =
 	    check_noted("{\"counter\":1e400,\"ok\":1}", "{\"counter\":\"1e400\",\"ok\":1}");
 
-	assert_int_equal(note.big_reals, 1);
+	assert_int_equal(note.odd[JSONX_BIG_REAL].count, 1);
 	note = check_noted(
 	    "[-1E+999,1e-400,0e-999,0.0e400,1e308]", "[\"-1E+999\",\"1e-400\",0.0,0.0,1e+308]");
-	assert_int_equal(note.big_reals, 2);
+	assert_int_equal(note.odd[JSONX_BIG_REAL].count, 2);
 }
 
 static void
@@ -219,13 +219,13 @@ halves_of_surrogate_pairs_are_replaced(void **state)
 	struct jsonx_note note = check_noted("{\"files\":[\"ok.txt\",\"caf\\udce9.txt\"]}",
 	    "{\"files\":[\"ok.txt\",\"caf\xef\xbf\xbd.txt\"]}");
 
-	assert_int_equal(note.surrogates, 1);
+	assert_int_equal(note.odd[JSONX_SURROGATE].count, 1);
 	note = check_noted(
 	    "[\"\\ud83d\",\"\\ud83d\\ud83d\\ude00\",\"\\ude00\\ud83d\",\"\\ud83d\\n\"]",
 	    "[\"\xef\xbf\xbd\",\"\xef\xbf\xbd\xf0\x9f\x98\x80\",\"\xef\xbf\xbd\xef\xbf\xbd\",\"\xef\xbf\xbd\\n\"]");
-	assert_int_equal(note.surrogates, 5);
+	assert_int_equal(note.odd[JSONX_SURROGATE].count, 5);
 	note = check_noted("{\"\\udc00\":1}", "{\"\xef\xbf\xbd\":1}");
-	assert_int_equal(note.surrogates, 1);
+	assert_int_equal(note.odd[JSONX_SURROGATE].count, 1);
 }
 
 static void
@@ -248,10 +248,72 @@ members_are_sorted_as_they_mean(void **state)
 	    "{\"Z\":1,\"\\\"\":2,\"\\\\\":3,\"#\":4,\"\\n\":5,\"\\u0001\":6,\"\\u000b\":7,\"\":8,\"\\u00e9\":9}",
 	    "{\"\":8,\"\\u0001\":6,\"\\n\":5,\"\\u000b\":7,\"\\\"\":2,\"#\":4,\"Z\":1,\"\\\\\":3,\"\xc3\xa9\":9}",
 	    0);
-	check_refused("{\"a\":1,\"b\":2,\"\\u0061\":3}",
-	    "line 1, column 14: key \"a\" is in an object twice");
-	check_refused("[{\"x\":1,\"x\":1}]", "line 1, column 9: key \"x\" is in an object twice");
-	check_refused("{\"a\\u0000\":1}", "a key holds a NUL");
+}
+
+static void
+assert_odd(const char *text, const char *canonical, enum jsonx_odd odd, unsigned int count,
+    size_t line, size_t column)
+{
+	struct jsonx_note note = check_noted(text, canonical);
+
+	assert_int_equal(note.odd[odd].count, count);
+	assert_int_equal(note.odd[odd].first.line, line);
+	assert_int_equal(note.odd[odd].first.column, column);
+	note.odd[odd].count = 0;
+	assert_false(jsonx_is_odd(&note));
+}
+
+static void
+assert_twice(
+    const char *text, const char *canonical, unsigned int count, size_t column, const char *key)
+{
+	struct jsonx_note note = check_noted(text, canonical);
+
+	assert_odd(text, canonical, JSONX_KEY_TWICE, count, 1, column);
+	assert_string_equal(note.twice, key);
+}
+
+static void
+of_repeated_keys_the_last_counts(void **state)
+{
+	assert_twice("{\"a\":1,\"a\":2}", "{\"a\":2}", 1, 8, "a");
+	assert_twice(
+	    "{\"b\":1,\"a\":2,\"\\u0062\":3,\"b\":[4]}", "{\"a\":2,\"b\":[4]}", 2, 14, "\\u0062");
+	assert_twice("[{\"x\":1,\"x\":{}},7]", "[{\"x\":{}},7]", 1, 9, "x");
+	assert_twice("{\"\":1,\"\":2}", "{\"\":2}", 1, 7, "");
+	/* An inner object closes before it is seen that its own key is there again. */
+	assert_twice(
+	    "{\"o\":1,\"o\":{\"i\":1,\"i\":2},\"p\":3}", "{\"o\":{\"i\":2},\"p\":3}", 2, 8, "o");
+	assert_twice("{\"o\":{\"i\":1,\"i\":2},\"o\":3}", "{\"o\":3}", 2, 13, "i");
+	assert_odd("{\n \"a\": 1,\n \"a\": 2}", "{\"a\":2}", JSONX_KEY_TWICE, 1, 3, 2);
+	/* What is shown is cut in whole characters, and not within an escape's quote. */
+	assert_twice("{\"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\xc3\xa9\":1,"
+		     "\"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\xc3\xa9\":2}",
+	    "{\"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\xc3\xa9\":2}", 1, 67,
+	    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk");
+	assert_twice("{\"\\\\\\\"\":1,\"\\\\\\\"\":2}", "{\"\\\\\\\"\":2}", 1, 11, "\\\\\\\"");
+}
+
+static void
+nuls_in_keys_are_shown(void **state)
+{
+	assert_odd("{\"a\\u0000b\":1,\"\\u0000\\u0000\":2}",
+	    "{\"a\xe2\x90\x80"
+	    "b\":1,\"\xe2\x90\x80\xe2\x90\x80\":2}",
+	    JSONX_KEY_NUL, 2, 1, 2);
+	check("[\"a\\u0000b\"]", "[\"a\\u0000b\"]", 0);
+}
+
+static void
+what_python_writes_for_no_number_is_text(void **state)
+{
+	assert_odd("{\"a\":NaN,\"b\":[Infinity,-Infinity]}",
+	    "{\"a\":\"NaN\",\"b\":[\"Infinity\",\"-Infinity\"]}", JSONX_NOT_A_NUMBER, 3, 1, 6);
+	check_refused("[nan]", "a value is due, there is \"nan]\"");
+	check_refused("[-NaN]", "a digit is due, there is \"NaN]\"");
+	check_refused("[NaNa]", "',' or ']' is due");
+	check_refused("[Inf]", "a value is due, there is \"Inf]\"");
+	check_refused("{NaN:1}", "a key in double quotes is due");
 }
 
 static uint64_t
@@ -311,13 +373,9 @@ refused_input(void **state)
 {
 	check_refused("", "empty");
 	check_refused(" \n ", "empty");
-	check_refused("{\"a\":1,\"a\":2}", "line 1, column 8: key \"a\" is in an object twice");
 	check_refused("{\"a\":1} x", "\"x\" stands behind the JSON");
 	check_refused("{'a':1}", "line 1");
 	check_refused("[1,\n2,\n}", "line 3");
-	check_refused("NaN", "line 1, column 1: a value is due, there is \"NaN\"");
-	check_refused(
-	    "[1,-Infinity]", "column 5: a number has a digit here, there is \"Infinity]\"");
 	check_refused("\"\xff\"", "line 1, column 2: a text is not UTF-8");
 	check_refused("\"\xed\xb3\xa9\"", "a text is not UTF-8");
 	check_refused("\"\\x\"", "a backslash begins nothing");
@@ -327,10 +385,15 @@ refused_input(void **state)
 	check_refused("{\"a\":1,}", "column 8: a key in double quotes is due, there is \"}\"");
 	check_refused("[1}", "',' or ']' is due, there is \"}\"");
 	check_refused("[01]", "',' or ']' is due");
-	check_refused("[1.]", "a number has a digit here");
+	check_refused("[1.]", "a digit is due");
 	check_refused("[+1]", "a value is due");
-	check_refused("[1e]", "a number has a digit here");
+	check_refused("[1e]", "a digit is due");
 	check_refused("[tru]", "a value is due");
+	check_refused("{\"a\":[1,2", "column 10: it ends too early");
+	check_refused("{\"a\":1", "column 7: it ends too early");
+	check_refused("[1,", "column 4: it ends too early");
+	check_refused("\x1b[0m{}", "column 1: a value is due, there is a control character");
+	check_refused("{}\v", "column 3: a control character stands behind the JSON");
 	check_refused("\"open", "line 1");
 	check_refused("\"open\\", "line 1");
 	check_refused("[[[[", "line 1");
@@ -587,6 +650,9 @@ main(void)
 	    cmocka_unit_test(halves_of_surrogate_pairs_are_replaced),
 	    cmocka_unit_test(a_byte_order_mark_is_passed_over),
 	    cmocka_unit_test(members_are_sorted_as_they_mean),
+	    cmocka_unit_test(of_repeated_keys_the_last_counts),
+	    cmocka_unit_test(nuls_in_keys_are_shown),
+	    cmocka_unit_test(what_python_writes_for_no_number_is_text),
 	    cmocka_unit_test(what_is_around_the_json_is_shown),
 	    cmocka_unit_test(values_are_capped),
 	    cmocka_unit_test(refused_input),
