@@ -441,7 +441,8 @@ make_bindings(struct vogelerd *v)
 
 	broker_options(v, &opt);
 	v->bindings = bindings_create(v->loop, v->store, &opt, v->cli.options.broadcast_exchange);
-	v->rollcall = rollcall_create(v->loop, v->store);
+	v->rollcall =
+	    rollcall_create(v->loop, v->store, 2 * (int64_t)v->cli.options.reconnect_max_ms);
 	bindings_observe(v->bindings, &observer);
 }
 

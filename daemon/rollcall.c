@@ -18,20 +18,28 @@
 
 enum rollcall_state { ROLLCALL_NEW, ROLLCALL_LOADING, ROLLCALL_KEEPING };
 
+/* What is known of a host beside the book. */
 struct sighting {
 	UT_hash_handle hh;
-	bool online;
+	bool had_turn; /* in this round, or in those that wait for the book */
+	bool online;   /* at that turn */
+	bool back;     /* seen online since the broker has been there */
+	bool missed;   /* at its latest turn */
+	int64_t until; /* the look before the first that missed it; wall, 0 = none did */
 	char host[];
 };
 
 struct rollcall {
+	struct loop *loop;
 	struct store *store;
 	enum rollcall_state state;
 	struct contacts *book;
-	struct sighting *seen; /* in this round, or in those that wait for the book */
-	bool whole, looked;    /* of the round that waits for it */
-	bool settled;          /* the broker has been there since the round before */
-	json_t *storing;       /* what is on its way into the store; NULL = nothing */
+	struct sighting *seen;
+	bool whole, looked;     /* of the round that waits for the book */
+	bool there;             /* the broker: a whole round has found it */
+	int64_t return_ms;      /* that agents have from then on to come back to it, */
+	struct mono return_end; /* which ends the time */
+	json_t *storing;        /* what is on its way into the store; NULL = nothing */
 	bool complained;
 	int64_t look_storing, look_stored; /* wall; of the latest look that the store knows */
 	struct loop_timer *end;            /* of the patience in rollcall_end() */
@@ -41,12 +49,15 @@ struct rollcall {
 	struct rollcall_status status;
 };
 
+/* Those alone that had no turn, or all. */
 static void
-forget_sightings(struct rollcall *r)
+forget_sightings(struct rollcall *r, bool all)
 {
 	struct sighting *s, *next;
 
 	HASH_ITER (hh, r->seen, s, next) {
+		if (s->had_turn && !all)
+			continue;
 		HASH_DEL(r->seen, s);
 		free(s);
 	}
@@ -65,11 +76,13 @@ rollcall_on_end(void *arg)
 }
 
 struct rollcall *
-rollcall_create(struct loop *loop, struct store *store)
+rollcall_create(struct loop *loop, struct store *store, int64_t return_ms)
 {
 	struct rollcall *r = xcalloc(1, sizeof(*r));
 
+	r->loop = loop;
 	r->store = store;
+	r->return_ms = return_ms;
 	r->book = contacts_create();
 	r->end = loop_timer_create(loop, "contact", rollcall_on_end, r);
 	return r;
@@ -80,7 +93,7 @@ rollcall_destroy(struct rollcall *r)
 {
 	if (r == NULL)
 		return;
-	forget_sightings(r);
+	forget_sightings(r, true);
 	loop_timer_destroy(r->end);
 	contacts_destroy(r->book);
 	json_decref(r->storing);
@@ -100,7 +113,10 @@ rollcall_saw(struct rollcall *r, const char *host, uint32_t consumers)
 		memcpy(s->host, host, size);
 		HASH_ADD_KEYPTR(hh, r->seen, s->host, size - 1, s);
 	}
+	s->had_turn = true;
 	s->online = consumers > 0;
+	if (s->online)
+		s->back = true;
 }
 
 /* ---- into the store ---- */
@@ -150,28 +166,49 @@ store_changes(struct rollcall *r)
 /* ---- the book ---- */
 
 static bool
-was_seen(const char *host, void *arg)
+had_turn(const char *host, void *arg)
 {
 	const struct rollcall *r = arg;
 	struct sighting *s;
 
 	HASH_FIND_STR(r->seen, host, s);
-	return s != NULL;
+	return s != NULL && s->had_turn;
 }
 
-/* Offline since: when it was last seen to be online, which is the look before this one. */
+/* Since when it is offline, if it is: it was online at the look before the first that missed it. */
 static void
-enter_sighting(struct rollcall *r, const struct sighting *s, int64_t now)
+note_miss(const struct rollcall *r, struct sighting *s, const struct contact *was)
 {
-	struct contact was = contacts_get(r->book, s->host), is = was;
 	int64_t last = contacts_looked_at(r->book);
 
+	s->missed = !s->online;
+	if (s->online)
+		s->until = 0;
+	else if (s->until == 0)
+		s->until = last > was->since_ms ? last : was->since_ms;
+}
+
+static bool
+has_left(const struct rollcall *r, const struct sighting *s, bool missed_before)
+{
+	if (!missed_before)
+		return false;
+	return s->back || (r->there && mono_reached(loop_now(r->loop), r->return_end));
+}
+
+static void
+enter_sighting(struct rollcall *r, struct sighting *s, int64_t now)
+{
+	struct contact was = contacts_get(r->book, s->host), is = was;
+	bool missed_before = s->missed;
+
+	note_miss(r, s, &was);
 	if (s->online && was.state != CONTACT_ONLINE)
 		is = (struct contact){CONTACT_ONLINE, now};
 	else if (!s->online && was.state == CONTACT_UNKNOWN)
 		is = (struct contact){CONTACT_NEVER, 0};
-	else if (!s->online && was.state == CONTACT_ONLINE && r->settled)
-		is = (struct contact){CONTACT_OFFLINE, last > was.since_ms ? last : was.since_ms};
+	else if (!s->online && was.state == CONTACT_ONLINE && has_left(r, s, missed_before))
+		is = (struct contact){CONTACT_OFFLINE, s->until};
 	if (is.state == was.state)
 		return;
 	log_debug("contact", "%s: %s -> %s", s->host, contact_state_name(was.state),
@@ -194,21 +231,35 @@ count(struct rollcall *r, int64_t now)
 	}
 }
 
+/* All that were seen had their turn. */
+static void
+enter_look(struct rollcall *r, int64_t now)
+{
+	forget_sightings(r, false);
+	contacts_retain(r->book, had_turn, r);
+	count(r, now);
+	contacts_look(r->book, now);
+	if (!r->there)
+		r->return_end = mono_add(loop_now(r->loop), r->return_ms);
+	r->there = true;
+}
+
 static void
 enter_round(struct rollcall *r)
 {
 	int64_t now = wall_ms();
-	const struct sighting *s;
+	struct sighting *s;
 
-	for (s = r->seen; s != NULL; s = s->hh.next)
-		enter_sighting(r, s, now);
-	if (r->whole && r->looked) {
-		contacts_retain(r->book, was_seen, r);
-		count(r, now);
-		contacts_look(r->book, now);
-		r->settled = true;
+	if (!r->looked)
+		rollcall_broker_down(r);
+	for (s = r->seen; s != NULL; s = s->hh.next) {
+		if (s->had_turn)
+			enter_sighting(r, s, now);
 	}
-	forget_sightings(r);
+	if (r->whole && r->looked)
+		enter_look(r, now);
+	for (s = r->seen; s != NULL; s = s->hh.next)
+		s->had_turn = false;
 	store_changes(r);
 }
 
@@ -233,8 +284,6 @@ rollcall_round_over(struct rollcall *r, bool whole, bool looked)
 {
 	r->whole = whole;
 	r->looked = looked;
-	if (!looked)
-		r->settled = false;
 	switch (r->state) {
 	case ROLLCALL_NEW:
 		r->state = ROLLCALL_LOADING;
@@ -248,10 +297,17 @@ rollcall_round_over(struct rollcall *r, bool whole, bool looked)
 	}
 }
 
+/* Who was not seen while it went down is not missed for that; and a round that waits for the book
+ * is of the time before. */
 void
 rollcall_broker_down(struct rollcall *r)
 {
-	r->settled = false;
+	struct sighting *s;
+
+	r->there = false;
+	r->looked = false;
+	for (s = r->seen; s != NULL; s = s->hh.next)
+		s->back = s->missed = false;
 }
 
 void

@@ -2,8 +2,11 @@
  * round, and stores what has changed, and once a minute that it was looked. What is not stored now
  * is with the next round.
  *
- * A host goes offline when its queue is not read any more, at once; but only in the second round
- * after the broker was away, or after our start: then all agents are on their way back. */
+ * A host goes offline when two rounds in a row find that its queue is not read: in one alone its
+ * agent may be restarting, or the broker may be on its way down, with our connection the last that
+ * it closes. After the broker was away, or after our start, all agents are on their way back, each
+ * when its wait between two attempts is over: until they have had the time, who has not been seen
+ * again since does not go. */
 #ifndef VOGELER_ROLLCALL_H
 #define VOGELER_ROLLCALL_H
 
@@ -23,7 +26,8 @@ struct rollcall_status {
 	int64_t looked_wall_ms;        /* 0 = none yet */
 };
 
-struct rollcall *rollcall_create(struct loop *loop, struct store *store);
+/* return_ms: how long agents may take to come back to a broker that is there again. */
+struct rollcall *rollcall_create(struct loop *loop, struct store *store, int64_t return_ms);
 /* After store_close(). NULL is fine. */
 void rollcall_destroy(struct rollcall *r);
 /* consumers: of the host's queue. */

@@ -2,7 +2,7 @@
 stores what changes."""
 import json
 import re
-from signal import SIGHUP
+from signal import SIGCONT, SIGHUP, SIGSTOP
 
 import pika
 
@@ -88,18 +88,40 @@ def test_hosts_come_and_go(site):
 
 
 def test_a_broker_that_restarts_makes_nobody_offline(own_site):
-    """All agents are on their way back then."""
+    """All agents are on their way back then, some for longer than the collector takes for two looks."""
     site = own_site
-    collector = site.collector(options=("amqp.reconnect_max=1s",))
+    collector = site.collector(options=("amqp.reconnect_max=30s",))
     agent = site.agent(options=("amqp.reconnect_max=1s",))
     online = wait_state(site, "web01", "online")
-    before = collector.log_count("bindings.*queues of hosts: bound=1,")
+    looks = "bindings.*queues of hosts: bound=1,"
+    agent.signal(SIGSTOP)
     site.broker.restart()
-    for n in range(2):
+    for _ in range(3):
+        before = collector.log_count(looks)
         look(collector)
-        collector.wait_log("bindings.*queues of hosts: bound=1,", before + n + 1)
-        assert contacts(site)["web01"]["since"] == online["since"]
+        collector.wait_log(looks, before + 1)
+    # What is stored of a look later than those.
+    hello(site, "web02")
+    wait_state(site, "web02", "never", looking=collector)
+    assert site.broker.queue(site.vhost, "web01")[1] == 0
+    assert contacts(site)["web01"]["since"] == online["since"]
+    agent.signal(SIGCONT)
+    site.wait_consumer("web01", agent)
+    assert wait_state(site, "web01", "online", looking=collector)["since"] == online["since"]
+    agent.stop()
+
+
+def test_one_that_does_not_come_back_to_the_broker_is_offline(own_site):
+    """When the time that agents are given has passed."""
+    site = own_site
+    collector = site.collector(options=("amqp.reconnect_max=500ms",))
+    agent = site.agent()
     wait_state(site, "web01", "online")
+    agent.signal(SIGSTOP)
+    site.broker.restart()
+    wait_state(site, "web01", "offline", looking=collector)
+    agent.signal(SIGCONT)
+    wait_state(site, "web01", "online", looking=collector)
     agent.stop()
 
 

@@ -2,6 +2,7 @@
 #include "daemon/rollcall.h"
 
 #include "shared/store/contacts.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
@@ -16,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETURN_MS 60000
+
 struct world {
 	struct loop *loop;
 	struct fake_store *store;
@@ -29,7 +32,7 @@ setup(void **state)
 
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, 1, 0);
-	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store));
+	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store), RETURN_MS);
 	*state = w;
 	return 0;
 }
@@ -87,8 +90,10 @@ test_they_come_and_go(void **state)
 	assert_true(rollcall_is_online(w->rollcall, "web01"));
 	assert_false(rollcall_is_online(w->rollcall, "web02"));
 	call(w, "web01 +web02", true, true);
-	assert_string_equal(stored(w, "web01"), "offline");
+	assert_string_equal(stored(w, "web01"), "online");
 	assert_string_equal(stored(w, "web02"), "online");
+	call(w, "web01 +web02", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
 	rollcall_status(w->rollcall, &s);
 	assert_int_equal(s.online, 1);
 	assert_int_equal(s.offline, 1);
@@ -111,32 +116,103 @@ test_what_stays_is_not_stored_again(void **state)
 	assert_int_equal(fake_store_note_puts(w->store), puts);
 }
 
+/* Its agent was restarted, say. */
+static void
+test_who_is_missed_once_does_not_go(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 3; i++) {
+		call(w, "+web01", true, true);
+		call(w, "web01", true, true);
+		assert_string_equal(stored(w, "web01"), "online");
+	}
+}
+
+/* Many rounds in little time, as reloads make them; web01 takes its time, web02 does not come. */
+static void
+come_back_late(struct world *w)
+{
+	for (int i = 0; i < 5; i++)
+		call(w, "web01 web02", true, true);
+	fake_advance(w->loop, RETURN_MS - 1);
+	call(w, "web01 web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	assert_string_equal(stored(w, "web02"), "online");
+	call(w, "+web01 web02", true, true);
+	fake_advance(w->loop, 1);
+	call(w, "+web01 web02", true, true);
+	assert_string_equal(stored(w, "web01"), "online");
+	assert_string_equal(stored(w, "web02"), "offline");
+	/* Those that were back have left when two rounds say so. */
+	call(w, "+web01 +web02", true, true);
+}
+
 /* After a broker was away, or this collector, all agents are on their way back. */
 static void
 test_nobody_goes_when_the_broker_was_away(void **state)
 {
 	struct world *w = *state;
 
-	call(w, "+web01", true, true);
+	call(w, "+web01 +web02", true, true);
 	rollcall_broker_down(w->rollcall);
-	call(w, "web01", true, true);
-	assert_string_equal(stored(w, "web01"), "online");
-	call(w, "web01", true, true);
-	assert_string_equal(stored(w, "web01"), "offline");
-	call(w, "+web01", true, true);
-	call(w, "", true, false); /* it failed before web01 had its turn */
-	assert_string_equal(stored(w, "web01"), "online");
-	call(w, "web01", true, true);
-	assert_string_equal(stored(w, "web01"), "online");
+	come_back_late(w);
+	call(w, "+web01", true, false); /* it failed before web02 had its turn */
+	come_back_late(w);
+	call(w, "web01 +web02", true, true); /* it was closing connections */
+	call(w, "web01 web02", true, false);
+	come_back_late(w);
+	/* One of several brokers has gone, and the round went on with another. */
+	rollcall_saw(w->rollcall, "web01", 1);
+	rollcall_broker_down(w->rollcall);
+	call(w, "web02", true, true);
+	come_back_late(w);
 	rollcall_destroy(w->rollcall);
-	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store));
-	call(w, "web01", true, true);
-	assert_string_equal(stored(w, "web01"), "online");
-	call(w, "web01", true, true);
-	assert_string_equal(stored(w, "web01"), "offline");
+	w->rollcall = rollcall_create(w->loop, fake_store_base(w->store), RETURN_MS);
+	come_back_late(w);
 }
 
-/* It was in contact until the look before this one, and not until now. */
+/* That others are on their way back does not keep it: it was back. */
+static void
+test_who_was_back_goes_as_ever(void **state)
+{
+	struct world *w = *state;
+
+	call(w, "+web01 +web02", true, true);
+	rollcall_broker_down(w->rollcall);
+	call(w, "+web01 web02", true, true);
+	call(w, "web01 web02", true, true);
+	call(w, "web01 web02", true, true);
+	assert_string_equal(stored(w, "web01"), "offline");
+	assert_string_equal(stored(w, "web02"), "online");
+}
+
+/* The look at which it was there the last time, however many were in between. */
+static void
+test_since_does_not_move_while_it_is_waited_for(void **state)
+{
+	struct world *w = *state;
+	struct contacts *c = contacts_create();
+	int64_t looked_at;
+
+	call(w, "+web01 web02", true, true);
+	contacts_load(c, fake_store_notes(w->store));
+	looked_at = contacts_looked_at(c);
+	rollcall_broker_down(w->rollcall);
+	call(w, "web01 +web02", true, true);
+	while (wall_ms() == looked_at)
+		continue;
+	call(w, "web01 +web02", true, true);
+	fake_advance(w->loop, RETURN_MS);
+	call(w, "web01 +web02", true, true);
+	contacts_load(c, fake_store_notes(w->store));
+	assert_string_equal(stored(w, "web01"), "offline");
+	assert_int_equal(contacts_get(c, "web01").since_ms, looked_at);
+	assert_true(contacts_looked_at(c) > looked_at);
+	contacts_destroy(c);
+}
+
+/* It was in contact until the look before the two that missed it, and not until now. */
 static void
 test_offline_since_it_was_last_seen(void **state)
 {
@@ -147,6 +223,7 @@ test_offline_since_it_was_last_seen(void **state)
 	call(w, "+web01", true, true);
 	contacts_load(c, fake_store_notes(w->store));
 	looked_at = contacts_looked_at(c);
+	call(w, "web01", true, true);
 	call(w, "web01", true, true);
 	contacts_load(c, fake_store_notes(w->store));
 	since = contacts_get(c, "web01").since_ms;
@@ -179,6 +256,7 @@ test_a_store_that_fails(void **state)
 	call(w, "+web01 +web02", true, true);
 	assert_string_equal(stored(w, "web01"), "online");
 	fake_store_notes_are(w->store, false);
+	call(w, "web01 +web02", true, true);
 	call(w, "web01 +web02", true, true);
 	assert_string_equal(stored(w, "web01"), "online");
 	fake_store_notes_are(w->store, true);
@@ -244,8 +322,12 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_they_come_and_go, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_stays_is_not_stored_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_who_is_missed_once_does_not_go, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_nobody_goes_when_the_broker_was_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_who_was_back_goes_as_ever, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_since_does_not_move_while_it_is_waited_for, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_offline_since_it_was_last_seen, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_some_alone_are_not_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
