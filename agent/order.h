@@ -21,6 +21,8 @@ struct order;
  * written: that is tried now, so that it shows at start). Only where there is no room it goes on,
  * as order_next() does. wall_ms: now. */
 struct order *order_open(const char *path, int64_t wall_ms, char *err, size_t err_size);
+/* Marks of a host that is simulated: they are kept nowhere. */
+struct order *order_in_memory(void);
 void order_close(struct order *o); /* NULL is fine */
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
  * again, and marks go on: after a crash the clock has most likely passed them. */

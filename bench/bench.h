@@ -12,6 +12,7 @@
 
 struct broker;
 struct broker_handlers;
+struct broker_options;
 struct http;
 struct loop;
 struct loop_timer;
@@ -74,13 +75,15 @@ void verb_write(struct bench *b);
 void bench_done(struct bench *b, int status);
 /* "vogeler-bench: text" on stderr, then bench_done(BENCH_TROUBLE). Nothing once it is over. */
 void bench_fail(struct bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A connection as the other programs make theirs. */
+/* A connection as the other programs make theirs; what it is made with. */
+void bench_broker_options(
+    struct bench *b, const char *role, const struct topology *topology, struct broker_options *out);
 struct broker *bench_broker(struct bench *b, const char *role, const struct topology *topology,
     const struct broker_handlers *handlers, void *arg);
 
 /* To the store of --dbhost. */
 struct http *bench_http(struct bench *b, uint32_t max_connections);
 /* Under "hosts", what became of them. */
-void report_swarm(struct bench *b, const struct swarm *s);
+void report_swarm(struct bench *b, struct swarm *s);
 
 #endif

@@ -2,10 +2,15 @@
 #include "bench/fleet.h"
 
 #include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/log.h"
+#include "shared/plugin.h"
+#include "shared/wire.h"
 #include "shared/xalloc.h"
 
+#include <bsd/string.h>
 #include <inttypes.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -394,22 +399,15 @@ fleet_plugin(unsigned int i)
 	return plugins[i].name;
 }
 
+/* It is one of them. */
 static const struct plugin_row *
 find_row(const char *name)
 {
-	for (size_t i = 0; i < FLEET_PLUGINS; i++) {
-		if (strcmp(plugins[i].name, name) == 0 || strcmp(plugins[i].alias, name) == 0)
-			return &plugins[i];
-	}
-	return NULL;
-}
+	size_t i = 0;
 
-const char *
-fleet_find_plugin(const char *name)
-{
-	const struct plugin_row *row = find_row(name);
-
-	return row == NULL ? NULL : row->name;
+	while (strcmp(plugins[i].name, name) != 0)
+		i++;
+	return &plugins[i];
 }
 
 bool
@@ -419,7 +417,7 @@ fleet_print(
 	return find_row(plugin)->print(f, host, wall_ms, out);
 }
 
-/* ---- answering ---- */
+/* ---- running ---- */
 
 /* What is in trouble is in trouble with one plugin alone: the others show that the host lives. */
 static bool
@@ -438,91 +436,60 @@ fleet_delay_ms(const struct fleet *f, uint32_t host, const char *plugin)
 }
 
 static void
-set_failure(struct response *r, enum wire_state state, const char *text, int64_t wall_ms)
+set_stderr(struct child_event *done, const char *text)
 {
-	r->format = WIRE_PYDICT;
-	r->meta.state = state;
-	json_object_set_new(r->results, "last_error", wire_last_error(wall_ms, text));
+	done->length = (uint32_t)strlcpy(done->data, text, sizeof(done->data));
+	done->stderr_bytes = done->length;
+}
+
+void
+fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+    struct child_event *done, struct buf *out)
+{
+	const struct plugin_row *row = find_row(plugin);
+
+	memset(done, 0, offsetof(struct child_event, data));
+	done->kind = CHILD_DONE;
+	done->outcome = CHILD_EXITED;
+	done->duration_ms = fleet_delay_ms(f, host, row->name);
+	done->timeout_ms = FLEET_TIMEOUT_MS;
+	if (is_troubled(f, host, FLEET_FAILING, row->name)) {
+		done->exit_status = 2;
+		set_stderr(done, "dpkg-query: error: parsing file '/var/lib/dpkg/status' near line "
+				 "4711: missing 'Version' field\n");
+	} else if (is_troubled(f, host, FLEET_HANGING, row->name)) {
+		done->outcome = CHILD_TIMEOUT;
+		done->exit_status = -1;
+		done->signal = SIGTERM;
+	} else {
+		if (!row->print(f, host, wall_ms, out))
+			xalloc_fail(0);
+		done->success = true;
+		done->stdout_bytes = out->len;
+	}
 }
 
 static void
-set_value(struct response *r, const struct fleet *f, uint32_t host, const struct plugin_row *row,
-    int64_t wall_ms)
+fleet_on_error(const char *file, unsigned int line, const char *text, void *arg)
+{
+	fatal("bench", "a plugin of the fleet: %s", text);
+}
+
+void
+fleet_define(struct plugin_set *set)
 {
 	struct buf text;
 
 	buf_init(&text, TEXT_MAX);
-	if (!row->print(f, host, wall_ms, &text))
-		xalloc_fail(0);
-	r->format = row->format;
-	r->meta.state = WIRE_OK;
-	r->meta.exit_status = 0;
-	json_object_set_new(r->results, row->name, json_stringn(text.data, text.len));
+	for (size_t i = 0; i < FLEET_PLUGINS; i++) {
+		const struct plugin_row *row = &plugins[i];
+
+		if (!buf_printf(&text,
+			"[%s]\nname = %s\ncommand_alias = %s\ndescription = simulated\n"
+			"command = true\nresult_format = %s\n",
+			row->name, row->name, row->alias, wire_format_name(row->format)))
+			xalloc_fail(0);
+	}
+	plugin_read_text(set, "fleet", &text, fleet_on_error, NULL);
 	buf_finish(&text);
-}
-
-static void
-set_result(struct response *r, const struct fleet *f, uint32_t host, const struct plugin_row *row,
-    int64_t wall_ms)
-{
-	char text[256];
-
-	if (is_troubled(f, host, FLEET_FAILING, row->name)) {
-		snprintf(text, sizeof(text),
-		    "%s: exit status 2: dpkg-query: error: parsing file '/var/lib/dpkg/status' near "
-		    "line 4711: missing 'Version' field",
-		    row->name);
-		r->meta.exit_status = 2;
-		set_failure(r, WIRE_FAILED, text, wall_ms);
-	} else if (is_troubled(f, host, FLEET_HANGING, row->name)) {
-		snprintf(text, sizeof(text), "%s: not done after %u.0 s, its timeout", row->name,
-		    FLEET_TIMEOUT_MS / 1000);
-		set_failure(r, WIRE_TIMEOUT, text, wall_ms);
-	} else {
-		set_value(r, f, host, row, wall_ms);
-	}
-}
-
-static void
-set_refused(struct response *r, const char *plugin, int64_t wall_ms)
-{
-	char text[1024];
-	size_t len;
-
-	len = (size_t)snprintf(text, sizeof(text),
-	    "Plugin %.200s is not authorized for this host. Ignoring. Registered here: ", plugin);
-	for (size_t i = 0; i < FLEET_PLUGINS; i++)
-		len += (size_t)snprintf(
-		    text + len, sizeof(text) - len, "%s%s", i > 0 ? ", " : "", plugins[i].name);
-	set_failure(r, WIRE_REFUSED, text, wall_ms);
-}
-
-void
-fleet_response(const struct fleet *f, uint32_t host, const struct command *c, int64_t order,
-    int64_t wall_ms, struct response *r)
-{
-	const struct plugin_row *row = find_row(c->plugin);
-	char name[FLEET_NAME_SIZE], id[IDENT_SIZE];
-
-	fleet_host(f, host, name);
-	response_init(r);
-	r->host = xstrdup(name);
-	r->meta.machine_id = xstrdup(name);
-	r->meta.version = xstrdup(VOGELER_VERSION);
-	r->meta.plugin = xstrdup(row != NULL ? row->name : c->plugin);
-	r->meta.job = xstrdup_null(c->job);
-	r->meta.reply_to = xstrdup_null(c->reply_to);
-	r->meta.order = order;
-	r->meta.collected_at = wall_ms;
-	if (c->job != NULL)
-		ident_response(id, c->job, name, r->meta.plugin);
-	else
-		ident_job(id, wall_ms);
-	r->meta.response_id = xstrdup(id);
-	if (row == NULL) {
-		set_refused(r, c->plugin, wall_ms);
-		return;
-	}
-	r->meta.duration_ms = fleet_delay_ms(f, host, row->name);
-	set_result(r, f, host, row, wall_ms);
 }

@@ -4,11 +4,12 @@
 #ifndef VOGELER_BENCH_FLEET_H
 #define VOGELER_BENCH_FLEET_H
 
-#include "shared/wire.h"
+#include "agent/childmsg.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
+struct plugin_set;
 
 #define FLEET_NAME_SIZE  64
 #define FLEET_TIMEOUT_MS 20000 /* of a plugin that hangs */
@@ -32,17 +33,17 @@ void fleet_host(const struct fleet *f, uint32_t host, char out[FLEET_NAME_SIZE])
 /* The plugins that each host has, those of conf/plugins that need no package of their own. */
 #define FLEET_PLUGINS 8
 const char *fleet_plugin(unsigned int i);
-/* The plugin of that name or alias; NULL: no host has it. */
-const char *fleet_find_plugin(const char *name);
 
 /* Appends what the plugin prints. false: memory is out. */
 bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
     struct buf *out) __attribute__((warn_unused_result));
-/* How long the host takes to answer that plugin. */
+/* How long it runs. */
 uint32_t fleet_delay_ms(const struct fleet *f, uint32_t host, const char *plugin);
-/* The answer to a command, or, of a command without a job, what the host collects by itself. r is
- * initialised here; the caller response_finish()es it. */
-void fleet_response(const struct fleet *f, uint32_t host, const struct command *c, int64_t order,
-    int64_t wall_ms, struct response *r);
+/* What a run of it comes to: *done is a CHILD_DONE without an id, out takes what it printed.
+ */
+void fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+    struct child_event *done, struct buf *out);
+/* Adds the definitions of the plugins, as of conf/plugins. */
+void fleet_define(struct plugin_set *set);
 
 #endif

@@ -1,11 +1,11 @@
 /* Simulates a fleet that answers whatever it is asked and collects by itself, as agents with the
  * sample plugins do, until it is told to stop. */
+#include "bench/agents.h"
 #include "bench/bench.h"
 #include "bench/swarm.h"
 
 #include "shared/loop.h"
 #include "shared/mono.h"
-#include "shared/wall.h"
 #include "shared/xalloc.h"
 
 #include <inttypes.h>
@@ -14,16 +14,11 @@
 
 #define TICK_MS 250
 
-struct fleet_host {
-	int64_t order; /* of its last answer: never given twice */
-	bool reads;    /* its queue, at present */
-};
-
 struct hosts {
 	struct bench *b;
-	struct swarm *swarm;
+	struct agents *agents;
 	struct loop_timer *tick;
-	struct fleet_host *hosts;
+	bool *known; /* hosts that have told what they are */
 	struct mono began, ticked;
 	bool silenced;
 };
@@ -36,57 +31,6 @@ hosts_on_ready(void *arg)
 	/* For whoever waits for it; nothing else comes on stdout until the end. */
 	printf("{\"ready\":%" PRIu32 "}\n", v->b->plan.hosts);
 	fflush(stdout);
-}
-
-/* ---- the script ---- */
-
-static void
-hosts_name(uint32_t host, char out[PLAN_NAME_SIZE], void *arg)
-{
-	const struct hosts *v = arg;
-
-	fleet_host(&v->b->fleet, host, out);
-}
-
-/* Offline and the like may be asked for, as of load. */
-static enum conduct
-hosts_conduct(uint32_t host, void *arg)
-{
-	const struct hosts *v = arg;
-
-	return plan_conduct(&v->b->plan, host);
-}
-
-static bool
-hosts_takes(uint32_t host, const struct command *c, void *arg)
-{
-	/* What is to be cancelled has been answered already, or is about to be. */
-	return c->cancels == NULL;
-}
-
-static uint32_t
-hosts_delay_ms(uint32_t host, const struct command *c, void *arg)
-{
-	const struct hosts *v = arg;
-	const char *plugin = fleet_find_plugin(c->plugin);
-	uint32_t slow_ms = hosts_conduct(host, arg) == CONDUCT_SLOW ? v->b->slow_ms : 0;
-
-	return slow_ms + (plugin == NULL ? 0 : fleet_delay_ms(&v->b->fleet, host, plugin));
-}
-
-static void
-hosts_answer(uint32_t host, const struct command *c, struct message *m, void *arg)
-{
-	struct hosts *v = arg;
-	struct fleet_host *h = &v->hosts[host];
-	int64_t now = wall_ms();
-	struct response r;
-
-	h->order = now > h->order ? now : h->order + 1;
-	fleet_response(&v->b->fleet, host, c, h->order, now, &r);
-	if (!wire_response_encode(&r, m))
-		xalloc_fail(0);
-	response_finish(&r);
 }
 
 /* ---- what they do by themselves ---- */
@@ -108,7 +52,7 @@ collect_due(struct hosts *v, uint32_t host, int64_t from_ms, int64_t to_ms)
 	uint32_t end = steps_until(v, host, to_ms);
 
 	for (uint32_t step = steps_until(v, host, from_ms); step < end; step++)
-		swarm_collect(v->swarm, host, fleet_plugin(step % FLEET_PLUGINS));
+		agents_collect(v->agents, host, fleet_plugin(step % FLEET_PLUGINS));
 }
 
 static void
@@ -117,7 +61,7 @@ silence_some(struct hosts *v)
 	v->silenced = true;
 	for (uint32_t i = 0; i < v->b->plan.hosts; i++) {
 		if (fleet_trouble(&v->b->fleet, i) == FLEET_SILENT)
-			swarm_silence(v->swarm, i);
+			agents_silence(v->agents, i);
 	}
 }
 
@@ -144,25 +88,20 @@ hosts_on_host(uint32_t host, void *arg)
 {
 	struct hosts *v = arg;
 
-	if (v->hosts[host].reads || v->b->interval_ms == 0)
+	if (v->known[host] || v->b->interval_ms == 0)
 		return;
-	v->hosts[host].reads = true;
+	v->known[host] = true;
 	for (unsigned int i = 0; i < FLEET_PLUGINS; i++)
-		swarm_collect(v->swarm, host, fleet_plugin(i));
+		agents_collect(v->agents, host, fleet_plugin(i));
 }
 
-static const struct swarm_script script = {
+static const struct agents_handlers handlers = {
     .on_ready = hosts_on_ready,
     .on_host = hosts_on_host,
-    .name = hosts_name,
-    .conduct = hosts_conduct,
-    .takes = hosts_takes,
-    .delay_ms = hosts_delay_ms,
-    .answer = hosts_answer,
 };
 
 void
-report_swarm(struct bench *b, const struct swarm *s)
+report_swarm(struct bench *b, struct swarm *s)
 {
 	const struct swarm_counts *n = swarm_counts(s);
 
@@ -179,15 +118,14 @@ verb_hosts(struct bench *b)
 {
 	struct hosts v = {.b = b, .began = loop_now(b->loop), .ticked = loop_now(b->loop)};
 
-	v.hosts = xcalloc(b->plan.hosts, sizeof(*v.hosts));
-	v.swarm = swarm_create(b, &script, &v);
+	v.known = xcalloc(b->plan.hosts, sizeof(*v.known));
+	v.agents = agents_create(b, &handlers, &v);
 	v.tick = loop_timer_create(b->loop, "bench hosts", hosts_on_tick, &v);
 	loop_timer_arm(v.tick, TICK_MS);
-	swarm_start(v.swarm);
 	loop_run(b->loop);
-	report_swarm(b, v.swarm);
-	swarm_destroy(v.swarm);
+	report_swarm(b, agents_swarm(v.agents));
+	agents_destroy(v.agents);
 	loop_timer_destroy(v.tick);
-	free(v.hosts);
+	free(v.known);
 	b->status = BENCH_OK; /* a signal is how it ends */
 }

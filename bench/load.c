@@ -9,8 +9,8 @@
 #include "bench/bench.h"
 #include "bench/books.h"
 #include "bench/crew.h"
+#include "bench/errands.h"
 #include "bench/histogram.h"
-#include "bench/swarm.h"
 
 #include "runner/watch.h"
 #include "shared/broker.h"
@@ -45,7 +45,7 @@ struct load_job {
 
 struct load {
 	struct bench *b;
-	struct swarm *swarm;
+	struct errands *errands;
 	struct crew *crew;
 	struct topology *topology;
 	struct broker *commander;
@@ -179,7 +179,7 @@ load_on_settle(void *arg)
 {
 	struct load *l = arg;
 
-	if (l->swarm != NULL && swarm_pending(l->swarm) > 0 &&
+	if (l->errands != NULL && errands_pending(l->errands) > 0 &&
 	    mono_diff(loop_now(l->b->loop), l->all_ended) < l->b->patience_ms) {
 		loop_timer_arm(l->settle, SETTLE_MS);
 		return;
@@ -400,7 +400,7 @@ load_answer(uint32_t host, const struct command *c, struct message *m, void *arg
 	m->reply_to = xstrdup_null(c->reply_to);
 }
 
-static const struct swarm_script script = {
+static const struct errands_script script = {
     .on_ready = on_hosts,
     .name = load_name,
     .conduct = load_conduct,
@@ -427,8 +427,7 @@ load_on_set_up(bool ok, const char *what, void *arg)
 	if (l->b->connections > 0) {
 		l->crew = crew_create(l->b, on_hosts, l);
 	} else {
-		l->swarm = swarm_create(l->b, &script, l);
-		swarm_start(l->swarm);
+		l->errands = errands_create(l->b, &script, l);
 	}
 	broker_start(l->commander);
 }
@@ -454,8 +453,8 @@ report(struct load *l)
 	json_object_set_new(report, "unanswered", json_integer((json_int_t)l->unanswered));
 	json_object_set_new(report, "late_us", json_integer(l->late_us));
 	json_object_set_new(report, "latency", histogram_json(&l->latency));
-	if (l->swarm != NULL)
-		report_swarm(l->b, l->swarm);
+	if (l->errands != NULL)
+		report_swarm(l->b, errands_swarm(l->errands));
 }
 
 static void
@@ -471,7 +470,7 @@ load_finish(struct load *l)
 		free(l->jobs[i].known);
 	}
 	books_destroy(l->books);
-	swarm_destroy(l->swarm);
+	errands_destroy(l->errands);
 	crew_destroy(l->crew);
 	broker_destroy(l->commander);
 	topology_destroy(l->topology);

@@ -70,8 +70,9 @@ static struct poptOption table[] = {
     {"offline", '\0', POPT_ARG_INT, &opt.offline, 0, "Hosts that are off", "PERCENT"},
     {"slow", '\0', POPT_ARG_INT, &opt.slow, 0, "Hosts that answer late", "PERCENT"},
     {"slow-by", '\0', POPT_ARG_STRING, &opt.slow_by, 0, "So late (2s)", "DURATION"},
-    {"twice", '\0', POPT_ARG_INT, &opt.twice, 0, "Hosts that answer twice", "PERCENT"},
-    {"poison", '\0', POPT_ARG_INT, &opt.poison, 0, "Hosts that send rubbish besides", "PERCENT"},
+    {"twice", '\0', POPT_ARG_INT, &opt.twice, 0, "load: hosts that answer twice", "PERCENT"},
+    {"poison", '\0', POPT_ARG_INT, &opt.poison, 0, "load: hosts that send rubbish besides",
+	"PERCENT"},
     {"failing", '\0', POPT_ARG_INT, &opt.failing, 0, "hosts: whose packages fail (2)", "PERCENT"},
     {"hanging", '\0', POPT_ARG_INT, &opt.hanging, 0, "hosts: whose facter hangs (1)", "PERCENT"},
     {"silent", '\0', POPT_ARG_INT, &opt.silent, 0, "hosts: not heard of after 3 minutes (2)",
@@ -133,24 +134,32 @@ bench_fail(struct bench *b, const char *fmt, ...)
 	bench_done(b, BENCH_TROUBLE);
 }
 
+void
+bench_broker_options(
+    struct bench *b, const char *role, const struct topology *topology, struct broker_options *out)
+{
+	const struct options *options = &b->cli->options;
+
+	broker_options_default(out);
+	out->program = "vogeler-bench";
+	out->role = role;
+	out->quiet = true;
+	out->uris = b->brokers;
+	out->n_uris = b->n_brokers;
+	out->tls = &options->amqp_tls;
+	out->topology = topology;
+	out->heartbeat_s = (uint16_t)options->heartbeat_s;
+	out->connect_timeout_ms = options->connect_timeout_ms;
+	out->max_unconfirmed = UNCONFIRMED_MAX;
+}
+
 struct broker *
 bench_broker(struct bench *b, const char *role, const struct topology *topology,
     const struct broker_handlers *handlers, void *arg)
 {
-	const struct options *options = &b->cli->options;
 	struct broker_options o;
 
-	broker_options_default(&o);
-	o.program = "vogeler-bench";
-	o.role = role;
-	o.quiet = true;
-	o.uris = b->brokers;
-	o.n_uris = b->n_brokers;
-	o.tls = &options->amqp_tls;
-	o.topology = topology;
-	o.heartbeat_s = (uint16_t)options->heartbeat_s;
-	o.connect_timeout_ms = options->connect_timeout_ms;
-	o.max_unconfirmed = UNCONFIRMED_MAX;
+	bench_broker_options(b, role, topology, &o);
 	return broker_create(b->loop, &o, handlers, arg);
 }
 
@@ -187,6 +196,14 @@ find_verb(const struct cli *cli)
 			return &verbs[i];
 	}
 	cli_usage_error(cli, "no such verb: \"%s\"", name);
+}
+
+/* The hosts of "hosts" are as agents are. */
+static void
+check_conduct(const struct cli *cli, const struct bench_verb *verb, const struct plan *p)
+{
+	if (verb->run == verb_hosts && p->twice + p->poison > 0)
+		cli_usage_error(cli, "--twice and --poison are of load and books");
 }
 
 static unsigned int
@@ -401,6 +418,7 @@ main(int argc, char **argv)
 	verb = find_verb(&cli);
 	b.cli = &cli;
 	read_options(&cli, &b);
+	check_conduct(&cli, verb, &b.plan);
 	raise_descriptor_limit();
 	ident_init();
 	b.loop = loop_create();

@@ -1,11 +1,11 @@
-/* Many simulated hosts in one loop: each has its own connection, queue and bindings, as an agent
- * has, and answers what it is asked as its script says. A command is acknowledged only after the
- * broker has confirmed the answer. */
+/* The connections of many simulated hosts in one loop: each has its own, with queue and bindings,
+ * as an agent has. What it does with its commands is its script's: bench/errands.h, bench/agents.h.
+ */
 #ifndef VOGELER_BENCH_SWARM_H
 #define VOGELER_BENCH_SWARM_H
 
 #include "bench/plan.h"
-#include "shared/wire.h"
+#include "shared/broker.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,20 +13,23 @@
 struct bench;
 struct swarm;
 
-/* Who the hosts are and what they say; all functions are given the swarm's arg. */
+/* Who the hosts are; and what becomes of their connections, as of struct broker_handlers. All
+ * functions are given the swarm's arg; those of connections are not called of offline hosts. */
 struct swarm_script {
 	/* Once, when each host has its queue, and reads it unless it is offline. */
 	void (*on_ready)(void *arg);
-	/* May be NULL. Each time a host begins to read its queue. */
-	void (*on_host)(uint32_t host, void *arg);
 	void (*name)(uint32_t host, char out[PLAN_NAME_SIZE], void *arg);
 	enum conduct (*conduct)(uint32_t host, void *arg);
-	/* false: the command is acknowledged and has no answer. */
-	bool (*takes)(uint32_t host, const struct command *c, void *arg);
-	uint32_t (*delay_ms)(uint32_t host, const struct command *c, void *arg);
-	/* Initialises m: the answer, when it is due. c is what was asked, or what swarm_collect()
-	 * was given, which has no job. */
-	void (*answer)(uint32_t host, const struct command *c, struct message *m, void *arg);
+	/* Its connection is made, and not started yet. It lives as long as the swarm. */
+	void (*on_begin)(uint32_t host, struct broker *broker, void *arg);
+	/* Before it begins to read its queue, and when it does, each time. May be NULL. */
+	void (*on_connected)(uint32_t host, void *arg);
+	void (*on_consuming)(uint32_t host, void *arg);
+	void (*on_delivery)(uint32_t host, struct delivery *d, void *arg); /* takes d */
+	void (*on_confirm)(
+	    uint32_t host, uint64_t id, enum broker_outcome outcome, const char *why, void *arg);
+	void (*on_writable)(uint32_t host, void *arg);
+	void (*on_down)(uint32_t host, void *arg); /* may be NULL */
 };
 
 struct swarm_counts {
@@ -45,12 +48,9 @@ struct swarm_counts {
 struct swarm *swarm_create(struct bench *b, const struct swarm_script *script, void *arg);
 void swarm_destroy(struct swarm *s); /* NULL is fine */
 void swarm_start(struct swarm *s);
-/* The host sends what it collects by itself; nothing while its connection is not up. */
-void swarm_collect(struct swarm *s, uint32_t host, const char *plugin);
 /* The host is not heard of any more. */
 void swarm_silence(struct swarm *s, uint32_t host);
-/* Answers, second answers and rubbish that are still to be sent or confirmed. */
-uint32_t swarm_pending(const struct swarm *s);
-const struct swarm_counts *swarm_counts(const struct swarm *s);
+/* All but the last three are counted by the script. */
+struct swarm_counts *swarm_counts(struct swarm *s);
 
 #endif

@@ -2,10 +2,13 @@
 in a scenario that is too small to say anything about speed."""
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
+import pika
 import pytest
+from lib.commands import Collector, Runner
 from lib.site import program
 from lib.waiting import wait_until
 
@@ -85,6 +88,65 @@ def test_a_fleet_answers_whoever_asks(site):
     assert states_of(site, "-n", "all", "-x", "get_packages", status=0)["ok"] >= 3
     assert states_of(site, "-n", "web01", "-x", "nosuch", status=2)["refused"] == 1
     assert any(line.startswith("openssl ") for line in site.value("packages", "web01"))
+
+
+@pytest.fixture(name="asking")
+def asking_fixture(site, broker):
+    """A runner, and a collector that reads both lanes."""
+    site.parties += [Runner(broker, site.vhost), Collector(broker, site.vhost, fresh=True)]
+    return site.parties[-2:]
+
+
+def start_agent(site):
+    site.plugin("os-release", ["/bin/echo", "x"], command_alias="get_os_release")
+    site.plugin("facter", ["/bin/sleep", "60"], timeout="60s")
+    site.agent("web01").wait_log("waiting for commands")
+
+
+def start_simulated(site):
+    fleet_of(site, 1, "--hanging", "100", "--failing", "0", "--silent", "0", "--interval", "0")
+
+
+@pytest.mark.parametrize("start", [start_agent, start_simulated], ids=["agent", "simulated"])
+def test_a_simulated_host_is_as_an_agent_on_the_wire(site, asking, start):
+    """Whatever a command carries: one test, and it cannot tell which of the two has answered."""
+    runner, collector = asking
+    start(site)
+
+    def told(job):
+        answer = collector.answer(job)
+        return answer.state, answer.message
+    runner.send("os-release", "late", age=60, expires=-5)
+    state, message = told("late")
+    assert state == "expired" and re.match(r"expired \d+ s ago, not run", message), message
+    runner.send("os-release", None, expires=-5)  # of 2010: there is nobody to tell
+    runner.send("get_os_release", "alias", reply_to="watcher")
+    answer = collector.answer("alias")
+    assert (answer.state, answer.queue, answer.properties.reply_to) == ("ok", "vogeler.fresh", "watcher")
+    assert answer.body["syskey"] == "web01" and "os-release" in answer.body, answer.body
+    assert set(answer.properties.headers) == {"plugin", "state", "order", "machine_id", "boot_id", "version", "collected_at",
+                                              "duration_ms", "exit_status"}, answer.properties.headers
+    runner.send("nosuch", "refused")
+    state, message = told("refused")
+    assert state == "refused" and message.startswith("Plugin nosuch is not authorized for this host. Ignoring. Registered here: ")
+    for job in ("runs", "older", "newest"):
+        runner.send("facter", job)
+    runner.cancel("runs")
+    assert told("runs") == ("cancelled", "cancelled while it ran")
+    assert told("older") == ("superseded", "superseded by newest")
+    runner.cancel("newest")
+    assert told("newest") == ("cancelled", "cancelled while it ran")
+    runner.cancel("early")
+    runner.send("os-release", "early")
+    assert told("early") == ("cancelled", "cancelled before it began")
+    runner.send("get_os_release", "alias")  # has been answered
+    runner.channel.basic_publish("", "web01", b'"os-release"', pika.BasicProperties(message_id="past-the-exchange"))
+    runner.channel.basic_publish("vogeler.broadcast.in", "web01", b"x" * 5000, pika.BasicProperties(message_id="oversize"))
+    runner.send("os-release", "last")
+    assert told("last") == ("ok", None)
+    answers = [a.job for a in collector.everything(site).values()]
+    assert sorted(answers) == sorted(["late", "alias", "refused", "runs", "older", "newest", "early", "last"])
+    assert [a.job for a in collector.seen].count("alias") == 1
 
 
 def test_a_fleet_collects_by_itself_and_is_in_trouble(site):

@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 
+#include "agent/report.h"
 #include "bench/fleet.h"
 #include "daemon/convert.h"
 #include "shared/buf.h"
 #include "shared/ident.h"
+#include "shared/plugin.h"
+#include "shared/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,8 @@
 
 static const struct fleet fleet = {
     .seed = 1, .began = BEGAN, .hosts = 200, .failing = 2, .hanging = 1, .silent = 2};
+
+static struct plugin_set plugins;
 
 static char *
 print(uint32_t host, const char *plugin, int64_t wall_ms)
@@ -69,13 +74,22 @@ shares_of_trouble_are_as_asked(void **state)
 static struct response
 answer(uint32_t host, const char *plugin)
 {
-	char job[] = "01a20506-77ae-73dc-8994-ecbe752139c8";
-	struct command c = {.plugin = (char *)plugin, .job = job};
+	const struct report_origin origin = {.host = "web01"};
+	const struct report_request req = {
+	    .plugin = plugin,
+	    .job = "01a20506-77ae-73dc-8994-ecbe752139c8",
+	    .format = plugin_find(&plugins, plugin)->format,
+	};
 	static struct message m; /* what is read is in it */
 	struct response sent, read;
+	struct child_event done;
+	struct buf out;
 	char err[256];
 
-	fleet_response(&fleet, host, &c, BEGAN + 1, BEGAN + 1, &sent);
+	buf_init(&out, 1 << 20);
+	fleet_run(&fleet, host, plugin, BEGAN + 1, &done, &out);
+	report_run(&sent, &origin, &req, &done, &out, BEGAN + 1, BEGAN + 1);
+	buf_finish(&out);
 	message_finish(&m);
 	assert_true(wire_response_encode(&sent, &m));
 	assert_true(wire_response_decode(&m, &read, err, sizeof(err)));
@@ -102,15 +116,11 @@ every_plugin_answers_what_the_collector_can_read(void **state)
 }
 
 static void
-what_no_host_has_is_refused(void **state)
+plugins_are_defined_with_their_aliases(void **state)
 {
-	struct response r = answer(0, "nosuch");
-
-	assert_int_equal(r.meta.state, WIRE_REFUSED);
-	assert_string_equal(r.meta.plugin, "nosuch");
-	response_finish(&r);
-	assert_null(fleet_find_plugin("nosuch"));
-	assert_string_equal(fleet_find_plugin("get_facts"), "facter");
+	assert_int_equal(plugins.n, FLEET_PLUGINS);
+	assert_null(plugin_find(&plugins, "nosuch"));
+	assert_string_equal(plugin_find(&plugins, "get_facts")->name, "facter");
 }
 
 static uint32_t
@@ -130,6 +140,7 @@ trouble_is_of_one_plugin(void **state)
 
 	assert_int_equal(r.meta.state, WIRE_FAILED);
 	assert_int_equal(r.meta.exit_status, 2);
+	assert_non_null(strstr(r.meta.stderr_tail, "dpkg-query"));
 	response_finish(&r);
 	r = answer(first_with(FLEET_FAILING), "facter");
 	assert_int_equal(r.meta.state, WIRE_OK);
@@ -180,12 +191,17 @@ main(void)
 	    cmocka_unit_test(each_name_is_there_once),
 	    cmocka_unit_test(shares_of_trouble_are_as_asked),
 	    cmocka_unit_test(every_plugin_answers_what_the_collector_can_read),
-	    cmocka_unit_test(what_no_host_has_is_refused),
+	    cmocka_unit_test(plugins_are_defined_with_their_aliases),
 	    cmocka_unit_test(trouble_is_of_one_plugin),
 	    cmocka_unit_test(it_changes_as_a_fleet_does),
 	    cmocka_unit_test(hosts_differ),
 	};
 
+	int failed;
+
 	ident_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	fleet_define(&plugins);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	plugin_set_finish(&plugins);
+	return failed;
 }
