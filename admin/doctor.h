@@ -105,6 +105,15 @@ struct doctor_contact {
 };
 void doctor_contact(struct doctor_contact *c);
 
+/* Whether a collector has refused answers as forged; then fn. To live until then. */
+struct doctor_forged {
+	struct doctor *d;
+	struct store *store;
+	void (*fn)(void *arg);
+	void *arg;
+};
+void doctor_forged(struct doctor_forged *c);
+
 /* Whether messages arrive; then fn. Borrows what it points at until then. */
 struct doctor_arrival {
 	const struct uri *uri;

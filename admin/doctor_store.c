@@ -41,6 +41,7 @@ struct ward {
 	bool reached;                /* one of its hosts */
 	struct doctor_orders orders;
 	struct doctor_contact contact;
+	struct doctor_forged forged;
 };
 
 static void
@@ -151,9 +152,19 @@ check_clock(struct ward *w)
 /* --- the order of answers --- */
 
 static void
-ward_on_contact(void *arg)
+ward_on_forged(void *arg)
 {
 	check_clock(arg);
+}
+
+static void
+ward_on_contact(void *arg)
+{
+	struct ward *w = arg;
+
+	w->forged =
+	    (struct doctor_forged){.d = w->d, .store = w->store, .fn = ward_on_forged, .arg = w};
+	doctor_forged(&w->forged);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "daemon/batch.h"
 #include "daemon/convert.h"
 #include "daemon/deadletter.h"
+#include "daemon/forged.h"
 #include "daemon/intake.h"
 #include "daemon/shares.h"
 #include "daemon/slowstart.h"
@@ -71,6 +72,7 @@ struct hand {
 	uint64_t bytes_max;
 	struct acks *acks;
 	struct attest *attest;
+	struct forged *forged;
 	struct slowstart *slow;
 	struct loop_timer *slow_timer;
 	struct shares *shares;
@@ -166,6 +168,7 @@ hand_create(const struct hand_parts *parts, const struct options *opt,
 	h->shares_timer = loop_timer_create(h->loop, "hand shares", on_shares, h);
 	h->attest = attest_create(h->loop, parts->store, on_attest_settled, h);
 	h->intake_opt.attest = h->attest;
+	h->forged = forged_create(h->loop, parts->store);
 	take_options(h, opt);
 	TAILQ_INIT(&h->parcels);
 	h->acks = acks_create(h->loop, &acks_handlers, h);
@@ -441,8 +444,6 @@ note_untold(struct hand *h, const struct message *m, const char *reason)
 {
 	uint32_t unlogged;
 
-	if (m->correlation_id == NULL || !ledger_id_ok(m->correlation_id))
-		return;
 	h->untold++;
 	if (repeat_due(&h->said_untold, "untold", loop_now(h->loop), &unlogged))
 		log_warn("inbox",
@@ -453,6 +454,12 @@ note_untold(struct hand *h, const struct message *m, const char *reason)
 		    reason, m->correlation_id, m->user_id == NULL ? "?" : m->user_id, unlogged);
 }
 
+static bool
+is_untold(const struct parcel *p, const struct message *m)
+{
+	return p->host == NULL && m->correlation_id != NULL && ledger_id_ok(m->correlation_id);
+}
+
 /* Before it is dead-lettered, and acked, its job and its host's record are to say so, where it is
  * known whose these are: a failure goes to the store in its place. */
 static void
@@ -460,10 +467,14 @@ give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reaso
 {
 	const struct message *m = &p->delivery->message;
 	struct result **list;
+	bool untold = is_untold(p, m);
 	size_t bytes;
 
-	if (p->host == NULL) {
+	if (untold)
 		note_untold(h, m, reason);
+	if (untold || dead == HAND_DEAD_FORGED)
+		forged_saw(h->forged, m->user_id, reason, untold);
+	if (p->host == NULL) {
 		bury(h, p, dead, reason);
 		return;
 	}
@@ -865,6 +876,7 @@ hand_destroy(struct hand *h)
 	intake_destroy(h->intake);
 	intake_destroy(h->fresh_intake);
 	attest_destroy(h->attest);
+	forged_destroy(h->forged);
 	batch_destroy(h->batch);
 	deadletter_destroy(h->dead);
 	acks_destroy(h->acks);

@@ -1,0 +1,60 @@
+/* Whether answers came lately that nobody vouches for: a mistake, or a stolen password. */
+#include "admin/doctor.h"
+
+#include "admin/host_state.h"
+#include "shared/phrase.h"
+#include "shared/store/forgeries.h"
+#include "shared/store/store.h"
+#include "shared/units.h"
+#include "shared/wall.h"
+
+#include <inttypes.h>
+
+#define LATELY_MS (INT64_C(7) * 24 * 3600 * 1000)
+
+static const char check[] = "store forged";
+
+static void
+say(struct doctor *d, const struct forgeries *f)
+{
+	char since[WALL_TEXT_SIZE], at[WALL_TEXT_SIZE], when[HOST_STATE_WHEN_SIZE],
+	    text[HOST_STATE_AT_SIZE], untold[80] = "";
+
+	if (f->untold > 0)
+		snprintf(untold, sizeof(untold),
+		    "; their jobs do not know of it and wait on, answers=%" PRIu64, f->untold);
+	doctor_say(d, check, CHECK_WARN,
+	    "see the dead letters (their headers x-sender and x-reason): is it a host with "
+	    "another's name, or has somebody a password? Give each host a user of its own "
+	    "(docs/running.md), and this one a new password",
+	    "answers refused since nobody vouches for the host that they name=%" PRIu64
+	    ", since %s; the last at %s: %s, sender=%s%s",
+	    f->refused, host_state_at(wall_format(f->since_ms, since), text),
+	    host_state_when(wall_format(f->at_ms, at), wall_ms(), when), f->why,
+	    f->sender[0] == '\0' ? "?" : f->sender, untold);
+}
+
+static void
+doctor_on_forgeries(enum store_found found, json_t *notes, const char *why, void *arg)
+{
+	struct doctor_forged *c = arg;
+	struct forgeries f;
+
+	forgeries_load(&f, notes);
+	if (found != STORE_FOUND)
+		doctor_say(c->d, check, CHECK_WARN, NULL,
+		    "whether answers were refused as forged cannot be read: %s",
+		    why == NULL ? "?" : why);
+	else if (f.at_ms != 0 && wall_ms() - f.at_ms < LATELY_MS)
+		say(c->d, &f);
+	else
+		doctor_say(c->d, check, CHECK_OK, NULL,
+		    "no answer was refused as forged in the last 7 days");
+	c->fn(c->arg);
+}
+
+void
+doctor_forged(struct doctor_forged *c)
+{
+	store_notes(c->store, FORGERIES_NOTE, doctor_on_forgeries, c);
+}
