@@ -3,6 +3,7 @@
  * is there, and would make it again. */
 #include "admin/confirm.h"
 #include "admin/host_queue.h"
+#include "admin/missing.h"
 #include "admin/verb.h"
 
 #include "shared/name.h"
@@ -124,8 +125,9 @@ forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg
 	if (found == STORE_FAILED ||
 	    (found == STORE_MISSING &&
 		!(f->look.sight == HOST_QUEUE_THERE && f->look.consumers == 0))) {
-		verb_no_record(f->v, found, why);
-		forget_end(f, f->v->status);
+		missing_end(f->v, found, why);
+		host_queue_close(f->queue);
+		free(f);
 		return;
 	}
 	ask(f);

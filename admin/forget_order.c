@@ -1,6 +1,7 @@
 /* "forget-order HOST": the next answer of the host counts, whatever its order is. For a host that
  * was heard with a clock ahead and has lost its state folder since, or in whose name somebody wrote
  * an order of his own: it would not be heard until the clock has caught up. */
+#include "admin/missing.h"
 #include "admin/verb.h"
 #include "admin/view.h"
 
@@ -73,7 +74,7 @@ forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg
 	const char *plugin;
 
 	if (found != STORE_FOUND) {
-		verb_no_record(v, found, why);
+		missing_end(v, found, why);
 		return;
 	}
 	f = xcalloc(1, sizeof(*f));

@@ -123,18 +123,6 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 	verb_done(v, VERB_TROUBLE);
 }
 
-void
-verb_no_record(struct verb_context *v, enum store_found found, const char *why)
-{
-	if (found == STORE_FAILED) {
-		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
-		return;
-	}
-	cli_complain("vogeler-admin", "%s: no such host in %s; \"vogeler-admin hosts\" lists them",
-	    v->args[0], store_id(v->store));
-	verb_done(v, VERB_NO_SUCH_HOST);
-}
-
 static const struct verb *
 find_verb(const struct cli *cli)
 {

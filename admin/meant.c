@@ -1,6 +1,7 @@
 /* See meant.h. */
 #include "admin/meant.h"
 
+#include "admin/missing.h"
 #include "admin/verb.h"
 
 #include "shared/query/group_query.h"
@@ -91,36 +92,32 @@ meant_ask(struct meant *m, void (*ready)(void *arg), void *arg)
 
 /* --- who is not there --- */
 
-void
-meant_say_missing(const char *word)
-{
-	cli_complain("vogeler-admin", "%s: no %s; \"vogeler-admin hosts\" lists them", word,
-	    word[0] == '@' ? "host is in this group" : "such host");
-}
+struct telling {
+	const struct meant *m;
+	size_t missing;
+};
 
 static void
 meant_on_nobody(const char *word, void *arg)
 {
-	size_t *missing = arg;
+	struct telling *t = arg;
 
-	meant_say_missing(word);
-	++*missing;
+	missing_say(t->m->v->store, &t->m->known, word);
+	t->missing++;
 }
 
 size_t
 meant_tell_missing(struct meant *m)
 {
+	struct telling t = {.m = m};
 	struct hosts meant = {0};
-	size_t missing = 0;
 
 	hosts_sort(&m->known);
-	targets_resolve(&m->targets, &m->known, &meant, meant_on_nobody, &missing);
+	targets_resolve(&m->targets, &m->known, &meant, meant_on_nobody, &t);
 	for (size_t i = 0; i < meant.n; i++) {
-		if (hosts_has(&m->known, meant.names[i]))
-			continue;
-		meant_say_missing(meant.names[i]);
-		missing++;
+		if (!hosts_has(&m->known, meant.names[i]))
+			meant_on_nobody(meant.names[i], &t);
 	}
 	hosts_finish(&meant);
-	return missing;
+	return t.missing;
 }

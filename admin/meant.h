@@ -29,6 +29,5 @@ void meant_finish(struct meant *m);
 void meant_ask(struct meant *m, void (*ready)(void *arg), void *arg);
 /* All known hosts are noted: tells of each name and glob that is nobody. Returns how many. */
 size_t meant_tell_missing(struct meant *m);
-void meant_say_missing(const char *word);
 
 #endif

@@ -1,6 +1,7 @@
 /* "show HOST [PLUGIN [PATH]]": a record for people, or with --json as it is stored. */
 #include "admin/contact.h"
 #include "admin/host_state.h"
+#include "admin/missing.h"
 #include "admin/record_print.h"
 #include "admin/show_many.h"
 #include "admin/verb.h"
@@ -56,9 +57,14 @@ no_such_plugin(struct verb_context *v, const json_t *rec)
 {
 	json_t *plugins = view_plugins(rec);
 	char *names = view_joined(plugins);
+	const char *near = view_near(plugins, v->args[1]);
 
-	cli_complain("vogeler-admin", "%s has no \"%s\"; it has: %s", v->args[0], v->args[1],
-	    names[0] != '\0' ? names : "nothing yet");
+	if (near != NULL)
+		cli_complain("vogeler-admin", "%s has no \"%s\"; did you mean %s? It has: %s",
+		    v->args[0], v->args[1], near, names);
+	else
+		cli_complain("vogeler-admin", "%s has no \"%s\"; it has: %s", v->args[0],
+		    v->args[1], names[0] != '\0' ? names : "nothing yet");
 	free(names);
 	json_decref(plugins);
 	verb_done(v, VERB_NO_SUCH_HOST);
@@ -68,25 +74,31 @@ no_such_plugin(struct verb_context *v, const json_t *rec)
 static void
 no_such_part(struct verb_context *v, const json_t *last, size_t len)
 {
+	const char *path = v->args[2], *before, *step, *near;
 	json_t *keys = json_array();
 	const char *key;
 	json_t *value;
-	char *names;
+	char *names, *typed;
 
 	json_object_foreach ((json_t *)last, key, value)
 		json_array_append_new(keys, json_string(key));
 	names = view_joined(keys);
+	step = path + len + (path[len] == '.' ? 1 : 0);
+	typed = xstrndup(step, strcspn(step, ".["));
+	near = view_near(keys, typed);
+	before = len > 0 ? "" : near != NULL ? "It" : "it";
 	if (json_is_object(last))
-		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s has: %s", v->args[0],
-		    v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2],
+		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%s%s%s%.*s has: %s",
+		    v->args[0], v->args[1], path, near != NULL ? "did you mean " : "",
+		    near != NULL ? near : "", near != NULL ? "? " : "", before, (int)len, path,
 		    names[0] != '\0' ? names : "nothing");
 	else if (json_is_array(last))
 		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s is a list of %zu",
-		    v->args[0], v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2],
-		    json_array_size(last));
+		    v->args[0], v->args[1], path, before, (int)len, path, json_array_size(last));
 	else
 		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s has no parts",
-		    v->args[0], v->args[1], v->args[2], len > 0 ? "" : "it", (int)len, v->args[2]);
+		    v->args[0], v->args[1], path, before, (int)len, path);
+	free(typed);
 	free(names);
 	json_decref(keys);
 	verb_done(v, VERB_NO_SUCH_HOST);
@@ -173,7 +185,7 @@ show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 	if (found == STORE_FOUND)
 		print_record(v, rec);
 	else
-		verb_no_record(v, found, why);
+		missing_end(v, found, why);
 }
 
 void

@@ -3,12 +3,14 @@
 
 #include "admin/contact.h"
 #include "admin/meant.h"
+#include "admin/missing.h"
 #include "admin/record_print.h"
 #include "admin/verb.h"
 #include "admin/view.h"
 
 #include "shared/phrase.h"
 #include "shared/print/answers.h"
+#include "shared/query/plugin_names.h"
 #include "shared/store/store.h"
 #include "shared/target/value_path.h"
 #include "shared/wall.h"
@@ -30,7 +32,10 @@ struct show_many {
 	enum reading reading;
 	struct hosts names; /* of READING_NAMES */
 	size_t next;        /* of names: the one that is asked for */
-	size_t printed, missing;
+	struct hosts missing;
+	size_t printed, n_missing;
+	struct known_reading reading_known;
+	struct plugin_names *plugins; /* to tell what was meant, when nobody has it */
 	struct answers *answers;
 	struct contact_reading reading_contacts;
 	struct contacts *contacts;
@@ -42,6 +47,8 @@ many_finish(void *arg)
 	struct show_many *m = arg;
 
 	hosts_finish(&m->names);
+	hosts_finish(&m->missing);
+	plugin_names_destroy(m->plugins);
 	meant_finish(&m->meant);
 	answers_destroy(m->answers);
 	contacts_destroy(m->contacts);
@@ -60,19 +67,65 @@ many_on_lack(const char *line, void *arg)
 	cli_complain("vogeler-admin", "%s", line);
 }
 
+static size_t
+n_said(const struct show_many *m)
+{
+	return m->printed + answers_count(m->answers);
+}
+
+static void
+done(struct show_many *m)
+{
+	verb_done(m->v, n_said(m) > 0 && m->n_missing == 0 ? VERB_OK : VERB_NO_SUCH_HOST);
+}
+
+static void
+many_on_plugins(const struct plugin_names *names, const char *why, void *arg)
+{
+	struct show_many *m = arg;
+	char hint[PLUGIN_NAMES_HINT_SIZE];
+
+	if (names != NULL && plugin_names_count(names) > 0 && !plugin_names_has(names, m->plugin))
+		cli_complain("vogeler-admin", "no record has \"%s\"%s", m->plugin,
+		    plugin_names_hint(names, m->plugin, hint));
+	done(m);
+}
+
+static void
+tell_missing(struct show_many *m)
+{
+	bool any = m->reading == READING_LIST ? m->meant.known.n > 0 : m->names.n > m->missing.n;
+
+	if (m->reading == READING_LIST)
+		m->n_missing = meant_tell_missing(&m->meant);
+	else
+		m->n_missing = m->missing.n;
+	for (size_t i = 0; i < m->missing.n; i++)
+		missing_say(m->v->store, &m->meant.known, m->missing.names[i]);
+	if (m->meant.targets.all && n_said(m) == 0 && m->meant.known.n == 0)
+		missing_say_nobody();
+	if (m->plugin != NULL && n_said(m) == 0 && any)
+		m->plugins = plugin_names_ask(m->v->store, many_on_plugins, m);
+	else
+		done(m);
+}
+
+static void
+many_on_known(const char *why, void *arg)
+{
+	tell_missing(arg);
+}
+
 static void
 end(struct show_many *m)
 {
-	size_t said = m->printed + answers_count(m->answers);
-
 	answers_print(stdout, m->answers);
 	fflush(stdout);
 	answers_tell_lack(m->answers, many_on_lack, NULL);
-	if (m->reading == READING_LIST)
-		m->missing = meant_tell_missing(&m->meant);
-	if (m->meant.targets.all && said == 0 && m->meant.known.n == 0)
-		cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
-	verb_done(m->v, said > 0 && m->missing == 0 ? VERB_OK : VERB_NO_SUCH_HOST);
+	if (m->missing.n > 0)
+		known_read(&m->reading_known, m->v->store, &m->meant.known, many_on_known, m);
+	else
+		tell_missing(m);
 }
 
 /* --- one record --- */
@@ -203,8 +256,7 @@ many_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		take_record(m, host, rec);
 		break;
 	case STORE_MISSING:
-		meant_say_missing(host);
-		m->missing++;
+		hosts_add(&m->missing, host);
 		break;
 	case STORE_FAILED:
 		failed(m, why);
@@ -228,8 +280,7 @@ many_on_nobody(const char *word, void *arg)
 {
 	struct show_many *m = arg;
 
-	meant_say_missing(word);
-	m->missing++;
+	hosts_add(&m->missing, word);
 }
 
 static void

@@ -67,7 +67,5 @@ void verb_show(struct verb_context *v);
 void verb_done(struct verb_context *v, int status);
 /* "vogeler-admin: text" on stderr, and the end with VERB_TROUBLE. */
 void verb_fail(struct verb_context *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The end of a verb whose host, its first argument, has no record: missing, or not to be read. */
-void verb_no_record(struct verb_context *v, enum store_found found, const char *why);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "shared/buf.h"
 #include "shared/name.h"
+#include "shared/near.h"
 #include "shared/store/record.h"
 #include "shared/xalloc.h"
 
@@ -76,6 +77,20 @@ json_t *
 view_others(const json_t *rec)
 {
 	return list_keys(rec, false);
+}
+
+const char *
+view_near(const json_t *names, const char *typed)
+{
+	const char **list = xcalloc(json_array_size(names) + 1, sizeof(*list)), *near;
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach (names, i, name)
+		list[i] = json_string_value(name);
+	near = near_name(typed, list, json_array_size(names));
+	free(list);
+	return near;
 }
 
 char *

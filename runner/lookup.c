@@ -3,6 +3,7 @@
 
 #include "runner/interrupt.h"
 #include "shared/loop.h"
+#include "shared/near.h"
 #include "shared/store/store.h"
 #include "shared/xalloc.h"
 
@@ -21,6 +22,7 @@ struct lookup {
 	struct job *out;
 	size_t found;
 	char *names; /* of the first that fit */
+	char *near;  /* a slip or two away: the newest */
 	int status;
 };
 
@@ -76,6 +78,8 @@ on_listed(enum store_found found, const struct job *job, const char *why, void *
 	case STORE_FOUND:
 		if (last || strncmp(job->id, l->id, strlen(l->id)) == 0)
 			take_fitting(l, job);
+		else if (l->near == NULL && near_name(l->id, (const char *[]){job->id}, 1) != NULL)
+			l->near = xstrdup(job->id);
 		return;
 	case STORE_MISSING:
 		break;
@@ -93,6 +97,8 @@ on_listed(enum store_found found, const struct job *job, const char *why, void *
 		say_which(l);
 		if (l->status == RUNNER_OK)
 			job_finish(l->out);
+	} else if (l->near != NULL) {
+		runner_say("%s: no such job; did you mean %s?", l->id, l->near);
 	} else {
 		runner_say(
 		    "%s: no such job: it was sent without this store, or is so long ago "
@@ -158,6 +164,7 @@ lookup_job(struct runner_context *c, struct interrupt *interrupt, const char *id
 	loop_run(c->loop);
 	interrupt->fn = NULL;
 	free(l.names);
+	free(l.near);
 	if (l.status != RUNNER_OK) {
 		store_close(c->store); /* it may have more to tell */
 		c->store = NULL;

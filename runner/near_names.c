@@ -5,15 +5,13 @@
 #include "shared/loop.h"
 #include "shared/store/store.h"
 
-#include <string.h>
-#include <strings.h>
-
 struct nearing {
 	struct runner_context *c;
 	const struct hosts *names;
 	size_t next; /* of names: the one that is asked for */
 	bool missing[NEAR_NAMES_MAX];
-	bool any_missing, told[NEAR_NAMES_MAX];
+	bool any_missing;
+	struct hosts known; /* that have records; read when one is missing */
 	int status;
 };
 
@@ -24,35 +22,37 @@ end(struct nearing *n, int status)
 	loop_stop(n->c->loop);
 }
 
-/* web01 and web01.example.com. */
-static bool
-is_label_of(const char *label, const char *name)
+static void
+tell(const struct nearing *n)
 {
-	size_t len = strlen(label);
+	for (size_t i = 0; i < n->names->n; i++) {
+		const char *name = n->names->names[i];
+		const char *host = n->missing[i] ? hosts_near(&n->known, name) : NULL;
 
-	return strncasecmp(label, name, len) == 0 && name[len] == '.';
+		if (host != NULL)
+			runner_say(
+			    "%s: there is no record of that name; did you mean %s?", name, host);
+	}
 }
 
 static void
 nearing_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
 	struct nearing *n = arg;
-	const char *host;
+	const char *host = json_string_value(json_object_get(rec, "_id")); /* NULL of NULL */
 
-	if (found != STORE_FOUND) {
+	switch (found) {
+	case STORE_FOUND:
+		if (host != NULL)
+			hosts_add(&n->known, host);
+		return;
+	case STORE_MISSING:
+		tell(n);
 		end(n, RUNNER_OK);
 		return;
-	}
-	host = json_string_value(json_object_get(rec, "_id"));
-	for (size_t i = 0; host != NULL && i < n->names->n; i++) {
-		const char *name = n->names->names[i];
-
-		if (!n->missing[i] || n->told[i] ||
-		    (strcasecmp(name, host) != 0 && !is_label_of(name, host) &&
-			!is_label_of(host, name)))
-			continue;
-		n->told[i] = true;
-		runner_say("%s: there is no record of that name; did you mean %s?", name, host);
+	case STORE_FAILED:
+		end(n, RUNNER_OK);
+		return;
 	}
 }
 
@@ -105,6 +105,7 @@ near_names_tell(struct runner_context *c, struct interrupt *interrupt, const str
 	ask_next(&n);
 	loop_run(c->loop);
 	interrupt->fn = NULL;
+	hosts_finish(&n.known);
 	if (n.status != RUNNER_OK) { /* it may have more to tell */
 		store_close(c->store);
 		c->store = NULL;

@@ -10,7 +10,7 @@ struct interrupt;
 #define NEAR_NAMES_MAX 8 /* of more nothing is asked */
 
 /* Runs the loop until the store has said which of names have no record, and tells of each the host
- * that has it in other letters, or with or without a domain. RUNNER_OK, also when the store has no
+ * that it is near to (near.h). RUNNER_OK, also when the store has no
  * answer: a host may have a queue and no record. */
 int near_names_tell(
     struct runner_context *c, struct interrupt *interrupt, const struct hosts *names);

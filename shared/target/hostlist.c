@@ -1,6 +1,7 @@
 /* See hostlist.h. */
 #include "shared/target/hostlist.h"
 
+#include "shared/near.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
@@ -51,6 +52,12 @@ bool
 hosts_has(const struct hosts *h, const char *name)
 {
 	return h->n > 0 && bsearch(&name, h->names, h->n, sizeof(*h->names), compare) != NULL;
+}
+
+const char *
+hosts_near(const struct hosts *h, const char *typed)
+{
+	return near_host(typed, (const char *const *)h->names, h->n);
 }
 
 void

@@ -32,9 +32,37 @@ def test_names_in_other_letters(hosts):
     for typed, meant in (("H1", "h1"), ("db01", "db01.example.com"), ("h1.example.com", "h1")):
         done = site.runner("-n", typed, "-x", "packages", dbhost=True, status=4)
         assert f"did you mean {meant}?" in done.err, done
-    for typed in ("h1", "nowhere"):
+    for typed in ("h1", "nowhere", "h2"):
         done = site.runner("-n", typed, "-x", "packages", "--dry-run", dbhost=True)
         assert "did you mean" not in done.err, done
+
+
+def test_hosts_in_other_letters_for_vogeler_admin(hosts):
+    site = hosts
+    for typed, meant in (("H1", "h1"), ("db01", "db01.example.com"), ("DB1", "db01.example.com"), ("db01.exmaple.com", "db01.example.com")):
+        for verb in (["show"], ["show", "packages"], ["forget-order"], ["hosts"]):
+            done = site.admin(verb[0], typed, *verb[1:], status=4)
+            assert f"{typed}: no such host in {site.dbhost}; did you mean {meant}?" in done.err, done
+    done = site.admin("show", "H1,h1,h2", "packages", status=4)
+    assert "H1: no such host in" in done.err and "did you mean h1?" in done.err and done.out.startswith("h1"), done
+    assert 'h2: no such host in' in done.err and '"vogeler-admin hosts" lists them' in done.err, done
+    assert "mean" not in site.admin("show", "nowhere", status=4).err
+
+
+def test_a_plugin_or_a_part_that_a_host_has_not(hosts):
+    site = hosts
+    site.party("Client2010", "h1").answer("facter", json.dumps({"os": {"name": "Debian"}}), "json")
+    site.wait_plugin("facter", "h1")
+    done = site.admin("show", "h1", "pakages", status=4)
+    assert 'h1 has no "pakages"; did you mean packages? It has: facter packages' in done.err, done
+    done = site.admin("show", "h1", "uptime", status=4)
+    assert 'h1 has no "uptime"; it has: facter packages' in done.err, done
+    done = site.admin("show", "h*", "pakages", status=4)
+    assert 'no record has "pakages"; did you mean packages? There are facter, packages' in done.err, done
+    assert "no record has" not in site.admin("show", "db*", "facter", status=4).err
+    for path, near in (("os.nmae", "did you mean name? os has: name"), ("oss.name", "did you mean os? It has: os"),
+                       ("os.uptime.days", "os has: name")):
+        assert f'h1: "facter" has no {path}; {near}' in site.admin("show", "h1", "facter", path, status=4).err
 
 
 def test_a_plugin_that_no_record_has(hosts):
@@ -55,6 +83,9 @@ def test_jobs_by_the_beginning_of_their_id(hosts):
     assert "2 jobs begin like that" in done.err and first in done.err and last in done.err, done
     done = site.runner("result", first[:3], dbhost=True, status=1)
     assert "too short" in done.err and "4 characters" in done.err, done
+    mistyped = last[:20] + ("0" if last[20] != "0" else "1") + last[21:]
+    done = site.runner("result", mistyped, dbhost=True, status=1)
+    assert f"{mistyped}: no such job; did you mean {last}?" in done.err, done
     for typed in ("zzzz", ""):
         done = site.runner("result", typed, dbhost=True, status=1)
         assert "no such job" in done.err, done

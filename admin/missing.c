@@ -1,0 +1,91 @@
+/* See missing.h. */
+#include "admin/missing.h"
+
+#include "shared/store/store.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+
+static void
+reading_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+{
+	const struct known_reading *r = arg;
+	const char *host = json_string_value(json_object_get(rec, "_id")); /* NULL of NULL */
+
+	switch (found) {
+	case STORE_FOUND:
+		if (host != NULL)
+			hosts_add(r->known, host);
+		return;
+	case STORE_MISSING:
+		hosts_sort(r->known);
+		r->fn(NULL, r->arg);
+		return;
+	case STORE_FAILED:
+		hosts_sort(r->known);
+		r->fn(why, r->arg);
+		return;
+	}
+}
+
+void
+known_read(struct known_reading *r, struct store *store, struct hosts *known,
+    void (*fn)(const char *why, void *arg), void *arg)
+{
+	static const struct store_filter names_alone = {NULL, 0};
+
+	*r = (struct known_reading){known, fn, arg};
+	store_list(store, &names_alone, reading_on_listed, r);
+}
+
+void
+missing_say(const struct store *store, const struct hosts *known, const char *word)
+{
+	const char *near = word[0] == '@' ? NULL : hosts_near(known, word);
+	const char *what = word[0] == '@' ? "host of this group is" : "such host";
+
+	if (near != NULL)
+		cli_complain("vogeler-admin", "%s: no such host in %s; did you mean %s?", word,
+		    store_id(store), near);
+	else
+		cli_complain("vogeler-admin", "%s: no %s in %s; \"vogeler-admin hosts\" lists them",
+		    word, what, store_id(store));
+}
+
+void
+missing_say_nobody(void)
+{
+	cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
+}
+
+struct missing {
+	struct verb_context *v;
+	struct hosts known;
+	struct known_reading reading;
+};
+
+/* That the store cannot list them is no news: the host is missing all the same. */
+static void
+missing_on_known(const char *why, void *arg)
+{
+	struct missing *m = arg;
+
+	missing_say(m->v->store, &m->known, m->v->args[0]);
+	verb_done(m->v, VERB_NO_SUCH_HOST);
+	hosts_finish(&m->known);
+	free(m);
+}
+
+void
+missing_end(struct verb_context *v, enum store_found found, const char *why)
+{
+	struct missing *m;
+
+	if (found == STORE_FAILED) {
+		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
+		return;
+	}
+	m = xcalloc(1, sizeof(*m));
+	m->v = v;
+	known_read(&m->reading, v->store, &m->known, missing_on_known, m);
+}
