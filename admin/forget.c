@@ -1,13 +1,26 @@
-/* "forget HOST": its record, what is remembered of the order of its results, and its queue with the
- * commands that wait there; the ledger stays. A queue that somebody reads stays as well: the host
- * is there, and would make it again. */
+/* "forget HOSTS": their records, what is remembered of the order of their results, and their queues
+ * with the commands that wait there. What is said of a job stays true: the commands that went with
+ * a queue are cancelled in the ledger. A queue that somebody reads stays: the host is there, and
+ * would make it again.
+ *
+ *   who is meant -> which of them have records -> queues (-> ledger, of those with neither)
+ *     -> the question -> records -> queues, looked at anew -> ledger
+ *
+ * A queue goes before the ledger is written, so that who is interrupted between the two finds the
+ * commands open and the queue gone, and the next "forget" sees to it. */
 #include "admin/confirm.h"
-#include "admin/host_queue.h"
+#include "admin/host_queues.h"
+#include "admin/meant.h"
 #include "admin/missing.h"
+#include "admin/open_jobs.h"
 #include "admin/verb.h"
 
 #include "shared/name.h"
+#include "shared/phrase.h"
+#include "shared/store/ledger.h"
 #include "shared/store/store.h"
+#include "shared/target/ranges.h"
+#include "shared/wall.h"
 #include "shared/xalloc.h"
 
 #include <inttypes.h>
@@ -15,150 +28,516 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALL_JOBS    1000000
+#define PIECES_MAX  20 /* of names in the question */
+#define WHY_DELETED "the host was forgotten, and its queue deleted with what waited in it"
+#define WHY_GONE    "the host was forgotten, and its queue was gone"
+
+static const struct host_queue_look unknown = {.sight = HOST_QUEUE_UNKNOWN};
+
 struct forgetting {
 	struct verb_context *v;
-	struct host_queue *queue; /* NULL: no broker is named */
-	struct host_queue_look look;
-	bool recorded; /* there is a record */
-	bool no_host;  /* nor can be by that name: it has no queue */
+	struct meant meant;
+	struct known_reading reading;
+	struct hosts odd; /* names that no host can have, but a record: without a queue */
+	/* Of those that were meant: */
+	struct hosts records;   /* sorted, as all that follow */
+	struct hosts queues;    /* that may have one: names of hosts */
+	struct hosts missing;   /* have neither a record, nor a queue that may go */
+	struct hosts queueless; /* of them: those that have no queue for sure */
+	struct hosts hosts;     /* of which there is something to be forgotten */
+	struct hosts gone;      /* have no queue any more */
+	struct hosts deleted;   /* of them: that was we */
+	size_t n_deletable, n_commands;
+	uint64_t messages;
+	struct host_queues *open;
+	bool queues_unknown;
+	struct open_jobs *jobs;
+	const struct open_job *job; /* that is written, and those after it */
+	size_t n_jobs, next;
+	size_t n_missing; /* words that are nobody */
+	int status;
 };
 
 static const char *
-host_of(const struct forgetting *f)
+plural(uint64_t n)
 {
-	return f->v->args[0];
+	return n == 1 ? "" : "s";
 }
 
 static void
-forget_end(struct forgetting *f, int status)
+forget_finish(void *arg)
 {
-	verb_done(f->v, status);
-	host_queue_close(f->queue);
+	struct forgetting *f = arg;
+	struct hosts *lists[] = {&f->odd, &f->records, &f->queues, &f->missing, &f->queueless,
+	    &f->hosts, &f->gone, &f->deleted};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		hosts_finish(lists[i]);
+	open_jobs_destroy(f->jobs);
+	meant_finish(&f->meant);
 	free(f);
 }
 
-/* ---- the queue ---- */
+static void
+forget_end(struct forgetting *f)
+{
+	host_queues_close(f->open);
+	f->open = NULL;
+	fflush(stdout);
+	if (f->status == VERB_OK && f->n_missing > 0)
+		f->status = VERB_NO_SUCH_HOST;
+	verb_done(f->v, f->status);
+}
+
+/* It goes on with what else there is. */
+static void
+complain(struct forgetting *f, const char *host, const char *why)
+{
+	fflush(stdout);
+	cli_complain("vogeler-admin", "%s: %s", host, why);
+	f->status = VERB_TROUBLE;
+}
+
+/* ---- the ledger ---- */
+
+static void cancel_next(struct forgetting *f);
 
 static void
-forget_on_deleted(bool ok, uint32_t messages, const char *why, void *arg)
+forget_on_cancelled(bool ok, const char *what, void *arg)
 {
 	struct forgetting *f = arg;
 
-	if (ok)
-		printf("queue %s: deleted, with %" PRIu32 " waiting message%s\n", host_of(f),
-		    messages, messages == 1 ? "" : "s");
-	fflush(stdout);
-	if (!ok)
-		cli_complain("vogeler-admin", "queue %s stays: %s", host_of(f), why);
-	forget_end(f, ok ? VERB_OK : VERB_TROUBLE);
+	if (!ok) {
+		complain(f, "what waited for them is \"queued\" in the ledger still", what);
+		forget_end(f);
+		return;
+	}
+	f->n_commands += f->job[f->next++].hosts.n;
+	cancel_next(f);
 }
 
 static void
-forget_queue(struct forgetting *f)
+cancel_next(struct forgetting *f)
 {
-	fflush(stdout);
-	if (f->queue == NULL && !f->no_host) {
-		cli_complain("vogeler-admin",
-		    "queue %s is left as it is, if it is there: no broker is named (--qhost)",
-		    host_of(f));
-	} else if (f->look.sight == HOST_QUEUE_UNKNOWN) {
-		forget_end(f, VERB_TROUBLE); /* that was said before anything was asked */
-		return;
-	} else if (f->look.sight == HOST_QUEUE_THERE && f->look.consumers > 0) {
-		cli_complain("vogeler-admin",
-		    "queue %s stays: an agent reads it; stop that first, then forget the host",
-		    host_of(f));
-	} else if (f->look.sight == HOST_QUEUE_THERE) {
-		host_queue_delete(f->queue, forget_on_deleted);
+	const struct open_job *job = &f->job[f->next];
+	struct outcome *list;
+
+	if (f->next == f->n_jobs) {
+		if (f->n_commands > 0)
+			printf("ledger: %zu command%s that nobody will answer: cancelled\n",
+			    f->n_commands, f->n_commands == 1 ? "" : "s");
+		forget_end(f);
 		return;
 	}
-	forget_end(f, VERB_OK);
+	list = xcalloc(job->hosts.n, sizeof(*list));
+	for (size_t i = 0; i < job->hosts.n; i++) {
+		const char *host = job->hosts.names[i];
+
+		outcome_init(&list[i]);
+		list[i].host = host;
+		list[i].state = OUTCOME_CANCELLED;
+		list[i].why = hosts_has(&f->deleted, host) ? WHY_DELETED : WHY_GONE;
+		list[i].at = wall_ms();
+	}
+	store_outcomes_add(f->v->store, job->id, list, job->hosts.n, forget_on_cancelled, f);
+	free(list);
 }
 
-/* ---- the record ---- */
+static void
+forget_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+
+	if (why != NULL) {
+		complain(f, "what waited for them is \"queued\" in the ledger still", why);
+		forget_end(f);
+		return;
+	}
+	f->job = jobs;
+	f->n_jobs = n;
+	cancel_next(f);
+}
+
+static void
+read_ledger(struct forgetting *f, const struct hosts *hosts, open_jobs_fn *fn)
+{
+	const struct open_jobs_request req = {
+	    .store = f->v->store,
+	    .hosts = hosts,
+	    .jobs_max = ALL_JOBS,
+	    .unnoted = true,
+	    .fn = fn,
+	    .arg = f,
+	};
+
+	open_jobs_destroy(f->jobs);
+	f->jobs = open_jobs_read(&req);
+}
+
+static void
+forget_commands(struct forgetting *f)
+{
+	host_queues_close(f->open);
+	f->open = NULL;
+	fflush(stdout);
+	if (f->gone.n == 0)
+		forget_end(f);
+	else
+		read_ledger(f, &f->gone, forget_on_open);
+}
+
+/* ---- queues ---- */
+
+static void
+forget_on_deleted(size_t host, bool ok, uint32_t messages, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+	const char *name = f->hosts.names[host];
+
+	if (!ok) {
+		fflush(stdout);
+		cli_complain("vogeler-admin", "queue %s stays: %s", name, why);
+		f->status = VERB_TROUBLE;
+		return;
+	}
+	printf("queue %s: deleted, with %" PRIu32 " waiting message%s\n", name, messages,
+	    plural(messages));
+	hosts_add(&f->gone, name);
+	hosts_add(&f->deleted, name);
+}
+
+static void
+forget_on_all_deleted(void *arg)
+{
+	struct forgetting *f = arg;
+
+	hosts_sort(&f->gone);
+	hosts_sort(&f->deleted);
+	forget_commands(f);
+}
+
+static void
+say_read(const char *host)
+{
+	cli_complain("vogeler-admin",
+	    "queue %s stays: an agent reads it; stop that first, then forget the host", host);
+}
+
+static void
+take_look(
+    struct forgetting *f, const char *host, const struct host_queue_look *look, const char *why)
+{
+	switch (look->sight) {
+	case HOST_QUEUE_MISSING:
+		hosts_add(&f->gone, host);
+		break;
+	case HOST_QUEUE_THERE:
+		if (look->consumers > 0)
+			say_read(host);
+		break;
+	case HOST_QUEUE_UNKNOWN:
+		cli_complain("vogeler-admin", "queue %s stays, if it is there: %s", host, why);
+		f->status = VERB_TROUBLE;
+		break;
+	}
+}
+
+static void
+forget_on_looked_again(const struct host_queue_look *looks, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+
+	fflush(stdout);
+	for (size_t i = 0; i < f->hosts.n; i++)
+		take_look(f, f->hosts.names[i], &looks[i], why);
+	host_queues_delete(f->open, forget_on_deleted, forget_on_all_deleted);
+}
+
+/* They are looked at anew: who answers the question takes his time, and meanwhile a host may have
+ * come back, and the connection have ended. */
+static void
+forget_queues(struct forgetting *f)
+{
+	hosts_intersect(&f->hosts, &f->queues);
+	if (f->hosts.n == 0) {
+		forget_end(f);
+	} else if (f->v->cli->options.qhost == NULL) {
+		fflush(stdout);
+		if (f->hosts.n == 1)
+			cli_complain("vogeler-admin",
+			    "queue %s is left as it is, if it is there: no broker is named "
+			    "(--qhost)",
+			    f->hosts.names[0]);
+		else
+			cli_complain("vogeler-admin",
+			    "the queues of %zu hosts are left as they are: no broker is named "
+			    "(--qhost)",
+			    f->hosts.n);
+		forget_end(f);
+	} else if (f->queues_unknown) {
+		f->status = VERB_TROUBLE; /* that was said before anything was asked */
+		forget_end(f);
+	} else {
+		f->open = host_queues_open(f->v, &f->hosts, forget_on_looked_again, f);
+	}
+}
+
+/* ---- records ---- */
+
+static void forget_next(struct forgetting *f);
 
 static void
 forget_on_done(bool ok, const char *what, void *arg)
 {
 	struct forgetting *f = arg;
+	const char *host = f->records.names[f->next++];
 
-	if (!ok) {
-		verb_fail(f->v, "%s: %s", host_of(f), what);
-		forget_end(f, VERB_TROUBLE);
+	if (ok) {
+		printf("%s: %s\n", host, what);
+		forget_next(f);
 		return;
 	}
-	printf("%s: %s\n", host_of(f), what);
-	forget_queue(f);
+	complain(f, host, what);
+	forget_end(f);
+}
+
+static void
+forget_next(struct forgetting *f)
+{
+	if (f->next < f->records.n) {
+		store_forget(f->v->store, f->records.names[f->next], forget_on_done, f);
+		return;
+	}
+	f->next = 0;
+	forget_queues(f);
+}
+
+/* ---- the question ---- */
+
+static char *
+what_goes(const struct forgetting *f)
+{
+	char *names, *queues, *text;
+	size_t left;
+
+	if (f->n_deletable == 0)
+		queues = xstrdup("");
+	else if (f->hosts.n == 1)
+		xasprintf(&queues, "its queue");
+	else
+		xasprintf(&queues, "%zu queue%s", f->n_deletable, plural(f->n_deletable));
+	if (f->messages > 0) {
+		text = queues;
+		xasprintf(&queues, "%s with %" PRIu64 " waiting message%s", text, f->messages,
+		    plural(f->messages));
+		free(text);
+	}
+	names = ranges_text((const char *const *)f->hosts.names, f->hosts.n, PIECES_MAX, &left);
+	if (f->hosts.n == 1 && f->records.n == 1)
+		xasprintf(&text, "forget all that %s has answered%s%s", names,
+		    queues[0] != '\0' ? ", and delete " : "", queues);
+	else if (f->hosts.n == 1 && f->n_deletable == 1)
+		xasprintf(&text, "delete the queue of %s%s", names, queues + strlen("its queue"));
+	else if (f->hosts.n == 1)
+		xasprintf(&text, "cancel what %s has not answered (it has no queue)", names);
+	else if (left > 0)
+		xasprintf(&text,
+		    "forget %zu hosts (%s and %zu more): all that they have answered%s%s",
+		    f->hosts.n, names, left, queues[0] != '\0' ? ", and delete " : "", queues);
+	else
+		xasprintf(&text, "forget %zu hosts (%s): all that they have answered%s%s",
+		    f->hosts.n, names, queues[0] != '\0' ? ", and delete " : "", queues);
+	free(names);
+	free(queues);
+	return text;
+}
+
+static void
+forget_on_nobody(const char *word, void *arg)
+{
+	struct forgetting *f = arg;
+
+	missing_say(f->v->store, &f->meant.known, word);
+	f->n_missing++;
 }
 
 static void
 ask(struct forgetting *f)
 {
-	bool queue = f->look.sight == HOST_QUEUE_THERE && f->look.consumers == 0;
-	char question[768], waiting[64] = "";
+	char *what, *question;
 
-	if (queue && f->look.messages > 0)
-		snprintf(waiting, sizeof(waiting), " with %" PRIu32 " waiting message%s",
-		    f->look.messages, f->look.messages == 1 ? "" : "s");
-	snprintf(question, sizeof(question),
-	    "%s%.253s%s%s? (If it answers again, it is there again.)",
-	    f->recorded ? "forget all that " : "delete queue ", host_of(f),
-	    !f->recorded ? ""
-	    : queue      ? " has answered, and delete its queue"
-			 : " has answered",
-	    waiting);
-	if (!confirm(f->v, question))
-		forget_end(f, VERB_TROUBLE);
-	else if (f->recorded)
-		store_forget(f->v->store, host_of(f), forget_on_done, f);
-	else
-		forget_queue(f);
-}
-
-/* A host that never answered has a queue alone. */
-static void
-forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
-{
-	struct forgetting *f = arg;
-
-	f->recorded = found == STORE_FOUND;
-	if (found == STORE_FAILED ||
-	    (found == STORE_MISSING &&
-		!(f->look.sight == HOST_QUEUE_THERE && f->look.consumers == 0))) {
-		missing_end(f->v, found, why);
-		host_queue_close(f->queue);
-		free(f);
+	host_queues_close(f->open);
+	f->open = NULL;
+	for (size_t i = 0; i < f->missing.n; i++)
+		forget_on_nobody(f->missing.names[i], f);
+	if (f->hosts.n == 0) {
+		if (f->n_missing == 0)
+			missing_say_nobody();
+		f->status = VERB_NO_SUCH_HOST;
+		forget_end(f);
 		return;
 	}
+	what = what_goes(f);
+	xasprintf(&question, "%s? (%s)", what,
+	    f->hosts.n == 1 ? "If it answers again, it is there again."
+			    : "Those that answer again are there again.");
+	f->status = confirm(f->v, question) ? VERB_OK : VERB_TROUBLE;
+	free(question);
+	free(what);
+	if (f->status == VERB_OK)
+		forget_next(f);
+	else
+		forget_end(f);
+}
+
+/* ---- what there is ---- */
+
+/* Its queue was deleted by somebody else: the ledger does not know yet. */
+static void
+forget_on_unanswered(const struct open_job *jobs, size_t n, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+	struct hosts left = {0};
+
+	if (why != NULL) {
+		complain(f, "their jobs cannot be read", why);
+		forget_end(f);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		hosts_copy(&f->hosts, &jobs[i].hosts);
+	hosts_sort(&f->hosts);
+	for (size_t i = 0; i < f->missing.n; i++) {
+		if (!hosts_has(&f->hosts, f->missing.names[i]))
+			hosts_add(&left, f->missing.names[i]);
+	}
+	hosts_finish(&f->missing);
+	f->missing = left;
 	ask(f);
 }
 
+/* looks: of f->queues; NULL = no broker was asked. */
 static void
-forget_on_look(const struct host_queue_look *look, void *arg)
+sort_out(struct forgetting *f, const struct host_queue_look *looks)
+{
+	for (size_t i = 0; i < f->queues.n; i++) {
+		const char *host = f->queues.names[i];
+		const struct host_queue_look *look = looks != NULL ? &looks[i] : &unknown;
+		bool goes = look->sight == HOST_QUEUE_THERE && look->consumers == 0;
+
+		if (goes) {
+			f->n_deletable++;
+			f->messages += look->messages;
+		}
+		if (goes || hosts_has(&f->records, host)) {
+			hosts_add(&f->hosts, host);
+			continue;
+		}
+		if (look->sight == HOST_QUEUE_THERE) {
+			say_read(host);
+			f->n_missing++;
+			continue;
+		}
+		hosts_add(&f->missing, host);
+		if (look->sight == HOST_QUEUE_MISSING)
+			hosts_add(&f->queueless, host);
+	}
+	for (size_t i = 0; i < f->odd.n; i++)
+		hosts_add(hosts_has(&f->records, f->odd.names[i]) ? &f->hosts : &f->missing,
+		    f->odd.names[i]);
+	hosts_sort(&f->hosts);
+	hosts_sort(&f->missing);
+	if (f->queueless.n > 0)
+		read_ledger(f, &f->queueless, forget_on_unanswered);
+	else
+		ask(f);
+}
+
+static void
+forget_on_look(const struct host_queue_look *looks, const char *why, void *arg)
 {
 	struct forgetting *f = arg;
 
-	f->look = *look;
-	f->look.why = NULL; /* it is the call's */
-	if (look->sight == HOST_QUEUE_UNKNOWN)
-		cli_complain("vogeler-admin",
-		    "its queue, if it has one, will stay: the broker cannot be asked: %s",
-		    look->why);
-	store_get(f->v->store, host_of(f), forget_on_record, f);
+	f->queues_unknown = true;
+	for (size_t i = 0; i < f->queues.n; i++)
+		f->queues_unknown &= looks[i].sight == HOST_QUEUE_UNKNOWN;
+	if (f->queues_unknown)
+		cli_complain("vogeler-admin", "%s will stay: the broker cannot be asked: %s",
+		    f->queues.n == 1 ? "its queue, if it has one," : "queues that are there", why);
+	sort_out(f, looks);
+}
+
+/* A record may have a name that no host can have, and a queue of that name is not a host's:
+ * master.in. */
+static void
+part_odd(struct forgetting *f, const struct hosts *meant)
+{
+	for (size_t i = 0; i < meant->n; i++)
+		hosts_add(name_host_error(meant->names[i]) == NULL ? &f->queues : &f->odd,
+		    meant->names[i]);
+	hosts_sort(&f->odd);
+}
+
+static void
+forget_on_known(const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+	const struct hosts *known = &f->meant.known;
+	struct hosts meant = {0};
+
+	if (why != NULL) {
+		verb_fail(f->v, "cannot list the hosts in %s: %s", store_id(f->v->store), why);
+		return;
+	}
+	targets_resolve(&f->meant.targets, known, &meant, forget_on_nobody, f);
+	part_odd(f, &meant);
+	hosts_finish(&meant);
+	hosts_copy(&f->records, &f->queues);
+	hosts_copy(&f->records, &f->odd);
+	hosts_sort(&f->records);
+	hosts_intersect(&f->records, known);
+	if (f->queues.n > 0 && f->v->cli->options.qhost != NULL)
+		f->open = host_queues_open(f->v, &f->queues, forget_on_look, f);
+	else
+		sort_out(f, NULL);
+}
+
+static void
+forget_on_meant(void *arg)
+{
+	struct forgetting *f = arg;
+
+	known_read(&f->reading, f->v->store, &f->meant.known, forget_on_known, f);
 }
 
 void
 verb_forget(struct verb_context *v)
 {
 	struct forgetting *f = xcalloc(1, sizeof(*f));
+	const char **words;
+	size_t n = 0;
 
 	f->v = v;
+	v->finish = forget_finish;
+	v->finish_arg = f;
+	while (v->args[n] != NULL)
+		n++;
+	words = xcalloc(n + 1, sizeof(*words));
+	n = 0;
 	/* master.in and the like are no hosts, whoever has put a record of that name there. */
-	f->look.sight = HOST_QUEUE_MISSING;
-	f->no_host = name_host_error(v->args[0]) != NULL;
-	if (v->cli->options.qhost != NULL && !f->no_host) {
-		f->queue = host_queue_open(v, v->args[0], forget_on_look, f);
-		return;
+	for (size_t i = 0; v->args[i] != NULL; i++) {
+		if (!meant_is_more(v->args[i]) && name_host_error(v->args[i]) != NULL)
+			hosts_add(&f->odd, v->args[i]);
+		else
+			words[n++] = v->args[i];
 	}
-	store_get(v->store, v->args[0], forget_on_record, f);
+	hosts_sort(&f->odd);
+	if (n > 0)
+		meant_init(&f->meant, v, "forget", words);
+	free(words);
+	if (n > 0)
+		meant_ask(&f->meant, forget_on_meant, f);
+	else
+		forget_on_meant(f);
 }

@@ -34,15 +34,15 @@ static const struct verb verbs[] = {
 	verb_backup, 0},
     {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
 	verb_doctor, TAKES_JSON | TAKES_TIMEOUT | TAKES_AS},
-    {"forget", "remove the record of a host, and its queue if nobody reads it", 1, 1, false, false,
-	verb_forget, TAKES_YES},
+    {"forget", "remove the records of hosts, and their queues if nobody reads them", 1, 4096, false,
+	false, verb_forget, TAKES_YES},
     {"forget-order", "take the next answers of a host whatever their order", 1, 1, false, false,
 	verb_forget_order, 0},
     {"hosts", "list the hosts: online, last seen, plugins, what fails now", 0, 4096, false, false,
 	verb_hosts, TAKES_JSON | TAKES_VERBOSE},
     {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,
 	verb_query, TAKES_JSON | TAKES_CSV | TAKES_TIMEOUT},
-    {"queue", "tell which commands wait for a host", 1, 1, false, false, verb_queue, TAKES_JSON},
+    {"queue", "tell which commands wait for hosts", 1, 4096, false, false, verb_queue, TAKES_JSON},
     {"restore", "put a backup in the place of the store (sqlite://)", 1, 1, true, false,
 	verb_restore, TAKES_YES},
     {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
@@ -75,9 +75,9 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-admin",
-    .usage = "[OPTION...] backup FILE | doctor | forget HOST |\n"
+    .usage = "[OPTION...] backup FILE | doctor | forget HOSTS... |\n"
 	     "                     forget-order HOST | hosts [HOSTS...] | query EXPR [HOSTS] |\n"
-	     "                     queue HOST | restore FILE | setup [--all] [HOST...] |\n"
+	     "                     queue HOSTS... | restore FILE | setup [--all] [HOST...] |\n"
 	     "                     show HOSTS [PLUGIN [PATH]]",
     .examples = "  vogeler-admin setup\n"
 		"  vogeler-admin doctor\n"
@@ -89,11 +89,11 @@ static const struct cli_spec spec = {
 		"Commands:\n"
 		"  backup FILE         copy the store (sqlite://) into a file, while it is used\n"
 		"  doctor              check each link: configuration, broker, store, collector\n"
-		"  forget HOST         remove the record of a host, and its queue\n"
+		"  forget HOSTS...     remove the records of hosts, and their queues\n"
 		"  forget-order HOST   take the next answers of a host whatever their order\n"
 		"  hosts [HOSTS...]    list the hosts: online, last seen, plugins, what fails now\n"
 		"  query EXPR [HOSTS]  ask the records in jq's language: a table, CSV or JSON\n"
-		"  queue HOST          tell which commands wait for a host\n"
+		"  queue HOSTS...      tell which commands wait for hosts\n"
 		"  restore FILE        put such a copy in the place of the store\n"
 		"  setup [HOST...]     make exchanges, queues, database, design documents\n"
 		"  show HOSTS [PLUGIN [PATH]]  records of hosts, or one plugin, or a part of it;\n"

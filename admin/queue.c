@@ -1,16 +1,18 @@
-/* "queue HOST": what waits for it. AMQP tells how many messages are in a queue, and not which
+/* "queue HOSTS": what waits for them. AMQP tells how many messages are in a queue, and not which
  * without taking them out (they would come back as redelivered, and count towards the limit of a
  * quorum queue); which jobs they are of, the ledger knows. Both are told, and where they differ,
- * why that may be. */
-#include "admin/host_queue.h"
+ * why that may be: of one host job by job, of several in a table. */
+#include "admin/host_queues.h"
 #include "admin/host_state.h"
+#include "admin/meant.h"
+#include "admin/missing.h"
+#include "admin/open_jobs.h"
 #include "admin/verb.h"
 
 #include "shared/jsonx.h"
 #include "shared/name.h"
 #include "shared/phrase.h"
 #include "shared/print/table.h"
-#include "shared/store/ledger.h"
 #include "shared/store/store.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -22,54 +24,40 @@
 
 #define JOBS_MAX 1000 /* the newest are looked at */
 
-struct waiting_job {
-	char *id, *plugin, *user, *sender; /* sender: job_sender() */
-	int64_t sent_at, not_after;
-	bool confirms;
-	bool open; /* the host has not answered it */
+struct waiting { /* for one host */
+	const char *host;
+	struct host_queue_look look;
+	const struct open_job **jobs; /* the newest first */
+	size_t n;
 };
 
 struct queue_verb {
 	struct verb_context *v;
-	struct host_queue *queue;
-	struct host_queue_look look;
-	char *why; /* of a look that failed */
-	struct waiting_job *jobs;
-	size_t n, next; /* next: whose outcomes are read */
-	size_t n_open;
-	struct fold *fold;
-	bool known; /* the host has a record */
+	struct meant meant;
+	struct known_reading reading;
+	bool one;           /* host was named, and nothing that may mean more */
+	struct hosts hosts; /* sorted: those that were meant */
+	struct host_queues *queues;
+	struct open_jobs *jobs;
+	struct waiting *list; /* of each host */
+	char *why;            /* of a look that failed */
+	struct hosts missing; /* names and globs that are nobody */
 };
 
-static const char *
-host_of(const struct queue_verb *q)
-{
-	return q->v->args[0];
-}
-
 static void
-queue_end(struct queue_verb *q, int status)
+queue_finish(void *arg)
 {
-	for (size_t i = 0; i < q->n; i++) {
-		free(q->jobs[i].id);
-		free(q->jobs[i].plugin);
-		free(q->jobs[i].user);
-		free(q->jobs[i].sender);
-	}
-	free(q->jobs);
+	struct queue_verb *q = arg;
+
+	for (size_t i = 0; q->list != NULL && i < q->hosts.n; i++)
+		free(q->list[i].jobs);
+	free(q->list);
 	free(q->why);
-	fold_destroy(q->fold);
-	host_queue_close(q->queue);
-	verb_done(q->v, status);
+	open_jobs_destroy(q->jobs);
+	hosts_finish(&q->hosts);
+	hosts_finish(&q->missing);
+	meant_finish(&q->meant);
 	free(q);
-}
-
-static void
-queue_failed(struct queue_verb *q, const char *why)
-{
-	verb_fail(
-	    q->v, "cannot read the jobs of %s from %s: %s", host_of(q), store_id(q->v->store), why);
-	queue_end(q, VERB_TROUBLE);
 }
 
 /* ---- telling ---- */
@@ -84,6 +72,14 @@ at(int64_t ms, char out[HOST_STATE_AT_SIZE])
 	return host_state_at(wall_format(ms, text), out);
 }
 
+static const char *
+age(int64_t ms, char out[HOST_STATE_AGE_SIZE])
+{
+	char text[WALL_TEXT_SIZE];
+
+	return host_state_age(wall_format(ms, text), wall_ms(), out);
+}
+
 static json_t *
 time_or_null(int64_t ms)
 {
@@ -92,61 +88,70 @@ time_or_null(int64_t ms)
 	return ms == 0 ? json_null() : json_string(wall_format(ms, text));
 }
 
-static void
-print_json(const struct queue_verb *q)
+static json_t *
+job_json(const struct open_job *j)
+{
+	json_t *o = json_object();
+
+	jsonx_set_str(o, "job", j->id);
+	jsonx_set_str(o, "plugin", j->plugin);
+	jsonx_set_str(o, "user", j->user);
+	json_object_set_new(o, "sent_at", time_or_null(j->sent_at));
+	json_object_set_new(o, "not_after", time_or_null(j->not_after));
+	return o;
+}
+
+static json_t *
+waiting_json(const struct waiting *w, const char *why)
 {
 	json_t *o = json_object(), *jobs = json_array(), *queue = json_object();
-	bool there = q->look.sight == HOST_QUEUE_THERE;
+	bool there = w->look.sight == HOST_QUEUE_THERE;
+	bool unknown = w->look.sight == HOST_QUEUE_UNKNOWN;
 
-	jsonx_set_str(o, "host", host_of(q));
-	json_object_set_new(queue, "there",
-	    q->look.sight == HOST_QUEUE_UNKNOWN ? json_null() : json_boolean(there));
+	jsonx_set_str(o, "host", w->host);
+	json_object_set_new(queue, "there", unknown ? json_null() : json_boolean(there));
 	json_object_set_new(
-	    queue, "messages", there ? json_integer(q->look.messages) : json_null());
+	    queue, "messages", there ? json_integer(w->look.messages) : json_null());
 	json_object_set_new(
-	    queue, "consumers", there ? json_integer(q->look.consumers) : json_null());
-	if (q->why != NULL)
-		jsonx_set_str(queue, "why", q->why);
+	    queue, "consumers", there ? json_integer(w->look.consumers) : json_null());
+	if (unknown && why != NULL)
+		jsonx_set_str(queue, "why", why);
 	json_object_set_new(o, "queue", queue);
-	for (size_t i = 0; i < q->n; i++) {
-		const struct waiting_job *j = &q->jobs[i];
-		json_t *job;
-
-		if (!j->open)
-			continue;
-		job = json_object();
-		jsonx_set_str(job, "job", j->id);
-		jsonx_set_str(job, "plugin", j->plugin);
-		jsonx_set_str(job, "user", j->user);
-		json_object_set_new(job, "sent_at", time_or_null(j->sent_at));
-		json_object_set_new(job, "not_after", time_or_null(j->not_after));
-		json_array_append_new(jobs, job);
-	}
+	for (size_t i = 0; i < w->n; i++)
+		json_array_append_new(jobs, job_json(w->jobs[i]));
 	json_object_set_new(o, "jobs", jobs);
-	json_dumpf(o, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(o);
+	return o;
 }
 
 static void
-print_jobs(const struct queue_verb *q)
+print_json(const struct queue_verb *q)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < q->hosts.n; i++)
+		json_array_append_new(all, waiting_json(&q->list[i], q->why));
+	json_dumpf(q->one ? json_array_get(all, 0) : all, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(all);
+}
+
+static void
+print_jobs(const struct waiting *w)
 {
 	static const char *const columns[] = {"JOB", "PLUGIN", "SENT", "AGE", "EXPIRES", "BY"};
 	struct table *table = table_create();
 
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
 		table_column(table, columns[i], TABLE_WHOLE);
-	for (size_t i = 0; i < q->n; i++) {
-		const struct waiting_job *j = &q->jobs[i];
-		char text[HOST_STATE_AT_SIZE], wall[WALL_TEXT_SIZE], age[HOST_STATE_AGE_SIZE];
+	for (size_t i = 0; i < w->n; i++) {
+		const struct open_job *j = w->jobs[i];
+		char text[HOST_STATE_AT_SIZE], ago[HOST_STATE_AGE_SIZE];
 
-		if (!j->open)
-			continue;
 		table_row(table);
 		table_cell(table, 0, j->id);
 		table_cell(table, 1, j->plugin != NULL ? j->plugin : "-");
 		table_cell(table, 2, at(j->sent_at, text));
-		table_cell(table, 3, host_state_age(wall_format(j->sent_at, wall), wall_ms(), age));
+		table_cell(table, 3, age(j->sent_at, ago));
 		table_cell(table, 4, at(j->not_after, text));
 		table_cell(table, 5, j->sender);
 	}
@@ -156,184 +161,250 @@ print_jobs(const struct queue_verb *q)
 
 /* What is in the queue and not in the ledger, or the reverse. */
 static void
-tell_difference(const struct queue_verb *q)
+tell_difference(const struct waiting *w)
 {
-	size_t in_queue = q->look.messages;
+	size_t in_queue = w->look.messages;
 
-	if (q->look.sight != HOST_QUEUE_THERE || in_queue == q->n_open)
+	if (w->look.sight != HOST_QUEUE_THERE || in_queue == w->n)
 		return;
-	if (in_queue > q->n_open)
+	if (in_queue > w->n)
 		printf("%zu more in the queue than the ledger knows of: sent by a runner without "
 		       "this store, cancels, what has expired or is answered twice\n",
-		    in_queue - q->n_open);
-	else if (q->look.consumers > 0)
+		    in_queue - w->n);
+	else if (w->look.consumers > 0)
 		printf(
 		    "%zu of them with the agent, which is at work on it or has not been heard yet\n",
-		    q->n_open - in_queue);
+		    w->n - in_queue);
 	else
 		printf("%zu of them not in the queue: it was deleted or made anew, or dropped what "
 		       "was over its limit, or answers are on the way\n",
-		    q->n_open - in_queue);
+		    w->n - in_queue);
 }
 
 static void
-print_text(const struct queue_verb *q)
+print_one(const struct waiting *w)
 {
-	switch (q->look.sight) {
+	switch (w->look.sight) {
 	case HOST_QUEUE_THERE:
-		printf("queue %s: %" PRIu32 " %s, %s\n", host_of(q), q->look.messages,
-		    q->look.messages == 1 ? "message waits" : "messages wait",
-		    q->look.consumers > 0 ? "an agent reads it" : "nobody reads it");
+		printf("queue %s: %" PRIu32 " %s, %s\n", w->host, w->look.messages,
+		    w->look.messages == 1 ? "message waits" : "messages wait",
+		    w->look.consumers > 0 ? "an agent reads it" : "nobody reads it");
 		break;
 	case HOST_QUEUE_MISSING:
-		printf("queue %s: not there\n", host_of(q));
+		printf("queue %s: not there\n", w->host);
 		break;
 	case HOST_QUEUE_UNKNOWN:
-		printf("queue %s: not known\n", host_of(q));
+		printf("queue %s: not known\n", w->host);
 		break;
 	}
-	printf("ledger: %zu job%s that %s has not answered%s\n", q->n_open,
-	    q->n_open == 1 ? "" : "s", host_of(q), q->n_open > 0 ? ":" : "");
-	if (q->n_open > 0)
-		print_jobs(q);
-	tell_difference(q);
+	printf("ledger: %zu job%s that %s has not answered%s\n", w->n, w->n == 1 ? "" : "s",
+	    w->host, w->n > 0 ? ":" : "");
+	if (w->n > 0)
+		print_jobs(w);
+	tell_difference(w);
+}
+
+static void
+add_row(struct table *table, const struct waiting *w)
+{
+	const struct open_job *oldest = w->n > 0 ? w->jobs[w->n - 1] : NULL;
+	char number[24], text[HOST_STATE_AT_SIZE], ago[HOST_STATE_AGE_SIZE];
+
+	table_row(table);
+	table_cell(table, 0, w->host);
+	switch (w->look.sight) {
+	case HOST_QUEUE_THERE:
+		snprintf(number, sizeof(number), "%" PRIu32, w->look.messages);
+		table_cell(table, 1, number);
+		table_cell(table, 2, w->look.consumers > 0 ? "its agent" : "nobody");
+		break;
+	case HOST_QUEUE_MISSING:
+		table_cell(table, 1, "no queue");
+		break;
+	case HOST_QUEUE_UNKNOWN:
+		table_cell(table, 1, "unknown");
+		break;
+	}
+	snprintf(number, sizeof(number), "%zu", w->n);
+	table_cell(table, 3, number);
+	if (oldest == NULL)
+		return;
+	table_cell(table, 4, at(oldest->sent_at, text));
+	table_cell(table, 5, age(oldest->sent_at, ago));
+}
+
+static void
+print_table(const struct queue_verb *q)
+{
+	struct table *table = table_create();
+
+	table_column(table, "HOST", TABLE_WHOLE);
+	table_column(table, "MESSAGES", TABLE_RIGHT);
+	table_column(table, "READ BY", TABLE_WHOLE);
+	table_column(table, "UNANSWERED", TABLE_RIGHT);
+	table_column(table, "OLDEST SENT", TABLE_WHOLE);
+	table_column(table, "AGE", TABLE_RIGHT);
+	for (size_t i = 0; i < q->hosts.n; i++)
+		add_row(table, &q->list[i]);
+	if (q->hosts.n > 0)
+		table_print(stdout, table);
+	table_destroy(table);
 }
 
 static void
 queue_tell(struct queue_verb *q)
 {
-	bool nobody = q->look.sight == HOST_QUEUE_MISSING && q->n == 0 && !q->known;
-
-	if (nobody) {
-		cli_complain("vogeler-admin",
-		    "%s: no such host: it has no queue, no record and no job; \"vogeler-admin "
-		    "hosts\" lists those that have answered",
-		    host_of(q));
-		queue_end(q, VERB_NO_SUCH_HOST);
-		return;
-	}
-	if (q->v->json)
+	if (q->v->json && (!q->one || q->hosts.n > 0))
 		print_json(q);
+	else if (q->one && q->hosts.n > 0)
+		print_one(&q->list[0]);
 	else
-		print_text(q);
+		print_table(q);
 	fflush(stdout);
-	if (q->why != NULL)
+	if (q->why != NULL && q->hosts.n > 0)
 		cli_complain("vogeler-admin", "the broker cannot be asked: %s", q->why);
-	queue_end(q, q->why != NULL ? VERB_TROUBLE : VERB_OK);
+	for (size_t i = 0; i < q->missing.n; i++)
+		missing_say(q->v->store, &q->meant.known, q->missing.names[i]);
+	if (q->hosts.n == 0 && q->missing.n == 0)
+		missing_say_nobody();
+	verb_done(q->v, q->why != NULL                        ? VERB_TROUBLE
+			: q->missing.n > 0 || q->hosts.n == 0 ? VERB_NO_SUCH_HOST
+							      : VERB_OK);
 }
 
-/* ---- the ledger ---- */
-
-static void read_next(struct queue_verb *q);
+/* ---- what there is ---- */
 
 static void
-take_state(const struct outcome *o, bool target, void *arg)
+queue_on_nobody(const char *word, void *arg)
 {
 	struct queue_verb *q = arg;
 
-	if (!target || o->state != OUTCOME_QUEUED)
-		return;
-	q->jobs[q->next].open = true;
-	q->n_open++;
+	hosts_add(&q->missing, word);
+}
+
+/* A host that never answered has a queue alone, or only jobs that wait for it to come. */
+static void
+drop_missing(struct queue_verb *q)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < q->hosts.n; i++) {
+		const struct waiting *w = &q->list[i];
+
+		if (w->look.sight != HOST_QUEUE_MISSING || w->n > 0 ||
+		    hosts_has(&q->meant.known, w->host)) {
+			q->list[kept] = *w;
+			q->hosts.names[kept++] = q->hosts.names[i];
+			continue;
+		}
+		queue_on_nobody(w->host, q);
+		free(w->jobs);
+		free(q->hosts.names[i]);
+	}
+	q->hosts.n = kept;
+}
+
+static size_t
+place_of(const struct queue_verb *q, const char *host)
+{
+	size_t low = 0, high = q->hosts.n;
+
+	while (high - low > 1) {
+		size_t middle = (low + high) / 2;
+
+		if (strcmp(q->hosts.names[middle], host) <= 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static void
-queue_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+take_job(struct queue_verb *q, const struct open_job *job)
 {
-	struct queue_verb *q = arg;
+	for (size_t i = 0; i < job->hosts.n; i++) {
+		struct waiting *w = &q->list[place_of(q, job->hosts.names[i])];
 
-	switch (found) {
-	case STORE_FOUND:
-		if (strcmp(o->host, host_of(q)) == 0 || strcmp(o->host, OUTCOME_EVERY_HOST) == 0)
-			fold_add(q->fold, o);
-		return;
-	case STORE_FAILED:
-		queue_failed(q, why);
-		return;
-	case STORE_MISSING:
-		fold_each(q->fold, wall_ms(), take_state, q);
-		q->next++;
-		read_next(q);
-		return;
+		w->jobs = xreallocarray(w->jobs, w->n + 1, sizeof(const struct open_job *));
+		w->jobs[w->n++] = job;
 	}
 }
 
 static void
-queue_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+queue_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg)
 {
 	struct queue_verb *q = arg;
 
-	q->known = found != STORE_MISSING;
+	if (why != NULL) {
+		verb_fail(q->v, "cannot read the jobs from %s: %s", store_id(q->v->store), why);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		take_job(q, &jobs[i]);
+	drop_missing(q);
 	queue_tell(q);
 }
 
-/* The job is folded as if it were of this host alone: that of 10,000 hosts costs no more. */
 static void
-read_next(struct queue_verb *q)
-{
-	const struct waiting_job *j = &q->jobs[q->next];
-	char *host = (char *)host_of(q);
-	struct job job = {.hosts = &host, .n_hosts = 1};
-
-	fold_destroy(q->fold);
-	q->fold = NULL;
-	if (q->next == q->n) {
-		store_get(q->v->store, host, queue_on_record, q);
-		return;
-	}
-	job.id = j->id;
-	job.plugin = j->plugin;
-	job.sent_at = j->sent_at;
-	job.not_after = j->not_after;
-	job.confirms = j->confirms;
-	q->fold = fold_create(&job);
-	store_outcomes(q->v->store, j->id, queue_on_outcome, q);
-}
-
-static bool
-is_target(const struct job *job, const char *host)
-{
-	for (size_t i = 0; i < job->n_hosts; i++)
-		if (strcmp(job->hosts[i], host) == 0)
-			return true;
-	return false;
-}
-
-static void
-queue_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+queue_on_look(const struct host_queue_look *looks, const char *why, void *arg)
 {
 	struct queue_verb *q = arg;
-	struct waiting_job *j;
+	const struct open_jobs_request req = {
+	    .store = q->v->store,
+	    .hosts = &q->hosts,
+	    .jobs_max = JOBS_MAX,
+	    .fn = queue_on_open,
+	    .arg = q,
+	};
 
-	if (found == STORE_FAILED) {
-		queue_failed(q, why);
-		return;
+	q->why = xstrdup_null(why);
+	q->list = xcalloc(q->hosts.n + 1, sizeof(*q->list));
+	for (size_t i = 0; i < q->hosts.n; i++)
+		q->list[i] = (struct waiting){.host = q->hosts.names[i], .look = looks[i]};
+	host_queues_close(q->queues);
+	q->queues = NULL;
+	q->jobs = open_jobs_read(&req);
+}
+
+/* A record may have a name that no host can have; a queue of that name is not a host's. */
+static void
+keep_hosts(struct hosts *hosts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < hosts->n; i++) {
+		if (name_host_error(hosts->names[i]) == NULL)
+			hosts->names[kept++] = hosts->names[i];
+		else
+			free(hosts->names[i]);
 	}
-	if (found == STORE_MISSING) {
-		read_next(q);
-		return;
-	}
-	if ((job->not_after != 0 && job->not_after < wall_ms()) || !is_target(job, host_of(q)))
-		return;
-	q->jobs = xreallocarray(q->jobs, q->n + 1, sizeof(*q->jobs));
-	j = &q->jobs[q->n++];
-	*j = (struct waiting_job){.id = xstrdup(job->id),
-	    .plugin = xstrdup_null(job->plugin),
-	    .user = xstrdup_null(job->user),
-	    .sender = job_sender(job),
-	    .sent_at = job->sent_at,
-	    .not_after = job->not_after,
-	    .confirms = job->confirms};
+	hosts->n = kept;
 }
 
 static void
-queue_on_look(const struct host_queue_look *look, void *arg)
+queue_on_known(const char *why, void *arg)
 {
 	struct queue_verb *q = arg;
 
-	q->look = *look;
-	q->why = look->sight == HOST_QUEUE_UNKNOWN ? xstrdup(look->why) : NULL;
-	store_job_list(q->v->store, JOBS_MAX, queue_on_job, q);
+	if (why != NULL) {
+		verb_fail(q->v, "cannot list the hosts in %s: %s", store_id(q->v->store), why);
+		return;
+	}
+	targets_resolve(&q->meant.targets, &q->meant.known, &q->hosts, queue_on_nobody, q);
+	keep_hosts(&q->hosts);
+	if (q->hosts.n > 0)
+		q->queues = host_queues_open(q->v, &q->hosts, queue_on_look, q);
+	else
+		queue_tell(q);
+}
+
+static void
+queue_on_meant(void *arg)
+{
+	struct queue_verb *q = arg;
+
+	known_read(&q->reading, q->v->store, &q->meant.known, queue_on_known, q);
 }
 
 void
@@ -342,9 +413,13 @@ verb_queue(struct verb_context *v)
 	const char *why = name_host_error(v->args[0]);
 	struct queue_verb *q;
 
-	if (why != NULL)
+	if (why != NULL && !meant_is_more(v->args[0]))
 		cli_usage_error(v->cli, "queue: \"%s\" is no host: %s", v->args[0], why);
 	q = xcalloc(1, sizeof(*q));
 	q->v = v;
-	q->queue = host_queue_open(v, v->args[0], queue_on_look, q);
+	q->one = v->args[1] == NULL && !meant_is_more(v->args[0]);
+	v->finish = queue_finish;
+	v->finish_arg = q;
+	meant_init(&q->meant, v, "queue", v->args);
+	meant_ask(&q->meant, queue_on_meant, q);
 }

@@ -2,6 +2,7 @@
 import json
 import re
 
+from lib.ledger import Ledger
 from lib.site import both_stores
 from lib.waiting import wait_until
 
@@ -46,12 +47,20 @@ def test_what_waits_for_a_host(site):
 
 def test_queue_of_nobody_and_of_a_broker_that_is_away(site):
     site.collector()
-    assert "nohost: no such host: it has no queue" in site.admin("queue", "nohost", qhost=True, status=4).err
+    assert "nohost: no such host in" in site.admin("queue", "nohost", qhost=True, status=4).err
     assert "is no host" in site.admin("queue", "master.in", qhost=True, status=1).err
     site.agent().stop()
     done = site.run("vogeler-admin", "--dbhost", site.dbhost, "--qhost", "amqp://127.0.0.1:1/x", "queue", "web01")
     assert done.status == 1 and "queue web01: not known" in done.out and "the broker cannot be asked: " in done.err, done
     assert "ledger: 0 jobs" in done.out
+
+
+def result(site, job):
+    return json.loads(site.runner("result", job, "--json", dbhost=True, status=None).out)
+
+
+def states(site, job):
+    return {h["host"]: h["state"] for h in result(site, job)["hosts"]}
 
 
 def known(site):
@@ -72,7 +81,8 @@ def test_a_host_is_forgotten_with_its_queue(site):
     asked = site.admin("forget", "web01", qhost=True, status=1)
     assert "and delete its queue with 1 waiting message?" in asked.err, asked
     done = site.admin("forget", "web01", "--yes", qhost=True)
-    assert done.out == "web01: forgotten\nqueue web01: deleted, with 1 waiting message\n", done
+    assert done.out == ("web01: forgotten\nqueue web01: deleted, with 1 waiting message\n"
+                        "ledger: 1 command that nobody will answer: cancelled\n"), done
     assert site.broker.queue(site.vhost, "web01") is None and not known(site)
     site.admin("forget", "web01", "--yes", qhost=True, status=4)
     # One that never answered has a queue alone.
@@ -97,5 +107,149 @@ def test_who_may_not_delete_a_queue_is_told_who_may(site):
     assert "queue web01 stays: this user may not delete queues" in done.err, done
     cure = re.search(r"rabbitmqctl (delete_queue -p '([^']+)' web01)", done.err)
     assert cure and cure.group(2) == site.vhost, done
+    job = send(site, "hello")
+    site.admin("forget", "web01", "--yes", status=4)  # of no broker it is not known what waits
+    assert states(site, job) == {"web01": "queued"}
     site.broker.ctl("delete_queue", "-p", site.vhost, "web01")
     assert site.broker.queue(site.vhost, "web01") is None
+    # What waited there is "queued" in the ledger still: said once more it sees to that, by the same user.
+    asked = site.admin("forget", "web01", qhost=True, status=1)
+    assert "cancel what web01 has not answered (it has no queue)?" in asked.err, asked
+    done = site.admin("forget", "web01", "--yes", qhost=True)
+    assert done.out == "ledger: 1 command that nobody will answer: cancelled\n", done
+    assert result(site, job)["hosts"][0]["why"] == "the host was forgotten, and its queue was gone"
+    site.admin("forget", "web01", "--yes", qhost=True, status=4)
+
+
+@both_stores
+def test_commands_that_went_with_a_queue_are_cancelled(site):
+    """What is said of a job stays true, for whom it waits and for whom not; and a host that comes back is heard."""
+    site.plugin("hello", "echo hello")
+    collector = site.collector()
+    agents = [site.agent(host) for host in ("web01", "web02")]
+    wait_until(lambda: known(site) == {"web01", "web02"}, "they are known")
+    done = send(site, "hello")
+    wait_until(lambda: states(site, done) == {"web01": "ok"}, "it is answered")
+    for agent in agents:
+        agent.stop()
+    named = send(site, "hello")
+    both = site.runner("-n", "web01,web02", "-x", "hello", "-q", dbhost=True).out.strip()
+    all_of_them = site.runner("-n", "all", "-x", "hello", "-q", dbhost=True).out.strip()
+    # web01 answers one more, which the collector takes in hand when the host was forgotten.
+    collector.stop()
+    agent = site.agent("web01", name="once more")
+    site.wait_queue("vogeler.fresh", 3)
+    agent.stop()
+    under_way = send(site, "hello")
+    told = site.admin("forget", "web01", "--yes", qhost=True).out
+    assert told.endswith("queue web01: deleted, with 1 waiting message\n"
+                         "ledger: 4 commands that nobody will answer: cancelled\n"), told
+    assert states(site, done) == {"web01": "ok"}
+    assert states(site, under_way) == states(site, named) == {"web01": "cancelled"}
+    assert states(site, both) == states(site, all_of_them) == {"web01": "cancelled", "web02": "queued"}
+    why = "the host was forgotten, and its queue deleted with what waited in it"
+    assert result(site, both)["hosts"][0]["why"] == why
+    assert why in site.runner("result", both, dbhost=True, status=None).out
+    # Its own word counts more, whenever it comes.
+    collector = site.collector(name="again")
+    wait_until(lambda: [states(site, job)["web01"] for job in (named, both, all_of_them)] == ["superseded", "superseded", "ok"],
+               "it is heard")
+    assert states(site, both)["web02"] == "queued" and states(site, under_way) == {"web01": "cancelled"}
+    # It comes back, and does not do what was cancelled.
+    agent = site.agent("web01", name="back")
+    job = send(site, "hello")
+    wait_until(lambda: states(site, job) == {"web01": "ok"}, "it is answered")
+    assert states(site, under_way) == {"web01": "cancelled"}
+    agent.stop()
+
+
+@both_stores
+def test_a_command_that_its_runner_has_not_noted_yet(site):
+    """It may be in the queue all the same; one that was refused is not, and stays what it is."""
+    site.admin("setup", "web01", qhost=True)
+    ledger = Ledger(site)
+    ledger.add_job("unnoted-1", "hello", ["web01", "web02"], confirms=True)
+    ledger.add_job("refused-1", "hello", ["web01"], confirms=True)
+    ledger.add_outcome("refused-1", "web01", "unsent")
+    ledger.add_job("over-1", "hello", ["web01"], sent=-60, expires=-30)
+    done = site.admin("forget", "web01", "--yes", qhost=True)
+    assert done.out == ("queue web01: deleted, with 0 waiting messages\n"
+                        "ledger: 1 command that nobody will answer: cancelled\n"), done
+    assert states(site, "unnoted-1") == {"web01": "cancelled", "web02": "unsent"}
+    assert states(site, "refused-1") == {"web01": "unsent"} and states(site, "over-1") == {"web01": "expired"}
+
+
+def test_an_agent_that_comes_back_while_it_is_asked(site):
+    """What it has taken is not deleted, nor said to be."""
+    site.plugin("waits", "sleep 600")
+    site.collector()
+    agent = site.agent()
+    wait_until(lambda: "web01" in known(site), "it is known")
+    job = send(site, "waits")
+    site.wait_queue("web01", 0)
+    done = site.admin("forget", "web01", "--yes", qhost=True)
+    assert done.out == "web01: forgotten\n" and "queue web01 stays: an agent reads it" in done.err, done
+    assert states(site, job) == {"web01": "queued"}
+    # Without a record, too.
+    done = site.admin("forget", "web01", "--yes", qhost=True, status=4)
+    assert "queue web01 stays: an agent reads it" in done.err and "no such host" not in done.err, done
+    agent.kill()  # what it had is back in its queue
+    wait_until(lambda: site.ready("web01") == 1, "it is back")
+    done = site.admin("forget", "web01", "--yes", qhost=True)
+    assert "ledger: 1 command" in done.out and states(site, job) == {"web01": "cancelled"}, done
+
+
+GROUPS = """
+[group old]
+hosts = web0[2-3], db*
+"""
+
+
+@both_stores
+def test_several_hosts(site):
+    site.collector()
+    hosts = ["db01", "web01", "web02", "web03", "web10"]
+    for host in hosts:
+        site.party("Client2010", host).greet()
+    wait_until(lambda: known(site) == set(hosts), "they are known")
+    site.conf = site.file("vogeler.conf", GROUPS)
+    site.admin("setup", "new01", qhost=True)
+    job = site.runner("-n", "web*", "-x", "hello", "-q", dbhost=True).out.strip()
+    table = site.admin("queue", "web*", "db01", "new01", "WEB01", qhost=True, status=4)
+    lines = [line.split() for line in table.out.splitlines()]
+    assert lines[0][:4] == ["HOST", "MESSAGES", "READ", "BY"] and [(line[0], line[1]) for line in lines[1:]] == [
+        (host, "1" if host.startswith("web") else "0") for host in ("db01", "new01", "web01", "web02", "web03", "web10")], table
+    assert re.search(r"^web10 +1 nobody +1 20\S+Z +\d+ s ago$", table.out, re.M), table
+    assert "WEB01: no such host in" in table.err and "did you mean web01?" in table.err, table
+    told = json.loads(site.admin("--json", "queue", "web[01-03]", qhost=True).out)
+    assert [(each["host"], [j["job"] for j in each["jobs"]]) for each in told] == [(f"web0{n}", [job]) for n in (1, 2, 3)]
+    # Asked once, with their number and names.
+    argv = ["-c", site.conf, "forget", "web[01-02]", "@old", f"@{site.file('gone', 'new01 # never came')}", "wbe10"]
+    asked = site.admin(*argv, qhost=True, status=1)
+    assert ("forget 5 hosts (db01, new01, web[01-03]): all that they have answered, and delete 5 queues with 3 waiting "
+            "messages?") in asked.err and "wbe10: no such host in" in asked.err and "did you mean web10?" in asked.err, asked
+    assert known(site) == set(hosts)
+    done = site.admin(*argv, "--yes", qhost=True, status=4)
+    assert sorted(done.out.splitlines()[:4]) == [f"{host}: forgotten" for host in hosts[:4]], done
+    assert done.out.count(": deleted, with ") == 5, done
+    assert done.out.endswith("ledger: 3 commands that nobody will answer: cancelled\n"), done
+    assert known(site) == {"web10"}
+    assert states(site, job) == {"web01": "cancelled", "web02": "cancelled", "web03": "cancelled", "web10": "queued"}
+    # All that there are; what has the name of another queue is no host's, be it that somebody gave a record that name.
+    assert site.admin("forget", "all", "--yes", qhost=True).out.startswith("web10: forgotten\n")
+    assert not known(site) and site.broker.queue(site.vhost, "master.in") is not None
+    for verb in (["queue", "all"], ["forget", "all", "--yes"]):
+        assert site.admin(*verb, qhost=True, status=4).err == "vogeler-admin: no hosts yet: start vogeler-agent on one\n"
+
+
+def test_several_queues_that_this_user_may_not_delete(site):
+    site.collector()
+    site.admin("setup", "web01", "web02", qhost=True)
+    name = f"operator-{site.vhost.strip('/')}"
+    site.broker.add_user(name, "pw")
+    site.broker.set_permissions(site.vhost, name, "^$", ".*", ".*")
+    done = site.run("vogeler-admin", "--dbhost", site.dbhost, "--qhost", site.broker.uri(site.vhost, name, "pw"),
+                    "forget", "web[01-02]", "--yes")
+    assert done.status == 1 and not done.out, done
+    for host in ("web01", "web02"):
+        assert re.search(rf"queue {host} stays: .*rabbitmqctl delete_queue -p '\S+' {host}$", done.err, re.M), done

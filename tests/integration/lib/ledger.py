@@ -36,11 +36,13 @@ class Ledger:
     def _put(self, key, body):
         self._couch("PUT", urllib.parse.quote(key, safe=""), body)
 
-    def add_job(self, job, plugin, hosts, target="all", sent=0, expires=3600):
-        """sent: seconds from now. expires: so too; None = never."""
+    def add_job(self, job, plugin, hosts, target="all", sent=0, expires=3600, confirms=False):
+        """sent: seconds from now. expires: so too; None = never. confirms: its runner notes what the broker confirms."""
         sent_at, sent_ms = timestamp(sent)
         row = {"doc_type": "Job", "id": job, "plugin": plugin, "user": "ops", "target": target, "sent_at": sent_at,
                "hosts": sorted(hosts)}
+        if confirms:
+            row["confirms"] = True
         not_after = 0
         if expires is not None:
             row["not_after"], not_after = timestamp(expires)

@@ -1,0 +1,177 @@
+/* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
+#include "admin/open_jobs.h"
+
+#include "shared/store/ledger.h"
+#include "shared/wall.h"
+#include "shared/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct open_jobs {
+	struct open_jobs_request req;
+	struct open_job *jobs; /* hosts: those that it was sent to, until its outcomes are read */
+	bool *confirms;        /* of each: its runner notes what the broker has confirmed */
+	size_t n, room, next;  /* next: whose outcomes are read */
+	struct fold *fold;
+};
+
+static void
+job_free(struct open_job *j)
+{
+	free(j->id);
+	free(j->plugin);
+	free(j->user);
+	free(j->sender);
+	hosts_finish(&j->hosts);
+}
+
+void
+open_jobs_destroy(struct open_jobs *o)
+{
+	if (o == NULL)
+		return;
+	for (size_t i = 0; i < o->n; i++)
+		job_free(&o->jobs[i]);
+	free(o->jobs);
+	free(o->confirms);
+	fold_destroy(o->fold);
+	free(o);
+}
+
+static void
+drop_closed(struct open_jobs *o)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->jobs[i].hosts.n > 0)
+			o->jobs[kept++] = o->jobs[i];
+		else
+			job_free(&o->jobs[i]);
+	}
+	o->n = kept;
+}
+
+/* ---- outcomes ---- */
+
+static void read_next(struct open_jobs *o);
+
+static void
+take_state(const struct outcome *out, bool target, void *arg)
+{
+	struct open_jobs *o = arg;
+
+	if (target && (out->state == OUTCOME_QUEUED || (o->req.unnoted && outcome_is_open(out))))
+		hosts_add(&o->jobs[o->next].hosts, out->host);
+}
+
+static void
+jobs_on_outcome(enum store_found found, const struct outcome *out, const char *why, void *arg)
+{
+	struct open_jobs *o = arg;
+
+	switch (found) {
+	case STORE_FOUND:
+		if (hosts_has(&o->jobs[o->next].hosts, out->host) ||
+		    strcmp(out->host, OUTCOME_EVERY_HOST) == 0)
+			fold_add(o->fold, out);
+		return;
+	case STORE_FAILED:
+		o->req.fn(NULL, 0, why, o->req.arg);
+		return;
+	case STORE_MISSING:
+		hosts_cut(&o->jobs[o->next].hosts, 0);
+		fold_each(o->fold, wall_ms(), take_state, o);
+		o->next++;
+		read_next(o);
+		return;
+	}
+}
+
+/* The job is folded as if it were of these hosts alone: what 10,000 others say is not kept. */
+static void
+read_next(struct open_jobs *o)
+{
+	const struct open_job *j = &o->jobs[o->next];
+	struct job job;
+
+	fold_destroy(o->fold);
+	o->fold = NULL;
+	if (o->next == o->n) {
+		drop_closed(o);
+		o->req.fn(o->jobs, o->n, NULL, o->req.arg);
+		return;
+	}
+	job = (struct job){.id = j->id,
+	    .plugin = j->plugin,
+	    .sent_at = j->sent_at,
+	    .not_after = j->not_after,
+	    .confirms = o->confirms[o->next],
+	    .hosts = j->hosts.names,
+	    .n_hosts = j->hosts.n};
+	o->fold = fold_create(&job);
+	store_outcomes(o->req.store, j->id, jobs_on_outcome, o);
+}
+
+/* ---- jobs ---- */
+
+/* Both are sorted. */
+static void
+add_common(struct hosts *out, const struct hosts *of, const struct job *job)
+{
+	size_t i = 0, k = 0;
+
+	while (i < of->n && k < job->n_hosts) {
+		int c = strcmp(of->names[i], job->hosts[k]);
+
+		if (c == 0)
+			hosts_add(out, of->names[i]);
+		i += c <= 0;
+		k += c >= 0;
+	}
+}
+
+static void
+jobs_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+{
+	struct open_jobs *o = arg;
+	struct hosts hosts = {0};
+
+	if (found == STORE_FAILED) {
+		o->req.fn(NULL, 0, why, o->req.arg);
+		return;
+	}
+	if (found == STORE_MISSING) {
+		read_next(o);
+		return;
+	}
+	if (job->not_after != 0 && job->not_after < wall_ms())
+		return;
+	add_common(&hosts, o->req.hosts, job);
+	if (hosts.n == 0)
+		return;
+	if (o->n == o->room) {
+		o->room = o->room == 0 ? 16 : 2 * o->room;
+		o->jobs = xreallocarray(o->jobs, o->room, sizeof(*o->jobs));
+		o->confirms = xreallocarray(o->confirms, o->room, sizeof(*o->confirms));
+	}
+	o->confirms[o->n] = job->confirms;
+	o->jobs[o->n++] = (struct open_job){.id = xstrdup(job->id),
+	    .plugin = xstrdup_null(job->plugin),
+	    .user = xstrdup_null(job->user),
+	    .sender = job_sender(job),
+	    .sent_at = job->sent_at,
+	    .not_after = job->not_after,
+	    .hosts = hosts};
+}
+
+struct open_jobs *
+open_jobs_read(const struct open_jobs_request *req)
+{
+	struct open_jobs *o = xcalloc(1, sizeof(*o));
+
+	o->req = *req;
+	store_job_list(o->req.store, o->req.jobs_max, jobs_on_job, o);
+	return o;
+}
