@@ -44,20 +44,19 @@ take_doc(struct couch_merge *m, const char *host, struct jspan text)
 }
 
 static void
-take_mark(struct couch_merge *m, struct jspan text)
+take_mark(struct couch_merge *m, const char *host, struct jspan text)
 {
 	struct couch_mark mark;
 
 	if (!couch_mark_parse(text, &mark))
 		return;
 	m->marks = xreallocarray(m->marks, m->n_marks + 1, sizeof(*m->marks));
-	m->marks[m->n_marks++] = mark;
+	m->marks[m->n_marks++] = (struct couch_lost_mark){xstrdup(host), mark};
 }
 
 bool
-couch_merge_read(struct couch_merge *m, const struct couch_doc *d, const char *body, size_t len)
+couch_merge_read(struct couch_merge *m, const char *body, size_t len)
 {
-	const char *host = d->head.host;
 	struct couch_results results;
 	struct jspan doc;
 	char *id;
@@ -68,10 +67,10 @@ couch_merge_read(struct couch_merge *m, const struct couch_doc *d, const char *b
 	while (couch_results_next(&results, &id, &doc)) {
 		const char *marked = couch_marked_host(id);
 
-		if (marked != NULL && strcmp(marked, host) == 0)
-			take_mark(m, doc);
-		else if (strcmp(id, host) == 0)
-			take_doc(m, host, doc);
+		if (marked != NULL)
+			take_mark(m, marked, doc);
+		else
+			take_doc(m, id, doc);
 		free(id);
 	}
 	return !results.bad;
@@ -82,8 +81,10 @@ couch_merge_finish(struct couch_merge *m)
 {
 	for (size_t i = 0; i < m->n_docs; i++)
 		couch_doc_destroy(m->docs[i]);
-	for (size_t i = 0; i < m->n_marks; i++)
-		couch_mark_finish(&m->marks[i]);
+	for (size_t i = 0; i < m->n_marks; i++) {
+		couch_mark_finish(&m->marks[i].mark);
+		free(m->marks[i].host);
+	}
 	free(m->docs);
 	free(m->marks);
 	*m = (struct couch_merge){0};
@@ -120,23 +121,31 @@ merge_head(struct record_head *h, const struct record_head *lost)
 	return changed;
 }
 
+static bool
+is_of(const struct couch_doc *d, const char *host)
+{
+	return strcmp(d->head.host, host) == 0;
+}
+
 static json_t *
-revs_of_docs(const struct couch_merge *m)
+revs_of_docs(const struct couch_merge *m, const struct couch_doc *d)
 {
 	json_t *revs = json_array();
 
 	for (size_t i = 0; i < m->n_docs; i++)
-		json_array_append_new(revs, json_string(m->docs[i]->rev));
+		if (is_of(d, m->docs[i]->head.host))
+			json_array_append_new(revs, json_string(m->docs[i]->rev));
 	return revs;
 }
 
 static json_t *
-revs_of_marks(const struct couch_merge *m)
+revs_of_marks(const struct couch_merge *m, const struct couch_doc *d)
 {
 	json_t *revs = json_array();
 
 	for (size_t i = 0; i < m->n_marks; i++)
-		json_array_append_new(revs, json_string(m->marks[i].rev));
+		if (is_of(d, m->marks[i].host))
+			json_array_append_new(revs, json_string(m->marks[i].mark.rev));
 	return revs;
 }
 
@@ -146,14 +155,43 @@ confirm_all(struct couch_merge *m, struct couch_doc *d)
 {
 	bool changed = false;
 
-	for (size_t i = 0; i < m->n_docs; i++) {
-		couch_doc_confirm(m->docs[i], &d->mark);
-		for (size_t k = 0; k < m->n_marks; k++)
-			couch_doc_confirm(m->docs[i], &m->marks[k]);
+	for (size_t i = 0; i < m->n_docs; i++)
+		if (is_of(d, m->docs[i]->head.host))
+			couch_doc_confirm(m->docs[i], &d->mark);
+	for (size_t k = 0; k < m->n_marks; k++) {
+		const struct couch_mark *mark = &m->marks[k].mark;
+
+		if (!is_of(d, m->marks[k].host))
+			continue;
+		for (size_t i = 0; i < m->n_docs; i++)
+			if (is_of(d, m->docs[i]->head.host))
+				couch_doc_confirm(m->docs[i], mark);
+		changed = couch_doc_confirm(d, mark) || changed;
 	}
-	for (size_t k = 0; k < m->n_marks; k++)
-		changed = couch_doc_confirm(d, &m->marks[k]) || changed;
 	return changed;
+}
+
+/* Each plugin's longest: of which the newest is, is not looked at. */
+size_t
+couch_merge_bytes(const struct couch_merge *m, const struct couch_doc *d)
+{
+	struct couch_doc *longest = couch_doc_create(d->head.host);
+	size_t bytes = 0;
+
+	for (size_t i = 0; i <= m->n_docs; i++) {
+		const struct couch_doc *one = i < m->n_docs ? m->docs[i] : d;
+
+		for (size_t k = 0; is_of(d, one->head.host) && k < one->n; k++) {
+			size_t at = couch_doc_place(longest, one->plugins[k]);
+
+			if (one->facts[k].value_len > longest->facts[at].value_len)
+				longest->facts[at].value_len = one->facts[k].value_len;
+		}
+	}
+	for (size_t k = 0; k < longest->n; k++)
+		bytes += longest->facts[k].value_len;
+	couch_doc_destroy(longest);
+	return bytes;
 }
 
 bool
@@ -163,11 +201,13 @@ couch_merge_apply(struct couch_merge *m, struct couch_doc *d)
 
 	json_decref(d->lost);
 	json_decref(d->mark.lost);
-	d->lost = revs_of_docs(m);
-	d->mark.lost = revs_of_marks(m);
+	d->lost = revs_of_docs(m, d);
+	d->mark.lost = revs_of_marks(m, d);
 	for (size_t i = 0; i < m->n_docs; i++) {
 		struct couch_doc *lost = m->docs[i];
 
+		if (!is_of(d, lost->head.host))
+			continue;
 		changed = merge_head(&d->head, &lost->head) || changed;
 		for (size_t k = 0; k < lost->n; k++)
 			changed = merge_plugin(d, lost, k) || changed;

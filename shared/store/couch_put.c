@@ -37,7 +37,7 @@
  * replication may have won over ours: then ours is a branch that still takes writes, with a 201 for
  * each, and that nobody sees. The write is given again and goes on from the revision that is seen.
  * Whoever reads a record is told of revisions that lost: these are read too, and what is newer in
- * them is written with the record; then they are removed (couch_merge.h). So each record is read
+ * them is written with the record; then they are removed (couch_lost.h). So each record is read
  * anew now and then.
  */
 #include "shared/store/couch_ledger.h"
@@ -46,7 +46,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/store/couch_fetched.h"
-#include "shared/store/couch_merge.h"
+#include "shared/store/couch_lost.h"
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
@@ -62,7 +62,6 @@ enum {
 	MARK_GAIN = 2,                /* what a mark is smaller at least than its record */
 	VERIFY_MS = 10 * 60 * 1000,   /* so often a record that is written is looked after */
 	REREAD_MS = 60 * 60 * 1000,   /* after once to twice that it is read again */
-	LOST_AT_ONCE = 8,             /* revisions, about: each is a whole record */
 	WHY_SIZE = 512,
 };
 
@@ -94,7 +93,7 @@ struct lot {
 };
 
 static void lot_write(struct lot *lot);
-static void remove_lost(struct couch *c, struct couch_doc *d);
+static void lot_on_lost(const struct http_response *r, void *arg);
 
 /* --- lots --- */
 
@@ -249,7 +248,7 @@ finish_item(struct lot *lot, struct item *item)
 {
 	struct couch *c = lot->c;
 
-	remove_lost(c, item->doc);
+	couch_lost_remove(c, item->doc);
 	if (is_to_be_read_again(c, item->doc))
 		couch_cache_let_go(c->cache, item->doc);
 	else
@@ -633,56 +632,20 @@ prove_items(struct lot *lot)
 
 /* --- revisions that lost --- */
 
-/* What is known of them is of no use any more, and the next who reads the record sees them. */
+/* Answers do not wait for them to be readable: then m is NULL. Takes over what is in it. */
 static void
-forget_lost(struct couch_doc *d)
-{
-	json_decref(d->lost);
-	d->lost = NULL;
-	json_decref(d->mark.lost);
-	d->mark.lost = NULL;
-}
-
-static void
-merge_lost(struct lot *lot, struct item *item, const struct http_response *r)
+take_lost(struct lot *lot, struct couch_merge *m, const char *why)
 {
 	struct couch *c = lot->c;
-	struct couch_merge m;
 
-	if (couch_merge_read(&m, item->doc, r->body, r->body_len)) {
-		bool changed = couch_merge_apply(&m, item->doc);
-
-		log_info("store",
-		    "store[%s]: revisions in conflict are merged, as replication brings them: "
-		    "host=%s, revisions=%zu, newer=%s",
-		    c->base.id, item->host, m.n_docs, changed ? "yes" : "no");
-	} else {
-		forget_lost(item->doc);
-	}
-	couch_merge_finish(&m);
-}
-
-/* Answers do not wait for them to be readable. */
-static void
-lost_on_answer(const struct http_response *r, void *arg)
-{
-	struct lot *lot = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(lot->c, r, 200, why);
-
-	if (a != COUCH_DONE)
-		log_info("store", "store[%s]: revisions in conflict are not read: %s",
-		    lot->c->base.id, why);
-	for (size_t i = 0; i < lot->n; i++) {
-		struct item *item = &lot->items[i];
-
-		if (item->doc == NULL || (item->doc->lost == NULL && item->doc->mark.lost == NULL))
-			continue;
-		if (a == COUCH_DONE)
-			merge_lost(lot, item, r);
-		else
-			forget_lost(item->doc);
-	}
+	if (m == NULL)
+		log_info(
+		    "store", "store[%s]: revisions in conflict are not read: %s", c->base.id, why);
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].doc != NULL)
+			couch_lost_take(c, lot->items[i].doc, m);
+	if (m != NULL)
+		couch_merge_finish(m);
 	lot_write(lot);
 }
 
@@ -693,59 +656,18 @@ lot_ask_lost(struct lot *lot)
 	struct couch *c = lot->c;
 	json_t *docs = json_array(), *body = json_pack("{s:o}", "docs", docs);
 	char *url, *text;
-	size_t n;
 
-	for (size_t i = 0; i < lot->n; i++) {
-		struct couch_doc *d = lot->items[i].doc;
-
-		if (d != NULL && json_array_size(docs) < LOST_AT_ONCE)
-			couch_merge_ask(d, docs);
-		else if (d != NULL && d->lost != NULL) {
-			d->again = true;
-			forget_lost(d);
-		}
-	}
-	n = json_array_size(docs);
-	text = n > 0 ? json_dumps(body, JSON_COMPACT) : NULL;
+	for (size_t i = 0; i < lot->n; i++)
+		if (lot->items[i].doc != NULL)
+			couch_lost_ask(lot->items[i].doc, docs);
+	text = json_array_size(docs) > 0 ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (text == NULL)
 		return false;
 	xasprintf(&url, "%s/_bulk_get", c->url);
-	http_request(c->http, "POST", url, text, strlen(text), lost_on_answer, lot);
+	http_request(c->http, "POST", url, text, strlen(text), lot_on_lost, lot);
 	free(url);
 	return true;
-}
-
-static void
-removed_on_answer(const struct http_response *r, void *arg)
-{
-	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-
-	/* What stays is seen again by the next who reads the record. */
-	if (couch_answer_read(r, 201, op->c->base.id, why, sizeof(why)) != COUCH_DONE)
-		log_info("store", "store[%s]: revisions in conflict are not removed: %s",
-		    op->c->base.id, why);
-	couch_op_destroy(op);
-}
-
-/* All that they had is safe in the record. */
-static void
-remove_lost(struct couch *c, struct couch_doc *d)
-{
-	json_t *docs = couch_merge_removal(d), *body;
-	struct couch_op *op;
-	char *url;
-
-	forget_lost(d);
-	if (docs == NULL)
-		return;
-	op = couch_op_create(c, NULL);
-	body = json_pack("{s:o}", "docs", docs);
-	xasprintf(&url, "%s/_bulk_docs", c->url);
-	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), removed_on_answer);
-	json_decref(body);
-	free(url);
 }
 
 /* Takes over what is in f. */
@@ -767,22 +689,53 @@ take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const c
 		lot_write(lot);
 }
 
-/* An answer on its way through the thread. */
+/* --- answers that hold records --- */
+
+/* One that is taken apart: a large one on the thread. */
 struct reading {
 	struct lot *lot;
-	char *body;
+	char *body; /* owned; NULL: the answer's own */
 	size_t len;
+	bool is_lost; /* revisions that lost, and else what was fetched */
 	struct couch_fetched fetched;
+	struct couch_merge lost;
 	bool ok;
 	char garbled[WHY_SIZE]; /* what to say if it is not ok */
 };
+
+static void
+reading_parse(struct reading *r, const char *body)
+{
+	r->ok = r->is_lost ? couch_merge_read(&r->lost, body, r->len)
+			   : couch_fetched_parse(&r->fetched, body, r->len);
+}
+
+static void
+reading_take(struct reading *r)
+{
+	if (!r->is_lost)
+		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, r->garbled);
+	else if (r->ok)
+		take_lost(r->lot, &r->lost, NULL);
+	else
+		take_lost(r->lot, NULL, r->garbled);
+}
 
 static void
 reading_run(void *arg)
 {
 	struct reading *r = arg;
 
-	r->ok = couch_fetched_parse(&r->fetched, r->body, r->len);
+	reading_parse(r, r->body);
+}
+
+static void
+reading_destroy(struct reading *r)
+{
+	couch_fetched_finish(&r->fetched);
+	couch_merge_finish(&r->lost);
+	free(r->body);
+	free(r);
 }
 
 static void
@@ -790,50 +743,58 @@ reading_done(void *arg)
 {
 	struct reading *r = arg;
 
-	if (r->lot->c->closing)
-		couch_fetched_finish(&r->fetched);
-	else
-		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, r->garbled);
-	free(r->body);
-	free(r);
+	if (!r->lot->c->closing)
+		reading_take(r);
+	reading_destroy(r);
 }
 
-static bool
-read_on_thread(struct lot *lot, const struct http_response *r)
+static void
+read_records(struct lot *lot, const struct http_response *resp, bool is_lost)
 {
-	struct couch *c = lot->c;
-	char *body = malloc(r->body_len);
-	struct reading *reading;
+	struct reading *r = xcalloc(1, sizeof(*r));
 
-	if (body == NULL)
-		return false;
-	memcpy(body, r->body, r->body_len);
-	reading = xcalloc(1, sizeof(*reading));
-	reading->lot = lot;
-	reading->body = body;
-	reading->len = r->body_len;
-	couch_answer_garbled(r, c->base.id, reading->garbled, sizeof(reading->garbled));
-	worker_submit(c->worker, reading_run, reading_done, reading);
-	return true;
+	r->lot = lot;
+	r->is_lost = is_lost;
+	r->len = resp->body_len;
+	couch_answer_garbled(resp, lot->c->base.id, r->garbled, sizeof(r->garbled));
+	if (resp->body_len > READ_AT_ONCE)
+		r->body = malloc(resp->body_len);
+	if (r->body != NULL) {
+		memcpy(r->body, resp->body, resp->body_len);
+		worker_submit(lot->c->worker, reading_run, reading_done, r);
+		return;
+	}
+	reading_parse(r, resp->body);
+	reading_take(r);
+	reading_destroy(r);
 }
 
 static void
 lot_on_fetched(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
-	struct couch_fetched f = {0};
+	struct couch_fetched none = {0};
 	char why[WHY_SIZE];
 	enum couch_answer a = read_answer(lot->c, r, 200, why);
 
 	if (r->too_large)
 		couch_note_too_large(lot->c, count_unknown(lot));
-	if (a == COUCH_DONE && r->body_len > READ_AT_ONCE && read_on_thread(lot, r))
-		return;
-	if (a == COUCH_DONE && !couch_fetched_parse(&f, r->body, r->body_len)) {
-		couch_answer_garbled(r, lot->c->base.id, why, sizeof(why));
-		a = COUCH_UNKNOWN;
-	}
-	take_rows(lot, &f, a, why);
+	if (a == COUCH_DONE)
+		read_records(lot, r, false);
+	else
+		take_rows(lot, &none, a, why);
+}
+
+static void
+lot_on_lost(const struct http_response *r, void *arg)
+{
+	struct lot *lot = arg;
+	char why[WHY_SIZE];
+
+	if (read_answer(lot->c, r, 200, why) == COUCH_DONE)
+		read_records(lot, r, true);
+	else
+		take_lost(lot, NULL, why);
 }
 
 static void

@@ -86,6 +86,44 @@ def test_no_pass_is_long(any_site, sanitized, record_property):
     assert site.value("q", "reals") == 1
 
 
+def branch(database, record, rev, **values):
+    """A last revision beside those that are there, as replication brings it."""
+    metas = {name: {"received_at": f"2110-09-26T06:16:2{rev}.609Z", "format": "raw"} for name in values}
+    doc = record | values | {"_rev": f"{rev}-{rev:032x}", "vogeler": record["vogeler"] | metas}
+    status, answer = database.couch.request("POST", f"/{database.name}/_bulk_docs", {"new_edits": False, "docs": [doc]})
+    assert status == 201, answer
+
+
+def put_in_conflict(site, large, record_property, sanitized):
+    """Three revisions of a record, all large but the one that wins; then an answer to a collector that has read none."""
+    monitor = collector(site, "vogelerd")
+    wait_acked(monitor, publish(site, [body("web01", "raw", "1")]))
+    monitor.process.stop()
+    record = site.database.get("web01")
+    for i, values in enumerate(large):
+        branch(site.database, record, 4 + i, **values)
+    branch(site.database, record, 9, p=1)
+    monitor = collector(site, "again")
+    wait_acked(monitor, publish(site, [b'{"syskey":"web01","format":"raw","q":1}']))
+    judge(monitor, "revisions in conflict", sanitized, record_property)
+    return site.record("web01")
+
+
+def test_no_pass_is_long_with_large_revisions_in_conflict(couch_site, sanitized, record_property):
+    values = [1.5e+300] * (SIZE // 9)
+    record = put_in_conflict(couch_site, [{"lost": values}, {"lost": values + [1]}], record_property, sanitized)
+    assert record["q"] == 1
+    assert record["lost"] == values + [1]
+
+
+def test_what_lost_and_has_no_room_refuses_no_answer(couch_site, sanitized, record_property):
+    large = [{f"lost{i}": [1.5e+300] * 300_000} for i in range(3)]
+    record = put_in_conflict(couch_site, large, record_property, sanitized)
+    assert couch_site.dead_letters() == []
+    assert record["q"] == 1 and "lost0" not in record
+    assert len(couch_site.database.get("web01", conflicts="true")["_conflicts"]) >= 3
+
+
 PRINTS = {
     "list of 1 MB": ("pylist", "[0", ",1", "]", 1_000_000),
     "list of 7 MB": ("pylist", "[0", ",1", "]", 7_000_000),

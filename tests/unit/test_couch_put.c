@@ -813,6 +813,35 @@ what_lost_is_removed_after_a_201(void **state)
 	assert_all(1, STORE_OK, "");
 }
 
+/* Each may be as large as a record can be. Those of the second have no room, and its turn comes
+ * with its next answer. */
+static void
+what_is_asked_for_at_once_fits_an_answer(void **state)
+{
+	static const char list[] = "[\"3-a\",\"3-b\",\"3-c\",\"3-d\",\"3-e\"]";
+	char rows[1024];
+
+	put(2);
+	snprintf(rows, sizeof(rows),
+	    "{\"rows\":[{\"id\":\"h0\",\"key\":\"h0\",\"value\":{\"rev\":\"4-w\"},\"doc\":{\"_id\":\"h0\","
+	    "\"_rev\":\"4-w\",\"_conflicts\":%s,\"doc_type\":\"SystemRecord\"}},"
+	    "{\"id\":\"h1\",\"key\":\"h1\",\"value\":{\"rev\":\"4-w\"},\"doc\":{\"_id\":\"h1\","
+	    "\"_rev\":\"4-w\",\"_conflicts\":%s,\"doc_type\":\"SystemRecord\"}}]}",
+	    list, list);
+	respond(200, rows);
+	assert_string_equal(caught[0].url, "http://h:5984/db/_bulk_get");
+	assert_string_equal(caught[0].body,
+	    "{\"docs\":[{\"id\":\"h0\",\"rev\":\"3-a\"},{\"id\":\"h0\",\"rev\":\"3-b\"},"
+	    "{\"id\":\"h0\",\"rev\":\"3-c\"},{\"id\":\"h0\",\"rev\":\"3-d\"}]}");
+	respond(200, "{\"results\":[]}");
+	respond(201,
+	    "[{\"ok\":true,\"id\":\"h0\",\"rev\":\"5-w\"},{\"ok\":true,\"id\":\"h1\",\"rev\":\"5-w\"}]");
+	assert_all(2, STORE_OK, "");
+	renew(2);
+	put(2);
+	assert_string_equal(caught[0].body, "{\"keys\":[\"h1\",\"mark/h1\"]}");
+}
+
 /* Answers do not wait for it. */
 static void
 what_lost_and_cannot_be_read_stays(void **state)
@@ -1400,6 +1429,7 @@ main(void)
 	    TEST(names_are_listed_by_two_at_once),
 	    TEST(a_record_is_read_again_now_and_then),
 	    TEST(what_lost_is_removed_after_a_201),
+	    TEST(what_is_asked_for_at_once_fits_an_answer),
 	    TEST(what_lost_and_cannot_be_read_stays),
 	    TEST(a_page_is_written_until_201),
 	    TEST(a_job_that_cannot_be_looked_for_is_no_stray),

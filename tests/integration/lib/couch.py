@@ -83,8 +83,9 @@ class Database:
             status, answer = self.couch.request("PUT", "/" + name)
             assert status in (201, 202), answer
 
-    def get(self, key):
-        status, answer = self.couch.request("GET", f"/{self.name}/{urllib.parse.quote(key, safe='')}")
+    def get(self, key, **query):
+        path = f"/{self.name}/{urllib.parse.quote(key, safe='')}?{urllib.parse.urlencode(query)}"
+        status, answer = self.couch.request("GET", path)
         return answer if status == 200 else None
 
     def exists(self):
