@@ -14,8 +14,9 @@ HOSTS = 97  # odd: the broker deals answers in turn, and each is to get some of 
 class Pair:
     """Each reaches the database on a way of its own."""
 
-    def __init__(self, site):
+    def __init__(self, site, queue):
         self.site = site
+        self.queue = queue
         self.run, self.jobs, self.rounds = 1795374000000, 0, 0
         self.ways, self.collectors, self.monitors = {}, {}, {}
         host, _, database = site.dbhost.removeprefix("couch://").rpartition("/")
@@ -29,7 +30,8 @@ class Pair:
         self.monitors[name] = Monitor("server")
         self.collectors[name] = self.site.collector(
             name=name, level="INFO", dbhost=dbhost,
-            options=[self.monitors[name].option, "server.prefetch=50", "server.store_patience=1s"])
+            options=[self.monitors[name].option, "server.prefetch=50", "server.store_patience=1s",
+                     f"master_queue.type={self.queue}"])
         self.collectors[name].wait_log("PROBING -> TAKING")
 
     def state(self, name):
@@ -73,9 +75,10 @@ class Pair:
         return sorted(self.collectors, key=self.state, reverse=True)
 
 
-@pytest.fixture(name="pair")
-def pair_fixture(couch_site):
-    pair = Pair(couch_site)
+@pytest.fixture(name="pair", params=["classic", "quorum"])
+def pair_fixture(couch_site, request):
+    """On queues of either type: what one gives back is delivered to the other."""
+    pair = Pair(couch_site, request.param)
     yield pair
     for way in pair.ways.values():
         way.close()

@@ -61,9 +61,9 @@ def forget_peak(process):
         file.write("5")
 
 
-def collector(site):
+def collector(site, *options):
     monitor = Monitor("server")
-    monitor.process = site.collector(options=[monitor.option], level="WARN")
+    monitor.process = site.collector(options=[monitor.option, *options], level="WARN")
     return monitor
 
 
@@ -163,10 +163,15 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("what", FLOODS)
-def test_other_hosts_do_not_wait(site, what, sanitized):
+def quorum(whats):
+    """Each of them, and some on a quorum queue too, which counts what is given back and has an order of its own for it."""
+    return [(what, "classic") for what in whats] + [(what, "quorum") for what in ("lines", "many plugins")]
+
+
+@pytest.mark.parametrize("what,queue", quorum(FLOODS))
+def test_other_hosts_do_not_wait(site, what, queue, sanitized):
     """What one host floods with is taken in hand a few at a time: who comes behind all of it is stored before its end."""
-    monitor = collector(site)
+    monitor = collector(site, f"master_queue.type={queue}")
     flood = FLOODS[what]()
     others = [f"other{i}" for i in range(50)]
     large = json.dumps({"syskey": "large", "format": "raw", "q": "x" * 200_000}).encode()
@@ -182,10 +187,10 @@ def test_other_hosts_do_not_wait(site, what, sanitized):
     assert sanitized or seconds < 0.1
 
 
-def test_a_host_of_which_more_waits_than_is_prefetched(site):
+@pytest.mark.parametrize("queue", ["classic", "quorum"])
+def test_a_host_of_which_more_waits_than_is_prefetched(site, queue):
     """The tags of half the prefetch are held at most before the others have all of it again."""
-    monitor = Monitor("server")
-    monitor.process = site.collector(options=[monitor.option, "server.prefetch=8", "server.intake_max_bytes=1MiB"], level="WARN")
+    monitor = collector(site, f"master_queue.type={queue}", "server.prefetch=8", "server.intake_max_bytes=1MiB")
     flood = [json.dumps({"syskey": "hostile", "format": "raw", "n": i, "p": "x" * 200_000}).encode() for i in range(60)]
     publish(site, *flood, small("other"))
     wait_until(lambda: monitor.metric("vogeler_acked_total") == len(flood) + 1, "all are acked", patience=60)
