@@ -1,5 +1,6 @@
 """A queue without its bindings looks like any other and hears nothing. So bindings are made at every connect and looked
 after from then on, by whoever may: a start that was killed, an exchange that was deleted, a binding that was removed."""
+import json
 import socket
 import urllib.error
 import urllib.request
@@ -8,6 +9,7 @@ import pytest
 
 from lib.steps import StepRelay
 from lib.waiting import wait_until
+from test_jobs_send import job_of, send, states
 
 BROADCAST, MASTER = "vogeler.broadcast.in", "vogeler.master.in"
 OF_COLLECTOR = {(MASTER, "master.in", ""), (MASTER, "vogeler.fresh", "fresh")}
@@ -150,6 +152,25 @@ def test_a_host_with_minimal_rights_is_bound_by_the_collector(site):
     # Refused once a connection, and never down for it.
     assert agent.log_count("may not make the binding") == agent.log_count("-> READY"), agent.log()
     assert agent.log_count("READY -> ") == 0, agent.log()
+
+
+def test_a_command_to_all_passes_by_who_is_not_bound_and_a_rerun_does_not(site):
+    """As docs/runner-output.md has it: nobody can see that it does not get it, and by its name it does."""
+    collector = site.collector()
+    hosts = ["web01", "web02"]
+    site.admin("setup", *hosts, qhost=True)
+    connection = site.broker.connect(site.vhost)
+    for host in hosts:
+        connection.channel().basic_publish(MASTER, "", json.dumps({"syskey": host, "format": "pydict"}).encode())
+    connection.close()
+    wait_until(lambda: all(site.record(host) for host in hosts), "both are known")
+    collector.stop()  # who binds again
+    unbind(site, BROADCAST, "web01", "broadcasts.*")
+    job = job_of(send(site, "-n", "all"))
+    assert states(site, job) == {host: "queued" for host in hosts}
+    assert [site.ready(host) for host in hosts] == [0, 1]
+    site.runner("rerun", "--missing", job, dbhost=True)
+    assert [site.ready(host) for host in hosts] == [1, 2]
 
 
 # Doctor proves that messages arrive
