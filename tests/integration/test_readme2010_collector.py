@@ -130,7 +130,8 @@ def test_log_lines_have_the_2010_format(site):
 
 
 def test_default_level_shows_only_warnings(site):
-    process = site.process("vogelerd", [conf_program(), "--qhost", site.qhost, "--dbhost", site.dbhost]).start()
+    process = site.process("vogelerd", [conf_program(), "--qhost", site.qhost, "--dbhost", site.dbhost,
+                                        "--option", "server.listen=none"]).start()
     site.wait_consumer("master.in", process)
     process.stop()
     assert process.log() == ""
