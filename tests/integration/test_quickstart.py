@@ -109,6 +109,9 @@ class Terminal:
         wait_until(lambda: words in self.text or self.popen.poll() is not None, f"it says {words!r}", LONG)
         assert self.popen.poll() is None, self.text
         os.write(self.master, b"\x03")
+        return self.wait()
+
+    def wait(self):
         try:
             return self.popen.wait(LONG)
         except subprocess.TimeoutExpired:
@@ -175,6 +178,18 @@ def test_ctrl_c_ends_it_and_what_it_started(quickstart):
     assert done.status == 0, done
     terminal = Terminal(quickstart)
     assert terminal.interrupt_at("==> stopping") == 130, terminal.text
+    terminal.close()
+    quickstart.wait_nothing_left()
+
+
+def test_a_ctrl_c_that_bash_loses_is_taken(quickstart):
+    """As it does with one that comes at the end of a command substitution: here it does not get it at all."""
+    terminal = Terminal(quickstart)
+    wait_until(lambda: "==> starting vogelerd" in terminal.text, "it has started a broker", LONG)
+    watcher = [line.split()[0] for line in quickstart.left() if line.split()[1] == "cat\0"]
+    assert len(watcher) == 1, quickstart.left()
+    os.kill(int(watcher[0]), signal.SIGINT)
+    assert terminal.wait() == 130, terminal.text
     terminal.close()
     quickstart.wait_nothing_left()
 
