@@ -24,6 +24,7 @@ struct query {
 	struct result_rows *rows; /* not of --json */
 	struct answers *failures;
 	size_t asked, failed, printed;
+	size_t nulls; /* of the values that came out */
 };
 
 static void
@@ -69,6 +70,7 @@ take_value(struct query *q, const char *host, const char *text, size_t len)
 	char err[256];
 	json_t *value = jsonx_parse(text, len, NULL, err, sizeof(err));
 
+	q->nulls += json_is_null(value);
 	if (value == NULL)
 		take_failure(q, host, err);
 	else if (q->v->json)
@@ -144,6 +146,7 @@ tell_all(struct query *q)
 {
 	size_t count = q->printed + (q->rows == NULL ? 0 : result_rows_count(q->rows));
 	int status = VERB_OK;
+	bool none;
 
 	if (!print_rows(q))
 		status = VERB_TROUBLE;
@@ -157,7 +160,8 @@ tell_all(struct query *q)
 		cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
 	if (status == VERB_OK && q->failed > 0)
 		status = VERB_SOME_FAILED;
-	if ((meant_tell_missing(&q->meant) > 0 || count == 0) && status == VERB_OK)
+	none = count == 0 || (count == q->nulls && record_query_is_mistyped(q->records));
+	if ((meant_tell_missing(&q->meant) > 0 || none) && status == VERB_OK)
 		status = VERB_NO_SUCH_HOST;
 	verb_done(q->v, status);
 }

@@ -10,6 +10,7 @@
 #include "shared/phrase.h"
 #include "shared/print/answers.h"
 #include "shared/store/store.h"
+#include "shared/target/missing_part.h"
 #include "shared/target/value_path.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -74,33 +75,15 @@ no_such_plugin(struct verb_context *v, const json_t *rec)
 static void
 no_such_part(struct verb_context *v, const json_t *last, size_t len)
 {
-	const char *path = v->args[2], *before, *step, *near;
-	json_t *keys = json_array();
-	const char *key;
-	json_t *value;
-	char *names, *typed;
+	struct missing_part *missing = missing_part_create(v->args[2]);
+	char *there;
 
-	json_object_foreach ((json_t *)last, key, value)
-		json_array_append_new(keys, json_string(key));
-	names = view_joined(keys);
-	step = path + len + (path[len] == '.' ? 1 : 0);
-	typed = xstrndup(step, strcspn(step, ".["));
-	near = view_near(keys, typed);
-	before = len > 0 ? "" : near != NULL ? "It" : "it";
-	if (json_is_object(last))
-		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%s%s%s%.*s has: %s",
-		    v->args[0], v->args[1], path, near != NULL ? "did you mean " : "",
-		    near != NULL ? near : "", near != NULL ? "? " : "", before, (int)len, path,
-		    names[0] != '\0' ? names : "nothing");
-	else if (json_is_array(last))
-		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s is a list of %zu",
-		    v->args[0], v->args[1], path, before, (int)len, path, json_array_size(last));
-	else
-		cli_complain("vogeler-admin", "%s: \"%s\" has no %s; %s%.*s has no parts",
-		    v->args[0], v->args[1], path, before, (int)len, path);
-	free(typed);
-	free(names);
-	json_decref(keys);
+	missing_part_add(missing, last, len);
+	there = missing_part_text(missing);
+	cli_complain(
+	    "vogeler-admin", "%s: \"%s\" has no %s; %s", v->args[0], v->args[1], v->args[2], there);
+	free(there);
+	missing_part_destroy(missing);
 	verb_done(v, VERB_NO_SUCH_HOST);
 }
 

@@ -12,6 +12,7 @@
 #include "shared/print/answers.h"
 #include "shared/query/plugin_names.h"
 #include "shared/store/store.h"
+#include "shared/target/missing_part.h"
 #include "shared/target/value_path.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
@@ -37,6 +38,7 @@ struct show_many {
 	struct known_reading reading_known;
 	struct plugin_names *plugins; /* to tell what was meant, when nobody has it */
 	struct answers *answers;
+	struct missing_part *missing_part; /* NULL without a path */
 	struct contact_reading reading_contacts;
 	struct contacts *contacts;
 };
@@ -51,6 +53,7 @@ many_finish(void *arg)
 	plugin_names_destroy(m->plugins);
 	meant_finish(&m->meant);
 	answers_destroy(m->answers);
+	missing_part_destroy(m->missing_part);
 	contacts_destroy(m->contacts);
 	free(m);
 }
@@ -65,6 +68,17 @@ static void
 many_on_lack(const char *line, void *arg)
 {
 	cli_complain("vogeler-admin", "%s", line);
+}
+
+/* None has that part: it is mistyped, perhaps. */
+static void
+tell_what_there_is(const struct show_many *m)
+{
+	char *there = m->missing_part == NULL ? NULL : missing_part_text(m->missing_part);
+
+	if (there != NULL)
+		cli_complain("vogeler-admin", "\"%s\": %s", m->plugin, there);
+	free(there);
 }
 
 static size_t
@@ -122,6 +136,8 @@ end(struct show_many *m)
 	answers_print(stdout, m->answers);
 	fflush(stdout);
 	answers_tell_lack(m->answers, many_on_lack, NULL);
+	if (n_said(m) == 0)
+		tell_what_there_is(m);
 	if (m->missing.n > 0)
 		known_read(&m->reading_known, m->v->store, &m->meant.known, many_on_known, m);
 	else
@@ -212,10 +228,12 @@ take_record(struct show_many *m, const char *host, const json_t *rec)
 	}
 	if (m->path != NULL)
 		value = value_path_get(value, m->path, &last, &len);
-	if (value != NULL)
+	if (value != NULL) {
 		take_value(m, host, value);
-	else
+	} else {
+		missing_part_add(m->missing_part, last, len);
 		lacks_path(m, host);
+	}
 }
 
 /* --- reading --- */
@@ -330,6 +348,7 @@ show_many(struct verb_context *v)
 	m->v = v;
 	m->plugin = v->args[1];
 	m->path = m->plugin == NULL ? NULL : v->args[2];
+	m->missing_part = m->path == NULL ? NULL : missing_part_create(m->path);
 	m->answers = answers_create();
 	meant_init(&m->meant, v, "show", words);
 	v->finish = many_finish;

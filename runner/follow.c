@@ -136,6 +136,7 @@ print_end(struct follow *f)
 	const struct fold *fold = watch_fold(f->watch);
 	int64_t now_ms = wall_ms();
 	struct fold_counts counts;
+	int status;
 
 	tell_job(f);
 	if (is_jsonl(f))
@@ -145,7 +146,10 @@ print_end(struct follow *f)
 	fold_count(fold, now_ms, &counts);
 	if (f->values != NULL && values_have_trouble(f->values))
 		return RUNNER_TROUBLE;
-	return summary_exit_status(&counts);
+	status = summary_exit_status(&counts);
+	return status == RUNNER_OK && f->values != NULL && values_lack_part(f->values)
+		   ? RUNNER_NO_SUCH_HOST
+		   : status;
 }
 
 static void

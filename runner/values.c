@@ -8,6 +8,7 @@
 #include "shared/print/answers.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
+#include "shared/target/missing_part.h"
 #include "shared/target/target.h"
 #include "shared/target/value_path.h"
 #include "shared/xalloc.h"
@@ -48,6 +49,8 @@ struct values {
 	json_t *json;
 	size_t json_bytes;
 	bool trouble;
+	size_t with_part; /* answers that have what show_path leads to; who has not, here: */
+	struct missing_part *missing;
 };
 
 /* --- printing --- */
@@ -114,6 +117,20 @@ print_count(const struct values *v)
 	puts(quotable ? "'" : "");
 }
 
+/* No answer has that part: it is mistyped, perhaps. */
+static void
+tell_what_there_is(const struct values *v)
+{
+	char *there = v->with_part > 0 ? NULL : missing_part_text(v->missing), *line;
+
+	if (there == NULL)
+		return;
+	xasprintf(&line, "--show=%s: %s", v->req.output->show_path, there);
+	v->req.on_say(line, v->req.arg);
+	free(line);
+	free(there);
+}
+
 static void
 print_all(struct values *v)
 {
@@ -123,6 +140,7 @@ print_all(struct values *v)
 	}
 	fflush(stdout);
 	answers_tell_lack(v->answers, v->req.on_say, v->req.arg);
+	tell_what_there_is(v);
 }
 
 /* --- one answer --- */
@@ -201,9 +219,11 @@ say_value(struct values *v, const char *host, const char *plugin, const json_t *
 
 	value = path[0] == '\0' ? value : value_path_get(value, path, &last, &len);
 	if (value != NULL) {
+		v->with_part++;
 		say(v, host, plugin, value, NULL);
 		return;
 	}
+	missing_part_add(v->missing, last, len);
 	xasprintf(&why, "\"%s\" has no %s", plugin, path);
 	say(v, host, plugin, NULL, why);
 	free(why);
@@ -356,6 +376,7 @@ values_create(const struct values_request *req)
 	v->json = json_array();
 	v->answers = answers_create();
 	v->failures = answers_create();
+	v->missing = missing_part_create(req->output->show_path);
 	v->failing = json_object();
 	v->told = json_object();
 	v->piece = loop_timer_create(req->loop, "values piece", values_on_piece, v);
@@ -377,6 +398,7 @@ values_destroy(struct values *v)
 	json_decref(v->json);
 	answers_destroy(v->answers);
 	answers_destroy(v->failures);
+	missing_part_destroy(v->missing);
 	json_decref(v->failing);
 	json_decref(v->told);
 	loop_timer_destroy(v->piece);
@@ -473,6 +495,12 @@ bool
 values_have_trouble(const struct values *v)
 {
 	return v->trouble;
+}
+
+bool
+values_lack_part(const struct values *v)
+{
+	return v->with_part == 0 && missing_part_any(v->missing);
 }
 
 json_t *

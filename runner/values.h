@@ -50,6 +50,8 @@ void values_cut(struct values *v);
 bool values_told(const struct values *v, const struct outcome *o);
 /* Some host's record could not be read. */
 bool values_have_trouble(const struct values *v);
+/* There are answers, and what show_path leads to is in none of them. */
+bool values_lack_part(const struct values *v);
 /* Of OUTPUT_JSON: an array of {"host", "plugin", "value" or "error"}; borrowed. */
 json_t *values_json(const struct values *v);
 

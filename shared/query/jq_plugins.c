@@ -10,6 +10,7 @@
 
 #include "shared/name.h"
 #include "shared/target/target.h"
+#include "shared/xalloc.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct scope {
 	bool yields;    /* what stands here so far, since the last pipe, may yield the record */
 	bool as;        /* the next pipe belongs to "as" */
 	bool needs_two; /* any(f) reads all values; any(g; f) does not */
+	bool condition; /* of select() and the like */
 	bool object;    /* {...} with the record as its input */
 	bool key;       /* of an object: a key is next */
 };
@@ -45,10 +47,15 @@ struct scan {
 	const char *at;
 	enum token token, last;
 	char text[NAME_PLUGIN_MAX + 1];
-	bool too_long; /* for a plugin */
+	bool too_long;      /* for a plugin */
+	bool after_try;     /* the last token is "?" */
+	bool after_keyword; /* is "and" or "or" */
+	size_t n_tokens;
 	struct scope scopes[DEPTH_MAX];
 	size_t depth;
 	struct hosts names; /* a sorted list of words is what it is */
+	struct jq_record_path *paths;
+	size_t n_paths;
 };
 
 /* --- tokens --- */
@@ -215,11 +222,35 @@ ends_term(enum token t)
 	return t == TOKEN_PATH || t == TOKEN_CLOSE || t == TOKEN_VARIABLE || t == TOKEN_DOT;
 }
 
+/* A name behind one of these goes on with it, whatever blanks are between. */
+static bool
+begins_path(const struct scan *s)
+{
+	return s->last == TOKEN_OPEN || s->last == TOKEN_PIPE || s->last == TOKEN_SEMICOLON ||
+	       (s->last == TOKEN_OPERATOR && !s->after_try) ||
+	       (s->last == TOKEN_WORD && s->after_keyword);
+}
+
+static void
+note_path(struct scan *s, const struct scope *now)
+{
+	bool alone = s->last == TOKEN_OPEN || s->last == TOKEN_PIPE || s->n_tokens == 0;
+	struct jq_record_path *p;
+
+	if (!now->record || !begins_path(s) || name_plugin_error(s->text) != NULL)
+		return;
+	s->paths = xreallocarray(s->paths, s->n_paths + 1, sizeof(*s->paths));
+	p = &s->paths[s->n_paths++];
+	*p = (struct jq_record_path){.plugin = xstrdup(s->text), .condition = now->condition};
+	jq_path_read(&p->path, s->text, s->at, alone);
+}
+
 static bool
 on_path(struct scan *s, struct scope *now, bool continues)
 {
 	if (continues && s->last != TOKEN_CLOSE)
 		return true;
+	note_path(s, now);
 	/* Behind a bracket it may be the record's or not. */
 	if (s->too_long || (name_is_reserved(s->text) && strcmp(s->text, "_id") != 0))
 		return !now->record;
@@ -268,6 +299,7 @@ open_scope(struct scan *s, bool function)
 		return false;
 	inner = &s->scopes[++s->depth];
 	*inner = (struct scope){.record = outer->record};
+	inner->condition = outer->condition || (function && strcmp(s->text, "not") != 0);
 	inner->object = inner->key = outer->record && s->at[-1] == '{';
 	inner->needs_two = function && outer->record &&
 			   (strcmp(s->text, "any") == 0 || strcmp(s->text, "all") == 0);
@@ -380,20 +412,34 @@ on_token(struct scan *s, bool continues)
 	return false;
 }
 
+/* false: at some token it was not understood. */
+static bool
+scan_program(struct scan *s, const char *program)
+{
+	bool told = true;
+
+	*s = (struct scan){.at = program, .last = TOKEN_OPERATOR, .scopes = {{.record = true}}};
+	do {
+		bool space = strchr(" \t\n\r#", *s->at) != NULL;
+
+		s->token = next(s);
+		told = on_token(s, !space && ends_term(s->last));
+		s->last = s->token;
+		s->after_try = s->token == TOKEN_OPERATOR && s->at[-1] == '?';
+		s->after_keyword = s->token == TOKEN_WORD &&
+				   (strcmp(s->text, "and") == 0 || strcmp(s->text, "or") == 0);
+		s->n_tokens++;
+	} while (told && s->token != TOKEN_END);
+	return told;
+}
+
 bool
 jq_plugins(const char *program, enum jq_mode mode, char ***names, size_t *n)
 {
-	struct scan s = {.at = program, .last = TOKEN_OPERATOR, .scopes = {{.record = true}}};
-	bool told = true;
+	struct scan s;
+	bool told = scan_program(&s, program) && (mode == JQ_TRUTH || !s.scopes[0].yields);
 
-	do {
-		bool space = strchr(" \t\n\r#", *s.at) != NULL;
-
-		s.token = next(&s);
-		told = on_token(&s, !space && ends_term(s.last));
-		s.last = s.token;
-	} while (told && s.token != TOKEN_END);
-	told = told && (mode == JQ_TRUTH || !s.scopes[0].yields);
+	jq_paths_free(s.paths, s.n_paths);
 	hosts_sort(&s.names);
 	*n = s.names.n;
 	if (told) {
@@ -406,4 +452,26 @@ jq_plugins(const char *program, enum jq_mode mode, char ***names, size_t *n)
 	hosts_finish(&s.names);
 	*names = NULL;
 	return false;
+}
+
+size_t
+jq_record_paths(const char *program, struct jq_record_path **paths)
+{
+	struct scan s;
+	bool told = scan_program(&s, program);
+
+	(void)told; /* what was understood until then is */
+	hosts_finish(&s.names);
+	*paths = s.paths;
+	return s.n_paths;
+}
+
+void
+jq_paths_free(struct jq_record_path *paths, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(paths[i].path.text);
+		free(paths[i].plugin);
+	}
+	free(paths);
 }

@@ -7,6 +7,8 @@
 #include "shared/query/jq_plugins.h"
 #include "shared/query/plugin_names.h"
 #include "shared/store/store.h"
+#include "shared/target/missing_part.h"
+#include "shared/target/value_path.h"
 #include "shared/words.h"
 #include "shared/xalloc.h"
 
@@ -15,14 +17,24 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What the records have of a path. */
+struct sight {
+	const struct jq_record_path *path;
+	size_t plugin, part; /* so many have its plugin; all of it */
+	struct missing_part *missing;
+};
+
 struct record_query {
 	struct record_query_request req;
+	struct jq_record_path *paths;
+	size_t n_paths;
 	struct jq_filter *filter;
 	struct ticker *ticker;
 	char **plugins; /* that the program reads; NULL = it may be any */
 	size_t n_plugins;
-	bool *seen;                 /* of these: some record has it */
-	struct plugin_names *names; /* if one was not seen: those that there are */
+	struct sight *sights; /* of the paths that it takes from a record */
+	size_t n_sights;
+	struct plugin_names *names; /* if a plugin was not seen: those that there are */
 	size_t n;                   /* records that were read */
 	bool ended;
 };
@@ -52,6 +64,21 @@ query_on_tick(void *arg)
 /* --- the store --- */
 
 static void
+look(struct sight *s, const json_t *rec)
+{
+	const json_t *last;
+	size_t len;
+
+	if (json_object_get(rec, s->path->plugin) == NULL)
+		return;
+	s->plugin++;
+	if (value_path_get(rec, s->path->path.text, &last, &len) != NULL)
+		s->part++;
+	else
+		missing_part_add(s->missing, last, len);
+}
+
+static void
 take_record(struct record_query *q, const json_t *rec)
 {
 	const char *host = json_string_value(json_object_get(rec, "_id"));
@@ -60,8 +87,8 @@ take_record(struct record_query *q, const json_t *rec)
 	if (host == NULL || (q->req.wants != NULL && !q->req.wants(host, q->req.arg)))
 		return;
 	q->n++;
-	for (size_t i = 0; i < q->n_plugins; i++)
-		q->seen[i] |= json_object_get(rec, q->plugins[i]) != NULL;
+	for (size_t i = 0; i < q->n_sights; i++)
+		look(&q->sights[i], rec);
 	if (jq_filter_add(q->filter, host, rec))
 		return;
 	xasprintf(&why, "cannot put the records aside: %s", phrase_errno(errno));
@@ -122,9 +149,15 @@ query_on_answer(const char *host, enum jq_word word, const char *text, size_t le
 
 /* A name that is mistyped is true of nobody, which looks like an answer. */
 static bool
-is_unknown(const struct record_query *q, size_t plugin)
+is_unknown(const struct record_query *q, const struct sight *s)
 {
-	return q->n > 0 && !q->seen[plugin] && strcmp(q->plugins[plugin], "_id") != 0;
+	return q->n > 0 && s->plugin == 0 && strcmp(s->path->plugin, "_id") != 0;
+}
+
+static bool
+is_part_unknown(const struct sight *s)
+{
+	return s->plugin > 0 && s->part == 0 && !s->path->path.tolerant;
 }
 
 static void
@@ -139,8 +172,8 @@ query_on_end(const char *why, void *arg)
 	struct record_query *q = arg;
 	bool unknown = false;
 
-	for (size_t i = 0; i < q->n_plugins; i++)
-		unknown |= is_unknown(q, i);
+	for (size_t i = 0; i < q->n_sights; i++)
+		unknown |= is_unknown(q, &q->sights[i]);
 	if (why != NULL)
 		end(q, RECORD_QUERY_BAD, why);
 	else if (unknown && !q->ended)
@@ -157,6 +190,26 @@ static const struct jq_filter_handlers handlers = {
 
 /* --- what record_query.h offers --- */
 
+/* Those that the program makes are no part of the question. */
+static void
+plan_looks(struct record_query *q)
+{
+	q->n_paths = jq_record_paths(q->req.program, &q->paths);
+	q->sights = xcalloc(q->n_paths + 1, sizeof(*q->sights));
+	for (size_t i = 0; i < q->n_paths; i++) {
+		const struct jq_record_path *path = &q->paths[i];
+		size_t k = 0;
+
+		while (
+		    k < q->n_sights && strcmp(q->sights[k].path->path.text, path->path.text) != 0)
+			k++;
+		if (k < q->n_sights || path->path.assigned)
+			continue;
+		q->sights[q->n_sights++] =
+		    (struct sight){.path = path, .missing = missing_part_create(path->path.text)};
+	}
+}
+
 struct record_query *
 record_query_create(const struct record_query_request *req, char **why)
 {
@@ -169,10 +222,9 @@ record_query_create(const struct record_query_request *req, char **why)
 		free(q);
 		return NULL;
 	}
-	if (jq_plugins(req->program, req->mode, &q->plugins, &q->n_plugins))
-		q->seen = xcalloc(q->n_plugins + 1, sizeof(*q->seen));
-	else
+	if (!jq_plugins(req->program, req->mode, &q->plugins, &q->n_plugins))
 		q->n_plugins = 0;
+	plan_looks(q);
 	return q;
 }
 
@@ -185,8 +237,43 @@ record_query_destroy(struct record_query *q)
 	jq_filter_destroy(q->filter);
 	plugin_names_destroy(q->names);
 	words_free(q->plugins);
-	free(q->seen);
+	for (size_t i = 0; i < q->n_sights; i++)
+		missing_part_destroy(q->sights[i].missing);
+	free(q->sights);
+	jq_paths_free(q->paths, q->n_paths);
 	free(q);
+}
+
+bool
+record_query_is_mistyped(const struct record_query *q)
+{
+	for (size_t i = 0; i < q->n_sights; i++) {
+		if (is_unknown(q, &q->sights[i]) || is_part_unknown(&q->sights[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Malloced; NULL = nothing is to be said of it. Where it is asked which hosts have it, some have
+ * not. */
+static char *
+describe_sight(const struct record_query *q, const struct sight *s)
+{
+	bool is_asked = q->req.mode == JQ_VALUES && !s->path->condition;
+	char hint[PLUGIN_NAMES_HINT_SIZE], *text = NULL, *there;
+
+	if (is_unknown(q, s) && q->names != NULL) {
+		xasprintf(&text, "no record has \"%s\"%s", s->path->plugin,
+		    plugin_names_hint(q->names, s->path->plugin, hint));
+	} else if (is_part_unknown(s)) {
+		there = missing_part_text(s->missing);
+		xasprintf(&text, "no record has %s; %s", s->path->path.text, there);
+		free(there);
+	} else if (is_asked && s->part > 0 && s->part < q->n && !s->path->path.tolerant) {
+		xasprintf(&text, "%zu of %zu hosts %s no %s", q->n - s->part, q->n,
+		    q->n - s->part == 1 ? "has" : "have", s->path->path.text);
+	}
+	return text;
 }
 
 void
@@ -194,14 +281,11 @@ record_query_notes(struct record_query *q, record_query_note_fn *fn, void *arg)
 {
 	const char *rounded = jq_filter_rounded(q->filter);
 
-	for (size_t i = 0; i < q->n_plugins; i++) {
-		char *text, hint[PLUGIN_NAMES_HINT_SIZE];
+	for (size_t i = 0; i < q->n_sights; i++) {
+		char *text = describe_sight(q, &q->sights[i]);
 
-		if (q->names == NULL || !is_unknown(q, i))
-			continue;
-		xasprintf(&text, "no record has \"%s\"%s", q->plugins[i],
-		    plugin_names_hint(q->names, q->plugins[i], hint));
-		fn(text, arg);
+		if (text != NULL)
+			fn(text, arg);
 		free(text);
 	}
 	if (rounded != NULL)

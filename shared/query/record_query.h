@@ -44,8 +44,10 @@ struct record_query_request { /* borrowed until record_query_destroy, but for it
 struct record_query *record_query_create(const struct record_query_request *req, char **why);
 /* After store_close(), or after on_end: what was asked of the store is forgotten. NULL is fine. */
 void record_query_destroy(struct record_query *q);
-/* Sentences for whoever asked, of the end: a plugin that no record has, integers that were
- * rounded. */
+/* After the end: it takes a path from the record that no record has. */
+bool record_query_is_mistyped(const struct record_query *q);
+/* Sentences for whoever asked, of the end: a plugin or a part of one that no record has, and what
+ * there is in its place; how many have not what others have; integers that were rounded. */
 typedef void record_query_note_fn(const char *text, void *arg);
 void record_query_notes(struct record_query *q, record_query_note_fn *fn, void *arg);
 

@@ -104,8 +104,11 @@ def test_for_programs(fleet):
 
 
 def test_who_has_no_such_part_is_told(fleet):
-    done = send(fleet, "-n", "web*", "--show=release")
-    assert 'vogeler-runner: 3 hosts: web[01-03]: "os" has no release' in done.err, done
+    done = send(fleet, "-n", "web*", "--show=.versoin", status=4)
+    assert 'vogeler-runner: 3 hosts: web[01-03]: "os" has no .versoin' in done.err, done
+    assert done.err.endswith("vogeler-runner: --show=.versoin: did you mean version? It has: version, id\n"), done
+    done = send(fleet, "-n", "web*", "--show=versoin", "--jsonl", status=4)
+    assert "--show=versoin: did you mean version? It has: version, id" in done.err, done
     done = send(fleet, "-n", "web01", "--show=disks[", status=1)
     assert "--show=disks[" in done.err and "bracket" in done.err, done
     done = fleet.runner("-x", "os", "-n", "web01", "--show", dbhost=True, status=1)

@@ -108,6 +108,34 @@ def test_a_program_that_halts_is_told(fleet):
     assert done.out == "db01\nweb02\nweb03\n" and "1 of 4 hosts left out" in done.err and "no web01" in done.err, done
 
 
+@both_stores
+def test_a_part_that_no_record_has_is_told(fleet):
+    """With what there is in its place; where nothing else came out, as a name that there is not."""
+    told = "vogeler-admin: no record has .facts.net.mut; did you mean mtu? .facts.net has: mtu\n"
+    for program in (".facts.net.mut", '.facts["net"].mut', ".facts | .net.mut"):
+        done = query(fleet, program, status=4)
+        assert done.err.replace('["net"]', ".net") == told, done
+    done = query(fleet, "{n: .facts.n, mtu: .facts.net.mut}")  # not all of it is in vain
+    assert done.err == told and len(done.out.splitlines()) == 5, done
+    done = query(fleet, "select(.facts.oss == \"debian\") | ._id", status=4)
+    assert "no record has .facts.oss; did you mean os? .facts has: os, " in done.err, done
+    done = fleet.runner("--where", '.facts.oss == "debian"', "-x", "facts", "--dry-run", dbhost=True, status=None)
+    assert "no record has .facts.oss; did you mean os? .facts has: os, " in done.err, done
+    assert "no record has .facts.os.name; .facts.os has no parts" in query(fleet, ".facts.os.name", status=2).err
+    done = query(fleet, ".facts.mtu.net", "db*", status=4)
+    assert "no record has .facts.mtu.net; .facts has: " in done.err, done
+
+
+def test_who_has_not_what_others_have_is_counted(fleet):
+    done = query(fleet, ".packages | length")
+    assert done.err == "vogeler-admin: 1 of 4 hosts has no .packages\n", done
+    for program in (".facts.x", ".packages[]?", '.packages // "none"', "select(.packages) | ._id", '.packages?.y // 1',
+                    '.facts.oss // "x"', ".facts.net.mut?", 'select(.facts | has("oss")), 1', ".facts.new = 1 | keys | length",
+                    '.packages[]? | select(.size? == 1)', ".packages[]? | .size?"):
+        done = query(fleet, program, status=None)
+        assert "no record" not in done.err and "hosts ha" not in done.err, done
+
+
 def test_what_is_no_question(fleet):
     for nothing in ("", " \n"):
         assert "it is empty" in query(fleet, nothing, status=1).err

@@ -161,10 +161,75 @@ test_deep(void **state)
 	assert_null(names);
 }
 
+/* "?": tolerant; "=": assigned; "!": a condition. */
+static const struct question paths[] = {
+    {".facter.os.name", ".facter.os.name"},
+    {".facter .os . name", ".facter.os.name"},
+    {".facter[\"os\"].name[0]", ".facter[\"os\"].name[0]"},
+    {".[\"os-release\"][ -1 ]", "[\"os-release\"][-1]"},
+    {".\"os-release\".\"x y\"", "[\"os-release\"][\"x y\"]"},
+    {".facter | .os | .name", ".facter.os.name"},
+    {".facter | .os.name | length", ".facter.os.name"},
+    {".facter.os, .b | .c", ".facter.os .b"},
+    {".a + .b | .c", ".a .b"},
+    {"{os: .facter.os.name, packages, n: (.x.y | length)}", ".facter.os.name .packages .x.y"},
+    {"select(.facter.os.name == \"Debian\") | .a.b", ".facter.os.name! .a.b"},
+    {"any(.packages[]; .name == \"nginx\" and .size)", ".packages!"},
+    {".packages | map(select(.size > 3))", ".packages"},
+    {".a.b and .c.d or .e.f", ".a.b .c.d .e.f"},
+    {".a[.b.c]", ".a? .b.c"},
+    {".a as $x | .b.c == $x.d", ".a .b.c"},
+    {"(.a).b", ".a?"},
+
+    /* What may be missing. */
+    {".a.b // .c.d", ".a.b? .c.d"},
+    {"(.a.b) // 1", ".a.b?"},
+    {".a.b?", ".a.b?"},
+    {".a?.b", ".a?"},
+    {".a? .b", ".a?"},
+    {".a.b[]?", ".a.b?"},
+    {".a.b[].c", ".a.b"},
+    {".a.b[1:2]", ".a.b?"},
+    {".a.\"b\\n\"", ".a?"},
+    {".a..", ".a?"},
+    {"select(.a | has(\"b\"))", ".a!"},
+    {"has(\"a\") and .b", ""},
+
+    /* What is made. */
+    {".a.b = 1", ".a.b="},
+    {".a.b |= 1", ".a.b="},
+    {".a.b += 1", ".a.b="},
+    {".a.b == 1", ".a.b"},
+
+    /* As far as it is understood. */
+    {".a.b, keys, .c.d", ".a.b"},
+    {"def f: .x; .a.b", ""},
+    {".last_error.x", ""},
+};
+
+static void
+test_paths_that_are_surely_taken_from_the_record(void **state)
+{
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct jq_record_path *list;
+		size_t n = jq_record_paths(paths[i].program, &list), at = 0;
+		char text[256] = "";
+
+		for (size_t k = 0; k < n; k++)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s%s%s%s",
+			    k > 0 ? " " : "", list[k].path.text, list[k].condition ? "!" : "",
+			    list[k].path.tolerant ? "?" : "", list[k].path.assigned ? "=" : "");
+		jq_paths_free(list, n);
+		if (strcmp(text, paths[i].reads) != 0)
+			fail_msg("%s: %s, not %s", paths[i].program, text, paths[i].reads);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_paths_that_are_surely_taken_from_the_record),
 	    cmocka_unit_test(test_each),
 	    cmocka_unit_test(test_values_have_all_that_comes_out),
 	    cmocka_unit_test(test_deep),
