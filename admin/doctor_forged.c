@@ -22,13 +22,13 @@ say(struct doctor *d, const struct forgeries *f)
 
 	if (f->untold > 0)
 		snprintf(untold, sizeof(untold),
-		    "; their jobs do not know of it and wait on, answers=%" PRIu64, f->untold);
+		    "; those whose jobs were not told, and wait on=%" PRIu64, f->untold);
 	doctor_say(d, check, CHECK_WARN,
 	    "see the dead letters (their headers x-sender and x-reason): is it a host with "
 	    "another's name, or has somebody a password? Give each host a user of its own "
 	    "(docs/running.md), and this one a new password",
-	    "answers refused since nobody vouches for the host that they name=%" PRIu64
-	    ", since %s; the last at %s: %s, sender=%s%s",
+	    "refused answers that nobody vouches for=%" PRIu64
+	    ", the first at %s, the last at %s: %s, sender=%s%s",
 	    f->refused, host_state_at(wall_format(f->since_ms, since), text),
 	    host_state_when(wall_format(f->at_ms, at), wall_ms(), when), f->why,
 	    f->sender[0] == '\0' ? "?" : f->sender, untold);
@@ -43,13 +43,13 @@ doctor_on_forgeries(enum store_found found, json_t *notes, const char *why, void
 	forgeries_load(&f, notes);
 	if (found != STORE_FOUND)
 		doctor_say(c->d, check, CHECK_WARN, NULL,
-		    "whether answers were refused as forged cannot be read: %s",
+		    "whether answers came that nobody vouches for cannot be read: %s",
 		    why == NULL ? "?" : why);
 	else if (f.at_ms != 0 && wall_ms() - f.at_ms < LATELY_MS)
 		say(c->d, &f);
 	else
 		doctor_say(c->d, check, CHECK_OK, NULL,
-		    "no answer was refused as forged in the last 7 days");
+		    "no answer came in the last 7 days that nobody vouches for");
 	c->fn(c->arg);
 }
 

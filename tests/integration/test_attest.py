@@ -72,7 +72,7 @@ def test_yes(hosts):
     site.wait_queue("vogeler.dead", 1)
     wait_until(lambda: doctor(site)[1]["store forged"][0][0] == "warn", "doctor tells of it")
     detail = doctor(site)[1]["store forged"][0][1]
-    assert "name=1," in detail and 'user "agents" wrote in the name of "web01", sender=agents' in detail, detail
+    assert "for=1," in detail and 'user "agents" wrote in the name of "web01", sender=agents' in detail, detail
     assert "jobs" not in detail  # it answered none
 
 
@@ -161,9 +161,9 @@ def test_a_shared_user_makes_no_failures(hosts):
     collector.wait_log("agents.*wrote in the name of.*web01")
     status, detail, cure = doctor(site)[1]["dead letters"][0]
     assert status == "warn" and detail.startswith("2 in") and "its job does not know" in cure, (detail, cure)
-    wait_until(lambda: "name=2," in doctor(site)[1]["store forged"][0][1], "doctor counts both", 30)
+    wait_until(lambda: "for=2," in doctor(site)[1]["store forged"][0][1], "doctor counts both", 30)
     status, detail, cure = doctor(site)[1]["store forged"][0]
-    assert status == "warn" and "sender=agents; their jobs do not know of it and wait on, answers=2" in detail, detail
+    assert status == "warn" and "sender=agents; those whose jobs were not told, and wait on=2" in detail, detail
     assert "x-sender" in cure
 
 
