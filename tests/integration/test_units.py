@@ -277,7 +277,7 @@ def test_watchdog(site, machine, request, unit):
     # It lives for longer than it would without pings.
     wait_until(lambda: int(machine.show(unit, "WatchdogTimestampMonotonic")) > first + 3000000, "it pings")
     assert main_pid(machine, unit) == pid
-    machine.run("kill", "-STOP", pid)
+    machine.run("sh", "-c", f"kill -STOP {pid}")
     wait_until(lambda: machine.show(unit, "NRestarts") == "1", "systemd restarts it")
     machine.wait_status(unit, "connected")
     assert main_pid(machine, unit) != pid

@@ -24,14 +24,15 @@ exec unshare --pid --fork --kill-child --mount --cgroup --uts --ipc --propagatio
 """
 
 # Process 1 of the machine. What the units of this system want is left out: only the units under test are to run, and
-# the journal. /dev has no disks, no kernel log and no consoles; /proc/sys is read-only.
+# the journal; so is /bin/kill, which is of procps: a machine need not have it. /dev has no disks, no kernel log and no
+# consoles; /proc/sys is read-only.
 INNER = r"""
 set -eu
 root=$1/root
 mount -t tmpfs -o mode=755 tmpfs "$1/over"
 mkdir "$1/over/upper" "$1/over/work"
 mount -t overlay -o "lowerdir=/,upperdir=$1/over/upper,workdir=$1/over/work" overlay "$root"
-rm -rf "$root"/{etc,lib}/systemd/system/*.{wants,requires} "$root/lib/systemd/system-generators" \
+rm -rf "$root"/{etc,lib}/systemd/system/*.{wants,requires} "$root/lib/systemd/system-generators" "$root/usr/bin/kill" \
 	"$root/etc/fstab" "$root/etc/credstore" "$root/etc/vogeler" "$root/var/lib/"{,private/}vogeler*
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
