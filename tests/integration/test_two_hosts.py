@@ -63,6 +63,28 @@ def test_the_page_names_the_packages_of_the_build():
     assert set(listed) <= set(PAGE.split()), set(listed) - set(PAGE.split())
 
 
+def needed_packages(path):
+    """The packages of the libraries that a program names itself; what those need, they bring. What every Debian has is not
+    said, and a sanitizer is not what is installed."""
+    named = re.findall(r"\(NEEDED\).*\[(.*)\]", run(["readelf", "--dynamic", path], clean_environment("/"), "/").out)
+    files = [line.split()[2] for line in run(["ldd", path], clean_environment("/"), "/").out.splitlines()
+             if line.split()[0] in named and "san.so" not in line and "=>" in line]
+    searched = ["*/" + "/".join(name.split("/")[-2:]) for name in files]
+    owners = run(["dpkg-query", "--search", *searched], clean_environment("/"), "/")
+    assert owners.status == 0, owners
+    return {line.partition(":")[0] for line in owners.out.splitlines()} - {"libc6"}
+
+
+def test_the_page_names_the_libraries_of_an_agent():
+    """No less for vogeler-convert, by which `exec` shows a value; and the two releases have the same but for their names."""
+    lists = {release: set(lines[1].split()) for _, before, lines in blocks() for release in ("12", "13")
+             if lines[0] == "apt-get update" and f"n Debian {release}" in before}
+    assert {name.removesuffix("t64") for name in lists["13"]} == lists["12"]
+    listed = lists[{"bookworm": "12", "trixie": "13"}[debian.this_release()]]
+    for name in ("vogeler-agent", "vogeler-convert"):
+        assert needed_packages(program(name)) <= listed, (name, needed_packages(program(name)) - listed)
+
+
 # What would change this machine instead of the folder says that it was called; the rest is real.
 STAND_INS = """
 for name in apt-get cmake systemctl systemd-sysusers systemd-tmpfiles rabbitmqctl vogeler-admin useradd su; do
