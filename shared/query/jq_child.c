@@ -92,6 +92,17 @@ on_jq_error(void *arg, jv msg)
 	jv_free(formatted);
 }
 
+/* The program has asked for an input beside the record. There is none, of which jq's own word is
+ * "break": by it "inputs" knows that it is at the end. */
+static bool asked_for_input;
+
+static jv
+child_on_input(jq_state *jq, void *arg)
+{
+	asked_for_input = true;
+	return jq_util_input_next_input_cb(jq, arg);
+}
+
 /* Its library is nowhere, and it has no input but the record. Without these jq aborts on "import",
  * and on functions that ask where the input is from. */
 static void
@@ -100,7 +111,7 @@ cut_off(jq_state *jq)
 	jq_util_input_state *none = jq_util_input_init(NULL, NULL);
 
 	jq_util_input_set_parser(none, jv_parser_new(0), 0);
-	jq_set_input_cb(jq, jq_util_input_next_input_cb, none);
+	jq_set_input_cb(jq, child_on_input, none);
 	jq_set_attr(jq, jv_string("JQ_LIBRARY_PATH"), jv_array());
 	jq_set_attr(jq, jv_string("JQ_ORIGIN"), jv_string("/nonexistent"));
 	jq_set_attr(jq, jv_string("PROGRAM_ORIGIN"), jv_string("/nonexistent"));
@@ -141,21 +152,56 @@ is_true(jv v)
 	return kind != JV_KIND_NULL && kind != JV_KIND_FALSE;
 }
 
-/* Consumes error, the end of jq_next()'s results. What a host sent may be in its text. */
+/* What is longer is cut, between characters. */
 static void
-say_error(jv error)
+cut_message(char message[MESSAGE_MAX], const char *text)
 {
-	char message[MESSAGE_MAX];
-	jv msg = jv_invalid_get_msg(error);
+	size_t n = strlen(text);
 
-	if (jv_get_kind(msg) != JV_KIND_STRING)
-		msg = jv_dump_string(msg, 0);
-	snprintf(message, sizeof(message), "%s", jv_string_value(msg));
-	jv_free(msg);
+	if (n >= MESSAGE_MAX) {
+		n = MESSAGE_MAX - sizeof("...");
+		while (n > 0 && (text[n] & 0xc0) == 0x80)
+			n--;
+		snprintf(message, MESSAGE_MAX, "%.*s...", (int)n, text);
+	} else {
+		snprintf(message, MESSAGE_MAX, "%s", text);
+	}
 	for (char *p = message; *p != '\0'; p++) {
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = ' ';
 	}
+}
+
+/* Consumes msg: a text, or any other value, as error({a: 1}) has it. */
+static char *
+describe_error(jv msg)
+{
+	bool is_text = jv_get_kind(msg) == JV_KIND_STRING;
+	char *text;
+
+	if (!is_text)
+		msg = jv_dump_string(msg, 0);
+	if (is_text && asked_for_input && strcmp(jv_string_value(msg), "break") == 0)
+		text = xstrdup(
+		    "it asks for one more input, and there is none: each record is asked by "
+		    "itself, as \".\"");
+	else if (is_text && jv_string_value(msg)[0] == '\0')
+		text = xstrdup("its error has no text");
+	else
+		xasprintf(
+		    &text, "%s%s", is_text ? "" : "its error is no text: ", jv_string_value(msg));
+	jv_free(msg);
+	return text;
+}
+
+/* Consumes error, the end of jq_next()'s results. What a host sent may be in its text. */
+static void
+say_error(jv error)
+{
+	char message[MESSAGE_MAX], *text = describe_error(jv_invalid_get_msg(error));
+
+	cut_message(message, text);
+	free(text);
 	say(JQ_WORD_ERROR, message, strlen(message));
 }
 
@@ -194,6 +240,7 @@ answer(jq_state *jq, enum jq_mode mode, const char *line, size_t len)
 	jv value = jv_parse_sized(line, (int)len);
 
 	buf_init(&values, JQ_RESULT_MAX);
+	asked_for_input = false;
 	if (jv_is_valid(value)) {
 		jq_start(jq, value, 0);
 		for (value = jq_next(jq); jv_is_valid(value); value = jq_next(jq)) {
@@ -233,9 +280,24 @@ limit(int what, rlim_t value)
 	setrlimit(what, &l); /* what cannot be lowered is lower already */
 }
 
+/* $ENV would show what only who asks has: passwords, perhaps, and another answer for each. The time
+ * zone is for localtime. */
+static void
+forget_environment(void)
+{
+	static char *none[] = {NULL}; /* jq goes along environ, which clearenv() sets to NULL */
+	char *kept = xstrdup_null(getenv("TZ"));
+
+	environ = none;
+	if (kept != NULL)
+		setenv("TZ", kept, 1);
+	free(kept);
+}
+
 static void
 settle(rlim_t cpu_s)
 {
+	forget_environment();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0); /* it has records in it */
 	limit(RLIMIT_CORE, 0);

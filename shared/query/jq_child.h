@@ -1,7 +1,8 @@
 /* The process that has to do with jq. A program may loop for ever, ask for all memory there is, or
  * be the death of jq: so it is compiled and run in a child, which is this very program, started
  * anew (a fork() would have the locks of threads that it has not). It has no modules, no input but
- * the record, 1 GiB of address space, and so many seconds of CPU time.
+ * the record, no environment but the time zone, 1 GiB of address space, and so many seconds of CPU
+ * time.
  *
  * Descriptors: 0 has struct jq_request one after the other, 1 takes the answers, 3 is a file with
  * the program and the records. The first request is the program. */

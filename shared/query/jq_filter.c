@@ -12,6 +12,7 @@
 #include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/phrase.h"
+#include "shared/query/jq_words.h"
 #include "shared/target/target.h"
 #include "shared/units.h"
 #include "shared/xalloc.h"
@@ -430,6 +431,16 @@ set_answer(struct jq_filter *f, size_t i, enum jq_word word, char *text, size_t 
 	f->records[i].length = (uint32_t)length;
 }
 
+static void
+end_uncompiled(struct jq_filter *f, const struct buf *heard)
+{
+	char *why = heard->len > 0 ? jq_words_uncompiled(f->program, heard->data)
+				   : xstrdup("jq cannot compile it");
+
+	end(f, why);
+	free(why);
+}
+
 /* false: f has ended. */
 static bool
 take_compiled(struct child *c)
@@ -437,7 +448,7 @@ take_compiled(struct child *c)
 	struct jq_filter *f = c->f;
 
 	if (c->word != JQ_WORD_COMPILED) {
-		end(f, c->heard.len > 0 ? c->heard.data : "jq cannot compile it");
+		end_uncompiled(f, &c->heard);
 		return false;
 	}
 	if (c->at < c->end)

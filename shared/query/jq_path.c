@@ -101,16 +101,25 @@ is_tolerant(const char *p)
 }
 
 static bool
+is_set(const char *p)
+{
+	p += strspn(p, ")" BLANKS);
+	return p[0] == '=' && p[1] != '=';
+}
+
+static bool
 is_assigned(const char *p)
 {
 	static const char *const operators[] = {"|=", "+=", "-=", "*=", "/=", "%=", "//=", NULL};
 
+	if (is_set(p))
+		return true;
 	p += strspn(p, ")" BLANKS);
 	for (size_t i = 0; operators[i] != NULL; i++) {
 		if (strncmp(p, operators[i], strlen(operators[i])) == 0)
 			return true;
 	}
-	return p[0] == '=' && p[1] != '=';
+	return false;
 }
 
 void
@@ -138,5 +147,6 @@ jq_path_read(struct jq_path *path, const char *first, const char *rest, bool alo
 	}
 	path->tolerant = is_tolerant(rest);
 	path->assigned = is_assigned(rest);
+	path->set = is_set(rest) && strchr(rest, '|') == NULL;
 	path->text = buf_take(&out, NULL);
 }

@@ -11,6 +11,7 @@ struct jq_path {
 	 * perhaps, and nothing is to be said of more than its first name. */
 	bool tolerant;
 	bool assigned; /* "=" or the like is behind it: it is made where it is not there */
+	bool set;      /* by "=", and no pipe behind that goes on with the record */
 };
 
 /* first: the name that it begins with. rest: what is behind that in the program. alone: a pipe

@@ -210,6 +210,25 @@ plan_looks(struct record_query *q)
 	}
 }
 
+/* ".os = 1" in the place of ".os == 1" is true of every record, and a command would go to all; in a
+ * query it may be meant. Malloced; NULL = there is none. */
+static char *
+find_set(const struct record_query *q)
+{
+	char *why = NULL;
+
+	for (size_t i = 0; i < q->n_paths && why == NULL; i++) {
+		const struct jq_record_path *p = &q->paths[i];
+
+		if (p->path.set && (q->req.mode == JQ_TRUTH || p->condition))
+			xasprintf(&why,
+			    "\"%s =\" sets it, which is true of every record" PHRASE_CURE
+			    "\"==\" compares",
+			    p->path.text);
+	}
+	return why;
+}
+
 struct record_query *
 record_query_create(const struct record_query_request *req, char **why)
 {
@@ -225,7 +244,11 @@ record_query_create(const struct record_query_request *req, char **why)
 	if (!jq_plugins(req->program, req->mode, &q->plugins, &q->n_plugins))
 		q->n_plugins = 0;
 	plan_looks(q);
-	return q;
+	*why = find_set(q);
+	if (*why == NULL)
+		return q;
+	record_query_destroy(q);
+	return NULL;
 }
 
 void

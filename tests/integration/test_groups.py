@@ -137,4 +137,4 @@ def test_where_with_a_mistake(fleet):
     done = site.runner("-c", site.conf, "-o", "group old.where=.os |", "-n", "@old", "--dry-run", dbhost=True, status=1)
     assert "@old, where: " in done.err and "syntax error" in done.err, done
     done = site.admin("-c", site.conf, "-o", "group old.where=.so.version", "show", "@old", "os", status=4)
-    assert '@old, where: no record has "so"; there is os' in done.err, done
+    assert '@old, where: no record has "so"; did you mean os? There is os' in done.err, done

@@ -143,6 +143,17 @@ def test_what_is_no_question(fleet):
         assert done.status == 1 and "it is empty" in done.err and done.out == "", done
     done = query(fleet, ".facts.os ==", status=1)
     assert "vogeler-admin: query: " in done.err and "syntax error" in done.err and done.out == "", done
+    done = query(fleet, ".os-release[0]", status=1)
+    assert done.err == ('vogeler-admin: query: jq: there is no function "release"; cure: a name with "-" in it stands in quotes, '
+                        '."os-release"\n'), done
+    assert query(fleet, "$ENV | tojson", "db01").out == "HOST VALUE\ndb01 {}\n"
+    done = query(fleet, "input", status=2)
+    assert done.err == ("vogeler-admin: 4 hosts: db01, web[01-03]: it asks for one more input, and there is none: each record is "
+                        'asked by itself, as "."\n'), done
+    for done in (query(fleet, 'select(.facts.os = "x")', status=1),
+                 fleet.runner("--where", '.facts.os = "x"', "-x", "facts", dbhost=True, status=1)):
+        assert '".facts.os =" sets it, which is true of every record; cure: "==" compares' in done.err, done
+    assert query(fleet, '.facts.os = "x" | .facts.os', "db01").out == "HOST VALUE\ndb01 x\n"
     assert "modules" in query(fleet, 'import "a" as a; .', status=1).err
     assert "an expression of jq is missing" in query(fleet, status=1).err
     assert "no end after 300ms" in query(fleet, "last(repeat(null))", "--timeout=300ms", status=1).err

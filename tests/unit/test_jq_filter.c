@@ -169,15 +169,15 @@ test_first_truth_is_enough(void **state)
 }
 
 static void
-test_what_does_not_compile_has_jqs_message(void **state)
+test_what_does_not_compile_is_told(void **state)
 {
 	struct asked a = ask(".facter.os ==", PATIENT_MS);
 
 	assert_true(a.failed);
-	assert_non_null(strstr(a.text, "jq: error: syntax error"));
+	assert_string_equal(a.text, "jq: syntax error: it ends too early");
 	a = ask("nosuch", PATIENT_MS);
 	assert_true(a.failed);
-	assert_non_null(strstr(a.text, "nosuch/0 is not defined"));
+	assert_string_equal(a.text, "jq: there is no function \"nosuch\"");
 }
 
 static void
@@ -213,7 +213,14 @@ test_no_input_but_the_record(void **state)
 
 	assert_false(a.failed);
 	assert_int_equal(a.errors, 3);
+	assert_non_null(strstr(a.text, "db01: it asks for one more input, and there is none"));
 	assert_in("inputs", "");
+	a = ask("error(\"break\")", PATIENT_MS); /* its own word */
+	assert_non_null(strstr(a.text, "db01: break"));
+	a = ask("error({a: 1})", PATIENT_MS);
+	assert_non_null(strstr(a.text, "db01: its error is no text: {\"a\":1}"));
+	a = ask("error(\"\")", PATIENT_MS);
+	assert_non_null(strstr(a.text, "db01: its error has no text"));
 	assert_in("input_filename", "");
 	assert_in("get_search_list | length > 0", "");
 	a = ask("halt", PATIENT_MS);
@@ -224,6 +231,22 @@ test_no_input_but_the_record(void **state)
 		if (strstr(a.text, "died") != NULL || strstr(a.text, "ended early") != NULL)
 			fail_msg("%s: %s", failing[i], a.text);
 	}
+}
+
+/* Whoever asks, the answer is the same, and nothing is shown that only the environment has. */
+static void
+test_no_environment_but_the_time_zone(void **state)
+{
+	struct asked a;
+
+	setenv("VOGELER_TEST_SECRET", "s3cret", 1);
+	assert_in("env.VOGELER_TEST_SECRET, $ENV.PATH", "");
+	unsetenv("TZ");
+	a = ask_mode("[env, $ENV] | tojson", JQ_VALUES, PATIENT_MS);
+	assert_string_equal(a.values, "db01=\"[{},{}]\";web01=\"[{},{}]\";web02=\"[{},{}]\";");
+	setenv("TZ", "UTC", 1);
+	assert_in("env == {TZ: \"UTC\"}", "db01 web01 web02");
+	unsetenv("TZ");
 }
 
 /* Compiling is under the deadline as well: 40 functions, each of which is two of the one before. */
@@ -486,9 +509,10 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_truth_is_that_of_select),
 	    cmocka_unit_test(test_first_truth_is_enough),
-	    cmocka_unit_test(test_what_does_not_compile_has_jqs_message),
+	    cmocka_unit_test(test_what_does_not_compile_is_told),
 	    cmocka_unit_test(test_no_modules),
 	    cmocka_unit_test(test_no_input_but_the_record),
+	    cmocka_unit_test(test_no_environment_but_the_time_zone),
 	    cmocka_unit_test(test_endless_compiling_ends),
 	    cmocka_unit_test(test_without_records_it_says_whether_it_compiles),
 	    cmocka_unit_test(test_host_on_which_it_fails_is_out_and_told),
