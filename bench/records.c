@@ -73,6 +73,7 @@ records_next(struct records *r, uint32_t host, uint32_t job)
 	w.host = name;
 	w.n = records_results(r->plan, host, job, &w.results);
 	couch_doc_apply(r->docs[host], &w);
+	couch_doc_own(r->docs[host]);
 	convert_free(w.results, w.n);
 	buf_init(&out, RECORD_MAX);
 	if (!couch_doc_write(&out, r->docs[host]))

@@ -28,6 +28,15 @@ couch_doc_create(const char *host)
 	return d;
 }
 
+static void
+drop_value(struct couch_doc *d, size_t i)
+{
+	if (!d->parts[i].borrowed)
+		free(d->facts[i].value);
+	d->facts[i].value = NULL;
+	d->parts[i].borrowed = false;
+}
+
 void
 couch_doc_destroy(struct couch_doc *d)
 {
@@ -35,6 +44,7 @@ couch_doc_destroy(struct couch_doc *d)
 		return;
 	for (size_t i = 0; i < d->n; i++) {
 		free(d->plugins[i]);
+		drop_value(d, i);
 		fact_finish(&d->facts[i]);
 		free(d->parts[i].packed);
 	}
@@ -316,11 +326,12 @@ has_failure(const struct fact *f)
 	return json_object_get(f->meta, "failure") != NULL;
 }
 
+/* The value that it had is gone, and the result's in its place. */
 static void
-drop_packed(struct couch_part *part)
+note_borrowed(struct couch_part *part)
 {
 	free(part->packed);
-	*part = (struct couch_part){.fresh = part->fresh};
+	*part = (struct couch_part){.fresh = part->fresh, .borrowed = true};
 }
 
 static bool
@@ -339,11 +350,24 @@ puts_right(struct couch_doc *d, size_t i, const struct result *r)
 
 	if (!d->parts[i].edited || r->value == NULL || !same_hash(f->meta, r->hash))
 		return false;
-	free(f->value);
-	f->value = xstrndup(r->value, r->value_len);
+	drop_value(d, i);
+	f->value = r->value;
 	f->value_len = r->value_len;
-	drop_packed(&d->parts[i]);
+	note_borrowed(&d->parts[i]);
 	return true;
+}
+
+/* The same value is there compressed: should the record be written, its text is at hand. */
+static void
+borrow_packed(struct couch_doc *d, size_t i, const struct result *r)
+{
+	struct fact *f = &d->facts[i];
+
+	if (f->value != NULL || d->parts[i].packed == NULL || r->value == NULL ||
+	    !same_hash(f->meta, r->hash))
+		return;
+	f->value = r->value;
+	d->parts[i].borrowed = true;
 }
 
 static enum couch_change
@@ -351,13 +375,20 @@ apply_to_plugin(struct couch_doc *d, struct result *r, bool *head_changed)
 {
 	size_t i = couch_doc_place(d, r->plugin);
 	struct fact *f = &d->facts[i];
-	bool failed = has_failure(f);
+	bool failed = has_failure(f), was_borrowed = d->parts[i].borrowed;
+	char *was = f->value;
+	enum record_change change;
 
-	switch (record_apply(&d->head, f, r, head_changed)) {
+	f->borrows = r->unparsed == NULL; /* that stays in meta, which is kept */
+	change = record_apply(&d->head, f, r, head_changed);
+	f->borrows = false;
+	switch (change) {
 	case RECORD_UNCHANGED:
 		return puts_right(d, i, r) ? COUCH_CHANGED : COUCH_SAME;
 	case RECORD_VALUE:
-		drop_packed(&d->parts[i]);
+		if (!was_borrowed)
+			free(was);
+		note_borrowed(&d->parts[i]);
 		return COUCH_CHANGED;
 	case RECORD_META:
 		break;
@@ -365,6 +396,7 @@ apply_to_plugin(struct couch_doc *d, struct result *r, bool *head_changed)
 	d->parts[i].fresh = true;
 	if (puts_right(d, i, r))
 		return COUCH_CHANGED;
+	borrow_packed(d, i, r);
 	return failed || has_failure(f) ? COUCH_CHANGED : COUCH_FRESH;
 }
 
@@ -710,6 +742,18 @@ couch_doc_set_rev(struct couch_doc *d, const char *rev)
 /* ---- in memory ---- */
 
 void
+couch_doc_own(struct couch_doc *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct fact *f = &d->facts[i];
+
+		if (d->parts[i].borrowed)
+			f->value = xstrndup(f->value, f->value_len);
+		d->parts[i].borrowed = false;
+	}
+}
+
+void
 couch_doc_pack(struct couch_doc *d, struct pack *p)
 {
 	for (size_t i = 0; i < d->n; i++) {
@@ -720,11 +764,10 @@ couch_doc_pack(struct couch_doc *d, struct pack *p)
 			continue;
 		if (part->packed == NULL)
 			part->packed = pack_text(p, f->value, f->value_len, &part->packed_len);
-		if (part->packed == NULL)
-			continue;
-		free(f->value);
-		f->value = NULL;
+		if (part->packed != NULL)
+			drop_value(d, i);
 	}
+	couch_doc_own(d);
 }
 
 bool

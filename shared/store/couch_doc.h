@@ -59,7 +59,8 @@ struct couch_part { /* of a plugin, beside its fact; all owned */
 	bool
 	    edited; /* the value in the record has not the hash that meta says, or is gone: somebody
 		       else has been at it, and the next result of that hash puts it right */
-	void *packed; /* the value compressed; then fact.value may be NULL, with its value_len */
+	bool borrowed; /* the value is that of a result, which lives until the write is answered */
+	void *packed;  /* the value compressed; then fact.value may be NULL, with its value_len */
 	size_t packed_len;
 };
 
@@ -100,7 +101,8 @@ bool couch_doc_confirm(struct couch_doc *d, const struct couch_mark *m);
 size_t couch_doc_place(struct couch_doc *d, const char *plugin);
 /* Is all that was read of it, the mark included, known to be safe in the store? */
 bool couch_doc_is_proven(const struct couch_doc *d);
-/* Every result of w, in order. Never COUCH_SAME while it is not proven. */
+/* Every result of w, in order. Never COUCH_SAME while it is not proven. Values, which may be
+ * megabytes, stay the results': until d is packed, or owns them, w has to live. */
 enum couch_change couch_doc_apply(struct couch_doc *d, const struct store_write *w);
 /* Would w, as far as can be seen without applying it, only confirm what is there? */
 bool couch_doc_confirms(const struct couch_doc *d, const struct store_write *w);
@@ -124,8 +126,10 @@ void couch_doc_set_rev(struct couch_doc *d, const char *rev);
 void couch_doc_set_marked(struct couch_doc *d, const char *rev);
 void couch_doc_set_sealed(struct couch_doc *d, const char *rev);
 
-/* Compresses the values for which that pays, or was done before; and the reverse, false: out of
- * memory. */
+/* Copies the values that are results'. */
+void couch_doc_own(struct couch_doc *d);
+/* Compresses the values for which that pays, or was done before, and owns the others; and the
+ * reverse, false: out of memory. */
 void couch_doc_pack(struct couch_doc *d, struct pack *p);
 bool couch_doc_unpack(struct couch_doc *d, struct pack *p) __attribute__((warn_unused_result));
 /* About what it takes in memory. */

@@ -47,7 +47,7 @@ struct fact {
 	size_t value_len;
 	json_t *meta; /* the object under vogeler.<plugin>; NULL: not there */
 	/* A value that is applied, or what could not be read, stays the result's: set by a backend
-	 * that keeps the fact no longer than the result, and has no value in it before. Both may be
+	 * that keeps it no longer than the result, and frees the value before. Both may be
 	 * megabytes. */
 	bool borrows;
 	const char *unparsed; /* if it borrows: the member of meta that is not in it, or NULL */

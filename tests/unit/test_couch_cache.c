@@ -131,6 +131,13 @@ values_lie_there_compressed(void **state)
 	assert_true(couch_doc_unpack(d, pack));
 	assert_true(couch_doc_write(&again, d));
 	assert_string_equal(plain.data, again.data);
+	/* The same value again, whose text is at hand, is not made a second time. */
+	couch_doc_pack(d, pack);
+	couch_doc_apply(d, &w);
+	assert_ptr_equal(d->facts[0].value, r.value);
+	assert_true(couch_doc_unpack(d, pack));
+	assert_ptr_equal(d->facts[0].value, r.value);
+	couch_doc_pack(d, pack);
 	/* A value that takes its place is not mixed up with it. */
 	free(r.value);
 	r.value = xstrdup("\"short\"");
@@ -140,6 +147,7 @@ values_lie_there_compressed(void **state)
 	couch_cache_give(c, d);
 	d = couch_cache_take(c, "a");
 	assert_true(couch_doc_unpack(d, pack));
+	assert_ptr_not_equal(d->facts[0].value, r.value);
 	assert_string_equal(d->facts[0].value, "\"short\"");
 	couch_doc_destroy(d);
 	buf_finish(&plain);
