@@ -1,12 +1,12 @@
 """A queue without its bindings looks like any other and hears nothing. So bindings are made at every connect and looked
 after from then on, by whoever may: a start that was killed, an exchange that was deleted, a binding that was removed."""
 import json
-import socket
 import urllib.error
 import urllib.request
 
 import pytest
 
+from lib.ports import free_port
 from lib.steps import StepRelay
 from lib.waiting import wait_until
 from test_jobs_send import job_of, send, states
@@ -266,9 +266,7 @@ def test_health_and_log_know_of_a_queue_that_may_not_be_bound(site):
     site.admin("setup", "web01", qhost=True)
     qhost = user_of(site, "collector", r"^vogeler\.leader$", r"^(vogeler\.master\.in|vogeler\.leader|amq\.default)$",
                     r"^(vogeler\..*|master\.in)$")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     collector = site.collector(qhost=qhost, options=(f"server.listen=127.0.0.1:{port}",))
     agent = site.agent(qhost=minimal(site, "web01"))
     site.wait_record(lambda r: True, "the host is known")

@@ -23,7 +23,7 @@ from lib.waiting import PATIENCE, wait_until
 pytestmark = pytest.mark.as_shipped
 
 MARKER = ".vogeler-quickstart"  # by which it knows a folder of its own
-LONG = 4 * PATIENCE  # each run starts a RabbitMQ
+LONG = 8 * PATIENCE  # each run starts a RabbitMQ, which a loaded machine takes minutes for
 
 
 class Quickstart:

@@ -10,6 +10,7 @@ import pytest
 from lib.broker import Broker
 from lib.certs import Authority
 from lib.http import Monitor
+from lib.ports import free_port
 from lib.site import Site
 from lib.tlsproxy import TlsProxy
 
@@ -29,12 +30,6 @@ def certs(tmp_path_factory):
     made.stranger = made.other.sign("stranger", hosts="")
     made.client = made.ca.sign("web01", hosts="")
     return made
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class TlsBroker(Broker):

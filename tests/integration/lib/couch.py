@@ -4,11 +4,11 @@ import base64
 import json
 import os
 import pathlib
-import socket
 import urllib.error
 import urllib.parse
 import urllib.request
 
+from .ports import free_port
 from .process import Process, clean_environment
 from .waiting import wait_until
 
@@ -26,9 +26,7 @@ class Couch:
     def start(self):
         if self.given:
             return self
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.process = Process("couch", [STANDIN, str(port), self.folder / "data", "--in-memory"], self.folder,
                                clean_environment(self.folder, PATH=os.environ["PATH"])).start()

@@ -1,16 +1,11 @@
 """What a daemon serves on [server] or [client] listen."""
 import http.client
 import re
-import socket
 import subprocess
 
+from .ports import free_port
+
 SAMPLE = re.compile(r'^(\w+)(?:\{\w+="([^"]*)"\})? (\S+)$')
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Monitor:
