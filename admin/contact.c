@@ -81,7 +81,8 @@ contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms)
 	case CONTACT_UNKNOWN:
 		text = contact_lack(c, NULL, now_ms);
 		if (text == NULL)
-			return xstrdup("unknown: not looked at yet");
+			return xstrdup(
+			    "unknown: its agent may be on its way; the collector looks again");
 		return text;
 	case CONTACT_OFFLINE:
 	case CONTACT_ONLINE:

@@ -189,7 +189,7 @@ note_miss(const struct rollcall *r, struct sighting *s, const struct contact *wa
 }
 
 static bool
-has_left(const struct rollcall *r, const struct sighting *s, bool missed_before)
+is_away(const struct rollcall *r, const struct sighting *s, bool missed_before)
 {
 	if (!missed_before)
 		return false;
@@ -205,9 +205,11 @@ enter_sighting(struct rollcall *r, struct sighting *s, int64_t now)
 	note_miss(r, s, &was);
 	if (s->online && was.state != CONTACT_ONLINE)
 		is = (struct contact){CONTACT_ONLINE, now};
-	else if (!s->online && was.state == CONTACT_UNKNOWN)
+	else if (s->online || !is_away(r, s, missed_before))
+		is = was;
+	else if (was.state == CONTACT_UNKNOWN)
 		is = (struct contact){CONTACT_NEVER, 0};
-	else if (!s->online && was.state == CONTACT_ONLINE && has_left(r, s, missed_before))
+	else if (was.state == CONTACT_ONLINE)
 		is = (struct contact){CONTACT_OFFLINE, s->until};
 	if (is.state == was.state)
 		return;

@@ -6,7 +6,7 @@
  * agent may be restarting, or the broker may be on its way down, with our connection the last that
  * it closes. After the broker was away, or after our start, all agents are on their way back, each
  * when its wait between two attempts is over: until they have had the time, who has not been seen
- * again since does not go. */
+ * again since does not go. Nor is a host that was never seen called so before: it may be new. */
 #ifndef VOGELER_ROLLCALL_H
 #define VOGELER_ROLLCALL_H
 

@@ -51,7 +51,8 @@ def hello(site, host):
 
 @both_stores
 def test_hosts_come_and_go(site):
-    collector = site.collector()
+    soon = ("amqp.reconnect_max=1s",)  # who has not been seen may be on its way for twice that
+    collector = site.collector(options=soon)
     agent = site.agent()
     online = wait_state(site, "web01", "online")
     assert online["since"]
@@ -81,7 +82,7 @@ def test_hosts_come_and_go(site):
     assert "contact     unknown: no collector has looked at the queues of hosts since 20" in site.admin("show", "web01").out
     before = contacts(site)["web01"]
     assert before["state"] == "unknown" and before["looked_at"]
-    collector = site.collector()
+    collector = site.collector(options=soon)
     assert wait_state(site, "web02", "never")
     wait_state(site, "web01", "online")
     agent.stop()

@@ -85,7 +85,7 @@ test_they_come_and_go(void **state)
 
 	call(w, "+web01 web02", true, true);
 	assert_string_equal(stored(w, "web01"), "online");
-	assert_string_equal(stored(w, "web02"), "never");
+	assert_string_equal(stored(w, "web02"), "unknown");
 	assert_string_equal(stored(w, "web03"), "unknown");
 	assert_true(rollcall_is_online(w->rollcall, "web01"));
 	assert_false(rollcall_is_online(w->rollcall, "web02"));
@@ -101,6 +101,29 @@ test_they_come_and_go(void **state)
 	assert_true(s.looked_wall_ms > 0);
 	call(w, "+web01 +web02", true, true);
 	assert_string_equal(stored(w, "web01"), "online");
+}
+
+/* Its agent may be on its way, or not have begun to read: what is new is not called "never". */
+static void
+test_who_was_never_seen_is_told_when_that_is_known(void **state)
+{
+	struct world *w = *state;
+	struct rollcall_status s;
+
+	for (int i = 0; i < 3; i++)
+		call(w, "web01", true, true);
+	assert_string_equal(stored(w, "web01"), "unknown");
+	fake_advance(w->loop, RETURN_MS);
+	call(w, "web01 web02", true, true);
+	assert_string_equal(stored(w, "web01"), "never");
+	assert_string_equal(stored(w, "web02"), "unknown"); /* one look may come too early */
+	call(w, "web01 +web02 web03", true, true);
+	call(w, "web01 +web02 web03", true, true);
+	assert_string_equal(stored(w, "web02"), "online");
+	assert_string_equal(stored(w, "web03"), "never");
+	rollcall_status(w->rollcall, &s);
+	assert_int_equal(s.online, 1);
+	assert_int_equal(s.never, 2);
 }
 
 static void
@@ -321,6 +344,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_they_come_and_go, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_who_was_never_seen_is_told_when_that_is_known, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_stays_is_not_stored_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_who_is_missed_once_does_not_go, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
