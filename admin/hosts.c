@@ -76,7 +76,7 @@ failing_text(const json_t *rec, int64_t now)
 	const json_t *newest = json_array_get(failing, 0);
 	const char *plugin = view_text(newest, "plugin", "");
 	char age[HOST_STATE_AGE_SIZE], more[32] = "", *text;
-	char *message = phrase_of_host(view_text(newest, "message", ""));
+	char *message = phrase_of_plugin(plugin, view_text(newest, "message", ""));
 	size_t n = json_array_size(failing);
 
 	host_state_age(view_text(newest, "at", NULL), now, age);

@@ -102,6 +102,7 @@ print_plugin_line(const char *plugin, const json_t *meta)
 				   "puts that right"
 				 : "";
 	char collected[HOST_STATE_WHEN_SIZE], since[HOST_STATE_WHEN_SIZE];
+	char *message = phrase_of_plugin(plugin, view_text(failure, "message", "-"));
 
 	when(meta, "collected_at", collected);
 	putchar('\n');
@@ -111,7 +112,8 @@ print_plugin_line(const char *plugin, const json_t *meta)
 	else
 		printable_line(stdout, "%s  (%s, collected %s%s; failing since %s: %s)", plugin,
 		    view_text(meta, "format", "-"), collected, edited,
-		    when(failure, "since", since), view_text(failure, "message", "-"));
+		    when(failure, "since", since), message);
+	free(message);
 }
 
 static void

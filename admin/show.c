@@ -33,7 +33,7 @@ static void
 no_value_yet(struct verb_context *v, const json_t *meta)
 {
 	const json_t *failure = json_object_get(meta, "failure");
-	char since[HOST_STATE_WHEN_SIZE];
+	char since[HOST_STATE_WHEN_SIZE], *message;
 
 	if (failure == NULL) {
 		cli_complain("vogeler-admin",
@@ -43,13 +43,17 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 		verb_done(v, VERB_NO_SUCH_HOST);
 		return;
 	}
-	cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s%s",
-	    v->args[0], v->args[1],
-	    host_state_when(view_text(failure, "since", "-"), wall_ms(), since),
-	    view_text(failure, "message", "-"),
-	    json_object_get(meta, "unparsed") == NULL ? ""
-						      : PHRASE_CURE
-		"\"vogeler-admin --json show HOST\" has what the plugin printed");
+	message = phrase_of_plugin(v->args[1], view_text(failure, "message", "-"));
+	host_state_when(view_text(failure, "since", "-"), wall_ms(), since);
+	if (json_object_get(meta, "unparsed") == NULL)
+		cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s",
+		    v->args[0], v->args[1], since, message);
+	else
+		cli_complain("vogeler-admin",
+		    "%s has no value of \"%s\" yet: failing since %s: %s" PHRASE_CURE
+		    "\"vogeler-admin --json show %s\" has what the plugin printed",
+		    v->args[0], v->args[1], since, message, v->args[0]);
+	free(message);
 	verb_done(v, VERB_NO_SUCH_HOST);
 }
 

@@ -109,7 +109,7 @@ put_host(const struct summary *s, const struct outcome *o, bool target)
 	if (!target)
 		fputs(", though it was no target", s->out);
 	if (o->why != NULL && o->why[0] != '\0') {
-		char *why = phrase_of_host(o->why);
+		char *why = phrase_of_plugin(s->job->plugin, o->why);
 
 		fputs(": ", s->out);
 		output_clean(s->out, why);

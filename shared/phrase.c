@@ -74,6 +74,16 @@ phrase_of_host(const char *text)
 	return said;
 }
 
+char *
+phrase_of_plugin(const char *plugin, const char *text)
+{
+	size_t len = strlen(plugin);
+
+	if (len > 0 && strncmp(text, plugin, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+		text += len + 2;
+	return phrase_of_host(text);
+}
+
 const char *
 phrase_resolve(int rc, int err)
 {

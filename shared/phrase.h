@@ -15,6 +15,9 @@ const char *phrase_errno(int err);
  * ("Plugin ps is not authorized for this host. Ignoring"), as people are told of it; other texts as
  * they are. Malloced. */
 char *phrase_of_host(const char *text);
+/* The same for where the plugin is named beside it: without the "packages: " that the text begins
+ * with. Malloced. */
+char *phrase_of_plugin(const char *plugin, const char *text);
 /* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. */
 const char *phrase_resolve(int rc, int err);
 /* Is this what phrase_resolve() says of a name, or of who should know it? Then nobody was reached

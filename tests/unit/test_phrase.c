@@ -62,6 +62,28 @@ hosts_of_2010_are_told_in_plain_words(void **state)
 	assert_said("", "");
 }
 
+static void
+what_stands_beside_its_plugin_does_not_name_it(void **state)
+{
+	static const struct {
+		const char *plugin, *text, *said;
+	} cases[] = {
+	    {"df", "df: exit status 2: df: no disk", "exit status 2: df: no disk"},
+	    {"df", "df exits: 2", "df exits: 2"},
+	    {"df", "dfx: exit status 2", "dfx: exit status 2"},
+	    {"", ": odd", ": odd"},
+	    {"ps", OF_2010, "this host has no plugin ps"},
+	    {"df", "", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *said = phrase_of_plugin(cases[i].plugin, cases[i].text);
+
+		assert_string_equal(said, cases[i].said);
+		free(said);
+	}
+}
+
 int
 main(void)
 {
@@ -69,6 +91,7 @@ main(void)
 	    cmocka_unit_test(a_sentence_is_split_at_its_cure),
 	    cmocka_unit_test(errors_become_plain_phrases),
 	    cmocka_unit_test(hosts_of_2010_are_told_in_plain_words),
+	    cmocka_unit_test(what_stands_beside_its_plugin_does_not_name_it),
 	    cmocka_unit_test(resolver_failures_become_plain_phrases),
 	};
 
