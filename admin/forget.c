@@ -41,14 +41,14 @@ struct forgetting {
 	struct known_reading reading;
 	struct hosts odd; /* names that no host can have, but a record: without a queue */
 	/* Of those that were meant: */
-	struct hosts records;   /* sorted, as all that follow */
-	struct hosts queues;    /* that may have one: names of hosts */
-	struct hosts missing;   /* have neither a record, nor a queue that may go */
-	struct hosts queueless; /* of them: those that have no queue for sure */
-	struct hosts hosts;     /* of which there is something to be forgotten */
-	struct hosts gone;      /* have no queue any more */
-	struct hosts deleted;   /* of them: that was we */
-	size_t n_deletable, n_commands;
+	struct hosts records;                   /* sorted, as all that follow */
+	struct hosts queues;                    /* that may have one: names of hosts */
+	struct hosts missing;                   /* have neither a record, nor a queue that may go */
+	struct hosts queueless;                 /* of them: those that have no queue for sure */
+	struct hosts hosts;                     /* of which there is something to be forgotten */
+	struct hosts gone;                      /* have no queue any more */
+	struct hosts deleted;                   /* of them: that was we */
+	size_t n_deletable, n_read, n_commands; /* n_read: an agent reads their queues */
 	uint64_t messages;
 	struct host_queues *open;
 	bool queues_unknown;
@@ -379,9 +379,15 @@ ask(struct forgetting *f)
 		return;
 	}
 	what = what_goes(f);
-	xasprintf(&question, "%s? (%s)", what,
-	    f->hosts.n == 1 ? "If it answers again, it is there again."
-			    : "Those that answer again are there again.");
+	if (f->hosts.n == 1)
+		xasprintf(&question, "%s? (%s)", what,
+		    f->n_read > 0 ? "Its agent runs: it will be there again."
+				  : "If it answers again, it is there again.");
+	else if (f->n_read > 0)
+		xasprintf(&question, "%s? (The agents of %zu run: these will be there again.)",
+		    what, f->n_read);
+	else
+		xasprintf(&question, "%s? (Those that answer again are there again.)", what);
 	f->status = confirm(f->v, question) ? VERB_OK : VERB_TROUBLE;
 	free(question);
 	free(what);
@@ -432,6 +438,7 @@ sort_out(struct forgetting *f, const struct host_queue_look *looks)
 		}
 		if (goes || hosts_has(&f->records, host)) {
 			hosts_add(&f->hosts, host);
+			f->n_read += look->sight == HOST_QUEUE_THERE && !goes;
 			continue;
 		}
 		if (look->sight == HOST_QUEUE_THERE) {

@@ -3,6 +3,7 @@
 
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/near.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 #include "shared/units.h"
@@ -51,6 +52,8 @@ static const struct verb verbs[] = {
 	verb_show, TAKES_JSON},
 };
 
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
 static int opt_json, opt_csv, opt_yes, opt_all, opt_verbose;
 static char *opt_design, *opt_timeout, *opt_as;
 
@@ -58,7 +61,8 @@ static char *opt_design, *opt_timeout, *opt_as;
 #define TIMEOUT_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
 static struct poptOption table[] = {
-    {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON: records as stored", NULL},
+    {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON; of show: records as they are stored",
+	NULL},
     {"csv", '\0', POPT_ARG_NONE, &opt_csv, 0, "query: print CSV", NULL},
     {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
 	"setup: folder of the design documents to load", "DIR"},
@@ -89,16 +93,16 @@ static const struct cli_spec spec = {
 		"Commands:\n"
 		"  backup FILE         copy the store (sqlite://) into a file, while it is used\n"
 		"  doctor              check each link: configuration, broker, store, collector\n"
-		"  forget HOSTS...     remove the records of hosts, and their queues\n"
+		"  forget HOSTS...     remove records and queues of hosts that are gone\n"
 		"  forget-order HOST   take the next answers of a host whatever their order\n"
 		"  hosts [HOSTS...]    list the hosts: online, last seen, plugins, what fails now\n"
 		"  query EXPR [HOSTS]  ask the records in jq's language: a table, CSV or JSON\n"
-		"  queue HOSTS...      tell which commands wait for hosts\n"
+		"  queue HOSTS...      tell which commands wait for hosts, and who reads them\n"
 		"  restore FILE        put such a copy in the place of the store\n"
 		"  setup [HOST...]     make exchanges, queues, database, design documents\n"
-		"  show HOSTS [PLUGIN [PATH]]  records of hosts, or one plugin, or a part of it;\n"
-		"                      HOSTS: a name, a glob, a range, a group, a list of these:\n"
-		"                      web01,db[01-12],'x*',@web\n",
+		"  show HOSTS [PLUGIN [PATH]]  records of hosts, or one plugin, or a part of it\n"
+		"HOSTS: all, names, globs, ranges, groups, files, or a list of these:\n"
+		"web01,db[01-12],'x*',@web,@FILE\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -126,12 +130,12 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 static const struct verb *
 find_verb(const struct cli *cli)
 {
-	const char *name = cli->args[0];
+	const char *name = cli->args[0], *names[N_VERBS], *near;
 	int n = 0;
 
 	if (name == NULL)
 		cli_usage_error(cli, "what is to be done? One of: " VERBS);
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+	for (size_t i = 0; i < N_VERBS; i++) {
 		if (strcmp(verbs[i].name, name) != 0)
 			continue;
 		while (cli->args[n + 1] != NULL)
@@ -145,7 +149,12 @@ find_verb(const struct cli *cli)
 			cli_usage_error(cli, "%s: \"%s\" is one too many", name, cli->args[n]);
 		return &verbs[i];
 	}
-	cli_usage_error(cli, "no such verb: \"%s\"; there are: " VERBS, name);
+	for (size_t i = 0; i < N_VERBS; i++)
+		names[i] = verbs[i].name;
+	near = near_name(name, names, N_VERBS);
+	cli_usage_error(cli, "no such verb: \"%s\"; %s%s%shere are: " VERBS, name,
+	    near != NULL ? "did you mean " : "", near != NULL ? near : "",
+	    near != NULL ? "? T" : "t");
 }
 
 /* One that does nothing would be taken for one that did. */

@@ -21,14 +21,14 @@ static char *opt_wait, *opt_color, *opt_show;
 static int opt_dry_run, opt_yes, opt_json, opt_jsonl, opt_quiet, opt_failed, opt_missing, opt_ok;
 
 static struct poptOption table[] = {
-    {"node", 'n', POPT_ARG_ARGV, &opt_nodes, 0, "all, names, globs (a,b,web*), @FILE, - (stdin)",
+    {"node", 'n', POPT_ARG_ARGV, &opt_nodes, 0, "all, or web01,db*,n[01-12],@GROUP,@FILE,- (stdin)",
 	"TARGET"},
     {"command", 'x', POPT_ARG_STRING, &opt_command, 0, "Plugin to run: its name or alias",
 	"PLUGIN"},
     {"where", '\0', POPT_ARG_STRING, &opt_where, 0, "Hosts whose record is so, in jq's language",
 	"EXPR"},
     {"where-timeout", '\0', POPT_ARG_STRING, &opt_where_timeout, 0,
-	"How long jq may think about it (30s)", "DURATION"},
+	"How long jq may think about it (30s)", "TIME"},
     {"limit", '\0', POPT_ARG_STRING, &opt_limit, 0, "Only the first so many, or so much of 100",
 	"N|P%"},
     {"dry-run", '\0', POPT_ARG_NONE, &opt_dry_run, 0, "Print the targets, and send nothing", NULL},
@@ -38,7 +38,7 @@ static struct poptOption table[] = {
     {"batch", '\0', POPT_ARG_STRING, &opt_batch, 0, "With --wait: at most so many hosts at a time",
 	"N"},
     {"batch-timeout", '\0', POPT_ARG_STRING, &opt_batch_timeout, 0,
-	"How long these hosts have before the next ones go", "DURATION"},
+	"How long these hosts have before the next ones go", "TIME"},
     {"max-failures", '\0', POPT_ARG_STRING, &opt_max_failures, 0,
 	"With --batch: go on while no more failed", "N|P%"},
     {"confirm", '\0', POPT_ARG_STRING, &opt_confirm, 0,
@@ -47,10 +47,11 @@ static struct poptOption table[] = {
 	"DURATION"},
     {"show", '\0', POPT_ARG_STRING, &opt_show, 0,
 	"With --wait: what each host answered, or that part", "PATH"},
-    {"failed", '\0', POPT_ARG_NONE, &opt_failed, 0, "Hosts that failed, timed out or refused",
-	NULL},
-    {"missing", '\0', POPT_ARG_NONE, &opt_missing, 0, "Hosts without an answer of their own", NULL},
-    {"ok", '\0', POPT_ARG_NONE, &opt_ok, 0, "Hosts that are ok", NULL},
+    {"failed", '\0', POPT_ARG_NONE, &opt_failed, 0,
+	"Of JOB: hosts that failed, timed out or refused", NULL},
+    {"missing", '\0', POPT_ARG_NONE, &opt_missing, 0,
+	"Of JOB: hosts without an answer of their own", NULL},
+    {"ok", '\0', POPT_ARG_NONE, &opt_ok, 0, "Of JOB: hosts that are ok", NULL},
     {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print one JSON object", NULL},
     {"jsonl", '\0', POPT_ARG_NONE, &opt_jsonl, 0, "Print a JSON object for each event", NULL},
     {"quiet", 'q', POPT_ARG_NONE, &opt_quiet, 0, "Print only what is needed", NULL},
@@ -68,7 +69,7 @@ static const struct cli_spec spec = {
 		"  vogeler-runner -n 'web*' -x facter --wait --show=os.release\n"
 		"  vogeler-runner --where '.facter.os.name == \"Debian\"' -x packages --dry-run\n"
 		"  vogeler-runner rerun JOB --failed --wait\n"
-		"Commands:\n"
+		"Commands (without one, -x is sent to -n):\n"
 		"  jobs         list the jobs that the store knows, and how they stand\n"
 		"  watch JOB    follow a job until nothing is open\n"
 		"  result JOB   show how it stands now, host by host\n"

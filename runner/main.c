@@ -5,6 +5,7 @@
 
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/near.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 
@@ -55,7 +56,8 @@ check_words(const struct cli *cli, const struct verb *verb)
 static const struct verb *
 find_verb(const struct cli *cli)
 {
-	const char *name = cli->args[0];
+	const char *name = cli->args[0], *names[sizeof(verbs) / sizeof(verbs[0])], *near;
+	size_t n = 0;
 
 	if (name == NULL)
 		return &sending;
@@ -65,6 +67,11 @@ find_verb(const struct cli *cli)
 			return v;
 		}
 	}
+	for (const struct verb *v = verbs; v->name != NULL; v++)
+		names[n++] = v->name;
+	near = near_name(name, names, n);
+	if (near != NULL)
+		cli_usage_error(cli, "no such verb: \"%s\"; did you mean %s?", name, near);
 	cli_usage_error(cli,
 	    "what is \"%s\"? A host goes with -n, a plugin with -x; verbs are cancel, jobs, rerun, "
 	    "result, watch",

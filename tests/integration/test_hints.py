@@ -155,6 +155,13 @@ def test_one_form_of_time(hosts):
     assert not re.search(r":\d\d\.\d\d\dZ", text)
 
 
+def test_a_verb_with_a_slip(site):
+    assert 'no such verb: "hsots"; did you mean hosts? There are: backup, ' in site.run("vogeler-admin", "hsots").err
+    assert 'no such verb: "frobnicate"; there are: backup, ' in site.run("vogeler-admin", "frobnicate").err
+    assert 'no such verb: "job"; did you mean jobs?' in site.run("vogeler-runner", "job").err
+    assert 'what is "web01"? A host goes with -n' in site.run("vogeler-runner", "web01").err
+
+
 def test_a_finished_job_is_not_cancelled(hosts):
     site = hosts
     job = send(site, "-n", "h1")
@@ -173,7 +180,7 @@ def test_a_duration_without_a_unit(site):
 @pytest.mark.parametrize("name", ["vogeler-runner", "vogeler-admin", "vogeler-agent"])
 def test_help_says_what_each_verb_does(site, name):
     out = site.run(name, "--help").out
-    usage, rest = out[:out.index("\n  ")], out[out.index("Commands:"):]
+    usage, rest = out[:out.index("\n  ")], out[out.index("\nCommands"):]
     verbs = {"vogeler-runner": "cancel jobs rerun result watch", "vogeler-agent": "run list exec",
              "vogeler-admin": "backup doctor forget forget-order hosts query queue restore setup show"}[name].split()
     for verb in verbs:

@@ -187,6 +187,8 @@ def test_an_agent_that_comes_back_while_it_is_asked(site):
     wait_until(lambda: "web01" in known(site), "it is known")
     job = send(site, "waits")
     site.wait_queue("web01", 0)
+    asked = site.admin("forget", "web01", qhost=True, status=1)
+    assert "forget all that web01 has answered? (Its agent runs: it will be there again.)" in asked.err, asked
     done = site.admin("forget", "web01", "--yes", qhost=True)
     assert done.out == "web01: forgotten\n" and "queue web01 stays: an agent reads it" in done.err, done
     assert states(site, job) == {"web01": "queued"}
