@@ -116,6 +116,19 @@ print_plugin_line(const char *plugin, const json_t *meta)
 	free(message);
 }
 
+/* What was changed in reading: the value below is not quite what was printed. */
+static void
+print_notes(const json_t *meta)
+{
+	const json_t *note;
+	size_t i;
+
+	json_array_foreach (json_object_get(meta, "notes"), i, note)
+		printable_line(stdout, "note: %s", json_string_value(note));
+	json_array_foreach (json_object_get(json_object_get(meta, "failure"), "notes"), i, note)
+		printable_line(stdout, "note on the failure: %s", json_string_value(note));
+}
+
 static void
 print_indented(const json_t *value, struct buf *out)
 {
@@ -135,7 +148,10 @@ record_print(const json_t *rec, const char *contact)
 	print_head(rec, contact);
 	buf_init(&out, OUTPUT_MAX);
 	json_array_foreach (plugins, i, name) {
-		print_plugin_line(json_string_value(name), view_meta(rec, json_string_value(name)));
+		const json_t *meta = view_meta(rec, json_string_value(name));
+
+		print_plugin_line(json_string_value(name), meta);
+		print_notes(meta);
 		print_indented(json_object_get(rec, json_string_value(name)), &out);
 	}
 	json_array_foreach (others, i, name) {

@@ -67,6 +67,7 @@ def test_what_is_odd_is_read(site, what):
     assert site.wait_plugin("odd") == want
     notes = site.wait_record(lambda r: "odd" in r, "has it")["vogeler"]["odd"].get("notes", [])
     assert [n for n in notes if note in n] == notes and len(notes) == 1 if note else notes == []
+    assert [line for line in site.admin("show", "web01").out.splitlines() if line.startswith("note: ")] == [f"note: {n}" for n in notes]
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
