@@ -24,6 +24,7 @@ enum doctor_role {
 	DOCTOR_AGENT,
 	DOCTOR_COLLECTOR,
 	DOCTOR_OPERATOR, /* sends commands, and reads the store */
+	DOCTOR_READER,   /* reads the store, and no more */
 };
 
 #define DOCTOR_ROLES_MAX 2 /* collector and agent may be on one machine */

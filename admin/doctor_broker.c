@@ -617,6 +617,30 @@ agent_name(struct doctor *d)
 	return NULL;
 }
 
+static void
+say_no_broker(struct doctor *d)
+{
+	static const char *const first[] = {"broker dns", NULL};
+	const char *sentence = d->v->cli->no_qhost;
+	const char *why = "no broker is named";
+
+	if (d->role == DOCTOR_READER) {
+		why = "who only reads the store needs none";
+		doctor_skip(d, first, why);
+	} else if (sentence != NULL) {
+		doctor_say_sentence(d, first[0], CHECK_FAIL, sentence);
+	} else {
+		doctor_say(d, first[0], CHECK_FAIL,
+		    geteuid() == 0
+			? "give --qhost URI, or [amqp] dsn in the file"
+			: "give --qhost URI, or [amqp] dsn in the file; where a service has it "
+			  "as a credential, run this as root",
+		    "%s", why);
+	}
+	doctor_skip(d, links, why);
+	doctor_next(d);
+}
+
 void
 doctor_broker(struct doctor *d)
 {
@@ -624,15 +648,8 @@ doctor_broker(struct doctor *d)
 	struct patient *p;
 	char err[512];
 
-	if (o->qhost == NULL) {
-		doctor_say(d, "broker dns", CHECK_FAIL,
-		    geteuid() == 0
-			? "give --qhost URI, or [amqp] dsn in the file"
-			: "give --qhost URI, or [amqp] dsn in the file; where a service has it "
-			  "as a credential, run this as root",
-		    "no broker is named");
-		doctor_skip(d, links, "no broker is named");
-		doctor_next(d);
+	if (o->qhost == NULL || d->role == DOCTOR_READER) {
+		say_no_broker(d);
 		return;
 	}
 	p = xcalloc(1, sizeof(*p));

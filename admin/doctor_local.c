@@ -81,7 +81,8 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 		    (unsigned int)st.st_mode & 07777);
 	else if (secret && (st.st_mode & S_IROTH) != 0)
 		doctor_say(d, "config modes", CHECK_FAIL,
-		    "chmod o-r the file, and give its group to whom the daemons run as",
+		    "chmod o-r the file, and give its group to those who need the password; of a "
+		    "file that all have to read it goes to one of its own ([amqp] dsn_file)",
 		    "%s: holds a password that everyone may read (mode %04o)", path,
 		    (unsigned int)st.st_mode & 07777);
 	else
@@ -111,6 +112,7 @@ check_config(struct doctor *d)
 	const char *path = d->v->cli->config_path;
 	struct complaints c = {0};
 	struct options scratch;
+	struct stat st;
 	struct conf conf = {0};
 	bool secret;
 
@@ -137,6 +139,9 @@ check_config(struct doctor *d)
 		    c.first);
 	free(c.first);
 	say_config_modes(d, path, secret);
+	if (d->options->qhost_file != NULL && stat(d->options->qhost_file, &st) == 0 &&
+	    (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		say_config_modes(d, d->options->qhost_file, true);
 	return true;
 }
 
@@ -374,6 +379,7 @@ look_who_is_here(struct doctor *d)
 		d->collector = true;
 		return;
 	case DOCTOR_OPERATOR:
+	case DOCTOR_READER:
 		return;
 	}
 }

@@ -37,6 +37,7 @@ static const char *const names[] = {
     [DOCTOR_AGENT] = "agent",
     [DOCTOR_COLLECTOR] = "collector",
     [DOCTOR_OPERATOR] = "operator",
+    [DOCTOR_READER] = "reader",
 };
 
 static bool
@@ -45,13 +46,21 @@ is_from_file(const char *value, const char *source)
 	return value == NULL || strcmp(source, OPTIONS_FILE_SOURCE) == 0;
 }
 
+/* Or from the file that it names. */
+static bool
+is_broker_from_file(const struct options *o)
+{
+	return is_from_file(o->qhost, o->qhost_source) ||
+	       (o->qhost_file != NULL && strcmp(o->qhost_source, o->qhost_file) == 0);
+}
+
 /* Whoever runs this has said which broker or store is meant. */
 static bool
 is_given(const struct doctor *d)
 {
 	const char *path = d->v->cli->config_path;
 
-	if (!is_from_file(d->options->qhost, d->options->qhost_source) ||
+	if (!is_broker_from_file(d->options) ||
 	    !is_from_file(d->options->dbhost, d->options->dbhost_source))
 		return true;
 	return d->options->qhost != NULL && path != NULL && strcmp(path, CLI_DEFAULT_CONFIG) != 0;
@@ -72,12 +81,24 @@ first_credential(enum doctor_role role)
 /* A service runs as root or as a user of services, or, as an agent may, as the owner of its folder.
  */
 static bool
-is_operator(const struct doctor *d)
+is_person(const struct doctor *d)
 {
 	struct stat st;
 
-	return geteuid() >= FIRST_UID_OF_PEOPLE && d->options->qhost != NULL &&
+	return geteuid() >= FIRST_UID_OF_PEOPLE &&
 	       !(stat(d->options->state_dir, &st) == 0 && st.st_uid == geteuid());
+}
+
+/* Whom nothing gives a broker; a file of it that is missing was meant to. */
+static bool
+is_reader(const struct doctor *d)
+{
+	const struct options *o = d->options;
+	bool closed =
+	    o->qhost_file != NULL && euidaccess(o->qhost_file, R_OK) != 0 && errno == EACCES;
+
+	return is_person(d) && o->qhost == NULL && o->dbhost != NULL &&
+	       (o->qhost_file == NULL || closed);
 }
 
 static void
@@ -92,20 +113,23 @@ doctor_choose_roles(struct doctor *d)
 	const char *as = d->v->as;
 
 	d->given = is_given(d);
-	for (int i = DOCTOR_AGENT; as != NULL && i <= DOCTOR_OPERATOR; i++) {
+	for (int i = DOCTOR_AGENT; as != NULL && i <= DOCTOR_READER; i++) {
 		if (strcmp(as, names[i]) == 0)
 			add_role(d, (enum doctor_role)i);
 	}
 	if (as != NULL && d->n_roles == 0)
-		cli_usage_error(d->v->cli, "--as %s: there are agent, collector and operator", as);
+		cli_usage_error(
+		    d->v->cli, "--as %s: there are agent, collector, operator and reader", as);
 	if (as == NULL && !d->given) {
 		if (first_credential(DOCTOR_COLLECTOR) != NULL)
 			add_role(d, DOCTOR_COLLECTOR);
 		if (first_credential(DOCTOR_AGENT) != NULL)
 			add_role(d, DOCTOR_AGENT);
-		if (d->n_roles == 0 && is_operator(d))
+		if (d->n_roles == 0 && is_person(d) && d->options->qhost != NULL)
 			add_role(d, DOCTOR_OPERATOR);
 	}
+	if (as == NULL && d->n_roles == 0 && is_reader(d))
+		add_role(d, DOCTOR_READER);
 	if (d->n_roles == 0)
 		add_role(d, DOCTOR_HERE);
 }
@@ -128,6 +152,9 @@ say_role(struct doctor *d)
 		doctor_say(d, "role", CHECK_OK, NULL,
 		    "%s: %s names a broker, and this user runs no service", name,
 		    d->v->cli->config_path);
+	else if (d->role == DOCTOR_READER)
+		doctor_say(d, "role", CHECK_OK, NULL,
+		    "%s: a store is named, and no broker that this user may use", name);
 	else
 		doctor_say(d, "role", CHECK_OK, NULL, "%s: %s", name,
 		    d->given ? "it was said which broker or store"

@@ -6,6 +6,7 @@
 #include "shared/cli_stdout.h"
 #include "shared/conf.h"
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/printable.h"
 #include "shared/target/target.h"
 #include "shared/xalloc.h"
@@ -28,7 +29,8 @@ struct build {
 	const struct cli *cli;
 	options_note_fn *tell;
 	struct options *out;
-	char *path; /* of the file that was read; owned */
+	char *path;     /* of the file that was read; owned */
+	char *no_qhost; /* as in struct cli; owned */
 	bool bad;
 };
 
@@ -98,6 +100,14 @@ load_file(struct build *b)
 	if (path == NULL)
 		return;
 	b->path = xstrdup(path);
+	/* To let everyone read it would give passwords away, if there are any in it. */
+	if (euidaccess(path, R_OK) != 0 && errno == EACCES) {
+		tell(b, LOG_LEVEL_ERROR, path, 0,
+		    "Permission denied" PHRASE_CURE
+		    "move what passwords it has to a file of its own ([amqp] dsn_file) and let all "
+		    "read it, or name a file of yours (-c FILE)");
+		return;
+	}
 	if (conf_read(&c, path, false, on_conf_error, b)) {
 		set_level_early(b->cli, &c);
 		options_load_notes(b->out, &c, on_note, b);
@@ -159,6 +169,31 @@ load_credential(struct build *b, set_fn *set, const char *name)
 	free(path);
 }
 
+/* The file of [amqp] dsn_file. It is no error that it cannot be read: who is not to send commands
+ * does without, and whoever needs a broker is told. */
+static void
+load_qhost_file(struct build *b)
+{
+	const char *path = b->out->qhost_file;
+	char *value;
+	int err;
+
+	if (b->out->qhost != NULL || path == NULL)
+		return;
+	value = cli_read_credential(path, &err);
+	if (value != NULL) {
+		apply(b, options_set_qhost, path, value, path);
+		explicit_bzero(value, strlen(value));
+	} else {
+		xasprintf(&b->no_qhost, "%s: %s%s", path,
+		    err == 0 ? "no URI in its first line" : strerror(err),
+		    err != EACCES ? ""
+				  : PHRASE_CURE "who is to send commands becomes a member of the "
+						"group that may read it");
+	}
+	free(value);
+}
+
 static void
 load_environment(struct build *b, set_fn *set, const char *name, const char *value)
 {
@@ -202,10 +237,11 @@ on_wrong_group(const struct hostgroup *g, bool error, const char *text, void *ar
 	free(named);
 }
 
-/* false: everything wrong was told; *out is finished. *path, the file's, is the caller's to free.
- */
+/* false: everything wrong was told; *out is finished. *path, the file's, and *no_qhost are the
+ * caller's to free. */
 static bool
-build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char **path)
+build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char **path,
+    char **no_qhost)
 {
 	struct build b = {.cli = cli, .tell = tell_fn, .out = out};
 	struct conf none = {0};
@@ -222,11 +258,21 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 		load_environment(&b, options_set_dbhost, CLI_DBHOST_VARIABLE, cli->env_dbhost);
 	}
 	load_command_line(&b);
+	if (cli->spec->uses_broker)
+		load_qhost_file(&b);
 	targets_check_groups(&out->groups, on_wrong_group, &b);
 	*path = b.path;
+	*no_qhost = b.no_qhost;
 	if (b.bad)
 		options_finish(out);
 	return !b.bad;
+}
+
+/* The same for cli->options. */
+static bool
+build_own(struct cli *cli, options_note_fn *tell_fn)
+{
+	return build(cli, tell_fn, &cli->options, &cli->config_path, &cli->no_qhost);
 }
 
 /* --- telling --- */
@@ -336,12 +382,14 @@ static void
 check_config(struct cli *cli)
 {
 	const struct cli_spec *spec = cli->spec;
-	char *path = NULL;
-	bool ok = build(cli, cli_tell_check, &cli->options, &path);
+	bool ok = build_own(cli, cli_tell_check);
+	const char *path = cli->config_path;
 
 	if (ok && spec->check != NULL)
 		ok = spec->check(cli, is_service(cli));
-	if (ok && spec->uses_broker)
+	if (ok && cli->no_qhost != NULL)
+		cli_tell_check(LOG_LEVEL_INFO, "[amqp] dsn_file", 0, cli->no_qhost, cli);
+	else if (ok && spec->uses_broker)
 		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST", cli->options.qhost);
 	if (ok && spec->uses_store)
 		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST", cli->options.dbhost);
@@ -398,9 +446,9 @@ cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 	if (cli->check_config)
 		check_config(cli);
 	if (!cli->dump_config && has_verb(cli, spec->examiner)) {
-		if (!build(cli, keep_complaint, &cli->options, &cli->config_path))
+		if (!build_own(cli, keep_complaint))
 			options_init(&cli->options);
-	} else if (!build(cli, tell_at_start, &cli->options, &cli->config_path)) {
+	} else if (!build_own(cli, tell_at_start)) {
 		exit(1);
 	}
 	log_set_level(cli->options.log_level);
@@ -416,6 +464,7 @@ cli_finish(struct cli *cli)
 	options_finish(&cli->options);
 	free(cli->config_path);
 	free(cli->complaint);
+	free(cli->no_qhost);
 	cli_parse_finish(cli);
 	*cli = (struct cli){0};
 }
@@ -465,7 +514,8 @@ cli_reload(struct cli *cli, struct options *out)
 	free(cli->complaint);
 	cli->complaint = NULL;
 	cli->n_complaints = 0;
-	ok = build(cli, log_and_keep, &fresh, &path);
+	free(cli->no_qhost);
+	ok = build(cli, log_and_keep, &fresh, &path, &cli->no_qhost);
 	log_set_level(ok ? fresh.log_level : cli->options.log_level);
 	if (ok)
 		*out = fresh;
@@ -493,7 +543,9 @@ cli_need(const struct cli *cli, bool qhost, bool dbhost)
 	bool no_qhost = qhost && cli->options.qhost == NULL;
 	bool no_dbhost = dbhost && cli->options.dbhost == NULL;
 
-	if (no_qhost)
+	if (no_qhost && cli->no_qhost != NULL)
+		cli_complain(cli->spec->program, "No qhost specified: %s", cli->no_qhost);
+	else if (no_qhost)
 		missing(cli, "qhost", "[amqp] dsn");
 	if (no_dbhost)
 		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");

@@ -40,6 +40,8 @@ struct cli {
 				an examiner: options are the defaults then) or the last cli_reload().
 				Owned; NULL = it is well */
 	size_t n_complaints; /* how many there are */
+	char *no_qhost; /* why [amqp] dsn_file names no broker, a sentence that may have a cure;
+			   owned; NULL = it does, or is not needed */
 	/* The rest is cli.c's own. */
 	const struct cli_spec *spec; /* borrowed until cli_finish */
 	struct poptOption *table;    /* the program's rows and the shared ones */

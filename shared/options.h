@@ -4,7 +4,7 @@
  * vogeler.conf(5).
  *
  * Precedence: command line, environment (VOGELER_QHOST, VOGELER_DBHOST), systemd credentials
- * ($CREDENTIALS_DIRECTORY/qhost, dbhost), file, default. */
+ * ($CREDENTIALS_DIRECTORY/qhost, dbhost), file, the file of [amqp] dsn_file, default. */
 #ifndef VOGELER_OPTIONS_H
 #define VOGELER_OPTIONS_H
 
@@ -29,6 +29,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	char *qhost;              /* [amqp] dsn */
 	char *qhost_source; /* "command-line options", "configuration file", ...: for the INFO line
 			       of 2010 */
+	char *qhost_file;   /* [amqp] dsn_file */
 	char *dbhost;       /* [couch] dsn, or [sqlite] dsn with [persistence] backend = sqlite,
 			       [persistence] dsn wins */
 	char *dbhost_source;

@@ -52,6 +52,7 @@ const struct option_row option_rows[] = {
     NUM("amqp", "connect_timeout", OPTION_MS, connect_timeout_ms, "10s", 100, 10 * MIN,
 	BOTH(RESTART)),
     ROW("amqp", "dsn", OPTION_BROKERS, qhost, NULL, BOTH(LOGIN)),
+    ROW("amqp", "dsn_file", OPTION_STR, qhost_file, NULL, NEITHER), /* what is in it counts */
     NUM("amqp", "heartbeat", OPTION_SECONDS, heartbeat_s, "10s", 1, 600, BOTH(RESTART)),
     ROW("amqp", "key_file", OPTION_STR, amqp_tls.key_file, NULL, BOTH(RESTART)),
     ROW("amqp", "master_exchange", OPTION_STR, master_exchange, "vogeler.master.in", BOTH(RESTART)),

@@ -62,7 +62,7 @@ def test_each_is_asked_for_what_its_role_needs(site):
     status, found = doctor(site, "--as", "collector")
     assert status == 0 and not bad(found) and "may read queue master.in" in str(found["permissions"]), found
     done = site.run("vogeler-admin", "--as", "king", "doctor")
-    assert done.status == 1 and "--as king: there are agent, collector and operator" in done.err, done
+    assert done.status == 1 and "--as king: there are agent, collector, operator and reader" in done.err, done
 
 
 AGENT = "client.name=web01 client.state_dir={}/state.web01"

@@ -1,5 +1,6 @@
 """The systemd units as they are installed, run by a real systemd (lib/machine.py)."""
 import json
+import re
 import shlex
 
 import pytest
@@ -76,10 +77,13 @@ def main_pid(machine, unit):
 STORE = "sqlite:///var/lib/vogelerd/records.db"
 
 
+def logged_in(machine, user, *argv):
+    return machine.run("setpriv", "--reuid", user, "--regid", user, "--init-groups", *argv, status=None)
+
+
 def as_user(machine, user, *argv):
     """Runs vogeler-admin as somebody who has logged in."""
-    return machine.run("setpriv", "--reuid", user, "--regid", user, "--init-groups", "vogeler-admin", "--dbhost", STORE,
-                       *argv, status=None)
+    return logged_in(machine, user, "vogeler-admin", "--dbhost", STORE, *argv)
 
 
 def test_who_may_use_the_store(site, collector):
@@ -106,6 +110,43 @@ def test_who_may_use_the_store(site, collector):
     # What others wrote is the collector's still.
     collector.systemctl("start", "vogelerd")
     collector.wait_status("vogelerd", "store: writable")
+
+
+def test_who_looks_needs_no_password(site, collector):
+    """The configuration is for all, and names the file with the password, which is for those who send commands."""
+    conf, file = "/etc/vogeler/vogeler.conf", "/etc/vogeler/ops.qhost"
+    collector.start()
+    for user, group in (("reader", "vogeler-read"), ("writer", "vogeler")):
+        collector.run("useradd", "--no-create-home", "--groups", group, user)
+    collector.add(conf, COLLECTOR_CONF + f"[persistence]\ndsn = {STORE}\n[amqp]\ndsn_file = {file}\n")
+    collector.add(file, uri(site) + "\n", 0o640)
+    collector.run("chgrp", "vogeler", file)
+    collector.run("vogeler-admin", "setup", "web01")
+    collector.systemctl("start", "vogelerd")
+    collector.wait_status("vogelerd", "store: writable")
+    site.plugin("hello", "echo hello")
+    site.agent()
+    wait_until(lambda: "web01" in logged_in(collector, "reader", "vogeler-admin", "hosts").out, "a reader sees the host")
+    done = logged_in(collector, "reader", "vogeler-runner", "-n", "web01", "-x", "hello")
+    assert done.status == 1 and done.err == (
+        f"vogeler-runner: No qhost specified: {file}: Permission denied; "
+        "cure: who is to send commands becomes a member of the group that may read it\n"), done
+    done = logged_in(collector, "writer", "vogeler-runner", "-n", "web01", "-x", "hello", "--wait")
+    assert done.status == 0 and "1 ok" in done.out, done
+    for user, role in (("reader", "reader"), ("writer", "operator")):
+        done = logged_in(collector, user, "vogeler-admin", "doctor")
+        assert re.search(rf"^ok +role +{role}: ", done.out, re.M), done
+        assert ("skip  broker dns " in done.out) == (user == "reader"), done
+        assert done.status == 0 or user == "writer", done
+    for mode, found in (("0644", True), ("0640", False)):
+        collector.run("chmod", mode, file)
+        assert (f"{file}: holds a password that everyone may read" in collector.run(
+            "vogeler-admin", "doctor", status=None).out) == found, mode
+    # One that is closed: whoever opened it would give away what is in it.
+    collector.run("chmod", "0640", conf)
+    done = logged_in(collector, "reader", "vogeler-admin", "hosts")
+    assert done.status == 1 and done.err.startswith(
+        f"vogeler-admin: {conf}: Permission denied; cure: move what passwords it has to a file of its own"), done
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -262,6 +262,38 @@ precedence(void **state)
 	assert_in(err, "Using dbhost from command-line options\n");
 }
 
+/* Weaker than all else; who cannot read it has no broker, and is told when one is needed. */
+static void
+the_file_of_the_broker(void **state)
+{
+	char path[100], text[300];
+
+	snprintf(path, sizeof(path), "%s/qhost", dir);
+	snprintf(text, sizeof(text), "[amqp]\ndsn_file = %s\n[couch]\ndsn = couch://c\n", path);
+	write_file(conf, text);
+	RUN("connect", "x");
+	assert_int_equal(status, 1);
+	snprintf(text, sizeof(text),
+	    "vogelerd: No qhost specified: %s: No such file or directory\n", path);
+	assert_string_equal(err, text);
+	write_file(path, "\n");
+	RUN("connect", "x");
+	assert_in(err, "No qhost specified: ");
+	assert_in(err, "/qhost: no URI in its first line\n");
+	write_file(path, "amqp://u:secret@named/v\n");
+	RUN("connect", "-v");
+	assert_in(out, "qhost=amqp://u:secret@named/v ");
+	snprintf(text, sizeof(text), "Using qhost from %s\n", path);
+	assert_in(err, text);
+	RUN("connect", "--qhost", "line");
+	assert_in(out, "qhost=line ");
+	write_file(path, "http://u:secret@named/v\n");
+	RUN("connect", "x");
+	assert_int_equal(status, 1);
+	assert_in(err, "/qhost: ");
+	assert_null(strstr(err, "secret"));
+}
+
 static void
 levels(void **state)
 {
@@ -553,6 +585,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(precedence, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_file_of_the_broker, setup, teardown),
 	    cmocka_unit_test_setup_teardown(levels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(assignments_and_arguments, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_programs_own_options, setup, teardown),
