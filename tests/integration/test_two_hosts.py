@@ -1,5 +1,5 @@
-"""docs/two-hosts.md, line by line, with TLS and without: on two booted machines of each Debian, and, in seconds, in two
-folders that stand for the machines."""
+"""docs/two-hosts.md, line by line, with TLS and without: on booted machines of each Debian, and, in seconds, in folders that
+stand for the machines."""
 import configparser
 import os
 import pathlib
@@ -45,12 +45,22 @@ def without_tls(found):
 VARIANTS = {"tls": lambda found: found, "plain": without_tls}
 
 
+NAMES = ("mq", "web01", "web02")
+
+
 def machine_of(heading, before):
     """Whose the lines are, and of which release if not of both."""
     release = re.search("on Debian (1[23])(, and|:)|or on Debian (1[23])", before)
     if heading == "On web01: an agent" and "On `mq`:" not in before:
         return "web01", None if release is None else "bookworm" if "12" in release[0] else "trixie"
     return "mq", None
+
+
+def host_to_copy_to(heading, before):
+    """Whose files have been made when the lines are through."""
+    if heading == "On web01: an agent" and "On `mq`:" in before:
+        return "web01"
+    return "web02" if heading == "One more host" else None
 
 
 @pytest.fixture(name="variant", params=VARIANTS)
@@ -121,8 +131,8 @@ class Folder:
         done = run(["bash", "-c", STAND_INS + line], clean_environment(self.work), self.work)
         assert done.status == 0 and done.err == "", (line, done)
 
-    def dsn_scheme(self, name):
-        return (self.path / "etc/credstore" / name).read_text().partition(":")[0]
+    def credential(self, name):
+        return (self.path / "etc/credstore" / name).read_text()
 
     def check(self, daemon, *args):
         """The daemon takes the configuration, and finds the files that it names."""
@@ -137,66 +147,115 @@ class Folder:
         return dict(read["amqp"]) if "amqp" in read else {}
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def test_each_line_in_folders(tmp_path, variant, request):
-    mq, web01 = folders = [Folder(tmp_path / name) for name in ("mq", "web01")]
+    mq, web01, web02 = (Folder(tmp_path / name) for name in NAMES)
     mq.install_programs()
     (mq.path / "etc/rabbitmq/rabbitmq.conf").touch()
+    keys = {}
+    of_web01 = []
     for heading, before, lines in variant:
         name, _ = machine_of(heading, before)
+        of_web01 += lines if name == "web01" else []
         for line in lines:
-            folders[name == "web01"].do(line)
-        if "agent.tgz usr/local" in lines[0]:
-            for copied in ("agent.tgz", "ca.pem", "web01.qhost"):
-                if (mq.work / "keys" / copied).exists():
-                    shutil.copy2(mq.work / "keys" / copied, web01.work)
+            (web01 if name == "web01" else mq).do(line)
+        host = host_to_copy_to(heading, before)
+        for copied in () if host is None else ("agent.tgz", "ca.pem", f"{host}.qhost"):
+            if (mq.work / "keys" / copied).exists():
+                shutil.copy2(mq.work / "keys" / copied, {"web01": web01, "web02": web02}[host].work)
+        had, keys = keys, contents(mq.work / "keys") if (mq.work / "keys").exists() else {}
+        assert had.items() <= keys.items(), f"{heading}: what was there is as it was"
+    for line in of_web01:
+        web02.do(line.replace("web01", "web02"))
     tls = "tls" in request.node.callspec.id
+    scheme = "amqps" if tls else "amqp"
     options = mq.check("vogelerd")
-    assert options["dsn"].startswith("amqps://ops:" if tls else "amqp://ops:"), options
-    for folder, found in ((mq, options), (web01, web01.check("vogeler-agent", "list"))):
+    for_all, for_ann = mq.path / "etc/vogeler/vogeler.conf", pathlib.Path(options["dsn_file"])
+    assert (for_all.stat().st_mode & 0o777, for_ann.stat().st_mode & 0o777) == (0o644, 0o640)
+    assert f"{scheme}://ops:" in for_ann.read_text() and "://ops:" not in for_all.read_text()
+    for folder in (mq, web01, web02):
+        found = options if folder is mq else folder.check("vogeler-agent", "list")
         assert ("ca_file" in found) == tls, (folder.path, found)
         assert not tls or pathlib.Path(found["ca_file"]).is_relative_to(folder.path) and os.path.exists(found["ca_file"])
-        assert folder.dsn_scheme("vogeler-agent.qhost") == ("amqps" if tls else "amqp")
+        assert folder.credential("vogeler-agent.qhost").startswith(f"{scheme}://{folder.path.name}:")
         assert len(list((folder.path / "etc/vogeler/plugins").glob("*.cfg"))) == 6
+
+
+def test_the_lines_of_passwords_once_more_change_none(tmp_path):
+    """Whoever adds a host may begin above."""
+    lines = [line for _, _, block in blocks() for line in block if "openssl rand" in line]
+    (tmp_path / "keys").mkdir()
+    for _ in range(2):
+        for line in lines:
+            run(["bash", "-c", line], clean_environment(tmp_path), tmp_path)
+        had = contents(tmp_path / "keys")
+        assert sorted(had) == ["admin", "mq", "ops", "vogelerd", "web01", "web02"] and len(set(had.values())) == 6
+        for line in lines:
+            assert run(["bash", "-c", line], clean_environment(tmp_path), tmp_path).status != 0, line
+        assert contents(tmp_path / "keys") == had
 
 
 @pytest.fixture(name="machines", params=debian.RELEASES)
 def machines_fixture(request, tmp_path):
-    made = [debian.Machine(tmp_path, request.param, name) for name in ("mq", "web01")]
+    made = {name: debian.Machine(tmp_path, request.param, name) for name in NAMES}
     try:
-        for machine in made:
-            machine.boot(["mq", "web01"])
+        for machine in made.values():
+            machine.boot(NAMES)
         yield made
     finally:
-        for machine in made:
+        for machine in made.values():
             machine.finish()
+
+
+def all_libraries_are_there(machine):
+    """Of each program that is installed, by hand, on the machine."""
+    machine.do("cd /usr/local/sbin; for name in vogeler-*; do ldd $name >/tmp/ldd; ! grep -H 'not found' /tmp/ldd || exit 1; done")
 
 
 @pytest.mark.root
 @pytest.mark.release
 def test_from_nothing_to_two_hosts(machines, variant):
-    mq, web01 = machines
+    """And to a third, as the page has it."""
+    mq = machines["mq"]
     mq.put_source()
     said = {}
+
+    def do(name, line):
+        said[line] = machines[name].do(f"export DEBIAN_FRONTEND=noninteractive; {line}", "/vogeler" if name == "mq" else "/root")
+
+    of_web01 = []
     for heading, before, lines in variant:
         name, release = machine_of(heading, before)
-        machine, folder = (mq, "/vogeler") if name == "mq" else (web01, "/root")
-        if release not in (None, machine.release):
+        if release not in (None, mq.release):
             continue
-        if "--wait" in lines[min(1, len(lines) - 1)]:  # who types takes longer
-            wait_until(lambda: "web01" in mq.do("vogeler-admin hosts"), "web01 is known")
+        of_web01 += lines if name == "web01" else []
         for line in lines:
-            said[line] = machine.do(f"export DEBIAN_FRONTEND=noninteractive; {line}", folder)
-        if "agent.tgz usr/local" in lines[0]:  # the copying
-            for name in ("agent.tgz", "ca.pem", "web01.qhost"):
-                if (mq.path / "vogeler" / "keys" / name).exists():
-                    (web01.path / "root" / name).write_bytes((mq.path / "vogeler" / "keys" / name).read_bytes())
+            if "--wait" in line:  # who types takes longer
+                wait_until(lambda: "web02" in mq.do("vogeler-admin hosts"), "web02 is known")
+            do(name, line)
+        host = host_to_copy_to(heading, before)
+        for copied in () if host is None else ("agent.tgz", "ca.pem", f"{host}.qhost"):
+            if (mq.path / "vogeler" / "keys" / copied).exists():
+                (machines[host].path / "root" / copied).write_bytes((mq.path / "vogeler" / "keys" / copied).read_bytes())
+        if host == "web02":
+            for line in of_web01:
+                do(host, line.replace("web01", "web02"))
     answered = next(text for line, text in said.items() if "--wait" in line)
-    assert "2 targeted = 2 ok" in answered, answered
-    hosts = next(text for line, text in said.items() if "vogeler-admin hosts" in line)
-    assert "web01" in hosts and re.search("^mq", hosts, re.M), hosts
-    shown = next(text for line, text in said.items() if "show web01" in line)
-    assert f"VERSION_CODENAME={web01.release}" in shown, shown
+    assert "3 targeted = 3 ok" in answered, answered
+    for user in ("ann", "bob"):
+        hosts = said[f"su - {user} -c 'vogeler-admin hosts'"]
+        assert all(re.search(f"^{name}", hosts, re.M) for name in NAMES), hosts
+        shown = said[f"su - {user} -c 'vogeler-admin show web01 os-release'"]
+        assert f"VERSION_CODENAME={mq.release}" in shown, shown
     looked = {line: text for line, text in said.items() if "doctor" in line}
     assert [re.findall("^ok +role +([a-z]+): ", text, re.M) for text in looked.values()] == [
-        ["operator"], ["collector", "agent"]], looked
+        ["operator"], ["reader"], ["collector", "agent"]], looked
     assert "FAIL" not in str(looked), looked
+    for machine in machines.values():
+        all_libraries_are_there(machine)
+        assert f"VERSION_CODENAME={mq.release}" in machine.do("vogeler-agent exec os-release")
+        machine.do("systemctl reload vogeler-agent")
+    mq.do("systemctl reload vogelerd")
