@@ -289,18 +289,39 @@ in_use(struct broker *b, const char *why)
 			"list_consumers)");
 }
 
+/* What is missing and may not be made is another's to make: a host that was given the right to make
+ * its queue could make any other. What is of this connection alone nobody else can make. */
+static void
+cure_of_refusal(const struct broker *b, char *out, size_t size)
+{
+	const struct topology *t = b->opt.topology;
+	const char *host = "";
+
+	if (b->state != BROKER_TOPOLOGY || b->phase != TOPOLOGY_DECLARE ||
+	    broker_topology_item(b)->transient) {
+		snprintf(out, size,
+		    "let an administrator give it these with rabbitmqctl set_permissions");
+		return;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		if (t->items[i].role == QUEUE_HOST)
+			host = t->items[i].name;
+	snprintf(out, size, "let an administrator run \"vogeler-admin setup%s%s\", which makes it",
+	    *host == '\0' ? "" : " ", host);
+}
+
 static void
 not_permitted(struct broker *b, const char *why)
 {
-	char where[320], what[512];
+	char where[320], what[512], cure[512];
 
 	broker_topology_unreadable(b, why);
+	cure_of_refusal(b, cure, sizeof(cure));
 	/* The channel is no thing to have rights on: the broker's words name it. */
 	broker_fail(b, BROKER_ERR_PERMISSION,
-	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE
-	    "let an administrator give it these with rabbitmqctl set_permissions",
+	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE "%s",
 	    broker_where(b, where, sizeof(where)), user_of(b), names_object(b) ? " on " : "",
-	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why);
+	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why, cure);
 }
 
 /* RabbitMQ: "message size 70000 is larger than configured max size 65536"; older ones leave out

@@ -210,7 +210,7 @@ broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
 		uri_copy(&b->logins[i], &uris[i]);
 	/* A failure from here on is another one, and worth a line. */
 	b->said = (struct repeat){0};
-	broker_topology_forget(b);
+	broker_topology_try_again(b);
 	backoff_reset(&b->backoff);
 	if (b->state == BROKER_BACKOFF)
 		broker_timer_arm(b, BROKER_TIMER_RETRY, 0);

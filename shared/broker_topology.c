@@ -231,6 +231,13 @@ broker_topology_forget(struct broker *b)
 	}
 }
 
+void
+broker_topology_try_again(struct broker *b)
+{
+	for (size_t i = 0; i < n_items(b); i++)
+		b->notes[i].unreadable = false;
+}
+
 /* n_items() when it is none of the topology. */
 static size_t
 index_of(const struct broker *b, const char *queue)

@@ -77,7 +77,7 @@ def test_rights_missing(site):
     site.broker.add_user(user, "pw")
     site.broker.set_permissions(site.vhost, user, "^$", "^$", "^$")
     told_by_all(site, site.broker.uri(site.vhost, user, "pw"),
-                f'user "{user}" lacks rights on exchange "vogeler.broadcast.in"', "set_permissions")
+                f'user "{user}" lacks rights on exchange "vogeler.broadcast.in"', "vogeler-admin setup")
 
 
 def test_consumers_refused_one_after_the_other(site):
