@@ -81,6 +81,8 @@ struct backlog_retries {
 	bool suspected; /* refused in a put of which nothing was taken: the host, or the store? */
 	uint64_t taken_before; /* writes that the store had taken when it was first suspected */
 	bool alone;            /* it was refused alone: to be put alone again, beside the others */
+	size_t held_bytes;     /* while it waits, for what is damaged of it */
+	bool given_up;         /* it was held for too long, or there is no room to */
 };
 struct backlog_retries *backlog_retries(const struct backlog_write *w);
 

@@ -2,6 +2,7 @@
 #include "daemon/batch.h"
 
 #include "daemon/backlog.h"
+#include "daemon/damage.h"
 #include "shared/backoff.h"
 #include "shared/ident.h"
 #include "shared/log.h"
@@ -11,6 +12,7 @@
 #include "shared/xalloc.h"
 
 #include <bsd/string.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,7 @@ struct put {
 	struct writes refused; /* answered with REJECT_BATCH */
 	struct writes denied;  /* answered with REFUSED */
 	struct writes retry;   /* answered with RETRY */
+	size_t damaged;        /* answered with DAMAGED */
 	struct writes rest;    /* of a split: suspects that are not in this put */
 	bool forgotten;        /* cleared while in flight: answers are not told */
 	char why[WHY_SIZE];
@@ -64,6 +67,9 @@ struct batch {
 	struct loop_timer *time; /* BREAKER_TIME */
 	struct batch_stats stats;
 	struct repeat said_conflict;
+	struct damage *damage;
+	struct repeat said_damage;
+	size_t held_bytes; /* of what waits since something of its host is damaged */
 };
 
 static void on_step(void *arg);
@@ -83,6 +89,7 @@ batch_create(struct loop *loop, struct store *store, const struct batch_options 
 	b->handlers = handlers;
 	b->arg = arg;
 	b->backlog = backlog_create();
+	b->damage = damage_create();
 	b->stats.last_ok = loop_now(loop);
 	TAILQ_INIT(&b->in_flight);
 	TAILQ_INIT(&b->halves);
@@ -220,6 +227,20 @@ is_due(struct batch *b, int64_t *left_ms)
 	return *left_ms <= 0;
 }
 
+static struct backlog_write *
+take(struct batch *b)
+{
+	struct backlog_write *w = backlog_take(b->backlog, max_bytes(b));
+	struct backlog_retries *r;
+
+	if (w == NULL)
+		return NULL;
+	r = backlog_retries(w);
+	b->held_bytes -= r->held_bytes;
+	r->held_bytes = 0;
+	return w;
+}
+
 static struct put *
 fill(struct batch *b)
 {
@@ -228,7 +249,7 @@ fill(struct batch *b)
 	size_t bytes = 0;
 
 	while (w.n < max_count(b) && bytes < max_bytes(b)) {
-		struct backlog_write *one = backlog_take(b->backlog, max_bytes(b));
+		struct backlog_write *one = take(b);
 
 		if (one == NULL)
 			break;
@@ -468,6 +489,73 @@ on_conflict(struct batch *b, struct backlog_write *w)
 	backlog_return(b->backlog, w, mono_add(now, delay_ms));
 }
 
+/* Others were taken since it was first refused. */
+static bool
+others_are_taken(const struct batch *b, const struct backlog_retries *r)
+{
+	return b->stats.answers[STORE_OK] > r->taken_before;
+}
+
+/* Where nothing is taken at all, the queue is the better place for it than the dead letters: that
+ * is the breaker's case, in the end. */
+static void
+on_damaged(struct batch *b, struct put *p, struct backlog_write *w)
+{
+	struct backlog_retries *r = backlog_retries(w);
+	bool full = b->held_bytes + w->write.bytes > b->opt.held_max_bytes;
+	bool late = is_held_too_long(b, w);
+	struct backlog_item *item;
+
+	damage_add(b->damage, w->write.host, w->why, loop_now(b->loop));
+	if (r->n == 0)
+		r->taken_before = b->stats.answers[STORE_OK];
+	if (late && !others_are_taken(b, r)) {
+		push(&p->retry, w);
+		return;
+	}
+	p->damaged++;
+	r->given_up = r->given_up || ((late || full) && others_are_taken(b, r));
+	if (r->given_up) {
+		char why[WHY_SIZE];
+
+		strlcpy(why, w->why, sizeof(why)); /* it is freed with w */
+		on_reject(b, w, why);
+		return;
+	}
+	TAILQ_FOREACH (item, &w->items, link)
+		b->handlers->on_held(item->owner, b->arg);
+	r->held_bytes = w->write.bytes;
+	b->held_bytes += r->held_bytes;
+	retry_later(b, w);
+}
+
+static void
+tell_damage(struct batch *b)
+{
+	char text[DAMAGE_TEXT_SIZE];
+	uint32_t unlogged;
+
+	if (damage_text(b->damage, text) == NULL ||
+	    !repeat_due(&b->said_damage, "damage", loop_now(b->loop), &unlogged))
+		return;
+	log_warn("batch",
+	    "store[%s]: %s, other hosts go on; their answers are tried again for %d minutes, then "
+	    "dead-lettered: %s, unlogged_before=%" PRIu32,
+	    store_id(b->store), text, BATCH_HOLD_MS / 60000, damage_why(b->damage), unlogged);
+}
+
+static void
+note_healed(struct batch *b, const char *host)
+{
+	uint32_t unlogged;
+
+	if (damage_remove(b->damage, host) &&
+	    repeat_over(&b->said_damage, loop_now(b->loop), &unlogged))
+		log_warn("batch",
+		    "store[%s]: takes again what it took nothing of, unlogged=%" PRIu32,
+		    store_id(b->store), unlogged);
+}
+
 /* The store is there: those that it did not take wait by themselves. */
 static void
 retry_singly(struct batch *b, struct put *p)
@@ -548,7 +636,7 @@ reject_alone(struct batch *b)
 	    b->n_in_flight > 0 || backlog_hosts(b->backlog) != 1)
 		return false;
 	backlog_wake(b->backlog, mono_add(now, BATCH_HOLD_MS));
-	w = backlog_take(b->backlog, max_bytes(b));
+	w = take(b);
 	if (w == NULL)
 		return false;
 	snprintf(why, sizeof(why), "nothing else came and a probe was taken: %s", b->breaker.why);
@@ -622,6 +710,8 @@ complete(struct batch *b, struct put *p)
 	bool forgotten = p->forgotten, refused, taken = p->taken > 0;
 	bool known = breaker_knows(&b->breaker, p->sent_at);
 	size_t n = p->size;
+	/* Nothing else was in it, so that nothing says that the store takes nothing. */
+	bool quiet = !p->forgotten && p->damaged == n && b->breaker.refusals == 0;
 	char why[WHY_SIZE];
 
 	TAILQ_REMOVE(&b->in_flight, p, link);
@@ -633,6 +723,8 @@ complete(struct batch *b, struct put *p)
 	}
 	refused = !forgotten && is_the_stores(b, p);
 	memcpy(why, p->why, sizeof(why));
+	if (!forgotten && p->damaged > 0)
+		tell_damage(b);
 	if (forgotten) {
 		forget_put(b, p);
 	} else if (refused) {
@@ -650,6 +742,8 @@ complete(struct batch *b, struct put *p)
 		tell(b, BREAKER_PUT_REFUSED, why, n);
 	else if (taken && !forgotten)
 		tell(b, BREAKER_PUT_TAKEN, NULL, n);
+	else if (quiet)
+		tell(b, BREAKER_QUIET, NULL, n);
 	else
 		step_within(b, 0);
 }
@@ -666,6 +760,10 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 		return;
 	case STORE_CONFLICT:
 		on_conflict(b, w);
+		return;
+	case STORE_DAMAGED:
+		b->stats.retries++;
+		on_damaged(b, p, w);
 		return;
 	case STORE_REJECT:
 		on_reject(b, w, why);
@@ -690,6 +788,7 @@ note_taken(struct batch *b, const struct store_write *sw)
 
 	b->stats.last_ok = loop_now(b->loop);
 	b->stats.last_ok_wall_ms = wall_ms();
+	note_healed(b, sw->host);
 	for (i = 0; i < sw->n; i++)
 		b->stats.older += sw->results[i]->older != NULL;
 }
@@ -747,6 +846,7 @@ batch_clear(struct batch *b)
 		p->forgotten = true;
 	}
 	backlog_clear(b->backlog);
+	b->held_bytes = 0;
 }
 
 void
@@ -767,6 +867,7 @@ batch_destroy(struct batch *b)
 		put_free(p);
 	}
 	backlog_destroy(b->backlog);
+	damage_destroy(b->damage);
 	loop_timer_destroy(b->step);
 	loop_timer_destroy(b->time);
 	free(b);
@@ -782,4 +883,10 @@ const struct batch_stats *
 batch_stats(const struct batch *b)
 {
 	return &b->stats;
+}
+
+const struct damage *
+batch_damage(const struct batch *b)
+{
+	return b->damage;
 }

@@ -4,8 +4,10 @@
  * How the store is, is known by the breaker (breaker.h), which this feeds with what became of puts:
  * it says how much is put at once, and when.
  *
- * By answer: CONFLICT: that host again, soon and with jitter, and after BATCH_CONFLICTS_MAX of them
- * in a row later. RETRY and REFUSED: when nothing of a put was taken it may be the store that takes
+ * By answer: DAMAGED: that host waits by itself, and whatever it is said of, nothing is learnt
+ * about the store. What waits so is bounded in bytes: over them it is rejected, if others were
+ * taken. CONFLICT: that host again, soon and with jitter, and after BATCH_CONFLICTS_MAX of them in
+ * a row later. RETRY and REFUSED: when nothing of a put was taken it may be the store that takes
  * nothing, and all of it waits. But a host that is refused while others are taken is a case of its
  * own and says nothing about the store: with REFUSED it is rejected then, with RETRY tried again by
  * itself. So is one that was in such a put, once others are taken. REJECT: its owner is told; of
@@ -29,6 +31,7 @@
 #define BATCH_HOLD_MS BREAKER_HOLD_MS
 
 struct batch;
+struct damage;
 struct loop;
 
 enum batch_verdict { BATCH_STORED, BATCH_REJECTED };
@@ -37,12 +40,16 @@ struct batch_options {
 	size_t max_count;   /* hosts in a put; 0: what suits the store (store_limits) */
 	uint64_t max_bytes; /* in a put, the same; one larger delivery still goes, alone */
 	uint32_t max_age_ms;
-	uint32_t patience_ms; /* of the breaker */
+	uint32_t patience_ms;    /* of the breaker */
+	uint64_t held_max_bytes; /* of what waits since something of its host is damaged */
 };
 
 struct batch_handlers {
 	/* Once for everything that was added, unless it was cleared. why: for BATCH_REJECTED. */
 	void (*on_done)(void *owner, enum batch_verdict verdict, const char *why, void *arg);
+	/* Something that is stored of its host is damaged: it waits, and may do so for
+	 * BATCH_HOLD_MS. Perhaps again and again. */
+	void (*on_held)(void *owner, void *arg);
 	/* The breaker's state, or its window, is another. What was added is still held: in AWAY,
 	 * batch_clear() it. */
 	void (*on_breaker)(void *arg);
@@ -79,5 +86,6 @@ const struct breaker *batch_breaker(const struct batch *b);
  * inside. why: of a probe that failed, else NULL. */
 void batch_tell(struct batch *b, enum breaker_event ev, const char *why);
 const struct batch_stats *batch_stats(const struct batch *b);
+const struct damage *batch_damage(const struct batch *b);
 
 #endif

@@ -44,7 +44,8 @@ enum breaker_event {
 	BREAKER_PROBE_FAILED, /* and nothing waits for the store */
 	BREAKER_PUT_TAKEN,    /* something of it */
 	BREAKER_PUT_REFUSED,
-	BREAKER_QUIET, /* nothing comes that could be put */
+	BREAKER_QUIET, /* nothing comes that could be put: what there is of it is damaged, or
+			  nothing */
 	BREAKER_TIME,  /* breaker_next() has come */
 	BREAKER_ALONE, /* what was refused is one host's alone after all, and is dealt with */
 };

@@ -32,6 +32,8 @@
 #define FRESH_HOLE_MS 50
 /* Of intake_max_bytes, for dead letters that wait: the rest is for good answers. */
 #define DEAD_BYTES_SHARE 4
+/* And for answers that wait since something of their host is damaged, without their bodies. */
+#define DAMAGED_BYTES_SHARE 8
 /* And for what is in hand of one host. */
 #define HOST_BYTES_SHARE 4
 #define SHARES_LOOK_MS   1000
@@ -53,6 +55,7 @@ struct parcel {
 	bool greets; /* and says nothing else */
 	bool tried;  /* slowstart_done() is due */
 	bool held_up;
+	bool damaged;      /* something that is stored of its host is: it waits in the batch */
 	uint64_t consumed; /* the hand's, when it came */
 	char *host;        /* in whose name it was taken; NULL: it was not */
 	/* It goes to the dead letters when its job and its host's record know: */
@@ -85,6 +88,7 @@ struct hand {
 	struct parcels parcels;
 	size_t n_parcels;
 	uint64_t consumed;  /* hand_on_consume() so far */
+	size_t n_damaged;   /* parcels */
 	size_t held_up_now; /* parcels that are held up, of those that came since the latest */
 	uint64_t held;
 	bool paused;
@@ -101,6 +105,7 @@ static void on_shares(void *arg);
 static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
 static void on_attest_settled(void *arg);
+static void on_held(void *owner, void *arg);
 static void on_breaker(void *arg);
 static void on_buried(void *owner, void *arg);
 static void on_dropped(void *owner, void *arg);
@@ -111,6 +116,7 @@ static void send_nack(struct broker_tag tag, bool multiple, bool requeue, void *
 
 static const struct batch_handlers batch_handlers = {
     .on_done = on_done,
+    .on_held = on_held,
     .on_breaker = on_breaker,
 };
 static const struct deadletter_handlers dead_handlers = {
@@ -150,6 +156,7 @@ take_options(struct hand *h, const struct options *opt)
 	attest_set_options(h->attest, opt);
 	convert_limits_of(&h->intake_opt.limits, opt);
 	h->bytes_max = opt->intake_max_bytes;
+	h->batch_opt.held_max_bytes = h->bytes_max / DAMAGED_BYTES_SHARE;
 	shares_set_max(h->shares, h->bytes_max / HOST_BYTES_SHARE);
 }
 
@@ -232,8 +239,16 @@ leave_share(struct hand *h, struct parcel *p)
 static void
 hold_up(struct hand *h, struct parcel *p)
 {
+	if (!p->held_up)
+		h->held_up_now += p->consumed == h->consumed;
 	p->held_up = true;
-	h->held_up_now += p->consumed == h->consumed;
+}
+
+static void
+set_damaged(struct hand *h, struct parcel *p, bool damaged)
+{
+	h->n_damaged = h->n_damaged - p->damaged + damaged;
+	p->damaged = damaged;
 }
 
 static struct parcel *
@@ -258,6 +273,7 @@ parcel_free(struct hand *h, struct parcel *p)
 {
 	leave_share(h, p);
 	set_bytes(h, p, 0);
+	set_damaged(h, p, false);
 	h->held_up_now -= p->held_up && p->consumed == h->consumed;
 	TAILQ_REMOVE(&h->parcels, p, link);
 	h->n_parcels--;
@@ -336,6 +352,7 @@ bury(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
 
 	note_survived(h, p); /* the dead letter queue may take its time */
 	leave_share(h, p);   /* dead letters have a limit of their own */
+	set_damaged(h, p, false);
 	hold_up(h, p);
 	h->dead_letters[dead]++;
 	p->delivery = NULL;
@@ -515,6 +532,21 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 	}
 }
 
+/* It killed nobody, and what is behind it is not to wait for it. */
+static void
+on_held(void *owner, void *arg)
+{
+	struct hand *h = arg;
+	struct parcel *p = owner;
+
+	if (p->damaged)
+		return;
+	note_survived(h, p);
+	set_damaged(h, p, true);
+	hold_up(h, p);
+	h->handlers->on_held_up(h->arg);
+}
+
 static void
 on_breaker(void *arg)
 {
@@ -550,7 +582,8 @@ size_t
 hand_waiting(const struct hand *h)
 {
 	return h->n_parcels - shares_waiting(h->shares) - slowstart_waiting(h->slow) -
-	       intake_pending(h->intake) - intake_pending(h->fresh_intake) - hand_dead_held(h);
+	       intake_pending(h->intake) - intake_pending(h->fresh_intake) - hand_dead_held(h) -
+	       h->n_damaged;
 }
 
 void
@@ -569,7 +602,7 @@ hand_held_up_now(const struct hand *h)
 size_t
 hand_held_up(const struct hand *h)
 {
-	return hand_dead_held(h) + shares_waiting(h->shares);
+	return hand_dead_held(h) + shares_waiting(h->shares) + h->n_damaged;
 }
 
 size_t
@@ -827,6 +860,7 @@ hand_status(const struct hand *h, struct hand_status *out)
 	    .count = h->n_parcels,
 	    .share_waiting = shares_waiting(h->shares),
 	    .slow_waiting = slowstart_waiting(h->slow),
+	    .damaged = h->n_damaged,
 	    .dead_waiting = deadletter_pending(h->dead),
 	    .dead_held = deadletter_parked(h->dead),
 	    .dead_waiting_max = DEADLETTER_PENDING_MAX,

@@ -87,6 +87,7 @@ struct hand_status {
 	size_t count;         /* deliveries in hand */
 	size_t share_waiting; /* of these, for room in the share of their host, */
 	size_t slow_waiting;  /* for their turn in the slow start, */
+	size_t damaged;       /* for what is stored of their hosts, which is damaged, */
 	size_t dead_waiting;  /* and for the broker to take them as dead letters; those */
 	size_t dead_held;     /* of which only the tags are held not included */
 	size_t dead_waiting_max;
@@ -110,7 +111,7 @@ void hand_status(const struct hand *h, struct hand_status *out);
 size_t hand_count(const struct hand *h);     /* deliveries in hand, */
 size_t hand_waiting(const struct hand *h);   /* and of these, those that the store is to take, */
 size_t hand_dead_held(const struct hand *h); /* those that are dead letters, */
-size_t hand_held_up(const struct hand *h);   /* and these with those that wait for room */
+size_t hand_held_up(const struct hand *h);   /* and these with those that cannot go on either */
 /* Of the last, those that hold the prefetch of the consumers that there are now. */
 size_t hand_held_up_now(const struct hand *h);
 uint64_t hand_received(const struct hand *h); /* since the start */

@@ -2,6 +2,7 @@
 #include "daemon/inbox.h"
 
 #include "daemon/batch.h"
+#include "daemon/damage.h"
 #include "daemon/deadletter.h"
 #include "daemon/hand.h"
 #include "shared/ident.h"
@@ -653,6 +654,8 @@ trouble_status(const struct inbox *in, struct inbox_status *out)
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
+	out->damage = batch_damage(hand_batch(in->hand));
+	out->damage_ms = mono_diff(now, damage_since(out->damage));
 	if (in->probing && mono_diff(in->asked_at, batch_stats(hand_batch(in->hand))->last_ok) > 0)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }

@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 struct batch_stats;
+struct damage;
 struct inbox;
 struct loop;
 
@@ -92,9 +93,11 @@ struct inbox_status {
 	int64_t state_ms;   /* in this state */
 	size_t in_hand_max; /* deliveries */
 	struct hand_status hand;
-	const char *trouble;   /* the store takes nothing, with these words ("" = not asked yet);
-				  NULL = it does */
-	int64_t trouble_ms;    /* since then, whatever probes said meanwhile */
+	const char *trouble; /* the store takes nothing, with these words ("" = not asked yet);
+				NULL = it does */
+	int64_t trouble_ms;  /* since then, whatever probes said meanwhile */
+	const struct damage *damage;
+	int64_t damage_ms;     /* something of some hosts is damaged since then */
 	int64_t unanswered_ms; /* a probe was sent so long ago; 0 = none waits for an answer */
 	const struct batch_stats *batch;
 	const struct store_pace *pace;

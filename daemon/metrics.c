@@ -3,6 +3,7 @@
 
 #include "daemon/batch.h"
 #include "daemon/bindings.h"
+#include "daemon/damage.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
 #include "daemon/rollcall.h"
@@ -95,7 +96,7 @@ write_inbox(struct metrics *m, const struct inbox_status *s)
 }
 
 static void
-write_store(struct metrics *m, const struct batch_stats *b)
+write_store(struct metrics *m, const struct batch_stats *b, const struct damage *damage)
 {
 	metrics_family(m, "vogeler_store_writes_total", METRICS_COUNTER,
 	    "Writes of a record, by the answer of the store.");
@@ -113,6 +114,9 @@ write_store(struct metrics *m, const struct batch_stats *b)
 	    "Batches that were halved to find what the store refuses.", b->splits);
 	metrics_single(m, "vogeler_store_retries_total", METRICS_COUNTER,
 	    "Writes that the store put off.", b->retries);
+	metrics_single(m, "vogeler_store_damaged_hosts", METRICS_GAUGE,
+	    "Hosts of which the store takes nothing, since what is stored of them is damaged.",
+	    damage_hosts(damage));
 	metrics_single(m, "vogeler_results_older_total", METRICS_COUNTER,
 	    "Results that were dropped as older than what the record has.", b->older);
 	metrics_family(m, "vogeler_store_last_success_timestamp_seconds", METRICS_GAUGE,
@@ -212,7 +216,7 @@ collector_metrics(struct metrics *m, void *arg)
 	inbox_status(p->inbox, &s);
 	write_responses(m, &s.hand);
 	write_inbox(m, &s);
-	write_store(m, s.batch);
+	write_store(m, s.batch, s.damage);
 	write_wal(m, s.wal_bytes);
 	write_ledger(m, s.strays_dropped);
 	write_pace(m, s.pace);
@@ -230,8 +234,12 @@ collector_metrics(struct metrics *m, void *arg)
 static void
 check_store(struct health *h, const struct inbox_status *s)
 {
+	char text[DAMAGE_TEXT_SIZE];
+
 	if (s->trouble != NULL)
 		health_narrow(h, "store", "takes nothing", s->trouble_ms, s->trouble);
+	else if (damage_text(s->damage, text) != NULL)
+		health_narrow(h, "store", text, s->damage_ms, damage_why(s->damage));
 	else if (s->unanswered_ms >= PROBE_LATE_MS)
 		health_narrow(h, "store", "does not answer", s->unanswered_ms, NULL);
 	else if (s->hand.stalled_ms >= MONITOR_STALL_MS)

@@ -191,8 +191,8 @@ fail_sqlite(struct sqldb *db)
 		break;
 	case SQLITE_CORRUPT:
 		cure = PHRASE_CURE
-		    "stop the collector, save what can be read with sqlite3 FILE .recover, and put "
-		    "that or a copy in its place";
+		    "stop the collector; sqlite3 FILE REINDEX mends an index; else put a backup in its "
+		    "place, or what sqlite3 FILE .recover saves";
 		break;
 	case SQLITE_NOTADB:
 		cure = PHRASE_CURE "move it away, and put a copy in its place";

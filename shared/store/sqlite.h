@@ -39,9 +39,8 @@ enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *co
     size_t n_plugins, json_t **rec, size_t *bytes);
 
 /* Inside the transaction of a put: all that the write brings, or nothing of it. *why is static or
- * the same as *said, which is the caller's. STORE_RETRY: the transaction is to be rolled back,
- * db->why; if *said is set it is for what is stored of this host alone, and the others can be put
- * again. */
+ * the same as *said, which is the caller's. STORE_RETRY, db->why, and STORE_DAMAGED: the
+ * transaction is to be rolled back; with the latter the others can be put again. */
 enum store_status sqlite_put_one(
     struct sqlite_store *s, const struct store_write *w, const char **why, char **said);
 /* Inside the transaction of a put: the outcomes of what the write brings. *dropped grows by those

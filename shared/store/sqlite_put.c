@@ -342,7 +342,7 @@ give_up_host(struct sqldb *db, const struct update *u, char **said)
 	if (db->fault == SQLDB_FAULT_ROW) {
 		xasprintf(said, "what is stored of %s cannot be read or written: %s", u->w->host,
 		    db->why);
-		return STORE_RETRY;
+		return STORE_DAMAGED;
 	}
 	if (!sqldb_run(db, STMT_UNDO) || !sqldb_run(db, STMT_RELEASE))
 		return STORE_RETRY;

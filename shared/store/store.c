@@ -22,6 +22,8 @@ store_status_name(enum store_status s)
 		return "CONFLICT";
 	case STORE_RETRY:
 		return "RETRY";
+	case STORE_DAMAGED:
+		return "DAMAGED";
 	case STORE_REJECT:
 		return "REJECT";
 	case STORE_REFUSED:

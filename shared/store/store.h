@@ -32,8 +32,11 @@ enum store_status {
 		     to a job */
 	STORE_CONFLICT, /* somebody else wrote the record meanwhile: give it again, it will be
 			   re-read and merged */
-	STORE_RETRY,  /* not written, for a reason that passes (out of reach, full disk, 429, 503):
-			 later */
+	STORE_RETRY,   /* not written, for a reason that passes (out of reach, full disk, 429, 503):
+			  later */
+	STORE_DAMAGED, /* not written, since something that is stored of this host can be neither
+			  read nor written: a damaged page, which may be put back. Later; it says
+			  nothing about other hosts, however many it is said of */
 	STORE_REJECT, /* this one will never be taken, whatever the store says of others: too large,
 			 or what is stored cannot be read. Dead-letter it. */
 	STORE_REFUSED, /* the server refuses it: by validation, or as it refuses all of them. Others

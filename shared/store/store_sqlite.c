@@ -123,7 +123,7 @@ enum put_end {
 static bool
 is_answered(const struct task *t, size_t i)
 {
-	return t->statuses[i] == STORE_RETRY && t->said[i] != NULL;
+	return t->statuses[i] == STORE_DAMAGED;
 }
 
 /* Puts those of [from, to) that are not answered yet, in one transaction. */
@@ -141,8 +141,10 @@ put_range(struct task *t, size_t from, size_t to)
 		free(t->said[i]);
 		t->said[i] = NULL;
 		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
+		if (is_answered(t, i))
+			return PUT_UNDONE;
 		if (t->statuses[i] == STORE_RETRY)
-			return is_answered(t, i) ? PUT_UNDONE : PUT_FAILED;
+			return PUT_FAILED;
 	}
 	return sqldb_run(db, STMT_COMMIT) ? PUT_COMMITTED : PUT_FAILED;
 }

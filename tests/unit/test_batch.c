@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "daemon/batch.h"
+#include "daemon/damage.h"
 #include "shared/log.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
@@ -24,6 +25,7 @@ struct world {
 	unsigned int rejected[DELIVERIES_MAX];
 	unsigned int n_stored, n_rejected, n_down;
 	unsigned int asked; /* of judges that count */
+	unsigned int held;  /* how often */
 	bool good;          /* what the judge says, of those that switch */
 };
 
@@ -56,8 +58,15 @@ on_breaker(void *arg)
 	batch_clear(w->batch);
 }
 
+static void
+on_held(void *owner, void *arg)
+{
+	((struct world *)arg)->held++;
+}
+
 static const struct batch_handlers handlers = {
     .on_done = on_done,
+    .on_held = on_held,
     .on_breaker = on_breaker,
 };
 
@@ -66,6 +75,7 @@ static const struct batch_options options = {
     .max_bytes = 1000000,
     .max_age_ms = 50,
     .patience_ms = 10000,
+    .held_max_bytes = 100000,
 };
 
 static void
@@ -522,6 +532,127 @@ one_host_that_is_refused_for_long_is_rejected(void **state)
 	assert_int_equal(w->stored[4], 1);
 }
 
+/* Hosts d... are damaged. */
+static enum store_status
+judge_damaged(
+    struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
+{
+	struct world *w = arg;
+
+	return writes[i]->host[0] == 'd' && !w->good ? STORE_DAMAGED : STORE_OK;
+}
+
+static void
+add_damaged(struct world *w, size_t n)
+{
+	char host[32];
+
+	for (size_t i = 0; i < n; i++) {
+		snprintf(host, sizeof(host), "d%zu", i);
+		add(w, host, i);
+	}
+}
+
+/* However many come one after the other, with nothing that is taken between them. */
+static void
+damaged_hosts_say_nothing_about_the_store(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_damaged, w);
+	for (size_t i = 0; i < 100; i++) {
+		char host[32];
+
+		snprintf(host, sizeof(host), "d%zu", i);
+		add(w, host, i);
+		fake_advance(w->loop, 1000);
+		assert_int_equal(batch_breaker(w->batch)->state, BREAKER_THERE);
+		assert_int_equal(batch_breaker(w->batch)->refusals, 0);
+		assert_int_equal(batch_breaker(w->batch)->width, BREAKER_WIDTH_MAX);
+	}
+	assert_in_range(w->held, 100, 100000);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 100);
+	add(w, "good", 200);
+	fake_advance(w->loop, 50);
+	assert_int_equal(w->stored[200], 1);
+	w->good = true;
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_stored, 101);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 0);
+	assert_int_equal(w->n_down, 0);
+}
+
+/* After an outage the first that comes may be one of them. */
+static void
+a_damaged_host_does_not_keep_the_store_on_trial(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_retry, w);
+	add(w, "a", 1);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(w->n_down, 1);
+	fake_store_judge(w->store, judge_damaged, w);
+	batch_tell(w->batch, BREAKER_PROBE_PASSED, NULL);
+	assert_int_equal(batch_breaker(w->batch)->state, BREAKER_TRYING);
+	add(w, "d", 2);
+	fake_advance(w->loop, 100);
+	assert_int_equal(batch_breaker(w->batch)->state, BREAKER_THERE);
+}
+
+static void
+a_damaged_host_is_rejected_in_the_end_if_others_are_taken(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_damaged, w);
+	add_damaged(w, 3);
+	fake_advance(w->loop, BATCH_HOLD_MS - 1000);
+	add(w, "good", 10);
+	fake_advance(w->loop, 100);
+	assert_int_equal(w->n_rejected, 0);
+	fake_advance(w->loop, 7000);
+	assert_int_equal(w->n_rejected, 3);
+	assert_int_equal(w->n_down, 0);
+}
+
+/* An index with one page is the trouble of all hosts: they stay in the queue. */
+static void
+damaged_hosts_are_not_rejected_while_nothing_is_taken(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_damaged, w);
+	add_damaged(w, 3);
+	add_bytes(w, "dlarge", 4, 200000);
+	fake_advance(w->loop, BATCH_HOLD_MS - 1000);
+	assert_int_equal(w->n_down, 0);
+	fake_advance(w->loop, 60000);
+	assert_int_equal(w->n_rejected, 0);
+	assert_int_equal(w->n_down, 1);
+}
+
+static void
+what_waits_for_damaged_hosts_is_bounded(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_damaged, w);
+	for (size_t i = 0; i < 10; i++) {
+		char host[32];
+
+		snprintf(host, sizeof(host), "d%zu", i);
+		add_bytes(w, host, i, 40000);
+	}
+	fake_advance(w->loop, 1000);
+	add(w, "good", 10);
+	fake_advance(w->loop, 20000);
+	assert_int_equal(w->n_rejected, 8); /* two are 80000 */
+	w->good = true;
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_stored, 3);
+}
+
 /* The store itself may be away by now. */
 static void
 one_host_that_is_refused_is_not_rejected_while_nothing_is_taken(void **state)
@@ -886,6 +1017,16 @@ main(void)
 	    WITH_WORLD(a_conflict_is_tried_again_soon_then_later),
 	    WITH_WORLD(conflicts_of_many_hosts_are_one_line),
 	    WITH_WORLD(a_store_that_is_away_gets_the_same_again_with_backoff),
+	    cmocka_unit_test_setup_teardown(
+		damaged_hosts_say_nothing_about_the_store, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_damaged_host_does_not_keep_the_store_on_trial, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_damaged_host_is_rejected_in_the_end_if_others_are_taken, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		damaged_hosts_are_not_rejected_while_nothing_is_taken, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		what_waits_for_damaged_hosts_is_bounded, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		puts_that_are_refused_together_are_one_refusal, setup_like_couch, teardown),
 	    WITH_WORLD(patience_ends_and_everything_can_be_given_back),

@@ -4,6 +4,7 @@
 
 #include "daemon/batch.h"
 #include "daemon/bindings.h"
+#include "daemon/damage.h"
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
 #include "daemon/rollcall.h"
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+static struct damage *damage;
 static struct inbox_status inbox;
 static struct batch_stats batch;
 static struct store_pace pace;
@@ -81,7 +83,9 @@ static int
 setup(void **state)
 {
 	batch = (struct batch_stats){0};
-	inbox = (struct inbox_status){.state = INBOX_TAKING, .batch = &batch, .pace = &pace};
+	damage = damage_create();
+	inbox = (struct inbox_status){
+	    .state = INBOX_TAKING, .batch = &batch, .pace = &pace, .damage = damage};
 	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
 	queues[1] = (struct lookout_queue){.name = "vogeler.fresh"};
 	parts = (struct collector_parts){0};
@@ -93,6 +97,7 @@ static int
 teardown(void **state)
 {
 	buf_finish(&page);
+	damage_destroy(damage);
 	return 0;
 }
 
@@ -122,6 +127,34 @@ a_store_that_takes_nothing(void **state)
 	inbox.state = INBOX_PROBING;
 	inbox.trouble = "";
 	assert_health("store: takes nothing since 1 s\n");
+}
+
+/* One page is the trouble of many hosts: it is a line, whatever their number. */
+static void
+hosts_of_which_nothing_is_taken(void **state)
+{
+	char host[16];
+
+	damage_add(damage, "web01", "malformed; cure", (struct mono){1});
+	inbox.damage_ms = 2000;
+	assert_health("store: takes nothing of 1 host (web01) since 2 s: malformed; cure\n");
+	for (int i = 0; i < DAMAGE_HOSTS_MAX + 5; i++) {
+		snprintf(host, sizeof(host), "h%05d", i);
+		damage_add(damage, host, "bad", (struct mono){2});
+		damage_add(damage, host, "bad", (struct mono){2});
+		if (i == 2)
+			assert_health("store: takes nothing of 4 hosts (web01, h00000, h00001 and "
+				      "1 more) since 2 s: bad\n");
+	}
+	assert_health("store: takes nothing of more than 10000 hosts (web01, h00000, h00001 and "
+		      "9997 more) since 2 s: bad\n");
+	assert_false(damage_remove(damage, "web01"));
+	assert_false(damage_remove(damage, "web02"));
+	for (int i = 0; i < DAMAGE_HOSTS_MAX - 1; i++) {
+		snprintf(host, sizeof(host), "h%05d", i);
+		assert_int_equal(damage_remove(damage, host), i == DAMAGE_HOSTS_MAX - 2);
+	}
+	assert_health("");
 }
 
 static void
@@ -228,6 +261,7 @@ metrics_of_all(void **state)
 	assert_line("vogeler_store_batch_seconds_max 0.567\n");
 	assert_line("vogeler_store_splits_total 9\n");
 	assert_line("vogeler_store_retries_total 10\n");
+	assert_line("vogeler_store_damaged_hosts 0\n");
 	assert_line("vogeler_results_older_total 11\n");
 	assert_line("vogeler_ledger_strays_dropped_total 13\n");
 	assert_line("vogeler_store_last_success_timestamp_seconds 1290000000.123\n");
@@ -260,6 +294,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_store_that_takes_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(hosts_of_which_nothing_is_taken, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_store_that_does_not_answer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(stopping, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_queue_that_grows, setup, teardown),

@@ -107,8 +107,10 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 	if (w->store_is_away)
 		return STORE_RETRY;
 	w->unparsed += writes[i]->results[0]->unparsed != NULL;
-	if (strcmp(writes[i]->host, "locked") == 0) /* on a damaged page, say */
+	if (strcmp(writes[i]->host, "locked") == 0)
 		return STORE_RETRY;
+	if (strncmp(writes[i]->host, "damaged", 7) == 0)
+		return STORE_DAMAGED;
 	if (strcmp(writes[i]->host, "invalid") == 0) /* by validation of its values */
 		return writes[i]->results[0]->error == NULL ? STORE_REFUSED : STORE_OK;
 	return strcmp(writes[i]->host, "toolarge") == 0 ? STORE_REJECT : STORE_OK;
@@ -911,6 +913,26 @@ poison_that_came_back_stops_nothing(void **state)
 	assert_int_equal(status(w).dead_waiting, 3);
 }
 
+/* Nor does what waits for the mending of the store: neither its turn nor its place is kept. */
+static void
+what_is_of_a_damaged_host_stops_nothing(void **state)
+{
+	struct world *w = *state;
+
+	deliver_of(w, "damaged1", true);
+	deliver_of(w, "damaged2", true);
+	deliver_of(w, "web01", true);
+	for (int i = 0; i < 20; i++)
+		fake_advance(w->loop, 50);
+	assert_int_equal(w->stored, 1);
+	assert_int_equal(status(w).slow_waiting, 0);
+	assert_int_equal(status(w).damaged, 2);
+	assert_int_equal(status(w).stalled_ms, 0);
+	assert_int_equal(hand_waiting(w->hand), 0);
+	assert_int_equal(hand_held_up_now(w->hand), 2);
+	assert_int_equal(w->held_up, 2);
+}
+
 static void
 what_waits_for_its_turn_comes_again(void **state)
 {
@@ -1087,6 +1109,7 @@ main(void)
 	    TEST(everything_in_hand_can_be_given_back),
 	    TEST(what_came_back_is_tried_alone_and_acked_at_once),
 	    TEST(poison_that_came_back_stops_nothing),
+	    TEST(what_is_of_a_damaged_host_stops_nothing),
 	    TEST(what_waits_for_its_turn_comes_again),
 	    TEST(a_host_with_much_holds_up_no_other),
 	    TEST(what_waits_for_room_comes_again),

@@ -83,7 +83,7 @@ put_fleet(struct drive *s, struct fleet *f, int64_t order)
 		f->refused += f->statuses[i] != STORE_OK;
 		if (f->statuses[i] == STORE_OK)
 			continue;
-		assert_int_equal(f->statuses[i], STORE_RETRY);
+		assert_int_equal(f->statuses[i], STORE_DAMAGED);
 		if (strstr(f->why[i], f->name[i]) == NULL)
 			fail_msg("%s: %s", f->name[i], f->why[i]);
 	}

@@ -1,0 +1,115 @@
+"""A page of the SQLite file is damaged: the hosts whose rows are on it wait, named, and everybody else goes on."""
+import json
+import os
+import sqlite3
+
+import pika
+import pytest
+from lib.http import Monitor
+from lib.waiting import wait_until
+
+HOSTS = [f"host{n:04}" for n in range(800)]
+PAGE = 4096
+
+
+def publish(site, hosts, value):
+    connection = site.broker.connect(site.vhost)
+    channel = connection.channel()
+    for host in hosts:
+        body = json.dumps({"syskey": host, "ps": value, "format": "raw"})
+        channel.basic_publish("vogeler.master.in", "", body.encode(), pika.BasicProperties(delivery_mode=2))
+    connection.close()
+
+
+def select(site, sql, *values):
+    database = sqlite3.connect(site.folder / "records.db", timeout=30)
+    try:
+        return database.execute(sql, values).fetchall()
+    finally:
+        database.close()
+
+
+def damage(site, name, place):
+    """Overwrites a leaf of the table or index."""
+    select(site, "PRAGMA wal_checkpoint(TRUNCATE)")
+    pages = select(site, "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path", name)
+    with open(site.folder / "records.db", "r+b") as file:
+        file.seek((pages[place][0] - 1) * PAGE)
+        file.write(b"\xa5" * (PAGE // 2) + os.urandom(PAGE // 2))
+
+
+def with_value(site, value):
+    """Hosts that have it. The values are in pages of their own."""
+    return {host for host, in select(site, "SELECT host FROM fact_values NOT INDEXED WHERE value = ?", json.dumps(value))}
+
+
+def hosts_on(site, place):
+    """On that leaf of the table of hosts, by the order of the names; and the one behind it."""
+    cells = select(site, "SELECT ncell FROM dbstat WHERE name = 'hosts' AND pagetype = 'leaf' ORDER BY path")
+    # Between two leaves of a table WITHOUT ROWID a row is in the inner page; to write it takes the leaf before it.
+    first = sum(n + 1 for n, in cells[:place])
+    return set(HOSTS[first:first + cells[place][0] + 1])
+
+
+@pytest.fixture(name="damaged")
+def damaged_fixture(site):
+    """A collector that was stopped, the second leaf of its hosts damaged; the hosts whose it is."""
+    monitor = Monitor("server")
+    site.monitor = monitor
+    site.vogelerd = site.collector(options=[monitor.option], level="INFO")
+    publish(site, HOSTS, "before")
+    wait_until(lambda: len(with_value(site, "before")) == len(HOSTS), "all are stored")
+    site.vogelerd.stop()
+    culprits = hosts_on(site, 1)
+    assert 20 < len(culprits) < 200
+    damage(site, "hosts", 1)
+    return culprits
+
+
+def named(site):
+    try:
+        return site.monitor.metric("vogeler_store_damaged_hosts")
+    except ConnectionRefusedError:  # it has just been started
+        return None
+
+
+def expect_named(site, culprits):
+    """Once in the log, and in health."""
+    line = site.monitor.narrow(r"^store: takes nothing of \d+ hosts \(host\d+, host\d+, host\d+ and \d+ more\) since .*malformed.*REINDEX")
+    assert line and f" {len(culprits)} hosts " in line and any(f"({host}," in line for host in culprits), line
+    assert site.vogelerd.log_count(r"WARN.*takes nothing of \d+ host.*malformed.*REINDEX") == 1
+    assert named(site) == len(culprits)
+
+
+@pytest.mark.parametrize("order", ["by name", "culprits last", "mixed"])
+def test_the_others_are_stored(site, damaged, order):
+    mixed = HOSTS[::3] + HOSTS[1::3] + HOSTS[2::3]
+    last = [host for host in HOSTS if host not in damaged] + sorted(damaged)
+    publish(site, {"by name": HOSTS, "culprits last": last, "mixed": mixed}[order], "after")
+    site.vogelerd.start()
+    good = set(HOSTS) - damaged
+    wait_until(lambda: good <= with_value(site, "after"), "all others are stored")
+    wait_until(lambda: named(site) == len(damaged), "all culprits are known")
+    expect_named(site, damaged)
+    assert site.vogelerd.log_count("-> PROBING") == 0
+    assert site.ready("vogeler.dead") == 0
+
+
+def test_culprits_first_then_others(site, damaged):
+    """The store answers for its damaged hosts alone, and nothing was stored since the start."""
+    publish(site, sorted(damaged), "after")
+    site.vogelerd.start()
+    wait_until(lambda: named(site) == len(damaged), "all culprits are known")
+    new = [f"new{n:04}" for n in range(300)]
+    publish(site, new, "after")
+    wait_until(lambda: set(new) <= with_value(site, "after"), "all new ones are stored")
+    expect_named(site, damaged)
+
+
+def test_more_culprits_than_the_prefetch(site, damaged):
+    """They take the places in the prefetch of nobody."""
+    publish(site, sorted(damaged), "after")
+    publish(site, ["good"], "after")
+    site.vogelerd.argv += ["--option", "server.prefetch=10"]
+    site.vogelerd.start()
+    wait_until(lambda: "good" in with_value(site, "after"), "what is behind them is stored")
