@@ -41,15 +41,21 @@ known_read(struct known_reading *r, struct store *store, struct hosts *known,
 void
 missing_say(const struct store *store, const struct hosts *known, const char *word)
 {
-	const char *near = word[0] == '@' ? NULL : hosts_near(known, word);
-	const char *what = word[0] == '@' ? "host of this group is" : "such host";
+	const char *near;
 
+	if (word[0] == '@') {
+		cli_complain("vogeler-admin",
+		    "%s: no host is in this group; \"vogeler-admin hosts\" lists them", word);
+		return;
+	}
+	near = hosts_near(known, word);
 	if (near != NULL)
 		cli_complain("vogeler-admin", "%s: no such host in %s; did you mean %s?", word,
 		    store_id(store), near);
 	else
-		cli_complain("vogeler-admin", "%s: no %s in %s; \"vogeler-admin hosts\" lists them",
-		    word, what, store_id(store));
+		cli_complain("vogeler-admin",
+		    "%s: no such host in %s; \"vogeler-admin hosts\" lists them", word,
+		    store_id(store));
 }
 
 void
