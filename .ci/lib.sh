@@ -33,10 +33,11 @@ unset VOGELER_CONFIG VOGELER_QHOST VOGELER_DBHOST
 tty=false
 [ ! -t 2 ] || tty=true
 
-# Progress, a line a step, apart from the result: that is what the reader of a pipe wants.
+# Progress, a line a step, apart from the result: that is what the reader of a pipe wants. Nothing ends because nobody reads
+# it, or has room for it.
 say()
 {
-	printf '%s\n' "$*" >&2
+	printf '%s\n' "$*" >&2 || true
 }
 
 # One sentence about what is missing, and the end.

@@ -6,6 +6,7 @@ import pathlib
 import pty
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -258,6 +259,43 @@ def test_every_command_of_the_readme_after_the_two_lines(quickstart):
         assert alike((ran.err if told else ran.out).split("\n")[0])[:60] == alike(shown.split("\n")[0])[:60], (ran, shown)
 
 
+def pasted_into_a_shell(quickstart, done, *commands):
+    pasted = re.findall(r"^export (?:PATH|VOGELER_CONFIG)=.*$", done.out, re.M)
+    return run([*quickstart.prefix, "bash", "-c", "\n".join(["set -e", *pasted, *commands])], clean_environment("/"), "/")
+
+
+def test_a_fleet_that_was_is_told_of(quickstart):
+    """Its hosts are known still, and a command to all would wait for them: whoever starts without one learns how many, and
+    how they are forgotten."""
+    done = quickstart.run("--hosts", "5")
+    assert done.status == 0 and "of an earlier start" not in done.out, done
+    done = quickstart.run()
+    host = os.uname().nodename
+    assert done.status == 0 and re.search(r"^Fleet: +5 simulated hosts of an earlier start", done.out, re.M), done
+    assert re.search(rf"^Ask: +vogeler-runner -n {host} -x ps --wait$", done.out, re.M), done
+    assert "-n all" not in done.err, done
+    assert re.search(r"^  start them: .* --hosts 5$", done.out, re.M), done
+    forget = re.search(r"^  forget them: (.*)$", done.out, re.M)[1]
+    done = pasted_into_a_shell(quickstart, done, f"{forget} --yes", "vogeler-runner -n all -x os-release --wait")
+    assert done.status == 0 and "1 targeted = 1 ok" in done.out, done
+    done = quickstart.run()
+    assert done.status == 0 and "of an earlier start" not in done.out and "-n all -x ps" in done.out, done
+
+
+@pytest.mark.parametrize("into, ended", [("| true", 1), (">/dev/full", 1), ("2>&1 | head -1", 1), ("| cat", 0)])
+def test_who_reads_no_further_ends_nothing(quickstart, into, ended):
+    """What runs then is as if all had been read; one sentence says where all of it is."""
+    call = " ".join(map(shlex.quote, map(str, quickstart.argv())))
+    done = run(["bash", "-c", f"{call} {into}; exit ${{PIPESTATUS[0]}}"], quickstart.env, "/", LONG)
+    assert done.status == ended, done
+    said = [line for line in done.err.splitlines() if not line.startswith("==> ")]
+    assert len(said) == (0 if ended == 0 or "2>&1" in into else 1), done
+    assert not said or "standard output did not take all" in said[0] and str(quickstart.folder / "report") in said[0], done
+    status = quickstart.run("status").out
+    assert status.count(" pid ") == 4, status
+    assert "Stop: " in (quickstart.folder / "report").read_text()
+
+
 def test_services_of_the_caller_are_not_told(quickstart):
     """Started from a unit: nothing that it starts tells that unit's systemd that it is ready, or takes its sockets."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -307,7 +345,8 @@ def test_status_makes_no_folder(quickstart):
     quickstart.env["VOGELER_QUICKSTART_DIR"] = str(quickstart.folder / "none")
     done = quickstart.run("status")
     assert done.status == 0 and "does not run" in done.out, done
-    assert quickstart.run("stop").status == 0
+    done = quickstart.run("stop")
+    assert done.status == 0 and done.err.startswith("==> nothing of it runs"), done
     assert not (quickstart.folder / "none").exists()
 
 
