@@ -154,7 +154,9 @@ say_role(struct doctor *d)
 		    d->v->cli->config_path);
 	else if (d->role == DOCTOR_READER)
 		doctor_say(d, "role", CHECK_OK, NULL,
-		    "%s: a store is named, and no broker that this user may use", name);
+		    "%s: a store is named, and no broker that this user may use; for a service "
+		    "with credentials in " CREDENTIALS ", run this as root",
+		    name);
 	else
 		doctor_say(d, "role", CHECK_OK, NULL, "%s: %s", name,
 		    d->given ? "it was said which broker or store"

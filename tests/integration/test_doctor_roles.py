@@ -117,9 +117,12 @@ def test_one_of_them_alone(centre):
     assert status == 0 and not failed, failed
     assert roles == [("ok", "agent: /etc/credstore/vogeler-agent.qhost is there")], roles
     assert ("skip", "an agent needs none") in [(line["status"], line["detail"]) for line in lines], lines
-    # Who cannot read it is told who can.
-    status, roles, failed, _ = centre.doctor(person=True)
-    assert status == 1 and "run this as root" in failed[0]["cure"], failed
+    # Who cannot read it looks at the store, and is told who can.
+    status, roles, failed, lines = centre.doctor(person=True)
+    assert status == 0 and not failed and roles[0][1].startswith("reader: ") and "run this as root" in roles[0][1], roles
+    assert ("broker dns", "skip") in [(line["check"], line["status"]) for line in lines], lines
+    status, _, failed, _ = centre.doctor("--as", "operator", person=True)
+    assert status == 1 and [line["check"] for line in failed] == ["broker dns"], failed
     (centre.etc / "credstore" / "vogeler-agent.qhost").unlink()
     centre.put("vogelerd.qhost", centre.uris["vogelerd"])
     centre.put("vogelerd.dbhost", "sqlite:///mnt/none.db\n")
