@@ -96,8 +96,8 @@ def test_exec_warns_and_the_service_too(site):
 
 TEXTS = {
     "output": "  one \n\ntwo\xe9\n", "string": " as it is\n", "raw": "x",
-    "yaml": "a: yes\nb: 017\nc: 12:30:00\nd: !ruby/sym no\ne: 99999999999999999999\nf: &x [1]\ng: *x\n",
-    "json": '\ufeff{"b": 1.10, "a": [1e999, 99999999999999999999, "\\ud800"]}\n',
+    "yaml": "a: yes\nb: 017\nc: 12:30:00\nd: !ruby/sym no\ne: 99999999999999999999\nf: &x [1]\ng: *x\na: no\n",
+    "json": '\ufeff{"b": 1.10, "a": [1e999, 99999999999999999999, "\\ud800"], "b": 2}\n',
 }
 
 
@@ -122,9 +122,7 @@ def test_exec_shows_what_the_collector_stores(site, result_format):
 @pytest.mark.parametrize("result_format, text, reason", [
     ("yaml", "a: 1\nb: [1, 2\nc: 3\n", "cannot be read as YAML: line 3, column 2: "),
     ("yaml", "a: 1\nb: 2\n a: 3\n", "cannot be read as YAML: line 3, column 3: "),
-    ("yaml", "é: 1\né: 2\n", "cannot be read as YAML: line 2, column 1: key"),
     ("json", '{"a": 1,\n "é": [1 2]}\n', "cannot be read as JSON: line 2, column 10: "),
-    ("json", '{"a": 1, "a": 2}\n', "cannot be read as JSON: line 1, column 10: key"),
     ("json", "Warning: x\n{}\n", "cannot be read as JSON: line 1, column 1: \"Warning: x\" is no JSON"),
     ("json", "{}\nDone.\n", "cannot be read as JSON: line 2, column 1: \"Done.\" stands behind the JSON"),
     ("json", "", "printed nothing where JSON is due"),
