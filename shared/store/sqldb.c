@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
@@ -151,20 +152,39 @@ fault_of(int extended)
 	return SQLDB_FAULT_FILE;
 }
 
+bool
+sqldb_is_mounted_read_only(const char *path)
+{
+	struct statvfs st;
+
+	return statvfs(path, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
+/* The rights may be all there. */
+static const char *
+cure_of_rights(const struct sqldb *db)
+{
+	if (sqldb_is_mounted_read_only(db->path))
+		return "; its file system is mounted read-only" PHRASE_CURE
+		       "see the kernel's log about the disk, then mount -o remount,rw";
+	return PHRASE_CURE "give this user the right to write the file and its folder";
+}
+
 /* What the file system says. */
 static void
 fail_errno(struct sqldb *db)
 {
 	const char *cure = "";
+	int err = errno;
 
 	db->fault = SQLDB_FAULT_FILE;
-	if (errno == ENOENT)
+	if (err == ENOENT)
 		cure = PHRASE_CURE "put it back, or restart to have a new one made";
-	else if (errno == EACCES || errno == EROFS)
-		cure = PHRASE_CURE "give this user the right to write the file and its folder";
-	else if (errno == ENOSPC || errno == EDQUOT)
+	else if (err == EACCES || err == EROFS)
+		cure = cure_of_rights(db);
+	else if (err == ENOSPC || err == EDQUOT)
 		cure = PHRASE_CURE "make room on the disk it is on";
-	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(errno), cure);
+	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(err), cure);
 }
 
 /* What SQLite says, and the way out where there is one. */
@@ -181,7 +201,7 @@ fail_sqlite(struct sqldb *db)
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_READONLY:
-		cure = PHRASE_CURE "give this user the right to write the file and its folder";
+		cure = cure_of_rights(db);
 		break;
 	case SQLITE_BUSY:
 		cure = PHRASE_CURE "what else has it open, a copy or a backup?";
@@ -190,9 +210,8 @@ fail_sqlite(struct sqldb *db)
 		cure = PHRASE_CURE "see the kernel's log about the disk";
 		break;
 	case SQLITE_CORRUPT:
-		cure = PHRASE_CURE
-		    "stop the collector; sqlite3 FILE REINDEX mends an index; else put a backup in its "
-		    "place, or what sqlite3 FILE .recover saves";
+		cure = PHRASE_CURE "stop the collector; put a backup in its place, or what sqlite3 "
+				   "FILE .recover saves";
 		break;
 	case SQLITE_NOTADB:
 		cure = PHRASE_CURE "move it away, and put a copy in its place";
@@ -206,8 +225,13 @@ int
 sqldb_step(struct sqldb *db, enum stmt which)
 {
 	sqlite3_stmt *stmt = db->stmts[which];
-	int rc = sqlite3_step(stmt);
+	int rc;
 
+	if (stmt == NULL) { /* it could not be opened anew, db->why */
+		db->fault = SQLDB_FAULT_FILE;
+		return SQLITE_MISUSE;
+	}
+	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
 		return rc;
 	if (rc != SQLITE_DONE)
@@ -311,7 +335,8 @@ sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value)
 void
 sqldb_use_small_cache(struct sqldb *db, bool small)
 {
-	if (small != db->small_cache && exec(db, small ? small_cache_sql : cache_sql))
+	if (db->handle != NULL && small != db->small_cache &&
+	    exec(db, small ? small_cache_sql : cache_sql))
 		db->small_cache = small;
 }
 
@@ -321,7 +346,8 @@ sqldb_roll_back(struct sqldb *db)
 	char why[SQLDB_WHY_SIZE];
 	enum sqldb_fault fault = db->fault;
 
-	if (sqlite3_get_autocommit(db->handle)) /* SQLite has done so itself */
+	if (db->handle == NULL ||
+	    sqlite3_get_autocommit(db->handle)) /* SQLite has done so itself */
 		return;
 	memcpy(why, db->why, sizeof(why)); /* what led here is the news */
 	sqldb_run(db, STMT_ROLLBACK);
@@ -342,6 +368,25 @@ sqldb_wal_bytes(const struct sqldb *db)
 	return bytes;
 }
 
+static bool open_handle(struct sqldb *db);
+static void close_handle(struct sqldb *db);
+
+/* Closed first: what SQLite knows of the write-ahead log is shared by all that have the file open
+ * in this process. */
+static bool
+open_anew(struct sqldb *db)
+{
+	if (db->handle != NULL && access(db->path, W_OK) != 0) {
+		fail_errno(db);
+		return false;
+	}
+	close_handle(db);
+	if (open_handle(db))
+		return true;
+	close_handle(db);
+	return false;
+}
+
 bool
 sqldb_file_is_there(struct sqldb *db)
 {
@@ -356,7 +401,9 @@ sqldb_file_is_there(struct sqldb *db)
 		    db, "was replaced by another file" PHRASE_CURE "restart to use that one");
 		return false;
 	}
-	return true;
+	if (db->read_only || (db->handle != NULL && sqlite3_db_readonly(db->handle, "main") == 0))
+		return true;
+	return open_anew(db);
 }
 
 static char *
@@ -462,6 +509,20 @@ query_int(struct sqldb *db, const char *sql, int64_t *value)
 		fail_sqlite(db);
 	sqlite3_finalize(stmt);
 	return ok;
+}
+
+bool
+sqldb_can_read(struct sqldb *db, const char *sql)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW)
+		rc = sqlite3_step(stmt);
+	if (rc != SQLITE_DONE)
+		fail_sqlite(db);
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE;
 }
 
 /* Both of one moment: another process may be making the tables. */
@@ -580,25 +641,42 @@ set_up_writing(struct sqldb *db, bool relaxed)
 	       create_schema(db);
 }
 
-bool
-sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed)
+static bool
+open_handle(struct sqldb *db)
 {
-	struct stat folder;
-	int flags;
+	int flags = db->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 
-	db->path = xstrdup(path);
-	if (!find_folder(db, &folder) || !(make ? create_file(db, &folder) : find_file(db)) ||
-	    !note_file(db))
-		return false;
-	flags = db->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	if (sqlite3_open_v2(db->path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
 	    SQLITE_OK) {
 		fail_sqlite(db);
 		return false;
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
-	return check_schema(db) && (db->read_only || set_up_writing(db, relaxed)) &&
+	return check_schema(db) && (db->read_only || set_up_writing(db, db->relaxed)) &&
 	       prepare_all(db);
+}
+
+static void
+close_handle(struct sqldb *db)
+{
+	for (int i = 0; i < STMT_COUNT; i++) {
+		sqlite3_finalize(db->stmts[i]);
+		db->stmts[i] = NULL;
+	}
+	sqlite3_close(db->handle);
+	db->handle = NULL;
+	db->small_cache = false;
+}
+
+bool
+sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed)
+{
+	struct stat folder;
+
+	db->path = xstrdup(path);
+	db->relaxed = relaxed;
+	return find_folder(db, &folder) && (make ? create_file(db, &folder) : find_file(db)) &&
+	       note_file(db) && open_handle(db);
 }
 
 const char *
@@ -615,11 +693,7 @@ sqldb_synchronous(struct sqldb *db)
 void
 sqldb_close(struct sqldb *db)
 {
-	int i;
-
-	for (i = 0; i < STMT_COUNT; i++)
-		sqlite3_finalize(db->stmts[i]);
-	sqlite3_close(db->handle);
+	close_handle(db);
 	free(db->path);
 	*db = (struct sqldb){0};
 }

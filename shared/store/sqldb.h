@@ -81,6 +81,7 @@ struct sqldb {
 	ino_t ino; /* to notice when the path leads to another */
 	bool created;
 	bool read_only; /* this user may not write the file */
+	bool relaxed;
 	bool small_cache;
 	char why[SQLDB_WHY_SIZE]; /* of the latest failure */
 	enum sqldb_fault fault;   /* the same; the caller clears it */
@@ -101,14 +102,19 @@ void sqldb_damaged(struct sqldb *db, const char *what);
 /* Of the write-ahead log, which grows while somebody reads without end; 0 = there is none. Any
  * thread. */
 int64_t sqldb_wal_bytes(const struct sqldb *db);
-/* Does the path still lead to the file that is open? Writing to one that nobody will find again is
- * no storing. */
+/* Before a write. Does the path still lead to the file that is open? Writing to one that nobody
+ * will find again is no storing. And SQLite opens a file that cannot be written so that it can be
+ * read, for good: once it can be written it is opened anew. */
 bool sqldb_file_is_there(struct sqldb *db);
+/* Is the file system it is on mounted so that nothing can be written? */
+bool sqldb_is_mounted_read_only(const char *path);
 
 /* SQLITE_ROW, SQLITE_DONE, or an error. Whoever leaves rows unread says sqldb_done. */
 int sqldb_step(struct sqldb *db, enum stmt which);
 bool sqldb_run(struct sqldb *db, enum stmt which); /* for statements without rows */
 void sqldb_done(struct sqldb *db, enum stmt which);
+/* Runs a query to its end, for nothing but that. */
+bool sqldb_can_read(struct sqldb *db, const char *sql);
 int64_t sqldb_changes(struct sqldb *db); /* rows that the latest statement wrote or removed */
 /* Ends a transaction, if one is open; keeps why. */
 void sqldb_roll_back(struct sqldb *db);

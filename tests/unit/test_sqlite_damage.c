@@ -164,6 +164,29 @@ use_bad_disk(int page)
 	assert_int_equal(sqlite3_vfs_register(&bad_disk, 1), SQLITE_OK);
 }
 
+/* As when the file system is mounted read-only: SQLite opens the file all the same. */
+static bool disk_is_read_only;
+
+static int
+open_read_only(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+	if (disk_is_read_only && (flags & SQLITE_OPEN_MAIN_DB) != 0)
+		flags =
+		    (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
+	return disk->xOpen(disk, name, file, flags, out);
+}
+
+static void
+use_read_only_disk(void)
+{
+	disk = sqlite3_vfs_find(NULL);
+	bad_disk = *disk;
+	bad_disk.zName = "read-only";
+	bad_disk.xOpen = open_read_only;
+	disk_is_read_only = true;
+	assert_int_equal(sqlite3_vfs_register(&bad_disk, 1), SQLITE_OK);
+}
+
 static void
 use_good_disk(void)
 {
@@ -281,6 +304,24 @@ a_page_that_the_disk_does_not_give_is_too(void **state)
 	}
 }
 
+static void
+a_file_that_can_be_written_again_is(void **state)
+{
+	struct drive s;
+
+	fill();
+	use_read_only_disk();
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_RETRY);
+	assert_int_equal(listed(&s), HOSTS);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_RETRY);
+	disk_is_read_only = false;
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	assert_int_equal(listed(&s), HOSTS + 1);
+	drive_close(&s);
+	use_good_disk();
+}
+
 /* ---- jobs ---- */
 
 struct jobs {
@@ -378,6 +419,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_damaged_page_is_the_trouble_of_those_on_it),
 	    cmocka_unit_test(a_page_that_the_disk_does_not_give_is_too),
+	    cmocka_unit_test_setup_teardown(a_file_that_can_be_written_again_is, begin, end),
 	    cmocka_unit_test_setup_teardown(a_damaged_job_is_left_out_of_the_list, begin, end),
 	    cmocka_unit_test_setup_teardown(a_damaged_index_of_jobs_hides_none, begin, end),
 	};
