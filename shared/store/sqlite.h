@@ -1,6 +1,6 @@
 /* The inside of the sqlite backend, shared by its files: store_sqlite.c (the thread, and what the
  * loop asks of it), sqlite_read.c and sqlite_put.c (records), ledger_sqlite.c (jobs and outcomes),
- * sqlite_notes.c.
+ * sqlite_notes.c, sqlite_check.c.
  * All that touches db runs on the worker's thread. */
 #ifndef VOGELER_SQLITE_H
 #define VOGELER_SQLITE_H
@@ -47,6 +47,7 @@ enum store_status sqlite_put_one(
  * of jobs that are not there which went for it. false: db->why. */
 bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped);
 
+void sqlite_check(struct store *s, store_done_fn *fn, void *arg);
 void sqlite_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
 void sqlite_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 void sqlite_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);

@@ -212,6 +212,18 @@ store_probe(struct store *s, store_done_fn *fn, void *arg)
 }
 
 void
+store_check(struct store *s, store_done_fn *fn, void *arg)
+{
+	s->ops->check(s, fn, arg);
+}
+
+bool
+store_can_check(const struct store *s)
+{
+	return s->ops->check != NULL;
+}
+
+void
 store_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg)
 {
 	s->ops->load_design(s, doc, fn, arg);

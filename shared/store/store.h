@@ -164,6 +164,11 @@ void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, voi
 void store_setup(struct store *s, store_done_fn *fn, void *arg);
 /* Is it there and would it take a write? For start-up and for after STORE_RETRY. */
 void store_probe(struct store *s, store_done_fn *fn, void *arg);
+/* Can all that is stored be read? Reads all of it, for STORE_CHECK_MS at most. Not ok: what is
+ * damaged, the hosts that it concerns, and the cure. Only where store_can_check(). */
+#define STORE_CHECK_MS 10000
+void store_check(struct store *s, store_done_fn *fn, void *arg);
+bool store_can_check(const struct store *s);
 /* Loads one design document {"_id":"_design/NAME", ...} if it differs from what is there. Takes a
  * reference of doc. */
 void store_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
@@ -194,6 +199,7 @@ struct store_ops {
 	void (*jobs_prune)(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
 	void (*setup)(struct store *s, store_done_fn *fn, void *arg);
 	void (*probe)(struct store *s, store_done_fn *fn, void *arg);
+	void (*check)(struct store *s, store_done_fn *fn, void *arg); /* NULL: it does so itself */
 	void (*load_design)(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
 };
 /* The head of every backend's own struct. */

@@ -624,5 +624,6 @@ const struct store_ops store_sqlite_ops = {
     .jobs_prune = sqlite_jobs_prune,
     .setup = sqlite_setup,
     .probe = sqlite_probe,
+    .check = sqlite_check,
     .load_design = sqlite_load_design,
 };

@@ -1,6 +1,7 @@
 """A page of the SQLite file is damaged: the hosts whose rows are on it wait, named, and everybody else goes on."""
 import json
 import os
+import re
 import sqlite3
 
 import pika
@@ -75,9 +76,9 @@ def named(site):
 
 def expect_named(site, culprits):
     """Once in the log, and in health."""
-    line = site.monitor.narrow(r"^store: takes nothing of \d+ hosts \(host\d+, host\d+, host\d+ and \d+ more\) since .*malformed.*REINDEX")
+    line = site.monitor.narrow(r"^store: takes nothing of \d+ hosts \(host\d+, host\d+, host\d+ and \d+ more\) since .*malformed.*recover")
     assert line and f" {len(culprits)} hosts " in line and any(f"({host}," in line for host in culprits), line
-    assert site.vogelerd.log_count(r"WARN.*takes nothing of \d+ host.*malformed.*REINDEX") == 1
+    assert site.vogelerd.log_count(r"WARN.*takes nothing of \d+ host.*malformed.*recover") == 1
     assert named(site) == len(culprits)
 
 
@@ -113,3 +114,29 @@ def test_more_culprits_than_the_prefetch(site, damaged):
     site.vogelerd.argv += ["--option", "server.prefetch=10"]
     site.vogelerd.start()
     wait_until(lambda: "good" in with_value(site, "after"), "what is behind them is stored")
+
+
+def test_doctor_names_them(site, damaged):
+    done = site.admin("doctor", "--as", "collector", status=1, qhost=True)
+    line, = [line for line in done.out.splitlines() if "store content" in line]
+    assert line.startswith("FAIL") and "table hosts;" in line, done
+    assert re.search(rf"; {len(damaged)} hosts cannot be read: {min(damaged)}, host\d+, host\d+ and \d+ more", line), done
+    assert "backup" in done.out and "host0000" not in done.out, done
+
+
+@pytest.mark.parametrize("index", ["sqlite_autoindex_fact_values_1", "outcomes_stray", "jobs_by_time"])
+def test_doctor_tells_of_an_index(site, index):
+    """As its only page, it is the trouble of all, though no data is lost."""
+    site.vogelerd = site.collector()
+    site.plugin("one", "echo 1")
+    site.agent()
+    site.runner("-n", "web01", "-x", "one", dbhost=True)
+    job, = [i for i, in select(site, "SELECT id FROM jobs")]
+    wait_until(lambda: select(site, "SELECT * FROM outcomes WHERE job = ?", job), "its outcome is stored")
+    assert "ok    store content     all of it can be read" in site.admin("doctor", status=None, qhost=True).out
+    site.vogelerd.stop()
+    damage(site, index, 0)
+    done = site.admin("doctor", status=1, qhost=True)
+    line, = [line for line in done.out.splitlines() if "store content" in line]
+    assert line.startswith("FAIL") and f"damaged: index {index}" in line, done
+    assert "no data" in line and "cure:" in done.out and ".recover" in done.out, done

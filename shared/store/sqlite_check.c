@@ -1,0 +1,225 @@
+/* Whether all that is in the file can be read. See sqlite.h. */
+#include "shared/store/sqlite.h"
+
+#include "shared/mono.h"
+#include "shared/phrase.h"
+#include "shared/worker.h"
+#include "shared/xalloc.h"
+
+#include <bsd/string.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMED      3     /* hosts; the others are counted */
+#define LOOK_EVERY 10000 /* instructions of SQLite, at the clock */
+
+/* Each reads all pages of what it names, those of long values too. */
+static const struct part {
+	const char *name, *sql;
+	bool index;    /* nothing but what the tables have */
+	bool of_hosts; /* hosts are known by reading them which it concerns */
+} parts[] = {
+    {"table hosts", "SELECT total(length(last_error)) FROM hosts", false, true},
+    {"table facts", "SELECT total(length(meta)) FROM facts", false, true},
+    {"table fact_values", "SELECT total(length(value)) FROM fact_values NOT INDEXED", false, true},
+    {"index sqlite_autoindex_fact_values_1",
+	"SELECT count(*) FROM fact_values INDEXED BY sqlite_autoindex_fact_values_1"
+	" WHERE host >= ''",
+	true, true},
+    {"table notes", "SELECT total(length(value)) FROM notes", false, false},
+    {"table jobs", "SELECT total(length(job)) FROM jobs NOT INDEXED", false, false},
+    {"index sqlite_autoindex_jobs_1",
+	"SELECT count(*) FROM jobs INDEXED BY sqlite_autoindex_jobs_1 WHERE id >= ''", true, false},
+    {"index jobs_by_time", "SELECT count(*) FROM jobs INDEXED BY jobs_by_time WHERE sent_at > -1",
+	true, false},
+    {"table outcomes", "SELECT total(length(why)) FROM outcomes NOT INDEXED", false, false},
+    {"index outcomes_stray",
+	"SELECT count(*) FROM outcomes INDEXED BY outcomes_stray WHERE stray = 1 AND host >= ''",
+	true, false},
+};
+#define N_PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* Run on the thread, done on the loop. */
+struct check {
+	struct sqlite_store *s;
+	store_done_fn *fn;
+	void *arg;
+	struct mono end;
+	bool late, failed; /* failed: for what is no damage, db->why */
+	bool of_hosts, of_tables;
+	char damaged[256]; /* parts, "" = none */
+	char names[128];   /* the first of the hosts that cannot be read */
+	size_t n_hosts;
+	bool ok;
+	char what[SQLDB_WHY_SIZE + 512];
+};
+
+static int
+is_late(void *arg)
+{
+	struct check *c = arg;
+
+	c->late = mono_reached(mono_now(), c->end);
+	return c->late;
+}
+
+/* ---- parts ---- */
+
+static void
+note_part(struct check *c, const struct part *p)
+{
+	if (c->damaged[0] != '\0')
+		strlcat(c->damaged, ", ", sizeof(c->damaged));
+	strlcat(c->damaged, p->name, sizeof(c->damaged));
+	c->of_hosts = c->of_hosts || p->of_hosts;
+	c->of_tables = c->of_tables || !p->index;
+}
+
+static void
+check_part(struct check *c, const struct part *p)
+{
+	struct sqldb *db = &c->s->db;
+
+	if (sqldb_can_read(db, p->sql) || c->late)
+		return;
+	if (db->fault == SQLDB_FAULT_ROW)
+		note_part(c, p);
+	else
+		c->failed = true;
+}
+
+/* ---- hosts ---- */
+
+static void
+note_host(struct check *c, const char *host)
+{
+	if (c->n_hosts++ >= NAMED)
+		return;
+	if (c->names[0] != '\0')
+		strlcat(c->names, ", ", sizeof(c->names));
+	strlcat(c->names, host, sizeof(c->names));
+}
+
+static char *
+first_of(struct sqldb *db, enum stmt which, const char *after)
+{
+	char *host = NULL;
+	size_t len;
+
+	db->fault = SQLDB_FAULT_NONE;
+	sqldb_bind_str(db, which, 1, after);
+	if (which == STMT_HOSTS_AFTER)
+		sqldb_bind_int(db, which, 2, 1);
+	if (sqldb_step(db, which) == SQLITE_ROW) {
+		host = xstrdup_null(sqldb_column_text(db, which, 0, &len));
+		sqldb_done(db, which);
+	}
+	return host;
+}
+
+/* What cannot be found in the table of hosts may be in that of facts. */
+static char *
+next_host(struct sqldb *db, const char *after)
+{
+	char *host = first_of(db, STMT_HOSTS_AFTER, after);
+
+	if (host == NULL && db->fault == SQLDB_FAULT_ROW)
+		host = first_of(db, STMT_FACTS_HOST_AFTER, after);
+	return host;
+}
+
+static void
+check_hosts(struct check *c)
+{
+	struct sqldb *db = &c->s->db;
+	char *host = next_host(db, ""), *next;
+	size_t bytes = 0;
+
+	while (host != NULL && !c->late) {
+		json_t *rec = NULL;
+
+		if (sqlite_read(db, host, &rec, &bytes) == STORE_FAILED && !c->late)
+			note_host(c, host);
+		json_decref(rec);
+		next = next_host(db, host);
+		free(host);
+		host = next;
+	}
+	free(host);
+}
+
+/* ---- what is said ---- */
+
+static void
+say_damage(struct check *c)
+{
+	char hosts[192] = "", more[32] = "";
+
+	if (c->n_hosts > NAMED)
+		snprintf(more, sizeof(more), " and %zu more", c->n_hosts - NAMED);
+	if (c->n_hosts > 0)
+		snprintf(hosts, sizeof(hosts), "; %zu host%s cannot be read: %s%s", c->n_hosts,
+		    c->n_hosts == 1 ? "" : "s", c->names, more);
+	snprintf(c->what, sizeof(c->what), "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
+	    c->of_tables ? PHRASE_CURE "stop the collector; put a backup in its place, or what "
+				       "sqlite3 FILE .recover saves"
+			 : ", no data" PHRASE_CURE "stop the collector; sqlite3 FILE .recover | "
+			   "sqlite3 NEW makes it anew, put NEW in its place");
+}
+
+static void
+say(struct check *c)
+{
+	c->ok = c->damaged[0] == '\0' && !c->failed;
+	if (c->failed)
+		snprintf(c->what, sizeof(c->what), "%s", c->s->db.why);
+	else if (!c->ok)
+		say_damage(c);
+	else if (c->late)
+		snprintf(c->what, sizeof(c->what),
+		    "nothing is damaged of what could be read in %d s; for all of it: sqlite3 FILE "
+		    "'PRAGMA integrity_check'",
+		    STORE_CHECK_MS / 1000);
+	else
+		snprintf(c->what, sizeof(c->what), "all of it can be read");
+}
+
+static void
+check_run(void *arg)
+{
+	struct check *c = arg;
+	struct sqldb *db = &c->s->db;
+	char why[SQLDB_WHY_SIZE];
+
+	c->end = mono_add(mono_now(), STORE_CHECK_MS);
+	sqlite3_progress_handler(db->handle, LOOK_EVERY, is_late, c);
+	for (size_t i = 0; i < N_PARTS && !c->late && !c->failed; i++)
+		check_part(c, &parts[i]);
+	strlcpy(why, db->why, sizeof(why));
+	if (c->of_hosts && !c->failed)
+		check_hosts(c);
+	strlcpy(db->why, why, sizeof(db->why));
+	sqlite3_progress_handler(db->handle, 0, NULL, NULL);
+	say(c);
+}
+
+static void
+check_done(void *arg)
+{
+	struct check *c = arg;
+
+	if (!c->s->closed)
+		c->fn(c->ok, c->what, c->arg);
+	free(c);
+}
+
+void
+sqlite_check(struct store *base, store_done_fn *fn, void *arg)
+{
+	struct check *c = xcalloc(1, sizeof(*c));
+
+	c->s = (struct sqlite_store *)base;
+	c->fn = fn;
+	c->arg = arg;
+	worker_submit(c->s->worker, check_run, check_done, c);
+}
