@@ -1,14 +1,14 @@
 /* See confirm.h. */
 #include "admin/confirm.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "shared/ask.h"
+
 #include <unistd.h>
 
 bool
-confirm(const struct verb_context *v, const char *question)
+confirm(struct verb_context *v, const char *question)
 {
-	char answer[16] = "";
+	int signo = 0;
 
 	if (v->yes)
 		return true;
@@ -17,10 +17,15 @@ confirm(const struct verb_context *v, const char *question)
 		    "vogeler-admin", "%s There is nobody to ask here: say --yes", question);
 		return false;
 	}
-	fprintf(stderr, "%s [y/N] ", question);
-	if (fgets(answer, sizeof(answer), stdin) != NULL &&
-	    (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0))
+	switch (ask_yes_no(question, &signo)) {
+	case ASK_YES:
 		return true;
-	cli_complain("vogeler-admin", "nothing was changed");
+	case ASK_NO:
+		cli_complain("vogeler-admin", "nothing was changed");
+		break;
+	case ASK_INTERRUPTED:
+		cli_complain("vogeler-admin", "interrupted; nothing was changed");
+		verb_interrupted(v, signo);
+	}
 	return false;
 }

@@ -5,7 +5,7 @@
 #include "admin/verb.h"
 
 /* Asks on the terminal; --yes answers for it. Without a terminal and without --yes nobody can be
- * asked: false, which is said with the way out. */
-bool confirm(const struct verb_context *v, const char *question);
+ * asked: false, which is said with the way out. Ctrl-C and SIGTERM end the program. */
+bool confirm(struct verb_context *v, const char *question);
 
 #endif

@@ -1,10 +1,10 @@
 /* "forget HOSTS": their records, what is remembered of the order of their results, and their queues
  * with the commands that wait there. What is said of a job stays true: the commands that went with
- * a queue are cancelled in the ledger. A queue that somebody reads stays: the host is there, and
- * would make it again.
+ * a queue are cancelled in the ledger. A host whose queue somebody reads stays, its record too: it
+ * is there, and would make both again.
  *
  *   who is meant -> which of them have records -> queues (-> ledger, of those with neither)
- *     -> the question -> records -> queues, looked at anew -> ledger
+ *     -> the question -> queues, looked at anew -> records -> queues -> ledger
  *
  * A queue goes before the ledger is written, so that who is interrupted between the two finds the
  * commands open and the queue gone, and the next "forget" sees to it. */
@@ -48,7 +48,7 @@ struct forgetting {
 	struct hosts hosts;                     /* of which there is something to be forgotten */
 	struct hosts gone;                      /* have no queue any more */
 	struct hosts deleted;                   /* of them: that was we */
-	size_t n_deletable, n_read, n_commands; /* n_read: an agent reads their queues */
+	size_t n_deletable, n_read, n_commands; /* n_read: an agent reads their queues; they stay */
 	uint64_t messages;
 	struct host_queues *open;
 	bool queues_unknown;
@@ -87,6 +87,8 @@ forget_end(struct forgetting *f)
 	fflush(stdout);
 	if (f->status == VERB_OK && f->n_missing > 0)
 		f->status = VERB_NO_SUCH_HOST;
+	if (f->n_read > 0)
+		f->status = VERB_TROUBLE;
 	verb_done(f->v, f->status);
 }
 
@@ -193,7 +195,7 @@ static void
 forget_on_deleted(size_t host, bool ok, uint32_t messages, const char *why, void *arg)
 {
 	struct forgetting *f = arg;
-	const char *name = f->hosts.names[host];
+	const char *name = f->queues.names[host];
 
 	if (!ok) {
 		fflush(stdout);
@@ -217,70 +219,24 @@ forget_on_all_deleted(void *arg)
 	forget_commands(f);
 }
 
+/* The hosts that are left are forgotten; the one goes on as it is. */
 static void
-say_read(const char *host)
+keep(struct forgetting *f, const char *host)
 {
 	cli_complain("vogeler-admin",
-	    "queue %s stays: an agent reads it; stop that first, then forget the host", host);
+	    "%s stays as it is: an agent reads its queue" PHRASE_CURE
+	    "stop vogeler-agent there, then forget the host",
+	    host);
+	f->n_read++;
 }
 
 static void
-take_look(
-    struct forgetting *f, const char *host, const struct host_queue_look *look, const char *why)
+delete_queues(struct forgetting *f)
 {
-	switch (look->sight) {
-	case HOST_QUEUE_MISSING:
-		hosts_add(&f->gone, host);
-		break;
-	case HOST_QUEUE_THERE:
-		if (look->consumers > 0)
-			say_read(host);
-		break;
-	case HOST_QUEUE_UNKNOWN:
-		cli_complain("vogeler-admin", "queue %s stays, if it is there: %s", host, why);
-		f->status = VERB_TROUBLE;
-		break;
-	}
-}
-
-static void
-forget_on_looked_again(const struct host_queue_look *looks, const char *why, void *arg)
-{
-	struct forgetting *f = arg;
-
-	fflush(stdout);
-	for (size_t i = 0; i < f->hosts.n; i++)
-		take_look(f, f->hosts.names[i], &looks[i], why);
-	host_queues_delete(f->open, forget_on_deleted, forget_on_all_deleted);
-}
-
-/* They are looked at anew: who answers the question takes his time, and meanwhile a host may have
- * come back, and the connection have ended. */
-static void
-forget_queues(struct forgetting *f)
-{
-	hosts_intersect(&f->hosts, &f->queues);
-	if (f->hosts.n == 0) {
+	if (f->open != NULL)
+		host_queues_delete(f->open, forget_on_deleted, forget_on_all_deleted);
+	else
 		forget_end(f);
-	} else if (f->v->cli->options.qhost == NULL) {
-		fflush(stdout);
-		if (f->hosts.n == 1)
-			cli_complain("vogeler-admin",
-			    "queue %s is left as it is, if it is there: no broker is named "
-			    "(--qhost)",
-			    f->hosts.names[0]);
-		else
-			cli_complain("vogeler-admin",
-			    "the queues of %zu hosts are left as they are: no broker is named "
-			    "(--qhost)",
-			    f->hosts.n);
-		forget_end(f);
-	} else if (f->queues_unknown) {
-		f->status = VERB_TROUBLE; /* that was said before anything was asked */
-		forget_end(f);
-	} else {
-		f->open = host_queues_open(f->v, &f->hosts, forget_on_looked_again, f);
-	}
 }
 
 /* ---- records ---- */
@@ -310,7 +266,80 @@ forget_next(struct forgetting *f)
 		return;
 	}
 	f->next = 0;
-	forget_queues(f);
+	fflush(stdout);
+	delete_queues(f);
+}
+
+/* ---- the second look ---- */
+
+/* Whether the host may be forgotten. */
+static bool
+take_look(
+    struct forgetting *f, const char *host, const struct host_queue_look *look, const char *why)
+{
+	switch (look->sight) {
+	case HOST_QUEUE_MISSING:
+		hosts_add(&f->gone, host);
+		break;
+	case HOST_QUEUE_THERE:
+		if (look->consumers > 0) {
+			keep(f, host);
+			return false;
+		}
+		break;
+	case HOST_QUEUE_UNKNOWN:
+		cli_complain("vogeler-admin", "queue %s stays, if it is there: %s", host, why);
+		f->status = VERB_TROUBLE;
+		break;
+	}
+	return true;
+}
+
+static void
+forget_on_looked_again(const struct host_queue_look *looks, const char *why, void *arg)
+{
+	struct forgetting *f = arg;
+	struct hosts left = {0};
+
+	for (size_t i = 0; i < f->queues.n; i++) {
+		if (take_look(f, f->queues.names[i], &looks[i], why))
+			hosts_add(&left, f->queues.names[i]);
+	}
+	hosts_copy(&left, &f->odd);
+	hosts_sort(&left);
+	hosts_intersect(&f->records, &left);
+	hosts_finish(&left);
+	forget_next(f);
+}
+
+static void
+say_queues_left(const struct hosts *queues)
+{
+	if (queues->n == 1)
+		cli_complain("vogeler-admin",
+		    "queue %s is left as it is, if it is there: no broker is named (--qhost)",
+		    queues->names[0]);
+	else
+		cli_complain("vogeler-admin",
+		    "the queues of %zu hosts are left as they are: no broker is named (--qhost)",
+		    queues->n);
+}
+
+/* They are looked at anew: who answers the question takes his time, and meanwhile a host may have
+ * come back, and the connection have ended. */
+static void
+look_again(struct forgetting *f)
+{
+	hosts_intersect(&f->queues, &f->hosts);
+	if (f->queues.n > 0 && f->v->cli->options.qhost != NULL && !f->queues_unknown) {
+		f->open = host_queues_open(f->v, &f->queues, forget_on_looked_again, f);
+		return;
+	}
+	if (f->queues.n > 0 && f->v->cli->options.qhost == NULL)
+		say_queues_left(&f->queues);
+	else if (f->queues.n > 0)
+		f->status = VERB_TROUBLE; /* that was said before anything was asked */
+	forget_next(f);
 }
 
 /* ---- the question ---- */
@@ -372,27 +401,21 @@ ask(struct forgetting *f)
 	for (size_t i = 0; i < f->missing.n; i++)
 		forget_on_nobody(f->missing.names[i], f);
 	if (f->hosts.n == 0) {
-		if (f->n_missing == 0)
+		if (f->n_missing == 0 && f->n_read == 0)
 			missing_say_nobody();
 		f->status = VERB_NO_SUCH_HOST;
 		forget_end(f);
 		return;
 	}
 	what = what_goes(f);
-	if (f->hosts.n == 1)
-		xasprintf(&question, "%s? (%s)", what,
-		    f->n_read > 0 ? "Its agent runs: it will be there again."
-				  : "If it answers again, it is there again.");
-	else if (f->n_read > 0)
-		xasprintf(&question, "%s? (The agents of %zu run: these will be there again.)",
-		    what, f->n_read);
-	else
-		xasprintf(&question, "%s? (Those that answer again are there again.)", what);
+	xasprintf(&question, "%s? (%s)", what,
+	    f->hosts.n == 1 ? "If it answers again, it is there again."
+			    : "Those that answer again are there again.");
 	f->status = confirm(f->v, question) ? VERB_OK : VERB_TROUBLE;
 	free(question);
 	free(what);
 	if (f->status == VERB_OK)
-		forget_next(f);
+		look_again(f);
 	else
 		forget_end(f);
 }
@@ -436,14 +459,12 @@ sort_out(struct forgetting *f, const struct host_queue_look *looks)
 			f->n_deletable++;
 			f->messages += look->messages;
 		}
-		if (goes || hosts_has(&f->records, host)) {
-			hosts_add(&f->hosts, host);
-			f->n_read += look->sight == HOST_QUEUE_THERE && !goes;
+		if (look->sight == HOST_QUEUE_THERE && !goes) {
+			keep(f, host);
 			continue;
 		}
-		if (look->sight == HOST_QUEUE_THERE) {
-			say_read(host);
-			f->n_missing++;
+		if (goes || hosts_has(&f->records, host)) {
+			hosts_add(&f->hosts, host);
 			continue;
 		}
 		hosts_add(&f->missing, host);
@@ -455,6 +476,7 @@ sort_out(struct forgetting *f, const struct host_queue_look *looks)
 		    f->odd.names[i]);
 	hosts_sort(&f->hosts);
 	hosts_sort(&f->missing);
+	hosts_intersect(&f->records, &f->hosts);
 	if (f->queueless.n > 0)
 		read_ledger(f, &f->queueless, forget_on_unanswered);
 	else

@@ -182,15 +182,19 @@ refuse_options(const struct cli *cli, const struct verb *verb)
 			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
 }
 
+void
+verb_interrupted(struct verb_context *v, int signo)
+{
+	if (v->undo != NULL)
+		v->undo(v->undo_arg);
+	exit(128 + signo);
+}
+
 /* In the middle of something: what is open ends with the program. */
 static void
 admin_on_signal(int signo, void *arg)
 {
-	struct verb_context *v = arg;
-
-	if (v->undo != NULL)
-		v->undo(v->undo_arg);
-	exit(128 + signo);
+	verb_interrupted(arg, signo);
 }
 
 static uint64_t

@@ -65,6 +65,8 @@ void verb_show(struct verb_context *v);
 
 /* Ends the loop with that exit status. */
 void verb_done(struct verb_context *v, int status);
+/* Undoes what is to be undone, and exits with 128 + signo. */
+void verb_interrupted(struct verb_context *v, int signo) __attribute__((noreturn));
 /* "vogeler-admin: text" on stderr, and the end with VERB_TROUBLE. */
 void verb_fail(struct verb_context *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -5,10 +5,9 @@
 #include "runner/sending.h"
 #include "runner/verb.h"
 #include "runner/whom.h"
-#include "shared/loop.h"
+#include "shared/ask.h"
 #include "shared/name.h"
 #include "shared/store/ledger.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -31,54 +30,29 @@ check_arguments(const struct cli *cli, const struct runner_arguments *a)
 
 /* --- "are you sure?" --- */
 
-struct question {
-	struct loop *loop;
-	int status;
-};
-
-static void
-question_on_input(int fd, unsigned int events, void *arg)
-{
-	struct question *q = arg;
-	char line[64] = "";
-	ssize_t n = read(fd, line, sizeof(line) - 1);
-
-	q->status = n > 0 && tolower((unsigned char)line[0]) == 'y' ? RUNNER_OK : RUNNER_TROUBLE;
-	loop_stop(q->loop);
-}
-
-static void
-question_on_interrupt(void *arg)
-{
-	struct question *q = arg;
-
-	fputc('\n', stderr);
-	q->status = RUNNER_INTERRUPTED;
-	loop_stop(q->loop);
-}
-
 /* What was typed may mean more hosts than one thinks, or no plugin; a script is not asked. */
 static int
-confirm(
-    const struct runner_context *c, const struct whom *w, bool unknown, struct interrupt *interrupt)
+confirm(const struct runner_context *c, const struct whom *w, bool unknown)
 {
-	struct question q = {.loop = c->loop, .status = RUNNER_TROUBLE};
-	struct loop_watch *watch;
+	char question[512];
+	int signo;
 
 	if ((!unknown && (!w->many || w->hosts.n < 2)) || c->arg->yes || !isatty(STDIN_FILENO) ||
 	    !isatty(STDERR_FILENO))
 		return RUNNER_OK;
-	fprintf(stderr, "send %s to %zu host%s? [y/N] ", c->arg->plugin, w->hosts.n,
+	snprintf(question, sizeof(question), "send %s to %zu host%s?", c->arg->plugin, w->hosts.n,
 	    w->hosts.n == 1 ? "" : "s");
-	interrupt->arg = &q;
-	interrupt->fn = question_on_interrupt;
-	watch = loop_watch_create(c->loop, STDIN_FILENO, LOOP_READ, question_on_input, &q);
-	loop_run(c->loop);
-	loop_watch_destroy(watch);
-	interrupt->fn = NULL;
-	if (q.status != RUNNER_OK)
+	switch (ask_yes_no(question, &signo)) {
+	case ASK_YES:
+		return RUNNER_OK;
+	case ASK_NO:
 		runner_say("nothing was sent");
-	return q.status;
+		return RUNNER_TROUBLE;
+	case ASK_INTERRUPTED:
+		runner_say("interrupted; nothing was sent");
+		return RUNNER_INTERRUPTED;
+	}
+	return RUNNER_TROUBLE;
 }
 
 /* --- the verb --- */
@@ -125,7 +99,7 @@ verb_send(struct runner_context *c)
 	if (status == RUNNER_OK && c->arg->dry_run)
 		whom_print(&whom.hosts, c->arg);
 	else if (status == RUNNER_OK)
-		status = confirm(c, &whom, unknown, &interrupt);
+		status = confirm(c, &whom, unknown);
 	if (status == RUNNER_OK && !c->arg->dry_run)
 		status = send_it(c, &whom, &interrupt);
 	whom_finish(&whom);

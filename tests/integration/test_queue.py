@@ -1,10 +1,17 @@
 """What waits for a host, by its queue and by the ledger; and a queue that goes with its host."""
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
+import termios
 
 from lib.ledger import Ledger
-from lib.site import both_stores
-from lib.waiting import wait_until
+from lib.site import both_stores, program
+from lib.waiting import PATIENCE, wait_until
 
 
 def queue(site, host, **kw):
@@ -71,11 +78,11 @@ def test_a_host_is_forgotten_with_its_queue(site):
     collector = site.collector()
     agent = site.agent()
     wait_until(lambda: "web01" in known(site), "it is known")
-    done = site.admin("forget", "web01", "--yes", qhost=True)
-    assert done.out == "web01: forgotten\n" and "queue web01 stays: an agent reads it" in done.err, done
-    agent.stop()
-    agent = site.agent(name="again")
-    wait_until(lambda: "web01" in known(site), "it is known again")
+    site.admin("setup", "old01", qhost=True)
+    for hosts in (["web01"], ["web01", "old01"]):  # one that is there stays whole, whoever else goes
+        done = site.admin("forget", *hosts, "--yes", qhost=True, status=1)
+        assert "web01 stays as it is: an agent reads its queue" in done.err and "web01" not in done.out, done
+    assert done.out.startswith("queue old01: deleted") and known(site) == {"web01"}, done
     agent.stop()
     send(site, "hello")
     asked = site.admin("forget", "web01", qhost=True, status=1)
@@ -179,26 +186,71 @@ def test_a_command_that_its_runner_has_not_noted_yet(site):
     assert states(site, "refused-1") == {"web01": "unsent"} and states(site, "over-1") == {"web01": "expired"}
 
 
-def test_an_agent_that_comes_back_while_it_is_asked(site):
-    """What it has taken is not deleted, nor said to be."""
+def test_what_an_agent_has_taken(site):
+    """It is not deleted, nor said to be."""
     site.plugin("waits", "sleep 600")
     site.collector()
     agent = site.agent()
     wait_until(lambda: "web01" in known(site), "it is known")
     job = send(site, "waits")
     site.wait_queue("web01", 0)
-    asked = site.admin("forget", "web01", qhost=True, status=1)
-    assert "forget all that web01 has answered? (Its agent runs: it will be there again.)" in asked.err, asked
-    done = site.admin("forget", "web01", "--yes", qhost=True)
-    assert done.out == "web01: forgotten\n" and "queue web01 stays: an agent reads it" in done.err, done
-    assert states(site, job) == {"web01": "queued"}
-    # Without a record, too.
-    done = site.admin("forget", "web01", "--yes", qhost=True, status=4)
-    assert "queue web01 stays: an agent reads it" in done.err and "no such host" not in done.err, done
+    done = site.admin("forget", "web01", "--yes", qhost=True, status=1)
+    assert done.out == "" and "web01 stays as it is: an agent reads its queue" in done.err, done
+    assert states(site, job) == {"web01": "queued"} and known(site) == {"web01"}
     agent.kill()  # what it had is back in its queue
     wait_until(lambda: site.ready("web01") == 1, "it is back")
     done = site.admin("forget", "web01", "--yes", qhost=True)
     assert "ledger: 1 command" in done.out and states(site, job) == {"web01": "cancelled"}, done
+
+
+def at_the_question(site, *args, meanwhile):
+    """forget on a terminal; meanwhile(program, terminal) ends the question. (status, stdout, what the terminal showed)"""
+    master, slave = pty.openpty()
+    argv = [program("vogeler-admin"), "--qhost", site.qhost, "--dbhost", site.dbhost, *args]
+    with subprocess.Popen(argv, stdin=slave, stdout=subprocess.PIPE, stderr=slave, env=site.env,
+                          start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as admin:
+        os.close(slave)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(master, 1024)
+        meanwhile(admin, master)
+        out = admin.stdout.read().decode()
+        status = admin.wait(PATIENCE)
+    with contextlib.suppress(OSError):  # how a terminal without anybody at it ends
+        while more := os.read(master, 1024):
+            shown += more
+    os.close(master)
+    return status, out, shown.decode()
+
+
+def test_an_agent_that_comes_back_while_it_is_asked(site):
+    site.collector()
+    site.agent().stop()
+    wait_until(lambda: "web01" in known(site), "it is known")
+
+    def come_back(_, terminal):
+        site.agent(name="back")
+        wait_until(lambda: site.broker.queue(site.vhost, "web01")[1] == 1, "it reads its queue")
+        os.write(terminal, b"y\n")
+    status, out, shown = at_the_question(site, "forget", "web01", meanwhile=come_back)
+    assert (status, out) == (1, "") and "web01 stays as it is: an agent reads its queue" in shown, shown
+    assert known(site) == {"web01"}
+
+
+def test_a_question_can_be_interrupted(site):
+    """By Ctrl-C and by SIGTERM; and what was asked is not done."""
+    site.collector().stop()
+    site.admin("setup", "web01", qhost=True)
+    copy = site.folder / "copy.db"
+    site.admin("backup", copy)
+    for verb in (["forget", "web01"], ["restore", copy]):
+        for end, status in ((lambda _, terminal: os.write(terminal, b"\x03"), 130),
+                            (lambda admin, _: admin.send_signal(signal.SIGINT), 130),
+                            (lambda admin, _: admin.send_signal(signal.SIGTERM), 143),
+                            (lambda _, terminal: os.write(terminal, b"\x04"), 1)):
+            ended, out, shown = at_the_question(site, *verb, meanwhile=end)
+            assert (ended, out) == (status, "") and "nothing was changed" in shown, (verb, shown)
+    assert site.broker.queue(site.vhost, "web01") is not None
 
 
 GROUPS = """
