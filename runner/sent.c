@@ -2,6 +2,7 @@
 #include "runner/sent.h"
 
 #include "runner/output.h"
+#include "shared/cli_stdout.h"
 #include "shared/jsonx.h"
 #include "shared/printable.h"
 #include "shared/store/ledger.h"
@@ -156,7 +157,10 @@ sent_print(const struct sent *s, const struct runner_arguments *a)
 	else if (s->confirmed > 0)
 		printable_line(stdout, "sent %s to %s, job %s", s->job->plugin,
 		    sent_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
-	fflush(stdout);
+	/* Its status says that something went wrong: it is not the sending. */
+	if (cli_stdout_error() != NULL && s->confirmed > 0)
+		runner_say("sent %s to %s all the same, job %s", s->job->plugin,
+		    sent_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
 	say_what_was_not(s);
 	if (s->untracked != NULL && s->confirmed > 0 && !a->quiet)
 		runner_say("outcomes are not tracked: %s", s->untracked);

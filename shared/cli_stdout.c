@@ -5,9 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +23,43 @@ cli_fill_descriptors(void)
 	}
 }
 
+/* Why the first write failed; 0 = none has. stdio alone keeps that one did, not why. */
+static int write_errno;
+
+static ssize_t
+stdout_write(void *cookie, const char *data, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = write(STDOUT_FILENO, data + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (write_errno == 0)
+				write_errno = errno;
+			return 0; /* what fopencookie(3) wants of an error */
+		}
+		done += (size_t)n;
+	}
+	return (ssize_t)size;
+}
+
+static int
+stdout_close(void *cookie)
+{
+	int rc = close(STDOUT_FILENO); /* on NFS the last errors come here */
+
+	if (rc != 0 && write_errno == 0)
+		write_errno = errno;
+	return rc;
+}
+
 static const char *
 reason(int err)
 {
 	switch (err) {
-	case 0: /* it was long ago, and nobody kept it */
-		return "some of it is missing";
 	case EPIPE:
 		return "whoever read it has closed the pipe";
 	case EBADF:
@@ -40,13 +69,11 @@ reason(int err)
 	}
 }
 
-/* A write that failed long ago left no errno; that nobody reads can still be seen. */
-static bool
-is_unread(void)
+const char *
+cli_stdout_error(void)
 {
-	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-	return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+	fflush(stdout);
+	return write_errno != 0 ? reason(write_errno) : NULL;
 }
 
 /* on_exit(3): in contrast to atexit(3) the status is known, and one that says more than "1" stays.
@@ -55,16 +82,11 @@ static void
 close_stdout(int status, void *arg)
 {
 	const char *program = arg;
-	bool failed = ferror(stdout) != 0;
-	int err = failed && is_unread() ? EPIPE : 0;
 
-	if (fclose(stdout) != 0) { /* on NFS the last errors come here */
-		err = errno;
-		failed = true;
-	}
-	if (!failed)
+	fclose(stdout);
+	if (write_errno == 0)
 		return;
-	fprintf(stderr, "%s: cannot write the output: %s\n", program, reason(err));
+	fprintf(stderr, "%s: cannot write the output: %s\n", program, reason(write_errno));
 	if (status == 0)
 		_exit(1);
 }
@@ -72,6 +94,13 @@ close_stdout(int status, void *arg)
 void
 cli_guard_stdout(const char *program)
 {
+	static const cookie_io_functions_t through = {.write = stdout_write, .close = stdout_close};
+	FILE *out = fopencookie(NULL, "w", through);
+
 	signal(SIGPIPE, SIG_IGN);
+	if (out == NULL)
+		abort();
+	setvbuf(out, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
+	stdout = out;
 	on_exit(close_stdout, (void *)(uintptr_t)program);
 }

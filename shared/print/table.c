@@ -359,10 +359,11 @@ static size_t
 width_of(FILE *out)
 {
 	struct winsize size = {.ws_col = 0};
+	int fd = out == stdout ? STDOUT_FILENO : fileno(out); /* cli_stdout.h */
 
-	if (!isatty(fileno(out)))
+	if (!isatty(fd))
 		return 0;
-	if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return WIDTH_DEFAULT;
 }

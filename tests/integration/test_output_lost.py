@@ -39,8 +39,9 @@ def check_told(site, how, argv, usual=0):
     status, err = into(site, how, argv)
     assert status == (usual or 1), (argv, status, err)
     assert "cannot write the output" in err, (argv, err)
-    if how == "pipe":  # one wording, whenever it was noticed
-        assert "cannot write the output: whoever read it has closed the pipe" in err, (argv, err)
+    why = {"full": "No space left on device", "pipe": "whoever read it has closed the pipe",
+           "closed": "standard output is closed"}[how]  # one wording, whenever it was noticed
+    assert f"cannot write the output: {why}" in err, (argv, err)
 
 
 @pytest.mark.parametrize("how", ["full", "pipe", "closed"])
@@ -77,6 +78,9 @@ def test_verbs(site, how):
                  ["result", JOB, "--json"], ["watch", JOB], ["watch", JOB, "--jsonl"], ["result", JOB, "--show"],
                  ["result", JOB, "--show", "--json"]):
         check_told(site, how, runner + argv)
+    _, err = into(site, how, runner + ["-n", "web01", "-x", "v"])
+    job = site.runner("jobs", "--json", "--limit", "1", dbhost=True)
+    assert f"sent v to web01 all the same, job {json.loads(job.out)['jobs'][0]['job']}" in err, (err, job)
     for verb in (["list"], ["exec", "hello"]):
         check_told(site, how, site.agent_argv("web01", verb=verb, level="WARN"))
     designs = site.folder / "_design"
