@@ -44,8 +44,8 @@ since(struct contact contact, int64_t now_ms, char at[HOST_STATE_AT_SIZE],
 	return host_state_at(text, at);
 }
 
-static struct contact
-now_of(const struct contacts *c, const json_t *rec, int64_t now_ms)
+struct contact
+contact_now(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
 	int64_t answered = 0;
 
@@ -58,7 +58,7 @@ const char *
 contact_text(
     const struct contacts *c, const json_t *rec, int64_t now_ms, char out[CONTACT_TEXT_SIZE])
 {
-	struct contact contact = now_of(c, rec, now_ms);
+	struct contact contact = contact_now(c, rec, now_ms);
 	char at[HOST_STATE_AT_SIZE], age[HOST_STATE_AGE_SIZE];
 
 	since(contact, now_ms, at, age);
@@ -71,7 +71,7 @@ contact_text(
 char *
 contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
-	struct contact contact = now_of(c, rec, now_ms);
+	struct contact contact = contact_now(c, rec, now_ms);
 	char at[HOST_STATE_AT_SIZE], age[HOST_STATE_AGE_SIZE], *text;
 
 	since(contact, now_ms, at, age);
@@ -95,7 +95,7 @@ contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms)
 json_t *
 contact_json(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
-	struct contact contact = now_of(c, rec, now_ms);
+	struct contact contact = contact_now(c, rec, now_ms);
 	int64_t looked_at = contacts_looked_at(c);
 	char at[WALL_TEXT_SIZE];
 	json_t *o = json_object();

@@ -18,7 +18,9 @@ struct contact_reading {
 /* r: to live until fn is called, or the store closed. */
 void contact_read(struct contact_reading *r, struct store *store, contact_read_fn *fn, void *arg);
 
-/* rec: the record of the host, or its head. In a table: "online", "offline 3 h", "never",
+/* rec: the record of the host, or its head. An answer after the latest look is contact, too. */
+struct contact contact_now(const struct contacts *c, const json_t *rec, int64_t now_ms);
+/* The same in a table: "online", "offline 3 h", "never",
  * "unknown". */
 #define CONTACT_TEXT_SIZE (UNITS_SPAN_SIZE + 16)
 const char *contact_text(

@@ -80,11 +80,29 @@ typedef void doctor_read_fn(void *arg);
 void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg);
 
+/* Whether somebody looks which hosts are in contact. The first four are the caller's to set;
+ * zeroed, it may be finished. */
+struct doctor_contact {
+	struct doctor *d;
+	struct store *store;
+	void (*fn)(void *arg);
+	void *arg;
+	struct contact_reading reading;
+	struct contacts *contacts;
+	char *lack; /* why nothing is known of any host now; NULL = it is */
+	size_t hosts[CONTACT_N_STATES];
+};
+void doctor_contact_read(struct doctor_contact *c); /* then fn; to live until then */
+void doctor_contact_count(struct doctor_contact *c, const json_t *rec);
+void doctor_contact_say(struct doctor_contact *c, bool all); /* all: hosts were counted */
+void doctor_contact_finish(struct doctor_contact *c);
+
 /* Whether the store has orders that are ahead of the clock; then fn. Answers of the store may come
- * after it: to live until that is closed. The first four are the caller's to set. */
+ * after it: to live until that is closed. The first five are the caller's to set. */
 struct doctor_orders {
 	struct doctor *d;
 	struct store *store;
+	struct doctor_contact *contact; /* it has read; the hosts are counted for it, and told */
 	void (*fn)(void *arg);
 	void *arg;
 	struct loop_timer *timer;
@@ -95,16 +113,6 @@ struct doctor_orders {
 	bool over;
 };
 void doctor_orders(struct doctor_orders *o);
-
-/* Whether somebody looks which hosts are in contact; then fn. To live until then. */
-struct doctor_contact {
-	struct doctor *d;
-	struct store *store;
-	void (*fn)(void *arg);
-	void *arg;
-	struct contact_reading reading;
-};
-void doctor_contact(struct doctor_contact *c);
 
 /* Whether a collector has refused answers as forged; then fn. To live until then. */
 struct doctor_forged {

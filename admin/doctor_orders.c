@@ -51,6 +51,7 @@ end(struct doctor_orders *o, bool all)
 		    "every record is read whole to list the hosts: the view for it is not there");
 	free(o->worst);
 	o->worst = NULL;
+	doctor_contact_say(o->contact, all);
 	o->fn(o->arg);
 }
 
@@ -78,6 +79,7 @@ add(struct doctor_orders *o, const json_t *rec)
 	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
 
 	look_for_machines(o, rec);
+	doctor_contact_count(o->contact, rec);
 	o->n++;
 	if (ahead == 0)
 		return;

@@ -52,6 +52,7 @@ ward_free(void *arg)
 
 	http_destroy(w->http);
 	store_close(w->store);
+	doctor_contact_finish(&w->contact);
 	uri_finish(&w->uri);
 	free(w);
 }
@@ -150,7 +151,7 @@ check_clock(struct ward *w)
 	end(w);
 }
 
-/* --- the order of answers --- */
+/* --- what is known of the hosts --- */
 
 static void
 ward_on_forged(void *arg)
@@ -159,7 +160,7 @@ ward_on_forged(void *arg)
 }
 
 static void
-ward_on_contact(void *arg)
+ward_on_orders(void *arg)
 {
 	struct ward *w = arg;
 
@@ -169,21 +170,21 @@ ward_on_contact(void *arg)
 }
 
 static void
-ward_on_orders(void *arg)
+ward_on_contact(void *arg)
 {
 	struct ward *w = arg;
 
-	w->contact =
-	    (struct doctor_contact){.d = w->d, .store = w->store, .fn = ward_on_contact, .arg = w};
-	doctor_contact(&w->contact);
+	w->orders = (struct doctor_orders){
+	    .d = w->d, .store = w->store, .contact = &w->contact, .fn = ward_on_orders, .arg = w};
+	doctor_orders(&w->orders);
 }
 
 static void
-check_orders(struct ward *w)
+check_hosts(struct ward *w)
 {
-	w->orders =
-	    (struct doctor_orders){.d = w->d, .store = w->store, .fn = ward_on_orders, .arg = w};
-	doctor_orders(&w->orders);
+	w->contact =
+	    (struct doctor_contact){.d = w->d, .store = w->store, .fn = ward_on_contact, .arg = w};
+	doctor_contact_read(&w->contact);
 }
 
 /* --- revisions --- */
@@ -209,7 +210,7 @@ ward_on_limit(const struct http_response *r, void *arg)
 	else
 		doctor_say(
 		    w->d, "store revisions", CHECK_SKIP, NULL, "it does not say (%ld)", r->status);
-	check_orders(w);
+	check_hosts(w);
 }
 
 static void
@@ -218,7 +219,7 @@ check_revisions(struct ward *w)
 	char *db, *url;
 
 	if (w->http == NULL) { /* no CouchDB */
-		check_orders(w);
+		check_hosts(w);
 		return;
 	}
 	db = couch_url(&w->uri);

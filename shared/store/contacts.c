@@ -230,18 +230,3 @@ contacts_now(const struct contacts *c, const char *host, int64_t answered_ms, in
 		return (struct contact){CONTACT_ONLINE, answered_ms};
 	return contact;
 }
-
-size_t
-contacts_count(const struct contacts *c, enum contact_state state)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < N_SHARES; i++) {
-		const char *host;
-		json_t *entry;
-
-		json_object_foreach (c->shares[i], host, entry)
-			n += parse(entry).state == state;
-	}
-	return n;
-}

@@ -27,6 +27,7 @@ enum contact_state {
 	CONTACT_OFFLINE, /* since: when it was last seen to be read */
 	CONTACT_ONLINE,  /* since: when that was first seen */
 };
+#define CONTACT_N_STATES (CONTACT_ONLINE + 1)
 const char *contact_state_name(enum contact_state state);
 
 struct contact {
@@ -54,13 +55,11 @@ void contacts_return_changes(struct contacts *c, const json_t *notes);
 /* Whether anything is changed but the look. */
 bool contacts_are_changed(const struct contacts *c);
 
-/* For readers: whether anybody looks at present, what is known of the host now, and of how many
- * hosts it is so now. */
+/* For readers: whether anybody looks at present, and what is known of the host now. */
 bool contacts_are_kept(const struct contacts *c, int64_t now_ms);
 /* answered_ms: when the host was last heard; 0 = it is not known. After the look, that is contact.
  */
 struct contact contacts_now(
     const struct contacts *c, const char *host, int64_t answered_ms, int64_t now_ms);
-size_t contacts_count(const struct contacts *c, enum contact_state state);
 
 #endif

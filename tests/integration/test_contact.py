@@ -70,7 +70,14 @@ def test_hosts_come_and_go(site):
     assert f"contact     offline since {offline['since'][:19]}Z (" in both
     assert "contact     never: nobody was ever seen to read its queue" in both
     doctor = site.admin("doctor", status=None, qhost=True).out
-    assert re.search(r"store contact .*hosts online=0, offline=1, never=1", doctor), doctor
+    assert re.search(r"store contact .*hosts online=0, offline=1, never=1, unknown=0", doctor), doctor
+    # An answer after the latest look is contact, for both.
+    hello(site, "web01")
+    wait_until(lambda: contacts(site)["web01"]["last_seen"] > contacts(site)["web01"]["looked_at"], "it has answered")
+    doctor = site.admin("doctor", status=None, qhost=True).out
+    assert re.search(r"^web01 +online ", row(site, "web01"))
+    assert re.search(r"store contact .*hosts online=1, offline=0, never=1, unknown=0", doctor), doctor
+    wait_state(site, "web01", "offline", looking=collector)
     # Back, and it said so.
     agent = site.agent()
     assert wait_state(site, "web01", "online", looking=collector)["since"] > offline["since"]
