@@ -107,8 +107,9 @@ struct doctor_orders {
 	void *arg;
 	struct loop_timer *timer;
 	size_t n, n_ahead; /* hosts that were looked at, and of these */
-	int64_t ahead_ms;  /* the most */
-	char *worst;       /* of that one */
+	int64_t ahead_ms;  /* the most, */
+	char *worst;       /* of that one, */
+	bool worst_drops;  /* whose answers were dropped */
 	int64_t dropped;   /* answers, of all that are ahead */
 	bool over;
 };

@@ -1,6 +1,7 @@
-/* Whether the newest order of a host is ahead of the clock: what it answers then is dropped as
- * older, until the clock has come that far. The heads of all records are read for it, as far as
- * that goes in a short time. */
+/* Whether the newest order of a host is ahead of the clock. While the host's clock stays ahead, or
+ * its state folder remembers the order, its answers come after it; once neither does, they are
+ * dropped as older, until the clock has come that far. The heads of all records are read for it, as
+ * far as that goes in a short time. */
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
@@ -27,10 +28,18 @@ say_ahead(const struct doctor_orders *o)
 	snprintf(cure, sizeof(cure),
 	    "see that the clock of %s is right, then: vogeler-admin forget-order %s", o->worst,
 	    o->worst);
-	doctor_say(o->d, check, CHECK_WARN, cure,
-	    "the newest order of %s is %s ahead of the clock, and its answers are dropped as "
-	    "older, hosts=%zu, dropped=%" PRId64,
-	    o->worst, units_span(o->ahead_ms, span), o->n_ahead, o->dropped);
+	units_span(o->ahead_ms, span);
+	if (o->dropped > 0)
+		doctor_say(o->d, check, CHECK_WARN, cure,
+		    "the newest order of %s is %s ahead of the clock, and answers were dropped as "
+		    "older, hosts=%zu, dropped=%" PRId64,
+		    o->worst, span, o->n_ahead, o->dropped);
+	else
+		doctor_say(o->d, check, CHECK_WARN, cure,
+		    "the newest order of %s is %s ahead of the clock, hosts=%zu: its answers are "
+		    "stored, and would be dropped as older if its clock is set back and its state "
+		    "folder is lost",
+		    o->worst, span, o->n_ahead);
 }
 
 static void
@@ -85,8 +94,11 @@ add(struct doctor_orders *o, const json_t *rec)
 		return;
 	o->n_ahead++;
 	o->dropped += dropped;
-	if (ahead <= o->ahead_ms)
+	/* A host that loses answers is named before one that could. */
+	if ((dropped > 0) < o->worst_drops ||
+	    ((dropped > 0) == o->worst_drops && ahead <= o->ahead_ms))
 		return;
+	o->worst_drops = dropped > 0;
 	o->ahead_ms = ahead;
 	free(o->worst);
 	o->worst = xstrdup(view_text(rec, "_id", ""));

@@ -105,8 +105,9 @@ trouble_of(const json_t *rec, int64_t now)
 	if (other != NULL)
 		xasprintf(&text, "another machine has this name: %s and %s answer", id,
 		    view_text(other, "machine_id", "?"));
-	else if (ahead > 0)
-		xasprintf(&text, "newest order is %s ahead", units_span(ahead, span));
+	else if (ahead > 0 && dropped > 0) /* else it is the clock, which has a column */
+		xasprintf(&text, "newest order is %s ahead, answers were dropped as older",
+		    units_span(ahead, span));
 	else
 		text = xstrdup("");
 	return text;

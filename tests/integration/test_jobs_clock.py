@@ -28,6 +28,11 @@ def test_a_host_whose_clock_was_ahead_and_whose_state_is_lost(site):
     site.wait_record(lambda r: True, "exists")
     assert "= 1 ok" in send(site, "-n", "web01", "--wait").out
     assert site.value("hello") == ["first"]
+    # Nothing is lost yet, and nothing else is said.
+    status, detail, _ = doctor(site)[1]["store orders"][0]
+    assert status == "warn" and "web01 is 2 d 23 h ahead of the clock" in detail, detail
+    assert "its answers are stored, and would be dropped as older if its clock is set back and its state folder" in detail
+    assert "newest order" not in site.admin("hosts").out
     agent.stop()
     shutil.rmtree(site.folder / "state.web01")
     site.plugin("hello", "echo second")
@@ -38,7 +43,8 @@ def test_a_host_whose_clock_was_ahead_and_whose_state_is_lost(site):
     assert "newest order is 2 d 23 h ahead" in site.admin("hosts").out
     assert "1 answers dropped" in site.admin("show", "web01").out
     status, detail, cure = doctor(site)[1]["store orders"][0]
-    assert status == "warn" and "web01 is 2 d 23 h ahead" in detail and "forget-order web01" in cure, (detail, cure)
+    assert status == "warn" and "answers were dropped as older, hosts=1, dropped=1" in detail, detail
+    assert "web01 is 2 d 23 h ahead" in detail and "forget-order web01" in cure, (detail, cure)
     site.admin("forget-order", "web01")
     assert "not stored" not in send(site, "-n", "web01", "--wait").out
     assert site.value("hello") == ["second"]
