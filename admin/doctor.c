@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void (*const chains[])(struct doctor *d) = {doctor_local, doctor_broker, doctor_store};
+static void (*const chains[])(struct doctor *d) = {
+    doctor_local, doctor_broker, doctor_store, doctor_commands};
 
 const char *
 check_status_name(enum check_status status)

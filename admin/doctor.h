@@ -29,6 +29,14 @@ enum doctor_role {
 
 #define DOCTOR_ROLES_MAX 2 /* collector and agent may be on one machine */
 
+/* A host of the store, and when it was heard, or last seen to read its queue. */
+struct doctor_host {
+	char *name;
+	int64_t at_ms; /* wall */
+	enum contact_state state;
+};
+#define DOCTOR_RECENT 32
+
 struct doctor {
 	struct verb_context *v;
 	const struct options *options;
@@ -42,6 +50,8 @@ struct doctor {
 	bool role_unusable;                       /* its credential is of no use, which was told */
 	bool agent;     /* one has run on this machine; known from doctor_local() on */
 	bool collector; /* or somebody else at the centre: a store is named, or there is no agent */
+	struct doctor_host recent[DOCTOR_RECENT]; /* those of the latest contact, by it */
+	size_t n_recent;
 	struct loop_timer *end;
 	struct loop_timer *patience;
 };
@@ -66,7 +76,8 @@ void doctor_end(struct doctor *d);
 /* The chains: each ends by doctor_next(). */
 void doctor_local(struct doctor *d);
 void doctor_broker(struct doctor *d);
-void doctor_store(struct doctor *d);
+void doctor_store(struct doctor *d); /* recent[] is known then, if hosts are */
+void doctor_commands(struct doctor *d);
 
 /* "WHAT dns" and "WHAT tcp", told; then fn. ok: something listens there. */
 typedef void reach_fn(bool ok, void *arg);
@@ -123,6 +134,9 @@ struct doctor_forged {
 	void *arg;
 };
 void doctor_forged(struct doctor_forged *c);
+
+/* Matched by what hosts bind for "all"; no runner sends with it. */
+#define DOCTOR_ALL_KEY "broadcasts.doctor"
 
 /* Whether messages arrive; then fn. Borrows what it points at until then. */
 struct doctor_arrival {

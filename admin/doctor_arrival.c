@@ -17,9 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MS 5000 /* an agent that is connected answers at once */
-/* Matched by what hosts bind for "all"; no runner sends with it. */
-#define ALL_KEY        "broadcasts.doctor"
+#define ECHO_MS        5000   /* an agent that is connected answers at once */
 #define ALL_EXPIRES_MS "1000" /* of the hosts that are off */
 #define GONE_POLL_MS   200
 #define GONE_LOOKS     20
@@ -168,7 +166,7 @@ enter(struct arrival *a, enum arrival_step next)
 			enter(a, STEP_DONE);
 		return;
 	case STEP_ALL:
-		send(a, o->broadcast_exchange, ALL_KEY, ALL_EXPIRES_MS);
+		send(a, o->broadcast_exchange, DOCTOR_ALL_KEY, ALL_EXPIRES_MS);
 		return;
 	case STEP_SHOWN:
 		loop_timer_arm(a->timer, ECHO_MS);
@@ -313,7 +311,7 @@ arrival_on_delivery(struct broker *b, struct delivery *d, void *arg)
 	broker_ack(b, d->tag, false);
 	if (key != NULL && a->message_max == 0)
 		a->message_max = probe_message_max(&d->message);
-	if (key != NULL && strcmp(key, ALL_KEY) == 0)
+	if (key != NULL && strcmp(key, DOCTOR_ALL_KEY) == 0)
 		a->all_echoed = true;
 	else if (key != NULL)
 		a->by_name_echoed = true;
@@ -452,7 +450,10 @@ doctor_arrival(
 	struct arrival *a;
 
 	if (!what->may_send) {
-		doctor_skip(d, none, "nothing can be sent");
+		doctor_skip(d, none,
+		    d->role == DOCTOR_OPERATOR
+			? "of answers not tried for an operator, who sends none"
+			: "nothing can be sent");
 		fn(0, arg);
 		return;
 	}

@@ -2,6 +2,8 @@
  * hosts. */
 #include "admin/doctor.h"
 
+#include "admin/view.h"
+#include "shared/name.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -25,10 +27,40 @@ doctor_contact_read(struct doctor_contact *c)
 	contact_read(&c->reading, c->store, doctor_on_contacts, c);
 }
 
+/* Keeps those of the latest contact. */
+static void
+remember(struct doctor *d, struct doctor_host host)
+{
+	size_t i = d->n_recent;
+
+	if (i == DOCTOR_RECENT) {
+		if (host.at_ms <= d->recent[i - 1].at_ms)
+			return;
+		free(d->recent[--i].name);
+		d->n_recent--;
+	}
+	for (; i > 0 && d->recent[i - 1].at_ms < host.at_ms; i--)
+		d->recent[i] = d->recent[i - 1];
+	d->recent[i] = host;
+	d->recent[i].name = xstrdup(host.name);
+	d->n_recent++;
+}
+
 void
 doctor_contact_count(struct doctor_contact *c, const json_t *rec)
 {
-	c->hosts[contact_now(c->contacts, rec, wall_ms()).state]++;
+	struct contact contact = contact_now(c->contacts, rec, wall_ms());
+	struct doctor_host host = {
+	    .name = (char *)view_text(rec, "_id", ""), .state = contact.state};
+
+	c->hosts[contact.state]++;
+	if (name_host_error(host.name) != NULL)
+		return;
+	if (!wall_parse(view_text(rec, "updated_at", ""), &host.at_ms))
+		host.at_ms = 0;
+	if (contact.state == CONTACT_OFFLINE && contact.since_ms > host.at_ms)
+		host.at_ms = contact.since_ms;
+	remember(c->d, host);
 }
 
 void

@@ -227,6 +227,47 @@ def test_doctor_without_the_right_to_send_commands_says_so(site):
     assert "commands it may not send" in done.out, done
 
 
+def commands(site, qhost, status=0):
+    """What doctor says of them on a machine without an agent."""
+    done = site.admin("--as", "operator", "--qhost", qhost, "doctor", status=status)
+    wait_until(lambda: site.ready("web03") == 0, "what was sent to a host that is off has expired")
+    assert "nothing can be sent" not in done.out and "not tried for an operator, who sends none" in done.out, done
+    return [line for line in done.out.splitlines() if line.split()[1] == "commands"], done
+
+
+def test_doctor_of_an_operator_proves_that_commands_arrive_at_hosts_of_the_store(site):
+    """It has no queue of its own to look at, and may hear no echo."""
+    operator = user_of(site, "ops", r"^vogeler\.reply\..*$", r"^vogeler\.broadcast\.in$", r"^vogeler\.reply\..*$")
+    site.plugin("hello", "echo hello")
+    site.admin("setup", "web01", "web02", "web03", qhost=True)
+    collector = site.collector()
+    agents = [site.agent(host, qhost=minimal(site, host)) for host in ("web01", "web02", "web03")]
+    for host in ("web01", "web02", "web03"):
+        site.wait_record(lambda r: True, "is known", host)
+    agents[2].stop()
+    wait_until(lambda: site.broker.queue(site.vhost, "web03")[1] == 0, "the agent is gone")
+    lines, done = commands(site, operator)
+    assert "arrive in the queues of hosts=3, of the 3 that" in lines[0] and "to all reach queues" in lines[1], done
+    collector.stop()  # who binds again
+    unbind(site, BROADCAST, "web02", "web02")
+    lines, done = commands(site, operator, status=1)
+    assert lines[0].startswith("FAIL") and "by name reach no queue, they are not bound: web02; cure" in lines[0], done
+    assert "hosts=2, of the 3" in lines[1], done
+    remake(site, BROADCAST, "topic")
+    lines, done = commands(site, operator, status=1)
+    assert "not bound: web01, web02, web03; cure: vogeler-admin setup --all" in lines[0], done
+    assert lines[1].startswith("FAIL") and "commands to all" in lines[1] and "reach no queue" in lines[1], done
+    site.admin("setup", "--all", qhost=True)
+    assert len(commands(site, operator)[0]) == 2
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_delete("web01")
+    connection.close()
+    lines, done = commands(site, operator, status=1)
+    assert lines[0].startswith("FAIL") and "there is no queue of these hosts" in lines[0] and "nowhere: web01;" in lines[0]
+    # Nothing of it stays, or is taken for something else.
+    assert agents[1].log_count("dropped a message|refused a message|Message recieved") == 0, agents[1].log()
+
+
 # setup
 
 def test_setup_binds_what_was_there_and_with_all_the_hosts_of_the_store(site):
