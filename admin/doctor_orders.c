@@ -68,18 +68,24 @@ end(struct doctor_orders *o, bool all)
 static void
 look_for_machines(struct doctor_orders *o, const json_t *rec)
 {
-	const char *id;
-	const json_t *other = view_two_machines(rec, &id);
+	static const char cure[] = "give one of them another [client] name in its vogeler.conf";
+	const char *host = view_text(rec, "_id", "?");
+	struct host_state_two two;
 	char since[HOST_STATE_WHEN_SIZE];
 
-	if (other != NULL)
-		doctor_say(o->d, "store hosts", CHECK_WARN,
-		    "give one of them another [client] name in its vogeler.conf",
+	if (!host_state_two_machines(rec, wall_ms(), &two))
+		return;
+	host_state_when(two.since, wall_ms(), since);
+	if (two.waits)
+		doctor_say(o->d, "store hosts", CHECK_WARN, cure,
+		    "%s: another machine has this name: the agent with the machine id %s waits for "
+		    "its queue, which another agent reads, as it said last at %s",
+		    host, two.other, since);
+	else
+		doctor_say(o->d, "store hosts", CHECK_WARN, cure,
 		    "%s: another machine has this name: since %s those with the machine ids %s and "
 		    "%s answer",
-		    view_text(rec, "_id", "?"),
-		    host_state_when(view_text(other, "two_since", "?"), wall_ms(), since), id,
-		    view_text(other, "machine_id", "?"));
+		    host, since, two.id, two.other);
 }
 
 static void

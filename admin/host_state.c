@@ -3,7 +3,9 @@
 
 #include "admin/view.h"
 #include "shared/jsonx.h"
+#include "shared/store/record.h"
 #include "shared/wall.h"
+#include "shared/wire.h"
 #include "shared/xalloc.h"
 
 #include <stdbool.h>
@@ -90,6 +92,24 @@ is_named(const json_t *failing, const char *plugin)
 	return false;
 }
 
+/* When a plugin was heard last, good or not. */
+static int64_t
+heard_at(const json_t *meta)
+{
+	int64_t value = time_of(meta, "received_at");
+	int64_t failure = time_of(json_object_get(meta, "failure"), "at");
+
+	return failure > value ? failure : value;
+}
+
+/* An agent says it of itself. */
+static bool
+is_of_waiting(const json_t *error)
+{
+	return json_object_get(error, "plugin") == NULL &&
+	       strncmp(view_text(error, "message", ""), WIRE_WAITING, strlen(WIRE_WAITING)) == 0;
+}
+
 /* A failure that left no mark at a plugin: of the host as a whole, or of an answer that could not
  * be stored. */
 static void
@@ -101,7 +121,7 @@ add_last_error(json_t *failing, const json_t *head)
 	bool refused = strcmp(view_text(error, "state", ""), "refused") == 0;
 	json_t *one;
 
-	if (error == NULL || is_named(failing, plugin) ||
+	if (error == NULL || is_of_waiting(error) || is_named(failing, plugin) ||
 	    is_over(error, head, refused ? NULL : plugin))
 		return;
 	one = json_object();
@@ -206,14 +226,85 @@ host_state_machines(const json_t *head)
 	return sorted(list, by_text);
 }
 
-/* When a plugin was heard last, good or not. */
+/* When anything told that this machine is there. */
 static int64_t
-heard_at(const json_t *meta)
+machine_heard_at(const json_t *head, const char *id)
 {
-	int64_t value = time_of(meta, "received_at");
-	int64_t failure = time_of(json_object_get(meta, "failure"), "at");
+	const char *name;
+	int64_t last = 0;
+	json_t *meta;
 
-	return failure > value ? failure : value;
+	json_object_foreach (metas_of(head), name, meta) {
+		const json_t *other = json_object_get(meta, "other_machine");
+		int64_t at = 0;
+
+		if (strcmp(view_text(meta, "machine_id", ""), id) == 0)
+			at = heard_at(meta);
+		else if (strcmp(view_text(other, "machine_id", ""), id) == 0)
+			at = time_of(other, "until");
+		last = at > last ? at : last;
+	}
+	return last;
+}
+
+static bool
+take_turns(const json_t *head, struct host_state_two *out)
+{
+	const char *name;
+	json_t *meta;
+
+	json_object_foreach (metas_of(head), name, meta) {
+		const json_t *other = record_two_machines(meta);
+		int64_t apart;
+
+		if (other == NULL)
+			continue;
+		*out = (struct host_state_two){
+		    .id = view_text(meta, "machine_id", "?"),
+		    .other = view_text(other, "machine_id", "?"),
+		    .since = view_text(other, "two_since", "?"),
+		};
+		apart = machine_heard_at(head, out->id) - machine_heard_at(head, out->other);
+		if (apart < HOST_STATE_ALONE_MS && apart > -HOST_STATE_ALONE_MS)
+			return true;
+	}
+	return false;
+}
+
+static const char *
+last_heard_but(const json_t *head, const char *other)
+{
+	const char *name, *last = NULL;
+	int64_t at = -1;
+	json_t *meta;
+
+	json_object_foreach (metas_of(head), name, meta) {
+		const char *id = view_text(meta, "machine_id", NULL);
+
+		if (id == NULL || strcmp(id, other) == 0 || heard_at(meta) <= at)
+			continue;
+		at = heard_at(meta);
+		last = id;
+	}
+	return last;
+}
+
+bool
+host_state_two_machines(const json_t *head, int64_t now_ms, struct host_state_two *out)
+{
+	const json_t *error = json_object_get(head, "last_error");
+
+	if (take_turns(head, out))
+		return true;
+	if (!is_of_waiting(error) || now_ms - error_at(error) > HOST_STATE_WAITS_MS)
+		return false;
+	*out = (struct host_state_two){
+	    .other = view_text(error, "machine_id", "?"),
+	    .waits = true,
+	    .since = view_text(error, "received_at", view_text(error, "timestamp", "?")),
+	};
+	out->id = last_heard_but(head, out->other);
+	return true;
 }
 
 const char *

@@ -5,6 +5,7 @@
 
 #include "shared/wall.h"
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A clock that is off by less says nothing. */
@@ -22,6 +23,19 @@ json_t *host_state_failing(const json_t *head);
 int64_t host_state_clock_off(const json_t *head);
 /* Array of those that it was heard as, each once, in order. The caller's. */
 json_t *host_state_machines(const json_t *head);
+/* Two machines under one name. They answer by turns (record_two_machines()), until only one of them
+ * has been heard for HOST_STATE_ALONE_MS; or one waits for the queue, which another agent reads,
+ * and said so within HOST_STATE_WAITS_MS: agents repeat it every five minutes. */
+#define HOST_STATE_ALONE_MS (2 * 3600 * INT64_C(1000))
+#define HOST_STATE_WAITS_MS (15 * 60 * INT64_C(1000))
+struct host_state_two {
+	const char *id;    /* of the one that answers, or NULL: none has said its id */
+	const char *other; /* the same one, if both agents are on one machine */
+	bool waits;        /* the other one, and since is when it said so last */
+	const char *since; /* a time */
+};
+/* false: nothing tells of two. out borrows from head. */
+bool host_state_two_machines(const json_t *head, int64_t now_ms, struct host_state_two *out);
 /* The agent's, as the last answer has it. Borrowed; NULL: it did not say (2010, 0.1.0), or nothing
  * was ever answered. */
 const char *host_state_version(const json_t *head);

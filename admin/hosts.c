@@ -97,14 +97,14 @@ failing_text(const json_t *rec, int64_t now)
 static char *
 trouble_of(const json_t *rec, int64_t now)
 {
-	const char *id;
-	const json_t *other = view_two_machines(rec, &id);
+	struct host_state_two two;
 	int64_t dropped, ahead = view_order_ahead(rec, now, &dropped);
 	char span[UNITS_SPAN_SIZE], *text;
 
-	if (other != NULL)
-		xasprintf(&text, "another machine has this name: %s and %s answer", id,
-		    view_text(other, "machine_id", "?"));
+	if (host_state_two_machines(rec, now, &two))
+		xasprintf(&text, "another machine has this name: %s%s%s%s", two.waits ? "" : two.id,
+		    two.waits ? "" : " and ", two.other,
+		    two.waits ? " waits for its queue" : " answer");
 	else if (ahead > 0 && dropped > 0) /* else it is the clock, which has a column */
 		xasprintf(&text, "newest order is %s ahead, answers were dropped as older",
 		    units_span(ahead, span));
@@ -147,14 +147,17 @@ add_row(struct listing *h, json_t *rec)
 static void
 add_machines(json_t *o, const json_t *rec)
 {
-	const char *id;
-	const json_t *other = view_two_machines(rec, &id);
+	struct host_state_two two;
+	json_t *ids;
 
-	if (other == NULL)
+	if (!host_state_two_machines(rec, wall_ms(), &two))
 		return;
-	json_object_set_new(
-	    o, "machines", json_pack("[s, s]", id, view_text(other, "machine_id", "?")));
-	jsonx_set_str(o, "two_machines_since", view_text(other, "two_since", "?"));
+	ids = json_array();
+	if (two.id != NULL)
+		json_array_append_new(ids, json_string(two.id));
+	json_array_append_new(ids, json_string(two.other));
+	json_object_set_new(o, "machines", ids);
+	jsonx_set_str(o, "two_machines_since", two.since);
 }
 
 static void

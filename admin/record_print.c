@@ -45,15 +45,23 @@ when(const json_t *obj, const char *key, char out[HOST_STATE_WHEN_SIZE])
 static void
 print_machines(const json_t *rec)
 {
-	const char *id;
-	const json_t *other = view_two_machines(rec, &id);
+	static const char cure[] = "give one of them another [client] name";
+	struct host_state_two two;
 	char since[HOST_STATE_WHEN_SIZE];
 
-	if (other != NULL)
+	if (!host_state_two_machines(rec, wall_ms(), &two))
+		return;
+	host_state_when(two.since, wall_ms(), since);
+	if (two.waits)
+		printable_line(stdout,
+		    "machines    the agent with the machine id %s waits for the queue of this name, "
+		    "which another agent reads, as it said last at %s; %s",
+		    two.other, since, cure);
+	else
 		printable_line(stdout,
 		    "machines    two answer under this name since %s: those with the machine ids "
-		    "%s and %s; give one of them another [client] name",
-		    when(other, "two_since", since), id, view_text(other, "machine_id", "?"));
+		    "%s and %s; %s",
+		    since, two.id, two.other, cure);
 }
 
 /* A line for each that the record has: a host of 2010 says no version, and facts need a plugin. */
@@ -61,7 +69,10 @@ static void
 print_facts(const json_t *rec)
 {
 	const char *version = host_state_version(rec), *address = host_facts_address(rec);
-	char *os = host_facts_os(rec);
+	char *os = host_facts_os(rec), *ids;
+	json_t *machines = host_state_machines(rec);
+
+	ids = view_joined(machines);
 
 	if (version != NULL)
 		printable_line(stdout, "agent       %s", version);
@@ -69,6 +80,10 @@ print_facts(const json_t *rec)
 		printable_line(stdout, "os          %s", os);
 	if (address != NULL)
 		printable_line(stdout, "address     %s", address);
+	if (ids[0] != '\0')
+		printable_line(stdout, "machine id  %s", ids);
+	free(ids);
+	json_decref(machines);
 	free(os);
 }
 

@@ -130,19 +130,3 @@ view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped)
 	}
 	return most;
 }
-
-const json_t *
-view_two_machines(const json_t *rec, const char **machine_id)
-{
-	const char *plugin;
-	json_t *meta;
-
-	json_object_foreach (json_object_get(rec, "vogeler"), plugin, meta) {
-		const json_t *other = record_two_machines(meta);
-
-		*machine_id = view_text(meta, "machine_id", "?");
-		if (other != NULL)
-			return other;
-	}
-	return NULL;
-}

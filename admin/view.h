@@ -19,9 +19,6 @@ const char *view_near(const json_t *names, const char *typed);
 /* How far the newest order of any of its plugins is ahead of the clock, in ms (record.h), and how
  * many answers were dropped as older than what the record has. */
 int64_t view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped);
-/* Under this host's name two machines answer: the other one's machine_id and since when
- * (two_since), and *machine_id of the one that answered last. NULL: they do not. All borrowed. */
-const json_t *view_two_machines(const json_t *rec, const char **machine_id);
 /* What the record says about how that plugin's value came to be; NULL if nothing. Borrowed. */
 const json_t *view_meta(const json_t *rec, const char *plugin);
 

@@ -73,6 +73,7 @@ struct agent {
 	struct schedule *schedule; /* empty with oneshot */
 	struct agent_parts parts;  /* what the monitor shows */
 	struct repeat misrouted;
+	struct mono waiting_told; /* ms 0: not yet */
 	struct monitor *monitor;
 };
 
@@ -233,11 +234,33 @@ on_ready(struct broker *b, void *arg)
 	check_drained(a);
 }
 
+/* Nobody asks a machine that has no queue, so it speaks for itself: at the next connection, before
+ * the queue is asked for again. The newest word takes the place of one that was not confirmed. */
+static void
+tell_waiting(struct agent *a)
+{
+	struct report_origin origin = {a->host, a->machine_id, a->boot_id};
+	struct mono now = loop_now(a->loop);
+	struct response r;
+	struct message m;
+
+	if (a->waiting_told.ms != 0 && mono_diff(now, a->waiting_told) < AGENT_WAITING_MS)
+		return;
+	a->waiting_told = now;
+	report_waiting(&r, &origin, wall_ms());
+	if (wire_response_encode(&r, &m))
+		outbox_add_newest(a->outbox, GREETING_ID, "(in use)", &m);
+	message_finish(&m);
+	response_finish(&r);
+}
+
 static void
 on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct agent *a = arg;
 
+	if (f->by_another && a->state == AGENT_SERVING)
+		tell_waiting(a);
 	set_broker_status(a, "away, %s", f->text);
 	check_drained(a);
 }
@@ -618,7 +641,7 @@ make_broker(struct agent *a)
 	xasprintf(&a->in_use,
 	    "another machine has this name (or an agent here with a state folder of its own); the "
 	    "machine id here is %s" PHRASE_CURE
-	    "give one of them another [client] name; vogeler-admin show %s has the ids that answer",
+	    "give one of them another [client] name; vogeler-admin show %s has the machine id that answers",
 	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
 	broker_options_default(&opt);
 	opt.role = "agent";

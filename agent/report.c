@@ -363,3 +363,18 @@ report_greeting(struct response *r, const struct report_origin *origin, int64_t 
 	r->meta.response_id = response_id(origin, NULL, wall_ms);
 	r->meta.state = WIRE_OK;
 }
+
+void
+report_waiting(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+{
+	char *text = NULL;
+
+	report_greeting(r, origin, wall_ms);
+	xasprintf(&text,
+	    WIRE_WAITING ": the agent with the machine id %s waits for its queue, "
+			 "which another agent reads: give one of them another [client] name",
+	    origin->machine_id != NULL ? origin->machine_id : "not known");
+	r->meta.state = WIRE_FAILED;
+	set_member(r, "last_error", wire_last_error(wall_ms, text));
+	free(text);
+}

@@ -64,5 +64,8 @@ void report_too_large_for_broker(struct message *m, const char *host, int64_t wa
 const char *report_failure_text(const struct response *r);
 /* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */
 void report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
+/* An agent's word about itself, of no plugin and no job: it waits for the queue of its name, which
+ * another client reads. */
+void report_waiting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
 
 #endif

@@ -552,7 +552,10 @@ retry_delay(struct broker *b)
 static void
 enter_backoff(struct broker *b)
 {
-	struct broker_failure f = {.error = b->error, .text = b->text, .retrying = true};
+	struct broker_failure f = {.error = b->error,
+	    .text = b->text,
+	    .by_another = b->error == BROKER_ERR_IN_USE && broker_in_use_by_another(b),
+	    .retrying = true};
 
 	if (!b->linger)
 		drop_stream(b);

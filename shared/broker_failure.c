@@ -263,18 +263,25 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 
 /* Our own connection that died stays in the broker's books until it misses heartbeats: only after
  * that is somebody else there. */
+bool
+broker_in_use_by_another(const struct broker *b)
+{
+	int64_t patience = (int64_t)b->opt.heartbeat_s * 1000 * BROKER_IN_USE_HEARTBEATS;
+
+	return b->in_use_since.ms != 0 && mono_diff(loop_now(b->loop), b->in_use_since) >= patience;
+}
+
 static void
 in_use(struct broker *b, const char *why)
 {
 	struct mono now = loop_now(b->loop), *since = &b->in_use_since;
-	int64_t patience = (int64_t)b->opt.heartbeat_s * 1000 * BROKER_IN_USE_HEARTBEATS;
 	char where[320], what[512];
 
 	if (since->ms == 0)
 		*since = now;
 	broker_where(b, where, sizeof(where));
 	object_at_hand(b, what, sizeof(what));
-	if (mono_diff(now, *since) < patience)
+	if (!broker_in_use_by_another(b))
 		broker_fail(b, BROKER_ERR_IN_USE,
 		    "%s: %s is in use, the broker says \"%s\": perhaps by our own connection that "
 		    "was lost, so it is tried again",

@@ -1,6 +1,9 @@
 /* What the list of hosts says of a host, from the head of its record. */
 #include "admin/host_state.h"
 
+#include "shared/wall.h"
+#include "shared/wire.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -194,6 +197,69 @@ machines_are_named_once(void **state)
 	json_decref(rec);
 }
 
+/* "" = nothing tells of two; minute: of now. */
+static void
+two_are(const char *text, const char *minute, const char *want)
+{
+	json_t *rec = head(text);
+	struct host_state_two two;
+	char at[40], got[64] = "";
+	int64_t now;
+
+	snprintf(at, sizeof(at), "2026-11-30T%s:00.000Z", minute);
+	assert_true(wall_parse(at, &now));
+	if (host_state_two_machines(rec, now, &two))
+		snprintf(got, sizeof(got), "%s %s%s", two.id != NULL ? two.id : "-", two.other,
+		    two.waits ? " waits" : "");
+	assert_string_equal(got, want);
+	json_decref(rec);
+}
+
+#define ANSWERS(id, at) "\"machine_id\":\"" id "\",\"received_at\":\"2026-11-30T" at ":00.000Z\""
+#define TURNS(id, until)                                                                           \
+	",\"other_machine\":{\"machine_id\":\"" id "\",\"until\":\"2026-11-30T" until              \
+	":00.000Z\",\"two_since\":" AT("00") "}"
+
+/* Until one of them alone has answered for two hours, whenever that is looked at. */
+static void
+two_machines_take_turns(void **state)
+{
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("a", "18:10") "}}}", "18:20", "");
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("a", "18:10") TURNS("b", "18:05") "}}}", "23:00",
+	    "a b");
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("a", "20:04") TURNS("b", "18:05") "}}}", "20:05",
+	    "a b");
+	two_are(
+	    "{\"vogeler\":{\"p\":{" ANSWERS("a", "20:05") TURNS("b", "18:05") "}}}", "20:05", "");
+	/* Answers of other plugins tell as well who is there. */
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("a", "18:10")
+		    TURNS("b", "18:05") "},\"q\":{" ANSWERS("a", "20:30") "}}}",
+	    "20:30", "");
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("a", "20:10")
+		    TURNS("b", "18:05") "},\"q\":{" ANSWERS("b", "20:20") "}}}",
+	    "20:30", "a b");
+}
+
+#define WAITS(minute)                                                                              \
+	"\"last_error\":{\"machine_id\":\"b\",\"message\":\"" WIRE_WAITING ": so\",\"state\":"     \
+	"\"failed\",\"timestamp\":" AT(minute) ",\"received_at\":" AT(minute) "}"
+
+/* As long as it says so again and again; the answers of the one that has the queue end it not. */
+static void
+a_second_machine_waits(void **state)
+{
+	const char *waits = "{\"vogeler\":{\"p\":{" ANSWERS("a", "18:10") "}}," WAITS("05") "}";
+
+	two_are(waits, "18:20", "a b waits");
+	two_are(waits, "18:21", "");
+	failing_is(waits, "");
+	two_are("{\"vogeler\":{}," WAITS("05") "}", "18:06", "- b waits");
+	/* Both on one machine. */
+	two_are("{\"vogeler\":{\"p\":{" ANSWERS("b", "18:10") "}}," WAITS("05") "}", "18:11",
+	    "- b waits");
+	two_are("{\"vogeler\":{}," ERROR("\"machine_id\":\"b\",", "05") "}", "18:06", "");
+}
+
 static void
 version_is(const char *metas, const char *want)
 {
@@ -244,6 +310,8 @@ main(void)
 	    cmocka_unit_test(ages_have_one_unit),
 	    cmocka_unit_test(times_have_seconds),
 	    cmocka_unit_test(machines_are_named_once),
+	    cmocka_unit_test(two_machines_take_turns),
+	    cmocka_unit_test(a_second_machine_waits),
 	    cmocka_unit_test(the_version_is_that_of_the_last_answer),
 	};
 

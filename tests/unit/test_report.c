@@ -461,6 +461,19 @@ test_greeting(void **state)
 	assert_null(f->m.correlation_id);
 }
 
+static void
+test_waiting(void **state)
+{
+	struct fixture *f = *state;
+
+	report_waiting(&f->r, &origin, NOW);
+	encode(f);
+	assert_non_null(strstr(f->m.body, "\"message\":\"" WIRE_WAITING ": "));
+	assert_string_equal(message_str(&f->m, "state"), "failed");
+	assert_string_equal(message_str(&f->m, "machine_id"), origin.machine_id);
+	assert_null(message_str(&f->m, "plugin"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -489,6 +502,7 @@ main(void)
 	    T(unsendable),
 	    T(too_large_to_be_sent_is_not_read),
 	    T(greeting),
+	    T(waiting),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
