@@ -200,8 +200,11 @@ admin_on_signal(int signo, void *arg)
 static uint64_t
 timeout_ms(const struct cli *cli)
 {
+	char ask[UNITS_ASK_SIZE];
 	uint64_t ms = TIMEOUT_MS;
 
+	if (opt_timeout != NULL && units_ask(opt_timeout, ask) != NULL)
+		cli_usage_error(cli, "--timeout=%s: %s", opt_timeout, ask);
 	if (opt_timeout != NULL &&
 	    (!units_parse_ms(opt_timeout, &ms) || ms == 0 || ms > TIMEOUT_MAX_MS))
 		cli_usage_error(cli,

@@ -106,7 +106,16 @@ static const struct cli_spec spec = {
     .examples = "  vogeler-bench --qhost 127.0.0.1 -n 200 hosts\n"
 		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
 		"  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
-		"  bench/run --quick --json\n",
+		"  bench/run --quick --json\n"
+		"Commands:\n"
+		"  baseline  write to couch:// as the program of 2010 did\n"
+		"  books     look up every answer in ledger and records, and count\n"
+		"  consume   take answers out of the queue and do nothing with them\n"
+		"  fill      put answers of all hosts to all jobs into the queue\n"
+		"  hosts     be a fleet that collects and answers, until stopped\n"
+		"  load      send jobs at a fixed rate to hosts of its own; latencies, books\n"
+		"  look      fill a store, then list its names, heads and records\n"
+		"  write     write to couch:// what a collector would, as fast as it goes\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -217,8 +226,11 @@ not_negative(const struct cli *cli, const char *name, int value)
 static uint32_t
 duration_of(const struct cli *cli, const char *name, const char *text, uint32_t preset)
 {
+	char ask[UNITS_ASK_SIZE];
 	uint64_t ms = preset;
 
+	if (text != NULL && units_ask(text, ask) != NULL)
+		cli_usage_error(cli, "--%s=%s: %s", name, text, ask);
 	if (text != NULL && (!units_parse_ms(text, &ms) || ms > INT32_MAX))
 		cli_usage_error(cli, "--%s %s: a time, such as 500ms or 10s", name, text);
 	return (uint32_t)ms;

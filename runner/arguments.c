@@ -44,9 +44,9 @@ static struct poptOption table[] = {
     {"confirm", '\0', POPT_ARG_STRING, &opt_confirm, 0,
 	"How long the broker may take to confirm it (30s)", "DURATION"},
     {"wait", '\0', POPT_ARG_STRING, &opt_wait, 0, "Until all have answered, or so long",
-	"DURATION"},
+	"[DURATION]"},
     {"show", '\0', POPT_ARG_STRING, &opt_show, 0,
-	"With --wait: what each host answered, or that part", "PATH"},
+	"With --wait: what each host answered, or that part", "[PATH]"},
     {"failed", '\0', POPT_ARG_NONE, &opt_failed, 0,
 	"Of JOB: hosts that failed, timed out or refused", NULL},
     {"missing", '\0', POPT_ARG_NONE, &opt_missing, 0,
@@ -89,12 +89,14 @@ mark_optional(int argc, char **argv)
 {
 	static char wait_alone[] = "--wait=", show_alone[] = "--show=";
 	char **marked = xcalloc((size_t)argc + 1, sizeof(*marked));
+	char ask[UNITS_ASK_SIZE];
 	uint64_t ms;
 
 	for (int i = 0; i < argc; i++) {
 		marked[i] = argv[i];
 		if (i > 0 && strcmp(argv[i], "--wait") == 0 &&
-		    (i + 1 == argc || !units_parse_ms(argv[i + 1], &ms)))
+		    (i + 1 == argc ||
+			(!units_parse_ms(argv[i + 1], &ms) && units_ask(argv[i + 1], ask) == NULL)))
 			marked[i] = wait_alone;
 		else if (i > 0 && strcmp(argv[i], "--show") == 0)
 			marked[i] = show_alone;
@@ -106,11 +108,11 @@ static int64_t
 duration(const struct cli *cli, const char *option, const char *text, int64_t min, int64_t max)
 {
 	char shown_min[UNITS_TEXT_SIZE], shown_max[UNITS_TEXT_SIZE];
+	char ask[UNITS_ASK_SIZE];
 	uint64_t ms;
 
-	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0' && strcmp(text, "0") != 0)
-		cli_usage_error(cli, "%s=%s: %s what? Write %ss, %smin, %sh or %sd", option, text,
-		    text, text, text, text, text);
+	if (units_ask(text, ask) != NULL)
+		cli_usage_error(cli, "%s=%s: %s", option, text, ask);
 	if (!units_parse_ms(text, &ms))
 		cli_usage_error(
 		    cli, "%s=%s: should be a duration: 500ms 10s 5min 1h 7d", option, text);

@@ -267,6 +267,7 @@ parse_number(
     const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
 {
 	char low[UNITS_TEXT_SIZE], top[UNITS_TEXT_SIZE];
+	char ask[UNITS_ASK_SIZE];
 	const char *form = "a number";
 	uint64_t value;
 	bool zero = row->zero != NULL && strcasecmp(text, row->zero) == 0;
@@ -279,6 +280,11 @@ parse_number(
 		else
 			*(uint32_t *)field = (uint32_t)value; /* every max fits */
 		return true;
+	}
+	if ((row->type == OPTION_MS || row->type == OPTION_SECONDS) &&
+	    units_ask(text, ask) != NULL) {
+		snprintf(err, err_size, "'%s': %s", text, ask);
+		return false;
 	}
 	if (row->type == OPTION_MS)
 		form = "a duration like 500ms, 10s, 5min or 1h";

@@ -134,6 +134,18 @@ read_format(struct definition *d, const struct conf_entry *e, const char *value)
 	definition_error(d, e->line, "result_format '%s' should be one of %s", value, good);
 }
 
+/* Says so. */
+static bool
+lacks_unit(struct definition *d, const struct conf_entry *e, const char *value)
+{
+	char ask[UNITS_ASK_SIZE];
+
+	if (units_ask(value, ask) == NULL)
+		return false;
+	definition_error(d, e->line, "%s '%s': %s", e->key, value, ask);
+	return true;
+}
+
 static void
 read_timeout(struct definition *d, const struct conf_entry *e, const char *value)
 {
@@ -141,7 +153,7 @@ read_timeout(struct definition *d, const struct conf_entry *e, const char *value
 
 	if (units_parse_ms(value, &ms) && ms >= TIMEOUT_MIN_MS && ms <= TIMEOUT_MAX_MS)
 		d->plugin.timeout_ms = (uint32_t)ms;
-	else
+	else if (!lacks_unit(d, e, value))
 		definition_error(d, e->line,
 		    "timeout '%s' should be a duration like 30s or 5min, from 100ms to below 25min",
 		    value);
@@ -187,6 +199,8 @@ parse_processes(const char *text, uint64_t *n)
 static void
 read_max_cpu(struct definition *d, const struct conf_entry *e, const char *value)
 {
+	if (lacks_unit(d, e, value))
+		return;
 	read_limit(d, e, value, parse_seconds, 1000, CPU_MAX_MS, &d->plugin.max_cpu_ms,
 	    "whole seconds or minutes, from 1s to 1d");
 }
@@ -219,7 +233,7 @@ read_interval(struct definition *d, const struct conf_entry *e, const char *valu
 
 	if (units_parse_ms(value, &ms) && ms >= INTERVAL_MIN_MS && ms <= INTERVAL_MAX_MS)
 		d->plugin.interval_ms = ms;
-	else
+	else if (!lacks_unit(d, e, value))
 		definition_error(d, e->line,
 		    "interval '%s' should be a duration like 10min or 1d, from 1s to 366d", value);
 }
@@ -228,7 +242,7 @@ static void
 read_splay(struct definition *d, const struct conf_entry *e, const char *value)
 {
 	d->plugin.has_splay = units_parse_ms(value, &d->plugin.splay_ms);
-	if (!d->plugin.has_splay)
+	if (!d->plugin.has_splay && !lacks_unit(d, e, value))
 		definition_error(
 		    d, e->line, "splay '%s' should be a duration like 30s or 10min", value);
 }

@@ -11,9 +11,9 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first; the bare number has the empty name. */
+/* Largest first; a bare number of bytes has the empty name. */
 static const struct unit durations[] = {
-    {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000}, {NULL, 0}};
+    {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
 static const struct unit sizes[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1},
     {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}, {NULL, 0}};
 
@@ -57,10 +57,33 @@ parse(const struct unit *units, const char *text, uint64_t *out)
 	return false;
 }
 
+/* It is the same in all units. */
+static bool
+is_zero(const char *text)
+{
+	return text[0] == '0' && text[strspn(text, "0")] == '\0';
+}
+
 bool
 units_parse_ms(const char *text, uint64_t *ms)
 {
+	if (is_zero(text)) {
+		*ms = 0;
+		return true;
+	}
 	return parse(durations, text, ms);
+}
+
+const char *
+units_ask(const char *text, char out[UNITS_ASK_SIZE])
+{
+	size_t len = strspn(text, "0123456789");
+
+	if (len == 0 || text[len] != '\0' || len > 20 || is_zero(text))
+		return NULL;
+	snprintf(out, UNITS_ASK_SIZE, "%s what? Write %ss, %smin, %sh or %sd", text, text, text,
+	    text, text);
+	return out;
 }
 
 bool

@@ -1,5 +1,6 @@
 /* Durations and sizes as people write them: "500ms" "10s" "5min" "1h" "7d", "256KiB" "4MiB" "1GiB".
- * Bare numbers are seconds and bytes. */
+ * Bare numbers are bytes; of durations there is none but 0, since whoever wrote 5 may have meant
+ * minutes. */
 #ifndef VOGELER_UNITS_H
 #define VOGELER_UNITS_H
 
@@ -10,6 +11,10 @@
 
 /* false: not a number with one of the units, or beyond 64 bits. */
 bool units_parse_ms(const char *text, uint64_t *ms);
+/* What is to be said to a bare number in the place of a duration: "5 what? Write 5s, ...", in out;
+ * NULL: it is none. */
+#define UNITS_ASK_SIZE 160
+const char *units_ask(const char *text, char out[UNITS_ASK_SIZE]);
 bool units_parse_bytes(const char *text, uint64_t *bytes);
 /* A decimal number of at most max. */
 bool units_parse_count(const char *text, uint64_t max, uint64_t *count);

@@ -175,13 +175,23 @@ def test_a_duration_without_a_unit(site):
     for option in ("--ttl=5", "--wait=30", "--where-timeout=10"):
         done = site.runner(option, "-n", "h1", "-x", "packages", status=1)
         assert re.search(rf"{option}: \d+ what\? Write \d+s", done.err), done
+    for verb in (["doctor"], ["query", "."]):
+        assert "--timeout=5: 5 what? Write 5s" in site.admin(*verb, "--timeout", "5", status=1).err
+    done = site.run("vogeler-bench", "--interval", "20", "hosts")
+    assert done.status == 1 and "--interval=20: 20 what? Write 20s" in done.err, done
+    done = site.run("vogelerd", "-o", "amqp.heartbeat=10", "--check-config")
+    assert done.status == 1 and "10 what? Write 10s" in done.out + done.err, done
+    for key in ("interval", "splay", "timeout", "max_cpu"):
+        site.plugin("p", "/bin/true", **{key: "60"})
+        done = site.run("vogeler-agent", "-p", site.plugins, "--check-config")
+        assert done.status == 1 and f"{key} '60': 60 what? Write 60s" in done.out + done.err, done
 
 
-@pytest.mark.parametrize("name", ["vogeler-runner", "vogeler-admin", "vogeler-agent"])
+@pytest.mark.parametrize("name", ["vogeler-runner", "vogeler-admin", "vogeler-agent", "vogeler-bench"])
 def test_help_says_what_each_verb_does(site, name):
     out = site.run(name, "--help").out
     usage, rest = out[:out.index("\n  ")], out[out.index("\nCommands"):]
-    verbs = {"vogeler-runner": "cancel jobs rerun result watch", "vogeler-agent": "run list exec",
+    verbs = {"vogeler-bench": "baseline books consume fill hosts load look write", "vogeler-runner": "cancel jobs rerun result watch", "vogeler-agent": "run list exec",
              "vogeler-admin": "backup doctor forget forget-order hosts query queue restore setup show"}[name].split()
     for verb in verbs:
         assert re.search(rf"^  {verb}\b.* {{2,}}\w.*\w", rest, re.M), (verb, rest)

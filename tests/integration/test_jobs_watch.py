@@ -96,7 +96,7 @@ def test_whole_job_told_exceptions_first(site):
         plugins.mkdir()
         (plugins / "check.cfg").write_text(
             f"[check]\nname = check\ndescription = x\ncommand = {site.folder}/by_host {host}\n"
-            "result_format = output\ntimeout = 1\n")
+            "result_format = output\ntimeout = 1s\n")
         site.agent(host, plugins=plugins)
     job = Job(site, "check", ["web01", "web02", "web03", "web04"])
     watch = job.watch("--wait=30s")

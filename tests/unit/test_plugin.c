@@ -212,7 +212,8 @@ bad_definitions(void **state)
 	    "a.cfg:4:max_output '7169KiB' should be a size like 256KiB, from 1KiB to 7MiB");
 	refuse(HEAD "max_cpu = 1500ms\n", "a.cfg:4:max_cpu '1500ms' should be whole seconds");
 	refuse(HEAD "max_cpu = 0\n", "a.cfg:4:max_cpu '0' should be");
-	refuse(HEAD "max_cpu = 86401\n", "a.cfg:4:max_cpu '86401' should be");
+	refuse(HEAD "max_cpu = 86401s\n", "a.cfg:4:max_cpu '86401s' should be");
+	refuse(HEAD "interval = 300\n", "a.cfg:4:interval '300': 300 what? Write 300s");
 	refuse(HEAD "max_memory = 1023KiB\n", "a.cfg:4:max_memory '1023KiB' should be");
 	refuse(HEAD "max_memory = 8589934592GiB\n", "a.cfg:4:max_memory '8589934592GiB' ");
 	refuse(HEAD "max_processes = 0\n", "a.cfg:4:max_processes '0' should be");

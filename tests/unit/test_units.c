@@ -20,10 +20,10 @@ durations(void **state)
 		const char *back;
 	} rows[] = {{"500ms", 500, "500ms"}, {"10s", 10000, "10s"}, {"5min", 300000, "5min"},
 	    {"1h", 3600000, "1h"}, {"7d", 604800000, "7d"}, {"60s", 60000, "1min"},
-	    {"90 s", 90000, "90s"}, {"30", 30000, "30s"}, {"0", 0, "0s"}, {"0ms", 0, "0s"}};
+	    {"90 s", 90000, "90s"}, {"00", 0, "0s"}, {"0", 0, "0s"}, {"0ms", 0, "0s"}};
 	const char *const bad[] = {"", "s", "-1s", "+1s", "1.5s", " 1s", "1s ", "1m", "1S", "1sec",
-	    "0x10s", "99999999999999999999s", "18446744073709551615s", "1s1"};
-	char out[UNITS_TEXT_SIZE];
+	    "0x10s", "99999999999999999999s", "18446744073709551615s", "1s1", "30"};
+	char out[UNITS_TEXT_SIZE], ask[UNITS_ASK_SIZE];
 	uint64_t v = 7;
 
 	for (size_t i = 0; i < N(bad); i++) {
@@ -31,6 +31,10 @@ durations(void **state)
 			fail_msg("\"%s\" passed", bad[i]);
 	}
 	assert_true(v == 7);
+	assert_string_equal(units_ask("5", ask), "5 what? Write 5s, 5min, 5h or 5d");
+	assert_null(units_ask("0", ask));
+	assert_null(units_ask("5s", ask));
+	assert_null(units_ask("", ask));
 	for (size_t i = 0; i < N(rows); i++) {
 		assert_true(units_parse_ms(rows[i].text, &v));
 		assert_true(v == rows[i].ms);
