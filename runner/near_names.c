@@ -4,6 +4,11 @@
 #include "runner/interrupt.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
+#include "shared/target/ranges.h"
+
+#include <stdlib.h>
+
+#define PIECES_MAX 20 /* of names in a line */
 
 struct nearing {
 	struct runner_context *c;
@@ -22,9 +27,27 @@ end(struct nearing *n, int status)
 	loop_stop(n->c->loop);
 }
 
+/* Who sends is told by the queues; a dry run looks at none. */
+static void
+tell_unknown(const struct hosts *unknown)
+{
+	size_t left;
+	char *names =
+	    ranges_text((const char *const *)unknown->names, unknown->n, PIECES_MAX, &left);
+
+	if (left > 0)
+		runner_say(
+		    "no record is known of %zu of them: %s and %zu more", unknown->n, names, left);
+	else
+		runner_say("no record is known of %zu of them: %s", unknown->n, names);
+	free(names);
+}
+
 static void
 tell(const struct nearing *n)
 {
+	struct hosts unknown = {0};
+
 	for (size_t i = 0; i < n->names->n; i++) {
 		const char *name = n->names->names[i];
 		const char *host = n->missing[i] ? hosts_near(&n->known, name) : NULL;
@@ -32,7 +55,13 @@ tell(const struct nearing *n)
 		if (host != NULL)
 			runner_say(
 			    "%s: there is no record of that name; did you mean %s?", name, host);
+		else if (n->missing[i])
+			hosts_add(&unknown, name);
 	}
+	hosts_sort(&unknown);
+	if (n->c->arg->dry_run && unknown.n > 0)
+		tell_unknown(&unknown);
+	hosts_finish(&unknown);
 }
 
 static void

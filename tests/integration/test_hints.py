@@ -196,3 +196,10 @@ def test_help_says_what_each_verb_does(site, name):
     for verb in verbs:
         assert re.search(rf"^  {verb}\b.* {{2,}}\w.*\w", rest, re.M), (verb, rest)
         assert verb in usage or verb in out, usage
+
+
+@both_stores
+def test_a_dry_run_says_who_is_not_known(hosts):
+    done = hosts.runner("-n", "h1,nosuch[90-95],@" + str(hosts.file("more", "other01")), "--dry-run", dbhost=True)
+    assert len(done.out.split()) == 8 and "no record is known of 7 of them: nosuch[90-95], other01" in done.err, done
+    assert "no record" not in hosts.runner("-n", "h1", "--dry-run", dbhost=True).err
