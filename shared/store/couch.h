@@ -54,6 +54,7 @@ struct couch_op {
 	size_t generation;  /* forget: of the revision that is removed */
 	bool ledger;        /* setup, probe: at the ledger's database by now */
 	bool created;       /* setup: one of them */
+	bool upgraded;      /* setup: the views were others */
 	int64_t before_ms;  /* prune */
 	size_t removed;
 };
@@ -126,6 +127,7 @@ void couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, voi
 void couch_forget(struct store *s, const char *host, store_done_fn *fn, void *arg);
 void couch_setup(struct store *s, store_done_fn *fn, void *arg);
 void couch_probe(struct store *s, store_done_fn *fn, void *arg);
+void couch_check(struct store *s, store_done_fn *fn, void *arg);
 void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
 
 #endif

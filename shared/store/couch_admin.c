@@ -4,6 +4,7 @@
 
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/phrase.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
@@ -57,6 +58,9 @@ read_answer(const struct couch_op *op, const struct http_response *r, long want,
 
 /* --- setup --- */
 
+/* What design_put() says of a document that was another one. */
+static const char upgraded[] = "upgraded";
+
 static void setup_one(struct couch_op *op);
 
 static void
@@ -64,7 +68,11 @@ setup_next(struct couch_op *op, bool created)
 {
 	op->created = op->created || created;
 	if (op->ledger) {
-		couch_op_done(op, true, op->created ? "created" : "was there");
+		couch_op_done(op, true,
+		    op->created    ? "created"
+		    : op->upgraded ? "was there; " COUCH_VIEW_DESIGN
+				     " was not as it should be, and is again"
+				   : "was there");
 		return;
 	}
 	op->ledger = true;
@@ -78,6 +86,7 @@ setup_on_views(bool ok, const char *what, void *arg)
 	struct couch_op *op = arg;
 
 	log_info("store", "store[%s]: views for lists of hosts: %s", id_of(op), what);
+	op->upgraded = ok && strcmp(what, upgraded) == 0;
 	setup_next(op, false);
 }
 
@@ -333,7 +342,7 @@ design_on_put(const struct http_response *r, void *arg)
 		design_look(op);
 	else if (a == COUCH_DONE)
 		couch_op_done(
-		    op, true, json_object_get(op->doc, "_rev") != NULL ? "upgraded" : "loaded");
+		    op, true, json_object_get(op->doc, "_rev") != NULL ? upgraded : "loaded");
 	else
 		couch_op_done(op, false, why);
 }
@@ -383,25 +392,36 @@ design_same(struct couch_op *op, json_t *there)
 	return same && json_equal(op->doc, there);
 }
 
+/* The document that is there, the caller's; NULL unless COUCH_DONE. */
+static json_t *
+design_read_answer(
+    const struct couch_op *op, const struct http_response *r, enum couch_answer *a, char *why)
+{
+	json_t *there = NULL;
+
+	*a = read_answer(op, r, 200, why);
+	if (*a == COUCH_DONE) {
+		there = json_loadb(r->body, r->body_len, 0, NULL);
+		if (!json_is_string(json_object_get(there, "_rev"))) {
+			couch_answer_garbled(r, op->c->base.id, why, WHY_SIZE);
+			*a = COUCH_UNKNOWN;
+		}
+	}
+	return there;
+}
+
 static void
 design_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
-	json_t *there = NULL;
-	enum couch_answer a = read_answer(op, r, 200, why);
+	enum couch_answer a;
+	json_t *there = design_read_answer(op, r, &a, why);
 
 	json_object_del(op->doc, "_rev");
 	if (a == COUCH_MISSING) {
 		design_put(op);
 		return;
-	}
-	if (a == COUCH_DONE) {
-		there = json_loadb(r->body, r->body_len, 0, NULL);
-		if (!json_is_string(json_object_get(there, "_rev"))) {
-			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-			a = COUCH_UNKNOWN;
-		}
 	}
 	if (a != COUCH_DONE)
 		couch_op_done(op, false, why);
@@ -413,13 +433,19 @@ design_on_looked(const struct http_response *r, void *arg)
 }
 
 static void
-design_look(struct couch_op *op)
+design_ask(struct couch_op *op, http_fn *fn)
 {
 	char *url;
 
 	xasprintf(&url, "%s?attachments=true", op->url);
-	couch_op_request(op, "GET", url, NULL, design_on_looked);
+	couch_op_request(op, "GET", url, NULL, fn);
 	free(url);
+}
+
+static void
+design_look(struct couch_op *op)
+{
+	design_ask(op, design_on_looked);
 }
 
 void
@@ -431,4 +457,40 @@ couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg)
 	op->doc = json_copy(doc); /* gets a _rev of its own */
 	op->url = couch_url_doc(op->c->url, id != NULL ? id : "_design/");
 	design_look(op);
+}
+
+/* --- check --- */
+
+/* One that is not there is told by who lists, and lists without it. */
+static void
+check_on_looked(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a;
+	json_t *there = design_read_answer(op, r, &a, why);
+	bool same = a == COUCH_DONE && design_same(op, there);
+
+	if (a == COUCH_DONE && !same)
+		snprintf(why, sizeof(why),
+		    "%s: " COUCH_VIEW_DESIGN
+		    " is not as it should be, so that lists of hosts may be "
+		    "wrong or empty" PHRASE_CURE
+		    "run \"vogeler-admin setup\" with an administrator's user",
+		    op->c->base.id);
+	json_decref(there);
+	if (a == COUCH_MISSING)
+		couch_op_done(op, true, "there is no " COUCH_VIEW_DESIGN);
+	else
+		couch_op_done(op, same, same ? COUCH_VIEW_DESIGN " is as it should be" : why);
+}
+
+void
+couch_check(struct store *s, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = admin_op(s, fn, arg);
+
+	op->doc = couch_view_design();
+	op->url = couch_url_doc(op->c->url, COUCH_VIEW_DESIGN);
+	design_ask(op, check_on_looked);
 }

@@ -164,8 +164,9 @@ void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, voi
 void store_setup(struct store *s, store_done_fn *fn, void *arg);
 /* Is it there and would it take a write? For start-up and for after STORE_RETRY. */
 void store_probe(struct store *s, store_done_fn *fn, void *arg);
-/* Can all that is stored be read? Reads all of it, for STORE_CHECK_MS at most. Not ok: what is
- * damaged, the hosts that it concerns, and the cure. Only where store_can_check(). */
+/* Can all that is stored be read? Of a file reads all of it, for STORE_CHECK_MS at most; of a
+ * server looks whether what lists are made of is as setup makes it. Not ok: what is damaged, the
+ * hosts that it concerns, and the cure. Only where store_can_check(). */
 #define STORE_CHECK_MS 10000
 void store_check(struct store *s, store_done_fn *fn, void *arg);
 bool store_can_check(const struct store *s);

@@ -183,5 +183,6 @@ const struct store_ops store_couch_ops = {
     .jobs_prune = couch_jobs_prune,
     .setup = couch_setup,
     .probe = couch_probe,
+    .check = couch_check,
     .load_design = couch_load_design,
 };

@@ -371,6 +371,25 @@ def through(dbhost, port):
     return parts._replace(netloc=f"{login[0]}{login[1]}127.0.0.1:{port}").geturl(), parts.port
 
 
+def test_views_that_somebody_edited(couch_site):
+    """As with Fauxton: the list of hosts is empty, and nothing else is wrong."""
+    site = couch_site
+    site.admin("setup", qhost=True)
+    assert doctor(site)[1]["store content"] == [("ok", "_design/vogeler is as it should be", None)]
+    path = f"/{site.database.name}/_design/vogeler"
+    design = site.database.couch.request("GET", path)[1]
+    for view in design["views"].values():
+        view["map"] = "function (doc) { if (doc.type === 'host') emit(doc._id, null); }"
+    assert site.database.couch.request("PUT", path, design)[0] == 201
+    status, found = doctor(site)
+    assert status == 1 and bad(found).keys() == {"store content"}, found
+    _, said, cure = found["store content"][0]
+    assert "_design/vogeler is not as it should be" in said and "vogeler-admin setup" in cure, found
+    assert "was there; _design/vogeler was not as it should be, and is again" in site.admin("setup", qhost=True).out
+    assert doctor(site)[1]["store content"][0][0] == "ok"
+    assert "is again" not in site.admin("setup", qhost=True).out
+
+
 def test_clock_of_the_store(couch_site):
     site = couch_site
     _, port = through(site.dbhost, 0)
