@@ -22,6 +22,7 @@ joblist_add(struct joblist *l, const struct job *job)
 	l->jobs = xreallocarray(l->jobs, l->n + 1, sizeof(*l->jobs));
 	copy = &l->jobs[l->n];
 	copy->counts = (struct fold_counts){.targets = 0};
+	copy->unread = false;
 	if (job_from_json(json, &copy->job, err, sizeof(err)))
 		l->n++;
 	else
@@ -34,7 +35,8 @@ joblist_is_to_nobody(const struct joblist_job *j)
 {
 	const struct fold_counts *c = &j->counts;
 
-	return c->targets > 0 && c->by[OUTCOME_UNROUTABLE] == c->targets && c->others == 0;
+	return !j->unread && c->targets > 0 && c->by[OUTCOME_UNROUTABLE] == c->targets &&
+	       c->others == 0;
 }
 
 void
@@ -65,7 +67,12 @@ joblist_finish(struct joblist *l)
 static json_t *
 job_json(const struct joblist_job *j)
 {
-	return summary_counted_json(&j->job, &j->counts);
+	static const char *const unknown[] = {"counts", "others", "complete", "exit_status"};
+	json_t *json = summary_counted_json(&j->job, &j->counts);
+
+	for (size_t i = 0; j->unread && i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		json_object_set_new(json, unknown[i], json_null());
+	return json;
 }
 
 static void
@@ -124,7 +131,7 @@ add_row(struct table *table, const struct joblist_job *j, int64_t now_ms)
 
 	table_row(table);
 	snprintf(hosts, sizeof(hosts), "%zu", j->counts.targets);
-	states = summary_states(&j->counts);
+	states = j->unread ? xstrdup("unknown") : summary_states(&j->counts);
 	sender = job_sender(&j->job);
 	set_cell(table, COLUMN_JOB, j->job.id);
 	set_cell(table, COLUMN_SENT, wall_format_s(j->job.sent_at, when));

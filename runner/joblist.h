@@ -11,6 +11,7 @@
 struct joblist_job {
 	struct job job;
 	struct fold_counts counts;
+	bool unread; /* its outcomes cannot be read: how it stands is not known */
 };
 
 struct joblist {

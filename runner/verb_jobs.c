@@ -18,6 +18,8 @@ struct listing {
 	size_t limit;
 	size_t counted;    /* jobs of which the outcomes are known */
 	struct fold *fold; /* of the next one */
+	size_t unread;     /* of which they cannot be read, */
+	char *unread_why;  /* of the first of them */
 	int status;
 };
 
@@ -29,6 +31,23 @@ fail(struct listing *l, const char *why)
 	runner_say("%s", why != NULL ? why : "the store does not answer");
 	l->status = RUNNER_TROUBLE;
 	loop_stop(l->c->loop);
+}
+
+/* Those of the others are to be seen all the same. */
+static void
+note_unread(struct listing *l, struct joblist_job *job, const char *why)
+{
+	job->unread = true;
+	if (l->unread++ == 0)
+		xasprintf(&l->unread_why, "%s: %s", job->job.id, why);
+}
+
+static void
+say_unread(const struct listing *l)
+{
+	if (l->unread > 0)
+		runner_say("how %zu job%s stand%s is not known, the outcomes cannot be read: %s",
+		    l->unread, l->unread == 1 ? "" : "s", l->unread == 1 ? "s" : "", l->unread_why);
 }
 
 static void
@@ -45,6 +64,10 @@ listing_on_outcome(enum store_found found, const struct outcome *o, const char *
 	fold_count(l->fold, l->list.now_ms, &job->counts);
 	fold_destroy(l->fold);
 	l->fold = NULL;
+	if (found == STORE_FAILED && store_job_is_damaged(l->c->store)) {
+		note_unread(l, job, why);
+		found = STORE_MISSING;
+	}
 	if (joblist_is_to_nobody(job))
 		joblist_drop(&l->list, l->counted);
 	else
@@ -106,6 +129,8 @@ verb_jobs(struct runner_context *c)
 	output_options_from(&output, a);
 	if (l.status == RUNNER_OK)
 		joblist_print(stdout, &output, &l.list);
+	say_unread(&l);
+	free(l.unread_why);
 	joblist_finish(&l.list);
 	return l.status;
 }

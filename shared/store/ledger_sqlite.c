@@ -59,6 +59,7 @@ struct ledger_task {
 	struct row *rows;
 	size_t n_rows;
 	struct row last; /* of the page before */
+	bool job_damaged;
 };
 
 static struct ledger_task *
@@ -514,8 +515,10 @@ outcomes_run(void *arg)
 	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_OUTCOMES_AFTER))
 		read_outcome(db, &t->rows[t->n_rows++]);
 	t->found = t->n_rows == 0 ? STORE_MISSING : STORE_FOUND;
-	if (rc != SQLITE_DONE)
+	if (rc != SQLITE_DONE) {
+		t->job_damaged = db->fault == SQLDB_FAULT_ROW;
 		task_failed(t);
+	}
 }
 
 static void
@@ -524,6 +527,7 @@ outcomes_done(void *arg)
 	struct ledger_task *t = arg;
 	size_t i;
 
+	t->s->base.job_damaged = t->job_damaged;
 	for (i = 0; i < t->n_rows && !t->s->closed; i++)
 		t->fn.outcome(STORE_FOUND, &t->rows[i].o, NULL, t->arg);
 	if (t->found == STORE_FOUND && !t->s->closed) {

@@ -193,6 +193,12 @@ store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg
 	s->ops->outcomes(s, job, fn, arg);
 }
 
+bool
+store_job_is_damaged(const struct store *s)
+{
+	return s->job_damaged;
+}
+
 void
 store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
 {

@@ -154,6 +154,9 @@ void store_outcomes_add(struct store *s, const char *job, const struct outcome *
 typedef void store_outcome_fn(
     enum store_found found, const struct outcome *o, const char *why, void *arg);
 void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+/* Was the latest STORE_FAILED of store_outcomes() for what is stored of that job, which is damaged?
+ * Then those of others may be read. */
+bool store_job_is_damaged(const struct store *s);
 /* Removes jobs sent before that time, and expired before it or never to expire, with their
  * outcomes; and outcomes of jobs that are not there and are older. A bounded number in one call:
  * what = how many, with "+" behind it when it has not looked at all of them; again while it is not
@@ -208,7 +211,7 @@ struct store {
 	const struct store_ops *ops;
 	struct store_limits limits;
 	struct store_pace pace;
-	bool read_only, lists_slowly;
+	bool read_only, lists_slowly, job_damaged;
 	int64_t wal_bytes; /* of a write-ahead log, as of the latest put or probe */
 	uint64_t strays_dropped;
 	char *id;

@@ -140,3 +140,22 @@ def test_doctor_tells_of_an_index(site, index):
     line, = [line for line in done.out.splitlines() if "store content" in line]
     assert line.startswith("FAIL") and f"damaged: index {index}" in line, done
     assert "no data" in line and "cure:" in done.out and ".recover" in done.out, done
+
+
+def test_jobs_of_which_the_outcomes_cannot_be_read(site):
+    """The newest are on that page: those before are listed with how they stand, and these are named."""
+    site.vogelerd = site.collector()
+    site.plugin("one", "echo 1")
+    site.agent()
+    for _ in range(40):
+        site.runner("-n", "web01", "-x", "one", dbhost=True)
+    wait_until(lambda: select(site, "SELECT count(DISTINCT job) FROM outcomes WHERE state = 0") == [(40,)]
+               or select(site, "SELECT count(DISTINCT job) FROM outcomes") == [(40,)], "all outcomes are stored")
+    site.vogelerd.stop()
+    damage(site, "outcomes", -1)
+    done = site.run("vogeler-runner", "--dbhost", site.dbhost, "--qhost", site.qhost, "jobs", "--limit", "40")
+    rows = [line for line in done.out.splitlines() if " one " in line]
+    assert done.status == 0 and len(rows) == 40, done
+    unknown = [row for row in rows if "unknown" in row]
+    assert 0 < len(unknown) < 40 and "unknown" in rows[0] and "unknown" not in rows[-1], done
+    assert f"how {len(unknown)} job" in done.err and "malformed" in done.err and rows[0].split()[0] in done.err, done
