@@ -83,6 +83,44 @@ differ_policy(const char *vhost, const struct topology_item *item, const struct 
 	return look->lacks.n == 0 ? NULL : policy_command(vhost, item, &look->lacks);
 }
 
+static bool
+is_about_limit(const struct broker_look *look)
+{
+	return strstr(look->why, "inequivalent arg 'x-delivery-limit'") != NULL &&
+	       strstr(look->why, "current is none") == NULL;
+}
+
+char *
+differ_delivery_policy(
+    const char *vhost, const struct topology_item *item, const struct broker_look *look)
+{
+	static const struct queue_arguments limit = {.n = 1,
+	    .list = {{.name = "x-delivery-limit",
+		.kind = QUEUE_ARG_NUMBER,
+		.number = QUEUE_NO_DELIVERY_LIMIT}}};
+	/* What it lacks is known only when nothing else differs. */
+	bool may_lack =
+	    look->lacks.n == 0 || queue_arguments_have(&look->lacks, "x-delivery-limit");
+
+	if (item->kind != TOPOLOGY_QUEUE || look->type != QUEUE_QUORUM || !may_lack ||
+	    is_about_limit(look))
+		return NULL;
+	return policy_command(vhost, item, &limit);
+}
+
+/* The least that [host_queue] and [master_queue] take for delivery_limit. */
+#define DELIVERY_LIMIT_MIN 20
+
+bool
+differ_sayable(const struct broker_look *look)
+{
+	const char *current = strstr(look->why, "current is "); /* '5', or the value '5' */
+	const char *value = current == NULL ? NULL : strchr(current, '\'');
+
+	return !is_about_limit(look) || value == NULL ||
+	       strtol(value + 1, NULL, 10) >= DELIVERY_LIMIT_MIN;
+}
+
 /* The options of what the queue lacks, each once. */
 static size_t
 options_of(const struct broker_look *look, const char *options[QUEUE_ARGUMENTS_MAX])
@@ -146,6 +184,24 @@ print_policy(
 	free(options);
 }
 
+/* As long as it stays as it is. */
+static void
+print_delivery_policy(FILE *out, const char *vhost, const struct topology_item *item,
+    const struct broker_look *look, const char *policy)
+{
+	char *limit = policy == NULL ? differ_delivery_policy(vhost, item, look) : NULL;
+
+	if (limit != NULL)
+		fprintf(out,
+		    "  It is a quorum queue%s: RabbitMQ 4 drops a message at the 21st time that it "
+		    "is given back, unless a policy says otherwise:\n      %s\n",
+		    look->lacks.n > 0
+			? " without a delivery limit of ours"
+			: ", and may have no delivery limit of ours, which cannot be seen from here",
+		    limit);
+	free(limit);
+}
+
 static void
 explain_queue(
     FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
@@ -162,7 +218,7 @@ explain_queue(
 	fprintf(out, "queue %s exists with other arguments; wanted: %s; the broker says \"%s\"\n",
 	    item->name, wanted, look->why);
 	fprintf(out, "  It was not touched, and all programs go on using it as it is. Ways out:\n");
-	if (section(item) != NULL)
+	if (section(item) != NULL && differ_sayable(look))
 		fprintf(out, "  * make [%s] say what is there\n", section(item));
 	if (policy != NULL)
 		print_policy(out, item, look, policy);
@@ -173,6 +229,7 @@ explain_queue(
 		    "      rabbitmqctl delete_queue -p '%s' '%s'   (what waits in it is lost)\n"
 		    "    and run vogeler-admin setup again\n",
 		    vhost, item->name);
+	print_delivery_policy(out, vhost, item, look, policy);
 	free(wanted);
 	free(policy);
 }

@@ -17,6 +17,13 @@ void differ_explain(
 bool differ_limit(const struct broker_look *look);
 /* What comes of it then: "it grows without limit". */
 const char *differ_limit_danger(const struct broker_look *look);
+/* The command that gives a quorum queue, which differs in more than that, the delivery limit that
+ * it was made without, or may have been: while it is used as it is, RabbitMQ 4 goes by its own;
+ * malloced. NULL: it is none, is not known to be one, or has a limit. */
+char *differ_delivery_policy(
+    const char *vhost, const struct topology_item *item, const struct broker_look *look);
+/* Whether the options can say what is there. */
+bool differ_sayable(const struct broker_look *look);
 /* What the queue was made without, as queue_arguments_text(); malloced. */
 char *differ_lacks(const struct broker_look *look);
 /* The command that gives the queue what it lacks, losing nothing; malloced. NULL: only a queue that

@@ -232,21 +232,40 @@ say_lacks(struct patient *p, const struct topology_item *item, const struct brok
 	free(cure);
 }
 
+/* No policy makes it what the options say; one can keep RabbitMQ from dropping meanwhile. */
+static void
+say_odd_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
+{
+	char *limit = differ_delivery_policy(p->uris[p->i].path, item, look), *cure;
+
+	xasprintf(&cure,
+	    "%shave it made anew, for no policy can change that; vogeler-admin setup explains both%s%s",
+	    differ_sayable(look) ? "set the options to what is there, or " : "",
+	    limit != NULL
+		? "; until then, for RabbitMQ 4 drops a message at the 21st time that it is "
+		  "given back to a quorum queue without a delivery limit of ours: "
+		: "",
+	    limit != NULL ? limit : "");
+	doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_FAIL, cure,
+	    "queue %s is of another kind, the broker says \"%s\"", item->name, look->why);
+	free(cure);
+	free(limit);
+}
+
 static void
 say_other(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
 	char *policy = differ_policy(p->uris[p->i].path, item, look);
-	bool queue = item->kind == TOPOLOGY_QUEUE;
 
 	if (policy != NULL)
 		say_lacks(p, item, look, policy);
+	else if (item->kind == TOPOLOGY_QUEUE)
+		say_odd_queue(p, item, look);
 	else
 		doctor_say(p->d, links[LINK_TOPOLOGY], CHECK_FAIL,
-		    queue ? "set the options to what is there, or have it made anew, for no policy "
-			    "can change that; vogeler-admin setup explains both"
-			  : "delete it and run vogeler-admin setup, or set another name",
-		    "%s %s is of another kind, the broker says \"%s\"",
-		    queue ? "queue" : "exchange", item->name, look->why);
+		    "delete it and run vogeler-admin setup, or set another name",
+		    "exchange %s is of another kind, the broker says \"%s\"", item->name,
+		    look->why);
 	free(policy);
 }
 

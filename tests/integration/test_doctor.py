@@ -198,6 +198,31 @@ def test_queue_with_other_arguments_and_user_without_rights(site):
     assert "not reached" not in str(found), found
 
 
+QUORUM = {"x-queue-type": "quorum"}
+
+
+@pytest.mark.parametrize("wanted, arguments, limited, sayable", [
+    ("classic", QUORUM, False, True),
+    ("quorum", QUORUM, False, True),
+    ("quorum", dict(QUORUM, **{"x-single-active-consumer": True, "x-delivery-limit": 5}), True, False),
+    ("quorum", dict(QUORUM, **{"x-single-active-consumer": True, "x-delivery-limit": -1}), True, False),
+    ("quorum", dict(QUORUM, **{"x-single-active-consumer": True, "x-delivery-limit": 30}), True, True),
+], ids=["options say classic", "no single active consumer", "limit below what an option takes", "none by -1", "limit that an option takes"])
+def test_quorum_queue_without_a_delivery_limit_of_ours(site, wanted, arguments, limited, sayable):
+    """It is used as it is, and RabbitMQ 4 drops from it: the policy is told, whatever else differs."""
+    connection = site.broker.connect(site.vhost)
+    connection.channel().queue_declare("web01", durable=True, arguments=arguments)
+    connection.close()
+    option = ("--option", f"host_queue.type={wanted}")
+    told = site.admin(*option, "setup", "web01", qhost=True, status=1).err
+    status, found = doctor(site, "--as", "agent", options=[*AGENT.format(site.folder).split(), option[1]])
+    (_, said, cure), = [s for s in found["topology"] if s[0] == "FAIL" and "queue web01" in s[1]]
+    assert status == 1, found
+    for text in (told, cure):
+        assert ('\'{"delivery-limit":2147483647}\'' in text and "at the 21st time" in text) != limited, (told, cure)
+    assert ("make [host_queue] say" in told) == sayable == ("set the options to what is there" in cure), (told, cure, said)
+
+
 def test_host_with_an_agent_alone(site):
     """Its user may send answers and read its own queue: all that is looked for, and no store."""
     site.admin("setup", "web01", qhost=True)
