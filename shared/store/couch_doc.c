@@ -2,6 +2,7 @@
 
 #include "shared/buf.h"
 #include "shared/jsonx.h"
+#include "shared/phrase.h"
 #include "shared/store/pack.h"
 #include "shared/store/store.h"
 #include "shared/wall.h"
@@ -303,7 +304,8 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 		free(name);
 		if (!ok) {
 			snprintf(err, err_size,
-			    "the record in the store has a member %.*s that cannot be read",
+			    "the record in the store has a member %.*s that cannot be "
+			    "read" PHRASE_CURE "remove that member there; answers bring it back",
 			    key.len > 80 ? 80 : (int)key.len, key.text);
 			couch_doc_destroy(d);
 			return NULL;

@@ -144,6 +144,14 @@ reads_back_what_it_wrote(void **state)
 	couch_doc_destroy(again);
 }
 
+/* Who edited it is told what brings the host's answers back into the record. */
+static void
+a_member_that_somebody_spoiled_has_a_cure(void **state)
+{
+	assert_refused("{\"_id\":\"web01\",\"_rev\":\"1-a\",\"vogeler\":\"oops\"}",
+	    "member \"vogeler\" that cannot be read; cure: remove that member there");
+}
+
 static void
 a_greeting_makes_a_host_known(void **state)
 {
@@ -409,6 +417,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(keeps_what_2010_and_others_wrote),
 	    cmocka_unit_test(reads_back_what_it_wrote),
+	    cmocka_unit_test(a_member_that_somebody_spoiled_has_a_cure),
 	    cmocka_unit_test(a_greeting_makes_a_host_known),
 	    cmocka_unit_test(keeps_what_we_would_refuse),
 	    cmocka_unit_test(refuses_what_it_cannot_keep),
