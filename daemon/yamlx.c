@@ -5,6 +5,7 @@
  * anchored value are known when it is closed, so a bomb is refused before it is built. */
 #include "daemon/yamlx.h"
 
+#include "daemon/yamlx_escape.h"
 #include "daemon/yamlx_scalar.h"
 #include "shared/utf8.h"
 #include "shared/xalloc.h"
@@ -16,8 +17,9 @@
 #include <uthash.h>
 #include <yaml.h>
 
-#define EXPANDED     4                  /* times the input, with aliases expanded */
-#define KEY_JSON_MAX (64 * 1024 * 1024) /* of a list or map that is a key */
+#define EXPANDED        4 /* times the input, with aliases expanded */
+#define SURROGATE_ERROR "found invalid Unicode character escape code" /* libyaml's */
+#define KEY_JSON_MAX    (64 * 1024 * 1024) /* of a list or map that is a key */
 
 const struct yamlx_limits yamlx_limits_default = {
     .depth = YAMLX_DEPTH_MAX, .nodes = 100000, .keys = 20000, .bytes = 1024 * 1024};
@@ -59,6 +61,10 @@ struct builder {
 	struct jsonx_note note;
 	enum jsonx_refusal refusal; /* if it fails */
 	struct jsonx_place at;      /* of what is at hand */
+	/* If libyaml refused an escape in it: the scalar, by the number of its first character. */
+	bool is_escape;
+	size_t scalar;
+	struct jsonx_place scalar_at;
 	char *err;
 	size_t err_size;
 };
@@ -536,6 +542,12 @@ fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t 
 	b->at.column = p->problem_mark.column + 1;
 	if (p->error == YAML_READER_ERROR)
 		find_offset(b, text, len, p->problem_offset);
+	if (strcmp(problem, SURROGATE_ERROR) == 0) {
+		b->is_escape = true;
+		b->scalar = p->context_mark.index;
+		b->scalar_at =
+		    (struct jsonx_place){p->context_mark.line + 1, p->context_mark.column + 1};
+	}
 	if (p->context != NULL)
 		return fail(b, "%s %s", problem, p->context);
 	return fail(b, "%s", problem);
@@ -592,20 +604,6 @@ parse(struct builder *b, const char *text, size_t len)
 	yaml_parser_t parser;
 	bool ok;
 
-	if (len > b->limits->bytes) {
-		snprintf(b->err, b->err_size,
-		    "%zu bytes, at most %zu are read ([limits] yaml_bytes)", len, b->limits->bytes);
-		b->refusal = JSONX_BYTES;
-		return NULL;
-	}
-	if (utf8_has_bom(text, len)) {
-		text += UTF8_BOM_LEN; /* libyaml takes it for a part of the first word */
-		len -= UTF8_BOM_LEN;
-	}
-	if (too_many_tag_lines(text, len)) {
-		snprintf(b->err, b->err_size, "more than %d %%TAG lines", YAMLX_TAG_LINES);
-		return NULL;
-	}
 	if (yaml_parser_initialize(&parser) == 0) {
 		no_memory(b);
 		return NULL;
@@ -622,6 +620,61 @@ parse(struct builder *b, const char *text, size_t len)
 	return b->root != NULL ? b->root : json_null();
 }
 
+/* Each scalar with surrogates in it costs one more reading from the start: of so many bytes in all
+ * as one text may have. */
+static json_t *
+parse_escaped(struct builder *b, const struct builder *start, const char *text, size_t len)
+{
+	size_t again = b->limits->bytes;
+	unsigned int halves, all_halves = 0;
+	struct jsonx_place first = {0};
+	char *joined = NULL;
+	json_t *value;
+
+	while ((value = parse(b, text, len)) == NULL && b->is_escape && len <= again) {
+		char *next = yamlx_join_surrogates(text, len, b->scalar, &len, &halves);
+
+		if (next == NULL)
+			break;
+		if (all_halves == 0 && halves > 0)
+			first = b->scalar_at;
+		all_halves += halves;
+		free(joined);
+		text = joined = next;
+		again -= len;
+		*b = *start;
+	}
+	free(joined);
+	if (all_halves > 0) {
+		jsonx_odd(&b->note, JSONX_SURROGATE, first);
+		b->note.odd[JSONX_SURROGATE].count = all_halves;
+	}
+	return value;
+}
+
+static json_t *
+parse_limited(struct builder *b, const char *text, size_t len)
+{
+	struct builder start;
+
+	if (len > b->limits->bytes) {
+		snprintf(b->err, b->err_size,
+		    "%zu bytes, at most %zu are read ([limits] yaml_bytes)", len, b->limits->bytes);
+		b->refusal = JSONX_BYTES;
+		return NULL;
+	}
+	if (utf8_has_bom(text, len)) {
+		text += UTF8_BOM_LEN; /* libyaml takes it for a part of the first word */
+		len -= UTF8_BOM_LEN;
+	}
+	if (too_many_tag_lines(text, len)) {
+		snprintf(b->err, b->err_size, "more than %d %%TAG lines", YAMLX_TAG_LINES);
+		return NULL;
+	}
+	start = *b;
+	return parse_escaped(b, &start, text, len);
+}
+
 json_t *
 yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size)
@@ -634,7 +687,7 @@ yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
 	b.limits = limits != NULL ? limits : &yamlx_limits_default;
 	b.depth_max = b.limits->depth < YAMLX_DEPTH_MAX ? b.limits->depth : YAMLX_DEPTH_MAX;
 	b.expanded_max = b.limits->expanded != 0 ? b.limits->expanded : EXPANDED * b.limits->bytes;
-	value = parse(&b, text, len);
+	value = parse_limited(&b, text, len);
 	jsonx_may_fail(before);
 	if (value == NULL)
 		b.note = (struct jsonx_note){.refusal = b.refusal};

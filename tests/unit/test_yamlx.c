@@ -511,10 +511,69 @@ the_puppet_fixture_comes_out_as_pyyaml_has_it(void **state)
 	free(json_path);
 }
 
+static void
+surrogates_in_escapes_are_characters_or_replaced(void **state)
+{
+	static const struct {
+		const char *yaml, *json;
+		unsigned int halves;
+		size_t line, column; /* of the scalar with the first half */
+	} cases[] = {
+	    {"a: \"M\\udcfcller\"\nos: x\n", "{\"a\":\"M\xef\xbf\xbdller\",\"os\":\"x\"}", 1, 1, 4},
+	    {"[\"\\ud83d\\ude00\", \"\\uD83D\\uDE00!\"]",
+		"[\"\xf0\x9f\x98\x80\",\"\xf0\x9f\x98\x80!\"]", 0, 0, 0},
+	    {"\"\\ude00\\ud83d\"", "\"\xef\xbf\xbd\xef\xbf\xbd\"", 2, 1, 1},
+	    {"\"\\U0000dcfc\"", "\"\xef\xbf\xbd\"", 1, 1, 1},
+	    /* What only looks like one is text. */
+	    {"- \"\\\\udcfc \\udcfc\"\n- '\\udcfc'\n- \\udcfc\n- \"\\\\\\\" \\udcfc\"",
+		"[\"\\\\udcfc \xef\xbf\xbd\",\"\\\\udcfc\",\"\\\\udcfc\",\"\\\\\\\" \xef\xbf\xbd\"]",
+		2, 1, 3},
+	    /* A quote is found by characters, not by bytes. */
+	    {"\xc3\xa9\xe2\x82\xac: 1\n\"k\\udc80\": \"\\udc80\"",
+		"{\"\xc3\xa9\xe2\x82\xac\":1,\"k\xef\xbf\xbd\":\"\xef\xbf\xbd\"}", 2, 2, 1},
+	    {"\xef\xbb\xbf\"\\udcfc\"", "\"\xef\xbf\xbd\"", 1, 1, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct jsonx_note note;
+		char err[256] = "";
+		json_t *got = yamlx_parse(
+		    cases[i].yaml, strlen(cases[i].yaml), NULL, &note, err, sizeof(err));
+
+		if (got == NULL)
+			fail_msg("%s: %s", cases[i].yaml, err);
+		json_decref(got);
+		assert_yaml(cases[i].yaml, cases[i].json);
+		assert_int_equal(note.odd[JSONX_SURROGATE].count, cases[i].halves);
+		assert_int_equal(note.odd[JSONX_SURROGATE].first.line, cases[i].line);
+		assert_int_equal(note.odd[JSONX_SURROGATE].first.column, cases[i].column);
+	}
+	assert_refused("\"\\U00110000\"", 12, "line 1, column 4");
+	assert_refused("\"\\udcfc", 7, "line 1, column");
+}
+
+/* Each costs one more reading of all that is before it. */
+static void
+scalars_with_surrogates_are_bounded(void **state)
+{
+	char *many = repeat("- \"\\udcfc\"\n", 4000);
+	struct jsonx_note note;
+	char err[256] = "";
+
+	(void)state;
+	assert_refused(many, strlen(many), "found invalid Unicode character escape code");
+	json_decref(yamlx_parse(many, 20 * 11, NULL, &note, err, sizeof(err)));
+	assert_int_equal(note.odd[JSONX_SURROGATE].count, 20);
+	free(many);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(surrogates_in_escapes_are_characters_or_replaced),
+	    cmocka_unit_test(scalars_with_surrogates_are_bounded),
 	    cmocka_unit_test(types_plain_scalars_as_yaml_1_1),
 	    cmocka_unit_test(types_integers_of_every_base),
 	    cmocka_unit_test(integers_beyond_64_bits_keep_their_digits_as_text),
