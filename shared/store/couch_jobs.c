@@ -187,8 +187,10 @@ ask_parts(struct couch_op *op, const char *id, http_fn *fn)
 	free(url);
 }
 
-/* Puts them into op->doc. false: why says why not. */
-static bool
+enum parts { PARTS_TAKEN, PARTS_LACKING, PARTS_UNREAD };
+
+/* Puts them into op->doc, or why says why not. */
+static enum parts
 take_parts(struct couch_op *op, const struct http_response *r, char *why)
 {
 	json_t *hosts = json_object_get(op->doc, "hosts");
@@ -197,10 +199,10 @@ take_parts(struct couch_op *op, const struct http_response *r, char *why)
 	size_t n = 0;
 
 	if (read_answer(op, r, 200, why) != COUCH_DONE)
-		return false;
+		return PARTS_UNREAD;
 	if (!couch_rows_open(&rows, r->body, r->body_len)) {
 		couch_answer_garbled(r, op->c->jobs_id, why, WHY_SIZE);
-		return false;
+		return PARTS_UNREAD;
 	}
 	for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
 		json_t *part = row.doc.text != NULL ? couch_doc_json(row.doc, why, WHY_SIZE) : NULL;
@@ -209,21 +211,32 @@ take_parts(struct couch_op *op, const struct http_response *r, char *why)
 		json_decref(part);
 	}
 	if (n == parts_of(op->doc))
-		return true;
-	snprintf(why, WHY_SIZE, "%s has %zu of the %zu documents that name the job's hosts",
-	    op->c->jobs_id, n, parts_of(op->doc));
-	return false;
+		return PARTS_TAKEN;
+	snprintf(why, WHY_SIZE, "%zu of the %zu documents that name its hosts are there", n,
+	    parts_of(op->doc));
+	return PARTS_LACKING;
+}
+
+static void
+get_damaged(struct couch_op *op, const char *what)
+{
+	char *why;
+
+	xasprintf(&why, "%s: job %s cannot be read: %s" LEDGER_JOB_CURE, op->c->jobs_id,
+	    op->startkey, what);
+	job_end(op, STORE_FAILED, NULL, why);
+	free(why);
 }
 
 /* op->doc is whole. */
 static void
 get_end(struct couch_op *op)
 {
-	char why[WHY_SIZE];
+	char what[WHY_SIZE];
 	struct job j;
 
-	if (!job_from_json(op->doc, &j, why, sizeof(why))) {
-		job_end(op, STORE_FAILED, NULL, why);
+	if (!job_from_json(op->doc, &j, what, sizeof(what))) {
+		get_damaged(op, what);
 		return;
 	}
 	job_end(op, STORE_FOUND, &j, NULL);
@@ -236,10 +249,17 @@ get_on_parts(const struct http_response *r, void *arg)
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
 
-	if (take_parts(op, r, why))
+	switch (take_parts(op, r, why)) {
+	case PARTS_TAKEN:
 		get_end(op);
-	else
+		break;
+	case PARTS_LACKING:
+		get_damaged(op, why);
+		break;
+	case PARTS_UNREAD:
 		job_end(op, STORE_FAILED, NULL, why);
+		break;
+	}
 }
 
 static void
@@ -334,7 +354,7 @@ list_on_parts(const struct http_response *r, void *arg)
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
 
-	if (take_parts(op, r, why))
+	if (take_parts(op, r, why) == PARTS_TAKEN)
 		list_one(op, op->doc);
 	else
 		log_warn("store", "store[%s]: left out of the list: %s, id=%s", op->c->jobs_id, why,

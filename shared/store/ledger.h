@@ -6,6 +6,7 @@
 #ifndef VOGELER_LEDGER_H
 #define VOGELER_LEDGER_H
 
+#include "shared/phrase.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,6 +68,11 @@ json_t *job_to_json(const struct job *j); /* without _id */
 /* Initialises j; its hosts are sorted, each once, whatever order json has them in. Members that it
  * does not know are passed over. false: err says what is wrong with it, and j is finished. */
 bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size);
+
+/* What follows why a job that was asked for cannot be read. */
+#define LEDGER_JOB_CURE                                                                            \
+	" (it was edited by hand, or is damaged)" PHRASE_CURE                                      \
+	"correct it in the store; \"vogeler-runner jobs\" lists the others"
 
 /* In the place of a host, of QUEUED alone: the broker has confirmed it for each target. */
 #define OUTCOME_EVERY_HOST "*"

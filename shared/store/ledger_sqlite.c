@@ -10,6 +10,7 @@
 #include "shared/worker.h"
 #include "shared/xalloc.h"
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,8 +339,11 @@ job_get_run(void *arg)
 	size_t bytes = 0;
 
 	t->found = read_job(t, t->id, &bytes);
-	if (t->found == STORE_FAILED)
-		task_failed(t);
+	if (t->found != STORE_FAILED)
+		return;
+	task_failed(t);
+	if (t->s->db.fault == SQLDB_FAULT_DAMAGED)
+		strlcat(t->why, LEDGER_JOB_CURE, sizeof(t->why));
 }
 
 static void

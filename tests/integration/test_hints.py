@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from lib.ledger import Ledger
 from lib.site import both_stores
 
 
@@ -92,6 +93,21 @@ def test_jobs_by_the_beginning_of_their_id(hosts):
     for typed in ("@lst", "@", "@lastjob"):  # no id begins like that
         done = site.runner("result", typed, dbhost=True, status=1)
         assert "no such job; did you mean @last" in done.err and done.err.count("\n") == 1, done
+
+
+@both_stores
+def test_a_job_that_cannot_be_read(site):
+    """The store, the job, what is wrong with it and the way out are named."""
+    site.admin("setup", qhost=True)
+    job, ledger = "0192f0c1-damaged", Ledger(site)
+    store = f"{ledger.database.name}_jobs" if ledger.database else "records.db"
+    ledger.add_job(job, "packages", ["h1"], odd={"sent_at": "yesterday"})
+    ledger.add_job(job + "2", "packages", ["h1"], odd={"hosts": "h1"})
+    for typed, what in ((job, "sent_at is not a time"), (job + "2", "hosts is not a list")):
+        for verb in ("result", "cancel"):
+            done = site.runner(verb, typed, dbhost=True, status=1)
+            assert f'/{store}: job {typed} cannot be read: {what} (it was edited by hand, or is damaged); cure: ' in done.err, done
+            assert '"vogeler-runner jobs" lists the others' in done.err and done.err.count(typed) == 1, done
 
 
 def test_last_of_none(site):

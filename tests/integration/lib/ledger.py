@@ -36,8 +36,9 @@ class Ledger:
     def _put(self, key, body):
         self._couch("PUT", urllib.parse.quote(key, safe=""), body)
 
-    def add_job(self, job, plugin, hosts, target="all", sent=0, expires=3600, confirms=False):
-        """sent: seconds from now. expires: so too; None = never. confirms: its runner notes what the broker confirms."""
+    def add_job(self, job, plugin, hosts, target="all", sent=0, expires=3600, confirms=False, odd=None):
+        """sent: seconds from now. expires: so too; None = never. confirms: its runner notes what the broker confirms. odd:
+        members that somebody edited."""
         sent_at, sent_ms = timestamp(sent)
         row = {"doc_type": "Job", "id": job, "plugin": plugin, "user": "ops", "target": target, "sent_at": sent_at,
                "hosts": sorted(hosts)}
@@ -46,6 +47,7 @@ class Ledger:
         not_after = 0
         if expires is not None:
             row["not_after"], not_after = timestamp(expires)
+        row.update(odd or {})
         if self.database:
             self._put(f"job/{job}", row)
         else:
