@@ -169,6 +169,21 @@ load_credential(struct build *b, set_fn *set, const char *name)
 	free(path);
 }
 
+/* err: 0 when the file could be read. */
+static const char *
+qhost_file_cure(int err)
+{
+	switch (err) {
+	case 0:
+	case ENOENT:
+		return PHRASE_CURE "write the broker's URI into it, or correct [amqp] dsn_file";
+	case EACCES:
+		return PHRASE_CURE "who is to send commands becomes a member of the group that may "
+				   "read it";
+	}
+	return "";
+}
+
 /* The file of [amqp] dsn_file. It is no error that it cannot be read: who is not to send commands
  * does without, and whoever needs a broker is told. */
 static void
@@ -186,10 +201,7 @@ load_qhost_file(struct build *b)
 		explicit_bzero(value, strlen(value));
 	} else {
 		xasprintf(&b->no_qhost, "%s: %s%s", path,
-		    err == 0 ? "no URI in its first line" : strerror(err),
-		    err != EACCES ? ""
-				  : PHRASE_CURE "who is to send commands becomes a member of the "
-						"group that may read it");
+		    err == 0 ? "no URI in its first line" : strerror(err), qhost_file_cure(err));
 	}
 	free(value);
 }
@@ -523,18 +535,20 @@ cli_reload(struct cli *cli, struct options *out)
 	return ok;
 }
 
-/* "No qhost specified: ..." */
+/* what: "broker". keys: of which one is to be set, with their sections. */
 static void
-missing(const struct cli *cli, const char *option, const char *key)
+missing(const struct cli *cli, const char *what, const char *option, const char *keys)
 {
 	if (cli->config_path != NULL)
 		cli_complain(cli->spec->program,
-		    "No %s specified: give --%s URI, or %s in %s (-c FILE for another)", option,
-		    option, key, cli->config_path);
+		    "no %s is named" PHRASE_CURE
+		    "give --%s URI, or set %s in %s (-c FILE names another)",
+		    what, option, keys, cli->config_path);
 	else
 		cli_complain(cli->spec->program,
-		    "No %s specified: give --%s URI, or -c FILE with %s (%s is not there)", option,
-		    option, key, CLI_DEFAULT_CONFIG);
+		    "no %s is named" PHRASE_CURE
+		    "give --%s URI, or -c FILE with %s set in it (%s is not there)",
+		    what, option, keys, CLI_DEFAULT_CONFIG);
 }
 
 void
@@ -544,11 +558,11 @@ cli_need(const struct cli *cli, bool qhost, bool dbhost)
 	bool no_dbhost = dbhost && cli->options.dbhost == NULL;
 
 	if (no_qhost && cli->no_qhost != NULL)
-		cli_complain(cli->spec->program, "No qhost specified: %s", cli->no_qhost);
+		cli_complain(cli->spec->program, "no broker is named: %s", cli->no_qhost);
 	else if (no_qhost)
-		missing(cli, "qhost", "[amqp] dsn");
+		missing(cli, "broker", "qhost", "dsn of [amqp]");
 	if (no_dbhost)
-		missing(cli, "dbhost", "[couch] dsn or [sqlite] dsn");
+		missing(cli, "store", "dbhost", "dsn of [couch] or of [sqlite]");
 	if (no_qhost || no_dbhost)
 		exit(1);
 }

@@ -129,7 +129,7 @@ def test_who_looks_needs_no_password(site, collector):
     wait_until(lambda: "web01" in logged_in(collector, "reader", "vogeler-admin", "hosts").out, "a reader sees the host")
     done = logged_in(collector, "reader", "vogeler-runner", "-n", "web01", "-x", "hello")
     assert done.status == 1 and done.err == (
-        f"vogeler-runner: No qhost specified: {file}: Permission denied; "
+        f"vogeler-runner: no broker is named: {file}: Permission denied; "
         "cure: who is to send commands becomes a member of the group that may read it\n"), done
     done = logged_in(collector, "writer", "vogeler-runner", "-n", "web01", "-x", "hello", "--wait")
     assert done.status == 0 and "1 ok" in done.out, done

@@ -274,12 +274,14 @@ the_file_of_the_broker(void **state)
 	RUN("connect", "x");
 	assert_int_equal(status, 1);
 	snprintf(text, sizeof(text),
-	    "vogelerd: No qhost specified: %s: No such file or directory\n", path);
+	    "vogelerd: no broker is named: %s: No such file or directory; cure: write the "
+	    "broker's URI into it, or correct [amqp] dsn_file\n",
+	    path);
 	assert_string_equal(err, text);
 	write_file(path, "\n");
 	RUN("connect", "x");
-	assert_in(err, "No qhost specified: ");
-	assert_in(err, "/qhost: no URI in its first line\n");
+	assert_in(err, "no broker is named: ");
+	assert_in(err, "/qhost: no URI in its first line; cure: write ");
 	write_file(path, "amqp://u:secret@named/v\n");
 	RUN("connect", "-v");
 	assert_in(out, "qhost=amqp://u:secret@named/v ");
@@ -361,19 +363,21 @@ the_missing_line(void **state)
 	RUN("connect", "x");
 	assert_int_equal(status, 1);
 	snprintf(expected, sizeof(expected),
-	    "vogelerd: No qhost specified: give --qhost URI, or [amqp] dsn in %s (-c FILE for another)\n",
+	    "vogelerd: no broker is named; cure: give --qhost URI, or set dsn of [amqp] in %s "
+	    "(-c FILE names another)\n",
 	    conf);
 	assert_string_equal(err, expected);
 	RUN("connect", "--qhost", "h");
 	assert_int_equal(status, 1);
-	assert_in(err, "vogelerd: No dbhost specified: give --dbhost URI, or ");
+	assert_in(err, "vogelerd: no store is named; cure: give --dbhost URI, or set dsn of "
+		       "[couch] or of [sqlite] in ");
 	if (access(VOGELER_SYSCONFDIR "/vogeler/vogeler.conf", F_OK) == 0)
 		return; /* a Vogeler is installed here: then there is always a file */
 	RUN_ENV("connect", ((const char *const[]){"VOGELER_CONFIG=", NULL}), "x");
 	assert_int_equal(status, 1);
 	assert_string_equal(err,
-	    "vogelerd: No qhost specified: give --qhost URI, or -c FILE with [amqp] dsn "
-	    "(" VOGELER_SYSCONFDIR "/vogeler/vogeler.conf is not there)\n");
+	    "vogelerd: no broker is named; cure: give --qhost URI, or -c FILE with dsn of [amqp] set "
+	    "in it (" VOGELER_SYSCONFDIR "/vogeler/vogeler.conf is not there)\n");
 }
 
 static void
