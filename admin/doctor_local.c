@@ -75,6 +75,8 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 
 	if (stat(path, &st) != 0)
 		doctor_say(d, "config modes", CHECK_FAIL, NULL, "%s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode)) /* /dev/null, which everyone has to be able to write */
+		doctor_say(d, "config modes", CHECK_OK, NULL, "no file: nothing is in it");
 	else if ((st.st_mode & S_IWOTH) != 0)
 		doctor_say(d, "config modes", CHECK_FAIL, "chmod o-w the file",
 		    "%s: everyone may write it (mode %04o)", path,

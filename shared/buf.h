@@ -28,8 +28,8 @@ void buf_drop_front(struct buf *b, size_t n); /* n <= b->len */
 /* Moves ownership of the NUL-terminated bytes to the caller, who frees; b is empty afterwards.
  * Never NULL: an empty buf gives "". len may be NULL. */
 char *buf_take(struct buf *b, size_t *len);
-/* Reads a whole regular file, appending. false: *err_errno says why (EFBIG when it is over the
- * cap). */
+/* Reads a whole regular file, or /dev/null, appending. false: *err_errno says why (EFBIG when it is
+ * over the cap, EINVAL when it is a FIFO, a socket or another device). */
 bool buf_read_file(struct buf *b, const char *path, int *err_errno)
     __attribute__((warn_unused_result));
 /* Writes all of it to a blocking descriptor. false: errno says why. */

@@ -114,21 +114,38 @@ check_lines(struct report *r, char *text)
 	}
 }
 
+static const char *
+unread_text(int err)
+{
+	if (err == EFBIG)
+		return "larger than 1 MiB: this is no configuration file";
+	return err == EINVAL ? "neither a file nor /dev/null" : strerror(err);
+}
+
+static const char *
+unread_cure(int err)
+{
+	switch (err) {
+	case EACCES:
+		return PHRASE_CURE "give this user the right to read it";
+	case ENOENT:
+		return PHRASE_CURE "make it, or name another";
+	case EINVAL:
+	case EISDIR:
+		return PHRASE_CURE "name a file";
+	}
+	return "";
+}
+
 static bool
 read_text(struct report *r, struct buf *text)
 {
 	int err;
 
 	if (!buf_read_file(text, r->path, &err)) {
-		const char *cure = err == EACCES ? PHRASE_CURE "give this user the right to read it"
-				   : err == ENOENT ? PHRASE_CURE "make it, or name another"
-						   : "";
 		char why[256];
 
-		snprintf(why, sizeof(why), "%s%s",
-		    err == EFBIG ? "larger than 1 MiB: this is no configuration file"
-				 : strerror(err),
-		    cure);
+		snprintf(why, sizeof(why), "%s%s", unread_text(err), unread_cure(err));
 		report(r, 0, why);
 		return false;
 	}

@@ -337,6 +337,7 @@ def test_files_that_others_may_read_or_write(site):
     assert found["plugins"][0][0] == "FAIL" and "bad.cfg" in found["plugins"][0][1], found
     conf.chmod(0o640)
     assert doctor(site, "-c", str(conf))[1]["config modes"][0][0] == "ok"
+    assert doctor(site, "-c", "/dev/null")[1]["config modes"][0][0] == "ok"  # which all have to be able to write
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")

@@ -226,6 +226,21 @@ refuses_what_is_not_a_regular_file(void **state)
 	assert_int_equal(err, EINVAL);
 	unlink(fifo);
 	rmdir(dir);
+	assert_false(buf_read_file(&b, "/dev/zero", &err));
+	assert_int_equal(err, EINVAL);
+	buf_finish(&b);
+}
+
+/* As for each program that is given it in the place of a file. */
+static void
+the_null_device_is_an_empty_file(void **state)
+{
+	struct buf b;
+	int err = 0;
+
+	buf_init(&b, 100);
+	assert_true(buf_read_file(&b, "/dev/null", &err));
+	assert_int_equal(b.len, 0);
 	buf_finish(&b);
 }
 
@@ -243,6 +258,7 @@ main(void)
 	    cmocka_unit_test(reads_a_file),
 	    cmocka_unit_test(reads_a_large_file_up_to_its_cap),
 	    cmocka_unit_test(refuses_what_is_not_a_regular_file),
+	    cmocka_unit_test(the_null_device_is_an_empty_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -381,8 +381,23 @@ the_missing_line(void **state)
 }
 
 static void
+the_null_device_is_an_empty_configuration(void **state)
+{
+	RUN("", "-c", "/dev/null", "--check-config");
+	assert_int_equal(status, 0);
+	assert_in(out, "/dev/null: ok\n");
+	RUN_ENV("connect", ((const char *const[]){"VOGELER_CONFIG=/dev/null", NULL}), "--qhost=h",
+	    "--dbhost=null://");
+	assert_int_equal(status, 0);
+}
+
+static void
 bad_files_end_the_start(void **state)
 {
+	RUN("", "-c", "/dev/zero");
+	assert_int_equal(status, 1);
+	assert_string_equal(
+	    err, "vogelerd: /dev/zero: neither a file nor /dev/null; cure: name a file\n");
 	RUN("", "-c", "/nonexistent/v.conf");
 	assert_int_equal(status, 1);
 	assert_string_equal(err,
@@ -594,6 +609,8 @@ main(int argc, char **argv)
 	    cmocka_unit_test_setup_teardown(assignments_and_arguments, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_programs_own_options, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_missing_line, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		the_null_device_is_an_empty_configuration, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_files_end_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_uris_end_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_complaint_has_a_password, setup, teardown),

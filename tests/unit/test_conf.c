@@ -342,7 +342,7 @@ files_that_cannot_be_read(void **state)
 	errors[0] = '\0';
 	snprintf(path, sizeof(path), "/tmp");
 	assert_false(conf_read(&conf, path, false, on_error, &conf));
-	assert_string_equal(errors, "0:Is a directory\n");
+	assert_string_equal(errors, "0:Is a directory; cure: name a file\n");
 	conf_finish(&conf);
 }
 
