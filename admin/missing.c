@@ -2,6 +2,7 @@
 #include "admin/missing.h"
 
 #include "shared/store/store.h"
+#include "shared/target/ranges.h"
 #include "shared/xalloc.h"
 
 #include <stdlib.h>
@@ -41,6 +42,7 @@ known_read(struct known_reading *r, struct store *store, struct hosts *known,
 void
 missing_say(const struct store *store, const struct hosts *known, const char *word)
 {
+	char hint[RANGES_HINT_SIZE];
 	const char *near;
 
 	if (word[0] == '@') {
@@ -54,8 +56,8 @@ missing_say(const struct store *store, const struct hosts *known, const char *wo
 		    store_id(store), near);
 	else
 		cli_complain("vogeler-admin",
-		    "%s: no such host in %s; \"vogeler-admin hosts\" lists them", word,
-		    store_id(store));
+		    "%s: no such host in %s%s; \"vogeler-admin hosts\" lists them", word,
+		    store_id(store), ranges_hint(word, hint));
 }
 
 void

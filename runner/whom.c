@@ -9,6 +9,7 @@
 #include "shared/query/record_query.h"
 #include "shared/query/where.h"
 #include "shared/store/store.h"
+#include "shared/target/ranges.h"
 #include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +46,11 @@ finding_on_interrupt(void *arg)
 static void
 on_nobody(const char *word, void *arg)
 {
-	runner_say("%s: no host %s; see \"vogeler-admin hosts\" for the names", word,
-	    word[0] == '@' ? "is in this group" : "has such a name");
+	char hint[RANGES_HINT_SIZE];
+
+	runner_say("%s: no host %s%s; see \"vogeler-admin hosts\" for the names", word,
+	    word[0] == '@' ? "is in this group" : "has such a name",
+	    word[0] == '@' ? "" : ranges_hint(word, hint));
 }
 
 void

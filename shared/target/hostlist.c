@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void
 hosts_finish(struct hosts *h)
@@ -57,7 +58,11 @@ hosts_has(const struct hosts *h, const char *name)
 const char *
 hosts_near(const struct hosts *h, const char *typed)
 {
-	return near_host(typed, (const char *const *)h->names, h->n);
+	const char *near = near_host(typed, (const char *const *)h->names, h->n);
+
+	if (strcasecmp(typed, "all") != 0 || (near != NULL && strcasecmp(near, typed) == 0))
+		return near;
+	return "all";
 }
 
 void

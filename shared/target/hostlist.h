@@ -15,7 +15,8 @@ void hosts_add(struct hosts *h, const char *name);           /* copies */
 void hosts_sort(struct hosts *h);                            /* and drops what is there twice */
 bool hosts_has(const struct hosts *h, const char *name);     /* h is sorted */
 void hosts_copy(struct hosts *to, const struct hosts *from); /* appends */
-/* The one that was meant by a name that is not among them (near.h), or NULL. */
+/* The one that was meant by a name that is not among them (near.h), "all" in other letters too, or
+ * NULL. */
 const char *hosts_near(const struct hosts *h, const char *typed);
 /* Keeps the first n. */
 void hosts_cut(struct hosts *h, size_t n);

@@ -1,6 +1,7 @@
 /* See ranges.h. */
 #include "shared/target/ranges.h"
 
+#include "shared/phrase.h"
 #include "shared/xalloc.h"
 
 #include <ctype.h>
@@ -306,6 +307,66 @@ bool
 ranges_are_in(const char *word)
 {
 	return find_numbers(word) != NULL;
+}
+
+/* Of two letters of either case, or two digits: of others the locale says which is the lower. */
+static bool
+are_alike(char a, char b)
+{
+	return (isdigit((unsigned char)a) && isdigit((unsigned char)b)) ||
+	       (islower((unsigned char)a) && islower((unsigned char)b)) ||
+	       (isupper((unsigned char)a) && isupper((unsigned char)b));
+}
+
+/* The hyphen of a range that is backwards, between the brackets; NULL: there is none. */
+static const char *
+find_backwards(const char *open, const char *close)
+{
+	for (const char *p = open + 2; p + 1 < close; p++) {
+		if (*p == '-' && are_alike(p[-1], p[1]) && p[-1] > p[1])
+			return p;
+	}
+	return NULL;
+}
+
+/* [1-3], and nothing more. */
+static bool
+is_range_of_digits(const char *open, const char *close)
+{
+	return close - open == 4 && open[2] == '-' && isdigit((unsigned char)open[1]) &&
+	       isdigit((unsigned char)open[3]);
+}
+
+const char *
+ranges_hint(const char *glob, char out[RANGES_HINT_SIZE])
+{
+	const char *open = glob, *close, *hyphen;
+
+	out[0] = '\0';
+	for (; (open = strchr(open, '[')) != NULL; open = close) {
+		close = strchr(open, ']');
+		if (close == NULL)
+			break;
+		if (numbers_end(open + 1) != NULL)
+			continue;
+		hyphen = find_backwards(open, close);
+		if (hyphen != NULL) {
+			snprintf(out, RANGES_HINT_SIZE,
+			    "; %c-%c is backwards in the brackets and fits nothing" PHRASE_CURE
+			    "write %c-%c",
+			    hyphen[-1], hyphen[1], hyphen[1], hyphen[-1]);
+			break;
+		}
+		if (is_range_of_digits(open, close)) {
+			snprintf(out, RANGES_HINT_SIZE,
+			    "; with one character on each side of the hyphen [%c-%c] is a glob's "
+			    "character class: for numbers write [0%c-0%c], or with commas, without "
+			    "zeros, as [1,2,3]",
+			    open[1], open[3], open[1], open[3]);
+			break;
+		}
+	}
+	return out;
 }
 
 size_t

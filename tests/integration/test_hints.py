@@ -38,6 +38,20 @@ def test_names_in_other_letters(hosts):
         assert "did you mean" not in done.err, done
 
 
+def test_numbers_in_brackets_that_are_none(hosts):
+    site = hosts
+    for typed, hint in (("web[2-1]", "2-1 is backwards"), ("web[1-3]", "with one character")):
+        for done in (site.runner("-n", typed, "-x", "packages", dbhost=True, status=4), site.admin("hosts", typed, status=4)):
+            assert f"{typed}: no" in done.err and f"; {hint}" in done.err and "vogeler-admin hosts" in done.err, done
+
+
+def test_all_in_other_letters(hosts):
+    for typed in ("All", "ALL"):
+        done = hosts.runner("-n", typed, "-x", "packages", dbhost=True, status=4)
+        assert f"{typed}: there is no record of that name; did you mean all?" in done.err, done
+        assert "did you mean all?" in hosts.admin("show", typed, status=4).err
+
+
 def test_hosts_in_other_letters_for_vogeler_admin(hosts):
     site = hosts
     for typed, meant in (("H1", "h1"), ("db01", "db01.example.com"), ("DB1", "db01.example.com"), ("db01.exmaple.com", "db01.example.com")):

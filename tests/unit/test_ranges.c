@@ -122,6 +122,26 @@ count_name(const char *name, void *arg)
 	return NULL;
 }
 
+/* Of a glob that no host fits. */
+static void
+what_may_have_been_meant_for_numbers(void **state)
+{
+	static const char *const silent[] = {"web*", "web01", "web[123]", "web[!1-3]", "web[abc]",
+	    "web[a-f]", "web[10-12]*", "web[1-3", "web[]", "[", "web[a-Z]", "web[-1]", "web[1-]"};
+	char hint[RANGES_HINT_SIZE];
+
+	assert_string_equal(ranges_hint("web[2-1]", hint),
+	    "; 2-1 is backwards in the brackets and fits nothing; cure: write 1-2");
+	assert_non_null(strstr(ranges_hint("r[10-12]n[xf-a]*", hint), "; f-a is backwards"));
+	assert_non_null(strstr(ranges_hint("web[!9-0]", hint), "; 9-0 is backwards"));
+	assert_string_equal(ranges_hint("web[1-3]", hint),
+	    "; with one character on each side of the hyphen [1-3] is a glob's character class: "
+	    "for numbers write [01-03], or with commas, without zeros, as [1,2,3]");
+	assert_non_null(strstr(ranges_hint("[a-f]x[0-9]", hint), "[00-09]"));
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		assert_string_equal(ranges_hint(silent[i], hint), "");
+}
+
 static void
 wrong_numbers_are_refused(void **state)
 {
@@ -204,6 +224,7 @@ main(void)
 	    cmocka_unit_test(there_is_an_end),
 	    cmocka_unit_test(numbers_are_read),
 	    cmocka_unit_test(globs_stay_globs),
+	    cmocka_unit_test(what_may_have_been_meant_for_numbers),
 	    cmocka_unit_test(wrong_numbers_are_refused),
 	    cmocka_unit_test(what_is_printed_is_read_back),
 	};
