@@ -61,7 +61,7 @@ static void
 no_such_plugin(struct verb_context *v, const json_t *rec)
 {
 	json_t *plugins = view_plugins(rec);
-	char *names = view_joined(plugins);
+	char *names = view_some(plugins);
 	const char *near = view_near(plugins, v->args[1]);
 
 	if (near != NULL)

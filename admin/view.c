@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define JOINED_MAX (64 * 1024)
+#define SOME_MAX   300
 
 const char *
 view_text(const json_t *obj, const char *key, const char *otherwise)
@@ -93,18 +94,41 @@ view_near(const json_t *names, const char *typed)
 	return near;
 }
 
-char *
-view_joined(const json_t *names)
+/* The first of them, of at most max bytes; *left is how many are not among them. Malloced. */
+static char *
+join(const json_t *names, size_t max, size_t *left)
 {
 	struct buf b;
 	size_t i;
 	json_t *name;
 
-	buf_init(&b, JOINED_MAX);
+	buf_init(&b, max);
 	json_array_foreach (names, i, name)
 		if (!buf_printf(&b, "%s%s", i == 0 ? "" : " ", json_string_value(name)))
 			break; /* more is not for reading */
-	return b.len > 0 ? buf_take(&b, NULL) : xstrdup("");
+	*left = json_array_size(names) - i;
+	return buf_take(&b, NULL);
+}
+
+char *
+view_joined(const json_t *names)
+{
+	size_t left;
+
+	return join(names, JOINED_MAX, &left);
+}
+
+char *
+view_some(const json_t *names)
+{
+	size_t left;
+	char *first = join(names, SOME_MAX, &left), *text;
+
+	if (left == 0)
+		return first;
+	xasprintf(&text, "%s and %zu more", first, left);
+	free(first);
+	return text;
 }
 
 const json_t *

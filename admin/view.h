@@ -14,6 +14,8 @@ json_t *view_plugins(const json_t *rec);
 json_t *view_others(const json_t *rec);
 /* Their names in one line, with a blank between two; cut at 64 KiB. Malloced. */
 char *view_joined(const json_t *names);
+/* So many of them as are for reading in an error, and how many more there are. Malloced. */
+char *view_some(const json_t *names);
 /* Which of them was meant by one that is not among them (shared/near.h), or NULL. Borrowed. */
 const char *view_near(const json_t *names, const char *typed);
 /* How far the newest order of any of its plugins is ahead of the clock, in ms (record.h), and how

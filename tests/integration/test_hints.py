@@ -80,6 +80,16 @@ def test_a_plugin_or_a_part_that_a_host_has_not(hosts):
         assert f'h1: "facter" has no {path}; {near}' in site.admin("show", "h1", "facter", path, status=4).err
 
 
+def test_a_plugin_of_a_host_that_has_many(hosts):
+    client = hosts.party("Client2010", "h1")
+    for i in range(60):
+        client.answer(f"plugin{i:02}", "[1]", "json")
+    hosts.wait_plugin("plugin59", "h1")
+    done = hosts.admin("show", "h1", "nope", status=4)
+    assert re.fullmatch(r'vogeler-admin: h1 has no "nope"; it has: packages plugin00 .* plugin\d\d and \d\d more\n', done.err), done
+    assert len(re.findall(r"plugin\d\d", done.err)) + int(done.err.split()[-2]) == 60 and len(done.err) < 400, done
+
+
 def test_a_plugin_that_no_record_has(hosts):
     done = hosts.runner("--where", ".pakages | length > 0", "-x", "packages", dbhost=True, status=4)
     assert 'no record has "pakages"; did you mean packages? There is packages' in done.err, done
