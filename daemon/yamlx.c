@@ -420,9 +420,12 @@ put_alias(struct builder *b, const char *name)
 	xasprintf(&text, "*%s", name);
 	n.key_text = text;
 	n.key_len = strlen(text);
-	n.value = json_string(text);
 	jsonx_odd(&b->note, JSONX_ALIAS, b->at);
-	ok = count(b, 1, n.key_len) && put_node(b, &n);
+	ok = count(b, 1, n.key_len);
+	if (ok) {
+		n.value = json_string(text);
+		ok = put_node(b, &n);
+	}
 	free(text);
 	return ok;
 }
@@ -645,6 +648,11 @@ parse_escaped(struct builder *b, const struct builder *start, const char *text, 
 		*b = *start;
 	}
 	free(joined);
+	if (value == NULL && b->is_escape && len > again)
+		fail(b,
+		    "escapes of surrogates in more texts than are read again ([limits] yaml_bytes "
+		    "allows %zu bytes in all)",
+		    b->limits->bytes);
 	if (all_halves > 0) {
 		jsonx_odd(&b->note, JSONX_SURROGATE, first);
 		b->note.odd[JSONX_SURROGATE].count = all_halves;

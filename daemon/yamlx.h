@@ -5,15 +5,14 @@
  * said, but for what JSON does not have or what only looks like a number: timestamps, sexagesimals,
  * .inf and .nan stay strings, integers beyond 64 bits become strings of their digits, numbers
  * beyond a double stay as they were written. What is kept in another form is counted. A scalar with
- * a tag that is not one of YAML's own
- * (!ruby/sym) is text, a collection (!ruby/object:...) is what it is without; !!binary stays text.
- * Keys are strings: any other scalar is taken as it was written, a list or a map as its JSON; of
- * several that are the same the last one counts. An alias that names nothing, or what it is in, is
- * text. Merges ("<<") are carried out
- * where there are maps to merge, aliases expanded. A byte order mark is passed over.
+ * a tag that is not one of YAML's own (!ruby/sym) is text, a collection (!ruby/object:...) is what
+ * it is without; !!binary stays text. Keys are strings: any other scalar is taken as it was
+ * written, a list or a map as its JSON; of several that are the same the last one counts. An alias
+ * that names nothing, or what it is in, is text. Merges ("<<") are carried out where there are maps
+ * to merge, aliases expanded. A byte order mark is passed over. Escapes of surrogates are the
+ * character, or U+FFFD for a half.
  *
- * Every limit is on events, before anything is built (FAULTS 3.3: libyaml is quadratic in depth).
- */
+ * Every limit is on events, before anything is built: libyaml is quadratic in depth. */
 #ifndef VOGELER_YAMLX_H
 #define VOGELER_YAMLX_H
 

@@ -355,8 +355,9 @@ void broker_ask_forget(struct broker *b);
 bool broker_confirm_overdue(struct broker *b);
 
 /* broker_failure.c */
-/* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */
+/* Was the queue in use for longer than a lost connection of ours could hold it? */
 bool broker_in_use_by_another(const struct broker *b);
+/* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */
 void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);

@@ -104,8 +104,9 @@ load_file(struct build *b)
 	if (euidaccess(path, R_OK) != 0 && errno == EACCES) {
 		tell(b, LOG_LEVEL_ERROR, path, 0,
 		    "Permission denied" PHRASE_CURE
-		    "move what passwords it has to a file of its own ([amqp] dsn_file) and let all "
-		    "read it, or name a file of yours (-c FILE)");
+		    "let an administrator move the broker's URI to a file of its own ([amqp] "
+		    "dsn_file) and a store's password out of this one, then let all read this "
+		    "one; or name a file of yours (-c FILE)");
 		return;
 	}
 	if (conf_read(&c, path, false, on_conf_error, b)) {

@@ -121,11 +121,11 @@ void wire_response_meta(const struct message *m, struct response_meta *meta);
  * readable state a response that has only last_error is FAILED, any other OK. Text of headers may
  * be other than UTF-8. */
 bool wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size);
-/* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
- * 2010 sent it. */
 /* How the last_error of no plugin begins that an agent says of itself while another client reads
  * the queue of its name. */
 #define WIRE_WAITING "another machine has this name"
+/* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
+ * 2010 sent it. */
 json_t *wire_last_error(int64_t wall_ms, const char *text);
 
 #endif

@@ -191,6 +191,12 @@ check_run(void *arg)
 	struct sqldb *db = &c->s->db;
 	char why[SQLDB_WHY_SIZE];
 
+	/* A file that was to be opened anew, and could not be. */
+	if (db->handle == NULL) {
+		c->failed = true;
+		say(c);
+		return;
+	}
 	c->end = mono_add(mono_now(), STORE_CHECK_MS);
 	sqlite3_progress_handler(db->handle, LOOK_EVERY, is_late, c);
 	for (size_t i = 0; i < N_PARTS && !c->late && !c->failed; i++)

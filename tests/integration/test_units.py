@@ -146,7 +146,7 @@ def test_who_looks_needs_no_password(site, collector):
     collector.run("chmod", "0640", conf)
     done = logged_in(collector, "reader", "vogeler-admin", "hosts")
     assert done.status == 1 and done.err.startswith(
-        f"vogeler-admin: {conf}: Permission denied; cure: move what passwords it has to a file of its own"), done
+        f"vogeler-admin: {conf}: Permission denied; cure: let an administrator move the broker's URI to a file of its own"), done
 
 
 @pytest.mark.parametrize("unit", UNITS)
