@@ -256,8 +256,8 @@ uint32_t broker_messages_found(const struct broker *b, const char *queue);
 
 /* NULL: the queue is there, for all that is known. Else it is an optional one of the topology that
  * this connection does without, and the broker's words why: it is not there and may not be made, or
- * (from when a consumer of it was refused, which cost a connection, to the first
- * connection after broker_set_logins()) it may not be read. In READY. */
+ * (from when a consumer of it was refused, which cost a connection, to the next
+ * broker_set_logins()) it may not be read. In READY. */
 const char *broker_without(const struct broker *b, const char *queue);
 
 /* From this release of RabbitMQ on, a classic queue is confirmed before it is synced: a kill of the

@@ -282,8 +282,9 @@ void broker_topology_method(struct broker *b, const struct frame *f);
  * binding, or with look_only any word on an item; the channel is being reopened. */
 bool broker_topology_missing(struct broker *b, uint16_t code, const char *why);
 void broker_topology_forget(struct broker *b); /* all notes */
-/* The next connection may be permitted more. What this one was refused holds until it ends: to ask
- * again would cost it. */
+/* The user may be permitted more than before: queues that this connection does without are tried
+ * again. Which bindings it was refused holds until it ends, since they are asked for again and
+ * again, and each refusal costs it. */
 void broker_topology_try_again(struct broker *b);
 /* The consumer that starts was refused for want of rights: done without from now on, if optional.
  */

@@ -235,7 +235,7 @@ void
 broker_topology_try_again(struct broker *b)
 {
 	for (size_t i = 0; i < n_items(b); i++)
-		b->notes[i].unreadable = false;
+		do_with(&b->notes[i]);
 }
 
 /* n_items() when it is none of the topology. */
