@@ -127,23 +127,49 @@ find_dashed(const char *program, const char *name, const char **path)
 	return 0;
 }
 
-/* What others' languages have, and jq has not. */
+/* p: in code. before: the character that stands there, which ends a value or not. */
+static const char *
+foreign_at(const char *p, char before)
+{
+	if (strncmp(p, "&&", 2) == 0 || strncmp(p, "||", 2) == 0)
+		return "in place of && and || it is \"and\" and \"or\"";
+	if (*p == '\'')
+		return "texts stand in double quotes, and all of it in single ones";
+	if (strncmp(p, ".[", 2) == 0 && (is_word(before) || strchr("])\"?", before) != NULL))
+		return "no dot stands before a bracket: .a[0]";
+	return NULL;
+}
+
+/* What others' languages have, and jq has not. Texts and comments may have anything. */
 static const char *
 find_foreign(const char *program)
 {
-	if (strstr(program, "&&") != NULL || strstr(program, "||") != NULL)
-		return "in place of && and || it is \"and\" and \"or\"";
-	if (strchr(program, '\'') != NULL)
-		return "texts stand in double quotes, and all of it in single ones";
-	if (strstr(program, ".[") > program)
-		return "no dot stands before a bracket: .a[0]";
+	bool in_text = false;
+	char before = ' ';
+
+	for (const char *p = program; *p != '\0'; before = *p++) {
+		const char *found = NULL;
+
+		if (*p == '"')
+			in_text = !in_text;
+		else if (in_text && *p == '\\' && p[1] != '\0')
+			p++;
+		else if (!in_text && *p == '#')
+			p += strcspn(p, "\n") - 1;
+		else if (!in_text)
+			found = foreign_at(p, before);
+		if (found != NULL)
+			return found;
+	}
 	return NULL;
 }
 
 static void
 put_cure(struct buf *out, const char *program, const char *name)
 {
-	const char *path, *foreign = find_foreign(program);
+	/* jq looks for functions once its parser took the program: nothing foreign is in it then.
+	 */
+	const char *path, *foreign = name[0] == '\0' ? find_foreign(program) : NULL;
 	size_t n = name[0] == '\0' ? 0 : find_dashed(program, name, &path);
 	bool ok = true;
 

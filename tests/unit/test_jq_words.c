@@ -12,6 +12,12 @@
 #include <string.h>
 
 #define WHERE(program) " at <top-level>, line 1:\n" program "\njq: 1 compile error"
+#define BRACKET(program)                                                                           \
+	"jq: error: syntax error, unexpected '[', expecting FORMAT or QQSTRING_START" WHERE(program)
+#define BRACKET_WORDS                                                                              \
+	"jq: syntax error: '[' does not belong there; cure: no dot stands before a bracket: .a[0]"
+#define ENDS(program) "jq: error: syntax error, unexpected $end" WHERE(program)
+#define ENDS_WORDS    "jq: syntax error: it ends too early"
 
 static const struct {
 	const char *program, *text, *words;
@@ -29,6 +35,30 @@ static const struct {
 	"jq: error: syntax error, unexpected '[', expecting FORMAT or QQSTRING_START (Unix shell "
 	"quoting issues?)" WHERE(".a.[0]"),
 	"jq: syntax error: '[' does not belong there; cure: no dot stands before a bracket: .a[0]"},
+    {".[0] | .a.[1]", BRACKET(".[0] | .a.[1]"), BRACKET_WORDS},
+    {".a[0].[1]", BRACKET(".a[0].[1]"), BRACKET_WORDS},
+    {".\"a\".[1]", BRACKET(".\"a\".[1]"), BRACKET_WORDS},
+    {"(.a).[1]", BRACKET("(.a).[1]"), BRACKET_WORDS},
+    {".a?.[1]", BRACKET(".a?.[1]"), BRACKET_WORDS},
+    {".a == 'x'", "jq: error: syntax error, unexpected INVALID_CHARACTER" WHERE(".a == 'x'"),
+	"jq: syntax error: a character that means nothing there; cure: texts stand in double "
+	"quotes, and all of it in single ones"},
+    /* What is right has no cure, */
+    {".a | .[0] |", ENDS(".a | .[0] |"), ENDS_WORDS},
+    {"[.[0],.[1]", ENDS("[.[0],.[1]"), ENDS_WORDS},
+    {".a | .[0] | lenght", "jq: error: lenght/0 is not defined" WHERE(".a | .[0] | lenght"),
+	"jq: there is no function \"lenght\""},
+    /* nor what stands in texts and comments. */
+    {".a == \"it's\" | foo", "jq: error: foo/0 is not defined" WHERE(".a == \"it's\" | foo"),
+	"jq: there is no function \"foo\""},
+    {".a == \"it's\" |", ENDS(".a == \"it's\" |"), ENDS_WORDS},
+    {".a == \"\\\" && || a.[0]\" |", ENDS(".a == \"\\\" && || a.[0]\" |"), ENDS_WORDS},
+    {".a | # it's\n.b |", "jq: error: syntax error, unexpected $end at <top-level>, line 2:\n",
+	"jq: syntax error: it ends too early (line 2)"},
+    {".a # it's", ENDS(".a # it's"), ENDS_WORDS},
+    {"\"a\" && \"b\"", "jq: error: syntax error, unexpected INVALID_CHARACTER" WHERE(""),
+	"jq: syntax error: a character that means nothing there; cure: in place of && and || it is "
+	"\"and\" and \"or\""},
     {".os-release", "jq: error: release/0 is not defined" WHERE(".os-release"),
 	"jq: there is no function \"release\"; cure: a name with \"-\" in it stands in quotes, "
 	".\"os-release\""},
