@@ -21,6 +21,7 @@
 #define CONFLICT_LATER_MS 5000 /* after BATCH_CONFLICTS_MAX in a row */
 #define RETRY_FIRST_MS    100  /* of a host that is refused by itself */
 #define RETRY_MAX_MS      5000
+#define DAMAGE_LOOK_MS    5000 /* whether hosts that were refused are refused still */
 #define WHY_SIZE          256
 
 /* A list of writes; several roles. */
@@ -69,11 +70,13 @@ struct batch {
 	struct repeat said_conflict;
 	struct damage *damage;
 	struct repeat said_damage;
-	size_t held_bytes; /* of what waits since something of its host is damaged */
+	struct loop_timer *damage_look; /* armed while there is some */
+	size_t held_bytes;              /* of what waits since something of its host is damaged */
 };
 
 static void on_step(void *arg);
 static void on_time(void *arg);
+static void on_damage_look(void *arg);
 static void on_written(
     struct store_write *sw, enum store_status status, const char *why, void *arg);
 
@@ -97,6 +100,7 @@ batch_create(struct loop *loop, struct store *store, const struct batch_options 
 	breaker_init(&b->breaker, opt->patience_ms, loop_now(loop));
 	b->step = loop_timer_create(loop, "batch step", on_step, b);
 	b->time = loop_timer_create(loop, "batch breaker", on_time, b);
+	b->damage_look = loop_timer_create(loop, "batch damage", on_damage_look, b);
 	return b;
 }
 
@@ -507,6 +511,8 @@ on_damaged(struct batch *b, struct put *p, struct backlog_write *w)
 	struct backlog_item *item;
 
 	damage_add(b->damage, w->write.host, w->why, loop_now(b->loop));
+	if (!loop_timer_armed(b->damage_look))
+		loop_timer_arm(b->damage_look, DAMAGE_LOOK_MS);
 	if (r->n == 0)
 		r->taken_before = b->stats.answers[STORE_OK];
 	if (late && !others_are_taken(b, r)) {
@@ -545,15 +551,37 @@ tell_damage(struct batch *b)
 }
 
 static void
-note_healed(struct batch *b, const char *host)
+tell_no_damage(struct batch *b, const char *how)
 {
 	uint32_t unlogged;
 
-	if (damage_remove(b->damage, host) &&
-	    repeat_over(&b->said_damage, loop_now(b->loop), &unlogged))
-		log_warn("batch",
-		    "store[%s]: takes again what it took nothing of, unlogged=%" PRIu32,
-		    store_id(b->store), unlogged);
+	if (repeat_over(&b->said_damage, loop_now(b->loop), &unlogged))
+		log_warn(
+		    "batch", "store[%s]: %s, unlogged=%" PRIu32, store_id(b->store), how, unlogged);
+}
+
+static void
+note_healed(struct batch *b, const char *host)
+{
+	if (damage_remove(b->damage, host))
+		tell_no_damage(b, "takes again what it took nothing of");
+}
+
+/* What waits is tried within RETRY_MAX_MS, and given up after BATCH_HOLD_MS: of whom nothing was
+ * refused for both together, nothing is known any more. */
+static void
+on_damage_look(void *arg)
+{
+	struct batch *b = arg;
+	struct mono before = mono_add(loop_now(b->loop), -(int64_t)(BATCH_HOLD_MS + RETRY_MAX_MS));
+	char how[96];
+
+	snprintf(how, sizeof(how), "refused nothing more of the damaged hosts for %d minutes",
+	    BATCH_HOLD_MS / 60000);
+	if (damage_expire(b->damage, before))
+		tell_no_damage(b, how);
+	if (damage_hosts(b->damage) > 0)
+		loop_timer_arm(b->damage_look, DAMAGE_LOOK_MS);
 }
 
 /* The store is there: those that it did not take wait by themselves. */
@@ -870,6 +898,7 @@ batch_destroy(struct batch *b)
 	damage_destroy(b->damage);
 	loop_timer_destroy(b->step);
 	loop_timer_destroy(b->time);
+	loop_timer_destroy(b->damage_look);
 	free(b);
 }
 

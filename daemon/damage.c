@@ -15,6 +15,7 @@
 struct hurt {
 	UT_hash_handle hh;
 	char *host;
+	struct mono last; /* added */
 };
 
 struct damage {
@@ -57,8 +58,10 @@ damage_add(struct damage *d, const char *host, const char *why, struct mono now)
 
 	strlcpy(d->why, why, sizeof(d->why));
 	HASH_FIND_STR(d->hosts, host, h);
-	if (h != NULL)
+	if (h != NULL) {
+		h->last = now;
 		return;
+	}
 	if (HASH_COUNT(d->hosts) == 0)
 		d->since = now;
 	if (HASH_COUNT(d->hosts) >= DAMAGE_HOSTS_MAX) {
@@ -67,7 +70,17 @@ damage_add(struct damage *d, const char *host, const char *why, struct mono now)
 	}
 	h = xcalloc(1, sizeof(*h));
 	h->host = xstrdup(host);
+	h->last = now;
 	HASH_ADD_KEYPTR(hh, d->hosts, h->host, strlen(h->host), h);
+}
+
+static bool
+is_over(struct damage *d)
+{
+	if (HASH_COUNT(d->hosts) > 0)
+		return false;
+	d->more = false;
+	return true;
 }
 
 bool
@@ -81,10 +94,21 @@ damage_remove(struct damage *d, const char *host)
 	if (h == NULL)
 		return false;
 	drop(d, h);
-	if (HASH_COUNT(d->hosts) > 0)
+	return is_over(d);
+}
+
+bool
+damage_expire(struct damage *d, struct mono before)
+{
+	struct hurt *h, *next;
+
+	if (HASH_COUNT(d->hosts) == 0)
 		return false;
-	d->more = false;
-	return true;
+	HASH_ITER (hh, d->hosts, h, next) {
+		if (mono_diff(h->last, before) < 0)
+			drop(d, h);
+	}
+	return is_over(d);
 }
 
 size_t

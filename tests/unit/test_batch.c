@@ -616,6 +616,34 @@ a_damaged_host_is_rejected_in_the_end_if_others_are_taken(void **state)
 	assert_int_equal(w->n_down, 0);
 }
 
+/* Whoever was given up and sends nothing more, since it is gone, is known of no longer. */
+static void
+a_damaged_host_that_is_silent_is_forgotten(void **state)
+{
+	struct world *w = *state;
+
+	fake_store_judge(w->store, judge_damaged, w);
+	add_damaged(w, 2);
+	fake_advance(w->loop, BATCH_HOLD_MS - 1000);
+	add(w, "good", 10);
+	fake_advance(w->loop, 10000);
+	assert_int_equal(w->n_rejected, 2);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 2);
+	fake_advance(w->loop, BATCH_HOLD_MS / 2);
+	add(w, "d1", 11);
+	fake_advance(w->loop, BATCH_HOLD_MS / 2 - 20000);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 2);
+	fake_advance(w->loop, 40000);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 1); /* d1 is refused still */
+	fake_advance(w->loop, BATCH_HOLD_MS / 2 - 30000);
+	add(w, "good", 12);
+	fake_advance(w->loop, 20000);
+	assert_int_equal(w->n_rejected, 3);
+	fake_advance(w->loop, BATCH_HOLD_MS + 20000);
+	assert_int_equal(damage_hosts(batch_damage(w->batch)), 0);
+	assert_int_equal(w->n_down, 0);
+}
+
 /* An index with one page is the trouble of all hosts: they stay in the queue. */
 static void
 damaged_hosts_are_not_rejected_while_nothing_is_taken(void **state)
@@ -1023,6 +1051,8 @@ main(void)
 		a_damaged_host_does_not_keep_the_store_on_trial, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		a_damaged_host_is_rejected_in_the_end_if_others_are_taken, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_damaged_host_that_is_silent_is_forgotten, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		damaged_hosts_are_not_rejected_while_nothing_is_taken, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
