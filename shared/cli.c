@@ -380,6 +380,21 @@ cli_tell_check(
 	free(told);
 }
 
+/* The service could not start with it. But newer versions of systemd give credentials to the start
+ * alone and not to ExecReload=: one that is not here may name the broker, so that it is no error
+ * where there are none at all. */
+static bool
+check_qhost_file(struct cli *cli)
+{
+	bool bad = is_service(cli) && getenv("CREDENTIALS_DIRECTORY") != NULL;
+
+	if (cli->no_qhost == NULL)
+		return true;
+	cli_tell_check(
+	    bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "[amqp] dsn_file", 0, cli->no_qhost, cli);
+	return !bad;
+}
+
 /* A unit may name it in a credential, which is not here: so it is no error. */
 static void
 note_unnamed(const struct cli *cli, const char *what, const char *option, const char *variable,
@@ -400,9 +415,8 @@ check_config(struct cli *cli)
 
 	if (ok && spec->check != NULL)
 		ok = spec->check(cli, is_service(cli));
-	if (ok && cli->no_qhost != NULL)
-		cli_tell_check(LOG_LEVEL_INFO, "[amqp] dsn_file", 0, cli->no_qhost, cli);
-	else if (ok && spec->uses_broker)
+	ok = ok && check_qhost_file(cli);
+	if (ok && cli->no_qhost == NULL && spec->uses_broker)
 		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST", cli->options.qhost);
 	if (ok && spec->uses_store)
 		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST", cli->options.dbhost);
@@ -529,6 +543,11 @@ cli_reload(struct cli *cli, struct options *out)
 	cli->n_complaints = 0;
 	free(cli->no_qhost);
 	ok = build(cli, log_and_keep, &fresh, &path, &cli->no_qhost);
+	if (ok && cli->no_qhost != NULL) {
+		log_and_keep(LOG_LEVEL_ERROR, "[amqp] dsn_file", 0, cli->no_qhost, cli);
+		options_finish(&fresh);
+		ok = false;
+	}
 	log_set_level(ok ? fresh.log_level : cli->options.log_level);
 	if (ok)
 		*out = fresh;

@@ -80,8 +80,9 @@ char *cli_complaint(const char *where, unsigned int line, const char *text);
 /* cli_complain() and "Try 'program --help'" on stderr, exit 1. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
-/* Reads the file again, for SIGHUP: false (all errors logged, cli->complaint says the first) leaves
- * *out untouched. Caller options_finish()es *out. */
+/* Reads the file again, for SIGHUP of a service: false (all errors logged, cli->complaint says the
+ * first) leaves *out untouched. A broker that [amqp] dsn_file cannot name any more is an error,
+ * since a service has one. Caller options_finish()es *out. */
 bool cli_reload(struct cli *cli, struct options *out);
 /* "where:line: error: text" on stdout, or warning, or note, as --check-config says things. */
 void cli_tell_check(

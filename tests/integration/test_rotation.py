@@ -97,6 +97,24 @@ def test_broker_password_changed_before_the_file(daemons):
         assert "pw-" not in process.log(), "a password is in the log"
 
 
+def test_file_of_the_broker_that_is_gone(daemons):
+    """[amqp] dsn_file, gone at a reload: that is said, and not that the broker is another one."""
+    file = daemons.site.folder / "file.qhost"
+    file.write_text(daemons.site.broker.uri(daemons.site.vhost, daemons.user, "pw-one") + "\n")
+    daemons.conf.write_text(f"{SLOW}dsn_file = {file}\n[persistence]\ndsn = {daemons.site.dbhost}\n")
+    daemons.reload()
+    file.rename(f"{file}.away")
+    for process in daemons.both:
+        process.signal(signal.SIGHUP)
+        process.wait_log("not reloaded: ")
+        assert process.log_contains(rf"\[amqp\] dsn_file: {file}: No such file or directory")
+    file.with_name("file.qhost.away").rename(file)
+    daemons.reload()
+    daemons.answer()
+    for process in daemons.both:
+        assert not process.log_contains("need a restart")
+
+
 def test_broker_password_changed_after_the_file(daemons):
     """Whoever reloads first sees no failure at all; the user may be another one, too."""
     daemons.site.broker.add_user(daemons.user, "pw-two")

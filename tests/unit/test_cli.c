@@ -296,6 +296,39 @@ the_file_of_the_broker(void **state)
 	assert_null(strstr(err, "secret"));
 }
 
+/* A service that has its broker from it goes on with what it has, and says what is wrong. */
+static void
+the_file_of_the_broker_at_a_reload(void **state)
+{
+	char path[100], text[300], gone[400];
+	const char *const env[] = {gone, NULL};
+	const char *const unit[] = {"CREDENTIALS_DIRECTORY=/nonexistent", NULL};
+
+	snprintf(path, sizeof(path), "%s/qhost", dir);
+	write_file(path, "amqp://u:secret@named/v\n");
+	snprintf(text, sizeof(text), "[amqp]\ndsn_file = %s\n", path);
+	snprintf(gone, sizeof(gone), "CLI_TEST_RELOAD=[amqp]\ndsn_file = %s.gone\n", path);
+	write_file(conf, text);
+	RUN_ENV("reload", env, "x");
+	assert_in(out, "reload failed\ncomplaints=1, [amqp] dsn_file: ");
+	assert_in(out, "/qhost.gone: No such file or directory\n");
+	assert_in(err, "ERROR] vogelerd (config) - [amqp] dsn_file: ");
+	write_file(conf, text);
+	RUN_ENV("reload", env, "--qhost", "line");
+	assert_in(out, " qhost=line\n");
+	RUN("", "--check-config");
+	assert_int_equal(status, 0);
+	assert_in(out, "[amqp] dsn_file: note: ");
+	RUN_ENV("", unit, "--check-config");
+	assert_int_equal(status, 1);
+	assert_in(out, "[amqp] dsn_file: error: ");
+	assert_null(strstr(out, ": ok\n"));
+	RUN_ENV("", unit, "--check-config", "--qhost", "line");
+	assert_int_equal(status, 0);
+	RUN_ENV("agent", unit, "--check-config");
+	assert_int_equal(status, 0);
+}
+
 static void
 levels(void **state)
 {
@@ -605,6 +638,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(precedence, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_file_of_the_broker, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_file_of_the_broker_at_a_reload, setup, teardown),
 	    cmocka_unit_test_setup_teardown(levels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(assignments_and_arguments, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_programs_own_options, setup, teardown),
