@@ -153,7 +153,7 @@ print_jobs(const struct waiting *w)
 		table_cell(table, 2, at(j->sent_at, text));
 		table_cell(table, 3, age(j->sent_at, ago));
 		table_cell(table, 4, at(j->not_after, text));
-		table_cell(table, 5, j->sender);
+		table_cell(table, 5, j->sender != NULL ? j->sender : "-");
 	}
 	table_print(stdout, table);
 	table_destroy(table);

@@ -52,6 +52,14 @@ def test_what_waits_for_a_host(site):
     agent.stop()
 
 
+def test_a_job_of_which_nobody_knows_who_sent_it(site):
+    site.admin("setup", "web01", qhost=True)
+    ledger = Ledger(site)
+    ledger.add_job("anonymous-1", "hello", ["web01"], confirms=True)
+    ledger.add_outcome("anonymous-1", "web01", "queued")
+    assert re.search(r"^anonymous-1 hello .* -$", site.admin("queue", "web01", qhost=True).out, re.M)
+
+
 def test_queue_of_nobody_and_of_a_broker_that_is_away(site):
     site.collector()
     assert "nohost: no such host in" in site.admin("queue", "nohost", qhost=True, status=4).err
