@@ -4,10 +4,12 @@
  * is there, and would make both again.
  *
  *   who is meant -> which of them have records -> queues (-> ledger, of those with neither)
- *     -> the question -> queues, looked at anew -> records -> queues -> ledger
+ *     -> the question -> queues, looked at anew -> queues -> records -> ledger
  *
- * A queue goes before the ledger is written, so that who is interrupted between the two finds the
- * commands open and the queue gone, and the next "forget" sees to it. */
+ * A queue goes before its host's record, by which globs find the host, and before the ledger is
+ * written: who is interrupted leaves no queue that globs miss, and the next "forget", which finds
+ * the queue gone, sees to the ledger; of hosts without a record when it is told their names. A
+ * queue also goes soon after it was looked at, however many the records are. */
 #include "admin/confirm.h"
 #include "admin/host_queues.h"
 #include "admin/meant.h"
@@ -48,6 +50,7 @@ struct forgetting {
 	struct hosts hosts;                     /* of which there is something to be forgotten */
 	struct hosts gone;                      /* have no queue any more */
 	struct hosts deleted;                   /* of them: that was we */
+	struct hosts untried;                   /* their queues were not tried */
 	size_t n_deletable, n_read, n_commands; /* n_read: an agent reads their queues; they stay */
 	uint64_t messages;
 	struct host_queues *open;
@@ -70,7 +73,7 @@ forget_finish(void *arg)
 {
 	struct forgetting *f = arg;
 	struct hosts *lists[] = {&f->odd, &f->records, &f->queues, &f->missing, &f->queueless,
-	    &f->hosts, &f->gone, &f->deleted};
+	    &f->hosts, &f->gone, &f->deleted, &f->untried};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		hosts_finish(lists[i]);
@@ -92,7 +95,7 @@ forget_end(struct forgetting *f)
 	verb_done(f->v, f->status);
 }
 
-/* It goes on with what else there is. */
+/* The status says so at the end, whatever else succeeds. */
 static void
 complain(struct forgetting *f, const char *host, const char *why)
 {
@@ -158,6 +161,7 @@ forget_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg
 	}
 	f->job = jobs;
 	f->n_jobs = n;
+	f->next = 0;
 	cancel_next(f);
 }
 
@@ -180,8 +184,6 @@ read_ledger(struct forgetting *f, const struct hosts *hosts, open_jobs_fn *fn)
 static void
 forget_commands(struct forgetting *f)
 {
-	host_queues_close(f->open);
-	f->open = NULL;
 	fflush(stdout);
 	if (f->gone.n == 0)
 		forget_end(f);
@@ -189,24 +191,63 @@ forget_commands(struct forgetting *f)
 		read_ledger(f, &f->gone, forget_on_open);
 }
 
+/* ---- records ---- */
+
+static void forget_next(struct forgetting *f);
+
+/* One that fails is there still, and is found again; its queue is gone all the same, and with it
+ * the commands, which the ledger is told. */
+static void
+forget_on_done(bool ok, const char *what, void *arg)
+{
+	struct forgetting *f = arg;
+	const char *host = f->records.names[f->next++];
+
+	if (ok)
+		printf("%s: %s\n", host, what);
+	else
+		complain(f, host, what);
+	forget_next(f);
+}
+
+static void
+forget_next(struct forgetting *f)
+{
+	while (f->next < f->records.n && hosts_has(&f->untried, f->records.names[f->next]))
+		f->next++;
+	if (f->next < f->records.n)
+		store_forget(f->v->store, f->records.names[f->next], forget_on_done, f);
+	else
+		forget_commands(f);
+}
+
 /* ---- queues ---- */
 
 static void
-forget_on_deleted(size_t host, bool ok, uint32_t messages, const char *why, void *arg)
+forget_on_deleted(
+    size_t host, enum host_queue_end end, uint32_t messages, const char *why, void *arg)
 {
 	struct forgetting *f = arg;
-	const char *name = f->queues.names[host];
+	const char *name = f->queues.names[host], *its_record = "";
 
-	if (!ok) {
-		fflush(stdout);
-		cli_complain("vogeler-admin", "queue %s stays: %s", name, why);
-		f->status = VERB_TROUBLE;
+	switch (end) {
+	case HOST_QUEUE_DELETED:
+		printf("queue %s: deleted, with %" PRIu32 " waiting message%s\n", name, messages,
+		    plural(messages));
+		hosts_add(&f->gone, name);
+		hosts_add(&f->deleted, name);
 		return;
+	case HOST_QUEUE_REFUSED:
+		break;
+	case HOST_QUEUE_UNTRIED:
+		hosts_add(&f->untried, name);
+		if (hosts_has(&f->records, name))
+			its_record = ", and its record";
+		break;
 	}
-	printf("queue %s: deleted, with %" PRIu32 " waiting message%s\n", name, messages,
-	    plural(messages));
-	hosts_add(&f->gone, name);
-	hosts_add(&f->deleted, name);
+	fflush(stdout);
+	cli_complain("vogeler-admin", "queue %s stays%s: %s", name, its_record, why);
+	f->status = VERB_TROUBLE;
 }
 
 static void
@@ -214,9 +255,13 @@ forget_on_all_deleted(void *arg)
 {
 	struct forgetting *f = arg;
 
+	host_queues_close(f->open);
+	f->open = NULL;
+	fflush(stdout);
 	hosts_sort(&f->gone);
 	hosts_sort(&f->deleted);
-	forget_commands(f);
+	hosts_sort(&f->untried);
+	forget_next(f);
 }
 
 /* The hosts that are left are forgotten; the one goes on as it is. */
@@ -228,46 +273,6 @@ keep(struct forgetting *f, const char *host)
 	    "stop vogeler-agent there, then forget the host",
 	    host);
 	f->n_read++;
-}
-
-static void
-delete_queues(struct forgetting *f)
-{
-	if (f->open != NULL)
-		host_queues_delete(f->open, forget_on_deleted, forget_on_all_deleted);
-	else
-		forget_end(f);
-}
-
-/* ---- records ---- */
-
-static void forget_next(struct forgetting *f);
-
-static void
-forget_on_done(bool ok, const char *what, void *arg)
-{
-	struct forgetting *f = arg;
-	const char *host = f->records.names[f->next++];
-
-	if (ok) {
-		printf("%s: %s\n", host, what);
-		forget_next(f);
-		return;
-	}
-	complain(f, host, what);
-	forget_end(f);
-}
-
-static void
-forget_next(struct forgetting *f)
-{
-	if (f->next < f->records.n) {
-		store_forget(f->v->store, f->records.names[f->next], forget_on_done, f);
-		return;
-	}
-	f->next = 0;
-	fflush(stdout);
-	delete_queues(f);
 }
 
 /* ---- the second look ---- */
@@ -309,7 +314,7 @@ forget_on_looked_again(const struct host_queue_look *looks, const char *why, voi
 	hosts_sort(&left);
 	hosts_intersect(&f->records, &left);
 	hosts_finish(&left);
-	forget_next(f);
+	host_queues_delete(f->open, forget_on_deleted, forget_on_all_deleted);
 }
 
 static void

@@ -107,9 +107,29 @@ give_up(struct host_queues *q, const char *why)
 {
 	for (; q->next < q->hosts->n; q->next++) {
 		if (may_go(&q->looks[q->next]))
-			q->on_deleted(q->next, false, 0, why, q->arg);
+			q->on_deleted(q->next, HOST_QUEUE_UNTRIED, 0, why, q->arg);
 	}
 	end_deleting(q);
+}
+
+static void
+give_up_unasked(struct host_queues *q)
+{
+	struct broker_status status;
+	char *why;
+
+	broker_status(q->broker, &status);
+	if (status.blocked)
+		xasprintf(&why,
+		    "the broker is blocked (%s)" PHRASE_CURE
+		    "on its machine, rabbitmqctl status names the alarm; when it is over, say it "
+		    "once more",
+		    status.blocked_reason[0] != '\0' ? status.blocked_reason : "no reason given");
+	else
+		why =
+		    xstrdup("the connection to the broker has gone" PHRASE_CURE "say it once more");
+	give_up(q, why);
+	free(why);
 }
 
 static void
@@ -120,7 +140,7 @@ delete_next(struct host_queues *q)
 	if (q->next == q->hosts->n)
 		end_deleting(q);
 	else if (!broker_delete_queue(q->broker, q->hosts->names[q->next]))
-		give_up(q, "the connection to the broker has gone" PHRASE_CURE "say it once more");
+		give_up_unasked(q);
 }
 
 static void
@@ -128,7 +148,7 @@ queues_on_deleted(struct broker *b, const char *queue, uint32_t messages, void *
 {
 	struct host_queues *q = arg;
 
-	q->on_deleted(q->next++, true, messages, NULL, q->arg);
+	q->on_deleted(q->next++, HOST_QUEUE_DELETED, messages, NULL, q->arg);
 	delete_next(q);
 }
 
@@ -146,7 +166,7 @@ refused(struct host_queues *q, const struct broker_failure *f)
 		    "%s" PHRASE_CURE "on the broker's machine: rabbitmqctl delete_queue -p '%s' %s",
 		    first ? "this user may not delete queues" : "it was not tried", q->uris[0].path,
 		    host);
-		q->on_deleted(q->next, false, 0, why, q->arg);
+		q->on_deleted(q->next, HOST_QUEUE_REFUSED, 0, why, q->arg);
 		free(why);
 		first = false;
 	}

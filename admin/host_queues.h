@@ -26,18 +26,24 @@ struct host_queue_look {
 };
 
 /* looks: one for each host, in order. why: what is UNKNOWN is so for this reason; NULL = nothing
- * is. Both are valid during the call. After it the queues may be deleted. */
+ * is. Both are valid during the call. From it on the queues may be deleted. */
 typedef void host_queues_fn(const struct host_queue_look *looks, const char *why, void *arg);
 /* Of the verb's brokers, each in turn. fn is called once, on the loop. Borrows hosts until
  * host_queues_close(). */
 struct host_queues *host_queues_open(
     struct verb_context *v, const struct hosts *hosts, host_queues_fn *fn, void *arg);
 
-/* ok: the queue of the host went, with so many messages; else why, a sentence with the way out. */
+enum host_queue_end {
+	HOST_QUEUE_DELETED,
+	HOST_QUEUE_REFUSED, /* to this user, or of one before it: saying it again will not help */
+	HOST_QUEUE_UNTRIED, /* or nobody knows: it may succeed when it is said again */
+};
+
+/* messages: that were in one that was DELETED. why: else, a sentence with the way out. */
 typedef void host_queues_deleted_fn(
-    size_t host, bool ok, uint32_t messages, const char *why, void *arg);
+    size_t host, enum host_queue_end end, uint32_t messages, const char *why, void *arg);
 /* Once: deletes those that are THERE and that nobody read when they were looked at, and tells of
- * each; then calls done. A refusal ends it: what follows is told as not deleted. */
+ * each; then calls done. What is not DELETED ends it: what follows is told as the same. */
 void host_queues_delete(struct host_queues *q, host_queues_deleted_fn *fn, void (*done)(void *arg));
 /* In a callback, too. NULL is fine. */
 void host_queues_close(struct host_queues *q);

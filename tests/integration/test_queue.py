@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import termios
 
@@ -96,7 +97,7 @@ def test_a_host_is_forgotten_with_its_queue(site):
     asked = site.admin("forget", "web01", qhost=True, status=1)
     assert "and delete its queue with 1 waiting message?" in asked.err, asked
     done = site.admin("forget", "web01", "--yes", qhost=True)
-    assert done.out == ("web01: forgotten\nqueue web01: deleted, with 1 waiting message\n"
+    assert done.out == ("queue web01: deleted, with 1 waiting message\nweb01: forgotten\n"
                         "ledger: 1 command that nobody will answer: cancelled\n"), done
     assert site.broker.queue(site.vhost, "web01") is None and not known(site)
     site.admin("forget", "web01", "--yes", qhost=True, status=4)
@@ -157,7 +158,7 @@ def test_commands_that_went_with_a_queue_are_cancelled(site):
     agent.stop()
     under_way = send(site, "hello")
     told = site.admin("forget", "web01", "--yes", qhost=True).out
-    assert told.endswith("queue web01: deleted, with 1 waiting message\n"
+    assert told.endswith("queue web01: deleted, with 1 waiting message\nweb01: forgotten\n"
                          "ledger: 4 commands that nobody will answer: cancelled\n"), told
     assert states(site, done) == {"web01": "ok"}
     assert states(site, under_way) == states(site, named) == {"web01": "cancelled"}
@@ -292,16 +293,64 @@ def test_several_hosts(site):
             "messages?") in asked.err and "wbe10: no such host in" in asked.err and "did you mean web10?" in asked.err, asked
     assert known(site) == set(hosts)
     done = site.admin(*argv, "--yes", qhost=True, status=4)
-    assert sorted(done.out.splitlines()[:4]) == [f"{host}: forgotten" for host in hosts[:4]], done
-    assert done.out.count(": deleted, with ") == 5, done
+    lines = done.out.splitlines()
+    assert all(": deleted, with " in line for line in lines[:5]), done
+    assert sorted(lines[5:9]) == [f"{host}: forgotten" for host in hosts[:4]], done
     assert done.out.endswith("ledger: 3 commands that nobody will answer: cancelled\n"), done
     assert known(site) == {"web10"}
     assert states(site, job) == {"web01": "cancelled", "web02": "cancelled", "web03": "cancelled", "web10": "queued"}
     # All that there are; what has the name of another queue is no host's, be it that somebody gave a record that name.
-    assert site.admin("forget", "all", "--yes", qhost=True).out.startswith("web10: forgotten\n")
+    assert site.admin("forget", "all", "--yes", qhost=True).out.startswith("queue web10: deleted, with 1 waiting message\nweb10: forgotten\n")
     assert not known(site) and site.broker.queue(site.vhost, "master.in") is not None
     for verb in (["queue", "all"], ["forget", "all", "--yes"]):
         assert site.admin(*verb, qhost=True, status=4).err == "vogeler-admin: no hosts yet: start vogeler-agent on one\n"
+
+
+def several_with_commands(site):
+    """Three hosts with a record, a queue, and a command that waits; the job."""
+    collector = site.collector()
+    hosts = {"web01", "web02", "web03"}
+    for host in sorted(hosts):
+        site.party("Client2010", host).greet()
+    wait_until(lambda: known(site) == hosts, "they are known")
+    collector.stop()
+    return site.runner("-n", "web*", "-x", "hello", "-q", dbhost=True).out.strip()
+
+
+def test_one_of_several_records_cannot_be_removed(site):
+    job = several_with_commands(site)
+    database = sqlite3.connect(site.folder / "records.db", timeout=30)
+    with database:
+        database.execute("CREATE TRIGGER stays BEFORE DELETE ON hosts WHEN OLD.host = 'web02' "
+                         "BEGIN SELECT RAISE(ABORT, 'it is held'); END")
+    done = site.admin("forget", "web*", "--yes", qhost=True, status=1)
+    assert done.out == ("".join(f"queue web0{n}: deleted, with 1 waiting message\n" for n in (1, 2, 3)) +
+                        "web01: forgotten\nweb03: forgotten\n"
+                        "ledger: 3 commands that nobody will answer: cancelled\n"), done
+    assert done.err.count("\n") == 1 and "web02: " in done.err and "it is held" in done.err, done
+    assert known(site) == {"web02"} and set(states(site, job).values()) == {"cancelled"}
+    with database:
+        database.execute("DROP TRIGGER stays")
+    database.close()
+    assert site.admin("forget", "web*", "--yes", qhost=True).out == "web02: forgotten\n"
+
+
+def test_an_interruption_leaves_what_the_same_words_find(site):
+    """The queues are gone, and the first record waits for who writes to the store."""
+    job = several_with_commands(site)
+    database = sqlite3.connect(site.folder / "records.db", timeout=30, isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    argv = [program("vogeler-admin"), "--qhost", site.qhost, "--dbhost", site.dbhost, "forget", "web*", "--yes"]
+    with subprocess.Popen(argv, env=site.env) as admin:
+        wait_until(lambda: all(site.broker.queue(site.vhost, f"web0{n}") is None for n in (1, 2, 3)), "the queues are gone")
+        admin.kill()
+    database.execute("ROLLBACK")
+    database.close()
+    assert known(site) == {"web01", "web02", "web03"} and set(states(site, job).values()) == {"queued"}
+    done = site.admin("forget", "web*", "--yes", qhost=True)
+    assert done.out == ("web01: forgotten\nweb02: forgotten\nweb03: forgotten\n"
+                        "ledger: 3 commands that nobody will answer: cancelled\n"), done
+    assert not known(site) and set(states(site, job).values()) == {"cancelled"}
 
 
 def test_several_queues_that_this_user_may_not_delete(site):
