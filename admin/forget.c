@@ -58,7 +58,9 @@ struct forgetting {
 	struct open_jobs *jobs;
 	const struct open_job *job; /* that is written, and those after it */
 	size_t n_jobs, next;
-	size_t n_missing; /* words that are nobody */
+	size_t n_unwritten;  /* of these jobs: the ledger did not take it, */
+	char *unwritten_why; /* of the first of them */
+	size_t n_missing;    /* words that are nobody */
 	int status;
 };
 
@@ -78,6 +80,7 @@ forget_finish(void *arg)
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		hosts_finish(lists[i]);
 	open_jobs_destroy(f->jobs);
+	free(f->unwritten_why);
 	meant_finish(&f->meant);
 	free(f);
 }
@@ -108,18 +111,34 @@ complain(struct forgetting *f, const char *host, const char *why)
 
 static void cancel_next(struct forgetting *f);
 
+/* The next job may be on another page, or in another document. */
 static void
 forget_on_cancelled(bool ok, const char *what, void *arg)
 {
 	struct forgetting *f = arg;
+	const struct open_job *job = &f->job[f->next++];
 
-	if (!ok) {
-		complain(f, "what waited for them is \"queued\" in the ledger still", what);
-		forget_end(f);
-		return;
-	}
-	f->n_commands += f->job[f->next++].hosts.n;
+	if (ok)
+		f->n_commands += job->hosts.n;
+	else if (f->n_unwritten++ == 0)
+		xasprintf(&f->unwritten_why, "%s: %s", job->id, what);
 	cancel_next(f);
+}
+
+static void
+say_cancelled(struct forgetting *f)
+{
+	char *what;
+
+	if (f->n_commands > 0)
+		printf("ledger: %zu command%s that nobody will answer: cancelled\n", f->n_commands,
+		    plural(f->n_commands));
+	if (f->n_unwritten == 0)
+		return;
+	xasprintf(&what, "what waited for them of %zu job%s is \"queued\" in the ledger still",
+	    f->n_unwritten, plural(f->n_unwritten));
+	complain(f, what, f->unwritten_why);
+	free(what);
 }
 
 static void
@@ -129,9 +148,7 @@ cancel_next(struct forgetting *f)
 	struct outcome *list;
 
 	if (f->next == f->n_jobs) {
-		if (f->n_commands > 0)
-			printf("ledger: %zu command%s that nobody will answer: cancelled\n",
-			    f->n_commands, f->n_commands == 1 ? "" : "s");
+		say_cancelled(f);
 		forget_end(f);
 		return;
 	}
@@ -159,6 +176,8 @@ forget_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg
 		forget_end(f);
 		return;
 	}
+	if (open_jobs_unread(f->jobs) > 0)
+		f->status = VERB_TROUBLE;
 	f->job = jobs;
 	f->n_jobs = n;
 	f->next = 0;

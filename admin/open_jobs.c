@@ -1,10 +1,12 @@
 /* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
 #include "admin/open_jobs.h"
 
+#include "shared/cli.h"
 #include "shared/store/ledger.h"
 #include "shared/wall.h"
 #include "shared/xalloc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,8 @@ struct open_jobs {
 	bool *confirms;        /* of each: its runner notes what the broker has confirmed */
 	size_t n, room, next;  /* next: whose outcomes are read */
 	struct fold *fold;
+	size_t unread;    /* of which the outcomes are damaged, */
+	char *unread_why; /* of the first of them */
 };
 
 static void
@@ -36,6 +40,7 @@ open_jobs_destroy(struct open_jobs *o)
 	free(o->jobs);
 	free(o->confirms);
 	fold_destroy(o->fold);
+	free(o->unread_why);
 	free(o);
 }
 
@@ -56,6 +61,36 @@ drop_closed(struct open_jobs *o)
 /* ---- outcomes ---- */
 
 static void read_next(struct open_jobs *o);
+
+size_t
+open_jobs_unread(const struct open_jobs *o)
+{
+	return o->unread;
+}
+
+/* Those of the others are to be had all the same. */
+static void
+pass_over(struct open_jobs *o, const char *why)
+{
+	struct open_job *job = &o->jobs[o->next];
+
+	if (o->unread++ == 0)
+		xasprintf(&o->unread_why, "%s: %s", job->id, why);
+	hosts_cut(&job->hosts, 0);
+	o->next++;
+	read_next(o);
+}
+
+static void
+say_unread(const struct open_jobs *o)
+{
+	if (o->unread == 0)
+		return;
+	fflush(stdout);
+	cli_complain("vogeler-admin",
+	    "how %zu job%s stand%s is not known, the outcomes cannot be read: %s", o->unread,
+	    o->unread == 1 ? "" : "s", o->unread == 1 ? "s" : "", o->unread_why);
+}
 
 static void
 take_state(const struct outcome *out, bool target, void *arg)
@@ -78,7 +113,10 @@ jobs_on_outcome(enum store_found found, const struct outcome *out, const char *w
 			fold_add(o->fold, out);
 		return;
 	case STORE_FAILED:
-		o->req.fn(NULL, 0, why, o->req.arg);
+		if (store_job_is_damaged(o->req.store))
+			pass_over(o, why);
+		else
+			o->req.fn(NULL, 0, why, o->req.arg);
 		return;
 	case STORE_MISSING:
 		hosts_cut(&o->jobs[o->next].hosts, 0);
@@ -100,6 +138,7 @@ read_next(struct open_jobs *o)
 	o->fold = NULL;
 	if (o->next == o->n) {
 		drop_closed(o);
+		say_unread(o);
 		o->req.fn(o->jobs, o->n, NULL, o->req.arg);
 		return;
 	}

@@ -32,6 +32,9 @@ struct open_jobs_request {
 	void *arg;
 };
 struct open_jobs *open_jobs_read(const struct open_jobs_request *req);
+/* When fn was called: of how many jobs the outcomes are damaged. They are not among its jobs, and
+ * one line on stderr has told of them. */
+size_t open_jobs_unread(const struct open_jobs *o);
 void open_jobs_destroy(struct open_jobs *o); /* NULL is fine */
 
 #endif

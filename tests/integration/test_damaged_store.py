@@ -7,6 +7,7 @@ import sqlite3
 import pika
 import pytest
 from lib.http import Monitor
+from lib.ledger import Ledger
 from lib.waiting import wait_until
 
 HOSTS = [f"host{n:04}" for n in range(800)]
@@ -158,3 +159,26 @@ def test_jobs_of_which_the_outcomes_cannot_be_read(site):
     unknown = [row for row in rows if "unknown" in row]
     assert 0 < len(unknown) < 40 and "unknown" in rows[0] and "unknown" not in rows[-1], done
     assert f"how {len(unknown)} job" in done.err and "malformed" in done.err and rows[0].split()[0] in done.err, done
+
+
+def test_queue_and_forget_where_the_outcomes_of_one_job_cannot_be_read(site):
+    """They go on with the other jobs, and say which is not known."""
+    site.collector().stop()
+    site.admin("setup", "web01", qhost=True)
+    ledger = Ledger(site)
+    jobs = [f"job-{n:03}" for n in range(200)]
+    for n, job in enumerate(jobs):
+        ledger.add_job(job, "one", ["web01"], sent=n - len(jobs), confirms=True)
+        ledger.add_outcome(job, "web01", "queued")
+    damage(site, "outcomes", -1)
+    told = site.admin("queue", "web01", qhost=True)
+    left = re.findall(r"^(job-\d+) one ", told.out, re.M)
+    unread = len(jobs) - len(left)
+    said = f"how {unread} jobs stand is not known, the outcomes cannot be read: job-199: "
+    assert 0 < unread < len(jobs) and told.err.count(said) == 1 and "malformed" in told.err, told
+    done = site.admin("forget", "web01", "--yes", qhost=True, status=1)
+    assert done.out.startswith("queue web01: deleted, with 0 waiting messages\n") and done.err.count(said) == 1, done
+    # A leaf that is full is split, for which its neighbour is read: not all that can be read can be written.
+    cancelled = int(re.search(r"^ledger: (\d+) commands that nobody will answer: cancelled$", done.out, re.M)[1])
+    kept = re.search(r"what waited for them of (\d+) jobs? is \"queued\" in the ledger still: job-\d+: ", done.err)
+    assert 0 < cancelled == len(left) - (int(kept[1]) if kept else 0), done
