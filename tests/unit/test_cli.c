@@ -311,7 +311,7 @@ the_file_of_the_broker_at_a_reload(void **state)
 	write_file(conf, text);
 	RUN_ENV("reload", env, "x");
 	assert_in(out, "reload failed\ncomplaints=1, [amqp] dsn_file: ");
-	assert_in(out, "/qhost.gone: No such file or directory\n");
+	assert_in(out, "/qhost.gone: No such file or directory; cure: ");
 	assert_in(err, "ERROR] vogelerd (config) - [amqp] dsn_file: ");
 	write_file(conf, text);
 	RUN_ENV("reload", env, "--qhost", "line");
