@@ -8,6 +8,7 @@
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/probe.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
@@ -429,15 +430,9 @@ connect_broker(struct arrival *a)
 		a->topology = topology_for_connection(a->reply_to);
 		topology_bind(a->topology, a->reply_to, o->master_exchange, a->reply_to);
 	}
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = "doctor";
-	opt.uris = a->what.uri;
-	opt.n_uris = 1;
-	opt.tls = &o->amqp_tls;
+	options_broker(o, "vogeler-admin", "doctor", a->what.uri, 1, &opt);
 	opt.topology = a->topology;
 	opt.quiet = true;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	a->broker = broker_create(a->d->v->loop, &opt, &handlers, a);
 	broker_start(a->broker);
 }

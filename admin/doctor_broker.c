@@ -7,6 +7,7 @@
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/name.h"
+#include "shared/options_broker.h"
 #include "shared/topology.h"
 #include "shared/uri.h"
 #include "shared/wall.h"
@@ -573,16 +574,10 @@ patient_on_reached(bool ok, void *arg)
 		next_broker(p);
 		return;
 	}
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = "doctor";
-	opt.uris = &p->uris[p->i];
-	opt.n_uris = 1;
-	opt.tls = &o->amqp_tls;
+	options_broker(o, "vogeler-admin", "doctor", &p->uris[p->i], 1, &opt);
 	opt.topology = p->topology;
 	opt.look_only = true;
 	opt.quiet = true;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	p->broker = broker_create(p->d->v->loop, &opt, &handlers, p);
 	broker_start(p->broker);
 }

@@ -9,6 +9,7 @@
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/probe.h"
 #include "shared/target/hostlist.h"
 #include "shared/topology.h"
@@ -297,14 +298,8 @@ connect_broker(struct round *r)
 	const struct options *o = r->d->options;
 	struct broker_options opt;
 
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = "doctor";
-	opt.uris = r->uris;
-	opt.n_uris = r->n_uris;
-	opt.tls = &o->amqp_tls;
+	options_broker(o, "vogeler-admin", "doctor", r->uris, r->n_uris, &opt);
 	opt.quiet = true;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	r->broker = broker_create(r->d->v->loop, &opt, &handlers, r);
 	broker_start(r->broker);
 }

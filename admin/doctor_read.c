@@ -3,6 +3,7 @@
 
 #include "shared/broker.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/uri.h"
 #include "shared/xalloc.h"
 
@@ -84,14 +85,8 @@ read_next(struct reading *r)
 		r->fn(r->arg);
 		return;
 	}
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = "doctor";
-	opt.uris = r->uri;
-	opt.n_uris = 1;
-	opt.tls = &o->amqp_tls;
+	options_broker(o, "vogeler-admin", "doctor", r->uri, 1, &opt);
 	opt.quiet = true;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	r->broker = broker_create(r->d->v->loop, &opt, &handlers, r);
 	broker_start(r->broker);
 }

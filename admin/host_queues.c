@@ -3,6 +3,7 @@
 
 #include "shared/broker.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/phrase.h"
 #include "shared/target/hostlist.h"
 #include "shared/topology.h"
@@ -214,15 +215,9 @@ host_queues_open(struct verb_context *v, const struct hosts *hosts, host_queues_
 	q->topology = xcalloc(1, sizeof(*q->topology));
 	for (size_t i = 0; i < hosts->n; i++)
 		topology_add_host(q->topology, NULL, hosts->names[i]);
-	broker_options_default(&opt);
-	opt.program = "vogeler-admin";
-	opt.role = "queue";
+	options_broker(o, "vogeler-admin", "queue", q->uris, q->n_uris, &opt);
 	opt.quiet = true;
 	opt.bind_only = opt.bind_looks = true;
-	opt.uris = q->uris;
-	opt.n_uris = q->n_uris;
-	opt.tls = &o->amqp_tls;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	opt.topology = q->topology;
 	q->broker = broker_create(v->loop, &opt, &handlers, q);
 	broker_start(q->broker);

@@ -9,6 +9,7 @@
 #include "shared/host_binder.h"
 #include "shared/loop.h"
 #include "shared/name.h"
+#include "shared/options_broker.h"
 #include "shared/phrase.h"
 #include "shared/printable.h"
 #include "shared/store/design.h"
@@ -69,14 +70,8 @@ broker_options(const struct setup *s, struct broker_options *opt, const char *ro
 {
 	const struct options *o = &s->v->cli->options;
 
-	broker_options_default(opt);
-	opt->program = "vogeler-admin";
-	opt->role = role;
+	options_broker(o, "vogeler-admin", role, s->brokers, s->n_brokers, opt);
 	opt->quiet = true;
-	opt->uris = s->brokers;
-	opt->n_uris = s->n_brokers;
-	opt->tls = &o->amqp_tls;
-	opt->connect_timeout_ms = o->connect_timeout_ms;
 }
 
 static void

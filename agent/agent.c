@@ -26,6 +26,7 @@
 #include "shared/monitor.h"
 #include "shared/name.h"
 #include "shared/notify.h"
+#include "shared/options_broker.h"
 #include "shared/phrase.h"
 #include "shared/probe.h"
 #include "shared/repeat.h"
@@ -643,17 +644,11 @@ make_broker(struct agent *a)
 	    "machine id here is %s" PHRASE_CURE
 	    "give one of them another [client] name; vogeler-admin show %s has the machine id that answers",
 	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
-	broker_options_default(&opt);
-	opt.role = "agent";
+	options_broker(o, "vogeler-agent", "agent", a->uris, a->n_uris, &opt);
 	opt.in_use = a->in_use;
-	opt.program = "vogeler-agent";
-	opt.uris = a->uris;
-	opt.n_uris = a->n_uris;
-	opt.tls = &o->amqp_tls;
 	opt.topology = a->topology;
 	opt.keep_ms = BROKER_KEEP_MS;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	opt.reconnect_max_ms = o->reconnect_max_ms;
 	opt.max_body_bytes = WIRE_COMMAND_MAX;
 	opt.output_max = 2 * OUTBOX_MESSAGE_MAX;

@@ -4,6 +4,7 @@
 #include "shared/broker.h"
 #include "shared/ident.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/printable.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
@@ -149,16 +150,10 @@ bench_broker_options(
 {
 	const struct options *options = &b->cli->options;
 
-	broker_options_default(out);
-	out->program = "vogeler-bench";
-	out->role = role;
+	options_broker(options, "vogeler-bench", role, b->brokers, b->n_brokers, out);
 	out->quiet = true;
-	out->uris = b->brokers;
-	out->n_uris = b->n_brokers;
-	out->tls = &options->amqp_tls;
 	out->topology = topology;
 	out->heartbeat_s = (uint16_t)options->heartbeat_s;
-	out->connect_timeout_ms = options->connect_timeout_ms;
 	out->max_unconfirmed = UNCONFIRMED_MAX;
 }
 

@@ -17,6 +17,7 @@
 #include "shared/loop.h"
 #include "shared/monitor.h"
 #include "shared/notify.h"
+#include "shared/options_broker.h"
 #include "shared/phrase.h"
 #include "shared/probe.h"
 #include "shared/store/store.h"
@@ -235,14 +236,9 @@ broker_options(struct vogelerd *v, struct broker_options *opt)
 {
 	const struct options *o = &v->cli.options;
 
-	broker_options_default(opt);
-	opt->program = "vogelerd";
-	opt->uris = v->uris;
-	opt->n_uris = v->n_uris;
-	opt->tls = &o->amqp_tls;
+	options_broker(o, "vogelerd", NULL, v->uris, v->n_uris, opt);
 	opt->topology = v->topology;
 	opt->heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt->connect_timeout_ms = o->connect_timeout_ms;
 	opt->reconnect_max_ms = o->reconnect_max_ms;
 	opt->max_body_bytes = o->message_max_bytes;
 	opt->output_max = o->message_max_bytes + OUTPUT_SLACK;

@@ -3,6 +3,7 @@
 
 #include "shared/broker.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/topology.h"
 #include "shared/xalloc.h"
 
@@ -78,18 +79,12 @@ presence_start(struct loop *loop, const struct presence_request *req,
 	p->topology = xcalloc(1, sizeof(*p->topology));
 	for (size_t i = 0; i < req->n; i++)
 		topology_add_host(p->topology, o->broadcast_exchange, req->hosts[i]);
-	broker_options_default(&opt);
-	opt.program = "vogeler-runner";
-	opt.role = "presence";
+	options_broker(o, "vogeler-runner", "presence", req->brokers, req->n_brokers, &opt);
 	opt.quiet = true;
-	opt.uris = req->brokers;
-	opt.n_uris = req->n_brokers;
-	opt.tls = &o->amqp_tls;
 	opt.topology = p->topology;
 	opt.look_only = true;
 	opt.look_by_name = true;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	p->deadline = loop_timer_create(loop, "presence", presence_on_deadline, p);
 	loop_timer_arm(p->deadline, PRESENCE_MS);
 	p->broker = broker_create(loop, &opt, &broker_handlers, p);

@@ -4,6 +4,7 @@
 #include "shared/broker.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/topology.h"
 #include "shared/units.h"
 #include "shared/wire.h"
@@ -299,16 +300,10 @@ create_broker(struct send *s)
 	const struct options *o = s->req.options;
 	struct broker_options opt;
 
-	broker_options_default(&opt);
-	opt.program = "vogeler-runner";
-	opt.role = "publisher";
+	options_broker(o, "vogeler-runner", "publisher", s->req.brokers, s->req.n_brokers, &opt);
 	opt.quiet = true;
-	opt.uris = s->req.brokers;
-	opt.n_uris = s->req.n_brokers;
-	opt.tls = &o->amqp_tls;
 	opt.topology = s->topology;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	return broker_create(s->loop, &opt, &broker_handlers, s);
 }
 

@@ -7,6 +7,7 @@
 #include "shared/jsonx.h"
 #include "shared/log.h"
 #include "shared/loop.h"
+#include "shared/options_broker.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
 #include "shared/wall.h"
@@ -353,16 +354,10 @@ listen_for_notices(struct watch *w)
 
 	xasprintf(&w->reply_to, "%s%s", TOPOLOGY_REPLY_PREFIX, w->req.job->id);
 	w->topology = topology_for_connection(w->reply_to);
-	broker_options_default(&opt);
-	opt.program = "vogeler-runner";
-	opt.role = "watcher";
+	options_broker(o, "vogeler-runner", "watcher", w->req.brokers, w->req.n_brokers, &opt);
 	opt.quiet = true;
-	opt.uris = w->req.brokers;
-	opt.n_uris = w->req.n_brokers;
-	opt.tls = &o->amqp_tls;
 	opt.topology = w->topology;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
-	opt.connect_timeout_ms = o->connect_timeout_ms;
 	opt.reconnect_max_ms = o->reconnect_max_ms;
 	w->broker = broker_create(w->req.loop, &opt, &reply_handlers, w);
 	broker_start(w->broker);

@@ -1,0 +1,16 @@
+/* What every connection to a broker takes from the configuration. */
+#ifndef VOGELER_OPTIONS_BROKER_H
+#define VOGELER_OPTIONS_BROKER_H
+
+#include "shared/broker.h"
+#include <stddef.h>
+
+struct options;
+struct uri;
+
+/* The defaults, but for who connects, to where, by which TLS, and for how long it is tried. Borrows
+ * all until broker_create(). */
+void options_broker(const struct options *o, const char *program, const char *role,
+    const struct uri *uris, size_t n_uris, struct broker_options *out);
+
+#endif
