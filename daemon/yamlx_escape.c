@@ -1,6 +1,8 @@
 /* See yamlx_escape.h. */
 #include "daemon/yamlx_escape.h"
 
+#include "shared/utf8.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,34 +17,22 @@ struct scan {
 	unsigned int replaced, halves;
 };
 
-static bool
-is_between(uint32_t c, uint32_t first, uint32_t last)
-{
-	return c >= first && c <= last;
-}
-
 /* The length of the escape \uXXXX or \UXXXXXXXX at p, and which character it names; 0: it is
  * none. */
 static size_t
 read_escape(const char *p, const char *end, uint32_t *c)
 {
 	size_t digits;
+	int64_t code;
 
 	if (end - p < 2 || p[0] != '\\' || (p[1] != 'u' && p[1] != 'U'))
 		return 0;
 	digits = p[1] == 'u' ? 4 : 8;
 	if ((size_t)(end - p) < 2 + digits)
 		return 0;
-	*c = 0;
-	for (size_t i = 0; i < digits; i++) {
-		static const char hex[] = "0123456789abcdef";
-		const char *digit = memchr(hex, p[2 + i] | 0x20, sizeof(hex) - 1);
-
-		if (digit == NULL)
-			return 0;
-		*c = *c << 4 | (uint32_t)(digit - hex);
-	}
-	return 2 + digits;
+	code = utf8_hex(p + 2, digits);
+	*c = (uint32_t)code;
+	return code < 0 ? 0 : 2 + digits;
 }
 
 static void
@@ -60,16 +50,17 @@ put_escape(struct scan *s, uint32_t c)
 static bool
 join(struct scan *s)
 {
-	uint32_t first, second;
+	uint32_t first, second, pair;
 	size_t n = read_escape(s->p, s->end, &first), m;
 
-	if (n == 0 || !is_between(first, 0xd800, 0xdfff))
+	if (n == 0 || !utf8_is_surrogate(first))
 		return false;
 	s->p += n;
 	m = read_escape(s->p, s->end, &second);
-	if (first < 0xdc00 && m > 0 && is_between(second, 0xdc00, 0xdfff)) {
+	pair = m > 0 ? utf8_pair(first, second) : 0;
+	if (pair != 0) {
 		s->p += m;
-		put_escape(s, 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00));
+		put_escape(s, pair);
 		return true;
 	}
 	put_escape(s, REPLACEMENT);

@@ -77,29 +77,6 @@ jread_odd(struct jread *j, enum jsonx_odd odd, size_t at)
 
 /* ---- strings ---- */
 
-/* The value of four hexadecimal digits at s, -1 if they are none. */
-static int32_t
-hex4(const char *s)
-{
-	int32_t value = 0;
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		char c = s[i];
-
-		value *= 16;
-		if (is_digit(c))
-			value += c - '0';
-		else if (c >= 'a' && c <= 'f')
-			value += c - 'a' + 10;
-		else if (c >= 'A' && c <= 'F')
-			value += c - 'A' + 10;
-		else
-			return -1;
-	}
-	return value;
-}
-
 /* Length of the escape at pos, 0 if it is none. */
 static size_t
 escape_length(const struct jread *j)
@@ -110,7 +87,7 @@ escape_length(const struct jread *j)
 	if (left < 2)
 		return 0;
 	if (s[1] == 'u')
-		return left >= 6 && hex4(s + 2) >= 0 ? 6 : 0;
+		return left >= 6 && utf8_hex(s + 2, 4) >= 0 ? 6 : 0;
 	return memchr("\"\\/bfnrt", s[1], 8) != NULL ? 2 : 0;
 }
 
@@ -155,17 +132,16 @@ scan_string(struct jread *j)
 static uint32_t
 read_unicode(struct jread *j, const char **s, const char *end)
 {
-	uint32_t code = (uint32_t)hex4(*s + 2), low;
+	uint32_t code = (uint32_t)utf8_hex(*s + 2, 4), pair = 0;
 
 	*s += 6;
-	if (code < 0xd800 || code > 0xdfff)
+	if (!utf8_is_surrogate(code))
 		return code;
-	if (code < 0xdc00 && end - *s >= 6 && (*s)[0] == '\\' && (*s)[1] == 'u') {
-		low = (uint32_t)hex4(*s + 2);
-		if (low >= 0xdc00 && low <= 0xdfff) {
-			*s += 6;
-			return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-		}
+	if (end - *s >= 6 && (*s)[0] == '\\' && (*s)[1] == 'u')
+		pair = utf8_pair(code, (uint32_t)utf8_hex(*s + 2, 4));
+	if (pair != 0) {
+		*s += 6;
+		return pair;
 	}
 	jread_odd(j, JSONX_SURROGATE, j->start);
 	return 0xfffd;

@@ -90,3 +90,38 @@ utf8_write(uint32_t code, char out[UTF8_CHAR_MAX])
 	out[0] = (char)(first[n] | code);
 	return n;
 }
+
+int64_t
+utf8_hex(const char *s, size_t digits)
+{
+	int64_t value = 0;
+
+	for (size_t i = 0; i < digits; i++) {
+		char c = s[i];
+
+		value *= 16;
+		if (c >= '0' && c <= '9')
+			value += c - '0';
+		else if (c >= 'a' && c <= 'f')
+			value += c - 'a' + 10;
+		else if (c >= 'A' && c <= 'F')
+			value += c - 'A' + 10;
+		else
+			return -1;
+	}
+	return value;
+}
+
+bool
+utf8_is_surrogate(uint32_t code)
+{
+	return code >= 0xd800 && code <= 0xdfff;
+}
+
+uint32_t
+utf8_pair(uint32_t high, uint32_t low)
+{
+	if (high < 0xd800 || high > 0xdbff || low < 0xdc00 || low > 0xdfff)
+		return 0;
+	return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+}

@@ -21,4 +21,12 @@ bool utf8_is_valid(const char *s, size_t len);
 /* Writes a code point that is no surrogate and not above U+10FFFF; returns its length. */
 size_t utf8_write(uint32_t code, char out[UTF8_CHAR_MAX]);
 
+/* Escapes of JSON and YAML: the number that so many hexadecimal digits at s are, 8 at most; -1:
+ * they are none. */
+int64_t utf8_hex(const char *s, size_t digits);
+/* Is it half of a surrogate pair, and so no character by itself? */
+bool utf8_is_surrogate(uint32_t code);
+/* The code point that the two are as a pair (Unicode 3.8, D75); 0: they are none. */
+uint32_t utf8_pair(uint32_t high, uint32_t low);
+
 #endif

@@ -54,10 +54,35 @@ a_bad_byte_is_seen_wherever_it_is(void **state)
 	}
 }
 
+static void
+hexadecimal_digits_are_all_read_or_none(void **state)
+{
+	(void)state;
+	assert_int_equal(utf8_hex("00fF", 4), 0xff);
+	assert_int_equal(utf8_hex("ffffffff", 8), 0xffffffff);
+	assert_int_equal(utf8_hex("12g4", 4), -1);
+	assert_int_equal(utf8_hex("\x10\x11\x12\x13", 4), -1);
+}
+
+static void
+surrogates_are_a_character_as_a_pair_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(utf8_pair(0xd800, 0xdc00), 0x10000);
+	assert_int_equal(utf8_pair(0xdbff, 0xdfff), 0x10ffff);
+	assert_int_equal(utf8_pair(0xdc00, 0xd800), 0);
+	assert_int_equal(utf8_pair(0xd7ff, 0xdc00), 0);
+	assert_int_equal(utf8_pair(0xd800, 0xe000), 0);
+	assert_true(utf8_is_surrogate(0xd800) && utf8_is_surrogate(0xdfff));
+	assert_false(utf8_is_surrogate(0xd7ff) || utf8_is_surrogate(0xe000));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(hexadecimal_digits_are_all_read_or_none),
+	    cmocka_unit_test(surrogates_are_a_character_as_a_pair_alone),
 	    cmocka_unit_test(every_code_point_is_written_and_read_back),
 	    cmocka_unit_test(what_is_no_character_has_no_length),
 	    cmocka_unit_test(a_bad_byte_is_seen_wherever_it_is),
