@@ -137,6 +137,10 @@ void doctor_forged(struct doctor_forged *c);
 
 /* Matched by what hosts bind for "all"; no runner sends with it. */
 #define DOCTOR_ALL_KEY "broadcasts.doctor"
+/* Of the hosts that are off it goes by itself. */
+#define DOCTOR_ALL_EXPIRES_MS "1000"
+/* A broadcast reaches all hosts: where their queues are limited it could push a command out. */
+bool doctor_may_send_to_all(const struct doctor *d);
 
 /* Whether messages arrive; then fn. Borrows what it points at until then. */
 struct doctor_arrival {

@@ -18,10 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ECHO_MS        5000   /* an agent that is connected answers at once */
-#define ALL_EXPIRES_MS "1000" /* of the hosts that are off */
-#define GONE_POLL_MS   200
-#define GONE_LOOKS     20
+#define ECHO_MS      5000 /* an agent that is connected answers at once */
+#define GONE_POLL_MS 200
+#define GONE_LOOKS   20
 
 static const char check[] = "arrival";
 
@@ -118,13 +117,18 @@ may_send_to_host(struct arrival *a)
 	return false;
 }
 
-/* A broadcast reaches all hosts: where their queues are limited it could push a command out. */
+bool
+doctor_may_send_to_all(const struct doctor *d)
+{
+	const struct queue_options *q = &d->options->host_queue;
+
+	return q->max_length == 0 && q->max_length_bytes == 0;
+}
+
 static bool
 may_send_to_all(const struct arrival *a)
 {
-	const struct queue_options *q = &a->d->options->host_queue;
-
-	if (q->max_length == 0 && q->max_length_bytes == 0)
+	if (doctor_may_send_to_all(a->d))
 		return true;
 	doctor_say(a->d, check, CHECK_SKIP, NULL,
 	    "whether a command to all arrives is not tried: [host_queue] limits how much may wait");
@@ -167,7 +171,7 @@ enter(struct arrival *a, enum arrival_step next)
 			enter(a, STEP_DONE);
 		return;
 	case STEP_ALL:
-		send(a, o->broadcast_exchange, DOCTOR_ALL_KEY, ALL_EXPIRES_MS);
+		send(a, o->broadcast_exchange, DOCTOR_ALL_KEY, DOCTOR_ALL_EXPIRES_MS);
 		return;
 	case STEP_SHOWN:
 		loop_timer_arm(a->timer, ECHO_MS);

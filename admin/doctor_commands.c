@@ -22,8 +22,6 @@
 #include <string.h>
 
 #define NAMES_MAX 5 /* of hosts, in one line */
-/* Of the hosts that are off it goes by itself. */
-#define ALL_EXPIRES_MS "1000"
 
 static const char check[] = "commands";
 static const char *const only_check[] = {check, NULL};
@@ -181,19 +179,9 @@ static bool
 may_try(const struct round *r, size_t i)
 {
 	const struct host_queue_look *look = &r->looks[i];
-	const struct queue_options *q = &r->d->options->host_queue;
-	bool limited = q->max_length != 0 || q->max_length_bytes != 0;
 
 	return look->sight == HOST_QUEUE_THERE &&
-	       (look->messages == 0 || (look->consumers > 0 && !limited));
-}
-
-static bool
-may_try_all(const struct round *r)
-{
-	const struct queue_options *q = &r->d->options->host_queue;
-
-	return q->max_length == 0 && q->max_length_bytes == 0;
+	       (look->messages == 0 || (look->consumers > 0 && doctor_may_send_to_all(r->d)));
 }
 
 static void
@@ -224,8 +212,8 @@ try_next(struct round *r)
 		return;
 	}
 	say_bindings(r);
-	if (may_try_all(r)) {
-		send(r, DOCTOR_ALL_KEY, NULL, ALL_EXPIRES_MS);
+	if (doctor_may_send_to_all(r->d)) {
+		send(r, DOCTOR_ALL_KEY, NULL, DOCTOR_ALL_EXPIRES_MS);
 		return;
 	}
 	doctor_skip(r->d, only_check,

@@ -223,19 +223,18 @@ do_without(struct broker *b, size_t item, const char *why)
 }
 
 void
-broker_topology_forget(struct broker *b)
-{
-	for (size_t i = 0; i < n_items(b); i++) {
-		do_with(&b->notes[i]);
-		forget_refusal(&b->notes[i]);
-	}
-}
-
-void
 broker_topology_try_again(struct broker *b)
 {
 	for (size_t i = 0; i < n_items(b); i++)
 		do_with(&b->notes[i]);
+}
+
+void
+broker_topology_forget(struct broker *b)
+{
+	broker_topology_try_again(b);
+	for (size_t i = 0; i < n_items(b); i++)
+		forget_refusal(&b->notes[i]);
 }
 
 /* n_items() when it is none of the topology. */

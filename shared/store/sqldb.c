@@ -210,8 +210,7 @@ fail_sqlite(struct sqldb *db)
 		cure = PHRASE_CURE "see the kernel's log about the disk";
 		break;
 	case SQLITE_CORRUPT:
-		cure = PHRASE_CURE "stop the collector; put a backup in its place, or what sqlite3 "
-				   "FILE .recover saves";
+		cure = SQLDB_CURE_DAMAGED;
 		break;
 	case SQLITE_NOTADB:
 		cure = PHRASE_CURE "move it away, and put a copy in its place";

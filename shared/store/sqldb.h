@@ -11,6 +11,7 @@
 #define VOGELER_SQLDB_H
 
 #include "shared/buf.h"
+#include "shared/phrase.h"
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -72,6 +73,11 @@ enum sqldb_fault {
 	SQLDB_FAULT_ROW,     /* a damaged page, or one that cannot be read from the disk */
 	SQLDB_FAULT_DAMAGED, /* what we wrote is not JSON any more: no use to try again */
 };
+
+/* A page of the file is damaged. */
+#define SQLDB_CURE_DAMAGED                                                                         \
+	PHRASE_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "         \
+		    ".recover saves"
 
 struct sqldb {
 	sqlite3 *handle;

@@ -161,8 +161,7 @@ say_damage(struct check *c)
 		snprintf(hosts, sizeof(hosts), "; %zu host%s cannot be read: %s%s", c->n_hosts,
 		    c->n_hosts == 1 ? "" : "s", c->names, more);
 	snprintf(c->what, sizeof(c->what), "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
-	    c->of_tables ? PHRASE_CURE "stop the collector; put a backup in its place, or what "
-				       "sqlite3 FILE .recover saves"
+	    c->of_tables ? SQLDB_CURE_DAMAGED
 			 : ", no data" PHRASE_CURE "stop the collector; sqlite3 FILE .recover | "
 			   "sqlite3 NEW makes it anew, put NEW in its place");
 }
