@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from lib.broker import Broker  # noqa: E402
 from lib.couch import Couch  # noqa: E402
 from lib.dice import new_dice  # noqa: E402
-from lib.site import BIN, Site, is_sanitized  # noqa: E402
+from lib.site import BIN, Site, in_use, is_sanitized  # noqa: E402
 
 
 # Files that take minutes: begun last, one of them would keep a single worker busy while the others are done.
@@ -101,12 +101,7 @@ def couch(tmp_path_factory):
 
 def open_site(request, broker, folder, store=None):
     site = Site(broker, broker.new_vhost(), folder, store)
-    request.node.failed = False
-    yield site
-    complaints = site.finish()
-    if complaints or request.node.failed:
-        print(site.report())
-    assert not complaints, complaints
+    yield from in_use(request, site)
     broker.over.append(site.vhost)
 
 
@@ -154,12 +149,6 @@ def own_site_fixture(request, tmp_path_factory, tmp_path):
     broker = Broker(tmp_path_factory.mktemp("rabbitmq"))
     try:
         broker.start()
-        site = Site(broker, broker.new_vhost(), tmp_path)
-        request.node.failed = False
-        yield site
-        complaints = site.finish()
-        if complaints or request.node.failed:
-            print(site.report())
-        assert not complaints, complaints
+        yield from in_use(request, Site(broker, broker.new_vhost(), tmp_path))
     finally:
         broker.finish()

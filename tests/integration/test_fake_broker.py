@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lib.site import SOURCE, Site, is_sanitized
+from lib.site import SOURCE, Site, in_use, is_sanitized
 from lib.waiting import wait_until
 
 sys.path.insert(0, str(SOURCE / "tests" / "fake"))
@@ -89,12 +89,7 @@ def alone(tmp_path, liar, request):
     """A site on the fake."""
     site = Site(NoBroker(), "fake", tmp_path)
     site.qhost = f"amqp://ann:s3cr3tword@127.0.0.1:{liar.port}/fake"
-    request.node.failed = False
-    yield site
-    complaints = site.finish()
-    if complaints or request.node.failed:
-        print(site.report())
-    assert not complaints, complaints
+    yield from in_use(request, site)
 
 
 def ask(site, status, *options):

@@ -11,7 +11,7 @@ from lib.broker import Broker
 from lib.certs import Authority
 from lib.http import Monitor
 from lib.ports import free_port
-from lib.site import Site
+from lib.site import Site, in_use
 from lib.tlsproxy import TlsProxy
 
 
@@ -99,13 +99,7 @@ def listeners(tls_node, certs):
 
 @pytest.fixture
 def tls_site(request, tls_node, tmp_path):
-    site = Site(tls_node, tls_node.new_vhost(), tmp_path)
-    request.node.failed = False
-    yield site
-    complaints = site.finish()
-    if complaints or request.node.failed:
-        print(site.report())
-    assert not complaints, complaints
+    yield from in_use(request, Site(tls_node, tls_node.new_vhost(), tmp_path))
 
 
 def trusting(certs, client=None):

@@ -222,3 +222,13 @@ class Site:
 
     def report(self):
         return "\n".join(p.report() for p in self.processes)
+
+
+def in_use(request, site):
+    """What a fixture yields: the site, and at its end what was said of it if the test failed or the programs complained."""
+    request.node.failed = False
+    yield site
+    complaints = site.finish()
+    if complaints or request.node.failed:
+        print(site.report())
+    assert not complaints, complaints
