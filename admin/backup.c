@@ -3,12 +3,12 @@
 #include "admin/confirm.h"
 #include "admin/verb.h"
 
+#include "shared/base/mono.h"
+#include "shared/base/phrase.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
-#include "shared/phrase.h"
 #include "shared/store/sqlite_copy.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

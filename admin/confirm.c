@@ -1,7 +1,7 @@
 /* See confirm.h. */
 #include "admin/confirm.h"
 
-#include "shared/ask.h"
+#include "shared/base/ask.h"
 
 #include <unistd.h>
 

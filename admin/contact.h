@@ -2,8 +2,8 @@
 #ifndef VOGELER_CONTACT_H
 #define VOGELER_CONTACT_H
 
+#include "shared/base/units.h"
 #include "shared/store/contacts.h"
-#include "shared/units.h"
 #include <jansson.h>
 #include <stdint.h>
 

@@ -2,12 +2,12 @@
  * cure for what is not. */
 #include "admin/doctor.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
-#include "shared/printable.h"
-#include "shared/units.h"
-#include "shared/xalloc.h"
 
 #include <stdarg.h>
 #include <stdio.h>

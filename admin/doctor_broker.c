@@ -4,14 +4,14 @@
 #include "admin/differ.h"
 #include "admin/doctor.h"
 
+#include "shared/base/name.h"
+#include "shared/base/uri.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
-#include "shared/name.h"
 #include "shared/options_broker.h"
 #include "shared/topology.h"
-#include "shared/uri.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,16 +6,16 @@
 #include "admin/doctor.h"
 
 #include "admin/host_queues.h"
+#include "shared/base/ident.h"
+#include "shared/base/uri.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/ident.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
 #include "shared/probe.h"
 #include "shared/target/hostlist.h"
 #include "shared/topology.h"
-#include "shared/uri.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

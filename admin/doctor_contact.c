@@ -3,9 +3,9 @@
 #include "admin/doctor.h"
 
 #include "admin/view.h"
-#include "shared/name.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
+#include "shared/base/name.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 

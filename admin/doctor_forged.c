@@ -2,11 +2,11 @@
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
 #include "shared/store/forgeries.h"
 #include "shared/store/store.h"
-#include "shared/units.h"
-#include "shared/wall.h"
 
 #include <inttypes.h>
 

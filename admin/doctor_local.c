@@ -2,14 +2,14 @@
  * keeps its things. */
 #include "admin/doctor.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/uri.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/conf.h"
-#include "shared/phrase.h"
 #include "shared/plugin.h"
 #include "shared/plugin_trust.h"
-#include "shared/uri.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,11 +6,11 @@
 
 #include "admin/host_state.h"
 #include "admin/view.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/units.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

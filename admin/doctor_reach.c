@@ -1,11 +1,11 @@
 /* Name and connection, of the broker as of the store. */
 #include "admin/doctor.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/resolver.h"
 #include "shared/stream.h"
-#include "shared/xalloc.h"
 
 #include <netdb.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* The right to read queues: on a connection of its own for each, which the answer ends. */
 #include "admin/doctor.h"
 
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * of nobody else, so that with an operator's it would be found to lack rights that it has. */
 #include "admin/doctor.h"
 
+#include "shared/base/phrase.h"
 #include "shared/cli.h"
-#include "shared/phrase.h"
 
 #include <errno.h>
 #include <stdio.h>

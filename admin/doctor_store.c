@@ -2,15 +2,15 @@
  * does it take a write and a delete, and do its clock and ours agree? */
 #include "admin/doctor.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
 #include "shared/stream.h"
-#include "shared/units.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -17,13 +17,13 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
-#include "shared/name.h"
-#include "shared/phrase.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

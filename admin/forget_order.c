@@ -5,9 +5,9 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* See host_facts.h. */
 #include "admin/host_facts.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/target/value_path.h"
-#include "shared/xalloc.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* See host_queues.h. */
 #include "admin/host_queues.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
-#include "shared/phrase.h"
 #include "shared/target/hostlist.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,11 +2,11 @@
 #include "admin/host_state.h"
 
 #include "admin/view.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/record.h"
-#include "shared/wall.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <stdbool.h>
 #include <stdio.h>

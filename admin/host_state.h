@@ -3,7 +3,7 @@
 #ifndef VOGELER_HOST_STATE_H
 #define VOGELER_HOST_STATE_H
 
-#include "shared/wall.h"
+#include "shared/base/wall.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

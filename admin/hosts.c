@@ -5,13 +5,13 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
-#include "shared/units.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

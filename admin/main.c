@@ -1,12 +1,12 @@
 /* vogeler-admin: sets up, looks, reports. */
 #include "admin/verb.h"
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/near.h"
+#include "shared/base/units.h"
 #include "shared/loop.h"
-#include "shared/near.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
-#include "shared/units.h"
 
 #include <locale.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* See missing.h. */
 #include "admin/missing.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
 #include "admin/open_jobs.h"
 
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/cli.h"
 #include "shared/store/ledger.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

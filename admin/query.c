@@ -3,12 +3,12 @@
 #include "admin/result_rows.h"
 #include "admin/verb.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
 #include "shared/print/answers.h"
 #include "shared/query/record_query.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

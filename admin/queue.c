@@ -9,13 +9,13 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/name.h"
-#include "shared/phrase.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,11 +5,11 @@
 #include "admin/host_state.h"
 #include "admin/view.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
-#include "shared/printable.h"
-#include "shared/units.h"
-#include "shared/wall.h"
 
 #include <inttypes.h>
 #include <stdio.h>

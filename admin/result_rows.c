@@ -1,10 +1,10 @@
 /* See result_rows.h. Values are kept as canonical text: a tree may be a hundred times as large. */
 #include "admin/result_rows.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/print/answers.h"
 #include "shared/print/table.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

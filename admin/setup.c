@@ -5,17 +5,17 @@
 
 #include "admin/differ.h"
 #include "admin/meant.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/host_binder.h"
 #include "shared/loop.h"
-#include "shared/name.h"
 #include "shared/options_broker.h"
-#include "shared/phrase.h"
-#include "shared/printable.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,13 +7,13 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
 #include "shared/store/store.h"
 #include "shared/target/missing_part.h"
 #include "shared/target/value_path.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

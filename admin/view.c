@@ -1,11 +1,11 @@
 /* See view.h. */
 #include "admin/view.h"
 
-#include "shared/buf.h"
-#include "shared/name.h"
-#include "shared/near.h"
+#include "shared/base/buf.h"
+#include "shared/base/name.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/record.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

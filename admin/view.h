@@ -16,7 +16,7 @@ json_t *view_others(const json_t *rec);
 char *view_joined(const json_t *names);
 /* So many of them as are for reading in an error, and how many more there are. Malloced. */
 char *view_some(const json_t *names);
-/* Which of them was meant by one that is not among them (shared/near.h), or NULL. Borrowed. */
+/* Which of them was meant by one that is not among them (shared/base/near.h), or NULL. Borrowed. */
 const char *view_near(const json_t *names, const char *typed);
 /* How far the newest order of any of its plugins is ahead of the clock, in ms (record.h), and how
  * many answers were dropped as older than what the record has. */

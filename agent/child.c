@@ -24,10 +24,10 @@
 #include "agent/proc.h"
 #include "agent/remains.h"
 #include "agent/sweep.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/plugin.h"
-#include "shared/xalloc.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>

@@ -16,11 +16,11 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/units.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>

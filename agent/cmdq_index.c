@@ -2,8 +2,8 @@
  * Thousands may wait, so nothing that happens to one of them looks at all of them. */
 #include "agent/cmdq_internal.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 #include <stdlib.h>
 #include <string.h>
 

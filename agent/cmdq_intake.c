@@ -2,12 +2,12 @@
 #include "agent/cmdq_internal.h"
 
 #include "agent/registry.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/name.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,9 +4,9 @@
 #define VOGELER_CMDQ_INTERNAL_H
 
 #include "agent/cmdq.h"
-#include "shared/buf.h"
-#include "shared/ident.h"
-#include "shared/mono.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/mono.h"
 #include "shared/wire.h"
 #include <bsd/sys/queue.h>
 #include <uthash.h>

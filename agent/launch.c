@@ -3,9 +3,9 @@
 
 #include "agent/keeper.h"
 #include "agent/limits.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/plugin.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>

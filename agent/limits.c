@@ -1,8 +1,8 @@
 /* See limits.h. */
 #include "agent/limits.h"
 
+#include "shared/base/units.h"
 #include "shared/plugin.h"
-#include "shared/units.h"
 #include <stdio.h>
 #include <sys/wait.h>
 

@@ -2,9 +2,9 @@
 #include "agent/machine.h"
 
 #include "agent/order.h"
-#include "shared/ident.h"
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

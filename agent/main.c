@@ -3,8 +3,8 @@
 #include "agent/agent.h"
 #include "agent/registry.h"
 #include "agent/show.h"
+#include "shared/base/ident.h"
 #include "shared/cli.h"
-#include "shared/ident.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

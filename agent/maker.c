@@ -2,11 +2,11 @@
 #include "agent/maker.h"
 
 #include "agent/report.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #ifndef VOGELER_MAKER_H
 #define VOGELER_MAKER_H
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/message.h"
 #include "shared/wire.h"
 #include <stdbool.h>

@@ -4,11 +4,11 @@
 
 #include "agent/statedir.h"
 
-#include "shared/buf.h"
-#include "shared/ident.h"
-#include "shared/log.h"
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -7,14 +7,14 @@
 
 #include "agent/report.h"
 
-#include "shared/backoff.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/backoff.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* See proc.h. */
 #include "agent/proc.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <bsd/string.h>
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* See reader.h. */
 #include "agent/reader.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/cli.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -3,13 +3,13 @@
 
 #include "agent/statedir.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/cli.h"
-#include "shared/log.h"
-#include "shared/phrase.h"
 #include "shared/plugin_lint.h"
-#include "shared/printable.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

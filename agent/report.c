@@ -3,11 +3,11 @@
 
 #include "agent/order.h"
 #include "agent/outbox.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

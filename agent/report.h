@@ -5,7 +5,7 @@
 #define VOGELER_REPORT_H
 
 #include "agent/childmsg.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/wire.h"
 #include <stdbool.h>
 #include <stdint.h>

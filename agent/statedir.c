@@ -1,8 +1,8 @@
 /* See statedir.h. */
 #include "agent/statedir.h"
 
-#include "shared/log.h"
-#include "shared/phrase.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
 
 #include <errno.h>
 #include <fcntl.h>

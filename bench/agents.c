@@ -10,14 +10,14 @@
 #include "agent/schedule.h"
 #include "bench/bench.h"
 #include "bench/swarm.h"
-#include "shared/buf.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/mono.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
 #include "shared/probe.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdio.h>

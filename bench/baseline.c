@@ -6,11 +6,11 @@
 #include "bench/records.h"
 
 #include "daemon/convert.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

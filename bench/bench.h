@@ -4,8 +4,8 @@
 
 #include "bench/fleet.h"
 #include "bench/plan.h"
+#include "shared/base/uri.h"
 #include "shared/cli.h"
-#include "shared/uri.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

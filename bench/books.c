@@ -2,10 +2,10 @@
 #include "bench/books.h"
 
 #include "bench/bench.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #include "bench/crew.h"
 
 #include "bench/bench.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

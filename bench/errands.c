@@ -2,13 +2,13 @@
 #include "bench/errands.h"
 
 #include "bench/bench.h"
+#include "shared/base/mono.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
 #include "shared/probe.h"
 #include "shared/topology.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Puts a backlog into the collector's queue: what all hosts answer to all jobs, each confirmed. */
 #include "bench/bench.h"
 
+#include "shared/base/mono.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
 #include "shared/topology.h"
 
 #include <inttypes.h>

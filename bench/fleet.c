@@ -1,11 +1,11 @@
 /* See fleet.h. */
 #include "bench/fleet.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/plugin.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

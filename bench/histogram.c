@@ -1,7 +1,7 @@
 /* See histogram.h. */
 #include "bench/histogram.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 

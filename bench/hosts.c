@@ -4,9 +4,9 @@
 #include "bench/bench.h"
 #include "bench/swarm.h"
 
+#include "shared/base/mono.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -13,13 +13,13 @@
 #include "bench/histogram.h"
 
 #include "runner/watch.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -6,9 +6,9 @@
 #include "bench/records.h"
 
 #include "daemon/convert.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,15 +1,15 @@
 /* vogeler-bench: simulated hosts, backlogs, ceilings, and the books of what came of them. */
 #include "bench/bench.h"
 
+#include "shared/base/ident.h"
+#include "shared/base/printable.h"
+#include "shared/base/units.h"
+#include "shared/base/wall.h"
 #include "shared/broker.h"
-#include "shared/ident.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
-#include "shared/printable.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
-#include "shared/units.h"
-#include "shared/wall.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* See payload.h. */
 #include "bench/payload.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

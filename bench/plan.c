@@ -1,8 +1,8 @@
 /* See plan.h. */
 #include "bench/plan.h"
 
-#include "shared/buf.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

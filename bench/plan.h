@@ -5,7 +5,7 @@
 #define VOGELER_BENCH_PLAN_H
 
 #include "bench/payload.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include "shared/message.h"
 #include <stdbool.h>
 #include <stdint.h>

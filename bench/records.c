@@ -3,11 +3,11 @@
 
 #include "bench/plan.h"
 #include "daemon/convert.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/store.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -3,10 +3,10 @@
 
 #include "agent/agent.h"
 #include "bench/bench.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

@@ -5,11 +5,11 @@
 #include "bench/bench.h"
 #include "bench/records.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* See acks.h. */
 #include "daemon/acks.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
 /* See attest.h. */
 #include "daemon/attest.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/uri.h"
+#include "shared/base/words.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/message.h"
-#include "shared/name.h"
 #include "shared/store/store.h"
-#include "shared/uri.h"
-#include "shared/words.h"
-#include "shared/xalloc.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "daemon/backlog.h"
 
 #include "daemon/convert.h"
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #ifndef VOGELER_BACKLOG_H
 #define VOGELER_BACKLOG_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include "shared/store/store.h"
 #include <bsd/sys/queue.h>
 #include <stdbool.h>

@@ -3,13 +3,13 @@
 
 #include "daemon/backlog.h"
 #include "daemon/damage.h"
-#include "shared/backoff.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/backoff.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/repeat.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/repeat.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

@@ -20,7 +20,7 @@
 #define VOGELER_BATCH_H
 
 #include "daemon/breaker.h"
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stddef.h>

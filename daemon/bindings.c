@@ -4,17 +4,17 @@
  *      +------ somebody was heard of ------------------------> ^ */
 #include "daemon/bindings.h"
 
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/uri.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/host_binder.h"
-#include "shared/ident.h"
-#include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/name.h"
-#include "shared/phrase.h"
 #include "shared/store/store.h"
-#include "shared/uri.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <jansson.h>
 #include <stdio.h>

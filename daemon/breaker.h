@@ -24,8 +24,8 @@
 #ifndef VOGELER_BREAKER_H
 #define VOGELER_BREAKER_H
 
-#include "shared/backoff.h"
-#include "shared/mono.h"
+#include "shared/base/backoff.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stdint.h>
 

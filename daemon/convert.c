@@ -2,14 +2,14 @@
 #include "daemon/convert.h"
 
 #include "daemon/yamlx.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/name.h"
+#include "shared/base/units.h"
+#include "shared/base/utf8.h"
+#include "shared/base/xalloc.h"
 #include "shared/jread.h"
 #include "shared/jsonx.h"
-#include "shared/name.h"
 #include "shared/options.h"
-#include "shared/units.h"
-#include "shared/utf8.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,11 +2,11 @@
  * readers, and shows the value. A program of its own, so that the agent, which asks it for `exec`,
  * does not carry libyaml and the readers for the rest of its life. */
 #include "daemon/convert.h"
+#include "shared/base/log.h"
+#include "shared/base/printable.h"
 #include "shared/cli.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/options.h"
-#include "shared/printable.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

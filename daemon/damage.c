@@ -1,7 +1,7 @@
 /* See damage.h. */
 #include "daemon/damage.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef VOGELER_DAMAGE_H
 #define VOGELER_DAMAGE_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -2,14 +2,14 @@
 #include "daemon/deadletter.h"
 
 #include "daemon/packed.h"
-#include "shared/backoff.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/backoff.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/repeat.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/repeat.h"
 #include "shared/store/pack.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

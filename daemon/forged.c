@@ -1,12 +1,12 @@
 /* See forged.h. */
 #include "daemon/forged.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/forgeries.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

@@ -10,16 +10,16 @@
 #include "daemon/intake.h"
 #include "daemon/shares.h"
 #include "daemon/slowstart.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/repeat.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/name.h"
-#include "shared/repeat.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

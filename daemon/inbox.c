@@ -5,13 +5,13 @@
 #include "daemon/damage.h"
 #include "daemon/deadletter.h"
 #include "daemon/hand.h"
-#include "shared/ident.h"
-#include "shared/log.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/repeat.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
-#include "shared/repeat.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

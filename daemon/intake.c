@@ -3,17 +3,17 @@
 
 #include "daemon/attest.h"
 #include "daemon/packed.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/jread.h"
-#include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/name.h"
-#include "shared/phrase.h"
 #include "shared/store/ledger.h"
 #include "shared/store/pack.h"
-#include "shared/wall.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

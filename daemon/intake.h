@@ -16,7 +16,7 @@
 #define VOGELER_INTAKE_H
 
 #include "daemon/convert.h"
-#include "shared/name.h"
+#include "shared/base/name.h"
 #include "shared/wire.h"
 #include <stdbool.h>
 #include <stddef.h>

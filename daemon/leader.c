@@ -1,10 +1,10 @@
 /* See leader.h. */
 #include "daemon/leader.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* See load.h. */
 #include "daemon/load.h"
 
+#include "shared/base/printable.h"
 #include "shared/cli.h"
 #include "shared/loop.h"
-#include "shared/printable.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 

@@ -1,13 +1,13 @@
 /* See lookout.h. */
 #include "daemon/lookout.h"
 
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/probe.h"
 #include "shared/queue.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -10,19 +10,19 @@
 #include "daemon/metrics.h"
 #include "daemon/prune.h"
 #include "daemon/rollcall.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/uri.h"
 #include "shared/broker.h"
 #include "shared/cli.h"
-#include "shared/ident.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/monitor.h"
 #include "shared/notify.h"
 #include "shared/options_broker.h"
-#include "shared/phrase.h"
 #include "shared/probe.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
-#include "shared/uri.h"
 
 #include <inttypes.h>
 #include <jansson.h>

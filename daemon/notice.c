@@ -1,15 +1,15 @@
 /* See notice.h. */
 #include "daemon/notice.h"
 
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

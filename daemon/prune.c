@@ -1,11 +1,11 @@
 #include "daemon/prune.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/repeat.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/repeat.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

@@ -5,12 +5,12 @@
  *    +------- the store fails --------+ */
 #include "daemon/rollcall.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/contacts.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -16,7 +16,7 @@
 #ifndef VOGELER_SHARES_H
 #define VOGELER_SHARES_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* See slowstart.h. */
 #include "daemon/slowstart.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

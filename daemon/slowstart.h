@@ -16,7 +16,7 @@
 #ifndef VOGELER_SLOWSTART_H
 #define VOGELER_SLOWSTART_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
 
 #include "daemon/yamlx_escape.h"
 #include "daemon/yamlx_scalar.h"
-#include "shared/utf8.h"
-#include "shared/xalloc.h"
+#include "shared/base/utf8.h"
+#include "shared/base/xalloc.h"
 
 #include <stdarg.h>
 #include <stdio.h>

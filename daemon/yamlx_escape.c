@@ -1,7 +1,7 @@
 /* See yamlx_escape.h. */
 #include "daemon/yamlx_escape.h"
 
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * timestamps and infinities, which stay strings here. */
 #include "daemon/yamlx_scalar.h"
 
-#include "shared/buf.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

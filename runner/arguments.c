@@ -1,10 +1,10 @@
 /* See arguments.h. */
 #include "runner/arguments.h"
 
+#include "shared/base/units.h"
+#include "shared/base/words.h"
+#include "shared/base/xalloc.h"
 #include "shared/target/value_path.h"
-#include "shared/units.h"
-#include "shared/words.h"
-#include "shared/xalloc.h"
 #include <stdlib.h>
 #include <string.h>
 

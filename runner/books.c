@@ -1,9 +1,9 @@
 /* See books.h. */
 #include "runner/books.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 #include <stdlib.h>
 
 #define PORTION  1000 /* of some 600 bytes at most each: well below what a store takes at once */

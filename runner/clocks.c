@@ -1,8 +1,8 @@
 #include "runner/clocks.h"
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
 #include "shared/store/ledger.h"
-#include "shared/units.h"
 
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
 /* See events.h. */
 #include "runner/events.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

@@ -5,10 +5,10 @@
 #include "runner/progress.h"
 #include "runner/values.h"
 #include "runner/verb.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
 #include "runner/joblist.h"
 
 #include "runner/summary.h"
+#include "shared/base/log.h"
+#include "shared/base/printable.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/print/table.h"
-#include "shared/printable.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
 #include "runner/lookup.h"
 
 #include "runner/interrupt.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/near.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

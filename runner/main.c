@@ -3,9 +3,9 @@
 #include "runner/arguments.h"
 #include "runner/verb.h"
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/near.h"
 #include "shared/loop.h"
-#include "shared/near.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 

@@ -2,7 +2,7 @@
 #include "runner/output.h"
 
 #include "runner/verb.h"
-#include "shared/printable.h"
+#include "shared/base/printable.h"
 
 #include <stdlib.h>
 #include <string.h>

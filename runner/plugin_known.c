@@ -4,11 +4,11 @@
 #include "runner/plugin_known.h"
 
 #include "runner/interrupt.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/query/plugin_names.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

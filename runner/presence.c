@@ -1,11 +1,11 @@
 /* See presence.h. */
 #include "runner/presence.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

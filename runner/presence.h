@@ -3,8 +3,8 @@
 #ifndef VOGELER_PRESENCE_H
 #define VOGELER_PRESENCE_H
 
+#include "shared/base/uri.h"
 #include "shared/options.h"
-#include "shared/uri.h"
 #include <stddef.h>
 
 struct loop;

@@ -2,9 +2,9 @@
 #include "runner/progress.h"
 
 #include "runner/output.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/units.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
 /* See send.h. */
 #include "runner/send.h"
 
+#include "shared/base/log.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
 #include "shared/topology.h"
-#include "shared/units.h"
 #include "shared/wire.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

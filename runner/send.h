@@ -8,8 +8,8 @@
 #ifndef VOGELER_SEND_H
 #define VOGELER_SEND_H
 
+#include "shared/base/uri.h"
 #include "shared/options.h"
-#include "shared/uri.h"
 #include <stddef.h>
 
 struct command;

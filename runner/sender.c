@@ -1,10 +1,10 @@
 /* See sender.h. */
 #include "runner/sender.h"
 
-#include "shared/printable.h"
-#include "shared/utf8.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
+#include "shared/base/printable.h"
+#include "shared/base/utf8.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 
 #include <pwd.h>
 #include <stdbool.h>

@@ -2,12 +2,12 @@
 #include "runner/sent.h"
 
 #include "runner/output.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/cli_stdout.h"
 #include "shared/jsonx.h"
-#include "shared/printable.h"
 #include "shared/store/ledger.h"
 #include "shared/target/target.h"
-#include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 #include "runner/standing.h"
 
 #include "runner/interrupt.h"
+#include "shared/base/wall.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
 
 struct loading {
 	struct runner_context *c;

@@ -3,12 +3,12 @@
 
 #include "runner/events.h"
 #include "runner/verb.h"
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
 #include "shared/store/ledger.h"
 #include "shared/target/ranges.h"
-#include "shared/units.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,16 +2,16 @@
 #include "runner/values.h"
 
 #include "runner/events.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/print/answers.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
 #include "shared/target/missing_part.h"
 #include "shared/target/target.h"
 #include "shared/target/value_path.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #define VOGELER_RUNNER_VERB_H
 
 #include "runner/waves.h"
+#include "shared/base/uri.h"
 #include "shared/cli.h"
-#include "shared/uri.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

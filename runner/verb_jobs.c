@@ -1,10 +1,10 @@
 /* "jobs": those that the store knows, the newest first, with how they stand. */
 #include "runner/joblist.h"
 #include "runner/verb.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "runner/sending.h"
 #include "runner/standing.h"
 #include "runner/whom.h"
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <stdlib.h>
 
 #define BIT(state)  (1U << (state))

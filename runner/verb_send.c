@@ -5,8 +5,8 @@
 #include "runner/sending.h"
 #include "runner/verb.h"
 #include "runner/whom.h"
-#include "shared/ask.h"
-#include "shared/name.h"
+#include "shared/base/ask.h"
+#include "shared/base/name.h"
 #include "shared/store/ledger.h"
 #include <stdio.h>
 #include <unistd.h>

@@ -4,10 +4,10 @@
 #include "runner/lookup.h"
 #include "runner/sender.h"
 #include "runner/verb.h"
+#include "shared/base/wall.h"
 #include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
 
 struct watching {
 	struct loop *loop;

@@ -3,15 +3,15 @@
 #include "runner/watch.h"
 
 #include "runner/clocks.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/options_broker.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -7,9 +7,9 @@
 #ifndef VOGELER_WATCH_H
 #define VOGELER_WATCH_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
+#include "shared/base/uri.h"
 #include "shared/options.h"
-#include "shared/uri.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

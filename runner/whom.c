@@ -3,14 +3,14 @@
 
 #include "runner/interrupt.h"
 #include "runner/output.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/printable.h"
 #include "shared/query/group_query.h"
 #include "shared/query/record_query.h"
 #include "shared/query/where.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
-#include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -16,11 +16,11 @@
  * that the close-ok that the peer waits for gets out; what it still says is not read. */
 #include "shared/broker_internal.h"
 
-#include "shared/ident.h"
-#include "shared/log.h"
-#include "shared/phrase.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/stream.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -24,9 +24,9 @@
 #ifndef VOGELER_BROKER_H
 #define VOGELER_BROKER_H
 
+#include "shared/base/uri.h"
 #include "shared/message.h"
 #include "shared/queue.h"
-#include "shared/uri.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -2,9 +2,9 @@
  * go, and are publishes taken. */
 #include "shared/broker_internal.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/message.h"
 #include "shared/stream.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

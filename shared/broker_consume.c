@@ -1,8 +1,8 @@
 /* Consumers, their deliveries, and acks; content of deliveries and returns is collected here. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 
 #include <assert.h>
 #include <stdio.h>

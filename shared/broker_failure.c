@@ -1,8 +1,8 @@
 /* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
-#include "shared/phrase.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Bytes in -> frames -> whose frame it is; and heartbeats. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
-#include "shared/phrase.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
 #include "shared/stream.h"
 
 #include <stdio.h>

@@ -20,13 +20,13 @@
 #ifndef VOGELER_BROKER_INTERNAL_H
 #define VOGELER_BROKER_INTERNAL_H
 
-#include "shared/backoff.h"
+#include "shared/base/backoff.h"
+#include "shared/base/buf.h"
+#include "shared/base/mono.h"
+#include "shared/base/repeat.h"
 #include "shared/broker.h"
-#include "shared/buf.h"
 #include "shared/frame.h"
 #include "shared/loop.h"
-#include "shared/mono.h"
-#include "shared/repeat.h"
 #include "shared/tls.h"
 #include "shared/topology.h"
 

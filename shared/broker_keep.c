@@ -4,7 +4,7 @@
  * all of setting up is done once more. */
 #include "shared/broker_internal.h"
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 
 #define PART                                                                                       \
 	4 /* the next round comes within this part of its time, so that not all come at once       \

@@ -1,8 +1,8 @@
 /* The broker's life as its owner sees it: see broker.h; the state machine is in broker.c. */
 #include "shared/broker_internal.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/stream.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <stdlib.h>

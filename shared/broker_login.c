@@ -2,9 +2,9 @@
  * who the certificate says that we are. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
-#include "shared/name.h"
-#include "shared/phrase.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
 
 #include <stdio.h>
 #include <stdlib.h>

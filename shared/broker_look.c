@@ -3,7 +3,7 @@
  * takes the right to configure. (Deleted between the two, it would be made, unbound: a moment.) */
 #include "shared/broker_internal.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
  * "Publisher Confirms"); each answer is matched to the owner's id. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/stream.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,9 @@
  * switched on. */
 #include "shared/broker_internal.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,15 +1,15 @@
 /* See cli.h. */
 #include "shared/cli.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/cli_parse.h"
 #include "shared/cli_stdout.h"
 #include "shared/conf.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
-#include "shared/printable.h"
 #include "shared/target/target.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
 #ifndef VOGELER_CLI_H
 #define VOGELER_CLI_H
 
+#include "shared/base/uri.h"
 #include "shared/options.h"
-#include "shared/uri.h"
 #include <popt.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* See cli_parse.h. */
 #include "shared/cli_parse.h"
 
-#include "shared/uri.h"
-#include "shared/xalloc.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* See cli_stdout.h. */
 #include "shared/cli_stdout.h"
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
 
 #include <errno.h>
 #include <fcntl.h>

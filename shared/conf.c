@@ -3,10 +3,10 @@
  * folded into the value above, NUL cuts a value, some bytes in a name fail without an error). */
 #include "shared/conf.h"
 
-#include "shared/buf.h"
-#include "shared/phrase.h"
-#include "shared/utf8.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/utf8.h"
+#include "shared/base/xalloc.h"
 #include <ctype.h>
 #include <errno.h>
 #include <ini_configobj.h>

@@ -5,11 +5,11 @@
  *                                                        `-- no host is left --> LANE_IDLE */
 #include "shared/host_binder.h"
 
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/loop.h"
 #include "shared/topology.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,12 +7,12 @@
  * (CLOSE_ON_FREE): else they would fire for whatever gets its number next. */
 #include "shared/httpd.h"
 
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/repeat.h"
+#include "shared/base/xalloc.h"
 #include "shared/listen.h"
-#include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
-#include "shared/repeat.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <errno.h>

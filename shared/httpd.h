@@ -8,7 +8,7 @@
 #ifndef VOGELER_HTTPD_H
 #define VOGELER_HTTPD_H
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include <stddef.h>
 
 struct httpd;

@@ -1,8 +1,8 @@
 /* See jread.h. */
 #include "shared/jread.h"
 
-#include "shared/buf.h"
-#include "shared/utf8.h"
+#include "shared/base/buf.h"
+#include "shared/base/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * must be canonical and jansson's reals are not. */
 #include "shared/jsonx.h"
 
+#include "shared/base/utf8.h"
+#include "shared/base/xalloc.h"
 #include "shared/jread.h"
-#include "shared/utf8.h"
-#include "shared/xalloc.h"
 
 #include <locale.h>
 #include <math.h>

@@ -9,7 +9,7 @@
 #ifndef VOGELER_JSONX_H
 #define VOGELER_JSONX_H
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include <jansson.h>
 
 #define JSONX_DEPTH_MAX 64 /* levels of objects and arrays in what comes from outside */

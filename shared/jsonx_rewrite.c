@@ -3,7 +3,7 @@
  * to a hundred times the memory of its text ("[],[],[]"), this never more than four times. */
 #include "shared/jsonx.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/jread.h"
 
 #include <assert.h>

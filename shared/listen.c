@@ -1,7 +1,7 @@
 /* See listen.h. */
 #include "shared/listen.h"
 
-#include "shared/units.h"
+#include "shared/base/units.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

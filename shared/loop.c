@@ -2,8 +2,8 @@
  * two passes the deferred frees run and the pass's CPU time is taken. */
 #include "shared/loop.h"
 
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

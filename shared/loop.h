@@ -6,7 +6,7 @@
 #ifndef VOGELER_LOOP_H
 #define VOGELER_LOOP_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* See message.h. */
 #include "shared/message.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

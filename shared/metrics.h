@@ -4,7 +4,7 @@
 #ifndef VOGELER_METRICS_H
 #define VOGELER_METRICS_H
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,12 +1,12 @@
 /* See monitor.h. */
 #include "shared/monitor.h"
 
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/broker.h"
 #include "shared/httpd.h"
 #include "shared/listen.h"
-#include "shared/log.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 #ifndef VOGELER_MONITOR_H
 #define VOGELER_MONITOR_H
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/metrics.h"
 #include <stdbool.h>
 #include <stddef.h>

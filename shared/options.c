@@ -1,10 +1,10 @@
 /* See options.h; the rows are in options_table.c. */
 #include "shared/options.h"
 
-#include "shared/name.h"
+#include "shared/base/name.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/options_table.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

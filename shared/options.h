@@ -8,8 +8,8 @@
 #ifndef VOGELER_OPTIONS_H
 #define VOGELER_OPTIONS_H
 
+#include "shared/base/log.h"
 #include "shared/conf.h"
-#include "shared/log.h"
 #include "shared/queue.h"
 #include "shared/target/hostgroups.h"
 #include "shared/tls.h"

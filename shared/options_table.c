@@ -1,12 +1,12 @@
 /* See options_table.h and options.h. */
 #include "shared/options_table.h"
 
+#include "shared/base/name.h"
+#include "shared/base/near.h"
+#include "shared/base/units.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/listen.h"
-#include "shared/name.h"
-#include "shared/near.h"
-#include "shared/units.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* See plugin.h; the directory and the compiled file are in plugin_dir.c. */
 #include "shared/plugin.h"
 
-#include "shared/log.h"
-#include "shared/name.h"
-#include "shared/units.h"
-#include "shared/words.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/units.h"
+#include "shared/base/words.h"
+#include "shared/base/xalloc.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

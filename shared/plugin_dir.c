@@ -1,10 +1,10 @@
 /* The directory of plugins and the file it is compiled into: the second half of plugin.h. */
 #include "shared/plugin.h"
 
-#include "shared/buf.h"
-#include "shared/phrase.h"
-#include "shared/units.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
 /* See plugin_lint.h. */
 #include "shared/plugin_lint.h"
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
+#include "shared/base/words.h"
+#include "shared/base/xalloc.h"
 #include "shared/plugin_program.h"
-#include "shared/words.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* See queue.h. */
 #include "shared/queue.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/topology.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -13,11 +13,11 @@
  * any of them. */
 #include "shared/stream.h"
 
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/resolver.h"
 #include "shared/tls.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -1,8 +1,8 @@
 /* See tls.h. */
 #include "shared/tls.h"
 
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

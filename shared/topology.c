@@ -1,7 +1,7 @@
 /* See topology.h. */
 #include "shared/topology.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <assert.h>
 #include <stdlib.h>

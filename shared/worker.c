@@ -2,9 +2,9 @@
  * either side does; struct worker belongs to the loop's thread alone. */
 #include "shared/worker.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

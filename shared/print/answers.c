@@ -3,14 +3,14 @@
  * once it is printed. */
 #include "shared/print/answers.h"
 
-#include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/print/table.h"
-#include "shared/printable.h"
 #include "shared/target/ranges.h"
 #include "shared/target/target.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* See table.h. */
 #include "shared/print/table.h"
 
-#include "shared/printable.h"
-#include "shared/xalloc.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* See ticker.h. */
 #include "shared/print/ticker.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

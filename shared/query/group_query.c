@@ -1,8 +1,8 @@
 /* See group_query.h. */
 #include "shared/query/group_query.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/query/where.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* See jq_child.h. */
 #include "shared/query/jq_child.h"
 
-#include "shared/buf.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 
 #include <errno.h>
 #include <jq.h>

@@ -8,14 +8,14 @@
  *     +---- it ended ------+----------------------------------+ (then another has the rest) */
 #include "shared/query/jq_filter.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/query/jq_words.h"
 #include "shared/target/target.h"
-#include "shared/units.h"
-#include "shared/xalloc.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* See jq_path.h. */
 #include "shared/query/jq_path.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #include <ctype.h>
 #include <string.h>

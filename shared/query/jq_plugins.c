@@ -8,9 +8,9 @@
  * name too many costs little. */
 #include "shared/query/jq_plugins.h"
 
-#include "shared/name.h"
+#include "shared/base/name.h"
+#include "shared/base/xalloc.h"
 #include "shared/target/target.h"
-#include "shared/xalloc.h"
 
 #include <ctype.h>
 #include <stdlib.h>

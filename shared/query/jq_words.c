@@ -1,9 +1,9 @@
 /* See jq_words.h. */
 #include "shared/query/jq_words.h"
 
-#include "shared/buf.h"
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 
 #include <ctype.h>
 #include <stdbool.h>

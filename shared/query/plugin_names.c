@@ -1,10 +1,10 @@
 /* See plugin_names.h. */
 #include "shared/query/plugin_names.h"
 
-#include "shared/buf.h"
-#include "shared/near.h"
+#include "shared/base/buf.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,9 @@
 /* See record_query.h. */
 #include "shared/query/record_query.h"
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
+#include "shared/base/words.h"
+#include "shared/base/xalloc.h"
 #include "shared/print/ticker.h"
 #include "shared/query/jq_filter.h"
 #include "shared/query/jq_plugins.h"
@@ -9,8 +11,6 @@
 #include "shared/store/store.h"
 #include "shared/target/missing_part.h"
 #include "shared/target/value_path.h"
-#include "shared/words.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* See where.h. */
 #include "shared/query/where.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 

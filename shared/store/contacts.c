@@ -1,9 +1,9 @@
 /* See contacts.h. */
 #include "shared/store/contacts.h"
 
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

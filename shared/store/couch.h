@@ -6,7 +6,7 @@
 #ifndef VOGELER_COUCH_H
 #define VOGELER_COUCH_H
 
-#include "shared/repeat.h"
+#include "shared/base/repeat.h"
 #include "shared/store/couch_cache.h"
 #include "shared/store/couch_pace.h"
 #include "shared/store/couch_wire.h"

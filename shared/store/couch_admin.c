@@ -2,11 +2,11 @@
  * documents. */
 #include "shared/store/couch_view.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "shared/store/couch_cache.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdint.h>

@@ -16,7 +16,7 @@
 #ifndef VOGELER_COUCH_DOC_H
 #define VOGELER_COUCH_DOC_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include "shared/store/jspan.h"
 #include "shared/store/record.h"
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 #include "shared/store/couch_fetched.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_wire.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

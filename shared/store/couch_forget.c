@@ -3,8 +3,8 @@
  * brings them: that one is removed too. One of a later generation has been written since. */
 #include "shared/store/couch.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,12 +6,12 @@
  * out/ID/~hosts/N, which lie behind the pages of outcomes and are pruned as they are. */
 #include "shared/store/couch_ledger.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_page.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 #include "shared/store/couch_known.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/couch_wire.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

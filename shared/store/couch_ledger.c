@@ -1,15 +1,15 @@
 /* See couch_ledger.h. */
 #include "shared/store/couch_ledger.h"
 
-#include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_strays.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

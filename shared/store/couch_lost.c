@@ -1,7 +1,7 @@
 #include "shared/store/couch_lost.h"
 
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 

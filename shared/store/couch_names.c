@@ -7,12 +7,12 @@
  * A few are looked at one by one, many from the first to the last at once. */
 #include "shared/store/couch_names.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_view.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
  * replaced, whoever wrote it: who writes a note knows all that it says. */
 #include "shared/store/couch.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

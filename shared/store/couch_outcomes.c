@@ -4,11 +4,11 @@
  * is one request to an empty range. */
 #include "shared/store/couch_ledger.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_page.h"
 #include "shared/store/couch_stray.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef VOGELER_COUCH_PACE_H
 #define VOGELER_COUCH_PACE_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include "shared/store/http.h"
 #include <stdbool.h>
 #include <stdint.h>

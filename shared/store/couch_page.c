@@ -1,9 +1,9 @@
 /* See couch_page.h. */
 #include "shared/store/couch_page.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

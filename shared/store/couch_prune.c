@@ -13,12 +13,12 @@
  * Where a call has stopped the next one goes on. */
 #include "shared/store/couch_ledger.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_stray.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -42,13 +42,13 @@
  */
 #include "shared/store/couch_ledger.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_fetched.h"
 #include "shared/store/couch_lost.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,11 +2,11 @@
 #include "shared/store/couch_names.h"
 #include "shared/store/couch_view.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/head.h"
-#include "shared/xalloc.h"
 
 #include <stdint.h>
 #include <stdio.h>

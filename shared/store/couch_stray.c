@@ -1,9 +1,9 @@
 #include "shared/store/couch_stray.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/couch_doc.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* See couch_strays.h. */
 #include "shared/store/couch_strays.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_stray.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /* See couch_view.h. */
 #include "shared/store/couch_view.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_page.h"
 #include "shared/store/head.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

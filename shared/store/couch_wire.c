@@ -1,9 +1,9 @@
 #include "shared/store/couch_wire.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,10 +4,10 @@
 #ifndef VOGELER_COUCH_WIRE_H
 #define VOGELER_COUCH_WIRE_H
 
+#include "shared/base/uri.h"
 #include "shared/store/http.h"
 #include "shared/store/jspan.h"
 #include "shared/store/store.h"
-#include "shared/uri.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 #include "shared/store/design.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/xalloc.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* See forgeries.h. */
 #include "shared/store/forgeries.h"
 
+#include "shared/base/wall.h"
 #include "shared/jsonx.h"
-#include "shared/wall.h"
 
 #include <stdio.h>
 

@@ -1,10 +1,10 @@
 /* See head.h. */
 #include "shared/store/head.h"
 
+#include "shared/base/name.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/name.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

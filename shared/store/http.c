@@ -7,13 +7,13 @@
  * - Requests over max_connections wait here: curl's time limit would count its own queue. */
 #include "shared/store/http.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/store/http_access.h"
 #include "shared/tls.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

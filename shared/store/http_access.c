@@ -1,8 +1,8 @@
 #include "shared/store/http_access.h"
 
-#include "shared/log.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 
 #include <bsd/string.h>
 #include <curl/curl.h>

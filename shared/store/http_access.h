@@ -7,7 +7,7 @@
 #ifndef VOGELER_HTTP_ACCESS_H
 #define VOGELER_HTTP_ACCESS_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include "shared/store/http.h"
 #include <stdbool.h>
 #include <stddef.h>

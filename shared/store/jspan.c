@@ -1,6 +1,6 @@
 #include "shared/store/jspan.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <jansson.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* See ledger.h. Jobs and outcomes as values, and as JSON; the fold is in ledger_fold.c. */
 #include "shared/store/ledger.h"
 
+#include "shared/base/name.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/name.h"
 #include "shared/store/ledger_why.h"
 #include "shared/store/record.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <ctype.h>
 #include <limits.h>

@@ -6,7 +6,7 @@
 #ifndef VOGELER_LEDGER_H
 #define VOGELER_LEDGER_H
 
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* The fold: what many outcomes, in any order and repeated, say about each host. See ledger.h. */
+#include "shared/base/xalloc.h"
 #include "shared/store/ledger_why.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

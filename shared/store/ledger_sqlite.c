@@ -3,12 +3,12 @@
  * row, for one that is given again is then the same row. */
 #include "shared/store/sqlite.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/store/ledger_why.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* See pack.h. */
 #include "shared/store/pack.h"
 
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* See record.h. */
 #include "shared/store/record.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/units.h"
+#include "shared/base/utf8.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/units.h"
-#include "shared/utf8.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

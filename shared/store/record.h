@@ -4,7 +4,7 @@
 #ifndef VOGELER_RECORD_H
 #define VOGELER_RECORD_H
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include "shared/jsonx.h"
 #include "shared/wire.h"
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* Putting two accounts of a record together. See record.h. */
 #include "shared/store/record.h"
 
-#include "shared/wall.h"
+#include "shared/base/wall.h"
 
 #include <stdlib.h>
 #include <string.h>

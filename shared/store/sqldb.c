@@ -1,10 +1,10 @@
 /* See sqldb.h. */
 #include "shared/store/sqldb.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <fcntl.h>

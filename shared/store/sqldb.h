@@ -10,8 +10,8 @@
 #ifndef VOGELER_SQLDB_H
 #define VOGELER_SQLDB_H
 
-#include "shared/buf.h"
-#include "shared/phrase.h"
+#include "shared/base/buf.h"
+#include "shared/base/phrase.h"
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>

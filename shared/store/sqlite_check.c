@@ -1,10 +1,10 @@
 /* Whether all that is in the file can be read. See sqlite.h. */
 #include "shared/store/sqlite.h"
 
-#include "shared/mono.h"
-#include "shared/phrase.h"
+#include "shared/base/mono.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* Notes in the sqlite backend: a table of their own. See sqlite.h. */
 #include "shared/store/sqlite.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* What one write changes in the tables of the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/jread.h"
-#include "shared/log.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

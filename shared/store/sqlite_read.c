@@ -1,10 +1,10 @@
 /* Records and parts of them, out of the tables of the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/head.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

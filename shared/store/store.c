@@ -1,7 +1,7 @@
 /* The table of backends, and the thin wrappers through which everyone else calls them. */
 #include "shared/store/store.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <stdio.h>
 

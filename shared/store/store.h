@@ -6,10 +6,10 @@
 #ifndef VOGELER_STORE_H
 #define VOGELER_STORE_H
 
+#include "shared/base/uri.h"
 #include "shared/options.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
-#include "shared/uri.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>

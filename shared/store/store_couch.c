@@ -4,11 +4,11 @@
 #include "shared/store/couch_names.h"
 #include "shared/store/couch_strays.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * write. Answers come in the next pass of the loop, as the interface promises. */
 #include "shared/store/store.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

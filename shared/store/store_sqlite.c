@@ -6,11 +6,11 @@
  * Only a file that is full, locked or cannot be written is that of all. */
 #include "shared/store/sqlite.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/phrase.h"
 #include "shared/worker.h"
-#include "shared/xalloc.h"
 
 #include <errno.h>
 #include <stdio.h>

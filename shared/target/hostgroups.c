@@ -1,9 +1,9 @@
 /* See hostgroups.h. */
 #include "shared/target/hostgroups.h"
 
-#include "shared/buf.h"
-#include "shared/near.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

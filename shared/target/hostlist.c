@@ -1,8 +1,8 @@
 /* See hostlist.h. */
 #include "shared/target/hostlist.h"
 
-#include "shared/near.h"
-#include "shared/xalloc.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

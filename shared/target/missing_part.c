@@ -1,9 +1,9 @@
 /* See missing_part.h. */
 #include "shared/target/missing_part.h"
 
-#include "shared/buf.h"
-#include "shared/near.h"
-#include "shared/xalloc.h"
+#include "shared/base/buf.h"
+#include "shared/base/near.h"
+#include "shared/base/xalloc.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* See ranges.h. */
 #include "shared/target/ranges.h"
 
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -1,12 +1,12 @@
 /* See target.h. */
 #include "shared/target/target.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
-#include "shared/name.h"
-#include "shared/phrase.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include "shared/target/ranges.h"
-#include "shared/xalloc.h"
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* See value_path.h. */
 #include "shared/target/value_path.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/jread.h"
-#include "shared/xalloc.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

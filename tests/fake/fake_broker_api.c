@@ -1,8 +1,8 @@
 /* See fake_broker_api.h. */
 #include "tests/fake/fake_broker_api.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
-#include "shared/xalloc.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

@@ -2,7 +2,7 @@
  * compilers that have none. Fails when there is not one. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * leak, no callback after its end. The first byte says in what pieces the rest arrives. */
 #include "tests/fuzz/fuzz.h"
 
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
 #include "shared/broker.h"
-#include "shared/ident.h"
-#include "shared/log.h"
 #include "shared/topology.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_stream.h"

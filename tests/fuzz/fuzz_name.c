@@ -1,7 +1,7 @@
 /* Any text as the name of a host or a plugin: what passes is what the rules say, in other words. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/name.h"
+#include "shared/base/name.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_file.h"
 
-#include "shared/buf.h"
-#include "shared/log.h"
-#include "shared/name.h"
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/name.h"
 #include "shared/plugin.h"
 
 #include <stdio.h>

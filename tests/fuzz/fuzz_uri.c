@@ -1,7 +1,7 @@
 /* Any text as URIs: read or refused with a reason, and no way out for a password. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/uri.h"
+#include "shared/base/uri.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Any text as a command line: words that are no longer than it, or a reason. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/words.h"
+#include "shared/base/words.h"
 
 #include <stdlib.h>
 #include <string.h>

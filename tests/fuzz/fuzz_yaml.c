@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/yamlx.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* See peer.h. */
 #include "tests/replay/peer.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/frame.h"
 #include "shared/message.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* See ledger_suite.h. */
 #include "tests/unit/ledger_suite.h"
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/xalloc.h"
 #include "tests/unit/store_drive.h"
 
 #include <setjmp.h>

@@ -1,11 +1,11 @@
 /* See store_drive.h. */
 #include "tests/unit/store_drive.h"
 
-#include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/uri.h"
-#include "shared/xalloc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
 /* See store_suite.h. */
 #include "tests/unit/store_suite.h"
 
-#include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/head.h"
-#include "shared/xalloc.h"
 #include "tests/unit/store_drive.h"
 
 #include <setjmp.h>

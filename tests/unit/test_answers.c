@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
-#include "shared/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

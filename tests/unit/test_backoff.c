@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/backoff.h"
+#include "shared/base/backoff.h"
 
 static void
 doubles_up_to_the_cap(void **state)

@@ -5,7 +5,7 @@
 
 #include "daemon/batch.h"
 #include "daemon/damage.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 

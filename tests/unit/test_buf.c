@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 
 #include "agent/child.h"
 #include "agent/sweep.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/loop.h"
 #include "shared/plugin.h"
 #include <bsd/string.h>

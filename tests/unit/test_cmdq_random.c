@@ -13,8 +13,8 @@
 #include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
-#include "shared/ident.h"
-#include "shared/wall.h"
+#include "shared/base/ident.h"
+#include "shared/base/wall.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "daemon/convert.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
 #include <cmocka.h>
 #include <stdio.h>

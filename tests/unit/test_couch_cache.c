@@ -3,11 +3,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_cache.h"
 #include "shared/store/pack.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <cmocka.h>
 #include <stdio.h>

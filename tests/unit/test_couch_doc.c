@@ -3,10 +3,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/store/couch_known.h"
 
 #include <cmocka.h>

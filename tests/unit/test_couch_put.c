@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/xalloc.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 #include "tests/fake/fake_loop.h"
 
 #include <cmocka.h>

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/store/couch_wire.h"
 
 #include <cmocka.h>

@@ -9,8 +9,8 @@
 #include "agent/report.h"
 #include "bench/fleet.h"
 #include "daemon/convert.h"
-#include "shared/buf.h"
-#include "shared/ident.h"
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
 #include "shared/plugin.h"
 #include "shared/wire.h"
 

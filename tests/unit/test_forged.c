@@ -1,8 +1,8 @@
 /* forged: what the store is told of answers that nobody vouches for, and what is read of it. */
 #include "daemon/forged.h"
 
+#include "shared/base/xalloc.h"
 #include "shared/store/forgeries.h"
-#include "shared/xalloc.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/frame.h"
 #include "shared/message.h"
 

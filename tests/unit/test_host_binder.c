@@ -1,8 +1,8 @@
 /* host_binder: each host has its turn, in lots, and what is told in the end. */
 #include "shared/host_binder.h"
 
-#include "shared/uri.h"
-#include "shared/xalloc.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 

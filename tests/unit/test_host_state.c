@@ -1,7 +1,7 @@
 /* What the list of hosts says of a host, from the head of its record. */
 #include "admin/host_state.h"
 
-#include "shared/wall.h"
+#include "shared/base/wall.h"
 #include "shared/wire.h"
 
 #include <setjmp.h>

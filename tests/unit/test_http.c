@@ -1,8 +1,8 @@
 /* Against a scripted peer: a thread with plain sockets, which does what the path asks for. */
 #include "shared/store/http.h"
 
+#include "shared/base/uri.h"
 #include "shared/loop.h"
-#include "shared/uri.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/uri.h"
 #include "shared/store/http_access.h"
-#include "shared/uri.h"
 
 #include <cmocka.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* httpd over real sockets on 127.0.0.1: pages, what is refused, and the limits. */
 #include "shared/httpd.h"
 
+#include "shared/base/log.h"
 #include "shared/listen.h"
-#include "shared/log.h"
 #include "shared/loop.h"
 
 #include <setjmp.h>

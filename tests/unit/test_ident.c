@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include <regex.h>
 #include <string.h>
 

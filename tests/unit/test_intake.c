@@ -6,8 +6,8 @@
 
 #include "daemon/intake.h"
 
+#include "shared/base/ident.h"
 #include "shared/broker.h"
-#include "shared/ident.h"
 #include "shared/loop.h"
 #include "tests/unit/address_space.h"
 

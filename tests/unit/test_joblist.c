@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "runner/joblist.h"
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "shared/base/words.h"
 #include "shared/query/jq_plugins.h"
-#include "shared/words.h"
 #include <stdio.h>
 #include <string.h>
 

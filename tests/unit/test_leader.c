@@ -1,7 +1,7 @@
 /* leader: when a collector asks, what it is told, and what it does then. */
 #include "daemon/leader.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 

@@ -6,11 +6,11 @@
 
 #include <cmocka.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
-#include "shared/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>

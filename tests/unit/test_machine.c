@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/machine.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "agent/maker.h"
 #include "agent/outbox.h"
 #include "agent/report.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include "shared/loop.h"
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/name.h"
+#include "shared/base/name.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/near.h"
+#include "shared/base/near.h"
 
 #include <cmocka.h>
 

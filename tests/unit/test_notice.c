@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 #include "daemon/notice.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
-#include "shared/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "agent/order.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/outbox.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include <stdio.h>

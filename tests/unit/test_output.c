@@ -6,7 +6,7 @@
 
 #include "runner/output.h"
 #include "runner/verb.h"
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <cmocka.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/xalloc.h"
 #include "shared/store/pack.h"
-#include "shared/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

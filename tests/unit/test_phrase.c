@@ -1,4 +1,4 @@
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

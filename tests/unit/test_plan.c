@@ -8,7 +8,7 @@
 
 #include "bench/plan.h"
 #include "daemon/convert.h"
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/wire.h"
 
 #include <stdlib.h>

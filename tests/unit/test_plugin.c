@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 #include "shared/plugin.h"
 #include <errno.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/printable.h"
 #include "shared/jsonx.h"
-#include "shared/printable.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "shared/base/xalloc.h"
 #include "shared/probe.h"
-#include "shared/xalloc.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "daemon/prune.h"
-#include "shared/wall.h"
+#include "shared/base/wall.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 

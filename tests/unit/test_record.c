@@ -1,8 +1,8 @@
 #include "shared/store/record.h"
 
-#include "shared/buf.h"
+#include "shared/base/buf.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/xalloc.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 
 #include "agent/proc.h"
 #include "agent/remains.h"
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/repeat.h"
+#include "shared/base/repeat.h"
 
 #include <stdio.h>
 #include <string.h>

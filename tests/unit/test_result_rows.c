@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "admin/result_rows.h"
-#include "shared/ident.h"
-#include "shared/xalloc.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

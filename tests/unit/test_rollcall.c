@@ -1,9 +1,9 @@
 /* rollcall: when a host comes and goes, and what is stored of it. */
 #include "daemon/rollcall.h"
 
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/contacts.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 

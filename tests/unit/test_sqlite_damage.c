@@ -1,8 +1,8 @@
 /* A page of an SQLite file is damaged, or the disk does not give it: those whose it is are answered
  * alone, and everybody else goes on. */
-#include "shared/ident.h"
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/ident.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "tests/unit/store_drive.h"
 
 #include <fcntl.h>

@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/xalloc.h"
 #include "shared/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/design.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
-#include "shared/xalloc.h"
 #include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_suite.h"
 

@@ -1,5 +1,5 @@
 /* null:// keeps nothing, but answers as the others do. */
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 #include "tests/unit/store_drive.h"
 
 #include <setjmp.h>

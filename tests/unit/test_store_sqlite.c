@@ -1,6 +1,6 @@
 /* The suite over sqlite://, and what only a file can do. */
-#include "shared/ident.h"
-#include "shared/xalloc.h"
+#include "shared/base/ident.h"
+#include "shared/base/xalloc.h"
 #include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_drive.h"
 #include "tests/unit/store_suite.h"

@@ -6,8 +6,8 @@
 
 #include "runner/events.h"
 #include "runner/summary.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
-#include "shared/xalloc.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/printable.h"
 #include "shared/print/table.h"
-#include "shared/printable.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <cmocka.h>
 #include <stdbool.h>

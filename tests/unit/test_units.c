@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/units.h"
+#include "shared/base/units.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 

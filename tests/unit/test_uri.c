@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "shared/phrase.h"
-#include "shared/uri.h"
+#include "shared/base/phrase.h"
+#include "shared/base/uri.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

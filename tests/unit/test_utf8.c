@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <cmocka.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "shared/mono.h"
-#include "shared/wall.h"
+#include "shared/base/mono.h"
+#include "shared/base/wall.h"
 
 static void
 formats(void **state)

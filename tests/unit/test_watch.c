@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 #include "runner/watch.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
 #include "shared/store/store.h"
-#include "shared/wall.h"
-#include "shared/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 

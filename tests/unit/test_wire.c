@@ -1,7 +1,7 @@
 #include "shared/wire.h"
 #include "tests/unit/decoded.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

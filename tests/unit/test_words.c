@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/words.h"
+#include "shared/base/words.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

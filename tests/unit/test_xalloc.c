@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include "shared/jsonx.h"
-#include "shared/log.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_wire.h"
-#include "shared/xalloc.h"
 #include "tests/unit/address_space.h"
 
 #include <cmocka.h>

@@ -1,5 +1,5 @@
 /* See backoff.h. */
-#include "shared/backoff.h"
+#include "shared/base/backoff.h"
 
 void
 backoff_init(struct backoff *b, uint32_t first_ms, uint32_t max_ms)

@@ -3,7 +3,7 @@
 #ifndef VOGELER_WALL_H
 #define VOGELER_WALL_H
 
-#include "shared/units.h"
+#include "shared/base/units.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* See printable.h. */
-#include "shared/printable.h"
+#include "shared/base/printable.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <locale.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* See xalloc.h. */
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* See ident.h. */
-#include "shared/ident.h"
+#include "shared/base/ident.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* See uri.h. libevent splits (evhttp_uri_parse) and decodes; what our schemes mean is decided here.
  * Error sentences name the rule that was broken and quote nothing of the text but a scheme that is
  * known: anything else might be a piece of a password. */
-#include "shared/uri.h"
+#include "shared/base/uri.h"
 
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* See ask.h. */
-#include "shared/ask.h"
+#include "shared/base/ask.h"
 
 #include <errno.h>
 #include <poll.h>

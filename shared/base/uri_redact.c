@@ -1,8 +1,8 @@
 /* URIs as text that may be shown: the second half of uri.h. */
-#include "shared/uri.h"
+#include "shared/base/uri.h"
 
-#include "shared/phrase.h"
-#include "shared/xalloc.h"
+#include "shared/base/phrase.h"
+#include "shared/base/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* See units.h. */
-#include "shared/units.h"
+#include "shared/base/units.h"
 
 #include <inttypes.h>
 #include <stddef.h>

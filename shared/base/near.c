@@ -1,5 +1,5 @@
 /* See near.h. */
-#include "shared/near.h"
+#include "shared/base/near.h"
 
 #include <ctype.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* See repeat.h. */
-#include "shared/repeat.h"
+#include "shared/base/repeat.h"
 
 #include <stdio.h>
 #include <string.h>

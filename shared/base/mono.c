@@ -1,5 +1,5 @@
 /* See mono.h. */
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 
 #include <time.h>
 

@@ -1,8 +1,8 @@
 /* See name.h. */
-#include "shared/name.h"
+#include "shared/base/name.h"
 
-#include "shared/log.h"
-#include "shared/xalloc.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>

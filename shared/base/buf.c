@@ -1,7 +1,7 @@
 /* See buf.h. */
-#include "shared/buf.h"
+#include "shared/base/buf.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

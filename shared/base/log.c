@@ -1,10 +1,10 @@
 /* See log.h. */
-#include "shared/log.h"
+#include "shared/base/log.h"
 
-#include "shared/log_sink.h"
-#include "shared/phrase.h"
-#include "shared/printable.h"
-#include "shared/xalloc.h"
+#include "shared/base/log_sink.h"
+#include "shared/base/phrase.h"
+#include "shared/base/printable.h"
+#include "shared/base/xalloc.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #ifndef VOGELER_REPEAT_H
 #define VOGELER_REPEAT_H
 
-#include "shared/mono.h"
+#include "shared/base/mono.h"
 #include <stdbool.h>
 #include <stdint.h>
 

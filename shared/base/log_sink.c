@@ -1,5 +1,5 @@
 /* See log_sink.h. */
-#include "shared/log_sink.h"
+#include "shared/base/log_sink.h"
 
 #include <errno.h>
 #include <fcntl.h>

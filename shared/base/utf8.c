@@ -1,5 +1,5 @@
 /* See utf8.h. */
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <string.h>
 

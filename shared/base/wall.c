@@ -1,5 +1,5 @@
 /* See wall.h. */
-#include "shared/wall.h"
+#include "shared/base/wall.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* See words.h. Not popt's splitter: it takes an open quote for a closed one, and inside quotes
  * leaves two backslashes where shlex (POSIX mode) and every shell make one. */
-#include "shared/words.h"
+#include "shared/base/words.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

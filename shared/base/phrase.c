@@ -1,7 +1,7 @@
 /* See phrase.h. */
-#include "shared/phrase.h"
+#include "shared/base/phrase.h"
 
-#include "shared/xalloc.h"
+#include "shared/base/xalloc.h"
 
 #include <errno.h>
 #include <netdb.h>
