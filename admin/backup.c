@@ -7,7 +7,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/sqlite_copy.h"
 
 #include <inttypes.h>

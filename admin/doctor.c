@@ -6,8 +6,8 @@
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
 #include "shared/jsonx.h"
-#include "shared/loop.h"
 
 #include <stdarg.h>
 #include <stdio.h>

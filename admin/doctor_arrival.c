@@ -9,7 +9,7 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/options_broker.h"
 #include "shared/probe.h"
 #include "shared/topology.h"

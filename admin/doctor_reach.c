@@ -3,9 +3,9 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
-#include "shared/resolver.h"
-#include "shared/stream.h"
+#include "shared/event/loop.h"
+#include "shared/event/resolver.h"
+#include "shared/event/stream.h"
 
 #include <netdb.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/options_broker.h"
 
 #include <stdlib.h>

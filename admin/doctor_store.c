@@ -6,11 +6,11 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
+#include "shared/event/stream.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
-#include "shared/stream.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/near.h"
 #include "shared/base/units.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
 

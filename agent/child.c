@@ -26,7 +26,7 @@
 #include "agent/sweep.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/plugin.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

@@ -20,7 +20,7 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>

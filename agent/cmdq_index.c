@@ -3,7 +3,7 @@
 #include "agent/cmdq_internal.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <stdlib.h>
 #include <string.h>
 

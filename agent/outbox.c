@@ -13,7 +13,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

@@ -10,7 +10,7 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

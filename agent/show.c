@@ -13,8 +13,8 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/cli.h"
+#include "shared/event/loop.h"
 #include "shared/jsonx.h"
-#include "shared/loop.h"
 #include "shared/print/table.h"
 #include <bsd/string.h>
 #include <signal.h>

@@ -16,7 +16,7 @@
 #include "shared/base/mono.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/probe.h"
 
 #include <bsd/sys/queue.h>

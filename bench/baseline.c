@@ -8,7 +8,7 @@
 #include "daemon/convert.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 

@@ -4,7 +4,7 @@
 #include "bench/bench.h"
 #include "shared/base/ident.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "bench/bench.h"
 
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <time.h>

@@ -4,7 +4,7 @@
 #include "bench/bench.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <bsd/sys/queue.h>

@@ -5,7 +5,7 @@
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/probe.h"
 #include "shared/topology.h"
 #include "shared/wire.h"

@@ -3,7 +3,7 @@
 
 #include "shared/base/mono.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@
 
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include "shared/topology.h"
 #include "shared/wire.h"

@@ -7,7 +7,7 @@
 
 #include "daemon/convert.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/options_broker.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"

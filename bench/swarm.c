@@ -4,7 +4,7 @@
 #include "agent/agent.h"
 #include "bench/bench.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 #include "shared/wire.h"
 

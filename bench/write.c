@@ -7,7 +7,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/http.h"
 

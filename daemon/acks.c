@@ -2,7 +2,7 @@
 #include "daemon/acks.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

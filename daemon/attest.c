@@ -6,7 +6,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/words.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/message.h"
 #include "shared/store/store.h"
 

@@ -9,7 +9,7 @@
 #include "shared/base/repeat.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

@@ -12,8 +12,8 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
+#include "shared/event/loop.h"
 #include "shared/host_binder.h"
-#include "shared/loop.h"
 #include "shared/store/store.h"
 
 #include <jansson.h>

@@ -7,7 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/base/repeat.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/pack.h"
 #include "shared/topology.h"
 

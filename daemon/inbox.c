@@ -10,7 +10,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/repeat.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <bsd/string.h>

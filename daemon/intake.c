@@ -9,11 +9,11 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
+#include "shared/event/loop.h"
+#include "shared/event/worker.h"
 #include "shared/jread.h"
-#include "shared/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/pack.h"
-#include "shared/worker.h"
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

@@ -3,7 +3,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <inttypes.h>

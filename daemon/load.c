@@ -3,7 +3,7 @@
 
 #include "shared/base/printable.h"
 #include "shared/cli.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 

@@ -8,7 +8,7 @@
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/contacts.h"
 #include "shared/store/store.h"
 

@@ -2,7 +2,7 @@
 #include "runner/books.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* See interrupt.h. */
 #include "runner/interrupt.h"
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <signal.h>
 #include <stddef.h>
 

@@ -4,7 +4,7 @@
 #include "runner/interrupt.h"
 #include "shared/base/near.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 
 #include <stdio.h>

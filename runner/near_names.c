@@ -2,7 +2,7 @@
 #include "runner/near_names.h"
 
 #include "runner/interrupt.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
 

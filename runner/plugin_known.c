@@ -5,7 +5,7 @@
 
 #include "runner/interrupt.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/query/plugin_names.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"

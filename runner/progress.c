@@ -4,7 +4,7 @@
 #include "runner/output.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/options_broker.h"
 #include "shared/topology.h"
 #include "shared/wire.h"

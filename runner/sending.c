@@ -22,7 +22,7 @@
 #include "shared/base/name.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include "shared/target/target.h"
 #include "shared/wire.h"

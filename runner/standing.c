@@ -3,7 +3,7 @@
 
 #include "runner/interrupt.h"
 #include "shared/base/wall.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 
 struct loading {

@@ -5,7 +5,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/print/answers.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"

@@ -11,8 +11,8 @@
 #include "shared/base/printable.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
 #include "shared/jsonx.h"
-#include "shared/loop.h"
 #include "shared/store/store.h"
 #include "shared/wire.h"
 #include <stdio.h>

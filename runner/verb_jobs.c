@@ -3,7 +3,7 @@
 #include "runner/verb.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 
 #include <stdio.h>

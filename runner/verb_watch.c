@@ -5,7 +5,7 @@
 #include "runner/sender.h"
 #include "runner/verb.h"
 #include "shared/base/wall.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
 

@@ -5,7 +5,7 @@
 #include "runner/output.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/query/group_query.h"
 #include "shared/query/record_query.h"
 #include "shared/query/where.h"

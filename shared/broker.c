@@ -20,7 +20,7 @@
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #include "shared/broker_internal.h"
 
 #include "shared/base/xalloc.h"
+#include "shared/event/stream.h"
 #include "shared/message.h"
-#include "shared/stream.h"
 
 #include <stdlib.h>
 

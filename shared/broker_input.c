@@ -3,7 +3,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -25,9 +25,9 @@
 #include "shared/base/mono.h"
 #include "shared/base/repeat.h"
 #include "shared/broker.h"
+#include "shared/event/loop.h"
+#include "shared/event/tls.h"
 #include "shared/frame.h"
-#include "shared/loop.h"
-#include "shared/tls.h"
 #include "shared/topology.h"
 
 #include <uthash.h>

@@ -2,7 +2,7 @@
 #include "shared/broker_internal.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 #include <assert.h>
 #include <stdlib.h>

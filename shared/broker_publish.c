@@ -4,7 +4,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 #include <stdlib.h>
 #include <string.h>

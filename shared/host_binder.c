@@ -8,7 +8,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/topology.h"
 
 #include <stdio.h>

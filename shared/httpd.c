@@ -11,8 +11,8 @@
 #include "shared/base/phrase.h"
 #include "shared/base/repeat.h"
 #include "shared/base/xalloc.h"
-#include "shared/listen.h"
-#include "shared/loop.h"
+#include "shared/event/listen.h"
+#include "shared/event/loop.h"
 
 #include <bsd/sys/queue.h>
 #include <errno.h>

@@ -4,9 +4,9 @@
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/broker.h"
+#include "shared/event/listen.h"
+#include "shared/event/loop.h"
 #include "shared/httpd.h"
-#include "shared/listen.h"
-#include "shared/loop.h"
 
 #include <errno.h>
 #include <inttypes.h>

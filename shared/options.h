@@ -10,9 +10,9 @@
 
 #include "shared/base/log.h"
 #include "shared/conf.h"
+#include "shared/event/tls.h"
 #include "shared/queue.h"
 #include "shared/target/hostgroups.h"
-#include "shared/tls.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

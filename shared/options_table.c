@@ -6,7 +6,7 @@
 #include "shared/base/units.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/listen.h"
+#include "shared/event/listen.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "shared/print/ticker.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

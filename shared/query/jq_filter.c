@@ -13,7 +13,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/query/jq_words.h"
 #include "shared/target/target.h"
 

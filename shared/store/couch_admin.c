@@ -6,7 +6,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>

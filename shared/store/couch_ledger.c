@@ -6,8 +6,8 @@
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
 #include "shared/jsonx.h"
-#include "shared/loop.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_strays.h"
 

@@ -5,7 +5,7 @@
 #include "shared/store/couch_ledger.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_page.h"
 #include "shared/store/couch_stray.h"

@@ -45,10 +45,10 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
+#include "shared/event/worker.h"
 #include "shared/store/couch_fetched.h"
 #include "shared/store/couch_lost.h"
-#include "shared/worker.h"
 
 #include <inttypes.h>
 #include <stdio.h>

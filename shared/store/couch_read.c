@@ -5,7 +5,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/head.h"
 
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_stray.h"
 

@@ -11,9 +11,9 @@
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
+#include "shared/event/tls.h"
 #include "shared/store/http_access.h"
-#include "shared/tls.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

@@ -6,9 +6,9 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
+#include "shared/event/worker.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger_why.h"
-#include "shared/worker.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

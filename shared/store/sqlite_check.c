@@ -4,7 +4,7 @@
 #include "shared/base/mono.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/worker.h"
+#include "shared/event/worker.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 #include "shared/store/sqlite.h"
 
 #include "shared/base/xalloc.h"
+#include "shared/event/worker.h"
 #include "shared/jsonx.h"
-#include "shared/worker.h"
 
 #include <stdlib.h>
 #include <string.h>

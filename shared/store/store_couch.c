@@ -7,8 +7,8 @@
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
-#include "shared/worker.h"
+#include "shared/event/loop.h"
+#include "shared/event/worker.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "shared/store/store.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "tests/fake/fake_broker_api.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

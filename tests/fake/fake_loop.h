@@ -1,10 +1,11 @@
-/* A fake loop and clock: implements shared/loop.h for tests of retry and time, after unbound's
- * fake_event. Real code, hours in milliseconds. Link tests/fake/fake_loop.c before vogeler_shared,
- * whose loop.o is then not used. Watches and signals are accepted and never fire. */
+/* A fake loop and clock: implements shared/event/loop.h for tests of retry and time, after
+ * unbound's fake_event. Real code, hours in milliseconds. Link tests/fake/fake_loop.c before
+ * vogeler_shared, whose loop.o is then not used. Watches and signals are accepted and never fire.
+ */
 #ifndef VOGELER_FAKE_LOOP_H
 #define VOGELER_FAKE_LOOP_H
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 /* Moves the clock by ms, firing due timers in order of their time, each at its own time; then frees
  * what was deferred. ms 0 runs what is due now (zero timers, and those that they arm with 0). */

@@ -1,10 +1,10 @@
-/* A fake stream: implements shared/stream.h in memory, for replay. The test is the peer: it injects
- * events and bytes and reads what was written. Link tests/fake/fake_stream.c before vogeler_shared.
- * One stream at a time is current: the one opened last. */
+/* A fake stream: implements shared/event/stream.h in memory, for replay. The test is the peer: it
+ * injects events and bytes and reads what was written. Link tests/fake/fake_stream.c before
+ * vogeler_shared. One stream at a time is current: the one opened last. */
 #ifndef VOGELER_FAKE_STREAM_H
 #define VOGELER_FAKE_STREAM_H
 
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 /* "host:port" of the last stream_open() that was not asked for yet, or NULL. */
 const char *fake_stream_opened(void);

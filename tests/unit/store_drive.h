@@ -4,7 +4,7 @@
 #ifndef VOGELER_STORE_DRIVE_H
 #define VOGELER_STORE_DRIVE_H
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #include "agent/child.h"
 #include "agent/sweep.h"
 #include "shared/base/buf.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/plugin.h"
 #include <bsd/string.h>
 #include <dirent.h>

@@ -2,7 +2,7 @@
 #include "shared/store/http.h"
 
 #include "shared/base/uri.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 #include "shared/httpd.h"
 
 #include "shared/base/log.h"
-#include "shared/listen.h"
-#include "shared/loop.h"
+#include "shared/event/listen.h"
+#include "shared/event/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,7 +8,7 @@
 
 #include "shared/base/ident.h"
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "tests/unit/address_space.h"
 
 #include <cmocka.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/query/jq_filter.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* listen: addresses that may stand in the configuration, and those that may not. */
-#include "shared/listen.h"
+#include "shared/event/listen.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

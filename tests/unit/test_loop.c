@@ -1,5 +1,5 @@
 #include "shared/base/log.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
 #include "agent/outbox.h"
 #include "agent/report.h"
 #include "shared/base/ident.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <stdlib.h>
 #include <string.h>
 

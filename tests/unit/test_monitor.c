@@ -2,7 +2,7 @@
 #include "shared/monitor.h"
 
 #include "shared/broker.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "tests/fake/fake_broker_api.h"
 
 #include <setjmp.h>

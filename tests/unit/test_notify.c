@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "shared/loop.h"
-#include "shared/notify.h"
+#include "shared/event/loop.h"
+#include "shared/event/notify.h"
 #include "tests/fake/fake_loop.h"
 #include <stdbool.h>
 #include <stdio.h>

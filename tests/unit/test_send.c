@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "runner/send.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/wire.h"
 
 struct told {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch_wire.h"
 #include "shared/store/design.h"
 #include "shared/store/http.h"

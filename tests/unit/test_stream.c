@@ -1,9 +1,9 @@
 /* Real sockets on 127.0.0.1; getaddrinfo() is wrapped (see CMakeLists.txt) so that names of the
  * tests' own exist: two.test has two addresses of which the first refuses, silent.test's name
  * server does not answer until it is let go. */
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

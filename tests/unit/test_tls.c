@@ -1,9 +1,9 @@
 /* A stream with TLS against a peer in a thread that does OpenSSL's blocking server side, with
  * certificates made here: what is accepted, and in which words the rest is refused. */
-#include "shared/tls.h"
+#include "shared/event/tls.h"
 
-#include "shared/loop.h"
-#include "shared/stream.h"
+#include "shared/event/loop.h"
+#include "shared/event/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "runner/values.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
 

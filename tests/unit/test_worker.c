@@ -1,6 +1,6 @@
-#include "shared/worker.h"
+#include "shared/event/worker.h"
 
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

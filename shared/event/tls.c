@@ -1,5 +1,5 @@
 /* See tls.h. */
-#include "shared/tls.h"
+#include "shared/event/tls.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"

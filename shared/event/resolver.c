@@ -1,10 +1,10 @@
 /* See resolver.h. */
-#include "shared/resolver.h"
+#include "shared/event/resolver.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
-#include "shared/worker.h"
+#include "shared/event/loop.h"
+#include "shared/event/worker.h"
 
 #include <errno.h>
 #include <netdb.h>

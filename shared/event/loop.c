@@ -1,6 +1,6 @@
 /* See loop.h. A pass is one event_base_loop(EVLOOP_ONCE): wait, then run all that is due. Between
  * two passes the deferred frees run and the pass's CPU time is taken. */
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"

@@ -1,5 +1,5 @@
 /* See listen.h. */
-#include "shared/listen.h"
+#include "shared/event/listen.h"
 
 #include "shared/base/units.h"
 

@@ -1,10 +1,10 @@
 /* See worker.h. What the thread touches is in struct shared, under its lock, and lives as long as
  * either side does; struct worker belongs to the loop's thread alone. */
-#include "shared/worker.h"
+#include "shared/event/worker.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

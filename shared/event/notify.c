@@ -1,9 +1,9 @@
 /* See notify.h. */
-#include "shared/notify.h"
+#include "shared/event/notify.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
+#include "shared/event/loop.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

@@ -11,13 +11,13 @@
  *
  * ENDING: the peer is gone, and what it sent before is still being handed over. stream_close() ends
  * any of them. */
-#include "shared/stream.h"
+#include "shared/event/stream.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/loop.h"
-#include "shared/resolver.h"
-#include "shared/tls.h"
+#include "shared/event/loop.h"
+#include "shared/event/resolver.h"
+#include "shared/event/tls.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
