@@ -1,10 +1,10 @@
 /* See differ.h. */
 #include "admin/differ.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
-#include "shared/topology.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,18 +1,18 @@
 /* Whether messages arrive: those of answers in their queues, those of commands at the host that is
  * looked at, by its name and to all. Bindings cannot be asked for, so probes are sent (see
- * shared/probe.h), which everybody drops: what reaches no queue at all comes back; that it reached
- * this host's queue, where others have the same key, its agent echoes, or, while nobody reads the
- * queue, its length tells. */
+ * shared/amqp/probe.h), which everybody drops: what reaches no queue at all comes back; that it
+ * reached this host's queue, where others have the same key, its agent echoes, or, while nobody
+ * reads the queue, its length tells. */
 #include "admin/doctor.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/probe.h"
-#include "shared/topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,14 +4,14 @@
 #include "admin/differ.h"
 #include "admin/doctor.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/name.h"
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>

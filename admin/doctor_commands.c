@@ -1,21 +1,22 @@
 /* Whether commands arrive at hosts of the store, wherever this runs: a runner is told of those
  * whose queue is not bound only when it sends. A bounded number is tried, those that were heard or
- * seen last. By name the broker itself proves it: a probe (shared/probe.h), which everybody drops,
- * comes back when no queue has that key. To all, it comes back only when no queue at all is bound.
+ * seen last. By name the broker itself proves it: a probe (shared/amqp/probe.h), which everybody
+ * drops, comes back when no queue has that key. To all, it comes back only when no queue at all is
+ * bound.
  */
 #include "admin/doctor.h"
 
 #include "admin/host_queues.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/probe.h"
 #include "shared/target/hostlist.h"
-#include "shared/topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>

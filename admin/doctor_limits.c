@@ -3,9 +3,9 @@
  * second is an estimate by the number of messages. */
 #include "admin/doctor.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/queue.h"
 #include "shared/base/units.h"
-#include "shared/broker.h"
-#include "shared/queue.h"
 
 #include <inttypes.h>
 #include <stdio.h>

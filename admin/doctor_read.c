@@ -1,9 +1,9 @@
 /* The right to read queues: on a connection of its own for each, which the answer ends. */
 #include "admin/doctor.h"
 
+#include "shared/amqp/broker.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
 

@@ -1,13 +1,13 @@
 /* See host_queues.h. */
 #include "admin/host_queues.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
 #include "shared/target/hostlist.h"
-#include "shared/topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>

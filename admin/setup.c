@@ -5,17 +5,17 @@
 
 #include "admin/differ.h"
 #include "admin/meant.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/host_binder.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/name.h"
 #include "shared/base/phrase.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/host_binder.h"
 #include "shared/options_broker.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
-#include "shared/topology.h"
 
 #include <errno.h>
 #include <stdio.h>

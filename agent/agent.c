@@ -19,6 +19,9 @@
 #include "agent/remains.h"
 #include "agent/schedule.h"
 #include "agent/statedir.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
@@ -26,13 +29,10 @@
 #include "shared/base/repeat.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/notify.h"
 #include "shared/monitor.h"
 #include "shared/options_broker.h"
-#include "shared/probe.h"
-#include "shared/topology.h"
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>

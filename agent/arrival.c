@@ -1,8 +1,8 @@
 /* See arrival.h. */
 #include "agent/arrival.h"
 
-#include "shared/probe.h"
-#include "shared/topology.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 
 #include <string.h>
 

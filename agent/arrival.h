@@ -3,7 +3,7 @@
 #ifndef VOGELER_AGENT_ARRIVAL_H
 #define VOGELER_AGENT_ARRIVAL_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdbool.h>
 
 enum arrival {
@@ -12,7 +12,7 @@ enum arrival {
 	 * the exchange of commands: who may only read or answer can still write to queues directly.
 	 */
 	ARRIVAL_MISROUTED,
-	ARRIVAL_PROBE, /* see shared/probe.h */
+	ARRIVAL_PROBE, /* see shared/amqp/probe.h */
 };
 
 /* exchange: that of commands. */

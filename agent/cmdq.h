@@ -20,7 +20,7 @@
 #include "agent/childmsg.h"
 #include "agent/maker.h"
 #include "agent/report.h"
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
 #ifndef VOGELER_MAKER_H
 #define VOGELER_MAKER_H
 
+#include "shared/amqp/message.h"
 #include "shared/base/buf.h"
-#include "shared/message.h"
 #include "shared/wire.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,6 +7,7 @@
 
 #include "agent/report.h"
 
+#include "shared/amqp/topology.h"
 #include "shared/base/backoff.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -14,7 +15,6 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

@@ -13,8 +13,8 @@
 #ifndef VOGELER_OUTBOX_H
 #define VOGELER_OUTBOX_H
 
-#include "shared/broker.h"
-#include "shared/message.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/message.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

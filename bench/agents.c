@@ -10,6 +10,7 @@
 #include "agent/schedule.h"
 #include "bench/bench.h"
 #include "bench/swarm.h"
+#include "shared/amqp/probe.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -17,7 +18,6 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/probe.h"
 
 #include <bsd/sys/queue.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * with the same prefetch and acknowledgements, and does nothing with them. */
 #include "bench/bench.h"
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <time.h>
 

@@ -2,10 +2,10 @@
 #include "bench/crew.h"
 
 #include "bench/bench.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

@@ -2,12 +2,12 @@
 #include "bench/errands.h"
 
 #include "bench/bench.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/probe.h"
-#include "shared/topology.h"
 #include "shared/wire.h"
 
 #include <bsd/sys/queue.h>

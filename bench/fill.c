@@ -1,10 +1,10 @@
 /* Puts a backlog into the collector's queue: what all hosts answer to all jobs, each confirmed. */
 #include "bench/bench.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/mono.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 

@@ -13,12 +13,12 @@
 #include "bench/histogram.h"
 
 #include "runner/watch.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
-#include "shared/topology.h"
 #include "shared/wire.h"
 
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /* vogeler-bench: simulated hosts, backlogs, ceilings, and the books of what came of them. */
 #include "bench/bench.h"
 
+#include "shared/amqp/broker.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
 #include "shared/store/http.h"

@@ -5,8 +5,8 @@
 #define VOGELER_BENCH_PLAN_H
 
 #include "bench/payload.h"
+#include "shared/amqp/message.h"
 #include "shared/base/ident.h"
-#include "shared/message.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -3,9 +3,9 @@
 
 #include "agent/agent.h"
 #include "bench/bench.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 #include "shared/wire.h"
 
 #include <stdlib.h>

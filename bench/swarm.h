@@ -5,7 +5,7 @@
 #define VOGELER_BENCH_SWARM_H
 
 #include "bench/plan.h"
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -10,7 +10,7 @@
 #ifndef VOGELER_ACKS_H
 #define VOGELER_ACKS_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,13 +1,13 @@
 /* See attest.h. */
 #include "daemon/attest.h"
 
+#include "shared/amqp/message.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/uri.h"
 #include "shared/base/words.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/message.h"
 #include "shared/store/store.h"
 
 #include <jansson.h>

@@ -4,6 +4,8 @@
  *      +------ somebody was heard of ------------------------> ^ */
 #include "daemon/bindings.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/host_binder.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
@@ -11,9 +13,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/host_binder.h"
 #include "shared/store/store.h"
 
 #include <jansson.h>

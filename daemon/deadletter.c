@@ -2,6 +2,7 @@
 #include "daemon/deadletter.h"
 
 #include "daemon/packed.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/backoff.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -9,7 +10,6 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/pack.h"
-#include "shared/topology.h"
 
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

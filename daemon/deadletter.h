@@ -19,7 +19,7 @@
 #ifndef VOGELER_DEADLETTER_H
 #define VOGELER_DEADLETTER_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

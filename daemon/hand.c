@@ -10,6 +10,7 @@
 #include "daemon/intake.h"
 #include "daemon/shares.h"
 #include "daemon/slowstart.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
@@ -18,7 +19,6 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
-#include "shared/topology.h"
 #include "shared/wire.h"
 
 #include <bsd/sys/queue.h>

@@ -19,7 +19,7 @@
 #define VOGELER_HAND_H
 
 #include "daemon/notice.h"
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include "shared/jsonx.h"
 #include "shared/options.h"
 #include <stdbool.h>

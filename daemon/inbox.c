@@ -5,13 +5,13 @@
 #include "daemon/damage.h"
 #include "daemon/deadletter.h"
 #include "daemon/hand.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/repeat.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

@@ -25,7 +25,7 @@
 
 #include "daemon/hand.h"
 #include "daemon/leader.h"
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include "shared/options.h"
 #include "shared/store/store.h"
 #include <stdbool.h>

@@ -3,12 +3,12 @@
 
 #include "daemon/attest.h"
 #include "daemon/packed.h"
+#include "shared/amqp/broker.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
 #include "shared/jread.h"

@@ -1,10 +1,10 @@
 /* See leader.h. */
 #include "daemon/leader.h"
 
+#include "shared/amqp/topology.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -18,7 +18,7 @@
 #ifndef VOGELER_DAEMON_LEADER_H
 #define VOGELER_DAEMON_LEADER_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdint.h>
 
 struct leader;

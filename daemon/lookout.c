@@ -1,13 +1,13 @@
 /* See lookout.h. */
 #include "daemon/lookout.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/queue.h"
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/probe.h"
-#include "shared/queue.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef VOGELER_DAEMON_LOOKOUT_H
 #define VOGELER_DAEMON_LOOKOUT_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -10,19 +10,19 @@
 #include "daemon/metrics.h"
 #include "daemon/prune.h"
 #include "daemon/rollcall.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/probe.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/uri.h"
-#include "shared/broker.h"
 #include "shared/cli.h"
 #include "shared/event/loop.h"
 #include "shared/event/notify.h"
 #include "shared/monitor.h"
 #include "shared/options_broker.h"
-#include "shared/probe.h"
 #include "shared/store/store.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -7,8 +7,8 @@
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
 #include "daemon/rollcall.h"
-#include "shared/queue.h"
-#include "shared/topology.h"
+#include "shared/amqp/queue.h"
+#include "shared/amqp/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,15 +1,15 @@
 /* See notice.h. */
 #include "daemon/notice.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
-#include "shared/topology.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

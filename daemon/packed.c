@@ -1,7 +1,7 @@
 /* See packed.h. */
 #include "daemon/packed.h"
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include "shared/store/pack.h"
 
 #include <stdlib.h>

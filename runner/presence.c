@@ -1,11 +1,11 @@
 /* See presence.h. */
 #include "runner/presence.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>

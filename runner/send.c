@@ -1,13 +1,13 @@
 /* See send.h. */
 #include "runner/send.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/log.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/topology.h"
 #include "shared/wire.h"
 
 #include <stdio.h>

@@ -3,15 +3,15 @@
 #include "runner/watch.h"
 
 #include "runner/clocks.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/jsonx.h"
 #include "shared/options_broker.h"
 #include "shared/store/store.h"
-#include "shared/topology.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* See monitor.h. */
 #include "shared/monitor.h"
 
+#include "shared/amqp/broker.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/listen.h"
 #include "shared/event/loop.h"
 #include "shared/httpd.h"

@@ -8,10 +8,10 @@
 #ifndef VOGELER_OPTIONS_H
 #define VOGELER_OPTIONS_H
 
+#include "shared/amqp/queue.h"
 #include "shared/base/log.h"
 #include "shared/conf.h"
 #include "shared/event/tls.h"
-#include "shared/queue.h"
 #include "shared/target/hostgroups.h"
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 #ifndef VOGELER_OPTIONS_BROKER_H
 #define VOGELER_OPTIONS_BROKER_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include <stddef.h>
 
 struct options;

@@ -3,7 +3,7 @@
 #ifndef VOGELER_WIRE_H
 #define VOGELER_WIRE_H
 
-#include "shared/message.h"
+#include "shared/amqp/message.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -59,7 +59,7 @@ note(struct broker *b, const char *fmt, ...)
 	snprintf(b->log + len, LOG_SIZE - len, "; ");
 }
 
-/* ---- shared/broker.h: values ---- */
+/* ---- shared/amqp/broker.h: values ---- */
 
 void
 delivery_destroy(struct delivery *d)
@@ -105,7 +105,7 @@ broker_options_default(struct broker_options *opt)
 	opt->max_unconfirmed = 1000;
 }
 
-/* ---- shared/broker.h: the connection ---- */
+/* ---- shared/amqp/broker.h: the connection ---- */
 
 static void
 tell_consumers(struct broker *b)
@@ -260,7 +260,7 @@ broker_without(const struct broker *b, const char *queue)
 	return b->without != NULL && strcmp(b->without, queue) == 0 ? b->why : NULL;
 }
 
-/* ---- shared/broker.h: publishing ---- */
+/* ---- shared/amqp/broker.h: publishing ---- */
 
 bool
 broker_can_publish(const struct broker *b)
@@ -358,7 +358,7 @@ broker_try_publish(struct broker *b)
 		note(b, "try");
 }
 
-/* ---- shared/broker.h: consuming ---- */
+/* ---- shared/amqp/broker.h: consuming ---- */
 
 void
 broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive)

@@ -1,14 +1,15 @@
-/* A broker that a test drives: implements all of shared/broker.h without a socket. The code under
- * test creates it as usual; the test finds it by its role and says what happens: it comes up, goes
- * down, delivers, confirms. What was asked of it is written down. On the fake loop or the real one.
+/* A broker that a test drives: implements all of shared/amqp/broker.h without a socket. The code
+ * under test creates it as usual; the test finds it by its role and says what happens: it comes up,
+ * goes down, delivers, confirms. What was asked of it is written down. On the fake loop or the real
+ * one.
  *
  * Callbacks that answer a request (consume, cancel, stop) come from a zero timer; those of the
  * fake_broker_ functions come from inside them. */
 #ifndef VOGELER_FAKE_BROKER_API_H
 #define VOGELER_FAKE_BROKER_API_H
 
-#include "shared/broker.h"
-#include "shared/topology.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 
 struct fake_publish { /* what broker_publish got, copied */
 	uint64_t id;

@@ -2,10 +2,10 @@
  * leak, no callback after its end. The first byte says in what pieces the rest arrives. */
 #include "tests/fuzz/fuzz.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/broker.h"
-#include "shared/topology.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_stream.h"
 

@@ -2,8 +2,8 @@
  * can be copied. The first byte says in what pieces the rest arrives. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/frame.h"
-#include "shared/message.h"
+#include "shared/amqp/frame.h"
+#include "shared/amqp/message.h"
 
 #include <stdlib.h>
 

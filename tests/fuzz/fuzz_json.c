@@ -3,8 +3,8 @@
  * take and it does not; and as the body of a response, which shares the reader. */
 #include "tests/fuzz/fuzz.h"
 
+#include "shared/amqp/message.h"
 #include "shared/jsonx.h"
-#include "shared/message.h"
 #include "shared/wire.h"
 
 #include <stdlib.h>

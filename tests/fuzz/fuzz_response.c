@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "daemon/convert.h"
-#include "shared/message.h"
+#include "shared/amqp/message.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* See peer.h. */
 #include "tests/replay/peer.h"
 
+#include "shared/amqp/frame.h"
+#include "shared/amqp/message.h"
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/frame.h"
-#include "shared/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -31,13 +31,13 @@
  * At the end nothing may be left that the scenario did not name: no frame, no callback. */
 #include "tests/replay/peer.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/options.h"
-#include "shared/topology.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_stream.h"
 

@@ -2,7 +2,7 @@
 #ifndef VOGELER_COLLECTOR_DRIVE_H
 #define VOGELER_COLLECTOR_DRIVE_H
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 
 struct loop;
 

@@ -1,10 +1,10 @@
 /* bindings: when a round begins, whose queues it binds, and what is known of it. */
 #include "daemon/bindings.h"
 
+#include "shared/amqp/host_binder.h"
 #include "shared/base/ident.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/host_binder.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"

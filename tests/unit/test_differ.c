@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "admin/differ.h"
-#include "shared/broker.h"
-#include "shared/topology.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* doctor: how large a message may be, and how much waits. What is told is caught here. */
 #include "admin/doctor.h"
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
+#include "shared/amqp/queue.h"
 #include "shared/options.h"
-#include "shared/queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

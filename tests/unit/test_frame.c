@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
+#include "shared/amqp/frame.h"
+#include "shared/amqp/message.h"
 #include "shared/base/buf.h"
-#include "shared/frame.h"
-#include "shared/message.h"
 
 #include <stdlib.h>
 #include <string.h>

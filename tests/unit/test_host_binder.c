@@ -1,5 +1,5 @@
 /* host_binder: each host has its turn, in lots, and what is told in the end. */
-#include "shared/host_binder.h"
+#include "shared/amqp/host_binder.h"
 
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"

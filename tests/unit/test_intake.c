@@ -6,8 +6,8 @@
 
 #include "daemon/intake.h"
 
+#include "shared/amqp/broker.h"
 #include "shared/base/ident.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "tests/unit/address_space.h"
 

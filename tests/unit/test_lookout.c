@@ -1,7 +1,7 @@
 /* lookout: what is asked, when a queue grows and when that is over. */
 #include "daemon/lookout.h"
 
-#include "shared/probe.h"
+#include "shared/amqp/probe.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 

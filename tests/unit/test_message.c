@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/message.h"
+#include "shared/amqp/message.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

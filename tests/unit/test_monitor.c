@@ -1,7 +1,7 @@
 /* monitor: what /healthz says of a broker's connection, and which metrics there are of it. */
 #include "shared/monitor.h"
 
-#include "shared/broker.h"
+#include "shared/amqp/broker.h"
 #include "shared/event/loop.h"
 #include "tests/fake/fake_broker_api.h"
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
+#include "shared/amqp/probe.h"
 #include "shared/base/xalloc.h"
-#include "shared/probe.h"
 
 #include <stdlib.h>
 

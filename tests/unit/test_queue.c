@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/queue.h"
+#include "shared/amqp/queue.h"
 
 #include <stdlib.h>
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "agent/report.h"
+#include "shared/amqp/frame.h"
 #include "shared/base/ident.h"
-#include "shared/frame.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/topology.h"
+#include "shared/amqp/topology.h"
 
 #include <string.h>
 

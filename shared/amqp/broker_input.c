@@ -1,5 +1,5 @@
 /* Bytes in -> frames -> whose frame it is; and heartbeats. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"

@@ -1,9 +1,9 @@
 /* See frame.h. FAULTS 3.1 says why librabbitmq is used in just this way. */
-#include "shared/frame.h"
+#include "shared/amqp/frame.h"
 
+#include "shared/amqp/message.h"
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/message.h"
 
 #include <stdlib.h>
 #include <string.h>

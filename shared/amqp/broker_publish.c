@@ -1,6 +1,6 @@
 /* Publishing and its answers. The channel numbers what is published on it from 1 (RabbitMQ,
  * "Publisher Confirms"); each answer is matched to the owner's id. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"

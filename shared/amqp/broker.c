@@ -14,7 +14,7 @@
  *
  * STOP before READY closes the stream and goes to IDLE. In BACKOFF the old stream may linger, so
  * that the close-ok that the peer waits for gets out; what it still says is not read. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/ident.h"
 #include "shared/base/log.h"

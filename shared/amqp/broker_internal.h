@@ -20,15 +20,15 @@
 #ifndef VOGELER_BROKER_INTERNAL_H
 #define VOGELER_BROKER_INTERNAL_H
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/frame.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/backoff.h"
 #include "shared/base/buf.h"
 #include "shared/base/mono.h"
 #include "shared/base/repeat.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/tls.h"
-#include "shared/frame.h"
-#include "shared/topology.h"
 
 #include <uthash.h>
 

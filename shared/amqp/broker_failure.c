@@ -1,5 +1,5 @@
 /* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"

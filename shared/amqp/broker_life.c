@@ -1,5 +1,5 @@
 /* The broker's life as its owner sees it: see broker.h; the state machine is in broker.c. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/stream.h"

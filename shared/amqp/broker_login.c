@@ -1,6 +1,6 @@
 /* HANDSHAKE: connection.start, tune, open (AMQP 0-9-1 2.2.4), with SASL PLAIN, or EXTERNAL:
  * who the certificate says that we are. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 #include "shared/base/name.h"

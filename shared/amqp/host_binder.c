@@ -3,13 +3,13 @@
  *
  *   LANE_IDLE --> LANE_CONNECTED -- lot is done --> LANE_PAUSING -- timer --> LANE_CONNECTED ...
  *                                                        `-- no host is left --> LANE_IDLE */
-#include "shared/host_binder.h"
+#include "shared/amqp/host_binder.h"
 
+#include "shared/amqp/broker.h"
+#include "shared/amqp/topology.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/broker.h"
 #include "shared/event/loop.h"
-#include "shared/topology.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* See message.h. */
-#include "shared/message.h"
+#include "shared/amqp/message.h"
 
 #include "shared/base/xalloc.h"
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Consumers, their deliveries, and acks; content of deliveries and returns is collected here. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"

@@ -1,9 +1,9 @@
 /* See probe.h. All headers are long strings, which every client can read. */
-#include "shared/probe.h"
+#include "shared/amqp/probe.h"
 
+#include "shared/amqp/topology.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* See queue.h. */
-#include "shared/queue.h"
+#include "shared/amqp/queue.h"
 
+#include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
-#include "shared/topology.h"
 
 #include <assert.h>
 #include <inttypes.h>

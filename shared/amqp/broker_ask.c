@@ -1,10 +1,10 @@
 /* Small questions and orders to a connection in READY: how much waits in a queue, that one is to
  * go, and are publishes taken. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
+#include "shared/amqp/message.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/stream.h"
-#include "shared/message.h"
 
 #include <stdlib.h>
 

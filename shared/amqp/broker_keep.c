@@ -2,7 +2,7 @@
  * tells nobody: an exchange that is deleted and made anew has none, and an administrator may remove
  * one. One method is under way at a time. What is missing altogether ends the channel (404), and
  * all of setting up is done once more. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/ident.h"
 

@@ -1,5 +1,5 @@
 /* See topology.h. */
-#include "shared/topology.h"
+#include "shared/amqp/topology.h"
 
 #include "shared/base/xalloc.h"
 

@@ -3,7 +3,7 @@
  * order, so what ends it is about the oldest step without an answer: that queue is told of and left
  * out, the channel is opened again, and it goes on behind it. What had been sent after it the
  * broker has not looked at. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include <assert.h>
 #include <string.h>

@@ -24,9 +24,9 @@
 #ifndef VOGELER_BROKER_H
 #define VOGELER_BROKER_H
 
+#include "shared/amqp/message.h"
+#include "shared/amqp/queue.h"
 #include "shared/base/uri.h"
-#include "shared/message.h"
-#include "shared/queue.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 #ifndef VOGELER_PROBE_H
 #define VOGELER_PROBE_H
 
-#include "shared/message.h"
+#include "shared/amqp/message.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
  * binding that is there already costs nothing, and whether it is there cannot be asked. A refusal
  * (403) means that others bind this queue: it costs the channel too, and no more. Then confirms are
  * switched on. */
-#include "shared/broker_internal.h"
+#include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
 
