@@ -6,8 +6,8 @@
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

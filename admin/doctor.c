@@ -7,7 +7,7 @@
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,9 +4,9 @@
 #include "admin/view.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/record.h"
-#include "shared/wire.h"
+#include "shared/wire/jsonx.h"
+#include "shared/wire/wire.h"
 
 #include <stdbool.h>
 #include <stdio.h>

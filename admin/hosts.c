@@ -9,9 +9,9 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,10 +5,10 @@
 
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/answers.h"
 #include "shared/query/record_query.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

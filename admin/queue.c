@@ -13,9 +13,9 @@
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #include "admin/result_rows.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/answers.h"
 #include "shared/print/table.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

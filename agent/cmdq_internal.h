@@ -7,7 +7,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/mono.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <bsd/sys/queue.h>
 #include <uthash.h>
 

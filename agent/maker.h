@@ -6,7 +6,7 @@
 
 #include "shared/amqp/message.h"
 #include "shared/base/buf.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

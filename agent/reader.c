@@ -5,7 +5,7 @@
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/cli.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

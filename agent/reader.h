@@ -4,7 +4,7 @@
 #ifndef VOGELER_READER_H
 #define VOGELER_READER_H
 
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <jansson.h>
 
 #define READER_PROGRAM "vogeler-convert"

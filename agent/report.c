@@ -7,7 +7,7 @@
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "agent/childmsg.h"
 #include "shared/base/buf.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stdint.h>
 

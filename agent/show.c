@@ -14,8 +14,8 @@
 #include "shared/base/xalloc.h"
 #include "shared/cli.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
 #include "shared/print/table.h"
+#include "shared/wire/jsonx.h"
 #include <bsd/string.h>
 #include <signal.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

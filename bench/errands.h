@@ -6,7 +6,7 @@
 
 #include "bench/plan.h"
 #include "bench/swarm.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -5,7 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/plugin.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>

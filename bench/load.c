@@ -19,7 +19,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

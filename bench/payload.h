@@ -4,7 +4,7 @@
 #ifndef VOGELER_BENCH_PAYLOAD_H
 #define VOGELER_BENCH_PAYLOAD_H
 
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

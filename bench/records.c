@@ -7,7 +7,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/store.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <stdlib.h>
 

@@ -7,9 +7,9 @@
 #include "shared/base/units.h"
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
-#include "shared/jread.h"
-#include "shared/jsonx.h"
 #include "shared/options.h"
+#include "shared/wire/jread.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

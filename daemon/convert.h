@@ -6,7 +6,7 @@
 
 #include "daemon/yamlx.h"
 #include "shared/store/record.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

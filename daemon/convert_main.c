@@ -5,8 +5,8 @@
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
 #include "shared/cli.h"
-#include "shared/jsonx.h"
 #include "shared/options.h"
+#include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -20,8 +20,8 @@
 
 #include "daemon/notice.h"
 #include "shared/amqp/broker.h"
-#include "shared/jsonx.h"
 #include "shared/options.h"
+#include "shared/wire/jsonx.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -11,9 +11,9 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
-#include "shared/jread.h"
 #include "shared/store/ledger.h"
 #include "shared/store/pack.h"
+#include "shared/wire/jread.h"
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

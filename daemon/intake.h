@@ -17,7 +17,7 @@
 
 #include "daemon/convert.h"
 #include "shared/base/name.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

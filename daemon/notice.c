@@ -7,9 +7,9 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
+#include "shared/wire/jsonx.h"
 
 #include <bsd/sys/queue.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@
 #ifndef VOGELER_YAMLX_H
 #define VOGELER_YAMLX_H
 
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <jansson.h>
 #include <stddef.h>
 

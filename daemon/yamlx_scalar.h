@@ -2,7 +2,7 @@
 #ifndef VOGELER_YAMLX_SCALAR_H
 #define VOGELER_YAMLX_SCALAR_H
 
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <jansson.h>
 #include <stddef.h>
 

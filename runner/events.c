@@ -2,8 +2,8 @@
 #include "runner/events.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,8 @@
 #include "shared/base/printable.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/table.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

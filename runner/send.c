@@ -8,7 +8,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/options_broker.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -25,7 +25,7 @@
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
 #include "shared/target/target.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

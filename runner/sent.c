@@ -5,9 +5,9 @@
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/cli_stdout.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/target/target.h"
+#include "shared/wire/jsonx.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 #include "shared/base/phrase.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/target/ranges.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

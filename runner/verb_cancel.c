@@ -12,9 +12,9 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
 #include "shared/store/store.h"
-#include "shared/wire.h"
+#include "shared/wire/jsonx.h"
+#include "shared/wire/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,9 +9,9 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
 #include "shared/options_broker.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
 #include "shared/cli_parse.h"
 #include "shared/cli_stdout.h"
 #include "shared/conf.h"
-#include "shared/jsonx.h"
 #include "shared/target/target.h"
+#include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -14,7 +14,7 @@
 #define VOGELER_PLUGIN_H
 
 #include "shared/conf.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,10 +7,10 @@
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/print/table.h"
 #include "shared/target/ranges.h"
 #include "shared/target/target.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,9 +4,9 @@
 #include "shared/base/phrase.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/pack.h"
 #include "shared/store/store.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -17,8 +17,8 @@
 #define VOGELER_COUCH_DOC_H
 
 #include "shared/base/mono.h"
-#include "shared/store/jspan.h"
 #include "shared/store/record.h"
+#include "shared/wire/jspan.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,9 +7,9 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/jsonx.h"
 #include "shared/store/couch_known.h"
 #include "shared/store/couch_strays.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/couch_doc.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,8 +6,8 @@
 
 #include "shared/base/uri.h"
 #include "shared/store/http.h"
-#include "shared/store/jspan.h"
 #include "shared/store/store.h"
+#include "shared/wire/jspan.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -2,7 +2,7 @@
 #include "shared/store/forgeries.h"
 
 #include "shared/base/wall.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 

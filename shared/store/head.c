@@ -4,7 +4,7 @@
 #include "shared/base/name.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

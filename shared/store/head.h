@@ -11,8 +11,8 @@
 #ifndef VOGELER_HEAD_H
 #define VOGELER_HEAD_H
 
-#include "shared/store/jspan.h"
 #include "shared/store/record.h"
+#include "shared/wire/jspan.h"
 #include <jansson.h>
 #include <stdbool.h>
 

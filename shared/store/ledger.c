@@ -4,9 +4,9 @@
 #include "shared/base/name.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger_why.h"
 #include "shared/store/record.h"
+#include "shared/wire/jsonx.h"
 
 #include <ctype.h>
 #include <limits.h>

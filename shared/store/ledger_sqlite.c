@@ -7,8 +7,8 @@
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger_why.h"
+#include "shared/wire/jsonx.h"
 
 #include <bsd/string.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "shared/base/utf8.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

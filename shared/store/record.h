@@ -5,8 +5,8 @@
 #define VOGELER_RECORD_H
 
 #include "shared/base/ident.h"
-#include "shared/jsonx.h"
-#include "shared/wire.h"
+#include "shared/wire/jsonx.h"
+#include "shared/wire/wire.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>

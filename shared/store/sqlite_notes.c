@@ -3,7 +3,7 @@
 
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>

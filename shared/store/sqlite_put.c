@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/jread.h"
+#include "shared/wire/jread.h"
 
 #include <stdlib.h>
 #include <string.h>

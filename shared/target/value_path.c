@@ -2,7 +2,7 @@
 #include "shared/target/value_path.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/jread.h"
+#include "shared/wire/jread.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

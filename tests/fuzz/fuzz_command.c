@@ -2,7 +2,7 @@
  * says which properties it has; eight bytes for the times, if any; the rest is the body. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

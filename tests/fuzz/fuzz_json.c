@@ -4,8 +4,8 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "shared/amqp/message.h"
-#include "shared/jsonx.h"
-#include "shared/wire.h"
+#include "shared/wire/jsonx.h"
+#include "shared/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 #ifndef VOGELER_TEST_DECODED_H
 #define VOGELER_TEST_DECODED_H
 
-#include "shared/jsonx.h"
-#include "shared/wire.h"
+#include "shared/wire/jsonx.h"
+#include "shared/wire/wire.h"
 
 /* The caller json_decref()s. */
 static inline json_t *

@@ -3,7 +3,7 @@
 
 #include "shared/base/ident.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include "tests/unit/store_drive.h"
 
 #include <setjmp.h>

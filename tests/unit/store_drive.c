@@ -5,7 +5,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,8 +4,8 @@
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/head.h"
+#include "shared/wire/jsonx.h"
 #include "tests/unit/store_drive.h"
 
 #include <setjmp.h>

@@ -12,7 +12,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/plugin.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "admin/host_state.h"
 
 #include "shared/base/wall.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <locale.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/store/jspan.h"
+#include "shared/wire/jspan.h"
 
 #include <cmocka.h>
 #include <stdio.h>

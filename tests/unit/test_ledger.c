@@ -8,9 +8,9 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include "bench/plan.h"
 #include "daemon/convert.h"
 #include "shared/base/buf.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

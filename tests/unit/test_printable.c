@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "shared/base/printable.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

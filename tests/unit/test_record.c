@@ -2,7 +2,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

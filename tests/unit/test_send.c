@@ -9,7 +9,7 @@
 
 #include "runner/send.h"
 #include "shared/event/loop.h"
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 struct told {
 	struct loop *loop;

@@ -1,4 +1,4 @@
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 #include "tests/unit/decoded.h"
 
 #include "shared/base/xalloc.h"

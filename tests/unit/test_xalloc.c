@@ -6,9 +6,9 @@
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/jsonx.h"
 #include "shared/store/couch_doc.h"
 #include "shared/store/couch_wire.h"
+#include "shared/wire/jsonx.h"
 #include "tests/unit/address_space.h"
 
 #include <cmocka.h>

@@ -1,10 +1,10 @@
 /* See jsonx.h. Reading is jread's, jansson keeps the tree; writing is our own, because the text
  * must be canonical and jansson's reals are not. */
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
-#include "shared/jread.h"
+#include "shared/wire/jread.h"
 
 #include <locale.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "shared/store/jspan.h"
+#include "shared/wire/jspan.h"
 
 #include "shared/base/xalloc.h"
 

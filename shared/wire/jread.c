@@ -1,5 +1,5 @@
 /* See jread.h. */
-#include "shared/jread.h"
+#include "shared/wire/jread.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/utf8.h"

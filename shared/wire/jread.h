@@ -5,7 +5,7 @@
 #ifndef VOGELER_JREAD_H
 #define VOGELER_JREAD_H
 
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

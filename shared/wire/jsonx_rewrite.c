@@ -1,10 +1,10 @@
 /* From JSON to the canonical text of jsonx_write(), without a tree: the text is written as it is
  * read, and when an object closes its members are put in order, where they stand. A tree takes up
  * to a hundred times the memory of its text ("[],[],[]"), this never more than four times. */
-#include "shared/jsonx.h"
+#include "shared/wire/jsonx.h"
 
 #include "shared/base/buf.h"
-#include "shared/jread.h"
+#include "shared/wire/jread.h"
 
 #include <assert.h>
 #include <stdlib.h>

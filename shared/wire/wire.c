@@ -1,11 +1,11 @@
 /* See wire.h. */
-#include "shared/wire.h"
+#include "shared/wire/wire.h"
 
 #include "shared/base/name.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/jread.h"
-#include "shared/jsonx.h"
+#include "shared/wire/jread.h"
+#include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
 #include <stdio.h>
