@@ -11,8 +11,8 @@
 #include "shared/base/ident.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,8 +10,8 @@
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -14,8 +14,8 @@
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/target/hostlist.h"
 
 #include <stdio.h>

@@ -7,9 +7,9 @@
 #include "shared/base/uri.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/conf.h"
-#include "shared/plugin.h"
-#include "shared/plugin_trust.h"
+#include "shared/config/conf.h"
+#include "shared/config/plugin.h"
+#include "shared/config/plugin_trust.h"
 
 #include <errno.h>
 #include <stdio.h>

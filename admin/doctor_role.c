@@ -3,7 +3,7 @@
 #include "admin/doctor.h"
 
 #include "shared/base/phrase.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
 #include "shared/amqp/topology.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/target/hostlist.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include "shared/store/ledger.h"
 
 #include <stdio.h>

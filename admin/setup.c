@@ -12,8 +12,8 @@
 #include "shared/base/phrase.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"
 

@@ -2,7 +2,7 @@
 #ifndef VOGELER_VERB_H
 #define VOGELER_VERB_H
 
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stdint.h>

@@ -29,10 +29,10 @@
 #include "shared/base/repeat.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/notify.h"
 #include "shared/monitor.h"
-#include "shared/options_broker.h"
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>

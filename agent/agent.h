@@ -2,7 +2,7 @@
 #ifndef VOGELER_AGENT_H
 #define VOGELER_AGENT_H
 
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include <stdbool.h>
 
 #define AGENT_EXIT_BUSY  75 /* EX_TEMPFAIL of sysexits.h: another agent has the state folder */

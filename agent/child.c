@@ -26,8 +26,8 @@
 #include "agent/sweep.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/plugin.h"
 #include "shared/event/loop.h"
-#include "shared/plugin.h"
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>

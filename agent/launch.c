@@ -5,7 +5,7 @@
 #include "agent/limits.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>

@@ -2,7 +2,7 @@
 #include "agent/limits.h"
 
 #include "shared/base/units.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <stdio.h>
 #include <sys/wait.h>
 

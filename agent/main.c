@@ -4,7 +4,7 @@
 #include "agent/registry.h"
 #include "agent/show.h"
 #include "shared/base/ident.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

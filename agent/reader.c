@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -8,8 +8,8 @@
 #include "shared/base/phrase.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli.h"
-#include "shared/plugin_lint.h"
+#include "shared/config/cli.h"
+#include "shared/config/plugin_lint.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

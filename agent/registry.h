@@ -4,7 +4,7 @@
 #ifndef VOGELER_REGISTRY_H
 #define VOGELER_REGISTRY_H
 
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <stdbool.h>
 #include <stddef.h>
 

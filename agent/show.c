@@ -12,7 +12,7 @@
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include "shared/event/loop.h"
 #include "shared/print/table.h"
 #include "shared/wire/jsonx.h"

@@ -3,7 +3,7 @@
 #ifndef VOGELER_SHOW_H
 #define VOGELER_SHOW_H
 
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 
 #define SHOW_EXIT_FAILED 2 /* exec: the plugin failed, cannot be read, or is not registered */
 

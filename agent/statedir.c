@@ -62,7 +62,7 @@ make_folder(const char *dir, char *err, size_t err_size)
 		return false;
 	}
 	/* Who can write there can put another file in the place of each. The rule is that of the
-	 * plugin folder (shared/plugin_dir.c), but that no group may write either. */
+	 * plugin folder (shared/config/plugin_dir.c), but that no group may write either. */
 	if (st.st_uid != 0 && st.st_uid != geteuid()) {
 		snprintf(err, err_size,
 		    "will not use the state folder %s: owned by neither root nor the user this "

@@ -5,7 +5,7 @@
 #include "bench/fleet.h"
 #include "bench/plan.h"
 #include "shared/base/uri.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

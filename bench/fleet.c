@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include "shared/wire/wire.h"
 
 #include <bsd/string.h>

@@ -6,8 +6,8 @@
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wall.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/store/http.h"
 #include "shared/store/store.h"
 

@@ -15,7 +15,7 @@
 #ifndef VOGELER_ATTEST_H
 #define VOGELER_ATTEST_H
 
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <stdbool.h>
 
 struct attest;

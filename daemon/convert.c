@@ -7,7 +7,7 @@
 #include "shared/base/units.h"
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include "shared/wire/jread.h"
 #include "shared/wire/jsonx.h"
 

@@ -4,8 +4,8 @@
 #include "daemon/convert.h"
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
-#include "shared/cli.h"
-#include "shared/options.h"
+#include "shared/config/cli.h"
+#include "shared/config/options.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <stdio.h>

@@ -20,7 +20,7 @@
 
 #include "daemon/notice.h"
 #include "shared/amqp/broker.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include "shared/wire/jsonx.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -26,7 +26,7 @@
 #include "daemon/hand.h"
 #include "daemon/leader.h"
 #include "shared/amqp/broker.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stddef.h>

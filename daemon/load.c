@@ -2,7 +2,7 @@
 #include "daemon/load.h"
 
 #include "shared/base/printable.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include "shared/event/loop.h"
 #include "shared/store/design.h"
 #include "shared/store/store.h"

@@ -17,11 +17,11 @@
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"
 #include "shared/base/uri.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/notify.h"
 #include "shared/monitor.h"
-#include "shared/options_broker.h"
 #include "shared/store/store.h"
 
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

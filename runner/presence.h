@@ -4,7 +4,7 @@
 #define VOGELER_PRESENCE_H
 
 #include "shared/base/uri.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <stddef.h>
 
 struct loop;

@@ -6,8 +6,8 @@
 #include "shared/base/log.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/wire/wire.h"
 
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #define VOGELER_SEND_H
 
 #include "shared/base/uri.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <stddef.h>
 
 struct command;

@@ -4,7 +4,7 @@
 #include "runner/output.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli_stdout.h"
+#include "shared/config/cli_stdout.h"
 #include "shared/store/ledger.h"
 #include "shared/target/target.h"
 #include "shared/wire/jsonx.h"

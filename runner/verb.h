@@ -5,7 +5,7 @@
 
 #include "runner/waves.h"
 #include "shared/base/uri.h"
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

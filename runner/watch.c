@@ -8,8 +8,8 @@
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/options_broker.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
 

@@ -9,7 +9,7 @@
 
 #include "shared/base/mono.h"
 #include "shared/base/uri.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
 #define VOGELER_STORE_H
 
 #include "shared/base/uri.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
 #include <jansson.h>

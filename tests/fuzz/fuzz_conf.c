@@ -3,8 +3,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_file.h"
 
-#include "shared/conf.h"
-#include "shared/options.h"
+#include "shared/config/conf.h"
+#include "shared/config/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,8 +9,8 @@
 #include "agent/child.h"
 #include "agent/sweep.h"
 #include "shared/base/buf.h"
+#include "shared/config/plugin.h"
 #include "shared/event/loop.h"
-#include "shared/plugin.h"
 #include <bsd/string.h>
 #include <dirent.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

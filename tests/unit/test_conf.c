@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/conf.h"
+#include "shared/config/conf.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/queue.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

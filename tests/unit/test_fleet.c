@@ -11,7 +11,7 @@
 #include "daemon/convert.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include "shared/wire/wire.h"
 
 #include <stdlib.h>

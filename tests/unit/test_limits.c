@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "agent/limits.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "shared/options.h"
-#include "shared/options_table.h"
+#include "shared/config/options.h"
+#include "shared/config/options_table.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "shared/base/buf.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "shared/conf.h"
-#include "shared/options.h"
+#include "shared/config/conf.h"
+#include "shared/config/options.h"
 
 #include <stdbool.h>
 #include <stdio.h>

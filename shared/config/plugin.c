@@ -1,5 +1,5 @@
 /* See plugin.h; the directory and the compiled file are in plugin_dir.c. */
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 
 #include "shared/base/log.h"
 #include "shared/base/name.h"

@@ -1,9 +1,9 @@
 /* See plugin_trust.h. */
-#include "shared/plugin_trust.h"
+#include "shared/config/plugin_trust.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/plugin.h"
-#include "shared/plugin_program.h"
+#include "shared/config/plugin.h"
+#include "shared/config/plugin_program.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* See cli_parse.h. */
-#include "shared/cli_parse.h"
+#include "shared/config/cli_parse.h"
 
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"

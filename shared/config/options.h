@@ -10,7 +10,7 @@
 
 #include "shared/amqp/queue.h"
 #include "shared/base/log.h"
-#include "shared/conf.h"
+#include "shared/config/conf.h"
 #include "shared/event/tls.h"
 #include "shared/target/hostgroups.h"
 #include <stdbool.h>

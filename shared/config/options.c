@@ -1,10 +1,10 @@
 /* See options.h; the rows are in options_table.c. */
-#include "shared/options.h"
+#include "shared/config/options.h"
 
 #include "shared/base/name.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/options_table.h"
+#include "shared/config/options_table.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

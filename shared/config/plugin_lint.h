@@ -3,7 +3,7 @@
 #ifndef VOGELER_PLUGIN_LINT_H
 #define VOGELER_PLUGIN_LINT_H
 
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 
 /* Tells on_warning, with file and line, what of these it finds: a command that was written for a
  * shell, which none runs; a program or a user that this host does not have. Asks the user database,

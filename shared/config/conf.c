@@ -1,7 +1,7 @@
 /* See conf.h. libini_config 0.6 parses; what it would take in silence is caught by a look at the
  * lines beforehand (measured: keys before any section vanish from its lists, an indented comment is
  * folded into the value above, NUL cuts a value, some bytes in a name fail without an error). */
-#include "shared/conf.h"
+#include "shared/config/conf.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"

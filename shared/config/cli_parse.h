@@ -2,7 +2,7 @@
 #ifndef VOGELER_CLI_PARSE_H
 #define VOGELER_CLI_PARSE_H
 
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 
 /* Copies argv, scrubs the original, fills cli from the options; exits for --help, --version and
  * mistakes. */

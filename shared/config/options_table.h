@@ -2,7 +2,7 @@
 #ifndef VOGELER_OPTIONS_TABLE_H
 #define VOGELER_OPTIONS_TABLE_H
 
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <stddef.h>
 
 enum option_type {

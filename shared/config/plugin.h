@@ -13,7 +13,7 @@
 #ifndef VOGELER_PLUGIN_H
 #define VOGELER_PLUGIN_H
 
-#include "shared/conf.h"
+#include "shared/config/conf.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>

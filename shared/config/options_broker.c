@@ -1,7 +1,7 @@
 /* See options_broker.h. */
-#include "shared/options_broker.h"
+#include "shared/config/options_broker.h"
 
-#include "shared/options.h"
+#include "shared/config/options.h"
 
 void
 options_broker(const struct options *o, const char *program, const char *role,

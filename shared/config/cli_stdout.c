@@ -1,5 +1,5 @@
 /* See cli_stdout.h. */
-#include "shared/cli_stdout.h"
+#include "shared/config/cli_stdout.h"
 
 #include "shared/base/phrase.h"
 

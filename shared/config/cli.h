@@ -5,7 +5,7 @@
 #define VOGELER_CLI_H
 
 #include "shared/base/uri.h"
-#include "shared/options.h"
+#include "shared/config/options.h"
 #include <popt.h>
 #include <stdarg.h>
 #include <stdbool.h>

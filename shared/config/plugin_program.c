@@ -1,8 +1,8 @@
 /* See plugin_program.h. */
-#include "shared/plugin_program.h"
+#include "shared/config/plugin_program.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* The directory of plugins and the file it is compiled into: the second half of plugin.h. */
-#include "shared/plugin.h"
+#include "shared/config/plugin.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"

@@ -1,10 +1,10 @@
 /* See plugin_lint.h. */
-#include "shared/plugin_lint.h"
+#include "shared/config/plugin_lint.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/words.h"
 #include "shared/base/xalloc.h"
-#include "shared/plugin_program.h"
+#include "shared/config/plugin_program.h"
 #include <errno.h>
 #include <pwd.h>
 #include <stdarg.h>

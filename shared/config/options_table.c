@@ -1,5 +1,5 @@
 /* See options_table.h and options.h. */
-#include "shared/options_table.h"
+#include "shared/config/options_table.h"
 
 #include "shared/base/name.h"
 #include "shared/base/near.h"

@@ -1,13 +1,13 @@
 /* See cli.h. */
-#include "shared/cli.h"
+#include "shared/config/cli.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/cli_parse.h"
-#include "shared/cli_stdout.h"
-#include "shared/conf.h"
+#include "shared/config/cli_parse.h"
+#include "shared/config/cli_stdout.h"
+#include "shared/config/conf.h"
 #include "shared/target/target.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
