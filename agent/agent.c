@@ -32,7 +32,7 @@
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/notify.h"
-#include "shared/monitor.h"
+#include "shared/monitor/monitor.h"
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
-/* What the agent says of itself, on the pages of shared/monitor.h; docs/metrics.md has the table.
+/* What the agent says of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has the
+ * table.
  */
 #ifndef VOGELER_AGENT_METRICS_H
 #define VOGELER_AGENT_METRICS_H
 
 #include "agent/childmsg.h"
-#include "shared/metrics.h"
-#include "shared/monitor.h"
+#include "shared/monitor/metrics.h"
+#include "shared/monitor/monitor.h"
 
 struct cmdq;
 struct order;

@@ -1,10 +1,10 @@
-/* What the collector says of itself, on the pages of shared/monitor.h; docs/metrics.md has the
- * table. */
+/* What the collector says of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has
+ * the table. */
 #ifndef VOGELER_DAEMON_METRICS_H
 #define VOGELER_DAEMON_METRICS_H
 
-#include "shared/metrics.h"
-#include "shared/monitor.h"
+#include "shared/monitor/metrics.h"
+#include "shared/monitor/monitor.h"
 
 struct bindings;
 struct inbox;

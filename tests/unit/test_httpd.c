@@ -1,5 +1,5 @@
 /* httpd over real sockets on 127.0.0.1: pages, what is refused, and the limits. */
-#include "shared/httpd.h"
+#include "shared/monitor/httpd.h"
 
 #include "shared/base/log.h"
 #include "shared/event/listen.h"

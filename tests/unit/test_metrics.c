@@ -1,5 +1,5 @@
 /* metrics: families, labels, numbers, a page that is full. */
-#include "shared/metrics.h"
+#include "shared/monitor/metrics.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

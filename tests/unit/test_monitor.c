@@ -1,5 +1,5 @@
 /* monitor: what /healthz says of a broker's connection, and which metrics there are of it. */
-#include "shared/monitor.h"
+#include "shared/monitor/monitor.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/event/loop.h"

@@ -1,12 +1,12 @@
 /* See monitor.h. */
-#include "shared/monitor.h"
+#include "shared/monitor/monitor.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/listen.h"
 #include "shared/event/loop.h"
-#include "shared/httpd.h"
+#include "shared/monitor/httpd.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
  * shutdown(2) of its socket makes evhttp end it, and one without callbacks is one that evhttp has
  * let go of. Its events are gone only with the last reference, so the socket must live as long
  * (CLOSE_ON_FREE): else they would fire for whatever gets its number next. */
-#include "shared/httpd.h"
+#include "shared/monitor/httpd.h"
 
 #include "shared/base/log.h"
 #include "shared/base/phrase.h"

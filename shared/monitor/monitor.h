@@ -8,7 +8,7 @@
 #define VOGELER_MONITOR_H
 
 #include "shared/base/buf.h"
-#include "shared/metrics.h"
+#include "shared/monitor/metrics.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

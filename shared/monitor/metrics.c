@@ -1,5 +1,5 @@
 /* See metrics.h. Numbers are written from integers: no rounding, and no decimal comma. */
-#include "shared/metrics.h"
+#include "shared/monitor/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
