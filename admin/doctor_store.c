@@ -8,8 +8,8 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/stream.h"
-#include "shared/store/couch_wire.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/couch_wire.h"
+#include "shared/store/couch/http.h"
 #include "shared/store/store.h"
 
 #include <errno.h>

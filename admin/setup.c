@@ -14,7 +14,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/store/design.h"
+#include "shared/store/couch/design.h"
 #include "shared/store/store.h"
 
 #include <errno.h>

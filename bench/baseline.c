@@ -9,8 +9,8 @@
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/couch_wire.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/couch_wire.h"
+#include "shared/store/couch/http.h"
 
 #include <stdio.h>
 #include <stdlib.h>

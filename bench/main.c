@@ -8,7 +8,7 @@
 #include "shared/base/wall.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/http.h"
 #include "shared/store/store.h"
 
 #include <bsd/string.h>

@@ -5,7 +5,7 @@
 #include "daemon/convert.h"
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/couch_doc.h"
+#include "shared/store/couch/couch_doc.h"
 #include "shared/store/store.h"
 #include "shared/wire/wire.h"
 

@@ -8,8 +8,8 @@
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/couch_wire.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/couch_wire.h"
+#include "shared/store/couch/http.h"
 
 #include <inttypes.h>
 #include <stdio.h>

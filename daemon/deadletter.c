@@ -9,7 +9,7 @@
 #include "shared/base/repeat.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/pack.h"
+#include "shared/store/couch/pack.h"
 
 #include <bsd/sys/queue.h>
 #include <inttypes.h>

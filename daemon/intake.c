@@ -11,8 +11,8 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
+#include "shared/store/couch/pack.h"
 #include "shared/store/ledger.h"
-#include "shared/store/pack.h"
 #include "shared/wire/jread.h"
 
 #include <bsd/string.h>

@@ -4,7 +4,7 @@
 #include "shared/base/printable.h"
 #include "shared/config/cli.h"
 #include "shared/event/loop.h"
-#include "shared/store/design.h"
+#include "shared/store/couch/design.h"
 #include "shared/store/store.h"
 
 #include <jansson.h>

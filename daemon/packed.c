@@ -2,7 +2,7 @@
 #include "daemon/packed.h"
 
 #include "shared/amqp/broker.h"
-#include "shared/store/pack.h"
+#include "shared/store/couch/pack.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * first byte is the status and the content type, the rest the body. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/store/couch_doc.h"
-#include "shared/store/couch_wire.h"
+#include "shared/store/couch/couch_doc.h"
+#include "shared/store/couch/couch_wire.h"
 #include "shared/store/record.h"
 
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/couch_cache.h"
-#include "shared/store/pack.h"
+#include "shared/store/couch/couch_cache.h"
+#include "shared/store/couch/pack.h"
 #include "shared/store/store.h"
 
 #include <cmocka.h>

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/store/couch_fetched.h"
+#include "shared/store/couch/couch_fetched.h"
 
 #include <cmocka.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/store/couch_pace.h"
+#include "shared/store/couch/couch_pace.h"
 
 static struct couch_pace p;
 static struct mono now;

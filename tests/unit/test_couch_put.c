@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "shared/base/xalloc.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/http.h"
 #include "shared/store/store.h"
 #include "tests/fake/fake_loop.h"
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "shared/base/xalloc.h"
-#include "shared/store/couch_doc.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/couch_doc.h"
+#include "shared/store/couch/http.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
 #include "tests/fake/fake_loop.h"

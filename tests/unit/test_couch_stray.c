@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
-#include "shared/store/couch_stray.h"
+#include "shared/store/couch/couch_stray.h"
 
 #include <cmocka.h>
 #include <stdio.h>

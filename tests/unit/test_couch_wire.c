@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
-#include "shared/store/couch_wire.h"
+#include "shared/store/couch/couch_wire.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

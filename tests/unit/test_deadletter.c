@@ -12,7 +12,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/pack.h"
+#include "shared/store/couch/pack.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/unit/collector_drive.h"

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/store/design.h"
+#include "shared/store/couch/design.h"
 
 #include <bsd/string.h>
 #include <cmocka.h>

@@ -1,5 +1,5 @@
 /* Against a scripted peer: a thread with plain sockets, which does what the path asks for. */
-#include "shared/store/http.h"
+#include "shared/store/couch/http.h"
 
 #include "shared/base/uri.h"
 #include "shared/event/loop.h"

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "shared/base/uri.h"
-#include "shared/store/http_access.h"
+#include "shared/store/couch/http_access.h"
 
 #include <cmocka.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "shared/base/xalloc.h"
-#include "shared/store/pack.h"
+#include "shared/store/couch/pack.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

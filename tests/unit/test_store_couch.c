@@ -7,9 +7,9 @@
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/couch_wire.h"
-#include "shared/store/design.h"
-#include "shared/store/http.h"
+#include "shared/store/couch/couch_wire.h"
+#include "shared/store/couch/design.h"
+#include "shared/store/couch/http.h"
 #include "shared/store/store.h"
 #include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_suite.h"

@@ -6,8 +6,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/couch_doc.h"
-#include "shared/store/couch_wire.h"
+#include "shared/store/couch/couch_doc.h"
+#include "shared/store/couch/couch_wire.h"
 #include "shared/wire/jsonx.h"
 #include "tests/unit/address_space.h"
 

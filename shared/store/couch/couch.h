@@ -1,0 +1,133 @@
+/* The inside of the CouchDB backend, shared by its files: store_couch.c (opening), couch_put.c and
+ * couch_lost.c (writing), couch_read.c (get, list), couch_names.c and couch_view.c (lists of
+ * hosts), couch_admin.c (setup, probe, design documents), couch_forget.c, couch_ledger.c and
+ * couch_strays.c (writing outcomes), couch_jobs.c (jobs), couch_outcomes.c (reading outcomes),
+ * couch_prune.c, couch_notes.c. */
+#ifndef VOGELER_COUCH_H
+#define VOGELER_COUCH_H
+
+#include "shared/base/repeat.h"
+#include "shared/store/couch/couch_cache.h"
+#include "shared/store/couch/couch_pace.h"
+#include "shared/store/couch/couch_wire.h"
+#include "shared/store/couch/http.h"
+#include "shared/store/couch/pack.h"
+#include "shared/store/store.h"
+#include <bsd/sys/queue.h>
+
+/* An answer of the store as a whole may have this many bytes. */
+#define COUCH_ANSWER_MAX ((size_t)64 * 1024 * 1024)
+
+struct couch_known;
+struct couch_ledger;
+struct couch_names;
+struct couch_strays;
+struct loop_timer;
+struct lot;
+struct worker;
+
+/* Anything asked but a write: lives until its answer has been given. */
+struct couch_op {
+	LIST_ENTRY(couch_op) link;
+	struct couch *c;
+	void *arg;
+	store_got_fn *got;
+	store_listed_fn *listed;
+	store_done_fn *done;
+	store_job_fn *job;
+	store_outcome_fn *outcome;
+	char *url;
+	json_t *doc;                          /* load_design; a job */
+	json_t *fields;                       /* list: NULL = whole records */
+	void (*without)(struct couch_op *op); /* list: what is done if there is no view */
+	bool headings;                        /* list: of records that are read whole */
+	struct loop_timer *wait;              /* probe: while CouchDB wants to be left alone */
+	char *startkey; /* where the page begins, NULL = at the start; prune: the job */
+	char *endkey;   /* where the last page ends */
+	char *page;     /* list: of records whose marks are being asked for */
+	size_t page_len;
+	size_t limit;       /* of a page */
+	size_t left;        /* jobs that are wanted yet */
+	size_t parts;       /* job_add: documents that name its hosts */
+	json_t *heads;      /* of a page: jobs that are yet to be given; ids, of names */
+	unsigned int tries; /* after conflicts */
+	size_t generation;  /* forget: of the revision that is removed */
+	bool ledger;        /* setup, probe: at the ledger's database by now */
+	bool created;       /* setup: one of them */
+	bool upgraded;      /* setup: the views were others */
+	int64_t before_ms;  /* prune */
+	size_t removed;
+};
+
+struct couch {
+	struct store base; /* first */
+	struct loop *loop;
+	struct http *http;
+	struct couch_cache *cache;
+	struct pack *pack;
+	struct couch_pace pace;
+	char *url;        /* of the database */
+	char *jobs_url;   /* and of the ledger's, which has "_jobs" after its name */
+	char *jobs_id;    /* redacted, for sentences */
+	char *prune_from; /* where the next prune goes on, NULL = at the start */
+	struct couch_ledger *ledger;
+	struct couch_known *known; /* jobs */
+	struct couch_names *names;
+	struct couch_strays *strays;
+	size_t record_max; /* bytes */
+	size_t lot_bytes;  /* a request's records are about this much together */
+	size_t mean_bytes; /* of a record, as lately read: a guess at those not known */
+	struct loop_timer *pump;
+	TAILQ_HEAD(, lot) waiting;
+	TAILQ_HEAD(, lot) active;
+	unsigned int n_active;
+	struct worker *worker; /* reads large answers */
+	struct repeat marks_refused;
+	bool closing;
+	LIST_HEAD(, couch_op) ops;
+};
+
+struct couch_op *couch_op_create(struct couch *c, void *arg);
+void couch_op_destroy(struct couch_op *op);
+/* Ends the operation, then calls back: nothing of it may be touched afterwards. */
+void couch_op_done(struct couch_op *op, bool ok, const char *what);
+/* The end of a list, likewise; why: of STORE_FAILED. */
+void couch_op_listed(struct couch_op *op, enum store_found found, const char *why);
+/* body is freed by http; NULL = none. */
+void couch_op_request(
+    struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
+/* POST to what, "_find" and the like, of the database at this URL. body: stolen. */
+void couch_op_post(
+    struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn);
+/* Of every answer to a write, or to what a write needs: adjusts the pace. */
+void couch_note_answer(struct couch *c, const struct http_response *r);
+/* Keeps mean_bytes near what records have lately been. */
+void couch_note_size(struct couch *c, size_t bytes, size_t records);
+/* What an answer that was too large says about records: the next requests ask for fewer. */
+void couch_note_too_large(struct couch *c, size_t records);
+
+void couch_put(
+    struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
+/* The pump timer's function: starts lots while there is room. */
+void couch_on_pump(void *arg);
+/* Frees every lot without an answer; http is gone by now. */
+void couch_put_forget(struct couch *c);
+void couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
+void couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg);
+void couch_heads(struct store *s, store_listed_fn *fn, void *arg);
+void couch_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
+void couch_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
+void couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
+void couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
+void couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
+void couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
+    store_done_fn *fn, void *arg);
+void couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+void couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+void couch_forget(struct store *s, const char *host, store_done_fn *fn, void *arg);
+void couch_setup(struct store *s, store_done_fn *fn, void *arg);
+void couch_probe(struct store *s, store_done_fn *fn, void *arg);
+void couch_check(struct store *s, store_done_fn *fn, void *arg);
+void couch_load_design(struct store *s, json_t *doc, store_done_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,417 @@
+/* Jobs in CouchDB: documents job/ID in a database of their own, beside the pages of outcomes that
+ * couch_ledger.c writes.
+ *
+ * A document may have 8 MB, and many hosts have more; and who looks for old jobs reads all of them.
+ * So the hosts of a job with many are in documents of their own, written before the job:
+ * out/ID/~hosts/N, which lie behind the pages of outcomes and are pruned as they are. */
+#include "shared/store/couch/couch_ledger.h"
+
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
+#include "shared/store/couch/couch_doc.h"
+#include "shared/store/couch/couch_known.h"
+#include "shared/store/couch/couch_page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE_JOBS = 10,     /* of a request: each may name 100,000 hosts */
+	JOB_HOSTS = 1000,   /* with more of them they are in parts */
+	PART_HOSTS = 10000, /* 2.6 MB with the longest names */
+	WHY_SIZE = 512,
+};
+
+static struct couch_op *
+op_create(struct store *s, void *arg)
+{
+	return couch_op_create((struct couch *)s, arg);
+}
+
+static enum couch_answer
+read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+{
+	couch_note_answer(op->c, r);
+	return couch_answer_read(r, want, op->c->jobs_id, why, WHY_SIZE);
+}
+
+/* An id that cannot be has no document, and is not put into a URL. */
+static void
+op_soon(struct couch_op *op, loop_fn *fn)
+{
+	op->wait = loop_timer_create(op->c->loop, "couch-jobs", fn, op);
+	loop_timer_arm(op->wait, 0);
+}
+
+/* ---- adding ---- */
+
+/* It is never changed: given again, after a lost answer, it is the same. */
+static void
+add_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, 201, why);
+
+	if (a == COUCH_DONE || a == COUCH_CONFLICT)
+		couch_known_add(op->c->known, op->startkey);
+	if (a == COUCH_CONFLICT)
+		couch_op_done(op, true, "was there");
+	else
+		couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "created" : why);
+}
+
+static char *
+job_url(const struct couch *c, const char *id)
+{
+	char *doc_id, *url;
+
+	xasprintf(&doc_id, COUCH_JOBS_START "%s", id);
+	url = couch_url_doc(c->jobs_url, doc_id);
+	free(doc_id);
+	return url;
+}
+
+static void
+add_head(struct couch_op *op)
+{
+	couch_op_request(op, "PUT", op->url, json_dumps(op->doc, JSON_COMPACT), add_on_answer);
+}
+
+static void
+add_on_parts(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	struct couch_item *items;
+	char why[WHY_SIZE];
+	size_t n;
+	enum couch_answer a = read_answer(op, r, 201, why);
+
+	couch_items_read(r, op->c->jobs_id, &a, &items, &n, why, sizeof(why));
+	if (a == COUCH_DONE && n != op->parts) {
+		snprintf(why, sizeof(why), "the answer of %s leaves out hosts", op->c->jobs_id);
+		a = COUCH_UNKNOWN;
+	}
+	for (size_t i = 0; i < n; i++) {
+		/* One that is there is ours, of an answer that was lost. */
+		if (items[i].status == STORE_OK || items[i].status == STORE_CONFLICT)
+			continue;
+		snprintf(why, sizeof(why), "%s: %s", op->c->jobs_id, items[i].why);
+		a = COUCH_UNKNOWN;
+	}
+	couch_items_free(items, n);
+	if (a == COUCH_DONE)
+		add_head(op);
+	else
+		couch_op_done(op, false, why);
+}
+
+/* Takes the hosts out of op->doc: {"docs": [...]}. */
+static json_t *
+cut_hosts(struct couch_op *op, const struct job *j)
+{
+	json_t *docs = json_array(), *at = json_object_get(op->doc, "sent_at");
+
+	for (size_t i = 0; i < j->n_hosts; i += PART_HOSTS) {
+		json_t *hosts = json_array();
+		char *id;
+
+		for (size_t k = i; k < j->n_hosts && k < i + PART_HOSTS; k++)
+			json_array_append_new(hosts, json_string(j->hosts[k]));
+		xasprintf(&id, "out/%s/~hosts/%05zu", j->id, op->parts++);
+		json_array_append_new(
+		    docs, json_pack("{s:s,s:s,s:s,s:O?,s:o}", "_id", id, "doc_type", "JobHosts",
+			      "job", j->id, "at", at, "hosts", hosts));
+		free(id);
+	}
+	json_object_set_new(op->doc, "hosts", json_array());
+	json_object_set_new(op->doc, "parts", json_integer((json_int_t)op->parts));
+	return json_pack("{s:o}", "docs", docs);
+}
+
+void
+couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = op_create(s, arg);
+	json_t *body;
+
+	op->done = fn;
+	op->doc = job_to_json(j);
+	op->url = job_url(op->c, j->id);
+	op->startkey = xstrdup(j->id);
+	if (j->n_hosts <= JOB_HOSTS) {
+		add_head(op);
+		return;
+	}
+	body = cut_hosts(op, j);
+	couch_op_post(op, op->c->jobs_url, "_bulk_docs", body, add_on_parts);
+}
+
+/* ---- one job ---- */
+
+static void
+job_end(struct couch_op *op, enum store_found found, const struct job *j, const char *why)
+{
+	store_job_fn *fn = op->job;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, j, why, arg);
+}
+
+static size_t
+parts_of(const json_t *head)
+{
+	json_int_t n = json_integer_value(json_object_get(head, "parts"));
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Asks for the hosts of op->doc. */
+static void
+ask_parts(struct couch_op *op, const char *id, http_fn *fn)
+{
+	struct couch_range range = {.limit = parts_of(op->doc), .docs = true};
+	char *start, *end, *url;
+
+	xasprintf(&start, "out/%s/~hosts/", id);
+	xasprintf(&end, "out/%s/~hosts0", id);
+	range.start = start;
+	range.end = end;
+	url = couch_url_range(op->c->jobs_url, &range);
+	couch_op_request(op, "GET", url, NULL, fn);
+	free(start);
+	free(end);
+	free(url);
+}
+
+enum parts { PARTS_TAKEN, PARTS_LACKING, PARTS_UNREAD };
+
+/* Puts them into op->doc, or why says why not. */
+static enum parts
+take_parts(struct couch_op *op, const struct http_response *r, char *why)
+{
+	json_t *hosts = json_object_get(op->doc, "hosts");
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0;
+
+	if (read_answer(op, r, 200, why) != COUCH_DONE)
+		return PARTS_UNREAD;
+	if (!couch_rows_open(&rows, r->body, r->body_len)) {
+		couch_answer_garbled(r, op->c->jobs_id, why, WHY_SIZE);
+		return PARTS_UNREAD;
+	}
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		json_t *part = row.doc.text != NULL ? couch_doc_json(row.doc, why, WHY_SIZE) : NULL;
+
+		n += json_array_extend(hosts, json_object_get(part, "hosts")) == 0;
+		json_decref(part);
+	}
+	if (n == parts_of(op->doc))
+		return PARTS_TAKEN;
+	snprintf(why, WHY_SIZE, "%zu of the %zu documents that name its hosts are there", n,
+	    parts_of(op->doc));
+	return PARTS_LACKING;
+}
+
+static void
+get_damaged(struct couch_op *op, const char *what)
+{
+	char *why;
+
+	xasprintf(&why, "%s: job %s cannot be read: %s" LEDGER_JOB_CURE, op->c->jobs_id,
+	    op->startkey, what);
+	job_end(op, STORE_FAILED, NULL, why);
+	free(why);
+}
+
+/* op->doc is whole. */
+static void
+get_end(struct couch_op *op)
+{
+	char what[WHY_SIZE];
+	struct job j;
+
+	if (!job_from_json(op->doc, &j, what, sizeof(what))) {
+		get_damaged(op, what);
+		return;
+	}
+	job_end(op, STORE_FOUND, &j, NULL);
+	job_finish(&j);
+}
+
+static void
+get_on_parts(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	switch (take_parts(op, r, why)) {
+	case PARTS_TAKEN:
+		get_end(op);
+		break;
+	case PARTS_LACKING:
+		get_damaged(op, why);
+		break;
+	case PARTS_UNREAD:
+		job_end(op, STORE_FAILED, NULL, why);
+		break;
+	}
+}
+
+static void
+get_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, 200, why);
+	struct jspan doc;
+
+	if (a != COUCH_DONE) {
+		job_end(op, a == COUCH_MISSING ? STORE_MISSING : STORE_FAILED, NULL, why);
+		return;
+	}
+	if (jspan_value(r->body, r->body_len, &doc))
+		op->doc = couch_doc_json(doc, why, sizeof(why));
+	if (op->doc == NULL) {
+		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		job_end(op, STORE_FAILED, NULL, why);
+	} else if (parts_of(op->doc) > 0) {
+		ask_parts(op, op->startkey, get_on_parts);
+	} else {
+		get_end(op);
+	}
+}
+
+static void
+get_on_impossible(void *arg)
+{
+	job_end(arg, STORE_MISSING, NULL, NULL);
+}
+
+void
+couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg)
+{
+	struct couch_op *op = op_create(s, arg);
+	char *url;
+
+	op->job = fn;
+	if (!ledger_id_ok(id)) {
+		op_soon(op, get_on_impossible);
+		return;
+	}
+	url = job_url(op->c, id);
+	op->startkey = xstrdup(id);
+	couch_op_request(op, "GET", url, NULL, get_on_answer);
+	free(url);
+}
+
+/* ---- many jobs ---- */
+
+static void list_step(struct couch_op *op);
+
+/* Keeps it: its hosts may have to be asked for. */
+static void
+list_row(struct couch_op *op, const struct couch_row *row)
+{
+	json_t *head =
+	    row->doc.text != NULL ? couch_page_json(op->c->jobs_id, row->id, row->doc) : NULL;
+
+	if (head != NULL)
+		json_array_append_new(op->heads, head);
+}
+
+static const char *
+head_id(const json_t *head)
+{
+	const char *id = json_string_value(json_object_get(head, "_id"));
+
+	return id != NULL ? id : "?";
+}
+
+static void
+list_one(struct couch_op *op, const json_t *head)
+{
+	char why[WHY_SIZE];
+	struct job j;
+
+	if (!job_from_json(head, &j, why, sizeof(why))) {
+		log_warn("store", "store[%s]: left out of the list: %s, id=%s", op->c->jobs_id, why,
+		    head_id(head));
+		return;
+	}
+	op->left--;
+	op->job(STORE_FOUND, &j, NULL, op->arg);
+	job_finish(&j);
+}
+
+static void
+list_on_parts(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	if (take_parts(op, r, why) == PARTS_TAKEN)
+		list_one(op, op->doc);
+	else
+		log_warn("store", "store[%s]: left out of the list: %s, id=%s", op->c->jobs_id, why,
+		    head_id(op->doc));
+	list_step(op);
+}
+
+static void
+list_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+
+	switch (couch_page_answer(op, r, list_row, why, sizeof(why))) {
+	case COUCH_PAGE_AGAIN:
+		couch_page_ask(op, true, list_on_answer);
+		return;
+	case COUCH_PAGE_FAILED:
+		job_end(op, STORE_FAILED, NULL, why);
+		return;
+	case COUCH_PAGE_READ:
+		list_step(op);
+		return;
+	}
+}
+
+/* The next of the page that is kept, or the next page, or the end. */
+static void
+list_step(struct couch_op *op)
+{
+	while (op->left > 0 && json_array_size(op->heads) > 0) {
+		json_decref(op->doc);
+		op->doc = json_incref(json_array_get(op->heads, 0));
+		json_array_remove(op->heads, 0);
+		if (parts_of(op->doc) > 0) {
+			ask_parts(op, head_id(op->doc) + strlen(COUCH_JOBS_START), list_on_parts);
+			return;
+		}
+		list_one(op, op->doc);
+	}
+	if (op->left > 0 && op->startkey != NULL)
+		couch_page_ask(op, true, list_on_answer);
+	else
+		job_end(op, STORE_MISSING, NULL, NULL);
+}
+
+/* Ids are in order of time, so the newest are at the end. */
+void
+couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg)
+{
+	struct couch_op *op = op_create(s, arg);
+
+	op->job = fn;
+	op->heads = json_array();
+	op->left = max;
+	op->limit = max < PAGE_JOBS ? max + 1 : PAGE_JOBS;
+	op->startkey = xstrdup(COUCH_JOBS_END);
+	op->endkey = xstrdup(COUCH_JOBS_START);
+	couch_page_ask(op, true, list_on_answer);
+}

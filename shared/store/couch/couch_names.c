@@ -1,0 +1,338 @@
+/* See couch_names.h. Of each page of ids:
+ *
+ *   _all_docs --> all known? --no--> the view --> all known? --no--> _find
+ *                    | yes                           | yes            |
+ *                    +---> handed over <-------------+----------------+
+ *
+ * A few are looked at one by one, many from the first to the last at once. */
+#include "shared/store/couch/couch_names.h"
+
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
+#include "shared/store/couch/couch_doc.h"
+#include "shared/store/couch/couch_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum {
+	PAGE_NAMES = 1000,
+	LOOK_DOCS = 20, /* so many are looked at one by one, without what lies between them */
+	KNOWN_MAX = 200000,
+	KNOWN_MS = 60 * 60 * 1000, /* then all of it is found out anew */
+	WHY_SIZE = 512,
+};
+
+struct known_doc {
+	UT_hash_handle hh; /* by id */
+	char *id;
+	char *rev; /* of this revision it is no record; NULL: it is one */
+};
+
+struct couch_names {
+	struct known_doc *by_id;
+	struct mono since;
+	bool no_view;     /* it could not be read */
+	size_t n_listing; /* nothing is forgotten that one of these counts on */
+};
+
+static void names_page(struct couch_op *op);
+static void look_at_rest(struct couch_op *op);
+
+/* ---- what is known ---- */
+
+struct couch_names *
+couch_names_create(void)
+{
+	return xcalloc(1, sizeof(struct couch_names));
+}
+
+static void
+forget_all(struct couch_names *n)
+{
+	struct known_doc *k, *next;
+
+	HASH_ITER (hh, n->by_id, k, next) {
+		HASH_DEL(n->by_id, k);
+		free(k->id);
+		free(k->rev);
+		free(k);
+	}
+	n->no_view = false;
+}
+
+void
+couch_names_destroy(struct couch_names *n)
+{
+	forget_all(n);
+	free(n);
+}
+
+/* rev: NULL if it is a record. */
+static void
+learn(struct couch_names *n, const char *id, const char *rev)
+{
+	struct known_doc *k;
+
+	HASH_FIND_STR(n->by_id, id, k);
+	if (k == NULL) {
+		k = xcalloc(1, sizeof(*k));
+		k->id = xstrdup(id);
+		HASH_ADD_KEYPTR(hh, n->by_id, k->id, strlen(k->id), k);
+	}
+	free(k->rev);
+	k->rev = xstrdup_null(rev);
+}
+
+/* A document of the page: {"id", "rev"}. */
+static const char *
+member(const json_t *doc, const char *key)
+{
+	return json_string_value(json_object_get(doc, key));
+}
+
+static struct known_doc *
+find_known(struct couch_names *n, const json_t *doc)
+{
+	struct known_doc *k;
+
+	HASH_FIND_STR(n->by_id, member(doc, "id"), k);
+	if (k != NULL && k->rev != NULL && strcmp(k->rev, member(doc, "rev")) != 0)
+		return NULL; /* it has been written since */
+	return k;
+}
+
+/* Those of the page in op->heads. */
+static json_t *
+unknown_of(struct couch_op *op)
+{
+	json_t *list = json_array(), *doc;
+	size_t i;
+
+	json_array_foreach (op->heads, i, doc)
+		if (find_known(op->c->names, doc) == NULL)
+			json_array_append(list, doc);
+	return list;
+}
+
+/* ---- handing over ---- */
+
+static void
+end(struct couch_op *op, enum store_found found, const char *why)
+{
+	op->c->names->n_listing--;
+	couch_op_listed(op, found, why);
+}
+
+static void
+hand_over(struct couch_op *op)
+{
+	json_t *doc;
+	size_t i;
+
+	json_array_foreach (op->heads, i, doc) {
+		const struct known_doc *k = find_known(op->c->names, doc);
+		json_t *rec;
+
+		if (k == NULL || k->rev != NULL)
+			continue;
+		rec = json_pack("{s:s}", "_id", member(doc, "id"));
+		op->listed(STORE_FOUND, rec, NULL, op->arg);
+		json_decref(rec);
+	}
+	if (op->startkey != NULL)
+		names_page(op);
+	else
+		end(op, STORE_MISSING, NULL);
+}
+
+/* ---- what they are ---- */
+
+static enum couch_answer
+read_answer(const struct couch_op *op, const struct http_response *r, char *why)
+{
+	return couch_answer_read(r, 200, op->c->base.id, why, WHY_SIZE);
+}
+
+/* What is not known after it was asked for is no record: op->endkey alone, or all. */
+static void
+learn_rest(struct couch_op *op)
+{
+	json_t *rest = unknown_of(op), *doc;
+	size_t i;
+
+	json_array_foreach (rest, i, doc)
+		if (op->endkey == NULL || strcmp(op->endkey, member(doc, "id")) == 0)
+			learn(op->c->names, member(doc, "id"), member(doc, "rev"));
+	json_decref(rest);
+}
+
+static void
+found_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	struct jspan_iter it;
+	struct jspan doc;
+	enum couch_answer a = read_answer(op, r, why);
+	bool ok = a == COUCH_DONE && couch_docs_open(&it, r->body, r->body_len);
+
+	while (ok && jspan_next_element(&it, &doc)) {
+		json_t *found = couch_doc_json(doc, why, sizeof(why));
+
+		if (member(found, "_id") != NULL)
+			learn(op->c->names, member(found, "_id"), NULL);
+		json_decref(found);
+	}
+	if (!ok || it.bad) {
+		if (a == COUCH_DONE)
+			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		end(op, STORE_FAILED, why);
+		return;
+	}
+	learn_rest(op);
+	look_at_rest(op);
+}
+
+/* All from the first to the last of them; it is CouchDB that reads them, and not whole: a tree of a
+ * record of megabytes would hold up the loop. */
+static void
+find_all(struct couch_op *op, const json_t *list)
+{
+	bool few = json_array_size(list) <= LOOK_DOCS;
+	const char *first = member(json_array_get(list, 0), "id");
+	const char *last =
+	    few ? first : member(json_array_get(list, json_array_size(list) - 1), "id");
+	json_t *body =
+	    json_pack("{s:{s:{s:s,s:s},s:s},s:[s],s:i}", "selector", "_id", "$gte", first, "$lte",
+		last, "doc_type", COUCH_RECORD_TYPE, "fields", "_id", "limit", 2 * PAGE_NAMES);
+
+	free(op->endkey);
+	op->endkey = few ? xstrdup(first) : NULL;
+	couch_op_post(op, op->c->url, "_find", body, found_on_answer);
+}
+
+static void
+look_at_rest(struct couch_op *op)
+{
+	json_t *list = unknown_of(op);
+
+	if (json_array_size(list) == 0)
+		hand_over(op);
+	else
+		find_all(op, list);
+	json_decref(list);
+}
+
+/* Without the view, or before it is built, it only takes longer. */
+static void
+view_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	struct couch_rows rows;
+	struct couch_row row;
+
+	if (read_answer(op, r, why) == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
+		for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
+			learn(op->c->names, row.id, NULL);
+	} else {
+		op->c->names->no_view = true;
+		log_debug(
+		    "store", "store[%s]: names are read without the view: %s", op->c->base.id, why);
+	}
+	look_at_rest(op);
+}
+
+static void
+ask_view(struct couch_op *op, const json_t *list)
+{
+	struct couch_range range = {.start = member(json_array_get(list, 0), "id"),
+	    .end = member(json_array_get(list, json_array_size(list) - 1), "id"),
+	    .view = COUCH_VIEW_NAMES,
+	    .limit = 2 * PAGE_NAMES,
+	    .stale = true};
+	char *url = couch_url_range(op->c->url, &range);
+
+	couch_op_request(op, "GET", url, NULL, view_on_answer);
+	free(url);
+}
+
+/* ---- pages ---- */
+
+/* The row behind the page is where the next begins; marks, which all lie together, are no hosts. */
+static bool
+read_page(struct couch_op *op, const struct http_response *r)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0;
+
+	free(op->startkey);
+	op->startkey = NULL;
+	json_decref(op->heads);
+	op->heads = json_array();
+	if (!couch_rows_open(&rows, r->body, r->body_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row), n++) {
+		if (n < PAGE_NAMES && strchr(row.id, '/') == NULL && row.rev != NULL)
+			json_array_append_new(
+			    op->heads, json_pack("{s:s,s:s}", "id", row.id, "rev", row.rev));
+		else if (n >= PAGE_NAMES && op->startkey == NULL)
+			op->startkey =
+			    xstrdup(couch_marked_host(row.id) != NULL ? COUCH_MARKS_END : row.id);
+	}
+	return !rows.it.bad;
+}
+
+static void
+page_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, why);
+	json_t *list;
+
+	if (a == COUCH_DONE && !read_page(op, r)) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	if (a != COUCH_DONE) {
+		end(op, STORE_FAILED, why);
+		return;
+	}
+	list = unknown_of(op);
+	if (json_array_size(list) > 0 && !op->c->names->no_view)
+		ask_view(op, list);
+	else
+		look_at_rest(op);
+	json_decref(list);
+}
+
+static void
+names_page(struct couch_op *op)
+{
+	struct couch_range range = {.start = op->startkey, .limit = PAGE_NAMES + 1};
+	char *url = couch_url_range(op->c->url, &range);
+
+	couch_op_request(op, "GET", url, NULL, page_on_answer);
+	free(url);
+}
+
+void
+couch_names_list(struct couch_op *op)
+{
+	struct couch_names *n = op->c->names;
+	struct mono now = loop_now(op->c->loop);
+
+	if (n->n_listing++ == 0 && (HASH_COUNT(n->by_id) == 0 || HASH_COUNT(n->by_id) > KNOWN_MAX ||
+				       mono_diff(now, n->since) >= KNOWN_MS)) {
+		forget_all(n);
+		n->since = now;
+	}
+	names_page(op);
+}

@@ -1,0 +1,452 @@
+/* Removing old jobs and their outcomes from CouchDB. First the jobs that are old, found by _find;
+ * what pages of outcomes they had then belong to no job, and go as all such pages do: from one job
+ * that has pages to the next,
+ *
+ *   next job with pages --> is the job there? --yes--> next
+ *     ^                          | no
+ *     +---- all asked for <-- its pages that are old --> _bulk_docs
+ *
+ * and behind the last one the documents of strays (couch_stray.h) that have something old:
+ *
+ *   next with old ones --> which of their jobs are there? --> the others go: _bulk_docs
+ *
+ * Where a call has stopped the next one goes on. */
+#include "shared/store/couch/couch_ledger.h"
+
+#include "shared/base/buf.h"
+#include "shared/base/wall.h"
+#include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
+#include "shared/store/couch/couch_known.h"
+#include "shared/store/couch/couch_stray.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PRUNE_JOBS = 100, /* of one request */
+	PRUNE_PAGES = 100,
+	PRUNE_STRAYS = 20, /* documents, each of some 25 KB */
+	PRUNE_MAX = 500,   /* of one call, about */
+	WHY_SIZE = 512,
+};
+
+static void next_job(struct couch_op *op);
+static void find_strays(struct couch_op *op);
+
+static enum couch_answer
+read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+{
+	couch_note_answer(op->c, r);
+	return couch_answer_read(r, want, op->c->jobs_id, why, WHY_SIZE);
+}
+
+/* The answer as JSON; NULL: the call has failed and op is gone. */
+static json_t *
+read_body(struct couch_op *op, const struct http_response *r, long want)
+{
+	char why[WHY_SIZE];
+	enum couch_answer a = read_answer(op, r, want, why);
+	json_t *body = a == COUCH_DONE ? json_loadb(r->body, r->body_len, 0, NULL) : NULL;
+
+	if (a == COUCH_DONE && body == NULL)
+		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+	if (body == NULL)
+		couch_op_done(op, false, why);
+	return body;
+}
+
+/* Where the next request, or the next call, goes on; NULL: at the start. */
+static void
+set_place(struct couch *c, const char *id)
+{
+	char *place = xstrdup_null(id);
+
+	free(c->prune_from);
+	c->prune_from = place;
+}
+
+static void
+advance(struct couch_op *op)
+{
+	char *id;
+
+	xasprintf(&id, "out/%s0", op->startkey);
+	set_place(op->c, id);
+	free(id);
+}
+
+static void
+done(struct couch_op *op)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "%zu", op->removed);
+	couch_op_done(op, true, what);
+}
+
+/* ---- removing ---- */
+
+static void
+removed_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	struct couch_item *items = NULL;
+	char why[WHY_SIZE];
+	size_t n = 0, gone = 0;
+	enum couch_answer a = read_answer(op, r, 201, why);
+
+	if (a == COUCH_DONE && !couch_items_parse(r->body, r->body_len, &items, &n)) {
+		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	for (size_t i = 0; i < n; i++) {
+		gone += items[i].status == STORE_OK;
+		if (items[i].status != STORE_OK && items[i].status != STORE_CONFLICT) {
+			snprintf(why, sizeof(why), "%s: %s", op->c->jobs_id, items[i].why);
+			a = COUCH_UNKNOWN;
+		}
+	}
+	couch_items_free(items, n);
+	op->removed += gone;
+	if (a != COUCH_DONE) {
+		couch_op_done(op, false, why);
+		return;
+	}
+	if (gone == 0 && op->startkey != NULL) /* somebody else is at it */
+		advance(op);
+	next_job(op);
+}
+
+/* Of {"docs": [{"_id", "_rev"}, ...]}, which it takes. false: there are none. */
+static bool
+remove_docs(struct couch_op *op, json_t *answer)
+{
+	json_t *docs = json_incref(json_object_get(answer, "docs")), *doc;
+	size_t i, n = json_array_size(docs);
+
+	json_array_foreach (docs, i, doc)
+		json_object_set_new(doc, "_deleted", json_true());
+	json_decref(answer);
+	if (n > 0)
+		couch_op_post(op, op->c->jobs_url, "_bulk_docs", json_pack("{s:O}", "docs", docs),
+		    removed_on_answer);
+	json_decref(docs);
+	return n > 0;
+}
+
+/* ---- what is old ---- */
+
+/* Absent, or before the time: they are texts that sort as times do. */
+static json_t *
+is_old(const struct couch_op *op, const char *key)
+{
+	char text[WALL_TEXT_SIZE];
+
+	return json_pack("{s:[{s:{s:b}},{s:{s:s}}]}", "$or", key, "$exists", 0, key, "$lt",
+	    wall_format(op->before_ms, text));
+}
+
+/* fields: stolen; NULL = whole documents. */
+static void
+find(struct couch_op *op, const struct couch_range *range, json_t *conditions, json_t *fields,
+    http_fn *fn)
+{
+	json_array_append_new(
+	    conditions, json_pack("{s:{s:s,s:s}}", "_id", "$gte", range->start, "$lt", range->end));
+	couch_op_post(op, op->c->jobs_url, "_find",
+	    json_pack("{s:{s:o},s:o*,s:I}", "selector", "$and", conditions, "fields", fields,
+		"limit", (json_int_t)range->limit),
+	    fn);
+}
+
+static json_t *
+id_and_rev(void)
+{
+	return json_pack("[s,s]", "_id", "_rev");
+}
+
+/* ---- pages of no job ---- */
+
+static void
+pages_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *body = read_body(op, r, 200);
+
+	if (body == NULL)
+		return;
+	if (json_array_size(json_object_get(body, "docs")) < PRUNE_PAGES)
+		advance(op);
+	if (!remove_docs(op, body))
+		next_job(op);
+}
+
+static void
+find_pages(struct couch_op *op)
+{
+	char *start, *end;
+
+	xasprintf(&start, "out/%s/", op->startkey);
+	xasprintf(&end, "out/%s0", op->startkey);
+	find(op, &(struct couch_range){.start = start, .end = end, .limit = PRUNE_PAGES},
+	    json_pack("[o]", is_old(op, "at")), id_and_rev(), pages_on_answer);
+	free(start);
+	free(end);
+}
+
+/* A row {"id", "key", "value": {"rev"}}; of a document that was removed value.deleted; of one that
+ * never was error. */
+static void
+there_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *body = read_body(op, r, 200);
+	const json_t *row, *value;
+	bool there;
+
+	if (body == NULL)
+		return;
+	row = json_array_get(json_object_get(body, "rows"), 0);
+	value = json_object_get(row, "value");
+	there = json_object_get(value, "rev") != NULL &&
+		!json_is_true(json_object_get(value, "deleted"));
+	json_decref(body);
+	if (!there) {
+		find_pages(op);
+		return;
+	}
+	advance(op);
+	next_job(op);
+}
+
+static void
+is_it_there(struct couch_op *op)
+{
+	char *id;
+
+	xasprintf(&id, COUCH_JOBS_START "%s", op->startkey);
+	couch_op_post(
+	    op, op->c->jobs_url, "_all_docs", json_pack("{s:[s]}", "keys", id), there_on_answer);
+	free(id);
+}
+
+/* The first page from where the last call has stopped. */
+static void
+next_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *body = read_body(op, r, 200);
+	const char *id, *job, *slash;
+
+	if (body == NULL)
+		return;
+	id = json_string_value(
+	    json_object_get(json_array_get(json_object_get(body, "rows"), 0), "id"));
+	if (id == NULL || strncmp(id, "out/", 4) != 0) {
+		set_place(op->c, COUCH_STRAYS_START);
+		json_decref(body);
+		find_strays(op);
+		return;
+	}
+	job = id + strlen("out/");
+	slash = strchr(job, '/');
+	free(op->startkey);
+	op->startkey = xstrndup(job, slash != NULL ? (size_t)(slash - job) : strlen(job));
+	json_decref(body);
+	is_it_there(op);
+}
+
+static bool
+is_at_strays(const struct couch *c)
+{
+	return c->prune_from != NULL && strcmp(c->prune_from, COUCH_STRAYS_START) >= 0;
+}
+
+static void
+next_job(struct couch_op *op)
+{
+	struct couch *c = op->c;
+	struct couch_range range = {.start = c->prune_from, .end = "out0", .limit = 1};
+	char *url;
+
+	if (op->removed >= PRUNE_MAX) {
+		done(op);
+		return;
+	}
+	if (is_at_strays(c)) {
+		find_strays(op);
+		return;
+	}
+	if (range.start == NULL)
+		range.start = "out/";
+	url = couch_url_range(c->jobs_url, &range);
+	couch_op_request(op, "GET", url, NULL, next_on_answer);
+	free(url);
+}
+
+/* ---- strays ---- */
+
+/* Of op->doc, what is old of jobs that are not there: the body of a request; NULL: nothing. */
+static char *
+forget_strays(const struct couch_op *op, const json_t *there)
+{
+	char at[WALL_TEXT_SIZE];
+	const json_t *doc;
+	struct buf body;
+	bool ok = true;
+	size_t i;
+
+	wall_format(op->before_ms, at);
+	buf_init(&body, SIZE_MAX / 2); /* of documents that are in memory */
+	json_array_foreach (op->doc, i, doc) {
+		struct couch_stray s = {0};
+
+		if (couch_stray_take(&s, doc) && couch_stray_forget(&s, at, there) > 0)
+			ok = ok && buf_append_str(&body, body.len > 0 ? "," : "{\"docs\":[") &&
+			     couch_stray_write(&body, &s);
+		couch_stray_finish(&s);
+	}
+	if (ok && body.len > 0 && buf_append_str(&body, "]}"))
+		return buf_take(&body, NULL);
+	buf_finish(&body);
+	return NULL;
+}
+
+static void
+strays_on_jobs(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *there = json_object();
+	char why[WHY_SIZE], *url, *body;
+	enum couch_answer a = read_answer(op, r, 200, why);
+
+	if (a == COUCH_DONE && !couch_known_take(op->c->known, r->body, r->body_len, there)) {
+		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	body = a == COUCH_DONE ? forget_strays(op, there) : NULL;
+	json_decref(there);
+	if (a != COUCH_DONE) {
+		couch_op_done(op, false, why);
+	} else if (body == NULL) {
+		find_strays(op);
+	} else {
+		xasprintf(&url, "%s/_bulk_docs", op->c->jobs_url);
+		couch_op_request(op, "POST", url, body, removed_on_answer);
+		free(url);
+	}
+}
+
+static void
+ask_for_jobs(struct couch_op *op)
+{
+	json_t *jobs = json_object();
+	char at[WALL_TEXT_SIZE], *url;
+	const json_t *doc;
+	struct buf body;
+	size_t i;
+
+	wall_format(op->before_ms, at);
+	json_array_foreach (op->doc, i, doc) {
+		struct couch_stray s = {0};
+
+		if (couch_stray_take(&s, doc))
+			couch_stray_before(&s, at, jobs);
+		couch_stray_finish(&s);
+	}
+	buf_init(&body, SIZE_MAX / 2);
+	if (couch_known_ask(&body, jobs)) {
+		xasprintf(&url, "%s/_all_docs", op->c->jobs_url);
+		couch_op_request(op, "POST", url, buf_take(&body, NULL), strays_on_jobs);
+		free(url);
+	} else {
+		buf_finish(&body);
+		couch_op_done(op, false, "out of memory");
+	}
+	json_decref(jobs);
+}
+
+/* No id is between one and the same with a blank behind it. */
+static void
+set_place_behind(struct couch *c, const json_t *doc)
+{
+	const char *id = json_string_value(json_object_get(doc, "_id"));
+	char *behind;
+
+	xasprintf(&behind, "%s ", id != NULL ? id : COUCH_STRAYS_END);
+	set_place(c, behind);
+	free(behind);
+}
+
+static void
+strays_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *body = read_body(op, r, 200), *docs;
+	size_t n;
+
+	if (body == NULL)
+		return;
+	docs = json_object_get(body, "docs");
+	n = json_array_size(docs);
+	json_decref(op->doc);
+	op->doc = json_incref(docs);
+	if (n < PRUNE_STRAYS)
+		set_place(op->c, COUCH_STRAYS_END);
+	else
+		set_place_behind(op->c, json_array_get(docs, n - 1));
+	json_decref(body);
+	if (n > 0)
+		ask_for_jobs(op);
+	else
+		find_strays(op);
+}
+
+/* Behind the last one the round is over: next time from the start. */
+static void
+find_strays(struct couch_op *op)
+{
+	if (strcmp(op->c->prune_from, COUCH_STRAYS_END) >= 0) {
+		set_place(op->c, NULL);
+		done(op);
+		return;
+	}
+	free(op->startkey); /* no job has its turn any more */
+	op->startkey = NULL;
+	find(op,
+	    &(struct couch_range){
+		.start = op->c->prune_from, .end = COUCH_STRAYS_END, .limit = PRUNE_STRAYS},
+	    json_pack("[o]", is_old(op, "oldest")), NULL, strays_on_answer);
+}
+
+/* ---- jobs ---- */
+
+static void
+jobs_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	json_t *body = read_body(op, r, 200);
+
+	if (body == NULL)
+		return;
+	if (json_array_size(json_object_get(body, "docs")) > 0)
+		couch_known_clear(op->c->known);
+	if (!remove_docs(op, body))
+		next_job(op);
+}
+
+void
+couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->done = fn;
+	op->before_ms = before_ms;
+	find(op,
+	    &(struct couch_range){
+		.start = COUCH_JOBS_START, .end = COUCH_JOBS_END, .limit = PRUNE_JOBS},
+	    json_pack("[o,o]", is_old(op, "sent_at"), is_old(op, "not_after")), id_and_rev(),
+	    jobs_on_answer);
+}

@@ -1,0 +1,461 @@
+/* Reading records from CouchDB: one of them, or all in pages. */
+#include "shared/store/couch/couch_names.h"
+#include "shared/store/couch/couch_view.h"
+
+#include "shared/base/buf.h"
+#include "shared/base/log.h"
+#include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
+#include "shared/store/head.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE_BYTES = 4 * 1024 * 1024,
+	PAGE_RECORDS_MAX = 100,
+	WHY_SIZE = 512,
+};
+
+struct couch_op *
+couch_op_create(struct couch *c, void *arg)
+{
+	struct couch_op *op = xcalloc(1, sizeof(*op));
+
+	op->c = c;
+	op->arg = arg;
+	LIST_INSERT_HEAD(&c->ops, op, link);
+	return op;
+}
+
+void
+couch_op_destroy(struct couch_op *op)
+{
+	LIST_REMOVE(op, link);
+	loop_timer_destroy(op->wait);
+	json_decref(op->doc);
+	json_decref(op->fields);
+	json_decref(op->heads);
+	free(op->startkey);
+	free(op->endkey);
+	free(op->url);
+	free(op->page);
+	free(op);
+}
+
+void
+couch_op_listed(struct couch_op *op, enum store_found found, const char *why)
+{
+	store_listed_fn *fn = op->listed;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, NULL, why, arg);
+}
+
+void
+couch_op_request(struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn)
+{
+	http_request(op->c->http, method, url, body, body != NULL ? strlen(body) : 0, fn, op);
+}
+
+void
+couch_op_post(
+    struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn)
+{
+	char *url;
+
+	xasprintf(&url, "%s/%s", database, what);
+	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), fn);
+	json_decref(body);
+	free(url);
+}
+
+/* --- get --- */
+
+static void
+got(struct couch_op *op, enum store_found found, json_t *rec, const char *why)
+{
+	store_got_fn *fn = op->got;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(found, rec, why, arg);
+}
+
+/* A record and its mark, as far as they are there, each once. */
+struct pair {
+	json_t *rec;
+	struct couch_mark mark;
+	bool failed; /* the store did not read one of them */
+};
+
+/* false: garbled. */
+static bool
+read_pair(const struct http_response *r, struct pair *pair)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	char err[128];
+	bool ok = true;
+
+	*pair = (struct pair){0};
+	if (!couch_rows_open(&rows, r->body, r->body_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		pair->failed = pair->failed || row.error;
+		if (row.doc.text == NULL)
+			continue;
+		if (couch_marked_host(row.id) != NULL) {
+			couch_mark_finish(&pair->mark);
+			ok = couch_mark_parse(row.doc, &pair->mark) && ok;
+		} else {
+			json_decref(pair->rec);
+			pair->rec = couch_doc_json(row.doc, err, sizeof(err));
+			ok = pair->rec != NULL && ok;
+		}
+	}
+	return ok && !rows.it.bad;
+}
+
+static void
+get_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	struct pair pair = {0};
+
+	if (a == COUCH_DONE && !read_pair(r, &pair)) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	} else if (a == COUCH_DONE && pair.failed) {
+		snprintf(why, sizeof(why), "%s failed to read the record", op->c->base.id);
+		a = COUCH_UNKNOWN;
+	}
+	if (a != COUCH_DONE) {
+		got(op, STORE_FAILED, NULL, why);
+	} else if (pair.rec == NULL || !couch_doc_is_record(pair.rec)) {
+		got(op, STORE_MISSING, NULL, NULL);
+	} else {
+		couch_doc_show(pair.rec, &pair.mark);
+		couch_doc_show_edited(pair.rec);
+		got(op, STORE_FOUND, pair.rec, NULL);
+	}
+	json_decref(pair.rec);
+	couch_mark_finish(&pair.mark);
+}
+
+/* Asks for documents. */
+static void
+ask(struct couch_op *op, const char *const *ids, size_t n, http_fn *fn)
+{
+	struct buf body;
+	char *url;
+
+	buf_init(&body, SIZE_MAX / 2); /* of names that are in memory */
+	if (!couch_keys_body(&body, ids, n))
+		fatal("store", "out of memory");
+	xasprintf(&url, "%s/_all_docs?include_docs=true", op->c->url);
+	couch_op_request(op, "POST", url, buf_take(&body, NULL), fn);
+	free(url);
+}
+
+void
+couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	char *mark;
+
+	xasprintf(&mark, COUCH_MARKS_START "%s", host);
+	op->got = fn;
+	ask(op, (const char *const[]){host, mark}, 2, get_on_answer);
+	free(mark);
+}
+
+/* --- list --- */
+
+/* Two ways of asking: whole records are rows of _all_docs; parts come by _find, which leaves the
+ * rest of the records where it is (names alone: couch_names.c). All in order of name, in pages.
+ * What is no record is passed over: marks, which all lie together in this order, and what other
+ * people keep in the same database. A page of whole records is kept until their marks have been
+ * asked for. */
+static void list_page(struct couch_op *op);
+
+static bool
+is_host(const char *id)
+{
+	return strchr(id, '/') == NULL;
+}
+
+/* Where the next page begins. */
+static void
+go_on_at(struct couch_op *op, const char *id)
+{
+	if (op->startkey == NULL)
+		op->startkey = xstrdup(couch_marked_host(id) != NULL ? COUCH_MARKS_END : id);
+}
+
+/* marks: by host, each the document. */
+static void
+list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
+{
+	char err[128];
+	struct couch_mark mark = {0};
+	const char *text = json_string_value(json_object_get(marks, row->id));
+	struct jspan doc;
+	json_t *rec, *head;
+
+	if (!is_host(row->id) || row->doc.text == NULL)
+		return;
+	couch_note_size(op->c, row->doc.len, 1);
+	rec = couch_doc_json(row->doc, err, sizeof(err));
+	if (rec == NULL) {
+		log_warn("store", "store[%s]: left out of the list: %s, host=%s", op->c->base.id,
+		    err, row->id);
+		return;
+	}
+	if (!couch_doc_is_record(rec)) {
+		json_decref(rec);
+		return;
+	}
+	if (text != NULL && jspan_value(text, strlen(text), &doc) && !couch_mark_parse(doc, &mark))
+		mark = (struct couch_mark){0};
+	couch_doc_show(rec, &mark);
+	head = op->headings ? head_of_record(rec) : NULL;
+	op->listed(STORE_FOUND, op->headings ? head : rec, NULL, op->arg);
+	couch_mark_finish(&mark);
+	json_decref(head);
+	json_decref(rec);
+}
+
+static void
+list_next(struct couch_op *op)
+{
+	if (op->startkey != NULL)
+		list_page(op);
+	else
+		couch_op_listed(op, STORE_MISSING, NULL);
+}
+
+/* Those of the page that is kept. false: garbled. */
+static bool
+list_records(struct couch_op *op, const json_t *marks)
+{
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0;
+
+	if (!couch_rows_open(&rows, op->page, op->page_len))
+		return false;
+	for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
+		if (n++ < op->limit)
+			list_row(op, &row, marks);
+	return true;
+}
+
+/* {host: document as text}; NULL: garbled, or one was not read. */
+static json_t *
+read_marks(const struct http_response *r)
+{
+	json_t *marks = json_object();
+	struct couch_rows rows;
+	struct couch_row row;
+	bool ok = couch_rows_open(&rows, r->body, r->body_len);
+
+	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		const char *host = couch_marked_host(row.id);
+
+		ok = !row.error;
+		if (host != NULL && row.doc.text != NULL)
+			json_object_set_new(marks, host, json_stringn(row.doc.text, row.doc.len));
+	}
+	if (ok && !rows.it.bad)
+		return marks;
+	json_decref(marks);
+	return NULL;
+}
+
+static void
+list_on_marks(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	json_t *marks = a == COUCH_DONE ? read_marks(r) : NULL;
+
+	if (a == COUCH_DONE && (marks == NULL || !list_records(op, marks))) {
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		a = COUCH_UNKNOWN;
+	}
+	json_decref(marks);
+	if (a == COUCH_DONE)
+		list_next(op);
+	else
+		couch_op_listed(op, STORE_FAILED, why);
+}
+
+/* Keeps the page and asks for the marks. false: garbled. */
+static bool
+list_keep(struct couch_op *op, const struct http_response *r)
+{
+	char **ids = xcalloc(op->limit + 1, sizeof(*ids));
+	struct couch_rows rows;
+	struct couch_row row;
+	size_t n = 0, seen = 0;
+	bool ok = couch_rows_open(&rows, r->body, r->body_len);
+
+	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
+		if (seen++ >= op->limit)
+			go_on_at(op, row.id);
+		else if (is_host(row.id))
+			xasprintf(&ids[n++], COUCH_MARKS_START "%s", row.id);
+	}
+	ok = ok && !rows.it.bad;
+	free(op->page);
+	op->page = xstrndup(r->body, r->body_len);
+	op->page_len = r->body_len;
+	if (ok && n > 0)
+		ask(op, (const char *const *)ids, n, list_on_marks);
+	else if (ok)
+		list_next(op);
+	while (n > 0)
+		free(ids[--n]);
+	free(ids);
+	return ok;
+}
+
+/* Asked for with one more, too. */
+static bool
+list_parts(struct couch_op *op, const struct http_response *r)
+{
+	struct jspan_iter it;
+	struct jspan doc;
+	char err[128];
+	size_t n = 0;
+
+	if (!couch_docs_open(&it, r->body, r->body_len))
+		return false;
+	for (; jspan_next_element(&it, &doc); n++) {
+		json_t *rec = couch_doc_json(doc, err, sizeof(err));
+		const char *id = json_string_value(json_object_get(rec, "_id"));
+
+		if (id != NULL && n >= op->limit)
+			go_on_at(op, id);
+		else if (id != NULL && is_host(id))
+			op->listed(STORE_FOUND, rec, NULL, op->arg);
+		json_decref(rec);
+		if (id == NULL)
+			return false;
+	}
+	return !it.bad;
+}
+
+static bool
+read_page(struct couch_op *op, const struct http_response *r)
+{
+	free(op->startkey);
+	op->startkey = NULL;
+	if (op->fields == NULL)
+		return list_keep(op, r);
+	if (!list_parts(op, r))
+		return false;
+	list_next(op);
+	return true;
+}
+
+static void
+list_on_answer(const struct http_response *r, void *arg)
+{
+	struct couch_op *op = arg;
+	char why[WHY_SIZE];
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+
+	if (r->too_large && op->limit > 1) {
+		couch_note_too_large(op->c, op->limit);
+		list_page(op);
+		return;
+	}
+	if (a == COUCH_DONE && read_page(op, r))
+		return;
+	if (a == COUCH_DONE)
+		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+	couch_op_listed(op, STORE_FAILED, why);
+}
+
+static void
+find_page(struct couch_op *op)
+{
+	json_t *from = op->startkey == NULL ? json_pack("{s:n}", "$gt")
+					    : json_pack("{s:s}", "$gte", op->startkey);
+	json_t *body = json_pack("{s:{s:o,s:s},s:O,s:I,s:[{s:s}]}", "selector", "_id", from,
+	    "doc_type", COUCH_RECORD_TYPE, "fields", op->fields, "limit", (json_int_t)op->limit + 1,
+	    "sort", "_id", "asc");
+
+	couch_op_post(op, op->c->url, "_find", body, list_on_answer);
+}
+
+static void
+list_page(struct couch_op *op)
+{
+	struct couch_range range = {.start = op->startkey, .docs = true};
+	char *url;
+
+	op->limit = PAGE_BYTES / (op->c->mean_bytes + 1) + 1;
+	if (op->limit > PAGE_RECORDS_MAX)
+		op->limit = PAGE_RECORDS_MAX;
+	if (op->fields != NULL) {
+		find_page(op);
+		return;
+	}
+	range.limit = op->limit + 1;
+	url = couch_url_range(op->c->url, &range);
+	couch_op_request(op, "GET", url, NULL, list_on_answer);
+	free(url);
+}
+
+/* A name's points are not steps down into a value. */
+static void
+add_field(json_t *fields, const char *plugin)
+{
+	char *text = xcalloc(2 * strlen(plugin) + 1, 1), *p = text;
+
+	for (; *plugin != '\0'; plugin++) {
+		if (*plugin == '.')
+			*p++ = '\\';
+		*p++ = *plugin;
+	}
+	json_array_append_new(fields, json_string(text));
+	free(text);
+}
+
+void
+couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->listed = fn;
+	if (filter != NULL && filter->n == 0) {
+		couch_names_list(op);
+		return;
+	}
+	if (filter != NULL) {
+		op->fields = json_array();
+		json_array_append_new(op->fields, json_string("_id"));
+		for (size_t i = 0; i < filter->n; i++)
+			add_field(op->fields, filter->plugins[i]);
+	}
+	list_page(op);
+}
+
+void
+couch_heads(struct store *s, store_listed_fn *fn, void *arg)
+{
+	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+
+	op->listed = fn;
+	op->headings = true;
+	couch_view_list(op, list_page);
+}
