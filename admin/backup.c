@@ -8,7 +8,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/sqlite_copy.h"
+#include "shared/store/sqlite/sqlite_copy.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/store/sqldb.h"
+#include "shared/store/sqlite/sqldb.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "shared/store/sqldb.h"
-#include "shared/store/sqlite_copy.h"
+#include "shared/store/sqlite/sqldb.h"
+#include "shared/store/sqlite/sqlite_copy.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef VOGELER_SQLITE_H
 #define VOGELER_SQLITE_H
 
-#include "shared/store/sqldb.h"
+#include "shared/store/sqlite/sqldb.h"
 #include "shared/store/store.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* See sqldb.h. */
-#include "shared/store/sqldb.h"
+#include "shared/store/sqlite/sqldb.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"

@@ -1,7 +1,7 @@
 /* The ledger in the sqlite backend: tables of its own in the file of the records, so that the
  * outcomes of a put are in the transaction of its records. Jobs are kept as JSON; an outcome is a
  * row, for one that is given again is then the same row. */
-#include "shared/store/sqlite.h"
+#include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/log.h"

@@ -1,5 +1,5 @@
 /* Notes in the sqlite backend: a table of their own. See sqlite.h. */
-#include "shared/store/sqlite.h"
+#include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"

@@ -1,5 +1,5 @@
 /* Records and parts of them, out of the tables of the sqlite backend. See sqlite.h. */
-#include "shared/store/sqlite.h"
+#include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"

@@ -1,5 +1,5 @@
 /* Whether all that is in the file can be read. See sqlite.h. */
-#include "shared/store/sqlite.h"
+#include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/mono.h"
 #include "shared/base/phrase.h"

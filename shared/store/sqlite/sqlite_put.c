@@ -1,5 +1,5 @@
 /* What one write changes in the tables of the sqlite backend. See sqlite.h. */
-#include "shared/store/sqlite.h"
+#include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/log.h"

@@ -1,9 +1,9 @@
 /* See sqlite_copy.h. */
-#include "shared/store/sqlite_copy.h"
+#include "shared/store/sqlite/sqlite_copy.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/sqldb.h"
+#include "shared/store/sqlite/sqldb.h"
 
 #include <errno.h>
 #include <fcntl.h>
