@@ -5,7 +5,7 @@
 #include "bench/bench.h"
 #include "bench/records.h"
 
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"

@@ -2,7 +2,7 @@
 #include "bench/records.h"
 
 #include "bench/plan.h"
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/couch_doc.h"

@@ -1,7 +1,7 @@
 /* See backlog.h. */
 #include "daemon/backlog.h"
 
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/xalloc.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* vogeler-convert: reads a text as the collector reads the output of a plugin, with the very same
  * readers, and shows the value. A program of its own, so that the agent, which asks it for `exec`,
  * does not carry libyaml and the readers for the rest of its life. */
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
 #include "shared/config/cli.h"

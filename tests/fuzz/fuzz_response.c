@@ -1,7 +1,7 @@
 /* Any body as a response: refused with a reason, or results that are whole. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/amqp/message.h"
 
 #include <stdlib.h>

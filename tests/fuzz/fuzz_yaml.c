@@ -1,7 +1,7 @@
 /* Any text as YAML: a value within the limits, or a reason. What comes out can be written. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/yamlx.h"
+#include "daemon/read/yamlx.h"
 #include "shared/base/buf.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/buf.h"
 
 #include <cmocka.h>

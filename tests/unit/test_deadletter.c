@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "daemon/deadletter.h"
-#include "daemon/intake.h"
 #include "daemon/packed.h"
+#include "daemon/read/intake.h"
 #include "shared/amqp/frame.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"

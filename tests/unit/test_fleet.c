@@ -8,7 +8,7 @@
 
 #include "agent/report.h"
 #include "bench/fleet.h"
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/config/plugin.h"

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/intake.h"
+#include "daemon/read/intake.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/base/ident.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "bench/plan.h"
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/buf.h"
 #include "shared/wire/wire.h"
 

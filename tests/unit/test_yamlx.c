@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/yamlx.h"
+#include "daemon/read/yamlx.h"
 
 #include <cmocka.h>
 #include <stdio.h>

@@ -15,7 +15,7 @@
 #ifndef VOGELER_INTAKE_H
 #define VOGELER_INTAKE_H
 
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 #include "shared/base/name.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>

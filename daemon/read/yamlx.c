@@ -3,10 +3,10 @@
  * A stack of open collections, one for each level of depth, fed by libyaml's events. What an alias
  * stands for is counted when it is met, not when it is written: nodes, bytes and height of every
  * anchored value are known when it is closed, so a bomb is refused before it is built. */
-#include "daemon/yamlx.h"
+#include "daemon/read/yamlx.h"
 
-#include "daemon/yamlx_escape.h"
-#include "daemon/yamlx_scalar.h"
+#include "daemon/read/yamlx_escape.h"
+#include "daemon/read/yamlx_scalar.h"
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
 

@@ -4,7 +4,7 @@
 #ifndef VOGELER_CONVERT_H
 #define VOGELER_CONVERT_H
 
-#include "daemon/yamlx.h"
+#include "daemon/read/yamlx.h"
 #include "shared/store/record.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* See convert.h. */
-#include "daemon/convert.h"
+#include "daemon/read/convert.h"
 
-#include "daemon/yamlx.h"
+#include "daemon/read/yamlx.h"
 #include "shared/base/buf.h"
 #include "shared/base/name.h"
 #include "shared/base/units.h"

@@ -1,5 +1,5 @@
 /* See yamlx_escape.h. */
-#include "daemon/yamlx_escape.h"
+#include "daemon/read/yamlx_escape.h"
 
 #include "shared/base/utf8.h"
 

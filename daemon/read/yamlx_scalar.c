@@ -1,6 +1,6 @@
 /* See yamlx_scalar.h. The patterns are those of PyYAML's resolver.py, less the sexagesimals,
  * timestamps and infinities, which stay strings here. */
-#include "daemon/yamlx_scalar.h"
+#include "daemon/read/yamlx_scalar.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"

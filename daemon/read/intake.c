@@ -1,5 +1,5 @@
 /* See intake.h. */
-#include "daemon/intake.h"
+#include "daemon/read/intake.h"
 
 #include "daemon/attest.h"
 #include "daemon/packed.h"
