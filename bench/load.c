@@ -12,7 +12,7 @@
 #include "bench/errands.h"
 #include "bench/histogram.h"
 
-#include "runner/watch.h"
+#include "runner/job/watch.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/wall.h"

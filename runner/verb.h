@@ -3,7 +3,7 @@
 #ifndef VOGELER_RUNNER_VERB_H
 #define VOGELER_RUNNER_VERB_H
 
-#include "runner/waves.h"
+#include "runner/job/waves.h"
 #include "shared/base/uri.h"
 #include "shared/config/cli.h"
 #include <stdbool.h>

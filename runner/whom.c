@@ -2,7 +2,7 @@
 #include "runner/whom.h"
 
 #include "runner/interrupt.h"
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/events.h"
+#include "runner/print/events.h"
 #include "shared/store/ledger.h"
 
 #include <cmocka.h>

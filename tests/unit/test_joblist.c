@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/joblist.h"
+#include "runner/print/joblist.h"
 #include "shared/base/xalloc.h"
 
 #include <cmocka.h>

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include "runner/verb.h"
 #include "shared/base/xalloc.h"
 

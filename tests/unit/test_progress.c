@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/progress.h"
+#include "runner/print/progress.h"
 #include "tests/fake/fake_loop.h"
 
 #include <cmocka.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "runner/send.h"
+#include "runner/job/send.h"
 #include "shared/event/loop.h"
 #include "shared/wire/wire.h"
 

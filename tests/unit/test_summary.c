@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/events.h"
-#include "runner/summary.h"
+#include "runner/print/events.h"
+#include "runner/print/summary.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
 

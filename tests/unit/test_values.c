@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/values.h"
+#include "runner/print/values.h"
 #include "shared/event/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/watch.h"
+#include "runner/job/watch.h"
 #include "shared/base/log.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"

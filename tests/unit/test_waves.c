@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/waves.h"
+#include "runner/job/waves.h"
 
 #include <cmocka.h>
 

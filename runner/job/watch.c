@@ -1,8 +1,8 @@
 /* See watch.h. Two folds: one is shown, and takes the word of notices too; the other is made anew
  * from each reading of the store, and when that one is complete, it is what the watch ends with. */
-#include "runner/watch.h"
+#include "runner/job/watch.h"
 
-#include "runner/clocks.h"
+#include "runner/job/clocks.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/log.h"

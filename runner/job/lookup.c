@@ -1,5 +1,5 @@
 /* See lookup.h. */
-#include "runner/lookup.h"
+#include "runner/job/lookup.h"
 
 #include "runner/interrupt.h"
 #include "shared/base/near.h"

@@ -1,12 +1,12 @@
 /* "cancel JOB": tells the hosts that have not answered, and then the ledger, so that the books say
  * so of hosts that are off too. What a host answers after all counts more than that. */
-#include "runner/books.h"
 #include "runner/interrupt.h"
-#include "runner/lookup.h"
-#include "runner/output.h"
-#include "runner/send.h"
-#include "runner/sending.h"
-#include "runner/standing.h"
+#include "runner/job/books.h"
+#include "runner/job/lookup.h"
+#include "runner/job/send.h"
+#include "runner/job/sending.h"
+#include "runner/job/standing.h"
+#include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
 #include "shared/base/wall.h"

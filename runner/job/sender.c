@@ -1,5 +1,5 @@
 /* See sender.h. */
-#include "runner/sender.h"
+#include "runner/job/sender.h"
 
 #include "shared/base/printable.h"
 #include "shared/base/utf8.h"

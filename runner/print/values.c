@@ -1,7 +1,7 @@
 /* See values.h. */
-#include "runner/values.h"
+#include "runner/print/values.h"
 
-#include "runner/events.h"
+#include "runner/print/events.h"
 #include "shared/base/buf.h"
 #include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"

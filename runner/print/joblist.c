@@ -1,7 +1,7 @@
 /* See joblist.h. */
-#include "runner/joblist.h"
+#include "runner/print/joblist.h"
 
-#include "runner/summary.h"
+#include "runner/print/summary.h"
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
 #include "shared/base/wall.h"

@@ -2,7 +2,7 @@
 #ifndef VOGELER_JOBLIST_H
 #define VOGELER_JOBLIST_H
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include "shared/store/ledger.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* See books.h. */
-#include "runner/books.h"
+#include "runner/job/books.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"

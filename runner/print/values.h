@@ -6,7 +6,7 @@
 #ifndef VOGELER_RUNNER_VALUES_H
 #define VOGELER_RUNNER_VALUES_H
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

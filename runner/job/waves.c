@@ -1,5 +1,5 @@
 /* See waves.h. */
-#include "runner/waves.h"
+#include "runner/job/waves.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* See send.h. */
-#include "runner/send.h"
+#include "runner/job/send.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"

@@ -1,8 +1,8 @@
 /* "watch JOB" and "result JOB": a job that was sent, followed until its end or as it stands now. */
-#include "runner/follow.h"
 #include "runner/interrupt.h"
-#include "runner/lookup.h"
-#include "runner/sender.h"
+#include "runner/job/follow.h"
+#include "runner/job/lookup.h"
+#include "runner/job/sender.h"
 #include "runner/verb.h"
 #include "shared/base/wall.h"
 #include "shared/event/loop.h"

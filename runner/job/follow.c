@@ -1,9 +1,9 @@
 /* See follow.h. */
-#include "runner/follow.h"
+#include "runner/job/follow.h"
 
-#include "runner/events.h"
-#include "runner/progress.h"
-#include "runner/values.h"
+#include "runner/print/events.h"
+#include "runner/print/progress.h"
+#include "runner/print/values.h"
 #include "runner/verb.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"

@@ -1,8 +1,8 @@
 /* Without a verb: a command to its targets. */
 #include "runner/interrupt.h"
+#include "runner/job/sending.h"
 #include "runner/near_names.h"
 #include "runner/plugin_known.h"
-#include "runner/sending.h"
 #include "runner/verb.h"
 #include "runner/whom.h"
 #include "shared/base/ask.h"

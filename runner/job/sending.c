@@ -6,17 +6,17 @@
  *
  * What the runner itself learns of a host (no queue, refused, never sent) goes to the ledger by the
  * books. Leaving waits for them, though not for ever; what is not in the ledger by then is told. */
-#include "runner/sending.h"
+#include "runner/job/sending.h"
 
-#include "runner/books.h"
-#include "runner/follow.h"
 #include "runner/interrupt.h"
-#include "runner/output.h"
-#include "runner/presence.h"
-#include "runner/send.h"
-#include "runner/sender.h"
-#include "runner/sent.h"
-#include "runner/waves.h"
+#include "runner/job/books.h"
+#include "runner/job/follow.h"
+#include "runner/job/presence.h"
+#include "runner/job/send.h"
+#include "runner/job/sender.h"
+#include "runner/job/sent.h"
+#include "runner/job/waves.h"
+#include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"

@@ -4,8 +4,8 @@
 #ifndef VOGELER_FOLLOW_H
 #define VOGELER_FOLLOW_H
 
-#include "runner/summary.h"
-#include "runner/watch.h"
+#include "runner/job/watch.h"
+#include "runner/print/summary.h"
 #include <stdbool.h>
 
 struct follow;

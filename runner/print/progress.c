@@ -1,7 +1,7 @@
 /* See progress.h. */
-#include "runner/progress.h"
+#include "runner/print/progress.h"
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"

@@ -1,7 +1,7 @@
 /* See sent.h. */
-#include "runner/sent.h"
+#include "runner/job/sent.h"
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_stdout.h"

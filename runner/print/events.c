@@ -1,5 +1,5 @@
 /* See events.h. */
-#include "runner/events.h"
+#include "runner/print/events.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"

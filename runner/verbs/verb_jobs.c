@@ -1,5 +1,5 @@
 /* "jobs": those that the store knows, the newest first, with how they stand. */
-#include "runner/joblist.h"
+#include "runner/print/joblist.h"
 #include "runner/verb.h"
 #include "shared/base/wall.h"
 #include "shared/base/xalloc.h"

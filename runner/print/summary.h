@@ -4,7 +4,7 @@
 #ifndef VOGELER_SUMMARY_H
 #define VOGELER_SUMMARY_H
 
-#include "runner/output.h"
+#include "runner/print/output.h"
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* See standing.h. */
-#include "runner/standing.h"
+#include "runner/job/standing.h"
 
 #include "runner/interrupt.h"
 #include "shared/base/wall.h"

@@ -1,4 +1,4 @@
-#include "runner/clocks.h"
+#include "runner/job/clocks.h"
 
 #include "shared/base/phrase.h"
 #include "shared/base/units.h"

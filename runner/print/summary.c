@@ -1,7 +1,7 @@
 /* See summary.h. */
-#include "runner/summary.h"
+#include "runner/print/summary.h"
 
-#include "runner/events.h"
+#include "runner/print/events.h"
 #include "runner/verb.h"
 #include "shared/base/phrase.h"
 #include "shared/base/units.h"

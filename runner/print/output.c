@@ -1,5 +1,5 @@
 /* See output.h. */
-#include "runner/output.h"
+#include "runner/print/output.h"
 
 #include "runner/verb.h"
 #include "shared/base/printable.h"

@@ -1,5 +1,5 @@
 /* See presence.h. */
-#include "runner/presence.h"
+#include "runner/job/presence.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"

@@ -1,8 +1,8 @@
 /* "rerun JOB": the same plugin again, as a new job, for those of its hosts that are not ok. */
 #include "runner/interrupt.h"
-#include "runner/lookup.h"
-#include "runner/sending.h"
-#include "runner/standing.h"
+#include "runner/job/lookup.h"
+#include "runner/job/sending.h"
+#include "runner/job/standing.h"
 #include "runner/whom.h"
 #include "shared/base/xalloc.h"
 #include <stdlib.h>
