@@ -3,8 +3,8 @@
 
 #include "admin/host_state.h"
 #include "admin/view.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/errtext.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
@@ -34,12 +34,12 @@ static const char *
 since(struct contact contact, int64_t now_ms, char at[HOST_STATE_AT_SIZE],
     char age[HOST_STATE_AGE_SIZE])
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	at[0] = age[0] = '\0';
 	if (contact.since_ms == 0)
 		return at;
-	wall_format(contact.since_ms, text);
+	wallclock_format(contact.since_ms, text);
 	host_state_age(text, now_ms, age);
 	return host_state_at(text, at);
 }
@@ -49,7 +49,7 @@ contact_now(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
 	int64_t answered = 0;
 
-	if (!wall_parse(view_text(rec, "updated_at", ""), &answered))
+	if (!wallclock_parse(view_text(rec, "updated_at", ""), &answered))
 		answered = 0;
 	return contacts_now(c, view_text(rec, "_id", ""), answered, now_ms);
 }
@@ -97,14 +97,15 @@ contact_json(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
 	struct contact contact = contact_now(c, rec, now_ms);
 	int64_t looked_at = contacts_looked_at(c);
-	char at[WALL_TEXT_SIZE];
+	char at[WALLCLOCK_TEXT_SIZE];
 	json_t *o = json_object();
 
 	jsonx_set_str(o, "state", contact_state_name(contact.state));
 	json_object_set_new(o, "since",
-	    contact.since_ms == 0 ? json_null() : json_string(wall_format(contact.since_ms, at)));
-	json_object_set_new(
-	    o, "looked_at", looked_at == 0 ? json_null() : json_string(wall_format(looked_at, at)));
+	    contact.since_ms == 0 ? json_null()
+				  : json_string(wallclock_format(contact.since_ms, at)));
+	json_object_set_new(o, "looked_at",
+	    looked_at == 0 ? json_null() : json_string(wallclock_format(looked_at, at)));
 	return o;
 }
 
@@ -121,11 +122,11 @@ contact_lack(const struct contacts *c, const char *why, int64_t now_ms)
 		xasprintf(&text, "unknown: %s", why);
 	else if (looked.since_ms == 0)
 		text = xstrdup("unknown: no collector has looked at the queues of hosts "
-			       "yet" PHRASE_CURE "see that vogelerd runs, and reaches the broker");
+			       "yet" ERRTEXT_CURE "see that vogelerd runs, and reaches the broker");
 	else
 		xasprintf(&text,
 		    "unknown: no collector has looked at the queues of hosts since %s "
-		    "(%s)" PHRASE_CURE "see that vogelerd runs, and reaches the broker",
+		    "(%s)" ERRTEXT_CURE "see that vogelerd runs, and reaches the broker",
 		    at, age);
 	return text;
 }

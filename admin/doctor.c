@@ -2,7 +2,7 @@
  * cure for what is not. */
 #include "admin/doctor.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
@@ -48,7 +48,7 @@ say(struct doctor *d, const char *check, enum check_status status, const char *t
 				 jsonx_string_lossy(detail, strlen(detail), NULL), "cure", cure));
 	} else {
 		printable_line(stdout, "%-5s %-17s %s%s%s", check_status_name(status), check,
-		    detail, cure == NULL ? "" : PHRASE_CURE, cure == NULL ? "" : cure);
+		    detail, cure == NULL ? "" : ERRTEXT_CURE, cure == NULL ? "" : cure);
 		fflush(stdout); /* the next check may take a while */
 	}
 	free(detail);
@@ -71,9 +71,9 @@ void
 doctor_say_sentence(
     struct doctor *d, const char *check, enum check_status status, const char *sentence)
 {
-	const char *cure = phrase_cure(sentence);
+	const char *cure = errtext_cure(sentence);
 	size_t len =
-	    cure == NULL ? strlen(sentence) : (size_t)(cure - sentence) - strlen(PHRASE_CURE);
+	    cure == NULL ? strlen(sentence) : (size_t)(cure - sentence) - strlen(ERRTEXT_CURE);
 	char *detail = xstrndup(sentence, len);
 
 	say(d, check, status, detail, cure);

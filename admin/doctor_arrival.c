@@ -9,7 +9,7 @@
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -461,7 +461,7 @@ doctor_arrival(
 	a->what = *what;
 	a->fn = fn;
 	a->arg = arg;
-	ident_job(a->id, wall_ms());
+	ident_job(a->id, wallclock_ms());
 	a->timer = loop_timer_create(d->v->loop, "arrival", arrival_on_timer, a);
 	if (what->host != NULL && what->sends && is_read(a))
 		xasprintf(&a->reply_to, "%s%s", TOPOLOGY_REPLY_PREFIX, a->id);

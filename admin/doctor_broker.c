@@ -8,7 +8,7 @@
 #include "shared/amqp/topology.h"
 #include "shared/base/name.h"
 #include "shared/base/uri.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -105,7 +105,7 @@ static void
 say_certificate(struct patient *p)
 {
 	struct broker_status status;
-	char end[WALL_TEXT_SIZE];
+	char end[WALLCLOCK_TEXT_SIZE];
 	int64_t days;
 
 	broker_status(p->broker, &status);
@@ -114,13 +114,13 @@ say_certificate(struct patient *p)
 		    p->d, links[LINK_TLS], CHECK_OK, NULL, "the broker's certificate is good");
 		return;
 	}
-	days = (status.certificate_end - wall_ms()) / DAY_MS;
+	days = (status.certificate_end - wallclock_ms()) / DAY_MS;
 	doctor_say(p->d, links[LINK_TLS], days < CERTIFICATE_DAYS ? CHECK_WARN : CHECK_OK,
 	    days < CERTIFICATE_DAYS ? "renew the broker's certificate, or cert_file of [amqp]"
 				    : NULL,
 	    "the broker's certificate is good; the first of both sides' ends in %" PRId64
 	    " days, %s",
-	    days, wall_format_s(status.certificate_end, end));
+	    days, wallclock_format_s(status.certificate_end, end));
 }
 
 /* Tells that all is well up to, but not with, that link. */

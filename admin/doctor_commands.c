@@ -12,7 +12,7 @@
 #include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
 #include "shared/base/uri.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -371,7 +371,7 @@ doctor_commands(struct doctor *d)
 	for (size_t i = 0; i < d->n_recent; i++)
 		hosts_add(&r->hosts, d->recent[i].name);
 	hosts_sort(&r->hosts);
-	ident_job(r->id, wall_ms());
+	ident_job(r->id, wallclock_ms());
 	r->timer = loop_timer_create(d->v->loop, "commands", round_on_timer, r);
 	r->queues = host_queues_open(d->v, &r->hosts, round_on_queues, r);
 }

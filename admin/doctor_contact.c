@@ -4,7 +4,7 @@
 
 #include "admin/view.h"
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ doctor_on_contacts(struct contacts *contacts, const char *why, void *arg)
 	struct doctor_contact *c = arg;
 
 	c->contacts = contacts;
-	c->lack = contact_lack(contacts, why, wall_ms());
+	c->lack = contact_lack(contacts, why, wallclock_ms());
 	c->fn(c->arg);
 }
 
@@ -49,14 +49,14 @@ remember(struct doctor *d, struct doctor_host host)
 void
 doctor_contact_count(struct doctor_contact *c, const json_t *rec)
 {
-	struct contact contact = contact_now(c->contacts, rec, wall_ms());
+	struct contact contact = contact_now(c->contacts, rec, wallclock_ms());
 	struct doctor_host host = {
 	    .name = (char *)view_text(rec, "_id", ""), .state = contact.state};
 
 	c->hosts[contact.state]++;
 	if (name_host_error(host.name) != NULL)
 		return;
-	if (!wall_parse(view_text(rec, "updated_at", ""), &host.at_ms))
+	if (!wallclock_parse(view_text(rec, "updated_at", ""), &host.at_ms))
 		host.at_ms = 0;
 	if (contact.state == CONTACT_OFFLINE && contact.since_ms > host.at_ms)
 		host.at_ms = contact.since_ms;

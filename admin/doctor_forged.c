@@ -2,9 +2,9 @@
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/store/forgeries.h"
 #include "shared/store/store.h"
 
@@ -17,7 +17,7 @@ static const char check[] = "store forged";
 static void
 say(struct doctor *d, const struct forgeries *f)
 {
-	char since[WALL_TEXT_SIZE], at[WALL_TEXT_SIZE], when[HOST_STATE_WHEN_SIZE],
+	char since[WALLCLOCK_TEXT_SIZE], at[WALLCLOCK_TEXT_SIZE], when[HOST_STATE_WHEN_SIZE],
 	    text[HOST_STATE_AT_SIZE], untold[80] = "";
 
 	if (f->untold > 0)
@@ -29,8 +29,8 @@ say(struct doctor *d, const struct forgeries *f)
 	    "(docs/running.md), and this one a new password",
 	    "refused answers that nobody vouches for=%" PRIu64
 	    ", the first at %s, the last at %s: %s, sender=%s%s",
-	    f->refused, host_state_at(wall_format(f->since_ms, since), text),
-	    host_state_when(wall_format(f->at_ms, at), wall_ms(), when), f->why,
+	    f->refused, host_state_at(wallclock_format(f->since_ms, since), text),
+	    host_state_when(wallclock_format(f->at_ms, at), wallclock_ms(), when), f->why,
 	    f->sender[0] == '\0' ? "?" : f->sender, untold);
 }
 
@@ -45,7 +45,7 @@ doctor_on_forgeries(enum store_found found, json_t *notes, const char *why, void
 		doctor_say(c->d, check, CHECK_WARN, NULL,
 		    "whether answers came that nobody vouches for cannot be read: %s",
 		    why == NULL ? "?" : why);
-	else if (f.at_ms != 0 && wall_ms() - f.at_ms < LATELY_MS)
+	else if (f.at_ms != 0 && wallclock_ms() - f.at_ms < LATELY_MS)
 		say(c->d, &f);
 	else
 		doctor_say(c->d, check, CHECK_OK, NULL,

@@ -3,9 +3,9 @@
 #include "admin/doctor.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/uri.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/conf.h"
 #include "shared/config/plugin.h"
@@ -95,7 +95,7 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 static void
 say_unusable(struct doctor *d, const char *first, size_t n)
 {
-	const char *cure = phrase_cure(first);
+	const char *cure = errtext_cure(first);
 
 	if (n > 1) /* of the others it may be another one */
 		doctor_say(d, "config", CHECK_FAIL,
@@ -152,14 +152,14 @@ check_config(struct doctor *d)
 static void
 check_clock(struct doctor *d)
 {
-	int64_t now = wall_ms();
-	char text[WALL_TEXT_SIZE];
+	int64_t now = wallclock_ms();
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	if (now < EARLIEST_MS)
 		doctor_say(d, "clock", CHECK_FAIL, "set it: timedatectl set-ntp true",
-		    "it says %s, which is long past", wall_format_s(now, text));
+		    "it says %s, which is long past", wallclock_format_s(now, text));
 	else
-		doctor_say(d, "clock", CHECK_OK, NULL, "%s", wall_format_s(now, text));
+		doctor_say(d, "clock", CHECK_OK, NULL, "%s", wallclock_format_s(now, text));
 }
 
 static void
@@ -179,7 +179,7 @@ check_machine_id(struct doctor *d)
 	else
 		doctor_say(d, "machine id", CHECK_WARN, "systemd-machine-id-setup",
 		    "%s %s: results of this host are ordered by arrival alone", MACHINE_ID_FILE,
-		    err != 0 ? phrase_errno(err) : "holds no id");
+		    err != 0 ? errtext_errno(err) : "holds no id");
 	buf_finish(&b);
 }
 
@@ -216,7 +216,7 @@ check_state_dir(struct doctor *d)
 	}
 	if (stat(dir, &st) != 0)
 		doctor_say(d, "state folder", CHECK_FAIL, "run this as root, or as the agent does",
-		    "%s: %s", dir, phrase_errno(errno));
+		    "%s: %s", dir, errtext_errno(errno));
 	else if (!S_ISDIR(st.st_mode))
 		doctor_say(d, "state folder", CHECK_FAIL, "move it away, or set [client] state_dir",
 		    "%s is not a folder", dir);
@@ -238,8 +238,8 @@ check_state_dir(struct doctor *d)
 static void
 say_bad_plugins(struct doctor *d, int bad, size_t good, const char *first)
 {
-	const char *cure = phrase_cure(first);
-	size_t len = cure == NULL ? strlen(first) : (size_t)(cure - first) - strlen(PHRASE_CURE);
+	const char *cure = errtext_cure(first);
+	size_t len = cure == NULL ? strlen(first) : (size_t)(cure - first) - strlen(ERRTEXT_CURE);
 	char *text;
 
 	xasprintf(
@@ -325,7 +325,7 @@ check_plugins(struct doctor *d, bool has_agent)
 		    has_agent ? "for an agent, make the folder or name another with [global] "
 				"plugin_path"
 			      : NULL,
-		    "%s: %s", dir, phrase_errno(ENOENT));
+		    "%s: %s", dir, errtext_errno(ENOENT));
 		return;
 	}
 	bad = plugin_read_dir(&set, dir, on_conf_error, &c);

@@ -7,7 +7,7 @@
 #include "admin/host_state.h"
 #include "admin/view.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -73,9 +73,9 @@ look_for_machines(struct doctor_orders *o, const json_t *rec)
 	struct host_state_two two;
 	char since[HOST_STATE_WHEN_SIZE];
 
-	if (!host_state_two_machines(rec, wall_ms(), &two))
+	if (!host_state_two_machines(rec, wallclock_ms(), &two))
 		return;
-	host_state_when(two.since, wall_ms(), since);
+	host_state_when(two.since, wallclock_ms(), since);
 	if (two.waits)
 		doctor_say(o->d, "store hosts", CHECK_WARN, cure,
 		    "%s: another machine has this name: the agent with the machine id %s waits for "
@@ -91,7 +91,7 @@ look_for_machines(struct doctor_orders *o, const json_t *rec)
 static void
 add(struct doctor_orders *o, const json_t *rec)
 {
-	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
+	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
 
 	look_for_machines(o, rec);
 	doctor_contact_count(o->contact, rec);

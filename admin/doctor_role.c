@@ -2,7 +2,7 @@
  * of nobody else, so that with an operator's it would be found to lack rights that it has. */
 #include "admin/doctor.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/config/cli.h"
 
 #include <errno.h>
@@ -178,7 +178,7 @@ take(struct doctor *d, const struct credential *c)
 	if (!ok && err != ENOENT)
 		doctor_say(d, "role", CHECK_FAIL,
 		    "write the URI into it, as one line, for root alone", "%s: %s: %s",
-		    names[d->role], c->path, err != 0 ? phrase_errno(err) : why);
+		    names[d->role], c->path, err != 0 ? errtext_errno(err) : why);
 	return ok || err == ENOENT;
 }
 

@@ -2,9 +2,9 @@
  * does it take a write and a delete, and do its clock and ours agree? */
 #include "admin/doctor.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/stream.h"
@@ -72,7 +72,7 @@ say_clock(struct ward *w, const char *answer)
 {
 	const char *date = strcasestr(answer, "\r\nDate:");
 	struct tm tm = {0};
-	int64_t off, now = wall_ms();
+	int64_t off, now = wallclock_ms();
 
 	/* RFC 9110 5.6.7: always GMT. */
 	if (date == NULL || strptime(date + strlen("\r\nDate:"), " %a, %d %b %Y %T", &tm) == NULL) {
@@ -399,7 +399,7 @@ check_file(struct ward *w)
 		doctor_say(w->d, "store file", CHECK_FAIL,
 		    err == ENOENT ? "vogeler-admin setup, as the user that vogelerd runs as"
 				  : "give this user the right to read it",
-		    "%s: %s", w->uri.path, phrase_errno(err));
+		    "%s: %s", w->uri.path, errtext_errno(err));
 		doctor_skip(w->d, &after_tcp[LINK_DATABASE], "no file");
 		end(w);
 		return;

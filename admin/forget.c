@@ -17,9 +17,9 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
@@ -160,7 +160,7 @@ cancel_next(struct forgetting *f)
 		list[i].host = host;
 		list[i].state = OUTCOME_CANCELLED;
 		list[i].why = hosts_has(&f->deleted, host) ? WHY_DELETED : WHY_GONE;
-		list[i].at = wall_ms();
+		list[i].at = wallclock_ms();
 	}
 	store_outcomes_add(f->v->store, job->id, list, job->hosts.n, forget_on_cancelled, f);
 	free(list);
@@ -288,7 +288,7 @@ static void
 keep(struct forgetting *f, const char *host)
 {
 	cli_complain("vogeler-admin",
-	    "%s stays as it is: an agent reads its queue" PHRASE_CURE
+	    "%s stays as it is: an agent reads its queue" ERRTEXT_CURE
 	    "stop vogeler-agent there, then forget the host",
 	    host);
 	f->n_read++;

@@ -5,7 +5,7 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/store.h"
 
@@ -60,7 +60,7 @@ add(struct forgetting *f, const char *plugin)
 	result_init(r);
 	r->plugin = xstrdup_null(plugin);
 	r->forget_order = true;
-	r->received_at = wall_ms();
+	r->received_at = wallclock_ms();
 	f->write.results[f->write.n++] = r;
 }
 

@@ -2,7 +2,7 @@
 #include "admin/host_state.h"
 
 #include "admin/view.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/record.h"
 #include "shared/wire/jsonx.h"
@@ -14,18 +14,18 @@
 #include <string.h>
 
 /* Agents write the timestamp of a last_error as Python's str(datetime.utcnow()) does,
- * "2010-09-26 06:16:29.609000"; all that the collector writes is as wall_format() has it. */
+ * "2010-09-26 06:16:29.609000"; all that the collector writes is as wallclock_format() has it. */
 static bool
 parse_time(const char *text, int64_t *ms)
 {
-	char ours[WALL_TEXT_SIZE];
+	char ours[WALLCLOCK_TEXT_SIZE];
 
-	if (wall_parse(text, ms))
+	if (wallclock_parse(text, ms))
 		return true;
 	if (strlen(text) < 19 || text[10] != ' ')
 		return false;
 	snprintf(ours, sizeof(ours), "%.10sT%.8sZ", text, text + 11);
-	return wall_parse(ours, ms);
+	return wallclock_parse(ours, ms);
 }
 
 static int64_t
@@ -335,7 +335,7 @@ host_state_at(const char *at, char out[HOST_STATE_AT_SIZE])
 	int64_t ms;
 
 	if (parse_time(at, &ms))
-		wall_format_s(ms, out);
+		wallclock_format_s(ms, out);
 	else
 		snprintf(out, HOST_STATE_AT_SIZE, "%s", at);
 	return out;
@@ -347,7 +347,7 @@ host_state_age(const char *at, int64_t now_ms, char out[HOST_STATE_AGE_SIZE])
 	int64_t then;
 
 	out[0] = '\0';
-	return at != NULL && parse_time(at, &then) ? wall_age(then, now_ms, out) : out;
+	return at != NULL && parse_time(at, &then) ? wallclock_age(then, now_ms, out) : out;
 }
 
 const char *

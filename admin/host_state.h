@@ -3,7 +3,7 @@
 #ifndef VOGELER_HOST_STATE_H
 #define VOGELER_HOST_STATE_H
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,7 +45,7 @@ const char *host_state_version(const json_t *head);
 #define HOST_STATE_AT_SIZE 40
 const char *host_state_at(const char *at, char out[HOST_STATE_AT_SIZE]);
 /* "3 min ago", in one unit; "" if at is not a time. */
-#define HOST_STATE_AGE_SIZE WALL_AGE_SIZE
+#define HOST_STATE_AGE_SIZE WALLCLOCK_AGE_SIZE
 const char *host_state_age(const char *at, int64_t now_ms, char out[HOST_STATE_AGE_SIZE]);
 /* Both: "2026-11-30T18:47:06Z (3 min ago)". */
 #define HOST_STATE_WHEN_SIZE (HOST_STATE_AT_SIZE + HOST_STATE_AGE_SIZE + 4)

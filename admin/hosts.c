@@ -5,9 +5,9 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
@@ -76,7 +76,7 @@ failing_text(const json_t *rec, int64_t now)
 	const json_t *newest = json_array_get(failing, 0);
 	const char *plugin = view_text(newest, "plugin", "");
 	char age[HOST_STATE_AGE_SIZE], more[32] = "", *text;
-	char *message = phrase_of_plugin(plugin, view_text(newest, "message", ""));
+	char *message = errtext_of_plugin(plugin, view_text(newest, "message", ""));
 	size_t n = json_array_size(failing);
 
 	host_state_age(view_text(newest, "at", NULL), now, age);
@@ -131,7 +131,7 @@ add_row(struct listing *h, json_t *rec)
 {
 	const char *seen = view_text(rec, "updated_at", ""), *version = host_state_version(rec);
 	char age[HOST_STATE_AGE_SIZE], at[HOST_STATE_AT_SIZE], contact[CONTACT_TEXT_SIZE];
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	table_row(h->table);
 	table_cell(h->table, COLUMN_HOST, view_text(rec, "_id", ""));
@@ -150,7 +150,7 @@ add_machines(json_t *o, const json_t *rec)
 	struct host_state_two two;
 	json_t *ids;
 
-	if (!host_state_two_machines(rec, wall_ms(), &two))
+	if (!host_state_two_machines(rec, wallclock_ms(), &two))
 		return;
 	ids = json_array();
 	if (two.id != NULL)
@@ -166,11 +166,11 @@ add_object(struct listing *h, json_t *rec)
 	json_t *error = json_object_get(rec, "last_error");
 	const char *version = host_state_version(rec);
 	json_t *o = json_object();
-	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
+	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
 	int64_t off = host_state_clock_off(rec);
 
 	jsonx_set_str(o, "host", view_text(rec, "_id", ""));
-	json_object_set_new(o, "contact", contact_json(h->contacts, rec, wall_ms()));
+	json_object_set_new(o, "contact", contact_json(h->contacts, rec, wallclock_ms()));
 	jsonx_set_str(o, "first_seen", view_text(rec, "created_at", ""));
 	jsonx_set_str(o, "last_seen", view_text(rec, "updated_at", ""));
 	json_object_set_new(o, "version", version != NULL ? json_string(version) : json_null());
@@ -271,7 +271,7 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		if (store_lists_slowly(h->v->store))
 			cli_complain("vogeler-admin",
 			    "%s: every record was read whole to list the hosts: the view for it is "
-			    "not there" PHRASE_CURE
+			    "not there" ERRTEXT_CURE
 			    "run \"vogeler-admin setup\" with an administrator's user",
 			    store_id(h->v->store));
 		fflush(stdout);
@@ -286,7 +286,7 @@ hosts_on_contacts(struct contacts *contacts, const char *why, void *arg)
 	struct listing *h = arg;
 
 	h->contacts = contacts;
-	h->contact_lack = contact_lack(contacts, why, wall_ms());
+	h->contact_lack = contact_lack(contacts, why, wallclock_ms());
 	store_heads(h->v->store, hosts_on_record, h);
 }
 

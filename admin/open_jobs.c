@@ -1,7 +1,7 @@
 /* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
 #include "admin/open_jobs.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/store/ledger.h"
@@ -120,7 +120,7 @@ jobs_on_outcome(enum store_found found, const struct outcome *out, const char *w
 		return;
 	case STORE_MISSING:
 		hosts_cut(&o->jobs[o->next].hosts, 0);
-		fold_each(o->fold, wall_ms(), take_state, o);
+		fold_each(o->fold, wallclock_ms(), take_state, o);
 		o->next++;
 		read_next(o);
 		return;
@@ -185,7 +185,7 @@ jobs_on_job(enum store_found found, const struct job *job, const char *why, void
 		read_next(o);
 		return;
 	}
-	if (job->not_after != 0 && job->not_after < wall_ms())
+	if (job->not_after != 0 && job->not_after < wallclock_ms())
 		return;
 	add_common(&hosts, o->req.hosts, job);
 	if (hosts.n == 0)

@@ -3,7 +3,7 @@
 #include "admin/result_rows.h"
 #include "admin/verb.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
 #include "shared/query/record_query.h"
@@ -77,7 +77,7 @@ take_value(struct query *q, const char *host, const char *text, size_t len)
 		print_object(q, host, value, NULL);
 	else if (!result_rows_add(q->rows, host, value))
 		take_failure(q, host,
-		    "left out, 256 MiB came out before it" PHRASE_CURE
+		    "left out, 256 MiB came out before it" ERRTEXT_CURE
 		    "--json prints it as it comes, and without an end");
 	json_decref(value);
 }
@@ -136,7 +136,7 @@ print_rows(struct query *q)
 	if (result_rows_print_csv(stdout, q->rows))
 		return true;
 	cli_complain("vogeler-admin",
-	    "more than %d columns" PHRASE_CURE "name those that you want: {os: .facter.os}",
+	    "more than %d columns" ERRTEXT_CURE "name those that you want: {os: .facter.os}",
 	    RESULT_ROWS_COLUMNS);
 	return false;
 }

@@ -9,9 +9,9 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
@@ -65,27 +65,27 @@ queue_finish(void *arg)
 static const char *
 at(int64_t ms, char out[HOST_STATE_AT_SIZE])
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	if (ms == 0)
 		return "never";
-	return host_state_at(wall_format(ms, text), out);
+	return host_state_at(wallclock_format(ms, text), out);
 }
 
 static const char *
 age(int64_t ms, char out[HOST_STATE_AGE_SIZE])
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
-	return host_state_age(wall_format(ms, text), wall_ms(), out);
+	return host_state_age(wallclock_format(ms, text), wallclock_ms(), out);
 }
 
 static json_t *
 time_or_null(int64_t ms)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
-	return ms == 0 ? json_null() : json_string(wall_format(ms, text));
+	return ms == 0 ? json_null() : json_string(wallclock_format(ms, text));
 }
 
 static json_t *

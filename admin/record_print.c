@@ -5,10 +5,10 @@
 #include "admin/host_state.h"
 #include "admin/view.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/wire/jsonx.h"
 
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 static void
 print_orders(const json_t *rec)
 {
-	int64_t dropped, ahead = view_order_ahead(rec, wall_ms(), &dropped);
+	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
 	char span[UNITS_SPAN_SIZE];
 
 	if (ahead > 0)
@@ -39,7 +39,7 @@ print_orders(const json_t *rec)
 static const char *
 when(const json_t *obj, const char *key, char out[HOST_STATE_WHEN_SIZE])
 {
-	return host_state_when(view_text(obj, key, "-"), wall_ms(), out);
+	return host_state_when(view_text(obj, key, "-"), wallclock_ms(), out);
 }
 
 static void
@@ -49,9 +49,9 @@ print_machines(const json_t *rec)
 	struct host_state_two two;
 	char since[HOST_STATE_WHEN_SIZE];
 
-	if (!host_state_two_machines(rec, wall_ms(), &two))
+	if (!host_state_two_machines(rec, wallclock_ms(), &two))
 		return;
-	host_state_when(two.since, wall_ms(), since);
+	host_state_when(two.since, wallclock_ms(), since);
 	if (two.waits)
 		printable_line(stdout,
 		    "machines    the agent with the machine id %s waits for the queue of this name, "
@@ -91,7 +91,7 @@ static void
 print_head(const json_t *rec, const char *contact)
 {
 	const json_t *error = json_object_get(rec, "last_error");
-	char *message = phrase_of_host(view_text(error, "message", "-"));
+	char *message = errtext_of_host(view_text(error, "message", "-"));
 	char at[HOST_STATE_WHEN_SIZE];
 
 	printable_line(stdout, "host        %s", view_text(rec, "_id", "-"));
@@ -117,7 +117,7 @@ print_plugin_line(const char *plugin, const json_t *meta)
 				   "puts that right"
 				 : "";
 	char collected[HOST_STATE_WHEN_SIZE], since[HOST_STATE_WHEN_SIZE];
-	char *message = phrase_of_plugin(plugin, view_text(failure, "message", "-"));
+	char *message = errtext_of_plugin(plugin, view_text(failure, "message", "-"));
 
 	when(meta, "collected_at", collected);
 	putchar('\n');

@@ -7,8 +7,8 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/errtext.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
 #include "shared/store/store.h"
@@ -37,20 +37,20 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 
 	if (failure == NULL) {
 		cli_complain("vogeler-admin",
-		    "%s has no value of \"%s\": it was removed in the store" PHRASE_CURE
+		    "%s has no value of \"%s\": it was removed in the store" ERRTEXT_CURE
 		    "vogeler-runner -n %s -x %s brings it back",
 		    v->args[0], v->args[1], v->args[0], v->args[1]);
 		verb_done(v, VERB_NO_SUCH_HOST);
 		return;
 	}
-	message = phrase_of_plugin(v->args[1], view_text(failure, "message", "-"));
-	host_state_when(view_text(failure, "since", "-"), wall_ms(), since);
+	message = errtext_of_plugin(v->args[1], view_text(failure, "message", "-"));
+	host_state_when(view_text(failure, "since", "-"), wallclock_ms(), since);
 	if (json_object_get(meta, "unparsed") == NULL)
 		cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s",
 		    v->args[0], v->args[1], since, message);
 	else
 		cli_complain("vogeler-admin",
-		    "%s has no value of \"%s\" yet: failing since %s: %s" PHRASE_CURE
+		    "%s has no value of \"%s\" yet: failing since %s: %s" ERRTEXT_CURE
 		    "\"vogeler-admin --json show %s\" has what the plugin printed",
 		    v->args[0], v->args[1], since, message, v->args[0]);
 	free(message);
@@ -127,7 +127,7 @@ static void
 show_on_contacts(struct contacts *contacts, const char *why, void *arg)
 {
 	struct showing *s = arg;
-	char *contact = contact_sentence(contacts, s->rec, wall_ms());
+	char *contact = contact_sentence(contacts, s->rec, wallclock_ms());
 
 	record_print(s->rec, contact);
 	verb_done(s->v, VERB_OK);

@@ -8,8 +8,8 @@
 #include "admin/verb.h"
 #include "admin/view.h"
 
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/errtext.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
 #include "shared/query/plugin_names.h"
@@ -170,7 +170,7 @@ lacks_plugin(struct show_many *m, const char *host)
 {
 	char *why;
 
-	xasprintf(&why, "no value of \"%s\"" PHRASE_CURE "\"vogeler-admin show %s %s\" says more",
+	xasprintf(&why, "no value of \"%s\"" ERRTEXT_CURE "\"vogeler-admin show %s %s\" says more",
 	    m->plugin, "HOST", m->plugin);
 	lacks(m, host, why);
 	free(why);
@@ -200,7 +200,7 @@ take_value(struct show_many *m, const char *host, const json_t *value)
 static void
 print_whole(const struct show_many *m, const json_t *rec)
 {
-	char *contact = contact_sentence(m->contacts, rec, wall_ms());
+	char *contact = contact_sentence(m->contacts, rec, wallclock_ms());
 
 	record_print(rec, contact);
 	free(contact);

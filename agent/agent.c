@@ -22,12 +22,12 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
-#include "shared/base/repeat.h"
-#include "shared/base/wall.h"
+#include "shared/base/ratelimit.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -73,7 +73,7 @@ struct agent {
 	struct cmdq *cmdq;
 	struct schedule *schedule; /* empty with oneshot */
 	struct agent_parts parts;  /* what the monitor shows */
-	struct repeat misrouted;
+	struct ratelimit misrouted;
 	struct mono waiting_told; /* ms 0: not yet */
 	struct monitor *monitor;
 };
@@ -248,7 +248,7 @@ tell_waiting(struct agent *a)
 	if (a->waiting_told.ms != 0 && mono_diff(now, a->waiting_told) < AGENT_WAITING_MS)
 		return;
 	a->waiting_told = now;
-	report_waiting(&r, &origin, wall_ms());
+	report_waiting(&r, &origin, wallclock_ms());
 	if (wire_response_encode(&r, &m))
 		outbox_add_newest(a->outbox, GREETING_ID, "(in use)", &m);
 	message_finish(&m);
@@ -277,12 +277,12 @@ refuse_misrouted(struct agent *a, const struct delivery *d)
 	uint32_t unlogged;
 
 	snprintf(kind, sizeof(kind), "%s %s", d->exchange, d->routing_key);
-	if (!repeat_due(&a->misrouted, kind, loop_now(a->loop), &unlogged))
+	if (!ratelimit_due(&a->misrouted, kind, loop_now(a->loop), &unlogged))
 		return;
 	if (strcmp(d->exchange, commands) != 0)
 		log_warn("agent",
 		    "refused a message that did not come through exchange %s: exchange=%s, key=%s, "
-		    "user=%s, unlogged_before=%u" PHRASE_CURE
+		    "user=%s, unlogged_before=%u" ERRTEXT_CURE
 		    "send commands with vogeler-runner; if nobody put it into queue %s on purpose, "
 		    "see who may write to it (rabbitmqctl list_permissions)",
 		    commands, d->exchange[0] == '\0' ? "(the default one)" : d->exchange,
@@ -290,7 +290,7 @@ refuse_misrouted(struct agent *a, const struct delivery *d)
 	else
 		log_warn("agent",
 		    "refused a message that was not sent to this host: exchange=%s, key=%s, "
-		    "user=%s, unlogged_before=%u" PHRASE_CURE
+		    "user=%s, unlogged_before=%u" ERRTEXT_CURE
 		    "see who has bound queue %s (rabbitmqctl list_bindings); its keys are %s and "
 		    "%s",
 		    d->exchange, d->routing_key, user, unlogged, a->host,
@@ -522,7 +522,7 @@ take_logins(struct agent *a)
 static void
 refuse_reload(struct agent *a, const char *complaint, size_t n)
 {
-	log_error("agent", "not reloaded: options and plugins stay as they were" PHRASE_CURE
+	log_error("agent", "not reloaded: options and plugins stay as they were" ERRTEXT_CURE
 			   "mend what is named above, then reload again");
 	set_plugin_status(a, "not reloaded", complaint, n);
 	tell_status(a);
@@ -621,7 +621,7 @@ open_state(struct agent *a)
 		return 1;
 	}
 	xasprintf(&path, "%s/%s", dir, AGENT_ORDER_FILE);
-	a->order = order_open(path, wall_ms(), err, sizeof(err));
+	a->order = order_open(path, wallclock_ms(), err, sizeof(err));
 	free(path);
 	if (a->order == NULL) {
 		cli_complain("vogeler-agent", "%s", err);
@@ -641,7 +641,7 @@ make_broker(struct agent *a)
 	/* Not on this one with this state folder: that has a lock. */
 	xasprintf(&a->in_use,
 	    "another machine has this name (or an agent here with a state folder of its own); the "
-	    "machine id here is %s" PHRASE_CURE
+	    "machine id here is %s" ERRTEXT_CURE
 	    "give one of them another [client] name; vogeler-admin show %s has the machine id that answers",
 	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
 	options_broker(o, "vogeler-agent", "agent", a->uris, a->n_uris, &opt);
@@ -752,7 +752,7 @@ greet(struct agent *a)
 	struct response r;
 	struct message m;
 
-	report_greeting(&r, &origin, wall_ms());
+	report_greeting(&r, &origin, wallclock_ms());
 	if (wire_response_encode(&r, &m))
 		outbox_add(a->outbox, GREETING_ID, &m);
 	message_finish(&m);

@@ -18,7 +18,7 @@
 #include "agent/registry.h"
 #include "shared/base/log.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include <bsd/string.h>
@@ -224,7 +224,7 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 {
 	struct report_request req = request_of(j);
 	struct response r;
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	report_begin(
 	    &r, &q->config.origin, &req, done, &j->out, order_next(q->config.order, now), now);
@@ -245,7 +245,7 @@ answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, cons
 {
 	struct report_request req = request_of(j);
 	struct response r;
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	report_without_result(
 	    &r, &q->config.origin, &req, state, why, order_next(q->config.order, now), now);
@@ -298,7 +298,7 @@ cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *
 bool
 cmdq_is_expired(const struct command *c)
 {
-	return c->not_after != 0 && wall_ms() > c->not_after;
+	return c->not_after != 0 && wallclock_ms() > c->not_after;
 }
 
 /* A command that had not waited with the broker was sent just now, whatever its time says: then one
@@ -307,9 +307,9 @@ static void
 describe_expiry(const struct job *j, char out[EXPIRY_MAX])
 {
 	const struct command *c = &j->command;
-	char span[UNITS_SPAN_SIZE], apart[UNITS_SPAN_SIZE], here[WALL_TEXT_SIZE],
-	    there[WALL_TEXT_SIZE];
-	int64_t now = wall_ms();
+	char span[UNITS_SPAN_SIZE], apart[UNITS_SPAN_SIZE], here[WALLCLOCK_TEXT_SIZE],
+	    there[WALLCLOCK_TEXT_SIZE];
+	int64_t now = wallclock_ms();
 
 	units_span(now - c->not_after, span);
 	if (j->waited || c->sent_at == 0 || now - c->sent_at < CLOCKS_DIFFER_MS)
@@ -318,7 +318,7 @@ describe_expiry(const struct job *j, char out[EXPIRY_MAX])
 		snprintf(out, EXPIRY_MAX,
 		    "expired %s ago, not run: the clock of this host says %s, that of who sent it just "
 		    "now said %s, %s earlier",
-		    span, wall_format(now, here), wall_format(c->sent_at, there),
+		    span, wallclock_format(now, here), wallclock_format(c->sent_at, there),
 		    units_span(now - c->sent_at, apart));
 }
 

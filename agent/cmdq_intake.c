@@ -5,7 +5,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include <stdio.h>
@@ -180,7 +180,7 @@ count_taken(struct cmdq *q)
 static bool
 has_waited(const struct cmdq *q, const struct command *c)
 {
-	return q->catching_up || (q->behind > 0 && wall_ms() - c->sent_at >= CMDQ_FRESH_MS);
+	return q->catching_up || (q->behind > 0 && wallclock_ms() - c->sent_at >= CMDQ_FRESH_MS);
 }
 
 /* Commands. */
@@ -243,7 +243,7 @@ add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag
 
 	j->id = ++q->last_id;
 	j->waited = has_waited(q, c);
-	j->fresh = !j->waited || wall_ms() - c->sent_at < CMDQ_FRESH_MS;
+	j->fresh = !j->waited || wallclock_ms() - c->sent_at < CMDQ_FRESH_MS;
 	j->command = *c;
 	*c = (struct command){0};
 	j->plugin = xstrdup(plugin);
@@ -269,7 +269,7 @@ cancel_came_first(const struct cmdq *q, const char *job)
 static void
 warn_of_skew(const struct command *c, const char *plugin)
 {
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	if (c->sent_at > now + SKEW_MS)
 		log_warn("cmdq", "clock skew: %s was sent %lld s from now, job=%s", plugin,
@@ -385,7 +385,7 @@ take_cancel(struct cmdq *q, const struct command *c, const struct delivery *d)
 
 	/* It is never too late for one: what it ends would go on otherwise. */
 	warn_of_skew(c, c->plugin);
-	fresh = !has_waited(q, c) || wall_ms() - c->sent_at < CMDQ_FRESH_MS;
+	fresh = !has_waited(q, c) || wallclock_ms() - c->sent_at < CMDQ_FRESH_MS;
 	same = cmdq_find_job_id(q, c->cancels);
 	j = same != NULL ? TAILQ_FIRST(&same->jobs) : NULL;
 	for (; j != NULL; j = TAILQ_NEXT(j, of_job)) {

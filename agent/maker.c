@@ -2,8 +2,8 @@
 #include "agent/maker.h"
 
 #include "agent/report.h"
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -29,7 +29,7 @@ maker_create(struct loop *loop, maker_done_fn *fn, void *arg)
 
 	mk->worker = worker_create(loop, "maker");
 	if (mk->worker == NULL)
-		fatal("maker", "cannot make a thread: %s", phrase_errno(errno));
+		fatal("maker", "cannot make a thread: %s", errtext_errno(errno));
 	mk->fn = fn;
 	mk->arg = arg;
 	return mk;

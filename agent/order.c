@@ -5,9 +5,9 @@
 #include "agent/statedir.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -118,7 +118,7 @@ read_ceiling(struct order *o, char *err, size_t err_size)
 	buf_init(&text, FILE_MAX);
 	ok = buf_read_file(&text, o->path, &error);
 	if (!ok && error != ENOENT && error != EFBIG) {
-		snprintf(err, err_size, "cannot read %s: %s" PHRASE_CURE "%s", o->path,
+		snprintf(err, err_size, "cannot read %s: %s" ERRTEXT_CURE "%s", o->path,
 		    strerror(error), statedir_cure(error));
 		buf_finish(&text);
 		return false;
@@ -137,13 +137,13 @@ static void
 tell_failing(struct order *o)
 {
 	log_error("order",
-	    "cannot write %s: %s; order marks are not safe against a crash" PHRASE_CURE "%s",
+	    "cannot write %s: %s; order marks are not safe against a crash" ERRTEXT_CURE "%s",
 	    o->path, strerror(errno), statedir_cure(errno));
 	o->failing = true;
 }
 
 struct order *
-order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
+order_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size)
 {
 	struct order *o = xcalloc(1, sizeof(*o));
 	const char *slash = strrchr(path, '/');
@@ -155,13 +155,13 @@ order_open(const char *path, int64_t wall_ms, char *err, size_t err_size)
 		order_close(o);
 		return NULL;
 	}
-	if (raise_ceiling(o, o->last > wall_ms ? o->last : wall_ms))
+	if (raise_ceiling(o, o->last > wallclock_ms ? o->last : wallclock_ms))
 		return o;
 	if (statedir_is_full(errno)) {
 		tell_failing(o);
 		return o;
 	}
-	snprintf(err, err_size, "cannot write %s: %s" PHRASE_CURE "%s", o->path, strerror(errno),
+	snprintf(err, err_size, "cannot write %s: %s" ERRTEXT_CURE "%s", o->path, strerror(errno),
 	    statedir_cure(errno));
 	order_close(o);
 	return NULL;
@@ -188,9 +188,9 @@ order_close(struct order *o)
 }
 
 int64_t
-order_next(struct order *o, int64_t wall_ms)
+order_next(struct order *o, int64_t wallclock_ms)
 {
-	int64_t mark = o->last + 1 > wall_ms ? o->last + 1 : wall_ms;
+	int64_t mark = o->last + 1 > wallclock_ms ? o->last + 1 : wallclock_ms;
 
 	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing)
 		tell_failing(o);

@@ -19,14 +19,14 @@ struct order;
 /* A missing file is a first start; one that is torn or not ours is told at WARN, and the wall clock
  * alone counts. NULL: err names the path and says why (it cannot be read, or the folder cannot be
  * written: that is tried now, so that it shows at start). Only where there is no room it goes on,
- * as order_next() does. wall_ms: now. */
-struct order *order_open(const char *path, int64_t wall_ms, char *err, size_t err_size);
+ * as order_next() does. wallclock_ms: now. */
+struct order *order_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size);
 /* Marks of a host that is simulated: they are kept nowhere. */
 struct order *order_in_memory(void);
 void order_close(struct order *o); /* NULL is fine */
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
  * again, and marks go on: after a crash the clock has most likely passed them. */
-int64_t order_next(struct order *o, int64_t wall_ms);
+int64_t order_next(struct order *o, int64_t wallclock_ms);
 bool order_is_failing(const struct order *o); /* the disk refused the last ceiling */
 
 /* The first line of a small file, without its end, for /etc/machine-id and

@@ -13,10 +13,10 @@
 #include "agent/statedir.h"
 #include "agent/sweep.h"
 #include "shared/base/buf.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/mono.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -260,7 +260,7 @@ tell_end(const struct hunt *h)
 		log_error("agent",
 		    "cannot end all that plugins of an agent before this one, which was killed, left "
 		    "running, and what they do goes on beside the commands that run now: "
-		    "processes=%zu, left=%zu, pid %d (%s) for one" PHRASE_CURE "end them as root",
+		    "processes=%zu, left=%zu, pid %d (%s) for one" ERRTEXT_CURE "end them as root",
 		    h->n_told, n, (int)left[0].pid, left[0].name);
 	else if (h->n_told > 0)
 		log_warn("agent",
@@ -308,8 +308,8 @@ write_file(struct remains *r)
 	if (!ok && !r->failing)
 		log_warn("agent",
 		    "cannot write %s: %s; should this agent and its plugin-keeper be killed, what "
-		    "a plugin left running may not be found" PHRASE_CURE "%s",
-		    r->path, phrase_errno(errno), statedir_cure(errno));
+		    "a plugin left running may not be found" ERRTEXT_CURE "%s",
+		    r->path, errtext_errno(errno), statedir_cure(errno));
 	r->failing = !ok;
 }
 

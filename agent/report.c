@@ -5,7 +5,7 @@
 #include "agent/outbox.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 #include <signal.h>
@@ -165,16 +165,16 @@ set_member(struct response *r, const char *key, json_t *value)
 }
 
 static void
-set_failure(struct response *r, enum wire_state state, const char *text, int64_t wall_ms)
+set_failure(struct response *r, enum wire_state state, const char *text, int64_t wallclock_ms)
 {
 	json_object_clear(r->results);
 	r->format = WIRE_PYDICT;
 	r->meta.state = state;
-	set_member(r, "last_error", wire_last_error(wall_ms, text));
+	set_member(r, "last_error", wire_last_error(wallclock_ms, text));
 }
 
 static void
-begin(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+begin(struct response *r, const struct report_origin *origin, int64_t wallclock_ms)
 {
 	response_init(r);
 	r->host = xstrdup(origin->host);
@@ -186,28 +186,29 @@ begin(struct response *r, const struct report_origin *origin, int64_t wall_ms)
 	r->meta.machine_id = xstrdup_null(origin->machine_id);
 	r->meta.boot_id = xstrdup_null(origin->boot_id);
 	r->meta.version = xstrdup(VOGELER_VERSION);
-	r->meta.collected_at = wall_ms;
+	r->meta.collected_at = wallclock_ms;
 }
 
 /* A command of 2010 has no id to derive ours from. */
 static char *
-response_id(const struct report_origin *origin, const struct report_request *req, int64_t wall_ms)
+response_id(
+    const struct report_origin *origin, const struct report_request *req, int64_t wallclock_ms)
 {
 	char id[IDENT_SIZE];
 
 	if (req != NULL && req->job != NULL)
 		ident_response(id, req->job, origin->host, req->plugin);
 	else
-		ident_job(id, wall_ms);
+		ident_job(id, wallclock_ms);
 	return xstrdup(id);
 }
 
 static void
 begin_answer(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, int64_t order, int64_t wall_ms)
+    const struct report_request *req, int64_t order, int64_t wallclock_ms)
 {
-	begin(r, origin, wall_ms);
-	r->meta.response_id = response_id(origin, req, wall_ms);
+	begin(r, origin, wallclock_ms);
+	r->meta.response_id = response_id(origin, req, wallclock_ms);
 	r->meta.job = xstrdup_null(req->job);
 	r->meta.reply_to = xstrdup_null(req->reply_to);
 	r->meta.plugin = xstrdup(req->plugin);
@@ -215,23 +216,24 @@ begin_answer(struct response *r, const struct report_origin *origin,
 }
 
 static void
-set_unsendable(struct response *r, const char *plugin, int64_t wall_ms)
+set_unsendable(struct response *r, const char *plugin, int64_t wallclock_ms)
 {
 	char text[MESSAGE_MAX];
 
 	snprintf(text, sizeof(text), "%s: its output is too large to be sent", plugin);
-	set_failure(r, WIRE_FAILED, text, wall_ms);
+	set_failure(r, WIRE_FAILED, text, wallclock_ms);
 	r->meta.truncated = true;
 }
 
 static void
 set_run_failure(struct response *r, const struct report_request *req,
-    const struct child_event *done, const struct buf *out, int64_t wall_ms)
+    const struct child_event *done, const struct buf *out, int64_t wallclock_ms)
 {
 	char text[MESSAGE_MAX];
 
 	describe_failure(req->plugin, done, text);
-	set_failure(r, done->outcome == CHILD_TIMEOUT ? WIRE_TIMEOUT : WIRE_FAILED, text, wall_ms);
+	set_failure(
+	    r, done->outcome == CHILD_TIMEOUT ? WIRE_TIMEOUT : WIRE_FAILED, text, wallclock_ms);
 	r->meta.truncated = done->outcome == CHILD_OVERFLOW;
 	if (done->outcome == CHILD_NOT_STARTED)
 		return;
@@ -246,16 +248,17 @@ set_run_failure(struct response *r, const struct report_request *req,
 void
 report_begin(struct response *r, const struct report_origin *origin,
     const struct report_request *req, const struct child_event *done, const struct buf *out,
-    int64_t order, int64_t wall_ms)
+    int64_t order, int64_t wallclock_ms)
 {
-	begin_answer(r, origin, req, order, wall_ms);
+	begin_answer(r, origin, req, order, wallclock_ms);
 	r->meta.duration_ms = done->duration_ms;
 	r->meta.exit_status = done->exit_status;
 	r->meta.signal = done->signal;
 	if (!done->success) {
-		set_run_failure(r, req, done, out, wall_ms);
+		set_run_failure(r, req, done, out, wallclock_ms);
 	} else if (out->len > OUTBOX_MESSAGE_MAX) {
-		set_unsendable(r, req->plugin, wall_ms); /* unread: a list of 60 MB took 10 s */
+		set_unsendable(
+		    r, req->plugin, wallclock_ms); /* unread: a list of 60 MB took 10 s */
 	} else {
 		r->format = req->format;
 		r->meta.state = WIRE_OK;
@@ -270,9 +273,9 @@ report_value(struct response *r, const struct buf *out)
 
 void
 report_run(struct response *r, const struct report_origin *origin, const struct report_request *req,
-    const struct child_event *done, const struct buf *out, int64_t order, int64_t wall_ms)
+    const struct child_event *done, const struct buf *out, int64_t order, int64_t wallclock_ms)
 {
-	report_begin(r, origin, req, done, out, order, wall_ms);
+	report_begin(r, origin, req, done, out, order, wallclock_ms);
 	if (r->meta.state == WIRE_OK)
 		report_value(r, out);
 }
@@ -280,18 +283,18 @@ report_run(struct response *r, const struct report_origin *origin, const struct 
 void
 report_without_result(struct response *r, const struct report_origin *origin,
     const struct report_request *req, enum wire_state state, const char *why, int64_t order,
-    int64_t wall_ms)
+    int64_t wallclock_ms)
 {
-	begin_answer(r, origin, req, order, wall_ms);
-	set_failure(r, state, why, wall_ms);
+	begin_answer(r, origin, req, order, wallclock_ms);
+	set_failure(r, state, why, wallclock_ms);
 }
 
 void
 report_unsendable(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, int64_t order, int64_t wall_ms)
+    const struct report_request *req, int64_t order, int64_t wallclock_ms)
 {
-	begin_answer(r, origin, req, order, wall_ms);
-	set_unsendable(r, req->plugin, wall_ms);
+	begin_answer(r, origin, req, order, wallclock_ms);
+	set_unsendable(r, req->plugin, wallclock_ms);
 }
 
 bool
@@ -307,7 +310,7 @@ void
 report_replace(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct order *order, struct message *m)
 {
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	log_error("report", "%s: its output is too large to be sent, job=%s", req->plugin,
 	    req->job != NULL ? req->job : "none");
@@ -326,7 +329,7 @@ report_encode(struct response *r, const struct report_origin *origin,
 }
 
 void
-report_too_large_for_broker(struct message *m, const char *host, int64_t wall_ms)
+report_too_large_for_broker(struct message *m, const char *host, int64_t wallclock_ms)
 {
 	const char *plugin = message_str(m, "plugin");
 	char *text = NULL, *body;
@@ -337,7 +340,7 @@ report_too_large_for_broker(struct message *m, const char *host, int64_t wall_ms
 	    "max_message_size in rabbitmq.conf there, or lower the plugin's max_output",
 	    plugin != NULL ? plugin : "?", m->body_len);
 	jsonx_set_str(obj, "syskey", host);
-	json_object_set_new(obj, "last_error", wire_last_error(wall_ms, text));
+	json_object_set_new(obj, "last_error", wire_last_error(wallclock_ms, text));
 	jsonx_set_str(obj, "format", wire_format_name(WIRE_PYDICT));
 	body = json_dumps(obj, JSON_COMPACT);
 	if (body == NULL)
@@ -357,24 +360,24 @@ report_failure_text(const struct response *r)
 }
 
 void
-report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+report_greeting(struct response *r, const struct report_origin *origin, int64_t wallclock_ms)
 {
-	begin(r, origin, wall_ms);
-	r->meta.response_id = response_id(origin, NULL, wall_ms);
+	begin(r, origin, wallclock_ms);
+	r->meta.response_id = response_id(origin, NULL, wallclock_ms);
 	r->meta.state = WIRE_OK;
 }
 
 void
-report_waiting(struct response *r, const struct report_origin *origin, int64_t wall_ms)
+report_waiting(struct response *r, const struct report_origin *origin, int64_t wallclock_ms)
 {
 	char *text = NULL;
 
-	report_greeting(r, origin, wall_ms);
+	report_greeting(r, origin, wallclock_ms);
 	xasprintf(&text,
 	    WIRE_WAITING ": the agent with the machine id %s waits for its queue, "
 			 "which another agent reads: give one of them another [client] name",
 	    origin->machine_id != NULL ? origin->machine_id : "not known");
 	r->meta.state = WIRE_FAILED;
-	set_member(r, "last_error", wire_last_error(wall_ms, text));
+	set_member(r, "last_error", wire_last_error(wallclock_ms, text));
 	free(text);
 }

@@ -34,20 +34,20 @@ struct report_request {
  * (exec). */
 void report_run(struct response *r, const struct report_origin *origin,
     const struct report_request *req, const struct child_event *done, const struct buf *out,
-    int64_t order, int64_t wall_ms);
+    int64_t order, int64_t wallclock_ms);
 /* The two halves of it: everything but the value, and the value, which is due when r's state is
  * WIRE_OK. The second may be called on another thread, as report_try_encode(). */
 void report_begin(struct response *r, const struct report_origin *origin,
     const struct report_request *req, const struct child_event *done, const struct buf *out,
-    int64_t order, int64_t wall_ms);
+    int64_t order, int64_t wallclock_ms);
 void report_value(struct response *r, const struct buf *out);
 /* The plugin was not run, or not to its end: the command is refused, superseded or cancelled. */
 void report_without_result(struct response *r, const struct report_origin *origin,
     const struct report_request *req, enum wire_state state, const char *why, int64_t order,
-    int64_t wall_ms);
+    int64_t wallclock_ms);
 /* In place of a response of that state that cannot be sent. */
 void report_unsendable(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, int64_t order, int64_t wall_ms);
+    const struct report_request *req, int64_t order, int64_t wallclock_ms);
 /* What one of the first two made, as a message; initialises m. When it cannot be sent, being too
  * large or too deep, a failure that says so takes its place, in r as well, with a mark of its own.
  */
@@ -59,13 +59,13 @@ bool report_try_encode(const struct response *r, struct message *m)
 void report_replace(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct order *order, struct message *m);
 /* Makes of an answer that was encoded a failure: its output is larger than the broker takes. */
-void report_too_large_for_broker(struct message *m, const char *host, int64_t wall_ms);
+void report_too_large_for_broker(struct message *m, const char *host, int64_t wallclock_ms);
 /* The sentence in an answer that is a failure; borrowed. */
 const char *report_failure_text(const struct response *r);
 /* {"syskey": HOST, "format": "pydict"}: so that the collector knows this host. */
-void report_greeting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
+void report_greeting(struct response *r, const struct report_origin *origin, int64_t wallclock_ms);
 /* An agent's word about itself, of no plugin and no job: it waits for the queue of its name, which
  * another client reads. */
-void report_waiting(struct response *r, const struct report_origin *origin, int64_t wall_ms);
+void report_waiting(struct response *r, const struct report_origin *origin, int64_t wallclock_ms);
 
 #endif

@@ -8,7 +8,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include <bsd/string.h>
@@ -284,7 +284,7 @@ report(struct schedule *s, struct run *r, const struct child_event *done)
 	struct report_request req = request_of(r);
 	struct response resp;
 	struct message m;
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	report_begin(
 	    &resp, &s->config.origin, &req, done, &r->out, order_next(s->config.order, now), now);

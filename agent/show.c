@@ -10,7 +10,7 @@
 #include "agent/schedule.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/event/loop.h"
@@ -214,7 +214,7 @@ print_trial(const struct cli *cli, const struct trial *t, const struct plugin *p
 	struct response r;
 	int status;
 
-	report_run(&r, &origin, &req, &t->done, &t->out, 0, wall_ms());
+	report_run(&r, &origin, &req, &t->done, &t->out, 0, wallclock_ms());
 	status = print_response(cli, &r, p);
 	response_finish(&r);
 	free(machine_id);

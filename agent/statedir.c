@@ -1,8 +1,8 @@
 /* See statedir.h. */
 #include "agent/statedir.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,19 +44,19 @@ make_folder(const char *dir, char *err, size_t err_size)
 	struct stat st;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		snprintf(err, err_size, "cannot make the state folder %s: %s" PHRASE_CURE "%s", dir,
-		    strerror(errno),
+		snprintf(err, err_size, "cannot make the state folder %s: %s" ERRTEXT_CURE "%s",
+		    dir, strerror(errno),
 		    errno == ENOENT ? "make the folder above it" : statedir_cure(errno));
 		return false;
 	}
 	if (stat(dir, &st) != 0) {
-		snprintf(err, err_size, "cannot use the state folder %s: %s" PHRASE_CURE "%s", dir,
+		snprintf(err, err_size, "cannot use the state folder %s: %s" ERRTEXT_CURE "%s", dir,
 		    strerror(errno), statedir_cure(errno));
 		return false;
 	}
 	if (!S_ISDIR(st.st_mode)) {
 		snprintf(err, err_size,
-		    "cannot use the state folder %s: it is not a folder" PHRASE_CURE
+		    "cannot use the state folder %s: it is not a folder" ERRTEXT_CURE
 		    "move it away, or set [client] state_dir",
 		    dir);
 		return false;
@@ -66,14 +66,14 @@ make_folder(const char *dir, char *err, size_t err_size)
 	if (st.st_uid != 0 && st.st_uid != geteuid()) {
 		snprintf(err, err_size,
 		    "will not use the state folder %s: owned by neither root nor the user this "
-		    "runs as (owner %u)" PHRASE_CURE
+		    "runs as (owner %u)" ERRTEXT_CURE
 		    "chown it to that user, or set [client] state_dir",
 		    dir, (unsigned int)st.st_uid);
 		return false;
 	}
 	if ((st.st_mode & 022) != 0) {
 		snprintf(err, err_size,
-		    "will not use the state folder %s: others may write to it (mode %04o)" PHRASE_CURE
+		    "will not use the state folder %s: others may write to it (mode %04o)" ERRTEXT_CURE
 		    "chmod go-w",
 		    dir, (unsigned int)st.st_mode & 07777);
 		return false;
@@ -108,7 +108,7 @@ static enum statedir_result
 busy(const char *dir, int fd, char *err, size_t err_size)
 {
 	snprintf(err, err_size,
-	    "the state folder %s is in use by another agent, pid %ld" PHRASE_CURE
+	    "the state folder %s is in use by another agent, pid %ld" ERRTEXT_CURE
 	    "end that one, or give this one another [client] state_dir and name",
 	    dir, read_pid(fd));
 	return STATEDIR_BUSY;
@@ -129,13 +129,13 @@ take_locks(
 	lock->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	lock->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock->file < 0 && !(lock->folder >= 0 && statedir_is_full(errno))) {
-		snprintf(err, err_size, "cannot write to the state folder %s: %s" PHRASE_CURE "%s",
-		    dir, phrase_errno(errno), statedir_cure(errno));
+		snprintf(err, err_size, "cannot write to the state folder %s: %s" ERRTEXT_CURE "%s",
+		    dir, errtext_errno(errno), statedir_cure(errno));
 		return STATEDIR_ERROR;
 	}
 	if (lock->file < 0)
-		log_error("agent", "cannot make %s: %s" PHRASE_CURE "%s", path, phrase_errno(errno),
-		    statedir_cure(errno));
+		log_error("agent", "cannot make %s: %s" ERRTEXT_CURE "%s", path,
+		    errtext_errno(errno), statedir_cure(errno));
 	if (lock->folder >= 0 && is_taken(lock->folder))
 		return busy(dir, lock->file, err, err_size);
 	if (lock->file >= 0 && flock(lock->file, LOCK_EX | LOCK_NB) != 0)

@@ -15,7 +15,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/mono.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -151,7 +151,7 @@ end_run(struct agent_host *h, struct run *r)
 	struct buf out;
 
 	buf_init(&out, b->cli->options.plugin_max_output);
-	fleet_run(&b->fleet, h->index, r->plugin, wall_ms(), &done, &out);
+	fleet_run(&b->fleet, h->index, r->plugin, wallclock_ms(), &done, &out);
 	done.id = r->id;
 	if (r->stopped)
 		done.outcome = CHILD_STOPPED;
@@ -308,7 +308,7 @@ greet(struct agent_host *h)
 	struct response r;
 	struct message m;
 
-	report_greeting(&r, &origin, wall_ms());
+	report_greeting(&r, &origin, wallclock_ms());
 	if (wire_response_encode(&r, &m))
 		outbox_add(h->outbox, GREETING_ID, &m);
 	message_finish(&m);
@@ -322,7 +322,7 @@ name_host(struct agent_host *h)
 	fleet_host(&h->agents->b->fleet, h->index, h->name);
 	ident_hash(h->machine_id, h->name, strlen(h->name));
 	h->machine_id[32] = '\0';
-	ident_job(h->boot_id, wall_ms());
+	ident_job(h->boot_id, wallclock_ms());
 }
 
 static void
@@ -426,7 +426,7 @@ agents_collect(struct agents *a, uint32_t host, const char *plugin)
 	struct agent_host *h = &a->hosts[host];
 	struct report_origin origin = origin_of(h);
 	struct report_request req = {.plugin = plugin};
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 	struct child_event done;
 	struct response r;
 	struct message m;

@@ -6,7 +6,7 @@
 #include "bench/records.h"
 
 #include "daemon/read/convert.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/couch_wire.h"
@@ -58,9 +58,9 @@ ask(struct baseline *l, const char *method, uint32_t host, json_t *doc)
 static void
 set_time(json_t *doc, const char *key)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
-	json_object_set_new(doc, key, json_string(wall_format(wall_ms(), text)));
+	json_object_set_new(doc, key, json_string(wallclock_format(wallclock_ms(), text)));
 }
 
 static void

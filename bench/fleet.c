@@ -175,20 +175,20 @@ static const struct package packages[] = {
 /* The update of a package that a host has: each comes out some minutes after the one before, and
  * each host takes it up in its own time. */
 static unsigned int
-update_of(const struct fleet *f, uint32_t host, const char *package, int64_t wall_ms)
+update_of(const struct fleet *f, uint32_t host, const char *package, int64_t wallclock_ms)
 {
 	unsigned int first = 1 + draw_below(f, host, package, 2);
 	int64_t between = (int64_t)(7 + draw_below(f, 0, package, 60)) * MINUTE_MS;
 	int64_t late = (int64_t)draw_below(f, host, "late", 15) * MINUTE_MS;
 
-	if (wall_ms < f->began + late)
+	if (wallclock_ms < f->began + late)
 		return first;
-	return first + (unsigned int)((wall_ms - f->began - late) / between);
+	return first + (unsigned int)((wallclock_ms - f->began - late) / between);
 }
 
 static bool
-print_package(
-    const struct fleet *f, uint32_t host, const struct package *p, int64_t wall_ms, struct buf *out)
+print_package(const struct fleet *f, uint32_t host, const struct package *p, int64_t wallclock_ms,
+    struct buf *out)
 {
 	unsigned int release = release_of(f, host);
 
@@ -197,31 +197,31 @@ print_package(
 	if (!p->patched)
 		return buf_printf(out, "%s %s amd64 ii \n", p->name, p->versions[release]);
 	return buf_printf(out, "%s %s+deb%su%u amd64 ii \n", p->name, p->versions[release],
-	    releases[release].number, update_of(f, host, p->name, wall_ms));
+	    releases[release].number, update_of(f, host, p->name, wallclock_ms));
 }
 
 static bool
-print_packages(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_packages(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	uint32_t number;
 	const struct role *role = role_of(host, &number);
 	bool ok = true;
 
 	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
-		ok = ok && print_package(f, host, &packages[i], wall_ms, out);
+		ok = ok && print_package(f, host, &packages[i], wallclock_ms, out);
 	for (size_t i = 0; i < 3 && role->packages[i] != NULL; i++)
 		ok = ok && buf_printf(out, "%s 1.%u.%u-1+deb%su%u amd64 ii \n", role->packages[i],
 			       draw_below(f, 0, role->packages[i], 30),
 			       draw_below(f, host, role->packages[i], 3),
 			       releases[release_of(f, host)].number,
-			       update_of(f, host, role->packages[i], wall_ms));
+			       update_of(f, host, role->packages[i], wallclock_ms));
 	return ok;
 }
 
 /* ---- the other plugins ---- */
 
 static bool
-print_os_release(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_os_release(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	const struct release *r = &releases[release_of(f, host)];
 
@@ -255,11 +255,12 @@ address_of(uint32_t host, char out[32])
 }
 
 static bool
-print_facter(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_facter(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	const struct release *r = &releases[release_of(f, host)];
 	struct hardware h = hardware_of(f, host);
-	int64_t up_s = (wall_ms - f->began) / 1000 + 86400 * (1 + draw_below(f, host, "up", 300));
+	int64_t up_s =
+	    (wallclock_ms - f->began) / 1000 + 86400 * (1 + draw_below(f, host, "up", 300));
 	char name[FLEET_NAME_SIZE], address[32];
 
 	fleet_host(f, host, name);
@@ -278,14 +279,14 @@ print_facter(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *
 	    "system_uptime:\n  days: %" PRId64 "\n  hours: %" PRId64 "\n  seconds: %" PRId64 "\n",
 	    name, r->kernel, r->codename, r->number, draw_below(f, host, "point", 12), r->number,
 	    h.cores, h.memory_gib, (uint64_t)h.memory_gib << 30,
-	    ((uint64_t)h.memory_gib << 29) + (uint64_t)(wall_ms % 999983) * 1024, name, address,
-	    draw_below(f, host, "load", 3), (unsigned int)(wall_ms / 977 % 100),
-	    draw_below(f, host, "load", 2), (unsigned int)(wall_ms / 4999 % 100),
-	    (unsigned int)(wall_ms / 14983 % 100), up_s / 86400, up_s / 3600, up_s);
+	    ((uint64_t)h.memory_gib << 29) + (uint64_t)(wallclock_ms % 999983) * 1024, name,
+	    address, draw_below(f, host, "load", 3), (unsigned int)(wallclock_ms / 977 % 100),
+	    draw_below(f, host, "load", 2), (unsigned int)(wallclock_ms / 4999 % 100),
+	    (unsigned int)(wallclock_ms / 14983 % 100), up_s / 86400, up_s / 3600, up_s);
 }
 
 static bool
-print_disks(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_disks(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	uint64_t bytes = (uint64_t)hardware_of(f, host).disk_gib << 30;
 
@@ -302,7 +303,7 @@ print_disks(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *o
 }
 
 static bool
-print_network(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_network(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	char address[32];
 
@@ -320,7 +321,7 @@ print_network(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf 
 }
 
 static bool
-print_sockets(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_sockets(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	uint32_t number;
 	const struct role *role = role_of(host, &number);
@@ -336,7 +337,7 @@ print_sockets(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf 
 }
 
 static bool
-print_units(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_units(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	static const char *const units[] = {
 	    "cron", "dbus", "networking", "rsyslog", "ssh", "systemd-timesyncd", "vogeler-agent"};
@@ -357,14 +358,14 @@ print_units(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *o
 }
 
 static bool
-print_ps(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
+print_ps(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out)
 {
 	static const char *const idle[] = {"/sbin/init", "/lib/systemd/systemd-journald",
 	    "/usr/sbin/cron -f", "/usr/sbin/rsyslogd -n", "sshd: /usr/sbin/sshd -D",
 	    "/usr/local/sbin/vogeler-agent run"};
 	uint32_t number;
 	const struct role *role = role_of(host, &number);
-	unsigned int workers = 2 + (unsigned int)(wall_ms / 30000 + host) % 5;
+	unsigned int workers = 2 + (unsigned int)(wallclock_ms / 30000 + host) % 5;
 	bool ok = buf_append_str(out, "UID          PID    PPID  C STIME TTY          TIME CMD\n");
 
 	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
@@ -381,7 +382,7 @@ print_ps(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out)
 static const struct plugin_row {
 	const char *name, *alias; /* as in conf/plugins */
 	enum wire_format format;
-	bool (*print)(const struct fleet *f, uint32_t host, int64_t wall_ms, struct buf *out);
+	bool (*print)(const struct fleet *f, uint32_t host, int64_t wallclock_ms, struct buf *out);
 } plugins[FLEET_PLUGINS] = {
     {"os-release", "get_os_release", WIRE_OUTPUT, print_os_release},
     {"packages", "get_packages", WIRE_OUTPUT, print_packages},
@@ -412,9 +413,9 @@ find_row(const char *name)
 
 bool
 fleet_print(
-    const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms, struct buf *out)
+    const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms, struct buf *out)
 {
-	return find_row(plugin)->print(f, host, wall_ms, out);
+	return find_row(plugin)->print(f, host, wallclock_ms, out);
 }
 
 /* ---- running ---- */
@@ -443,7 +444,7 @@ set_stderr(struct child_event *done, const char *text)
 }
 
 void
-fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct child_event *done, struct buf *out)
 {
 	const struct plugin_row *row = find_row(plugin);
@@ -462,7 +463,7 @@ fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall
 		done->exit_status = -1;
 		done->signal = SIGTERM;
 	} else {
-		if (!row->print(f, host, wall_ms, out))
+		if (!row->print(f, host, wallclock_ms, out))
 			xalloc_fail(0);
 		done->success = true;
 		done->stdout_bytes = out->len;

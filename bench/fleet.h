@@ -35,13 +35,13 @@ void fleet_host(const struct fleet *f, uint32_t host, char out[FLEET_NAME_SIZE])
 const char *fleet_plugin(unsigned int i);
 
 /* Appends what the plugin prints. false: memory is out. */
-bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct buf *out) __attribute__((warn_unused_result));
 /* How long it runs. */
 uint32_t fleet_delay_ms(const struct fleet *f, uint32_t host, const char *plugin);
 /* What a run of it comes to: *done is a CHILD_DONE without an id, out takes what it printed.
  */
-void fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall_ms,
+void fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct child_event *done, struct buf *out);
 /* Adds the definitions of the plugins, as of conf/plugins. */
 void fleet_define(struct plugin_set *set);

@@ -15,7 +15,7 @@
 #include "runner/job/watch.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -85,7 +85,7 @@ send_command(struct load_job *j)
 	    .plugin = (char *)plan_profile_name(&b->plan),
 	    .job = j->job.id,
 	    .reply_to = (char *)watch_reply_to(j->watch),
-	    .sent_at = wall_ms(),
+	    .sent_at = wallclock_ms(),
 	    .not_after = j->job.not_after,
 	};
 	struct message m;
@@ -266,7 +266,7 @@ make_job(struct load *l, struct load_job *j)
 	j->job.plugin = xstrdup(plan_profile_name(p));
 	j->job.user = xstrdup("vogeler-bench");
 	j->job.target = xstrdup("all");
-	j->job.sent_at = wall_ms();
+	j->job.sent_at = wallclock_ms();
 	j->job.not_after = j->job.sent_at + INT64_C(3600) * 1000;
 	j->job.hosts = l->targets;
 	j->job.n_hosts = l->n_targets;

@@ -5,7 +5,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/http.h"
@@ -237,7 +237,7 @@ read_plan(const struct cli *cli, struct plan *p)
 	char err[256];
 
 	*p = (struct plan){
-	    .run = opt.run != 0 ? opt.run : wall_ms(),
+	    .run = opt.run != 0 ? opt.run : wallclock_ms(),
 	    .seed = (uint64_t)opt.seed,
 	    .hosts = not_negative(cli, "hosts", opt.hosts),
 	    .jobs = not_negative(cli, "jobs", opt.jobs),
@@ -261,7 +261,7 @@ read_fleet(const struct cli *cli, struct bench *b)
 {
 	b->fleet = (struct fleet){
 	    .seed = b->plan.seed,
-	    .began = wall_ms(),
+	    .began = wallclock_ms(),
 	    .hosts = b->plan.hosts,
 	    .failing = not_negative(cli, "failing", opt.failing),
 	    .hanging = not_negative(cli, "hanging", opt.hanging),

@@ -6,8 +6,8 @@
 #include "shared/base/backoff.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/repeat.h"
-#include "shared/base/wall.h"
+#include "shared/base/ratelimit.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -67,9 +67,9 @@ struct batch {
 	struct loop_timer *step;
 	struct loop_timer *time; /* BREAKER_TIME */
 	struct batch_stats stats;
-	struct repeat said_conflict;
+	struct ratelimit said_conflict;
 	struct damage *damage;
-	struct repeat said_damage;
+	struct ratelimit said_damage;
 	struct loop_timer *damage_look; /* armed while there is some */
 	size_t held_bytes;              /* of what waits since something of its host is damaged */
 };
@@ -480,7 +480,7 @@ on_conflict(struct batch *b, struct backlog_write *w)
 	}
 	if (++c->n >= BATCH_CONFLICTS_MAX) {
 		/* Whoever writes into one host's record does so into many. */
-		if (repeat_due(&b->said_conflict, "conflict", now, &unlogged))
+		if (ratelimit_due(&b->said_conflict, "conflict", now, &unlogged))
 			log_warn("batch",
 			    "%s: conflict %u times in a row, again in %u ms; does something "
 			    "else write into this database? unlogged_before=%u",
@@ -542,7 +542,7 @@ tell_damage(struct batch *b)
 	uint32_t unlogged;
 
 	if (damage_text(b->damage, text) == NULL ||
-	    !repeat_due(&b->said_damage, "damage", loop_now(b->loop), &unlogged))
+	    !ratelimit_due(&b->said_damage, "damage", loop_now(b->loop), &unlogged))
 		return;
 	log_warn("batch",
 	    "store[%s]: %s, other hosts go on; their answers are tried again for %d minutes, then "
@@ -555,7 +555,7 @@ tell_no_damage(struct batch *b, const char *how)
 {
 	uint32_t unlogged;
 
-	if (repeat_over(&b->said_damage, loop_now(b->loop), &unlogged))
+	if (ratelimit_over(&b->said_damage, loop_now(b->loop), &unlogged))
 		log_warn(
 		    "batch", "store[%s]: %s, unlogged=%" PRIu32, store_id(b->store), how, unlogged);
 }
@@ -815,7 +815,7 @@ note_taken(struct batch *b, const struct store_write *sw)
 	size_t i;
 
 	b->stats.last_ok = loop_now(b->loop);
-	b->stats.last_ok_wall_ms = wall_ms();
+	b->stats.last_ok_wall_ms = wallclock_ms();
 	note_healed(b, sw->host);
 	for (i = 0; i < sw->n; i++)
 		b->stats.older += sw->results[i]->older != NULL;

@@ -6,12 +6,12 @@
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/host_binder.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
 #include "shared/base/uri.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -106,7 +106,7 @@ complain(struct bindings *b, const struct host_binder_result *r)
 	if (!b->complained)
 		log_warn("bindings",
 		    "may not bind the queues of hosts, the broker says \"%s\"; hosts that may not do "
-		    "it themselves stay without commands when an exchange is made anew" PHRASE_CURE
+		    "it themselves stay without commands when an exchange is made anew" ERRTEXT_CURE
 		    "give this user write on the hosts' queues, and read on the exchange "
 		    "(docs/running.md)",
 		    r->why);
@@ -140,7 +140,7 @@ remember(struct bindings *b, const struct host_binder_result *r)
 	if (!r->complete)
 		return;
 	b->status.rounds++;
-	b->status.whole_wall_ms = wall_ms();
+	b->status.whole_wall_ms = wallclock_ms();
 	b->status.whole_ms = mono_diff(loop_now(b->loop), b->began);
 }
 

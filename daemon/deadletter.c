@@ -6,7 +6,7 @@
 #include "shared/base/backoff.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/pack.h"
@@ -60,8 +60,8 @@ struct deadletter {
 	struct mono lost_at;
 	struct mono log_since;
 	unsigned int log_lines;
-	struct repeat said_stuck;   /* once a second, while it lasts */
-	struct repeat said_refused; /* by the broker: up to a hundred of them, each time */
+	struct ratelimit said_stuck;   /* once a second, while it lasts */
+	struct ratelimit said_refused; /* by the broker: up to a hundred of them, each time */
 };
 
 static void on_send(void *arg);
@@ -367,7 +367,7 @@ log_stuck(struct deadletter *dl, const char *why)
 {
 	uint32_t unlogged;
 
-	if (repeat_due(&dl->said_stuck, "stuck", loop_now(dl->loop), &unlogged))
+	if (ratelimit_due(&dl->said_stuck, "stuck", loop_now(dl->loop), &unlogged))
 		log_error("deadletter",
 		    "%s: takes nothing, %s; what is refused waits, the newest of it in its own "
 		    "queue, and good answers go on, waiting=%zu",
@@ -489,7 +489,7 @@ log_refused(struct deadletter *dl, const char *outcome, const char *why)
 	uint32_t unlogged;
 
 	snprintf(dl->why, sizeof(dl->why), "%s, %s", outcome, why);
-	if (repeat_due(&dl->said_refused, why, loop_now(dl->loop), &unlogged))
+	if (ratelimit_due(&dl->said_refused, why, loop_now(dl->loop), &unlogged))
 		log_error("deadletter", "%s: %s, %s; trying again, unlogged_before=%" PRIu32,
 		    TOPOLOGY_DEAD_QUEUE, outcome, why, unlogged);
 }
@@ -498,9 +498,9 @@ static void
 log_taken(struct deadletter *dl)
 {
 	uint32_t refused, stuck;
-	bool due = repeat_over(&dl->said_refused, loop_now(dl->loop), &refused);
+	bool due = ratelimit_over(&dl->said_refused, loop_now(dl->loop), &refused);
 
-	due = repeat_over(&dl->said_stuck, loop_now(dl->loop), &stuck) || due;
+	due = ratelimit_over(&dl->said_stuck, loop_now(dl->loop), &stuck) || due;
 	if (due)
 		log_warn("deadletter", "%s: taken again, unlogged=%" PRIu32, TOPOLOGY_DEAD_QUEUE,
 		    refused + stuck);

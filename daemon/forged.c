@@ -2,7 +2,7 @@
 #include "daemon/forged.h"
 
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/forgeries.h"
@@ -71,7 +71,7 @@ forged_destroy(struct forged *f)
 void
 forged_saw(struct forged *f, const char *sender, const char *why, bool untold)
 {
-	forgeries_add(&f->book, sender, why, untold, wall_ms());
+	forgeries_add(&f->book, sender, why, untold, wallclock_ms());
 	f->changed = true;
 	if (!loop_timer_armed(f->timer))
 		loop_timer_arm(f->timer, 0);

@@ -14,8 +14,8 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/repeat.h"
-#include "shared/base/wall.h"
+#include "shared/base/ratelimit.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -80,7 +80,7 @@ struct hand {
 	struct loop_timer *slow_timer;
 	struct shares *shares;
 	struct loop_timer *shares_timer;
-	struct repeat said_share;
+	struct ratelimit said_share;
 	struct intake *intake, *fresh_intake; /* in each nothing overtakes another */
 	struct batch *batch;
 	struct deadletter *dead;
@@ -96,7 +96,7 @@ struct hand {
 	uint64_t received, stored, given_back;
 	uint64_t dead_letters[HAND_N_DEAD];
 	uint64_t untold; /* of these: answers to jobs that do not know of it */
-	struct repeat said_untold;
+	struct ratelimit said_untold;
 	uint64_t refused_values[JSONX_N_REFUSALS];
 };
 
@@ -446,7 +446,7 @@ on_outcome_added(bool ok, const char *what, void *arg)
 static void
 note_in_ledger(struct hand *h, const struct parcel *p)
 {
-	struct result *r = convert_failure(&p->delivery->message, p->reason, wall_ms());
+	struct result *r = convert_failure(&p->delivery->message, p->reason, wallclock_ms());
 	struct outcome o;
 
 	if (outcome_of_result(p->host, r, &o))
@@ -462,7 +462,7 @@ note_untold(struct hand *h, const struct message *m, const char *reason)
 	uint32_t unlogged;
 
 	h->untold++;
-	if (repeat_due(&h->said_untold, "untold", loop_now(h->loop), &unlogged))
+	if (ratelimit_due(&h->said_untold, "untold", loop_now(h->loop), &unlogged))
 		log_warn("inbox",
 		    "an answer goes to " TOPOLOGY_DEAD_QUEUE
 		    ", and its job is not told, since nobody vouches for the host that sent it: "
@@ -498,7 +498,7 @@ give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reaso
 	if (hand_waiting(h) == 1)
 		h->busy_since = loop_now(h->loop);
 	list = xcalloc(1, sizeof(struct result *));
-	list[0] = convert_failure(m, reason, wall_ms());
+	list[0] = convert_failure(m, reason, wallclock_ms());
 	p->dead = dead;
 	p->reason = xstrdup(reason);
 	notice_slip_free(p->slip);
@@ -732,7 +732,7 @@ log_share(struct hand *h, const char *host)
 {
 	uint32_t unlogged;
 
-	if (repeat_due(&h->said_share, host, loop_now(h->loop), &unlogged))
+	if (ratelimit_due(&h->said_share, host, loop_now(h->loop), &unlogged))
 		log_info("inbox",
 		    "%s: %s has its share of intake_max_bytes in hand: what else comes of it "
 		    "waits in its queue, unlogged_before=%" PRIu32,

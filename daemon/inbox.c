@@ -6,10 +6,10 @@
 #include "daemon/deadletter.h"
 #include "daemon/hand.h"
 #include "shared/amqp/topology.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -38,7 +38,7 @@ struct inbox {
 	struct hand *hand;
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
-	struct repeat said_probe, said_down;
+	struct ratelimit said_probe, said_down;
 	bool said_without;        /* the fresh queue; until the next reload */
 	uint64_t received_before; /* TRYING: at the last look */
 	uint32_t window;          /* prefetch in TRYING */
@@ -220,7 +220,7 @@ tell_without(struct inbox *in, const char *why)
 	log_warn("inbox",
 	    "%s: goes on without queue " TOPOLOGY_FRESH_QUEUE ", the broker says \"%s\": answers "
 	    "that somebody waits for come behind all others, and any in that queue are left to "
-	    "other collectors" PHRASE_CURE
+	    "other collectors" ERRTEXT_CURE
 	    "let an administrator run vogeler-admin setup, or give the user the right to it, then "
 	    "reload",
 	    broker_id(in->consumer), why);
@@ -310,7 +310,7 @@ log_probe_failed(struct inbox *in, const char *what)
 	int64_t wait_ms = breaker_next_ms(breaker(in), loop_now(in->loop));
 	uint32_t unlogged;
 
-	if (repeat_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
+	if (ratelimit_due(&in->said_probe, what, loop_now(in->loop), &unlogged))
 		log_error("inbox",
 		    "store[%s]: %s, retry_in=%" PRId64 "ms, unlogged_before=%" PRIu32,
 		    store_id(in->store), what, wait_ms, unlogged);
@@ -412,7 +412,7 @@ log_down(struct inbox *in, const char *why)
 {
 	uint32_t unlogged;
 
-	if (repeat_due(&in->said_down, why, loop_now(in->loop), &unlogged))
+	if (ratelimit_due(&in->said_down, why, loop_now(in->loop), &unlogged))
 		log_warn("inbox",
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
 		    "unlogged_before=%" PRIu32,
@@ -496,9 +496,9 @@ log_up(struct inbox *in)
 {
 	struct mono now = loop_now(in->loop);
 	uint32_t probes, refusals;
-	bool due = repeat_over(&in->said_probe, now, &probes);
+	bool due = ratelimit_over(&in->said_probe, now, &probes);
 
-	due = repeat_over(&in->said_down, now, &refusals) || due;
+	due = ratelimit_over(&in->said_down, now, &refusals) || due;
 	if (due)
 		log_warn("inbox", "store[%s]: up again after %" PRId64 " s, unlogged=%" PRIu32,
 		    store_id(in->store), mono_diff(now, breaker(in)->since) / 1000,
@@ -604,7 +604,7 @@ on_drain(void *arg)
 static void
 probe_at_once(struct inbox *in)
 {
-	in->said_probe = (struct repeat){0};
+	in->said_probe = (struct ratelimit){0};
 	if (!in->probing)
 		loop_timer_arm(in->probe, 0);
 }

@@ -13,9 +13,9 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/uri.h"
 #include "shared/config/cli.h"
 #include "shared/config/options_broker.h"
@@ -343,7 +343,7 @@ refuse_reload(struct vogelerd *v)
 	char more[48] = "";
 
 	log_error("main",
-	    "not reloaded: the options have errors: those from before stay in force" PHRASE_CURE
+	    "not reloaded: the options have errors: those from before stay in force" ERRTEXT_CURE
 	    "mend what is named above, then reload again");
 	if (v->cli.n_complaints > 1)
 		snprintf(more, sizeof(more), " (and %zu more in the log)", v->cli.n_complaints - 1);

@@ -4,7 +4,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/ledger.h"
@@ -89,7 +89,7 @@ encode(const struct notice_slip *s, struct message *m)
 	message_init(m);
 	m->app_id = xstrdup("vogelerd");
 	m->content_type = xstrdup("application/json");
-	m->timestamp = wall_ms() / 1000;
+	m->timestamp = wallclock_ms() / 1000;
 	jsonx_set_str(body, "kind", "outcomes");
 	jsonx_set_str(body, "job", s->queue + strlen(TOPOLOGY_REPLY_PREFIX));
 	json_object_set(body, "outcomes", s->outcomes);

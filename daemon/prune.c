@@ -1,8 +1,8 @@
 #include "daemon/prune.h"
 
 #include "shared/base/log.h"
-#include "shared/base/repeat.h"
-#include "shared/base/wall.h"
+#include "shared/base/ratelimit.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -21,7 +21,7 @@ struct prune {
 	bool asking;
 	int64_t newest_ms; /* when the newest job was sent; 0 = there is none */
 	int64_t before_ms; /* of this round; 0 = it is to be found out */
-	struct repeat said_clocks;
+	struct ratelimit said_clocks;
 };
 
 /* What of a round there is to be told is told at its end. */
@@ -64,7 +64,7 @@ static bool
 choose_before(struct prune *p, int64_t now_ms)
 {
 	int64_t ahead_ms = now_ms - p->newest_ms, least = now_ms;
-	char text[WALL_TEXT_SIZE], ours[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE], ours[WALLCLOCK_TEXT_SIZE];
 	uint32_t unlogged;
 
 	if (p->newest_ms != 0 && p->newest_ms < least)
@@ -72,13 +72,13 @@ choose_before(struct prune *p, int64_t now_ms)
 	p->before_ms = least - (int64_t)p->ttl_s * 1000;
 	if (p->newest_ms == 0 || (ahead_ms <= PRUNE_CLOCKS_MS && ahead_ms >= -PRUNE_CLOCKS_MS))
 		return true;
-	wall_format(p->newest_ms, text);
-	if (repeat_due(&p->said_clocks, text, loop_now(p->loop), &unlogged))
+	wallclock_format(p->newest_ms, text);
+	if (ratelimit_due(&p->said_clocks, text, loop_now(p->loop), &unlogged))
 		log_warn("prune",
 		    "store[%s]: old jobs stay: the newest was sent at %s, and here it is %s; if the "
 		    "clock here or the sender's is wrong, correct it, and if no job was sent "
 		    "since, the next one settles it",
-		    store_id(p->store), text, wall_format(now_ms, ours));
+		    store_id(p->store), text, wallclock_format(now_ms, ours));
 	return false;
 }
 
@@ -95,7 +95,7 @@ on_newest(enum store_found found, const struct job *j, const char *why, void *ar
 	p->asking = false;
 	if (found == STORE_FAILED)
 		log_info("prune", "store[%s]: old jobs stay for now: %s", store_id(p->store), why);
-	if (found == STORE_FAILED || !choose_before(p, wall_ms()))
+	if (found == STORE_FAILED || !choose_before(p, wallclock_ms()))
 		end_round(p);
 	else
 		ask(p);

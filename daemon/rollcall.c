@@ -6,7 +6,7 @@
 #include "daemon/rollcall.h"
 
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/contacts.h"
@@ -249,7 +249,7 @@ enter_look(struct rollcall *r, int64_t now)
 static void
 enter_round(struct rollcall *r)
 {
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 	struct sighting *s;
 
 	if (!r->looked)

@@ -1,8 +1,8 @@
 /* See arguments.h. */
 #include "runner/arguments.h"
 
+#include "shared/base/shellwords.h"
 #include "shared/base/units.h"
-#include "shared/base/words.h"
 #include "shared/base/xalloc.h"
 #include "shared/target/value_path.h"
 #include <stdlib.h>
@@ -292,7 +292,7 @@ arguments_finish(struct runner_arguments *a, struct cli *cli)
 
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		free(owned[i]);
-	words_free(opt_nodes);
+	shellwords_free(opt_nodes);
 	cli_finish(cli);
 	*a = (struct runner_arguments){0};
 }

@@ -4,10 +4,10 @@
 #include "daemon/attest.h"
 #include "daemon/packed.h"
 #include "shared/amqp/broker.h"
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -392,7 +392,7 @@ enqueue(struct intake *in, const char *host, struct delivery *d, const struct in
 	job->bytes = d->message.body_len;
 	job->opt = *opt;
 	job->owner = owner;
-	job->received_at = wall_ms();
+	job->received_at = wallclock_ms();
 	job->reading.verdict = INTAKE_MALFORMED; /* until it is read */
 	atomic_init(&job->forgotten, false);
 	TAILQ_INSERT_TAIL(&lane->waiting, job, link);
@@ -415,7 +415,7 @@ intake_create(struct loop *loop, intake_read_fn *fn, void *arg)
 	in->arg = arg;
 	in->worker = worker_create(loop, "intake");
 	if (in->worker == NULL)
-		fatal("intake", "cannot make a thread: %s", phrase_errno(errno));
+		fatal("intake", "cannot make a thread: %s", errtext_errno(errno));
 	in->pack = pack_create();
 	TAILQ_INIT(&in->turns);
 	TAILQ_INIT(&in->held);
@@ -481,7 +481,7 @@ read_at_once(struct intake *in, const struct delivery *d, const struct intake_op
 		return false;
 	look_at_sender(&here, d);
 	limit_for_loop(&here.limits.yaml);
-	read_delivery(d, &here, wall_ms(), r);
+	read_delivery(d, &here, wallclock_ms(), r);
 	charge_pass(in, d->message.body_len, r);
 	if (!is_for_thread(r))
 		return true;

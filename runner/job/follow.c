@@ -5,7 +5,7 @@
 #include "runner/print/progress.h"
 #include "runner/print/values.h"
 #include "runner/verb.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/ledger.h"
@@ -134,7 +134,7 @@ static int
 print_end(struct follow *f)
 {
 	const struct fold *fold = watch_fold(f->watch);
-	int64_t now_ms = wall_ms();
+	int64_t now_ms = wallclock_ms();
 	struct fold_counts counts;
 	int status;
 
@@ -195,7 +195,7 @@ follow_on_end(enum watch_end how, const char *text, void *arg)
 		end(f, RUNNER_TROUBLE);
 	} else if (f->values != NULL) {
 		tell_job(f);
-		values_end(f->values, watch_fold(f->watch), wall_ms());
+		values_end(f->values, watch_fold(f->watch), wallclock_ms());
 	} else {
 		end(f, print_end(f));
 	}
@@ -214,7 +214,7 @@ count(struct fold_counts *out, void *arg)
 {
 	struct follow *f = arg;
 
-	fold_count(watch_fold(f->watch), wall_ms(), out);
+	fold_count(watch_fold(f->watch), wallclock_ms(), out);
 }
 
 static struct values *

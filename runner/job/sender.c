@@ -3,7 +3,7 @@
 
 #include "shared/base/printable.h"
 #include "shared/base/utf8.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 
 #include <pwd.h>
@@ -43,12 +43,12 @@ sender_login(void)
 void
 sender_tell_job(const struct job *job, int64_t now_ms)
 {
-	char at[WALL_TEXT_SIZE], age[WALL_AGE_SIZE], *sender = job_sender(job);
+	char at[WALLCLOCK_TEXT_SIZE], age[WALLCLOCK_AGE_SIZE], *sender = job_sender(job);
 
 	/* Not by runner_say(): what stands between ":" and "@" is no password here. */
 	printable_line(stderr, "job %s: %s to %s, sent %s (%s)%s%s%s%s", job->id, job->plugin,
-	    job->target == NULL ? "-" : job->target, wall_format_s(job->sent_at, at),
-	    wall_age(job->sent_at, now_ms, age), sender == NULL ? "" : " by ",
+	    job->target == NULL ? "-" : job->target, wallclock_format_s(job->sent_at, at),
+	    wallclock_age(job->sent_at, now_ms, age), sender == NULL ? "" : " by ",
 	    sender == NULL ? "" : sender, job->user == NULL ? "" : ", at the broker ",
 	    job->user == NULL ? "" : job->user);
 	free(sender);

@@ -20,7 +20,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -177,7 +177,7 @@ book_as(struct sending *s, const char *host, enum outcome_state state, const cha
 	o.host = host;
 	o.state = state;
 	o.why = why;
-	o.at = wall_ms();
+	o.at = wallclock_ms();
 	if (s->follow != NULL)
 		watch_add(follow_watch(s->follow), &o);
 	if (s->untracked == NULL && s->writing)
@@ -485,7 +485,7 @@ look_at_waves(struct sending *s, struct waves_count *out)
 		},
 	};
 
-	fold_each(watch_fold(follow_watch(s->follow)), wall_ms(), look_at, &look);
+	fold_each(watch_fold(follow_watch(s->follow)), wallclock_ms(), look_at, &look);
 	*out = look.count;
 }
 
@@ -890,7 +890,7 @@ void
 sending_job(struct job *job, const struct runner_context *c, const char *plugin, const char *target,
     struct hosts *hosts)
 {
-	int64_t now = wall_ms();
+	int64_t now = wallclock_ms();
 
 	job_init(job);
 	job->id = xcalloc(1, IDENT_SIZE);

@@ -2,7 +2,7 @@
 #include "runner/job/standing.h"
 
 #include "runner/interrupt.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
 
@@ -85,6 +85,6 @@ standing_hosts(const struct fold *fold, unsigned int states, struct hosts *out)
 {
 	struct choice choice = {.states = states, .out = out};
 
-	fold_each(fold, wall_ms(), choose, &choice);
+	fold_each(fold, wallclock_ms(), choose, &choice);
 	hosts_sort(out);
 }

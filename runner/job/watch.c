@@ -6,7 +6,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -115,7 +115,7 @@ open_in(const struct fold *f)
 {
 	struct fold_counts c;
 
-	fold_count(f, wall_ms(), &c);
+	fold_count(f, wallclock_ms(), &c);
 	return c.open;
 }
 
@@ -194,7 +194,7 @@ look_at_clocks(struct watch *w, const struct outcome *o)
 {
 	char text[CLOCKS_TEXT_SIZE];
 
-	if (w->told_clock || !clocks_differ(w->req.job, o, wall_ms(), text))
+	if (w->told_clock || !clocks_differ(w->req.job, o, wallclock_ms(), text))
 		return;
 	w->told_clock = true;
 	if (w->handlers->on_clock != NULL)

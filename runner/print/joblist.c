@@ -4,7 +4,7 @@
 #include "runner/print/summary.h"
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/table.h"
 #include "shared/wire/jsonx.h"
@@ -127,15 +127,15 @@ set_cell(struct table *table, enum column column, const char *text)
 static void
 add_row(struct table *table, const struct joblist_job *j, int64_t now_ms)
 {
-	char when[WALL_TEXT_SIZE], age[WALL_AGE_SIZE], hosts[32], *states, *sender;
+	char when[WALLCLOCK_TEXT_SIZE], age[WALLCLOCK_AGE_SIZE], hosts[32], *states, *sender;
 
 	table_row(table);
 	snprintf(hosts, sizeof(hosts), "%zu", j->counts.targets);
 	states = j->unread ? xstrdup("unknown") : summary_states(&j->counts);
 	sender = job_sender(&j->job);
 	set_cell(table, COLUMN_JOB, j->job.id);
-	set_cell(table, COLUMN_SENT, wall_format_s(j->job.sent_at, when));
-	set_cell(table, COLUMN_AGE, wall_age(j->job.sent_at, now_ms, age));
+	set_cell(table, COLUMN_SENT, wallclock_format_s(j->job.sent_at, when));
+	set_cell(table, COLUMN_AGE, wallclock_age(j->job.sent_at, now_ms, age));
 	set_cell(table, COLUMN_BY, sender);
 	set_cell(table, COLUMN_PLUGIN, j->job.plugin);
 	set_cell(table, COLUMN_TARGET, j->job.target);

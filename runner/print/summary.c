@@ -3,7 +3,7 @@
 
 #include "runner/print/events.h"
 #include "runner/verb.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
@@ -109,7 +109,7 @@ put_host(const struct summary *s, const struct outcome *o, bool target)
 	if (!target)
 		fputs(", though it was no target", s->out);
 	if (o->why != NULL && o->why[0] != '\0') {
-		char *why = phrase_of_plugin(s->job->plugin, o->why);
+		char *why = errtext_of_plugin(s->job->plugin, o->why);
 
 		fputs(": ", s->out);
 		output_clean(s->out, why);

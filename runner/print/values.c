@@ -3,7 +3,7 @@
 
 #include "runner/print/events.h"
 #include "shared/base/buf.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/print/answers.h"
@@ -178,7 +178,7 @@ keep(struct values *v, json_t *object)
 	if (value != NULL && !jsonx_write(&text, value)) {
 		json_object_set_new(object, "error",
 		    json_string(
-			"too much for one object" PHRASE_CURE "--jsonl has an object each"));
+			"too much for one object" ERRTEXT_CURE "--jsonl has an object each"));
 		json_object_del(object, "value");
 	} else {
 		v->json_bytes += text.len;
@@ -410,7 +410,7 @@ values_destroy(struct values *v)
 static char *
 failure_text(const struct outcome *o)
 {
-	char *why = o->why == NULL ? NULL : phrase_of_host(o->why), *text;
+	char *why = o->why == NULL ? NULL : errtext_of_host(o->why), *text;
 
 	xasprintf(&text, "%s%s%s", outcome_state_name(o->state), why == NULL ? "" : ": ",
 	    why == NULL ? "" : why);

@@ -9,7 +9,7 @@
 #include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -113,7 +113,7 @@ book(struct cancelling *k)
 		o.host = k->open.names[i];
 		o.state = OUTCOME_CANCELLED;
 		o.why = why;
-		o.at = wall_ms();
+		o.at = wallclock_ms();
 		books_add(k->books, &o);
 	}
 	free(why);
@@ -167,7 +167,7 @@ cancelling_on_ready(void *arg)
 {
 	struct cancelling *k = arg;
 	char id[IDENT_SIZE];
-	const int64_t now = wall_ms();
+	const int64_t now = wallclock_ms();
 	const struct command command = {
 	    .job = id,
 	    .cancels = k->job->id,

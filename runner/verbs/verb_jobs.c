@@ -1,7 +1,7 @@
 /* "jobs": those that the store knows, the newest first, with how they stand. */
 #include "runner/print/joblist.h"
 #include "runner/verb.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -122,7 +122,7 @@ verb_jobs(struct runner_context *c)
 
 	if (a->limit_percent)
 		cli_usage_error(c->cli, "--limit: of \"jobs\" it is a number");
-	l.list.now_ms = wall_ms();
+	l.list.now_ms = wallclock_ms();
 	l.limit = a->limit > 0 ? a->limit : LIMIT_DEFAULT;
 	store_job_list(c->store, l.limit + NOBODY_MAX, listing_on_job, &l);
 	loop_run(c->loop);

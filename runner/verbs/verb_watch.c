@@ -4,7 +4,7 @@
 #include "runner/job/lookup.h"
 #include "runner/job/sender.h"
 #include "runner/verb.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/event/loop.h"
 #include "shared/store/ledger.h"
 #include "shared/store/store.h"
@@ -75,7 +75,7 @@ static void
 tell_job(const struct runner_arguments *a, const struct job *job)
 {
 	if (!a->quiet && !a->json && !a->jsonl && a->verbose)
-		sender_tell_job(job, wall_ms());
+		sender_tell_job(job, wallclock_ms());
 }
 
 int

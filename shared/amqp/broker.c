@@ -16,9 +16,9 @@
  * that the close-ok that the peer waits for gets out; what it still says is not read. */
 #include "shared/amqp/broker_internal.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/stream.h"
 
@@ -111,20 +111,21 @@ end_of_stream(struct broker *b)
 		    stream_error(b->stream));
 		return;
 	}
-	if (phrase_is_of_names(stream_error(b->stream)))
-		cure = PHRASE_CURE "check the name in the broker URI, and this machine's DNS";
+	if (errtext_is_of_names(stream_error(b->stream)))
+		cure = ERRTEXT_CURE "check the name in the broker URI, and this machine's DNS";
 	else if (b->state == BROKER_CONNECTING)
 		cure =
-		    PHRASE_CURE "start RabbitMQ there, or correct host and port of the broker URI";
+		    ERRTEXT_CURE "start RabbitMQ there, or correct host and port of the broker URI";
 	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS)
 		cure = b->tls.cert_file == NULL
-			   ? " during the login" PHRASE_CURE
+			   ? " during the login" ERRTEXT_CURE
 			     "see RabbitMQ's log; does it want a certificate of ours (cert_file, "
 			     "key_file)?"
-			   : " during the login" PHRASE_CURE
+			   : " during the login" ERRTEXT_CURE
 			     "see RabbitMQ's log; does it take our certificate (cert_file)?";
 	else if (b->state == BROKER_HANDSHAKE)
-		cure = " during the login" PHRASE_CURE "see RabbitMQ's log; is this its AMQP port?";
+		cure =
+		    " during the login" ERRTEXT_CURE "see RabbitMQ's log; is this its AMQP port?";
 	broker_fail(b, BROKER_ERR_NETWORK, "%s: %s%s", broker_where(b, where, sizeof(where)),
 	    stream_error(b->stream), cure);
 }
@@ -138,7 +139,8 @@ consumer_unanswered(struct broker *b)
 	char *cure = queue_silent_cure(broker_vhost(b, vhost, sizeof(vhost)), queue);
 
 	broker_fail(b, BROKER_ERR_TIMEOUT,
-	    "%s: no answer within %u ms while starting a consumer of queue \"%s\"" PHRASE_CURE "%s",
+	    "%s: no answer within %u ms while starting a consumer of queue \"%s\"" ERRTEXT_CURE
+	    "%s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, queue, cure);
 	free(cure);
 }
@@ -147,7 +149,7 @@ static void
 missed_deadline(struct broker *b)
 {
 	const char *doing =
-	    "setting up the connection" PHRASE_CURE "is this RabbitMQ's AMQP port? See its log";
+	    "setting up the connection" ERRTEXT_CURE "is this RabbitMQ's AMQP port? See its log";
 	char where[320];
 
 	if (b->state == BROKER_READY) {
@@ -155,7 +157,7 @@ missed_deadline(struct broker *b)
 		return;
 	}
 	if (b->state == BROKER_CONNECTING)
-		doing = "connecting" PHRASE_CURE "is the machine on, and no firewall in between?";
+		doing = "connecting" ERRTEXT_CURE "is the machine on, and no firewall in between?";
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
 }

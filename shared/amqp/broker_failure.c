@@ -1,8 +1,8 @@
 /* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
 #include "shared/amqp/broker_internal.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,9 +118,9 @@ broker_log_failure(struct broker *b)
 		   b->error == BROKER_ERR_MISMATCH;
 	uint32_t unlogged;
 
-	if (!repeat_due(&b->said, complaint(b), loop_now(b->loop), &unlogged))
+	if (!ratelimit_due(&b->said, complaint(b), loop_now(b->loop), &unlogged))
 		return;
-	unlogged += repeat_sum_up(&b->said);
+	unlogged += ratelimit_sum_up(&b->said);
 	log_msg(b->opt.quiet ? LOG_LEVEL_INFO
 		: act        ? LOG_LEVEL_ERROR
 			     : LOG_LEVEL_WARN,
@@ -138,7 +138,7 @@ broker_log_up(struct broker *b)
 	uint32_t unlogged;
 
 	if ((worst != NULL && worst->state != CONSUMER_ON) ||
-	    !repeat_over(&b->said, now, &unlogged))
+	    !ratelimit_over(&b->said, now, &unlogged))
 		return;
 	log_msg(b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "broker",
 	    "broker[%s]: up again after %lld s, unlogged=%u", b->id,
@@ -176,12 +176,12 @@ vhost_failed(struct broker *b, const char *why)
 	broker_where(b, where, sizeof(where));
 	if (strstr(why, "not found") == NULL)
 		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\"" PHRASE_CURE
+		    "%s: the broker says \"%s\"" ERRTEXT_CURE
 		    "rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ",
 		    where, why, broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
 	else
 		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\"" PHRASE_CURE
+		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\"" ERRTEXT_CURE
 		    "rabbitmqctl add_vhost %s, or correct the path of the broker URI",
 		    where, path, path[0] == '/' ? "" : " and no \"/", path[0] == '/' ? "" : path,
 		    path[0] == '/' ? "" : "\" either", why, path);
@@ -195,13 +195,13 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 	broker_where(b, where, sizeof(where));
 	if (code == AMQP_ACCESS_REFUSED && b->external)
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: our certificate does not log us in, the broker says \"%s\"" PHRASE_CURE
+		    "%s: our certificate does not log us in, the broker says \"%s\"" ERRTEXT_CURE
 		    "it takes the user's name from the certificate (ssl_cert_login_from in "
 		    "rabbitmq.conf), and that user must exist",
 		    where, why);
 	else if (code == AMQP_ACCESS_REFUSED)
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: user \"%s\" was refused, the broker says \"%s\"" PHRASE_CURE
+		    "%s: user \"%s\" was refused, the broker says \"%s\"" ERRTEXT_CURE
 		    "check user and password of the broker URI%s",
 		    where, user_of(b), why,
 		    strcmp(user_of(b), "guest") == 0
@@ -214,7 +214,7 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 		    where, why);
 	else if (code == AMQP_INVALID_PATH)
 		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\"" PHRASE_CURE "correct the path of the broker URI",
+		    "%s: the broker says \"%s\"" ERRTEXT_CURE "correct the path of the broker URI",
 		    where, why);
 	else
 		broker_fail(b, BROKER_ERR_PROTOCOL,
@@ -291,7 +291,7 @@ in_use(struct broker *b, const char *why)
 		    "%s: %s is in use by another client, the broker says \"%s\"%s%s", where, what,
 		    why, b->opt.in_use != NULL ? ": " : "",
 		    b->opt.in_use != NULL ? b->opt.in_use
-					  : PHRASE_CURE
+					  : ERRTEXT_CURE
 			"is a second program running under this name? (rabbitmqctl "
 			"list_consumers)");
 }
@@ -326,7 +326,7 @@ not_permitted(struct broker *b, const char *why)
 	cure_of_refusal(b, cure, sizeof(cure));
 	/* The channel is no thing to have rights on: the broker's words name it. */
 	broker_fail(b, BROKER_ERR_PERMISSION,
-	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" PHRASE_CURE "%s",
+	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" ERRTEXT_CURE "%s",
 	    broker_where(b, where, sizeof(where)), user_of(b), names_object(b) ? " on " : "",
 	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why, cure);
 }
@@ -349,7 +349,7 @@ static void
 message_too_large(struct broker *b, const char *where, const char *why)
 {
 	broker_fail(b, BROKER_ERR_TOO_LARGE,
-	    "%s: a message of ours is larger than the broker takes, it says \"%s\"" PHRASE_CURE
+	    "%s: a message of ours is larger than the broker takes, it says \"%s\"" ERRTEXT_CURE
 	    "raise max_message_size in its rabbitmq.conf, or lower max_output",
 	    where, why);
 }
@@ -365,7 +365,7 @@ precondition_failed(struct broker *b, const char *why)
 		message_too_large(b, where, why);
 	else if (strstr(why, "unknown delivery tag") != NULL)
 		broker_fail(b, BROKER_ERR_PROTOCOL,
-		    "%s: we acknowledged what was not ours, the broker says \"%s\"" PHRASE_CURE
+		    "%s: we acknowledged what was not ours, the broker says \"%s\"" ERRTEXT_CURE
 		    "a bug in Vogeler, please report it",
 		    where, why);
 	else if (strstr(why, "timed out") != NULL)
@@ -373,7 +373,7 @@ precondition_failed(struct broker *b, const char *why)
 		    "%s: a delivery was held for too long, the broker says \"%s\"", where, why);
 	else
 		broker_fail(b, BROKER_ERR_MISMATCH,
-		    "%s: %s is not as asked for, the broker says \"%s\"" PHRASE_CURE
+		    "%s: %s is not as asked for, the broker says \"%s\"" ERRTEXT_CURE
 		    "set the options to what is there; vogeler-admin setup says what else can be "
 		    "done",
 		    where, what, why);

@@ -1,8 +1,8 @@
 /* Bytes in -> frames -> whose frame it is; and heartbeats. */
 #include "shared/amqp/broker_internal.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/event/stream.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ on_protocol(struct broker *b, const struct frame *f)
 	char where[320];
 
 	broker_fail(b, BROKER_ERR_PROTOCOL,
-	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u)" PHRASE_CURE
+	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u)" ERRTEXT_CURE
 	    "is this RabbitMQ's AMQP port?",
 	    broker_where(b, where, sizeof(where)), f->version[0], f->version[1], f->version[2],
 	    f->version[3]);
@@ -158,7 +158,7 @@ read_frame(struct broker *b, const char *data, size_t len, size_t *used)
 	case FRAME_BAD:
 		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it sent %s%s",
 		    broker_where(b, where, sizeof(where)), frame_error(b->codec),
-		    b->state == BROKER_HANDSHAKE ? PHRASE_CURE "is this RabbitMQ's AMQP port?"
+		    b->state == BROKER_HANDSHAKE ? ERRTEXT_CURE "is this RabbitMQ's AMQP port?"
 						 : "");
 		return false;
 	case FRAME_GOT:
@@ -271,7 +271,7 @@ broker_heartbeat(struct broker *b)
 	}
 	if (broker_confirm_overdue(b)) {
 		broker_fail(b, BROKER_ERR_TIMEOUT,
-		    "%s: it confirms nothing of what was published, for %d s" PHRASE_CURE
+		    "%s: it confirms nothing of what was published, for %d s" ERRTEXT_CURE
 		    "see the log of the broker; a quorum queue needs most of its nodes",
 		    broker_where(b, where, sizeof(where)), BROKER_CONFIRM_MS / 1000);
 		return;

@@ -26,7 +26,7 @@
 #include "shared/base/backoff.h"
 #include "shared/base/buf.h"
 #include "shared/base/mono.h"
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 #include "shared/event/loop.h"
 #include "shared/event/tls.h"
 
@@ -235,7 +235,7 @@ struct broker {
 	/* why it is down */
 	enum broker_error error;
 	char text[BROKER_TEXT_MAX];
-	struct repeat said;
+	struct ratelimit said;
 
 	/* for broker_status() */
 	struct mono ready_since;   /* the last time */

@@ -209,7 +209,7 @@ broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
 	for (size_t i = 0; i < n; i++)
 		uri_copy(&b->logins[i], &uris[i]);
 	/* A failure from here on is another one, and worth a line. */
-	b->said = (struct repeat){0};
+	b->said = (struct ratelimit){0};
 	broker_topology_try_again(b);
 	backoff_reset(&b->backoff);
 	if (b->state == BROKER_BACKOFF)

@@ -2,9 +2,9 @@
  * who the certificate says that we are. */
 #include "shared/amqp/broker_internal.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,7 +179,7 @@ on_start(struct broker *b, const amqp_connection_start_t *m)
 	b->external = may_be_external(b) && has_word(m->mechanisms, "EXTERNAL");
 	if (!b->external && !has_word(m->mechanisms, "PLAIN")) {
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"" PHRASE_CURE
+		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"" ERRTEXT_CURE
 		    "see auth_mechanisms in rabbitmq.conf",
 		    broker_where(b, where, sizeof(where)), (int)m->mechanisms.len,
 		    (const char *)m->mechanisms.bytes);

@@ -30,10 +30,10 @@ write_uuid(char out[IDENT_SIZE], unsigned char b[UUID_BYTES], unsigned int versi
 }
 
 void
-ident_job(char out[IDENT_SIZE], int64_t wall_ms)
+ident_job(char out[IDENT_SIZE], int64_t wallclock_ms)
 {
 	unsigned char b[UUID_BYTES];
-	uint64_t ms = (uint64_t)wall_ms;
+	uint64_t ms = (uint64_t)wallclock_ms;
 
 	randombytes_buf(b, sizeof(b));
 	for (int i = 5; i >= 0; i--) {

@@ -12,7 +12,7 @@
 
 /* Once, before any other function here; exits when there is no randomness. */
 void ident_init(void);
-void ident_job(char out[IDENT_SIZE], int64_t wall_ms);
+void ident_job(char out[IDENT_SIZE], int64_t wallclock_ms);
 void ident_response(char out[IDENT_SIZE], const char *job, const char *host, const char *plugin);
 /* Hex BLAKE2b-256 of the bytes. */
 void ident_hash(char out[IDENT_HASH_SIZE], const void *data, size_t len);

@@ -1,5 +1,5 @@
 /* Monotonic time: for deadlines and durations, never for what is stored or sent. A type of its own,
- * so that the compiler refuses to mix it with wall-clock time (wall.h). */
+ * so that the compiler refuses to mix it with wall-clock time (wallclock.h). */
 #ifndef VOGELER_MONO_H
 #define VOGELER_MONO_H
 

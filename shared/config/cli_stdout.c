@@ -1,7 +1,7 @@
 /* See cli_stdout.h. */
 #include "shared/config/cli_stdout.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ reason(int err)
 	case EBADF:
 		return "standard output is closed";
 	default:
-		return phrase_errno(err);
+		return errtext_errno(err);
 	}
 }
 

@@ -4,7 +4,7 @@
 #include "shared/config/conf.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
 #include <ctype.h>
@@ -127,12 +127,12 @@ unread_cure(int err)
 {
 	switch (err) {
 	case EACCES:
-		return PHRASE_CURE "give this user the right to read it";
+		return ERRTEXT_CURE "give this user the right to read it";
 	case ENOENT:
-		return PHRASE_CURE "make it, or name another";
+		return ERRTEXT_CURE "make it, or name another";
 	case EINVAL:
 	case EISDIR:
-		return PHRASE_CURE "name a file";
+		return ERRTEXT_CURE "name a file";
 	}
 	return "";
 }

@@ -3,8 +3,8 @@
 
 #include "shared/base/log.h"
 #include "shared/base/name.h"
+#include "shared/base/shellwords.h"
 #include "shared/base/units.h"
-#include "shared/base/words.h"
 #include "shared/base/xalloc.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,8 +59,8 @@ plugin_finish(struct plugin *p)
 	free(p->alias);
 	free(p->description);
 	free(p->command);
-	words_free(p->argv);
-	words_free(p->env);
+	shellwords_free(p->argv);
+	shellwords_free(p->env);
 	free(p->env_text);
 	free(p->user);
 	free(p->sha256);
@@ -112,7 +112,7 @@ read_command(struct definition *d, const struct conf_entry *e, const char *value
 	/* As written: here quotes and ';' are the command's own. */
 	d->plugin.command = xstrdup(e->value);
 	d->plugin.command_line = e->line;
-	d->plugin.argv = words_split(e->value, err, sizeof(err));
+	d->plugin.argv = shellwords_split(e->value, err, sizeof(err));
 	if (d->plugin.argv == NULL)
 		definition_error(d, e->line, "command: %s", err);
 	else if (d->plugin.argv[0] == NULL || d->plugin.argv[0][0] == '\0')
@@ -263,7 +263,7 @@ read_env(struct definition *d, const struct conf_entry *e, const char *value)
 	char err[ERR_SIZE];
 
 	d->plugin.env_text = xstrdup(e->value);
-	d->plugin.env = words_split(e->value, err, sizeof(err));
+	d->plugin.env = shellwords_split(e->value, err, sizeof(err));
 	if (d->plugin.env == NULL) {
 		definition_error(d, e->line, "env: %s", err);
 		return;
@@ -299,7 +299,7 @@ static void
 read_success(struct definition *d, const struct conf_entry *e, const char *value)
 {
 	char err[ERR_SIZE];
-	char **words = words_split(value, err, sizeof(err));
+	char **words = shellwords_split(value, err, sizeof(err));
 	uint64_t status;
 
 	d->plugin.success_text = xstrdup(value);
@@ -312,7 +312,7 @@ read_success(struct definition *d, const struct conf_entry *e, const char *value
 	}
 	if (words == NULL)
 		definition_error(d, e->line, "success_exit_status: %s", err);
-	words_free(words);
+	shellwords_free(words);
 }
 
 static const struct {

@@ -1,7 +1,7 @@
 /* See resolver.h. */
 #include "shared/event/resolver.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -74,7 +74,7 @@ answer(struct resolver *r)
 {
 	struct question *q = r->question;
 	struct addrinfo *list = q->list;
-	const char *error = list != NULL ? NULL : phrase_resolve(q->rc, q->err);
+	const char *error = list != NULL ? NULL : errtext_resolve(q->rc, q->err);
 	resolver_fn *fn = r->fn;
 	void *arg = r->arg;
 

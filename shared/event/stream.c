@@ -13,7 +13,7 @@
  * any of them. */
 #include "shared/event/stream.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/resolver.h"
@@ -256,7 +256,7 @@ stream_on_readable(struct bufferevent *bev, void *arg)
 	if (s->tls == NULL && evbuffer_get_length(input_of(s)) >= LIBEVENT_READ)
 		err = read_rest(s, PIECE_MAX - LIBEVENT_READ);
 	if (err != 0)
-		enter_ending(s, phrase_errno(err));
+		enter_ending(s, errtext_errno(err));
 	else
 		hand_over(s);
 }
@@ -326,7 +326,7 @@ connection_error(struct stream *s, short what, int err)
 	/* OpenSSL takes an end of file without a goodbye for an error; AMQP has its own goodbye. */
 	if ((what & BEV_EVENT_EOF) != 0 || code != 0 || err == 0)
 		return "closed by the peer";
-	return phrase_errno(err);
+	return errtext_errno(err);
 }
 
 static void
@@ -497,7 +497,7 @@ stream_on_connect(int fd, unsigned int events, void *arg)
 	int err = connect_result(fd);
 
 	if (err != 0) {
-		s->error = phrase_errno(err);
+		s->error = errtext_errno(err);
 		silence(s);
 		try_next_address(s);
 		return;
@@ -529,13 +529,13 @@ start_connect(struct stream *s, const struct addrinfo *ai)
 	set_peer(s, ai);
 	s->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
 	if (s->fd < 0) {
-		s->error = phrase_errno(errno);
+		s->error = errtext_errno(errno);
 		return false;
 	}
 	set_socket_options(s->fd);
 	if (connect(s->fd, ai->ai_addr, ai->ai_addrlen) != 0 && errno != EINPROGRESS &&
 	    errno != EINTR) {
-		s->error = phrase_errno(errno);
+		s->error = errtext_errno(errno);
 		silence(s);
 		return false;
 	}

@@ -1,7 +1,7 @@
 /* See tls.h. */
 #include "shared/event/tls.h"
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 
 #include <arpa/inet.h>
@@ -179,7 +179,7 @@ say_unknown_ca(char *out, size_t size, const X509 *cert)
 {
 	append_text(out, size, "its certificate is signed by an unknown CA, ");
 	append_name(out, size, X509_get_issuer_name(cert));
-	append_text(out, size, PHRASE_CURE "put that CA's certificate into ca_file");
+	append_text(out, size, ERRTEXT_CURE "put that CA's certificate into ca_file");
 }
 
 static void
@@ -192,7 +192,7 @@ say_wrong_name(char *out, size_t size, const X509 *cert, X509_VERIFY_PARAM *para
 	append_hosts(out, size, cert);
 	append_text(out, size, " and not for ");
 	append_text(out, size, host != NULL ? host : ip != NULL ? ip : "this host");
-	append_text(out, size, PHRASE_CURE "use a name that it has in the URI");
+	append_text(out, size, ERRTEXT_CURE "use a name that it has in the URI");
 	OPENSSL_free(ip);
 }
 
@@ -206,17 +206,17 @@ judge(char *out, size_t size, X509_STORE_CTX *store, const X509 *cert)
 		append_whose(out, size, cert, depth);
 		append_text(out, size, " expired on ");
 		append_time(out, size, X509_get0_notAfter(cert));
-		append_text(out, size, PHRASE_CURE "renew it, or set the clock of this machine");
+		append_text(out, size, ERRTEXT_CURE "renew it, or set the clock of this machine");
 		return;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		append_whose(out, size, cert, depth);
 		append_text(out, size, " is valid only from ");
 		append_time(out, size, X509_get0_notBefore(cert));
-		append_text(out, size, PHRASE_CURE "is the clock of this machine right?");
+		append_text(out, size, ERRTEXT_CURE "is the clock of this machine right?");
 		return;
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 		append_text(out, size,
-		    "its certificate is self-signed and not trusted here" PHRASE_CURE
+		    "its certificate is self-signed and not trusted here" ERRTEXT_CURE
 		    "put it into ca_file if it is the right one");
 		return;
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -416,17 +416,17 @@ reason_phrase(int reason)
 	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
 	case SSL_R_VERSION_TOO_LOW:
 	case SSL_R_WRONG_SSL_VERSION:
-		return "its TLS is too old" PHRASE_CURE "let it offer TLS 1.2 or 1.3";
+		return "its TLS is too old" ERRTEXT_CURE "let it offer TLS 1.2 or 1.3";
 	case SSL_R_WRONG_VERSION_NUMBER:
 	case SSL_R_HTTP_REQUEST:
 	case SSL_R_HTTPS_PROXY_REQUEST:
 	case SSL_R_PACKET_LENGTH_TOO_LONG:
 	case SSL_R_UNKNOWN_PROTOCOL:
-		return "it answered, but not in TLS" PHRASE_CURE "is this the plain port?";
+		return "it answered, but not in TLS" ERRTEXT_CURE "is this the plain port?";
 	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-		return "it wants a certificate of ours" PHRASE_CURE "set cert_file and key_file";
+		return "it wants a certificate of ours" ERRTEXT_CURE "set cert_file and key_file";
 	case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-		return "it refused the handshake" PHRASE_CURE
+		return "it refused the handshake" ERRTEXT_CURE
 		       "does it want a certificate of ours (cert_file, key_file)?";
 	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
 		return "it does not know the CA of our certificate (cert_file)";

@@ -7,9 +7,9 @@
  * (CLOSE_ON_FREE): else they would fire for whatever gets its number next. */
 #include "shared/monitor/httpd.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/listen.h"
 #include "shared/event/loop.h"
@@ -44,7 +44,7 @@ struct httpd {
 	struct loop *loop;
 	struct evconnlistener *listener; /* evhttp's */
 	struct loop_timer *resume;       /* armed while the listener is paused */
-	struct repeat failures;          /* of accept() */
+	struct ratelimit failures;       /* of accept() */
 	struct evhttp *http;
 	const struct httpd_page *pages;
 	size_t n_pages;
@@ -75,7 +75,7 @@ owner_of(const struct evconnlistener *listener)
 static void
 on_accept_error(struct evconnlistener *listener, void *evhttp)
 {
-	const char *why = phrase_errno(errno);
+	const char *why = errtext_errno(errno);
 	struct httpd *h = owner_of(listener);
 	uint32_t unlogged;
 
@@ -83,7 +83,7 @@ on_accept_error(struct evconnlistener *listener, void *evhttp)
 		return;
 	evconnlistener_disable(listener);
 	loop_timer_arm(h->resume, PAUSE_MS);
-	if (repeat_due(&h->failures, why, loop_now(h->loop), &unlogged))
+	if (ratelimit_due(&h->failures, why, loop_now(h->loop), &unlogged))
 		log_warn("httpd",
 		    "cannot accept a connection: %s; trying again every second, unlogged=%u", why,
 		    (unsigned int)unlogged);
@@ -102,7 +102,7 @@ note_accepted(struct httpd *h)
 {
 	uint32_t unlogged;
 
-	if (repeat_over(&h->failures, loop_now(h->loop), &unlogged))
+	if (ratelimit_over(&h->failures, loop_now(h->loop), &unlogged))
 		log_warn(
 		    "httpd", "connections are accepted again, unlogged=%u", (unsigned int)unlogged);
 }

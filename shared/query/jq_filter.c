@@ -9,8 +9,8 @@
 #include "shared/query/jq_filter.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -221,7 +221,7 @@ static void
 fail_soon(struct jq_filter *f, const char *what, int err)
 {
 	if (f->failed == NULL)
-		xasprintf(&f->failed, "%s: %s", what, phrase_errno(err));
+		xasprintf(&f->failed, "%s: %s", what, errtext_errno(err));
 	loop_timer_arm(f->soon, 0);
 }
 
@@ -273,7 +273,7 @@ give_records(struct child *c)
 	};
 
 	if (!ask(c, &r))
-		log_debug(SUBSYSTEM, "child %d: %s", (int)c->pid, phrase_errno(errno));
+		log_debug(SUBSYSTEM, "child %d: %s", (int)c->pid, errtext_errno(errno));
 	child_enter(c, CHILD_BUSY);
 }
 
@@ -354,7 +354,7 @@ start_child(struct child *c)
 	c->stuck = false;
 	c->watch = loop_watch_create(c->f->loop, c->from, LOOP_READ, child_on_answers, c);
 	if (!ask(c, &program))
-		log_debug(SUBSYSTEM, "child %d: %s", (int)c->pid, phrase_errno(errno));
+		log_debug(SUBSYSTEM, "child %d: %s", (int)c->pid, errtext_errno(errno));
 }
 
 /* Takes records for c, as many as one part has. */
@@ -696,7 +696,7 @@ open_file(const char *program, char **why)
 
 	if (file != NULL && fputs(program, file) >= 0 && fflush(file) == 0)
 		return file;
-	xasprintf(why, "no temporary file in %s: %s", P_tmpdir, phrase_errno(errno));
+	xasprintf(why, "no temporary file in %s: %s", P_tmpdir, errtext_errno(errno));
 	if (file != NULL)
 		fclose(file);
 	return NULL;

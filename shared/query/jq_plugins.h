@@ -16,7 +16,7 @@ struct jq_record_path {
 
 /* true: with these plugins, of which there may be some too many, the program yields what it yields
  * with the whole record, as far as mode looks at it: select(.facter) is as true with a part of it,
- * and another value; *names is sorted, NULL-terminated, and freed with words_free(). false: it
+ * and another value; *names is sorted, NULL-terminated, and freed with shellwords_free(). false: it
  * may look at any. */
 bool jq_plugins(const char *program, enum jq_mode mode, char ***names, size_t *n);
 

@@ -1,8 +1,8 @@
 /* See record_query.h. */
 #include "shared/query/record_query.h"
 
-#include "shared/base/phrase.h"
-#include "shared/base/words.h"
+#include "shared/base/errtext.h"
+#include "shared/base/shellwords.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/ticker.h"
 #include "shared/query/jq_filter.h"
@@ -91,7 +91,7 @@ take_record(struct record_query *q, const json_t *rec)
 		look(&q->sights[i], rec);
 	if (jq_filter_add(q->filter, host, rec))
 		return;
-	xasprintf(&why, "cannot put the records aside: %s", phrase_errno(errno));
+	xasprintf(&why, "cannot put the records aside: %s", errtext_errno(errno));
 	end(q, RECORD_QUERY_BAD, why);
 	free(why);
 }
@@ -222,7 +222,7 @@ find_set(const struct record_query *q)
 
 		if (p->path.set && (q->req.mode == JQ_TRUTH || p->condition))
 			xasprintf(&why,
-			    "\"%s =\" sets it, which is true of every record" PHRASE_CURE
+			    "\"%s =\" sets it, which is true of every record" ERRTEXT_CURE
 			    "\"==\" compares",
 			    p->path.text);
 	}
@@ -259,7 +259,7 @@ record_query_destroy(struct record_query *q)
 	ticker_destroy(q->ticker);
 	jq_filter_destroy(q->filter);
 	plugin_names_destroy(q->names);
-	words_free(q->plugins);
+	shellwords_free(q->plugins);
 	for (size_t i = 0; i < q->n_sights; i++)
 		missing_part_destroy(q->sights[i].missing);
 	free(q->sights);

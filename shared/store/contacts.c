@@ -1,7 +1,7 @@
 /* See contacts.h. */
 #include "shared/store/contacts.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 
@@ -75,7 +75,7 @@ time_of(const json_t *text)
 {
 	int64_t ms = 0;
 
-	return json_is_string(text) && wall_parse(json_string_value(text), &ms) ? ms : 0;
+	return json_is_string(text) && wallclock_parse(json_string_value(text), &ms) ? ms : 0;
 }
 
 static struct contact
@@ -123,11 +123,11 @@ contacts_set(struct contacts *c, const char *host, struct contact contact)
 {
 	size_t share = share_of(host);
 	json_t *entry = json_array();
-	char since[WALL_TEXT_SIZE];
+	char since[WALLCLOCK_TEXT_SIZE];
 
 	json_array_append_new(entry, json_string(names[contact.state]));
 	if (contact.since_ms != 0) {
-		wall_format(contact.since_ms, since);
+		wallclock_format(contact.since_ms, since);
 		json_array_append_new(entry, json_string(since));
 	}
 	if (contact.state == CONTACT_UNKNOWN)
@@ -145,9 +145,9 @@ contacts_looked_at(const struct contacts *c)
 }
 
 void
-contacts_look(struct contacts *c, int64_t wall_ms)
+contacts_look(struct contacts *c, int64_t wallclock_ms)
 {
-	c->looked_at = wall_ms;
+	c->looked_at = wallclock_ms;
 	c->ended = false;
 }
 
@@ -179,7 +179,7 @@ json_t *
 contacts_take_changes(struct contacts *c)
 {
 	json_t *notes = json_object();
-	char id[ID_SIZE], at[WALL_TEXT_SIZE];
+	char id[ID_SIZE], at[WALLCLOCK_TEXT_SIZE];
 
 	for (size_t i = 0; i < N_SHARES; i++) {
 		if (!c->changed[i])
@@ -188,7 +188,7 @@ contacts_take_changes(struct contacts *c)
 		json_object_set_new(notes, share_id(i, id), json_copy(c->shares[i]));
 		c->changed[i] = false;
 	}
-	wall_format(c->looked_at, at);
+	wallclock_format(c->looked_at, at);
 	json_object_set_new(
 	    notes, CONTACTS_PREFIX "look", json_pack("{s:s,s:b}", "at", at, "ended", c->ended));
 	return notes;

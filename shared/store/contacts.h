@@ -43,7 +43,7 @@ struct contact contacts_get(const struct contacts *c, const char *host);
 /* UNKNOWN removes it. */
 void contacts_set(struct contacts *c, const char *host, struct contact contact);
 int64_t contacts_looked_at(const struct contacts *c); /* 0 = never */
-void contacts_look(struct contacts *c, int64_t wall_ms);
+void contacts_look(struct contacts *c, int64_t wallclock_ms);
 /* Nobody looks any more, until somebody does. */
 void contacts_end(struct contacts *c);
 /* Removes the hosts of which keep says false. */

@@ -1,18 +1,18 @@
 /* See forgeries.h. */
 #include "shared/store/forgeries.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/wire/jsonx.h"
 
 #include <stdio.h>
 
 void
 forgeries_add(
-    struct forgeries *f, const char *sender, const char *why, bool untold, int64_t wall_ms)
+    struct forgeries *f, const char *sender, const char *why, bool untold, int64_t wallclock_ms)
 {
 	if (f->refused == 0)
-		f->since_ms = wall_ms;
-	f->at_ms = wall_ms;
+		f->since_ms = wallclock_ms;
+	f->at_ms = wallclock_ms;
 	f->refused++;
 	f->untold += untold;
 	snprintf(f->sender, sizeof(f->sender), "%s", sender == NULL ? "" : sender);
@@ -22,11 +22,11 @@ forgeries_add(
 json_t *
 forgeries_note(const struct forgeries *f)
 {
-	char since[WALL_TEXT_SIZE], at[WALL_TEXT_SIZE];
+	char since[WALLCLOCK_TEXT_SIZE], at[WALLCLOCK_TEXT_SIZE];
 	json_t *note = json_object(), *all = json_object();
 
-	jsonx_set_str(note, "since", wall_format(f->since_ms, since));
-	jsonx_set_str(note, "at", wall_format(f->at_ms, at));
+	jsonx_set_str(note, "since", wallclock_format(f->since_ms, since));
+	jsonx_set_str(note, "at", wallclock_format(f->at_ms, at));
 	jsonx_set_int(note, "refused", (json_int_t)f->refused);
 	jsonx_set_int(note, "untold", (json_int_t)f->untold);
 	jsonx_set_str(note, "sender", f->sender);
@@ -50,7 +50,8 @@ forgeries_load(struct forgeries *f, const json_t *notes)
 	int64_t since, at;
 
 	*f = (struct forgeries){0};
-	if (!wall_parse(text_of(note, "since"), &since) || !wall_parse(text_of(note, "at"), &at))
+	if (!wallclock_parse(text_of(note, "since"), &since) ||
+	    !wallclock_parse(text_of(note, "at"), &at))
 		return;
 	f->since_ms = since;
 	f->at_ms = at;

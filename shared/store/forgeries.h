@@ -24,7 +24,7 @@ struct forgeries {
 
 /* sender: the user, NULL = it is not named. */
 void forgeries_add(
-    struct forgeries *f, const char *sender, const char *why, bool untold, int64_t wall_ms);
+    struct forgeries *f, const char *sender, const char *why, bool untold, int64_t wallclock_ms);
 json_t *forgeries_note(const struct forgeries *f); /* {FORGERIES_NOTE: value}; the caller's */
 /* notes: {ID: value}, as store_notes() gives them. What is garbled is none. */
 void forgeries_load(struct forgeries *f, const json_t *notes);

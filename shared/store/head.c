@@ -2,7 +2,7 @@
 #include "shared/store/head.h"
 
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 
@@ -57,11 +57,11 @@ json_t *
 head_create(const struct record_head *h)
 {
 	json_t *head = new_object();
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	jsonx_set_str(head, "_id", h->host);
-	jsonx_set_str(head, "created_at", wall_format(h->created_at, text));
-	jsonx_set_str(head, "updated_at", wall_format(h->updated_at, text));
+	jsonx_set_str(head, "created_at", wallclock_format(h->created_at, text));
+	jsonx_set_str(head, "updated_at", wallclock_format(h->updated_at, text));
 	set(head, "last_error", json_incref(h->last_error));
 	set(head, "vogeler", new_object());
 	return head;

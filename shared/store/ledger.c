@@ -2,7 +2,7 @@
 #include "shared/store/ledger.h"
 
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger_why.h"
 #include "shared/store/record.h"
@@ -92,10 +92,10 @@ get_str(const json_t *json, const char *key)
 static void
 set_time(json_t *json, const char *key, int64_t ms)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	if (ms > 0)
-		jsonx_set_str(json, key, wall_format(ms, text));
+		jsonx_set_str(json, key, wallclock_format(ms, text));
 }
 
 /* Absent is 0. */
@@ -105,7 +105,8 @@ get_time(const json_t *json, const char *key, int64_t *ms)
 	const json_t *value = json_object_get(json, key);
 
 	*ms = 0;
-	return value == NULL || (json_is_string(value) && wall_parse(json_string_value(value), ms));
+	return value == NULL ||
+	       (json_is_string(value) && wallclock_parse(json_string_value(value), ms));
 }
 
 /* ---- jobs ---- */

@@ -6,7 +6,7 @@
 #ifndef VOGELER_LEDGER_H
 #define VOGELER_LEDGER_H
 
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,7 +71,7 @@ bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size
 
 /* What follows why a job that was asked for cannot be read. */
 #define LEDGER_JOB_CURE                                                                            \
-	" (it was edited by hand, or is damaged)" PHRASE_CURE                                      \
+	" (it was edited by hand, or is damaged)" ERRTEXT_CURE                                     \
 	"correct it in the store; \"vogeler-runner jobs\" lists the others"
 
 /* In the place of a host, of QUEUED alone: the broker has confirmed it for each target. */

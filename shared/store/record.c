@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/units.h"
 #include "shared/base/utf8.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 
@@ -101,10 +101,10 @@ set(json_t *obj, const char *key, json_t *value)
 static void
 set_time(json_t *obj, const char *key, int64_t wall)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	if (wall != 0)
-		jsonx_set_str(obj, key, wall_format(wall, text));
+		jsonx_set_str(obj, key, wallclock_format(wall, text));
 }
 
 static void
@@ -246,7 +246,7 @@ is_long_ago(const json_t *other, int64_t now)
 	int64_t until;
 	const char *text = text_of(other, "until");
 
-	return text == NULL || !wall_parse(text, &until) || now - until > OTHER_MACHINE_MS;
+	return text == NULL || !wallclock_parse(text, &until) || now - until > OTHER_MACHINE_MS;
 }
 
 static void
@@ -548,9 +548,9 @@ write_key(struct buf *out, const char *key)
 static bool
 write_time(struct buf *out, const char *key, int64_t wall)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
-	return write_key(out, key) && jsonx_write_text(out, wall_format(wall, text));
+	return write_key(out, key) && jsonx_write_text(out, wallclock_format(wall, text));
 }
 
 static bool

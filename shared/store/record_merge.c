@@ -1,7 +1,7 @@
 /* Putting two accounts of a record together. See record.h. */
 #include "shared/store/record.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ time_of(const json_t *obj, const char *key)
 	const char *text = json_string_value(json_object_get(obj, key));
 	int64_t ms = 0;
 
-	return text != NULL && wall_parse(text, &ms) ? ms : 0;
+	return text != NULL && wallclock_parse(text, &ms) ? ms : 0;
 }
 
 /* When the plugin was heard last, good or not. */

@@ -2,9 +2,9 @@
 #include "shared/target/target.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/target/ranges.h"
 #include <errno.h>
@@ -244,7 +244,7 @@ add_file(struct targets *t, const char *path, char *err, size_t err_size)
 	if (ok)
 		ok = add_lines(t, source, &text, err, err_size);
 	else
-		snprintf(err, err_size, "%s: %s", source, phrase_errno(error));
+		snprintf(err, err_size, "%s: %s", source, errtext_errno(error));
 	buf_finish(&text);
 	return ok;
 }
@@ -327,7 +327,7 @@ add_group_or_file(struct targets *t, const char *name, const char *path, struct 
 
 	if (g != NULL && file && r->within == NULL) {
 		snprintf(r->why, sizeof(r->why),
-		    "is a group (%s:%u) and a file, too" PHRASE_CURE "write @" GROUP_MARK
+		    "is a group (%s:%u) and a file, too" ERRTEXT_CURE "write @" GROUP_MARK
 		    "%s for the group, @./%s for the file",
 		    g->file == NULL ? "-o" : g->file, g->line, name, name);
 		return r->why;

@@ -2,7 +2,7 @@
 #include "shared/wire/wire.h"
 
 #include "shared/base/name.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jread.h"
 #include "shared/wire/jsonx.h"
@@ -665,14 +665,14 @@ wire_response_decode(const struct message *m, struct response *r, char *err, siz
 json_t *
 wire_last_error(int64_t wall, const char *text)
 {
-	char stamp[WALL_TEXT_SIZE + 3];
+	char stamp[WALLCLOCK_TEXT_SIZE + 3];
 	json_t *error = json_object();
 	size_t len;
 
 	if (error == NULL)
 		xalloc_fail(0);
 	/* 2010-09-26T06:16:29.609Z becomes 2010-09-26 06:16:29.609000 */
-	wall_format(wall, stamp);
+	wallclock_format(wall, stamp);
 	*strchr(stamp, 'T') = ' ';
 	len = strlen(stamp);
 	memcpy(stamp + len - 1, "000", sizeof("000"));

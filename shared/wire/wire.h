@@ -126,6 +126,6 @@ bool wire_response_decode(const struct message *m, struct response *r, char *err
 #define WIRE_WAITING "another machine has this name"
 /* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
  * 2010 sent it. */
-json_t *wire_last_error(int64_t wall_ms, const char *text);
+json_t *wire_last_error(int64_t wallclock_ms, const char *text);
 
 #endif

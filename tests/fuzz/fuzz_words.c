@@ -1,7 +1,7 @@
 /* Any text as a command line: words that are no longer than it, or a reason. */
 #include "tests/fuzz/fuzz.h"
 
-#include "shared/base/words.h"
+#include "shared/base/shellwords.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +15,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (text == NULL)
 		return 0;
-	words = words_split(text, err, sizeof(err));
+	words = shellwords_split(text, err, sizeof(err));
 	if ((words == NULL) != (err[0] != '\0'))
 		abort();
-	copy = words_copy(words);
+	copy = shellwords_copy(words);
 	for (; words != NULL && words[n] != NULL; n++) {
 		len += strlen(words[n]);
 		if (strcmp(words[n], copy[n]) != 0)
@@ -26,8 +26,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (len > strlen(text) || n > strlen(text))
 		abort();
-	words_free(words);
-	words_free(copy);
+	shellwords_free(words);
+	shellwords_free(copy);
 	free(text);
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include "agent/outbox.h"
 #include "agent/registry.h"
 #include "shared/base/ident.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
@@ -126,7 +126,7 @@ setup(void **state)
 	opt.program = "test";
 	f->broker = broker_create(f->loop, &opt, &handlers, f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", on_confirmed, f);
-	f->order = order_open(f->path, wall_ms(), err, sizeof(err));
+	f->order = order_open(f->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(f->order);
 	f->config.loop = f->loop;
 	f->config.registry = &f->registry;
@@ -174,23 +174,24 @@ deliver_until(struct fixture *f, const char *plugin, const char *job, int64_t no
 	return deliver_command(f, (struct command){.plugin = (char *)plugin,
 				      .job = (char *)job,
 				      .not_after = not_after,
-				      .sent_at = wall_ms()});
+				      .sent_at = wallclock_ms()});
 }
 
 /* Sent a day ago. */
 static void
 deliver_old(struct fixture *f, const char *plugin, const char *job)
 {
-	deliver_command(
-	    f, (struct command){
-		   .plugin = (char *)plugin, .job = (char *)job, .sent_at = wall_ms() - 86400000});
+	deliver_command(f, (struct command){.plugin = (char *)plugin,
+			       .job = (char *)job,
+			       .sent_at = wallclock_ms() - 86400000});
 }
 
 static void
 cancel(struct fixture *f, const char *job)
 {
 	deliver_command(
-	    f, (struct command){.job = (char *)"c", .cancels = (char *)job, .sent_at = wall_ms()});
+	    f, (struct command){
+		   .job = (char *)"c", .cancels = (char *)job, .sent_at = wallclock_ms()});
 }
 
 static void
@@ -221,7 +222,7 @@ reconnect(struct fixture *f, uint32_t messages)
 static struct broker_tag
 deliver(struct fixture *f, const char *plugin, const char *job)
 {
-	return deliver_until(f, plugin, job, wall_ms() + 1000000);
+	return deliver_until(f, plugin, job, wallclock_ms() + 1000000);
 }
 
 static void
@@ -396,15 +397,15 @@ test_expired_is_answered_and_not_run(void **state)
 {
 	struct fixture *f = *state;
 
-	deliver_until(f, "facter", "j1", wall_ms() - 1000);
+	deliver_until(f, "facter", "j1", wallclock_ms() - 1000);
 	assert_int_equal(f->n_requests, 0);
 	assert_answer(f, 0, "j1", "expired", "expired 1 s ago, not run");
 	assert_log(f, "");
 	confirm(f, 0);
 	assert_log(f, "ack 1; ");
-	deliver_until(f, "nonsense", "j2", wall_ms() - 1000); /* what is no plugin, too */
+	deliver_until(f, "nonsense", "j2", wallclock_ms() - 1000); /* what is no plugin, too */
 	assert_answer(f, 1, "j2", "expired", "expired 1 s ago, not run");
-	deliver_until(f, "facter", NULL, wall_ms() - 1000); /* nobody to be told */
+	deliver_until(f, "facter", NULL, wallclock_ms() - 1000); /* nobody to be told */
 	assert_int_equal(fake_broker_published(f->broker), 2);
 	assert_int_equal(f->n_requests, 0);
 	deliver_until(f, "facter", "j3", 0); /* never expires */
@@ -417,10 +418,10 @@ static void
 test_expired_by_a_wrong_clock_names_both(void **state)
 {
 	struct fixture *f = *state;
-	int64_t then = wall_ms() - INT64_C(400) * 86400000;
-	char sent[WALL_TEXT_SIZE];
+	int64_t then = wallclock_ms() - INT64_C(400) * 86400000;
+	char sent[WALLCLOCK_TEXT_SIZE];
 
-	wall_format(then / 1000 * 1000, sent);
+	wallclock_format(then / 1000 * 1000, sent);
 	deliver_command(f, (struct command){.plugin = (char *)"facter",
 			       .job = (char *)"j1",
 			       .sent_at = then,
@@ -989,12 +990,12 @@ static void
 test_expired_while_it_waited(void **state)
 {
 	struct fixture *f = *state;
-	int64_t soon = wall_ms() + 20;
+	int64_t soon = wallclock_ms() + 20;
 
 	deliver(f, "facter", "j1");
 	deliver_until(f, "facter", "j2", soon + 1000000);
 	deliver_until(f, "facter", "j3", soon);
-	while (wall_ms() <= soon)
+	while (wallclock_ms() <= soon)
 		;
 	finish(f, 0);
 	assert_answer(f, 1, "j3", "expired", "not run");
@@ -1013,7 +1014,7 @@ test_what_waited_is_read_before_the_first_run(void **state)
 	catch_up(f, 4);
 	deliver_old(f, "facter", "j1");
 	deliver_old(f, "get_facts", "j2");
-	deliver_until(f, "disks", "j3", wall_ms() - 1);
+	deliver_until(f, "disks", "j3", wallclock_ms() - 1);
 	assert_int_equal(f->n_requests, 0);
 	assert_answer(f, 0, "j3", "expired", "not run");
 	deliver_old(f, "ps", "j4");
@@ -1406,7 +1407,7 @@ test_late_cancel_cancels(void **state)
 	deliver(f, "facter", "j1");
 	deliver_command(
 	    f, (struct command){
-		   .job = (char *)"c", .cancels = (char *)"j1", .not_after = wall_ms() - 1});
+		   .job = (char *)"c", .cancels = (char *)"j1", .not_after = wallclock_ms() - 1});
 	assert_log(f, "");
 	assert_int_equal(f->n_requests, 2);
 	assert_int_equal(f->requests[1].op, CHILD_OP_KILL);

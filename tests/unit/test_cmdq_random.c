@@ -14,7 +14,7 @@
 #include "agent/outbox.h"
 #include "agent/registry.h"
 #include "shared/base/ident.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include <stdio.h>
@@ -216,7 +216,7 @@ send_one(struct world *w)
 
 	*s = (struct sent){
 	    .plugin = plugins[draw(w, 6)],
-	    .sent_at = wall_ms() - (draw(w, 2) == 0 ? 86400000 : 0),
+	    .sent_at = wallclock_ms() - (draw(w, 2) == 0 ? 86400000 : 0),
 	};
 	if (!w->nameless && draw(w, 5) != 0)
 		snprintf(s->job, sizeof(s->job), "j%u", (unsigned int)w->n_sent);
@@ -476,7 +476,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 	opt.program = "test";
 	w->broker = broker_create(w->loop, &opt, &handlers, w);
 	w->outbox = outbox_create(w->loop, w->broker, "vogeler.master.in", on_confirmed, w);
-	w->order = order_open(w->path, wall_ms(), err, sizeof(err));
+	w->order = order_open(w->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(w->order);
 	config.loop = w->loop;
 	config.registry = &w->registry;

@@ -26,12 +26,12 @@ static const struct fleet fleet = {
 static struct plugin_set plugins;
 
 static char *
-print(uint32_t host, const char *plugin, int64_t wall_ms)
+print(uint32_t host, const char *plugin, int64_t wallclock_ms)
 {
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
-	assert_true(fleet_print(&fleet, host, plugin, wall_ms, &out));
+	assert_true(fleet_print(&fleet, host, plugin, wallclock_ms, &out));
 	return buf_take(&out, NULL);
 }
 

@@ -1,7 +1,7 @@
 /* What the list of hosts says of a host, from the head of its record. */
 #include "admin/host_state.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/wire/wire.h"
 
 #include <setjmp.h>
@@ -207,7 +207,7 @@ two_are(const char *text, const char *minute, const char *want)
 	int64_t now;
 
 	snprintf(at, sizeof(at), "2026-11-30T%s:00.000Z", minute);
-	assert_true(wall_parse(at, &now));
+	assert_true(wallclock_parse(at, &now));
 	if (host_state_two_machines(rec, now, &two))
 		snprintf(got, sizeof(got), "%s %s%s", two.id != NULL ? two.id : "-", two.other,
 		    two.waits ? " waits" : "");

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/base/words.h"
+#include "shared/base/shellwords.h"
 #include "shared/query/jq_plugins.h"
 #include <stdio.h>
 #include <string.h>
@@ -120,7 +120,7 @@ test_each(void **state)
 		for (size_t k = 0; told && k < n; k++)
 			at += (size_t)snprintf(
 			    text + at, sizeof(text) - at, "%s%s", k > 0 ? " " : "", names[k]);
-		words_free(names);
+		shellwords_free(names);
 		if (told != (q->reads != ANY) || (told && strcmp(text, q->reads) != 0))
 			fail_msg("%s: %s, not %s", q->program, told ? text : "any",
 			    q->reads == ANY ? "any" : q->reads);
@@ -138,15 +138,15 @@ test_values_have_all_that_comes_out(void **state)
 
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
 		assert_true(jq_plugins(same[i], JQ_TRUTH, &names, &n));
-		words_free(names);
+		shellwords_free(names);
 		assert_false(jq_plugins(same[i], JQ_VALUES, &names, &n));
 	}
 	assert_true(jq_plugins("select(.a) | .b", JQ_VALUES, &names, &n));
 	assert_int_equal(n, 2);
-	words_free(names);
+	shellwords_free(names);
 	assert_true(jq_plugins("select(.a) | {b}", JQ_VALUES, &names, &n));
 	assert_int_equal(n, 2);
-	words_free(names);
+	shellwords_free(names);
 }
 
 static void

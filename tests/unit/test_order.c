@@ -54,9 +54,9 @@ teardown(void **state)
 }
 
 static struct order *
-open_at(struct fixture *f, int64_t wall_ms)
+open_at(struct fixture *f, int64_t wallclock_ms)
 {
-	struct order *o = order_open(f->path, wall_ms, f->err, sizeof(f->err));
+	struct order *o = order_open(f->path, wallclock_ms, f->err, sizeof(f->err));
 
 	if (o == NULL)
 		fail_msg("%s", f->err);

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "daemon/prune.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 
@@ -42,7 +42,7 @@ at_start_and_every_hour(void **state)
 	assert_int_equal(fake_store_prunes(store), 0);
 	fake_advance(loop, 0);
 	assert_int_equal(fake_store_prunes(store), 1);
-	before = wall_ms() - fake_store_pruned_before(store);
+	before = wallclock_ms() - fake_store_pruned_before(store);
 	assert_in_range(before, INT64_C(1000) * DAY_S, INT64_C(1000) * DAY_S + 3600000);
 	fake_advance(loop, PRUNE_INTERVAL_MS - 1);
 	assert_int_equal(fake_store_prunes(store), 1);
@@ -102,19 +102,19 @@ a_wrong_clock_removes_nothing(void **state)
 	static const int64_t days[] = {-400, -2, 2, 400};
 
 	for (size_t i = 0; i < 4; i++) {
-		fake_store_newest_job(store, wall_ms() + days[i] * DAY_S * 1000);
+		fake_store_newest_job(store, wallclock_ms() + days[i] * DAY_S * 1000);
 		fake_store_to_prune(store, 1);
 		p = prune_create(loop, fake_store_base(store), DAY_S);
 		fake_advance(loop, 3 * PRUNE_INTERVAL_MS);
 		assert_int_equal(fake_store_prunes(store), 0);
 		prune_destroy(p);
 	}
-	fake_store_newest_job(store, wall_ms() - DAY_S * 1000 / 2);
+	fake_store_newest_job(store, wallclock_ms() - DAY_S * 1000 / 2);
 	p = prune_create(loop, fake_store_base(store), DAY_S);
 	fake_advance(loop, 0);
 	assert_int_equal(fake_store_prunes(store), 1);
 	/* Never more than the newest job allows. */
-	assert_in_range(wall_ms() - fake_store_pruned_before(store), INT64_C(1500) * DAY_S,
+	assert_in_range(wallclock_ms() - fake_store_pruned_before(store), INT64_C(1500) * DAY_S,
 	    INT64_C(1500) * DAY_S + 60000);
 }
 

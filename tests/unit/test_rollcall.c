@@ -1,7 +1,7 @@
 /* rollcall: when a host comes and goes, and what is stored of it. */
 #include "daemon/rollcall.h"
 
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/contacts.h"
 #include "tests/fake/fake_loop.h"
@@ -223,7 +223,7 @@ test_since_does_not_move_while_it_is_waited_for(void **state)
 	looked_at = contacts_looked_at(c);
 	rollcall_broker_down(w->rollcall);
 	call(w, "web01 +web02", true, true);
-	while (wall_ms() == looked_at)
+	while (wallclock_ms() == looked_at)
 		continue;
 	call(w, "web01 +web02", true, true);
 	fake_advance(w->loop, RETURN_MS);

@@ -11,7 +11,7 @@
 #include "agent/registry.h"
 #include "agent/schedule.h"
 #include "shared/base/ident.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_maker.h"
@@ -122,7 +122,7 @@ setup(void **state)
 	f->loop = loop_create();
 	make_broker(f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", NULL, NULL);
-	f->order = order_open(f->path, wall_ms(), err, sizeof(err));
+	f->order = order_open(f->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(f->order);
 	config.loop = f->loop;
 	config.registry = &f->registry;

@@ -7,7 +7,7 @@
 
 #include "runner/job/watch.h"
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/store.h"
 #include "tests/fake/fake_broker_api.h"
@@ -229,7 +229,7 @@ still_open(const struct world *w)
 {
 	struct fold_counts c;
 
-	fold_count(watch_fold(w->watch), wall_ms(), &c);
+	fold_count(watch_fold(w->watch), wallclock_ms(), &c);
 	return c.open;
 }
 
@@ -539,7 +539,7 @@ clocks_that_agree(void **state)
 {
 	struct world *w = *state;
 
-	w->job.sent_at = wall_ms();
+	w->job.sent_at = wallclock_ms();
 	watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at - MINUTE_MS + 1000);
 	answered_at(w, "b", w->job.sent_at + MINUTE_MS - 1000);
@@ -555,7 +555,7 @@ a_clock_here_that_is_behind(void **state)
 {
 	struct world *w = *state;
 
-	w->job.sent_at = wall_ms();
+	w->job.sent_at = wallclock_ms();
 	watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at + 90 * MINUTE_MS + 30000);
 	answered_at(w, "b", w->job.sent_at + 90 * MINUTE_MS + 30000);
@@ -569,7 +569,7 @@ a_sender_s_clock_that_is_ahead(void **state)
 {
 	struct world *w = *state;
 
-	w->job.sent_at = wall_ms();
+	w->job.sent_at = wallclock_ms();
 	watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at - 90 * MINUTE_MS);
 	fake_advance(w->loop, 1000);

@@ -6,7 +6,7 @@
 #ifndef VOGELER_COUCH_H
 #define VOGELER_COUCH_H
 
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 #include "shared/store/couch/couch_cache.h"
 #include "shared/store/couch/couch_pace.h"
 #include "shared/store/couch/couch_wire.h"
@@ -82,7 +82,7 @@ struct couch {
 	TAILQ_HEAD(, lot) active;
 	unsigned int n_active;
 	struct worker *worker; /* reads large answers */
-	struct repeat marks_refused;
+	struct ratelimit marks_refused;
 	bool closing;
 	LIST_HEAD(, couch_op) ops;
 };

@@ -2,9 +2,9 @@
  * documents. */
 #include "shared/store/couch/couch_view.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -267,9 +267,9 @@ probe_ask(struct couch_op *op, const char *method, char *body, http_fn *fn)
 static void
 probe_put(struct couch_op *op, const char *rev)
 {
-	char at[WALL_TEXT_SIZE];
+	char at[WALLCLOCK_TEXT_SIZE];
 	json_t *doc = json_pack("{s:s, s:s, s:s*}", "_id", PROBE_ID, "probed_at",
-	    wall_format(wall_ms(), at), "_rev", rev);
+	    wallclock_format(wallclock_ms(), at), "_rev", rev);
 	char *body = json_dumps(doc, JSON_COMPACT);
 
 	json_decref(doc);
@@ -475,7 +475,7 @@ check_on_looked(const struct http_response *r, void *arg)
 		snprintf(why, sizeof(why),
 		    "%s: " COUCH_VIEW_DESIGN
 		    " is not as it should be, so that lists of hosts may be "
-		    "wrong or empty" PHRASE_CURE
+		    "wrong or empty" ERRTEXT_CURE
 		    "run \"vogeler-admin setup\" with an administrator's user",
 		    op->c->base.id);
 	json_decref(there);

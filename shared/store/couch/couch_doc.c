@@ -1,8 +1,8 @@
 #include "shared/store/couch/couch_doc.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/phrase.h"
-#include "shared/base/wall.h"
+#include "shared/base/errtext.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/pack.h"
 #include "shared/store/store.h"
@@ -209,7 +209,7 @@ time_of(struct jspan s)
 	char *text = jspan_string(s);
 	int64_t ms = 0;
 
-	if (text != NULL && !wall_parse(text, &ms))
+	if (text != NULL && !wallclock_parse(text, &ms))
 		ms = 0;
 	free(text);
 	return ms;
@@ -305,7 +305,7 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 		if (!ok) {
 			snprintf(err, err_size,
 			    "the record in the store has a member %.*s that cannot be "
-			    "read" PHRASE_CURE "remove that member there; answers bring it back",
+			    "read" ERRTEXT_CURE "remove that member there; answers bring it back",
 			    key.len > 80 ? 80 : (int)key.len, key.text);
 			couch_doc_destroy(d);
 			return NULL;
@@ -495,7 +495,7 @@ couch_mark_parse(struct jspan doc, struct couch_mark *m)
 		m->sealed = json_is_true(json_object_get(j, "sealed"));
 		m->metas = json_is_object(metas) ? json_incref(metas) : NULL;
 		m->lost = json_incref(json_object_get(j, "_conflicts"));
-		if (at == NULL || !wall_parse(at, &m->updated_at))
+		if (at == NULL || !wallclock_parse(at, &m->updated_at))
 			m->updated_at = 0;
 	}
 	json_decref(j);
@@ -515,11 +515,11 @@ is_of_value(const json_t *mark, const json_t *meta)
 static bool
 write_confirmed(struct buf *out, const struct couch_doc *d)
 {
-	char at[WALL_TEXT_SIZE];
+	char at[WALLCLOCK_TEXT_SIZE];
 	bool first = true;
 
-	if (!buf_printf(
-		out, "\"updated_at\":\"%s\",\"vogeler\":{", wall_format(d->head.updated_at, at)))
+	if (!buf_printf(out, "\"updated_at\":\"%s\",\"vogeler\":{",
+		wallclock_format(d->head.updated_at, at)))
 		return false;
 	for (size_t i = 0; i < d->n; i++) {
 		if (!d->parts[i].fresh)
@@ -900,7 +900,7 @@ couch_doc_show(json_t *rec, const struct couch_mark *m)
 	json_t *metas = json_object_get(rec, "vogeler"), *meta;
 	int64_t number = json_integer_value(json_object_get(metas, NUMBER_KEY)), shown = 0;
 	const char *plugin, *at = json_string_value(json_object_get(rec, "updated_at"));
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	json_object_del(rec, "_rev"); /* the store's business, and no part of a record */
 	if (json_is_object(metas))
@@ -911,8 +911,8 @@ couch_doc_show(json_t *rec, const struct couch_mark *m)
 		if (is_of_value(meta, json_object_get(metas, plugin)))
 			json_object_set(metas, plugin, meta);
 	}
-	if (at == NULL || !wall_parse(at, &shown))
+	if (at == NULL || !wallclock_parse(at, &shown))
 		shown = 0;
 	if (m->updated_at > shown)
-		jsonx_set_str(rec, "updated_at", wall_format(m->updated_at, text));
+		jsonx_set_str(rec, "updated_at", wallclock_format(m->updated_at, text));
 }

@@ -4,7 +4,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/couch_known.h"
@@ -142,10 +142,11 @@ page_add(struct page *p, struct out *out, const json_t *outcome)
 static bool
 page_close(struct page *p)
 {
-	char at[WALL_TEXT_SIZE];
+	char at[WALLCLOCK_TEXT_SIZE];
 
-	return p->newest > 0 ? buf_printf(&p->text, "],\"at\":\"%s\"}", wall_format(p->newest, at))
-			     : buf_append_str(&p->text, "]}");
+	return p->newest > 0
+		   ? buf_printf(&p->text, "],\"at\":\"%s\"}", wallclock_format(p->newest, at))
+		   : buf_append_str(&p->text, "]}");
 }
 
 static void

@@ -14,7 +14,7 @@
 #include "shared/store/couch/couch_ledger.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/wall.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/couch_known.h"
@@ -142,10 +142,10 @@ remove_docs(struct couch_op *op, json_t *answer)
 static json_t *
 is_old(const struct couch_op *op, const char *key)
 {
-	char text[WALL_TEXT_SIZE];
+	char text[WALLCLOCK_TEXT_SIZE];
 
 	return json_pack("{s:[{s:{s:b}},{s:{s:s}}]}", "$or", key, "$exists", 0, key, "$lt",
-	    wall_format(op->before_ms, text));
+	    wallclock_format(op->before_ms, text));
 }
 
 /* fields: stolen; NULL = whole documents. */
@@ -292,13 +292,13 @@ next_job(struct couch_op *op)
 static char *
 forget_strays(const struct couch_op *op, const json_t *there)
 {
-	char at[WALL_TEXT_SIZE];
+	char at[WALLCLOCK_TEXT_SIZE];
 	const json_t *doc;
 	struct buf body;
 	bool ok = true;
 	size_t i;
 
-	wall_format(op->before_ms, at);
+	wallclock_format(op->before_ms, at);
 	buf_init(&body, SIZE_MAX / 2); /* of documents that are in memory */
 	json_array_foreach (op->doc, i, doc) {
 		struct couch_stray s = {0};
@@ -343,12 +343,12 @@ static void
 ask_for_jobs(struct couch_op *op)
 {
 	json_t *jobs = json_object();
-	char at[WALL_TEXT_SIZE], *url;
+	char at[WALLCLOCK_TEXT_SIZE], *url;
 	const json_t *doc;
 	struct buf body;
 	size_t i;
 
-	wall_format(op->before_ms, at);
+	wallclock_format(op->before_ms, at);
 	json_array_foreach (op->doc, i, doc) {
 		struct couch_stray s = {0};
 

@@ -222,7 +222,7 @@ refused_mark(struct lot *lot, struct item *item, const char *why)
 	struct couch *c = lot->c;
 	uint32_t unlogged;
 
-	if (repeat_due(&c->marks_refused, why, loop_now(c->loop), &unlogged))
+	if (ratelimit_due(&c->marks_refused, why, loop_now(c->loop), &unlogged))
 		log_warn("store",
 		    "store[%s]: it refuses document " COUCH_MARKS_START
 		    "%s: unchanged values of that host cost as much as changed ones, "

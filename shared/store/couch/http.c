@@ -8,8 +8,8 @@
 #include "shared/store/couch/http.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/tls.h"
@@ -452,9 +452,9 @@ static const char *
 turned_away_phrase(const struct request *r)
 {
 	return r->http->tls.cert_file == NULL
-		   ? "connection broken after the TLS handshake" PHRASE_CURE
+		   ? "connection broken after the TLS handshake" ERRTEXT_CURE
 		     "does it want a certificate of ours (cert_file, key_file)? See its log"
-		   : "connection broken after the TLS handshake" PHRASE_CURE
+		   : "connection broken after the TLS handshake" ERRTEXT_CURE
 		     "does it take our certificate (cert_file)? See its log";
 }
 
@@ -468,15 +468,15 @@ failure_phrase(const struct request *r, CURLcode result)
 		return "no such host";
 	case CURLE_COULDNT_CONNECT:
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
-		return err != 0 ? phrase_errno((int)err) : "cannot connect";
+		return err != 0 ? errtext_errno((int)err) : "cannot connect";
 	case CURLE_OPERATION_TIMEDOUT:
 		/* CouchDB's plain port takes a TLS hello for the slow beginning of a request. */
-		return was_securing(r) ? "no answer in time during the TLS handshake" PHRASE_CURE
+		return was_securing(r) ? "no answer in time during the TLS handshake" ERRTEXT_CURE
 					 "is this the plain port?"
 				       : "no answer in time";
 	case CURLE_SSL_CONNECT_ERROR:
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
-		return err != 0 ? phrase_errno((int)err)
+		return err != 0 ? errtext_errno((int)err)
 				: "closed by the peer during the TLS handshake";
 	case CURLE_GOT_NOTHING:
 		return was_turned_away(r) ? turned_away_phrase(r)

@@ -4,8 +4,8 @@
 #include "shared/store/couch/couch_names.h"
 #include "shared/store/couch/couch_strays.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -131,7 +131,7 @@ couch_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	/* Now and not when it is needed: there may be no descriptor left by then. */
 	c->worker = worker_create(loop, "couch");
 	if (c->worker == NULL) {
-		snprintf(err, err_size, "couch: cannot make a thread: %s", phrase_errno(errno));
+		snprintf(err, err_size, "couch: cannot make a thread: %s", errtext_errno(errno));
 		free(c);
 		return NULL;
 	}

@@ -11,7 +11,7 @@
 #define VOGELER_SQLDB_H
 
 #include "shared/base/buf.h"
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -76,8 +76,8 @@ enum sqldb_fault {
 
 /* A page of the file is damaged. */
 #define SQLDB_CURE_DAMAGED                                                                         \
-	PHRASE_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "         \
-		    ".recover saves"
+	ERRTEXT_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "        \
+		     ".recover saves"
 
 struct sqldb {
 	sqlite3 *handle;

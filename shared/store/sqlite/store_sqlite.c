@@ -6,8 +6,8 @@
  * Only a file that is full, locked or cannot be written is that of all. */
 #include "shared/store/sqlite/sqlite.h"
 
+#include "shared/base/errtext.h"
 #include "shared/base/log.h"
-#include "shared/base/phrase.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -579,7 +579,7 @@ sqlite_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 		s->worker = worker_create(loop, "sqlite");
 		if (s->worker == NULL)
 			snprintf(err, err_size, "%s: cannot make a thread: %s", s->base.id,
-			    phrase_errno(errno));
+			    errtext_errno(errno));
 	}
 	if (s->worker == NULL) {
 		sqldb_close(&s->db);

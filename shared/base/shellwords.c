@@ -1,6 +1,6 @@
-/* See words.h. Not popt's splitter: it takes an open quote for a closed one, and inside quotes
+/* See shellwords.h. Not popt's splitter: it takes an open quote for a closed one, and inside quotes
  * leaves two backslashes where shlex (POSIX mode) and every shell make one. */
-#include "shared/base/words.h"
+#include "shared/base/shellwords.h"
 
 #include "shared/base/xalloc.h"
 #include <stdbool.h>
@@ -106,7 +106,7 @@ split(struct splitter *s, const char *text)
 }
 
 char **
-words_split(const char *text, char *err, size_t err_size)
+shellwords_split(const char *text, char *err, size_t err_size)
 {
 	struct splitter s = {.words = xcalloc(1, sizeof(char *))};
 	const char *wrong;
@@ -117,7 +117,7 @@ words_split(const char *text, char *err, size_t err_size)
 	if (wrong == NULL)
 		return s.words;
 	snprintf(err, err_size, "%s", wrong);
-	words_free(s.words);
+	shellwords_free(s.words);
 	return NULL;
 }
 
@@ -140,7 +140,7 @@ shell_length(const char *p)
 }
 
 bool
-words_find_shell(const char *text, char *out, size_t out_size)
+shellwords_find_shell(const char *text, char *out, size_t out_size)
 {
 	char quote = '\0';
 
@@ -163,7 +163,7 @@ words_find_shell(const char *text, char *out, size_t out_size)
 }
 
 char **
-words_copy(char *const *words)
+shellwords_copy(char *const *words)
 {
 	char **copy;
 	size_t n = 0;
@@ -179,7 +179,7 @@ words_copy(char *const *words)
 }
 
 void
-words_free(char **words)
+shellwords_free(char **words)
 {
 	for (size_t i = 0; words != NULL && words[i] != NULL; i++)
 		free(words[i]);

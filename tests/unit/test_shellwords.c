@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/base/words.h"
+#include "shared/base/shellwords.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ splits(void **state)
 	char err[200], joined[200];
 
 	for (size_t i = 0; i < N(rows); i++) {
-		char **words = words_split(rows[i][0], err, sizeof(err));
+		char **words = shellwords_split(rows[i][0], err, sizeof(err));
 		size_t len = 0;
 
 		if (words == NULL)
@@ -50,7 +50,7 @@ splits(void **state)
 			len += (size_t)snprintf(
 			    joined + len, sizeof(joined) - len, "%s%s", w > 0 ? "|" : "", words[w]);
 		assert_string_equal(joined, rows[i][1]);
-		words_free(words);
+		shellwords_free(words);
 	}
 }
 
@@ -63,7 +63,7 @@ refuses(void **state)
 
 	for (size_t i = 0; i < N(bad); i++) {
 		err[0] = '\0';
-		if (words_split(bad[i], err, sizeof(err)) != NULL || err[0] == '\0')
+		if (shellwords_split(bad[i], err, sizeof(err)) != NULL || err[0] == '\0')
 			fail_msg("\"%s\" passed", bad[i]);
 	}
 }
@@ -105,30 +105,30 @@ finds_what_a_shell_would_do(void **state)
 	char found[20];
 
 	for (size_t i = 0; i < N(rows); i++) {
-		bool any = words_find_shell(rows[i][0], found, sizeof(found));
+		bool any = shellwords_find_shell(rows[i][0], found, sizeof(found));
 
 		if (any != (rows[i][1] != NULL))
 			fail_msg("%s: %s", rows[i][0], any ? found : "nothing is found");
 		if (any)
 			assert_string_equal(found, rows[i][1]);
 	}
-	assert_true(words_find_shell("a $LONG_NAME", found, 4));
+	assert_true(shellwords_find_shell("a $LONG_NAME", found, 4));
 	assert_string_equal(found, "$LO");
 }
 
 static void
 copies(void **state)
 {
-	char err[200], **words = words_split("a 'b c'", err, sizeof(err)),
-		       **copy = words_copy(words);
+	char err[200], **words = shellwords_split("a 'b c'", err, sizeof(err)),
+		       **copy = shellwords_copy(words);
 
-	words_free(words);
+	shellwords_free(words);
 	assert_string_equal(copy[0], "a");
 	assert_string_equal(copy[1], "b c");
 	assert_null(copy[2]);
-	words_free(copy);
-	assert_null(words_copy(NULL));
-	words_free(NULL);
+	shellwords_free(copy);
+	assert_null(shellwords_copy(NULL));
+	shellwords_free(NULL);
 }
 
 int

@@ -1,4 +1,4 @@
-#include "shared/base/phrase.h"
+#include "shared/base/errtext.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,37 +13,37 @@
 static void
 errors_become_plain_phrases(void **state)
 {
-	assert_string_equal("connection refused", phrase_errno(ECONNREFUSED));
-	assert_string_equal("connection timed out", phrase_errno(ETIMEDOUT));
-	assert_string_equal("Permission denied", phrase_errno(EACCES));
-	assert_string_equal("unknown error", phrase_errno(123456));
+	assert_string_equal("connection refused", errtext_errno(ECONNREFUSED));
+	assert_string_equal("connection timed out", errtext_errno(ETIMEDOUT));
+	assert_string_equal("Permission denied", errtext_errno(EACCES));
+	assert_string_equal("unknown error", errtext_errno(123456));
 }
 
 static void
 resolver_failures_become_plain_phrases(void **state)
 {
-	assert_string_equal("no such host", phrase_resolve(EAI_NONAME, 0));
-	assert_string_equal("the name server does not answer", phrase_resolve(EAI_AGAIN, 0));
-	assert_string_equal("too many open files", phrase_resolve(EAI_SYSTEM, EMFILE));
-	assert_non_null(phrase_resolve(EAI_SOCKTYPE, 0));
-	assert_true(phrase_is_of_names(phrase_resolve(EAI_NONAME, 0)));
-	assert_true(phrase_is_of_names(phrase_resolve(EAI_AGAIN, 0)));
-	assert_true(phrase_is_of_names(phrase_resolve(EAI_FAIL, 0)));
-	assert_false(phrase_is_of_names(phrase_resolve(EAI_SYSTEM, EMFILE)));
-	assert_false(phrase_is_of_names(phrase_errno(ECONNREFUSED)));
+	assert_string_equal("no such host", errtext_resolve(EAI_NONAME, 0));
+	assert_string_equal("the name server does not answer", errtext_resolve(EAI_AGAIN, 0));
+	assert_string_equal("too many open files", errtext_resolve(EAI_SYSTEM, EMFILE));
+	assert_non_null(errtext_resolve(EAI_SOCKTYPE, 0));
+	assert_true(errtext_is_of_names(errtext_resolve(EAI_NONAME, 0)));
+	assert_true(errtext_is_of_names(errtext_resolve(EAI_AGAIN, 0)));
+	assert_true(errtext_is_of_names(errtext_resolve(EAI_FAIL, 0)));
+	assert_false(errtext_is_of_names(errtext_resolve(EAI_SYSTEM, EMFILE)));
+	assert_false(errtext_is_of_names(errtext_errno(ECONNREFUSED)));
 }
 
 static void
 a_sentence_is_split_at_its_cure(void **state)
 {
-	assert_string_equal("run it", phrase_cure("x: it is off" PHRASE_CURE "run it"));
-	assert_null(phrase_cure("x: it is off; nobody knows why"));
+	assert_string_equal("run it", errtext_cure("x: it is off" ERRTEXT_CURE "run it"));
+	assert_null(errtext_cure("x: it is off; nobody knows why"));
 }
 
 static void
 assert_said(const char *text, const char *expected)
 {
-	char *said = phrase_of_host(text);
+	char *said = errtext_of_host(text);
 
 	assert_string_equal(said, expected);
 	free(said);
@@ -77,7 +77,7 @@ what_stands_beside_its_plugin_does_not_name_it(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *said = phrase_of_plugin(cases[i].plugin, cases[i].text);
+		char *said = errtext_of_plugin(cases[i].plugin, cases[i].text);
 
 		assert_string_equal(said, cases[i].said);
 		free(said);

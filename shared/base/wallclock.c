@@ -1,5 +1,5 @@
-/* See wall.h. */
-#include "shared/base/wall.h"
+/* See wallclock.h. */
+#include "shared/base/wallclock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #define WALL_MAX 253402300799999LL
 
 int64_t
-wall_ms(void)
+wallclock_ms(void)
 {
 	struct timespec ts;
 
@@ -19,7 +19,7 @@ wall_ms(void)
 }
 
 const char *
-wall_format(int64_t ms, char out[WALL_TEXT_SIZE])
+wallclock_format(int64_t ms, char out[WALLCLOCK_TEXT_SIZE])
 {
 	struct tm tm;
 	time_t seconds;
@@ -37,23 +37,23 @@ wall_format(int64_t ms, char out[WALL_TEXT_SIZE])
 	gmtime_r(&seconds, &tm);
 	/* glibc's %Y does not pad to four digits: the year is written by hand. */
 	strftime(date, sizeof(date), "-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, WALL_TEXT_SIZE, "%04d%.15s.%03uZ", tm.tm_year + 1900, date, fraction);
+	snprintf(out, WALLCLOCK_TEXT_SIZE, "%04d%.15s.%03uZ", tm.tm_year + 1900, date, fraction);
 	return out;
 }
 
 const char *
-wall_format_s(int64_t ms, char out[WALL_TEXT_SIZE])
+wallclock_format_s(int64_t ms, char out[WALLCLOCK_TEXT_SIZE])
 {
 	char *fraction;
 
-	wall_format(ms, out);
+	wallclock_format(ms, out);
 	fraction = strchr(out, '.');
 	memcpy(fraction, "Z", 2);
 	return out;
 }
 
 const char *
-wall_age(int64_t then_ms, int64_t now_ms, char out[WALL_AGE_SIZE])
+wallclock_age(int64_t then_ms, int64_t now_ms, char out[WALLCLOCK_AGE_SIZE])
 {
 	static const int64_t units_ms[] = {86400000, 3600000, 60000, 1000};
 	int64_t age = now_ms > then_ms ? now_ms - then_ms : 0;
@@ -62,7 +62,7 @@ wall_age(int64_t then_ms, int64_t now_ms, char out[WALL_AGE_SIZE])
 
 	while (i < 3 && age < units_ms[i])
 		i++;
-	snprintf(out, WALL_AGE_SIZE, "%s ago", units_span(age - age % units_ms[i], span));
+	snprintf(out, WALLCLOCK_AGE_SIZE, "%s ago", units_span(age - age % units_ms[i], span));
 	return out;
 }
 
@@ -109,7 +109,7 @@ scan(const char *p, struct tm *tm, int *fraction)
 }
 
 bool
-wall_parse(const char *text, int64_t *ms)
+wallclock_parse(const char *text, int64_t *ms)
 {
 	struct tm tm = {0}, again;
 	int fraction;

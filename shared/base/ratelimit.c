@@ -1,17 +1,17 @@
-/* See repeat.h. */
-#include "shared/base/repeat.h"
+/* See ratelimit.h. */
+#include "shared/base/ratelimit.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* The kind that is this text, or else the one that was logged longest ago. */
-static struct repeat_kind *
-find(struct repeat *r, const char *text)
+static struct ratelimit_kind *
+find(struct ratelimit *r, const char *text)
 {
-	struct repeat_kind *oldest = &r->kinds[0];
+	struct ratelimit_kind *oldest = &r->kinds[0];
 
-	for (int i = 0; i < REPEAT_KINDS; i++) {
-		struct repeat_kind *k = &r->kinds[i];
+	for (int i = 0; i < RATELIMIT_KINDS; i++) {
+		struct ratelimit_kind *k = &r->kinds[i];
 
 		if (strncmp(k->text, text, sizeof(k->text) - 1) == 0)
 			return k;
@@ -24,16 +24,16 @@ find(struct repeat *r, const char *text)
 }
 
 bool
-repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogged)
+ratelimit_due(struct ratelimit *r, const char *text, struct mono now, uint32_t *unlogged)
 {
-	struct repeat_kind *k;
+	struct ratelimit_kind *k;
 	bool same;
 
 	if (text[0] == '\0')
 		text = "?"; /* "" marks what is unused */
 	k = find(r, text);
 	same = strncmp(k->text, text, sizeof(k->text) - 1) == 0;
-	if (same && mono_diff(now, k->logged) < REPEAT_PERIOD_MS) {
+	if (same && mono_diff(now, k->logged) < RATELIMIT_PERIOD_MS) {
 		k->unlogged++;
 		return false;
 	}
@@ -46,11 +46,11 @@ repeat_due(struct repeat *r, const char *text, struct mono now, uint32_t *unlogg
 }
 
 uint32_t
-repeat_sum_up(struct repeat *r)
+ratelimit_sum_up(struct ratelimit *r)
 {
 	uint32_t sum = 0;
 
-	for (int i = 0; i < REPEAT_KINDS; i++) {
+	for (int i = 0; i < RATELIMIT_KINDS; i++) {
 		sum += r->kinds[i].unlogged;
 		r->kinds[i].unlogged = 0;
 	}
@@ -58,11 +58,12 @@ repeat_sum_up(struct repeat *r)
 }
 
 bool
-repeat_over(struct repeat *r, struct mono now, uint32_t *unlogged)
+ratelimit_over(struct ratelimit *r, struct mono now, uint32_t *unlogged)
 {
-	bool lately = r->over_logged.ms != 0 && mono_diff(now, r->over_logged) < REPEAT_PERIOD_MS;
+	bool lately =
+	    r->over_logged.ms != 0 && mono_diff(now, r->over_logged) < RATELIMIT_PERIOD_MS;
 
-	*unlogged = r->told || !lately ? repeat_sum_up(r) : 0;
+	*unlogged = r->told || !lately ? ratelimit_sum_up(r) : 0;
 	if (!r->told && *unlogged == 0)
 		return false;
 	r->told = false;

@@ -1,5 +1,5 @@
-/* See phrase.h. */
-#include "shared/base/phrase.h"
+/* See errtext.h. */
+#include "shared/base/errtext.h"
 
 #include "shared/base/xalloc.h"
 
@@ -28,15 +28,15 @@ static const struct {
 };
 
 const char *
-phrase_cure(const char *sentence)
+errtext_cure(const char *sentence)
 {
-	const char *mark = strstr(sentence, PHRASE_CURE);
+	const char *mark = strstr(sentence, ERRTEXT_CURE);
 
-	return mark == NULL ? NULL : mark + strlen(PHRASE_CURE);
+	return mark == NULL ? NULL : mark + strlen(ERRTEXT_CURE);
 }
 
 const char *
-phrase_errno(int err)
+errtext_errno(int err)
 {
 	const char *text;
 	size_t i;
@@ -54,7 +54,7 @@ static const char no_server[] = "the name server does not answer";
 static const char bad_server[] = "the name server failed";
 
 char *
-phrase_of_host(const char *text)
+errtext_of_host(const char *text)
 {
 	static const char begin[] = "Plugin ",
 			  middle[] = " is not authorized for this host. Ignoring",
@@ -75,17 +75,17 @@ phrase_of_host(const char *text)
 }
 
 char *
-phrase_of_plugin(const char *plugin, const char *text)
+errtext_of_plugin(const char *plugin, const char *text)
 {
 	size_t len = strlen(plugin);
 
 	if (len > 0 && strncmp(text, plugin, len) == 0 && strncmp(text + len, ": ", 2) == 0)
 		text += len + 2;
-	return phrase_of_host(text);
+	return errtext_of_host(text);
 }
 
 const char *
-phrase_resolve(int rc, int err)
+errtext_resolve(int rc, int err)
 {
 	switch (rc) {
 	case EAI_NONAME:
@@ -98,14 +98,14 @@ phrase_resolve(int rc, int err)
 	case EAI_MEMORY:
 		return "out of memory";
 	case EAI_SYSTEM:
-		return phrase_errno(err);
+		return errtext_errno(err);
 	default:
 		return gai_strerror(rc);
 	}
 }
 
 bool
-phrase_is_of_names(const char *phrase)
+errtext_is_of_names(const char *phrase)
 {
 	return strcmp(phrase, no_host) == 0 || strcmp(phrase, no_server) == 0 ||
 	       strcmp(phrase, bad_server) == 0;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/base/repeat.h"
+#include "shared/base/ratelimit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,13 +14,13 @@
 static void
 the_same_is_once_a_minute(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {0};
 	uint32_t unlogged = 99;
 	int lines = 0;
 
 	for (int s = 0; s < 180; s++, now = mono_add(now, 1000))
-		if (repeat_due(&r, "away", now, &unlogged)) {
+		if (ratelimit_due(&r, "away", now, &unlogged)) {
 			assert_int_equal(unlogged, lines == 0 ? 0 : 59);
 			lines++;
 		}
@@ -30,65 +30,65 @@ the_same_is_once_a_minute(void **state)
 static void
 a_new_one_is_told_at_once(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {7};
 	uint32_t unlogged = 99;
 
-	assert_true(repeat_due(&r, "away", now, &unlogged));
-	assert_true(repeat_due(&r, "denied", now, &unlogged));
+	assert_true(ratelimit_due(&r, "away", now, &unlogged));
+	assert_true(ratelimit_due(&r, "denied", now, &unlogged));
 	assert_int_equal(unlogged, 0);
-	assert_false(repeat_due(&r, "away", now, &unlogged));
-	assert_false(repeat_due(&r, "denied", now, &unlogged));
+	assert_false(ratelimit_due(&r, "away", now, &unlogged));
+	assert_false(ratelimit_due(&r, "denied", now, &unlogged));
 }
 
 static void
 the_oldest_makes_room(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {0};
 	uint32_t unlogged;
 	char text[16];
 
-	for (int i = 0; i <= REPEAT_KINDS; i++, now = mono_add(now, 1)) {
+	for (int i = 0; i <= RATELIMIT_KINDS; i++, now = mono_add(now, 1)) {
 		snprintf(text, sizeof(text), "kind %d", i);
-		assert_true(repeat_due(&r, text, now, &unlogged));
+		assert_true(ratelimit_due(&r, text, now, &unlogged));
 	}
-	assert_false(repeat_due(&r, "kind 1", now, &unlogged));
-	assert_true(repeat_due(&r, "kind 0", now, &unlogged));
+	assert_false(ratelimit_due(&r, "kind 1", now, &unlogged));
+	assert_true(ratelimit_due(&r, "kind 0", now, &unlogged));
 }
 
 static void
 long_and_empty_texts(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {0};
-	char text[2 * REPEAT_TEXT_SIZE];
+	char text[2 * RATELIMIT_TEXT_SIZE];
 	uint32_t unlogged;
 
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	assert_true(repeat_due(&r, text, now, &unlogged));
-	assert_false(repeat_due(&r, text, now, &unlogged));
-	assert_true(repeat_due(&r, "", now, &unlogged));
-	assert_false(repeat_due(&r, "", now, &unlogged));
+	assert_true(ratelimit_due(&r, text, now, &unlogged));
+	assert_false(ratelimit_due(&r, text, now, &unlogged));
+	assert_true(ratelimit_due(&r, "", now, &unlogged));
+	assert_false(ratelimit_due(&r, "", now, &unlogged));
 }
 
 static void
 what_was_left_out_is_summed_up(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {0};
 	uint32_t unlogged = 99;
 
-	assert_int_equal(repeat_sum_up(&r), 0);
+	assert_int_equal(ratelimit_sum_up(&r), 0);
 	for (int i = 0; i < 3; i++) {
-		repeat_due(&r, "away", now, &unlogged);
-		repeat_due(&r, "denied", now, &unlogged);
+		ratelimit_due(&r, "away", now, &unlogged);
+		ratelimit_due(&r, "denied", now, &unlogged);
 	}
-	assert_int_equal(repeat_sum_up(&r), 4);
-	assert_int_equal(repeat_sum_up(&r), 0);
-	assert_false(repeat_due(&r, "away", mono_add(now, REPEAT_PERIOD_MS - 1), &unlogged));
-	assert_true(repeat_due(&r, "away", mono_add(now, REPEAT_PERIOD_MS), &unlogged));
+	assert_int_equal(ratelimit_sum_up(&r), 4);
+	assert_int_equal(ratelimit_sum_up(&r), 0);
+	assert_false(ratelimit_due(&r, "away", mono_add(now, RATELIMIT_PERIOD_MS - 1), &unlogged));
+	assert_true(ratelimit_due(&r, "away", mono_add(now, RATELIMIT_PERIOD_MS), &unlogged));
 	assert_int_equal(unlogged, 1);
 }
 
@@ -96,26 +96,26 @@ what_was_left_out_is_summed_up(void **state)
 static void
 its_end_is_told(void **state)
 {
-	struct repeat r = {0};
+	struct ratelimit r = {0};
 	struct mono now = {.ms = 1000};
 	uint32_t unlogged = 99;
 
-	assert_false(repeat_over(&r, now, &unlogged));
+	assert_false(ratelimit_over(&r, now, &unlogged));
 	assert_int_equal(unlogged, 0);
-	repeat_due(&r, "away", now, &unlogged);
-	assert_true(repeat_over(&r, now, &unlogged));
+	ratelimit_due(&r, "away", now, &unlogged);
+	assert_true(ratelimit_over(&r, now, &unlogged));
 	assert_int_equal(unlogged, 0);
 	for (int i = 1; i < 60; i++) {
 		now = mono_add(now, 1000);
-		assert_false(repeat_due(&r, "away", now, &unlogged));
-		assert_false(repeat_over(&r, now, &unlogged));
+		assert_false(ratelimit_due(&r, "away", now, &unlogged));
+		assert_false(ratelimit_over(&r, now, &unlogged));
 	}
-	assert_true(repeat_due(&r, "denied", now, &unlogged));
-	assert_true(repeat_over(&r, now, &unlogged));
+	assert_true(ratelimit_due(&r, "denied", now, &unlogged));
+	assert_true(ratelimit_over(&r, now, &unlogged));
 	assert_int_equal(unlogged, 59);
-	assert_false(repeat_due(&r, "denied", now, &unlogged));
-	now = mono_add(now, REPEAT_PERIOD_MS);
-	assert_true(repeat_over(&r, now, &unlogged));
+	assert_false(ratelimit_due(&r, "denied", now, &unlogged));
+	now = mono_add(now, RATELIMIT_PERIOD_MS);
+	assert_true(ratelimit_over(&r, now, &unlogged));
 	assert_int_equal(unlogged, 1);
 }
 
