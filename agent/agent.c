@@ -31,7 +31,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/event/notify.h"
+#include "shared/event/sd_notify.h"
 #include "shared/monitor/monitor.h"
 #include <signal.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ struct agent {
 	struct loop *loop;
 	struct loop_timer *timer; /* of DRAINING and LEAVING */
 	struct children *children;
-	struct notify *notify;
+	struct sd_notify *notify;
 	char broker_status[STATUS_PART];
 	char plugin_status[STATUS_PART]; /* what is not in force that should be; "" = nothing */
 	struct broker *broker;
@@ -101,7 +101,7 @@ agent_state_name(enum agent_state state)
 static void
 tell_status(struct agent *a)
 {
-	notify_status(a->notify, "%s%sbroker: %s", a->plugin_status,
+	sd_notify_status(a->notify, "%s%sbroker: %s", a->plugin_status,
 	    a->plugin_status[0] != '\0' ? "; " : "", a->broker_status);
 }
 
@@ -191,7 +191,7 @@ agent_enter(struct agent *a, enum agent_state next, const char *reason)
 	case AGENT_SERVING:
 		break;
 	case AGENT_DRAINING:
-		notify_stopping(a->notify, AGENT_DRAIN_MS + AGENT_LEAVE_MS);
+		sd_notify_stopping(a->notify, AGENT_DRAIN_MS + AGENT_LEAVE_MS);
 		arm_for_state(a);
 		cmdq_drain(a->cmdq);
 		schedule_drain(a->schedule);
@@ -568,9 +568,9 @@ on_reload(int signo, void *arg)
 {
 	struct agent *a = arg;
 
-	notify_reloading(a->notify);
+	sd_notify_reloading(a->notify);
 	reload(a);
-	notify_reloaded(a->notify);
+	sd_notify_reloaded(a->notify);
 }
 
 /* Start. */
@@ -693,7 +693,7 @@ make_parts(struct agent *a)
 
 	a->loop = loop_create();
 	a->timer = loop_timer_create(a->loop, "agent", on_timer, a);
-	a->notify = notify_create(a->loop);
+	a->notify = sd_notify_create(a->loop);
 	make_broker(a);
 	if (a->registry.n_complaints > 0)
 		set_plugin_status(
@@ -769,7 +769,7 @@ agent_finish(struct agent *a)
 	outbox_destroy(a->outbox);
 	remains_close(a->remains, !children_destroy(a->children));
 	broker_destroy(a->broker);
-	notify_destroy(a->notify);
+	sd_notify_destroy(a->notify);
 	loop_timer_destroy(a->timer);
 	if (a->loop != NULL)
 		loop_destroy(a->loop);

@@ -20,7 +20,7 @@
 #include "shared/config/cli.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
-#include "shared/event/notify.h"
+#include "shared/event/sd_notify.h"
 #include "shared/monitor/monitor.h"
 #include "shared/store/store.h"
 
@@ -55,7 +55,7 @@ struct vogelerd {
 	struct rollcall *rollcall;
 	struct collector_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
-	struct notify *notify;
+	struct sd_notify *notify;
 	char broker_status[STATUS_PART];
 	char store_status[STATUS_PART];
 	char reload_status[STATUS_PART]; /* why the last reload was none; "" = it was one */
@@ -89,7 +89,7 @@ static const struct cli_spec spec = {
 static void
 tell_status(struct vogelerd *v)
 {
-	notify_status(v->notify, "%s%s%sbroker: %s; store: %s", v->draining ? "stopping; " : "",
+	sd_notify_status(v->notify, "%s%s%sbroker: %s; store: %s", v->draining ? "stopping; " : "",
 	    v->reload_status, v->reload_status[0] != '\0' ? "; " : "", v->broker_status,
 	    v->store_status);
 }
@@ -299,7 +299,7 @@ on_terminate(int signo, void *arg)
 		return;
 	}
 	v->draining = true;
-	notify_stopping(v->notify,
+	sd_notify_stopping(v->notify,
 	    (uint64_t)v->cli.options.drain_timeout_ms + v->cli.options.connect_timeout_ms);
 	log_info("main", "asked to stop (%s): finishing what is in hand", strsignal(signo));
 	inbox_drain(v->inbox);
@@ -385,9 +385,9 @@ on_hangup(int signo, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	notify_reloading(v->notify);
+	sd_notify_reloading(v->notify);
 	reload(v);
-	notify_reloaded(v->notify);
+	sd_notify_reloaded(v->notify);
 }
 
 /* ---- the program ---- */
@@ -503,7 +503,7 @@ collect(struct vogelerd *v)
 	v->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
 	topology_make_optional(v->topology, TOPOLOGY_FRESH_QUEUE);
 	topology_configure(v->topology, &o->host_queue, &o->master_queue);
-	v->notify = notify_create(v->loop);
+	v->notify = sd_notify_create(v->loop);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_leader(v);
@@ -562,7 +562,7 @@ main(int argc, char **argv)
 	bindings_destroy(v.bindings);
 	rollcall_destroy(v.rollcall);
 	inbox_destroy(v.inbox);
-	notify_destroy(v.notify);
+	sd_notify_destroy(v.notify);
 	topology_destroy(v.topology);
 	uri_list_free(v.uris, v.n_uris);
 	uri_finish(&v.store_uri);

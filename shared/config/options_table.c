@@ -6,7 +6,7 @@
 #include "shared/base/units.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
-#include "shared/event/listen.h"
+#include "shared/event/listen_addr.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -429,13 +429,13 @@ parse_queue_word(
 static bool
 parse_word(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
 {
-	struct listen_address address;
+	struct listen_addr address;
 	const char *wrong;
 
 	switch (row->type) {
 	case OPTION_LISTEN:
 		return strcmp(text, "none") == 0 || strcmp(text, "auto") == 0 ||
-		       listen_parse(text, &address, err, err_size);
+		       listen_addr_parse(text, &address, err, err_size);
 	case OPTION_LEVEL:
 		if (log_level_parse(text, field))
 			return true;

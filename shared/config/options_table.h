@@ -7,7 +7,7 @@
 
 enum option_type {
 	OPTION_STR,
-	OPTION_LISTEN,  /* an address that listen_parse() lets pass, "auto" or "none" */
+	OPTION_LISTEN,  /* an address that listen_addr_parse() lets pass, "auto" or "none" */
 	OPTION_HOST,    /* a name that name_host_error() lets pass */
 	OPTION_LEVEL,   /* enum log_level */
 	OPTION_BOOL,    /* bool */

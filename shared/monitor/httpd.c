@@ -11,7 +11,7 @@
 #include "shared/base/log.h"
 #include "shared/base/ratelimit.h"
 #include "shared/base/xalloc.h"
-#include "shared/event/listen.h"
+#include "shared/event/listen_addr.h"
 #include "shared/event/loop.h"
 
 #include <bsd/sys/queue.h>
@@ -289,7 +289,7 @@ on_request(struct evhttp_request *req, void *arg)
 /* ---- start and stop ---- */
 
 struct httpd *
-httpd_start(struct loop *loop, const struct listen_address *address, const struct httpd_page *pages,
+httpd_start(struct loop *loop, const struct listen_addr *address, const struct httpd_page *pages,
     size_t n_pages, void *arg)
 {
 	unsigned int flags = LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE;

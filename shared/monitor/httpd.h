@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 struct httpd;
-struct listen_address;
+struct listen_addr;
 struct loop;
 
 #define HTTPD_HEADERS_MAX     8192
@@ -30,7 +30,7 @@ struct httpd_page {
 };
 
 /* Borrows pages and arg until httpd_stop. NULL: errno says why it cannot listen there. */
-struct httpd *httpd_start(struct loop *loop, const struct listen_address *address,
+struct httpd *httpd_start(struct loop *loop, const struct listen_addr *address,
     const struct httpd_page *pages, size_t n_pages, void *arg);
 void httpd_stop(struct httpd *h); /* NULL is fine; not from inside a page */
 

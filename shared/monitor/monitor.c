@@ -4,7 +4,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/event/listen.h"
+#include "shared/event/listen_addr.h"
 #include "shared/event/loop.h"
 #include "shared/monitor/httpd.h"
 
@@ -237,7 +237,7 @@ monitor_start(const struct monitor_parts *parts, const char *listen, struct moni
     char *err, size_t err_size)
 {
 	bool may_fail = strcmp(listen, "auto") == 0;
-	struct listen_address address;
+	struct listen_addr address;
 	struct monitor *mon;
 
 	*out = NULL;
@@ -245,7 +245,7 @@ monitor_start(const struct monitor_parts *parts, const char *listen, struct moni
 		return true;
 	if (may_fail)
 		listen = parts->auto_address;
-	if (!listen_parse(listen, &address, err, err_size))
+	if (!listen_addr_parse(listen, &address, err, err_size))
 		return false;
 	mon = xcalloc(1, sizeof(*mon));
 	mon->parts = *parts;
@@ -261,7 +261,7 @@ monitor_start(const struct monitor_parts *parts, const char *listen, struct moni
 		return may_fail;
 	}
 	log_info("monitor", "/metrics and /healthz on http://%s", listen);
-	if (!listen_is_loopback(&address))
+	if (!listen_addr_is_loopback(&address))
 		log_warn("monitor",
 		    "%s is open to the network: whoever reaches it reads /metrics and /healthz, "
 		    "without a password and without TLS; set %s to an address like %s",

@@ -2,7 +2,7 @@
 #include "shared/monitor/httpd.h"
 
 #include "shared/base/log.h"
-#include "shared/event/listen.h"
+#include "shared/event/listen_addr.h"
 #include "shared/event/loop.h"
 
 #include <setjmp.h>
@@ -38,7 +38,7 @@ struct client {
 static struct loop *loop;
 static struct httpd *httpd;
 static struct loop_timer *patience;
-static struct listen_address address;
+static struct listen_addr address;
 static int made;
 static char page[] = "page\n";
 

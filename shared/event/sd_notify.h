@@ -10,27 +10,28 @@
  * Timers: the watchdog's, only when the manager asked for it ($WATCHDOG_USEC, $WATCHDOG_PID); it
  * says that the loop turns, since it is the loop that says it. It goes out with what the loop wakes
  * up for anyhow, such as a heartbeat, and wakes it up only when nothing else does. */
-#ifndef VOGELER_NOTIFY_H
-#define VOGELER_NOTIFY_H
+#ifndef VOGELER_SD_NOTIFY_H
+#define VOGELER_SD_NOTIFY_H
 
 #include <stdint.h>
 
 struct loop;
-struct notify;
+struct sd_notify;
 
-/* READY=1 goes out in the first pass of the loop. loop is borrowed until notify_destroy. */
-struct notify *notify_create(struct loop *loop);
-void notify_destroy(struct notify *n); /* NULL is fine */
+/* READY=1 goes out in the first pass of the loop. loop is borrowed until sd_notify_destroy. */
+struct sd_notify *sd_notify_create(struct loop *loop);
+void sd_notify_destroy(struct sd_notify *n); /* NULL is fine */
 
 /* STATUS=, one line; sent when it differs from the last. Before the loop runs it goes with
  * READY=1. */
-void notify_status(struct notify *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sd_notify_status(struct sd_notify *n, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Around a reload, whether it succeeds or not. */
-void notify_reloading(struct notify *n);
-void notify_reloaded(struct notify *n);
+void sd_notify_reloading(struct sd_notify *n);
+void sd_notify_reloaded(struct sd_notify *n);
 
 /* Stopping will take up to need_ms: the manager waits that long even if the unit says less. */
-void notify_stopping(struct notify *n, uint64_t need_ms);
+void sd_notify_stopping(struct sd_notify *n, uint64_t need_ms);
 
 #endif

@@ -1,5 +1,5 @@
-/* See listen.h. */
-#include "shared/event/listen.h"
+/* See listen_addr.h. */
+#include "shared/event/listen_addr.h"
 
 #include "shared/base/units.h"
 
@@ -12,7 +12,7 @@
 #define PORT_MAX 65535
 
 static void
-set_ip4(struct listen_address *out, const struct in_addr *ip, uint16_t port)
+set_ip4(struct listen_addr *out, const struct in_addr *ip, uint16_t port)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = *ip};
 
@@ -21,7 +21,7 @@ set_ip4(struct listen_address *out, const struct in_addr *ip, uint16_t port)
 }
 
 static void
-set_ip6(struct listen_address *out, const struct in6_addr *ip, uint16_t port)
+set_ip6(struct listen_addr *out, const struct in6_addr *ip, uint16_t port)
 {
 	struct sockaddr_in6 sin6 = {
 	    .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *ip};
@@ -31,7 +31,7 @@ set_ip6(struct listen_address *out, const struct in6_addr *ip, uint16_t port)
 }
 
 bool
-listen_is_loopback(const struct listen_address *a)
+listen_addr_is_loopback(const struct listen_addr *a)
 {
 	struct sockaddr_in sin;
 	struct sockaddr_in6 sin6;
@@ -47,7 +47,7 @@ listen_is_loopback(const struct listen_address *a)
 }
 
 bool
-listen_parse(const char *text, struct listen_address *out, char *err, size_t err_size)
+listen_addr_parse(const char *text, struct listen_addr *out, char *err, size_t err_size)
 {
 	const char *colon = strrchr(text, ':');
 	size_t len = colon == NULL ? 0 : (size_t)(colon - text);

@@ -1,5 +1,5 @@
 /* listen: addresses that may stand in the configuration, and those that may not. */
-#include "shared/event/listen.h"
+#include "shared/event/listen_addr.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,10 +15,10 @@ static void
 ip4(void **state)
 {
 	const struct sockaddr_in *sin;
-	struct listen_address a;
+	struct listen_addr a;
 	char err[256];
 
-	assert_true(listen_parse("127.0.0.1:22010", &a, err, sizeof(err)));
+	assert_true(listen_addr_parse("127.0.0.1:22010", &a, err, sizeof(err)));
 	sin = (const struct sockaddr_in *)&a.addr;
 	assert_int_equal(a.len, sizeof(*sin));
 	assert_int_equal(sin->sin_family, AF_INET);
@@ -30,10 +30,10 @@ static void
 ip6(void **state)
 {
 	const struct sockaddr_in6 *sin6;
-	struct listen_address a;
+	struct listen_addr a;
 	char err[256];
 
-	assert_true(listen_parse("[::1]:65535", &a, err, sizeof(err)));
+	assert_true(listen_addr_parse("[::1]:65535", &a, err, sizeof(err)));
 	sin6 = (const struct sockaddr_in6 *)&a.addr;
 	assert_int_equal(a.len, sizeof(*sin6));
 	assert_int_equal(sin6->sin6_family, AF_INET6);
@@ -51,12 +51,12 @@ loopback(void **state)
 	    {"[::ffff:127.0.0.1]:1", true}, {"0.0.0.0:1", false}, {"[::]:1", false},
 	    {"126.0.0.1:1", false}, {"128.0.0.1:1", false}, {"[::2]:1", false},
 	    {"[::ffff:10.0.0.1]:1", false}};
-	struct listen_address a;
+	struct listen_addr a;
 	char err[256];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_true(listen_parse(cases[i].text, &a, err, sizeof(err)));
-		assert_int_equal(listen_is_loopback(&a), cases[i].is);
+		assert_true(listen_addr_parse(cases[i].text, &a, err, sizeof(err)));
+		assert_int_equal(listen_addr_is_loopback(&a), cases[i].is);
 	}
 }
 
@@ -68,12 +68,12 @@ refused(void **state)
 	    "127.0.0.1:1x", "localhost:22010", ":22010", "[]:1", "[:1", "[::1]", "::1:22010",
 	    "[::1:22010", "[127.0.0.1]:1",
 	    "127.0.0.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1:1"};
-	struct listen_address a;
+	struct listen_addr a;
 	char err[256];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err[0] = '\0';
-		assert_false(listen_parse(bad[i], &a, err, sizeof(err)));
+		assert_false(listen_addr_parse(bad[i], &a, err, sizeof(err)));
 		assert_non_null(strstr(err, "like 127.0.0.1:22010"));
 	}
 }

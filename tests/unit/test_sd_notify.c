@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "shared/event/loop.h"
-#include "shared/event/notify.h"
+#include "shared/event/sd_notify.h"
 #include "tests/fake/fake_loop.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 
 struct fixture {
 	struct loop *loop;
-	struct notify *notify;
+	struct sd_notify *notify;
 	char folder[32];
 	char path[64];
 	int manager; /* its end of the socket */
@@ -63,7 +63,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	notify_destroy(f->notify);
+	sd_notify_destroy(f->notify);
 	loop_destroy(f->loop);
 	close(f->manager);
 	unlink(f->path);
@@ -85,7 +85,7 @@ next(struct fixture *f)
 static void
 start(struct fixture *f)
 {
-	f->notify = notify_create(f->loop);
+	f->notify = sd_notify_create(f->loop);
 	fake_advance(f->loop, 0);
 	assert_string_equal(next(f), "READY=1\nSTATUS=");
 }
@@ -95,8 +95,8 @@ ready_comes_from_the_loop_with_the_status(void **state)
 {
 	struct fixture *f = *state;
 
-	f->notify = notify_create(f->loop);
-	notify_status(f->notify, "broker %s", "CONNECTING");
+	f->notify = sd_notify_create(f->loop);
+	sd_notify_status(f->notify, "broker %s", "CONNECTING");
 	assert_string_equal(next(f), "");
 	fake_advance(f->loop, 0);
 	assert_string_equal(next(f), "READY=1\nSTATUS=broker CONNECTING");
@@ -109,11 +109,11 @@ status_is_one_line_and_sent_when_it_changes(void **state)
 	struct fixture *f = *state;
 
 	start(f);
-	notify_status(f->notify, "store away");
+	sd_notify_status(f->notify, "store away");
 	assert_string_equal(next(f), "READY=1\nSTATUS=store away");
-	notify_status(f->notify, "store away");
+	sd_notify_status(f->notify, "store away");
 	assert_string_equal(next(f), "");
-	notify_status(f->notify, "x\nSTOPPING=1");
+	sd_notify_status(f->notify, "x\nSTOPPING=1");
 	assert_string_equal(next(f), "READY=1\nSTATUS=x");
 }
 
@@ -124,12 +124,12 @@ reload_has_a_beginning_and_an_end(void **state)
 	unsigned long long usec = 0;
 
 	start(f);
-	notify_reloading(f->notify);
+	sd_notify_reloading(f->notify);
 	assert_int_equal(sscanf(next(f), "RELOADING=1\nMONOTONIC_USEC=%llu", &usec), 1);
 	assert_true(usec > 0);
-	notify_reloaded(f->notify);
+	sd_notify_reloaded(f->notify);
 	assert_string_equal(next(f), "READY=1");
-	notify_reloaded(f->notify);
+	sd_notify_reloaded(f->notify);
 	assert_string_equal(next(f), "");
 }
 
@@ -139,12 +139,12 @@ stopping_asks_for_the_time_it_needs(void **state)
 	struct fixture *f = *state;
 
 	start(f);
-	notify_stopping(f->notify, 10000);
+	sd_notify_stopping(f->notify, 10000);
 	assert_string_equal(next(f), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=");
 	/* Nothing takes that back. */
-	notify_reloading(f->notify);
+	sd_notify_reloading(f->notify);
 	assert_string_equal(next(f), "");
-	notify_status(f->notify, "draining");
+	sd_notify_status(f->notify, "draining");
 	assert_string_equal(next(f), "STOPPING=1\nSTATUS=draining");
 }
 
@@ -219,7 +219,7 @@ nonsense_is_no_watchdog(void **state)
 		setenv("WATCHDOG_USEC", values[i], 1);
 		start(f);
 		assert_int_equal(fake_next_timer(f->loop), -1);
-		notify_destroy(f->notify);
+		sd_notify_destroy(f->notify);
 	}
 	f->notify = NULL;
 }
@@ -233,8 +233,8 @@ what_was_not_taken_is_told_again(void **state)
 	start(f);
 	close(f->manager);
 	unlink(f->path);
-	notify_status(f->notify, "one");
-	notify_status(f->notify, "two");
+	sd_notify_status(f->notify, "one");
+	sd_notify_status(f->notify, "two");
 	fake_advance(f->loop, 1000);
 	f->manager = listen_at(f->path, strlen(f->path));
 	assert_int_equal(fake_next_timer(f->loop), 1000);
@@ -251,12 +251,12 @@ the_time_to_stop_is_asked_for_until_it_is_taken(void **state)
 	start(f);
 	close(f->manager);
 	unlink(f->path);
-	notify_stopping(f->notify, 10000);
-	notify_status(f->notify, "draining");
+	sd_notify_stopping(f->notify, 10000);
+	sd_notify_status(f->notify, "draining");
 	f->manager = listen_at(f->path, strlen(f->path));
 	fake_advance(f->loop, 1000);
 	assert_string_equal(next(f), "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=draining");
-	notify_status(f->notify, "drained");
+	sd_notify_status(f->notify, "drained");
 	assert_string_equal(next(f), "STOPPING=1\nSTATUS=drained");
 }
 
@@ -270,7 +270,7 @@ retrying_does_not_starve_the_watchdog(void **state)
 	start(f);
 	close(f->manager);
 	unlink(f->path);
-	notify_status(f->notify, "one");
+	sd_notify_status(f->notify, "one");
 	f->manager = listen_at(f->path, strlen(f->path));
 	fake_advance(f->loop, 31000);
 	assert_string_equal(next(f), "READY=1\nSTATUS=one");
@@ -306,13 +306,13 @@ without_a_manager_nothing_happens(void **state)
 		unsetenv("NOTIFY_SOCKET");
 		if (values[i] != NULL)
 			setenv("NOTIFY_SOCKET", values[i], 1);
-		f->notify = notify_create(f->loop);
-		notify_status(f->notify, "x");
-		notify_reloading(f->notify);
-		notify_reloaded(f->notify);
-		notify_stopping(f->notify, 1);
+		f->notify = sd_notify_create(f->loop);
+		sd_notify_status(f->notify, "x");
+		sd_notify_reloading(f->notify);
+		sd_notify_reloaded(f->notify);
+		sd_notify_stopping(f->notify, 1);
 		assert_int_equal(fake_next_timer(f->loop), -1);
-		notify_destroy(f->notify);
+		sd_notify_destroy(f->notify);
 	}
 	f->notify = NULL;
 	assert_string_equal(next(f), "");

@@ -1,5 +1,5 @@
-/* See notify.h. */
-#include "shared/event/notify.h"
+/* See sd_notify.h. */
+#include "shared/event/sd_notify.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
@@ -23,7 +23,7 @@
 
 enum phase { PHASE_STARTING, PHASE_READY, PHASE_RELOADING, PHASE_STOPPING };
 
-struct notify {
+struct sd_notify {
 	int fd; /* -1: there is nobody to tell */
 	struct sockaddr_un address;
 	socklen_t address_len;
@@ -36,7 +36,7 @@ struct notify {
 };
 
 static bool
-set_address(struct notify *n, const char *path)
+set_address(struct sd_notify *n, const char *path)
 {
 	size_t len = strlen(path);
 
@@ -82,7 +82,7 @@ watchdog_interval(void)
 
 /* The time to the next thing to do, if there is one. */
 static void
-set_timer(struct notify *n)
+set_timer(struct sd_notify *n)
 {
 	int64_t ms = n->watchdog_ms;
 
@@ -93,7 +93,7 @@ set_timer(struct notify *n)
 }
 
 static void
-tell(struct notify *n, const char *text)
+tell(struct sd_notify *n, const char *text)
 {
 	ssize_t sent = sendto(n->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
 	    (const struct sockaddr *)&n->address, n->address_len);
@@ -122,7 +122,7 @@ phase_text(enum phase phase)
 }
 
 static void
-tell_all(struct notify *n)
+tell_all(struct sd_notify *n)
 {
 	char text[STATUS_SIZE + 128], extend[64] = "";
 
@@ -136,7 +136,7 @@ tell_all(struct notify *n)
 static void
 on_timer(void *arg)
 {
-	struct notify *n = arg;
+	struct sd_notify *n = arg;
 	bool first = n->phase == PHASE_STARTING;
 
 	if (first)
@@ -148,10 +148,10 @@ on_timer(void *arg)
 	set_timer(n);
 }
 
-struct notify *
-notify_create(struct loop *loop)
+struct sd_notify *
+sd_notify_create(struct loop *loop)
 {
-	struct notify *n = xcalloc(1, sizeof(*n));
+	struct sd_notify *n = xcalloc(1, sizeof(*n));
 	const char *path = getenv("NOTIFY_SOCKET");
 
 	n->fd = -1;
@@ -169,7 +169,7 @@ notify_create(struct loop *loop)
 }
 
 void
-notify_destroy(struct notify *n)
+sd_notify_destroy(struct sd_notify *n)
 {
 	if (n == NULL)
 		return;
@@ -180,7 +180,7 @@ notify_destroy(struct notify *n)
 }
 
 void
-notify_status(struct notify *n, const char *fmt, ...)
+sd_notify_status(struct sd_notify *n, const char *fmt, ...)
 {
 	char status[STATUS_SIZE];
 	va_list ap;
@@ -200,7 +200,7 @@ notify_status(struct notify *n, const char *fmt, ...)
 }
 
 void
-notify_reloading(struct notify *n)
+sd_notify_reloading(struct sd_notify *n)
 {
 	struct timespec now;
 	char text[64];
@@ -216,7 +216,7 @@ notify_reloading(struct notify *n)
 }
 
 void
-notify_reloaded(struct notify *n)
+sd_notify_reloaded(struct sd_notify *n)
 {
 	if (n->fd < 0 || n->phase != PHASE_RELOADING)
 		return;
@@ -225,7 +225,7 @@ notify_reloaded(struct notify *n)
 }
 
 void
-notify_stopping(struct notify *n, uint64_t need_ms)
+sd_notify_stopping(struct sd_notify *n, uint64_t need_ms)
 {
 	if (n->fd < 0)
 		return;
