@@ -4,7 +4,7 @@
 #include "admin/doctor.h"
 
 #include "shared/amqp/broker.h"
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/base/units.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"

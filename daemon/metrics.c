@@ -7,7 +7,7 @@
 #include "daemon/inbox.h"
 #include "daemon/lookout.h"
 #include "daemon/rollcall.h"
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/amqp/topology.h"
 
 #include <inttypes.h>

@@ -25,7 +25,7 @@
 #define VOGELER_BROKER_H
 
 #include "shared/amqp/message.h"
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/base/uri.h"
 #include <stdbool.h>
 #include <stddef.h>

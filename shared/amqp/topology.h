@@ -6,7 +6,7 @@
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -8,7 +8,7 @@
 #ifndef VOGELER_OPTIONS_H
 #define VOGELER_OPTIONS_H
 
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/base/log.h"
 #include "shared/config/conf.h"
 #include "shared/event/tls.h"

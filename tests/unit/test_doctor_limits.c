@@ -2,7 +2,7 @@
 #include "admin/doctor.h"
 
 #include "shared/amqp/broker.h"
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 #include "shared/config/options.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* See queue.h. */
-#include "shared/amqp/queue.h"
+/* See queue_args.h. */
+#include "shared/amqp/queue_args.h"
 
 #include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"

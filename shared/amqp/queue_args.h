@@ -1,8 +1,8 @@
 /* What one kind of queue is declared with: the options of [host_queue] and [master_queue], as
  * RabbitMQ's optional queue arguments (https://www.rabbitmq.com/queues.html#optional-arguments) and
  * as the policy that says the same. A classic queue has none by default: those of 2010. */
-#ifndef VOGELER_QUEUE_H
-#define VOGELER_QUEUE_H
+#ifndef VOGELER_QUEUE_ARGS_H
+#define VOGELER_QUEUE_ARGS_H
 
 #include <stdbool.h>
 #include <stddef.h>

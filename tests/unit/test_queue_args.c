@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "shared/amqp/queue.h"
+#include "shared/amqp/queue_args.h"
 
 #include <stdlib.h>
 
