@@ -7,7 +7,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/config/plugin.h"
 #include "shared/config/plugin_trust.h"
 
@@ -41,7 +41,7 @@ complain(struct complaints *c, const char *file, unsigned int line, const char *
 /* --- the configuration file --- */
 
 static bool
-has_password(const struct conf *c)
+has_password(const struct ini_file *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const char *value = c->entries[i].value;
@@ -115,7 +115,7 @@ check_config(struct doctor *d)
 	struct complaints c = {0};
 	struct options scratch;
 	struct stat st;
-	struct conf conf = {0};
+	struct ini_file conf = {0};
 	bool secret;
 
 	if (d->v->cli->complaint != NULL) {
@@ -128,10 +128,10 @@ check_config(struct doctor *d)
 		return true;
 	}
 	options_init(&scratch);
-	if (conf_read(&conf, path, false, on_conf_error, &c))
+	if (ini_file_read(&conf, path, false, on_conf_error, &c))
 		options_load_notes(&scratch, &conf, on_note, &c);
 	secret = has_password(&conf);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	options_finish(&scratch);
 	if (c.n == 0)
 		doctor_say(d, "config", CHECK_OK, NULL, "%s: every key and value is known", path);

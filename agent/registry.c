@@ -125,7 +125,7 @@ announce(const struct registry *r)
 }
 
 static int
-read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg)
+read_dir(struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, void *arg)
 {
 	int broken;
 

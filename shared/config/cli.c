@@ -7,7 +7,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_parse.h"
 #include "shared/config/cli_stdout.h"
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/target/target.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
@@ -82,9 +82,9 @@ command_line_level(const struct cli *cli, enum log_level *level)
 
 /* So that what is told about the file is filtered as the file itself asks. */
 static void
-set_level_early(const struct cli *cli, const struct conf *c)
+set_level_early(const struct cli *cli, const struct ini_file *c)
 {
-	const struct conf_entry *e = conf_find(c, "global", "log_level");
+	const struct ini_file_entry *e = ini_file_find(c, "global", "log_level");
 	enum log_level level;
 
 	if (command_line_level(cli, &level) || (e != NULL && log_level_parse(e->value, &level)))
@@ -95,7 +95,7 @@ static void
 load_file(struct build *b)
 {
 	const char *path = find_config(b->cli);
-	struct conf c;
+	struct ini_file c;
 
 	if (path == NULL)
 		return;
@@ -109,11 +109,11 @@ load_file(struct build *b)
 		    "one; or name a file of yours (-c FILE)");
 		return;
 	}
-	if (conf_read(&c, path, false, on_conf_error, b)) {
+	if (ini_file_read(&c, path, false, on_conf_error, b)) {
 		set_level_early(b->cli, &c);
 		options_load_notes(b->out, &c, on_note, b);
 	}
-	conf_finish(&c);
+	ini_file_finish(&c);
 }
 
 typedef bool set_fn(struct options *, const char *, const char *, char *, size_t);
@@ -258,7 +258,7 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
     char **no_qhost)
 {
 	struct build b = {.cli = cli, .tell = tell_fn, .out = out};
-	struct conf none = {0};
+	struct ini_file none = {0};
 
 	options_init(out);
 	set_level_early(cli, &none);

@@ -85,17 +85,17 @@ replace(char **field, const char *value)
 
 struct load {
 	struct options next; /* becomes the options when all is well */
-	const struct conf *conf;
+	const struct ini_file *conf;
 	options_note_fn *note;
 	void *arg;
 	bool bad;
 };
 
-static void note(struct load *l, enum log_level level, const struct conf_entry *e, const char *fmt,
-    ...) __attribute__((format(printf, 4, 5)));
+static void note(struct load *l, enum log_level level, const struct ini_file_entry *e,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static void
-note(struct load *l, enum log_level level, const struct conf_entry *e, const char *fmt, ...)
+note(struct load *l, enum log_level level, const struct ini_file_entry *e, const char *fmt, ...)
 {
 	va_list ap;
 	char text[ERR_SIZE + 128];
@@ -109,7 +109,7 @@ note(struct load *l, enum log_level level, const struct conf_entry *e, const cha
 }
 
 static void
-load_group(struct load *l, const struct conf_entry *e)
+load_group(struct load *l, const struct ini_file_entry *e)
 {
 	char err[ERR_SIZE];
 
@@ -119,7 +119,7 @@ load_group(struct load *l, const struct conf_entry *e)
 }
 
 static void
-load_entry(struct load *l, const struct conf_entry *e)
+load_entry(struct load *l, const struct ini_file_entry *e)
 {
 	const struct option_row *row = option_find(e->section, e->key);
 	char text[ERR_SIZE];
@@ -160,10 +160,10 @@ backend_matches(const char *backend, const char *dsn)
 static void
 choose_store(struct load *l)
 {
-	const struct conf_entry *backend = conf_find(l->conf, "persistence", "backend");
-	const struct conf_entry *dsn = conf_find(l->conf, "persistence", "dsn");
-	const struct conf_entry *couch = conf_find(l->conf, "couch", "dsn");
-	const struct conf_entry *sqlite = conf_find(l->conf, "sqlite", "dsn");
+	const struct ini_file_entry *backend = ini_file_find(l->conf, "persistence", "backend");
+	const struct ini_file_entry *dsn = ini_file_find(l->conf, "persistence", "dsn");
+	const struct ini_file_entry *couch = ini_file_find(l->conf, "couch", "dsn");
+	const struct ini_file_entry *sqlite = ini_file_find(l->conf, "sqlite", "dsn");
 	const char *value;
 
 	if (dsn != NULL && backend != NULL && !backend_matches(backend->value, dsn->value))
@@ -186,7 +186,7 @@ choose_store(struct load *l)
 }
 
 bool
-options_load_notes(struct options *o, const struct conf *c, options_note_fn *note_fn, void *arg)
+options_load_notes(struct options *o, const struct ini_file *c, options_note_fn *note_fn, void *arg)
 {
 	struct load l = {.conf = c, .note = note_fn, .arg = arg};
 	char *dbhost = xstrdup_null(o->dbhost);
@@ -215,7 +215,7 @@ log_note(enum log_level level, const char *file, unsigned int line, const char *
 }
 
 bool
-options_load(struct options *o, const struct conf *c)
+options_load(struct options *o, const struct ini_file *c)
 {
 	return options_load_notes(o, c, log_note, NULL);
 }
@@ -425,8 +425,8 @@ static void
 dump_groups(const struct hostgroups *g, FILE *out)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		char *hosts = g->list[i].hosts == NULL ? NULL : conf_quote(g->list[i].hosts);
-		char *where = g->list[i].where == NULL ? NULL : conf_quote(g->list[i].where);
+		char *hosts = g->list[i].hosts == NULL ? NULL : ini_file_quote(g->list[i].hosts);
+		char *where = g->list[i].where == NULL ? NULL : ini_file_quote(g->list[i].where);
 
 		fprintf(out, "\n[group %s]\n", g->list[i].name);
 		if (hosts != NULL)

@@ -10,7 +10,7 @@
 
 #include "shared/amqp/queue_args.h"
 #include "shared/base/log.h"
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/event/tls.h"
 #include "shared/target/hostgroups.h"
 #include <stdbool.h>
@@ -95,11 +95,12 @@ void options_finish(struct options *o);
 typedef void options_note_fn(
     enum log_level level, const char *file, unsigned int line, const char *text, void *arg);
 /* Returns false when a value is bad: then nothing was applied. */
-bool options_load_notes(struct options *o, const struct conf *c, options_note_fn *note, void *arg);
+bool options_load_notes(
+    struct options *o, const struct ini_file *c, options_note_fn *note, void *arg);
 /* The same, logging: one message for each thing that is wrong or odd; WARN for unknown keys ("did
  * you mean"), INFO for keys of 2010 that have no effect. Returns false when a value is bad: then
  * nothing was applied. */
-bool options_load(struct options *o, const struct conf *c);
+bool options_load(struct options *o, const struct ini_file *c);
 /* The value that file, environment or a credential has for the broker or the store: checked, then
  * set with its source. false: err says why. */
 bool options_set_qhost(

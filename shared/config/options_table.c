@@ -588,7 +588,7 @@ option_parse(
 static char *
 masked(const char *text)
 {
-	char *shown = uri_mask(text), *result = conf_quote(shown);
+	char *shown = uri_mask(text), *result = ini_file_quote(shown);
 
 	free(shown);
 	return result;
@@ -606,7 +606,7 @@ option_print(const struct option_row *row, const struct options *o)
 	case OPTION_LISTEN:
 	case OPTION_HOST:
 		str = *(char *const *)field;
-		return str != NULL ? conf_quote(str) : NULL;
+		return str != NULL ? ini_file_quote(str) : NULL;
 	case OPTION_BROKERS:
 	case OPTION_STORE:
 		str = *(char *const *)field;

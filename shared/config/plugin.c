@@ -31,7 +31,7 @@
 struct definition {
 	struct plugin plugin;
 	bool has_format;
-	conf_error_fn *on_error;
+	ini_file_error_fn *on_error;
 	void *arg;
 	bool bad;
 };
@@ -79,23 +79,23 @@ plugin_set_finish(struct plugin_set *set)
 
 /* --- the keys --- */
 
-typedef void key_fn(struct definition *d, const struct conf_entry *e, const char *value);
+typedef void key_fn(struct definition *d, const struct ini_file_entry *e, const char *value);
 
 static void
-read_name(struct definition *d, const struct conf_entry *e, const char *value)
+read_name(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	free(d->plugin.name);
 	d->plugin.name = xstrdup(value);
 }
 
 static void
-read_description(struct definition *d, const struct conf_entry *e, const char *value)
+read_description(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	d->plugin.description = xstrdup(value);
 }
 
 static void
-read_alias(struct definition *d, const struct conf_entry *e, const char *value)
+read_alias(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	const char *wrong = name_plugin_error(value);
 
@@ -105,7 +105,7 @@ read_alias(struct definition *d, const struct conf_entry *e, const char *value)
 }
 
 static void
-read_command(struct definition *d, const struct conf_entry *e, const char *value)
+read_command(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	char err[ERR_SIZE];
 
@@ -120,7 +120,7 @@ read_command(struct definition *d, const struct conf_entry *e, const char *value
 }
 
 static void
-read_format(struct definition *d, const struct conf_entry *e, const char *value)
+read_format(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	char good[128] = "";
 	size_t len = 0;
@@ -136,7 +136,7 @@ read_format(struct definition *d, const struct conf_entry *e, const char *value)
 
 /* Says so. */
 static bool
-lacks_unit(struct definition *d, const struct conf_entry *e, const char *value)
+lacks_unit(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	char ask[UNITS_ASK_SIZE];
 
@@ -147,7 +147,7 @@ lacks_unit(struct definition *d, const struct conf_entry *e, const char *value)
 }
 
 static void
-read_timeout(struct definition *d, const struct conf_entry *e, const char *value)
+read_timeout(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	uint64_t ms;
 
@@ -160,7 +160,7 @@ read_timeout(struct definition *d, const struct conf_entry *e, const char *value
 }
 
 static void
-read_max_output(struct definition *d, const struct conf_entry *e, const char *value)
+read_max_output(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	uint64_t bytes;
 
@@ -173,7 +173,7 @@ read_max_output(struct definition *d, const struct conf_entry *e, const char *va
 
 /* Of "none" and of what parse reads between min and max. */
 static void
-read_limit(struct definition *d, const struct conf_entry *e, const char *value,
+read_limit(struct definition *d, const struct ini_file_entry *e, const char *value,
     bool (*parse)(const char *text, uint64_t *n), uint64_t min, uint64_t max, uint64_t *limit,
     const char *should)
 {
@@ -197,7 +197,7 @@ parse_processes(const char *text, uint64_t *n)
 }
 
 static void
-read_max_cpu(struct definition *d, const struct conf_entry *e, const char *value)
+read_max_cpu(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	if (lacks_unit(d, e, value))
 		return;
@@ -206,28 +206,28 @@ read_max_cpu(struct definition *d, const struct conf_entry *e, const char *value
 }
 
 static void
-read_max_memory(struct definition *d, const struct conf_entry *e, const char *value)
+read_max_memory(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	read_limit(d, e, value, units_parse_bytes, MEMORY_MIN, SIZE_LIMIT_MAX,
 	    &d->plugin.max_memory, "a size like 512MiB, from 1MiB");
 }
 
 static void
-read_max_processes(struct definition *d, const struct conf_entry *e, const char *value)
+read_max_processes(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	read_limit(d, e, value, parse_processes, 1, PROCESSES_MAX, &d->plugin.max_processes,
 	    "a number from 1 to 4194304");
 }
 
 static void
-read_max_file(struct definition *d, const struct conf_entry *e, const char *value)
+read_max_file(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	read_limit(d, e, value, units_parse_bytes, 1, SIZE_LIMIT_MAX, &d->plugin.max_file,
 	    "a size like 10MiB");
 }
 
 static void
-read_interval(struct definition *d, const struct conf_entry *e, const char *value)
+read_interval(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	uint64_t ms;
 
@@ -239,7 +239,7 @@ read_interval(struct definition *d, const struct conf_entry *e, const char *valu
 }
 
 static void
-read_splay(struct definition *d, const struct conf_entry *e, const char *value)
+read_splay(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	d->plugin.has_splay = units_parse_ms(value, &d->plugin.splay_ms);
 	if (!d->plugin.has_splay && !lacks_unit(d, e, value))
@@ -258,7 +258,7 @@ is_assignment(const char *word)
 }
 
 static void
-read_env(struct definition *d, const struct conf_entry *e, const char *value)
+read_env(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	char err[ERR_SIZE];
 
@@ -276,7 +276,7 @@ read_env(struct definition *d, const struct conf_entry *e, const char *value)
 }
 
 static void
-read_user(struct definition *d, const struct conf_entry *e, const char *value)
+read_user(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	d->plugin.user = xstrdup(value);
 	d->plugin.user_line = e->line;
@@ -285,7 +285,7 @@ read_user(struct definition *d, const struct conf_entry *e, const char *value)
 }
 
 static void
-read_sha256(struct definition *d, const struct conf_entry *e, const char *value)
+read_sha256(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	d->plugin.sha256 = xstrdup(value);
 	if (strlen(value) != SHA256_DIGITS ||
@@ -296,7 +296,7 @@ read_sha256(struct definition *d, const struct conf_entry *e, const char *value)
 }
 
 static void
-read_success(struct definition *d, const struct conf_entry *e, const char *value)
+read_success(struct definition *d, const struct ini_file_entry *e, const char *value)
 {
 	char err[ERR_SIZE];
 	char **words = shellwords_split(value, err, sizeof(err));
@@ -339,11 +339,11 @@ static const struct {
 };
 
 static void
-read_key(struct definition *d, const struct conf_entry *e)
+read_key(struct definition *d, const struct ini_file_entry *e)
 {
 	char *value = xstrdup(e->value);
 
-	conf_unquote(value);
+	ini_file_unquote(value);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(keys[i].key, e->key) == 0) {
 			keys[i].read(d, e, value);
@@ -420,10 +420,10 @@ set_add(struct plugin_set *set, const struct plugin *p)
 
 /* The section that begins at entry first; its pieces may be scattered over the file. */
 static bool
-read_section(
-    struct plugin_set *set, const struct conf *c, size_t first, conf_error_fn *on_error, void *arg)
+read_section(struct plugin_set *set, const struct ini_file *c, size_t first,
+    ini_file_error_fn *on_error, void *arg)
 {
-	const struct conf_entry *head = &c->entries[first];
+	const struct ini_file_entry *head = &c->entries[first];
 	struct definition d = {.on_error = on_error, .arg = arg};
 
 	d.plugin.name = xstrdup(head->section);
@@ -443,7 +443,7 @@ read_section(
 }
 
 static bool
-is_first_of_section(const struct conf *c, size_t i)
+is_first_of_section(const struct ini_file *c, size_t i)
 {
 	for (size_t j = 0; j < i; j++) {
 		if (strcasecmp(c->entries[j].section, c->entries[i].section) == 0)
@@ -454,8 +454,8 @@ is_first_of_section(const struct conf *c, size_t i)
 
 /* ok: c was read. */
 static size_t
-read_sections(struct plugin_set *set, const char *path, struct conf *c, bool ok,
-    conf_error_fn *on_error, void *arg)
+read_sections(struct plugin_set *set, const char *path, struct ini_file *c, bool ok,
+    ini_file_error_fn *on_error, void *arg)
 {
 	size_t bad = 0;
 
@@ -468,25 +468,25 @@ read_sections(struct plugin_set *set, const char *path, struct conf *c, bool ok,
 		if (is_first_of_section(c, i))
 			bad += !read_section(set, c, i, on_error, arg);
 	}
-	conf_finish(c);
+	ini_file_finish(c);
 	return bad;
 }
 
 size_t
-plugin_read_file(struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg)
+plugin_read_file(struct plugin_set *set, const char *path, ini_file_error_fn *on_error, void *arg)
 {
-	struct conf c;
-	bool ok = conf_read(&c, path, true, on_error, arg);
+	struct ini_file c;
+	bool ok = ini_file_read(&c, path, true, on_error, arg);
 
 	return read_sections(set, path, &c, ok, on_error, arg);
 }
 
 size_t
-plugin_read_text(
-    struct plugin_set *set, const char *path, struct buf *text, conf_error_fn *on_error, void *arg)
+plugin_read_text(struct plugin_set *set, const char *path, struct buf *text,
+    ini_file_error_fn *on_error, void *arg)
 {
-	struct conf c;
-	bool ok = conf_read_text(&c, path, text, true, on_error, arg);
+	struct ini_file c;
+	bool ok = ini_file_read_text(&c, path, text, true, on_error, arg);
 
 	return read_sections(set, path, &c, ok, on_error, arg);
 }

@@ -13,7 +13,7 @@
 #ifndef VOGELER_PLUGIN_H
 #define VOGELER_PLUGIN_H
 
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,16 +59,17 @@ struct plugin_set {
 /* Reads one file, adding its good plugins to the set; each bad one is told to on_error with file
  * and line and does not take the others down. Returns the number of bad ones. */
 size_t plugin_read_file(
-    struct plugin_set *set, const char *path, conf_error_fn *on_error, void *arg);
+    struct plugin_set *set, const char *path, ini_file_error_fn *on_error, void *arg);
 /* The same of a file whose text is here; the text is used up. */
-size_t plugin_read_text(
-    struct plugin_set *set, const char *path, struct buf *text, conf_error_fn *on_error, void *arg);
+size_t plugin_read_text(struct plugin_set *set, const char *path, struct buf *text,
+    ini_file_error_fn *on_error, void *arg);
 /* Every *.cfg of a directory, shorter names first; returns the number of bad ones, files counting
  * as one. -1: the directory cannot be used (errno; told to on_error too). A name or alias that is
  * taken already is an error of the later one, so that no copy takes the place of its original.
  * Refuses files that others may write, not regular, with several links, or owned by anyone but root
  * or us; the directory likewise. */
-int plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg);
+int plugin_read_dir(
+    struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, void *arg);
 /* By name or alias; NULL if none. */
 const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);
 /* Writes the set as one file that plugin_read_file reads back the same; whole or not at all

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COMPILED_MAX (1024 * 1024) /* what conf_read takes */
+#define COMPILED_MAX (1024 * 1024) /* what ini_file_read takes */
 
 /* --- the directory --- */
 
@@ -72,7 +72,7 @@ by_length(const struct dirent **a, const struct dirent **b)
 
 /* Keeps errno. */
 static void
-cannot_read(const char *dir, conf_error_fn *on_error, void *arg)
+cannot_read(const char *dir, ini_file_error_fn *on_error, void *arg)
 {
 	int saved = errno;
 	char text[256];
@@ -86,7 +86,7 @@ cannot_read(const char *dir, conf_error_fn *on_error, void *arg)
 }
 
 static bool
-directory_is_good(const char *dir, conf_error_fn *on_error, void *arg)
+directory_is_good(const char *dir, ini_file_error_fn *on_error, void *arg)
 {
 	const char *wrong;
 	struct stat st;
@@ -104,7 +104,7 @@ directory_is_good(const char *dir, conf_error_fn *on_error, void *arg)
 }
 
 int
-plugin_read_dir(struct plugin_set *set, const char *dir, conf_error_fn *on_error, void *arg)
+plugin_read_dir(struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, void *arg)
 {
 	struct dirent **list;
 	size_t bad = 0;
@@ -152,7 +152,7 @@ write_ms(struct buf *b, const char *key, bool given, uint64_t ms)
 static bool
 write_quoted(struct buf *b, const char *key, const char *value)
 {
-	char *quoted = value != NULL ? conf_quote(value) : NULL;
+	char *quoted = value != NULL ? ini_file_quote(value) : NULL;
 	bool ok = write_line(b, key, quoted);
 
 	free(quoted);

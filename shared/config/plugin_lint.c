@@ -18,7 +18,7 @@
 
 struct linter {
 	const struct plugin *plugin;
-	conf_error_fn *on_warning;
+	ini_file_error_fn *on_warning;
 	void *arg;
 };
 
@@ -135,7 +135,7 @@ lint_user(const struct linter *l)
 }
 
 void
-plugin_lint(const struct plugin *p, conf_error_fn *on_warning, void *arg)
+plugin_lint(const struct plugin *p, ini_file_error_fn *on_warning, void *arg)
 {
 	const struct linter l = {p, on_warning, arg};
 
@@ -145,7 +145,7 @@ plugin_lint(const struct plugin *p, conf_error_fn *on_warning, void *arg)
 }
 
 void
-plugin_lint_set(const struct plugin_set *set, conf_error_fn *on_warning, void *arg)
+plugin_lint_set(const struct plugin_set *set, ini_file_error_fn *on_warning, void *arg)
 {
 	for (size_t i = 0; i < set->n; i++)
 		plugin_lint(&set->plugins[i], on_warning, arg);

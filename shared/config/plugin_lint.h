@@ -8,7 +8,7 @@
 /* Tells on_warning, with file and line, what of these it finds: a command that was written for a
  * shell, which none runs; a program or a user that this host does not have. Asks the user database,
  * which may be a server. */
-void plugin_lint(const struct plugin *p, conf_error_fn *on_warning, void *arg);
-void plugin_lint_set(const struct plugin_set *set, conf_error_fn *on_warning, void *arg);
+void plugin_lint(const struct plugin *p, ini_file_error_fn *on_warning, void *arg);
+void plugin_lint_set(const struct plugin_set *set, ini_file_error_fn *on_warning, void *arg);
 
 #endif

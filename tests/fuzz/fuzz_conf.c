@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_file.h"
 
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/config/options.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ on_note(enum log_level level, const char *file, unsigned int line, const char *t
 	on_error(file, line, text, arg);
 }
 
-/* What conf_quote() cannot say, conf.h. */
+/* What ini_file_quote() cannot say, ini_file.h. */
 static int
 is_unspeakable(const char *text)
 {
@@ -36,16 +36,16 @@ is_unspeakable(const char *text)
 static void
 check_quoting(const char *text)
 {
-	char *quoted = conf_quote(text);
+	char *quoted = ini_file_quote(text);
 
-	conf_unquote(quoted);
+	ini_file_unquote(quoted);
 	if (strcmp(quoted, text) != 0 && !is_unspeakable(text))
 		abort();
 	free(quoted);
 }
 
 static void
-load_options(const struct conf *c)
+load_options(const struct ini_file *c)
 {
 	unsigned int notes = 0;
 	struct options o;
@@ -65,23 +65,23 @@ static void
 read_as(const char *path, bool keep_comments)
 {
 	unsigned int errors = 0;
-	struct conf c;
-	bool ok = conf_read(&c, path, keep_comments, on_error, &errors);
+	struct ini_file c;
+	bool ok = ini_file_read(&c, path, keep_comments, on_error, &errors);
 
 	if (ok != (errors == 0) || (!ok && c.n != 0))
 		abort();
 	for (size_t i = 0; i < c.n; i++) {
-		const struct conf_entry *e = &c.entries[i];
+		const struct ini_file_entry *e = &c.entries[i];
 
 		if (e->section[0] == '\0' || e->key[0] == '\0' || e->line == 0)
 			abort();
 		check_quoting(e->value);
-		if (conf_find(&c, e->section, e->key) == NULL)
+		if (ini_file_find(&c, e->section, e->key) == NULL)
 			abort();
 	}
 	if (ok)
 		load_options(&c);
-	conf_finish(&c);
+	ini_file_finish(&c);
 }
 
 int

@@ -37,7 +37,7 @@ no_error(const char *file, unsigned int line, const char *text, void *arg)
 static bool
 load(const char *text)
 {
-	struct conf c;
+	struct ini_file c;
 	FILE *f;
 	bool ok;
 	int fd;
@@ -48,11 +48,11 @@ load(const char *text)
 	f = fdopen(fd, "w");
 	fputs(text, f);
 	fclose(f);
-	assert_true(conf_read(&c, path, false, no_error, NULL));
+	assert_true(ini_file_read(&c, path, false, no_error, NULL));
 	unlink(path);
 	notes[0] = '\0';
 	ok = options_load_notes(&o, &c, on_note, &o);
-	conf_finish(&c);
+	ini_file_finish(&c);
 	return ok;
 }
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include "shared/config/options.h"
 
 #include <stdbool.h>
@@ -127,13 +127,13 @@ static void
 assert_loads(const char *path)
 {
 	struct options o;
-	struct conf c;
+	struct ini_file c;
 
 	options_init(&o);
-	assert_true(conf_read(&c, path, false, on_error, NULL));
+	assert_true(ini_file_read(&c, path, false, on_error, NULL));
 	assert_true(options_load_notes(&o, &c, on_note, NULL));
 	assert_string_equal(o.dbhost, "couch://127.0.0.1:5984/system_records");
-	conf_finish(&c);
+	ini_file_finish(&c);
 	options_finish(&o);
 }
 

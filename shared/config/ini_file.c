@@ -1,7 +1,8 @@
-/* See conf.h. libini_config 0.6 parses; what it would take in silence is caught by a look at the
- * lines beforehand (measured: keys before any section vanish from its lists, an indented comment is
- * folded into the value above, NUL cuts a value, some bytes in a name fail without an error). */
-#include "shared/config/conf.h"
+/* See ini_file.h. libini_config 0.6 parses; what it would take in silence is caught by a look at
+ * the lines beforehand (measured: keys before any section vanish from its lists, an indented
+ * comment is folded into the value above, NUL cuts a value, some bytes in a name fail without an
+ * error). */
+#include "shared/config/ini_file.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
@@ -19,7 +20,7 @@
 /* Where errors go, and whether there was one. */
 struct report {
 	const char *path;
-	conf_error_fn *on_error;
+	ini_file_error_fn *on_error;
 	void *arg;
 	bool failed;
 };
@@ -247,19 +248,19 @@ report_library_errors(struct report *r, struct ini_cfgobj *ini, int rc)
 }
 
 static void
-add_entry(struct conf *c, const char *path, const char *section, const char *key,
+add_entry(struct ini_file *c, const char *path, const char *section, const char *key,
     struct value_obj *value, bool keep_comments)
 {
 	const char *text = NULL;
 	uint32_t line = 0;
-	struct conf_entry *e;
+	struct ini_file_entry *e;
 	size_t len;
 
 	value_get_concatenated(value, &text);
 	value_get_line(value, &line);
 	c->entries = xreallocarray(c->entries, c->n + 1, sizeof(*c->entries));
 	e = &c->entries[c->n++];
-	*e = (struct conf_entry){
+	*e = (struct ini_file_entry){
 	    .section = xstrdup(section),
 	    .key = xstrdup(key),
 	    .value = xstrdup(text != NULL ? text : ""),
@@ -272,11 +273,11 @@ add_entry(struct conf *c, const char *path, const char *section, const char *key
 	for (len = strlen(e->value); len > 0 && isspace((unsigned char)e->value[len - 1]); len--)
 		e->value[len - 1] = '\0';
 	if (!keep_comments)
-		conf_unquote(e->value);
+		ini_file_unquote(e->value);
 }
 
 static void
-report_twice(struct report *r, unsigned int line, const struct conf_entry *first)
+report_twice(struct report *r, unsigned int line, const struct ini_file_entry *first)
 {
 	char text[512];
 
@@ -289,19 +290,19 @@ report_twice(struct report *r, unsigned int line, const struct conf_entry *first
  * (INI_MV1S_DETECT), but then counts them wrong and ini_config_get_errors() writes beyond its array
  * (0.6.2, seen by ASan). */
 static void
-add_key(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *section,
+add_key(struct ini_file *c, struct report *r, struct ini_cfgobj *ini, const char *section,
     const char *key, bool keep_comments)
 {
 	struct value_obj *value = NULL;
 	uint32_t line = 0;
 
-	if (conf_find(c, section, key) != NULL)
+	if (ini_file_find(c, section, key) != NULL)
 		return; /* a duplicate's second place in the list */
 	ini_get_config_valueobj(section, key, ini, INI_GET_FIRST_VALUE, &value);
 	if (value != NULL)
 		add_entry(c, r->path, section, key, value, keep_comments);
 	while (value != NULL) {
-		const struct conf_entry *first = &c->entries[c->n - 1];
+		const struct ini_file_entry *first = &c->entries[c->n - 1];
 
 		value = NULL;
 		ini_get_config_valueobj(section, key, ini, INI_GET_NEXT_VALUE, &value);
@@ -311,7 +312,7 @@ add_key(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *se
 }
 
 static void
-add_section(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char *section,
+add_section(struct ini_file *c, struct report *r, struct ini_cfgobj *ini, const char *section,
     bool keep_comments)
 {
 	int n = 0;
@@ -325,13 +326,13 @@ add_section(struct conf *c, struct report *r, struct ini_cfgobj *ini, const char
 static int
 by_line(const void *a, const void *b)
 {
-	const struct conf_entry *ea = a, *eb = b;
+	const struct ini_file_entry *ea = a, *eb = b;
 
 	return (ea->line > eb->line) - (ea->line < eb->line);
 }
 
 static void
-add_all(struct conf *c, struct report *r, struct ini_cfgobj *ini, bool keep_comments)
+add_all(struct ini_file *c, struct report *r, struct ini_cfgobj *ini, bool keep_comments)
 {
 	int n = 0;
 	char **sections = ini_get_section_list(ini, &n, NULL);
@@ -345,7 +346,7 @@ add_all(struct conf *c, struct report *r, struct ini_cfgobj *ini, bool keep_comm
 }
 
 static void
-parse(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
+parse(struct ini_file *c, struct report *r, struct buf *text, bool keep_comments)
 {
 	struct ini_cfgfile *file = NULL;
 	struct ini_cfgobj *ini = NULL;
@@ -367,9 +368,9 @@ parse(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
 }
 
 static bool
-read_lines(struct conf *c, struct report *r, struct buf *text, bool keep_comments)
+read_lines(struct ini_file *c, struct report *r, struct buf *text, bool keep_comments)
 {
-	*c = (struct conf){0};
+	*c = (struct ini_file){0};
 	if (!r->failed && text->len > 0)
 		read_latin1(r, text);
 	if (!r->failed && text->len > 0) {
@@ -379,12 +380,13 @@ read_lines(struct conf *c, struct report *r, struct buf *text, bool keep_comment
 	if (text->data != NULL)
 		explicit_bzero(text->data, text->len); /* there may be passwords in it */
 	if (r->failed)
-		conf_finish(c);
+		ini_file_finish(c);
 	return !r->failed;
 }
 
 bool
-conf_read(struct conf *c, const char *path, bool keep_comments, conf_error_fn *on_error, void *arg)
+ini_file_read(struct ini_file *c, const char *path, bool keep_comments, ini_file_error_fn *on_error,
+    void *arg)
 {
 	struct report r = {.path = path, .on_error = on_error, .arg = arg};
 	struct buf text;
@@ -399,8 +401,8 @@ conf_read(struct conf *c, const char *path, bool keep_comments, conf_error_fn *o
 }
 
 bool
-conf_read_text(struct conf *c, const char *path, struct buf *text, bool keep_comments,
-    conf_error_fn *on_error, void *arg)
+ini_file_read_text(struct ini_file *c, const char *path, struct buf *text, bool keep_comments,
+    ini_file_error_fn *on_error, void *arg)
 {
 	struct report r = {.path = path, .on_error = on_error, .arg = arg};
 
@@ -408,10 +410,10 @@ conf_read_text(struct conf *c, const char *path, struct buf *text, bool keep_com
 }
 
 void
-conf_finish(struct conf *c)
+ini_file_finish(struct ini_file *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		struct conf_entry *e = &c->entries[i];
+		struct ini_file_entry *e = &c->entries[i];
 
 		explicit_bzero(e->value, strlen(e->value));
 		free(e->section);
@@ -420,11 +422,11 @@ conf_finish(struct conf *c)
 		free(e->file);
 	}
 	free(c->entries);
-	*c = (struct conf){0};
+	*c = (struct ini_file){0};
 }
 
-const struct conf_entry *
-conf_find(const struct conf *c, const char *section, const char *key)
+const struct ini_file_entry *
+ini_file_find(const struct ini_file *c, const char *section, const char *key)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		if (strcasecmp(c->entries[i].section, section) == 0 &&
@@ -456,7 +458,7 @@ comment_at(const char *value)
 }
 
 void
-conf_unquote(char *value)
+ini_file_unquote(char *value)
 {
 	char *close = NULL;
 
@@ -472,7 +474,7 @@ conf_unquote(char *value)
 		value[len - 1] = '\0';
 }
 
-/* Does conf_unquote() leave it as it is? */
+/* Does ini_file_unquote() leave it as it is? */
 static bool
 is_plain(const char *text)
 {
@@ -483,7 +485,7 @@ is_plain(const char *text)
 }
 
 char *
-conf_quote(const char *text)
+ini_file_quote(const char *text)
 {
 	size_t len = strlen(text);
 	char *out;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/config/conf.h"
+#include "shared/config/ini_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 
 static char path[64];
 static char errors[4096]; /* "line:text\n" for each */
-static struct conf conf;
+static struct ini_file conf;
 
 static void
 on_error(const char *file, unsigned int line, const char *text, void *arg)
@@ -41,7 +41,7 @@ load_bytes(const char *data, size_t len, bool keep_comments)
 	assert_int_equal(fwrite(data, 1, len, f), len);
 	fclose(f);
 	errors[0] = '\0';
-	bool ok = conf_read(&conf, path, keep_comments, on_error, &conf);
+	bool ok = ini_file_read(&conf, path, keep_comments, on_error, &conf);
 
 	unlink(path);
 	if (ok)
@@ -71,13 +71,13 @@ refuse(const char *text, unsigned int line)
 	    strchr(errors, '\n') != errors + strlen(errors) - 1)
 		fail_msg("for \"%s\": %s", text, errors);
 	assert_int_equal(conf.n, 0);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
 expect(const char *section, const char *key, const char *value, unsigned int line)
 {
-	const struct conf_entry *e = conf_find(&conf, section, key);
+	const struct ini_file_entry *e = ini_file_find(&conf, section, key);
 
 	if (e == NULL)
 		fail_msg("no [%s] %s", section, key);
@@ -146,8 +146,8 @@ the_file_of_2010(void **state)
 	expect("file_handler", "filename", "/tmp/vogeler.log", 45);
 	for (size_t i = 1; i < conf.n; i++)
 		assert_true(conf.entries[i].line > conf.entries[i - 1].line);
-	assert_null(conf_find(&conf, "global", "dsn"));
-	conf_finish(&conf);
+	assert_null(ini_file_find(&conf, "global", "dsn"));
+	ini_file_finish(&conf);
 }
 
 static void
@@ -170,7 +170,7 @@ quotes_and_comments(void **state)
 	expect("s", "l", "'a'b", 13);
 	expect("s", "m", "a'b", 16);
 	expect("s", "n", "'x';y", 17);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
@@ -181,7 +181,7 @@ values_as_written(void **state)
 	assert_true(load_bytes(text, strlen(text), true));
 	expect("s", "a", "x ; y", 2);
 	expect("s", "b", "'x y'", 3);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
@@ -191,7 +191,7 @@ line_endings_and_bom(void **state)
 	expect("s", "a", "1", 2);
 	expect("t", "b", "two three", 6);
 	expect("t", "c", "3", 8);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
@@ -201,7 +201,7 @@ continuation_lines(void **state)
 	expect("s", "a", "one two\tthree", 2);
 	expect("s", "b", "x", 5);
 	expect("s", "c", "--opt  NAME=value", 7);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	refuse("[s]\na = one\n  b = two\nc = 3\n", 3);
 	refuse("[s]\n  b = two\n", 2);
 	refuse("[s]\na=1\n  [t]\nb=2\n", 3);
@@ -217,7 +217,7 @@ names(void **state)
 	assert_string_equal(conf.entries[0].section, "Server");
 	expect("two words", "a.b-c/d", "2", 4);
 	expect("Server", "x", "a=b", 6);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	refuse("[s]\na!b = 1\n", 2);
 	refuse("[s]\na = 1\n[\xc3\xbc]\nb = 1\n", 3);
 	refuse("[s]\na\x01 = 1\n", 2);
@@ -231,9 +231,9 @@ long_lines(void **state)
 	assert_non_null(text);
 	snprintf(text, 100000, "[s]\na = %090000d\nb = 1\n", 7);
 	load(text);
-	assert_int_equal(strlen(conf_find(&conf, "s", "a")->value), 90000);
+	assert_int_equal(strlen(ini_file_find(&conf, "s", "a")->value), 90000);
 	expect("s", "b", "1", 3);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	snprintf(text, 100000, "[s]\n%02000d = 1\n", 7);
 	refuse(text, 2);
 	snprintf(text, 100000, "[%02000d]\na = 1\n", 7);
@@ -265,7 +265,7 @@ a_key_twice_in_a_section_in_two_pieces(void **state)
 
 	assert_false(load_bytes(text, strlen(text), false));
 	assert_non_null(strstr(errors, "6:\"a\" stands in [s] twice, the first time in line 2"));
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
@@ -278,31 +278,31 @@ every_mistake_is_told(void **state)
 	assert_non_null(strstr(errors, "\n3:"));
 	assert_non_null(strstr(errors, "\n5:"));
 	assert_non_null(strstr(errors, "\n6:"));
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	text = "[s]\na = 1\na = 2\nb = 1\na = 3\nb = 2\n";
 	assert_false(load_bytes(text, strlen(text), false));
 	assert_non_null(strstr(errors, "3:"));
 	assert_non_null(strstr(errors, "\n5:"));
 	assert_non_null(strstr(errors, "\n6:"));
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
 a_line_that_is_not_utf8_is_latin1(void **state)
 {
 	load("# Konfiguration f\xfcr Vogeler\n[s]\na = 1\n");
-	assert_string_equal(conf_find(&conf, "s", "a")->value, "1");
-	conf_finish(&conf);
+	assert_string_equal(ini_file_find(&conf, "s", "a")->value, "1");
+	ini_file_finish(&conf);
 	load("[s] \n# \xe9\na = pr\xfc"
 	     "fen\n b\xe9 too\nc = m\xc3\xbcller ; \xe4\r\nd = \xc3\xa4\n");
-	assert_string_equal(conf_find(&conf, "s", "a")->value, "pr\xc3\xbc"
-							       "fen b\xc3\xa9 too");
-	assert_string_equal(conf_find(&conf, "s", "c")->value, "m\xc3\x83\xc2\xbcller");
-	assert_string_equal(conf_find(&conf, "s", "d")->value, "\xc3\xa4");
-	assert_int_equal(conf_find(&conf, "s", "d")->line, 6);
-	conf_finish(&conf);
+	assert_string_equal(ini_file_find(&conf, "s", "a")->value, "pr\xc3\xbc"
+								   "fen b\xc3\xa9 too");
+	assert_string_equal(ini_file_find(&conf, "s", "c")->value, "m\xc3\x83\xc2\xbcller");
+	assert_string_equal(ini_file_find(&conf, "s", "d")->value, "\xc3\xa4");
+	assert_int_equal(ini_file_find(&conf, "s", "d")->line, 6);
+	ini_file_finish(&conf);
 	load("\xef\xbb\xbf# \xe9 \n[s]\na = 1\n");
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
 static void
@@ -312,12 +312,12 @@ odd_files(void **state)
 
 	load("");
 	assert_int_equal(conf.n, 0);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	load("# only a comment\n\n  # and another\n");
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 	load("[empty]\n[also empty]\n");
 	assert_int_equal(conf.n, 0);
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 
 	assert_false(load_bytes("[s]\na = b\0c\n", 12, false));
 	assert_non_null(strstr(errors, "0:has NUL"));
@@ -336,17 +336,18 @@ files_that_cannot_be_read(void **state)
 {
 	errors[0] = '\0';
 	snprintf(path, sizeof(path), "/nonexistent/vogeler.conf");
-	assert_false(conf_read(&conf, path, false, on_error, &conf));
+	assert_false(ini_file_read(&conf, path, false, on_error, &conf));
 	assert_string_equal(
 	    errors, "0:No such file or directory; cure: make it, or name another\n");
 	errors[0] = '\0';
 	snprintf(path, sizeof(path), "/tmp");
-	assert_false(conf_read(&conf, path, false, on_error, &conf));
+	assert_false(ini_file_read(&conf, path, false, on_error, &conf));
 	assert_string_equal(errors, "0:Is a directory; cure: name a file\n");
-	conf_finish(&conf);
+	ini_file_finish(&conf);
 }
 
-/* What conf_quote() writes, conf_unquote() reads: every blank counts, not only the usual two. */
+/* What ini_file_quote() writes, ini_file_unquote() reads: every blank counts, not only the usual
+ * two. */
 static void
 quoting_there_and_back(void **state)
 {
@@ -354,9 +355,9 @@ quoting_there_and_back(void **state)
 	    "a\f;b", "a;b", ";a", "'a'", "\"a\"", "it's", "say \"a\" ;b"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		char *quoted = conf_quote(texts[i]);
+		char *quoted = ini_file_quote(texts[i]);
 
-		conf_unquote(quoted);
+		ini_file_unquote(quoted);
 		assert_string_equal(quoted, texts[i]);
 		free(quoted);
 	}
