@@ -3,13 +3,13 @@
  * It publishes (dead letters) on a second connection, so that acks are not held up when the broker
  * blocks publishers. */
 #include "daemon/bindings.h"
-#include "daemon/inbox.h"
+#include "daemon/collector.h"
+#include "daemon/contact_tracker.h"
 #include "daemon/leader.h"
-#include "daemon/load.h"
-#include "daemon/lookout.h"
+#include "daemon/load_design.h"
 #include "daemon/metrics.h"
 #include "daemon/prune.h"
-#include "daemon/rollcall.h"
+#include "daemon/queue_depth.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
@@ -48,12 +48,12 @@ struct vogelerd {
 	struct broker *publisher;
 	struct store *store;
 	struct leader *leader;
-	struct inbox *inbox;
-	struct lookout *lookout;
+	struct collector *inbox;
+	struct queue_depth *lookout;
 	struct prune *prune;
 	struct bindings *bindings;
-	struct rollcall *rollcall;
-	struct collector_parts parts; /* what the monitor shows */
+	struct contact_tracker *rollcall;
+	struct metrics_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct sd_notify *notify;
 	char broker_status[STATUS_PART];
@@ -102,17 +102,17 @@ set_broker_status(struct vogelerd *v, const char *state, const char *detail)
 }
 
 static void
-on_inbox_state(enum inbox_state state, const char *reason, void *arg)
+on_inbox_state(enum collector_state state, const char *reason, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	if (state == INBOX_TAKING)
+	if (state == COLLECTOR_TAKING)
 		snprintf(v->store_status, sizeof(v->store_status), "writable");
-	else if (state == INBOX_PROBING)
+	else if (state == COLLECTOR_PROBING)
 		snprintf(v->store_status, sizeof(v->store_status), "away, %s", reason);
-	else if (state == INBOX_TRYING)
+	else if (state == COLLECTOR_TRYING)
 		snprintf(v->store_status, sizeof(v->store_status), "away, trying one response");
-	else if (state == INBOX_STANDBY)
+	else if (state == COLLECTOR_STANDBY)
 		snprintf(v->store_status, sizeof(v->store_status), "standing by, %s", reason);
 	tell_status(v);
 }
@@ -125,7 +125,7 @@ consumer_on_ready(struct broker *b, void *arg)
 	struct vogelerd *v = arg;
 
 	set_broker_status(v, "connected to", broker_id(b));
-	inbox_on_consumer_ready(v->inbox);
+	collector_on_consumer_ready(v->inbox);
 }
 
 static void
@@ -134,8 +134,8 @@ consumer_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	struct vogelerd *v = arg;
 
 	set_broker_status(v, "away,", f->text);
-	rollcall_broker_down(v->rollcall);
-	inbox_on_consumer_down(v->inbox);
+	contact_tracker_broker_down(v->rollcall);
+	collector_on_consumer_down(v->inbox);
 }
 
 static void
@@ -148,7 +148,7 @@ consumer_on_delivery(struct broker *b, struct delivery *d, void *arg)
 		delivery_destroy(d);
 		return;
 	}
-	inbox_on_delivery(v->inbox, d);
+	collector_on_delivery(v->inbox, d);
 }
 
 static void
@@ -160,7 +160,7 @@ publisher_on_ready(struct broker *b, void *arg)
 	broker_status(b, &s);
 	if (s.times_ready == 1)
 		bindings_hurry(v->bindings);
-	inbox_on_publisher_ready(v->inbox);
+	collector_on_publisher_ready(v->inbox);
 }
 
 static void
@@ -168,7 +168,7 @@ publisher_on_writable(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	inbox_on_publisher_ready(v->inbox);
+	collector_on_publisher_ready(v->inbox);
 }
 
 /* A new exchange has no bindings: those of all hosts went with the old one. */
@@ -187,8 +187,8 @@ publisher_on_confirm(
 {
 	struct vogelerd *v = arg;
 
-	if (!lookout_on_confirm(v->lookout, id, outcome))
-		inbox_on_confirm(v->inbox, id, outcome, why);
+	if (!queue_depth_on_confirm(v->lookout, id, outcome))
+		collector_on_confirm(v->inbox, id, outcome, why);
 }
 
 static void
@@ -196,7 +196,7 @@ publisher_on_depth(struct broker *b, const char *queue, uint32_t messages, void 
 {
 	struct vogelerd *v = arg;
 
-	lookout_on_depth(v->lookout, queue, messages);
+	queue_depth_on_depth(v->lookout, queue, messages);
 }
 
 static void
@@ -262,7 +262,7 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 static void
 on_leader(enum leader_state state, void *arg)
 {
-	inbox_on_leader(((struct vogelerd *)arg)->inbox, state);
+	collector_on_leader(((struct vogelerd *)arg)->inbox, state);
 }
 
 static void
@@ -283,7 +283,7 @@ on_drained(void *arg)
 	struct vogelerd *v = arg;
 
 	v->stopping = 3;
-	rollcall_end(v->rollcall, on_part_stopped, v);
+	contact_tracker_end(v->rollcall, on_part_stopped, v);
 	broker_stop(v->consumer);
 	broker_stop(v->publisher);
 }
@@ -302,7 +302,7 @@ on_terminate(int signo, void *arg)
 	sd_notify_stopping(v->notify,
 	    (uint64_t)v->cli.options.drain_timeout_ms + v->cli.options.connect_timeout_ms);
 	log_info("main", "asked to stop (%s): finishing what is in hand", strsignal(signo));
-	inbox_drain(v->inbox);
+	collector_drain(v->inbox);
 }
 
 /* Users and passwords may change while we run; the places are those from before. */
@@ -376,7 +376,7 @@ reload(struct vogelerd *v)
 	warn_of_attest(now);
 	take_logins(v);
 	store_set_batch_bytes(v->store, now->batch_max_bytes);
-	inbox_reload(v->inbox, now);
+	collector_reload(v->inbox, now);
 	prune_set_ttl(v->prune, now->job_ttl_s);
 }
 
@@ -409,7 +409,7 @@ on_host_seen(const char *host, uint32_t consumers, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	rollcall_saw(v->rollcall, host, consumers);
+	contact_tracker_saw(v->rollcall, host, consumers);
 }
 
 static void
@@ -417,7 +417,7 @@ on_round_over(bool whole, bool looked, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	rollcall_round_over(v->rollcall, whole, looked);
+	contact_tracker_round_over(v->rollcall, whole, looked);
 }
 
 static void
@@ -425,7 +425,7 @@ on_greeted(const char *host, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	if (!rollcall_is_online(v->rollcall, host))
+	if (!contact_tracker_is_online(v->rollcall, host))
 		bindings_hear(v->bindings, host);
 }
 
@@ -438,14 +438,14 @@ make_bindings(struct vogelerd *v)
 	broker_options(v, &opt);
 	v->bindings = bindings_create(v->loop, v->store, &opt, v->cli.options.broadcast_exchange);
 	v->rollcall =
-	    rollcall_create(v->loop, v->store, 2 * (int64_t)v->cli.options.reconnect_max_ms);
+	    contact_tracker_create(v->loop, v->store, 2 * (int64_t)v->cli.options.reconnect_max_ms);
 	bindings_observe(v->bindings, &observer);
 }
 
 static void
 make_inbox(struct vogelerd *v)
 {
-	struct inbox_parts parts = {
+	struct collector_parts parts = {
 	    .loop = v->loop,
 	    .consumer = v->consumer,
 	    .publisher = v->publisher,
@@ -458,20 +458,20 @@ make_inbox(struct vogelerd *v)
 	    .on_greeted = on_greeted,
 	};
 
-	v->inbox = inbox_create(&parts, &v->cli.options, on_drained, v);
+	v->inbox = collector_create(&parts, &v->cli.options, on_drained, v);
 }
 
 static void
 make_lookout(struct vogelerd *v)
 {
 	const char *exchange = v->cli.options.master_exchange;
-	const struct lookout_watch queues[] = {
+	const struct queue_depth_watch queues[] = {
 	    {TOPOLOGY_MASTER_QUEUE, true, exchange, TOPOLOGY_MASTER_KEY},
 	    {TOPOLOGY_FRESH_QUEUE, true, exchange, TOPOLOGY_FRESH_KEY},
 	    {TOPOLOGY_DEAD_QUEUE, false, NULL, NULL},
 	};
 
-	v->lookout = lookout_create(
+	v->lookout = queue_depth_create(
 	    v->loop, v->publisher, v->consumer, queues, sizeof(queues) / sizeof(queues[0]));
 }
 
@@ -490,7 +490,7 @@ start_monitor(struct vogelerd *v)
 	};
 	char err[512];
 
-	v->parts = (struct collector_parts){v->inbox, v->lookout, v->bindings, v->rollcall};
+	v->parts = (struct metrics_parts){v->inbox, v->lookout, v->bindings, v->rollcall};
 	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
 		fatal("main", "%s", err);
 }
@@ -518,14 +518,14 @@ collect(struct vogelerd *v)
 	log_info("main", "Vogeler(Server) has started");
 	warn_of_attest(o);
 	set_broker_status(v, "connecting to", broker_id(v->consumer));
-	inbox_start(v->inbox);
+	collector_start(v->inbox);
 	broker_start(v->consumer);
 	broker_start(v->publisher);
 	loop_run(v->loop);
 	log_debug("main", "the longest pass of the loop took %" PRIu64 " us of CPU",
 	    loop_max_pass_us(v->loop));
 	monitor_stop(v->monitor);
-	lookout_destroy(v->lookout);
+	queue_depth_destroy(v->lookout);
 	leader_destroy(v->leader);
 	broker_destroy(v->consumer);
 	broker_destroy(v->publisher);
@@ -560,8 +560,8 @@ main(int argc, char **argv)
 	store_close(v.store);
 	prune_destroy(v.prune);
 	bindings_destroy(v.bindings);
-	rollcall_destroy(v.rollcall);
-	inbox_destroy(v.inbox);
+	contact_tracker_destroy(v.rollcall);
+	collector_destroy(v.inbox);
 	sd_notify_destroy(v.notify);
 	topology_destroy(v.topology);
 	uri_list_free(v.uris, v.n_uris);

@@ -3,10 +3,10 @@
 
 #include "daemon/batch.h"
 #include "daemon/bindings.h"
+#include "daemon/collector.h"
+#include "daemon/contact_tracker.h"
 #include "daemon/damage.h"
-#include "daemon/inbox.h"
-#include "daemon/lookout.h"
-#include "daemon/rollcall.h"
+#include "daemon/queue_depth.h"
 #include "shared/amqp/queue_args.h"
 #include "shared/amqp/topology.h"
 
@@ -16,17 +16,17 @@
 /* ---- metrics ---- */
 
 static uint64_t
-dead_total(const struct hand_status *s)
+dead_total(const struct inflight_status *s)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < HAND_N_DEAD; i++)
+	for (int i = 0; i < INFLIGHT_N_DEAD; i++)
 		sum += s->dead[i];
 	return sum;
 }
 
 static void
-write_responses(struct metrics *m, const struct hand_status *s)
+write_responses(struct metrics *m, const struct inflight_status *s)
 {
 	metrics_single(m, "vogeler_received_total", METRICS_COUNTER,
 	    "Responses that were taken in hand.", s->received);
@@ -39,8 +39,8 @@ write_responses(struct metrics *m, const struct hand_status *s)
 	    "Responses that were acknowledged.", s->acked);
 	metrics_family(m, "vogeler_dead_total", METRICS_COUNTER,
 	    "Responses that were refused, by kind of reason.");
-	for (int i = 0; i < HAND_N_DEAD; i++)
-		metrics_sample(m, "reason", hand_dead_name(i), s->dead[i]);
+	for (int i = 0; i < INFLIGHT_N_DEAD; i++)
+		metrics_sample(m, "reason", inflight_dead_name(i), s->dead[i]);
 	metrics_single(m, "vogeler_dead_confirmed_total", METRICS_COUNTER,
 	    "Dead letters that the broker has safe.", s->buried);
 	metrics_single(m, "vogeler_dead_untold_total", METRICS_COUNTER,
@@ -67,12 +67,13 @@ write_responses(struct metrics *m, const struct hand_status *s)
 }
 
 static void
-write_inbox(struct metrics *m, const struct inbox_status *s)
+write_inbox(struct metrics *m, const struct collector_status *s)
 {
 	metrics_family(
 	    m, "vogeler_inbox_state", METRICS_GAUGE, "1 for the state that the intake is in.");
-	for (int i = INBOX_PROBING; i <= INBOX_DRAINED; i++)
-		metrics_sample(m, "state", inbox_state_name(i), s->state == (enum inbox_state)i);
+	for (int i = COLLECTOR_PROBING; i <= COLLECTOR_DRAINED; i++)
+		metrics_sample(
+		    m, "state", collector_state_name(i), s->state == (enum collector_state)i);
 	metrics_single(
 	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->hand.count);
 	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
@@ -155,14 +156,14 @@ write_pace(struct metrics *m, const struct store_pace *p)
 }
 
 static void
-write_queues(struct metrics *m, const struct lookout *l)
+write_queues(struct metrics *m, const struct queue_depth *l)
 {
-	struct lookout_queue q;
+	struct queue_depth_queue q;
 
 	metrics_family(m, "vogeler_queue_messages", METRICS_GAUGE,
 	    "Messages that wait in the broker's queue; left out while that is not known.");
-	for (size_t i = 0; i < lookout_count(l); i++) {
-		lookout_queue(l, i, &q);
+	for (size_t i = 0; i < queue_depth_count(l); i++) {
+		queue_depth_queue(l, i, &q);
 		if (q.known)
 			metrics_sample(m, "queue", q.name, q.messages);
 	}
@@ -191,11 +192,11 @@ write_bindings(struct metrics *m, const struct bindings *b)
 }
 
 static void
-write_contact(struct metrics *m, const struct rollcall *r)
+write_contact(struct metrics *m, const struct contact_tracker *r)
 {
-	struct rollcall_status s;
+	struct contact_tracker_status s;
 
-	rollcall_status(r, &s);
+	contact_tracker_status(r, &s);
 	metrics_family(m, "vogeler_contact_hosts", METRICS_GAUGE,
 	    "Hosts of the store by contact: whose queue is read, is not read any more, was never "
 	    "seen to be read.");
@@ -210,10 +211,10 @@ write_contact(struct metrics *m, const struct rollcall *r)
 void
 collector_metrics(struct metrics *m, void *arg)
 {
-	const struct collector_parts *p = arg;
-	struct inbox_status s;
+	const struct metrics_parts *p = arg;
+	struct collector_status s;
 
-	inbox_status(p->inbox, &s);
+	collector_status(p->inbox, &s);
 	write_responses(m, &s.hand);
 	write_inbox(m, &s);
 	write_store(m, s.batch, s.damage);
@@ -232,7 +233,7 @@ collector_metrics(struct metrics *m, void *arg)
 
 /* Not its word for it, but whether it takes what waits for it; a probe, while nothing does. */
 static void
-check_store(struct health *h, const struct inbox_status *s)
+check_store(struct health *h, const struct collector_status *s)
 {
 	char text[DAMAGE_TEXT_SIZE];
 
@@ -249,7 +250,7 @@ check_store(struct health *h, const struct inbox_status *s)
 
 /* What waits for it holds up nothing else. */
 static void
-check_dead_letters(struct health *h, const struct inbox_status *s)
+check_dead_letters(struct health *h, const struct collector_status *s)
 {
 	char text[96];
 
@@ -261,21 +262,21 @@ check_dead_letters(struct health *h, const struct inbox_status *s)
 }
 
 static void
-check_intake(struct health *h, const struct inbox_status *s)
+check_intake(struct health *h, const struct collector_status *s)
 {
-	if (s->state == INBOX_DRAINING || s->state == INBOX_DRAINED)
+	if (s->state == COLLECTOR_DRAINING || s->state == COLLECTOR_DRAINED)
 		health_narrow(h, "collector", "is stopping", s->state_ms, NULL);
 }
 
 /* More comes than is written. */
 static void
-check_backlog(struct health *h, const struct lookout *l)
+check_backlog(struct health *h, const struct queue_depth *l)
 {
-	struct lookout_queue q;
+	struct queue_depth_queue q;
 	char text[128];
 
-	for (size_t i = 0; i < lookout_count(l); i++) {
-		lookout_queue(l, i, &q);
+	for (size_t i = 0; i < queue_depth_count(l); i++) {
+		queue_depth_queue(l, i, &q);
 		if (q.growing_ms == 0)
 			continue;
 		snprintf(text, sizeof(text), "%s grows, %" PRIu32 " responses wait,", q.name,
@@ -286,13 +287,13 @@ check_backlog(struct health *h, const struct lookout *l)
 
 /* Nothing reaches us; or so much waits that the broker's memory or disk may be next. */
 static void
-check_queues(struct health *h, const struct lookout *l)
+check_queues(struct health *h, const struct queue_depth *l)
 {
-	struct lookout_queue q;
+	struct queue_depth_queue q;
 	char text[320];
 
-	for (size_t i = 0; i < lookout_count(l); i++) {
-		lookout_queue(l, i, &q);
+	for (size_t i = 0; i < queue_depth_count(l); i++) {
+		queue_depth_queue(l, i, &q);
 		if (q.unbound) {
 			snprintf(text, sizeof(text), "no queue is bound to %.128s with key \"%s\"",
 			    q.exchange, q.key);
@@ -310,10 +311,10 @@ check_queues(struct health *h, const struct lookout *l)
 void
 collector_health(struct health *h, void *arg)
 {
-	const struct collector_parts *p = arg;
-	struct inbox_status s;
+	const struct metrics_parts *p = arg;
+	struct collector_status s;
 
-	inbox_status(p->inbox, &s);
+	collector_status(p->inbox, &s);
 	check_store(h, &s);
 	check_dead_letters(h, &s);
 	check_intake(h, &s);

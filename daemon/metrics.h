@@ -7,18 +7,18 @@
 #include "shared/monitor/monitor.h"
 
 struct bindings;
-struct inbox;
-struct lookout;
-struct rollcall;
+struct collector;
+struct queue_depth;
+struct contact_tracker;
 
-struct collector_parts { /* all borrowed */
-	const struct inbox *inbox;
-	const struct lookout *lookout;
+struct metrics_parts { /* all borrowed */
+	const struct collector *inbox;
+	const struct queue_depth *lookout;
 	const struct bindings *bindings;
-	const struct rollcall *rollcall;
+	const struct contact_tracker *rollcall;
 };
 
-/* arg: struct collector_parts. */
+/* arg: struct metrics_parts. */
 void collector_metrics(struct metrics *m, void *arg);
 void collector_health(struct health *h, void *arg);
 

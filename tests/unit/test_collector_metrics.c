@@ -4,10 +4,10 @@
 
 #include "daemon/batch.h"
 #include "daemon/bindings.h"
+#include "daemon/collector.h"
+#include "daemon/contact_tracker.h"
 #include "daemon/damage.h"
-#include "daemon/inbox.h"
-#include "daemon/lookout.h"
-#include "daemon/rollcall.h"
+#include "daemon/queue_depth.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,19 +18,19 @@
 #include <string.h>
 
 static struct damage *damage;
-static struct inbox_status inbox;
+static struct collector_status inbox;
 static struct batch_stats batch;
 static struct store_pace pace;
-static struct lookout_queue queues[2];
+static struct queue_depth_queue queues[2];
 
 void
-inbox_status(const struct inbox *in, struct inbox_status *out)
+collector_status(const struct collector *in, struct collector_status *out)
 {
 	*out = inbox;
 }
 
 const char *
-inbox_state_name(enum inbox_state s)
+collector_state_name(enum collector_state s)
 {
 	static const char *const names[] = {
 	    "PROBING", "TRYING", "TAKING", "STANDBY", "DRAINING", "DRAINED"};
@@ -39,7 +39,7 @@ inbox_state_name(enum inbox_state s)
 }
 
 const char *
-hand_dead_name(enum hand_dead dead)
+inflight_dead_name(enum inflight_dead dead)
 {
 	static const char *const names[] = {"oversize", "malformed", "forged", "rejected"};
 
@@ -47,21 +47,21 @@ hand_dead_name(enum hand_dead dead)
 }
 
 size_t
-lookout_count(const struct lookout *l)
+queue_depth_count(const struct queue_depth *l)
 {
 	return 2;
 }
 
 void
-lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
+queue_depth_queue(const struct queue_depth *l, size_t i, struct queue_depth_queue *out)
 {
 	*out = queues[i];
 }
 
 void
-rollcall_status(const struct rollcall *r, struct rollcall_status *out)
+contact_tracker_status(const struct contact_tracker *r, struct contact_tracker_status *out)
 {
-	*out = (struct rollcall_status){
+	*out = (struct contact_tracker_status){
 	    .online = 9000, .offline = 999, .never = 1, .looked_wall_ms = 1285480949609};
 }
 
@@ -76,7 +76,7 @@ bindings_status(const struct bindings *b, struct bindings_status *out)
 	    .whole_ms = 17250};
 }
 
-static struct collector_parts parts;
+static struct metrics_parts parts;
 static struct buf page;
 
 static int
@@ -84,11 +84,11 @@ setup(void **state)
 {
 	batch = (struct batch_stats){0};
 	damage = damage_create();
-	inbox = (struct inbox_status){
-	    .state = INBOX_TAKING, .batch = &batch, .pace = &pace, .damage = damage};
-	queues[0] = (struct lookout_queue){.name = "master.in", .known = true};
-	queues[1] = (struct lookout_queue){.name = "vogeler.fresh"};
-	parts = (struct collector_parts){0};
+	inbox = (struct collector_status){
+	    .state = COLLECTOR_TAKING, .batch = &batch, .pace = &pace, .damage = damage};
+	queues[0] = (struct queue_depth_queue){.name = "master.in", .known = true};
+	queues[1] = (struct queue_depth_queue){.name = "vogeler.fresh"};
+	parts = (struct metrics_parts){0};
 	buf_init(&page, 16384);
 	return 0;
 }
@@ -124,7 +124,7 @@ a_store_that_takes_nothing(void **state)
 	inbox.trouble = "refused";
 	inbox.trouble_ms = 1000;
 	assert_health("store: takes nothing since 1 s: refused\n");
-	inbox.state = INBOX_PROBING;
+	inbox.state = COLLECTOR_PROBING;
 	inbox.trouble = "";
 	assert_health("store: takes nothing since 1 s\n");
 }
@@ -171,7 +171,7 @@ a_store_that_does_not_answer(void **state)
 static void
 stopping(void **state)
 {
-	inbox.state = INBOX_DRAINING;
+	inbox.state = COLLECTOR_DRAINING;
 	assert_health("collector: is stopping since 0 s\n");
 }
 
@@ -209,8 +209,8 @@ metrics_of_all(void **state)
 	inbox.hand.stored = 5;
 	inbox.hand.given_back = 3;
 	inbox.hand.acked = 6;
-	inbox.hand.dead[HAND_DEAD_MALFORMED] = 2;
-	inbox.hand.dead[HAND_DEAD_REJECTED] = 1;
+	inbox.hand.dead[INFLIGHT_DEAD_MALFORMED] = 2;
+	inbox.hand.dead[INFLIGHT_DEAD_REJECTED] = 1;
 	inbox.hand.buried = 2;
 	inbox.hand.dead_waiting = 1;
 	inbox.hand.count = 4;

@@ -7,7 +7,7 @@
 
 #include "daemon/deadletter.h"
 #include "daemon/packed.h"
-#include "daemon/read/intake.h"
+#include "daemon/read/decode.h"
 #include "shared/amqp/frame.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -249,7 +249,7 @@ what_is_left_fits_the_smallest_frame(void **state)
 	struct world *w = *state;
 	struct frame_codec *codec = frame_codec_create(); /* not tuned: FRAME_MIN_BYTES */
 	struct delivery *d = xcalloc(1, sizeof(*d));
-	char *most = filled(UINT8_MAX), *reason = filled(INTAKE_WHY_SIZE);
+	char *most = filled(UINT8_MAX), *reason = filled(DECODE_WHY_SIZE);
 	struct message *m = &d->message, left;
 	char **const properties[] = {&d->exchange, &d->routing_key, &m->message_id,
 	    &m->correlation_id, &m->reply_to, &m->user_id, &m->app_id, &m->content_type,

@@ -1,5 +1,5 @@
-/* See notice.h. */
-#include "daemon/notice.h"
+/* See job_notice.h. */
+#include "daemon/job_notice.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
@@ -19,18 +19,18 @@
 /* A host's answer to a job is one result; a response with more of them is not worth the memory. */
 #define RESULTS_MAX 8
 
-struct notice_slip {
-	TAILQ_ENTRY(notice_slip) link;
+struct job_notice_slip {
+	TAILQ_ENTRY(job_notice_slip) link;
 	char *queue;
 	json_t *outcomes; /* an array */
 };
-TAILQ_HEAD(slips, notice_slip);
+TAILQ_HEAD(slips, job_notice_slip);
 
-struct notice {
+struct job_notice {
 	struct broker *publisher;
 	struct loop_timer *send;
 	struct slips slips; /* one for each queue, in order of its first outcome */
-	struct notice_stats stats;
+	struct job_notice_stats stats;
 };
 
 /* ---- slips ---- */
@@ -44,10 +44,10 @@ is_queue_of(const char *reply_to, const char *job)
 	       strcmp(reply_to + prefix, job) == 0;
 }
 
-struct notice_slip *
-notice_slip(const char *reply_to, const char *host, struct result *const *results, size_t n)
+struct job_notice_slip *
+job_notice_slip(const char *reply_to, const char *host, struct result *const *results, size_t n)
 {
-	struct notice_slip *s = NULL;
+	struct job_notice_slip *s = NULL;
 	struct outcome o;
 
 	if (reply_to == NULL)
@@ -67,7 +67,7 @@ notice_slip(const char *reply_to, const char *host, struct result *const *result
 }
 
 void
-notice_slip_free(struct notice_slip *s)
+job_notice_slip_free(struct job_notice_slip *s)
 {
 	if (s == NULL)
 		return;
@@ -79,7 +79,7 @@ notice_slip_free(struct notice_slip *s)
 /* ---- sending ---- */
 
 static bool
-encode(const struct notice_slip *s, struct message *m)
+encode(const struct job_notice_slip *s, struct message *m)
 {
 	json_t *body = json_object();
 	struct buf text;
@@ -106,13 +106,13 @@ encode(const struct notice_slip *s, struct message *m)
 }
 
 static bool
-publish(struct notice *n, const struct notice_slip *s)
+publish(struct job_notice *n, const struct job_notice_slip *s)
 {
 	struct message m;
 	bool sent;
 
 	if (!broker_can_publish(n->publisher) ||
-	    broker_unconfirmed(n->publisher) >= NOTICE_UNCONFIRMED_MAX)
+	    broker_unconfirmed(n->publisher) >= JOB_NOTICE_UNCONFIRMED_MAX)
 		return false;
 	sent = encode(s, &m) && broker_publish(n->publisher, "", s->queue, false, &m) != 0;
 	message_finish(&m);
@@ -122,10 +122,10 @@ publish(struct notice *n, const struct notice_slip *s)
 static void
 on_send(void *arg)
 {
-	struct notice *n = arg;
+	struct job_notice *n = arg;
 
 	while (!TAILQ_EMPTY(&n->slips)) {
-		struct notice_slip *s = TAILQ_FIRST(&n->slips);
+		struct job_notice_slip *s = TAILQ_FIRST(&n->slips);
 		bool sent = publish(n, s);
 
 		TAILQ_REMOVE(&n->slips, s, link);
@@ -135,48 +135,48 @@ on_send(void *arg)
 			n->stats.sent++;
 		else
 			n->stats.dropped++;
-		notice_slip_free(s);
+		job_notice_slip_free(s);
 	}
 }
 
 /* Most often the last one, if any. */
-static struct notice_slip *
-find(struct notice *n, const char *queue)
+static struct job_notice_slip *
+find(struct job_notice *n, const char *queue)
 {
-	struct notice_slip *s;
+	struct job_notice_slip *s;
 
 	TAILQ_FOREACH_REVERSE(s, &n->slips, slips, link)
 	{
 		if (strcmp(s->queue, queue) == 0 &&
-		    json_array_size(s->outcomes) < NOTICE_OUTCOMES_MAX)
+		    json_array_size(s->outcomes) < JOB_NOTICE_OUTCOMES_MAX)
 			return s;
 	}
 	return NULL;
 }
 
 void
-notice_post(struct notice *n, struct notice_slip *s)
+job_notice_post(struct job_notice *n, struct job_notice_slip *s)
 {
-	struct notice_slip *same;
+	struct job_notice_slip *same;
 
 	if (s == NULL)
 		return;
 	same = find(n, s->queue);
 	if (same != NULL) {
 		json_array_extend(same->outcomes, s->outcomes);
-		notice_slip_free(s);
+		job_notice_slip_free(s);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&n->slips, s, link);
 	loop_timer_arm(n->send, 0);
 }
 
-/* ---- what notice.h offers ---- */
+/* ---- what job_notice.h offers ---- */
 
-struct notice *
-notice_create(struct loop *loop, struct broker *publisher)
+struct job_notice *
+job_notice_create(struct loop *loop, struct broker *publisher)
 {
-	struct notice *n = xcalloc(1, sizeof(*n));
+	struct job_notice *n = xcalloc(1, sizeof(*n));
 
 	n->publisher = publisher;
 	TAILQ_INIT(&n->slips);
@@ -185,22 +185,22 @@ notice_create(struct loop *loop, struct broker *publisher)
 }
 
 void
-notice_destroy(struct notice *n)
+job_notice_destroy(struct job_notice *n)
 {
 	if (n == NULL)
 		return;
 	while (!TAILQ_EMPTY(&n->slips)) {
-		struct notice_slip *s = TAILQ_FIRST(&n->slips);
+		struct job_notice_slip *s = TAILQ_FIRST(&n->slips);
 
 		TAILQ_REMOVE(&n->slips, s, link);
-		notice_slip_free(s);
+		job_notice_slip_free(s);
 	}
 	loop_timer_destroy(n->send);
 	free(n);
 }
 
-const struct notice_stats *
-notice_stats(const struct notice *n)
+const struct job_notice_stats *
+job_notice_stats(const struct job_notice *n)
 {
 	return &n->stats;
 }

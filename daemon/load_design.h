@@ -1,6 +1,6 @@
 /* vogelerd -l DIR: loads design documents into the store, says what became of each, and is done. */
-#ifndef VOGELER_LOAD_H
-#define VOGELER_LOAD_H
+#ifndef VOGELER_LOAD_DESIGN_H
+#define VOGELER_LOAD_DESIGN_H
 
 struct loop;
 struct store;

@@ -5,36 +5,36 @@
  * The responder copied reply_to from the command and may be hostile: a notice goes to the queue
  * "vogeler.reply.<its job>" and to no other. What is told in one pass of the loop about one job
  * goes in one message: {"kind": "outcomes", "job": ID, "outcomes": [outcome_to_json(), ...]}. */
-#ifndef VOGELER_NOTICE_H
-#define VOGELER_NOTICE_H
+#ifndef VOGELER_JOB_NOTICE_H
+#define VOGELER_JOB_NOTICE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define NOTICE_OUTCOMES_MAX    500 /* in one message */
-#define NOTICE_UNCONFIRMED_MAX 200 /* above, the publisher has enough to do */
+#define JOB_NOTICE_OUTCOMES_MAX    500 /* in one message */
+#define JOB_NOTICE_UNCONFIRMED_MAX 200 /* above, the publisher has enough to do */
 
 struct broker;
 struct loop;
-struct notice;
-struct notice_slip; /* what is to be told of one response once it is stored */
+struct job_notice;
+struct job_notice_slip; /* what is to be told of one response once it is stored */
 struct result;
 
-/* Borrows publisher until notice_destroy. */
-struct notice *notice_create(struct loop *loop, struct broker *publisher);
-void notice_destroy(struct notice *n); /* NULL is fine */
+/* Borrows publisher until job_notice_destroy. */
+struct job_notice *job_notice_create(struct loop *loop, struct broker *publisher);
+void job_notice_destroy(struct job_notice *n); /* NULL is fine */
 
 /* NULL: nobody is to be told, as of most responses. Caller posts it or frees it. */
-struct notice_slip *notice_slip(
+struct job_notice_slip *job_notice_slip(
     const char *reply_to, const char *host, struct result *const *results, size_t n);
-void notice_slip_free(struct notice_slip *s); /* NULL is fine */
+void job_notice_slip_free(struct job_notice_slip *s); /* NULL is fine */
 
 /* It is stored. Takes ownership of s; NULL is fine. */
-void notice_post(struct notice *n, struct notice_slip *s);
+void job_notice_post(struct job_notice *n, struct job_notice_slip *s);
 
-struct notice_stats {
+struct job_notice_stats {
 	uint64_t sent, dropped; /* messages */
 };
-const struct notice_stats *notice_stats(const struct notice *n);
+const struct job_notice_stats *job_notice_stats(const struct job_notice *n);
 
 #endif

@@ -4,22 +4,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/shares.h"
+#include "daemon/host_quota.h"
 
 #include <cmocka.h>
 #include <string.h>
 
 #define MAX 100
 
-static struct shares *s;
+static struct host_quota *s;
 static struct mono now;
 
 /* NULL: it waits. */
 static struct share *
 comes_as(const char *host, bool fresh, bool *redelivered, size_t bytes, const char *owner)
 {
-	struct shares_delivery d = {host, fresh, *redelivered, bytes};
-	struct share *share = shares_take(s, &d, (void *)owner, now);
+	struct host_quota_delivery d = {host, fresh, *redelivered, bytes};
+	struct share *share = host_quota_take(s, &d, (void *)owner, now);
 
 	*redelivered = d.redelivered;
 	return share;
@@ -44,7 +44,7 @@ comes_again(const char *host, size_t bytes, const char *owner)
 static void
 assert_next(const char *owner)
 {
-	const char *next = shares_next(s, now);
+	const char *next = host_quota_next(s, now);
 
 	if (owner == NULL)
 		assert_null(next);
@@ -55,8 +55,8 @@ assert_next(const char *owner)
 static int
 begin(void **state)
 {
-	s = shares_create();
-	shares_set_max(s, MAX);
+	s = host_quota_create();
+	host_quota_set_max(s, MAX);
 	now = (struct mono){0};
 	return 0;
 }
@@ -64,7 +64,7 @@ begin(void **state)
 static int
 end(void **state)
 {
-	shares_destroy(s);
+	host_quota_destroy(s);
 	return 0;
 }
 
@@ -79,14 +79,14 @@ a_host_waits_for_itself_alone(void **state)
 	other = comes("b", 60, "b1");
 	assert_non_null(other);
 	assert_next(NULL);
-	assert_int_equal(shares_waiting(s), 2);
-	shares_leave(s, other, 60);
+	assert_int_equal(host_quota_waiting(s), 2);
+	host_quota_leave(s, other, 60);
 	assert_next(NULL);
-	shares_leave(s, first, 60);
+	host_quota_leave(s, first, 60);
 	assert_next("a2");
 	assert_next("a3"); /* both fit */
 	assert_next(NULL);
-	assert_int_equal(shares_waiting(s), 0);
+	assert_int_equal(host_quota_waiting(s), 0);
 }
 
 static void
@@ -96,10 +96,10 @@ one_is_taken_however_large(void **state)
 
 	assert_non_null(large);
 	assert_null(comes("a", 1, "a2"));
-	shares_leave(s, large, 1000);
+	host_quota_leave(s, large, 1000);
 	large = comes("b", 1000, "b1");
 	assert_non_null(large);
-	shares_leave(s, large, 1000);
+	host_quota_leave(s, large, 1000);
 }
 
 static void
@@ -107,11 +107,11 @@ it_counts_what_was_made_of_it(void **state)
 {
 	struct share *one = comes("a", 40, "a1");
 
-	shares_change(one, 40, 90);
+	host_quota_change(one, 40, 90);
 	assert_null(comes("a", 40, "a2"));
-	shares_change(one, 90, 60);
+	host_quota_change(one, 90, 60);
 	assert_next("a2");
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 }
 
 /* The room of what was given back is its own, and nothing overtakes it. */
@@ -122,19 +122,19 @@ what_was_given_back_has_a_place(void **state)
 
 	assert_null(comes("a", 60, "a2"));
 	assert_null(comes("a", 60, "a3"));
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 	assert_next("a2");
 	assert_next(NULL);
 	assert_null(comes("a", 10, "a4"));
 	two = comes_again("a", 60, "a2");
 	assert_non_null(two);
 	assert_next(NULL);
-	shares_leave(s, two, 60);
+	host_quota_leave(s, two, 60);
 	assert_next("a3");
 	assert_next("a4");
 	three = comes_again("a", 60, "a3");
 	assert_non_null(three);
-	shares_leave(s, three, 60);
+	host_quota_leave(s, three, 60);
 }
 
 /* Whether it may have ended the last process. */
@@ -148,15 +148,15 @@ only_the_first_time_tells_whether_it_came_back(void **state)
 	assert_true(redelivered);
 	assert_null(comes_as("a", false, &redelivered, 60, "a2"));
 	assert_null(comes("a", 60, "a3"));
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 	assert_next("a2");
 	two = comes_as("a", false, &redelivered, 60, "a2");
 	assert_true(redelivered);
-	shares_leave(s, two, 60);
+	host_quota_leave(s, two, 60);
 	assert_next("a3");
 	one = comes_as("a", false, &redelivered, 60, "a3");
 	assert_false(redelivered);
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 }
 
 /* To another collector. */
@@ -167,19 +167,19 @@ what_does_not_come_is_not_waited_for(void **state)
 
 	assert_null(comes("a", 60, "a2"));
 	assert_null(comes("a", 60, "a3"));
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 	assert_next("a2");
-	now = mono_add(now, SHARES_COMING_MS - 1);
+	now = mono_add(now, HOST_QUOTA_COMING_MS - 1);
 	assert_next(NULL);
 	now = mono_add(now, 1);
 	assert_next("a3");
-	assert_true(shares_busy(s));
-	now = mono_add(now, SHARES_COMING_MS);
+	assert_true(host_quota_busy(s));
+	now = mono_add(now, HOST_QUOTA_COMING_MS);
 	assert_next(NULL);
-	assert_false(shares_busy(s));
+	assert_false(host_quota_busy(s));
 	one = comes("a", 60, "a4");
 	assert_non_null(one);
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 }
 
 static void
@@ -190,7 +190,7 @@ nothing_waits_for_long_and_the_order_stays(void **state)
 	assert_null(comes("a", 60, "a2"));
 	now = mono_add(now, 1000);
 	assert_null(comes("a", 60, "a3"));
-	now = mono_add(now, SHARES_HOLD_MS - 1000);
+	now = mono_add(now, HOST_QUOTA_HOLD_MS - 1000);
 	assert_next("a2");
 	assert_next("a3");
 	assert_next(NULL);
@@ -198,11 +198,11 @@ nothing_waits_for_long_and_the_order_stays(void **state)
 	assert_null(comes_again("a", 60, "a2"));
 	assert_null(comes_again("a", 60, "a3"));
 	assert_next(NULL);
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 	assert_next("a2");
-	now = mono_add(now, SHARES_COMING_MS);
+	now = mono_add(now, HOST_QUOTA_COMING_MS);
 	assert_next("a3");
-	now = mono_add(now, SHARES_COMING_MS);
+	now = mono_add(now, HOST_QUOTA_COMING_MS);
 	assert_next("a4");
 }
 
@@ -216,8 +216,8 @@ what_somebody_waits_for_goes_first(void **state)
 	fresh = comes_as("a", true, &redelivered, 10, "f1");
 	assert_non_null(fresh);
 	assert_null(comes_as("a", true, &redelivered, 60, "f2"));
-	shares_leave(s, fresh, 10);
-	shares_leave(s, one, 60);
+	host_quota_leave(s, fresh, 10);
+	host_quota_leave(s, one, 60);
 	assert_next("f2");
 	assert_next(NULL);
 }
@@ -229,15 +229,15 @@ a_lost_connection_ends_all_lines(void **state)
 
 	assert_null(comes("a", 60, "a2"));
 	assert_null(comes("a", 60, "a3"));
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 	assert_next("a2");
-	assert_string_equal(shares_drop(s), "a3");
-	assert_null(shares_drop(s));
-	shares_expect_none(s);
-	assert_false(shares_busy(s));
+	assert_string_equal(host_quota_drop(s), "a3");
+	assert_null(host_quota_drop(s));
+	host_quota_expect_none(s);
+	assert_false(host_quota_busy(s));
 	one = comes("a", 60, "a2");
 	assert_non_null(one);
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 }
 
 static void
@@ -246,9 +246,9 @@ more_room_is_used_at_once(void **state)
 	struct share *one = comes("a", 60, "a1");
 
 	assert_null(comes("a", 60, "a2"));
-	shares_set_max(s, 2 * MAX);
+	host_quota_set_max(s, 2 * MAX);
 	assert_next("a2");
-	shares_leave(s, one, 60);
+	host_quota_leave(s, one, 60);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)

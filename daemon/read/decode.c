@@ -1,5 +1,5 @@
-/* See intake.h. */
-#include "daemon/read/intake.h"
+/* See decode.h. */
+#include "daemon/read/decode.h"
 
 #include "daemon/attest.h"
 #include "daemon/packed.h"
@@ -32,15 +32,15 @@ struct lane;
  * be touched by both sides. */
 struct decode_job {
 	TAILQ_ENTRY(decode_job) link; /* in the lane's waiting, or the intake's submitted */
-	struct intake *intake;
+	struct decode *intake;
 	struct lane *lane; /* NULL once forgotten */
 	struct delivery *delivery;
 	size_t bytes;
-	struct intake_options opt;
+	struct decode_options opt;
 	void *owner;
 	int64_t received_at;
 	atomic_bool forgotten;
-	struct intake_reading reading;
+	struct decode_reading reading;
 };
 TAILQ_HEAD(jobs, decode_job);
 
@@ -55,9 +55,9 @@ struct lane {
 };
 TAILQ_HEAD(lanes, lane);
 
-struct intake {
+struct decode {
 	struct loop *loop;
-	intake_read_fn *fn;
+	decode_read_fn *fn;
 	void *arg;
 	struct worker *worker;
 	struct pack *pack;      /* the thread's */
@@ -74,9 +74,9 @@ struct intake {
 /* ---- reading ---- */
 
 void
-intake_reading_finish(struct intake_reading *r)
+decode_reading_finish(struct decode_reading *r)
 {
-	if (r->verdict == INTAKE_GOOD) {
+	if (r->verdict == DECODE_GOOD) {
 		response_finish(&r->response);
 		if (r->results != NULL)
 			convert_free(r->results, r->n);
@@ -132,9 +132,9 @@ check_kind(const struct message *m, char *why, size_t why_size)
 static bool
 check_count(const struct response *resp, char *why, size_t why_size)
 {
-	if (resp->n_values <= INTAKE_RESULTS_MAX)
+	if (resp->n_values <= DECODE_RESULTS_MAX)
 		return true;
-	snprintf(why, why_size, "%zu results, more than %d", resp->n_values, INTAKE_RESULTS_MAX);
+	snprintf(why, why_size, "%zu results, more than %d", resp->n_values, DECODE_RESULTS_MAX);
 	return false;
 }
 
@@ -154,7 +154,7 @@ attested(const struct response *resp, char *why, size_t why_size)
 }
 
 void
-intake_host_of(const struct message *m, char host[NAME_HOST_MAX + 1])
+decode_host_of(const struct message *m, char host[NAME_HOST_MAX + 1])
 {
 	char text[6 * NAME_HOST_MAX + 2]; /* each byte may be an escape */
 	struct jread j;
@@ -173,22 +173,22 @@ intake_host_of(const struct message *m, char host[NAME_HOST_MAX + 1])
 
 /* Who is to be told that this was not taken. */
 static void
-find_host(const struct message *m, const struct intake_options *opt, char host[NAME_HOST_MAX + 1])
+find_host(const struct message *m, const struct decode_options *opt, char host[NAME_HOST_MAX + 1])
 {
 	const char *user = m->user_id;
 
 	host[0] = '\0';
 	if (m->correlation_id == NULL || !ledger_id_ok(m->correlation_id))
 		return;
-	intake_host_of(m, host);
+	decode_host_of(m, host);
 	if (name_host_error(host) != NULL ||
 	    (opt->bound && (user == NULL || strcmp(user, host) != 0)))
 		strlcpy(host, opt->host_user ? user : "", NAME_HOST_MAX + 1);
 }
 
 static void
-read_message(const struct message *m, const struct intake_options *opt, int64_t received_at,
-    struct intake_reading *r)
+read_message(const struct message *m, const struct decode_options *opt, int64_t received_at,
+    struct decode_reading *r)
 {
 	struct response *resp = &r->response;
 
@@ -198,7 +198,7 @@ read_message(const struct message *m, const struct intake_options *opt, int64_t 
 	if (!check_count(resp, r->why, sizeof(r->why)))
 		goto refuse;
 	if (opt->bound && !attested(resp, r->why, sizeof(r->why))) {
-		r->verdict = INTAKE_FORGED;
+		r->verdict = DECODE_FORGED;
 		goto refuse;
 	}
 	r->n = convert_response(resp, &opt->limits, received_at, &r->results);
@@ -206,31 +206,31 @@ read_message(const struct message *m, const struct intake_options *opt, int64_t 
 		snprintf(r->why, sizeof(r->why), "no memory to read %zu bytes", m->body_len);
 		goto refuse;
 	}
-	r->verdict = INTAKE_GOOD;
+	r->verdict = DECODE_GOOD;
 	return;
 refuse:
 	response_finish(resp);
 }
 
 void
-intake_read(const struct message *m, const struct intake_options *opt, int64_t received_at,
-    struct intake_reading *r)
+decode_read(const struct message *m, const struct decode_options *opt, int64_t received_at,
+    struct decode_reading *r)
 {
-	*r = (struct intake_reading){.verdict = INTAKE_MALFORMED};
+	*r = (struct decode_reading){.verdict = DECODE_MALFORMED};
 	read_message(m, opt, received_at, r);
-	if (r->verdict != INTAKE_GOOD)
+	if (r->verdict != DECODE_GOOD)
 		find_host(m, opt, r->host);
 }
 
 static void
-read_delivery(const struct delivery *d, const struct intake_options *opt, int64_t received_at,
-    struct intake_reading *r)
+read_delivery(const struct delivery *d, const struct decode_options *opt, int64_t received_at,
+    struct decode_reading *r)
 {
 	if (!d->oversize) {
-		intake_read(&d->message, opt, received_at, r);
+		decode_read(&d->message, opt, received_at, r);
 		return;
 	}
-	*r = (struct intake_reading){.verdict = INTAKE_OVERSIZE};
+	*r = (struct decode_reading){.verdict = DECODE_OVERSIZE};
 	snprintf(
 	    r->why, sizeof(r->why), "%" PRIu64 " bytes are over message_max_bytes", d->body_size);
 	find_host(&d->message, opt, r->host);
@@ -239,7 +239,7 @@ read_delivery(const struct delivery *d, const struct intake_options *opt, int64_
 /* ---- lanes ---- */
 
 static struct lane *
-lane_find(const struct intake *in, const char *host)
+lane_find(const struct decode *in, const char *host)
 {
 	struct lane *lane;
 
@@ -248,7 +248,7 @@ lane_find(const struct intake *in, const char *host)
 }
 
 static struct lane *
-lane_of(struct intake *in, const char *host)
+lane_of(struct decode *in, const char *host)
 {
 	struct lane *lane = lane_find(in, host);
 
@@ -262,7 +262,7 @@ lane_of(struct intake *in, const char *host)
 }
 
 static void
-lane_free(struct intake *in, struct lane *lane)
+lane_free(struct decode *in, struct lane *lane)
 {
 	HASH_DEL(in->lanes, lane);
 	free(lane->host);
@@ -274,7 +274,7 @@ lane_free(struct intake *in, struct lane *lane)
 static void
 job_free(struct decode_job *job)
 {
-	intake_reading_finish(&job->reading);
+	decode_reading_finish(&job->reading);
 	delivery_destroy(job->delivery);
 	free(job);
 }
@@ -287,14 +287,14 @@ run(void *arg)
 	if (atomic_load(&job->forgotten))
 		return;
 	read_delivery(job->delivery, &job->opt, job->received_at, &job->reading);
-	if (job->bytes > INTAKE_SMALL)
+	if (job->bytes > DECODE_SMALL)
 		packed_close(job->intake->pack, job->delivery);
 }
 
 static void done(void *arg);
 
 static void
-look_at_sender(struct intake_options *opt, const struct delivery *d)
+look_at_sender(struct decode_options *opt, const struct delivery *d)
 {
 	const char *user = d->message.user_id;
 
@@ -303,14 +303,14 @@ look_at_sender(struct intake_options *opt, const struct delivery *d)
 }
 
 static bool
-is_settled(const struct intake_options *opt, const struct delivery *d)
+is_settled(const struct decode_options *opt, const struct delivery *d)
 {
 	return opt->attest == NULL || attest_settled(opt->attest, d->message.user_id);
 }
 
 /* The first that waits has changed. */
 static void
-give_turn(struct intake *in, struct lane *lane)
+give_turn(struct decode *in, struct lane *lane)
 {
 	const struct decode_job *job = TAILQ_FIRST(&lane->waiting);
 
@@ -323,7 +323,7 @@ give_turn(struct intake *in, struct lane *lane)
 }
 
 static void
-submit(struct intake *in, struct lane *lane)
+submit(struct decode *in, struct lane *lane)
 {
 	struct decode_job *job = TAILQ_FIRST(&lane->waiting);
 
@@ -340,18 +340,18 @@ submit(struct intake *in, struct lane *lane)
 /* Gives the thread what it reads in a moment: of each host in its turn, and no more, as what is
  * with the thread is overtaken by nothing. */
 static void
-advance(struct intake *in)
+advance(struct decode *in)
 {
 	struct lane *lane;
 
 	while ((lane = TAILQ_FIRST(&in->turns)) != NULL &&
 	       (in->submitted_bytes == 0 ||
-		   in->submitted_bytes + TAILQ_FIRST(&lane->waiting)->bytes <= INTAKE_PASS))
+		   in->submitted_bytes + TAILQ_FIRST(&lane->waiting)->bytes <= DECODE_PASS))
 		submit(in, lane);
 }
 
 static void
-leave_lane(struct intake *in, struct decode_job *job)
+leave_lane(struct decode *in, struct decode_job *job)
 {
 	in->n_jobs--;
 	if (--job->lane->n == 0)
@@ -362,7 +362,7 @@ static void
 done(void *arg)
 {
 	struct decode_job *job = arg;
-	struct intake *in = job->intake;
+	struct decode *in = job->intake;
 	struct delivery *d = job->delivery;
 
 	in->submitted_bytes -= job->bytes;
@@ -380,7 +380,7 @@ done(void *arg)
 }
 
 static void
-enqueue(struct intake *in, const char *host, struct delivery *d, const struct intake_options *opt,
+enqueue(struct decode *in, const char *host, struct delivery *d, const struct decode_options *opt,
     void *owner)
 {
 	struct decode_job *job = xcalloc(1, sizeof(*job));
@@ -393,7 +393,7 @@ enqueue(struct intake *in, const char *host, struct delivery *d, const struct in
 	job->opt = *opt;
 	job->owner = owner;
 	job->received_at = wallclock_ms();
-	job->reading.verdict = INTAKE_MALFORMED; /* until it is read */
+	job->reading.verdict = DECODE_MALFORMED; /* until it is read */
 	atomic_init(&job->forgotten, false);
 	TAILQ_INSERT_TAIL(&lane->waiting, job, link);
 	if (TAILQ_FIRST(&lane->waiting) == job)
@@ -405,10 +405,10 @@ enqueue(struct intake *in, const char *host, struct delivery *d, const struct in
 
 /* ---- taking in ---- */
 
-struct intake *
-intake_create(struct loop *loop, intake_read_fn *fn, void *arg)
+struct decode *
+decode_create(struct loop *loop, decode_read_fn *fn, void *arg)
 {
-	struct intake *in = xcalloc(1, sizeof(*in));
+	struct decode *in = xcalloc(1, sizeof(*in));
 
 	in->loop = loop;
 	in->fn = fn;
@@ -425,33 +425,33 @@ intake_create(struct loop *loop, intake_read_fn *fn, void *arg)
 
 /* Whether there is room for it in this pass. */
 static bool
-fits_pass(struct intake *in, size_t bytes)
+fits_pass(struct decode *in, size_t bytes)
 {
 	struct mono now = loop_now(in->loop);
 
 	if (mono_diff(now, in->pass) != 0)
 		in->pass_bytes = 0;
 	in->pass = now;
-	return bytes <= INTAKE_SMALL && in->pass_bytes + bytes <= INTAKE_PASS;
+	return bytes <= DECODE_SMALL && in->pass_bytes + bytes <= DECODE_PASS;
 }
 
 /* A few bytes of YAML may become megabytes: on the loop they become so many at most. */
 static void
 limit_for_loop(struct yamlx_limits *yaml)
 {
-	if (yaml->nodes > INTAKE_LOOP_NODES)
-		yaml->nodes = INTAKE_LOOP_NODES;
-	if (yaml->expanded == 0 || yaml->expanded > INTAKE_PASS)
-		yaml->expanded = INTAKE_PASS;
+	if (yaml->nodes > DECODE_LOOP_NODES)
+		yaml->nodes = DECODE_LOOP_NODES;
+	if (yaml->expanded == 0 || yaml->expanded > DECODE_PASS)
+		yaml->expanded = DECODE_PASS;
 }
 
 /* Was something refused by limits that are the loop's, it may be, and not opt's? */
 static bool
-is_for_thread(const struct intake_reading *r)
+is_for_thread(const struct decode_reading *r)
 {
 	size_t i;
 
-	for (i = 0; r->verdict == INTAKE_GOOD && i < r->n; i++) {
+	for (i = 0; r->verdict == DECODE_GOOD && i < r->n; i++) {
 		if (r->response.format == WIRE_YAML && (r->results[i]->refusal == JSONX_VALUES ||
 							   r->results[i]->refusal == JSONX_BYTES))
 			return true;
@@ -461,21 +461,21 @@ is_for_thread(const struct intake_reading *r)
 
 /* What came and what it became, as both are work. */
 static void
-charge_pass(struct intake *in, size_t bytes, const struct intake_reading *r)
+charge_pass(struct decode *in, size_t bytes, const struct decode_reading *r)
 {
 	size_t i;
 
 	in->pass_bytes += bytes;
-	for (i = 0; r->verdict == INTAKE_GOOD && i < r->n; i++)
+	for (i = 0; r->verdict == DECODE_GOOD && i < r->n; i++)
 		in->pass_bytes += r->results[i]->value_len;
 }
 
 /* false: it is for the thread, and r is not set. */
 static bool
-read_at_once(struct intake *in, const struct delivery *d, const struct intake_options *opt,
-    struct intake_reading *r)
+read_at_once(struct decode *in, const struct delivery *d, const struct decode_options *opt,
+    struct decode_reading *r)
 {
-	struct intake_options here = *opt;
+	struct decode_options here = *opt;
 
 	if (!fits_pass(in, d->message.body_len))
 		return false;
@@ -485,33 +485,33 @@ read_at_once(struct intake *in, const struct delivery *d, const struct intake_op
 	charge_pass(in, d->message.body_len, r);
 	if (!is_for_thread(r))
 		return true;
-	intake_reading_finish(r);
+	decode_reading_finish(r);
 	return false;
 }
 
 void
-intake_take(struct intake *in, struct delivery *d, const struct intake_options *opt, void *owner)
+decode_take(struct decode *in, struct delivery *d, const struct decode_options *opt, void *owner)
 {
-	struct intake_reading r;
+	struct decode_reading r;
 	char host[NAME_HOST_MAX + 1];
 
-	intake_host_of(&d->message, host);
+	decode_host_of(&d->message, host);
 	if (lane_find(in, host) != NULL || !is_settled(opt, d) || !read_at_once(in, d, opt, &r)) {
 		enqueue(in, host, d, opt, owner);
 		return;
 	}
 	in->fn(owner, d, &r, in->arg);
-	intake_reading_finish(&r);
+	decode_reading_finish(&r);
 }
 
 /* What is first of those that wait, unless it is for the thread, or something of its host is there.
  * The callback may clear all. */
 static bool
-tell_first(struct intake *in)
+tell_first(struct decode *in)
 {
 	struct lane *lane = TAILQ_FIRST(&in->turns);
 	struct decode_job *job = lane == NULL ? NULL : TAILQ_FIRST(&lane->waiting);
-	struct intake_reading r;
+	struct decode_reading r;
 	struct delivery *d;
 	void *owner;
 
@@ -526,12 +526,12 @@ tell_first(struct intake *in)
 	job->delivery = NULL;
 	job_free(job);
 	in->fn(owner, d, &r, in->arg);
-	intake_reading_finish(&r);
+	decode_reading_finish(&r);
 	return true;
 }
 
 void
-intake_go_on(struct intake *in)
+decode_go_on(struct decode *in)
 {
 	struct lanes held;
 	struct lane *lane;
@@ -548,7 +548,7 @@ intake_go_on(struct intake *in)
 }
 
 static void
-clear_lane(struct intake *in, struct lane *lane)
+clear_lane(struct decode *in, struct lane *lane)
 {
 	struct decode_job *job;
 
@@ -560,7 +560,7 @@ clear_lane(struct intake *in, struct lane *lane)
 }
 
 void
-intake_clear(struct intake *in)
+decode_clear(struct decode *in)
 {
 	struct lane *lane, *tmp;
 	struct decode_job *job;
@@ -578,18 +578,18 @@ intake_clear(struct intake *in)
 }
 
 void
-intake_destroy(struct intake *in)
+decode_destroy(struct decode *in)
 {
 	if (in == NULL)
 		return;
-	intake_clear(in);
+	decode_clear(in);
 	worker_destroy(in->worker);
 	pack_destroy(in->pack);
 	free(in);
 }
 
 size_t
-intake_pending(const struct intake *in)
+decode_pending(const struct decode *in)
 {
 	return in->n_jobs;
 }

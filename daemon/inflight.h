@@ -13,12 +13,12 @@
  *
  * Memory: bounded in number by who consumes (prefetch); when deliveries hold over intake_max_bytes
  * reading pauses. One host has a quarter of that at most, and of what else comes of it the tags
- * alone are held (shares.h). Dead letters that cannot be sent hold a quarter of that at most, and
- * then nothing but their tags (deadletter.h). */
-#ifndef VOGELER_HAND_H
-#define VOGELER_HAND_H
+ * alone are held (host_quota.h). Dead letters that cannot be sent hold a quarter of that at most,
+ * and then nothing but their tags (deadletter.h). */
+#ifndef VOGELER_INFLIGHT_H
+#define VOGELER_INFLIGHT_H
 
-#include "daemon/notice.h"
+#include "daemon/job_notice.h"
 #include "shared/amqp/broker.h"
 #include "shared/config/options.h"
 #include "shared/wire/jsonx.h"
@@ -26,64 +26,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of hand_held_up(), each some 300 bytes; for its caller to heed. */
-#define HAND_HELD_UP_MAX 50000
+/* Of inflight_held_up(), each some 300 bytes; for its caller to heed. */
+#define INFLIGHT_HELD_UP_MAX 50000
 
 struct batch;
-struct hand;
+struct inflight;
 struct loop;
 struct store;
 
-struct hand_parts { /* all borrowed until hand_destroy */
+struct inflight_parts { /* all borrowed until inflight_destroy */
 	struct loop *loop;
 	struct broker *consumer; /* whose deliveries they are */
 	struct broker *publisher;
 	struct store *store;
 };
 
-struct hand_handlers {
+struct inflight_handlers {
 	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue, or
 	 * lost with the connection, and comes again. */
 	void (*on_done)(bool stored, void *arg);
-	/* As the batch's on_breaker. What is in hand stays: hand_give_back() it. */
+	/* As the batch's on_breaker. What is in hand stays: inflight_give_back() it. */
 	void (*on_breaker)(void *arg);
-	/* Deliveries that cannot go on hold their places in the prefetch: hand_held_up_now(). Now
-	 * and then while that is so. */
+	/* Deliveries that cannot go on hold their places in the prefetch: inflight_held_up_now().
+	 * Now and then while that is so. */
 	void (*on_held_up)(void *arg);
 	/* It is stored that this host said hello. May be NULL. */
 	void (*on_greeted)(const char *host, void *arg);
 };
 
-/* handlers is borrowed until hand_destroy. */
-struct hand *hand_create(const struct hand_parts *parts, const struct options *opt,
-    const struct hand_handlers *handlers, void *arg);
+/* handlers is borrowed until inflight_destroy. */
+struct inflight *inflight_create(const struct inflight_parts *parts, const struct options *opt,
+    const struct inflight_handlers *handlers, void *arg);
 /* After store_close(). NULL is fine. */
-void hand_destroy(struct hand *h);
+void inflight_destroy(struct inflight *h);
 /* Takes over attest, the limits of values and those of batches and bytes. */
-void hand_set_options(struct hand *h, const struct options *opt);
+void inflight_set_options(struct inflight *h, const struct options *opt);
 
 /* Takes ownership of d. */
-void hand_take(struct hand *h, struct delivery *d);
+void inflight_take(struct inflight *h, struct delivery *d);
 /* The same, for one that is not to be taken: it returns to its queue. */
-void hand_refuse(struct hand *h, struct delivery *d);
+void inflight_refuse(struct inflight *h, struct delivery *d);
 /* Those whose tags alone are held, and those that were not begun, return to their queue, which is
  * to come no more. */
-void hand_return_held(struct hand *h);
+void inflight_return_held(struct inflight *h);
 /* Everything in hand returns to its queue, at once and without on_done. */
-void hand_give_back(struct hand *h);
+void inflight_give_back(struct inflight *h);
 
 /* From the handlers of the two brokers. */
-void hand_on_consumer_down(struct hand *h);
-void hand_on_consume(struct hand *h);         /* new consumers, with a prefetch of their own */
-void hand_on_publisher_ready(struct hand *h); /* on_ready and on_writable */
-void hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const char *why);
+void inflight_on_consumer_down(struct inflight *h);
+void inflight_on_consume(struct inflight *h); /* new consumers, with a prefetch of their own */
+void inflight_on_publisher_ready(struct inflight *h); /* on_ready and on_writable */
+void inflight_on_confirm(
+    struct inflight *h, uint64_t id, enum broker_outcome outcome, const char *why);
 
-enum hand_dead { HAND_DEAD_OVERSIZE, HAND_DEAD_MALFORMED, HAND_DEAD_FORGED, HAND_DEAD_REJECTED };
-#define HAND_N_DEAD (HAND_DEAD_REJECTED + 1)
-const char *hand_dead_name(enum hand_dead dead);
+enum inflight_dead {
+	INFLIGHT_DEAD_OVERSIZE,
+	INFLIGHT_DEAD_MALFORMED,
+	INFLIGHT_DEAD_FORGED,
+	INFLIGHT_DEAD_REJECTED
+};
+#define INFLIGHT_N_DEAD (INFLIGHT_DEAD_REJECTED + 1)
+const char *inflight_dead_name(enum inflight_dead dead);
 
 /* For metrics and health. Counters are since the start. */
-struct hand_status {
+struct inflight_status {
 	size_t count;         /* deliveries in hand */
 	size_t share_waiting; /* of these, for room in the share of their host, */
 	size_t slow_waiting;  /* for their turn in the slow start, */
@@ -99,23 +105,25 @@ struct hand_status {
 	bool paused;          /* reading, for want of room */
 	int64_t stalled_ms;   /* something waits for the store, and nothing was written since */
 	uint64_t received, stored, given_back, acked;
-	uint64_t dead[HAND_N_DEAD]; /* when it was decided */
-	uint64_t buried;            /* when the broker had them */
-	uint64_t untold;            /* answers among these whose jobs were not told */
+	uint64_t dead[INFLIGHT_N_DEAD]; /* when it was decided */
+	uint64_t buried;                /* when the broker had them */
+	uint64_t untold;                /* answers among these whose jobs were not told */
 	uint64_t
 	    refused_values[JSONX_N_REFUSALS]; /* of what was taken; [JSONX_READ] are the others */
-	struct notice_stats notices;
+	struct job_notice_stats notices;
 };
-void hand_status(const struct hand *h, struct hand_status *out);
+void inflight_status(const struct inflight *h, struct inflight_status *out);
 
-size_t hand_count(const struct hand *h);     /* deliveries in hand, */
-size_t hand_waiting(const struct hand *h);   /* and of these, those that the store is to take, */
-size_t hand_dead_held(const struct hand *h); /* those that are dead letters, */
-size_t hand_held_up(const struct hand *h);   /* and these with those that cannot go on either */
+size_t inflight_count(const struct inflight *h); /* deliveries in hand, */
+size_t inflight_waiting(
+    const struct inflight *h); /* and of these, those that the store is to take, */
+size_t inflight_dead_held(const struct inflight *h); /* those that are dead letters, */
+size_t inflight_held_up(
+    const struct inflight *h); /* and these with those that cannot go on either */
 /* Of the last, those that hold the prefetch of the consumers that there are now. */
-size_t hand_held_up_now(const struct hand *h);
-uint64_t hand_received(const struct hand *h); /* since the start */
+size_t inflight_held_up_now(const struct inflight *h);
+uint64_t inflight_received(const struct inflight *h); /* since the start */
 /* For its breaker and its counters, and to hurry it; what is in it is the hand's. */
-struct batch *hand_batch(const struct hand *h);
+struct batch *inflight_batch(const struct inflight *h);
 
 #endif

@@ -1,10 +1,10 @@
-/* See inbox.h. */
-#include "daemon/inbox.h"
+/* See collector.h. */
+#include "daemon/collector.h"
 
 #include "daemon/batch.h"
 #include "daemon/damage.h"
 #include "daemon/deadletter.h"
-#include "daemon/hand.h"
+#include "daemon/inflight.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/errtext.h"
 #include "shared/base/ident.h"
@@ -22,20 +22,20 @@
 #define IDLE_MS        5000
 #define IDLE_JITTER_MS 500
 
-struct inbox {
+struct collector {
 	struct loop *loop;
 	struct broker *consumer;
 	struct store *store;
 	struct leader *leader;
 	bool setup_store;
-	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
+	void (*on_state)(enum collector_state state, const char *reason, void *arg);
 	void (*on_greeted)(const char *host, void *arg);
 	uint16_t prefetch;
 	uint32_t drain_timeout_ms;
-	inbox_drained_fn *on_drained;
+	collector_drained_fn *on_drained;
 	void *arg;
-	enum inbox_state state;
-	struct hand *hand;
+	enum collector_state state;
+	struct inflight *hand;
 	bool probing; /* a probe is under way, */
 	struct mono asked_at;
 	struct ratelimit said_probe, said_down;
@@ -44,11 +44,11 @@ struct inbox {
 	uint32_t window;          /* prefetch in TRYING */
 	struct loop_timer *probe;
 	struct loop_timer *drain;
-	/* for inbox_status() */
+	/* for collector_status() */
 	struct mono state_since;
 };
 
-static void consume_anew(struct inbox *in);
+static void consume_anew(struct collector *in);
 static void on_done(bool stored, void *arg);
 static void on_breaker(void *arg);
 static void on_held_up(void *arg);
@@ -57,11 +57,11 @@ static void on_probe(void *arg);
 static void on_drain(void *arg);
 static void on_probed(bool ok, const char *what, void *arg);
 static void on_set_up(bool ok, const char *what, void *arg);
-static void enter(struct inbox *in, enum inbox_state next, const char *reason);
-static void follow(struct inbox *in, const char *reason);
-static void arm_probe(struct inbox *in);
+static void enter(struct collector *in, enum collector_state next, const char *reason);
+static void follow(struct collector *in, const char *reason);
+static void arm_probe(struct collector *in);
 
-static const struct hand_handlers hand_handlers = {
+static const struct inflight_handlers inflight_handlers = {
     .on_done = on_done,
     .on_breaker = on_breaker,
     .on_held_up = on_held_up,
@@ -69,38 +69,38 @@ static const struct hand_handlers hand_handlers = {
 };
 
 const char *
-inbox_state_name(enum inbox_state s)
+collector_state_name(enum collector_state s)
 {
 	switch (s) {
-	case INBOX_PROBING:
+	case COLLECTOR_PROBING:
 		return "PROBING";
-	case INBOX_TRYING:
+	case COLLECTOR_TRYING:
 		return "TRYING";
-	case INBOX_TAKING:
+	case COLLECTOR_TAKING:
 		return "TAKING";
-	case INBOX_STANDBY:
+	case COLLECTOR_STANDBY:
 		return "STANDBY";
-	case INBOX_DRAINING:
+	case COLLECTOR_DRAINING:
 		return "DRAINING";
-	case INBOX_DRAINED:
+	case COLLECTOR_DRAINED:
 		return "DRAINED";
 	}
 	return "?";
 }
 
 static void
-take_options(struct inbox *in, const struct options *opt)
+take_options(struct collector *in, const struct options *opt)
 {
 	in->prefetch = (uint16_t)opt->prefetch;
 	in->drain_timeout_ms = opt->drain_timeout_ms;
 }
 
-struct inbox *
-inbox_create(const struct inbox_parts *parts, const struct options *opt,
-    inbox_drained_fn *on_drained, void *arg)
+struct collector *
+collector_create(const struct collector_parts *parts, const struct options *opt,
+    collector_drained_fn *on_drained, void *arg)
 {
-	struct inbox *in = xcalloc(1, sizeof(*in));
-	struct hand_parts hand = {parts->loop, parts->consumer, parts->publisher, parts->store};
+	struct collector *in = xcalloc(1, sizeof(*in));
+	struct inflight_parts hand = {parts->loop, parts->consumer, parts->publisher, parts->store};
 
 	in->loop = parts->loop;
 	in->consumer = parts->consumer;
@@ -113,37 +113,37 @@ inbox_create(const struct inbox_parts *parts, const struct options *opt,
 	in->arg = arg;
 	take_options(in, opt);
 	in->state_since = loop_now(in->loop);
-	in->hand = hand_create(&hand, opt, &hand_handlers, in);
+	in->hand = inflight_create(&hand, opt, &inflight_handlers, in);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
 	return in;
 }
 
 static const struct breaker *
-breaker(const struct inbox *in)
+breaker(const struct collector *in)
 {
-	return batch_breaker(hand_batch(in->hand));
+	return batch_breaker(inflight_batch(in->hand));
 }
 
 static void
-tell_state(const struct inbox *in, const char *reason)
+tell_state(const struct collector *in, const char *reason)
 {
 	if (in->on_state != NULL)
 		in->on_state(in->state, reason, in->arg);
 }
 
 static bool
-is_consuming(enum inbox_state s)
+is_consuming(enum collector_state s)
 {
-	return s == INBOX_TRYING || s == INBOX_TAKING;
+	return s == COLLECTOR_TRYING || s == COLLECTOR_TAKING;
 }
 
 /* ---- what is in hand ---- */
 
 static void
-tell_leader(struct inbox *in)
+tell_leader(struct collector *in)
 {
-	const uint64_t *answers = batch_stats(hand_batch(in->hand))->answers;
+	const uint64_t *answers = batch_stats(inflight_batch(in->hand))->answers;
 
 	leader_note(in->leader, answers[STORE_OK], answers[STORE_CONFLICT]);
 }
@@ -151,32 +151,32 @@ tell_leader(struct inbox *in)
 static void
 on_done(bool stored, void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
-	if (hand_count(in->hand) == 0 && in->state == INBOX_DRAINING)
-		enter(in, INBOX_DRAINED, "nothing in hand");
-	else if (hand_count(in->hand) == 0 && is_consuming(in->state))
+	if (inflight_count(in->hand) == 0 && in->state == COLLECTOR_DRAINING)
+		enter(in, COLLECTOR_DRAINED, "nothing in hand");
+	else if (inflight_count(in->hand) == 0 && is_consuming(in->state))
 		log_info("inbox", "Waiting for more messages");
-	if (stored && in->state == INBOX_TAKING)
+	if (stored && in->state == COLLECTOR_TAKING)
 		tell_leader(in);
 }
 
 static void
 on_greeted(const char *host, void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
 	if (in->on_greeted != NULL)
 		in->on_greeted(host, in->arg);
 }
 
 void
-inbox_on_delivery(struct inbox *in, struct delivery *d)
+collector_on_delivery(struct collector *in, struct delivery *d)
 {
 	if (is_consuming(in->state))
-		hand_take(in->hand, d);
+		inflight_take(in->hand, d);
 	else /* it was on its way when we cancelled */
-		hand_refuse(in->hand, d);
+		inflight_refuse(in->hand, d);
 }
 
 /* ---- what cannot go on ---- */
@@ -184,7 +184,7 @@ inbox_on_delivery(struct inbox *in, struct delivery *d)
 /* RabbitMQ 3.10 ends the connection (INTERNAL_ERROR) when a consumer is cancelled of which it has
  * not said yet that it is there. */
 static bool
-consumers_are_there(const struct inbox *in)
+consumers_are_there(const struct collector *in)
 {
 	return broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE) &&
 	       (broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE) != NULL ||
@@ -197,12 +197,12 @@ consumers_are_there(const struct inbox *in)
 static void
 on_held_up(void *arg)
 {
-	struct inbox *in = arg;
-	size_t held = hand_held_up(in->hand);
+	struct collector *in = arg;
+	size_t held = inflight_held_up(in->hand);
 	size_t half = in->prefetch > 1 ? in->prefetch / 2 : 1;
 
-	if (hand_held_up_now(in->hand) < half || held >= HAND_HELD_UP_MAX ||
-	    in->state != INBOX_TAKING || !consumers_are_there(in))
+	if (inflight_held_up_now(in->hand) < half || held >= INFLIGHT_HELD_UP_MAX ||
+	    in->state != COLLECTOR_TAKING || !consumers_are_there(in))
 		return;
 	log_info("inbox", "%s: consumes anew, for what cannot go on holds the prefetch, held=%zu",
 	    broker_id(in->consumer), held);
@@ -212,7 +212,7 @@ on_held_up(void *arg)
 /* ---- the two brokers ---- */
 
 static void
-tell_without(struct inbox *in, const char *why)
+tell_without(struct collector *in, const char *why)
 {
 	if (in->said_without)
 		return;
@@ -227,16 +227,16 @@ tell_without(struct inbox *in, const char *why)
 }
 
 static void
-consume(struct inbox *in)
+consume(struct collector *in)
 {
-	uint16_t prefetch = in->state == INBOX_TRYING && in->window < in->prefetch
+	uint16_t prefetch = in->state == COLLECTOR_TRYING && in->window < in->prefetch
 				? (uint16_t)in->window
 				: in->prefetch;
 	const char *why;
 
 	if (!is_consuming(in->state) || !broker_is_ready(in->consumer))
 		return;
-	hand_on_consume(in->hand);
+	inflight_on_consume(in->hand);
 	why = broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE);
 	if (why != NULL)
 		tell_without(in, why);
@@ -247,44 +247,45 @@ consume(struct inbox *in)
 
 /* A prefetch holds for consumers that come after it; what the old ones handed out stays ours. */
 static void
-consume_anew(struct inbox *in)
+consume_anew(struct collector *in)
 {
 	broker_cancel(in->consumer);
 	consume(in);
 }
 
 void
-inbox_on_consumer_ready(struct inbox *in)
+collector_on_consumer_ready(struct collector *in)
 {
 	consume(in);
 }
 
 void
-inbox_on_consumer_down(struct inbox *in)
+collector_on_consumer_down(struct collector *in)
 {
-	hand_on_consumer_down(in->hand);
+	inflight_on_consumer_down(in->hand);
 	leader_resign(in->leader);
 }
 
 void
-inbox_on_publisher_ready(struct inbox *in)
+collector_on_publisher_ready(struct collector *in)
 {
-	hand_on_publisher_ready(in->hand);
+	inflight_on_publisher_ready(in->hand);
 }
 
 void
-inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why)
+collector_on_confirm(
+    struct collector *in, uint64_t id, enum broker_outcome outcome, const char *why)
 {
-	hand_on_confirm(in->hand, id, outcome, why);
+	inflight_on_confirm(in->hand, id, outcome, why);
 	leader_on_confirm(in->leader, id, outcome);
 }
 
 void
-inbox_on_leader(struct inbox *in, enum leader_state leader)
+collector_on_leader(struct collector *in, enum leader_state leader)
 {
 	if (leader == LEADER_OTHER && is_consuming(in->state)) {
-		enter(in, INBOX_STANDBY, "another collector goes on");
-	} else if (leader != LEADER_OTHER && in->state == INBOX_STANDBY) {
+		enter(in, COLLECTOR_STANDBY, "another collector goes on");
+	} else if (leader != LEADER_OTHER && in->state == COLLECTOR_STANDBY) {
 		follow(in, "no other collector goes on");
 	}
 }
@@ -292,7 +293,7 @@ inbox_on_leader(struct inbox *in, enum leader_state leader)
 /* ---- the store ---- */
 
 static void
-ask_store(struct inbox *in)
+ask_store(struct collector *in)
 {
 	if (in->probing)
 		return;
@@ -305,7 +306,7 @@ ask_store(struct inbox *in)
 }
 
 static void
-log_probe_failed(struct inbox *in, const char *what)
+log_probe_failed(struct collector *in, const char *what)
 {
 	int64_t wait_ms = breaker_next_ms(breaker(in), loop_now(in->loop));
 	uint32_t unlogged;
@@ -318,15 +319,15 @@ log_probe_failed(struct inbox *in, const char *what)
 
 /* Also the idle store's: it is then known to be gone before anything waits for it. */
 static void
-on_probe_failed(struct inbox *in, const char *what)
+on_probe_failed(struct collector *in, const char *what)
 {
-	if (in->state == INBOX_TAKING && hand_waiting(in->hand) > 0) { /* that will tell */
+	if (in->state == COLLECTOR_TAKING && inflight_waiting(in->hand) > 0) { /* that will tell */
 		loop_timer_arm(in->probe, IDLE_MS);
 		return;
 	}
-	if (in->state >= INBOX_DRAINING || in->state == INBOX_TRYING)
+	if (in->state >= COLLECTOR_DRAINING || in->state == COLLECTOR_TRYING)
 		return;
-	batch_tell(hand_batch(in->hand), BREAKER_PROBE_FAILED, what);
+	batch_tell(inflight_batch(in->hand), BREAKER_PROBE_FAILED, what);
 	leader_resign(in->leader); /* if it was to go on: another may have a store */
 	tell_state(in, what);
 	log_probe_failed(in, what);
@@ -334,10 +335,10 @@ on_probe_failed(struct inbox *in, const char *what)
 }
 
 static void
-on_probe_passed(struct inbox *in)
+on_probe_passed(struct collector *in)
 {
-	batch_tell(hand_batch(in->hand), BREAKER_PROBE_PASSED, NULL);
-	if (in->state == INBOX_TAKING || in->state == INBOX_STANDBY)
+	batch_tell(inflight_batch(in->hand), BREAKER_PROBE_PASSED, NULL);
+	if (in->state == COLLECTOR_TAKING || in->state == COLLECTOR_STANDBY)
 		/* with jitter: others probe with the same document */
 		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
 }
@@ -345,7 +346,7 @@ on_probe_passed(struct inbox *in)
 static void
 on_probed(bool ok, const char *what, void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
 	in->probing = false;
 	if (ok)
@@ -357,7 +358,7 @@ on_probed(bool ok, const char *what, void *arg)
 static void
 on_set_up(bool ok, const char *what, void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
 	log_debug("inbox", "store[%s]: %s", store_id(in->store), what);
 	if (!ok) {
@@ -370,25 +371,26 @@ on_set_up(bool ok, const char *what, void *arg)
 
 /* TRYING, and nothing comes that could be written; or it does, and is refused. */
 static void
-look_for_work(struct inbox *in)
+look_for_work(struct collector *in)
 {
-	bool quiet = hand_count(in->hand) == 0 && hand_received(in->hand) == in->received_before &&
+	bool quiet = inflight_count(in->hand) == 0 &&
+		     inflight_received(in->hand) == in->received_before &&
 		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
-	in->received_before = hand_received(in->hand);
+	in->received_before = inflight_received(in->hand);
 	loop_timer_arm(in->probe, IDLE_MS);
 	if (quiet)
-		batch_tell(hand_batch(in->hand), BREAKER_QUIET, NULL);
+		batch_tell(inflight_batch(in->hand), BREAKER_QUIET, NULL);
 }
 
 /* TAKING: whoever writes nothing does not see that the store is gone. */
 static void
-look_whether_idle(struct inbox *in)
+look_whether_idle(struct collector *in)
 {
 	int64_t left_ms =
-	    IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(hand_batch(in->hand))->last_ok);
+	    IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(inflight_batch(in->hand))->last_ok);
 
-	if (left_ms <= 0 && hand_waiting(in->hand) == 0)
+	if (left_ms <= 0 && inflight_waiting(in->hand) == 0)
 		ask_store(in);
 	else
 		loop_timer_arm(in->probe, left_ms > 0 ? left_ms : IDLE_MS);
@@ -397,18 +399,18 @@ look_whether_idle(struct inbox *in)
 static void
 on_probe(void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
-	if (in->state == INBOX_PROBING || in->state == INBOX_STANDBY)
+	if (in->state == COLLECTOR_PROBING || in->state == COLLECTOR_STANDBY)
 		ask_store(in);
-	else if (in->state == INBOX_TRYING)
+	else if (in->state == COLLECTOR_TRYING)
 		look_for_work(in);
-	else if (in->state == INBOX_TAKING)
+	else if (in->state == COLLECTOR_TAKING)
 		look_whether_idle(in);
 }
 
 static void
-log_down(struct inbox *in, const char *why)
+log_down(struct collector *in, const char *why)
 {
 	uint32_t unlogged;
 
@@ -421,25 +423,25 @@ log_down(struct inbox *in, const char *why)
 
 /* Goes where the breaker is: whatever is known of the store is known there. */
 static void
-follow(struct inbox *in, const char *reason)
+follow(struct collector *in, const char *reason)
 {
 	const struct breaker *b = breaker(in);
 
 	switch (b->state) {
 	case BREAKER_AWAY:
-		if (in->state != INBOX_PROBING)
-			enter(in, INBOX_PROBING, b->why);
+		if (in->state != COLLECTOR_PROBING)
+			enter(in, COLLECTOR_PROBING, b->why);
 		break;
 	case BREAKER_TRYING:
 		in->window = b->window;
-		if (in->state == INBOX_TRYING)
+		if (in->state == COLLECTOR_TRYING)
 			consume_anew(in);
 		else
-			enter(in, INBOX_TRYING, reason);
+			enter(in, COLLECTOR_TRYING, reason);
 		break;
 	case BREAKER_THERE:
-		if (in->state != INBOX_TAKING)
-			enter(in, INBOX_TAKING, reason);
+		if (in->state != COLLECTOR_TAKING)
+			enter(in, COLLECTOR_TAKING, reason);
 		break;
 	}
 }
@@ -447,23 +449,23 @@ follow(struct inbox *in, const char *reason)
 static void
 on_breaker(void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 	bool away = breaker(in)->state == BREAKER_AWAY;
 
-	if (in->state == INBOX_DRAINING && away)
-		enter(in, INBOX_DRAINED, breaker(in)->why);
-	if (in->state >= INBOX_DRAINING)
+	if (in->state == COLLECTOR_DRAINING && away)
+		enter(in, COLLECTOR_DRAINED, breaker(in)->why);
+	if (in->state >= COLLECTOR_DRAINING)
 		return;
-	if (away && breaker(in)->unproven && in->state != INBOX_STANDBY)
+	if (away && breaker(in)->unproven && in->state != COLLECTOR_STANDBY)
 		log_down(in, breaker(in)->why);
 	if (!away && leader_get_state(in->leader) == LEADER_OTHER) {
-		if (in->state != INBOX_STANDBY)
-			enter(in, INBOX_STANDBY, "another collector goes on");
+		if (in->state != COLLECTOR_STANDBY)
+			enter(in, COLLECTOR_STANDBY, "another collector goes on");
 		return;
 	}
-	if (in->state == INBOX_PROBING)
+	if (in->state == COLLECTOR_PROBING)
 		follow(in, "the store answers");
-	else if (mono_diff(batch_stats(hand_batch(in->hand))->last_ok, in->state_since) >= 0)
+	else if (mono_diff(batch_stats(inflight_batch(in->hand))->last_ok, in->state_since) >= 0)
 		follow(in, "the store has taken a write");
 	else
 		follow(in, "nothing waits for the store");
@@ -472,27 +474,27 @@ on_breaker(void *arg)
 /* ---- states ---- */
 
 static void
-start_draining(struct inbox *in)
+start_draining(struct collector *in)
 {
 	broker_cancel(in->consumer);
-	hand_return_held(in->hand);
-	batch_hurry(hand_batch(in->hand));
+	inflight_return_held(in->hand);
+	batch_hurry(inflight_batch(in->hand));
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
-	loop_timer_arm(in->drain, hand_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
+	loop_timer_arm(in->drain, inflight_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
 }
 
 /* One delivery, then some more, which are kept and tried again: to give each back after
  * store_patience would use up the delivery counts of harmless ones. */
 static void
-start_trying(struct inbox *in)
+start_trying(struct collector *in)
 {
-	in->received_before = hand_received(in->hand);
+	in->received_before = inflight_received(in->hand);
 	consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
 }
 
 static void
-log_up(struct inbox *in)
+log_up(struct collector *in)
 {
 	struct mono now = loop_now(in->loop);
 	uint32_t probes, refusals;
@@ -506,7 +508,7 @@ log_up(struct inbox *in)
 }
 
 static void
-start_taking(struct inbox *in, bool from_trying)
+start_taking(struct collector *in, bool from_trying)
 {
 	log_up(in);
 	if (from_trying)
@@ -518,91 +520,91 @@ start_taking(struct inbox *in, bool from_trying)
 }
 
 static void
-arm_probe(struct inbox *in)
+arm_probe(struct collector *in)
 {
-	if (in->state == INBOX_PROBING)
+	if (in->state == COLLECTOR_PROBING)
 		loop_timer_arm(in->probe, breaker_next_ms(breaker(in), loop_now(in->loop)));
-	else if (in->state == INBOX_STANDBY)
+	else if (in->state == COLLECTOR_STANDBY)
 		loop_timer_arm(in->probe, IDLE_MS);
 }
 
 static void
-take_nothing(struct inbox *in)
+take_nothing(struct collector *in)
 {
 	broker_cancel(in->consumer); /* first: else what is given back comes right back */
-	hand_give_back(in->hand);
+	inflight_give_back(in->hand);
 }
 
 /* The only writer of ->state. */
 static void
-enter(struct inbox *in, enum inbox_state next, const char *reason)
+enter(struct collector *in, enum collector_state next, const char *reason)
 {
-	enum inbox_state old = in->state;
+	enum collector_state old = in->state;
 
-	log_info("inbox", "inbox: %s -> %s, reason=%s", inbox_state_name(old),
-	    inbox_state_name(next), reason);
+	log_info("inbox", "inbox: %s -> %s, reason=%s", collector_state_name(old),
+	    collector_state_name(next), reason);
 	in->state = next;
 	in->state_since = loop_now(in->loop);
 	tell_state(in, reason);
 	loop_timer_disarm(in->probe);
 	switch (next) {
-	case INBOX_PROBING:
-		if (old != INBOX_STANDBY)
+	case COLLECTOR_PROBING:
+		if (old != COLLECTOR_STANDBY)
 			leader_resign(in->leader);
 		take_nothing(in);
 		arm_probe(in);
 		break;
-	case INBOX_STANDBY:
+	case COLLECTOR_STANDBY:
 		if (!breaker(in)->unproven)
 			log_up(in);
 		take_nothing(in);
 		arm_probe(in);
 		break;
-	case INBOX_TRYING:
+	case COLLECTOR_TRYING:
 		start_trying(in);
 		break;
-	case INBOX_TAKING:
-		start_taking(in, old == INBOX_TRYING);
+	case COLLECTOR_TAKING:
+		start_taking(in, old == COLLECTOR_TRYING);
 		break;
-	case INBOX_DRAINING:
+	case COLLECTOR_DRAINING:
 		leader_resign(in->leader);
 		start_draining(in);
 		break;
-	case INBOX_DRAINED:
-		hand_give_back(in->hand);
+	case COLLECTOR_DRAINED:
+		inflight_give_back(in->hand);
 		loop_timer_arm(in->drain, 0);
 		break;
 	}
 }
 
 void
-inbox_start(struct inbox *in)
+collector_start(struct collector *in)
 {
 	loop_timer_arm(in->probe, 0);
 }
 
 void
-inbox_drain(struct inbox *in)
+collector_drain(struct collector *in)
 {
-	if (in->state < INBOX_DRAINING)
-		enter(in, INBOX_DRAINING, "asked to stop");
+	if (in->state < COLLECTOR_DRAINING)
+		enter(in, COLLECTOR_DRAINING, "asked to stop");
 }
 
 static void
 on_drain(void *arg)
 {
-	struct inbox *in = arg;
+	struct collector *in = arg;
 
-	if (in->state == INBOX_DRAINED)
+	if (in->state == COLLECTOR_DRAINED)
 		in->on_drained(in->arg);
 	else
-		enter(in, INBOX_DRAINED,
-		    hand_count(in->hand) == 0 ? "nothing in hand" : "time is over");
+		enter(in, COLLECTOR_DRAINED,
+		    inflight_count(in->hand) == 0 ? "nothing in hand" : "time is over");
 }
 
 /* What it says then is worth a line, even if it said so before. */
 static void
-probe_at_once(struct inbox *in)
+probe_at_once(struct collector *in)
 {
 	in->said_probe = (struct ratelimit){0};
 	if (!in->probing)
@@ -610,42 +612,43 @@ probe_at_once(struct inbox *in)
 }
 
 void
-inbox_reload(struct inbox *in, const struct options *opt)
+collector_reload(struct collector *in, const struct options *opt)
 {
 	uint16_t prefetch = in->prefetch;
 	bool was_without = in->said_without;
 
 	take_options(in, opt);
-	hand_set_options(in->hand, opt);
+	inflight_set_options(in->hand, opt);
 	in->said_without = false;
 	leader_reload(in->leader);
-	if (in->state == INBOX_PROBING)
+	if (in->state == COLLECTOR_PROBING)
 		probe_at_once(in);
-	if (in->prefetch != prefetch && in->state == INBOX_TAKING && broker_is_ready(in->consumer))
+	if (in->prefetch != prefetch && in->state == COLLECTOR_TAKING &&
+	    broker_is_ready(in->consumer))
 		consume_anew(in);
 	else if (was_without)
 		consume(in);
 }
 
 void
-inbox_destroy(struct inbox *in)
+collector_destroy(struct collector *in)
 {
 	if (in == NULL)
 		return;
-	hand_destroy(in->hand);
+	inflight_destroy(in->hand);
 	loop_timer_destroy(in->probe);
 	loop_timer_destroy(in->drain);
 	free(in);
 }
 
-enum inbox_state
-inbox_get_state(const struct inbox *in)
+enum collector_state
+collector_get_state(const struct collector *in)
 {
 	return in->state;
 }
 
 static void
-trouble_status(const struct inbox *in, struct inbox_status *out)
+trouble_status(const struct collector *in, struct collector_status *out)
 {
 	struct mono now = loop_now(in->loop), since;
 	const char *why;
@@ -654,30 +657,31 @@ trouble_status(const struct inbox *in, struct inbox_status *out)
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
-	out->damage = batch_damage(hand_batch(in->hand));
+	out->damage = batch_damage(inflight_batch(in->hand));
 	out->damage_ms = mono_diff(now, damage_since(out->damage));
-	if (in->probing && mono_diff(in->asked_at, batch_stats(hand_batch(in->hand))->last_ok) > 0)
+	if (in->probing &&
+	    mono_diff(in->asked_at, batch_stats(inflight_batch(in->hand))->last_ok) > 0)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }
 
 static unsigned int
-n_queues(const struct inbox *in)
+n_queues(const struct collector *in)
 {
 	return broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE) == NULL ? 2 : 1;
 }
 
 void
-inbox_status(const struct inbox *in, struct inbox_status *out)
+collector_status(const struct collector *in, struct collector_status *out)
 {
-	*out = (struct inbox_status){
+	*out = (struct collector_status){
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
-	    .batch = batch_stats(hand_batch(in->hand)),
+	    .batch = batch_stats(inflight_batch(in->hand)),
 	    .pace = store_pace(in->store),
 	    .wal_bytes = store_wal_bytes(in->store),
 	    .strays_dropped = store_strays_dropped(in->store),
 	};
-	hand_status(in->hand, &out->hand);
+	inflight_status(in->hand, &out->hand);
 	trouble_status(in, out);
 }

@@ -1,5 +1,5 @@
-/* See load.h. */
-#include "daemon/load.h"
+/* See load_design.h. */
+#include "daemon/load_design.h"
 
 #include "shared/base/printable.h"
 #include "shared/config/cli.h"

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/notice.h"
+#include "daemon/job_notice.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/ledger.h"
 #include "shared/store/record.h"
@@ -22,7 +22,7 @@
 struct world {
 	struct loop *loop;
 	struct broker *publisher;
-	struct notice *notice;
+	struct job_notice *notice;
 };
 
 static void
@@ -43,7 +43,7 @@ setup(void **state)
 	opt.role = "publisher";
 	w->publisher = broker_create(w->loop, &opt, &handlers, w);
 	broker_start(w->publisher);
-	w->notice = notice_create(w->loop, w->publisher);
+	w->notice = job_notice_create(w->loop, w->publisher);
 	*state = w;
 	return 0;
 }
@@ -61,19 +61,19 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	notice_destroy(w->notice);
-	notice_destroy(NULL);
+	job_notice_destroy(w->notice);
+	job_notice_destroy(NULL);
 	broker_destroy(w->publisher);
 	loop_destroy(w->loop);
 	free(w);
 	return 0;
 }
 
-static struct notice_slip *
+static struct job_notice_slip *
 slip(const char *reply_to, const char *host, size_t n)
 {
 	struct result r, *results[20];
-	struct notice_slip *s;
+	struct job_notice_slip *s;
 
 	result_init(&r);
 	r.plugin = xstrdup("ps");
@@ -83,7 +83,7 @@ slip(const char *reply_to, const char *host, size_t n)
 	r.meta.order = 7;
 	for (size_t i = 0; i < n; i++)
 		results[i] = &r;
-	s = notice_slip(reply_to, host, results, n);
+	s = job_notice_slip(reply_to, host, results, n);
 	result_finish(&r);
 	return s;
 }
@@ -91,7 +91,7 @@ slip(const char *reply_to, const char *host, size_t n)
 static void
 post(struct world *w, const char *host)
 {
-	notice_post(w->notice, slip(QUEUE, host, 1));
+	job_notice_post(w->notice, slip(QUEUE, host, 1));
 }
 
 static json_t *
@@ -128,7 +128,7 @@ one_message_for_what_one_pass_brings(void **state)
 	post(w, "web03");
 	fake_advance(w->loop, 0);
 	assert_int_equal(fake_broker_published(w->publisher), 2);
-	assert_int_equal(notice_stats(w->notice)->sent, 2);
+	assert_int_equal(job_notice_stats(w->notice)->sent, 2);
 }
 
 static void
@@ -138,17 +138,18 @@ a_message_has_a_limit(void **state)
 	json_t *json;
 	char host[32];
 
-	for (int i = 0; i < NOTICE_OUTCOMES_MAX + 1; i++) {
+	for (int i = 0; i < JOB_NOTICE_OUTCOMES_MAX + 1; i++) {
 		snprintf(host, sizeof(host), "web%d", i);
 		post(w, host);
 	}
 	fake_advance(w->loop, 0);
 	assert_int_equal(fake_broker_published(w->publisher), 2);
 	json = body(w, 0);
-	assert_int_equal(json_array_size(json_object_get(json, "outcomes")), NOTICE_OUTCOMES_MAX);
+	assert_int_equal(
+	    json_array_size(json_object_get(json, "outcomes")), JOB_NOTICE_OUTCOMES_MAX);
 	json_decref(json);
 	/* and so has what one response may say */
-	notice_post(w->notice, slip(QUEUE, "web01", 20));
+	job_notice_post(w->notice, slip(QUEUE, "web01", 20));
 	fake_advance(w->loop, 0);
 	json = body(w, 2);
 	assert_int_equal(json_array_size(json_object_get(json, "outcomes")), 8);
@@ -163,21 +164,21 @@ what_cannot_go_at_once_is_dropped(void **state)
 
 	post(w, "web01");
 	fake_advance(w->loop, 0);
-	assert_int_equal(notice_stats(w->notice)->dropped, 1);
+	assert_int_equal(job_notice_stats(w->notice)->dropped, 1);
 	fake_broker_up(w->publisher);
 	fake_broker_block(w->publisher, true);
 	post(w, "web01");
 	fake_advance(w->loop, 0);
-	assert_int_equal(notice_stats(w->notice)->dropped, 2);
+	assert_int_equal(job_notice_stats(w->notice)->dropped, 2);
 	fake_broker_block(w->publisher, false);
 	fake_advance(w->loop, 60000);
 	assert_int_equal(fake_broker_published(w->publisher), 0);
-	for (int i = 0; i < NOTICE_UNCONFIRMED_MAX + 1; i++) {
+	for (int i = 0; i < JOB_NOTICE_UNCONFIRMED_MAX + 1; i++) {
 		post(w, "web01");
 		fake_advance(w->loop, 0);
 	}
-	assert_int_equal(fake_broker_published(w->publisher), NOTICE_UNCONFIRMED_MAX);
-	assert_int_equal(notice_stats(w->notice)->dropped, 3);
+	assert_int_equal(fake_broker_published(w->publisher), JOB_NOTICE_UNCONFIRMED_MAX);
+	assert_int_equal(job_notice_stats(w->notice)->dropped, 3);
 }
 
 static void
@@ -193,8 +194,8 @@ only_the_queue_of_its_own_job(void **state)
 	assert_null(slip("vogeler.reply.another", "web01", 1));
 	assert_null(slip(QUEUE "x", "web01", 1));
 	assert_null(slip(QUEUE, "web01", 0));
-	notice_post(w->notice, NULL);
-	notice_slip_free(slip(QUEUE, "web01", 1));
+	job_notice_post(w->notice, NULL);
+	job_notice_slip_free(slip(QUEUE, "web01", 1));
 	post(w, "left"); /* for teardown */
 }
 

@@ -1,9 +1,9 @@
-/* See rollcall.h.
+/* See contact_tracker.h.
  *
  *   NEW -- first round is over --> LOADING -- the book is there --> KEEPING
  *    ^                                |
  *    +------- the store fails --------+ */
-#include "daemon/rollcall.h"
+#include "daemon/contact_tracker.h"
 
 #include "shared/base/log.h"
 #include "shared/base/wallclock.h"
@@ -29,7 +29,7 @@ struct sighting {
 	char host[];
 };
 
-struct rollcall {
+struct contact_tracker {
 	struct loop *loop;
 	struct store *store;
 	enum rollcall_state state;
@@ -42,16 +42,16 @@ struct rollcall {
 	json_t *storing;        /* what is on its way into the store; NULL = nothing */
 	bool complained;
 	int64_t look_storing, look_stored; /* wall; of the latest look that the store knows */
-	struct loop_timer *end;            /* of the patience in rollcall_end() */
+	struct loop_timer *end;            /* of the patience in contact_tracker_end() */
 	bool end_due;                      /* that it ends is to be stored */
 	void (*on_end)(void *arg);
 	void *end_arg;
-	struct rollcall_status status;
+	struct contact_tracker_status status;
 };
 
 /* Those alone that had no turn, or all. */
 static void
-forget_sightings(struct rollcall *r, bool all)
+forget_sightings(struct contact_tracker *r, bool all)
 {
 	struct sighting *s, *next;
 
@@ -64,9 +64,9 @@ forget_sightings(struct rollcall *r, bool all)
 }
 
 static void
-rollcall_on_end(void *arg)
+contact_tracker_on_end(void *arg)
 {
-	struct rollcall *r = arg;
+	struct contact_tracker *r = arg;
 	void (*fn)(void *end_arg) = r->on_end;
 
 	r->on_end = NULL;
@@ -75,21 +75,21 @@ rollcall_on_end(void *arg)
 		fn(r->end_arg);
 }
 
-struct rollcall *
-rollcall_create(struct loop *loop, struct store *store, int64_t return_ms)
+struct contact_tracker *
+contact_tracker_create(struct loop *loop, struct store *store, int64_t return_ms)
 {
-	struct rollcall *r = xcalloc(1, sizeof(*r));
+	struct contact_tracker *r = xcalloc(1, sizeof(*r));
 
 	r->loop = loop;
 	r->store = store;
 	r->return_ms = return_ms;
 	r->book = contacts_create();
-	r->end = loop_timer_create(loop, "contact", rollcall_on_end, r);
+	r->end = loop_timer_create(loop, "contact", contact_tracker_on_end, r);
 	return r;
 }
 
 void
-rollcall_destroy(struct rollcall *r)
+contact_tracker_destroy(struct contact_tracker *r)
 {
 	if (r == NULL)
 		return;
@@ -101,7 +101,7 @@ rollcall_destroy(struct rollcall *r)
 }
 
 void
-rollcall_saw(struct rollcall *r, const char *host, uint32_t consumers)
+contact_tracker_saw(struct contact_tracker *r, const char *host, uint32_t consumers)
 {
 	struct sighting *s;
 
@@ -121,12 +121,12 @@ rollcall_saw(struct rollcall *r, const char *host, uint32_t consumers)
 
 /* ---- into the store ---- */
 
-static void store_changes(struct rollcall *r);
+static void store_changes(struct contact_tracker *r);
 
 static void
 on_stored(bool ok, const char *what, void *arg)
 {
-	struct rollcall *r = arg;
+	struct contact_tracker *r = arg;
 
 	if (ok) {
 		r->complained = false;
@@ -146,14 +146,14 @@ on_stored(bool ok, const char *what, void *arg)
 	if (r->end_due)
 		store_changes(r);
 	else
-		rollcall_on_end(r);
+		contact_tracker_on_end(r);
 }
 
 static void
-store_changes(struct rollcall *r)
+store_changes(struct contact_tracker *r)
 {
 	int64_t look = contacts_looked_at(r->book);
-	bool due = llabs(look - r->look_stored) >= ROLLCALL_LOOK_MS;
+	bool due = llabs(look - r->look_stored) >= CONTACT_TRACKER_LOOK_MS;
 
 	if (r->storing != NULL || !(due || r->end_due || contacts_are_changed(r->book)))
 		return;
@@ -168,7 +168,7 @@ store_changes(struct rollcall *r)
 static bool
 had_turn(const char *host, void *arg)
 {
-	const struct rollcall *r = arg;
+	const struct contact_tracker *r = arg;
 	struct sighting *s;
 
 	HASH_FIND_STR(r->seen, host, s);
@@ -177,7 +177,7 @@ had_turn(const char *host, void *arg)
 
 /* Since when it is offline, if it is: it was online at the look before the first that missed it. */
 static void
-note_miss(const struct rollcall *r, struct sighting *s, const struct contact *was)
+note_miss(const struct contact_tracker *r, struct sighting *s, const struct contact *was)
 {
 	int64_t last = contacts_looked_at(r->book);
 
@@ -189,7 +189,7 @@ note_miss(const struct rollcall *r, struct sighting *s, const struct contact *wa
 }
 
 static bool
-is_away(const struct rollcall *r, const struct sighting *s, bool missed_before)
+is_away(const struct contact_tracker *r, const struct sighting *s, bool missed_before)
 {
 	if (!missed_before)
 		return false;
@@ -197,7 +197,7 @@ is_away(const struct rollcall *r, const struct sighting *s, bool missed_before)
 }
 
 static void
-enter_sighting(struct rollcall *r, struct sighting *s, int64_t now)
+enter_sighting(struct contact_tracker *r, struct sighting *s, int64_t now)
 {
 	struct contact was = contacts_get(r->book, s->host), is = was;
 	bool missed_before = s->missed;
@@ -219,11 +219,11 @@ enter_sighting(struct rollcall *r, struct sighting *s, int64_t now)
 }
 
 static void
-count(struct rollcall *r, int64_t now)
+count(struct contact_tracker *r, int64_t now)
 {
 	const struct sighting *s;
 
-	r->status = (struct rollcall_status){.looked_wall_ms = now};
+	r->status = (struct contact_tracker_status){.looked_wall_ms = now};
 	for (s = r->seen; s != NULL; s = s->hh.next) {
 		enum contact_state state = contacts_get(r->book, s->host).state;
 
@@ -235,7 +235,7 @@ count(struct rollcall *r, int64_t now)
 
 /* All that were seen had their turn. */
 static void
-enter_look(struct rollcall *r, int64_t now)
+enter_look(struct contact_tracker *r, int64_t now)
 {
 	forget_sightings(r, false);
 	contacts_retain(r->book, had_turn, r);
@@ -247,13 +247,13 @@ enter_look(struct rollcall *r, int64_t now)
 }
 
 static void
-enter_round(struct rollcall *r)
+enter_round(struct contact_tracker *r)
 {
 	int64_t now = wallclock_ms();
 	struct sighting *s;
 
 	if (!r->looked)
-		rollcall_broker_down(r);
+		contact_tracker_broker_down(r);
 	for (s = r->seen; s != NULL; s = s->hh.next) {
 		if (s->had_turn)
 			enter_sighting(r, s, now);
@@ -268,7 +268,7 @@ enter_round(struct rollcall *r)
 static void
 on_loaded(enum store_found found, json_t *notes, const char *why, void *arg)
 {
-	struct rollcall *r = arg;
+	struct contact_tracker *r = arg;
 
 	if (found != STORE_FOUND) {
 		log_info("contact", "which hosts were in contact cannot be read now: %s",
@@ -282,7 +282,7 @@ on_loaded(enum store_found found, json_t *notes, const char *why, void *arg)
 }
 
 void
-rollcall_round_over(struct rollcall *r, bool whole, bool looked)
+contact_tracker_round_over(struct contact_tracker *r, bool whole, bool looked)
 {
 	r->whole = whole;
 	r->looked = looked;
@@ -302,7 +302,7 @@ rollcall_round_over(struct rollcall *r, bool whole, bool looked)
 /* Who was not seen while it went down is not missed for that; and a round that waits for the book
  * is of the time before. */
 void
-rollcall_broker_down(struct rollcall *r)
+contact_tracker_broker_down(struct contact_tracker *r)
 {
 	struct sighting *s;
 
@@ -313,13 +313,13 @@ rollcall_broker_down(struct rollcall *r)
 }
 
 void
-rollcall_end(struct rollcall *r, void (*fn)(void *arg), void *arg)
+contact_tracker_end(struct contact_tracker *r, void (*fn)(void *arg), void *arg)
 {
 	bool keeping = r->state == ROLLCALL_KEEPING;
 
 	r->on_end = fn;
 	r->end_arg = arg;
-	loop_timer_arm(r->end, keeping ? ROLLCALL_END_MS : 0);
+	loop_timer_arm(r->end, keeping ? CONTACT_TRACKER_END_MS : 0);
 	if (!keeping)
 		return;
 	r->end_due = true;
@@ -328,13 +328,13 @@ rollcall_end(struct rollcall *r, void (*fn)(void *arg), void *arg)
 }
 
 bool
-rollcall_is_online(const struct rollcall *r, const char *host)
+contact_tracker_is_online(const struct contact_tracker *r, const char *host)
 {
 	return contacts_get(r->book, host).state == CONTACT_ONLINE;
 }
 
 void
-rollcall_status(const struct rollcall *r, struct rollcall_status *out)
+contact_tracker_status(const struct contact_tracker *r, struct contact_tracker_status *out)
 {
 	*out = r->status;
 }

@@ -1,5 +1,5 @@
 /* lookout: what is asked, when a queue grows and when that is over. */
-#include "daemon/lookout.h"
+#include "daemon/queue_depth.h"
 
 #include "shared/amqp/probe.h"
 #include "tests/fake/fake_broker_api.h"
@@ -16,7 +16,7 @@
 struct world {
 	struct loop *loop;
 	struct broker *consumer, *publisher;
-	struct lookout *lookout;
+	struct queue_depth *lookout;
 	uint32_t dead; /* one more each round */
 };
 
@@ -25,14 +25,14 @@ on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const cha
 {
 	struct world *w = arg;
 
-	assert_true(lookout_on_confirm(w->lookout, id, outcome));
-	assert_false(lookout_on_confirm(w->lookout, id, outcome));
+	assert_true(queue_depth_on_confirm(w->lookout, id, outcome));
+	assert_false(queue_depth_on_confirm(w->lookout, id, outcome));
 }
 
 static void
 on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
 {
-	lookout_on_depth(((struct world *)arg)->lookout, queue, messages);
+	queue_depth_on_depth(((struct world *)arg)->lookout, queue, messages);
 }
 
 static void
@@ -56,14 +56,14 @@ make_broker(struct world *w, const char *role)
 static int
 setup(void **state)
 {
-	static const struct lookout_watch queues[] = {{"master.in", true, "m.in", ""},
+	static const struct queue_depth_watch queues[] = {{"master.in", true, "m.in", ""},
 	    {"other", true, "m.in", "other"}, {"dead", false, NULL, NULL}};
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->consumer = make_broker(w, "consumer");
 	w->publisher = make_broker(w, "publisher");
-	w->lookout = lookout_create(w->loop, w->publisher, w->consumer, queues, 3);
+	w->lookout = queue_depth_create(w->loop, w->publisher, w->consumer, queues, 3);
 	fake_advance(w->loop, 1000);
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
@@ -79,7 +79,7 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	lookout_destroy(w->lookout);
+	queue_depth_destroy(w->lookout);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
 	loop_destroy(w->loop);
@@ -87,12 +87,12 @@ teardown(void **state)
 	return 0;
 }
 
-static struct lookout_queue
+static struct queue_depth_queue
 queue(struct world *w, size_t i)
 {
-	struct lookout_queue q;
+	struct queue_depth_queue q;
 
-	lookout_queue(w->lookout, i, &q);
+	queue_depth_queue(w->lookout, i, &q);
 	return q;
 }
 
@@ -100,7 +100,7 @@ queue(struct world *w, size_t i)
 static void
 round_of(struct world *w, uint32_t first, uint32_t second)
 {
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	fake_broker_depth(w->publisher, first);
 	fake_broker_depth(w->publisher, second);
 	fake_broker_depth(w->publisher, w->dead++);
@@ -111,10 +111,10 @@ each_is_asked_in_turn(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(lookout_count(w->lookout), 3);
+	assert_int_equal(queue_depth_count(w->lookout), 3);
 	assert_string_equal(queue(w, 0).name, "master.in");
 	assert_false(queue(w, 0).known);
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
 	fake_broker_depth(w->publisher, 7);
 	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; depth other; ");
@@ -125,7 +125,7 @@ each_is_asked_in_turn(void **state)
 	assert_int_equal(queue(w, 0).messages, 7);
 	assert_int_equal(queue(w, 1).messages, 0);
 	fake_broker_log_clear(w->publisher);
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
 }
 
@@ -138,7 +138,7 @@ one_that_is_not_there_is_not_asked(void **state)
 	fake_broker_without(w->publisher, "other", "ACCESS_REFUSED");
 	for (int i = 0; i < 2; i++) {
 		fake_broker_log_clear(w->publisher);
-		fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+		fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 		assert_string_equal(fake_broker_log(w->publisher), "try; depth master.in; ");
 		fake_broker_depth(w->publisher, 7);
 		assert_string_equal(
@@ -162,17 +162,17 @@ three_rises_are_growth(void **state)
 	round_of(w, 7, 9);
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 	round_of(w, 8, 9);
-	assert_int_equal(queue(w, 0).growing_ms, 3 * LOOKOUT_PERIOD_MS);
+	assert_int_equal(queue(w, 0).growing_ms, 3 * QUEUE_DEPTH_PERIOD_MS);
 	assert_true(queue(w, 2).messages > 0);
 	assert_int_equal(queue(w, 2).growing_ms, 0); /* nobody is to consume it */
 	assert_int_equal(queue(w, 1).growing_ms, 0);
 	round_of(w, 20, 10);
-	assert_int_equal(queue(w, 0).growing_ms, 4 * LOOKOUT_PERIOD_MS);
+	assert_int_equal(queue(w, 0).growing_ms, 4 * QUEUE_DEPTH_PERIOD_MS);
 	round_of(w, 20, 11);
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 	round_of(w, 21, 12);
 	assert_int_equal(queue(w, 0).growing_ms, 0);
-	assert_int_equal(queue(w, 1).growing_ms, 3 * LOOKOUT_PERIOD_MS);
+	assert_int_equal(queue(w, 1).growing_ms, 3 * QUEUE_DEPTH_PERIOD_MS);
 }
 
 /* 300 at once every 10 s, 40 fewer in 2 s: each burst leaves 100 more than the one before. */
@@ -243,9 +243,9 @@ nothing_is_known_without_a_connection(void **state)
 	for (uint32_t n = 1; n < 5; n++)
 		round_of(w, n, 0);
 	assert_true(queue(w, 0).growing_ms > 0);
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS); /* asked, and not answered */
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS); /* asked, and not answered */
 	fake_broker_down(w->publisher);
-	fake_advance(w->loop, 2 * LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, 2 * QUEUE_DEPTH_PERIOD_MS);
 	assert_false(queue(w, 0).known);
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 	fake_broker_up(w->publisher);
@@ -254,12 +254,12 @@ nothing_is_known_without_a_connection(void **state)
 	assert_int_equal(queue(w, 0).growing_ms, 0);
 }
 
-static struct lookout_queue
+static struct queue_depth_queue
 look(struct world *w, size_t i)
 {
-	struct lookout_queue q;
+	struct queue_depth_queue q;
 
-	lookout_queue(w->lookout, i, &q);
+	queue_depth_queue(w->lookout, i, &q);
 	return q;
 }
 
@@ -270,10 +270,10 @@ test_a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
 	struct world *w = *state;
 	const struct fake_publish *p;
 
-	fake_advance(w->loop, 3 * LOOKOUT_PROBE_MS);
+	fake_advance(w->loop, 3 * QUEUE_DEPTH_PROBE_MS);
 	assert_int_equal(fake_broker_published(w->publisher), 0);
 	fake_broker_unbound(w->publisher, "other");
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	assert_int_equal(fake_broker_published(w->publisher), 1);
 	p = fake_broker_publish_at(w->publisher, 0);
 	assert_string_equal(p->exchange, "m.in");
@@ -284,7 +284,7 @@ test_a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
 	assert_true(look(w, 1).unbound);
 	assert_string_equal(look(w, 1).key, "other");
 	assert_false(look(w, 0).unbound);
-	fake_advance(w->loop, LOOKOUT_PROBE_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PROBE_MS);
 	assert_int_equal(fake_broker_published(w->publisher), 2);
 	p = fake_broker_publish_at(w->publisher, 1);
 	fake_broker_confirm(w->publisher, p->id, BROKER_CONFIRMED, NULL);
@@ -297,14 +297,14 @@ test_rights_that_are_given_end_it(void **state)
 	struct world *w = *state;
 
 	fake_broker_unbound(w->publisher, "master.in");
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	fake_broker_confirm(w->publisher, fake_broker_publish_at(w->publisher, 0)->id,
 	    BROKER_RETURNED, "312 NO_ROUTE");
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	assert_true(look(w, 0).unbound);
-	assert_true(look(w, 0).unbound_ms >= LOOKOUT_PERIOD_MS);
+	assert_true(look(w, 0).unbound_ms >= QUEUE_DEPTH_PERIOD_MS);
 	fake_broker_unbound(w->publisher, NULL);
-	fake_advance(w->loop, LOOKOUT_PERIOD_MS);
+	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	assert_false(look(w, 0).unbound);
 }
 

@@ -1,5 +1,5 @@
-/* Responses from the broker to the store: when they are taken in hand (hand.h), and when they are
- * given back.
+/* Responses from the broker to the store: when they are taken in hand (inflight.h), and when they
+ * are given back.
  *
  * How the store is, is known by the breaker of the batch (breaker.h); this follows it:
  *
@@ -20,10 +20,10 @@
  * Where several collectors run into conflicts with each other, one goes on and the others are in
  * STANDBY, with nothing in hand (leader.h); they probe their store as an idle one does. Who loses
  * its store or its consumers resigns. */
-#ifndef VOGELER_INBOX_H
-#define VOGELER_INBOX_H
+#ifndef VOGELER_COLLECTOR_H
+#define VOGELER_COLLECTOR_H
 
-#include "daemon/hand.h"
+#include "daemon/inflight.h"
 #include "daemon/leader.h"
 #include "shared/amqp/broker.h"
 #include "shared/config/options.h"
@@ -34,20 +34,20 @@
 
 struct batch_stats;
 struct damage;
-struct inbox;
+struct collector;
 struct loop;
 
-enum inbox_state {
-	INBOX_PROBING,
-	INBOX_TRYING,
-	INBOX_TAKING,
-	INBOX_STANDBY,
-	INBOX_DRAINING,
-	INBOX_DRAINED
+enum collector_state {
+	COLLECTOR_PROBING,
+	COLLECTOR_TRYING,
+	COLLECTOR_TAKING,
+	COLLECTOR_STANDBY,
+	COLLECTOR_DRAINING,
+	COLLECTOR_DRAINED
 };
-const char *inbox_state_name(enum inbox_state s);
+const char *collector_state_name(enum collector_state s);
 
-struct inbox_parts { /* all borrowed until inbox_destroy */
+struct collector_parts { /* all borrowed until collector_destroy */
 	struct loop *loop;
 	struct broker *consumer;
 	struct broker *publisher;
@@ -56,43 +56,44 @@ struct inbox_parts { /* all borrowed until inbox_destroy */
 	bool setup_store; /* make the database when it is not there (the embedded store) */
 	/* The state has changed, or still holds, and why. May be NULL. Called from inside inbox
 	 * functions: for telling, not for acting. */
-	void (*on_state)(enum inbox_state state, const char *reason, void *arg);
+	void (*on_state)(enum collector_state state, const char *reason, void *arg);
 	/* It is stored that this host said hello. May be NULL. */
 	void (*on_greeted)(const char *host, void *arg);
 };
 
 /* In DRAINED: nothing is in hand, acks are sent. */
-typedef void inbox_drained_fn(void *arg);
+typedef void collector_drained_fn(void *arg);
 
-struct inbox *inbox_create(const struct inbox_parts *parts, const struct options *opt,
-    inbox_drained_fn *on_drained, void *arg);
+struct collector *collector_create(const struct collector_parts *parts, const struct options *opt,
+    collector_drained_fn *on_drained, void *arg);
 /* After store_close(). NULL is fine. */
-void inbox_destroy(struct inbox *in);
+void collector_destroy(struct collector *in);
 /* Probes the store, then consumes. */
-void inbox_start(struct inbox *in);
+void collector_start(struct collector *in);
 /* While the store is away it is asked again at once: what was reloaded may be its password. So is
  * the broker for the fresh queue, if that was done without. Takes over attest, the limits of values
  * and those of batches, bytes and prefetch (this at the next consume). */
-void inbox_reload(struct inbox *in, const struct options *opt);
+void collector_reload(struct collector *in, const struct options *opt);
 /* Takes nothing more; on_drained when what is in hand is stored and acked, or given back after
  * drain_timeout. */
-void inbox_drain(struct inbox *in);
+void collector_drain(struct collector *in);
 
 /* From the handlers of the two brokers. */
-void inbox_on_consumer_ready(struct inbox *in);
-void inbox_on_consumer_down(struct inbox *in);
-void inbox_on_delivery(struct inbox *in, struct delivery *d); /* takes ownership of d */
-void inbox_on_publisher_ready(struct inbox *in);              /* on_ready and on_writable */
-void inbox_on_confirm(struct inbox *in, uint64_t id, enum broker_outcome outcome, const char *why);
+void collector_on_consumer_ready(struct collector *in);
+void collector_on_consumer_down(struct collector *in);
+void collector_on_delivery(struct collector *in, struct delivery *d); /* takes ownership of d */
+void collector_on_publisher_ready(struct collector *in);              /* on_ready and on_writable */
+void collector_on_confirm(
+    struct collector *in, uint64_t id, enum broker_outcome outcome, const char *why);
 /* From the leader's on_changed. */
-void inbox_on_leader(struct inbox *in, enum leader_state leader);
+void collector_on_leader(struct collector *in, enum leader_state leader);
 
 /* For metrics and health. */
-struct inbox_status {
-	enum inbox_state state;
+struct collector_status {
+	enum collector_state state;
 	int64_t state_ms;   /* in this state */
 	size_t in_hand_max; /* deliveries */
-	struct hand_status hand;
+	struct inflight_status hand;
 	const char *trouble; /* the store takes nothing, with these words ("" = not asked yet);
 				NULL = it does */
 	int64_t trouble_ms;  /* since then, whatever probes said meanwhile */
@@ -104,8 +105,8 @@ struct inbox_status {
 	int64_t wal_bytes;       /* of the store's write-ahead log; 0 = it has none */
 	uint64_t strays_dropped; /* outcomes of unknown jobs */
 };
-void inbox_status(const struct inbox *in, struct inbox_status *out);
+void collector_status(const struct collector *in, struct collector_status *out);
 
-enum inbox_state inbox_get_state(const struct inbox *in);
+enum collector_state collector_get_state(const struct collector *in);
 
 #endif

@@ -1,5 +1,5 @@
-/* See shares.h. */
-#include "daemon/shares.h"
+/* See host_quota.h. */
+#include "daemon/host_quota.h"
 
 #include "shared/base/xalloc.h"
 
@@ -38,30 +38,30 @@ struct share {
 };
 TAILQ_HEAD(share_list, share);
 
-struct shares {
+struct host_quota {
 	struct share *by_host;  /* uthash */
 	struct share_list full; /* those with waiters, coming ones included */
 	uint64_t bytes_max;
 	size_t n_waiting; /* in lines */
 };
 
-struct shares *
-shares_create(void)
+struct host_quota *
+host_quota_create(void)
 {
-	struct shares *s = xcalloc(1, sizeof(*s));
+	struct host_quota *s = xcalloc(1, sizeof(*s));
 
 	TAILQ_INIT(&s->full);
 	return s;
 }
 
 void
-shares_set_max(struct shares *s, uint64_t bytes_max)
+host_quota_set_max(struct host_quota *s, uint64_t bytes_max)
 {
 	s->bytes_max = bytes_max;
 }
 
 static struct share *
-share_of(struct shares *s, const char *host)
+share_of(struct host_quota *s, const char *host)
 {
 	struct share *share;
 
@@ -80,7 +80,7 @@ share_of(struct shares *s, const char *host)
 }
 
 static void
-free_if_unused(struct shares *s, struct share *share)
+free_if_unused(struct host_quota *s, struct share *share)
 {
 	if (share->n_taken + share->n_waiters > 0)
 		return;
@@ -91,7 +91,7 @@ free_if_unused(struct shares *s, struct share *share)
 }
 
 static void
-add_waiter(struct shares *s, struct share *share, struct waiters *to, struct waiter *w)
+add_waiter(struct host_quota *s, struct share *share, struct waiters *to, struct waiter *w)
 {
 	if (share->n_waiters++ == 0)
 		TAILQ_INSERT_TAIL(&s->full, share, link);
@@ -99,7 +99,7 @@ add_waiter(struct shares *s, struct share *share, struct waiters *to, struct wai
 }
 
 static void
-remove_waiter(struct shares *s, struct share *share, struct waiters *from, struct waiter *w)
+remove_waiter(struct host_quota *s, struct share *share, struct waiters *from, struct waiter *w)
 {
 	TAILQ_REMOVE(from, w, link);
 	if (--share->n_waiters == 0)
@@ -117,7 +117,7 @@ first_in_line(struct line *line, struct waiters **list)
 }
 
 static void *
-leave_line(struct shares *s, struct share *share, struct waiters *list, struct waiter *w)
+leave_line(struct host_quota *s, struct share *share, struct waiters *list, struct waiter *w)
 {
 	void *owner = w->owner;
 
@@ -128,8 +128,8 @@ leave_line(struct shares *s, struct share *share, struct waiters *list, struct w
 }
 
 static void
-wait_in_line(struct shares *s, struct share *share, struct line *line,
-    const struct shares_delivery *d, void *owner, struct mono now)
+wait_in_line(struct host_quota *s, struct share *share, struct line *line,
+    const struct host_quota_delivery *d, void *owner, struct mono now)
 {
 	struct waiter *w = xcalloc(1, sizeof(*w));
 
@@ -144,7 +144,7 @@ wait_in_line(struct shares *s, struct share *share, struct line *line,
 /* ---- what is to come ---- */
 
 static void *
-give_back(struct shares *s, struct share *share, struct line *line, struct waiters *list,
+give_back(struct host_quota *s, struct share *share, struct line *line, struct waiters *list,
     struct waiter *w, struct mono now)
 {
 	void *owner = w->owner;
@@ -159,7 +159,7 @@ give_back(struct shares *s, struct share *share, struct line *line, struct waite
 }
 
 static void
-stop_expecting(struct shares *s, struct share *share, struct line *line, struct waiter *w)
+stop_expecting(struct host_quota *s, struct share *share, struct line *line, struct waiter *w)
 {
 	remove_waiter(s, share, &line->coming, w);
 	share->bytes -= w->bytes;
@@ -168,7 +168,8 @@ stop_expecting(struct shares *s, struct share *share, struct line *line, struct 
 
 /* They come in the order in which they were given back. */
 static bool
-has_come(struct shares *s, struct share *share, struct line *line, struct shares_delivery *d)
+has_come(
+    struct host_quota *s, struct share *share, struct line *line, struct host_quota_delivery *d)
 {
 	struct waiter *w = TAILQ_FIRST(&line->coming);
 
@@ -180,18 +181,18 @@ has_come(struct shares *s, struct share *share, struct line *line, struct shares
 }
 
 static void
-expect_no_longer_than(struct shares *s, struct share *share, struct line *line, struct mono now)
+expect_no_longer_than(struct host_quota *s, struct share *share, struct line *line, struct mono now)
 {
 	struct waiter *w = TAILQ_FIRST(&line->coming);
 
-	while (w != NULL && mono_diff(now, w->since) >= SHARES_COMING_MS) {
+	while (w != NULL && mono_diff(now, w->since) >= HOST_QUOTA_COMING_MS) {
 		stop_expecting(s, share, line, w);
 		w = TAILQ_FIRST(&line->coming);
 	}
 }
 
 void
-shares_expect_none(struct shares *s)
+host_quota_expect_none(struct host_quota *s)
 {
 	struct share *share, *tmp;
 
@@ -208,13 +209,13 @@ shares_expect_none(struct shares *s)
 /* ---- taking and giving back ---- */
 
 static bool
-has_room(const struct shares *s, const struct share *share, size_t bytes)
+has_room(const struct host_quota *s, const struct share *share, size_t bytes)
 {
 	return share->bytes == 0 || share->bytes + bytes <= s->bytes_max;
 }
 
 struct share *
-shares_take(struct shares *s, struct shares_delivery *d, void *owner, struct mono now)
+host_quota_take(struct host_quota *s, struct host_quota_delivery *d, void *owner, struct mono now)
 {
 	struct share *share = share_of(s, d->host);
 	struct line *line = &share->lines[d->fresh ? FRESH : STALE];
@@ -232,16 +233,16 @@ shares_take(struct shares *s, struct shares_delivery *d, void *owner, struct mon
 }
 
 void
-shares_change(struct share *share, size_t before, size_t after)
+host_quota_change(struct share *share, size_t before, size_t after)
 {
 	assert(share->bytes >= before);
 	share->bytes = share->bytes - before + after;
 }
 
 void
-shares_leave(struct shares *s, struct share *share, size_t bytes)
+host_quota_leave(struct host_quota *s, struct share *share, size_t bytes)
 {
-	shares_change(share, bytes, 0);
+	host_quota_change(share, bytes, 0);
 	share->n_taken--;
 	free_if_unused(s, share);
 }
@@ -259,14 +260,14 @@ make_all_as_old(struct line *line, struct mono since)
 }
 
 static void *
-next_of_line(struct shares *s, struct share *share, struct line *line, struct mono now)
+next_of_line(struct host_quota *s, struct share *share, struct line *line, struct mono now)
 {
 	struct waiters *list;
 	struct waiter *w = first_in_line(line, &list);
 
 	if (w == NULL)
 		return NULL;
-	if (mono_diff(now, w->since) >= SHARES_HOLD_MS) {
+	if (mono_diff(now, w->since) >= HOST_QUOTA_HOLD_MS) {
 		make_all_as_old(line, w->since);
 		return leave_line(s, share, list, w);
 	}
@@ -276,7 +277,7 @@ next_of_line(struct shares *s, struct share *share, struct line *line, struct mo
 }
 
 void *
-shares_next(struct shares *s, struct mono now)
+host_quota_next(struct host_quota *s, struct mono now)
 {
 	struct share *share, *next;
 	void *owner;
@@ -296,7 +297,7 @@ shares_next(struct shares *s, struct mono now)
 }
 
 void *
-shares_drop(struct shares *s)
+host_quota_drop(struct host_quota *s)
 {
 	struct share *share;
 
@@ -317,25 +318,25 @@ shares_drop(struct shares *s)
 }
 
 void
-shares_destroy(struct shares *s)
+host_quota_destroy(struct host_quota *s)
 {
 	if (s == NULL)
 		return;
-	while (shares_drop(s) != NULL)
+	while (host_quota_drop(s) != NULL)
 		continue;
-	shares_expect_none(s);
+	host_quota_expect_none(s);
 	assert(s->by_host == NULL);
 	free(s);
 }
 
 size_t
-shares_waiting(const struct shares *s)
+host_quota_waiting(const struct host_quota *s)
 {
 	return s->n_waiting;
 }
 
 bool
-shares_busy(const struct shares *s)
+host_quota_busy(const struct host_quota *s)
 {
 	return !TAILQ_EMPTY(&s->full);
 }

@@ -1,5 +1,5 @@
-/* See lookout.h. */
-#include "daemon/lookout.h"
+/* See queue_depth.h. */
+#include "daemon/queue_depth.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STALE_MS (3 * LOOKOUT_PERIOD_MS)
+#define STALE_MS (3 * QUEUE_DEPTH_PERIOD_MS)
 
-static const unsigned int spans[] = LOOKOUT_SPANS;
+static const unsigned int spans[] = QUEUE_DEPTH_SPANS;
 #define N_SPANS (sizeof(spans) / sizeof(spans[0]))
 
 /* The lows of spans of one length. */
@@ -31,7 +31,7 @@ struct trend {
 };
 
 struct reading {
-	struct lookout_watch watch;
+	struct queue_depth_watch watch;
 	struct mono at; /* of the last; ms 0 = there is none */
 	uint32_t messages;
 	struct trend trends[N_SPANS];
@@ -41,19 +41,19 @@ struct reading {
 	struct mono unbound_since;
 };
 
-struct lookout {
+struct queue_depth {
 	struct loop *loop;
 	struct broker *publisher;
 	const struct broker *consumer;
 	struct loop_timer *timer;
-	struct reading readings[LOOKOUT_QUEUES_MAX];
+	struct reading readings[QUEUE_DEPTH_QUEUES_MAX];
 	size_t n;
 	size_t next; /* to be asked for in this round; n = it is over */
 };
 
 /* A question that is not answered in this round is taken up in the next. */
 static void
-ask(struct lookout *l)
+ask(struct queue_depth *l)
 {
 	/* To ask for a queue that is not there costs the channel. */
 	while (
@@ -65,7 +65,7 @@ ask(struct lookout *l)
 
 /* Only where we read: in a queue that nobody reads it would lie about. */
 static void
-probe(struct lookout *l, struct reading *r)
+probe(struct queue_depth *l, struct reading *r)
 {
 	struct mono now = loop_now(l->loop);
 	struct message m;
@@ -74,7 +74,7 @@ probe(struct lookout *l, struct reading *r)
 	    broker_unbound(l->publisher, r->watch.name) == NULL ||
 	    !broker_consuming(l->consumer, r->watch.name))
 		return;
-	if (r->probed_at.ms != 0 && mono_diff(now, r->probed_at) < LOOKOUT_PROBE_MS)
+	if (r->probed_at.ms != 0 && mono_diff(now, r->probed_at) < QUEUE_DEPTH_PROBE_MS)
 		return;
 	probe_make(&m, "vogelerd", NULL, NULL, NULL, NULL);
 	r->probe = broker_publish(l->publisher, r->watch.exchange, r->watch.key, true, &m);
@@ -83,7 +83,7 @@ probe(struct lookout *l, struct reading *r)
 }
 
 static void
-set_unbound(struct lookout *l, struct reading *r, bool unbound)
+set_unbound(struct queue_depth *l, struct reading *r, bool unbound)
 {
 	if (unbound == r->unbound)
 		return;
@@ -101,7 +101,7 @@ set_unbound(struct lookout *l, struct reading *r, bool unbound)
 }
 
 bool
-lookout_on_confirm(struct lookout *l, uint64_t id, enum broker_outcome outcome)
+queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome outcome)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		struct reading *r = &l->readings[i];
@@ -120,7 +120,7 @@ lookout_on_confirm(struct lookout *l, uint64_t id, enum broker_outcome outcome)
 
 /* What may be bound is bound by the broker module. */
 static void
-look_at_binding(struct lookout *l, struct reading *r)
+look_at_binding(struct queue_depth *l, struct reading *r)
 {
 	if (broker_is_ready(l->publisher) && broker_unbound(l->publisher, r->watch.name) == NULL)
 		set_unbound(l, r, false);
@@ -130,9 +130,9 @@ look_at_binding(struct lookout *l, struct reading *r)
 static void
 on_timer(void *arg)
 {
-	struct lookout *l = arg;
+	struct queue_depth *l = arg;
 
-	loop_timer_arm(l->timer, LOOKOUT_PERIOD_MS);
+	loop_timer_arm(l->timer, QUEUE_DEPTH_PERIOD_MS);
 	broker_try_publish(l->publisher);
 	for (size_t i = 0; i < l->n; i++)
 		look_at_binding(l, &l->readings[i]);
@@ -141,13 +141,13 @@ on_timer(void *arg)
 	ask(l);
 }
 
-struct lookout *
-lookout_create(struct loop *loop, struct broker *publisher, const struct broker *consumer,
-    const struct lookout_watch *queues, size_t n)
+struct queue_depth *
+queue_depth_create(struct loop *loop, struct broker *publisher, const struct broker *consumer,
+    const struct queue_depth_watch *queues, size_t n)
 {
-	struct lookout *l = xcalloc(1, sizeof(*l));
+	struct queue_depth *l = xcalloc(1, sizeof(*l));
 
-	assert(n <= LOOKOUT_QUEUES_MAX);
+	assert(n <= QUEUE_DEPTH_QUEUES_MAX);
 	l->loop = loop;
 	l->publisher = publisher;
 	l->consumer = consumer;
@@ -160,7 +160,7 @@ lookout_create(struct loop *loop, struct broker *publisher, const struct broker 
 }
 
 void
-lookout_destroy(struct lookout *l)
+queue_depth_destroy(struct queue_depth *l)
 {
 	if (l == NULL)
 		return;
@@ -169,7 +169,7 @@ lookout_destroy(struct lookout *l)
 }
 
 static bool
-is_known(const struct lookout *l, const struct reading *r)
+is_known(const struct queue_depth *l, const struct reading *r)
 {
 	return r->at.ms != 0 && mono_diff(loop_now(l->loop), r->at) < STALE_MS;
 }
@@ -203,7 +203,7 @@ add_to_span(struct trend *t, unsigned int span, uint32_t messages, struct mono n
 
 /* What waits for a collector that does not consume is no backlog of one that is too slow. */
 static void
-read_depth(struct lookout *l, struct reading *r, uint32_t messages)
+read_depth(struct queue_depth *l, struct reading *r, uint32_t messages)
 {
 	struct mono now = loop_now(l->loop);
 	size_t i;
@@ -217,7 +217,7 @@ read_depth(struct lookout *l, struct reading *r, uint32_t messages)
 }
 
 void
-lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages)
+queue_depth_on_depth(struct queue_depth *l, const char *queue, uint32_t messages)
 {
 	/* An answer that comes late is of the round before, or of an earlier connection. */
 	if (l->next == l->n || strcmp(l->readings[l->next].watch.name, queue) != 0)
@@ -228,14 +228,14 @@ lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages)
 }
 
 size_t
-lookout_count(const struct lookout *l)
+queue_depth_count(const struct queue_depth *l)
 {
 	return l->n;
 }
 
 /* AMQP tells how many messages wait, and not how large they are. */
 static uint64_t
-mean_bytes(const struct lookout *l)
+mean_bytes(const struct queue_depth *l)
 {
 	struct broker_status s;
 
@@ -244,11 +244,11 @@ mean_bytes(const struct lookout *l)
 }
 
 void
-lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
+queue_depth_queue(const struct queue_depth *l, size_t i, struct queue_depth_queue *out)
 {
 	const struct reading *r = &l->readings[i];
 
-	*out = (struct lookout_queue){
+	*out = (struct queue_depth_queue){
 	    .name = r->watch.name,
 	    .known = is_known(l, r),
 	    .messages = r->messages,
@@ -262,7 +262,7 @@ lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out)
 		const struct trend *t = &r->trends[s];
 		int64_t ms = mono_diff(loop_now(l->loop), t->rising_since);
 
-		if (t->rises >= LOOKOUT_RISES && ms > out->growing_ms)
+		if (t->rises >= QUEUE_DEPTH_RISES && ms > out->growing_ms)
 			out->growing_ms = ms;
 	}
 }

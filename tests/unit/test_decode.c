@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/read/intake.h"
+#include "daemon/read/decode.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/base/ident.h"
@@ -28,8 +28,8 @@
 
 struct world {
 	struct loop *loop;
-	struct intake *intake;
-	struct intake_options opt;
+	struct decode *intake;
+	struct decode_options opt;
 	char told[512]; /* owners in the order in which they were told of, and what was said */
 	size_t stop_after;
 	size_t n;
@@ -37,14 +37,14 @@ struct world {
 };
 
 static void
-on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
+on_read(void *owner, struct delivery *d, struct decode_reading *r, void *arg)
 {
 	struct world *w = arg;
 	size_t len = strlen(w->told);
 
 	assert_non_null(d->message.body);
 	snprintf(w->told + len, sizeof(w->told) - len, "%s:%s ", (const char *)owner,
-	    r->verdict == INTAKE_GOOD ? r->response.host : r->why);
+	    r->verdict == DECODE_GOOD ? r->response.host : r->why);
 	delivery_destroy(d);
 	if (++w->n == w->stop_after)
 		loop_stop(w->loop);
@@ -58,7 +58,7 @@ setup(void **state)
 	assert_non_null(w);
 	ident_init();
 	w->loop = loop_create();
-	w->intake = intake_create(w->loop, on_read, w);
+	w->intake = decode_create(w->loop, on_read, w);
 	w->opt.limits.yaml = yamlx_limits_default;
 	w->opt.limits.json.depth = JSONX_DEPTH_MAX;
 	*state = w;
@@ -70,7 +70,7 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	intake_destroy(w->intake);
+	decode_destroy(w->intake);
 	loop_destroy(w->loop);
 	free(w);
 	return 0;
@@ -106,7 +106,7 @@ delivery_of(char *body)
 static void
 take(struct world *w, const char *owner, const char *host, size_t bytes)
 {
-	intake_take(w->intake, delivery_of(body_of(host, ",1", bytes)), &w->opt, (void *)owner);
+	decode_take(w->intake, delivery_of(body_of(host, ",1", bytes)), &w->opt, (void *)owner);
 }
 
 static void
@@ -124,7 +124,7 @@ a_small_message_is_read_at_once(void **state)
 
 	take(w, "1", "web01", 1000);
 	assert_string_equal(w->told, "1:web01 ");
-	assert_int_equal(intake_pending(w->intake), 0);
+	assert_int_equal(decode_pending(w->intake), 0);
 }
 
 static void
@@ -135,14 +135,14 @@ a_large_one_is_read_by_the_thread_and_its_host_waits(void **state)
 	take(w, "1", "web01", 1000);
 	take(w, "2", "web02", 1000000);
 	take(w, "3", "web02", 1000);
-	take(w, "4", "web01", INTAKE_SMALL + 1);
+	take(w, "4", "web01", DECODE_SMALL + 1);
 	take(w, "5", "web01", 1000);
 	take(w, "6", "web03", 1000);
 	assert_string_equal(w->told, "1:web01 6:web03 ");
-	assert_int_equal(intake_pending(w->intake), 4);
+	assert_int_equal(decode_pending(w->intake), 4);
 	run_until(w, 6);
 	assert_string_equal(w->told, "1:web01 6:web03 2:web02 3:web02 4:web01 5:web01 ");
-	assert_int_equal(intake_pending(w->intake), 0);
+	assert_int_equal(decode_pending(w->intake), 0);
 	take(w, "7", "web01", 1000);
 	assert_non_null(strstr(w->told, "7:web01"));
 }
@@ -167,7 +167,7 @@ hosts_take_turns(void **state)
 static void
 take_text(struct world *w, const char *owner, const char *body)
 {
-	intake_take(w->intake, delivery_of(strdup(body)), &w->opt, (void *)owner);
+	decode_take(w->intake, delivery_of(strdup(body)), &w->opt, (void *)owner);
 }
 
 /* Wherever it is in the body, and however it is written. */
@@ -209,11 +209,11 @@ take_aliases(void *arg)
 {
 	struct world *w = arg;
 
-	intake_take(w->intake, delivery_of(aliases("web01", 1000, 100)), &w->opt, (void *)"1");
-	intake_take(w->intake, delivery_of(aliases("web02", 1000, 100)), &w->opt, (void *)"2");
-	intake_take(w->intake, delivery_of(aliases("web03", 1000, 100)), &w->opt, (void *)"3");
-	intake_take(w->intake, delivery_of(aliases("web04", 1000, 100)), &w->opt, (void *)"4");
-	assert_int_equal(intake_pending(w->intake), 1);
+	decode_take(w->intake, delivery_of(aliases("web01", 1000, 100)), &w->opt, (void *)"1");
+	decode_take(w->intake, delivery_of(aliases("web02", 1000, 100)), &w->opt, (void *)"2");
+	decode_take(w->intake, delivery_of(aliases("web03", 1000, 100)), &w->opt, (void *)"3");
+	decode_take(w->intake, delivery_of(aliases("web04", 1000, 100)), &w->opt, (void *)"4");
+	assert_int_equal(decode_pending(w->intake), 1);
 }
 
 static void
@@ -233,7 +233,7 @@ what_aliases_make_too_large_is_read_by_the_thread(void **state)
 {
 	struct world *w = *state;
 
-	intake_take(w->intake, delivery_of(aliases("web01", 1000, 1000)), &w->opt, (void *)"1");
+	decode_take(w->intake, delivery_of(aliases("web01", 1000, 1000)), &w->opt, (void *)"1");
 	take(w, "2", "web01", 1000);
 	assert_string_equal(w->told, "");
 	run_until(w, 2);
@@ -245,10 +245,10 @@ static void
 without_memory_it_is_refused_whole(void **state)
 {
 	static const char *const formats[] = {"json", "yaml", "output", "string", "raw"};
-	struct intake_options opt = {
+	struct decode_options opt = {
 	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
 	struct rlimit before, limit;
-	struct intake_reading r;
+	struct decode_reading r;
 	unsigned int good = 0, refused = 0;
 
 	if (SANITIZED)
@@ -267,13 +267,13 @@ without_memory_it_is_refused_whole(void **state)
 			limit = before;
 			limit.rlim_cur = address_space() + left;
 			assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
-			intake_read(&d->message, &opt, 1, &r);
+			decode_read(&d->message, &opt, 1, &r);
 			assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
-			if (r.verdict == INTAKE_GOOD)
+			if (r.verdict == DECODE_GOOD)
 				good++;
 			else
 				refused += strstr(r.why, "no memory to read") != NULL;
-			intake_reading_finish(&r);
+			decode_reading_finish(&r);
 		}
 		delivery_destroy(d);
 	}
@@ -289,8 +289,8 @@ what_is_forgotten_is_not_told_of(void **state)
 
 	take(w, "1", "web01", 1000000);
 	take(w, "2", "web01", 1000000);
-	intake_clear(w->intake);
-	assert_int_equal(intake_pending(w->intake), 0);
+	decode_clear(w->intake);
+	assert_int_equal(decode_pending(w->intake), 0);
 	take(w, "3", "web01", 1000);
 	take(w, "4", "web01", 1000000);
 	take(w, "5", "web01", 1000);
@@ -305,7 +305,7 @@ the_end_does_not_wait_for_all(void **state)
 
 	take(w, "1", "web01", 1000000);
 	take(w, "2", "web01", 1000000);
-	intake_destroy(w->intake);
+	decode_destroy(w->intake);
 	w->intake = NULL;
 	assert_string_equal(w->told, "");
 }
@@ -321,7 +321,7 @@ take_slow_ones(void *arg)
 	size_t i;
 
 	for (i = 0; i < N_SLOW; i++)
-		intake_take(w->intake, w->slow[i], &w->opt, (void *)"slow");
+		decode_take(w->intake, w->slow[i], &w->opt, (void *)"slow");
 }
 
 static void
@@ -342,9 +342,9 @@ no_pass_takes_long(void **state)
 static void
 assert_reads(const char *type, const char *encoding, bool expected)
 {
-	struct intake_options opt = {
+	struct decode_options opt = {
 	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
-	struct intake_reading r;
+	struct decode_reading r;
 	struct message m;
 
 	message_init(&m);
@@ -352,12 +352,12 @@ assert_reads(const char *type, const char *encoding, bool expected)
 	m.body_len = strlen(m.body);
 	m.content_type = type == NULL ? NULL : strdup(type);
 	m.content_encoding = encoding == NULL ? NULL : strdup(encoding);
-	intake_read(&m, &opt, 1, &r);
-	if ((r.verdict == INTAKE_GOOD) != expected)
+	decode_read(&m, &opt, 1, &r);
+	if ((r.verdict == DECODE_GOOD) != expected)
 		fail_msg("%s, %s: %s", type, encoding, r.why);
 	if (!expected)
 		assert_non_null(strstr(r.why, encoding != NULL ? encoding : type));
-	intake_reading_finish(&r);
+	decode_reading_finish(&r);
 	message_finish(&m);
 }
 
@@ -382,13 +382,13 @@ only_plain_text_is_taken_for_a_response(void **state)
 static void
 a_response_has_so_many_results_at_most(void **state)
 {
-	struct intake_options opt = {
+	struct decode_options opt = {
 	    .limits = {.yaml = yamlx_limits_default, .json = {.depth = JSONX_DEPTH_MAX}}};
 	int n;
 
-	for (n = INTAKE_RESULTS_MAX; n <= INTAKE_RESULTS_MAX + 1; n++) {
+	for (n = DECODE_RESULTS_MAX; n <= DECODE_RESULTS_MAX + 1; n++) {
 		struct delivery *d = delivery_of(body_of("web01", ",1", 100));
-		struct intake_reading r;
+		struct decode_reading r;
 		struct buf body;
 		size_t len;
 		char *text;
@@ -401,10 +401,10 @@ a_response_has_so_many_results_at_most(void **state)
 		assert_true(buf_append_char(&body, '}'));
 		text = buf_take(&body, &len);
 		message_set_body(&d->message, text, len);
-		intake_read(&d->message, &opt, 1, &r);
+		decode_read(&d->message, &opt, 1, &r);
 		assert_int_equal(
-		    r.verdict, n <= INTAKE_RESULTS_MAX ? INTAKE_GOOD : INTAKE_MALFORMED);
-		intake_reading_finish(&r);
+		    r.verdict, n <= DECODE_RESULTS_MAX ? DECODE_GOOD : DECODE_MALFORMED);
+		decode_reading_finish(&r);
 		delivery_destroy(d);
 	}
 }

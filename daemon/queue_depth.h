@@ -3,8 +3,8 @@
  * only to those who publish. Both on the connection for publishing, which is never paused. A queue
  * of ours that this user may not bind is sent a probe now and then, as only that tells whether it
  * is bound: where it may, the broker module makes the binding again and again. */
-#ifndef VOGELER_DAEMON_LOOKOUT_H
-#define VOGELER_DAEMON_LOOKOUT_H
+#ifndef VOGELER_DAEMON_QUEUE_DEPTH_H
+#define VOGELER_DAEMON_QUEUE_DEPTH_H
 
 #include "shared/amqp/broker.h"
 #include <stdbool.h>
@@ -12,26 +12,26 @@
 #include <stdint.h>
 
 struct loop;
-struct lookout;
+struct queue_depth;
 
-#define LOOKOUT_PERIOD_MS  2000
-#define LOOKOUT_QUEUES_MAX 4
-#define LOOKOUT_PROBE_MS   10000
+#define QUEUE_DEPTH_PERIOD_MS  2000
+#define QUEUE_DEPTH_QUEUES_MAX 4
+#define QUEUE_DEPTH_PROBE_MS   10000
 /* A queue grows when so many lows in a row were each above the one before: those of single
  * readings, which tell of steady growth at once, or those of spans of readings, since load that
  * comes in bursts lets the queue fall in between. */
-#define LOOKOUT_RISES 3
+#define QUEUE_DEPTH_RISES 3
 /* clang-format off */
-#define LOOKOUT_SPANS {1, 4, 16} /* readings */
+#define QUEUE_DEPTH_SPANS {1, 4, 16} /* readings */
 /* clang-format on */
 
-struct lookout_watch {
-	const char *name;           /* borrowed until lookout_destroy */
+struct queue_depth_watch {
+	const char *name;           /* borrowed until queue_depth_destroy */
 	bool consumed;              /* by us: that it grows means that we are too slow */
 	const char *exchange, *key; /* that it is to be bound to; exchange NULL = none */
 };
 
-struct lookout_queue {
+struct queue_depth_queue {
 	const char *name;
 	bool known;         /* asked lately, and answered */
 	uint32_t messages;  /* that are ready: neither delivered nor dead-lettered */
@@ -42,16 +42,16 @@ struct lookout_queue {
 	int64_t unbound_ms; /* since then */
 };
 
-/* Brokers are borrowed until lookout_destroy; n up to LOOKOUT_QUEUES_MAX. The publisher's
- * on_depth goes to lookout_on_depth(). */
-struct lookout *lookout_create(struct loop *loop, struct broker *publisher,
-    const struct broker *consumer, const struct lookout_watch *queues, size_t n);
-void lookout_destroy(struct lookout *l); /* NULL is fine */
+/* Brokers are borrowed until queue_depth_destroy; n up to QUEUE_DEPTH_QUEUES_MAX. The publisher's
+ * on_depth goes to queue_depth_on_depth(). */
+struct queue_depth *queue_depth_create(struct loop *loop, struct broker *publisher,
+    const struct broker *consumer, const struct queue_depth_watch *queues, size_t n);
+void queue_depth_destroy(struct queue_depth *l); /* NULL is fine */
 /* The publisher's on_confirm; false: it is none of ours. */
-bool lookout_on_confirm(struct lookout *l, uint64_t id, enum broker_outcome outcome);
-void lookout_on_depth(struct lookout *l, const char *queue, uint32_t messages);
+bool queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome outcome);
+void queue_depth_on_depth(struct queue_depth *l, const char *queue, uint32_t messages);
 
-size_t lookout_count(const struct lookout *l);
-void lookout_queue(const struct lookout *l, size_t i, struct lookout_queue *out);
+size_t queue_depth_count(const struct queue_depth *l);
+void queue_depth_queue(const struct queue_depth *l, size_t i, struct queue_depth_queue *out);
 
 #endif

@@ -1,14 +1,14 @@
-/* See hand.h. */
-#include "daemon/hand.h"
+/* See inflight.h. */
+#include "daemon/inflight.h"
 
 #include "daemon/acks.h"
 #include "daemon/attest.h"
 #include "daemon/batch.h"
 #include "daemon/deadletter.h"
 #include "daemon/forged.h"
+#include "daemon/host_quota.h"
 #include "daemon/read/convert.h"
-#include "daemon/read/intake.h"
-#include "daemon/shares.h"
+#include "daemon/read/decode.h"
 #include "daemon/slowstart.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
@@ -47,7 +47,7 @@ struct parcel {
 	struct delivery
 	    *delivery; /* NULL while it is being read, and once the dead letters have it */
 	struct broker_tag tag;
-	struct notice_slip *slip; /* whom to tell when it is stored */
+	struct job_notice_slip *slip; /* whom to tell when it is stored */
 	size_t bytes;
 	struct share
 	    *share; /* of the host that it counts for; NULL: of none, or it waits for room */
@@ -60,17 +60,17 @@ struct parcel {
 	char *host;        /* in whose name it was taken; NULL: it was not */
 	/* It goes to the dead letters when its job and its host's record know: */
 	char *reason; /* why; NULL: it does not, so far */
-	enum hand_dead dead;
+	enum inflight_dead dead;
 };
 TAILQ_HEAD(parcels, parcel);
 
-struct hand {
+struct inflight {
 	struct loop *loop;
 	struct broker *consumer;
 	struct store *store;
-	const struct hand_handlers *handlers;
+	const struct inflight_handlers *handlers;
 	void *arg;
-	struct intake_options intake_opt;
+	struct decode_options intake_opt;
 	struct batch_options batch_opt;
 	uint64_t bytes_max;
 	struct acks *acks;
@@ -78,23 +78,23 @@ struct hand {
 	struct forged *forged;
 	struct slowstart *slow;
 	struct loop_timer *slow_timer;
-	struct shares *shares;
+	struct host_quota *shares;
 	struct loop_timer *shares_timer;
 	struct ratelimit said_share;
-	struct intake *intake, *fresh_intake; /* in each nothing overtakes another */
+	struct decode *intake, *fresh_intake; /* in each nothing overtakes another */
 	struct batch *batch;
 	struct deadletter *dead;
-	struct notice *notice;
+	struct job_notice *notice;
 	struct parcels parcels;
 	size_t n_parcels;
-	uint64_t consumed;  /* hand_on_consume() so far */
+	uint64_t consumed;  /* inflight_on_consume() so far */
 	size_t n_damaged;   /* parcels */
 	size_t held_up_now; /* parcels that are held up, of those that came since the latest */
 	uint64_t held;
 	bool paused;
 	struct mono busy_since; /* while anything in hand waits for the store */
 	uint64_t received, stored, given_back;
-	uint64_t dead_letters[HAND_N_DEAD];
+	uint64_t dead_letters[INFLIGHT_N_DEAD];
 	uint64_t untold; /* of these: answers to jobs that do not know of it */
 	struct ratelimit said_untold;
 	uint64_t refused_values[JSONX_N_REFUSALS];
@@ -102,7 +102,7 @@ struct hand {
 
 static void on_slow(void *arg);
 static void on_shares(void *arg);
-static void on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
+static void on_read(void *owner, struct delivery *d, struct decode_reading *r, void *arg);
 static void on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg);
 static void on_attest_settled(void *arg);
 static void on_held(void *owner, void *arg);
@@ -131,23 +131,23 @@ static const struct acks_handlers acks_handlers = {
 };
 
 const char *
-hand_dead_name(enum hand_dead dead)
+inflight_dead_name(enum inflight_dead dead)
 {
 	switch (dead) {
-	case HAND_DEAD_OVERSIZE:
+	case INFLIGHT_DEAD_OVERSIZE:
 		return "oversize";
-	case HAND_DEAD_MALFORMED:
+	case INFLIGHT_DEAD_MALFORMED:
 		return "malformed";
-	case HAND_DEAD_FORGED:
+	case INFLIGHT_DEAD_FORGED:
 		return "forged";
-	case HAND_DEAD_REJECTED:
+	case INFLIGHT_DEAD_REJECTED:
 		return "rejected";
 	}
 	return "?";
 }
 
 static void
-take_options(struct hand *h, const struct options *opt)
+take_options(struct inflight *h, const struct options *opt)
 {
 	h->batch_opt.max_count = opt->batch_max_count;
 	h->batch_opt.max_bytes = opt->batch_max_bytes;
@@ -157,21 +157,21 @@ take_options(struct hand *h, const struct options *opt)
 	convert_limits_of(&h->intake_opt.limits, opt);
 	h->bytes_max = opt->intake_max_bytes;
 	h->batch_opt.held_max_bytes = h->bytes_max / DAMAGED_BYTES_SHARE;
-	shares_set_max(h->shares, h->bytes_max / HOST_BYTES_SHARE);
+	host_quota_set_max(h->shares, h->bytes_max / HOST_BYTES_SHARE);
 }
 
-struct hand *
-hand_create(const struct hand_parts *parts, const struct options *opt,
-    const struct hand_handlers *handlers, void *arg)
+struct inflight *
+inflight_create(const struct inflight_parts *parts, const struct options *opt,
+    const struct inflight_handlers *handlers, void *arg)
 {
-	struct hand *h = xcalloc(1, sizeof(*h));
+	struct inflight *h = xcalloc(1, sizeof(*h));
 
 	h->loop = parts->loop;
 	h->consumer = parts->consumer;
 	h->store = parts->store;
 	h->handlers = handlers;
 	h->arg = arg;
-	h->shares = shares_create();
+	h->shares = host_quota_create();
 	h->shares_timer = loop_timer_create(h->loop, "hand shares", on_shares, h);
 	h->attest = attest_create(h->loop, parts->store, on_attest_settled, h);
 	h->intake_opt.attest = h->attest;
@@ -181,19 +181,19 @@ hand_create(const struct hand_parts *parts, const struct options *opt,
 	h->acks = acks_create(h->loop, &acks_handlers, h);
 	h->slow = slowstart_create();
 	h->slow_timer = loop_timer_create(h->loop, "hand slow start", on_slow, h);
-	h->intake = intake_create(h->loop, on_read, h);
-	h->fresh_intake = intake_create(h->loop, on_read, h);
+	h->intake = decode_create(h->loop, on_read, h);
+	h->fresh_intake = decode_create(h->loop, on_read, h);
 	h->batch = batch_create(h->loop, parts->store, &h->batch_opt, &batch_handlers, h);
 	h->dead = deadletter_create(
 	    h->loop, parts->publisher, h->bytes_max / DEAD_BYTES_SHARE, &dead_handlers, h);
-	h->notice = notice_create(h->loop, parts->publisher);
+	h->notice = job_notice_create(h->loop, parts->publisher);
 	return h;
 }
 
 static void
 send_ack(struct broker_tag tag, bool multiple, void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 
 	broker_ack(h->consumer, tag, multiple);
 }
@@ -201,24 +201,24 @@ send_ack(struct broker_tag tag, bool multiple, void *arg)
 static void
 send_nack(struct broker_tag tag, bool multiple, bool requeue, void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 
 	broker_nack(h->consumer, tag, multiple, requeue);
 }
 
 /* There may be room for what waits, in this pass; else it is looked at now and then. */
 static void
-arm_shares(struct hand *h)
+arm_shares(struct inflight *h)
 {
-	if (shares_waiting(h->shares) > 0)
+	if (host_quota_waiting(h->shares) > 0)
 		loop_timer_arm(h->shares_timer, 0);
 }
 
 static void
-set_bytes(struct hand *h, struct parcel *p, size_t bytes)
+set_bytes(struct inflight *h, struct parcel *p, size_t bytes)
 {
 	if (p->share != NULL)
-		shares_change(p->share, p->bytes, bytes);
+		host_quota_change(p->share, p->bytes, bytes);
 	if (bytes < p->bytes)
 		arm_shares(h);
 	h->held = h->held - p->bytes + bytes;
@@ -226,18 +226,18 @@ set_bytes(struct hand *h, struct parcel *p, size_t bytes)
 }
 
 static void
-leave_share(struct hand *h, struct parcel *p)
+leave_share(struct inflight *h, struct parcel *p)
 {
 	if (p->share == NULL)
 		return;
-	shares_leave(h->shares, p->share, p->bytes);
+	host_quota_leave(h->shares, p->share, p->bytes);
 	p->share = NULL;
 	arm_shares(h);
 }
 
 /* It cannot go on for now, and has its place in the prefetch. */
 static void
-hold_up(struct hand *h, struct parcel *p)
+hold_up(struct inflight *h, struct parcel *p)
 {
 	if (!p->held_up)
 		h->held_up_now += p->consumed == h->consumed;
@@ -245,14 +245,14 @@ hold_up(struct hand *h, struct parcel *p)
 }
 
 static void
-set_damaged(struct hand *h, struct parcel *p, bool damaged)
+set_damaged(struct inflight *h, struct parcel *p, bool damaged)
 {
 	h->n_damaged = h->n_damaged - p->damaged + damaged;
 	p->damaged = damaged;
 }
 
 static struct parcel *
-parcel_new(struct hand *h, struct delivery *d)
+parcel_new(struct inflight *h, struct delivery *d)
 {
 	struct parcel *p = xcalloc(1, sizeof(*p));
 
@@ -269,7 +269,7 @@ parcel_new(struct hand *h, struct delivery *d)
 }
 
 static void
-parcel_free(struct hand *h, struct parcel *p)
+parcel_free(struct inflight *h, struct parcel *p)
 {
 	leave_share(h, p);
 	set_bytes(h, p, 0);
@@ -278,7 +278,7 @@ parcel_free(struct hand *h, struct parcel *p)
 	TAILQ_REMOVE(&h->parcels, p, link);
 	h->n_parcels--;
 	delivery_destroy(p->delivery);
-	notice_slip_free(p->slip);
+	job_notice_slip_free(p->slip);
 	free(p->host);
 	free(p->reason);
 	free(p);
@@ -286,7 +286,7 @@ parcel_free(struct hand *h, struct parcel *p)
 
 /* The intake valve. Closed above the limit, open again below three quarters of it. */
 static void
-set_valve(struct hand *h)
+set_valve(struct inflight *h)
 {
 	bool full = h->held > h->bytes_max;
 	bool low = h->held < h->bytes_max / 4 * 3;
@@ -304,7 +304,7 @@ set_valve(struct hand *h)
 }
 
 static void
-arm_slow(struct hand *h)
+arm_slow(struct inflight *h)
 {
 	int64_t ms = slowstart_wait_ms(h->slow, loop_now(h->loop));
 
@@ -316,7 +316,7 @@ arm_slow(struct hand *h)
 
 /* It has killed nobody. */
 static void
-note_survived(struct hand *h, struct parcel *p)
+note_survived(struct inflight *h, struct parcel *p)
 {
 	if (!p->tried)
 		return;
@@ -328,7 +328,7 @@ note_survived(struct hand *h, struct parcel *p)
 /* How long the ack of what is done may wait for the acks before it. Not at all while there is a
  * next lot, which may be the end of this process: what dies unacked comes back. */
 static uint32_t
-hole_ms(const struct hand *h, const struct parcel *p)
+hole_ms(const struct inflight *h, const struct parcel *p)
 {
 	if (slowstart_waiting(h->slow) > 0)
 		return 0;
@@ -336,7 +336,7 @@ hole_ms(const struct hand *h, const struct parcel *p)
 }
 
 static void
-parcel_done(struct hand *h, struct parcel *p, bool stored)
+parcel_done(struct inflight *h, struct parcel *p, bool stored)
 {
 	note_survived(h, p);
 	acks_done(h->acks, p->tag, hole_ms(h, p));
@@ -346,7 +346,7 @@ parcel_done(struct hand *h, struct parcel *p, bool stored)
 }
 
 static void
-bury(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
+bury(struct inflight *h, struct parcel *p, enum inflight_dead dead, const char *reason)
 {
 	struct delivery *d = p->delivery;
 
@@ -364,17 +364,17 @@ bury(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
 }
 
 void
-hand_give_back(struct hand *h)
+inflight_give_back(struct inflight *h)
 {
 	size_t n = h->n_parcels;
 
-	while (shares_drop(h->shares) != NULL)
+	while (host_quota_drop(h->shares) != NULL)
 		continue;
-	shares_expect_none(h->shares);
+	host_quota_expect_none(h->shares);
 	slowstart_clear(h->slow);
 	arm_slow(h);
-	intake_clear(h->intake);
-	intake_clear(h->fresh_intake);
+	decode_clear(h->intake);
+	decode_clear(h->fresh_intake);
 	batch_clear(h->batch);
 	deadletter_clear(h->dead);
 	while (!TAILQ_EMPTY(&h->parcels))
@@ -389,10 +389,10 @@ hand_give_back(struct hand *h)
 static void
 on_attest_settled(void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 
-	intake_go_on(h->intake);
-	intake_go_on(h->fresh_intake);
+	decode_go_on(h->intake);
+	decode_go_on(h->fresh_intake);
 }
 
 static void
@@ -409,7 +409,7 @@ on_dropped(void *owner, void *arg)
 }
 
 static void
-return_parcel(struct hand *h, struct parcel *p)
+return_parcel(struct inflight *h, struct parcel *p)
 {
 	acks_keep(h->acks, p->tag); /* unless it is already */
 	acks_return(h->acks, p->tag);
@@ -428,7 +428,7 @@ on_returned(void *owner, void *arg)
 static void
 on_dead_stuck(void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 
 	h->handlers->on_held_up(h->arg);
 }
@@ -444,7 +444,7 @@ on_outcome_added(bool ok, const char *what, void *arg)
 
 /* The record has no room for the failure either, or is what is wrong: the job at least knows. */
 static void
-note_in_ledger(struct hand *h, const struct parcel *p)
+note_in_ledger(struct inflight *h, const struct parcel *p)
 {
 	struct result *r = convert_failure(&p->delivery->message, p->reason, wallclock_ms());
 	struct outcome o;
@@ -457,7 +457,7 @@ note_in_ledger(struct hand *h, const struct parcel *p)
 
 /* Its job goes on to wait for it. Any sender decides how many there are: a line a minute. */
 static void
-note_untold(struct hand *h, const struct message *m, const char *reason)
+note_untold(struct inflight *h, const struct message *m, const char *reason)
 {
 	uint32_t unlogged;
 
@@ -480,7 +480,7 @@ is_untold(const struct parcel *p, const struct message *m)
 /* Before it is dead-lettered, and acked, its job and its host's record are to say so, where it is
  * known whose these are: a failure goes to the store in its place. */
 static void
-give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reason)
+give_up(struct inflight *h, struct parcel *p, enum inflight_dead dead, const char *reason)
 {
 	const struct message *m = &p->delivery->message;
 	struct result **list;
@@ -489,20 +489,20 @@ give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reaso
 
 	if (untold)
 		note_untold(h, m, reason);
-	if (untold || dead == HAND_DEAD_FORGED)
+	if (untold || dead == INFLIGHT_DEAD_FORGED)
 		forged_saw(h->forged, m->user_id, reason, untold);
 	if (p->host == NULL) {
 		bury(h, p, dead, reason);
 		return;
 	}
-	if (hand_waiting(h) == 1)
+	if (inflight_waiting(h) == 1)
 		h->busy_since = loop_now(h->loop);
 	list = xcalloc(1, sizeof(struct result *));
 	list[0] = convert_failure(m, reason, wallclock_ms());
 	p->dead = dead;
 	p->reason = xstrdup(reason);
-	notice_slip_free(p->slip);
-	p->slip = notice_slip(m->reply_to, p->host, list, 1);
+	job_notice_slip_free(p->slip);
+	p->slip = job_notice_slip(m->reply_to, p->host, list, 1);
 	bytes = batch_add(h->batch, p->host, list, 1, p, p->fresh);
 	set_bytes(h, p, p->bytes + bytes);
 	set_valve(h);
@@ -511,20 +511,20 @@ give_up(struct hand *h, struct parcel *p, enum hand_dead dead, const char *reaso
 static void
 on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 	struct parcel *p = owner;
 
 	if (p->reason != NULL) {
 		if (verdict == BATCH_REJECTED)
 			note_in_ledger(h, p);
-		notice_post(h->notice, p->slip);
+		job_notice_post(h->notice, p->slip);
 		p->slip = NULL;
 		bury(h, p, p->dead, p->reason);
 	} else if (verdict == BATCH_REJECTED) {
-		give_up(h, p, HAND_DEAD_REJECTED, why);
+		give_up(h, p, INFLIGHT_DEAD_REJECTED, why);
 	} else {
 		h->stored++;
-		notice_post(h->notice, p->slip);
+		job_notice_post(h->notice, p->slip);
 		p->slip = NULL;
 		if (p->greets && h->handlers->on_greeted != NULL)
 			h->handlers->on_greeted(p->host, h->arg);
@@ -536,7 +536,7 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 static void
 on_held(void *owner, void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 	struct parcel *p = owner;
 
 	if (p->damaged)
@@ -550,7 +550,7 @@ on_held(void *owner, void *arg)
 static void
 on_breaker(void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 
 	h->handlers->on_breaker(h->arg);
 }
@@ -579,51 +579,51 @@ log_results(const char *host, struct result *const *results, size_t n)
 }
 
 size_t
-hand_waiting(const struct hand *h)
+inflight_waiting(const struct inflight *h)
 {
-	return h->n_parcels - shares_waiting(h->shares) - slowstart_waiting(h->slow) -
-	       intake_pending(h->intake) - intake_pending(h->fresh_intake) - hand_dead_held(h) -
+	return h->n_parcels - host_quota_waiting(h->shares) - slowstart_waiting(h->slow) -
+	       decode_pending(h->intake) - decode_pending(h->fresh_intake) - inflight_dead_held(h) -
 	       h->n_damaged;
 }
 
 void
-hand_on_consume(struct hand *h)
+inflight_on_consume(struct inflight *h)
 {
 	h->consumed++;
 	h->held_up_now = 0;
 }
 
 size_t
-hand_held_up_now(const struct hand *h)
+inflight_held_up_now(const struct inflight *h)
 {
 	return h->held_up_now;
 }
 
 size_t
-hand_held_up(const struct hand *h)
+inflight_held_up(const struct inflight *h)
 {
-	return hand_dead_held(h) + shares_waiting(h->shares) + h->n_damaged;
+	return inflight_dead_held(h) + host_quota_waiting(h->shares) + h->n_damaged;
 }
 
 size_t
-hand_dead_held(const struct hand *h)
+inflight_dead_held(const struct inflight *h)
 {
 	return deadletter_pending(h->dead) + deadletter_parked(h->dead);
 }
 
 static void
-take_results(struct hand *h, struct parcel *p, const struct intake_reading *r)
+take_results(struct inflight *h, struct parcel *p, const struct decode_reading *r)
 {
 	const char *host = r->response.host;
 	size_t i, bytes;
 
-	if (hand_waiting(h) == 1)
+	if (inflight_waiting(h) == 1)
 		h->busy_since = loop_now(h->loop);
 	attest_saw(h->attest, host);
 	log_results(host, r->results, r->n);
 	p->host = xstrdup(host);
 	p->greets = r->n == 1 && r->results[0]->plugin == NULL && r->results[0]->error == NULL;
-	p->slip = notice_slip(r->response.meta.reply_to, host, r->results, r->n);
+	p->slip = job_notice_slip(r->response.meta.reply_to, host, r->results, r->n);
 	for (i = 0; i < r->n; i++)
 		h->refused_values[r->results[i]->refusal]++;
 	bytes = batch_add(h->batch, host, r->results, r->n, p, p->fresh);
@@ -632,7 +632,8 @@ take_results(struct hand *h, struct parcel *p, const struct intake_reading *r)
 }
 
 static void
-refuse(struct hand *h, struct parcel *p, enum hand_dead dead, const struct intake_reading *r)
+refuse(
+    struct inflight *h, struct parcel *p, enum inflight_dead dead, const struct decode_reading *r)
 {
 	if (r->host[0] != '\0')
 		p->host = xstrdup(r->host);
@@ -640,46 +641,46 @@ refuse(struct hand *h, struct parcel *p, enum hand_dead dead, const struct intak
 }
 
 static void
-on_read(void *owner, struct delivery *d, struct intake_reading *r, void *arg)
+on_read(void *owner, struct delivery *d, struct decode_reading *r, void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 	struct parcel *p = owner;
 
 	p->delivery = d;
 	set_bytes(h, p, delivery_size(d)); /* it may be packed now */
 	switch (r->verdict) {
-	case INTAKE_GOOD:
+	case DECODE_GOOD:
 		take_results(h, p, r);
 		r->results = NULL; /* the batch has them */
 		return;
-	case INTAKE_MALFORMED:
-		refuse(h, p, HAND_DEAD_MALFORMED, r);
+	case DECODE_MALFORMED:
+		refuse(h, p, INFLIGHT_DEAD_MALFORMED, r);
 		return;
-	case INTAKE_OVERSIZE:
-		refuse(h, p, HAND_DEAD_OVERSIZE, r);
+	case DECODE_OVERSIZE:
+		refuse(h, p, INFLIGHT_DEAD_OVERSIZE, r);
 		return;
-	case INTAKE_FORGED:
-		refuse(h, p, HAND_DEAD_FORGED, r);
+	case DECODE_FORGED:
+		refuse(h, p, INFLIGHT_DEAD_FORGED, r);
 		return;
 	}
 }
 
 static void
-read_parcel(struct hand *h, struct parcel *p)
+read_parcel(struct inflight *h, struct parcel *p)
 {
 	struct delivery *d = p->delivery;
 
 	p->delivery = NULL;
 	p->tried = true;
-	intake_take(p->fresh ? h->fresh_intake : h->intake, d, &h->intake_opt, p);
+	decode_take(p->fresh ? h->fresh_intake : h->intake, d, &h->intake_opt, p);
 }
 
 static void
-name_suspect(const struct hand *h, const struct parcel *p, size_t lot)
+name_suspect(const struct inflight *h, const struct parcel *p, size_t lot)
 {
 	char host[NAME_HOST_MAX + 1];
 
-	intake_host_of(&p->delivery->message, host);
+	decode_host_of(&p->delivery->message, host);
 	log_info("inbox",
 	    "%s: slow start: reads what came back, host=%s, bytes=%zu, in_lot=%zu, waiting=%zu",
 	    broker_id(h->consumer), host, p->bytes, lot, slowstart_waiting(h->slow));
@@ -688,7 +689,7 @@ name_suspect(const struct hand *h, const struct parcel *p, size_t lot)
 static void
 on_slow(void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 	struct parcel *p;
 	size_t lot = 0, begun;
 
@@ -706,21 +707,21 @@ on_slow(void *arg)
 static void
 on_shares(void *arg)
 {
-	struct hand *h = arg;
+	struct inflight *h = arg;
 	struct parcel *p;
 
 	/* While reading pauses, what is given back does not come. */
-	while (!h->paused && (p = shares_next(h->shares, loop_now(h->loop))) != NULL)
+	while (!h->paused && (p = host_quota_next(h->shares, loop_now(h->loop))) != NULL)
 		return_parcel(h, p);
-	if (shares_busy(h->shares))
+	if (host_quota_busy(h->shares))
 		loop_timer_arm(h->shares_timer, SHARES_LOOK_MS);
-	if (shares_waiting(h->shares) > 0)
+	if (host_quota_waiting(h->shares) > 0)
 		h->handlers->on_held_up(h->arg);
 }
 
 /* Who is charged: a host with a user of its own, whatever name it writes. */
 static const char *
-who_pays(const struct hand *h, const struct message *m, const char *host)
+who_pays(const struct inflight *h, const struct message *m, const char *host)
 {
 	bool bound = m->user_id != NULL && attest_is_bound(h->attest, m->user_id);
 
@@ -728,7 +729,7 @@ who_pays(const struct hand *h, const struct message *m, const char *host)
 }
 
 static void
-log_share(struct hand *h, const char *host)
+log_share(struct inflight *h, const char *host)
 {
 	uint32_t unlogged;
 
@@ -741,9 +742,9 @@ log_share(struct hand *h, const char *host)
 
 /* false: there is no room for it in the share of its host, and nothing is held but its tag. */
 static bool
-take_share(struct hand *h, struct parcel *p, struct shares_delivery *d)
+take_share(struct inflight *h, struct parcel *p, struct host_quota_delivery *d)
 {
-	p->share = shares_take(h->shares, d, p, loop_now(h->loop));
+	p->share = host_quota_take(h->shares, d, p, loop_now(h->loop));
 	if (p->share != NULL)
 		return true;
 	log_share(h, d->host);
@@ -757,15 +758,15 @@ take_share(struct hand *h, struct parcel *p, struct shares_delivery *d)
 }
 
 void
-hand_take(struct hand *h, struct delivery *d)
+inflight_take(struct inflight *h, struct delivery *d)
 {
 	char host[NAME_HOST_MAX + 1];
-	struct shares_delivery what = {.redelivered = d->redelivered};
+	struct host_quota_delivery what = {.redelivered = d->redelivered};
 	struct parcel *p;
 
 	p = parcel_new(h, d);
 	attest_find_sender(h->attest, &d->message);
-	intake_host_of(&d->message, host);
+	decode_host_of(&d->message, host);
 	what.host = who_pays(h, &d->message, host);
 	what.fresh = p->fresh;
 	what.bytes = p->bytes;
@@ -779,12 +780,12 @@ hand_take(struct hand *h, struct delivery *d)
 }
 
 void
-hand_return_held(struct hand *h)
+inflight_return_held(struct inflight *h)
 {
 	struct parcel *p;
 
 	deadletter_return_parked(h->dead);
-	while ((p = shares_drop(h->shares)) != NULL)
+	while ((p = host_quota_drop(h->shares)) != NULL)
 		return_parcel(h, p);
 	while ((p = slowstart_drop(h->slow)) != NULL)
 		return_parcel(h, p);
@@ -792,7 +793,7 @@ hand_return_held(struct hand *h)
 }
 
 void
-hand_refuse(struct hand *h, struct delivery *d)
+inflight_refuse(struct inflight *h, struct delivery *d)
 {
 	h->given_back++;
 	broker_nack(h->consumer, d->tag, false, true);
@@ -802,28 +803,28 @@ hand_refuse(struct hand *h, struct delivery *d)
 /* What is in hand goes on into the store, but for what is not begun; its acks are void, and it will
  * come again. */
 void
-hand_on_consumer_down(struct hand *h)
+inflight_on_consumer_down(struct inflight *h)
 {
 	struct parcel *p;
 
 	acks_drop(h->acks);
 	deadletter_on_consumer_down(h->dead);
-	while ((p = shares_drop(h->shares)) != NULL)
+	while ((p = host_quota_drop(h->shares)) != NULL)
 		parcel_done(h, p, false);
-	shares_expect_none(h->shares);
+	host_quota_expect_none(h->shares);
 	while ((p = slowstart_drop(h->slow)) != NULL)
 		parcel_done(h, p, false);
 	arm_slow(h);
 }
 
 void
-hand_on_publisher_ready(struct hand *h)
+inflight_on_publisher_ready(struct inflight *h)
 {
 	deadletter_on_ready(h->dead);
 }
 
 void
-hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const char *why)
+inflight_on_confirm(struct inflight *h, uint64_t id, enum broker_outcome outcome, const char *why)
 {
 	deadletter_on_confirm(h->dead, id, outcome, why);
 }
@@ -831,7 +832,7 @@ hand_on_confirm(struct hand *h, uint64_t id, enum broker_outcome outcome, const 
 /* ---- options and status ---- */
 
 void
-hand_set_options(struct hand *h, const struct options *opt)
+inflight_set_options(struct inflight *h, const struct options *opt)
 {
 	take_options(h, opt);
 	batch_set_options(h->batch, &h->batch_opt);
@@ -842,11 +843,11 @@ hand_set_options(struct hand *h, const struct options *opt)
 
 /* How long what waits for the store has seen none of it written. */
 static int64_t
-stalled_ms(const struct hand *h)
+stalled_ms(const struct inflight *h)
 {
 	struct mono since = batch_stats(h->batch)->last_ok;
 
-	if (hand_waiting(h) == 0)
+	if (inflight_waiting(h) == 0)
 		return 0;
 	if (mono_diff(h->busy_since, since) > 0)
 		since = h->busy_since;
@@ -854,11 +855,11 @@ stalled_ms(const struct hand *h)
 }
 
 void
-hand_status(const struct hand *h, struct hand_status *out)
+inflight_status(const struct inflight *h, struct inflight_status *out)
 {
-	*out = (struct hand_status){
+	*out = (struct inflight_status){
 	    .count = h->n_parcels,
-	    .share_waiting = shares_waiting(h->shares),
+	    .share_waiting = host_quota_waiting(h->shares),
 	    .slow_waiting = slowstart_waiting(h->slow),
 	    .damaged = h->n_damaged,
 	    .dead_waiting = deadletter_pending(h->dead),
@@ -875,7 +876,7 @@ hand_status(const struct hand *h, struct hand_status *out)
 	    .acked = acks_sent(h->acks),
 	    .buried = deadletter_buried(h->dead),
 	    .untold = h->untold,
-	    .notices = *notice_stats(h->notice),
+	    .notices = *job_notice_stats(h->notice),
 	};
 	out->dead_stuck_ms = deadletter_stuck_ms(h->dead, &out->dead_stuck);
 	memcpy(out->dead, h->dead_letters, sizeof(out->dead));
@@ -883,32 +884,32 @@ hand_status(const struct hand *h, struct hand_status *out)
 }
 
 size_t
-hand_count(const struct hand *h)
+inflight_count(const struct inflight *h)
 {
 	return h->n_parcels;
 }
 
 uint64_t
-hand_received(const struct hand *h)
+inflight_received(const struct inflight *h)
 {
 	return h->received;
 }
 
 struct batch *
-hand_batch(const struct hand *h)
+inflight_batch(const struct inflight *h)
 {
 	return h->batch;
 }
 
 void
-hand_destroy(struct hand *h)
+inflight_destroy(struct inflight *h)
 {
 	if (h == NULL)
 		return;
 	loop_timer_destroy(h->slow_timer);
 	slowstart_destroy(h->slow);
-	intake_destroy(h->intake);
-	intake_destroy(h->fresh_intake);
+	decode_destroy(h->intake);
+	decode_destroy(h->fresh_intake);
 	attest_destroy(h->attest);
 	forged_destroy(h->forged);
 	batch_destroy(h->batch);
@@ -916,8 +917,8 @@ hand_destroy(struct hand *h)
 	acks_destroy(h->acks);
 	while (!TAILQ_EMPTY(&h->parcels))
 		parcel_free(h, TAILQ_FIRST(&h->parcels));
-	shares_destroy(h->shares);
+	host_quota_destroy(h->shares);
 	loop_timer_destroy(h->shares_timer);
-	notice_destroy(h->notice);
+	job_notice_destroy(h->notice);
 	free(h);
 }

@@ -1,19 +1,19 @@
 /* From a delivery to what it says: decoded, checked, converted; of one host in the order of
  * arrival.
  *
- * A message of at most INTAKE_SMALL bytes is read at once. A larger one may take a second of CPU
+ * A message of at most DECODE_SMALL bytes is read at once. A larger one may take a second of CPU
  * time, in which the loop would do nothing else: it goes to a helper thread. So does what is small
  * and becomes large (YAML's aliases), what arrives of a host while something of it is there, so
- * that no response of a host overtakes another, and what is over INTAKE_PASS bytes in one pass of
+ * that no response of a host overtakes another, and what is over DECODE_PASS bytes in one pass of
  * the loop, in what came and in what it became. The thread takes hosts in turn: however much waits
  * of one, that of another waits for what is being read alone.
  *
  * While it is not known whether a sender is a host (attest.h), what it wrote waits, and what is of
- * the same host behind it, until intake_go_on().
+ * the same host behind it, until decode_go_on().
  *
  * Bounded by its caller: it holds what was given to it and not told of. */
-#ifndef VOGELER_INTAKE_H
-#define VOGELER_INTAKE_H
+#ifndef VOGELER_DECODE_H
+#define VOGELER_DECODE_H
 
 #include "daemon/read/convert.h"
 #include "shared/base/name.h"
@@ -22,37 +22,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define INTAKE_SMALL       (64 * 1024)
-#define INTAKE_PASS        (256 * 1024)
-#define INTAKE_LOOP_NODES  10000 /* of YAML that is read at once */
-#define INTAKE_RESULTS_MAX 100   /* of a response; an agent sends one */
-#define INTAKE_WHY_SIZE    512
+#define DECODE_SMALL       (64 * 1024)
+#define DECODE_PASS        (256 * 1024)
+#define DECODE_LOOP_NODES  10000 /* of YAML that is read at once */
+#define DECODE_RESULTS_MAX 100   /* of a response; an agent sends one */
+#define DECODE_WHY_SIZE    512
 
 struct attest;
 struct delivery;
-struct intake;
+struct decode;
 struct loop;
 
-struct intake_options {
+struct decode_options {
 	struct convert_limits limits;
 	struct attest *attest; /* borrowed; asked on the loop alone; NULL: all are believed */
-	/* Of the sender, found out by intake_take(): */
+	/* Of the sender, found out by decode_take(): */
 	bool bound;     /* user_id must equal syskey */
 	bool host_user; /* user_id is a known host */
 };
 
-enum intake_verdict {
-	INTAKE_GOOD,
-	INTAKE_MALFORMED, /* not a response, or there was no memory to read it */
-	INTAKE_OVERSIZE,
-	INTAKE_FORGED, /* another user's */
+enum decode_verdict {
+	DECODE_GOOD,
+	DECODE_MALFORMED, /* not a response, or there was no memory to read it */
+	DECODE_OVERSIZE,
+	DECODE_FORGED, /* another user's */
 };
 
 /* What one delivery says. */
-struct intake_reading {
-	enum intake_verdict verdict;
+struct decode_reading {
+	enum decode_verdict verdict;
 	/* Unless GOOD: */
-	char why[INTAKE_WHY_SIZE];
+	char why[DECODE_WHY_SIZE];
 	/* Whose answer to a job it would have been; "" = it would be none, or whose is not known. A
 	 * sender who may be believed names itself by syskey; where that says nothing, or another's
 	 * name, a sender that is a host is told by its user_id, which the broker has checked. So
@@ -63,29 +63,29 @@ struct intake_reading {
 	struct result **results;
 	size_t n;
 };
-void intake_reading_finish(struct intake_reading *r);
+void decode_reading_finish(struct decode_reading *r);
 /* Pure. Initialises r. */
-void intake_read(const struct message *m, const struct intake_options *opt, int64_t received_at,
-    struct intake_reading *r);
+void decode_read(const struct message *m, const struct decode_options *opt, int64_t received_at,
+    struct decode_reading *r);
 
 /* Gives d back to its owner, a large one packed (packed.h). r is the intake's again afterwards, but
  * for results that fn has taken out (set to NULL). */
-typedef void intake_read_fn(void *owner, struct delivery *d, struct intake_reading *r, void *arg);
+typedef void decode_read_fn(void *owner, struct delivery *d, struct decode_reading *r, void *arg);
 
 /* The host that a message is of, for its order among others: "" for whatever names none, and is
  * refused when it is read. Whoever sends writes it first, so that this looks at a few bytes. */
-void intake_host_of(const struct message *m, char host[NAME_HOST_MAX + 1]);
+void decode_host_of(const struct message *m, char host[NAME_HOST_MAX + 1]);
 
-struct intake *intake_create(struct loop *loop, intake_read_fn *fn, void *arg);
+struct decode *decode_create(struct loop *loop, decode_read_fn *fn, void *arg);
 /* Waits for the message that is being read; without callbacks. NULL is fine. */
-void intake_destroy(struct intake *in);
+void decode_destroy(struct decode *in);
 /* Takes d until fn: from inside, or later. Copies opt. */
-void intake_take(
-    struct intake *in, struct delivery *d, const struct intake_options *opt, void *owner);
+void decode_take(
+    struct decode *in, struct delivery *d, const struct decode_options *opt, void *owner);
 /* attest_settled() is true now. */
-void intake_go_on(struct intake *in);
+void decode_go_on(struct decode *in);
 /* Forgets all that was not told of, without callbacks. */
-void intake_clear(struct intake *in);
-size_t intake_pending(const struct intake *in); /* not told of yet */
+void decode_clear(struct decode *in);
+size_t decode_pending(const struct decode *in); /* not told of yet */
 
 #endif

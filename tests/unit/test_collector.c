@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/inbox.h"
+#include "daemon/collector.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
@@ -21,7 +21,7 @@ struct world {
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
 	struct leader *leader;
-	struct inbox *inbox;
+	struct collector *inbox;
 	struct options options;
 	unsigned int drained;
 	bool store_is_away;
@@ -32,31 +32,31 @@ struct world {
 static void
 consumer_ready(struct broker *b, void *arg)
 {
-	inbox_on_consumer_ready(((struct world *)arg)->inbox);
+	collector_on_consumer_ready(((struct world *)arg)->inbox);
 }
 
 static void
 consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	inbox_on_consumer_down(((struct world *)arg)->inbox);
+	collector_on_consumer_down(((struct world *)arg)->inbox);
 }
 
 static void
 delivered(struct broker *b, struct delivery *d, void *arg)
 {
-	inbox_on_delivery(((struct world *)arg)->inbox, d);
+	collector_on_delivery(((struct world *)arg)->inbox, d);
 }
 
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	inbox_on_publisher_ready(((struct world *)arg)->inbox);
+	collector_on_publisher_ready(((struct world *)arg)->inbox);
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	inbox_on_confirm(((struct world *)arg)->inbox, id, outcome, why);
+	collector_on_confirm(((struct world *)arg)->inbox, id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
@@ -91,7 +91,7 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 static void
 on_leader(enum leader_state leader, void *arg)
 {
-	inbox_on_leader(((struct world *)arg)->inbox, leader);
+	collector_on_leader(((struct world *)arg)->inbox, leader);
 }
 
 static void
@@ -108,7 +108,7 @@ static int
 setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct inbox_parts parts = {0};
+	struct collector_parts parts = {0};
 
 	ident_init();
 	log_set_level(LOG_LEVEL_CRITICAL);
@@ -129,8 +129,8 @@ setup(void **state)
 	parts.publisher = w->publisher;
 	parts.store = fake_store_base(w->store);
 	parts.leader = w->leader;
-	w->inbox = inbox_create(&parts, &w->options, on_drained, w);
-	inbox_start(w->inbox);
+	w->inbox = collector_create(&parts, &w->options, on_drained, w);
+	collector_start(w->inbox);
 	*state = w;
 	return 0;
 }
@@ -141,7 +141,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	fake_store_destroy(w->store);
-	inbox_destroy(w->inbox);
+	collector_destroy(w->inbox);
 	leader_destroy(w->leader);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
@@ -174,12 +174,12 @@ setup_taking(void **state)
 	return 0;
 }
 
-static struct inbox_status
+static struct collector_status
 status(struct world *w)
 {
-	struct inbox_status s;
+	struct collector_status s;
 
-	inbox_status(w->inbox, &s);
+	collector_status(w->inbox, &s);
 	return s;
 }
 
@@ -210,10 +210,10 @@ without_the_fresh_queue_it_reads_the_other(void **state)
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "consume master.in 1000; ");
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	assert_told(w->consumer, "consume master.in 1000; ");
 	fake_broker_without(w->consumer, NULL, NULL);
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	assert_told(w->consumer, "consume vogeler.fresh 1000; consume master.in 1000; ");
 	fake_broker_down(w->consumer);
 	fake_broker_up(w->consumer);
@@ -225,14 +225,14 @@ a_reload_applies_the_prefetch(void **state)
 {
 	struct world *w = *state;
 
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	assert_told(w->consumer, "");
 	w->options.prefetch = 7;
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	assert_told(w->consumer, "cancel; consume vogeler.fresh 7; consume master.in 7; ");
 	fake_broker_down(w->consumer);
 	w->options.prefetch = 8;
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	assert_told(w->consumer, "");
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 0);
@@ -249,20 +249,20 @@ a_reload_asks_a_store_that_is_away(void **state)
 	fake_store_probe_says(w->store, false);
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 60000);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
 	fake_store_probe_says(w->store, true);
-	inbox_reload(w->inbox, &w->options);
+	collector_reload(w->inbox, &w->options);
 	fake_advance(w->loop, 0);
 	fake_advance(w->loop, 0);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_TRYING);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_TRYING);
 }
 
 static void
-until(struct world *w, enum inbox_state s)
+until(struct world *w, enum collector_state s)
 {
-	for (int i = 0; i < 10000 && inbox_get_state(w->inbox) != s; i++)
+	for (int i = 0; i < 10000 && collector_get_state(w->inbox) != s; i++)
 		fake_advance(w->loop, 100);
-	assert_int_equal(inbox_get_state(w->inbox), s);
+	assert_int_equal(collector_get_state(w->inbox), s);
 }
 
 static void
@@ -285,7 +285,7 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 	assert_told(w->consumer, "");
 	w->store_is_away = false;
 	fake_store_probe_says(w->store, true);
-	until(w, INBOX_TRYING);
+	until(w, COLLECTOR_TRYING);
 	assert_told(w->consumer, "consume vogeler.fresh 1; consume master.in 1; ");
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 100);
@@ -297,7 +297,7 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 static int64_t
 trouble_ms(struct world *w)
 {
-	struct inbox_status s = status(w);
+	struct collector_status s = status(w);
 
 	return s.trouble != NULL ? s.trouble_ms : -1;
 }
@@ -317,7 +317,7 @@ a_probe_that_passes_is_no_proof(void **state)
 	w->store_is_away = true;
 	deliver(w->consumer, GOOD);
 	deliver(w->consumer, GOOD);
-	until(w, INBOX_TRYING);
+	until(w, COLLECTOR_TRYING);
 	assert_told(w->consumer,
 	    "cancel; nack 2 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	deliver(w->consumer, GOOD); /* one of them comes again */
@@ -347,14 +347,14 @@ what_is_tried_is_not_held_for_ever(void **state)
 
 	w->store_is_away = true;
 	deliver(w->consumer, GOOD);
-	until(w, INBOX_TRYING);
+	until(w, COLLECTOR_TRYING);
 	deliver(w->consumer, GOOD);
 	deliver(w->consumer, "{\"syskey\":\"web02\",\"ps\":\"a\",\"format\":\"output\"}");
 	fake_broker_log_clear(w->consumer);
 	fake_advance(w->loop, 9 * 60 * 1000);
 	assert_told(w->consumer, ALL_WIDER);
-	until(w, INBOX_PROBING);
-	until(w, INBOX_TRYING);
+	until(w, COLLECTOR_PROBING);
+	until(w, COLLECTOR_TRYING);
 	assert_told(w->consumer,
 	    "cancel; nack 3 multiple requeue; consume vogeler.fresh 1; consume master.in 1; ");
 	assert_in_range(trouble_ms(w), 10 * 60 * 1000, 11 * 60 * 1000);
@@ -368,13 +368,13 @@ a_record_that_is_refused_does_not_hold_up_the_others(void **state)
 	const char *bad = "{\"syskey\":\"bad\",\"ps\":\"a\",\"format\":\"raw\"}";
 
 	deliver(w->consumer, bad);
-	until(w, INBOX_TRYING);
+	until(w, COLLECTOR_TRYING);
 	fake_broker_log_clear(w->consumer);
 	deliver(w->consumer, bad);
 	fake_advance(w->loop, 20000);
 	assert_told(w->consumer, WIDER("2"));
 	deliver(w->consumer, GOOD);
-	until(w, INBOX_TAKING);
+	until(w, COLLECTOR_TAKING);
 	fake_advance(w->loop, 2000);
 	assert_told(
 	    w->consumer, "cancel; consume vogeler.fresh 1000; consume master.in 1000; ack 3; ");
@@ -386,7 +386,7 @@ a_record_that_is_refused_does_not_hold_up_the_others(void **state)
 		assert_int_equal(status(w).hand.stored, i + 2);
 	}
 	fake_advance(w->loop, 30000);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_TAKING);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_TAKING);
 	assert_int_equal(fake_broker_published(w->publisher), 1);
 	assert_non_null(
 	    strstr(message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason"),
@@ -477,9 +477,9 @@ the_end_of_an_outage_sums_up_what_was_not_told(void **state)
 	for (int i = 0; i < 3; i++) { /* the second too soon after the first */
 		fake_store_probe_says(w->store, false);
 		fake_advance(w->loop, 30000);
-		assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+		assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
 		fake_store_probe_says(w->store, true);
-		until(w, INBOX_TAKING);
+		until(w, COLLECTOR_TAKING);
 		told[i] = lines_with(log, " s, unlogged=");
 	}
 	log_set_level(LOG_LEVEL_CRITICAL);
@@ -512,7 +512,7 @@ stand_by(struct world *w)
 	fake_broker_log_clear(w->consumer);
 	deliver(w->consumer, GOOD);
 	fake_broker_fail(leader, BROKER_ERR_IN_USE, "RESOURCE_LOCKED");
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_STANDBY);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_STANDBY);
 }
 
 /* The other is gone. */
@@ -524,7 +524,7 @@ take_over(struct world *w)
 	fake_advance(w->loop, LEADER_LOOK_MS);
 	fake_broker_confirm(w->publisher, fake_broker_published(w->publisher), BROKER_RETURNED, "");
 	fake_broker_up(leader);
-	until(w, INBOX_TAKING);
+	until(w, COLLECTOR_TAKING);
 	fake_broker_log_clear(leader);
 }
 
@@ -543,7 +543,7 @@ who_is_not_the_leader_gives_back_and_stands_by(void **state)
 	fake_advance(w->loop, 60000);
 	assert_told(w->consumer, "");
 	assert_int_equal(trouble_ms(w), -1);
-	inbox_drain(w->inbox);
+	collector_drain(w->inbox);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->drained, 1);
 }
@@ -556,23 +556,23 @@ who_stands_by_probes_its_store(void **state)
 
 	stand_by(w);
 	fake_store_probe_says(w->store, false);
-	until(w, INBOX_PROBING);
+	until(w, COLLECTOR_PROBING);
 	fake_advance(w->loop, 10000);
 	assert_true(trouble_ms(w) >= 10000);
 	fake_store_probe_says(w->store, true);
-	until(w, INBOX_STANDBY);
+	until(w, COLLECTOR_STANDBY);
 	assert_int_equal(trouble_ms(w), -1);
 	fake_store_probe_says(w->store, false);
-	until(w, INBOX_PROBING);
+	until(w, COLLECTOR_PROBING);
 	fake_advance(w->loop, LEADER_LOOK_MS);
 	fake_broker_confirm(w->publisher, fake_broker_published(w->publisher), BROKER_RETURNED, "");
 	fake_broker_log_clear(fake_broker("leader"));
 	fake_broker_up(fake_broker("leader")); /* the other has no store either */
 	fake_advance(w->loop, 10000);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_PROBING);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
 	assert_string_equal(fake_broker_log(fake_broker("leader")), "stop; ");
 	fake_store_probe_says(w->store, true);
-	until(w, INBOX_TAKING);
+	until(w, COLLECTOR_TAKING);
 }
 
 static void
@@ -599,10 +599,10 @@ who_loses_its_store_or_its_consumers_resigns(void **state)
 	take_over(w);
 	w->store_is_away = true;
 	deliver(w->consumer, GOOD);
-	until(w, INBOX_PROBING);
+	until(w, COLLECTOR_PROBING);
 	assert_string_equal(fake_broker_log(leader), "stop; ");
 	w->store_is_away = false;
-	until(w, INBOX_TAKING);
+	until(w, COLLECTOR_TAKING);
 	fake_broker_log_clear(leader);
 	stand_by(w);
 	take_over(w);
@@ -616,7 +616,7 @@ draining_finishes_what_is_in_hand(void **state)
 	struct world *w = *state;
 
 	deliver(w->consumer, GOOD);
-	inbox_drain(w->inbox);
+	collector_drain(w->inbox);
 	assert_told(w->consumer, "cancel; ");
 	deliver(w->consumer, GOOD);
 	assert_told(w->consumer, "nack 2 requeue; ");
@@ -624,7 +624,7 @@ draining_finishes_what_is_in_hand(void **state)
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "ack 1; ");
 	assert_int_equal(w->drained, 1);
-	assert_int_equal(inbox_get_state(w->inbox), INBOX_DRAINED);
+	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_DRAINED);
 }
 
 static void
@@ -635,7 +635,7 @@ draining_gives_back_when_time_is_over(void **state)
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 100);
-	inbox_drain(w->inbox);
+	collector_drain(w->inbox);
 	fake_advance(w->loop, 9999);
 	assert_int_equal(w->drained, 0);
 	fake_advance(w->loop, 1);
@@ -648,11 +648,11 @@ draining_with_nothing_in_hand_is_over_at_once(void **state)
 {
 	struct world *w = *state;
 
-	inbox_drain(w->inbox);
+	collector_drain(w->inbox);
 	assert_int_equal(w->drained, 0);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->drained, 1);
-	inbox_drain(w->inbox);
+	collector_drain(w->inbox);
 	fake_advance(w->loop, 100000);
 	assert_int_equal(w->drained, 1);
 }
