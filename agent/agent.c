@@ -10,14 +10,14 @@
 #include "agent/arrival.h"
 #include "agent/child.h"
 #include "agent/cmdq.h"
-#include "agent/machine.h"
-#include "agent/maker.h"
+#include "agent/encode_worker.h"
+#include "agent/machine_id.h"
 #include "agent/metrics.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
-#include "agent/remains.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
+#include "agent/stale_runs.h"
 #include "agent/statedir.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
@@ -57,9 +57,9 @@ struct agent {
 	struct uri *uris;
 	size_t n_uris;
 	struct statedir_lock lock;
-	struct remains *remains;
+	struct stale_runs *remains;
 	struct registry registry;
-	struct order *order;
+	struct sequence *order;
 	struct topology *topology;
 	struct loop *loop;
 	struct loop_timer *timer; /* of DRAINING and LEAVING */
@@ -69,7 +69,7 @@ struct agent {
 	char plugin_status[STATUS_PART]; /* what is not in force that should be; "" = nothing */
 	struct broker *broker;
 	struct outbox *outbox;
-	struct maker *maker;
+	struct encode_worker *maker;
 	struct cmdq *cmdq;
 	struct schedule *schedule; /* empty with oneshot */
 	struct agent_parts parts;  /* what the monitor shows */
@@ -621,7 +621,7 @@ open_state(struct agent *a)
 		return 1;
 	}
 	xasprintf(&path, "%s/%s", dir, AGENT_ORDER_FILE);
-	a->order = order_open(path, wallclock_ms(), err, sizeof(err));
+	a->order = sequence_open(path, wallclock_ms(), err, sizeof(err));
 	free(path);
 	if (a->order == NULL) {
 		cli_complain("vogeler-agent", "%s", err);
@@ -707,7 +707,7 @@ make_parts(struct agent *a)
 	config.loop = a->loop;
 	config.broker = a->broker;
 	config.outbox = a->outbox;
-	a->maker = maker_create(a->loop, on_made, a);
+	a->maker = encode_worker_create(a->loop, on_made, a);
 	config.maker = a->maker;
 	a->cmdq = cmdq_create(&config);
 	make_schedule(a);
@@ -763,11 +763,11 @@ static void
 agent_finish(struct agent *a)
 {
 	monitor_stop(a->monitor);
-	maker_destroy(a->maker); /* what it made is for those below */
+	encode_worker_destroy(a->maker); /* what it made is for those below */
 	cmdq_destroy(a->cmdq);
 	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);
-	remains_close(a->remains, !children_destroy(a->children));
+	stale_runs_close(a->remains, !children_destroy(a->children));
 	broker_destroy(a->broker);
 	sd_notify_destroy(a->notify);
 	loop_timer_destroy(a->timer);
@@ -775,7 +775,7 @@ agent_finish(struct agent *a)
 		loop_destroy(a->loop);
 	topology_destroy(a->topology);
 	registry_finish(&a->registry);
-	order_close(a->order);
+	sequence_close(a->order);
 	uri_list_free(a->uris, a->n_uris);
 	statedir_close(&a->lock);
 	free(a->host);
@@ -801,9 +801,9 @@ agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 	status = open_state(&a);
 	if (status != 0)
 		goto out;
-	a.remains = remains_open(cli->options.state_dir);
+	a.remains = stale_runs_open(cli->options.state_dir);
 	a.machine_id = machine_id(MACHINE_ID_SYSTEM, cli->options.state_dir);
-	a.boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
+	a.boot_id = sequence_read_id("/proc/sys/kernel/random/boot_id");
 	make_parts(&a);
 	if (!start_monitor(&a)) {
 		status = 1;

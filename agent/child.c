@@ -14,15 +14,15 @@
  *      |                                      v                                |
  *      +-----------------------------------> DONE <----------------------------+
  *
- * What is signalled is signalled by the keeper (keeper.h), whose children the plugin and its
+ * What is signalled is signalled by the keeper (subreaper.h), whose children the plugin and its
  * orphans are; to the agent they are strangers. */
 #include "agent/child.h"
 
-#include "agent/keeper.h"
 #include "agent/launch.h"
 #include "agent/limits.h"
 #include "agent/proc.h"
-#include "agent/remains.h"
+#include "agent/stale_runs.h"
+#include "agent/subreaper.h"
 #include "agent/sweep.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
@@ -120,7 +120,7 @@ struct children {
 	struct loop_timer *sweep_timer; /* armed only while something killed is not gone yet */
 	int64_t sweep_ms;
 	pid_t sweep_session;
-	struct remains *remains; /* NULL = nothing is written down */
+	struct stale_runs *remains; /* NULL = nothing is written down */
 	struct loop_timer *note_timer;
 	bool note_soon; /* it is armed for what was started last */
 };
@@ -222,7 +222,7 @@ static bool
 is_plugins(const struct children *c, pid_t pid, pid_t session)
 {
 	return getsid(pid) == session ||
-	       (c->remains != NULL && proc_has_env(pid, remains_mark(c->remains)));
+	       (c->remains != NULL && proc_has_env(pid, stale_runs_mark(c->remains)));
 }
 
 /* Somebody killed its keeper: what the plugin started came to us. Comes back by timer until
@@ -273,7 +273,7 @@ note_on_timer(void *arg)
 	}
 	if (n == 0)
 		return; /* what is written down is gone, or still ending */
-	remains_note(c->remains, keepers, n);
+	stale_runs_note(c->remains, keepers, n);
 	loop_timer_arm(c->note_timer, CHILD_NOTE_AGAIN_MS);
 }
 
@@ -387,12 +387,12 @@ static void
 run_on_news(int fd, unsigned int events, void *arg)
 {
 	struct run *r = arg;
-	struct keeper_report report;
+	struct subreaper_report report;
 	bool gone;
 
-	if (keeper_hear(fd, &report, &gone)) {
+	if (subreaper_hear(fd, &report, &gone)) {
 		r->pid = report.pid;
-		if (report.news != KEEPER_EXITED)
+		if (report.news != SUBREAPER_EXITED)
 			return;
 		r->exit = report.end;
 		r->used = report.used;
@@ -407,11 +407,11 @@ static void
 run_on_gone(int fd, unsigned int events, void *arg)
 {
 	struct run *r = arg;
-	struct keeper_report report;
+	struct subreaper_report report;
 	bool gone, known = r->exit.si_pid != 0;
 
 	/* Its last words may not have been read yet. */
-	while (!known && keeper_hear(r->control, &report, &gone)) {
+	while (!known && subreaper_hear(r->control, &report, &gone)) {
 		r->pid = report.pid;
 		r->exit = report.end;
 		r->used = report.used;
@@ -594,11 +594,11 @@ run_enter(struct run *r, enum run_state next, const char *reason)
 		tell_started(r);
 		break;
 	case RUN_TERMINATING:
-		keeper_tell(r->control, KEEPER_TERM);
+		subreaper_tell(r->control, SUBREAPER_TERM);
 		loop_timer_arm(r->timer, CHILD_TERM_GRACE_MS);
 		break;
 	case RUN_KILLED:
-		keeper_tell(r->control, KEEPER_KILL);
+		subreaper_tell(r->control, SUBREAPER_KILL);
 		loop_timer_arm(r->timer, CHILD_KILL_WAIT_MS);
 		break;
 	case RUN_DRAINING:
@@ -875,7 +875,7 @@ children_set_plugins(
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
 		limits_of(&spec->limits, p, spec->timeout_ms);
 		spec->launch = launch_create(
-		    p, &spec->limits, c->remains != NULL ? remains_mark(c->remains) : NULL);
+		    p, &spec->limits, c->remains != NULL ? stale_runs_mark(c->remains) : NULL);
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
 		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
@@ -901,7 +901,7 @@ children_create(struct loop *loop, child_event_fn *on_event, void *arg)
 }
 
 void
-children_remember(struct children *c, struct remains *r)
+children_remember(struct children *c, struct stale_runs *r)
 {
 	c->remains = r;
 	c->note_timer = loop_timer_create(c->loop, "note", note_on_timer, c);

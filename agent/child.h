@@ -4,7 +4,7 @@
  * A run is over when three facts are in: end of file on stdout, end of file on stderr, and the exit
  * status. What outlives that, a daemon that still holds a pipe for instance, is given
  * CHILD_DRAIN_MS and then killed: nothing that a plugin starts survives it, nor the agent
- * (keeper.h). */
+ * (subreaper.h). */
 #ifndef VOGELER_CHILD_H
 #define VOGELER_CHILD_H
 
@@ -16,7 +16,7 @@
 struct children;
 struct loop;
 struct plugin_set;
-struct remains;
+struct stale_runs;
 
 #define CHILD_TERM_GRACE_MS 2000 /* from SIGTERM to SIGKILL */
 #define CHILD_DRAIN_MS      1000 /* from exit to the end of both pipes */
@@ -36,7 +36,7 @@ typedef void child_event_fn(const struct child_event *ev, void *arg);
 struct children *children_create(struct loop *loop, child_event_fn *on_event, void *arg);
 /* Before the plugins are set: marks what they start, and writes it down while it runs. Borrows r
  * until children_destroy(). */
-void children_remember(struct children *c, struct remains *r);
+void children_remember(struct children *c, struct stale_runs *r);
 /* Kills what runs, at once and without events. The loop must not turn afterwards: it would still
  * reap children here. false: something of it is not gone yet. NULL is fine. */
 bool children_destroy(struct children *c);

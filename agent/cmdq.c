@@ -8,14 +8,14 @@
  *      |                      by us: gone    |
  *      +--- not authorised ------------------+    expired and without an id: acked and gone
  *
- * RUNNING is also what has ended while its answer is being made (agent/maker.h).
+ * RUNNING is also what has ended while its answer is being made (agent/encode_worker.h).
  * SETTLED means that the answer is known and not yet made: hundreds may be superseded at once, and
  * the outbox takes a few. */
 #include "agent/cmdq_internal.h"
 
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/sequence.h"
 #include "shared/base/log.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
@@ -227,11 +227,11 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 	int64_t now = wallclock_ms();
 
 	report_begin(
-	    &r, &q->config.origin, &req, done, &j->out, order_next(q->config.order, now), now);
+	    &r, &q->config.origin, &req, done, &j->out, sequence_next(q->config.order, now), now);
 	if (r.meta.state != WIRE_OK) {
 		note_failed(q, j, &r);
-	} else if (maker_takes(q->config.maker, j->out.len)) {
-		maker_make(q->config.maker, j->id, &r, &j->out);
+	} else if (encode_worker_takes(q->config.maker, j->out.len)) {
+		encode_worker_make(q->config.maker, j->id, &r, &j->out);
 		return;
 	} else {
 		note_ok(q, j, j->out.len, &r);
@@ -248,7 +248,7 @@ answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, cons
 	int64_t now = wallclock_ms();
 
 	report_without_result(
-	    &r, &q->config.origin, &req, state, why, order_next(q->config.order, now), now);
+	    &r, &q->config.origin, &req, state, why, sequence_next(q->config.order, now), now);
 	send_answer(q, j, &r);
 }
 

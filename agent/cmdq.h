@@ -18,7 +18,7 @@
 #define VOGELER_CMDQ_H
 
 #include "agent/childmsg.h"
-#include "agent/maker.h"
+#include "agent/encode_worker.h"
 #include "agent/report.h"
 #include "shared/amqp/broker.h"
 #include <stdbool.h>
@@ -36,7 +36,7 @@
 
 struct cmdq;
 struct loop;
-struct order;
+struct sequence;
 struct outbox;
 struct registry;
 
@@ -44,10 +44,10 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 	struct report_origin origin;
 	struct loop *loop;
 	const struct registry *registry;
-	struct order *order;
+	struct sequence *order;
 	struct broker *broker;
 	struct outbox *outbox;
-	struct maker *maker; /* NULL: all is made on the loop */
+	struct encode_worker *maker; /* NULL: all is made on the loop */
 	uint32_t catch_up_splay_ms;
 	size_t concurrency;  /* plugins at once; one plugin never runs twice at once */
 	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */

@@ -1,8 +1,8 @@
 /* See launch.h. */
 #include "agent/launch.h"
 
-#include "agent/keeper.h"
 #include "agent/limits.h"
+#include "agent/subreaper.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
@@ -463,7 +463,7 @@ close_pair(const int fds[2])
 static pid_t
 fork_keeper(struct start *start, int control)
 {
-	const struct keeper k = {
+	const struct subreaper k = {
 	    .control = control,
 	    .kept = {start->out, start->err, start->status},
 	    .start = child_main,
@@ -479,7 +479,7 @@ fork_keeper(struct start *start, int control)
 	pid = fork();
 	if (pid == 0) {
 		start->keeper = getpid();
-		keeper_run(&k);
+		subreaper_run(&k);
 	}
 	error = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -1,11 +1,10 @@
-/* Starting a program, under a keeper of its own (keeper.h), so that it can harm nobody by accident:
- * everything that may allocate, block
- * or fail in a lookup happens when the plugin is loaded; between fork and exec only
- * async-signal-safe calls are left (signal-safety(7)).
+/* Starting a program, under a keeper of its own (subreaper.h), so that it can harm nobody by
+ * accident: everything that may allocate, block or fail in a lookup happens when the plugin is
+ * loaded; between fork and exec only async-signal-safe calls are left (signal-safety(7)).
  *
  * What a plugin finds: stdin /dev/null, stdout and stderr pipes, no other descriptor; a session and
  * process group of its own; every signal unblocked and at its default; umask 022; cwd "/";
- * PATH, LANG=C.UTF-8, HOME, its own env= and a mark (remains.h), nothing of ours; its limits
+ * PATH, LANG=C.UTF-8, HOME, its own env= and a mark (stale_runs.h), nothing of ours; its limits
  * (limits.h), no core files; and it dies with us: its keeper sees to that, and PR_SET_PDEATHSIG,
  * should that be killed. PR_SET_NO_NEW_PRIVS is set only for a plugin with user=: it was told to
  * run with less, while elsewhere it would break plugins that call sudo. */

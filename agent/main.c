@@ -1,8 +1,8 @@
 /* vogeler-agent: on every host. Runs the plugins that are declared here when told to, and sends
- * what they print. See agent.h (run) and show.h (list, exec). */
+ * what they print. See agent.h (run) and verbs.h (list, exec). */
 #include "agent/agent.h"
 #include "agent/registry.h"
-#include "agent/show.h"
+#include "agent/verbs.h"
 #include "shared/base/ident.h"
 #include "shared/config/cli.h"
 #include <stdbool.h>
@@ -71,9 +71,9 @@ dispatch(struct cli *cli)
 	if (strcmp(verb, "run") == 0 && n == 1)
 		return agent_run(cli, plugin_dir, oneshot != 0);
 	if (strcmp(verb, "list") == 0 && n == 1)
-		return show_list(dir);
+		return verbs_list(dir);
 	if (strcmp(verb, "exec") == 0 && n == 2)
-		return show_exec(cli, dir, cli->args[1]);
+		return verbs_exec(cli, dir, cli->args[1]);
 	if (strcmp(verb, "exec") == 0 && n == 1)
 		cli_usage_error(cli, "exec needs the name of a plugin");
 	if (strcmp(verb, "run") == 0 || strcmp(verb, "list") == 0 || strcmp(verb, "exec") == 0)

@@ -3,9 +3,9 @@
 
 #include "agent/child.h"
 #include "agent/cmdq.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
 
 #include <stdio.h>
 
@@ -73,7 +73,7 @@ agent_metrics(struct metrics *m, void *arg)
 	write_commands(m, p);
 	write_outbox(m, &s);
 	metrics_single(m, "vogeler_order_failing", METRICS_GAUGE,
-	    "Whether the order mark cannot be written.", order_is_failing(p->order));
+	    "Whether the order mark cannot be written.", sequence_is_failing(p->order));
 }
 
 void
@@ -88,6 +88,6 @@ agent_health(struct health *h, void *arg)
 		snprintf(text, sizeof(text), "%zu responses wait", s.answers + s.newest);
 		health_narrow(h, "outbox", text, s.oldest_ms, s.why);
 	}
-	if (order_is_failing(p->order))
+	if (sequence_is_failing(p->order))
 		health_narrow(h, "order", "the mark cannot be written", -1, NULL);
 }

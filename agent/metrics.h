@@ -9,7 +9,7 @@
 #include "shared/monitor/monitor.h"
 
 struct cmdq;
-struct order;
+struct sequence;
 struct outbox;
 struct schedule;
 
@@ -17,7 +17,7 @@ struct agent_parts { /* all pointers borrowed */
 	const struct cmdq *cmdq;
 	const struct schedule *schedule;
 	const struct outbox *outbox;
-	const struct order *order;
+	const struct sequence *order;
 	size_t concurrency;                  /* plugins at once */
 	uint64_t outcomes[CHILD_N_OUTCOMES]; /* of runs, counted by the owner */
 };

@@ -1,8 +1,8 @@
 /* See report.h. */
 #include "agent/report.h"
 
-#include "agent/order.h"
 #include "agent/outbox.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/wallclock.h"
@@ -308,21 +308,21 @@ report_try_encode(const struct response *r, struct message *m)
 
 void
 report_replace(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, struct order *order, struct message *m)
+    const struct report_request *req, struct sequence *order, struct message *m)
 {
 	int64_t now = wallclock_ms();
 
 	log_error("report", "%s: its output is too large to be sent, job=%s", req->plugin,
 	    req->job != NULL ? req->job : "none");
 	response_finish(r);
-	report_unsendable(r, origin, req, order_next(order, now), now);
+	report_unsendable(r, origin, req, sequence_next(order, now), now);
 	if (!wire_response_encode(r, m))
 		fatal("report", "a failure report cannot be encoded");
 }
 
 void
 report_encode(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, struct order *order, struct message *m)
+    const struct report_request *req, struct sequence *order, struct message *m)
 {
 	if (!report_try_encode(r, m))
 		report_replace(r, origin, req, order, m);

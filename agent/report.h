@@ -20,7 +20,7 @@ struct report_origin {
 	const char *boot_id;
 };
 
-struct order;
+struct sequence;
 
 /* What was asked; or not asked, without a job. Borrowed strings; job and reply_to may be NULL. */
 struct report_request {
@@ -52,12 +52,12 @@ void report_unsendable(struct response *r, const struct report_origin *origin,
  * large or too deep, a failure that says so takes its place, in r as well, with a mark of its own.
  */
 void report_encode(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, struct order *order, struct message *m);
+    const struct report_request *req, struct sequence *order, struct message *m);
 /* The two halves of it. false: it cannot be sent; m is empty then. */
 bool report_try_encode(const struct response *r, struct message *m)
     __attribute__((warn_unused_result));
 void report_replace(struct response *r, const struct report_origin *origin,
-    const struct report_request *req, struct order *order, struct message *m);
+    const struct report_request *req, struct sequence *order, struct message *m);
 /* Makes of an answer that was encoded a failure: its output is larger than the broker takes. */
 void report_too_large_for_broker(struct message *m, const char *host, int64_t wallclock_ms);
 /* The sentence in an answer that is a failure; borrowed. */

@@ -1,9 +1,9 @@
 /* See schedule.h. */
 #include "agent/schedule.h"
 
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/sequence.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -286,12 +286,12 @@ report(struct schedule *s, struct run *r, const struct child_event *done)
 	struct message m;
 	int64_t now = wallclock_ms();
 
-	report_begin(
-	    &resp, &s->config.origin, &req, done, &r->out, order_next(s->config.order, now), now);
+	report_begin(&resp, &s->config.origin, &req, done, &r->out,
+	    sequence_next(s->config.order, now), now);
 	if (resp.meta.state != WIRE_OK) {
 		log_warn("schedule", "%s", report_failure_text(&resp));
-	} else if (maker_takes(s->config.maker, r->out.len)) {
-		maker_make(s->config.maker, r->id, &resp, &r->out);
+	} else if (encode_worker_takes(s->config.maker, r->out.len)) {
+		encode_worker_make(s->config.maker, r->id, &resp, &r->out);
 		return;
 	} else {
 		note_ok(r, r->out.len, &resp);

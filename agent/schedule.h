@@ -14,14 +14,14 @@
 #define VOGELER_SCHEDULE_H
 
 #include "agent/childmsg.h"
-#include "agent/maker.h"
+#include "agent/encode_worker.h"
 #include "agent/report.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct loop;
-struct order;
+struct sequence;
 struct outbox;
 struct plugin;
 struct registry;
@@ -35,10 +35,10 @@ struct schedule_config { /* all borrowed until schedule_destroy() */
 	struct report_origin origin;
 	struct loop *loop;
 	const struct registry *registry;
-	struct order *order;
+	struct sequence *order;
 	struct outbox *outbox;
-	struct maker *maker; /* NULL: all is made on the loop */
-	uint64_t max_output; /* bytes of output of a plugin that sets no cap of its own */
+	struct encode_worker *maker; /* NULL: all is made on the loop */
+	uint64_t max_output;         /* bytes of output of a plugin that sets no cap of its own */
 	void (*request)(const struct child_request *req, void *arg); /* to the children */
 	/* May one more plugin, this one, start now? After a no, schedule_kick() follows. */
 	bool (*may_start)(const char *plugin, void *arg);

@@ -1,6 +1,6 @@
-/* Finding children by proc(5), and reaping those that nobody waits for. The keepers (keeper.h) take
- * what plugins leave behind; the agent is a child subreaper besides, for what a keeper leaves that
- * somebody killed. */
+/* Finding children by proc(5), and reaping those that nobody waits for. The keepers (subreaper.h)
+ * take what plugins leave behind; the agent is a child subreaper besides, for what a keeper leaves
+ * that somebody killed. */
 #ifndef VOGELER_SWEEP_H
 #define VOGELER_SWEEP_H
 

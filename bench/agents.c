@@ -4,10 +4,10 @@
 #include "agent/agent.h"
 #include "agent/arrival.h"
 #include "agent/cmdq.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
 #include "bench/bench.h"
 #include "bench/swarm.h"
 #include "shared/amqp/probe.h"
@@ -42,7 +42,7 @@ struct agent_host {
 	char name[PLAN_NAME_SIZE];
 	char machine_id[IDENT_HASH_SIZE], boot_id[IDENT_SIZE];
 	struct broker *broker; /* NULL: it has not begun, or is offline */
-	struct order *order;
+	struct sequence *order;
 	struct outbox *outbox;
 	struct cmdq *cmdq;
 	struct run_list runs;
@@ -348,7 +348,7 @@ agents_on_begin(uint32_t host, struct broker *broker, void *arg)
 	h->broker = broker;
 	TAILQ_INIT(&h->runs);
 	h->timer = loop_timer_create(a->b->loop, "bench plugins", host_on_timer, h);
-	h->order = order_in_memory();
+	h->order = sequence_in_memory();
 	h->outbox =
 	    outbox_create(a->b->loop, broker, options->master_exchange, host_on_confirmed, h);
 	outbox_set_host(h->outbox, h->name);
@@ -403,7 +403,7 @@ host_finish(struct agent_host *h)
 	}
 	cmdq_destroy(h->cmdq);
 	outbox_destroy(h->outbox);
-	order_close(h->order);
+	sequence_close(h->order);
 	loop_timer_destroy(h->timer);
 }
 
@@ -437,7 +437,7 @@ agents_collect(struct agents *a, uint32_t host, const char *plugin)
 	req.format = registry_find(&a->registry, plugin)->format;
 	buf_init(&out, a->b->cli->options.plugin_max_output);
 	fleet_run(&a->b->fleet, host, plugin, now, &done, &out);
-	report_run(&r, &origin, &req, &done, &out, order_next(h->order, now), now);
+	report_run(&r, &origin, &req, &done, &out, sequence_next(h->order, now), now);
 	report_encode(&r, &origin, &req, h->order, &m);
 	outbox_add_newest(h->outbox, SCHEDULE_ID | ++h->collected, plugin, &m);
 	message_finish(&m);

@@ -4,9 +4,9 @@
 
 #include "agent/child.h"
 #include "agent/cmdq.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +58,7 @@ schedule_running(const struct schedule *s)
 }
 
 bool
-order_is_failing(const struct order *o)
+sequence_is_failing(const struct sequence *o)
 {
 	return order_fails;
 }

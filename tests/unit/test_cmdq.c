@@ -7,15 +7,15 @@
 #include <cmocka.h>
 
 #include "agent/cmdq.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_encode_worker.h"
 #include "tests/fake/fake_loop.h"
-#include "tests/fake/fake_maker.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +26,8 @@ struct fixture {
 	struct loop *loop;
 	struct broker *broker;
 	struct outbox *outbox;
-	struct maker maker;
-	struct order *order;
+	struct encode_worker maker;
+	struct sequence *order;
 	struct cmdq *cmdq;
 	struct cmdq_config config;
 	struct registry registry;
@@ -126,7 +126,7 @@ setup(void **state)
 	opt.program = "test";
 	f->broker = broker_create(f->loop, &opt, &handlers, f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", on_confirmed, f);
-	f->order = order_open(f->path, wallclock_ms(), err, sizeof(err));
+	f->order = sequence_open(f->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(f->order);
 	f->config.loop = f->loop;
 	f->config.registry = &f->registry;
@@ -149,7 +149,7 @@ teardown(void **state)
 
 	cmdq_destroy(f->cmdq);
 	outbox_destroy(f->outbox);
-	order_close(f->order);
+	sequence_close(f->order);
 	broker_destroy(f->broker);
 	loop_destroy(f->loop);
 	unlink(f->path);
@@ -251,7 +251,7 @@ finish(struct fixture *f, size_t i)
 static void
 made(struct fixture *f)
 {
-	struct maker *mk = &f->maker;
+	struct encode_worker *mk = &f->maker;
 
 	report_value(&mk->made.r, &mk->out);
 	buf_finish(&mk->out);
@@ -259,7 +259,7 @@ made(struct fixture *f)
 	cmdq_on_made(f->cmdq, &mk->made);
 	response_finish(&mk->made.r);
 	message_finish(&mk->made.m);
-	*mk = (struct maker){0};
+	*mk = (struct encode_worker){0};
 }
 
 static void

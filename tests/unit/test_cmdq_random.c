@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "agent/cmdq.h"
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
@@ -51,7 +51,7 @@ struct world {
 	struct loop *loop;
 	struct broker *broker;
 	struct outbox *outbox;
-	struct order *order;
+	struct sequence *order;
 	struct cmdq *cmdq;
 	struct registry registry;
 	struct plugin plugins[3];
@@ -476,7 +476,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 	opt.program = "test";
 	w->broker = broker_create(w->loop, &opt, &handlers, w);
 	w->outbox = outbox_create(w->loop, w->broker, "vogeler.master.in", on_confirmed, w);
-	w->order = order_open(w->path, wallclock_ms(), err, sizeof(err));
+	w->order = sequence_open(w->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(w->order);
 	config.loop = w->loop;
 	config.registry = &w->registry;
@@ -493,7 +493,7 @@ world_close(struct world *w)
 {
 	cmdq_destroy(w->cmdq);
 	outbox_destroy(w->outbox);
-	order_close(w->order);
+	sequence_close(w->order);
 	broker_destroy(w->broker);
 	loop_destroy(w->loop);
 	unlink(w->path);

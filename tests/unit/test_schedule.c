@@ -6,15 +6,15 @@
 
 #include <cmocka.h>
 
-#include "agent/order.h"
 #include "agent/outbox.h"
 #include "agent/registry.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
+#include "tests/fake/fake_encode_worker.h"
 #include "tests/fake/fake_loop.h"
-#include "tests/fake/fake_maker.h"
 #include "tests/unit/decoded.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +28,8 @@ struct fixture {
 	struct loop *loop;
 	struct broker *broker;
 	struct outbox *outbox;
-	struct maker maker;
-	struct order *order;
+	struct encode_worker maker;
+	struct sequence *order;
 	struct registry registry;
 	struct plugin plugins[3];
 	struct schedule *schedule;
@@ -122,7 +122,7 @@ setup(void **state)
 	f->loop = loop_create();
 	make_broker(f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", NULL, NULL);
-	f->order = order_open(f->path, wallclock_ms(), err, sizeof(err));
+	f->order = sequence_open(f->path, wallclock_ms(), err, sizeof(err));
 	assert_non_null(f->order);
 	config.loop = f->loop;
 	config.registry = &f->registry;
@@ -142,7 +142,7 @@ teardown(void **state)
 	schedule_destroy(f->schedule);
 	outbox_destroy(f->outbox);
 	broker_destroy(f->broker);
-	order_close(f->order);
+	sequence_close(f->order);
 	loop_destroy(f->loop);
 	unlink(f->path);
 	assert_int_equal(rmdir(f->dir), 0);
@@ -580,7 +580,7 @@ static void
 test_runs_until_its_result_is_made(void **state)
 {
 	struct fixture *f = *state;
-	struct maker *mk = &f->maker;
+	struct encode_worker *mk = &f->maker;
 
 	mk->makes = true;
 	every(f, 1, 1000, 0);

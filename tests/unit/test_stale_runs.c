@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "agent/proc.h"
-#include "agent/remains.h"
+#include "agent/stale_runs.h"
 #include "shared/base/ident.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ setup(void **state)
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/vogeler-remains-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, REMAINS_FILE);
+	snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, STALE_RUNS_FILE);
 	*state = f;
 	return 0;
 }
@@ -67,7 +67,7 @@ start(struct fixture *f, const char *mark, const char *script)
 	pid_t pid;
 
 	snprintf(assignment, sizeof(assignment), "%s%s",
-	    mark[0] != '\0' ? REMAINS_VARIABLE "=" : "A=", mark);
+	    mark[0] != '\0' ? STALE_RUNS_VARIABLE "=" : "A=", mark);
 	assert_int_equal(pipe(up), 0);
 	pid = fork();
 	assert_true(pid >= 0);
@@ -114,7 +114,7 @@ write_record(const struct fixture *f, const char *boot, pid_t pid, uint64_t at)
 static void
 take_over(const struct fixture *f)
 {
-	remains_close(remains_open(f->dir), false);
+	stale_runs_close(stale_runs_open(f->dir), false);
 }
 
 static bool
@@ -196,13 +196,13 @@ static void
 test_what_is_noted_is_found_without_a_mark(void **state)
 {
 	struct fixture *f = *state;
-	struct remains *r = remains_open(f->dir);
+	struct stale_runs *r = stale_runs_open(f->dir);
 	pid_t pid = start(f, "", "setsid sleep inf & echo; wait"), child = 0;
 	struct proc *all;
 	size_t n;
 
-	remains_note(r, &pid, 1);
-	remains_close(r, true);
+	stale_runs_note(r, &pid, 1);
+	stale_runs_close(r, true);
 	n = proc_list(&all);
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].parent == pid)
@@ -221,14 +221,14 @@ static void
 test_each_agent_has_a_mark_of_its_own(void **state)
 {
 	struct fixture *f = *state;
-	struct remains *r = remains_open(f->dir);
-	char *first = strdup(remains_mark(r));
+	struct stale_runs *r = stale_runs_open(f->dir);
+	char *first = strdup(stale_runs_mark(r));
 
-	remains_close(r, true);
-	r = remains_open(f->dir);
-	assert_string_not_equal(first, remains_mark(r));
-	assert_int_equal(strncmp(first, REMAINS_VARIABLE "=", sizeof(REMAINS_VARIABLE)), 0);
-	remains_close(r, false);
+	stale_runs_close(r, true);
+	r = stale_runs_open(f->dir);
+	assert_string_not_equal(first, stale_runs_mark(r));
+	assert_int_equal(strncmp(first, STALE_RUNS_VARIABLE "=", sizeof(STALE_RUNS_VARIABLE)), 0);
+	stale_runs_close(r, false);
 	assert_int_not_equal(access(f->path, F_OK), 0);
 	free(first);
 }
@@ -243,13 +243,13 @@ test_a_mark_is_found_anywhere(void **state)
 
 	for (int before = 16300; before < 16400; before += 7) {
 		snprintf(script, sizeof(script),
-		    "A=$(head -c %d /dev/zero | tr '\\0' a) " REMAINS_VARIABLE "=" MARK
+		    "A=$(head -c %d /dev/zero | tr '\\0' a) " STALE_RUNS_VARIABLE "=" MARK
 		    " exec env sh -c 'echo; kill -STOP $$'",
 		    before);
 		f->n = 0;
 		start(f, "", script);
-		assert_true(proc_has_env(f->sleepers[0], REMAINS_VARIABLE "=" MARK));
-		assert_false(proc_has_env(f->sleepers[0], REMAINS_VARIABLE "=" OTHER_MARK));
+		assert_true(proc_has_env(f->sleepers[0], STALE_RUNS_VARIABLE "=" MARK));
+		assert_false(proc_has_env(f->sleepers[0], STALE_RUNS_VARIABLE "=" OTHER_MARK));
 		kill(f->sleepers[0], SIGKILL);
 		waitpid(f->sleepers[0], NULL, 0);
 		f->n = 0;

@@ -1,7 +1,7 @@
-/* See machine.h. */
-#include "agent/machine.h"
+/* See machine_id.h. */
+#include "agent/machine_id.h"
 
-#include "agent/order.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
@@ -18,7 +18,7 @@
 static char *
 read_known(const char *path)
 {
-	char *id = order_read_id(path);
+	char *id = sequence_read_id(path);
 
 	if (id == NULL || strcmp(id, "uninitialized") != 0)
 		return id;

@@ -1,5 +1,5 @@
-/* See maker.h. */
-#include "agent/maker.h"
+/* See encode_worker.h. */
+#include "agent/encode_worker.h"
 
 #include "agent/report.h"
 #include "shared/base/errtext.h"
@@ -10,22 +10,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct maker {
+struct encode_worker {
 	struct worker *worker;
-	maker_done_fn *fn;
+	encode_worker_done_fn *fn;
 	void *arg;
 };
 
 struct making {
-	struct maker *maker;
+	struct encode_worker *maker;
 	struct made made;
 	struct buf out;
 };
 
-struct maker *
-maker_create(struct loop *loop, maker_done_fn *fn, void *arg)
+struct encode_worker *
+encode_worker_create(struct loop *loop, encode_worker_done_fn *fn, void *arg)
 {
-	struct maker *mk = xcalloc(1, sizeof(*mk));
+	struct encode_worker *mk = xcalloc(1, sizeof(*mk));
 
 	mk->worker = worker_create(loop, "maker");
 	if (mk->worker == NULL)
@@ -36,7 +36,7 @@ maker_create(struct loop *loop, maker_done_fn *fn, void *arg)
 }
 
 void
-maker_destroy(struct maker *mk)
+encode_worker_destroy(struct encode_worker *mk)
 {
 	if (mk == NULL)
 		return;
@@ -45,9 +45,9 @@ maker_destroy(struct maker *mk)
 }
 
 bool
-maker_takes(const struct maker *mk, size_t bytes)
+encode_worker_takes(const struct encode_worker *mk, size_t bytes)
 {
-	return mk != NULL && bytes > MAKER_SMALL;
+	return mk != NULL && bytes > ENCODE_WORKER_SMALL;
 }
 
 /* On the thread. To free a million values takes its time, too. */
@@ -74,7 +74,7 @@ done(void *arg)
 }
 
 void
-maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out)
+encode_worker_make(struct encode_worker *mk, uint64_t id, struct response *r, struct buf *out)
 {
 	struct making *g = xcalloc(1, sizeof(*g));
 

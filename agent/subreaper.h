@@ -6,8 +6,8 @@
  * When the agent says so, closes its end of the control socket or dies, however it does, the keeper
  * kills all of its children until none is left, and ends. It is a fork of the agent that executes
  * nothing and makes async-signal-safe calls only. */
-#ifndef VOGELER_KEEPER_H
-#define VOGELER_KEEPER_H
+#ifndef VOGELER_SUBREAPER_H
+#define VOGELER_SUBREAPER_H
 
 #include <signal.h>
 #include <stdbool.h>
@@ -15,26 +15,26 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#define KEEPER_END_MS 4000 /* from the end of control to giving up (uninterruptible sleep) */
+#define SUBREAPER_END_MS 4000 /* from the end of control to giving up (uninterruptible sleep) */
 
-enum keeper_order {
-	KEEPER_TERM = 'T', /* SIGTERM to the plugin's process group */
-	KEEPER_KILL = 'K', /* SIGKILL to it, and to all that it left behind */
+enum subreaper_order {
+	SUBREAPER_TERM = 'T', /* SIGTERM to the plugin's process group */
+	SUBREAPER_KILL = 'K', /* SIGKILL to it, and to all that it left behind */
 };
 
-enum keeper_news {
-	KEEPER_STARTED, /* pid is its number, session and process group */
-	KEEPER_EXITED,  /* it did; its number stays its own until the keeper ends */
+enum subreaper_news {
+	SUBREAPER_STARTED, /* pid is its number, session and process group */
+	SUBREAPER_EXITED,  /* it did; its number stays its own until the keeper ends */
 };
 
-struct keeper_report { /* one message of the control socket */
-	enum keeper_news news;
+struct subreaper_report { /* one message of the control socket */
+	enum subreaper_news news;
 	pid_t pid;
 	siginfo_t end; /* of EXITED, as the next one */
 	struct rusage used;
 };
 
-struct keeper {
+struct subreaper {
 	int control; /* SOCK_SEQPACKET */
 	int kept[3]; /* descriptors that the plugin needs; every other one is closed */
 	void (*start)(void *arg) __attribute__((noreturn)); /* becomes the plugin */
@@ -43,10 +43,10 @@ struct keeper {
 };
 
 /* In the child, with every signal blocked. */
-void keeper_run(const struct keeper *k) __attribute__((noreturn));
+void subreaper_run(const struct subreaper *k) __attribute__((noreturn));
 /* In the agent. A keeper that is gone needs no orders. */
-void keeper_tell(int control, enum keeper_order order);
+void subreaper_tell(int control, enum subreaper_order order);
 /* false: there is nothing now; *gone: nor will there ever be. */
-bool keeper_hear(int control, struct keeper_report *report, bool *gone);
+bool subreaper_hear(int control, struct subreaper_report *report, bool *gone);
 
 #endif

@@ -1,8 +1,8 @@
 /* Makes the messages of runs that ended well. Reading and writing much output takes too long for
  * the loop: a list of 1 MB costs over 100 ms. So that is done on a helper thread, one run after the
  * other; little is done at once. */
-#ifndef VOGELER_MAKER_H
-#define VOGELER_MAKER_H
+#ifndef VOGELER_ENCODE_WORKER_H
+#define VOGELER_ENCODE_WORKER_H
 
 #include "shared/amqp/message.h"
 #include "shared/base/buf.h"
@@ -11,10 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MAKER_SMALL (64U * 1024) /* bytes of output that are read on the loop; as in intake */
+#define ENCODE_WORKER_SMALL                                                                        \
+	(64U * 1024) /* bytes of output that are read on the loop; as in intake */
 
 struct loop;
-struct maker;
+struct encode_worker;
 
 /* What a run came to. */
 struct made {
@@ -25,16 +26,16 @@ struct made {
 	struct message m;  /* whoever takes what it holds leaves it empty */
 };
 
-/* On the loop, never inside maker_make(). What made holds is freed after it. */
-typedef void maker_done_fn(struct made *made, void *arg);
+/* On the loop, never inside encode_worker_make(). What made holds is freed after it. */
+typedef void encode_worker_done_fn(struct made *made, void *arg);
 
 /* At the start: exits when there can be no thread. */
-struct maker *maker_create(struct loop *loop, maker_done_fn *fn, void *arg);
+struct encode_worker *encode_worker_create(struct loop *loop, encode_worker_done_fn *fn, void *arg);
 /* Waits for what was begun; each of it is told on the way out. NULL is fine. */
-void maker_destroy(struct maker *mk);
+void encode_worker_destroy(struct encode_worker *mk);
 /* Is this much to be made by the thread? false for NULL. */
-bool maker_takes(const struct maker *mk, size_t bytes);
+bool encode_worker_takes(const struct encode_worker *mk, size_t bytes);
 /* Takes what r and out hold and leaves them empty. r is as report_begin() left it. */
-void maker_make(struct maker *mk, uint64_t id, struct response *r, struct buf *out);
+void encode_worker_make(struct encode_worker *mk, uint64_t id, struct response *r, struct buf *out);
 
 #endif

@@ -5,32 +5,32 @@
  * so a new life starts above it. The file is replaced (write, fsync, rename, fsync of the folder)
  * whenever a mark would pass the ceiling, which with a ceiling a minute ahead is once a minute at
  * most. */
-#ifndef VOGELER_ORDER_H
-#define VOGELER_ORDER_H
+#ifndef VOGELER_SEQUENCE_H
+#define VOGELER_SEQUENCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define ORDER_AHEAD_MS 60000
+#define SEQUENCE_AHEAD_MS 60000
 
-struct order;
+struct sequence;
 
 /* A missing file is a first start; one that is torn or not ours is told at WARN, and the wall clock
  * alone counts. NULL: err names the path and says why (it cannot be read, or the folder cannot be
  * written: that is tried now, so that it shows at start). Only where there is no room it goes on,
- * as order_next() does. wallclock_ms: now. */
-struct order *order_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size);
+ * as sequence_next() does. wallclock_ms: now. */
+struct sequence *sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size);
 /* Marks of a host that is simulated: they are kept nowhere. */
-struct order *order_in_memory(void);
-void order_close(struct order *o); /* NULL is fine */
+struct sequence *sequence_in_memory(void);
+void sequence_close(struct sequence *o); /* NULL is fine */
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
  * again, and marks go on: after a crash the clock has most likely passed them. */
-int64_t order_next(struct order *o, int64_t wallclock_ms);
-bool order_is_failing(const struct order *o); /* the disk refused the last ceiling */
+int64_t sequence_next(struct sequence *o, int64_t wallclock_ms);
+bool sequence_is_failing(const struct sequence *o); /* the disk refused the last ceiling */
 
 /* The first line of a small file, without its end, for /etc/machine-id and
  * /proc/sys/kernel/random/boot_id; malloced. NULL if there is none. */
-char *order_read_id(const char *path);
+char *sequence_read_id(const char *path);
 
 #endif

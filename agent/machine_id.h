@@ -1,6 +1,6 @@
 /* Which machine this is: order marks of one host name are compared under one machine id only. */
-#ifndef VOGELER_MACHINE_H
-#define VOGELER_MACHINE_H
+#ifndef VOGELER_MACHINE_ID_H
+#define VOGELER_MACHINE_ID_H
 
 #define MACHINE_ID_SYSTEM "/etc/machine-id" /* machine-id(5) */
 #define MACHINE_ID_FILE   "machine-id"      /* in the state folder */

@@ -1,4 +1,4 @@
-/* See remains.h. The file is
+/* See stale_runs.h. The file is
  *
  *   vogeler-running 1 BOOT-ID MARK START
  *   PID START
@@ -6,10 +6,10 @@
  *
  * START being that of proc(5), in the first line the agent's own. It means nothing after a reboot,
  * so it need not be on disk and is not synced. */
-#include "agent/remains.h"
+#include "agent/stale_runs.h"
 
-#include "agent/order.h"
 #include "agent/proc.h"
+#include "agent/sequence.h"
 #include "agent/statedir.h"
 #include "agent/sweep.h"
 #include "shared/base/buf.h"
@@ -45,12 +45,12 @@ struct known { /* one process, and no later one of this number */
 	bool told; /* of a hunt: it was sent a signal */
 };
 
-struct remains {
+struct stale_runs {
 	char *path, *temporary;
 	char boot[BOOT_SIZE];
-	char assignment[sizeof(REMAINS_VARIABLE) + MARK_SIZE];
+	char assignment[sizeof(STALE_RUNS_VARIABLE) + MARK_SIZE];
 	uint64_t started;
-	struct known noted[REMAINS_PIDS_MAX];
+	struct known noted[STALE_RUNS_PIDS_MAX];
 	size_t n_noted;
 	bool failing;
 };
@@ -58,7 +58,7 @@ struct remains {
 /* --- what an agent before this one left --- */
 
 struct hunt {
-	char assignment[sizeof(REMAINS_VARIABLE) + MARK_SIZE];
+	char assignment[sizeof(STALE_RUNS_VARIABLE) + MARK_SIZE];
 	uint64_t started; /* what is older than that agent is not its plugins' */
 	struct known *known;
 	size_t n_known;
@@ -89,7 +89,7 @@ hunt_known(const struct hunt *h, const struct proc *p)
 
 /* false: there is nothing to look for, and nothing in h. */
 static bool
-hunt_read(struct hunt *h, const struct remains *r)
+hunt_read(struct hunt *h, const struct stale_runs *r)
 {
 	char boot[BOOT_SIZE], mark[MARK_SIZE];
 	const char *line;
@@ -103,7 +103,7 @@ hunt_read(struct hunt *h, const struct remains *r)
 	     sscanf(text.data, WORDS "%64s %32s %" SCNu64, boot, mark, &h->started) == 3 &&
 	     strcmp(boot, r->boot) == 0;
 	if (ok)
-		snprintf(h->assignment, sizeof(h->assignment), "%s=%s", REMAINS_VARIABLE, mark);
+		snprintf(h->assignment, sizeof(h->assignment), "%s=%s", STALE_RUNS_VARIABLE, mark);
 	line = ok ? strchr(text.data, '\n') : NULL;
 	while (line != NULL && sscanf(line + 1, "%d %" SCNu64, &pid, &started) == 2) {
 		hunt_add(h, pid, started);
@@ -273,14 +273,14 @@ tell_end(const struct hunt *h)
 /* What ignores SIGTERM, and what was started or not seen meanwhile (a process that executes
  * something has no environment for a moment), gets SIGKILL, until nothing is left. */
 static void
-end_remains(const struct remains *r)
+end_remains(const struct stale_runs *r)
 {
 	struct hunt h = {.known = NULL};
-	struct mono until = mono_add(mono_now(), REMAINS_TERM_MS + REMAINS_KILL_MS);
+	struct mono until = mono_add(mono_now(), STALE_RUNS_TERM_MS + STALE_RUNS_KILL_MS);
 
 	if (!hunt_read(&h, r))
 		return;
-	(void)hunt_round(&h, SIGTERM, REMAINS_TERM_MS);
+	(void)hunt_round(&h, SIGTERM, STALE_RUNS_TERM_MS);
 	while (hunt_round(&h, SIGKILL, mono_diff(until, mono_now())) > 0 &&
 	       !mono_reached(mono_now(), until))
 		continue;
@@ -291,7 +291,7 @@ end_remains(const struct remains *r)
 /* --- what this one starts --- */
 
 static void
-write_file(struct remains *r)
+write_file(struct stale_runs *r)
 {
 	int fd = open(r->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
@@ -299,7 +299,7 @@ write_file(struct remains *r)
 
 	if (ok) {
 		fprintf(f, WORDS "%s %s %" PRIu64 "\n", r->boot,
-		    r->assignment + sizeof(REMAINS_VARIABLE), r->started);
+		    r->assignment + sizeof(STALE_RUNS_VARIABLE), r->started);
 		for (size_t i = 0; i < r->n_noted; i++)
 			fprintf(f, "%d %" PRIu64 "\n", (int)r->noted[i].pid, r->noted[i].started);
 		ok = fflush(f) == 0;
@@ -313,19 +313,19 @@ write_file(struct remains *r)
 	r->failing = !ok;
 }
 
-struct remains *
-remains_open(const char *state_dir)
+struct stale_runs *
+stale_runs_open(const char *state_dir)
 {
-	struct remains *r = xcalloc(1, sizeof(*r));
-	char *boot = order_read_id("/proc/sys/kernel/random/boot_id");
+	struct stale_runs *r = xcalloc(1, sizeof(*r));
+	char *boot = sequence_read_id("/proc/sys/kernel/random/boot_id");
 	struct proc self;
 
-	xasprintf(&r->path, "%s/%s", state_dir, REMAINS_FILE);
+	xasprintf(&r->path, "%s/%s", state_dir, STALE_RUNS_FILE);
 	xasprintf(&r->temporary, "%s.new", r->path);
 	snprintf(r->boot, sizeof(r->boot), "%s", boot != NULL ? boot : "-");
 	free(boot);
 	end_remains(r);
-	snprintf(r->assignment, sizeof(r->assignment), "%s=%08x%08x%08x%08x", REMAINS_VARIABLE,
+	snprintf(r->assignment, sizeof(r->assignment), "%s=%08x%08x%08x%08x", STALE_RUNS_VARIABLE,
 	    ident_random32(), ident_random32(), ident_random32(), ident_random32());
 	if (proc_read(getpid(), &self))
 		r->started = self.started;
@@ -334,7 +334,7 @@ remains_open(const char *state_dir)
 }
 
 const char *
-remains_mark(const struct remains *r)
+stale_runs_mark(const struct stale_runs *r)
 {
 	return r->assignment;
 }
@@ -349,7 +349,7 @@ list_below(pid_t *pids, size_t n, size_t max)
 }
 
 static bool
-is_noted(const struct remains *r, const struct known *list, size_t n)
+is_noted(const struct stale_runs *r, const struct known *list, size_t n)
 {
 	for (size_t i = 0; i < n && n == r->n_noted; i++) {
 		if (list[i].pid != r->noted[i].pid || list[i].started != r->noted[i].started)
@@ -359,16 +359,16 @@ is_noted(const struct remains *r, const struct known *list, size_t n)
 }
 
 void
-remains_note(struct remains *r, const pid_t *keepers, size_t n)
+stale_runs_note(struct stale_runs *r, const pid_t *keepers, size_t n)
 {
-	struct known noted[REMAINS_PIDS_MAX];
-	pid_t pids[REMAINS_PIDS_MAX];
+	struct known noted[STALE_RUNS_PIDS_MAX];
+	pid_t pids[STALE_RUNS_PIDS_MAX];
 	struct proc p;
 	size_t n_noted = 0;
 
-	n = n < REMAINS_PIDS_MAX ? n : REMAINS_PIDS_MAX;
+	n = n < STALE_RUNS_PIDS_MAX ? n : STALE_RUNS_PIDS_MAX;
 	memcpy(pids, keepers, n * sizeof(*pids));
-	n = list_below(pids, n, REMAINS_PIDS_MAX);
+	n = list_below(pids, n, STALE_RUNS_PIDS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		if (proc_read(pids[i], &p))
 			noted[n_noted++] = (struct known){.pid = p.pid, .started = p.started};
@@ -381,7 +381,7 @@ remains_note(struct remains *r, const pid_t *keepers, size_t n)
 }
 
 void
-remains_close(struct remains *r, bool something_left)
+stale_runs_close(struct stale_runs *r, bool something_left)
 {
 	if (r == NULL)
 		return;

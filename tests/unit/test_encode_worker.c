@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/maker.h"
+#include "agent/encode_worker.h"
 #include "agent/outbox.h"
 #include "agent/report.h"
 #include "shared/base/ident.h"
@@ -20,13 +20,13 @@ static const struct report_origin origin = {"web01", "machine", "boot"};
 
 struct fixture {
 	struct loop *loop;
-	struct maker *maker;
+	struct encode_worker *maker;
 	struct report_request req;
 	struct child_event done;
 	struct buf out;
 	struct made made[4];
 	size_t n, stop_after;
-	bool making; /* inside maker_make() */
+	bool making; /* inside encode_worker_make() */
 };
 
 static void
@@ -52,7 +52,7 @@ setup(void **state)
 	f->done = (struct child_event){
 	    .kind = CHILD_DONE, .outcome = CHILD_EXITED, .success = 1, .duration_ms = 12};
 	f->loop = loop_create();
-	f->maker = maker_create(f->loop, on_made, f);
+	f->maker = encode_worker_create(f->loop, on_made, f);
 	buf_init(&f->out, 64U << 20);
 	*state = f;
 	return 0;
@@ -63,7 +63,7 @@ teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	maker_destroy(f->maker);
+	encode_worker_destroy(f->maker);
 	loop_destroy(f->loop);
 	buf_finish(&f->out);
 	for (size_t i = 0; i < f->n; i++)
@@ -96,7 +96,7 @@ make(struct fixture *f, uint64_t id)
 
 	begin(f, &r);
 	f->making = true;
-	maker_make(f->maker, id, &r, &f->out);
+	encode_worker_make(f->maker, id, &r, &f->out);
 	f->making = false;
 	response_finish(&r);
 	buf_finish(&f->out);
@@ -116,9 +116,9 @@ test_takes_what_is_much(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(maker_takes(f->maker, MAKER_SMALL));
-	assert_true(maker_takes(f->maker, MAKER_SMALL + 1));
-	assert_false(maker_takes(NULL, SIZE_MAX));
+	assert_false(encode_worker_takes(f->maker, ENCODE_WORKER_SMALL));
+	assert_true(encode_worker_takes(f->maker, ENCODE_WORKER_SMALL + 1));
+	assert_false(encode_worker_takes(NULL, SIZE_MAX));
 }
 
 static void
@@ -135,7 +135,7 @@ test_makes_what_the_loop_would(void **state)
 	make(f, 5);
 	wait_made(f, 1);
 	assert_int_equal(f->made[0].id, 5);
-	assert_true(f->made[0].bytes > MAKER_SMALL);
+	assert_true(f->made[0].bytes > ENCODE_WORKER_SMALL);
 	assert_true(f->made[0].sendable);
 	assert_int_equal(f->made[0].m.body_len, m.body_len);
 	assert_memory_equal(f->made[0].m.body, m.body, m.body_len);
@@ -185,7 +185,7 @@ test_all_are_told_on_the_way_out(void **state)
 		make(f, id);
 	}
 	assert_int_equal(f->n, 0);
-	maker_destroy(f->maker);
+	encode_worker_destroy(f->maker);
 	f->maker = NULL;
 	assert_int_equal(f->n, 3);
 	for (uint64_t id = 1; id <= 3; id++)

@@ -1,5 +1,5 @@
-/* See keeper.h. */
-#include "agent/keeper.h"
+/* See subreaper.h. */
+#include "agent/subreaper.h"
 
 #include "agent/sweep.h"
 #include <errno.h>
@@ -18,10 +18,10 @@
 #define N_KEPT   3
 #define ROUND_MS 10 /* between two looks for what is to be killed */
 
-/* From here to keeper_run: in the keeper, async-signal-safe calls only. */
+/* From here to subreaper_run: in the keeper, async-signal-safe calls only. */
 
 struct watch {
-	const struct keeper *k;
+	const struct subreaper *k;
 	int signals; /* of children */
 	pid_t plugin;
 	bool told;   /* that it exited; it stays a zombie, so its number is not given away */
@@ -30,7 +30,7 @@ struct watch {
 
 /* The agent's lock, sockets and files would live on in here. */
 static void
-close_others(const struct keeper *k)
+close_others(const struct subreaper *k)
 {
 	int keep[N_KEPT + 1] = {k->kept[0], k->kept[1], k->kept[2], k->control};
 	unsigned int from = STDERR_FILENO + 1;
@@ -55,7 +55,7 @@ close_others(const struct keeper *k)
 }
 
 static void
-report(const struct watch *w, const struct keeper_report *r)
+report(const struct watch *w, const struct subreaper_report *r)
 {
 	/* The agent reads two of these for each run: there is room. */
 	(void)send(w->k->control, r, sizeof(*r), MSG_NOSIGNAL);
@@ -64,10 +64,10 @@ report(const struct watch *w, const struct keeper_report *r)
 static void
 tell_started(const struct watch *w)
 {
-	struct keeper_report r;
+	struct subreaper_report r;
 
 	memset(&r, 0, sizeof(r));
-	r.news = KEEPER_STARTED;
+	r.news = SUBREAPER_STARTED;
 	r.pid = w->plugin;
 	report(w, &r);
 }
@@ -75,10 +75,10 @@ tell_started(const struct watch *w)
 static void
 tell_exited(struct watch *w)
 {
-	struct keeper_report r;
+	struct subreaper_report r;
 
 	memset(&r, 0, sizeof(r));
-	r.news = KEEPER_EXITED;
+	r.news = SUBREAPER_EXITED;
 	r.pid = w->plugin;
 	/* The system call itself, as waitid(3) leaves out what was used. */
 	if (syscall(SYS_waitid, P_PID, w->plugin, &r.end, WEXITED | WNOHANG | WNOWAIT, &r.used) !=
@@ -166,7 +166,7 @@ static void end(struct watch *w) __attribute__((noreturn));
 static void
 end(struct watch *w)
 {
-	int64_t until = now_ms() + KEEPER_END_MS;
+	int64_t until = now_ms() + SUBREAPER_END_MS;
 
 	do {
 		kill_children(w);
@@ -187,9 +187,9 @@ obey(struct watch *w)
 		return;
 	if (n <= 0)
 		end(w);
-	if (order == KEEPER_TERM)
+	if (order == SUBREAPER_TERM)
 		(void)kill(-w->plugin, SIGTERM);
-	else if (order == KEEPER_KILL)
+	else if (order == SUBREAPER_KILL)
 		kill_children(w);
 }
 
@@ -215,7 +215,7 @@ watch(struct watch *w)
 }
 
 void
-keeper_run(const struct keeper *k)
+subreaper_run(const struct subreaper *k)
 {
 	struct watch w = {.k = k};
 	sigset_t children;
@@ -247,7 +247,7 @@ keeper_run(const struct keeper *k)
 /* In the agent again. */
 
 void
-keeper_tell(int control, enum keeper_order order)
+subreaper_tell(int control, enum subreaper_order order)
 {
 	char byte = (char)order;
 
@@ -255,7 +255,7 @@ keeper_tell(int control, enum keeper_order order)
 }
 
 bool
-keeper_hear(int control, struct keeper_report *r, bool *gone)
+subreaper_hear(int control, struct subreaper_report *r, bool *gone)
 {
 	ssize_t n = recv(control, r, sizeof(*r), MSG_DONTWAIT);
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "agent/order.h"
+#include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include <errno.h>
 #include <stdio.h>
@@ -53,10 +53,10 @@ teardown(void **state)
 	return 0;
 }
 
-static struct order *
+static struct sequence *
 open_at(struct fixture *f, int64_t wallclock_ms)
 {
-	struct order *o = order_open(f->path, wallclock_ms, f->err, sizeof(f->err));
+	struct sequence *o = sequence_open(f->path, wallclock_ms, f->err, sizeof(f->err));
 
 	if (o == NULL)
 		fail_msg("%s", f->err);
@@ -89,14 +89,14 @@ write_file(struct fixture *f, const char *text, size_t len)
 static void
 test_follows_the_clock_and_never_repeats(void **state)
 {
-	struct order *o = open_at(*state, NOW);
+	struct sequence *o = open_at(*state, NOW);
 
-	assert_int_equal(order_next(o, NOW), NOW);
-	assert_int_equal(order_next(o, NOW), NOW + 1);
-	assert_int_equal(order_next(o, NOW), NOW + 2);
-	assert_int_equal(order_next(o, NOW + 10), NOW + 10);
-	assert_int_equal(order_next(o, NOW - 1000000), NOW + 11);
-	order_close(o);
+	assert_int_equal(sequence_next(o, NOW), NOW);
+	assert_int_equal(sequence_next(o, NOW), NOW + 1);
+	assert_int_equal(sequence_next(o, NOW), NOW + 2);
+	assert_int_equal(sequence_next(o, NOW + 10), NOW + 10);
+	assert_int_equal(sequence_next(o, NOW - 1000000), NOW + 11);
+	sequence_close(o);
 }
 
 /* However the life before ended: nothing that it could have given is given again. */
@@ -109,15 +109,15 @@ test_a_new_life_starts_above_the_last(void **state)
 	for (int life = 0; life < 5; life++) {
 		/* The clock is a year back each time. */
 		int64_t wall = NOW - life * INT64_C(31536000000);
-		struct order *o = open_at(f, wall);
+		struct sequence *o = open_at(f, wall);
 
 		for (int i = 0; i < 200; i++) {
-			int64_t mark = order_next(o, wall + i * 1000);
+			int64_t mark = sequence_next(o, wall + i * 1000);
 
 			assert_true(mark > last);
 			last = mark;
 		}
-		order_close(o);
+		sequence_close(o);
 	}
 }
 
@@ -125,17 +125,17 @@ static void
 test_writes_once_a_minute_at_most(void **state)
 {
 	struct fixture *f = *state;
-	struct order *o = open_at(f, NOW);
+	struct sequence *o = open_at(f, NOW);
 	char before[512], after[512];
 
 	read_file(f, before);
-	order_next(o, NOW + ORDER_AHEAD_MS);
+	sequence_next(o, NOW + SEQUENCE_AHEAD_MS);
 	read_file(f, after);
 	assert_string_equal(before, after);
-	order_next(o, NOW + ORDER_AHEAD_MS + 1);
+	sequence_next(o, NOW + SEQUENCE_AHEAD_MS + 1);
 	read_file(f, after);
 	assert_string_not_equal(before, after);
-	order_close(o);
+	sequence_close(o);
 }
 
 static void
@@ -145,23 +145,23 @@ test_torn_at_any_byte_falls_back_to_the_clock(void **state)
 	char text[512];
 	size_t len;
 
-	order_close(open_at(f, NOW));
+	sequence_close(open_at(f, NOW));
 	len = read_file(f, text);
 	assert_true(len > 70);
 	for (size_t cut = 0; cut < len; cut++) {
-		struct order *o;
+		struct sequence *o;
 
 		write_file(f, text, cut);
 		o = open_at(f, NOW + 5);
-		assert_int_equal(order_next(o, NOW + 5), NOW + 5);
-		order_close(o);
+		assert_int_equal(sequence_next(o, NOW + 5), NOW + 5);
+		sequence_close(o);
 	}
 	write_file(f, text, len); /* whole, it counts */
 	{
-		struct order *o = open_at(f, NOW + 5);
+		struct sequence *o = open_at(f, NOW + 5);
 
-		assert_int_equal(order_next(o, NOW + 5), NOW + ORDER_AHEAD_MS + 1);
-		order_close(o);
+		assert_int_equal(sequence_next(o, NOW + 5), NOW + SEQUENCE_AHEAD_MS + 1);
+		sequence_close(o);
 	}
 }
 
@@ -172,18 +172,18 @@ test_altered_at_any_byte_falls_back_to_the_clock(void **state)
 	char text[512];
 	size_t len;
 
-	order_close(open_at(f, NOW));
+	sequence_close(open_at(f, NOW));
 	len = read_file(f, text);
 	for (size_t i = 0; i < len; i++) {
-		struct order *o;
+		struct sequence *o;
 		char bad[512];
 
 		memcpy(bad, text, len);
 		bad[i] ^= 1;
 		write_file(f, bad, len);
 		o = open_at(f, NOW + 5);
-		assert_int_equal(order_next(o, NOW + 5), NOW + 5);
-		order_close(o);
+		assert_int_equal(sequence_next(o, NOW + 5), NOW + 5);
+		sequence_close(o);
 	}
 }
 
@@ -192,17 +192,17 @@ test_garbage_falls_back_to_the_clock(void **state)
 {
 	struct fixture *f = *state;
 	char big[2000];
-	struct order *o;
+	struct sequence *o;
 
 	memset(big, '9', sizeof(big));
 	write_file(f, big, sizeof(big));
 	o = open_at(f, NOW);
-	assert_int_equal(order_next(o, NOW), NOW);
-	order_close(o);
+	assert_int_equal(sequence_next(o, NOW), NOW);
+	sequence_close(o);
 	write_file(f, "\0\0\0\0", 4);
 	o = open_at(f, NOW);
-	assert_int_equal(order_next(o, NOW), NOW);
-	order_close(o);
+	assert_int_equal(sequence_next(o, NOW), NOW);
+	sequence_close(o);
 }
 
 static void
@@ -214,11 +214,11 @@ test_unwritable_names_the_path(void **state)
 	/* Also for root, whom permissions do not stop. */
 	snprintf(path, sizeof(path), "%s.new", f->path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_null(order_open(f->path, NOW, f->err, sizeof(f->err)));
+	assert_null(sequence_open(f->path, NOW, f->err, sizeof(f->err)));
 	assert_non_null(strstr(f->err, f->path));
 	assert_non_null(strstr(f->err, strerror(EISDIR)));
 	assert_non_null(strstr(f->err, "; cure: "));
-	assert_null(order_open("/nonexistent/order", NOW, f->err, sizeof(f->err)));
+	assert_null(sequence_open("/nonexistent/order", NOW, f->err, sizeof(f->err)));
 	assert_non_null(strstr(f->err, "/nonexistent/order"));
 }
 
@@ -227,20 +227,20 @@ static void
 test_goes_on_when_the_disk_fails(void **state)
 {
 	struct fixture *f = *state;
-	struct order *o = open_at(f, NOW);
-	int64_t later = NOW + 10 * ORDER_AHEAD_MS;
+	struct sequence *o = open_at(f, NOW);
+	int64_t later = NOW + 10 * SEQUENCE_AHEAD_MS;
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s.new", f->path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(order_next(o, later), later);
-	assert_int_equal(order_next(o, later), later + 1);
+	assert_int_equal(sequence_next(o, later), later);
+	assert_int_equal(sequence_next(o, later), later + 1);
 	assert_int_equal(rmdir(path), 0);
-	assert_int_equal(order_next(o, later), later + 2);
-	order_close(o);
+	assert_int_equal(sequence_next(o, later), later + 2);
+	sequence_close(o);
 	o = open_at(f, NOW);
-	assert_true(order_next(o, NOW) > later + 2);
-	order_close(o);
+	assert_true(sequence_next(o, NOW) > later + 2);
+	sequence_close(o);
 }
 
 static void
@@ -249,16 +249,16 @@ test_read_id(void **state)
 	struct fixture *f = *state;
 	char *id;
 
-	assert_null(order_read_id(f->path));
+	assert_null(sequence_read_id(f->path));
 	write_file(f, "", 0);
-	assert_null(order_read_id(f->path));
+	assert_null(sequence_read_id(f->path));
 	write_file(f, "\n", 1);
-	assert_null(order_read_id(f->path));
+	assert_null(sequence_read_id(f->path));
 	write_file(f, "abc\ndef\n", 8);
-	id = order_read_id(f->path);
+	id = sequence_read_id(f->path);
 	assert_string_equal(id, "abc");
 	free(id);
-	id = order_read_id("/proc/sys/kernel/random/boot_id");
+	id = sequence_read_id("/proc/sys/kernel/random/boot_id");
 	assert_int_equal(strlen(id), 36);
 	free(id);
 }

@@ -1,13 +1,13 @@
-/* See show.h. */
-#include "agent/show.h"
+/* See verbs.h. */
+#include "agent/verbs.h"
 
 #include "agent/agent.h"
 #include "agent/child.h"
-#include "agent/order.h"
 #include "agent/reader.h"
 #include "agent/registry.h"
 #include "agent/report.h"
 #include "agent/schedule.h"
+#include "agent/sequence.h"
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
@@ -70,7 +70,7 @@ print_table(const struct registry *r)
 }
 
 int
-show_list(const char *plugin_dir)
+verbs_list(const char *plugin_dir)
 {
 	struct registry r;
 	int status = 1;
@@ -200,15 +200,15 @@ print_response(const struct cli *cli, const struct response *r, const struct plu
 		fputs(reading.said, stderr);
 	reading_finish(&reading);
 	if (reading.outcome == READER_REFUSED)
-		return SHOW_EXIT_FAILED;
+		return VERBS_EXIT_FAILED;
 	return shown && reading.outcome == READER_OK ? 0 : 1;
 }
 
 static int
 print_trial(const struct cli *cli, const struct trial *t, const struct plugin *p, const char *host)
 {
-	char *machine_id = order_read_id("/etc/machine-id");
-	char *boot_id = order_read_id("/proc/sys/kernel/random/boot_id");
+	char *machine_id = sequence_read_id("/etc/machine-id");
+	char *boot_id = sequence_read_id("/proc/sys/kernel/random/boot_id");
 	struct report_origin origin = {host, machine_id, boot_id};
 	struct report_request req = {p->name, NULL, NULL, p->format};
 	struct response r;
@@ -223,7 +223,7 @@ print_trial(const struct cli *cli, const struct trial *t, const struct plugin *p
 }
 
 int
-show_exec(struct cli *cli, const char *plugin_dir, const char *name)
+verbs_exec(struct cli *cli, const char *plugin_dir, const char *name)
 {
 	const struct plugin *p;
 	struct registry r;
@@ -241,7 +241,7 @@ show_exec(struct cli *cli, const char *plugin_dir, const char *name)
 		cli_complain("vogeler-agent", "there is no plugin '%s' in %s; there are: %s", name,
 		    plugin_dir, names[0] != '\0' ? names : "none");
 		free(names);
-		status = SHOW_EXIT_FAILED;
+		status = VERBS_EXIT_FAILED;
 		goto out;
 	}
 	run_trial(&t, &r, p, &cli->options);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/machine.h"
+#include "agent/machine_id.h"
 #include "shared/base/ident.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* See order.h. The file is one line: "vogeler-order 1 CEILING HASH", HASH being ident_hash() of
+/* See sequence.h. The file is one line: "vogeler-order 1 CEILING HASH", HASH being ident_hash() of
  * what stands before it: whatever is cut off or altered does not verify. */
-#include "agent/order.h"
+#include "agent/sequence.h"
 
 #include "agent/statedir.h"
 
@@ -20,7 +20,7 @@
 #define FILE_MAX 256
 #define ID_MAX   128
 
-struct order {
+struct sequence {
 	char *path;
 	char *temporary;
 	char *folder;
@@ -76,7 +76,7 @@ sync_folder(const char *folder)
 
 /* false: errno; the old file is still there. */
 static bool
-write_ceiling(const struct order *o, int64_t ceiling)
+write_ceiling(const struct sequence *o, int64_t ceiling)
 {
 	char line[FILE_MAX];
 	int error;
@@ -97,9 +97,10 @@ write_ceiling(const struct order *o, int64_t ceiling)
 }
 
 static bool
-raise_ceiling(struct order *o, int64_t mark)
+raise_ceiling(struct sequence *o, int64_t mark)
 {
-	int64_t ceiling = mark > INT64_MAX - ORDER_AHEAD_MS ? INT64_MAX : mark + ORDER_AHEAD_MS;
+	int64_t ceiling =
+	    mark > INT64_MAX - SEQUENCE_AHEAD_MS ? INT64_MAX : mark + SEQUENCE_AHEAD_MS;
 
 	if (!write_ceiling(o, ceiling))
 		return false;
@@ -109,7 +110,7 @@ raise_ceiling(struct order *o, int64_t mark)
 }
 
 static bool
-read_ceiling(struct order *o, char *err, size_t err_size)
+read_ceiling(struct sequence *o, char *err, size_t err_size)
 {
 	struct buf text;
 	int error = 0;
@@ -134,7 +135,7 @@ read_ceiling(struct order *o, char *err, size_t err_size)
 }
 
 static void
-tell_failing(struct order *o)
+tell_failing(struct sequence *o)
 {
 	log_error("order",
 	    "cannot write %s: %s; order marks are not safe against a crash" ERRTEXT_CURE "%s",
@@ -142,17 +143,17 @@ tell_failing(struct order *o)
 	o->failing = true;
 }
 
-struct order *
-order_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size)
+struct sequence *
+sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size)
 {
-	struct order *o = xcalloc(1, sizeof(*o));
+	struct sequence *o = xcalloc(1, sizeof(*o));
 	const char *slash = strrchr(path, '/');
 
 	o->path = xstrdup(path);
 	xasprintf(&o->temporary, "%s.new", path);
 	o->folder = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
 	if (!read_ceiling(o, err, err_size)) {
-		order_close(o);
+		sequence_close(o);
 		return NULL;
 	}
 	if (raise_ceiling(o, o->last > wallclock_ms ? o->last : wallclock_ms))
@@ -163,21 +164,21 @@ order_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size)
 	}
 	snprintf(err, err_size, "cannot write %s: %s" ERRTEXT_CURE "%s", o->path, strerror(errno),
 	    statedir_cure(errno));
-	order_close(o);
+	sequence_close(o);
 	return NULL;
 }
 
-struct order *
-order_in_memory(void)
+struct sequence *
+sequence_in_memory(void)
 {
-	struct order *o = xcalloc(1, sizeof(*o));
+	struct sequence *o = xcalloc(1, sizeof(*o));
 
 	o->ceiling = INT64_MAX; /* never passed, so never written */
 	return o;
 }
 
 void
-order_close(struct order *o)
+sequence_close(struct sequence *o)
 {
 	if (o == NULL)
 		return;
@@ -188,7 +189,7 @@ order_close(struct order *o)
 }
 
 int64_t
-order_next(struct order *o, int64_t wallclock_ms)
+sequence_next(struct sequence *o, int64_t wallclock_ms)
 {
 	int64_t mark = o->last + 1 > wallclock_ms ? o->last + 1 : wallclock_ms;
 
@@ -199,13 +200,13 @@ order_next(struct order *o, int64_t wallclock_ms)
 }
 
 bool
-order_is_failing(const struct order *o)
+sequence_is_failing(const struct sequence *o)
 {
 	return o->failing;
 }
 
 char *
-order_read_id(const char *path)
+sequence_read_id(const char *path)
 {
 	char text[ID_MAX];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
