@@ -12,7 +12,7 @@
 #include "bench/errands.h"
 #include "bench/histogram.h"
 
-#include "runner/job/watch.h"
+#include "runner/job/job_watch.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/wallclock.h"
@@ -35,7 +35,7 @@ struct load_job {
 	struct load *load;
 	uint32_t index;
 	struct job job;
-	struct watch *watch;
+	struct job_watch *watch;
 	int64_t due_us; /* when it was to be sent */
 	int64_t last_us;
 	uint32_t ok;
@@ -84,7 +84,7 @@ send_command(struct load_job *j)
 	struct command c = {
 	    .plugin = (char *)plan_profile_name(&b->plan),
 	    .job = j->job.id,
-	    .reply_to = (char *)watch_reply_to(j->watch),
+	    .reply_to = (char *)job_watch_reply_to(j->watch),
 	    .sent_at = wallclock_ms(),
 	    .not_after = j->job.not_after,
 	};
@@ -102,7 +102,7 @@ wait_on(struct load_job *j)
 {
 	struct bench *b = j->load->b;
 
-	watch_set_deadline(j->watch, mono_add(loop_now(b->loop), b->patience_ms));
+	job_watch_set_deadline(j->watch, mono_add(loop_now(b->loop), b->patience_ms));
 }
 
 static void
@@ -115,10 +115,10 @@ send_job(struct load *l, int64_t due_us)
 		l->late_us = late;
 	j->due_us = due_us;
 	j->sent = true;
-	watch_start(j->watch);
+	job_watch_start(j->watch);
 	wait_on(j);
 	if (l->crew != NULL)
-		crew_answer(l->crew, j->index, watch_reply_to(j->watch));
+		crew_answer(l->crew, j->index, job_watch_reply_to(j->watch));
 	else
 		send_command(j);
 }
@@ -205,12 +205,12 @@ count_unanswered(struct load_job *j)
 }
 
 static void
-job_on_end(enum watch_end end, const char *text, void *arg)
+job_on_end(enum job_watch_end end, const char *text, void *arg)
 {
 	struct load_job *j = arg;
 	struct load *l = j->load;
 
-	l->incomplete += end != WATCH_COMPLETE;
+	l->incomplete += end != JOB_WATCH_COMPLETE;
 	if (j->sent)
 		count_unanswered(j);
 	if (++l->ended == l->b->plan.jobs) {
@@ -229,7 +229,7 @@ job_on_ready(void *arg)
 	prepare_next(j->load);
 }
 
-static const struct watch_handlers watch_handlers = {
+static const struct job_watch_handlers job_watch_handlers = {
     .on_ready = job_on_ready,
     .on_outcome = job_on_outcome,
     .on_end = job_on_end,
@@ -278,7 +278,7 @@ on_job_added(bool ok, const char *what, void *arg)
 {
 	struct load_job *j = arg;
 	struct load *l = j->load;
-	struct watch_request req = {
+	struct job_watch_request req = {
 	    .loop = l->b->loop,
 	    .options = &l->b->cli->options,
 	    .brokers = l->b->brokers,
@@ -291,7 +291,7 @@ on_job_added(bool ok, const char *what, void *arg)
 		bench_fail(l->b, "the ledger takes no job: %s", what);
 		return;
 	}
-	j->watch = watch_create(&req, &watch_handlers, j);
+	j->watch = job_watch_create(&req, &job_watch_handlers, j);
 }
 
 static void
@@ -464,7 +464,7 @@ load_finish(struct load *l)
 	store_close(l->b->store);
 	l->b->store = NULL;
 	for (uint32_t i = 0; i < l->prepared; i++) {
-		watch_destroy(l->jobs[i].watch);
+		job_watch_destroy(l->jobs[i].watch);
 		l->jobs[i].job.hosts = NULL; /* shared */
 		l->jobs[i].job.n_hosts = 0;
 		job_finish(&l->jobs[i].job);

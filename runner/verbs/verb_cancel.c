@@ -1,11 +1,11 @@
 /* "cancel JOB": tells the hosts that have not answered, and then the ledger, so that the books say
  * so of hosts that are off too. What a host answers after all counts more than that. */
 #include "runner/interrupt.h"
-#include "runner/job/books.h"
-#include "runner/job/lookup.h"
-#include "runner/job/send.h"
-#include "runner/job/sending.h"
-#include "runner/job/standing.h"
+#include "runner/job/dispatch.h"
+#include "runner/job/job_lookup.h"
+#include "runner/job/job_state.h"
+#include "runner/job/outcome_writer.h"
+#include "runner/job/publisher.h"
 #include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
@@ -27,8 +27,8 @@ struct cancelling {
 	struct hosts open;
 	bool by_name;      /* as the job was not, or as the broker refused it to all at once */
 	size_t first_item; /* of open, in send */
-	struct send *send;
-	struct books *books;
+	struct publisher *send;
+	struct outcome_writer *books;
 	size_t refused;
 	char *refused_why;
 	bool begun;
@@ -82,15 +82,15 @@ send_by_name(struct cancelling *k)
 	k->first_item = k->by_name ? 0 : 1;
 	k->by_name = true;
 	for (size_t i = 0; i < k->open.n; i++)
-		send_add(k->send, k->open.names[i]);
+		publisher_add(k->send, k->open.names[i]);
 }
 
 static void
-cancelling_on_answer(size_t i, enum send_state state, const char *why, void *arg)
+cancelling_on_answer(size_t i, enum publisher_state state, const char *why, void *arg)
 {
 	struct cancelling *k = arg;
 
-	if (state != SEND_REFUSED)
+	if (state != PUBLISHER_REFUSED)
 		return;
 	if (!k->by_name)
 		send_by_name(k);
@@ -107,14 +107,14 @@ book(struct cancelling *k)
 
 	xasprintf(&why, "by \"vogeler-runner cancel\"");
 	for (size_t i = 0; i < k->open.n; i++) {
-		if (k->by_name && send_state(k->send, k->first_item + i) == SEND_REFUSED)
+		if (k->by_name && publisher_state(k->send, k->first_item + i) == PUBLISHER_REFUSED)
 			continue;
 		outcome_init(&o);
 		o.host = k->open.names[i];
 		o.state = OUTCOME_CANCELLED;
 		o.why = why;
 		o.at = wallclock_ms();
-		books_add(k->books, &o);
+		outcome_writer_add(k->books, &o);
 	}
 	free(why);
 }
@@ -131,9 +131,9 @@ cancelling_on_idle(void *arg)
 		runner_say("the broker refused the cancel to %zu of %zu hosts: %s", k->refused,
 		    k->open.n, k->refused_why);
 	book(k);
-	if (books_settled(k->books))
+	if (outcome_writer_settled(k->books))
 		end(k, RUNNER_TROUBLE);
-	books_flush(k->books);
+	outcome_writer_flush(k->books);
 }
 
 static void
@@ -176,15 +176,15 @@ cancelling_on_ready(void *arg)
 	};
 
 	ident_job(id, now);
-	send_set_command(k->send, &command);
+	publisher_set_command(k->send, &command);
 	k->begun = true;
 	if (k->by_name)
 		send_by_name(k);
 	else
-		send_add(k->send, NULL);
+		publisher_add(k->send, NULL);
 }
 
-static const struct send_handlers handlers = {
+static const struct publisher_handlers handlers = {
     .on_ready = cancelling_on_ready,
     .on_answer = cancelling_on_answer,
     .on_idle = cancelling_on_idle,
@@ -195,7 +195,7 @@ static int
 tell(struct cancelling *k, struct interrupt *interrupt)
 {
 	struct runner_context *c = k->c;
-	const struct send_request req = {
+	const struct publisher_request req = {
 	    .options = &c->cli->options,
 	    .brokers = c->brokers,
 	    .n_brokers = c->n_brokers,
@@ -204,14 +204,14 @@ tell(struct cancelling *k, struct interrupt *interrupt)
 
 	interrupt->arg = k;
 	interrupt->fn = cancelling_on_interrupt;
-	k->books = books_create(c->loop, c->store, k->job->id, cancelling_on_books, k);
-	k->send = send_create(c->loop, &req, &handlers, k);
+	k->books = outcome_writer_create(c->loop, c->store, k->job->id, cancelling_on_books, k);
+	k->send = publisher_create(c->loop, &req, &handlers, k);
 	loop_run(c->loop);
 	interrupt->fn = NULL;
-	send_destroy(k->send);
+	publisher_destroy(k->send);
 	store_close(c->store);
 	c->store = NULL;
-	books_destroy(k->books);
+	outcome_writer_destroy(k->books);
 	free(k->refused_why);
 	return k->status;
 }
@@ -235,16 +235,16 @@ cancel(struct runner_context *c, struct interrupt *interrupt, const struct job *
 {
 	struct cancelling k = {.c = c, .job = job, .status = RUNNER_TROUBLE};
 	struct fold *fold;
-	int status = standing_load(c, job, interrupt, &fold);
+	int status = job_state_load(c, job, interrupt, &fold);
 
 	if (status != RUNNER_OK)
 		return status;
 	/* An expired command may still be running, which only its host knows; what was not
 	 * confirmed may have arrived. */
-	standing_hosts(
+	job_state_hosts(
 	    fold, 1U << OUTCOME_QUEUED | 1U << OUTCOME_EXPIRED | 1U << OUTCOME_UNSENT, &k.open);
 	fold_destroy(fold);
-	k.by_name = !sending_was_broadcast(job);
+	k.by_name = !dispatch_was_broadcast(job);
 	if (k.open.n > 0)
 		status = tell(&k, interrupt);
 	else
@@ -261,7 +261,7 @@ verb_cancel(struct runner_context *c)
 	int status;
 
 	interrupt_init(&interrupt, c->loop);
-	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
+	status = job_lookup(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
 	status = cancel(c, &interrupt, &job);

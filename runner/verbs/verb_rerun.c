@@ -1,9 +1,9 @@
 /* "rerun JOB": the same plugin again, as a new job, for those of its hosts that are not ok. */
 #include "runner/interrupt.h"
-#include "runner/job/lookup.h"
-#include "runner/job/sending.h"
-#include "runner/job/standing.h"
-#include "runner/whom.h"
+#include "runner/job/dispatch.h"
+#include "runner/job/job_lookup.h"
+#include "runner/job/job_state.h"
+#include "runner/target_select.h"
 #include "shared/base/xalloc.h"
 #include <stdlib.h>
 
@@ -26,14 +26,14 @@ static int
 send_again(struct runner_context *c, struct interrupt *interrupt, const struct job *old,
     struct hosts *hosts)
 {
-	struct sending_request req = {.c = c, .interrupt = interrupt};
+	struct dispatch_request req = {.c = c, .interrupt = interrupt};
 	struct job job;
 	int status;
 
-	sending_job(&job, c, old->plugin, old->target == NULL ? "" : old->target, hosts);
+	dispatch_job(&job, c, old->plugin, old->target == NULL ? "" : old->target, hosts);
 	job.rerun_of = xstrdup(old->id);
 	req.job = &job;
-	status = sending_run(&req);
+	status = dispatch_run(&req);
 	job_finish(&job);
 	return status;
 }
@@ -43,15 +43,15 @@ rerun(struct runner_context *c, struct interrupt *interrupt, const struct job *o
 {
 	struct hosts hosts = {0};
 	struct fold *fold;
-	int status = standing_load(c, old, interrupt, &fold);
+	int status = job_state_load(c, old, interrupt, &fold);
 
 	if (status != RUNNER_OK)
 		return status;
-	standing_hosts(fold, chosen_states(c->arg), &hosts);
+	job_state_hosts(fold, chosen_states(c->arg), &hosts);
 	fold_destroy(fold);
-	whom_limit(&hosts, c->arg);
+	target_select_limit(&hosts, c->arg);
 	if (c->arg->dry_run)
-		whom_print(&hosts, c->arg);
+		target_select_print(&hosts, c->arg);
 	else if (hosts.n > 0)
 		status = send_again(c, interrupt, old, &hosts);
 	else
@@ -68,7 +68,7 @@ verb_rerun(struct runner_context *c)
 	int status;
 
 	interrupt_init(&interrupt, c->loop);
-	status = lookup_job(c, &interrupt, c->arg->words[0], &old);
+	status = job_lookup(c, &interrupt, c->arg->words[0], &old);
 	if (status != RUNNER_OK)
 		return status;
 	status = rerun(c, &interrupt, &old);

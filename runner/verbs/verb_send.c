@@ -1,10 +1,10 @@
 /* Without a verb: a command to its targets. */
 #include "runner/interrupt.h"
-#include "runner/job/sending.h"
+#include "runner/job/dispatch.h"
 #include "runner/near_names.h"
 #include "runner/plugin_known.h"
+#include "runner/target_select.h"
 #include "runner/verb.h"
-#include "runner/whom.h"
 #include "shared/base/ask.h"
 #include "shared/base/name.h"
 #include "shared/store/ledger.h"
@@ -32,7 +32,7 @@ check_arguments(const struct cli *cli, const struct runner_arguments *a)
 
 /* What was typed may mean more hosts than one thinks, or no plugin; a script is not asked. */
 static int
-confirm(const struct runner_context *c, const struct whom *w, bool unknown)
+confirm(const struct runner_context *c, const struct target_select *w, bool unknown)
 {
 	char question[512];
 	int signo;
@@ -58,9 +58,9 @@ confirm(const struct runner_context *c, const struct whom *w, bool unknown)
 /* --- the verb --- */
 
 static int
-send_it(struct runner_context *c, struct whom *w, struct interrupt *interrupt)
+send_it(struct runner_context *c, struct target_select *w, struct interrupt *interrupt)
 {
-	struct sending_request req = {
+	struct dispatch_request req = {
 	    .c = c,
 	    .interrupt = interrupt,
 	    .broadcast = w->all,
@@ -73,9 +73,9 @@ send_it(struct runner_context *c, struct whom *w, struct interrupt *interrupt)
 		runner_say("--wait needs the store: %s; nothing was sent", req.untracked);
 		return status;
 	}
-	sending_job(&job, c, c->arg->plugin, w->text, &w->hosts);
+	dispatch_job(&job, c, c->arg->plugin, w->text, &w->hosts);
 	req.job = &job;
-	status = sending_run(&req);
+	status = dispatch_run(&req);
 	job_finish(&job);
 	return status;
 }
@@ -84,24 +84,24 @@ int
 verb_send(struct runner_context *c)
 {
 	struct interrupt interrupt;
-	struct whom whom;
+	struct target_select whom;
 	bool unknown = false;
 	int status;
 
 	check_arguments(c->cli, c->arg);
-	whom_init(&whom, c);
+	target_select_init(&whom, c);
 	interrupt_init(&interrupt, c->loop);
-	status = whom_find(&whom, c, &interrupt);
+	status = target_select_find(&whom, c, &interrupt);
 	if (status == RUNNER_OK && whom.targets.names.n > 0 && !c->arg->quiet)
 		status = near_names_tell(c, &interrupt, &whom.targets.names);
 	if (status == RUNNER_OK && whom.untracked == NULL && !c->arg->quiet)
 		status = plugin_known_tell(c, &interrupt, &whom.hosts, &unknown);
 	if (status == RUNNER_OK && c->arg->dry_run)
-		whom_print(&whom.hosts, c->arg);
+		target_select_print(&whom.hosts, c->arg);
 	else if (status == RUNNER_OK)
 		status = confirm(c, &whom, unknown);
 	if (status == RUNNER_OK && !c->arg->dry_run)
 		status = send_it(c, &whom, &interrupt);
-	whom_finish(&whom);
+	target_select_finish(&whom);
 	return status;
 }

@@ -1,7 +1,7 @@
 /* "watch JOB" and "result JOB": a job that was sent, followed until its end or as it stands now. */
 #include "runner/interrupt.h"
-#include "runner/job/follow.h"
-#include "runner/job/lookup.h"
+#include "runner/job/job_follow.h"
+#include "runner/job/job_lookup.h"
 #include "runner/job/sender.h"
 #include "runner/verb.h"
 #include "shared/base/wallclock.h"
@@ -11,7 +11,7 @@
 
 struct watching {
 	struct loop *loop;
-	struct follow *follow;
+	struct job_follow *follow;
 	int status;
 	bool ended;
 };
@@ -33,7 +33,7 @@ watching_on_interrupt(void *arg)
 
 	if (w->ended)
 		return;
-	watching_on_end(follow_interrupted(w->follow), w);
+	watching_on_end(job_follow_interrupted(w->follow), w);
 }
 
 /* wait_ms 0: until nothing is open; below: how it stands now. */
@@ -43,7 +43,7 @@ follow_job(struct runner_context *c, struct interrupt *interrupt, const struct j
 {
 	struct output_options output;
 	struct watching w = {.loop = c->loop, .status = RUNNER_TROUBLE};
-	struct follow_request req = {
+	struct job_follow_request req = {
 	    .watch = {.loop = c->loop,
 		.options = &c->cli->options,
 		.brokers = brokers,
@@ -56,17 +56,18 @@ follow_job(struct runner_context *c, struct interrupt *interrupt, const struct j
 	};
 
 	output_options_from(&output, c->arg);
-	w.follow = follow_create(&req);
+	w.follow = job_follow_create(&req);
 	interrupt->arg = &w;
 	interrupt->fn = watching_on_interrupt;
-	watch_start(follow_watch(w.follow));
+	job_watch_start(job_follow_watch(w.follow));
 	if (wait_ms != 0)
-		watch_set_deadline(follow_watch(w.follow), mono_add(loop_now(c->loop), wait_ms));
+		job_watch_set_deadline(
+		    job_follow_watch(w.follow), mono_add(loop_now(c->loop), wait_ms));
 	loop_run(c->loop);
 	interrupt->fn = NULL;
 	store_close(c->store);
 	c->store = NULL;
-	follow_destroy(w.follow);
+	job_follow_destroy(w.follow);
 	return w.status;
 }
 
@@ -88,7 +89,7 @@ verb_watch(struct runner_context *c)
 	int status;
 
 	interrupt_init(&interrupt, c->loop);
-	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
+	status = job_lookup(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
 	tell_job(c->arg, &job);
@@ -109,7 +110,7 @@ verb_result(struct runner_context *c)
 	int status;
 
 	interrupt_init(&interrupt, c->loop);
-	status = lookup_job(c, &interrupt, c->arg->words[0], &job);
+	status = job_lookup(c, &interrupt, c->arg->words[0], &job);
 	if (status != RUNNER_OK)
 		return status;
 	tell_job(c->arg, &job);

@@ -1,4 +1,4 @@
-/* See sending.h.
+/* See dispatch.h.
  *
  *   connect, listen -> job to the ledger -> publish (a wave, or all) -> the broker's answers
  *                                              ^                              |
@@ -6,15 +6,15 @@
  *
  * What the runner itself learns of a host (no queue, refused, never sent) goes to the ledger by the
  * books. Leaving waits for them, though not for ever; what is not in the ledger by then is told. */
-#include "runner/job/sending.h"
+#include "runner/job/dispatch.h"
 
 #include "runner/interrupt.h"
-#include "runner/job/books.h"
-#include "runner/job/follow.h"
+#include "runner/job/job_follow.h"
+#include "runner/job/outcome_writer.h"
 #include "runner/job/presence.h"
-#include "runner/job/send.h"
+#include "runner/job/publisher.h"
+#include "runner/job/send_report.h"
 #include "runner/job/sender.h"
-#include "runner/job/sent.h"
 #include "runner/job/waves.h"
 #include "runner/print/output.h"
 #include "shared/base/ident.h"
@@ -43,17 +43,17 @@ enum sending_list { /* of the store's hosts, for what to say of those without a 
 	LIST_FAILED,
 };
 
-struct sending {
-	struct sending_request req;
+struct dispatch {
+	struct dispatch_request req;
 	struct loop *loop;
 	const struct runner_arguments *arg;
 	const struct job *job;
 	const char *untracked;
 	char *trouble; /* what untracked is, if it was found out here */
 	struct output_options output;
-	struct send *send;
-	struct follow *follow; /* NULL without --wait */
-	struct books *books;
+	struct publisher *send;
+	struct job_follow *follow; /* NULL without --wait */
+	struct outcome_writer *books;
 	struct loop_timer *deadline; /* of --wait=DURATION */
 	struct loop_timer *wave;     /* looks whether the wave has answered */
 	struct loop_timer *leave;    /* ends the wait for the books */
@@ -92,12 +92,12 @@ struct sending {
 	int status;
 };
 
-static void on_answered(struct sending *s);
+static void on_answered(struct dispatch *s);
 
 static void
-leave_if_settled(struct sending *s)
+leave_if_settled(struct dispatch *s)
 {
-	bool settled = books_settled(s->books);
+	bool settled = outcome_writer_settled(s->books);
 
 	if (s->untracked != NULL || !s->writing)
 		settled = true;
@@ -110,11 +110,11 @@ leave_if_settled(struct sending *s)
 }
 
 static void
-leave(struct sending *s, int status)
+leave(struct dispatch *s, int status)
 {
 	s->leaving = true;
 	s->status = status;
-	books_flush(s->books); /* the last confirm, which would do it, may come later */
+	outcome_writer_flush(s->books); /* the last confirm, which would do it, may come later */
 	loop_timer_disarm(s->wave);
 	loop_timer_disarm(s->deadline);
 	loop_timer_arm(s->leave, LEAVE_TELL_MS);
@@ -122,9 +122,9 @@ leave(struct sending *s, int status)
 }
 
 static void
-sending_on_leave(void *arg)
+dispatch_on_leave(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	if (s->leave_told) {
 		loop_stop(s->loop);
@@ -138,9 +138,9 @@ sending_on_leave(void *arg)
 
 /* The last words: what of it the ledger does not know, for then it goes on to say "queued". */
 static void
-conclude(struct sending *s)
+conclude(struct dispatch *s)
 {
-	size_t missing = books_missing(s->books);
+	size_t missing = outcome_writer_missing(s->books);
 
 	if (s->untracked == NULL && s->writing && !s->written) {
 		runner_say(
@@ -162,14 +162,14 @@ conclude(struct sending *s)
 
 /* --- what the runner knows of hosts --- */
 
-static enum send_state
-state_of(const struct sending *s, size_t host)
+static enum publisher_state
+state_of(const struct dispatch *s, size_t host)
 {
-	return send_state(s->send, s->by_name ? s->first_item + host : 0);
+	return publisher_state(s->send, s->by_name ? s->first_item + host : 0);
 }
 
 static void
-book_as(struct sending *s, const char *host, enum outcome_state state, const char *why)
+book_as(struct dispatch *s, const char *host, enum outcome_state state, const char *why)
 {
 	struct outcome o;
 
@@ -179,13 +179,13 @@ book_as(struct sending *s, const char *host, enum outcome_state state, const cha
 	o.why = why;
 	o.at = wallclock_ms();
 	if (s->follow != NULL)
-		watch_add(follow_watch(s->follow), &o);
+		job_watch_add(job_follow_watch(s->follow), &o);
 	if (s->untracked == NULL && s->writing)
-		books_add(s->books, &o);
+		outcome_writer_add(s->books, &o);
 }
 
 static void
-book(struct sending *s, size_t host, enum outcome_state state, const char *why)
+book(struct dispatch *s, size_t host, enum outcome_state state, const char *why)
 {
 	book_as(s, s->job->hosts[host], state, why);
 }
@@ -193,7 +193,7 @@ book(struct sending *s, size_t host, enum outcome_state state, const char *why)
 /* Of a broadcast, that each host has it may be said only when it is known who cannot. One note
  * stands for all, if all are confirmed by then. */
 static void
-note_confirmed(struct sending *s)
+note_confirmed(struct dispatch *s)
 {
 	bool all = s->n_noted == 0 && (!s->by_name || s->confirmed == s->job->n_hosts);
 
@@ -203,26 +203,26 @@ note_confirmed(struct sending *s)
 	if (all)
 		book_as(s, OUTCOME_EVERY_HOST, OUTCOME_QUEUED, NULL);
 	for (size_t i = 0; s->by_name && i < s->given; i++) {
-		if (s->noted[i] || state_of(s, i) != SEND_CONFIRMED)
+		if (s->noted[i] || state_of(s, i) != PUBLISHER_CONFIRMED)
 			continue;
 		s->noted[i] = true;
 		if (!all)
 			book(s, i, OUTCOME_QUEUED, NULL);
 	}
 	s->n_noted = s->confirmed;
-	books_flush(s->books);
+	outcome_writer_flush(s->books);
 }
 
 static void
-sending_on_note(void *arg)
+dispatch_on_note(void *arg)
 {
 	note_confirmed(arg);
 }
 
 static void
-sending_on_books(const char *trouble, void *arg)
+dispatch_on_books(const char *trouble, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	if (trouble != NULL) {
 		free(s->books_why);
@@ -232,23 +232,23 @@ sending_on_books(const char *trouble, void *arg)
 }
 
 static bool
-is_unroutable(const struct sending *s, size_t host)
+is_unroutable(const struct dispatch *s, size_t host)
 {
-	return s->by_name ? state_of(s, host) == SEND_UNROUTABLE : s->absent[host];
+	return s->by_name ? state_of(s, host) == PUBLISHER_UNROUTABLE : s->absent[host];
 }
 
 static void
-book_unroutable(struct sending *s)
+book_unroutable(struct dispatch *s)
 {
 	for (size_t i = 0; s->n_unroutable > 0 && i < s->given; i++) {
-		const char *why = SENT_NO_QUEUE_AT_ALL;
+		const char *why = SEND_REPORT_NO_QUEUE_AT_ALL;
 
 		if (s->booked[i] || !is_unroutable(s, i))
 			continue;
 		s->booked[i] = true;
 		if (s->list == LIST_THERE)
 			why = hosts_has(&s->known, s->job->hosts[i])
-				  ? SENT_NO_QUEUE "; " SENT_NO_QUEUE_CURE
+				  ? SEND_REPORT_NO_QUEUE "; " SEND_REPORT_NO_QUEUE_CURE
 				  : "no such host: it was never seen";
 		book(s, i, OUTCOME_UNROUTABLE, why);
 	}
@@ -257,7 +257,7 @@ book_unroutable(struct sending *s)
 /* No more is published: what was not is cancelled, and what the broker has not answered for is
  * unsent. Returns how many were cancelled. */
 static size_t
-give_up(struct sending *s, const char *why)
+give_up(struct dispatch *s, const char *why)
 {
 	char *cancelled, *unsent;
 	size_t n = 0;
@@ -271,21 +271,21 @@ give_up(struct sending *s, const char *why)
 	if (s->unsent_why == NULL)
 		s->unsent_why = xstrdup(why);
 	loop_timer_disarm(s->wave);
-	send_halt(s->send);
+	publisher_halt(s->send);
 	book_unroutable(s);
 	for (size_t i = 0; i < s->job->n_hosts; i++) {
-		enum send_state state = i < s->given ? state_of(s, i) : SEND_WAITING;
+		enum publisher_state state = i < s->given ? state_of(s, i) : PUBLISHER_WAITING;
 
-		if (state == SEND_WAITING) {
+		if (state == PUBLISHER_WAITING) {
 			book(s, i, OUTCOME_CANCELLED, cancelled);
 			n++;
-		} else if (state == SEND_UNKNOWN) {
+		} else if (state == PUBLISHER_UNKNOWN) {
 			book(s, i, OUTCOME_UNSENT, unsent);
 			s->n_unsent++;
 		}
 	}
 	note_confirmed(s);
-	books_flush(s->books);
+	outcome_writer_flush(s->books);
 	free(cancelled);
 	free(unsent);
 	return n;
@@ -294,7 +294,7 @@ give_up(struct sending *s, const char *why)
 /* --- the end --- */
 
 static void
-sent_make(const struct sending *s, struct sent *sent)
+sent_make(const struct dispatch *s, struct send_report *sent)
 {
 	const char *untracked = s->untracked;
 	size_t n_unroutable = 0, n_refused = 0;
@@ -303,7 +303,7 @@ sent_make(const struct sending *s, struct sent *sent)
 
 	if (untracked == NULL && !s->wrote)
 		untracked = "the job was not written to the store";
-	*sent = (struct sent){
+	*sent = (struct send_report){
 	    .job = s->job,
 	    .broadcast = !s->by_name,
 	    .confirmed = s->confirmed,
@@ -321,90 +321,90 @@ sent_make(const struct sending *s, struct sent *sent)
 	for (size_t i = 0; i < s->given; i++) {
 		if (is_unroutable(s, i))
 			sent->unroutable[n_unroutable++] = s->job->hosts[i];
-		else if (s->by_name && state_of(s, i) == SEND_REFUSED)
+		else if (s->by_name && state_of(s, i) == PUBLISHER_REFUSED)
 			sent->refused[n_refused++] = s->job->hosts[i];
 	}
 }
 
 static void
-sent_free(struct sent *sent)
+sent_free(struct send_report *sent)
 {
 	free(sent->unroutable);
 	free(sent->refused);
 }
 
 static void
-report(struct sending *s)
+report(struct dispatch *s)
 {
-	struct sent sent;
+	struct send_report sent;
 
 	sent_make(s, &sent);
-	sent_print(&sent, s->arg);
+	send_report_print(&sent, s->arg);
 	s->printed = true;
-	leave(s, sent_status(&sent));
+	leave(s, send_report_status(&sent));
 	sent_free(&sent);
 }
 
 /* Whoever reads JSON gets an object, however it ended. */
 static void
-report_end(struct sending *s)
+report_end(struct dispatch *s)
 {
-	struct sent sent;
+	struct send_report sent;
 
 	if (s->printed || (!s->arg->json && !s->arg->jsonl))
 		return;
 	sent_make(s, &sent);
-	output_event(stdout, sent_json(&sent));
+	output_event(stdout, send_report_json(&sent));
 	sent_free(&sent);
 }
 
 /* With --wait the last word is the summary's; this one is for who waits. */
 static void
-tell_sent(struct sending *s)
+tell_sent(struct dispatch *s)
 {
-	char whom[SENT_WHOM_SIZE];
+	char whom[SEND_REPORT_WHOM_SIZE];
 
 	if (s->told || s->confirmed == 0)
 		return;
 	s->told = true;
 	if (s->arg->quiet)
 		return;
-	follow_make_room(s->follow);
+	job_follow_make_room(s->follow);
 	runner_say("sent %s to %s%s, job %s", s->job->plugin,
-	    sent_whom(s->job, !s->by_name, s->confirmed, whom),
+	    send_report_whom(s->job, !s->by_name, s->confirmed, whom),
 	    s->given < s->job->n_hosts ? " first" : "", s->job->id);
 }
 
 static void
-sending_on_follow_end(int status, void *arg)
+dispatch_on_follow_end(int status, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
-	s->printed = follow_summed_up(s->follow);
-	send_halt(s->send);
+	s->printed = job_follow_summed_up(s->follow);
+	publisher_halt(s->send);
 	leave(s, status);
 }
 
 /* How it stands by then is what is told. */
 static void
-end_wait(struct sending *s)
+end_wait(struct dispatch *s)
 {
-	watch_set_deadline(follow_watch(s->follow), loop_now(s->loop));
+	job_watch_set_deadline(job_follow_watch(s->follow), loop_now(s->loop));
 }
 
 static void
-sending_on_deadline(void *arg)
+dispatch_on_deadline(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	give_up(s, "the time of --wait was over");
 	end_wait(s);
 }
 
 static void
-sending_on_interrupt(void *arg)
+dispatch_on_interrupt(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	s->interrupted = true;
 	s->status = RUNNER_INTERRUPTED;
@@ -414,7 +414,7 @@ sending_on_interrupt(void *arg)
 	}
 	s->unsent = give_up(s, "the runner was interrupted");
 	if (s->follow != NULL && s->confirmed > 0)
-		follow_interrupted(s->follow);
+		job_follow_interrupted(s->follow);
 	if (s->n_unsent > 0 || (s->writing && s->confirmed == 0))
 		runner_say("interrupted before the broker's confirm: unsent; job %s", s->job->id);
 	else if (!s->writing)
@@ -427,7 +427,7 @@ sending_on_interrupt(void *arg)
 /* --- publishing --- */
 
 static void
-next_wave(struct sending *s)
+next_wave(struct dispatch *s)
 {
 	size_t n = s->job->n_hosts - s->given;
 
@@ -435,17 +435,17 @@ next_wave(struct sending *s)
 	s->wave_from = s->given;
 	if (!s->by_name) {
 		s->given = s->job->n_hosts;
-		send_add(s->send, NULL);
+		publisher_add(s->send, NULL);
 		return;
 	}
 	if (s->arg->waves.size > 0 && s->arg->waves.size < n)
 		n = s->arg->waves.size;
 	for (; n > 0; n--)
-		send_add(s->send, s->job->hosts[s->given++]);
+		publisher_add(s->send, s->job->hosts[s->given++]);
 }
 
 struct wave_look {
-	const struct sending *s;
+	const struct dispatch *s;
 	size_t at;
 	struct waves_count count;
 };
@@ -472,7 +472,7 @@ look_at(const struct outcome *o, bool target, void *arg)
 }
 
 static void
-look_at_waves(struct sending *s, struct waves_count *out)
+look_at_waves(struct dispatch *s, struct waves_count *out)
 {
 	struct wave_look look = {
 	    .s = s,
@@ -485,17 +485,17 @@ look_at_waves(struct sending *s, struct waves_count *out)
 		},
 	};
 
-	fold_each(watch_fold(follow_watch(s->follow)), wallclock_ms(), look_at, &look);
+	fold_each(job_watch_fold(job_follow_watch(s->follow)), wallclock_ms(), look_at, &look);
 	*out = look.count;
 }
 
 static void
-stop_waves(struct sending *s, const struct waves_count *n)
+stop_waves(struct dispatch *s, const struct waves_count *n)
 {
 	char reason[WAVES_WHY_SIZE], why[WAVES_WHY_SIZE + 32];
 
 	waves_why(&s->arg->waves, n, reason);
-	follow_make_room(s->follow);
+	job_follow_make_room(s->follow);
 	runner_say("stopped: %s; %zu of %zu hosts were not sent to: cancelled; see why with "
 		   "\"vogeler-runner result %s\", go on with \"vogeler-runner rerun %s\"; "
 		   "--max-failures says how many may be",
@@ -507,9 +507,9 @@ stop_waves(struct sending *s, const struct waves_count *n)
 }
 
 static void
-sending_on_wave(void *arg)
+dispatch_on_wave(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 	struct waves_count n;
 
 	look_at_waves(s, &n);
@@ -531,7 +531,7 @@ sending_on_wave(void *arg)
 
 /* Some host's queue has not taken it: which, nobody says. A host that has it knows it again. */
 static void
-send_again_by_name(struct sending *s)
+send_again_by_name(struct dispatch *s)
 {
 	log_info("runner", "the broker refused it for some host: sent again by name, job=%s",
 	    s->job->id);
@@ -539,13 +539,13 @@ send_again_by_name(struct sending *s)
 	s->n_unroutable = 0; /* each is told by its own answer now */
 	s->first_item = 1;
 	for (size_t i = 0; i < s->job->n_hosts; i++)
-		send_add(s->send, s->job->hosts[i]);
+		publisher_add(s->send, s->job->hosts[i]);
 }
 
 static void
-sending_on_absent(size_t host, void *arg)
+dispatch_on_absent(size_t host, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	if (s->by_name || s->absent[host])
 		return;
@@ -554,7 +554,7 @@ sending_on_absent(size_t host, void *arg)
 }
 
 static void
-take_refusal(struct sending *s, size_t host, const char *why)
+take_refusal(struct dispatch *s, size_t host, const char *why)
 {
 	char *text;
 
@@ -568,39 +568,39 @@ take_refusal(struct sending *s, size_t host, const char *why)
 }
 
 static void
-sending_on_answer(size_t item, enum send_state state, const char *why, void *arg)
+dispatch_on_answer(size_t item, enum publisher_state state, const char *why, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 	size_t host = item - s->first_item;
 
 	switch (state) {
-	case SEND_WAITING:
-	case SEND_UNKNOWN:
+	case PUBLISHER_WAITING:
+	case PUBLISHER_UNKNOWN:
 		break;
-	case SEND_CONFIRMED:
+	case PUBLISHER_CONFIRMED:
 		s->confirmed++;
 		if (!loop_timer_armed(s->note))
 			loop_timer_arm(s->note, NOTE_MS);
 		break;
-	case SEND_REFUSED:
+	case PUBLISHER_REFUSED:
 		if (!s->by_name && s->job->n_hosts > 0 && !s->halted)
 			send_again_by_name(s);
 		else
 			take_refusal(s, host, why);
 		break;
-	case SEND_UNROUTABLE:
+	case PUBLISHER_UNROUTABLE:
 		if (s->by_name || s->job->n_hosts == 0)
 			s->n_unroutable++;
 		for (size_t i = 0; !s->by_name && i < s->job->n_hosts; i++)
-			sending_on_absent(i, s);
+			dispatch_on_absent(i, s);
 		break;
 	}
 }
 
 static void
-sending_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+dispatch_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id"));
 
 	if (found == STORE_FOUND) {
@@ -615,7 +615,7 @@ sending_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 
 /* The broker has answered for all that was given to it. */
 static void
-on_answered(struct sending *s)
+on_answered(struct dispatch *s)
 {
 	static const struct store_filter names = {NULL, 0};
 
@@ -623,12 +623,12 @@ on_answered(struct sending *s)
 		return;
 	if (s->n_unroutable > 0 && s->list == LIST_NEVER && s->untracked == NULL) {
 		s->list = LIST_ASKED;
-		store_list(s->req.c->store, &names, sending_on_listed, s);
+		store_list(s->req.c->store, &names, dispatch_on_listed, s);
 		return;
 	}
 	book_unroutable(s);
 	note_confirmed(s);
-	books_flush(s->books);
+	outcome_writer_flush(s->books);
 	if (s->follow == NULL) {
 		report(s);
 		return;
@@ -640,9 +640,9 @@ on_answered(struct sending *s)
 }
 
 static void
-sending_on_idle(void *arg)
+dispatch_on_idle(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	if (s->idle || s->leaving)
 		return;
@@ -651,9 +651,9 @@ sending_on_idle(void *arg)
 }
 
 static void
-sending_on_present(const char *why, void *arg)
+dispatch_on_present(const char *why, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	s->looking = false;
 	if (why != NULL && !s->by_name)
@@ -662,12 +662,12 @@ sending_on_present(const char *why, void *arg)
 }
 
 static const struct presence_handlers presence_handlers = {
-    .on_absent = sending_on_absent,
-    .on_done = sending_on_present,
+    .on_absent = dispatch_on_absent,
+    .on_done = dispatch_on_present,
 };
 
 static void
-look_for_queues(struct sending *s)
+look_for_queues(struct dispatch *s)
 {
 	const struct presence_request req = {
 	    .options = &s->req.c->cli->options,
@@ -682,14 +682,14 @@ look_for_queues(struct sending *s)
 }
 
 static void
-sending_on_failed(const char *text, void *arg)
+dispatch_on_failed(const char *text, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	if (s->leaving)
 		return;
 	if (s->follow != NULL)
-		follow_make_room(s->follow);
+		job_follow_make_room(s->follow);
 	runner_say("%s", text);
 	give_up(s, text);
 	if (s->confirmed > 0)
@@ -703,29 +703,30 @@ sending_on_failed(const char *text, void *arg)
 /* --- the job --- */
 
 static void
-publish(struct sending *s)
+publish(struct dispatch *s)
 {
 	const struct command command = {
 	    .plugin = s->job->plugin,
 	    .job = s->job->id,
 	    .sent_at = s->job->sent_at,
 	    .not_after = s->job->not_after,
-	    .reply_to = s->follow == NULL ? NULL : (char *)watch_reply_to(follow_watch(s->follow)),
+	    .reply_to =
+		s->follow == NULL ? NULL : (char *)job_watch_reply_to(job_follow_watch(s->follow)),
 	};
-	char whom[SENT_WHOM_SIZE];
+	char whom[SEND_REPORT_WHOM_SIZE];
 
 	log_info("runner", "Sending %s to %s, job=%s", s->job->plugin,
-	    sent_whom(s->job, !s->by_name, s->job->n_hosts, whom), s->job->id);
-	send_set_command(s->send, &command);
+	    send_report_whom(s->job, !s->by_name, s->job->n_hosts, whom), s->job->id);
+	publisher_set_command(s->send, &command);
 	next_wave(s);
 	if (!s->by_name && s->untracked == NULL && s->job->n_hosts > 0)
 		look_for_queues(s);
 }
 
 static void
-sending_on_written(bool ok, const char *what, void *arg)
+dispatch_on_written(bool ok, const char *what, void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	s->written = true;
 	s->wrote = ok;
@@ -744,54 +745,54 @@ sending_on_written(bool ok, const char *what, void *arg)
 		s->untracked = s->trouble;
 	}
 	if (s->follow != NULL)
-		watch_start(follow_watch(s->follow));
+		job_watch_start(job_follow_watch(s->follow));
 	if (s->arg->wait_ms > 0)
 		loop_timer_arm(s->deadline, s->arg->wait_ms);
 	publish(s);
 }
 
 static void
-begin_if_ready(struct sending *s)
+begin_if_ready(struct dispatch *s)
 {
 	if (!s->send_ready || (s->follow != NULL && !s->follow_ready) || s->writing || s->leaving)
 		return;
 	s->writing = true;
 	if (s->untracked == NULL)
-		store_job_add(s->req.c->store, s->job, sending_on_written, s);
+		store_job_add(s->req.c->store, s->job, dispatch_on_written, s);
 	else
 		publish(s);
 }
 
 static void
-sending_on_send_ready(void *arg)
+dispatch_on_send_ready(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	s->send_ready = true;
 	begin_if_ready(s);
 }
 
 static void
-sending_on_follow_ready(void *arg)
+dispatch_on_follow_ready(void *arg)
 {
-	struct sending *s = arg;
+	struct dispatch *s = arg;
 
 	s->follow_ready = true;
 	begin_if_ready(s);
 }
 
-static const struct send_handlers send_handlers = {
-    .on_ready = sending_on_send_ready,
-    .on_answer = sending_on_answer,
-    .on_idle = sending_on_idle,
-    .on_failed = sending_on_failed,
+static const struct publisher_handlers publisher_handlers = {
+    .on_ready = dispatch_on_send_ready,
+    .on_answer = dispatch_on_answer,
+    .on_idle = dispatch_on_idle,
+    .on_failed = dispatch_on_failed,
 };
 
-static struct follow *
-create_follow(struct sending *s)
+static struct job_follow *
+create_follow(struct dispatch *s)
 {
 	const struct runner_context *c = s->req.c;
-	const struct follow_request req = {
+	const struct job_follow_request req = {
 	    .watch =
 		{
 		    .loop = c->loop,
@@ -802,19 +803,19 @@ create_follow(struct sending *s)
 		    .job = s->job,
 		},
 	    .output = &s->output,
-	    .on_ready = sending_on_follow_ready,
-	    .on_end = sending_on_follow_end,
+	    .on_ready = dispatch_on_follow_ready,
+	    .on_end = dispatch_on_follow_end,
 	    .arg = s,
 	};
 
-	return follow_create(&req);
+	return job_follow_create(&req);
 }
 
 static void
-start(struct sending *s)
+start(struct dispatch *s)
 {
 	const struct runner_context *c = s->req.c;
-	const struct send_request req = {
+	const struct publisher_request req = {
 	    .options = &c->cli->options,
 	    .brokers = c->brokers,
 	    .n_brokers = c->n_brokers,
@@ -827,28 +828,28 @@ start(struct sending *s)
 	s->booked = xcalloc(s->job->n_hosts + 1, sizeof(*s->booked));
 	output_options_from(&s->output, s->arg);
 	s->output.filter = s->job->rerun_of == NULL ? s->output.filter : FILTER_NONE;
-	s->books = books_create(
-	    s->loop, s->untracked == NULL ? c->store : NULL, s->job->id, sending_on_books, s);
-	s->deadline = loop_timer_create(s->loop, "wait", sending_on_deadline, s);
-	s->wave = loop_timer_create(s->loop, "wave", sending_on_wave, s);
-	s->leave = loop_timer_create(s->loop, "leave", sending_on_leave, s);
-	s->note = loop_timer_create(s->loop, "note", sending_on_note, s);
+	s->books = outcome_writer_create(
+	    s->loop, s->untracked == NULL ? c->store : NULL, s->job->id, dispatch_on_books, s);
+	s->deadline = loop_timer_create(s->loop, "wait", dispatch_on_deadline, s);
+	s->wave = loop_timer_create(s->loop, "wave", dispatch_on_wave, s);
+	s->leave = loop_timer_create(s->loop, "leave", dispatch_on_leave, s);
+	s->note = loop_timer_create(s->loop, "note", dispatch_on_note, s);
 	if (s->arg->wait)
 		s->follow = create_follow(s);
-	s->send = send_create(s->loop, &req, &send_handlers, s);
+	s->send = publisher_create(s->loop, &req, &publisher_handlers, s);
 }
 
 static void
-stop(struct sending *s)
+stop(struct dispatch *s)
 {
 	struct runner_context *c = s->req.c;
 
-	send_destroy(s->send);
+	publisher_destroy(s->send);
 	presence_destroy(s->presence);
 	store_close(c->store); /* before who asked it goes */
 	c->store = NULL;
-	follow_destroy(s->follow);
-	books_destroy(s->books);
+	job_follow_destroy(s->follow);
+	outcome_writer_destroy(s->books);
 	loop_timer_destroy(s->deadline);
 	loop_timer_destroy(s->wave);
 	loop_timer_destroy(s->leave);
@@ -864,9 +865,9 @@ stop(struct sending *s)
 }
 
 int
-sending_run(const struct sending_request *req)
+dispatch_run(const struct dispatch_request *req)
 {
-	struct sending s = {
+	struct dispatch s = {
 	    .req = *req,
 	    .loop = req->c->loop,
 	    .arg = req->c->arg,
@@ -876,7 +877,7 @@ sending_run(const struct sending_request *req)
 	};
 
 	req->interrupt->arg = &s;
-	req->interrupt->fn = sending_on_interrupt;
+	req->interrupt->fn = dispatch_on_interrupt;
 	start(&s);
 	loop_run(s.loop);
 	req->interrupt->fn = NULL;
@@ -887,8 +888,8 @@ sending_run(const struct sending_request *req)
 }
 
 void
-sending_job(struct job *job, const struct runner_context *c, const char *plugin, const char *target,
-    struct hosts *hosts)
+dispatch_job(struct job *job, const struct runner_context *c, const char *plugin,
+    const char *target, struct hosts *hosts)
 {
 	int64_t now = wallclock_ms();
 
@@ -911,7 +912,7 @@ sending_job(struct job *job, const struct runner_context *c, const char *plugin,
 }
 
 bool
-sending_was_broadcast(const struct job *job)
+dispatch_was_broadcast(const struct job *job)
 {
 	return job->target != NULL && strcmp(job->target, "all") == 0 && job->rerun_of == NULL;
 }

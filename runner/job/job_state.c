@@ -1,5 +1,5 @@
-/* See standing.h. */
-#include "runner/job/standing.h"
+/* See job_state.h. */
+#include "runner/job/job_state.h"
 
 #include "runner/interrupt.h"
 #include "shared/base/wallclock.h"
@@ -46,7 +46,7 @@ loading_on_outcome(enum store_found found, const struct outcome *o, const char *
 }
 
 int
-standing_load(struct runner_context *c, const struct job *job, struct interrupt *interrupt,
+job_state_load(struct runner_context *c, const struct job *job, struct interrupt *interrupt,
     struct fold **fold)
 {
 	struct loading l = {.c = c, .fold = fold_create(job), .status = RUNNER_TROUBLE};
@@ -81,7 +81,7 @@ choose(const struct outcome *o, bool target, void *arg)
 }
 
 void
-standing_hosts(const struct fold *fold, unsigned int states, struct hosts *out)
+job_state_hosts(const struct fold *fold, unsigned int states, struct hosts *out)
 {
 	struct choice choice = {.states = states, .out = out};
 

@@ -1,5 +1,5 @@
-/* See send.h. */
-#include "runner/job/send.h"
+/* See publisher.h. */
+#include "runner/job/publisher.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
@@ -20,7 +20,7 @@
 
 struct item {
 	const char *host; /* NULL = all */
-	enum send_state state;
+	enum publisher_state state;
 	bool in_flight;
 };
 
@@ -30,10 +30,10 @@ struct flight { /* a publish without an answer */
 	UT_hash_handle hh;
 };
 
-struct send {
+struct publisher {
 	struct loop *loop;
-	struct send_request req;
-	struct send_handlers handlers;
+	struct publisher_request req;
+	struct publisher_handlers handlers;
 	void *arg;
 	struct topology *topology;
 	struct broker *broker;
@@ -44,7 +44,7 @@ struct send {
 	size_t n_open; /* not answered */
 	struct flight *flights;
 	struct loop_timer *patience;
-	struct loop_timer *pump; /* so that nothing is published, or told, inside send_add */
+	struct loop_timer *pump; /* so that nothing is published, or told, inside publisher_add */
 	size_t failures;         /* to connect, before the first READY */
 	size_t drops;            /* of READY connections since the last answer */
 	bool was_ready, is_ready, blocked, halted, finished;
@@ -53,7 +53,7 @@ struct send {
 };
 
 static void
-fail(struct send *s, const char *text)
+fail(struct publisher *s, const char *text)
 {
 	char full[sizeof(s->trouble) + 128];
 	bool published = false;
@@ -63,7 +63,7 @@ fail(struct send *s, const char *text)
 	s->finished = true;
 	loop_timer_disarm(s->patience);
 	for (size_t i = 0; i < s->n_items; i++)
-		published |= s->items[i].state == SEND_UNKNOWN;
+		published |= s->items[i].state == PUBLISHER_UNKNOWN;
 	snprintf(full, sizeof(full), "%s%s", text,
 	    published ? "; the command may have been sent: sending it again is harmless" : "");
 	s->handlers.on_failed(full, s->arg);
@@ -72,14 +72,14 @@ fail(struct send *s, const char *text)
 /* --- publishing --- */
 
 static int64_t
-patience_ms(const struct send *s)
+patience_ms(const struct publisher *s)
 {
 	return s->req.confirm_ms > 0 ? s->req.confirm_ms : PATIENCE_MS;
 }
 
 /* From now on so long. */
 static void
-be_patient(struct send *s)
+be_patient(struct publisher *s)
 {
 	if (s->n_open > 0 && !s->finished && (!s->blocked || s->req.confirm_ms > 0))
 		loop_timer_arm(s->patience, patience_ms(s));
@@ -88,9 +88,9 @@ be_patient(struct send *s)
 }
 
 static void
-send_on_patience(void *arg)
+publisher_on_patience(void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 	char text[sizeof(s->trouble) + sizeof(s->alarm) + 128], span[UNITS_TEXT_SIZE];
 
 	units_format_ms((uint64_t)patience_ms(s), span);
@@ -107,7 +107,7 @@ send_on_patience(void *arg)
 }
 
 static bool
-publish(struct send *s, size_t i)
+publish(struct publisher *s, size_t i)
 {
 	struct item *item = &s->items[i];
 	const char *key = item->host == NULL ? TOPOLOGY_BROADCAST_KEY : item->host;
@@ -117,7 +117,7 @@ publish(struct send *s, size_t i)
 	id = broker_publish(s->broker, s->req.options->broadcast_exchange, key, true, &s->message);
 	if (id == 0)
 		return false; /* on_writable comes when it may go on */
-	item->state = SEND_UNKNOWN;
+	item->state = PUBLISHER_UNKNOWN;
 	item->in_flight = true;
 	f = xcalloc(1, sizeof(*f));
 	f->id = id;
@@ -127,15 +127,15 @@ publish(struct send *s, size_t i)
 }
 
 static bool
-is_due(const struct send *s, const struct item *item)
+is_due(const struct publisher *s, const struct item *item)
 {
 	if (item->in_flight)
 		return false;
-	return item->state == SEND_UNKNOWN || (item->state == SEND_WAITING && !s->halted);
+	return item->state == PUBLISHER_UNKNOWN || (item->state == PUBLISHER_WAITING && !s->halted);
 }
 
 static void
-pump(struct send *s)
+pump(struct publisher *s)
 {
 	if (!s->is_ready || s->finished)
 		return;
@@ -147,9 +147,9 @@ pump(struct send *s)
 }
 
 static void
-send_on_pump(void *arg)
+publisher_on_pump(void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 
 	pump(s);
 	if (!s->finished && s->n_open == 0)
@@ -159,9 +159,9 @@ send_on_pump(void *arg)
 /* --- the broker --- */
 
 static void
-send_on_ready(struct broker *b, void *arg)
+publisher_on_ready(struct broker *b, void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 	bool first = !s->was_ready;
 
 	s->was_ready = true;
@@ -172,9 +172,9 @@ send_on_ready(struct broker *b, void *arg)
 }
 
 static void
-send_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
+publisher_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 
 	s->blocked = blocked;
 	if (s->req.confirm_ms == 0)
@@ -187,13 +187,13 @@ send_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 }
 
 static void
-send_on_writable(struct broker *b, void *arg)
+publisher_on_writable(struct broker *b, void *arg)
 {
 	pump(arg);
 }
 
 static void
-settle(struct send *s, size_t i, enum send_state state, const char *why)
+settle(struct publisher *s, size_t i, enum publisher_state state, const char *why)
 {
 	s->items[i].state = state;
 	s->n_open--;
@@ -205,10 +205,10 @@ settle(struct send *s, size_t i, enum send_state state, const char *why)
 }
 
 static void
-send_on_confirm(
+publisher_on_confirm(
     struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 	struct flight *f;
 	size_t i;
 
@@ -223,13 +223,13 @@ send_on_confirm(
 		return;
 	switch (outcome) {
 	case BROKER_CONFIRMED:
-		settle(s, i, SEND_CONFIRMED, NULL);
+		settle(s, i, PUBLISHER_CONFIRMED, NULL);
 		break;
 	case BROKER_RETURNED:
-		settle(s, i, SEND_UNROUTABLE, why);
+		settle(s, i, PUBLISHER_UNROUTABLE, why);
 		break;
 	case BROKER_NACKED:
-		settle(s, i, SEND_REFUSED, "the host's queue may be full");
+		settle(s, i, PUBLISHER_REFUSED, "the host's queue may be full");
 		break;
 	case BROKER_LOST: /* on_down follows, and decides */
 		if (i < s->next)
@@ -262,9 +262,9 @@ is_final(enum broker_error error)
 }
 
 static void
-send_on_down(struct broker *b, const struct broker_failure *f, void *arg)
+publisher_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	struct send *s = arg;
+	struct publisher *s = arg;
 	bool dropped = s->is_ready, over;
 
 	s->is_ready = false;
@@ -287,15 +287,15 @@ send_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 }
 
 static const struct broker_handlers broker_handlers = {
-    .on_ready = send_on_ready,
-    .on_down = send_on_down,
-    .on_confirm = send_on_confirm,
-    .on_blocked = send_on_blocked,
-    .on_writable = send_on_writable,
+    .on_ready = publisher_on_ready,
+    .on_down = publisher_on_down,
+    .on_confirm = publisher_on_confirm,
+    .on_blocked = publisher_on_blocked,
+    .on_writable = publisher_on_writable,
 };
 
 static struct broker *
-create_broker(struct send *s)
+create_broker(struct publisher *s)
 {
 	const struct options *o = s->req.options;
 	struct broker_options opt;
@@ -307,21 +307,21 @@ create_broker(struct send *s)
 	return broker_create(s->loop, &opt, &broker_handlers, s);
 }
 
-/* --- what send.h offers --- */
+/* --- what publisher.h offers --- */
 
-struct send *
-send_create(struct loop *loop, const struct send_request *req, const struct send_handlers *handlers,
-    void *arg)
+struct publisher *
+publisher_create(struct loop *loop, const struct publisher_request *req,
+    const struct publisher_handlers *handlers, void *arg)
 {
-	struct send *s = xcalloc(1, sizeof(*s));
+	struct publisher *s = xcalloc(1, sizeof(*s));
 
 	s->loop = loop;
 	s->req = *req;
 	s->handlers = *handlers;
 	s->arg = arg;
 	message_init(&s->message);
-	s->patience = loop_timer_create(loop, "send patience", send_on_patience, s);
-	s->pump = loop_timer_create(loop, "send pump", send_on_pump, s);
+	s->patience = loop_timer_create(loop, "send patience", publisher_on_patience, s);
+	s->pump = loop_timer_create(loop, "send pump", publisher_on_pump, s);
 	s->topology =
 	    topology_for_runner(req->options->broadcast_exchange, req->options->master_exchange);
 	s->broker = create_broker(s);
@@ -330,7 +330,7 @@ send_create(struct loop *loop, const struct send_request *req, const struct send
 }
 
 void
-send_destroy(struct send *s)
+publisher_destroy(struct publisher *s)
 {
 	struct flight *f, *after;
 
@@ -350,39 +350,39 @@ send_destroy(struct send *s)
 }
 
 void
-send_set_command(struct send *s, const struct command *command)
+publisher_set_command(struct publisher *s, const struct command *command)
 {
 	message_finish(&s->message);
 	wire_command_encode(command, &s->message);
 }
 
 void
-send_add(struct send *s, const char *host)
+publisher_add(struct publisher *s, const char *host)
 {
 	if (s->n_items == s->room) {
 		s->room = s->room == 0 ? 16 : 2 * s->room;
 		s->items = xreallocarray(s->items, s->room, sizeof(*s->items));
 	}
-	s->items[s->n_items++] = (struct item){.host = host, .state = SEND_WAITING};
+	s->items[s->n_items++] = (struct item){.host = host, .state = PUBLISHER_WAITING};
 	s->n_open++;
 	be_patient(s);
 	loop_timer_arm(s->pump, 0);
 }
 
-enum send_state
-send_state(const struct send *s, size_t i)
+enum publisher_state
+publisher_state(const struct publisher *s, size_t i)
 {
 	return s->items[i].state;
 }
 
 void
-send_halt(struct send *s)
+publisher_halt(struct publisher *s)
 {
 	if (s->halted)
 		return;
 	s->halted = true;
 	for (size_t i = 0; i < s->n_items; i++) {
-		if (s->items[i].state == SEND_WAITING)
+		if (s->items[i].state == PUBLISHER_WAITING)
 			s->n_open--;
 	}
 	be_patient(s);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "runner/job/send.h"
+#include "runner/job/publisher.h"
 #include "shared/event/loop.h"
 #include "shared/wire/wire.h"
 
@@ -23,7 +23,7 @@ on_ready(void *arg)
 }
 
 static void
-on_answer(size_t i, enum send_state state, const char *why, void *arg)
+on_answer(size_t i, enum publisher_state state, const char *why, void *arg)
 {
 	struct told *t = arg;
 
@@ -48,7 +48,7 @@ on_failed(const char *text, void *arg)
 	loop_stop(t->loop);
 }
 
-static const struct send_handlers handlers = {
+static const struct publisher_handlers handlers = {
     .on_ready = on_ready,
     .on_answer = on_answer,
     .on_idle = on_idle,
@@ -63,26 +63,26 @@ test_halted_twice_is_halted(void **state)
 	struct told told = {.loop = loop_create()};
 	struct uri *brokers;
 	struct options options;
-	struct send_request req = {.options = &options};
+	struct publisher_request req = {.options = &options};
 	char err[256];
-	struct send *s;
+	struct publisher *s;
 
 	options_init(&options);
 	assert_true(uri_parse_brokers(
 	    "amqp://u:p@127.0.0.1:1/v", &brokers, &req.n_brokers, err, sizeof(err)));
 	req.brokers = brokers;
-	s = send_create(told.loop, &req, &handlers, &told);
-	send_set_command(s, &command);
-	send_add(s, "web01");
-	send_add(s, "web02");
-	send_halt(s);
-	send_halt(s);
+	s = publisher_create(told.loop, &req, &handlers, &told);
+	publisher_set_command(s, &command);
+	publisher_add(s, "web01");
+	publisher_add(s, "web02");
+	publisher_halt(s);
+	publisher_halt(s);
 	loop_run(told.loop);
 	assert_int_equal(told.idle, 1);
 	assert_int_equal(told.failed + told.answers, 0);
-	assert_int_equal(send_state(s, 0), SEND_WAITING);
-	assert_int_equal(send_state(s, 1), SEND_WAITING);
-	send_destroy(s);
+	assert_int_equal(publisher_state(s, 0), PUBLISHER_WAITING);
+	assert_int_equal(publisher_state(s, 1), PUBLISHER_WAITING);
+	publisher_destroy(s);
 	loop_destroy(told.loop);
 	options_finish(&options);
 	uri_list_free(brokers, req.n_brokers);

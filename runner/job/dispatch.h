@@ -1,14 +1,14 @@
 /* From the hosts of a job to its end: it is written to the ledger, published, what the broker says
  * of it is written too, and with --wait it is followed. For all verbs that send a job. */
-#ifndef VOGELER_SENDING_H
-#define VOGELER_SENDING_H
+#ifndef VOGELER_DISPATCH_H
+#define VOGELER_DISPATCH_H
 
 #include "runner/verb.h"
 
 struct interrupt;
 struct job;
 
-struct sending_request {
+struct dispatch_request {
 	struct runner_context *c;
 	struct interrupt *interrupt;
 	const struct job *job;
@@ -19,12 +19,12 @@ struct sending_request {
 /* A job for that plugin from now on, with the options of the command line; its hosts are moved from
  * *hosts. */
 struct hosts;
-void sending_job(struct job *job, const struct runner_context *c, const char *plugin,
+void dispatch_job(struct job *job, const struct runner_context *c, const char *plugin,
     const char *target, struct hosts *hosts);
 /* Whether one publish reached all hosts: those that the store does not know too. */
-bool sending_was_broadcast(const struct job *job);
+bool dispatch_was_broadcast(const struct job *job);
 /* Runs the loop to the end; closes the store. Returns an enum runner_status, what is to be said was
  * said. */
-int sending_run(const struct sending_request *req);
+int dispatch_run(const struct dispatch_request *req);
 
 #endif

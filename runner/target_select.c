@@ -1,5 +1,5 @@
-/* See whom.h. */
-#include "runner/whom.h"
+/* See target_select.h. */
+#include "runner/target_select.h"
 
 #include "runner/interrupt.h"
 #include "runner/print/output.h"
@@ -17,7 +17,7 @@
 
 struct finding {
 	struct runner_context *c;
-	struct whom *w;
+	struct target_select *w;
 	struct group_query *groups; /* NULL = none of them has a where */
 	struct record_query *query; /* NULL = no --where */
 	struct where where;         /* its answers */
@@ -54,7 +54,7 @@ on_nobody(const char *word, void *arg)
 }
 
 void
-whom_limit(struct hosts *hosts, const struct runner_arguments *a)
+target_select_limit(struct hosts *hosts, const struct runner_arguments *a)
 {
 	size_t n = a->limit;
 
@@ -68,13 +68,13 @@ whom_limit(struct hosts *hosts, const struct runner_arguments *a)
 static void
 resolve(struct finding *f, const struct hosts *known)
 {
-	struct whom *w = f->w;
+	struct target_select *w = f->w;
 	const struct targets *t = &w->targets;
 
 	targets_resolve(t, known, &w->hosts, f->query == NULL ? on_nobody : NULL, NULL);
 	if (f->query != NULL)
 		hosts_intersect(&w->hosts, known);
-	whom_limit(&w->hosts, f->c->arg);
+	target_select_limit(&w->hosts, f->c->arg);
 	if (w->hosts.n > 0 || (w->all && !f->store_needed)) {
 		end(f, RUNNER_OK);
 		return;
@@ -297,7 +297,7 @@ begin(struct finding *f)
 }
 
 int
-whom_find(struct whom *w, struct runner_context *c, struct interrupt *interrupt)
+target_select_find(struct target_select *w, struct runner_context *c, struct interrupt *interrupt)
 {
 	const struct runner_arguments *a = c->arg;
 	struct finding f = {.c = c, .w = w, .status = -1};
@@ -323,12 +323,12 @@ whom_find(struct whom *w, struct runner_context *c, struct interrupt *interrupt)
 }
 
 void
-whom_init(struct whom *w, struct runner_context *c)
+target_select_init(struct target_select *w, struct runner_context *c)
 {
 	const struct runner_arguments *a = c->arg;
 	char err[512];
 
-	*w = (struct whom){0};
+	*w = (struct target_select){0};
 	if (!targets_parse(&w->targets, a->nodes, &c->cli->options.groups, err, sizeof(err)))
 		cli_usage_error(c->cli, "%s", err);
 	if (a->nodes == NULL)
@@ -341,17 +341,17 @@ whom_init(struct whom *w, struct runner_context *c)
 }
 
 void
-whom_finish(struct whom *w)
+target_select_finish(struct target_select *w)
 {
 	targets_finish(&w->targets);
 	hosts_finish(&w->hosts);
 	free(w->text);
 	free(w->untracked);
-	*w = (struct whom){0};
+	*w = (struct target_select){0};
 }
 
 void
-whom_print(const struct hosts *hosts, const struct runner_arguments *a)
+target_select_print(const struct hosts *hosts, const struct runner_arguments *a)
 {
 	json_t *obj, *names;
 

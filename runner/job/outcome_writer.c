@@ -1,5 +1,5 @@
-/* See books.h. */
-#include "runner/job/books.h"
+/* See outcome_writer.h. */
+#include "runner/job/outcome_writer.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -10,10 +10,10 @@
 #define TRIES    5
 #define PAUSE_MS 500
 
-struct books {
+struct outcome_writer {
 	struct store *store;
 	char *job;
-	books_fn *fn;
+	outcome_writer_fn *fn;
 	void *arg;
 	struct outcome *outcomes; /* host and why are owned */
 	size_t n, room;
@@ -27,10 +27,11 @@ struct books {
 
 static void write_portion(void *arg);
 
-struct books *
-books_create(struct loop *loop, struct store *store, const char *job, books_fn *fn, void *arg)
+struct outcome_writer *
+outcome_writer_create(
+    struct loop *loop, struct store *store, const char *job, outcome_writer_fn *fn, void *arg)
 {
-	struct books *b = xcalloc(1, sizeof(*b));
+	struct outcome_writer *b = xcalloc(1, sizeof(*b));
 
 	b->store = store;
 	b->job = xstrdup(job);
@@ -41,7 +42,7 @@ books_create(struct loop *loop, struct store *store, const char *job, books_fn *
 }
 
 static void
-forget_all(struct books *b)
+forget_all(struct outcome_writer *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
 		free((char *)b->outcomes[i].host);
@@ -53,7 +54,7 @@ forget_all(struct books *b)
 }
 
 void
-books_destroy(struct books *b)
+outcome_writer_destroy(struct outcome_writer *b)
 {
 	if (b == NULL)
 		return;
@@ -67,7 +68,7 @@ books_destroy(struct books *b)
 static void
 on_written(bool ok, const char *what, void *arg)
 {
-	struct books *b = arg;
+	struct outcome_writer *b = arg;
 
 	if (ok) {
 		b->written += b->asked;
@@ -86,7 +87,7 @@ on_written(bool ok, const char *what, void *arg)
 static void
 write_portion(void *arg)
 {
-	struct books *b = arg;
+	struct outcome_writer *b = arg;
 	size_t n = b->n - b->written;
 
 	b->asked = n < PORTION ? n : PORTION;
@@ -94,7 +95,7 @@ write_portion(void *arg)
 }
 
 void
-books_add(struct books *b, const struct outcome *o)
+outcome_writer_add(struct outcome_writer *b, const struct outcome *o)
 {
 	struct outcome *mine;
 
@@ -112,7 +113,7 @@ books_add(struct books *b, const struct outcome *o)
 }
 
 void
-books_flush(struct books *b)
+outcome_writer_flush(struct outcome_writer *b)
 {
 	if (b->n == 0 || b->flushing)
 		return;
@@ -121,13 +122,13 @@ books_flush(struct books *b)
 }
 
 bool
-books_settled(const struct books *b)
+outcome_writer_settled(const struct outcome_writer *b)
 {
 	return b->n == 0;
 }
 
 size_t
-books_missing(const struct books *b)
+outcome_writer_missing(const struct outcome_writer *b)
 {
 	return b->lost + b->n - b->written;
 }

@@ -1,5 +1,5 @@
-/* See follow.h. */
-#include "runner/job/follow.h"
+/* See job_follow.h. */
+#include "runner/job/job_follow.h"
 
 #include "runner/print/events.h"
 #include "runner/print/progress.h"
@@ -14,31 +14,31 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct follow {
-	struct follow_request req;
-	struct watch *watch;
+struct job_follow {
+	struct job_follow_request req;
+	struct job_watch *watch;
 	struct progress *progress;
 	struct values *values; /* NULL without --show */
 	bool told_job, summed_up, ended;
 };
 
 static bool
-is_jsonl(const struct follow *f)
+is_jsonl(const struct job_follow *f)
 {
 	return f->req.output->format == OUTPUT_JSONL;
 }
 
 static void
-say(struct follow *f, const char *text)
+say(struct job_follow *f, const char *text)
 {
-	follow_make_room(f);
+	job_follow_make_room(f);
 	fprintf(stderr, "vogeler-runner: ");
 	output_clean(stderr, text);
 	fputc('\n', stderr);
 }
 
 static void
-tell_job(struct follow *f)
+tell_job(struct job_follow *f)
 {
 	if (is_jsonl(f) && !f->told_job)
 		output_event(stdout, event_job(f->req.watch.job));
@@ -46,7 +46,7 @@ tell_job(struct follow *f)
 }
 
 static void
-end(struct follow *f, int exit_status)
+end(struct job_follow *f, int exit_status)
 {
 	if (f->ended)
 		return;
@@ -55,18 +55,18 @@ end(struct follow *f, int exit_status)
 }
 
 static void
-follow_on_ready(void *arg)
+job_follow_on_ready(void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
 	if (f->req.on_ready != NULL)
 		f->req.on_ready(f->req.arg);
 }
 
 static void
-follow_on_outcome(const struct outcome *o, bool target, void *arg)
+job_follow_on_outcome(const struct outcome *o, bool target, void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
 	progress_touch(f->progress);
 	if (f->values != NULL && !f->ended) {
@@ -82,9 +82,9 @@ follow_on_outcome(const struct outcome *o, bool target, void *arg)
 }
 
 static void
-follow_on_trouble(const char *text, void *arg)
+job_follow_on_trouble(const char *text, void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 	char *line;
 
 	if (text == NULL) {
@@ -97,7 +97,7 @@ follow_on_trouble(const char *text, void *arg)
 }
 
 static void
-follow_on_clock(const char *text, void *arg)
+job_follow_on_clock(const char *text, void *arg)
 {
 	say(arg, text);
 }
@@ -106,7 +106,7 @@ follow_on_clock(const char *text, void *arg)
 static void
 tell_open(const struct outcome *o, bool target, void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
 	if (o->state == OUTCOME_QUEUED || outcome_is_open(o) ||
 	    (o->state == OUTCOME_EXPIRED && o->response_id == NULL))
@@ -114,26 +114,26 @@ tell_open(const struct outcome *o, bool target, void *arg)
 }
 
 static bool
-follow_told(const struct outcome *o, void *arg)
+job_follow_told(const struct outcome *o, void *arg)
 {
 	return values_told(arg, o);
 }
 
 static void
-print_summary(const struct follow *f, const struct fold *fold, int64_t now_ms)
+print_summary(const struct job_follow *f, const struct fold *fold, int64_t now_ms)
 {
 	struct summary_shown shown;
 
 	if (f->values != NULL)
-		shown = (struct summary_shown){values_json(f->values), follow_told, f->values};
+		shown = (struct summary_shown){values_json(f->values), job_follow_told, f->values};
 	summary_print(stdout, f->req.output, f->req.watch.job, fold, now_ms,
 	    f->values == NULL ? NULL : &shown);
 }
 
 static int
-print_end(struct follow *f)
+print_end(struct job_follow *f)
 {
-	const struct fold *fold = watch_fold(f->watch);
+	const struct fold *fold = job_watch_fold(f->watch);
 	int64_t now_ms = wallclock_ms();
 	struct fold_counts counts;
 	int status;
@@ -155,7 +155,7 @@ print_end(struct follow *f)
 static void
 values_on_print(void *arg)
 {
-	follow_make_room(arg);
+	job_follow_make_room(arg);
 }
 
 static void
@@ -173,52 +173,52 @@ values_on_gone(void *arg)
 static void
 values_on_end(void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
 	if (!f->ended)
 		end(f, print_end(f));
 }
 
 static void
-follow_on_end(enum watch_end how, const char *text, void *arg)
+job_follow_on_end(enum job_watch_end how, const char *text, void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
 	progress_destroy(f->progress);
 	f->progress = NULL;
 	if (f->ended)
 		return;
-	if (how == WATCH_FAILED) {
+	if (how == JOB_WATCH_FAILED) {
 		if (f->values != NULL)
 			values_cut(f->values);
 		say(f, text);
 		end(f, RUNNER_TROUBLE);
 	} else if (f->values != NULL) {
 		tell_job(f);
-		values_end(f->values, watch_fold(f->watch), wallclock_ms());
+		values_end(f->values, job_watch_fold(f->watch), wallclock_ms());
 	} else {
 		end(f, print_end(f));
 	}
 }
 
-static const struct watch_handlers handlers = {
-    .on_ready = follow_on_ready,
-    .on_outcome = follow_on_outcome,
-    .on_trouble = follow_on_trouble,
-    .on_clock = follow_on_clock,
-    .on_end = follow_on_end,
+static const struct job_watch_handlers handlers = {
+    .on_ready = job_follow_on_ready,
+    .on_outcome = job_follow_on_outcome,
+    .on_trouble = job_follow_on_trouble,
+    .on_clock = job_follow_on_clock,
+    .on_end = job_follow_on_end,
 };
 
 static void
 count(struct fold_counts *out, void *arg)
 {
-	struct follow *f = arg;
+	struct job_follow *f = arg;
 
-	fold_count(watch_fold(f->watch), wallclock_ms(), out);
+	fold_count(job_watch_fold(f->watch), wallclock_ms(), out);
 }
 
 static struct values *
-create_values(struct follow *f)
+create_values(struct job_follow *f)
 {
 	const struct values_request req = {
 	    .loop = f->req.watch.loop,
@@ -235,15 +235,15 @@ create_values(struct follow *f)
 	return values_create(&req);
 }
 
-struct follow *
-follow_create(const struct follow_request *req)
+struct job_follow *
+job_follow_create(const struct job_follow_request *req)
 {
-	struct follow *f = xcalloc(1, sizeof(*f));
+	struct job_follow *f = xcalloc(1, sizeof(*f));
 
 	f->req = *req;
 	if (req->output->show_path != NULL)
 		f->values = create_values(f);
-	f->watch = watch_create(&req->watch, &handlers, f);
+	f->watch = job_watch_create(&req->watch, &handlers, f);
 	/* Events on the same screen say it all. */
 	if (!req->output->quiet && !(is_jsonl(f) && isatty(STDOUT_FILENO)))
 		f->progress = progress_create(
@@ -252,30 +252,30 @@ follow_create(const struct follow_request *req)
 }
 
 void
-follow_destroy(struct follow *f)
+job_follow_destroy(struct job_follow *f)
 {
 	if (f == NULL)
 		return;
 	progress_destroy(f->progress);
-	watch_destroy(f->watch);
+	job_watch_destroy(f->watch);
 	values_destroy(f->values);
 	free(f);
 }
 
-struct watch *
-follow_watch(struct follow *f)
+struct job_watch *
+job_follow_watch(struct job_follow *f)
 {
 	return f->watch;
 }
 
 bool
-follow_summed_up(const struct follow *f)
+job_follow_summed_up(const struct job_follow *f)
 {
 	return f->summed_up;
 }
 
 int
-follow_interrupted(struct follow *f)
+job_follow_interrupted(struct job_follow *f)
 {
 	const char *job = f->req.watch.job->id;
 	char *line;
@@ -293,7 +293,7 @@ follow_interrupted(struct follow *f)
 }
 
 void
-follow_make_room(struct follow *f)
+job_follow_make_room(struct job_follow *f)
 {
 	progress_clear(f->progress);
 }

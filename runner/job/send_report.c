@@ -1,5 +1,5 @@
-/* See sent.h. */
-#include "runner/job/sent.h"
+/* See send_report.h. */
+#include "runner/job/send_report.h"
 
 #include "runner/print/output.h"
 #include "shared/base/printable.h"
@@ -16,19 +16,19 @@
 #define NAMES_SIZE  (NAMES_SHOWN * 256 + 64)
 
 const char *
-sent_whom(const struct job *job, bool broadcast, size_t n, char out[SENT_WHOM_SIZE])
+send_report_whom(const struct job *job, bool broadcast, size_t n, char out[SEND_REPORT_WHOM_SIZE])
 {
 	if (broadcast)
-		snprintf(out, SENT_WHOM_SIZE, "all");
+		snprintf(out, SEND_REPORT_WHOM_SIZE, "all");
 	else if (n == 1 && job->n_hosts == 1)
-		snprintf(out, SENT_WHOM_SIZE, "%s", job->hosts[0]);
+		snprintf(out, SEND_REPORT_WHOM_SIZE, "%s", job->hosts[0]);
 	else
-		snprintf(out, SENT_WHOM_SIZE, "%zu host%s", n, n == 1 ? "" : "s");
+		snprintf(out, SEND_REPORT_WHOM_SIZE, "%zu host%s", n, n == 1 ? "" : "s");
 	return out;
 }
 
 int
-sent_status(const struct sent *s)
+send_report_status(const struct send_report *s)
 {
 	if (s->n_refused > 0)
 		return RUNNER_TROUBLE;
@@ -51,20 +51,21 @@ names_text(const char *const *hosts, size_t n, char out[NAMES_SIZE])
 
 /* The store knows them. */
 static void
-say_without_queue(const struct sent *s, const char *const *hosts, size_t n)
+say_without_queue(const struct send_report *s, const char *const *hosts, size_t n)
 {
 	char names[NAMES_SIZE];
 
 	if (s->job->n_hosts == 1)
-		runner_say(
-		    "%s: " SENT_NO_QUEUE ", and nothing was sent; " SENT_NO_QUEUE_CURE, hosts[0]);
+		runner_say("%s: " SEND_REPORT_NO_QUEUE
+			   ", and nothing was sent; " SEND_REPORT_NO_QUEUE_CURE,
+		    hosts[0]);
 	else
-		runner_say("%zu of %zu: " SENT_NO_QUEUE ": %s; " SENT_NO_QUEUE_CURE, n,
-		    s->job->n_hosts, names_text(hosts, n, names));
+		runner_say("%zu of %zu: " SEND_REPORT_NO_QUEUE ": %s; " SEND_REPORT_NO_QUEUE_CURE,
+		    n, s->job->n_hosts, names_text(hosts, n, names));
 }
 
 static void
-say_no_such_host(const struct sent *s, const char *const *hosts, size_t n)
+say_no_such_host(const struct send_report *s, const char *const *hosts, size_t n)
 {
 	char names[NAMES_SIZE];
 
@@ -79,7 +80,7 @@ say_no_such_host(const struct sent *s, const char *const *hosts, size_t n)
 }
 
 static void
-say_unroutable(const struct sent *s)
+say_unroutable(const struct send_report *s)
 {
 	const char **known = xcalloc(s->n_unroutable, sizeof(*known));
 	const char **unknown = xcalloc(s->n_unroutable, sizeof(*unknown));
@@ -100,7 +101,7 @@ say_unroutable(const struct sent *s)
 }
 
 static void
-say_what_was_not(const struct sent *s)
+say_what_was_not(const struct send_report *s)
 {
 	char names[NAMES_SIZE];
 
@@ -121,7 +122,7 @@ say_what_was_not(const struct sent *s)
 }
 
 json_t *
-sent_json(const struct sent *s)
+send_report_json(const struct send_report *s)
 {
 	json_t *obj = json_object(), *none = json_array();
 
@@ -146,21 +147,21 @@ sent_json(const struct sent *s)
 }
 
 void
-sent_print(const struct sent *s, const struct runner_arguments *a)
+send_report_print(const struct send_report *s, const struct runner_arguments *a)
 {
-	char whom[SENT_WHOM_SIZE];
+	char whom[SEND_REPORT_WHOM_SIZE];
 
 	if (a->json || a->jsonl)
-		output_event(stdout, sent_json(s));
+		output_event(stdout, send_report_json(s));
 	else if (s->confirmed > 0 && a->quiet)
 		printable_line(stdout, "%s", s->job->id);
 	else if (s->confirmed > 0)
 		printable_line(stdout, "sent %s to %s, job %s", s->job->plugin,
-		    sent_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
+		    send_report_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
 	/* Its status says that something went wrong: it is not the sending. */
 	if (cli_stdout_error() != NULL && s->confirmed > 0)
 		runner_say("sent %s to %s all the same, job %s", s->job->plugin,
-		    sent_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
+		    send_report_whom(s->job, s->broadcast, s->confirmed, whom), s->job->id);
 	say_what_was_not(s);
 	if (s->untracked != NULL && s->confirmed > 0 && !a->quiet)
 		runner_say("outcomes are not tracked: %s", s->untracked);

@@ -1,5 +1,5 @@
-/* See lookup.h. */
-#include "runner/job/lookup.h"
+/* See job_lookup.h. */
+#include "runner/job/job_lookup.h"
 
 #include "runner/interrupt.h"
 #include "shared/base/near.h"
@@ -15,7 +15,7 @@
 #define JOBS_MAX   100000 /* that are looked through */
 #define NAMED_MAX  5
 
-struct lookup {
+struct job_lookup {
 	struct loop *loop;
 	struct store *store;
 	const char *id; /* as it was typed */
@@ -40,14 +40,14 @@ copy(const struct job *job, struct job *out)
 }
 
 static void
-end(struct lookup *l, int status)
+end(struct job_lookup *l, int status)
 {
 	l->status = status;
 	loop_stop(l->loop);
 }
 
 static void
-take_fitting(struct lookup *l, const struct job *job)
+take_fitting(struct job_lookup *l, const struct job *job)
 {
 	char *names;
 
@@ -62,7 +62,7 @@ take_fitting(struct lookup *l, const struct job *job)
 }
 
 static void
-say_which(const struct lookup *l)
+say_which(const struct job_lookup *l)
 {
 	runner_say("%s: %zu jobs begin like that: %s%s", l->id, l->found, l->names,
 	    l->found > NAMED_MAX ? " and more" : "");
@@ -71,8 +71,8 @@ say_which(const struct lookup *l)
 static void
 on_listed(enum store_found found, const struct job *job, const char *why, void *arg)
 {
-	struct lookup *l = arg;
-	bool last = strcmp(l->id, LOOKUP_LAST) == 0;
+	struct job_lookup *l = arg;
+	bool last = strcmp(l->id, JOB_LOOKUP_LAST) == 0;
 
 	switch (found) {
 	case STORE_FOUND:
@@ -111,7 +111,7 @@ on_listed(enum store_found found, const struct job *job, const char *why, void *
 static void
 on_job(enum store_found found, const struct job *job, const char *why, void *arg)
 {
-	struct lookup *l = arg;
+	struct job_lookup *l = arg;
 
 	switch (found) {
 	case STORE_FOUND:
@@ -121,7 +121,7 @@ on_job(enum store_found found, const struct job *job, const char *why, void *arg
 	case STORE_MISSING:
 		if (l->id[0] == '@') { /* no id has it */
 			runner_say("%s: no such job; did you mean %s, the job that was sent last?",
-			    l->id, LOOKUP_LAST);
+			    l->id, JOB_LOOKUP_LAST);
 			end(l, RUNNER_TROUBLE);
 			return;
 		}
@@ -141,23 +141,23 @@ on_job(enum store_found found, const struct job *job, const char *why, void *arg
 }
 
 static void
-lookup_on_interrupt(void *arg)
+job_lookup_on_interrupt(void *arg)
 {
-	struct lookup *l = arg;
+	struct job_lookup *l = arg;
 
 	runner_say("interrupted");
 	end(l, RUNNER_INTERRUPTED);
 }
 
 int
-lookup_job(struct runner_context *c, struct interrupt *interrupt, const char *id, struct job *out)
+job_lookup(struct runner_context *c, struct interrupt *interrupt, const char *id, struct job *out)
 {
-	struct lookup l = {
+	struct job_lookup l = {
 	    .loop = c->loop, .store = c->store, .id = id, .out = out, .status = RUNNER_TROUBLE};
 
 	interrupt->arg = &l;
-	interrupt->fn = lookup_on_interrupt;
-	if (strcmp(id, LOOKUP_LAST) == 0)
+	interrupt->fn = job_lookup_on_interrupt;
+	if (strcmp(id, JOB_LOOKUP_LAST) == 0)
 		store_job_list(c->store, 1, on_listed, &l);
 	else
 		store_job_get(c->store, id, on_job, &l);

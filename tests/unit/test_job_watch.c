@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runner/job/watch.h"
+#include "runner/job/job_watch.h"
 #include "shared/base/log.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -25,7 +25,7 @@ struct world {
 	struct job job;
 	struct options options;
 	struct uri broker;
-	struct watch *watch;
+	struct job_watch *watch;
 	/* the store */
 	struct loop_timer *answer;
 	struct outcome stored[8];
@@ -36,7 +36,7 @@ struct world {
 	void *arg;
 	/* what was told */
 	unsigned int ready, ended;
-	enum watch_end how;
+	enum job_watch_end how;
 	char text[600], outcomes[600], trouble[600], clock[600];
 };
 
@@ -114,7 +114,7 @@ on_clock(const char *text, void *arg)
 }
 
 static void
-on_end(enum watch_end how, const char *text, void *arg)
+on_end(enum job_watch_end how, const char *text, void *arg)
 {
 	struct world *w = arg;
 
@@ -123,7 +123,7 @@ on_end(enum watch_end how, const char *text, void *arg)
 	snprintf(w->text, sizeof(w->text), "%s", text != NULL ? text : "");
 }
 
-static const struct watch_handlers handlers = {
+static const struct job_watch_handlers handlers = {
     .on_ready = on_ready,
     .on_outcome = on_outcome,
     .on_trouble = on_trouble,
@@ -156,7 +156,7 @@ setup(void **state)
 static void
 begin(struct world *w, size_t brokers)
 {
-	struct watch_request req = {
+	struct job_watch_request req = {
 	    .loop = w->loop,
 	    .options = &w->options,
 	    .brokers = &w->broker,
@@ -164,7 +164,7 @@ begin(struct world *w, size_t brokers)
 	    .job = &w->job,
 	};
 
-	w->watch = watch_create(&req, &handlers, w);
+	w->watch = job_watch_create(&req, &handlers, w);
 	assert_int_equal(w->ready, 0);
 	fake_advance(w->loop, 0);
 }
@@ -190,7 +190,7 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	watch_destroy(w->watch);
+	job_watch_destroy(w->watch);
 	loop_timer_destroy(w->answer);
 	job_finish(&w->job);
 	options_finish(&w->options);
@@ -229,7 +229,7 @@ still_open(const struct world *w)
 {
 	struct fold_counts c;
 
-	fold_count(watch_fold(w->watch), wallclock_ms(), &c);
+	fold_count(job_watch_fold(w->watch), wallclock_ms(), &c);
 	return c.open;
 }
 
@@ -253,10 +253,10 @@ the_store_alone(void **state)
 	struct world *w = *state;
 
 	assert_int_equal(w->ready, 1);
-	assert_null(watch_reply_to(w->watch));
+	assert_null(job_watch_reply_to(w->watch));
 	fake_advance(w->loop, 5000);
 	assert_int_equal(w->asked, 0); /* the job is not there yet */
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->asked, 1);
 	store(w, "a", OUTCOME_OK);
@@ -273,7 +273,7 @@ the_store_alone(void **state)
 	fake_advance(w->loop, 1000);
 	assert_told(w, "c timeout; ");
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 	w->asked = 0;
 	fake_advance(w->loop, 60000);
 	assert_int_equal(w->asked, 0);
@@ -286,7 +286,7 @@ patience_grows(void **state)
 {
 	struct world *w = *state;
 
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	fake_advance(w->loop, 3000);
 	assert_in_range(w->asked, 2, 4);
 	fake_advance(w->loop, 100000);
@@ -307,8 +307,8 @@ what_the_caller_knows(void **state)
 	struct world *w = *state;
 	struct outcome o = outcome("b", OUTCOME_UNROUTABLE);
 
-	watch_start(w->watch);
-	watch_add(w->watch, &o);
+	job_watch_start(w->watch);
+	job_watch_add(w->watch, &o);
 	assert_told(w, "");
 	fake_advance(w->loop, 0);
 	assert_told(w, "b unroutable; ");
@@ -316,7 +316,7 @@ what_the_caller_knows(void **state)
 	store(w, "c", OUTCOME_OK);
 	fake_advance(w->loop, 1000);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 	assert_told(w, "a ok; c ok; ");
 }
 
@@ -330,13 +330,13 @@ what_the_caller_learns_last(void **state)
 	store(w, "a", OUTCOME_OK);
 	store(w, "c", OUTCOME_OK);
 	w->held = true;
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	fake_advance(w->loop, 0);
-	watch_add(w->watch, &o);
+	job_watch_add(w->watch, &o);
 	loop_timer_arm(w->answer, 0);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 	assert_int_equal(still_open(w), 0);
 }
 
@@ -345,8 +345,8 @@ the_deadline(void **state)
 {
 	struct world *w = *state;
 
-	watch_start(w->watch);
-	watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 3500));
+	job_watch_start(w->watch);
+	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 3500));
 	store(w, "a", OUTCOME_OK);
 	fake_advance(w->loop, 3400);
 	assert_int_equal(w->ended, 0);
@@ -355,7 +355,7 @@ the_deadline(void **state)
 	fake_advance(w->loop, 100);
 	assert_int_equal(w->asked, 1);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_DEADLINE);
+	assert_int_equal(w->how, JOB_WATCH_DEADLINE);
 	assert_int_equal(still_open(w), 1);
 }
 
@@ -364,12 +364,12 @@ a_deadline_in_the_past(void **state)
 {
 	struct world *w = *state;
 
-	watch_start(w->watch);
-	watch_set_deadline(w->watch, mono_add(loop_now(w->loop), -10));
+	job_watch_start(w->watch);
+	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), -10));
 	fake_advance(w->loop, 0);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_DEADLINE);
+	assert_int_equal(w->how, JOB_WATCH_DEADLINE);
 }
 
 static void
@@ -377,8 +377,8 @@ the_store_goes_away(void **state)
 {
 	struct world *w = *state;
 
-	watch_start(w->watch);
-	watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 60000));
+	job_watch_start(w->watch);
+	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 60000));
 	fake_advance(w->loop, 1500);
 	w->away = true;
 	fake_advance(w->loop, 20000);
@@ -390,7 +390,7 @@ the_store_goes_away(void **state)
 	w->away = true;
 	fake_advance(w->loop, 60000);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_FAILED);
+	assert_int_equal(w->how, JOB_WATCH_FAILED);
 	assert_non_null(strstr(w->text, "refused"));
 }
 
@@ -400,14 +400,14 @@ a_store_that_never_answers(void **state)
 	struct world *w = *state;
 
 	w->held = true;
-	watch_start(w->watch);
-	watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 10000));
+	job_watch_start(w->watch);
+	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 10000));
 	fake_advance(w->loop, 39000);
 	assert_int_equal(w->asked, 1);
 	assert_int_equal(w->ended, 0);
 	fake_advance(w->loop, 2000);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_FAILED);
+	assert_int_equal(w->how, JOB_WATCH_FAILED);
 	loop_timer_arm(w->answer, 0); /* too late */
 	fake_advance(w->loop, 1000);
 	assert_int_equal(w->ended, 1);
@@ -420,11 +420,11 @@ notices_make_it_quick(void **state)
 	struct broker *b = fake_broker("watcher");
 
 	assert_int_equal(w->ready, 0);
-	assert_string_equal(watch_reply_to(w->watch), "vogeler.reply." ID);
+	assert_string_equal(job_watch_reply_to(w->watch), "vogeler.reply." ID);
 	fake_broker_up(b);
 	assert_int_equal(w->ready, 1);
 	assert_non_null(strstr(fake_broker_log(b), "consume vogeler.reply." ID " 100 exclusive; "));
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	fake_advance(w->loop, 100);
 	fake_broker_log_clear(b);
 	notice(w, ID, OK("a") "," OK("b"));
@@ -437,7 +437,7 @@ notices_make_it_quick(void **state)
 	assert_int_equal(w->ended, 0); /* the store is to say so, */
 	fake_advance(w->loop, 100);    /* and is asked at once */
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 	assert_told(w, "c ok; ");
 	assert_null(fake_broker("watcher"));
 }
@@ -449,15 +449,15 @@ notices_are_hints(void **state)
 	struct world *w = *state;
 
 	fake_broker_up(fake_broker("watcher"));
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	store(w, "a", OUTCOME_FAILED);
 	notice(w, ID, OK("a") "," OK("b") "," OK("c"));
 	fake_advance(w->loop, 20000);
 	assert_int_equal(w->ended, 0);
-	watch_set_deadline(w->watch, loop_now(w->loop));
+	job_watch_set_deadline(w->watch, loop_now(w->loop));
 	fake_advance(w->loop, 0);
 	fake_advance(w->loop, 0);
-	assert_int_equal(w->how, WATCH_DEADLINE);
+	assert_int_equal(w->how, JOB_WATCH_DEADLINE);
 	assert_int_equal(still_open(w), 2);
 }
 
@@ -468,7 +468,7 @@ rubbish_in_the_queue(void **state)
 	struct message m;
 
 	fake_broker_up(fake_broker("watcher"));
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	message_init(&m);
 	message_set_body(&m, xstrdup("not json"), 8);
 	fake_broker_deliver(fake_broker("watcher"), "", "vogeler.reply." ID, &m);
@@ -496,15 +496,15 @@ without_a_broker(void **state)
 	assert_int_equal(w->ready, 1);
 	fake_broker_down(b);
 	assert_non_null(fake_broker("watcher")); /* it heals by itself */
-	assert_string_equal(watch_reply_to(w->watch), "vogeler.reply." ID);
+	assert_string_equal(job_watch_reply_to(w->watch), "vogeler.reply." ID);
 	fake_broker_up(b);
 	assert_int_equal(w->ready, 1);
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	store(w, "a", OUTCOME_OK);
 	store(w, "b", OUTCOME_OK);
 	store(w, "c", OUTCOME_OK);
 	fake_advance(w->loop, 1000);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 }
 
 static void
@@ -512,16 +512,16 @@ a_job_without_targets(void **state)
 {
 	struct world *w = *state;
 
-	watch_destroy(w->watch);
+	job_watch_destroy(w->watch);
 	for (size_t i = 0; i < 3; i++)
 		free(w->job.hosts[i]);
 	w->job.n_hosts = 0;
 	w->ready = 0;
 	begin(w, 0);
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	fake_advance(w->loop, 100);
 	assert_int_equal(w->ended, 1);
-	assert_int_equal(w->how, WATCH_COMPLETE);
+	assert_int_equal(w->how, JOB_WATCH_COMPLETE);
 }
 
 #define MINUTE_MS (INT64_C(60) * 1000)
@@ -540,7 +540,7 @@ clocks_that_agree(void **state)
 	struct world *w = *state;
 
 	w->job.sent_at = wallclock_ms();
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at - MINUTE_MS + 1000);
 	answered_at(w, "b", w->job.sent_at + MINUTE_MS - 1000);
 	store(w, "c", OUTCOME_CANCELLED); /* a runner's, of any clock */
@@ -556,7 +556,7 @@ a_clock_here_that_is_behind(void **state)
 	struct world *w = *state;
 
 	w->job.sent_at = wallclock_ms();
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at + 90 * MINUTE_MS + 30000);
 	answered_at(w, "b", w->job.sent_at + 90 * MINUTE_MS + 30000);
 	fake_advance(w->loop, 3000);
@@ -570,7 +570,7 @@ a_sender_s_clock_that_is_ahead(void **state)
 	struct world *w = *state;
 
 	w->job.sent_at = wallclock_ms();
-	watch_start(w->watch);
+	job_watch_start(w->watch);
 	answered_at(w, "a", w->job.sent_at - 90 * MINUTE_MS);
 	fake_advance(w->loop, 1000);
 	assert_non_null(strstr(w->clock,

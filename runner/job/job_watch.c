@@ -1,6 +1,7 @@
-/* See watch.h. Two folds: one is shown, and takes the word of notices too; the other is made anew
- * from each reading of the store, and when that one is complete, it is what the watch ends with. */
-#include "runner/job/watch.h"
+/* See job_watch.h. Two folds: one is shown, and takes the word of notices too; the other is made
+ * anew from each reading of the store, and when that one is complete, it is what the watch ends
+ * with. */
+#include "runner/job/job_watch.h"
 
 #include "runner/job/clocks.h"
 #include "shared/amqp/broker.h"
@@ -27,9 +28,9 @@
 #define PREFETCH     100
 #define WHY_SIZE     512
 
-struct watch {
-	struct watch_request req;
-	const struct watch_handlers *handlers;
+struct job_watch {
+	struct job_watch_request req;
+	const struct job_watch_handlers *handlers;
 	void *arg;
 	char *reply_to;
 	struct topology *topology;
@@ -69,7 +70,7 @@ is_target(const struct job *job, const char *host)
 }
 
 static void
-show(struct watch *w, const struct outcome *o)
+show(struct job_watch *w, const struct outcome *o)
 {
 	if (!fold_add(w->shown, o))
 		return;
@@ -79,14 +80,14 @@ show(struct watch *w, const struct outcome *o)
 }
 
 static void
-stop_listening(struct watch *w)
+stop_listening(struct job_watch *w)
 {
 	broker_destroy(w->broker);
 	w->broker = NULL;
 }
 
 static void
-end(struct watch *w, enum watch_end how, const char *text)
+end(struct job_watch *w, enum job_watch_end how, const char *text)
 {
 	if (w->ended)
 		return;
@@ -101,7 +102,7 @@ end(struct watch *w, enum watch_end how, const char *text)
 }
 
 static void
-tell_ready(struct watch *w)
+tell_ready(struct job_watch *w)
 {
 	if (w->told_ready)
 		return;
@@ -122,7 +123,7 @@ open_in(const struct fold *f)
 /* ---- the store ---- */
 
 static void
-trouble(struct watch *w, const char *why)
+trouble(struct job_watch *w, const char *why)
 {
 	strlcpy(w->why, why != NULL ? why : "no reason given", sizeof(w->why));
 	log_info(SUBSYSTEM, "store[%s]: %s", store_id(w->req.store), w->why);
@@ -134,7 +135,7 @@ trouble(struct watch *w, const char *why)
 }
 
 static void
-trouble_over(struct watch *w)
+trouble_over(struct job_watch *w)
 {
 	if (!w->in_trouble)
 		return;
@@ -144,17 +145,17 @@ trouble_over(struct watch *w)
 }
 
 static void
-fail_at_deadline(struct watch *w)
+fail_at_deadline(struct job_watch *w)
 {
 	char text[WHY_SIZE + 64];
 
 	snprintf(text, sizeof(text), "how the job stands is not known: %s",
 	    w->in_trouble ? w->why : "the store does not answer");
-	end(w, WATCH_FAILED, text);
+	end(w, JOB_WATCH_FAILED, text);
 }
 
 static void
-ask_later(struct watch *w)
+ask_later(struct job_watch *w)
 {
 	w->interval_ms = w->news || w->interval_ms == 0 ? POLL_MS : w->interval_ms * 2;
 	if (w->interval_ms > POLL_MAX_MS)
@@ -165,7 +166,7 @@ ask_later(struct watch *w)
 }
 
 static void
-reading_done(struct watch *w, bool ok, const char *why)
+reading_done(struct job_watch *w, bool ok, const char *why)
 {
 	struct fold *reading = w->reading;
 	bool complete = ok && open_in(reading) == 0;
@@ -186,11 +187,11 @@ reading_done(struct watch *w, bool ok, const char *why)
 	}
 	fold_destroy(w->shown);
 	w->shown = reading;
-	end(w, complete ? WATCH_COMPLETE : WATCH_DEADLINE, NULL);
+	end(w, complete ? JOB_WATCH_COMPLETE : JOB_WATCH_DEADLINE, NULL);
 }
 
 static void
-look_at_clocks(struct watch *w, const struct outcome *o)
+look_at_clocks(struct job_watch *w, const struct outcome *o)
 {
 	char text[CLOCKS_TEXT_SIZE];
 
@@ -204,7 +205,7 @@ look_at_clocks(struct watch *w, const struct outcome *o)
 static void
 on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	if (w->ended)
 		return;
@@ -218,7 +219,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 }
 
 static void
-ask(struct watch *w)
+ask(struct job_watch *w)
 {
 	if (w->reading != NULL || !w->started)
 		return;
@@ -240,7 +241,7 @@ on_poll(void *arg)
 static void
 on_check(void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 	int64_t rested = mono_diff(mono_now(), w->asked_at) - w->took_ms;
 	int64_t rest = w->took_ms * POLL_SHARE;
 
@@ -253,7 +254,7 @@ on_check(void *arg)
 }
 
 static void
-check_soon(struct watch *w)
+check_soon(struct job_watch *w)
 {
 	if (!loop_timer_armed(w->check))
 		loop_timer_arm(w->check, CHECK_MS);
@@ -262,7 +263,7 @@ check_soon(struct watch *w)
 /* ---- notices ---- */
 
 static void
-take_notice(struct watch *w, const struct message *m)
+take_notice(struct job_watch *w, const struct message *m)
 {
 	struct outcome o;
 	json_t *notice, *list, *item;
@@ -291,7 +292,7 @@ take_notice(struct watch *w, const struct message *m)
 static void
 reply_on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	broker_ack(b, d->tag, false);
 	if (!d->oversize && !w->ended)
@@ -302,7 +303,7 @@ reply_on_delivery(struct broker *b, struct delivery *d, void *arg)
 static void
 reply_on_ready(struct broker *b, void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	w->failures = 0;
 	broker_consume(b, w->reply_to, PREFETCH, true);
@@ -319,7 +320,7 @@ is_refusal(enum broker_error error)
 }
 
 static void
-give_up_listening(struct watch *w, const char *why)
+give_up_listening(struct job_watch *w, const char *why)
 {
 	log_info(SUBSYSTEM, "no notices, the store is asked now and then: %s", why);
 	stop_listening(w);
@@ -333,7 +334,7 @@ give_up_listening(struct watch *w, const char *why)
 static void
 reply_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	/* Before the command is sent it is not waited for: each broker of the list has its turn. */
 	if (is_refusal(f->error) || (!w->told_ready && ++w->failures >= w->req.n_brokers))
@@ -347,7 +348,7 @@ static const struct broker_handlers reply_handlers = {
 };
 
 static void
-listen_for_notices(struct watch *w)
+listen_for_notices(struct job_watch *w)
 {
 	const struct options *o = w->req.options;
 	struct broker_options opt;
@@ -363,13 +364,13 @@ listen_for_notices(struct watch *w)
 	broker_start(w->broker);
 }
 
-/* ---- what watch.h offers ---- */
+/* ---- what job_watch.h offers ---- */
 
 /* What was asked for from outside happens on the loop. */
 static void
 on_soon(void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	if (w->broker == NULL && w->reply_to == NULL)
 		tell_ready(w);
@@ -382,7 +383,7 @@ on_soon(void *arg)
 static void
 on_deadline(void *arg)
 {
-	struct watch *w = arg;
+	struct job_watch *w = arg;
 
 	if (w->last_word || !w->started) {
 		fail_at_deadline(w);
@@ -393,10 +394,11 @@ on_deadline(void *arg)
 	ask(w);
 }
 
-struct watch *
-watch_create(const struct watch_request *req, const struct watch_handlers *handlers, void *arg)
+struct job_watch *
+job_watch_create(
+    const struct job_watch_request *req, const struct job_watch_handlers *handlers, void *arg)
 {
-	struct watch *w = xcalloc(1, sizeof(*w));
+	struct job_watch *w = xcalloc(1, sizeof(*w));
 
 	w->req = *req;
 	w->handlers = handlers;
@@ -414,7 +416,7 @@ watch_create(const struct watch_request *req, const struct watch_handlers *handl
 }
 
 void
-watch_destroy(struct watch *w)
+job_watch_destroy(struct job_watch *w)
 {
 	if (w == NULL)
 		return;
@@ -437,13 +439,13 @@ watch_destroy(struct watch *w)
 }
 
 const char *
-watch_reply_to(const struct watch *w)
+job_watch_reply_to(const struct job_watch *w)
 {
 	return w->reply_to;
 }
 
 void
-watch_start(struct watch *w)
+job_watch_start(struct job_watch *w)
 {
 	if (w->started || w->ended)
 		return;
@@ -452,7 +454,7 @@ watch_start(struct watch *w)
 }
 
 void
-watch_set_deadline(struct watch *w, struct mono deadline)
+job_watch_set_deadline(struct job_watch *w, struct mono deadline)
 {
 	int64_t left = mono_diff(deadline, loop_now(w->req.loop));
 
@@ -461,7 +463,7 @@ watch_set_deadline(struct watch *w, struct mono deadline)
 }
 
 void
-watch_add(struct watch *w, const struct outcome *o)
+job_watch_add(struct job_watch *w, const struct outcome *o)
 {
 	struct outcome *copy;
 
@@ -479,7 +481,7 @@ watch_add(struct watch *w, const struct outcome *o)
 }
 
 const struct fold *
-watch_fold(const struct watch *w)
+job_watch_fold(const struct job_watch *w)
 {
 	return w->shown;
 }

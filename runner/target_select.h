@@ -1,13 +1,13 @@
 /* Which hosts a command goes to: what -n and --where say, put to the store, then --limit. */
-#ifndef VOGELER_WHOM_H
-#define VOGELER_WHOM_H
+#ifndef VOGELER_TARGET_SELECT_H
+#define VOGELER_TARGET_SELECT_H
 
 #include "runner/verb.h"
 #include "shared/target/target.h"
 
 struct interrupt;
 
-struct whom {
+struct target_select {
 	struct targets targets;
 	struct hosts hosts; /* sorted */
 	bool all;           /* every host there is: one broadcast reaches them */
@@ -17,14 +17,15 @@ struct whom {
 };
 
 /* Reads -n of the command line; a mistake in it ends the program. */
-void whom_init(struct whom *w, struct runner_context *c);
-void whom_finish(struct whom *w);
+void target_select_init(struct target_select *w, struct runner_context *c);
+void target_select_finish(struct target_select *w);
 /* Runs the loop until the hosts are known. Anything but RUNNER_OK: it was said why. */
-int whom_find(struct whom *w, struct runner_context *c, struct interrupt *interrupt);
+int target_select_find(
+    struct target_select *w, struct runner_context *c, struct interrupt *interrupt);
 
 /* --limit: the first so many, in order of name. */
-void whom_limit(struct hosts *hosts, const struct runner_arguments *a);
+void target_select_limit(struct hosts *hosts, const struct runner_arguments *a);
 /* --dry-run: one name a line, or JSON. */
-void whom_print(const struct hosts *hosts, const struct runner_arguments *a);
+void target_select_print(const struct hosts *hosts, const struct runner_arguments *a);
 
 #endif

@@ -1,6 +1,6 @@
 /* What is told of a job that was sent and is not waited for. */
-#ifndef VOGELER_SENT_H
-#define VOGELER_SENT_H
+#ifndef VOGELER_SEND_REPORT_H
+#define VOGELER_SEND_REPORT_H
 
 #include "runner/verb.h"
 
@@ -9,7 +9,7 @@
 struct hosts;
 struct job;
 
-struct sent { /* borrowed strings */
+struct send_report { /* borrowed strings */
 	const struct job *job;
 	bool broadcast;
 	size_t confirmed;
@@ -23,18 +23,19 @@ struct sent { /* borrowed strings */
 	const char *untracked;     /* NULL = it is tracked */
 };
 
-#define SENT_NO_QUEUE_AT_ALL "no queue at the broker takes its commands"
-#define SENT_NO_QUEUE        SENT_NO_QUEUE_AT_ALL ", though it has a record"
-#define SENT_NO_QUEUE_CURE                                                                         \
+#define SEND_REPORT_NO_QUEUE_AT_ALL "no queue at the broker takes its commands"
+#define SEND_REPORT_NO_QUEUE        SEND_REPORT_NO_QUEUE_AT_ALL ", though it has a record"
+#define SEND_REPORT_NO_QUEUE_CURE                                                                  \
 	"start vogeler-agent there; \"vogeler-admin doctor\" on it tells what is missing"
 
 /* "all", "web01", "12 hosts". Returns out. */
-#define SENT_WHOM_SIZE 300
-const char *sent_whom(const struct job *job, bool broadcast, size_t n, char out[SENT_WHOM_SIZE]);
+#define SEND_REPORT_WHOM_SIZE 300
+const char *send_report_whom(
+    const struct job *job, bool broadcast, size_t n, char out[SEND_REPORT_WHOM_SIZE]);
 /* 0 all of it went out; 4 some host has no queue, or none; 1 the broker refused some. */
-int sent_status(const struct sent *s);
+int send_report_status(const struct send_report *s);
 /* On stdout what was sent, on stderr what was not, and why nobody will know how it ended. */
-void sent_print(const struct sent *s, const struct runner_arguments *a);
-json_t *sent_json(const struct sent *s);
+void send_report_print(const struct send_report *s, const struct runner_arguments *a);
+json_t *send_report_json(const struct send_report *s);
 
 #endif
