@@ -2,7 +2,7 @@
 #include "admin/contact.h"
 
 #include "admin/host_state.h"
-#include "admin/view.h"
+#include "admin/record_view.h"
 #include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -49,9 +49,9 @@ contact_now(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
 	int64_t answered = 0;
 
-	if (!wallclock_parse(view_text(rec, "updated_at", ""), &answered))
+	if (!wallclock_parse(record_view_text(rec, "updated_at", ""), &answered))
 		answered = 0;
-	return contacts_now(c, view_text(rec, "_id", ""), answered, now_ms);
+	return contacts_now(c, record_view_text(rec, "_id", ""), answered, now_ms);
 }
 
 const char *

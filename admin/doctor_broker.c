@@ -1,8 +1,8 @@
 /* Each broker of the list: name, connection, login, vhost, exchanges and queues, the rights to send
  * and to read, who reads the answers and, where an agent runs, its commands. Nothing is made and
  * nothing stays behind. */
-#include "admin/differ.h"
 #include "admin/doctor.h"
+#include "admin/queue_diff.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
@@ -218,8 +218,8 @@ static void
 say_lacks(struct patient *p, const struct topology_item *item, const struct broker_look *look,
     const char *policy)
 {
-	bool limit = differ_limit(look);
-	char *lacks = differ_lacks(look), *options = differ_options(item, look), *cure;
+	bool limit = queue_diff_limit(look);
+	char *lacks = queue_diff_lacks(look), *options = queue_diff_options(item, look), *cure;
 
 	xasprintf(&cure, "%s%s%s", policy, options == NULL ? "" : "; then take ",
 	    options == NULL ? "" : options);
@@ -227,7 +227,7 @@ say_lacks(struct patient *p, const struct topology_item *item, const struct brok
 	    "queue %s is there, messages=%u, consumers=%u, but was made without %s, and whether a "
 	    "policy sets it cannot be seen from here%s%s",
 	    item->name, look->messages, look->consumers, lacks, limit ? ": else " : "",
-	    limit ? differ_limit_danger(look) : "");
+	    limit ? queue_diff_limit_danger(look) : "");
 	free(lacks);
 	free(options);
 	free(cure);
@@ -237,11 +237,11 @@ say_lacks(struct patient *p, const struct topology_item *item, const struct brok
 static void
 say_odd_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
-	char *limit = differ_delivery_policy(p->uris[p->i].path, item, look), *cure;
+	char *limit = queue_diff_delivery_policy(p->uris[p->i].path, item, look), *cure;
 
 	xasprintf(&cure,
 	    "%shave it made anew, for no policy can change that; vogeler-admin setup explains both%s%s",
-	    differ_sayable(look) ? "set the options to what is there, or " : "",
+	    queue_diff_sayable(look) ? "set the options to what is there, or " : "",
 	    limit != NULL
 		? "; until then, for RabbitMQ 4 drops a message at the 21st time that it is "
 		  "given back to a quorum queue without a delivery limit of ours: "
@@ -256,7 +256,7 @@ say_odd_queue(struct patient *p, const struct topology_item *item, const struct 
 static void
 say_other(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
-	char *policy = differ_policy(p->uris[p->i].path, item, look);
+	char *policy = queue_diff_policy(p->uris[p->i].path, item, look);
 
 	if (policy != NULL)
 		say_lacks(p, item, look, policy);

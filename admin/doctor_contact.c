@@ -2,7 +2,7 @@
  * hosts. */
 #include "admin/doctor.h"
 
-#include "admin/view.h"
+#include "admin/record_view.h"
 #include "shared/base/name.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -51,12 +51,12 @@ doctor_contact_count(struct doctor_contact *c, const json_t *rec)
 {
 	struct contact contact = contact_now(c->contacts, rec, wallclock_ms());
 	struct doctor_host host = {
-	    .name = (char *)view_text(rec, "_id", ""), .state = contact.state};
+	    .name = (char *)record_view_text(rec, "_id", ""), .state = contact.state};
 
 	c->hosts[contact.state]++;
 	if (name_host_error(host.name) != NULL)
 		return;
-	if (!wallclock_parse(view_text(rec, "updated_at", ""), &host.at_ms))
+	if (!wallclock_parse(record_view_text(rec, "updated_at", ""), &host.at_ms))
 		host.at_ms = 0;
 	if (contact.state == CONTACT_OFFLINE && contact.since_ms > host.at_ms)
 		host.at_ms = contact.since_ms;

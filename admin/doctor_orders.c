@@ -5,7 +5,7 @@
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
-#include "admin/view.h"
+#include "admin/record_view.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -69,7 +69,7 @@ static void
 look_for_machines(struct doctor_orders *o, const json_t *rec)
 {
 	static const char cure[] = "give one of them another [client] name in its vogeler.conf";
-	const char *host = view_text(rec, "_id", "?");
+	const char *host = record_view_text(rec, "_id", "?");
 	struct host_state_two two;
 	char since[HOST_STATE_WHEN_SIZE];
 
@@ -91,7 +91,7 @@ look_for_machines(struct doctor_orders *o, const json_t *rec)
 static void
 add(struct doctor_orders *o, const json_t *rec)
 {
-	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
+	int64_t dropped, ahead = record_view_order_ahead(rec, wallclock_ms(), &dropped);
 
 	look_for_machines(o, rec);
 	doctor_contact_count(o->contact, rec);
@@ -107,7 +107,7 @@ add(struct doctor_orders *o, const json_t *rec)
 	o->worst_drops = dropped > 0;
 	o->ahead_ms = ahead;
 	free(o->worst);
-	o->worst = xstrdup(view_text(rec, "_id", ""));
+	o->worst = xstrdup(record_view_text(rec, "_id", ""));
 }
 
 static void

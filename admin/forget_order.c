@@ -2,8 +2,8 @@
  * was heard with a clock ahead and has lost its state folder since, or in whose name somebody wrote
  * an order of his own: it would not be heard until the clock has caught up. */
 #include "admin/missing.h"
+#include "admin/record_view.h"
 #include "admin/verb.h"
-#include "admin/view.h"
 
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"

@@ -1,7 +1,7 @@
 /* See host_state.h. */
 #include "admin/host_state.h"
 
-#include "admin/view.h"
+#include "admin/record_view.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/record.h"
@@ -33,7 +33,7 @@ time_of(const json_t *obj, const char *key)
 {
 	int64_t at = 0;
 
-	return parse_time(view_text(obj, key, ""), &at) ? at : 0;
+	return parse_time(record_view_text(obj, key, ""), &at) ? at : 0;
 }
 
 static json_t *
@@ -57,9 +57,10 @@ is_after(const json_t *meta, const json_t *error)
 {
 	json_int_t order = json_integer_value(json_object_get(meta, "order"));
 	json_int_t of_error = json_integer_value(json_object_get(error, "order"));
-	const char *machine = view_text(error, "machine_id", "");
+	const char *machine = record_view_text(error, "machine_id", "");
 
-	if (order > 0 && of_error > 0 && strcmp(view_text(meta, "machine_id", ""), machine) == 0)
+	if (order > 0 && of_error > 0 &&
+	    strcmp(record_view_text(meta, "machine_id", ""), machine) == 0)
 		return order > of_error;
 	return time_of(meta, "received_at") > error_at(error);
 }
@@ -87,7 +88,7 @@ is_named(const json_t *failing, const char *plugin)
 	size_t i;
 
 	json_array_foreach (failing, i, each)
-		if (plugin != NULL && strcmp(view_text(each, "plugin", ""), plugin) == 0)
+		if (plugin != NULL && strcmp(record_view_text(each, "plugin", ""), plugin) == 0)
 			return true;
 	return false;
 }
@@ -107,7 +108,8 @@ static bool
 is_of_waiting(const json_t *error)
 {
 	return json_object_get(error, "plugin") == NULL &&
-	       strncmp(view_text(error, "message", ""), WIRE_WAITING, strlen(WIRE_WAITING)) == 0;
+	       strncmp(
+		   record_view_text(error, "message", ""), WIRE_WAITING, strlen(WIRE_WAITING)) == 0;
 }
 
 /* A failure that left no mark at a plugin: of the host as a whole, or of an answer that could not
@@ -116,9 +118,9 @@ static void
 add_last_error(json_t *failing, const json_t *head)
 {
 	const json_t *error = json_object_get(head, "last_error");
-	const char *plugin = view_text(error, "plugin", NULL);
+	const char *plugin = record_view_text(error, "plugin", NULL);
 	/* What a host refused to run is no failure of a plugin, which it may not even have. */
-	bool refused = strcmp(view_text(error, "state", ""), "refused") == 0;
+	bool refused = strcmp(record_view_text(error, "state", ""), "refused") == 0;
 	json_t *one;
 
 	if (error == NULL || is_of_waiting(error) || is_named(failing, plugin) ||
@@ -126,10 +128,10 @@ add_last_error(json_t *failing, const json_t *head)
 		return;
 	one = json_object();
 	jsonx_set_str(one, "plugin", plugin);
-	jsonx_set_str(
-	    one, "at", view_text(error, "received_at", view_text(error, "timestamp", NULL)));
-	jsonx_set_str(one, "state", view_text(error, "state", NULL));
-	jsonx_set_str(one, "message", view_text(error, "message", ""));
+	jsonx_set_str(one, "at",
+	    record_view_text(error, "received_at", record_view_text(error, "timestamp", NULL)));
+	jsonx_set_str(one, "state", record_view_text(error, "state", NULL));
+	jsonx_set_str(one, "message", record_view_text(error, "message", ""));
 	json_array_append_new(failing, one);
 }
 
@@ -141,7 +143,7 @@ newest_first(const void *a, const void *b)
 
 	if (at_x != at_y)
 		return at_x > at_y ? -1 : 1;
-	return strcmp(view_text(x, "plugin", ""), view_text(y, "plugin", ""));
+	return strcmp(record_view_text(x, "plugin", ""), record_view_text(y, "plugin", ""));
 }
 
 static json_t *
@@ -215,7 +217,7 @@ host_state_machines(const json_t *head)
 	const char *name;
 
 	json_object_foreach (metas_of(head), name, meta) {
-		const char *id = view_text(meta, "machine_id", NULL);
+		const char *id = record_view_text(meta, "machine_id", NULL);
 
 		if (id == NULL || json_object_get(seen, id) != NULL)
 			continue;
@@ -238,9 +240,9 @@ machine_heard_at(const json_t *head, const char *id)
 		const json_t *other = json_object_get(meta, "other_machine");
 		int64_t at = 0;
 
-		if (strcmp(view_text(meta, "machine_id", ""), id) == 0)
+		if (strcmp(record_view_text(meta, "machine_id", ""), id) == 0)
 			at = heard_at(meta);
-		else if (strcmp(view_text(other, "machine_id", ""), id) == 0)
+		else if (strcmp(record_view_text(other, "machine_id", ""), id) == 0)
 			at = time_of(other, "until");
 		last = at > last ? at : last;
 	}
@@ -260,9 +262,9 @@ take_turns(const json_t *head, struct host_state_two *out)
 		if (other == NULL)
 			continue;
 		*out = (struct host_state_two){
-		    .id = view_text(meta, "machine_id", "?"),
-		    .other = view_text(other, "machine_id", "?"),
-		    .since = view_text(other, "two_since", "?"),
+		    .id = record_view_text(meta, "machine_id", "?"),
+		    .other = record_view_text(other, "machine_id", "?"),
+		    .since = record_view_text(other, "two_since", "?"),
 		};
 		apart = machine_heard_at(head, out->id) - machine_heard_at(head, out->other);
 		if (apart < HOST_STATE_ALONE_MS && apart > -HOST_STATE_ALONE_MS)
@@ -279,7 +281,7 @@ last_heard_but(const json_t *head, const char *other)
 	json_t *meta;
 
 	json_object_foreach (metas_of(head), name, meta) {
-		const char *id = view_text(meta, "machine_id", NULL);
+		const char *id = record_view_text(meta, "machine_id", NULL);
 
 		if (id == NULL || strcmp(id, other) == 0 || heard_at(meta) <= at)
 			continue;
@@ -299,9 +301,10 @@ host_state_two_machines(const json_t *head, int64_t now_ms, struct host_state_tw
 	if (!is_of_waiting(error) || now_ms - error_at(error) > HOST_STATE_WAITS_MS)
 		return false;
 	*out = (struct host_state_two){
-	    .other = view_text(error, "machine_id", "?"),
+	    .other = record_view_text(error, "machine_id", "?"),
 	    .waits = true,
-	    .since = view_text(error, "received_at", view_text(error, "timestamp", "?")),
+	    .since =
+		record_view_text(error, "received_at", record_view_text(error, "timestamp", "?")),
 	};
 	out->id = last_heard_but(head, out->other);
 	return true;
@@ -326,7 +329,7 @@ host_state_version(const json_t *head)
 		last = meta;
 		at = heard;
 	}
-	return view_text(last, "version", NULL);
+	return record_view_text(last, "version", NULL);
 }
 
 const char *

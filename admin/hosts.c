@@ -2,8 +2,8 @@
 #include "admin/contact.h"
 #include "admin/host_state.h"
 #include "admin/meant.h"
+#include "admin/record_view.h"
 #include "admin/verb.h"
-#include "admin/view.h"
 
 #include "shared/base/errtext.h"
 #include "shared/base/units.h"
@@ -42,11 +42,11 @@ struct listing {
 static void
 set_plugins(struct listing *h, const json_t *rec)
 {
-	json_t *plugins = view_plugins(rec);
+	json_t *plugins = record_view_plugins(rec);
 	char *text;
 
 	if (h->v->verbose)
-		text = view_joined(plugins);
+		text = record_view_joined(plugins);
 	else
 		xasprintf(&text, "%zu", json_array_size(plugins));
 	table_cell(h->table, COLUMN_PLUGINS, text);
@@ -74,12 +74,12 @@ failing_text(const json_t *rec, int64_t now)
 {
 	json_t *failing = host_state_failing(rec);
 	const json_t *newest = json_array_get(failing, 0);
-	const char *plugin = view_text(newest, "plugin", "");
+	const char *plugin = record_view_text(newest, "plugin", "");
 	char age[HOST_STATE_AGE_SIZE], more[32] = "", *text;
-	char *message = errtext_of_plugin(plugin, view_text(newest, "message", ""));
+	char *message = errtext_of_plugin(plugin, record_view_text(newest, "message", ""));
 	size_t n = json_array_size(failing);
 
-	host_state_age(view_text(newest, "at", NULL), now, age);
+	host_state_age(record_view_text(newest, "at", NULL), now, age);
 	if (n > 1)
 		snprintf(more, sizeof(more), "; and %zu more", n - 1);
 	if (n == 0)
@@ -98,7 +98,7 @@ static char *
 trouble_of(const json_t *rec, int64_t now)
 {
 	struct host_state_two two;
-	int64_t dropped, ahead = view_order_ahead(rec, now, &dropped);
+	int64_t dropped, ahead = record_view_order_ahead(rec, now, &dropped);
 	char span[UNITS_SPAN_SIZE], *text;
 
 	if (host_state_two_machines(rec, now, &two))
@@ -129,12 +129,13 @@ set_error(struct listing *h, const json_t *rec, int64_t now)
 static void
 add_row(struct listing *h, json_t *rec)
 {
-	const char *seen = view_text(rec, "updated_at", ""), *version = host_state_version(rec);
+	const char *seen = record_view_text(rec, "updated_at", ""),
+		   *version = host_state_version(rec);
 	char age[HOST_STATE_AGE_SIZE], at[HOST_STATE_AT_SIZE], contact[CONTACT_TEXT_SIZE];
 	int64_t now = wallclock_ms();
 
 	table_row(h->table);
-	table_cell(h->table, COLUMN_HOST, view_text(rec, "_id", ""));
+	table_cell(h->table, COLUMN_HOST, record_view_text(rec, "_id", ""));
 	table_cell(h->table, COLUMN_STATE, contact_text(h->contacts, rec, now, contact));
 	table_cell(h->table, COLUMN_SEEN, host_state_at(seen, at));
 	table_cell(h->table, COLUMN_AGE, host_state_age(seen, now, age));
@@ -166,15 +167,15 @@ add_object(struct listing *h, json_t *rec)
 	json_t *error = json_object_get(rec, "last_error");
 	const char *version = host_state_version(rec);
 	json_t *o = json_object();
-	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
+	int64_t dropped, ahead = record_view_order_ahead(rec, wallclock_ms(), &dropped);
 	int64_t off = host_state_clock_off(rec);
 
-	jsonx_set_str(o, "host", view_text(rec, "_id", ""));
+	jsonx_set_str(o, "host", record_view_text(rec, "_id", ""));
 	json_object_set_new(o, "contact", contact_json(h->contacts, rec, wallclock_ms()));
-	jsonx_set_str(o, "first_seen", view_text(rec, "created_at", ""));
-	jsonx_set_str(o, "last_seen", view_text(rec, "updated_at", ""));
+	jsonx_set_str(o, "first_seen", record_view_text(rec, "created_at", ""));
+	jsonx_set_str(o, "last_seen", record_view_text(rec, "updated_at", ""));
 	json_object_set_new(o, "version", version != NULL ? json_string(version) : json_null());
-	json_object_set_new(o, "plugins", view_plugins(rec));
+	json_object_set_new(o, "plugins", record_view_plugins(rec));
 	json_object_set_new(o, "last_error", error == NULL ? json_null() : json_incref(error));
 	json_object_set_new(o, "failing", host_state_failing(rec));
 	json_object_set_new(o, "machine_ids", host_state_machines(rec));
@@ -249,7 +250,7 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 
 	switch (found) {
 	case STORE_FOUND:
-		if (!is_meant(h, view_text(rec, "_id", "")))
+		if (!is_meant(h, record_view_text(rec, "_id", "")))
 			return;
 		if (h->v->json)
 			add_object(h, rec);

@@ -3,7 +3,7 @@
 
 #include "admin/host_facts.h"
 #include "admin/host_state.h"
-#include "admin/view.h"
+#include "admin/record_view.h"
 
 #include "shared/base/errtext.h"
 #include "shared/base/printable.h"
@@ -22,14 +22,14 @@
 static void
 print_orders(const json_t *rec)
 {
-	int64_t dropped, ahead = view_order_ahead(rec, wallclock_ms(), &dropped);
+	int64_t dropped, ahead = record_view_order_ahead(rec, wallclock_ms(), &dropped);
 	char span[UNITS_SPAN_SIZE];
 
 	if (ahead > 0)
 		printable_line(stdout,
 		    "orders      newest order is %s ahead of the clock: answers below it are dropped; "
 		    "\"vogeler-admin forget-order %s\" mends it",
-		    units_span(ahead, span), view_text(rec, "_id", "HOST"));
+		    units_span(ahead, span), record_view_text(rec, "_id", "HOST"));
 	if (dropped > 0)
 		printf("older       %" PRId64 " answers dropped as older than what is here\n",
 		    dropped);
@@ -39,7 +39,7 @@ print_orders(const json_t *rec)
 static const char *
 when(const json_t *obj, const char *key, char out[HOST_STATE_WHEN_SIZE])
 {
-	return host_state_when(view_text(obj, key, "-"), wallclock_ms(), out);
+	return host_state_when(record_view_text(obj, key, "-"), wallclock_ms(), out);
 }
 
 static void
@@ -72,7 +72,7 @@ print_facts(const json_t *rec)
 	char *os = host_facts_os(rec), *ids;
 	json_t *machines = host_state_machines(rec);
 
-	ids = view_joined(machines);
+	ids = record_view_joined(machines);
 
 	if (version != NULL)
 		printable_line(stdout, "agent       %s", version);
@@ -91,10 +91,10 @@ static void
 print_head(const json_t *rec, const char *contact)
 {
 	const json_t *error = json_object_get(rec, "last_error");
-	char *message = errtext_of_host(view_text(error, "message", "-"));
+	char *message = errtext_of_host(record_view_text(error, "message", "-"));
 	char at[HOST_STATE_WHEN_SIZE];
 
-	printable_line(stdout, "host        %s", view_text(rec, "_id", "-"));
+	printable_line(stdout, "host        %s", record_view_text(rec, "_id", "-"));
 	printable_line(stdout, "contact     %s", contact);
 	print_facts(rec);
 	printable_line(stdout, "first seen  %s", when(rec, "created_at", at));
@@ -117,16 +117,16 @@ print_plugin_line(const char *plugin, const json_t *meta)
 				   "puts that right"
 				 : "";
 	char collected[HOST_STATE_WHEN_SIZE], since[HOST_STATE_WHEN_SIZE];
-	char *message = errtext_of_plugin(plugin, view_text(failure, "message", "-"));
+	char *message = errtext_of_plugin(plugin, record_view_text(failure, "message", "-"));
 
 	when(meta, "collected_at", collected);
 	putchar('\n');
 	if (failure == NULL)
 		printable_line(stdout, "%s  (%s, collected %s%s)", plugin,
-		    view_text(meta, "format", "-"), collected, edited);
+		    record_view_text(meta, "format", "-"), collected, edited);
 	else
 		printable_line(stdout, "%s  (%s, collected %s%s; failing since %s: %s)", plugin,
-		    view_text(meta, "format", "-"), collected, edited,
+		    record_view_text(meta, "format", "-"), collected, edited,
 		    when(failure, "since", since), message);
 	free(message);
 }
@@ -156,14 +156,14 @@ print_indented(const json_t *value, struct buf *out)
 void
 record_print(const json_t *rec, const char *contact)
 {
-	json_t *plugins = view_plugins(rec), *others = view_others(rec), *name;
+	json_t *plugins = record_view_plugins(rec), *others = record_view_others(rec), *name;
 	struct buf out;
 	size_t i;
 
 	print_head(rec, contact);
 	buf_init(&out, OUTPUT_MAX);
 	json_array_foreach (plugins, i, name) {
-		const json_t *meta = view_meta(rec, json_string_value(name));
+		const json_t *meta = record_view_meta(rec, json_string_value(name));
 
 		print_plugin_line(json_string_value(name), meta);
 		print_notes(meta);

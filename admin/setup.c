@@ -3,8 +3,8 @@
  * not as the options want it is left too, told with the ways out, and makes the status 1. */
 #include "admin/verb.h"
 
-#include "admin/differ.h"
 #include "admin/meant.h"
+#include "admin/queue_diff.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/host_binder.h"
 #include "shared/amqp/topology.h"
@@ -248,9 +248,9 @@ setup_on_look(
 	if (look->sight != BROKER_SIGHT_OTHER)
 		return;
 	fflush(stdout);
-	if (!differ_limit(look))
+	if (!queue_diff_limit(look))
 		s->differing++;
-	differ_explain(stderr, s->brokers[0].path, item, look);
+	queue_diff_explain(stderr, s->brokers[0].path, item, look);
 }
 
 static void

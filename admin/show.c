@@ -3,9 +3,9 @@
 #include "admin/host_state.h"
 #include "admin/missing.h"
 #include "admin/record_print.h"
+#include "admin/record_view.h"
 #include "admin/show_many.h"
 #include "admin/verb.h"
-#include "admin/view.h"
 
 #include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
@@ -43,8 +43,8 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 		verb_done(v, VERB_NO_SUCH_HOST);
 		return;
 	}
-	message = errtext_of_plugin(v->args[1], view_text(failure, "message", "-"));
-	host_state_when(view_text(failure, "since", "-"), wallclock_ms(), since);
+	message = errtext_of_plugin(v->args[1], record_view_text(failure, "message", "-"));
+	host_state_when(record_view_text(failure, "since", "-"), wallclock_ms(), since);
 	if (json_object_get(meta, "unparsed") == NULL)
 		cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s",
 		    v->args[0], v->args[1], since, message);
@@ -60,9 +60,9 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 static void
 no_such_plugin(struct verb_context *v, const json_t *rec)
 {
-	json_t *plugins = view_plugins(rec);
-	char *names = view_some(plugins);
-	const char *near = view_near(plugins, v->args[1]);
+	json_t *plugins = record_view_plugins(rec);
+	char *names = record_view_some(plugins);
+	const char *near = record_view_near(plugins, v->args[1]);
 
 	if (near != NULL)
 		cli_complain("vogeler-admin", "%s has no \"%s\"; did you mean %s? It has: %s",
@@ -155,7 +155,7 @@ print_record(struct verb_context *v, json_t *rec)
 		return;
 	}
 	value = json_object_get(rec, v->args[1]);
-	meta = view_meta(rec, v->args[1]);
+	meta = record_view_meta(rec, v->args[1]);
 	if (value != NULL)
 		print_value(v, value);
 	else if (meta != NULL)

@@ -5,8 +5,8 @@
 #include "admin/meant.h"
 #include "admin/missing.h"
 #include "admin/record_print.h"
+#include "admin/record_view.h"
 #include "admin/verb.h"
-#include "admin/view.h"
 
 #include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
@@ -242,7 +242,7 @@ static void
 many_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
 	struct show_many *m = arg;
-	const char *host = view_text(rec, "_id", NULL);
+	const char *host = record_view_text(rec, "_id", NULL);
 
 	switch (found) {
 	case STORE_FOUND:

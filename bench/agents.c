@@ -9,7 +9,7 @@
 #include "agent/schedule.h"
 #include "agent/sequence.h"
 #include "bench/bench.h"
-#include "bench/swarm.h"
+#include "bench/hosts_sim.h"
 #include "shared/amqp/probe.h"
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
@@ -54,7 +54,7 @@ struct agents {
 	struct bench *b;
 	const struct agents_handlers *handlers;
 	void *arg;
-	struct swarm *swarm;
+	struct hosts_sim *swarm;
 	struct registry registry; /* of all of them */
 	struct agent_host *hosts;
 	uint32_t n;
@@ -191,7 +191,7 @@ static void
 host_on_confirmed(uint64_t id, void *arg)
 {
 	struct agent_host *h = arg;
-	struct swarm_counts *n = swarm_counts(h->agents->swarm);
+	struct hosts_sim_counts *n = hosts_sim_counts(h->agents->swarm);
 
 	if ((id & SCHEDULE_ID) != 0) {
 		n->collected++;
@@ -244,7 +244,7 @@ agents_on_delivery(uint32_t host, struct delivery *d, void *arg)
 
 	switch (arrival_of(d, a->b->cli->options.broadcast_exchange, h->name)) {
 	case ARRIVAL_COMMAND:
-		swarm_counts(a->swarm)->commands++;
+		hosts_sim_counts(a->swarm)->commands++;
 		cmdq_take(h->cmdq, d);
 		return;
 	case ARRIVAL_MISROUTED:
@@ -359,7 +359,7 @@ agents_on_begin(uint32_t host, struct broker *broker, void *arg)
 	greet(h);
 }
 
-static const struct swarm_script script = {
+static const struct hosts_sim_script script = {
     .on_ready = agents_on_ready,
     .name = agents_name,
     .conduct = agents_conduct,
@@ -385,8 +385,8 @@ agents_create(struct bench *b, const struct agents_handlers *handlers, void *arg
 	a->hosts = xcalloc(a->n, sizeof(*a->hosts));
 	registry_init(&a->registry);
 	fleet_define(&a->registry.set);
-	a->swarm = swarm_create(b, &script, a);
-	swarm_start(a->swarm);
+	a->swarm = hosts_sim_create(b, &script, a);
+	hosts_sim_start(a->swarm);
 	return a;
 }
 
@@ -414,7 +414,7 @@ agents_destroy(struct agents *a)
 		return;
 	for (uint32_t i = 0; i < a->n; i++)
 		host_finish(&a->hosts[i]);
-	swarm_destroy(a->swarm);
+	hosts_sim_destroy(a->swarm);
 	registry_finish(&a->registry);
 	free(a->hosts);
 	free(a);
@@ -448,10 +448,10 @@ agents_collect(struct agents *a, uint32_t host, const char *plugin)
 void
 agents_silence(struct agents *a, uint32_t host)
 {
-	swarm_silence(a->swarm, host);
+	hosts_sim_silence(a->swarm, host);
 }
 
-struct swarm *
+struct hosts_sim *
 agents_swarm(const struct agents *a)
 {
 	return a->swarm;

@@ -9,7 +9,7 @@
 
 struct agents;
 struct bench;
-struct swarm;
+struct hosts_sim;
 
 struct agents_handlers {
 	/* Once, when each host has its queue, and reads it unless it is offline. */
@@ -25,6 +25,6 @@ void agents_destroy(struct agents *a); /* NULL is fine */
 void agents_collect(struct agents *a, uint32_t host, const char *plugin);
 /* The host is not heard of any more. */
 void agents_silence(struct agents *a, uint32_t host);
-struct swarm *agents_swarm(const struct agents *a); /* for its counts */
+struct hosts_sim *agents_swarm(const struct agents *a); /* for its counts */
 
 #endif

@@ -17,7 +17,7 @@ struct http;
 struct loop;
 struct loop_timer;
 struct store;
-struct swarm;
+struct hosts_sim;
 struct topology;
 
 enum bench_status {
@@ -84,6 +84,6 @@ struct broker *bench_broker(struct bench *b, const char *role, const struct topo
 /* To the store of --dbhost. */
 struct http *bench_http(struct bench *b, uint32_t max_connections);
 /* Under "hosts", what became of them. */
-void report_swarm(struct bench *b, struct swarm *s);
+void report_swarm(struct bench *b, struct hosts_sim *s);
 
 #endif

@@ -39,7 +39,7 @@ struct errands {
 	struct bench *b;
 	const struct errands_script *script;
 	void *arg;
-	struct swarm *swarm;
+	struct hosts_sim *swarm;
 	struct errand_host *hosts;
 	uint32_t n, pending;
 };
@@ -161,7 +161,7 @@ take_command(struct errand_host *h, struct broker_tag tag, const struct command 
 		take(h, tag, c);
 		return;
 	}
-	swarm_counts(s->swarm)->unexplained++;
+	hosts_sim_counts(s->swarm)->unexplained++;
 	broker_ack(h->broker, tag, false);
 }
 
@@ -178,7 +178,7 @@ errands_on_delivery(uint32_t host, struct delivery *d, void *arg)
 		delivery_destroy(d);
 		return;
 	}
-	swarm_counts(s->swarm)->commands++;
+	hosts_sim_counts(s->swarm)->commands++;
 	if (wire_command_decode(&d->message, &c, err, sizeof(err))) {
 		take_command(h, d->tag, &c);
 		command_finish(&c);
@@ -192,7 +192,7 @@ errands_on_delivery(uint32_t host, struct delivery *d, void *arg)
 static void
 count_confirmed(struct errand_host *h, const struct errand *e)
 {
-	struct swarm_counts *n = swarm_counts(h->errands->swarm);
+	struct hosts_sim_counts *n = hosts_sim_counts(h->errands->swarm);
 
 	switch (e->kind) {
 	case ERRAND_ANSWER:
@@ -280,7 +280,7 @@ errands_on_begin(uint32_t host, struct broker *broker, void *arg)
 	h->timer = loop_timer_create(s->b->loop, "bench slow host", host_on_timer, h);
 }
 
-static const struct swarm_script swarm_script = {
+static const struct hosts_sim_script hosts_sim_script = {
     .on_ready = errands_on_ready,
     .name = errands_name,
     .conduct = errands_conduct,
@@ -301,8 +301,8 @@ errands_create(struct bench *b, const struct errands_script *script, void *arg)
 	s->arg = arg;
 	s->n = b->plan.hosts;
 	s->hosts = xcalloc(s->n, sizeof(*s->hosts));
-	s->swarm = swarm_create(b, &swarm_script, s);
-	swarm_start(s->swarm);
+	s->swarm = hosts_sim_create(b, &hosts_sim_script, s);
+	hosts_sim_start(s->swarm);
 	return s;
 }
 
@@ -322,7 +322,7 @@ errands_destroy(struct errands *s)
 		while (!TAILQ_EMPTY(&h->sent))
 			errand_free(h, &h->sent, TAILQ_FIRST(&h->sent));
 	}
-	swarm_destroy(s->swarm);
+	hosts_sim_destroy(s->swarm);
 	free(s->hosts);
 	free(s);
 }
@@ -333,7 +333,7 @@ errands_pending(const struct errands *s)
 	return s->pending;
 }
 
-struct swarm *
+struct hosts_sim *
 errands_swarm(const struct errands *s)
 {
 	return s->swarm;

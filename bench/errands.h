@@ -4,8 +4,8 @@
 #ifndef VOGELER_BENCH_ERRANDS_H
 #define VOGELER_BENCH_ERRANDS_H
 
+#include "bench/hosts_sim.h"
 #include "bench/plan.h"
-#include "bench/swarm.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@ struct errands;
 
 /* Who the hosts are and what they say; all functions are given the arg of errands_create(). */
 struct errands_script {
-	void (*on_ready)(void *arg); /* as of struct swarm_script, with the next two */
+	void (*on_ready)(void *arg); /* as of struct hosts_sim_script, with the next two */
 	void (*name)(uint32_t host, char out[PLAN_NAME_SIZE], void *arg);
 	enum conduct (*conduct)(uint32_t host, void *arg);
 	/* false: the command is acknowledged and has no answer. */
@@ -30,6 +30,6 @@ struct errands *errands_create(struct bench *b, const struct errands_script *scr
 void errands_destroy(struct errands *e); /* NULL is fine */
 /* Answers, second answers and rubbish that are still to be sent or confirmed. */
 uint32_t errands_pending(const struct errands *e);
-struct swarm *errands_swarm(const struct errands *e); /* for its counts */
+struct hosts_sim *errands_swarm(const struct errands *e); /* for its counts */
 
 #endif

@@ -2,7 +2,7 @@
  * sample plugins do, until it is told to stop. */
 #include "bench/agents.h"
 #include "bench/bench.h"
-#include "bench/swarm.h"
+#include "bench/hosts_sim.h"
 
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
@@ -101,9 +101,9 @@ static const struct agents_handlers handlers = {
 };
 
 void
-report_swarm(struct bench *b, struct swarm *s)
+report_swarm(struct bench *b, struct hosts_sim *s)
 {
-	const struct swarm_counts *n = swarm_counts(s);
+	const struct hosts_sim_counts *n = hosts_sim_counts(s);
 
 	json_object_set_new(b->report, "hosts",
 	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ready", (json_int_t)n->ready,

@@ -7,10 +7,10 @@
  *
  * With --one-by-one a job is sent when the one before it has ended. */
 #include "bench/bench.h"
-#include "bench/books.h"
-#include "bench/crew.h"
+#include "bench/conn_pool.h"
 #include "bench/errands.h"
 #include "bench/histogram.h"
+#include "bench/ledger_check.h"
 
 #include "runner/job/job_watch.h"
 #include "shared/amqp/broker.h"
@@ -46,13 +46,13 @@ struct load_job {
 struct load {
 	struct bench *b;
 	struct errands *errands;
-	struct crew *crew;
+	struct conn_pool *crew;
 	struct topology *topology;
 	struct broker *commander;
 	struct load_job *jobs;
 	char **targets; /* names of the hosts that will answer, shared by all jobs */
 	size_t n_targets;
-	struct books *books;
+	struct ledger_check *books;
 	struct loop_timer *clock;
 	struct loop_timer *settle;
 	struct mono all_ended;
@@ -118,7 +118,7 @@ send_job(struct load *l, int64_t due_us)
 	job_watch_start(j->watch);
 	wait_on(j);
 	if (l->crew != NULL)
-		crew_answer(l->crew, j->index, job_watch_reply_to(j->watch));
+		conn_pool_answer(l->crew, j->index, job_watch_reply_to(j->watch));
 	else
 		send_command(j);
 }
@@ -147,12 +147,12 @@ load_on_clock(void *arg)
 /* ---- how jobs end ---- */
 
 static void
-on_books(const struct books_counts *c, void *arg)
+on_books(const struct ledger_check_counts *c, void *arg)
 {
 	struct load *l = arg;
 
-	json_object_set_new(l->b->report, "books", books_json(c));
-	bench_done(l->b, books_close(c) && l->incomplete == 0 ? BENCH_OK : BENCH_BOOKS);
+	json_object_set_new(l->b->report, "books", ledger_check_json(c));
+	bench_done(l->b, ledger_check_close(c) && l->incomplete == 0 ? BENCH_OK : BENCH_BOOKS);
 }
 
 static void
@@ -184,8 +184,8 @@ load_on_settle(void *arg)
 		loop_timer_arm(l->settle, SETTLE_MS);
 		return;
 	}
-	l->books = books_create(l->b, l->b->extra, on_books, l);
-	books_start(l->books);
+	l->books = ledger_check_create(l->b, l->b->extra, on_books, l);
+	ledger_check_start(l->books);
 }
 
 /* An answer that has not come when its job is given up took that long at least: left out, the worst
@@ -426,7 +426,7 @@ load_on_set_up(bool ok, const char *what, void *arg)
 		return;
 	}
 	if (l->b->connections > 0) {
-		l->crew = crew_create(l->b, on_hosts, l);
+		l->crew = conn_pool_create(l->b, on_hosts, l);
 	} else {
 		l->errands = errands_create(l->b, &script, l);
 	}
@@ -470,9 +470,9 @@ load_finish(struct load *l)
 		job_finish(&l->jobs[i].job);
 		free(l->jobs[i].known);
 	}
-	books_destroy(l->books);
+	ledger_check_destroy(l->books);
 	errands_destroy(l->errands);
-	crew_destroy(l->crew);
+	conn_pool_destroy(l->crew);
 	broker_destroy(l->commander);
 	topology_destroy(l->topology);
 	loop_timer_destroy(l->clock);

@@ -1,5 +1,5 @@
-/* See swarm.h. */
-#include "bench/swarm.h"
+/* See hosts_sim.h. */
+#include "bench/hosts_sim.h"
 
 #include "agent/agent.h"
 #include "bench/bench.h"
@@ -13,7 +13,7 @@
 #define CONNECTING_MAX 50 /* at a time: the broker makes about so many in a tenth of a second */
 
 struct host {
-	struct swarm *swarm;
+	struct hosts_sim *swarm;
 	struct broker *broker;
 	struct topology *topology;
 	uint32_t index;
@@ -21,20 +21,20 @@ struct host {
 	bool counted; /* as ready or offline */
 };
 
-struct swarm {
+struct hosts_sim {
 	struct bench *b;
-	const struct swarm_script *script;
+	const struct hosts_sim_script *script;
 	void *arg;
 	struct host *hosts;
 	uint32_t n, next, connecting;
 	struct loop_timer *ramp;
-	struct swarm_counts counts;
+	struct hosts_sim_counts counts;
 };
 
 static void
 count_host(struct host *h)
 {
-	struct swarm *s = h->swarm;
+	struct hosts_sim *s = h->swarm;
 
 	if (h->counted)
 		return;
@@ -65,7 +65,7 @@ static void
 host_on_ready(struct broker *broker, void *arg)
 {
 	struct host *h = arg;
-	const struct swarm *s = h->swarm;
+	const struct hosts_sim *s = h->swarm;
 
 	if (h->conduct == CONDUCT_OFFLINE) { /* its queue is there: that was all */
 		broker_stop(broker);
@@ -86,7 +86,7 @@ static void
 host_on_consuming(struct broker *broker, const char *queue, bool consuming, void *arg)
 {
 	struct host *h = arg;
-	const struct swarm *s = h->swarm;
+	const struct hosts_sim *s = h->swarm;
 
 	if (!consuming)
 		return;
@@ -144,7 +144,7 @@ static const struct broker_handlers handlers = {
 static void
 connect_host(struct host *h)
 {
-	struct swarm *s = h->swarm;
+	struct hosts_sim *s = h->swarm;
 	const struct options *options = &s->b->cli->options;
 	struct broker_options o;
 	char name[PLAN_NAME_SIZE];
@@ -159,7 +159,7 @@ connect_host(struct host *h)
 }
 
 static void
-start_host(struct swarm *s, uint32_t index)
+start_host(struct hosts_sim *s, uint32_t index)
 {
 	struct host *h = &s->hosts[index];
 
@@ -174,43 +174,43 @@ start_host(struct swarm *s, uint32_t index)
 }
 
 static void
-swarm_on_ramp(void *arg)
+hosts_sim_on_ramp(void *arg)
 {
-	struct swarm *s = arg;
+	struct hosts_sim *s = arg;
 
 	while (s->next < s->n && s->connecting < CONNECTING_MAX)
 		start_host(s, s->next++);
 }
 
-struct swarm *
-swarm_create(struct bench *b, const struct swarm_script *script, void *arg)
+struct hosts_sim *
+hosts_sim_create(struct bench *b, const struct hosts_sim_script *script, void *arg)
 {
-	struct swarm *s = xcalloc(1, sizeof(*s));
+	struct hosts_sim *s = xcalloc(1, sizeof(*s));
 
 	s->b = b;
 	s->script = script;
 	s->arg = arg;
 	s->n = b->plan.hosts;
 	s->hosts = xcalloc(s->n, sizeof(*s->hosts));
-	s->ramp = loop_timer_create(b->loop, "bench ramp", swarm_on_ramp, s);
+	s->ramp = loop_timer_create(b->loop, "bench ramp", hosts_sim_on_ramp, s);
 	return s;
 }
 
 void
-swarm_start(struct swarm *s)
+hosts_sim_start(struct hosts_sim *s)
 {
 	loop_timer_arm(s->ramp, 0);
 }
 
 void
-swarm_silence(struct swarm *s, uint32_t host)
+hosts_sim_silence(struct hosts_sim *s, uint32_t host)
 {
 	if (s->hosts[host].broker != NULL)
 		broker_stop(s->hosts[host].broker);
 }
 
 void
-swarm_destroy(struct swarm *s)
+hosts_sim_destroy(struct hosts_sim *s)
 {
 	if (s == NULL)
 		return;
@@ -223,8 +223,8 @@ swarm_destroy(struct swarm *s)
 	free(s);
 }
 
-struct swarm_counts *
-swarm_counts(struct swarm *s)
+struct hosts_sim_counts *
+hosts_sim_counts(struct hosts_sim *s)
 {
 	return &s->counts;
 }

@@ -1,4 +1,4 @@
-/* admin/view.c: records of today and of 2010, and half-written ones. */
+/* admin/record_view.c: records of today and of 2010, and half-written ones. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "admin/view.h"
+#include "admin/record_view.h"
 
 static void
 assert_plugins(const char *record, const char *want)
@@ -16,7 +16,7 @@ assert_plugins(const char *record, const char *want)
 
 	assert_non_null(rec);
 	assert_non_null(expected);
-	list = view_plugins(rec);
+	list = record_view_plugins(rec);
 	assert_true(json_equal(list, expected));
 	json_decref(list);
 	json_decref(expected);
@@ -40,7 +40,8 @@ what_somebody_added_is_no_plugin(void **state)
 	    json_loads("{\"_id\":\"a\",\"_attachments\":{},\"owner\":\"ops\",\"rack\":7,\"ps\":[],"
 		       "\"vogeler\":{\"ps\":{}}}",
 		0, NULL);
-	json_t *others = view_others(rec), *want = json_loads("[\"owner\",\"rack\"]", 0, NULL);
+	json_t *others = record_view_others(rec),
+	       *want = json_loads("[\"owner\",\"rack\"]", 0, NULL);
 
 	assert_plugins("{\"owner\":\"ops\",\"ps\":[],\"vogeler\":{\"ps\":{}}}", "[\"ps\"]");
 	assert_true(json_equal(others, want));
@@ -67,11 +68,11 @@ text_and_meta(void **state)
 	json_t *rec =
 	    json_loads("{\"a\":\"x\",\"n\":1,\"vogeler\":{\"ps\":{\"order\":1}}}", 0, NULL);
 
-	assert_string_equal(view_text(rec, "a", "-"), "x");
-	assert_string_equal(view_text(rec, "n", "-"), "-");
-	assert_string_equal(view_text(NULL, "n", "-"), "-");
-	assert_non_null(view_meta(rec, "ps"));
-	assert_null(view_meta(rec, "other"));
+	assert_string_equal(record_view_text(rec, "a", "-"), "x");
+	assert_string_equal(record_view_text(rec, "n", "-"), "-");
+	assert_string_equal(record_view_text(NULL, "n", "-"), "-");
+	assert_non_null(record_view_meta(rec, "ps"));
+	assert_null(record_view_meta(rec, "other"));
 	json_decref(rec);
 }
 

@@ -1,5 +1,5 @@
-/* See crew.h. */
-#include "bench/crew.h"
+/* See conn_pool.h. */
+#include "bench/conn_pool.h"
 
 #include "bench/bench.h"
 #include "shared/amqp/broker.h"
@@ -19,12 +19,12 @@ struct round {
 };
 
 struct member {
-	struct crew *crew;
+	struct conn_pool *crew;
 	struct broker *broker;
 	TAILQ_HEAD(, round) rounds;
 };
 
-struct crew {
+struct conn_pool {
 	struct bench *b;
 	void (*on_ready)(void *arg);
 	void *arg;
@@ -120,11 +120,11 @@ static const struct broker_handlers handlers = {
     .on_writable = member_on_writable,
 };
 
-struct crew *
-crew_create(struct bench *b, void (*on_ready)(void *arg), void *arg)
+struct conn_pool *
+conn_pool_create(struct bench *b, void (*on_ready)(void *arg), void *arg)
 {
 	const struct options *options = &b->cli->options;
-	struct crew *c = xcalloc(1, sizeof(*c));
+	struct conn_pool *c = xcalloc(1, sizeof(*c));
 
 	c->b = b;
 	c->on_ready = on_ready;
@@ -144,7 +144,7 @@ crew_create(struct bench *b, void (*on_ready)(void *arg), void *arg)
 }
 
 void
-crew_answer(struct crew *c, uint32_t job, const char *reply_to)
+conn_pool_answer(struct conn_pool *c, uint32_t job, const char *reply_to)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
 		struct round *r = xcalloc(1, sizeof(*r));
@@ -158,13 +158,13 @@ crew_answer(struct crew *c, uint32_t job, const char *reply_to)
 }
 
 uint64_t
-crew_confirmed(const struct crew *c)
+conn_pool_confirmed(const struct conn_pool *c)
 {
 	return c->confirmed;
 }
 
 void
-crew_destroy(struct crew *c)
+conn_pool_destroy(struct conn_pool *c)
 {
 	if (c == NULL)
 		return;

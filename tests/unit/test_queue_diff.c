@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "admin/differ.h"
+#include "admin/queue_diff.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 
@@ -50,7 +50,7 @@ explain(const struct queue_options *q, const char *name, const char *first, size
 			if (look.lacks.n < n && (look.lacks.n > 0 || strcmp(a->name, first) == 0))
 				queue_arguments_add(&look.lacks, a);
 		}
-		differ_explain(out, "/v", &t->items[i], &look);
+		queue_diff_explain(out, "/v", &t->items[i], &look);
 	}
 	fclose(out);
 	topology_destroy(t);

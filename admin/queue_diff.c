@@ -1,5 +1,5 @@
-/* See differ.h. */
-#include "admin/differ.h"
+/* See queue_diff.h. */
+#include "admin/queue_diff.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
@@ -46,7 +46,7 @@ policy_command(
 }
 
 bool
-differ_limit(const struct broker_look *look)
+queue_diff_limit(const struct broker_look *look)
 {
 	for (size_t i = 0; i < look->lacks.n; i++) {
 		if (!look->lacks.list[i].implied)
@@ -56,7 +56,7 @@ differ_limit(const struct broker_look *look)
 }
 
 const char *
-differ_limit_danger(const struct broker_look *look)
+queue_diff_limit_danger(const struct broker_look *look)
 {
 	if (queue_arguments_have(&look->lacks, "x-max-length-bytes"))
 		return "it grows without limit, and any host can make dead letters";
@@ -66,7 +66,7 @@ differ_limit_danger(const struct broker_look *look)
 }
 
 char *
-differ_lacks(const struct broker_look *look)
+queue_diff_lacks(const struct broker_look *look)
 {
 	return queue_arguments_text(&look->lacks);
 }
@@ -74,7 +74,8 @@ differ_lacks(const struct broker_look *look)
 /* A policy adds to what a queue was made with; it changes none of that, and it cannot say what only
  * a declaration can. */
 char *
-differ_policy(const char *vhost, const struct topology_item *item, const struct broker_look *look)
+queue_diff_policy(
+    const char *vhost, const struct topology_item *item, const struct broker_look *look)
 {
 	for (size_t i = 0; i < look->lacks.n; i++) {
 		if (!queue_argument_in_policy(&look->lacks.list[i]))
@@ -91,7 +92,7 @@ is_about_limit(const struct broker_look *look)
 }
 
 char *
-differ_delivery_policy(
+queue_diff_delivery_policy(
     const char *vhost, const struct topology_item *item, const struct broker_look *look)
 {
 	static const struct queue_arguments limit = {.n = 1,
@@ -112,7 +113,7 @@ differ_delivery_policy(
 #define DELIVERY_LIMIT_MIN 20
 
 bool
-differ_sayable(const struct broker_look *look)
+queue_diff_sayable(const struct broker_look *look)
 {
 	const char *current = strstr(look->why, "current is "); /* '5', or the value '5' */
 	const char *value = current == NULL ? NULL : strchr(current, '\'');
@@ -139,7 +140,7 @@ options_of(const struct broker_look *look, const char *options[QUEUE_ARGUMENTS_M
 }
 
 char *
-differ_options(const struct topology_item *item, const struct broker_look *look)
+queue_diff_options(const struct topology_item *item, const struct broker_look *look)
 {
 	const char *options[QUEUE_ARGUMENTS_MAX];
 	size_t n = options_of(look, options), size;
@@ -162,11 +163,11 @@ static void
 explain_limit(
     FILE *out, const struct topology_item *item, const struct broker_look *look, const char *policy)
 {
-	char *lacks = differ_lacks(look);
+	char *lacks = queue_diff_lacks(look);
 
 	fprintf(out,
 	    "queue %s was made without %s: %s; unless a policy does that already:\n      %s\n",
-	    item->name, lacks, differ_limit_danger(look), policy);
+	    item->name, lacks, queue_diff_limit_danger(look), policy);
 	free(lacks);
 }
 
@@ -174,7 +175,7 @@ static void
 print_policy(
     FILE *out, const struct topology_item *item, const struct broker_look *look, const char *policy)
 {
-	char *options = differ_options(item, look);
+	char *options = queue_diff_options(item, look);
 
 	fprintf(out,
 	    "  * or let a policy do it, which loses nothing: it holds for the queue that is there "
@@ -189,7 +190,7 @@ static void
 print_delivery_policy(FILE *out, const char *vhost, const struct topology_item *item,
     const struct broker_look *look, const char *policy)
 {
-	char *limit = policy == NULL ? differ_delivery_policy(vhost, item, look) : NULL;
+	char *limit = policy == NULL ? queue_diff_delivery_policy(vhost, item, look) : NULL;
 
 	if (limit != NULL)
 		fprintf(out,
@@ -207,9 +208,9 @@ explain_queue(
     FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
 {
 	char *wanted = queue_arguments_text(look->wanted),
-	     *policy = differ_policy(vhost, item, look);
+	     *policy = queue_diff_policy(vhost, item, look);
 
-	if (differ_limit(look)) {
+	if (queue_diff_limit(look)) {
 		explain_limit(out, item, look, policy);
 		free(wanted);
 		free(policy);
@@ -218,7 +219,7 @@ explain_queue(
 	fprintf(out, "queue %s exists with other arguments; wanted: %s; the broker says \"%s\"\n",
 	    item->name, wanted, look->why);
 	fprintf(out, "  It was not touched, and all programs go on using it as it is. Ways out:\n");
-	if (section(item) != NULL && differ_sayable(look))
+	if (section(item) != NULL && queue_diff_sayable(look))
 		fprintf(out, "  * make [%s] say what is there\n", section(item));
 	if (policy != NULL)
 		print_policy(out, item, look, policy);
@@ -249,7 +250,7 @@ explain(
 }
 
 void
-differ_explain(
+queue_diff_explain(
     FILE *out, const char *vhost, const struct topology_item *item, const struct broker_look *look)
 {
 	char *text = NULL;

@@ -1,8 +1,8 @@
 /* The connections of many simulated hosts in one loop: each has its own, with queue and bindings,
  * as an agent has. What it does with its commands is its script's: bench/errands.h, bench/agents.h.
  */
-#ifndef VOGELER_BENCH_SWARM_H
-#define VOGELER_BENCH_SWARM_H
+#ifndef VOGELER_BENCH_HOSTS_SIM_H
+#define VOGELER_BENCH_HOSTS_SIM_H
 
 #include "bench/plan.h"
 #include "shared/amqp/broker.h"
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 struct bench;
-struct swarm;
+struct hosts_sim;
 
 /* Who the hosts are; and what becomes of their connections, as of struct broker_handlers. All
  * functions are given the swarm's arg; those of connections are not called of offline hosts. */
-struct swarm_script {
+struct hosts_sim_script {
 	/* Once, when each host has its queue, and reads it unless it is offline. */
 	void (*on_ready)(void *arg);
 	void (*name)(uint32_t host, char out[PLAN_NAME_SIZE], void *arg);
@@ -32,7 +32,7 @@ struct swarm_script {
 	void (*on_down)(uint32_t host, void *arg); /* may be NULL */
 };
 
-struct swarm_counts {
+struct hosts_sim_counts {
 	uint64_t commands;    /* that hosts were given */
 	uint64_t answers;     /* first answers that are confirmed */
 	uint64_t again;       /* second ones of hosts that answer twice, confirmed */
@@ -44,13 +44,14 @@ struct swarm_counts {
 	uint64_t failures;    /* connections that failed */
 };
 
-/* script is borrowed until swarm_destroy. */
-struct swarm *swarm_create(struct bench *b, const struct swarm_script *script, void *arg);
-void swarm_destroy(struct swarm *s); /* NULL is fine */
-void swarm_start(struct swarm *s);
+/* script is borrowed until hosts_sim_destroy. */
+struct hosts_sim *hosts_sim_create(
+    struct bench *b, const struct hosts_sim_script *script, void *arg);
+void hosts_sim_destroy(struct hosts_sim *s); /* NULL is fine */
+void hosts_sim_start(struct hosts_sim *s);
 /* The host is not heard of any more. */
-void swarm_silence(struct swarm *s, uint32_t host);
+void hosts_sim_silence(struct hosts_sim *s, uint32_t host);
 /* All but the last three are counted by the script. */
-struct swarm_counts *swarm_counts(struct swarm *s);
+struct hosts_sim_counts *hosts_sim_counts(struct hosts_sim *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* See view.h. */
-#include "admin/view.h"
+/* See record_view.h. */
+#include "admin/record_view.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/name.h"
@@ -14,7 +14,7 @@
 #define SOME_MAX   300
 
 const char *
-view_text(const json_t *obj, const char *key, const char *otherwise)
+record_view_text(const json_t *obj, const char *key, const char *otherwise)
 {
 	const char *text = json_string_value(json_object_get(obj, key));
 
@@ -69,19 +69,19 @@ list_keys(const json_t *rec, bool plugins)
 }
 
 json_t *
-view_plugins(const json_t *rec)
+record_view_plugins(const json_t *rec)
 {
 	return list_keys(rec, true);
 }
 
 json_t *
-view_others(const json_t *rec)
+record_view_others(const json_t *rec)
 {
 	return list_keys(rec, false);
 }
 
 const char *
-view_near(const json_t *names, const char *typed)
+record_view_near(const json_t *names, const char *typed)
 {
 	const char **list = xcalloc(json_array_size(names) + 1, sizeof(*list)), *near;
 	const json_t *name;
@@ -111,7 +111,7 @@ join(const json_t *names, size_t max, size_t *left)
 }
 
 char *
-view_joined(const json_t *names)
+record_view_joined(const json_t *names)
 {
 	size_t left;
 
@@ -119,7 +119,7 @@ view_joined(const json_t *names)
 }
 
 char *
-view_some(const json_t *names)
+record_view_some(const json_t *names)
 {
 	size_t left;
 	char *first = join(names, SOME_MAX, &left), *text;
@@ -132,13 +132,13 @@ view_some(const json_t *names)
 }
 
 const json_t *
-view_meta(const json_t *rec, const char *plugin)
+record_view_meta(const json_t *rec, const char *plugin)
 {
 	return json_object_get(json_object_get(rec, "vogeler"), plugin);
 }
 
 int64_t
-view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped)
+record_view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped)
 {
 	json_t *meta;
 	const char *plugin;

@@ -1,5 +1,5 @@
-/* See books.h. */
-#include "bench/books.h"
+/* See ledger_check.h. */
+#include "bench/ledger_check.h"
 
 #include "bench/bench.h"
 #include "shared/base/ident.h"
@@ -13,35 +13,35 @@
 
 enum entry { ENTRY_NONE, ENTRY_OK, ENTRY_WRONG, ENTRY_DOUBLED };
 
-struct books {
+struct ledger_check {
 	struct bench *b;
-	books_fn *fn;
+	ledger_check_fn *fn;
 	void *arg;
 	uint32_t job, jobs;
 	char id[IDENT_SIZE];   /* of job */
 	unsigned char *seen;   /* by host: enum entry, of the job in hand */
 	unsigned char *record; /* by host: its record was there */
-	struct books_counts counts;
+	struct ledger_check_counts counts;
 };
 
 bool
-books_close(const struct books_counts *c)
+ledger_check_close(const struct ledger_check_counts *c)
 {
 	return c->ok == c->expected && c->lost + c->doubled + c->wrong + c->missing + c->stale == 0;
 }
 
 /* ---- the ledger ---- */
 
-static void next_job(struct books *k);
+static void next_job(struct ledger_check *k);
 
 static bool
-answers(const struct books *k, uint32_t host)
+answers(const struct ledger_check *k, uint32_t host)
 {
 	return plan_conduct(&k->b->plan, host) != CONDUCT_OFFLINE;
 }
 
 static void
-count_job(struct books *k)
+count_job(struct ledger_check *k)
 {
 	for (uint32_t host = 0; host < k->b->plan.hosts; host++) {
 		k->counts.expected += answers(k, host);
@@ -64,7 +64,7 @@ count_job(struct books *k)
 }
 
 static void
-take_outcome(struct books *k, const struct outcome *o)
+take_outcome(struct ledger_check *k, const struct outcome *o)
 {
 	char want[IDENT_SIZE];
 	enum payload payload;
@@ -89,7 +89,7 @@ take_outcome(struct books *k, const struct outcome *o)
 static void
 on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
 {
-	struct books *k = arg;
+	struct ledger_check *k = arg;
 
 	switch (found) {
 	case STORE_FOUND:
@@ -107,7 +107,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 }
 
 static void
-next_job(struct books *k)
+next_job(struct ledger_check *k)
 {
 	if (k->job == k->jobs) {
 		k->fn(&k->counts, k->arg);
@@ -133,7 +133,7 @@ newest_job(const struct plan *p, uint32_t host, enum payload payload, uint32_t *
 }
 
 static void
-check_values(struct books *k, uint32_t host, const json_t *rec)
+check_values(struct ledger_check *k, uint32_t host, const json_t *rec)
 {
 	const struct plan *p = &k->b->plan;
 	char want[PAYLOAD_MARKER_SIZE];
@@ -154,7 +154,7 @@ check_values(struct books *k, uint32_t host, const json_t *rec)
 }
 
 static void
-check_absent(struct books *k)
+check_absent(struct ledger_check *k)
 {
 	for (uint32_t host = 0; host < k->b->plan.hosts; host++) {
 		if (!k->record[host])
@@ -165,7 +165,7 @@ check_absent(struct books *k)
 static void
 on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 {
-	struct books *k = arg;
+	struct ledger_check *k = arg;
 	const char *name;
 	uint32_t host;
 
@@ -189,10 +189,10 @@ on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 
 /* ---- */
 
-struct books *
-books_create(struct bench *b, uint32_t extra, books_fn *fn, void *arg)
+struct ledger_check *
+ledger_check_create(struct bench *b, uint32_t extra, ledger_check_fn *fn, void *arg)
 {
-	struct books *k = xcalloc(1, sizeof(*k));
+	struct ledger_check *k = xcalloc(1, sizeof(*k));
 
 	k->b = b;
 	k->fn = fn;
@@ -204,7 +204,7 @@ books_create(struct bench *b, uint32_t extra, books_fn *fn, void *arg)
 }
 
 void
-books_start(struct books *k)
+ledger_check_start(struct ledger_check *k)
 {
 	static const char *names[PAYLOAD_N];
 	static const struct store_filter filter = {.plugins = names, .n = PAYLOAD_N};
@@ -215,7 +215,7 @@ books_start(struct books *k)
 }
 
 void
-books_destroy(struct books *k)
+ledger_check_destroy(struct ledger_check *k)
 {
 	if (k == NULL)
 		return;
@@ -225,37 +225,38 @@ books_destroy(struct books *k)
 }
 
 json_t *
-books_json(const struct books_counts *c)
+ledger_check_json(const struct ledger_check_counts *c)
 {
-	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "closed", books_close(c),
-	    "expected", (json_int_t)c->expected, "ok", (json_int_t)c->ok, "lost",
-	    (json_int_t)c->lost, "doubled", (json_int_t)c->doubled, "wrong", (json_int_t)c->wrong,
-	    "repeated", (json_int_t)c->repeated, "values", (json_int_t)c->values, "missing",
-	    (json_int_t)c->missing, "stale", (json_int_t)c->stale);
+	return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "closed",
+	    ledger_check_close(c), "expected", (json_int_t)c->expected, "ok", (json_int_t)c->ok,
+	    "lost", (json_int_t)c->lost, "doubled", (json_int_t)c->doubled, "wrong",
+	    (json_int_t)c->wrong, "repeated", (json_int_t)c->repeated, "values",
+	    (json_int_t)c->values, "missing", (json_int_t)c->missing, "stale",
+	    (json_int_t)c->stale);
 }
 
 static void
-verb_on_books(const struct books_counts *c, void *arg)
+verb_on_books(const struct ledger_check_counts *c, void *arg)
 {
 	struct bench *b = arg;
 
-	json_object_set_new(b->report, "books", books_json(c));
-	bench_done(b, books_close(c) ? BENCH_OK : BENCH_BOOKS);
+	json_object_set_new(b->report, "books", ledger_check_json(c));
+	bench_done(b, ledger_check_close(c) ? BENCH_OK : BENCH_BOOKS);
 }
 
 void
 verb_books(struct bench *b)
 {
-	struct books *k;
+	struct ledger_check *k;
 
 	if (b->store_uri.scheme == URI_NULL) {
 		bench_fail(b, "books: null:// keeps nothing that could be looked up");
 		return;
 	}
-	k = books_create(b, b->extra, verb_on_books, b);
-	books_start(k);
+	k = ledger_check_create(b, b->extra, verb_on_books, b);
+	ledger_check_start(k);
 	loop_run(b->loop);
 	store_close(b->store);
 	b->store = NULL;
-	books_destroy(k);
+	ledger_check_destroy(k);
 }
