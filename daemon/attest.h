@@ -10,7 +10,7 @@
  *
  * Hosts are known from the store and from what they sent. The store is asked for its list when the
  * first sender comes for whom it matters; until it has answered, attest_settled() is false and what
- * that sender wrote waits (intake.h). Later the list is read again now and then, for hosts that
+ * that sender wrote waits (decode.h). Later the list is read again now and then, for hosts that
  * only other collectors have heard of. */
 #ifndef VOGELER_ATTEST_H
 #define VOGELER_ATTEST_H

@@ -80,7 +80,7 @@ const char *broker_error_name(enum broker_error error);
 struct broker_failure {
 	enum broker_error error;
 	const char *text;     /* one sentence: what was tried, where, the broker's own words, after
-				 ERRTEXT_CURE (phrase.h) what to do; no password */
+				 ERRTEXT_CURE (errtext.h) what to do; no password */
 	bool by_another;      /* IN_USE, for longer than a lost connection of ours could be there */
 	bool retrying;        /* it will try again by itself, */
 	uint32_t retry_in_ms; /* after this long */

@@ -26,7 +26,7 @@ struct plugin {
 	char *alias; /* NULL if none */
 	char *description;
 	char *command;      /* as written */
-	char **argv;        /* split by shlex's rules (words.h), no shell; NULL-terminated */
+	char **argv;        /* split by shlex's rules (shellwords.h), no shell; NULL-terminated */
 	char **env;         /* extra NAME=value, NULL-terminated; NULL if none */
 	char *env_text;     /* env as written; NULL if none */
 	char *user;         /* NULL = as the agent */
