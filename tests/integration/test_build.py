@@ -88,3 +88,14 @@ def test_run_tests_shows_why_a_configuration_fails(scripts):
     assert done.status == 1 and "there is no library of that name" in done.out, done
     assert re.search(r"^FAILED +build dev +\d+ s", done.out, re.M), done
     assert re.search(r"^run-tests: FAILED after \d+ s; .*run-tests.log$", done.out.strip().splitlines()[-1]), done
+
+
+def test_one_test_of_each_kind_as_CONTRIBUTING_says(tmp_path):
+    """Each line runs in the checkout, on the build that is there, and finds a test."""
+    text = (SOURCE / "CONTRIBUTING.md").read_text().partition("## Run one test\n")[2].partition("\n## ")[0]
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    assert len(lines) == 4 and lines[3].startswith("cmake --preset fuzz"), lines  # fuzzing is run by run-tests --all
+    for line in lines[:3]:
+        done = run(["/bin/bash", "-c", line.replace("pytest ", f"pytest -p no:cacheprovider --basetemp={tmp_path}/one ")],
+                   clean_environment(pathlib.Path.home()), SOURCE, LONG)
+        assert done.status == 0 and re.search(r"[1-9]\d* passed|tests passed, 0 tests failed out of 1\b", done.out), done
