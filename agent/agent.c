@@ -651,7 +651,7 @@ make_broker(struct agent *a)
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
 	opt.reconnect_max_ms = o->reconnect_max_ms;
 	opt.max_body_bytes = WIRE_COMMAND_MAX;
-	opt.output_max = 2 * OUTBOX_MESSAGE_MAX;
+	opt.output_max = 2 * REPORT_MESSAGE_MAX;
 	a->broker = broker_create(a->loop, &opt, &broker_callbacks, a);
 }
 

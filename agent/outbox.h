@@ -24,7 +24,6 @@ struct outbox;
 
 #define OUTBOX_COUNT_MAX    64
 #define OUTBOX_BYTES_MAX    (32U * 1024 * 1024)
-#define OUTBOX_MESSAGE_MAX  (15U * 512 * 1024)  /* the collector's message_max_bytes is 8 MiB */
 #define OUTBOX_NEWEST_MAX   (16U * 1024 * 1024) /* bytes of results that nobody asked for */
 #define OUTBOX_FRESH_MS     60000 /* here for longer, an answer is not fresh any more */
 #define OUTBOX_RETRY_MS     1000

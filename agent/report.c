@@ -1,7 +1,6 @@
 /* See report.h. */
 #include "agent/report.h"
 
-#include "agent/outbox.h"
 #include "agent/sequence.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
@@ -256,7 +255,7 @@ report_begin(struct response *r, const struct report_origin *origin,
 	r->meta.signal = done->signal;
 	if (!done->success) {
 		set_run_failure(r, req, done, out, wallclock_ms);
-	} else if (out->len > OUTBOX_MESSAGE_MAX) {
+	} else if (out->len > REPORT_MESSAGE_MAX) {
 		set_unsendable(
 		    r, req->plugin, wallclock_ms); /* unread: a list of 60 MB took 10 s */
 	} else {
@@ -300,7 +299,7 @@ report_unsendable(struct response *r, const struct report_origin *origin,
 bool
 report_try_encode(const struct response *r, struct message *m)
 {
-	if (wire_response_encode(r, m) && message_size(m) <= OUTBOX_MESSAGE_MAX)
+	if (wire_response_encode(r, m) && message_size(m) <= REPORT_MESSAGE_MAX)
 		return true;
 	message_finish(m);
 	return false;

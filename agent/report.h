@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REPORT_TAIL_MAX 2048
+#define REPORT_TAIL_MAX    2048
+#define REPORT_MESSAGE_MAX (15U * 512 * 1024) /* the collector's message_max_bytes is 8 MiB */
 
 /* What is the same for every response of this life of the agent. Borrowed strings; all but host may
  * be NULL. */

@@ -168,7 +168,7 @@ test_what_cannot_be_sent_is_none(void **state)
 	struct fixture *f = *state;
 
 	f->req.format = WIRE_OUTPUT;
-	print(f, "", "\x01", OUTBOX_MESSAGE_MAX / 2, ""); /* each is six bytes as JSON */
+	print(f, "", "\x01", REPORT_MESSAGE_MAX / 2, ""); /* each is six bytes as JSON */
 	make(f, 1);
 	wait_made(f, 1);
 	assert_false(f->made[0].sendable);
