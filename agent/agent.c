@@ -57,7 +57,7 @@ struct agent {
 	struct uri *uris;
 	size_t n_uris;
 	struct statedir_lock lock;
-	struct stale_runs *remains;
+	struct stale_runs *stale_runs;
 	struct registry registry;
 	struct sequence *order;
 	struct topology *topology;
@@ -656,6 +656,12 @@ make_broker(struct agent *a)
 }
 
 static void
+note_runs(const pid_t *subreapers, size_t n, void *stale_runs)
+{
+	stale_runs_note(stale_runs, subreapers, n);
+}
+
+static void
 make_schedule(struct agent *a)
 {
 	const struct schedule_config config = {
@@ -700,7 +706,8 @@ make_parts(struct agent *a)
 		    a, "plugins left out", a->registry.complaint, a->registry.n_complaints);
 	set_broker_status(a, "connecting to %s", broker_id(a->broker));
 	a->children = children_create(a->loop, on_child, a);
-	children_remember(a->children, a->remains);
+	children_track(a->children,
+	    &(struct run_tracker){stale_runs_mark(a->stale_runs), note_runs, a->stale_runs});
 	hand_plugins_to_children(a, o);
 	a->outbox = outbox_create(a->loop, a->broker, o->master_exchange, on_confirmed, a);
 	outbox_set_host(a->outbox, a->host);
@@ -767,7 +774,7 @@ agent_finish(struct agent *a)
 	cmdq_destroy(a->cmdq);
 	schedule_destroy(a->schedule);
 	outbox_destroy(a->outbox);
-	stale_runs_close(a->remains, !children_destroy(a->children));
+	stale_runs_close(a->stale_runs, !children_destroy(a->children));
 	broker_destroy(a->broker);
 	sd_notify_destroy(a->notify);
 	loop_timer_destroy(a->timer);
@@ -801,7 +808,7 @@ agent_run(struct cli *cli, const char *plugin_dir, bool oneshot)
 	status = open_state(&a);
 	if (status != 0)
 		goto out;
-	a.remains = stale_runs_open(cli->options.state_dir);
+	a.stale_runs = stale_runs_open(cli->options.state_dir);
 	a.machine_id = machine_id(MACHINE_ID_SYSTEM, cli->options.state_dir);
 	a.boot_id = sequence_read_id("/proc/sys/kernel/random/boot_id");
 	make_parts(&a);

@@ -21,13 +21,13 @@
 #include "agent/launch.h"
 #include "agent/limits.h"
 #include "agent/proc.h"
-#include "agent/stale_runs.h"
 #include "agent/subreaper.h"
 #include "agent/sweep.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
 #include "shared/event/loop.h"
+#include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
@@ -120,7 +120,7 @@ struct children {
 	struct loop_timer *sweep_timer; /* armed only while something killed is not gone yet */
 	int64_t sweep_ms;
 	pid_t sweep_session;
-	struct stale_runs *remains; /* NULL = nothing is written down */
+	struct run_tracker tracker; /* note = NULL: nothing is written down */
 	struct loop_timer *note_timer;
 	bool note_soon; /* it is armed for what was started last */
 };
@@ -222,7 +222,7 @@ static bool
 is_plugins(const struct children *c, pid_t pid, pid_t session)
 {
 	return getsid(pid) == session ||
-	       (c->remains != NULL && proc_has_env(pid, stale_runs_mark(c->remains)));
+	       (c->tracker.mark != NULL && proc_has_env(pid, c->tracker.mark));
 }
 
 /* Somebody killed its keeper: what the plugin started came to us. Comes back by timer until
@@ -273,14 +273,14 @@ note_on_timer(void *arg)
 	}
 	if (n == 0)
 		return; /* what is written down is gone, or still ending */
-	stale_runs_note(c->remains, keepers, n);
+	c->tracker.note(keepers, n, c->tracker.arg);
 	loop_timer_arm(c->note_timer, CHILD_NOTE_AGAIN_MS);
 }
 
 static void
 note_soon(struct children *c)
 {
-	if (c->remains == NULL || c->note_soon)
+	if (c->tracker.note == NULL || c->note_soon)
 		return;
 	c->note_soon = true;
 	loop_timer_arm(c->note_timer, CHILD_NOTE_MS);
@@ -874,8 +874,7 @@ children_set_plugins(
 		spec->name = xstrdup(p->name);
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
 		limits_of(&spec->limits, p, spec->timeout_ms);
-		spec->launch = launch_create(
-		    p, &spec->limits, c->remains != NULL ? stale_runs_mark(c->remains) : NULL);
+		spec->launch = launch_create(p, &spec->limits, c->tracker.mark);
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
 		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
@@ -901,9 +900,10 @@ children_create(struct loop *loop, child_event_fn *on_event, void *arg)
 }
 
 void
-children_remember(struct children *c, struct stale_runs *r)
+children_track(struct children *c, const struct run_tracker *t)
 {
-	c->remains = r;
+	assert(t->mark != NULL && t->note != NULL);
+	c->tracker = *t;
 	c->note_timer = loop_timer_create(c->loop, "note", note_on_timer, c);
 }
 

@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct children;
 struct loop;
 struct plugin_set;
-struct stale_runs;
 
 #define CHILD_TERM_GRACE_MS 2000 /* from SIGTERM to SIGKILL */
 #define CHILD_DRAIN_MS      1000 /* from exit to the end of both pipes */
@@ -34,9 +34,16 @@ const char *child_outcome_name(enum child_outcome outcome);
 typedef void child_event_fn(const struct child_event *ev, void *arg);
 
 struct children *children_create(struct loop *loop, child_event_fn *on_event, void *arg);
-/* Before the plugins are set: marks what they start, and writes it down while it runs. Borrows r
- * until children_destroy(). */
-void children_remember(struct children *c, struct stale_runs *r);
+/* Whoever can find what plugins left running when all of us were killed. */
+struct run_tracker {
+	const char *mark; /* NAME=value, for the environment of plugins */
+	/* While they run, now and then: these processes, and what is below them. */
+	void (*note)(const pid_t *subreapers, size_t n, void *arg);
+	void *arg;
+};
+
+/* Before the plugins are set. Copies t; borrows what it names until children_destroy(). */
+void children_track(struct children *c, const struct run_tracker *t);
 /* Kills what runs, at once and without events. The loop must not turn afterwards: it would still
  * reap children here. false: something of it is not gone yet. NULL is fine. */
 bool children_destroy(struct children *c);
