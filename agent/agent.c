@@ -8,7 +8,6 @@
 #include "agent/agent.h"
 
 #include "agent/arrival.h"
-#include "agent/child.h"
 #include "agent/cmdq.h"
 #include "agent/encode_worker.h"
 #include "agent/machine_id.h"
@@ -32,6 +31,7 @@
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/sd_notify.h"
+#include "shared/exec/child.h"
 #include "shared/monitor/monitor.h"
 #include <signal.h>
 #include <stdarg.h>

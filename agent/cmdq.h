@@ -17,10 +17,10 @@
 #ifndef VOGELER_CMDQ_H
 #define VOGELER_CMDQ_H
 
-#include "agent/childmsg.h"
 #include "agent/encode_worker.h"
 #include "agent/report.h"
 #include "shared/amqp/broker.h"
+#include "shared/exec/childmsg.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 /* See metrics.h. */
 #include "agent/metrics.h"
 
-#include "agent/child.h"
 #include "agent/cmdq.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
 #include "agent/sequence.h"
+#include "shared/exec/child.h"
 
 #include <stdio.h>
 

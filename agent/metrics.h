@@ -4,7 +4,7 @@
 #ifndef VOGELER_AGENT_METRICS_H
 #define VOGELER_AGENT_METRICS_H
 
-#include "agent/childmsg.h"
+#include "shared/exec/childmsg.h"
 #include "shared/monitor/metrics.h"
 #include "shared/monitor/monitor.h"
 

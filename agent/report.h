@@ -4,8 +4,8 @@
 #ifndef VOGELER_REPORT_H
 #define VOGELER_REPORT_H
 
-#include "agent/childmsg.h"
 #include "shared/base/buf.h"
+#include "shared/exec/childmsg.h"
 #include "shared/wire/wire.h"
 #include <stdbool.h>
 #include <stdint.h>

@@ -13,9 +13,9 @@
 #ifndef VOGELER_SCHEDULE_H
 #define VOGELER_SCHEDULE_H
 
-#include "agent/childmsg.h"
 #include "agent/encode_worker.h"
 #include "agent/report.h"
+#include "shared/exec/childmsg.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

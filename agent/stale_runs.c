@@ -8,16 +8,16 @@
  * so it need not be on disk and is not synced. */
 #include "agent/stale_runs.h"
 
-#include "agent/proc.h"
 #include "agent/sequence.h"
 #include "agent/statedir.h"
-#include "agent/sweep.h"
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
+#include "shared/exec/proc.h"
+#include "shared/exec/sweep.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

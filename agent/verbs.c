@@ -2,7 +2,6 @@
 #include "agent/verbs.h"
 
 #include "agent/agent.h"
-#include "agent/child.h"
 #include "agent/reader.h"
 #include "agent/registry.h"
 #include "agent/report.h"
@@ -14,6 +13,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/event/loop.h"
+#include "shared/exec/child.h"
 #include "shared/print/table.h"
 #include "shared/wire/jsonx.h"
 #include <bsd/string.h>

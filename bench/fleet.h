@@ -4,7 +4,7 @@
 #ifndef VOGELER_BENCH_FLEET_H
 #define VOGELER_BENCH_FLEET_H
 
-#include "agent/childmsg.h"
+#include "shared/exec/childmsg.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -36,7 +36,7 @@ struct plugin {
 	enum wire_format format;
 	uint32_t timeout_ms; /* 0 = the agent's default */
 	uint64_t max_output; /* 0 = the agent's default */
-	/* 0 = not given (agent/limits.h has the defaults), or PLUGIN_UNLIMITED. */
+	/* 0 = not given (shared/exec/limits.h has the defaults), or PLUGIN_UNLIMITED. */
 	uint64_t max_cpu_ms; /* whole seconds */
 	uint64_t max_memory; /* bytes */
 	uint64_t max_processes;

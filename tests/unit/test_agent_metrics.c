@@ -2,11 +2,11 @@
  */
 #include "agent/metrics.h"
 
-#include "agent/child.h"
 #include "agent/cmdq.h"
 #include "agent/outbox.h"
 #include "agent/schedule.h"
 #include "agent/sequence.h"
+#include "shared/exec/child.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,11 +6,11 @@
 
 #include <cmocka.h>
 
-#include "agent/child.h"
-#include "agent/sweep.h"
 #include "shared/base/buf.h"
 #include "shared/config/plugin.h"
 #include "shared/event/loop.h"
+#include "shared/exec/child.h"
+#include "shared/exec/sweep.h"
 #include <bsd/string.h>
 #include <dirent.h>
 #include <errno.h>

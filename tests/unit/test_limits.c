@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "agent/limits.h"
 #include "shared/config/plugin.h"
+#include "shared/exec/limits.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "agent/proc.h"
 #include "agent/stale_runs.h"
 #include "shared/base/ident.h"
+#include "shared/exec/proc.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* See sweep.h. */
-#include "agent/sweep.h"
+#include "shared/exec/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* See limits.h. */
-#include "agent/limits.h"
+#include "shared/exec/limits.h"
 
 #include "shared/base/units.h"
 #include "shared/config/plugin.h"

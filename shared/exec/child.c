@@ -16,17 +16,17 @@
  *
  * What is signalled is signalled by the keeper (subreaper.h), whose children the plugin and its
  * orphans are; to the agent they are strangers. */
-#include "agent/child.h"
+#include "shared/exec/child.h"
 
-#include "agent/launch.h"
-#include "agent/limits.h"
-#include "agent/proc.h"
-#include "agent/subreaper.h"
-#include "agent/sweep.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
 #include "shared/event/loop.h"
+#include "shared/exec/launch.h"
+#include "shared/exec/limits.h"
+#include "shared/exec/proc.h"
+#include "shared/exec/subreaper.h"
+#include "shared/exec/sweep.h"
 #include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>

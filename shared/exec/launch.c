@@ -1,11 +1,11 @@
 /* See launch.h. */
-#include "agent/launch.h"
+#include "shared/exec/launch.h"
 
-#include "agent/limits.h"
-#include "agent/subreaper.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
+#include "shared/exec/limits.h"
+#include "shared/exec/subreaper.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>

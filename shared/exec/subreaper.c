@@ -1,7 +1,7 @@
 /* See subreaper.h. */
-#include "agent/subreaper.h"
+#include "shared/exec/subreaper.h"
 
-#include "agent/sweep.h"
+#include "shared/exec/sweep.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -8,7 +8,7 @@
 #ifndef VOGELER_CHILD_H
 #define VOGELER_CHILD_H
 
-#include "agent/childmsg.h"
+#include "shared/exec/childmsg.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* See proc.h. */
-#include "agent/proc.h"
+#include "shared/exec/proc.h"
 
 #include "shared/base/xalloc.h"
 #include <bsd/string.h>
