@@ -31,7 +31,7 @@
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/sd_notify.h"
-#include "shared/exec/child.h"
+#include "shared/exec/children.h"
 #include "shared/monitor/monitor.h"
 #include <signal.h>
 #include <stdarg.h>

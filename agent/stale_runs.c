@@ -17,7 +17,7 @@
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
 #include "shared/exec/proc.h"
-#include "shared/exec/sweep.h"
+#include "shared/exec/reaper.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -344,7 +344,7 @@ static size_t
 list_below(pid_t *pids, size_t n, size_t max)
 {
 	for (size_t at = 0; at < n && n < max; at++)
-		n += sweep_list_children(pids[at], pids + n, max - n);
+		n += reaper_list_children(pids[at], pids + n, max - n);
 	return n;
 }
 

@@ -13,7 +13,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/event/loop.h"
-#include "shared/exec/child.h"
+#include "shared/exec/children.h"
 #include "shared/print/table.h"
 #include "shared/wire/jsonx.h"
 #include <bsd/string.h>

@@ -1,7 +1,7 @@
 /* See subreaper.h. */
 #include "shared/exec/subreaper.h"
 
-#include "shared/exec/sweep.h"
+#include "shared/exec/reaper.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -112,7 +112,7 @@ reap(struct watch *w)
 static void
 kill_children(const struct watch *w)
 {
-	pid_t pids[SWEEP_PIDS];
+	pid_t pids[REAPER_PIDS];
 	size_t n;
 
 	/* The whole group at once: what forks faster than it is listed is not ended otherwise. */
@@ -120,7 +120,7 @@ kill_children(const struct watch *w)
 		(void)kill(-w->plugin, SIGKILL);
 		(void)kill(w->plugin, SIGKILL); /* before its setsid() it has no group */
 	}
-	n = sweep_read_children("/proc/thread-self/children", pids, SWEEP_PIDS);
+	n = reaper_read_children("/proc/thread-self/children", pids, REAPER_PIDS);
 	for (size_t i = 0; i < n; i++)
 		(void)kill(pids[i], SIGKILL);
 }

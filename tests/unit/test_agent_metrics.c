@@ -6,7 +6,7 @@
 #include "agent/outbox.h"
 #include "agent/schedule.h"
 #include "agent/sequence.h"
-#include "shared/exec/child.h"
+#include "shared/exec/children.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,8 +9,8 @@
 #include "shared/base/buf.h"
 #include "shared/config/plugin.h"
 #include "shared/event/loop.h"
-#include "shared/exec/child.h"
-#include "shared/exec/sweep.h"
+#include "shared/exec/children.h"
+#include "shared/exec/reaper.h"
 #include <bsd/string.h>
 #include <dirent.h>
 #include <errno.h>
@@ -123,7 +123,7 @@ look_for_children(void *arg)
 	struct waiting *w = arg;
 	pid_t pid;
 
-	if (sweep_list_children(getpid(), &pid, 1) == 0)
+	if (reaper_list_children(getpid(), &pid, 1) == 0)
 		loop_stop(w->loop);
 	else
 		loop_timer_arm(w->timer, 5);
@@ -1061,7 +1061,7 @@ kill_only_child(void *arg)
 {
 	pid_t pid;
 
-	assert_int_equal(sweep_list_children(getpid(), &pid, 1), 1);
+	assert_int_equal(reaper_list_children(getpid(), &pid, 1), 1);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 }
 
@@ -1194,7 +1194,7 @@ test_destroy_kills(void **state)
 	loop_run(f->loop);
 	children_destroy(f->children);
 	f->children = NULL;
-	while (sweep_list_children(getpid(), pids, 4) > 0)
+	while (reaper_list_children(getpid(), pids, 4) > 0)
 		assert_true(waitpid(pids[0], NULL, 0) > 0);
 	assert_int_equal(f->results[0].done, 0);
 }

@@ -5,8 +5,8 @@
  * status. What outlives that, a daemon that still holds a pipe for instance, is given
  * CHILD_DRAIN_MS and then killed: nothing that a plugin starts survives it, nor the agent
  * (subreaper.h). */
-#ifndef VOGELER_CHILD_H
-#define VOGELER_CHILD_H
+#ifndef VOGELER_CHILDREN_H
+#define VOGELER_CHILDREN_H
 
 #include "shared/exec/childmsg.h"
 #include <stdbool.h>

@@ -8,41 +8,40 @@
  * (limits.h), no core files; and it dies with us: its keeper sees to that, and PR_SET_PDEATHSIG,
  * should that be killed. PR_SET_NO_NEW_PRIVS is set only for a plugin with user=: it was told to
  * run with less, while elsewhere it would break plugins that call sudo. */
-#ifndef VOGELER_LAUNCH_H
-#define VOGELER_LAUNCH_H
+#ifndef VOGELER_SPAWN_H
+#define VOGELER_SPAWN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct launch;
+struct spawn;
 struct limits;
 struct plugin;
 
-#define LAUNCH_ERROR_SIZE 512
-#define LAUNCH_PATH       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define SPAWN_ERROR_SIZE 512
+#define SPAWN_PATH       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Copies what it needs of p; mark is one more NAME=value of the environment, or NULL. Resolves
  * p->user, which may ask the network: at load only. A user that does not exist, or that we may not
  * become, is told at each start. Never NULL. */
-struct launch *launch_create(const struct plugin *p, const struct limits *limits, const char *mark);
-void launch_destroy(struct launch *l); /* NULL is fine */
+struct spawn *spawn_create(const struct plugin *p, const struct limits *limits, const char *mark);
+void spawn_destroy(struct spawn *l); /* NULL is fine */
 
-struct launched {
+struct spawned {
 	pid_t keeper;
 	int pidfd;   /* of the keeper: readable when nothing is left of the run */
 	int control; /* of the keeper: orders and news */
 	int out;     /* read ends, non-blocking, all close-on-exec */
 	int err;
-	int status; /* says why exec failed; see launch_failure() */
+	int status; /* says why exec failed; see spawn_failure() */
 };
 
 /* false: nothing runs, *error is an errno and text one sentence. */
-bool launch_start(const struct launch *l, struct launched *child, int *error,
-    char text[LAUNCH_ERROR_SIZE]) __attribute__((warn_unused_result));
+bool spawn_start(const struct spawn *l, struct spawned *child, int *error,
+    char text[SPAWN_ERROR_SIZE]) __attribute__((warn_unused_result));
 /* Once the plugin has exited: true when it never became the program; *error and text say why. */
-bool launch_failure(
-    const struct launch *l, int status_fd, int *error, char text[LAUNCH_ERROR_SIZE]);
+bool spawn_failure(const struct spawn *l, int status_fd, int *error, char text[SPAWN_ERROR_SIZE]);
 
 #endif

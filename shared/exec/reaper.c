@@ -1,5 +1,5 @@
-/* See sweep.h. */
-#include "shared/exec/sweep.h"
+/* See reaper.h. */
+#include "shared/exec/reaper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 bool
-sweep_adopt_orphans(void)
+reaper_adopt_orphans(void)
 {
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
 }
@@ -34,7 +34,7 @@ take_pid(const char **at)
 /* One line of pids with blanks. What does not fit is found by the next sweep, when these are gone.
  */
 size_t
-sweep_read_children(const char *path, pid_t *pids, size_t max)
+reaper_read_children(const char *path, pid_t *pids, size_t max)
 {
 	char text[8192];
 	const char *at = text;
@@ -57,7 +57,7 @@ sweep_read_children(const char *path, pid_t *pids, size_t max)
 }
 
 size_t
-sweep_list_children(pid_t parent, pid_t *pids, size_t max)
+reaper_list_children(pid_t parent, pid_t *pids, size_t max)
 {
 	char path[300];
 	struct dirent *d;
@@ -73,14 +73,14 @@ sweep_list_children(pid_t parent, pid_t *pids, size_t max)
 		if (d->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)parent, d->d_name);
-		n += sweep_read_children(path, pids + n, max - n);
+		n += reaper_read_children(path, pids + n, max - n);
 	}
 	closedir(dir);
 	return n;
 }
 
 bool
-sweep_kill(pid_t pid)
+reaper_kill(pid_t pid)
 {
 	pid_t reaped;
 

@@ -1,4 +1,4 @@
-/* See child.h. The life of a run:
+/* See children.h. The life of a run:
  *
  *             started            deadline, STOP, OVERFLOW          2 s
  *   STARTING ---------> RUNNING -------------------------> TERMINATING ----> KILLED
@@ -16,17 +16,17 @@
  *
  * What is signalled is signalled by the keeper (subreaper.h), whose children the plugin and its
  * orphans are; to the agent they are strangers. */
-#include "shared/exec/child.h"
+#include "shared/exec/children.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
 #include "shared/event/loop.h"
-#include "shared/exec/launch.h"
 #include "shared/exec/limits.h"
 #include "shared/exec/proc.h"
+#include "shared/exec/reaper.h"
+#include "shared/exec/spawn.h"
 #include "shared/exec/subreaper.h"
-#include "shared/exec/sweep.h"
 #include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
@@ -48,7 +48,7 @@
 
 _Static_assert(
     CHILD_STDERR_TAIL + LIMITS_TEXT_SIZE + 2 <= CHILDMSG_DATA, "the tail travels in one message");
-_Static_assert(LAUNCH_ERROR_SIZE <= CHILDMSG_DATA, "the reason travels in one message");
+_Static_assert(SPAWN_ERROR_SIZE <= CHILDMSG_DATA, "the reason travels in one message");
 
 enum run_state {
 	RUN_STARTING,
@@ -74,7 +74,7 @@ struct spec {
 	UT_hash_handle hh;
 	unsigned int refs;
 	char *name;
-	struct launch *launch;
+	struct spawn *launch;
 	struct limits limits;
 	uint32_t timeout_ms;
 	uint64_t max_output;
@@ -105,7 +105,7 @@ struct run {
 	struct rusage used;       /* by then */
 	enum child_outcome cause; /* why we ended it; CHILD_EXITED = we did not */
 	int start_error;
-	char start_text[LAUNCH_ERROR_SIZE];
+	char start_text[SPAWN_ERROR_SIZE];
 	char tail[CHILD_STDERR_TAIL];
 	size_t tail_len;
 };
@@ -175,7 +175,7 @@ spec_unref(struct spec *spec)
 {
 	if (--spec->refs > 0)
 		return;
-	launch_destroy(spec->launch);
+	spawn_destroy(spec->launch);
 	free(spec->name);
 	free(spec);
 }
@@ -230,8 +230,8 @@ is_plugins(const struct children *c, pid_t pid, pid_t session)
 static void
 sweep(struct children *c, pid_t session)
 {
-	pid_t pids[SWEEP_PIDS];
-	size_t n = sweep_list_children(getpid(), pids, SWEEP_PIDS);
+	pid_t pids[REAPER_PIDS];
+	size_t n = reaper_list_children(getpid(), pids, REAPER_PIDS);
 	bool again = false;
 
 	for (size_t i = 0; i < n; i++) {
@@ -239,7 +239,7 @@ sweep(struct children *c, pid_t session)
 			continue;
 		log_debug("child", "killing pid %d, left behind by a plugin", (int)pids[i]);
 		again = true;
-		(void)sweep_kill(pids[i]);
+		(void)reaper_kill(pids[i]);
 	}
 	if (!again) {
 		c->sweep_ms = SWEEP_FIRST_MS;
@@ -435,11 +435,11 @@ watch_pipe(struct run *r, struct stream_end *s, int fd)
 static bool
 start_process(struct run *r)
 {
-	struct launched child;
+	struct spawned child;
 
 	if (r->spec == NULL)
 		return false;
-	if (!launch_start(r->spec->launch, &child, &r->start_error, r->start_text))
+	if (!spawn_start(r->spec->launch, &child, &r->start_error, r->start_text))
 		return false;
 	r->keeper = child.keeper;
 	note_soon(r->children);
@@ -561,7 +561,7 @@ run_finish(struct run *r)
 	pid_t session = r->pid;
 
 	if (r->keeper != 0)
-		(void)launch_failure(r->spec->launch, r->status_fd, &r->start_error, r->start_text);
+		(void)spawn_failure(r->spec->launch, r->status_fd, &r->start_error, r->start_text);
 	/* A keeper that was killed could not say how its plugin ended: with it. */
 	if (r->exit.si_pid == 0 && r->start_error == 0)
 		r->exit = keeper;
@@ -874,7 +874,7 @@ children_set_plugins(
 		spec->name = xstrdup(p->name);
 		spec->timeout_ms = p->timeout_ms != 0 ? p->timeout_ms : defaults->timeout_ms;
 		limits_of(&spec->limits, p, spec->timeout_ms);
-		spec->launch = launch_create(p, &spec->limits, c->tracker.mark);
+		spec->launch = spawn_create(p, &spec->limits, c->tracker.mark);
 		spec->max_output = p->max_output != 0 ? p->max_output : defaults->max_output;
 		memcpy(spec->success, p->success, sizeof(spec->success));
 		HASH_ADD_KEYPTR(hh, c->specs, spec->name, strlen(spec->name), spec);
@@ -893,7 +893,7 @@ children_create(struct loop *loop, child_event_fn *on_event, void *arg)
 	c->sweep_timer = loop_timer_create(loop, "sweep", sweep_on_timer, c);
 	TAILQ_INIT(&c->runs);
 	loop_signal(loop, SIGCHLD, on_sigchld, c);
-	if (!sweep_adopt_orphans())
+	if (!reaper_adopt_orphans())
 		log_warn("child", "processes that plugins leave behind will not be found: %s",
 		    strerror(errno));
 	return c;

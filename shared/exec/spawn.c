@@ -1,5 +1,5 @@
-/* See launch.h. */
-#include "shared/exec/launch.h"
+/* See spawn.h. */
+#include "shared/exec/spawn.h"
 
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
@@ -27,7 +27,7 @@
 #define GROUPS_MAX    256
 #define CHILD_COPY_FD 4 /* of a script that was checked */
 
-struct launch {
+struct spawn {
 	char **argv;
 	char **envp;
 	char **candidates; /* the files to try, in order; NULL-terminated */
@@ -108,7 +108,7 @@ build_env(const struct plugin *p, const char *home, const char *mark)
 
 	for (size_t i = 0; i < n; i++)
 		env[i] = xstrdup(p->env[i]);
-	env_default(env, &n, "PATH", LAUNCH_PATH);
+	env_default(env, &n, "PATH", SPAWN_PATH);
 	env_default(env, &n, "LANG", "C.UTF-8");
 	env_default(env, &n, "HOME", home);
 	if (mark != NULL)
@@ -145,7 +145,7 @@ build_candidates(const char *program, const char *path)
 }
 
 static void
-set_unusable(struct launch *l, int error, const char *what, const char *name)
+set_unusable(struct spawn *l, int error, const char *what, const char *name)
 {
 	l->unusable_error = error;
 	xasprintf(&l->unusable, "%s \"%s\"", what, name);
@@ -153,7 +153,7 @@ set_unusable(struct launch *l, int error, const char *what, const char *name)
 
 /* Returns the home directory; malloced. */
 static char *
-resolve_user(struct launch *l, const char *user)
+resolve_user(struct spawn *l, const char *user)
 {
 	struct passwd *pw = NULL;
 
@@ -178,10 +178,10 @@ resolve_user(struct launch *l, const char *user)
 	return xstrdup(pw->pw_dir);
 }
 
-struct launch *
-launch_create(const struct plugin *p, const struct limits *limits, const char *mark)
+struct spawn *
+spawn_create(const struct plugin *p, const struct limits *limits, const char *mark)
 {
-	struct launch *l = xcalloc(1, sizeof(*l));
+	struct spawn *l = xcalloc(1, sizeof(*l));
 	char *home = resolve_user(l, p->user);
 
 	l->limits = *limits;
@@ -207,7 +207,7 @@ launch_create(const struct plugin *p, const struct limits *limits, const char *m
 }
 
 void
-launch_destroy(struct launch *l)
+spawn_destroy(struct spawn *l)
 {
 	if (l == NULL)
 		return;
@@ -221,8 +221,8 @@ launch_destroy(struct launch *l)
 /* From here to exec_program: in the child, async-signal-safe calls only. */
 
 static void child_fail(int status_fd, enum step step, int error) __attribute__((noreturn));
-static void child_exec(const struct launch *l, int copy, int status) __attribute__((noreturn));
-static void child_exec_copy(const struct launch *l, int copy, int status) __attribute__((noreturn));
+static void child_exec(const struct spawn *l, int copy, int status) __attribute__((noreturn));
+static void child_exec_copy(const struct spawn *l, int copy, int status) __attribute__((noreturn));
 static void child_main(void *arg) __attribute__((noreturn));
 
 static void
@@ -265,7 +265,7 @@ child_descriptors(int out, int err, int status)
 }
 
 static void
-child_become_user(const struct launch *l, int status)
+child_become_user(const struct spawn *l, int status)
 {
 	if (!l->switch_user)
 		return;
@@ -280,7 +280,7 @@ child_become_user(const struct launch *l, int status)
  * here and not in the agent, so that reading a large file holds up nobody, and before the limits of
  * the plugin hold. Returns its descriptor. */
 static int
-child_sealed_copy(const struct launch *l, int file, int status)
+child_sealed_copy(const struct spawn *l, int file, int status)
 {
 	crypto_hash_sha256_state state;
 	unsigned char digest[crypto_hash_sha256_BYTES];
@@ -329,7 +329,7 @@ child_open(const char *file, int status)
 
 /* The candidate to be executed, checked: -1 if it is not to be checked. */
 static int
-child_check(const struct launch *l, int status)
+child_check(const struct spawn *l, int status)
 {
 	int error = ENOENT;
 
@@ -351,7 +351,7 @@ child_check(const struct launch *l, int status)
 /* The interpreter of a script opens it by its name, /proc/self/fd/N, so that descriptor stays open
  * for it. It does for nothing else. */
 static void
-child_exec_copy(const struct launch *l, int copy, int status)
+child_exec_copy(const struct spawn *l, int copy, int status)
 {
 	char name[] = "/proc/self/fd/?", head[2] = "";
 
@@ -372,7 +372,7 @@ child_exec_copy(const struct launch *l, int copy, int status)
 /* Tries each candidate as execvp does, but never falls back to a shell for a file without an
  * interpreter line: that would run something other than what was declared. */
 static void
-child_exec(const struct launch *l, int copy, int status)
+child_exec(const struct spawn *l, int copy, int status)
 {
 	int error = ENOENT;
 
@@ -394,7 +394,7 @@ child_exec(const struct launch *l, int copy, int status)
 }
 
 struct start {
-	const struct launch *l;
+	const struct spawn *l;
 	pid_t keeper;
 	int out, err, status;
 };
@@ -413,7 +413,7 @@ static void
 child_main(void *arg)
 {
 	const struct start *s = arg;
-	const struct launch *l = s->l;
+	const struct spawn *l = s->l;
 	int status = s->status, copy;
 
 	child_reset_signals();
@@ -488,8 +488,7 @@ fork_keeper(struct start *start, int control)
 }
 
 bool
-launch_start(
-    const struct launch *l, struct launched *child, int *error, char text[LAUNCH_ERROR_SIZE])
+spawn_start(const struct spawn *l, struct spawned *child, int *error, char text[SPAWN_ERROR_SIZE])
 {
 	int out[2] = {-1, -1}, err[2] = {-1, -1}, status[2] = {-1, -1}, control[2] = {-1, -1};
 	struct start start = {.l = l};
@@ -498,7 +497,7 @@ launch_start(
 
 	if (l->unusable != NULL) {
 		*error = l->unusable_error;
-		snprintf(text, LAUNCH_ERROR_SIZE, "%s", l->unusable);
+		snprintf(text, SPAWN_ERROR_SIZE, "%s", l->unusable);
 		return false;
 	}
 	if (!make_pipe(out) || !make_pipe(err) || !make_pipe(status) ||
@@ -523,11 +522,11 @@ launch_start(
 	close(err[1]);
 	close(status[1]);
 	close(control[1]);
-	*child = (struct launched){pid, pidfd, control[0], out[0], err[0], status[0]};
+	*child = (struct spawned){pid, pidfd, control[0], out[0], err[0], status[0]};
 	return true;
 failed:
 	*error = errno;
-	snprintf(text, LAUNCH_ERROR_SIZE, "cannot start a process: %s", strerror(*error));
+	snprintf(text, SPAWN_ERROR_SIZE, "cannot start a process: %s", strerror(*error));
 	close_pair(out);
 	close_pair(err);
 	close_pair(status);
@@ -536,7 +535,7 @@ failed:
 }
 
 bool
-launch_failure(const struct launch *l, int status_fd, int *error, char text[LAUNCH_ERROR_SIZE])
+spawn_failure(const struct spawn *l, int status_fd, int *error, char text[SPAWN_ERROR_SIZE])
 {
 	struct step_report r;
 	const char *reason;
@@ -547,33 +546,33 @@ launch_failure(const struct launch *l, int status_fd, int *error, char text[LAUN
 	reason = strerror(r.error);
 	switch ((enum step)r.step) {
 	case STEP_SETUP:
-		snprintf(text, LAUNCH_ERROR_SIZE, "cannot prepare to run \"%s\": %s", l->argv[0],
-		    reason);
+		snprintf(
+		    text, SPAWN_ERROR_SIZE, "cannot prepare to run \"%s\": %s", l->argv[0], reason);
 		break;
 	case STEP_USER:
-		snprintf(text, LAUNCH_ERROR_SIZE, "cannot become the user that \"%s\" runs as: %s",
+		snprintf(text, SPAWN_ERROR_SIZE, "cannot become the user that \"%s\" runs as: %s",
 		    l->argv[0], reason);
 		break;
 	case STEP_READ:
-		snprintf(text, LAUNCH_ERROR_SIZE, "cannot read \"%s\" to check its sha256: %s",
+		snprintf(text, SPAWN_ERROR_SIZE, "cannot read \"%s\" to check its sha256: %s",
 		    l->argv[0], reason);
 		break;
 	case STEP_COPY:
-		snprintf(text, LAUNCH_ERROR_SIZE,
+		snprintf(text, SPAWN_ERROR_SIZE,
 		    "cannot make the copy of \"%s\" that is checked by its sha256 and executed: %s",
 		    l->argv[0], reason);
 		break;
 	case STEP_DIGEST:
-		snprintf(text, LAUNCH_ERROR_SIZE,
+		snprintf(text, SPAWN_ERROR_SIZE,
 		    "will not run \"%s\": the file's sha256 is not the declared one", l->argv[0]);
 		break;
 	case STEP_INTERPRETER:
-		snprintf(text, LAUNCH_ERROR_SIZE,
+		snprintf(text, SPAWN_ERROR_SIZE,
 		    "cannot run \"%s\": the interpreter that its first line names is missing",
 		    l->argv[0]);
 		break;
 	case STEP_EXEC:
-		snprintf(text, LAUNCH_ERROR_SIZE, "cannot run \"%s\": %s", l->argv[0], reason);
+		snprintf(text, SPAWN_ERROR_SIZE, "cannot run \"%s\": %s", l->argv[0], reason);
 		break;
 	}
 	return true;
