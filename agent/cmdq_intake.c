@@ -106,15 +106,15 @@ more_will_come(struct cmdq *q)
 	return held < q->prefetch || leaving > 0;
 }
 
-void
-cmdq_on_room(struct cmdq *q)
+static void
+on_room(struct cmdq *q)
 {
 	if (q->catching_up && q->taken > 0)
 		loop_timer_arm(q->timer, CMDQ_SILENCE_MS);
 }
 
-void
-cmdq_on_timer(void *arg)
+static void
+on_timer(void *arg)
 {
 	struct cmdq *q = arg;
 
@@ -453,4 +453,66 @@ cmdq_take(struct cmdq *q, struct delivery *d)
 	}
 	delivery_destroy(d);
 	count_taken(q);
+}
+
+/* Confirms, and the whole. */
+
+static void
+remember_answered(struct cmdq *q, const struct job *j)
+{
+	struct answered *a = &q->answered[q->answered_next];
+
+	if (j->command.job == NULL)
+		return;
+	free(a->job);
+	a->job = xstrdup(j->command.job);
+	ident_hash(a->plugin, j->plugin, strlen(j->plugin));
+	q->answered_next = (q->answered_next + 1) % ANSWERED_KEPT;
+}
+
+void
+cmdq_on_confirmed(struct cmdq *q, uint64_t id)
+{
+	struct job *j = cmdq_find_run(q, id);
+
+	if (j == NULL)
+		return; /* the greeting */
+	cmdq_ack_all(q, j);
+	remember_answered(q, j);
+	cmdq_remove(q, j);
+	on_room(q);
+	cmdq_start(q);
+	if (q->config.on_answered != NULL)
+		q->config.on_answered(q->config.arg);
+}
+
+struct cmdq *
+cmdq_create(const struct cmdq_config *config)
+{
+	struct cmdq *q = xcalloc(1, sizeof(*q));
+
+	q->config = *config;
+	q->timer = loop_timer_create(config->loop, "cmdq", on_timer, q);
+	TAILQ_INIT(&q->jobs);
+	TAILQ_INIT(&q->settled);
+	TAILQ_INIT(&q->ready);
+	TAILQ_INIT(&q->later);
+	return q;
+}
+
+void
+cmdq_destroy(struct cmdq *q)
+{
+	struct job *j, *next;
+
+	if (q == NULL)
+		return;
+	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next)
+		cmdq_remove(q, j);
+	for (size_t i = 0; i < ANSWERED_KEPT; i++)
+		free(q->answered[i].job);
+	for (size_t i = 0; i < CANCELLED_KEPT; i++)
+		free(q->cancelled[i]);
+	loop_timer_destroy(q->timer);
+	free(q);
 }

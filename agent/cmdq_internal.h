@@ -1,5 +1,5 @@
-/* The parts of cmdq (see cmdq.h): cmdq.c starts, runs and answers, cmdq_intake.c takes deliveries,
- * cmdq_index.c finds jobs. For these three alone. */
+/* The parts of cmdq (see cmdq.h): cmdq_run.c starts, runs and answers, cmdq_intake.c takes
+ * deliveries, cmdq_index.c finds jobs. For these three alone. */
 #ifndef VOGELER_CMDQ_INTERNAL_H
 #define VOGELER_CMDQ_INTERNAL_H
 
@@ -97,8 +97,10 @@ struct cmdq {
 	struct cmdq_stats stats;
 };
 
-/* cmdq.c */
-const char *cmdq_job_text(const char *job); /* for the log; NULL is "none" */
+/* cmdq_run.c */
+void cmdq_ack_all(struct cmdq *q, const struct job *j);
+void cmdq_remove(struct cmdq *q, struct job *j); /* and frees it */
+const char *cmdq_job_text(const char *job);      /* for the log; NULL is "none" */
 void cmdq_start(struct cmdq *q);
 #define CMDQ_REFUSAL_MAX 2048
 /* The text for a plugin that is not here; logged, too. */
@@ -124,9 +126,5 @@ void cmdq_set_state(struct cmdq *q, struct job *j, enum job_state state);
 void cmdq_rename(struct cmdq *q, struct job *j, const char *plugin);
 void cmdq_relist(struct cmdq *q, struct line *line); /* after its newest got another due */
 void cmdq_list_due(struct cmdq *q);                  /* from later to ready */
-
-/* cmdq_intake.c */
-void cmdq_on_timer(void *arg);
-void cmdq_on_room(struct cmdq *q); /* something was acked */
 
 #endif

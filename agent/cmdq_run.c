@@ -59,22 +59,8 @@ cmdq_result_name(enum cmdq_result result)
 	return "?";
 }
 
-struct cmdq *
-cmdq_create(const struct cmdq_config *config)
-{
-	struct cmdq *q = xcalloc(1, sizeof(*q));
-
-	q->config = *config;
-	q->timer = loop_timer_create(config->loop, "cmdq", cmdq_on_timer, q);
-	TAILQ_INIT(&q->jobs);
-	TAILQ_INIT(&q->settled);
-	TAILQ_INIT(&q->ready);
-	TAILQ_INIT(&q->later);
-	return q;
-}
-
-static void
-job_remove(struct cmdq *q, struct job *j)
+void
+cmdq_remove(struct cmdq *q, struct job *j)
 {
 	cmdq_index_remove(q, j);
 	command_finish(&j->command);
@@ -83,23 +69,6 @@ job_remove(struct cmdq *q, struct job *j)
 	free(j->tags);
 	free(j->why);
 	free(j);
-}
-
-void
-cmdq_destroy(struct cmdq *q)
-{
-	struct job *j, *next;
-
-	if (q == NULL)
-		return;
-	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next)
-		job_remove(q, j);
-	for (size_t i = 0; i < ANSWERED_KEPT; i++)
-		free(q->answered[i].job);
-	for (size_t i = 0; i < CANCELLED_KEPT; i++)
-		free(q->cancelled[i]);
-	loop_timer_destroy(q->timer);
-	free(q);
 }
 
 const char *
@@ -158,8 +127,8 @@ merge_tags(struct job *newest, const struct job *j)
 		push_tag(newest, j->tags[i]);
 }
 
-static void
-ack_all(struct cmdq *q, const struct job *j)
+void
+cmdq_ack_all(struct cmdq *q, const struct job *j)
 {
 	for (size_t i = 0; i < j->n_tags; i++)
 		broker_ack(q->config.broker, j->tags[i], false);
@@ -334,8 +303,8 @@ cmdq_expire(struct cmdq *q, struct job *j)
 	}
 	q->stats.results[CMDQ_EXPIRED]++;
 	log_info("cmdq", "%s: %s, job=none", j->plugin, why);
-	ack_all(q, j);
-	job_remove(q, j);
+	cmdq_ack_all(q, j);
+	cmdq_remove(q, j);
 }
 
 /* Running. */
@@ -378,10 +347,10 @@ supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
 	q->stats.results[CMDQ_SUPERSEDED]++;
 	log_info("cmdq", "%s: %s, job=none", j->plugin, why);
 	if (at_once)
-		ack_all(q, j);
+		cmdq_ack_all(q, j);
 	else
 		merge_tags(newest, j);
-	job_remove(q, j);
+	cmdq_remove(q, j);
 }
 
 /* One run answers for all that wait for the same plugin. */
@@ -513,7 +482,7 @@ on_stopped(struct cmdq *q, struct job *j)
 	q->stats.results[CMDQ_PUT_OFF]++;
 	log_info("cmdq", "%s: stopped, its command stays with the broker, job=%s", j->plugin,
 	    job_id_text(j));
-	job_remove(q, j);
+	cmdq_remove(q, j);
 }
 
 void
@@ -559,35 +528,6 @@ cmdq_on_made(struct cmdq *q, struct made *made)
 		report_replace(&made->r, &q->config.origin, &req, q->config.order, &made->m);
 	send_message(q, j, &made->m);
 	cmdq_start(q);
-}
-
-static void
-remember_answered(struct cmdq *q, const struct job *j)
-{
-	struct answered *a = &q->answered[q->answered_next];
-
-	if (j->command.job == NULL)
-		return;
-	free(a->job);
-	a->job = xstrdup(j->command.job);
-	ident_hash(a->plugin, j->plugin, strlen(j->plugin));
-	q->answered_next = (q->answered_next + 1) % ANSWERED_KEPT;
-}
-
-void
-cmdq_on_confirmed(struct cmdq *q, uint64_t id)
-{
-	struct job *j = cmdq_find_run(q, id);
-
-	if (j == NULL)
-		return; /* the greeting */
-	ack_all(q, j);
-	remember_answered(q, j);
-	job_remove(q, j);
-	cmdq_on_room(q);
-	cmdq_start(q);
-	if (q->config.on_answered != NULL)
-		q->config.on_answered(q->config.arg);
 }
 
 void
