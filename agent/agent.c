@@ -21,11 +21,11 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
@@ -282,7 +282,7 @@ refuse_misrouted(struct agent *a, const struct delivery *d)
 	if (strcmp(d->exchange, commands) != 0)
 		log_warn("agent",
 		    "refused a message that did not come through exchange %s: exchange=%s, key=%s, "
-		    "user=%s, unlogged_before=%u" ERRTEXT_CURE
+		    "user=%s, unlogged_before=%u" TROUBLE_CURE
 		    "send commands with vogeler-runner; if nobody put it into queue %s on purpose, "
 		    "see who may write to it (rabbitmqctl list_permissions)",
 		    commands, d->exchange[0] == '\0' ? "(the default one)" : d->exchange,
@@ -290,7 +290,7 @@ refuse_misrouted(struct agent *a, const struct delivery *d)
 	else
 		log_warn("agent",
 		    "refused a message that was not sent to this host: exchange=%s, key=%s, "
-		    "user=%s, unlogged_before=%u" ERRTEXT_CURE
+		    "user=%s, unlogged_before=%u" TROUBLE_CURE
 		    "see who has bound queue %s (rabbitmqctl list_bindings); its keys are %s and "
 		    "%s",
 		    d->exchange, d->routing_key, user, unlogged, a->host,
@@ -522,7 +522,7 @@ take_logins(struct agent *a)
 static void
 refuse_reload(struct agent *a, const char *complaint, size_t n)
 {
-	log_error("agent", "not reloaded: options and plugins stay as they were" ERRTEXT_CURE
+	log_error("agent", "not reloaded: options and plugins stay as they were" TROUBLE_CURE
 			   "mend what is named above, then reload again");
 	set_plugin_status(a, "not reloaded", complaint, n);
 	tell_status(a);
@@ -602,29 +602,38 @@ warn_of_name(const char *host)
 		    host);
 }
 
+static void
+complain(const struct trouble *t)
+{
+	char *text = trouble_text(t);
+
+	cli_complain("vogeler-agent", "%s", text);
+	free(text);
+}
+
 /* 0, or the exit status after an error line. */
 static int
 open_state(struct agent *a)
 {
 	const char *dir = a->cli->options.state_dir;
-	char err[512];
+	struct trouble t;
 	char *path = NULL;
 
-	switch (statedir_open(dir, &a->lock, err, sizeof(err))) {
+	switch (statedir_open(dir, &a->lock, &t)) {
 	case STATEDIR_OK:
 		break;
 	case STATEDIR_BUSY:
-		cli_complain("vogeler-agent", "%s", err);
+		complain(&t);
 		return AGENT_EXIT_BUSY;
 	case STATEDIR_ERROR:
-		cli_complain("vogeler-agent", "%s", err);
+		complain(&t);
 		return 1;
 	}
 	xasprintf(&path, "%s/%s", dir, AGENT_ORDER_FILE);
-	a->order = sequence_open(path, wallclock_ms(), err, sizeof(err));
+	a->order = sequence_open(path, wallclock_ms(), &t);
 	free(path);
 	if (a->order == NULL) {
-		cli_complain("vogeler-agent", "%s", err);
+		complain(&t);
 		return 1;
 	}
 	return registry_load(&a->registry, agent_plugin_dir(a->cli, a->plugin_dir), dir) ? 0 : 1;
@@ -641,7 +650,7 @@ make_broker(struct agent *a)
 	/* Not on this one with this state folder: that has a lock. */
 	xasprintf(&a->in_use,
 	    "another machine has this name (or an agent here with a state folder of its own); the "
-	    "machine id here is %s" ERRTEXT_CURE
+	    "machine id here is %s" TROUBLE_CURE
 	    "give one of them another [client] name; vogeler-admin show %s has the machine id that answers",
 	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
 	options_broker(o, "vogeler-agent", "agent", a->uris, a->n_uris, &opt);

@@ -9,9 +9,9 @@
 
 #include "shared/amqp/topology.h"
 #include "shared/base/backoff.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -138,7 +138,7 @@ report_too_large(const struct outbox *o, struct entry *e)
 	e->too_large = true;
 	log_error("outbox",
 	    "%s: larger than the broker takes, bytes=%zu; a failure that says so is sent in its "
-	    "place" ERRTEXT_CURE "raise max_message_size in its rabbitmq.conf, or lower max_output",
+	    "place" TROUBLE_CURE "raise max_message_size in its rabbitmq.conf, or lower max_output",
 	    id_text(e), bytes);
 }
 
@@ -222,7 +222,7 @@ tell_refusal(const struct lane *lane, enum broker_outcome outcome, bool begins, 
 	else if (outcome == BROKER_RETURNED)
 		log_error("outbox",
 		    "no queue is bound to exchange %s with key \"%s\", the broker does not take "
-		    "responses: %s, lane=%s; keeping %zu, trying again, retry_in=%ums" ERRTEXT_CURE
+		    "responses: %s, lane=%s; keeping %zu, trying again, retry_in=%ums" TROUBLE_CURE
 		    "start vogelerd or run vogeler-admin setup",
 		    o->exchange, lane->key, lane->why, lane->name, outbox_count(o), ms);
 	else

@@ -2,7 +2,7 @@
 #include "agent/reader.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/wire/jsonx.h"
@@ -124,7 +124,7 @@ ask(struct reading *reading, const char *const argv[], const int files[N_FILES])
 	reading->outcome = READER_FAILED;
 	if (status < 0) {
 		xasprintf(&reading->said,
-		    "%s: the output was not read as the collector will read it: %s: %s" ERRTEXT_CURE
+		    "%s: the output was not read as the collector will read it: %s: %s" TROUBLE_CURE
 		    "install it beside vogeler-agent\n",
 		    PROGRAM, argv[0], strerror(errno));
 		return;

@@ -4,9 +4,9 @@
 #include "agent/statedir.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
 #include "shared/config/plugin_lint.h"
@@ -149,7 +149,7 @@ compile(struct registry *r, struct plugin_set *set, const char *path, bool at_st
 	plugin_set_finish(set);
 	*set = (struct plugin_set){0};
 	if (!ok && at_start && text.len > 0 && statedir_is_full(error)) {
-		log_error("plugins", "cannot write the compiled plugins: %s" ERRTEXT_CURE "%s", err,
+		log_error("plugins", "cannot write the compiled plugins: %s" TROUBLE_CURE "%s", err,
 		    statedir_cure(error));
 		ok = true;
 	} else if (!ok) {

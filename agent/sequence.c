@@ -5,9 +5,9 @@
 #include "agent/statedir.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -110,7 +110,7 @@ raise_ceiling(struct sequence *o, int64_t mark)
 }
 
 static bool
-read_ceiling(struct sequence *o, char *err, size_t err_size)
+read_ceiling(struct sequence *o, struct trouble *t)
 {
 	struct buf text;
 	int error = 0;
@@ -119,8 +119,8 @@ read_ceiling(struct sequence *o, char *err, size_t err_size)
 	buf_init(&text, FILE_MAX);
 	ok = buf_read_file(&text, o->path, &error);
 	if (!ok && error != ENOENT && error != EFBIG) {
-		snprintf(err, err_size, "cannot read %s: %s" ERRTEXT_CURE "%s", o->path,
-		    strerror(error), statedir_cure(error));
+		trouble_set(t, TROUBLE_OTHER, statedir_cure(error), "cannot read %s: %s", o->path,
+		    strerror(error));
 		buf_finish(&text);
 		return false;
 	}
@@ -138,13 +138,13 @@ static void
 tell_failing(struct sequence *o)
 {
 	log_error("order",
-	    "cannot write %s: %s; order marks are not safe against a crash" ERRTEXT_CURE "%s",
+	    "cannot write %s: %s; order marks are not safe against a crash" TROUBLE_CURE "%s",
 	    o->path, strerror(errno), statedir_cure(errno));
 	o->failing = true;
 }
 
 struct sequence *
-sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size)
+sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t)
 {
 	struct sequence *o = xcalloc(1, sizeof(*o));
 	const char *slash = strrchr(path, '/');
@@ -152,7 +152,7 @@ sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size
 	o->path = xstrdup(path);
 	xasprintf(&o->temporary, "%s.new", path);
 	o->folder = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
-	if (!read_ceiling(o, err, err_size)) {
+	if (!read_ceiling(o, t)) {
 		sequence_close(o);
 		return NULL;
 	}
@@ -162,8 +162,8 @@ sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size
 		tell_failing(o);
 		return o;
 	}
-	snprintf(err, err_size, "cannot write %s: %s" ERRTEXT_CURE "%s", o->path, strerror(errno),
-	    statedir_cure(errno));
+	trouble_set(t, TROUBLE_OTHER, statedir_cure(errno), "cannot write %s: %s", o->path,
+	    strerror(errno));
 	sequence_close(o);
 	return NULL;
 }

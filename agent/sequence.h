@@ -9,18 +9,18 @@
 #define VOGELER_SEQUENCE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define SEQUENCE_AHEAD_MS 60000
 
 struct sequence;
+struct trouble;
 
 /* A missing file is a first start; one that is torn or not ours is told at WARN, and the wall clock
- * alone counts. NULL: err names the path and says why (it cannot be read, or the folder cannot be
+ * alone counts. NULL: t names the path and says why (it cannot be read, or the folder cannot be
  * written: that is tried now, so that it shows at start). Only where there is no room it goes on,
  * as sequence_next() does. wallclock_ms: now. */
-struct sequence *sequence_open(const char *path, int64_t wallclock_ms, char *err, size_t err_size);
+struct sequence *sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t);
 /* Marks of a host that is simulated: they are kept nowhere. */
 struct sequence *sequence_in_memory(void);
 void sequence_close(struct sequence *o); /* NULL is fine */

@@ -15,6 +15,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/mono.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/exec/proc.h"
 #include "shared/exec/reaper.h"
@@ -260,7 +261,7 @@ tell_end(const struct hunt *h)
 		log_error("agent",
 		    "cannot end all that plugins of an agent before this one, which was killed, left "
 		    "running, and what they do goes on beside the commands that run now: "
-		    "processes=%zu, left=%zu, pid %d (%s) for one" ERRTEXT_CURE "end them as root",
+		    "processes=%zu, left=%zu, pid %d (%s) for one" TROUBLE_CURE "end them as root",
 		    h->n_told, n, (int)left[0].pid, left[0].name);
 	else if (h->n_told > 0)
 		log_warn("agent",
@@ -308,7 +309,7 @@ write_file(struct stale_runs *r)
 	if (!ok && !r->failing)
 		log_warn("agent",
 		    "cannot write %s: %s; should this agent and its plugin-keeper be killed, what "
-		    "a plugin left running may not be found" ERRTEXT_CURE "%s",
+		    "a plugin left running may not be found" TROUBLE_CURE "%s",
 		    r->path, errtext_errno(errno), statedir_cure(errno));
 	r->failing = !ok;
 }

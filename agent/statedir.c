@@ -3,6 +3,7 @@
 
 #include "shared/base/errtext.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,43 +40,38 @@ statedir_cure(int err)
 }
 
 static bool
-make_folder(const char *dir, char *err, size_t err_size)
+make_folder(const char *dir, struct trouble *t)
 {
 	struct stat st;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		snprintf(err, err_size, "cannot make the state folder %s: %s" ERRTEXT_CURE "%s",
-		    dir, strerror(errno),
-		    errno == ENOENT ? "make the folder above it" : statedir_cure(errno));
+		trouble_set(t, TROUBLE_OTHER,
+		    errno == ENOENT ? "make the folder above it" : statedir_cure(errno),
+		    "cannot make the state folder %s: %s", dir, strerror(errno));
 		return false;
 	}
 	if (stat(dir, &st) != 0) {
-		snprintf(err, err_size, "cannot use the state folder %s: %s" ERRTEXT_CURE "%s", dir,
-		    strerror(errno), statedir_cure(errno));
+		trouble_set(t, TROUBLE_OTHER, statedir_cure(errno),
+		    "cannot use the state folder %s: %s", dir, strerror(errno));
 		return false;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		snprintf(err, err_size,
-		    "cannot use the state folder %s: it is not a folder" ERRTEXT_CURE
-		    "move it away, or set [client] state_dir",
-		    dir);
+		trouble_set(t, TROUBLE_OTHER, "move it away, or set [client] state_dir",
+		    "cannot use the state folder %s: it is not a folder", dir);
 		return false;
 	}
 	/* Who can write there can put another file in the place of each. The rule is that of the
 	 * plugin folder (shared/config/plugin_dir.c), but that no group may write either. */
 	if (st.st_uid != 0 && st.st_uid != geteuid()) {
-		snprintf(err, err_size,
-		    "will not use the state folder %s: owned by neither root nor the user this "
-		    "runs as (owner %u)" ERRTEXT_CURE
-		    "chown it to that user, or set [client] state_dir",
+		trouble_set(t, TROUBLE_OTHER, "chown it to that user, or set [client] state_dir",
+		    "will not use the state folder %s: owned by neither root nor the user this runs as (owner %u)",
 		    dir, (unsigned int)st.st_uid);
 		return false;
 	}
 	if ((st.st_mode & 022) != 0) {
-		snprintf(err, err_size,
-		    "will not use the state folder %s: others may write to it (mode %04o)" ERRTEXT_CURE
-		    "chmod go-w",
-		    dir, (unsigned int)st.st_mode & 07777);
+		trouble_set(t, TROUBLE_OTHER, "chmod go-w",
+		    "will not use the state folder %s: others may write to it (mode %04o)", dir,
+		    (unsigned int)st.st_mode & 07777);
 		return false;
 	}
 	return true;
@@ -105,12 +101,11 @@ write_pid(int fd)
 }
 
 static enum statedir_result
-busy(const char *dir, int fd, char *err, size_t err_size)
+busy(const char *dir, int fd, struct trouble *t)
 {
-	snprintf(err, err_size,
-	    "the state folder %s is in use by another agent, pid %ld" ERRTEXT_CURE
+	trouble_set(t, TROUBLE_OTHER,
 	    "end that one, or give this one another [client] state_dir and name",
-	    dir, read_pid(fd));
+	    "the state folder %s is in use by another agent, pid %ld", dir, read_pid(fd));
 	return STATEDIR_BUSY;
 }
 
@@ -123,43 +118,42 @@ is_taken(int fd)
 
 /* Locks the folder, which needs no room, and the file in it, which says whose the lock is. */
 static enum statedir_result
-take_locks(
-    const char *dir, const char *path, struct statedir_lock *lock, char *err, size_t err_size)
+take_locks(const char *dir, const char *path, struct statedir_lock *lock, struct trouble *t)
 {
 	lock->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	lock->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock->file < 0 && !(lock->folder >= 0 && statedir_is_full(errno))) {
-		snprintf(err, err_size, "cannot write to the state folder %s: %s" ERRTEXT_CURE "%s",
-		    dir, errtext_errno(errno), statedir_cure(errno));
+		trouble_set(t, TROUBLE_OTHER, statedir_cure(errno),
+		    "cannot write to the state folder %s: %s", dir, errtext_errno(errno));
 		return STATEDIR_ERROR;
 	}
 	if (lock->file < 0)
-		log_error("agent", "cannot make %s: %s" ERRTEXT_CURE "%s", path,
+		log_error("agent", "cannot make %s: %s" TROUBLE_CURE "%s", path,
 		    errtext_errno(errno), statedir_cure(errno));
 	if (lock->folder >= 0 && is_taken(lock->folder))
-		return busy(dir, lock->file, err, err_size);
+		return busy(dir, lock->file, t);
 	if (lock->file >= 0 && flock(lock->file, LOCK_EX | LOCK_NB) != 0)
-		return busy(dir, lock->file, err, err_size);
+		return busy(dir, lock->file, t);
 	if (lock->file >= 0)
 		write_pid(lock->file);
 	return STATEDIR_OK;
 }
 
 enum statedir_result
-statedir_open(const char *dir, struct statedir_lock *lock, char *err, size_t err_size)
+statedir_open(const char *dir, struct statedir_lock *lock, struct trouble *t)
 {
 	enum statedir_result result;
 	char path[PATH_MAX];
 
 	*lock = (struct statedir_lock)STATEDIR_UNLOCKED;
-	if (!make_folder(dir, err, err_size))
+	if (!make_folder(dir, t))
 		return STATEDIR_ERROR;
 	if (snprintf(path, sizeof(path), "%s/%s", dir, STATEDIR_LOCK) >= (int)sizeof(path)) {
-		snprintf(
-		    err, err_size, "cannot use the state folder %s: its name is too long", dir);
+		trouble_set(t, TROUBLE_OTHER, "set [client] state_dir",
+		    "cannot use the state folder %s: its name is too long", dir);
 		return STATEDIR_ERROR;
 	}
-	result = take_locks(dir, path, lock, err, err_size);
+	result = take_locks(dir, path, lock, t);
 	if (result != STATEDIR_OK)
 		statedir_close(lock);
 	return result;

@@ -3,7 +3,8 @@
 #define VOGELER_STATEDIR_H
 
 #include <stdbool.h>
-#include <stddef.h>
+
+struct trouble;
 
 #define STATEDIR_LOCK "lock"
 
@@ -22,10 +23,9 @@ struct statedir_lock {
 
 /* Makes dir (mode 0700) if it is missing, refuses it when others than root and we own it or may
  * write to it, and takes the lock, which holds until statedir_close() or the process ends, however
- * it does. Other results: err is one sentence. When the file system is full the folder alone is
+ * it does. Other results: t says why. When the file system is full the folder alone is
  * locked, which is told at ERROR: a host whose disk is full is one to be asked questions. */
-enum statedir_result statedir_open(
-    const char *dir, struct statedir_lock *lock, char *err, size_t err_size);
+enum statedir_result statedir_open(const char *dir, struct statedir_lock *lock, struct trouble *t);
 void statedir_close(struct statedir_lock *lock);
 /* Whether that errno says that there is no room. */
 bool statedir_is_full(int err);

@@ -68,16 +68,24 @@ xstrdup_null(const char *s)
 }
 
 int
+xvasprintf(char **out, const char *fmt, va_list ap)
+{
+	int n = vasprintf(out, fmt, ap);
+
+	if (n < 0)
+		xalloc_fail(0);
+	return n;
+}
+
+int
 xasprintf(char **out, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(out, fmt, ap);
+	n = xvasprintf(out, fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		xalloc_fail(0);
 	return n;
 }
 

@@ -14,6 +14,7 @@
 #ifndef VOGELER_XALLOC_H
 #define VOGELER_XALLOC_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 /* NULL in, NULL out: for the many optional strings of a message. */
 char *xstrdup_null(const char *s);
 int xasprintf(char **out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int xvasprintf(char **out, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* A stream into memory: after fclose() *text is malloced, of *size bytes. */
 FILE *xmemstream(char **text, size_t *size) __attribute__((returns_nonnull));
 

@@ -11,6 +11,7 @@
 #include "agent/registry.h"
 #include "agent/sequence.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
@@ -82,7 +83,7 @@ cmdq_setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct broker_options opt;
-	char err[256];
+	struct trouble trouble;
 
 	assert_non_null(f);
 	f->config = (struct cmdq_config){
@@ -110,7 +111,7 @@ cmdq_setup(void **state)
 	opt.program = "test";
 	f->broker = broker_create(f->loop, &opt, &handlers, f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", on_confirmed, f);
-	f->order = sequence_open(f->path, wallclock_ms(), err, sizeof(err));
+	f->order = sequence_open(f->path, wallclock_ms(), &trouble);
 	assert_non_null(f->order);
 	f->config.loop = f->loop;
 	f->config.registry = &f->registry;

@@ -14,6 +14,7 @@
 #include "agent/registry.h"
 #include "agent/sequence.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
@@ -460,7 +461,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 	    .request = request,
 	    .arg = w,
 	};
-	char err[256];
+	struct trouble trouble;
 
 	*w = (struct world){.seed = seed, .nameless = nameless, .random = seed * 2654435761U};
 	strcpy(w->dir, "/tmp/vogeler-cmdq-XXXXXX");
@@ -476,7 +477,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 	opt.program = "test";
 	w->broker = broker_create(w->loop, &opt, &handlers, w);
 	w->outbox = outbox_create(w->loop, w->broker, "vogeler.master.in", on_confirmed, w);
-	w->order = sequence_open(w->path, wallclock_ms(), err, sizeof(err));
+	w->order = sequence_open(w->path, wallclock_ms(), &trouble);
 	assert_non_null(w->order);
 	config.loop = w->loop;
 	config.registry = &w->registry;

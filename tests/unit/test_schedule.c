@@ -11,6 +11,7 @@
 #include "agent/schedule.h"
 #include "agent/sequence.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_encode_worker.h"
@@ -107,7 +108,7 @@ setup(void **state)
 	    .may_start = may_start,
 	    .arg = f,
 	};
-	char err[256];
+	struct trouble trouble;
 
 	assert_non_null(f);
 	ident_init();
@@ -122,7 +123,7 @@ setup(void **state)
 	f->loop = loop_create();
 	make_broker(f);
 	f->outbox = outbox_create(f->loop, f->broker, "vogeler.master.in", NULL, NULL);
-	f->order = sequence_open(f->path, wallclock_ms(), err, sizeof(err));
+	f->order = sequence_open(f->path, wallclock_ms(), &trouble);
 	assert_non_null(f->order);
 	config.loop = f->loop;
 	config.registry = &f->registry;

@@ -9,6 +9,7 @@
 
 #include "agent/sequence.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 struct fixture {
 	char dir[64];
 	char path[96];
-	char err[512];
+	struct trouble trouble;
 };
 
 static int
@@ -56,10 +57,10 @@ teardown(void **state)
 static struct sequence *
 open_at(struct fixture *f, int64_t wallclock_ms)
 {
-	struct sequence *o = sequence_open(f->path, wallclock_ms, f->err, sizeof(f->err));
+	struct sequence *o = sequence_open(f->path, wallclock_ms, &f->trouble);
 
 	if (o == NULL)
-		fail_msg("%s", f->err);
+		fail_msg("%s", f->trouble.what);
 	return o;
 }
 
@@ -214,12 +215,12 @@ test_unwritable_names_the_path(void **state)
 	/* Also for root, whom permissions do not stop. */
 	snprintf(path, sizeof(path), "%s.new", f->path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_null(sequence_open(f->path, NOW, f->err, sizeof(f->err)));
-	assert_non_null(strstr(f->err, f->path));
-	assert_non_null(strstr(f->err, strerror(EISDIR)));
-	assert_non_null(strstr(f->err, "; cure: "));
-	assert_null(sequence_open("/nonexistent/order", NOW, f->err, sizeof(f->err)));
-	assert_non_null(strstr(f->err, "/nonexistent/order"));
+	assert_null(sequence_open(f->path, NOW, &f->trouble));
+	assert_non_null(strstr(f->trouble.what, f->path));
+	assert_non_null(strstr(f->trouble.what, strerror(EISDIR)));
+	assert_string_not_equal(f->trouble.cure, "");
+	assert_null(sequence_open("/nonexistent/order", NOW, &f->trouble));
+	assert_non_null(strstr(f->trouble.what, "/nonexistent/order"));
 }
 
 /* The disk fails later: marks go on, and are durable again when it is well. */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/statedir.h"
+#include "shared/base/trouble.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 
 struct fixture {
 	char top[64], dir[96], lock[128];
-	char err[512];
+	struct trouble trouble;
 	struct statedir_lock lock_held;
 };
 
@@ -53,7 +54,7 @@ teardown(void **state)
 static enum statedir_result
 open_dir(struct fixture *f, struct statedir_lock *lock)
 {
-	return statedir_open(f->dir, lock, f->err, sizeof(f->err));
+	return statedir_open(f->dir, lock, &f->trouble);
 }
 
 static void
@@ -78,8 +79,8 @@ test_second_is_told_who_has_it(void **state)
 	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 	assert_int_equal(open_dir(f, &second), STATEDIR_BUSY);
 	snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
-	assert_non_null(strstr(f->err, pid));
-	assert_non_null(strstr(f->err, f->dir));
+	assert_non_null(strstr(f->trouble.what, pid));
+	assert_non_null(strstr(f->trouble.what, f->dir));
 	statedir_close(&f->lock_held);
 	assert_int_equal(open_dir(f, &f->lock_held), STATEDIR_OK);
 }
@@ -108,15 +109,14 @@ test_errors_name_the_folder(void **state)
 	int fd;
 	struct statedir_lock lock;
 
-	assert_int_equal(
-	    statedir_open("/nonexistent/a/b", &lock, f->err, sizeof(f->err)), STATEDIR_ERROR);
-	assert_non_null(strstr(f->err, "/nonexistent/a/b"));
-	assert_non_null(strstr(f->err, "; cure: make the folder above it"));
+	assert_int_equal(statedir_open("/nonexistent/a/b", &lock, &f->trouble), STATEDIR_ERROR);
+	assert_non_null(strstr(f->trouble.what, "/nonexistent/a/b"));
+	assert_string_equal(f->trouble.cure, "make the folder above it");
 	fd = open(f->dir, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
-	assert_non_null(strstr(f->err, "it is not a folder"));
+	assert_non_null(strstr(f->trouble.what, "it is not a folder"));
 }
 
 static void
@@ -128,7 +128,7 @@ test_open_to_others_is_refused(void **state)
 	assert_int_equal(mkdir(f->dir, 0700), 0);
 	assert_int_equal(chmod(f->dir, 0777), 0);
 	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
-	assert_non_null(strstr(f->err, "others may write to it (mode 0777)"));
+	assert_non_null(strstr(f->trouble.what, "others may write to it (mode 0777)"));
 }
 
 /* Its owner can put another file in the place of each that is there. Only root can give a folder
@@ -144,8 +144,9 @@ test_of_another_user_is_refused(void **state)
 	assert_int_equal(mkdir(f->dir, 0700), 0);
 	assert_int_equal(chown(f->dir, 1, 0), 0);
 	assert_int_equal(open_dir(f, &lock), STATEDIR_ERROR);
-	assert_non_null(strstr(
-	    f->err, "owned by neither root nor the user this runs as (owner 1); cure: chown it"));
+	assert_non_null(
+	    strstr(f->trouble.what, "owned by neither root nor the user this runs as (owner 1)"));
+	assert_int_equal(strncmp(f->trouble.cure, "chown it", 8), 0);
 	assert_int_not_equal(access(f->lock, F_OK), 0);
 }
 

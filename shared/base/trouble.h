@@ -1,0 +1,39 @@
+/* What went wrong, as a value: what it was and the way out stay apart until they are printed, so
+ * that whoever shows a part of it, or adds to it, need not look for it in a sentence. Plain memory,
+ * without a life of its own; zeroed it is none. */
+#ifndef VOGELER_TROUBLE_H
+#define VOGELER_TROUBLE_H
+
+#include <stdbool.h>
+
+/* Between what and cure, also where both are printed as they are made. */
+#define TROUBLE_CURE "; cure: "
+
+#define TROUBLE_WHAT_SIZE 1024
+#define TROUBLE_CURE_SIZE 512
+
+enum trouble_kind {
+	TROUBLE_NONE,
+	TROUBLE_OTHER, /* what and cure say it; nobody decides by it */
+	TROUBLE_NAMES, /* a name could not be resolved: nobody was reached whom one could cure */
+};
+
+struct trouble {
+	enum trouble_kind kind;
+	char what[TROUBLE_WHAT_SIZE]; /* what was tried, and how it failed */
+	char cure[TROUBLE_CURE_SIZE]; /* what to do; "" = nobody knows */
+};
+
+/* Sets all of it; cure may be NULL. What is too long is cut between characters. */
+void trouble_set(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The cure alone, in place of one that is there. */
+void trouble_set_cure(struct trouble *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Says before what happened where it did: "%s: ". */
+void trouble_prefix(struct trouble *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "what; cure: cure", or what alone. Malloced. Passwords of URIs in what are hidden; a cure has
+ * none, and may show the form of a URI. */
+char *trouble_text(const struct trouble *t);
+
+#endif
