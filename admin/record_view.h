@@ -1,4 +1,4 @@
-/* Looking into a record as stored (DESIGN 4), for the verbs that print one. */
+/* Looking into a record as stored, for the verbs that print one. */
 #ifndef VOGELER_RECORD_VIEW_H
 #define VOGELER_RECORD_VIEW_H
 

@@ -1,4 +1,4 @@
-/* The order mark of responses (DESIGN 3): max(last + 1, wall clock in ms), never given twice, not
+/* The order mark of responses: max(last + 1, wall clock in ms), never given twice, not
  * even after a crash or when the clock was set back.
  *
  * On disk is not the last mark but a ceiling above it: marks up to the ceiling may have been given,

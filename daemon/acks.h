@@ -1,4 +1,5 @@
-/* Which deliveries are outstanding, and when each may be acknowledged (promise 2 of DESIGN 6).
+/* Which deliveries are outstanding, and when each may be acknowledged: not before what they bring
+ * is stored.
  *
  * Deliveries come in order and are done in any order. Those done up to the lowest one that is not
  * are acked with one `multiple`; one that is done behind such a hole for longer than its hole_ms is

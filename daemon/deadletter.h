@@ -1,5 +1,5 @@
 /* What the collector will not take goes to the queue vogeler.dead as it came, with the reason in
- * headers, and only when the broker has it safe there its owner is told (promise 4 of DESIGN 6).
+ * headers, and only when the broker has it safe there its owner is told.
  *
  * Kept: body and properties, but for user_id, which the broker would check and so becomes the
  * collector's own, and expiration: dead letters stay. Added: x-reason, x-sender (the user_id it

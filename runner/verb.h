@@ -13,7 +13,7 @@
 struct loop;
 struct store;
 
-enum runner_status { /* DESIGN 2 */
+enum runner_status { /* vogeler-runner(1), EXIT STATUS */
 	RUNNER_OK = 0,
 	RUNNER_TROUBLE = 1,      /* usage; broker or store out of reach; some command is unsent */
 	RUNNER_FAILED = 2,       /* some host failed, refused, timed out */

@@ -1,6 +1,6 @@
-/* From a response to results: what a plugin printed becomes native JSON by its format (README 2010,
- * DESIGN 3). One value that does not parse spoils only itself: its raw text is kept, with the
- * reason. Pure. */
+/* From a response to results: what a plugin printed becomes native JSON by its format (README
+ * 2010). One value that does not parse spoils only itself: its raw text is kept, with the reason.
+ * Pure. */
 #ifndef VOGELER_CONVERT_H
 #define VOGELER_CONVERT_H
 

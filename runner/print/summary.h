@@ -14,7 +14,7 @@ struct fold_counts;
 struct job;
 struct outcome;
 
-/* What DESIGN 2 asks for, an enum runner_status; the first that fits:
+/* The exit status, an enum runner_status; the first that fits:
  * 1  a target is unsent: the broker did not confirm its command, or refused it
  * 2  a host failed, timed out or refused
  * 4  a target has no queue: no such host

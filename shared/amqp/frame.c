@@ -1,4 +1,6 @@
-/* See frame.h. FAULTS 3.1 says why librabbitmq is used in just this way. */
+/* See frame.h. librabbitmq is only the codec here: it aborts when it is tuned in its initial state,
+ * and keeps all that it has decoded until its pools are released, so both are done frame by frame.
+ */
 #include "shared/amqp/frame.h"
 
 #include "shared/amqp/message.h"
@@ -260,7 +262,7 @@ frame_decode(struct frame_codec *c, const void *data, size_t len, size_t *used, 
 }
 
 /* After every frame, not after every read: a busy read rarely ends on a frame border, and then the
- * library would keep it all (FAULTS 3.1, 2). */
+ * library would keep it all. */
 void
 frame_release(struct frame_codec *c)
 {

@@ -1,5 +1,5 @@
 /* Which names may be hosts and which may be plugins. Host names become queue names, routing keys
- * and document ids, so the rules are those of all three (DESIGN 3 and 4). */
+ * and document ids, so the rules are those of all three. */
 #ifndef VOGELER_NAME_H
 #define VOGELER_NAME_H
 

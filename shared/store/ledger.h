@@ -1,4 +1,4 @@
-/* Who was asked, and how it ended (DESIGN 5). Pure: no I/O, no clock.
+/* Who was asked, and how it ended. Pure: no I/O, no clock.
  *
  * A job is written once, before its command is published, and never changed. Outcomes are only ever
  * added; reading folds them by host, and what comes out depends neither on their order nor on

@@ -1,4 +1,4 @@
-/* The record of a host (DESIGN 4) and the one rule by which a result changes it. Pure: no I/O, no
+/* The record of a host and the one rule by which a result changes it. Pure: no I/O, no
  * clock; every backend calls the same functions, so a record is the same whichever store it is in.
  */
 #ifndef VOGELER_RECORD_H
@@ -126,7 +126,7 @@ void record_head_finish(struct record_head *h);
 enum record_change record_apply(
     struct record_head *head, struct fact *f, struct result *r, bool *head_changed);
 
-/* Puts a record together as DESIGN 4 describes it, in a fixed key order: _id, [_rev,] system_name,
+/* Puts a record together, in a fixed key order: _id, [_rev,] system_name,
  * doc_type, created_at, updated_at, last_error, plugins by name, vogeler (always there). Values are
  * not parsed again. plugins may come in any order. Appends JSON text; false when over out's cap. */
 bool record_write(struct buf *out, const struct record_head *head, const char *rev,

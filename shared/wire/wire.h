@@ -1,4 +1,4 @@
-/* Commands and responses, to and from messages (DESIGN 3). Bodies are those of 2010; everything new
+/* Commands and responses, to and from messages. Bodies are those of 2010; everything new
  * travels in properties and headers, so that a 2010 program on either side gets along. */
 #ifndef VOGELER_WIRE_H
 #define VOGELER_WIRE_H

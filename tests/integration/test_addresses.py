@@ -1,4 +1,4 @@
-"""The broker by name (row B14 of the fault matrix): several addresses of which some are dead, IPv6 alone, a name server that
+"""The broker by name: several addresses of which some are dead, IPv6 alone, a name server that
 does not answer. The programs ask a name server of the tests' own, see lib/names.py."""
 import contextlib
 import subprocess

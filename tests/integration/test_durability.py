@@ -301,7 +301,7 @@ def test_a_queue_without_a_leader_is_told_and_made_anew(own_site):
     assert own_site.wait_plugin("one") == ["1"]
 
 
-# Full queues (row B11)
+# Full queues
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
 def test_agent_keeps_what_a_full_queue_refuses(site, kind):
@@ -396,7 +396,7 @@ def test_second_agent_of_a_quorum_queue_stands_by(site):
     site.wait_record(lambda r: r.get("count") == ["2"], "the second agent answers")
 
 
-# The store is away for longer than the broker waits for an acknowledgement (row B15)
+# The store is away for longer than the broker waits for an acknowledgement
 
 @pytest.fixture
 def impatient(broker):

@@ -1,4 +1,4 @@
-"""Rows B7 and B13 of the fault matrix: what a real broker does not do on demand, from a fake (tests/fake/fake_amqp.py, which
+"""What a real broker does not do on demand, from a fake (tests/fake/fake_amqp.py, which
 says what it is). vogeler-runner ends with 1 and says why; the daemons keep trying, at little cost, and are back when the
 broker behaves."""
 import os
@@ -209,7 +209,7 @@ def test_waiting_costs_nothing(alone, liar, program, step):
 
 @pytest.mark.parametrize("program", ["vogelerd", "vogeler-agent"])
 def test_a_broker_of_1_kb_a_second_is_borne(alone, liar, program):
-    """B7: slow is not broken; it works, and waits without spinning."""
+    """Slow is not broken; it works, and waits without spinning."""
     liar.pace = fake.dribble(1, 0.001)
     options = ("amqp.connect_timeout=20s", "amqp.heartbeat=1s")
     process = (alone.collector if program == "vogelerd" else alone.agent)(ready=False, options=options, level="WARN")

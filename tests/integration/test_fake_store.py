@@ -1,4 +1,4 @@
-"""Rows S1 to S12 of the fault matrix on a fake CouchDB (tests/fake/fake_couch.py, which says what it is): the real vogelerd
+"""What a CouchDB, or a proxy before it, may answer, from a fake (tests/fake/fake_couch.py, which says what it is): the real vogelerd
 and a real RabbitMQ. Whatever the store does, nothing is acknowledged before its 201, nothing is lost, and nothing is
 dead-lettered that is not itself refused."""
 import json
@@ -121,8 +121,6 @@ def test_the_fake_can_behave(bench):
     assert len(bench.fake.stored) == 40
 
 
-# S1
-
 
 @pytest.mark.parametrize("applied", [True, False], ids=["after it was stored", "before"])
 def test_an_answer_cut_after_any_byte(bench, applied):
@@ -154,8 +152,6 @@ def test_a_reading_cut_after_any_byte(bench):
     bench.settle()
 
 
-# S2
-
 
 @pytest.mark.parametrize("kind", ["reads", "writes"])
 def test_a_store_that_never_answers(bench, kind):
@@ -178,8 +174,6 @@ def test_a_slow_store_is_borne(bench):
     assert sorted(written) == sorted(bench.values), "each once, and no repetition"
     bench.settle()
 
-
-# S4
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -255,8 +249,6 @@ def test_fewer_requests_at_once_when_asked_for_less(bench):
     bench.settle()
 
 
-# S6, S7
-
 
 def test_items_are_answered_one_by_one(bench):
     seen = {}
@@ -298,8 +290,6 @@ def test_one_poisoned_document_is_found_by_halving(bench):
     (properties, body), = bench.site.dead_letters()
     assert json.loads(body)["syskey"] == "h005" and "illegal_docid" in properties.headers["x-reason"]
 
-
-# S9
 
 
 @pytest.mark.parametrize("how", ["each", "whole"])
@@ -373,8 +363,6 @@ def test_a_store_that_comes_and_goes_is_a_line_a_minute(bench):
     assert log.count("enospc") == 1 and log.count("deliveries are given back") == 1, log
     bench.settle()
 
-
-# S10
 
 
 ODD = {
@@ -466,8 +454,6 @@ def test_a_captive_portal_answers_everything(bench):
     bench.send(3)
     bench.settle()
 
-
-# S12
 
 
 def test_kept_connections_are_closed_after_each_tenth_answer(bench):

@@ -175,7 +175,7 @@ def test_broker_that_is_frozen(own_site):
 
 
 def test_memory_alarm(own_site):
-    """B3. The collector has nothing to publish, and sees it all the same."""
+    """The collector has nothing to publish, and sees it all the same."""
     monitors = [collector(own_site)]
     wait_until(monitors[0].is_well, "all is well")
     own_site.broker.ctl("set_vm_memory_high_watermark", "0.0001")
@@ -469,7 +469,7 @@ def test_nothing_listens_unless_told_to(site):
 
 
 def test_slow_and_large_requests(site):
-    """X8: one byte now and then does not keep a connection, nor others out."""
+    """One byte now and then does not keep a connection, nor others out."""
     monitor = collector(site)
     slow = [socket.create_connection(("127.0.0.1", monitor.port)) for _ in range(20)]
     dripping = slow[-1]

@@ -1,4 +1,4 @@
-"""Rows P1 to P6, P8, P9 of the fault matrix through the real agent: whatever a plugin does, the agent answers
+"""Bad plugins and the real agent: whatever a plugin does, the agent answers
 with what happened, stays small and leaves nothing behind."""
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""DESIGN 6, the promises that are in reach: each test is named after one. Kills are drawn from a printed seed
+"""What Vogeler promises, kept while its processes are killed: each test is named after one. Kills are drawn from a printed seed
 (VOGELER_SEED replays it)."""
 import json
 import os

@@ -1,4 +1,4 @@
-"""Passwords that change while the daemons run (rows B9 and S9): no restart, nothing lost, and SIGHUP is what it takes."""
+"""Passwords that change while the daemons run: no restart, nothing lost, and SIGHUP is what it takes."""
 import base64
 import signal
 import sys
@@ -72,7 +72,7 @@ def daemons_fixture(site):
 
 
 def test_broker_password_changed_before_the_file(daemons):
-    """B9. Refused, told in one line, tried slowly; the new one is tried when it is there."""
+    """Refused, told in one line, tried slowly; the new one is tried when it is there."""
     daemons.site.broker.add_user(daemons.user, "pw-two")
     daemons.hang_up()
     for process in daemons.both:
@@ -167,7 +167,7 @@ class Store:
 
 
 def test_store_password_changed(request, broker, tmp_path):
-    """S9. What comes meanwhile waits in the broker."""
+    """What comes meanwhile waits in the broker."""
     fake = Guarded()
     for site in open_site(request, broker, tmp_path, Store(fake)):
         conf = site.file("vogeler.conf", f"[amqp]\ndsn = {site.qhost}\n[couch]\ndsn = {site.dbhost}\n"

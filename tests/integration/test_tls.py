@@ -259,7 +259,7 @@ KINDS = ["expired", "wrong name", "unknown CA", "self-signed", "TLS 1.1", "our c
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_refused_broker_is_told_and_tried_again(tls_site, tls_node, listeners, certs, kind):
-    """Row B8, by RabbitMQ's own listeners. One line says why; then it is tried again; the password never leaves."""
+    """By RabbitMQ's own listeners. One line says why; then it is tried again; the password never leaves."""
     site = tls_site
     _, _, words = refusals(certs, 0)[kind]
     qhost = tls_node.tls_uri(site.vhost, port=listeners[kind])
@@ -276,7 +276,7 @@ def test_refused_broker_is_told_and_tried_again(tls_site, tls_node, listeners, c
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_broker_is_back_when_its_certificate_is_right(site, broker, certs, kind):
-    """Row B8: refused by a proxy in front of the node, taken from one at the same port."""
+    """Refused by a proxy in front of the node, taken from one at the same port."""
     identity, more, words = refusals(certs, 0)[kind]
     bad = TlsProxy(identity, broker.port, **more)
     qhost = f"amqps://guest:guest@127.0.0.1:{bad.port}/{site.vhost}"
@@ -332,7 +332,7 @@ def test_files_do_not_matter_without_tls(site):
     site.collector(options=["amqp.ca_file=/no/such.pem"])
 
 
-# Several brokers and addresses (row B14)
+# Several brokers and addresses
 
 def test_brokers_are_tried_in_turn(site, broker, certs):
     """Nobody there, then one that is refused, then a good one."""
@@ -395,7 +395,7 @@ def test_couchs_with_a_certificate_of_ours(couch_site, certs):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_refused_store_is_told_and_tried_again(couch_site, certs, kind):
-    """Row S11: as B8. The collector stays, and goes on when the certificate is right."""
+    """As of a broker. The collector stays, and goes on when the certificate is right."""
 
     site = couch_site
     identity, more, words = refusals(certs, 0)[kind]

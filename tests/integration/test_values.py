@@ -1,5 +1,5 @@
 """A value arrives as what its format says, compared with what an independent parser makes of the same bytes: python3-yaml,
-Python's json, jq. The exceptions are those of DESIGN 3: YAML timestamps and sexagesimals stay strings, numbers have the
+Python's json, jq. The exceptions: YAML timestamps and sexagesimals stay strings, numbers have the
 shortest form that round-trips, integers above 64 bits are text."""
 import datetime
 import json

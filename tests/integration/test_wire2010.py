@@ -31,7 +31,7 @@ def test_several_results_in_one_response(site):
 
 
 def test_what_is_not_plain_json_is_never_guessed_at(site):
-    """Rows M1, M3: dead-lettered as it came, with the reason; what follows is not held up."""
+    """Dead-lettered as it came, with the reason; what follows is not held up."""
     site.collector()
     client = site.party("Client2010", "old01")
     body = b'{"syskey":"old01","format":"raw","wrong":1}'

@@ -1,4 +1,4 @@
-/* Real processes under the real loop: FAULTS rows P1 to P3, P5, P6, P8, P9. */
+/* Real processes under the real loop: plugins that hang, flood, fork, die or hold on to a pipe. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -331,10 +331,10 @@ test_stderr_keeps_its_tail(void **state)
 	assert_int_equal(end->data[0], 0);
 }
 
-/* P1: hangs. */
+/* Hangs. */
 
 static void
-test_P1_hang_ends_by_term_at_the_deadline(void **state)
+test_hang_ends_by_term_at_the_deadline(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -351,7 +351,7 @@ test_P1_hang_ends_by_term_at_the_deadline(void **state)
 }
 
 static void
-test_P1_hang_ignoring_term_is_killed(void **state)
+test_hang_ignoring_term_is_killed(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -367,7 +367,7 @@ test_P1_hang_ignoring_term_is_killed(void **state)
 
 /* A timeout is one even if the plugin then exits 0. */
 static void
-test_P1_exit_0_on_term_is_a_timeout(void **state)
+test_exit_0_on_term_is_a_timeout(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -380,10 +380,10 @@ test_P1_exit_0_on_term_is_a_timeout(void **state)
 	assert_nothing_left(f);
 }
 
-/* P2: floods. */
+/* Floods. */
 
 static void
-test_P2_flood_on_stdout_is_cut(void **state)
+test_flood_on_stdout_is_cut(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -398,7 +398,7 @@ test_P2_flood_on_stdout_is_cut(void **state)
 }
 
 static void
-test_P2_flood_on_stderr_is_cut(void **state)
+test_flood_on_stderr_is_cut(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -412,7 +412,7 @@ test_P2_flood_on_stderr_is_cut(void **state)
 }
 
 static void
-test_P2_flood_ignoring_signals_ends(void **state)
+test_flood_ignoring_signals_ends(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -426,10 +426,10 @@ test_P2_flood_ignoring_signals_ends(void **state)
 	assert_nothing_left(f);
 }
 
-/* P3: leaves processes behind that hold the pipe. */
+/* Leaves processes behind that hold the pipe. */
 
 static void
-test_P3_background_process_holds_the_pipe(void **state)
+test_background_process_holds_the_pipe(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -443,7 +443,7 @@ test_P3_background_process_holds_the_pipe(void **state)
 }
 
 static void
-test_P3_daemon_with_setsid(void **state)
+test_daemon_with_setsid(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -456,7 +456,7 @@ test_P3_daemon_with_setsid(void **state)
 }
 
 static void
-test_P3_double_fork_with_closed_pipes(void **state)
+test_double_fork_with_closed_pipes(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -473,7 +473,7 @@ test_P3_double_fork_with_closed_pipes(void **state)
 
 /* What comes through the pipe after the exit still counts. */
 static void
-test_P3_output_of_a_grandchild_counts(void **state)
+test_output_of_a_grandchild_counts(void **state)
 {
 	struct fixture *f = *state;
 
@@ -485,7 +485,7 @@ test_P3_output_of_a_grandchild_counts(void **state)
 
 /* The orphan of a run that goes on is not killed because another one ends. */
 static void
-test_P3_orphans_of_others_live_on(void **state)
+test_orphans_of_others_live_on(void **state)
 {
 	struct fixture *f = *state;
 
@@ -498,10 +498,10 @@ test_P3_orphans_of_others_live_on(void **state)
 	assert_nothing_left(f);
 }
 
-/* P4: what it may use. */
+/* What it may use. */
 
 static void
-test_P4_limits_are_set(void **state)
+test_limits_are_set(void **state)
 {
 	struct fixture *f = *state;
 	const char *script = "#!/bin/sh\nulimit -t; ulimit -v; ulimit -f; ulimit -c\n";
@@ -520,7 +520,7 @@ test_P4_limits_are_set(void **state)
 
 /* It catches the signal at its limit, and is killed two seconds later. */
 static void
-test_P4_spin_ends(void **state)
+test_spin_ends(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -535,7 +535,7 @@ test_P4_spin_ends(void **state)
 
 /* What it said itself stays, behind a whole line of ours. */
 static void
-test_P4_large_file(void **state)
+test_large_file(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end = &f->results[1].end;
@@ -558,7 +558,7 @@ test_P4_large_file(void **state)
 
 /* One process is the plugin itself. Root is held to no number of processes. */
 static void
-test_P4_processes(void **state)
+test_processes(void **state)
 {
 	struct fixture *f = *state;
 	struct plugin *p = declare_script(f, "#!/bin/sh\n(echo child)\necho parent\n");
@@ -575,7 +575,7 @@ test_P4_processes(void **state)
 }
 
 static void
-test_P4_memory(void **state)
+test_memory(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -587,10 +587,10 @@ test_P4_memory(void **state)
 	assert_non_null(memmem(end->data, end->length, "memory", 6));
 }
 
-/* P5: how it ended. */
+/* How it ended. */
 
 static void
-test_P5_exit_by_signal(void **state)
+test_exit_by_signal(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -604,7 +604,7 @@ test_P5_exit_by_signal(void **state)
 }
 
 static void
-test_P5_exit_1_empty_and_both(void **state)
+test_exit_1_empty_and_both(void **state)
 {
 	struct fixture *f = *state;
 
@@ -624,7 +624,7 @@ test_P5_exit_1_empty_and_both(void **state)
 
 /* Exit status 127 of a program is its own, not ours. */
 static void
-test_P6_exit_127_is_not_an_exec_error(void **state)
+test_exit_127_is_not_an_exec_error(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -635,7 +635,7 @@ test_P6_exit_127_is_not_an_exec_error(void **state)
 	assert_int_equal(end->exit_status, 127);
 }
 
-/* P6: cannot be run. */
+/* Cannot be run. */
 
 static void
 assert_not_started(const struct child_event *end, int error, const char *text)
@@ -649,7 +649,7 @@ assert_not_started(const struct child_event *end, int error, const char *text)
 }
 
 static void
-test_P6_missing(void **state)
+test_missing(void **state)
 {
 	struct fixture *f = *state;
 
@@ -664,7 +664,7 @@ test_P6_missing(void **state)
 }
 
 static void
-test_P6_not_executable_and_directory(void **state)
+test_not_executable_and_directory(void **state)
 {
 	struct fixture *f = *state;
 
@@ -677,7 +677,7 @@ test_P6_not_executable_and_directory(void **state)
 }
 
 static void
-test_P6_interpreter(void **state)
+test_interpreter(void **state)
 {
 	struct fixture *f = *state;
 
@@ -691,7 +691,7 @@ test_P6_interpreter(void **state)
 }
 
 static void
-test_P6_unknown_plugin_and_user(void **state)
+test_unknown_plugin_and_user(void **state)
 {
 	struct fixture *f = *state;
 	struct plugin *p = declare_script(f, "#!/bin/sh\n");
@@ -708,7 +708,7 @@ test_P6_unknown_plugin_and_user(void **state)
 }
 
 static void
-test_P6_out_of_descriptors(void **state)
+test_out_of_descriptors(void **state)
 {
 	struct fixture *f = *state;
 	struct rlimit before, now;
@@ -831,10 +831,10 @@ test_sha256_is_of_what_is_executed(void **state)
 	assert_nothing_left(f);
 }
 
-/* P8: odd with its output. */
+/* Odd with its output. */
 
 static void
-test_P8_closes_its_output_early(void **state)
+test_closes_its_output_early(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -848,7 +848,7 @@ test_P8_closes_its_output_early(void **state)
 }
 
 static void
-test_P8_closes_its_output_and_hangs(void **state)
+test_closes_its_output_and_hangs(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -861,7 +861,7 @@ test_P8_closes_its_output_and_hangs(void **state)
 
 /* Activity does not move the deadline. */
 static void
-test_P8_trickle_ends_at_the_deadline(void **state)
+test_trickle_ends_at_the_deadline(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -873,10 +873,10 @@ test_P8_trickle_ends_at_the_deadline(void **state)
 	assert_nothing_left(f);
 }
 
-/* P9: what it sees. */
+/* What it sees. */
 
 static void
-test_P9_descriptors(void **state)
+test_descriptors(void **state)
 {
 	struct fixture *f = *state;
 	int leak = open("/dev/null", O_RDONLY); /* on purpose without O_CLOEXEC */
@@ -891,7 +891,7 @@ test_P9_descriptors(void **state)
 }
 
 static void
-test_P9_environment(void **state)
+test_environment(void **state)
 {
 	struct fixture *f = *state;
 	char *extra[] = {(char *)"COLOR=blue", (char *)"LANG=de_DE.UTF-8", NULL};
@@ -912,7 +912,7 @@ test_P9_environment(void **state)
 
 /* Signals at their defaults and unblocked, a session of its own, cwd, umask, no core files. */
 static void
-test_P9_surroundings(void **state)
+test_surroundings(void **state)
 {
 	struct fixture *f = *state;
 	sigset_t set;
@@ -963,10 +963,10 @@ is_gone(pid_t pid)
 	return strstr(text, ") Z ") != NULL;
 }
 
-/* A1: the plugin and what it started die with a killed agent. The agent here is a process that runs
+/* The plugin and what it started die with a killed agent. The agent here is a process that runs
  * one plugin, which tells its pid and that of a daemon through a pipe to us and hangs. */
 static void
-test_A1_dies_with_the_agent(void **state)
+test_dies_with_the_agent(void **state)
 {
 	struct fixture *f = *state;
 	char path[PATH_MAX + 16], script[2 * PATH_MAX + 200];
@@ -1211,41 +1211,41 @@ main(void)
 	    T(success_is_what_the_plugin_says),
 	    T(large_output_is_whole),
 	    T(stderr_keeps_its_tail),
-	    T(P1_hang_ends_by_term_at_the_deadline),
-	    T(P1_hang_ignoring_term_is_killed),
-	    T(P1_exit_0_on_term_is_a_timeout),
-	    T(P2_flood_on_stdout_is_cut),
-	    T(P2_flood_on_stderr_is_cut),
-	    T(P2_flood_ignoring_signals_ends),
-	    T(P3_background_process_holds_the_pipe),
-	    T(P3_daemon_with_setsid),
-	    T(P3_double_fork_with_closed_pipes),
-	    T(P3_output_of_a_grandchild_counts),
-	    T(P3_orphans_of_others_live_on),
-	    T(P4_limits_are_set),
-	    T(P4_spin_ends),
-	    T(P4_large_file),
-	    T(P4_processes),
-	    T(P4_memory),
-	    T(P5_exit_by_signal),
-	    T(P5_exit_1_empty_and_both),
-	    T(P6_exit_127_is_not_an_exec_error),
-	    T(P6_missing),
-	    T(P6_not_executable_and_directory),
-	    T(P6_interpreter),
-	    T(P6_unknown_plugin_and_user),
-	    T(P6_out_of_descriptors),
+	    T(hang_ends_by_term_at_the_deadline),
+	    T(hang_ignoring_term_is_killed),
+	    T(exit_0_on_term_is_a_timeout),
+	    T(flood_on_stdout_is_cut),
+	    T(flood_on_stderr_is_cut),
+	    T(flood_ignoring_signals_ends),
+	    T(background_process_holds_the_pipe),
+	    T(daemon_with_setsid),
+	    T(double_fork_with_closed_pipes),
+	    T(output_of_a_grandchild_counts),
+	    T(orphans_of_others_live_on),
+	    T(limits_are_set),
+	    T(spin_ends),
+	    T(large_file),
+	    T(processes),
+	    T(memory),
+	    T(exit_by_signal),
+	    T(exit_1_empty_and_both),
+	    T(exit_127_is_not_an_exec_error),
+	    T(missing),
+	    T(not_executable_and_directory),
+	    T(interpreter),
+	    T(unknown_plugin_and_user),
+	    T(out_of_descriptors),
 	    T(sha256),
 	    T(sha256_of_a_program),
 	    T(sha256_is_of_what_is_executed),
-	    T(P8_closes_its_output_early),
-	    T(P8_closes_its_output_and_hangs),
-	    T(P8_trickle_ends_at_the_deadline),
-	    T(P9_descriptors),
-	    T(P9_environment),
-	    T(P9_surroundings),
+	    T(closes_its_output_early),
+	    T(closes_its_output_and_hangs),
+	    T(trickle_ends_at_the_deadline),
+	    T(descriptors),
+	    T(environment),
+	    T(surroundings),
 	    T(user),
-	    T(A1_dies_with_the_agent),
+	    T(dies_with_the_agent),
 	    T(orphans_are_reaped_while_the_plugin_runs),
 	    T(what_no_plugin_started_is_left_alone),
 	    T(a_killed_keeper_takes_the_session_with_it),

@@ -110,7 +110,7 @@ keeps_what_2010_and_others_wrote(void **state)
 	couch_doc_destroy(d);
 }
 
-/* What is written and read back is the same, and the same result again changes nothing (I3); but it
+/* What is written and read back is the same, and the same result again changes nothing; but it
  * is written once more, since what was read proves nothing. */
 static void
 reads_back_what_it_wrote(void **state)
@@ -170,7 +170,7 @@ a_greeting_makes_a_host_known(void **state)
 	couch_doc_destroy(d);
 }
 
-/* jsonx refuses nesting over 64 and repeated keys; CouchDB does not (FAULTS 3.2, 12). */
+/* jsonx refuses nesting over 64 and repeated keys; CouchDB does not. */
 static void
 keeps_what_we_would_refuse(void **state)
 {

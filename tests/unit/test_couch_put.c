@@ -1,6 +1,6 @@
 /* The write path over an HTTP that is a fake, plainly: http.h is implemented here, a request is
- * caught and answered as the test says, with what CouchDB or a proxy before it would say (FAULTS
- * S1, S4-S6, S8-S10). The clock is fake too. */
+ * caught and answered as the test says, with what CouchDB or a proxy before it would say. The clock
+ * is fake too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -273,7 +273,7 @@ items_by_id(void **state)
 	couch_items_free(items, n);
 }
 
-/* Cut at every byte (S1), and what is no such answer at all (S10). */
+/* Cut at every byte, and what is no such answer at all. */
 static void
 items_garbled(void **state)
 {

@@ -303,9 +303,8 @@ test_none_is_a_warning(void **state)
 	free(names);
 }
 
-/* FAULTS X6. */
 static void
-test_X6_writable_by_others_is_refused(void **state)
+test_writable_by_others_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char path[160];
@@ -351,7 +350,7 @@ main(void)
 	    T(unreadable_folder_keeps_the_old_set),
 	    T(unwritable_state_keeps_the_old_set),
 	    T(none_is_a_warning),
-	    T(X6_writable_by_others_is_refused),
+	    T(writable_by_others_is_refused),
 	    T(read_leaves_no_compiled_file),
 	};
 

@@ -1,4 +1,4 @@
-/* From the end of a run to the response: FAULTS rows P1, P2, P5 to P7 as they are told. */
+/* From the end of a run to the response, as each is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,7 +160,7 @@ test_without_a_job(void **state)
 }
 
 static void
-test_P7_bytes_that_are_not_text(void **state)
+test_bytes_that_are_not_text(void **state)
 {
 	struct fixture *f = *state;
 	int64_t replaced = 0;
@@ -199,7 +199,7 @@ test_pylist_that_is_none_stays_text(void **state)
 }
 
 static void
-test_P5_exit_status(void **state)
+test_exit_status(void **state)
 {
 	struct fixture *f = *state;
 	int64_t status = 0;
@@ -231,7 +231,7 @@ test_a_declared_exit_status_is_a_success(void **state)
 }
 
 static void
-test_P5_exit_status_without_a_word(void **state)
+test_exit_status_without_a_word(void **state)
 {
 	struct fixture *f = *state;
 
@@ -244,7 +244,7 @@ test_P5_exit_status_without_a_word(void **state)
 }
 
 static void
-test_P5_signal(void **state)
+test_signal(void **state)
 {
 	struct fixture *f = *state;
 
@@ -259,7 +259,7 @@ test_P5_signal(void **state)
 }
 
 static void
-test_P1_timeout(void **state)
+test_timeout(void **state)
 {
 	struct fixture *f = *state;
 
@@ -273,7 +273,7 @@ test_P1_timeout(void **state)
 }
 
 static void
-test_P2_overflow_keeps_the_head(void **state)
+test_overflow_keeps_the_head(void **state)
 {
 	struct fixture *f = *state;
 	bool truncated = false;
@@ -332,7 +332,7 @@ test_a_cut_goes_through_no_character(void **state)
 }
 
 static void
-test_P6_not_started(void **state)
+test_not_started(void **state)
 {
 	struct fixture *f = *state;
 
@@ -483,18 +483,18 @@ main(void)
 	    T(ok),
 	    T(ok_empty),
 	    T(without_a_job),
-	    T(P7_bytes_that_are_not_text),
+	    T(bytes_that_are_not_text),
 	    T(pydict_is_json_already),
 	    T(pylist_that_is_none_stays_text),
-	    T(P5_exit_status),
+	    T(exit_status),
 	    T(a_declared_exit_status_is_a_success),
-	    T(P5_exit_status_without_a_word),
-	    T(P5_signal),
-	    T(P1_timeout),
-	    T(P2_overflow_keeps_the_head),
+	    T(exit_status_without_a_word),
+	    T(signal),
+	    T(timeout),
+	    T(overflow_keeps_the_head),
 	    T(tails_that_are_not_text),
 	    T(a_cut_goes_through_no_character),
-	    T(P6_not_started),
+	    T(not_started),
 	    T(first_whole_line_of_a_cut_tail),
 	    T(tails_are_text_and_short),
 	    T(refused),

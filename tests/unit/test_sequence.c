@@ -1,5 +1,4 @@
-/* No mark is ever given twice: clocks that jump, files that are torn at any byte (FAULTS A2, A3).
- */
+/* No mark is ever given twice: clocks that jump, files that are torn at any byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

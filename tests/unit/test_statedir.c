@@ -1,4 +1,4 @@
-/* The state folder and its lock (FAULTS A5). */
+/* The state folder and its lock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -479,7 +479,7 @@ a_conflict_is_read_again_and_merged(void **state)
 	assert_member("a", "owner", "\"ops\"");
 }
 
-/* The answer was lost, or another collector had the same response: it is there already (I3). Nobody
+/* The answer was lost, or another collector had the same response: it is there already. Nobody
  * has told us that it is safe there: it is written once more, as it is. */
 static void
 a_conflict_with_ourselves_is_no_change(void **state)

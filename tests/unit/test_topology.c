@@ -1,4 +1,4 @@
-/* The topology of DESIGN 3, per program. */
+/* The topology as each program declares it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -198,7 +198,7 @@ couch_setup(struct store *s, store_done_fn *fn, void *arg)
 
 /* --- probe --- */
 
-/* A write is the only proof that writes are taken: /_up stays 200 on a full disk (FAULTS 3.2, 10).
+/* A write is the only proof that writes are taken: /_up stays 200 on a full disk.
  * A _local document is not replicated, in no view, and one is enough for all collectors. It is
  * removed at once. */
 #define PROBE_ID "_local/vogeler-probe"

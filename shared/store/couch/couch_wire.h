@@ -1,5 +1,5 @@
 /* What goes to CouchDB and what its answers mean, without any I/O: URLs, bodies, and the reading of
- * an answer into what the caller is to do (FAULTS 3.2 and S1-S12). Answers of _bulk_docs and
+ * an answer into what the caller is to do. Answers of _bulk_docs and
  * _all_docs are read by id, never by position. */
 #ifndef VOGELER_COUCH_WIRE_H
 #define VOGELER_COUCH_WIRE_H
