@@ -121,7 +121,6 @@ def test_the_fake_can_behave(bench):
     assert len(bench.fake.stored) == 40
 
 
-
 @pytest.mark.parametrize("applied", [True, False], ids=["after it was stored", "before"])
 def test_an_answer_cut_after_any_byte(bench, applied):
     bench.start()
@@ -152,7 +151,6 @@ def test_a_reading_cut_after_any_byte(bench):
     bench.settle()
 
 
-
 @pytest.mark.parametrize("kind", ["reads", "writes"])
 def test_a_store_that_never_answers(bench, kind):
     bench.start("couch.timeout=500ms")
@@ -173,7 +171,6 @@ def test_a_slow_store_is_borne(bench):
     written = [host for r in bench.fake.requests for host in r.ids() if "/" not in host]
     assert sorted(written) == sorted(bench.values), "each once, and no repetition"
     bench.settle()
-
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -249,7 +246,6 @@ def test_fewer_requests_at_once_when_asked_for_less(bench):
     bench.settle()
 
 
-
 def test_items_are_answered_one_by_one(bench):
     seen = {}
 
@@ -289,7 +285,6 @@ def test_one_poisoned_document_is_found_by_halving(bench):
     bench.settle(dead=1)
     (properties, body), = bench.site.dead_letters()
     assert json.loads(body)["syskey"] == "h005" and "illegal_docid" in properties.headers["x-reason"]
-
 
 
 @pytest.mark.parametrize("how", ["each", "whole"])
@@ -362,7 +357,6 @@ def test_a_store_that_comes_and_goes_is_a_line_a_minute(bench):
     log = bench.collector.log()
     assert log.count("enospc") == 1 and log.count("deliveries are given back") == 1, log
     bench.settle()
-
 
 
 ODD = {
@@ -453,7 +447,6 @@ def test_a_captive_portal_answers_everything(bench):
     bench.site.wait_consumer("master.in", bench.collector)
     bench.send(3)
     bench.settle()
-
 
 
 def test_kept_connections_are_closed_after_each_tenth_answer(bench):
