@@ -10,6 +10,7 @@ def trouble(request, broker):
         if request.param == "broker restarted":
             broker.restart()
         elif request.param == "broker killed":
+            broker.settle()  # docs/durability.md says what is otherwise lost
             broker.kill()
             broker.start()
     return happen
