@@ -1,7 +1,6 @@
 /* See queue_args.h. */
 #include "shared/amqp/queue_args.h"
 
-#include "shared/amqp/topology.h"
 #include "shared/base/xalloc.h"
 
 #include <assert.h>
@@ -112,17 +111,18 @@ add_delivery_limit(struct queue_arguments *a, const struct queue_options *q, enu
 }
 
 static void
-add_dead_letter(struct queue_arguments *a, const struct queue_options *q)
+add_dead_letter(struct queue_arguments *a, const struct queue_options *q, const char *dead_queue)
 {
 	add_text(a, "x-dead-letter-exchange", "");
-	add_text(a, "x-dead-letter-routing-key", TOPOLOGY_DEAD_QUEUE);
+	add_text(a, "x-dead-letter-routing-key", dead_queue);
 	/* Only with both does the broker let go of a message after the other queue has it. */
 	if (q->type == QUEUE_QUORUM && q->overflow == QUEUE_REJECT_PUBLISH)
 		add_text(a, "x-dead-letter-strategy", "at-least-once");
 }
 
 void
-queue_arguments(const struct queue_options *q, enum queue_role role, struct queue_arguments *out)
+queue_arguments(const struct queue_options *q, enum queue_role role, const char *dead_queue,
+    struct queue_arguments *out)
 {
 	*out = (struct queue_arguments){0};
 	assert(q->type != QUEUE_AUTO);
@@ -155,7 +155,7 @@ queue_arguments(const struct queue_options *q, enum queue_role role, struct queu
 		add_text(out, "x-overflow", queue_overflow_name(q->overflow));
 	add_number(out, "x-message-ttl", q->message_ttl_ms);
 	if (q->dead_letter)
-		add_dead_letter(out, q);
+		add_dead_letter(out, q, dead_queue);
 }
 
 static void

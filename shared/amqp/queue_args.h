@@ -61,9 +61,9 @@ struct queue_arguments {
 	size_t n;
 };
 
-/* The type of q is not AUTO. */
-void queue_arguments(
-    const struct queue_options *q, enum queue_role role, struct queue_arguments *out);
+/* The type of q is not AUTO. dead_queue: where dead_letter leads; static. */
+void queue_arguments(const struct queue_options *q, enum queue_role role, const char *dead_queue,
+    struct queue_arguments *out);
 /* "x-queue-type quorum, x-max-length 3", or "no arguments"; malloced. */
 char *queue_arguments_text(const struct queue_arguments *a);
 enum queue_type queue_arguments_type(const struct queue_arguments *a);

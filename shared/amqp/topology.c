@@ -157,7 +157,7 @@ arguments_for(const struct queue_options *q, enum queue_type automatic, enum que
 	 * will do. */
 	if (own.type == QUEUE_AUTO || (role == QUEUE_DEAD && own.type == QUEUE_QUORUM))
 		own.type = automatic;
-	queue_arguments(&own, role, out);
+	queue_arguments(&own, role, TOPOLOGY_DEAD_QUEUE, out);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "shared/amqp/queue_args.h"
+#include "shared/amqp/topology.h"
 
 #include <stdlib.h>
 
@@ -27,7 +28,7 @@ assert_text(const struct queue_options *q, enum queue_role role, const char *exp
 	struct queue_arguments a;
 	char *text;
 
-	queue_arguments(q, role, &a);
+	queue_arguments(q, role, TOPOLOGY_DEAD_QUEUE, &a);
 	text = queue_arguments_text(&a);
 	assert_string_equal(text, expected);
 	free(text);
@@ -39,7 +40,7 @@ assert_policy(const struct queue_options *q, enum queue_role role, const char *e
 	struct queue_arguments a;
 	char *text;
 
-	queue_arguments(q, role, &a);
+	queue_arguments(q, role, TOPOLOGY_DEAD_QUEUE, &a);
 	text = queue_policy(&a);
 	if (expected == NULL)
 		assert_null(text);
@@ -124,7 +125,7 @@ test_named_argument(void **state)
 {
 	struct queue_arguments a;
 
-	queue_arguments(&everything, QUEUE_MASTER, &a);
+	queue_arguments(&everything, QUEUE_MASTER, TOPOLOGY_DEAD_QUEUE, &a);
 	assert_string_equal(
 	    queue_argument_named(&a, "inequivalent arg 'x-max-length' for queue 'x'")->name,
 	    "x-max-length");
