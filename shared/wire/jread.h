@@ -5,7 +5,7 @@
 #ifndef VOGELER_JREAD_H
 #define VOGELER_JREAD_H
 
-#include "shared/wire/jsonx.h"
+#include "shared/wire/jsonx_note.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -6,7 +6,6 @@
 #include "shared/base/xalloc.h"
 #include "shared/wire/jread.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,115 +15,6 @@
 #define INT64_DIGITS 19 /* both limits have so many */
 #define REAL_SIZE    64
 #define SORT_STACK   32 /* members of an object sorted without asking for memory */
-
-const char *
-jsonx_refusal_name(enum jsonx_refusal refusal)
-{
-	switch (refusal) {
-	case JSONX_READ:
-		return "read";
-	case JSONX_SYNTAX:
-		return "syntax";
-	case JSONX_DEPTH:
-		return "depth";
-	case JSONX_KEYS:
-		return "keys";
-	case JSONX_VALUES:
-		return "values";
-	case JSONX_BYTES:
-		return "bytes";
-	case JSONX_MEMORY:
-		return "memory";
-	}
-	return "?";
-}
-
-const char *
-jsonx_odd_text(enum jsonx_odd odd)
-{
-	switch (odd) {
-	case JSONX_BIG_INTEGER:
-		return "integers beyond 64 bits are kept as text";
-	case JSONX_BIG_REAL:
-		return "numbers beyond the range of a double are kept as text";
-	case JSONX_NOT_A_NUMBER:
-		return "numbers that are none (NaN, Infinity) are kept as text";
-	case JSONX_SURROGATE:
-		return "halves of a surrogate pair are shown as U+FFFD";
-	case JSONX_KEY_TWICE:
-		return "repeated keys have the last of their values";
-	case JSONX_KEY_NUL:
-		return "keys hold a NUL, shown as U+2400";
-	case JSONX_KEY_NO_TEXT:
-		return "keys are a list or a map, kept as the text of its JSON";
-	case JSONX_ALIAS:
-		return "aliases name nothing, or what they are in, and are kept as text";
-	}
-	return "?";
-}
-
-bool
-jsonx_is_odd(const struct jsonx_note *note)
-{
-	size_t i;
-
-	for (i = 0; i < JSONX_N_ODD; i++) {
-		if (note->odd[i].count > 0)
-			return true;
-	}
-	return false;
-}
-
-void
-jsonx_odd(struct jsonx_note *note, enum jsonx_odd odd, struct jsonx_place at)
-{
-	if (note->odd[odd].count++ == 0)
-		note->odd[odd].first = at;
-}
-
-char *
-jsonx_key_new(const char *text, size_t len)
-{
-	char *key = reallocarray(NULL, len + 1, UTF8_NUL_SHOWN_LEN), *p = key;
-	size_t i;
-
-	if (key == NULL)
-		return NULL;
-	for (i = 0; i < len; i++) {
-		if (text[i] != '\0')
-			*p++ = text[i];
-		else
-			p = mempcpy(p, UTF8_NUL_SHOWN, UTF8_NUL_SHOWN_LEN);
-	}
-	*p = '\0';
-	return key;
-}
-
-size_t
-jsonx_key_shown(const char *text, size_t len)
-{
-	size_t i = 0, n;
-
-	while (i < len && (n = utf8_char(text + i, len - i)) > 0 && i + n <= JSONX_KEY_SHOWN)
-		i += n;
-	return i;
-}
-
-bool
-jsonx_real(const char *digits, double *value)
-{
-	char first = digits[strspn(digits, "+-0.")]; /* of those that are not 0 */
-	char *end, *local;
-
-	*value = strtod(digits, &end);
-	if (*end == '.') { /* the locale has another point */
-		local = xstrdup(digits);
-		local[end - digits] = localeconv()->decimal_point[0];
-		*value = strtod(local, NULL);
-		free(local);
-	}
-	return isfinite(*value) && (*value != 0 || first < '1' || first > '9');
-}
 
 /* ---- memory ---- */
 
@@ -382,41 +272,6 @@ write_escape(struct buf *out, unsigned char c)
 		return buf_append(out, "\\t", 2);
 	}
 	return buf_printf(out, "\\u%04x", c);
-}
-
-static bool
-is_plain(unsigned char c)
-{
-	return c >= 0x20 && c != '"' && c != '\\';
-}
-
-/* Whether each of eight bytes is: a byte below 0x20, or one that became 0, borrows into its high
- * bit (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). Most of what is stored
- * goes through here, so it is done eight at a time. */
-static bool
-all_plain(const char *s)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-	uint64_t w, quote, backslash;
-
-	memcpy(&w, s, sizeof(w));
-	quote = w ^ ones * '"';
-	backslash = w ^ ones * '\\';
-	return ((((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) |
-		    ((backslash - ones) & ~backslash)) &
-		   highs) == 0;
-}
-
-size_t
-jsonx_plain_length(const char *s, size_t len)
-{
-	size_t i = 0;
-
-	while (len - i >= sizeof(uint64_t) && all_plain(s + i))
-		i += sizeof(uint64_t);
-	while (i < len && is_plain((unsigned char)s[i]))
-		i++;
-	return i;
 }
 
 bool
