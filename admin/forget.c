@@ -21,7 +21,7 @@
 #include "shared/base/name.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger.h"
+#include "shared/store/outcome.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
 

@@ -474,7 +474,7 @@ note_untold(struct inflight *h, const struct message *m, const char *reason)
 static bool
 is_untold(const struct parcel *p, const struct message *m)
 {
-	return p->host == NULL && m->correlation_id != NULL && ledger_id_ok(m->correlation_id);
+	return p->host == NULL && m->correlation_id != NULL && job_id_ok(m->correlation_id);
 }
 
 /* Before it is dead-lettered, and acked, its job and its host's record are to say so, where it is

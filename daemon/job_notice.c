@@ -7,7 +7,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/ledger.h"
+#include "shared/store/outcome.h"
 #include "shared/store/record.h"
 #include "shared/wire/jsonx.h"
 

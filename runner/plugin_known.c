@@ -7,7 +7,8 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/query/plugin_names.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 #include "shared/store/store.h"
 
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
 #include "shared/store/couch/pack.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
 #include "shared/wire/jread.h"
 
 #include <bsd/string.h>
@@ -178,7 +178,7 @@ find_host(const struct message *m, const struct decode_options *opt, char host[N
 	const char *user = m->user_id;
 
 	host[0] = '\0';
-	if (m->correlation_id == NULL || !ledger_id_ok(m->correlation_id))
+	if (m->correlation_id == NULL || !job_id_ok(m->correlation_id))
 		return;
 	decode_host_of(m, host);
 	if (name_host_error(host) != NULL ||

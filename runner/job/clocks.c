@@ -2,7 +2,8 @@
 
 #include "shared/base/errtext.h"
 #include "shared/base/units.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 
 #include <stdio.h>
 

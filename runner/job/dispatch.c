@@ -23,6 +23,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
+#include "shared/store/fold.h"
 #include "shared/store/store.h"
 #include "shared/target/target.h"
 #include "shared/wire/wire.h"

@@ -8,7 +8,9 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 
 #include <stdio.h>
 #include <stdlib.h>

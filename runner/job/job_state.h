@@ -3,7 +3,8 @@
 #define VOGELER_JOB_STATE_H
 
 #include "runner/verb.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
 #include "shared/target/target.h"
 
 struct interrupt;

@@ -11,6 +11,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
+#include "shared/store/fold.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
 

@@ -5,7 +5,7 @@
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_stdout.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
 #include "shared/target/target.h"
 #include "shared/wire/jsonx.h"
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef VOGELER_SENDER_H
 #define VOGELER_SENDER_H
 
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
 
 /* The login name; malloced, never NULL: "uid 1000" of who has none. Of root it is SUDO_USER, who
  * became root by sudo: root may say what it likes anyhow. */

@@ -2,7 +2,8 @@
 #include "runner/print/events.h"
 
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 #include "shared/wire/jsonx.h"
 
 #include <stdlib.h>

@@ -3,7 +3,8 @@
 #define VOGELER_JOBLIST_H
 
 #include "runner/print/output.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>

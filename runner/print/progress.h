@@ -3,7 +3,7 @@
 #ifndef VOGELER_PROGRESS_H
 #define VOGELER_PROGRESS_H
 
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
 #include <stdbool.h>
 #include <stdint.h>
 

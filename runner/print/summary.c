@@ -6,7 +6,9 @@
 #include "shared/base/errtext.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 #include "shared/target/ranges.h"
 #include "shared/wire/jsonx.h"
 

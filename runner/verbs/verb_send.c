@@ -7,7 +7,7 @@
 #include "runner/verb.h"
 #include "shared/base/ask.h"
 #include "shared/base/name.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
 #include <stdio.h>
 #include <unistd.h>
 

@@ -6,7 +6,7 @@
 #include "runner/verb.h"
 #include "shared/base/wallclock.h"
 #include "shared/event/loop.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
 #include "shared/store/store.h"
 
 struct watching {

@@ -8,7 +8,8 @@
 
 #include "shared/base/uri.h"
 #include "shared/config/options.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 #include "shared/store/record.h"
 #include <jansson.h>
 #include <stdbool.h>

@@ -3,6 +3,7 @@
 #include "shared/wire/jsonx.h"
 
 #include "shared/base/utf8.h"
+#include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jread.h"
 
@@ -562,4 +563,29 @@ void
 jsonx_set_int(json_t *obj, const char *key, json_int_t value)
 {
 	set_new(obj, key, json_integer(value));
+}
+
+const char *
+jsonx_get_str(const json_t *obj, const char *key)
+{
+	return json_string_value(json_object_get(obj, key));
+}
+
+void
+jsonx_set_time(json_t *obj, const char *key, int64_t ms)
+{
+	char text[WALLCLOCK_TEXT_SIZE];
+
+	if (ms > 0)
+		jsonx_set_str(obj, key, wallclock_format(ms, text));
+}
+
+bool
+jsonx_get_time(const json_t *obj, const char *key, int64_t *ms)
+{
+	const json_t *value = json_object_get(obj, key);
+
+	*ms = 0;
+	return value == NULL ||
+	       (json_is_string(value) && wallclock_parse(json_string_value(value), ms));
 }

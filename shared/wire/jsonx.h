@@ -52,5 +52,11 @@ json_t *jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced);
  * has it. For small objects of our own: without memory it ends the program. */
 void jsonx_set_str(json_t *obj, const char *key, const char *value);
 void jsonx_set_int(json_t *obj, const char *key, json_int_t value);
+/* A member that is a text; NULL if it is none. Borrowed. */
+const char *jsonx_get_str(const json_t *obj, const char *key);
+/* A time is text, as wallclock_format() has it. Of 0 nothing is set; absent is 0, and false is
+ * another thing than a time. */
+void jsonx_set_time(json_t *obj, const char *key, int64_t ms);
+bool jsonx_get_time(const json_t *obj, const char *key, int64_t *ms);
 
 #endif

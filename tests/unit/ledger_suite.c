@@ -6,6 +6,7 @@
 #include "shared/wire/jsonx.h"
 #include "tests/unit/store_drive.h"
 
+#include "shared/store/fold.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

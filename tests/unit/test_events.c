@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 #include "runner/print/events.h"
-#include "shared/store/ledger.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "daemon/job_notice.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger.h"
+#include "shared/store/outcome.h"
 #include "shared/store/record.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"

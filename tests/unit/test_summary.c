@@ -7,7 +7,9 @@
 #include "runner/print/events.h"
 #include "runner/print/summary.h"
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 
 #include <cmocka.h>
 #include <stdlib.h>

@@ -6,7 +6,9 @@
 
 #include "runner/print/values.h"
 #include "shared/event/loop.h"
-#include "shared/store/ledger.h"
+#include "shared/store/fold.h"
+#include "shared/store/job.h"
+#include "shared/store/outcome.h"
 #include "shared/store/store.h"
 
 #include <cmocka.h>

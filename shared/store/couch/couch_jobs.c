@@ -222,8 +222,8 @@ get_damaged(struct couch_op *op, const char *what)
 {
 	char *why;
 
-	xasprintf(&why, "%s: job %s cannot be read: %s" LEDGER_JOB_CURE, op->c->jobs_id,
-	    op->startkey, what);
+	xasprintf(
+	    &why, "%s: job %s cannot be read: %s" JOB_CURE, op->c->jobs_id, op->startkey, what);
 	job_end(op, STORE_FAILED, NULL, why);
 	free(why);
 }
@@ -299,7 +299,7 @@ couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg)
 	char *url;
 
 	op->job = fn;
-	if (!ledger_id_ok(id)) {
+	if (!job_id_ok(id)) {
 		op_soon(op, get_on_impossible);
 		return;
 	}

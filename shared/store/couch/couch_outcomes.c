@@ -41,7 +41,7 @@ couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, si
 {
 	struct couch *c = (struct couch *)s;
 
-	if (ledger_id_ok(job)) {
+	if (job_id_ok(job)) {
 		couch_ledger_add(c->ledger, job, o, n, fn, arg);
 	} else {
 		struct couch_op *op = couch_op_create(c, arg);
@@ -175,7 +175,7 @@ couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg
 	struct couch_op *op = couch_op_create((struct couch *)s, arg);
 
 	op->outcome = fn;
-	if (!ledger_id_ok(job)) {
+	if (!job_id_ok(job)) {
 		op_soon(op, outcomes_of_nobody);
 		return;
 	}

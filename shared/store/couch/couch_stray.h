@@ -9,7 +9,7 @@
 #define VOGELER_COUCH_STRAY_H
 
 #include "shared/store/couch/couch_wire.h"
-#include "shared/store/ledger.h"
+#include "shared/store/outcome.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,6 @@
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
-#include "shared/store/ledger_why.h"
 #include "shared/wire/jsonx.h"
 
 #include <bsd/string.h>
@@ -201,7 +200,7 @@ trim_strays(struct sqldb *db, const char *host, uint64_t *dropped)
 static bool
 put_outcome(struct sqldb *db, const char *job, const struct outcome *o, uint64_t *dropped)
 {
-	char why[LEDGER_WHY_SIZE];
+	char why[OUTCOME_WHY_SIZE];
 
 	sqldb_bind_str(db, STMT_OUTCOME_PUT, 1, job);
 	sqldb_bind_str(db, STMT_OUTCOME_PUT, 2, o->host);
@@ -209,7 +208,7 @@ put_outcome(struct sqldb *db, const char *job, const struct outcome *o, uint64_t
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 4, o->order);
 	sqldb_bind_str(db, STMT_OUTCOME_PUT, 5, o->response_id == NULL ? "" : o->response_id);
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 6, o->at);
-	sqldb_bind_str(db, STMT_OUTCOME_PUT, 7, ledger_why(o->why, why));
+	sqldb_bind_str(db, STMT_OUTCOME_PUT, 7, outcome_why(o->why, why));
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 8, o->duration_ms);
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 9, o->exit_status);
 	if (!sqldb_run(db, STMT_OUTCOME_PUT))
@@ -260,11 +259,11 @@ outcomes_added(void *arg)
 static void
 row_set(struct row *r, const struct outcome *o)
 {
-	char why[LEDGER_WHY_SIZE];
+	char why[OUTCOME_WHY_SIZE];
 
 	r->host = xstrdup(o->host);
 	r->response_id = xstrdup_null(o->response_id);
-	r->why = xstrdup_null(ledger_why(o->why, why));
+	r->why = xstrdup_null(outcome_why(o->why, why));
 	r->o = *o;
 	r->o.host = r->host;
 	r->o.response_id = r->response_id;
@@ -343,7 +342,7 @@ job_get_run(void *arg)
 		return;
 	task_failed(t);
 	if (t->s->db.fault == SQLDB_FAULT_DAMAGED)
-		strlcat(t->why, LEDGER_JOB_CURE, sizeof(t->why));
+		strlcat(t->why, JOB_CURE, sizeof(t->why));
 }
 
 static void

@@ -1,6 +1,8 @@
-/* The fold: what many outcomes, in any order and repeated, say about each host. See ledger.h. */
+/* The fold: what many outcomes, in any order and repeated, say about each host. See fold.h. */
+#include "shared/store/fold.h"
+
 #include "shared/base/xalloc.h"
-#include "shared/store/ledger_why.h"
+#include "shared/store/job.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,37 +24,6 @@ struct fold {
 	bool confirmed; /* for each target; or the runner writes no notes */
 	size_t targets;
 };
-
-/* ---- why ---- */
-
-/* Where the text may be cut at most: not within a character. */
-static size_t
-cut(const char *text, size_t max)
-{
-	size_t len = strnlen(text, max + 1);
-
-	if (len <= max)
-		return len;
-	for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
-		;
-	return len;
-}
-
-const char *
-ledger_why(const char *why, char out[LEDGER_WHY_SIZE])
-{
-	size_t len, i;
-
-	if (why == NULL)
-		return NULL;
-	len = cut(why, OUTCOME_WHY_MAX);
-	while (len > 0 && (unsigned char)why[len - 1] <= ' ')
-		len--;
-	for (i = 0; i < len; i++)
-		out[i] = (unsigned char)why[i] < ' ' ? ' ' : why[i];
-	out[len] = '\0';
-	return out;
-}
 
 /* ---- which one counts ---- */
 
@@ -203,7 +174,7 @@ bool
 fold_add(struct fold *f, const struct outcome *given)
 {
 	struct outcome o = *given;
-	char why[LEDGER_WHY_SIZE];
+	char why[OUTCOME_WHY_SIZE];
 	struct stand *s;
 	bool same;
 
@@ -218,7 +189,7 @@ fold_add(struct fold *f, const struct outcome *given)
 		return false;
 	if (s == NULL)
 		s = stand_add(f, o.host, false);
-	o.why = ledger_why(o.why, why);
+	o.why = outcome_why(o.why, why);
 	if (s->known && compare(&s->o, &o) <= 0)
 		return false;
 	same = s->known && is_same(&s->o, &o);
