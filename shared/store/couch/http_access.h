@@ -8,7 +8,7 @@
 #define VOGELER_HTTP_ACCESS_H
 
 #include "shared/base/mono.h"
-#include "shared/store/couch/http.h"
+#include "shared/store/couch/http_message.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
