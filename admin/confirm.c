@@ -2,6 +2,7 @@
 #include "admin/confirm.h"
 
 #include "shared/base/ask.h"
+#include "shared/config/complain.h"
 
 #include <unistd.h>
 
@@ -13,7 +14,7 @@ confirm(struct verb_context *v, const char *question)
 	if (v->yes)
 		return true;
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-		cli_complain(
+		complain_line(
 		    "vogeler-admin", "%s There is nobody to ask here: say --yes", question);
 		return false;
 	}
@@ -21,10 +22,10 @@ confirm(struct verb_context *v, const char *question)
 	case ASK_YES:
 		return true;
 	case ASK_NO:
-		cli_complain("vogeler-admin", "nothing was changed");
+		complain_line("vogeler-admin", "nothing was changed");
 		break;
 	case ASK_INTERRUPTED:
-		cli_complain("vogeler-admin", "interrupted; nothing was changed");
+		complain_line("vogeler-admin", "interrupted; nothing was changed");
 		verb_interrupted(v, signo);
 	}
 	return false;

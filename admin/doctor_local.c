@@ -7,6 +7,7 @@
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/config/ini_file.h"
 #include "shared/config/plugin.h"
 #include "shared/config/plugin_trust.h"
@@ -35,7 +36,7 @@ complain(struct complaints *c, const char *file, unsigned int line, const char *
 {
 	if (c->n++ > 0)
 		return;
-	c->first = cli_complaint(file, line, text);
+	c->first = complain_text(file, line, text);
 }
 
 /* --- the configuration file --- */

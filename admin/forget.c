@@ -21,6 +21,7 @@
 #include "shared/base/name.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/store/outcome.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
@@ -103,7 +104,7 @@ static void
 complain(struct forgetting *f, const char *host, const char *why)
 {
 	fflush(stdout);
-	cli_complain("vogeler-admin", "%s: %s", host, why);
+	complain_line("vogeler-admin", "%s: %s", host, why);
 	f->status = VERB_TROUBLE;
 }
 
@@ -265,7 +266,7 @@ forget_on_deleted(
 		break;
 	}
 	fflush(stdout);
-	cli_complain("vogeler-admin", "queue %s stays%s: %s", name, its_record, why);
+	complain_line("vogeler-admin", "queue %s stays%s: %s", name, its_record, why);
 	f->status = VERB_TROUBLE;
 }
 
@@ -287,7 +288,7 @@ forget_on_all_deleted(void *arg)
 static void
 keep(struct forgetting *f, const char *host)
 {
-	cli_complain("vogeler-admin",
+	complain_line("vogeler-admin",
 	    "%s stays as it is: an agent reads its queue" ERRTEXT_CURE
 	    "stop vogeler-agent there, then forget the host",
 	    host);
@@ -312,7 +313,7 @@ take_look(
 		}
 		break;
 	case HOST_QUEUE_UNKNOWN:
-		cli_complain("vogeler-admin", "queue %s stays, if it is there: %s", host, why);
+		complain_line("vogeler-admin", "queue %s stays, if it is there: %s", host, why);
 		f->status = VERB_TROUBLE;
 		break;
 	}
@@ -340,11 +341,11 @@ static void
 say_queues_left(const struct hosts *queues)
 {
 	if (queues->n == 1)
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "queue %s is left as it is, if it is there: no broker is named (--qhost)",
 		    queues->names[0]);
 	else
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "the queues of %zu hosts are left as they are: no broker is named (--qhost)",
 		    queues->n);
 }
@@ -516,7 +517,7 @@ forget_on_look(const struct host_queue_look *looks, const char *why, void *arg)
 	for (size_t i = 0; i < f->queues.n; i++)
 		f->queues_unknown &= looks[i].sight == HOST_QUEUE_UNKNOWN;
 	if (f->queues_unknown)
-		cli_complain("vogeler-admin", "%s will stay: the broker cannot be asked: %s",
+		complain_line("vogeler-admin", "%s will stay: the broker cannot be asked: %s",
 		    f->queues.n == 1 ? "its queue, if it has one," : "queues that are there", why);
 	sort_out(f, looks);
 }

@@ -9,6 +9,7 @@
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
@@ -267,10 +268,10 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 			print_table(h);
 		if (h->contact_lack != NULL &&
 		    (table_rows(h->table) > 0 || json_array_size(h->list) > 0))
-			cli_complain(
+			complain_line(
 			    "vogeler-admin", "which hosts are online is %s", h->contact_lack);
 		if (store_lists_slowly(h->v->store))
-			cli_complain("vogeler-admin",
+			complain_line("vogeler-admin",
 			    "%s: every record was read whole to list the hosts: the view for it is "
 			    "not there" ERRTEXT_CURE
 			    "run \"vogeler-admin setup\" with an administrator's user",

@@ -4,6 +4,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/near.h"
 #include "shared/base/units.h"
+#include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
@@ -122,7 +123,7 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	cli_vcomplain("vogeler-admin", fmt, ap);
+	complain_va("vogeler-admin", fmt, ap);
 	va_end(ap);
 	verb_done(v, VERB_TROUBLE);
 }
@@ -249,7 +250,7 @@ main(int argc, char **argv)
 		v.store = store_open(v.loop, &store_uri, &cli.options,
 		    verb->makes ? STORE_MAKE : STORE_USE, err, sizeof(err));
 	if (v.store == NULL && !verb->without_store) {
-		cli_complain("vogeler-admin", "%s", err);
+		complain_line("vogeler-admin", "%s", err);
 	} else {
 		verb->run(&v);
 		loop_run(v.loop);

@@ -4,6 +4,7 @@
 #include "admin/missing.h"
 #include "admin/verb.h"
 
+#include "shared/config/complain.h"
 #include "shared/query/group_query.h"
 #include "shared/store/store.h"
 
@@ -45,7 +46,7 @@ meant_finish(struct meant *m)
 static void
 meant_on_note(const char *line, void *arg)
 {
-	cli_complain("vogeler-admin", "%s", line);
+	complain_line("vogeler-admin", "%s", line);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "admin/missing.h"
 
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/store/store.h"
 #include "shared/target/ranges.h"
 
@@ -46,16 +47,16 @@ missing_say(const struct store *store, const struct hosts *known, const char *wo
 	const char *near;
 
 	if (word[0] == '@') {
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "%s: no host is in this group; \"vogeler-admin hosts\" lists them", word);
 		return;
 	}
 	near = hosts_near(known, word);
 	if (near != NULL)
-		cli_complain("vogeler-admin", "%s: no such host in %s; did you mean %s?", word,
+		complain_line("vogeler-admin", "%s: no such host in %s; did you mean %s?", word,
 		    store_id(store), near);
 	else
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "%s: no such host in %s%s; \"vogeler-admin hosts\" lists them", word,
 		    store_id(store), ranges_hint(word, hint));
 }
@@ -63,7 +64,7 @@ missing_say(const struct store *store, const struct hosts *known, const char *wo
 void
 missing_say_nobody(void)
 {
-	cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
+	complain_line("vogeler-admin", "no hosts yet: start vogeler-agent on one");
 }
 
 struct missing {

@@ -4,6 +4,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/store/fold.h"
 #include "shared/store/job.h"
 #include "shared/store/outcome.h"
@@ -89,7 +90,7 @@ say_unread(const struct open_jobs *o)
 	if (o->unread == 0)
 		return;
 	fflush(stdout);
-	cli_complain("vogeler-admin",
+	complain_line("vogeler-admin",
 	    "how %zu job%s stand%s is not known, the outcomes cannot be read: %s", o->unread,
 	    o->unread == 1 ? "" : "s", o->unread == 1 ? "s" : "", o->unread_why);
 }

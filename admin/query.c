@@ -5,6 +5,7 @@
 
 #include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/print/answers.h"
 #include "shared/query/record_query.h"
 #include "shared/store/store.h"
@@ -121,7 +122,7 @@ query_wants(const char *host, void *arg)
 static void
 query_on_line(const char *line, void *arg)
 {
-	cli_complain("vogeler-admin", "%s", line);
+	complain_line("vogeler-admin", "%s", line);
 }
 
 static bool
@@ -135,7 +136,7 @@ print_rows(struct query *q)
 	}
 	if (result_rows_print_csv(stdout, q->rows))
 		return true;
-	cli_complain("vogeler-admin",
+	complain_line("vogeler-admin",
 	    "more than %d columns" ERRTEXT_CURE "name those that you want: {os: .facter.os}",
 	    RESULT_ROWS_COLUMNS);
 	return false;
@@ -154,10 +155,10 @@ tell_all(struct query *q)
 	answers_tell_lack(q->failures, query_on_line, NULL);
 	record_query_notes(q->records, query_on_line, NULL);
 	if (count == 0 && q->failed == 0 && q->asked > 0)
-		cli_complain("vogeler-admin", "nothing comes out for any of %zu host%s", q->asked,
+		complain_line("vogeler-admin", "nothing comes out for any of %zu host%s", q->asked,
 		    q->asked == 1 ? "" : "s");
 	else if (q->asked == 0 && q->meant.targets.all)
-		cli_complain("vogeler-admin", "no hosts yet: start vogeler-agent on one");
+		complain_line("vogeler-admin", "no hosts yet: start vogeler-agent on one");
 	if (status == VERB_OK && q->failed > 0)
 		status = VERB_SOME_FAILED;
 	none = count == 0 || (count == q->nulls && record_query_is_mistyped(q->records));

@@ -13,6 +13,7 @@
 #include "shared/base/name.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/print/table.h"
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
@@ -262,7 +263,7 @@ queue_tell(struct queue_verb *q)
 		print_table(q);
 	fflush(stdout);
 	if (q->why != NULL && q->hosts.n > 0)
-		cli_complain("vogeler-admin", "the broker cannot be asked: %s", q->why);
+		complain_line("vogeler-admin", "the broker cannot be asked: %s", q->why);
 	for (size_t i = 0; i < q->missing.n; i++)
 		missing_say(q->v->store, &q->meant.known, q->missing.names[i]);
 	if (q->hosts.n == 0 && q->missing.n == 0)

@@ -12,6 +12,7 @@
 #include "shared/base/name.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/design.h"
@@ -86,7 +87,7 @@ setup_on_all_bound(const struct host_binder_result *r, void *arg)
 	if (!whole) {
 		fflush(stdout);
 		s->differing++;
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "not all queues of hosts are bound: %s" ERRTEXT_CURE
 		    "give the user of this run write on the hosts' "
 		    "queues and read on exchange %s, then run setup "
@@ -158,7 +159,7 @@ complain_of_design(struct setup *s, const char *what, const char *why)
 {
 	s->broken++;
 	fflush(stdout);
-	cli_complain("vogeler-admin", "design document %s: %s", what, why);
+	complain_line("vogeler-admin", "design document %s: %s", what, why);
 }
 
 static void
@@ -206,7 +207,7 @@ setup_on_database(bool ok, const char *what, void *arg)
 	/* The sample file of 2010 names a folder that few have: then there are none to load. */
 	if (s->v->design == NULL && access(dir, F_OK) != 0 && errno == ENOENT) {
 		fflush(stdout);
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "no design documents: %s, named by the configuration file, is not there", dir);
 		bind_hosts(s);
 		return;

@@ -10,6 +10,7 @@
 #include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/print/answers.h"
 #include "shared/store/store.h"
 #include "shared/target/missing_part.h"
@@ -36,7 +37,7 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 	char since[HOST_STATE_WHEN_SIZE], *message;
 
 	if (failure == NULL) {
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "%s has no value of \"%s\": it was removed in the store" ERRTEXT_CURE
 		    "vogeler-runner -n %s -x %s brings it back",
 		    v->args[0], v->args[1], v->args[0], v->args[1]);
@@ -46,10 +47,11 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 	message = errtext_of_plugin(v->args[1], record_view_text(failure, "message", "-"));
 	host_state_when(record_view_text(failure, "since", "-"), wallclock_ms(), since);
 	if (json_object_get(meta, "unparsed") == NULL)
-		cli_complain("vogeler-admin", "%s has no value of \"%s\" yet: failing since %s: %s",
-		    v->args[0], v->args[1], since, message);
+		complain_line("vogeler-admin",
+		    "%s has no value of \"%s\" yet: failing since %s: %s", v->args[0], v->args[1],
+		    since, message);
 	else
-		cli_complain("vogeler-admin",
+		complain_line("vogeler-admin",
 		    "%s has no value of \"%s\" yet: failing since %s: %s" ERRTEXT_CURE
 		    "\"vogeler-admin --json show %s\" has what the plugin printed",
 		    v->args[0], v->args[1], since, message, v->args[0]);
@@ -65,10 +67,10 @@ no_such_plugin(struct verb_context *v, const json_t *rec)
 	const char *near = record_view_near(plugins, v->args[1]);
 
 	if (near != NULL)
-		cli_complain("vogeler-admin", "%s has no \"%s\"; did you mean %s? It has: %s",
+		complain_line("vogeler-admin", "%s has no \"%s\"; did you mean %s? It has: %s",
 		    v->args[0], v->args[1], near, names);
 	else
-		cli_complain("vogeler-admin", "%s has no \"%s\"; it has: %s", v->args[0],
+		complain_line("vogeler-admin", "%s has no \"%s\"; it has: %s", v->args[0],
 		    v->args[1], names[0] != '\0' ? names : "nothing yet");
 	free(names);
 	json_decref(plugins);
@@ -84,7 +86,7 @@ no_such_part(struct verb_context *v, const json_t *last, size_t len)
 
 	missing_part_add(missing, last, len);
 	there = missing_part_text(missing);
-	cli_complain(
+	complain_line(
 	    "vogeler-admin", "%s: \"%s\" has no %s; %s", v->args[0], v->args[1], v->args[2], there);
 	free(there);
 	missing_part_destroy(missing);

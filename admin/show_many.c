@@ -11,6 +11,7 @@
 #include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/print/answers.h"
 #include "shared/query/plugin_names.h"
 #include "shared/store/store.h"
@@ -67,7 +68,7 @@ failed(struct show_many *m, const char *why)
 static void
 many_on_lack(const char *line, void *arg)
 {
-	cli_complain("vogeler-admin", "%s", line);
+	complain_line("vogeler-admin", "%s", line);
 }
 
 /* None has that part: it is mistyped, perhaps. */
@@ -77,7 +78,7 @@ tell_what_there_is(const struct show_many *m)
 	char *there = m->missing_part == NULL ? NULL : missing_part_text(m->missing_part);
 
 	if (there != NULL)
-		cli_complain("vogeler-admin", "\"%s\": %s", m->plugin, there);
+		complain_line("vogeler-admin", "\"%s\": %s", m->plugin, there);
 	free(there);
 }
 
@@ -100,7 +101,7 @@ many_on_plugins(const struct plugin_names *names, const char *why, void *arg)
 	char hint[PLUGIN_NAMES_HINT_SIZE];
 
 	if (names != NULL && plugin_names_count(names) > 0 && !plugin_names_has(names, m->plugin))
-		cli_complain("vogeler-admin", "no record has \"%s\"%s", m->plugin,
+		complain_line("vogeler-admin", "no record has \"%s\"%s", m->plugin,
 		    plugin_names_hint(names, m->plugin, hint));
 	done(m);
 }

@@ -28,6 +28,7 @@
 #include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/event/sd_notify.h"
@@ -584,7 +585,7 @@ agent_host(const struct cli *cli)
 
 	if (why == NULL)
 		return host;
-	cli_complain("vogeler-agent",
+	complain_line("vogeler-agent",
 	    "cannot use '%s' as this host's name: %s; set another one with [client] name in the "
 	    "configuration file",
 	    host, why);
@@ -607,7 +608,7 @@ complain(const struct trouble *t)
 {
 	char *text = trouble_text(t);
 
-	cli_complain("vogeler-agent", "%s", text);
+	complain_line("vogeler-agent", "%s", text);
 	free(text);
 }
 
@@ -757,7 +758,7 @@ start_monitor(struct agent *a)
 	};
 	if (monitor_start(&parts, a->cli->options.client_listen, &a->monitor, err, sizeof(err)))
 		return true;
-	cli_complain("vogeler-agent", "%s", err);
+	complain_line("vogeler-agent", "%s", err);
 	return false;
 }
 

@@ -5,6 +5,7 @@
 #include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -97,7 +98,7 @@ take_text(int fd, size_t max, size_t *len)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	buf_init(&text, max);
 	if (!buf_read_file(&text, path, &error))
-		cli_complain(
+		complain_line(
 		    PROGRAM, "cannot take the answer of %s: %s", READER_PROGRAM, strerror(error));
 	return buf_take(&text, len);
 }
@@ -111,7 +112,7 @@ take_value(int fd)
 	json_t *value = jsonx_parse(text, len, NULL, err, sizeof(err));
 
 	if (value == NULL)
-		cli_complain(PROGRAM, "what %s printed is no value: %s", READER_PROGRAM, err);
+		complain_line(PROGRAM, "what %s printed is no value: %s", READER_PROGRAM, err);
 	free(text);
 	return value;
 }

@@ -9,6 +9,7 @@
 #include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/config/plugin_lint.h"
 #include <errno.h>
 #include <stdio.h>
@@ -54,13 +55,13 @@ forget_complaints(struct registry *r)
 static void
 on_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
-	complain(arg, cli_complaint(file, line, text)); /* a plugin may be given a URI */
+	complain(arg, complain_text(file, line, text)); /* a plugin may be given a URI */
 }
 
 static void
 log_warning(const char *file, unsigned int line, const char *text, void *arg)
 {
-	char *shown = cli_complaint(file, line, text);
+	char *shown = complain_text(file, line, text);
 
 	log_warn("plugins", "%s", shown);
 	free(shown);
@@ -69,9 +70,9 @@ log_warning(const char *file, unsigned int line, const char *text, void *arg)
 static void
 print_broken(const char *file, unsigned int line, const char *text, void *arg)
 {
-	char *shown = cli_complaint(file, line, text);
+	char *shown = complain_text(file, line, text);
 
-	cli_complain("vogeler-agent", "%s", shown);
+	complain_line("vogeler-agent", "%s", shown);
 	free(shown);
 }
 

@@ -12,6 +12,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/exec/children.h"
 #include "shared/print/table.h"
@@ -173,7 +174,7 @@ print_answer(const struct message *m, json_t *value)
 	if (ok)
 		printable_put(stdout, text.data, PRINTABLE_KEEP_BREAKS);
 	else
-		cli_complain("vogeler-agent", "the answer cannot be shown");
+		complain_line("vogeler-agent", "the answer cannot be shown");
 	fflush(stdout);
 	buf_finish(&text);
 	json_decref(answer);
@@ -238,7 +239,7 @@ verbs_exec(struct cli *cli, const char *plugin_dir, const char *name)
 	if (p == NULL) {
 		char *names = registry_names(&r);
 
-		cli_complain("vogeler-agent", "there is no plugin '%s' in %s; there are: %s", name,
+		complain_line("vogeler-agent", "there is no plugin '%s' in %s; there are: %s", name,
 		    plugin_dir, names[0] != '\0' ? names : "none");
 		free(names);
 		status = VERBS_EXIT_FAILED;

@@ -6,6 +6,7 @@
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
+#include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/http.h"
@@ -139,7 +140,7 @@ bench_fail(struct bench *b, const char *fmt, ...)
 	if (b->over)
 		return;
 	va_start(ap, fmt);
-	cli_vcomplain("vogeler-bench", fmt, ap);
+	complain_va("vogeler-bench", fmt, ap);
 	va_end(ap);
 	bench_done(b, BENCH_TROUBLE);
 }

@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/printable.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/config/options.h"
 #include "shared/wire/jsonx.h"
 #include <errno.h>
@@ -49,11 +50,11 @@ read_all(struct buf *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			cli_complain(PROGRAM, "cannot read standard input: %s", strerror(errno));
+			complain_line(PROGRAM, "cannot read standard input: %s", strerror(errno));
 			return false;
 		}
 		if (n > 0 && !buf_append(text, chunk, (size_t)n)) {
-			cli_complain(PROGRAM, "standard input is over %d bytes", (int)INPUT_MAX);
+			complain_line(PROGRAM, "standard input is over %d bytes", (int)INPUT_MAX);
 			return false;
 		}
 	} while (n != 0);
@@ -68,10 +69,10 @@ tell_notes(const struct result *r, size_t replaced)
 	size_t i;
 
 	if (replaced > 0)
-		cli_complain(
+		complain_line(
 		    PROGRAM, "note: %zu bytes that are not UTF-8 are shown as U+FFFD", replaced);
 	json_array_foreach (r->note, i, note)
-		cli_complain(PROGRAM, "note: %s", json_string_value(note));
+		complain_line(PROGRAM, "note: %s", json_string_value(note));
 }
 
 static bool
@@ -87,7 +88,7 @@ print_value(const struct result *r)
 	if (ok)
 		printable_put(stdout, text.data, PRINTABLE_KEEP_BREAKS);
 	else
-		cli_complain(PROGRAM, "the value is too large to be shown");
+		complain_line(PROGRAM, "the value is too large to be shown");
 	buf_finish(&text);
 	json_decref(value);
 	return ok;
@@ -123,7 +124,7 @@ convert(const struct buf *text, enum wire_format format, const struct options *o
 		fatal("main", "out of memory");
 	tell_notes(&r, replaced);
 	if (r.value == NULL)
-		cli_complain(PROGRAM, "%s", r.error);
+		complain_line(PROGRAM, "%s", r.error);
 	else if (print_value(&r))
 		status = 0;
 	buf_finish(&json);

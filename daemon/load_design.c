@@ -3,6 +3,7 @@
 
 #include "shared/base/printable.h"
 #include "shared/config/cli.h"
+#include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/design.h"
 #include "shared/store/store.h"
@@ -25,7 +26,7 @@ static void
 complain(struct load *l, const char *what, const char *why)
 {
 	fflush(stdout); /* in their order */
-	cli_complain("vogelerd", "%s: %s", what, why);
+	complain_line("vogelerd", "%s: %s", what, why);
 	l->status = 1;
 }
 
@@ -88,7 +89,7 @@ load_designs(struct loop *loop, struct store *store, const char *dir)
 		complain(&l, "left out", json_string_value(why));
 	json_decref(broken);
 	if (l.docs == NULL) {
-		cli_complain("vogelerd", "%s", err);
+		complain_line("vogelerd", "%s", err);
 		return 1;
 	}
 	store_setup(store, on_set_up, &l);

@@ -212,7 +212,7 @@ arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **arg
 	    .json = opt_json != 0,
 	    .jsonl = opt_jsonl != 0,
 	    .quiet = opt_quiet != 0,
-	    .verbose = cli->verbose != 0,
+	    .verbose = cli->line.verbose != 0,
 	    .color = opt_color == NULL ? "auto" : opt_color,
 	    .failed = opt_failed != 0,
 	    .missing = opt_missing != 0,

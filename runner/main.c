@@ -5,6 +5,7 @@
 
 #include "shared/base/ident.h"
 #include "shared/base/near.h"
+#include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/query/jq_child.h"
 #include "shared/store/store.h"
@@ -35,7 +36,7 @@ runner_say(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	cli_vcomplain("vogeler-runner", fmt, ap);
+	complain_va("vogeler-runner", fmt, ap);
 	va_end(ap);
 }
 

@@ -5,8 +5,8 @@
 #include "shared/base/errtext.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
-#include "shared/config/cli_parse.h"
 #include "shared/config/cli_stdout.h"
+#include "shared/config/complain.h"
 #include "shared/config/ini_file.h"
 #include "shared/target/target.h"
 #include "shared/wire/jsonx.h"
@@ -62,8 +62,8 @@ find_config(const struct cli *cli)
 {
 	const char *env = getenv("VOGELER_CONFIG");
 
-	if (cli->config != NULL)
-		return cli->config;
+	if (cli->line.config != NULL)
+		return cli->line.config;
 	if (env != NULL && env[0] != '\0')
 		return env;
 	/* One that is there but cannot be reached is an error, told when it is read. */
@@ -74,10 +74,10 @@ find_config(const struct cli *cli)
 static bool
 command_line_level(const struct cli *cli, enum log_level *level)
 {
-	if (cli->loglevel != NULL)
-		return log_level_parse(cli->loglevel, level);
-	*level = cli->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
-	return cli->debug || (cli->verbose && cli->spec->verbose == NULL);
+	if (cli->line.loglevel != NULL)
+		return log_level_parse(cli->line.loglevel, level);
+	*level = cli->line.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+	return cli->line.debug || (cli->line.verbose && cli->line.spec->verbose == NULL);
 }
 
 /* So that what is told about the file is filtered as the file itself asks. */
@@ -222,19 +222,19 @@ load_command_line(struct build *b)
 	enum log_level level;
 	char err[ERR_SIZE];
 
-	for (size_t i = 0; cli->assignments != NULL && cli->assignments[i] != NULL; i++) {
-		if (!options_set(b->out, cli->assignments[i], err, sizeof(err)))
+	for (size_t i = 0; cli->line.assignments != NULL && cli->line.assignments[i] != NULL; i++) {
+		if (!options_set(b->out, cli->line.assignments[i], err, sizeof(err)))
 			tell(b, LOG_LEVEL_ERROR, "-o", 0, err);
 	}
-	if (cli->qhost != NULL)
-		apply(b, options_set_qhost, "--qhost", cli->qhost, "command-line options");
-	if (cli->dbhost != NULL)
-		apply(b, options_set_dbhost, "--dbhost", cli->dbhost, "command-line options");
+	if (cli->line.qhost != NULL)
+		apply(b, options_set_qhost, "--qhost", cli->line.qhost, "command-line options");
+	if (cli->line.dbhost != NULL)
+		apply(b, options_set_dbhost, "--dbhost", cli->line.dbhost, "command-line options");
 	if (command_line_level(cli, &level)) {
 		b->out->log_level = level;
-	} else if (cli->loglevel != NULL) {
+	} else if (cli->line.loglevel != NULL) {
 		snprintf(err, sizeof(err), "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL",
-		    cli->loglevel);
+		    cli->line.loglevel);
 		tell(b, LOG_LEVEL_ERROR, "--loglevel", 0, err);
 	}
 }
@@ -263,16 +263,16 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 	options_init(out);
 	set_level_early(cli, &none);
 	load_file(&b);
-	if (cli->spec->uses_broker) {
+	if (cli->line.spec->uses_broker) {
 		load_credential(&b, options_set_qhost, "qhost");
-		load_environment(&b, options_set_qhost, CLI_QHOST_VARIABLE, cli->env_qhost);
+		load_environment(&b, options_set_qhost, CLI_QHOST_VARIABLE, cli->line.env_qhost);
 	}
-	if (cli->spec->uses_store) {
+	if (cli->line.spec->uses_store) {
 		load_credential(&b, options_set_dbhost, "dbhost");
-		load_environment(&b, options_set_dbhost, CLI_DBHOST_VARIABLE, cli->env_dbhost);
+		load_environment(&b, options_set_dbhost, CLI_DBHOST_VARIABLE, cli->line.env_dbhost);
 	}
 	load_command_line(&b);
-	if (cli->spec->uses_broker)
+	if (cli->line.spec->uses_broker)
 		load_qhost_file(&b);
 	targets_check_groups(&out->groups, on_wrong_group, &b);
 	*path = b.path;
@@ -291,24 +291,10 @@ build_own(struct cli *cli, options_note_fn *tell_fn)
 
 /* --- telling --- */
 
-char *
-cli_complaint(const char *where, unsigned int line, const char *text)
-{
-	char *whole, *shown;
-
-	if (line > 0)
-		xasprintf(&whole, "%s:%u: %s", where, line, text);
-	else
-		xasprintf(&whole, "%s: %s", where, text);
-	shown = uri_mask_sentence(whole);
-	free(whole);
-	return shown;
-}
-
 static void
 log_it(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
 {
-	char *shown = cli_complaint(where, line, text);
+	char *shown = complain_text(where, line, text);
 
 	log_msg(level, "config", "%s", shown);
 	free(shown);
@@ -323,7 +309,7 @@ keep_complaint(
 
 	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
 		return;
-	cli->complaint = cli_complaint(where, line, text);
+	cli->complaint = complain_text(where, line, text);
 }
 
 static void
@@ -343,9 +329,9 @@ has_verb(const struct cli *cli, const char *verb)
 static bool
 is_service(const struct cli *cli)
 {
-	const char *verb = cli->spec->service;
+	const char *verb = cli->line.spec->service;
 
-	return verb != NULL && !cli->dump_config && (verb[0] == '\0' || has_verb(cli, verb));
+	return verb != NULL && !cli->line.dump_config && (verb[0] == '\0' || has_verb(cli, verb));
 }
 
 /* An error that ends the start is not a matter of log levels. */
@@ -360,8 +346,8 @@ tell_at_start(
 		log_it(level, where, line, text, NULL);
 	if (level != LOG_LEVEL_ERROR)
 		return;
-	shown = cli_complaint(where, line, text);
-	cli_complain(cli->spec->program, "%s", shown);
+	shown = complain_text(where, line, text);
+	complain_line(cli->line.spec->program, "%s", shown);
 	free(shown);
 }
 
@@ -375,7 +361,7 @@ cli_tell_check(
 	char *told, *shown;
 
 	xasprintf(&told, "%s: %s", kind, text);
-	shown = cli_complaint(where, line, told);
+	shown = complain_text(where, line, told);
 	printable_line(stdout, "%s", shown);
 	free(shown);
 	free(told);
@@ -401,16 +387,16 @@ static void
 note_unnamed(const struct cli *cli, const char *what, const char *option, const char *variable,
     const char *value)
 {
-	if (value != NULL || cli->spec->service == NULL)
+	if (value != NULL || cli->line.spec->service == NULL)
 		return;
 	printf("note: no %s is named here: %s will need --%s, %s or the credential %s\n", what,
-	    cli->spec->program, option, variable, option);
+	    cli->line.spec->program, option, variable, option);
 }
 
 static void
 check_config(struct cli *cli)
 {
-	const struct cli_spec *spec = cli->spec;
+	const struct cli_spec *spec = cli->line.spec;
 	bool ok = build_own(cli, cli_tell_check);
 	const char *path = cli->config_path;
 
@@ -470,17 +456,18 @@ cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
 	*cli = (struct cli){0};
 	log_init(spec->program);
 	jsonx_init();
-	cli_parse(cli, spec, argc, argv);
-	if (cli->check_config)
+	cli_parse(&cli->line, spec, argc, argv);
+	cli->args = cli->line.args;
+	if (cli->line.check_config)
 		check_config(cli);
-	if (!cli->dump_config && has_verb(cli, spec->examiner)) {
+	if (!cli->line.dump_config && has_verb(cli, spec->examiner)) {
 		if (!build_own(cli, keep_complaint))
 			options_init(&cli->options);
 	} else if (!build_own(cli, tell_at_start)) {
 		exit(1);
 	}
 	log_set_level(cli->options.log_level);
-	if (cli->dump_config) {
+	if (cli->line.dump_config) {
 		dump_config(&cli->options);
 		exit(0);
 	}
@@ -493,43 +480,20 @@ cli_finish(struct cli *cli)
 	free(cli->config_path);
 	free(cli->complaint);
 	free(cli->no_qhost);
-	cli_parse_finish(cli);
+	cli_parse_finish(&cli->line);
 	*cli = (struct cli){0};
-}
-
-void
-cli_vcomplain(const char *program, const char *fmt, va_list ap)
-{
-	char *text = NULL, *shown;
-
-	if (vasprintf(&text, fmt, ap) < 0)
-		fatal("cli", "out of memory");
-	shown = uri_mask_sentence(text);
-	printable_line(stderr, "%s: %s", program, shown);
-	free(shown);
-	free(text);
-}
-
-void
-cli_complain(const char *program, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	cli_vcomplain(program, fmt, ap);
-	va_end(ap);
 }
 
 void
 cli_usage_error(const struct cli *cli, const char *fmt, ...)
 {
+	char *text;
 	va_list ap;
 
 	va_start(ap, fmt);
-	cli_vcomplain(cli->spec->program, fmt, ap);
+	xvasprintf(&text, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "Try '%s --help'.\n", cli->spec->program);
-	exit(1);
+	complain_usage(cli->line.spec->program, "%s", text);
 }
 
 bool
@@ -561,12 +525,12 @@ static void
 missing(const struct cli *cli, const char *what, const char *option, const char *keys)
 {
 	if (cli->config_path != NULL)
-		cli_complain(cli->spec->program,
+		complain_line(cli->line.spec->program,
 		    "no %s is named" ERRTEXT_CURE
 		    "give --%s URI, or set %s in %s (-c FILE names another)",
 		    what, option, keys, cli->config_path);
 	else
-		cli_complain(cli->spec->program,
+		complain_line(cli->line.spec->program,
 		    "no %s is named" ERRTEXT_CURE
 		    "give --%s URI, or -c FILE with %s set in it (%s is not there)",
 		    what, option, keys, CLI_DEFAULT_CONFIG);
@@ -579,7 +543,7 @@ cli_need(const struct cli *cli, bool qhost, bool dbhost)
 	bool no_dbhost = dbhost && cli->options.dbhost == NULL;
 
 	if (no_qhost && cli->no_qhost != NULL)
-		cli_complain(cli->spec->program, "no broker is named: %s", cli->no_qhost);
+		complain_line(cli->line.spec->program, "no broker is named: %s", cli->no_qhost);
 	else if (no_qhost)
 		missing(cli, "broker", "qhost", "dsn of [amqp]");
 	if (no_dbhost)

@@ -5,57 +5,24 @@
 #define VOGELER_CLI_H
 
 #include "shared/base/uri.h"
+#include "shared/config/cli_parse.h"
 #include "shared/config/options.h"
-#include <popt.h>
-#include <stdarg.h>
 #include <stdbool.h>
-
-struct cli;
-
-struct cli_spec {
-	const char *program;
-	const char *usage;        /* "[OPTION...] run|list|exec PLUGIN" */
-	const char *examples;     /* printed below --help */
-	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
-	bool uses_broker;         /* accepts --qhost */
-	bool uses_store;          /* accepts --dbhost */
-	const char *verbose;  /* what -v is here, for --help; NULL = the same as --loglevel INFO */
-	const char *service;  /* the verb with which it is one, "" = always, NULL = never: only
-				 a service tells at each start what has no effect */
-	const char *examiner; /* the verb that runs with a configuration that cannot be used, too,
-				 and tells of it itself (cli.complaint); NULL = none */
-	/* What --check-config looks at beside the options, which are good; tells by
-	 * cli_tell_check(). as_service: the verb is the one that is. Returns false when something
-	 * is wrong. NULL = nothing more. */
-	bool (*check)(const struct cli *cli, bool as_service);
-};
 
 struct cli {
 	struct options options;
-	char *config_path; /* the file that was read, NULL if none */
-	const char *
-	    *args; /* what is left after options, NULL-terminated, never NULL; owned by popt */
-	poptContext popt;
+	char *config_path;   /* the file that was read, NULL if none */
+	const char **args;   /* what is left after options, NULL-terminated, never NULL; of line */
 	char *complaint;     /* the first of what makes the configuration unusable, at the start (of
 				an examiner: options are the defaults then) or the last cli_reload().
 				Owned; NULL = it is well */
 	size_t n_complaints; /* how many there are */
 	char *no_qhost; /* why [amqp] dsn_file names no broker, a sentence that may have a cure;
 			   owned; NULL = it does, or is not needed */
-	/* The rest is cli.c's own. */
-	const struct cli_spec *spec; /* borrowed until cli_finish */
-	struct poptOption *table;    /* the program's rows and the shared ones */
-	char **argv;                 /* a copy, with passwords */
-	int argc;
-	char *config, *qhost, *dbhost, *loglevel; /* as given; NULL = not */
-	char *env_qhost, *env_dbhost; /* as the environment had them; it has them no more */
-	char **assignments;           /* of -o, NULL-terminated; NULL = none */
-	int verbose, debug, check_config, dump_config, help, version;
+	struct command_line line; /* as it was given */
 };
 
-#define CLI_QHOST_VARIABLE  "VOGELER_QHOST"
-#define CLI_DBHOST_VARIABLE "VOGELER_DBHOST"
-#define CLI_DEFAULT_CONFIG  VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
+#define CLI_DEFAULT_CONFIG VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
 
 /* What a program does first, before it opens any descriptor: a stdin, stdout or stderr that is
  * missing becomes /dev/null; nobody of the same user may look into the process or have a core file
@@ -69,15 +36,7 @@ void cli_finish(struct cli *cli);
 /* The first line of a credential of systemd's, to be wiped and freed; NULL: there is none, or it is
  * empty; *err is the errno, 0 when the file could be read. */
 char *cli_read_credential(const char *path, int *err);
-/* "program: text" on stderr, without the passwords of URIs: what is quoted may be one that was
- * typed without its option, or in the place of a file. The way in which programs say what is wrong.
- */
-void cli_complain(const char *program, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void cli_vcomplain(const char *program, const char *fmt, va_list ap)
-    __attribute__((format(printf, 2, 0)));
-/* "where:line: text", or "where: text" for line 0; malloced, without passwords as well. */
-char *cli_complaint(const char *where, unsigned int line, const char *text);
-/* cli_complain() and "Try 'program --help'" on stderr, exit 1. */
+/* complain_usage() of this program. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 /* Reads the file again, for SIGHUP of a service: false (all errors logged, cli->complaint says the

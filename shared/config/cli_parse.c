@@ -3,6 +3,7 @@
 
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/complain.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,51 +41,52 @@ join_tables(const struct poptOption *own, const struct poptOption *ours)
 }
 
 static void
-make_table(struct cli *cli)
+make_table(struct command_line *line)
 {
 	/* Three ends: two are room for the rows that depend on what the program uses. */
 	struct poptOption ours[] = {
-	    {"config", 'c', POPT_ARG_STRING, &cli->config, 0, "Configuration file", "FILE"},
-	    {"loglevel", '\0', POPT_ARG_STRING, &cli->loglevel, 0,
+	    {"config", 'c', POPT_ARG_STRING, &line->config, 0, "Configuration file", "FILE"},
+	    {"loglevel", '\0', POPT_ARG_STRING, &line->loglevel, 0,
 		"DEBUG, INFO, WARN, ERROR or CRITICAL", "LEVEL"},
-	    {"option", 'o', POPT_ARG_ARGV, &cli->assignments, 0,
+	    {"option", 'o', POPT_ARG_ARGV, &line->assignments, 0,
 		"Set an option of the file (may be repeated)", "SEC.KEY=VALUE"},
-	    {"check-config", '\0', POPT_ARG_NONE, &cli->check_config, 0,
+	    {"check-config", '\0', POPT_ARG_NONE, &line->check_config, 0,
 		"Say what is wrong with the file, and exit", NULL},
-	    {"dump-config", '\0', POPT_ARG_NONE, &cli->dump_config, 0,
+	    {"dump-config", '\0', POPT_ARG_NONE, &line->dump_config, 0,
 		"Print all options as they hold, and exit", NULL},
-	    {"verbose", 'v', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &cli->verbose, 0,
+	    {"verbose", 'v', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &line->verbose, 0,
 		"Same as --loglevel INFO", NULL},
-	    {"debug", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &cli->debug, 0,
+	    {"debug", '\0', POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &line->debug, 0,
 		"Same as --loglevel DEBUG", NULL},
-	    {"version", '\0', POPT_ARG_NONE, &cli->version, 0, "Print the version, and exit", NULL},
-	    {"help", 'h', POPT_ARG_NONE, &cli->help, 0, "Print this, and exit", NULL},
+	    {"version", '\0', POPT_ARG_NONE, &line->version, 0, "Print the version, and exit",
+		NULL},
+	    {"help", 'h', POPT_ARG_NONE, &line->help, 0, "Print this, and exit", NULL},
 	    POPT_TABLEEND,
 	    POPT_TABLEEND,
 	    POPT_TABLEEND,
 	};
-	const struct poptOption qhost = {"qhost", '\0', POPT_ARG_STRING, &cli->qhost, 0,
+	const struct poptOption qhost = {"qhost", '\0', POPT_ARG_STRING, &line->qhost, 0,
 	    "Broker: amqp://user:pw@host:5672/vhost, or several", "URI"};
-	const struct poptOption dbhost = {"dbhost", '\0', POPT_ARG_STRING, &cli->dbhost, 0,
+	const struct poptOption dbhost = {"dbhost", '\0', POPT_ARG_STRING, &line->dbhost, 0,
 	    "Store: couch://host:5984/db or sqlite:///file", "URI"};
 	size_t n = count_rows(ours), at = 1;
 
-	for (size_t i = 0; i < n && cli->spec->verbose != NULL; i++) {
+	for (size_t i = 0; i < n && line->spec->verbose != NULL; i++) {
 		if (ours[i].shortName == 'v') {
 			ours[i].argInfo = POPT_ARG_NONE;
-			ours[i].descrip = cli->spec->verbose;
+			ours[i].descrip = line->spec->verbose;
 		}
 	}
 
-	if (cli->spec->uses_broker) {
+	if (line->spec->uses_broker) {
 		memmove(ours + at + 1, ours + at, (n++ - at) * sizeof(*ours));
 		ours[at++] = qhost;
 	}
-	if (cli->spec->uses_store) {
+	if (line->spec->uses_store) {
 		memmove(ours + at + 1, ours + at, (n++ - at) * sizeof(*ours));
 		ours[at++] = dbhost;
 	}
-	cli->table = join_tables(cli->spec->table, ours);
+	line->table = join_tables(line->spec->table, ours);
 }
 
 static void
@@ -105,14 +107,14 @@ print_row(const struct poptOption *row)
 }
 
 static void
-print_help(const struct cli *cli)
+print_help(const struct command_line *line)
 {
-	const struct cli_spec *spec = cli->spec;
+	const struct cli_spec *spec = line->spec;
 
 	printf("Usage: %s %s\n", spec->program, spec->usage);
-	for (size_t i = 0; i < count_rows(cli->table); i++) {
-		if ((cli->table[i].argInfo & POPT_ARGFLAG_DOC_HIDDEN) == 0)
-			print_row(&cli->table[i]);
+	for (size_t i = 0; i < count_rows(line->table); i++) {
+		if ((line->table[i].argInfo & POPT_ARGFLAG_DOC_HIDDEN) == 0)
+			print_row(&line->table[i]);
 	}
 	if (spec->examples != NULL)
 		printf("%s%s%s", strncmp(spec->examples, "Example", 7) == 0 ? "" : "Examples:\n",
@@ -120,12 +122,12 @@ print_help(const struct cli *cli)
 }
 
 static void
-copy_and_scrub(struct cli *cli, int argc, char **argv)
+copy_and_scrub(struct command_line *line, int argc, char **argv)
 {
-	cli->argc = argc;
-	cli->argv = xcalloc((size_t)argc + 1, sizeof(*cli->argv));
+	line->argc = argc;
+	line->argv = xcalloc((size_t)argc + 1, sizeof(*line->argv));
 	for (int i = 0; i < argc; i++) {
-		cli->argv[i] = xstrdup(argv[i]);
+		line->argv[i] = xstrdup(argv[i]);
 		if (i > 0)
 			uri_scrub(argv[i]);
 	}
@@ -165,16 +167,16 @@ hide(char **variable)
 }
 
 static void
-take_environment(struct cli *cli)
+take_environment(struct command_line *line)
 {
 	for (char **v = environ; v != NULL && *v != NULL; v++) {
 		char *qhost = value_of(*v, CLI_QHOST_VARIABLE);
 		char *dbhost = value_of(*v, CLI_DBHOST_VARIABLE);
 
 		if (qhost != NULL)
-			take(&cli->env_qhost, qhost);
+			take(&line->env_qhost, qhost);
 		else if (dbhost != NULL)
-			take(&cli->env_dbhost, dbhost);
+			take(&line->env_dbhost, dbhost);
 		else
 			hide(v);
 	}
@@ -184,36 +186,37 @@ take_environment(struct cli *cli)
 }
 
 static void
-run_popt(struct cli *cli)
+run_popt(struct command_line *line)
 {
 	static const char *none[] = {NULL};
 	int rc;
 
-	cli->popt =
-	    poptGetContext(cli->spec->program, cli->argc, (const char **)cli->argv, cli->table, 0);
+	line->popt = poptGetContext(
+	    line->spec->program, line->argc, (const char **)line->argv, line->table, 0);
 	do
-		rc = poptGetNextOpt(cli->popt);
+		rc = poptGetNextOpt(line->popt);
 	while (rc > 0);
 	if (rc < -1)
-		cli_usage_error(cli, "%s: %s", poptBadOption(cli->popt, 0), poptStrerror(rc));
-	cli->args = poptGetArgs(cli->popt);
-	if (cli->args == NULL)
-		cli->args = none;
+		complain_usage(
+		    line->spec->program, "%s: %s", poptBadOption(line->popt, 0), poptStrerror(rc));
+	line->args = poptGetArgs(line->popt);
+	if (line->args == NULL)
+		line->args = none;
 }
 
 void
-cli_parse(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
+cli_parse(struct command_line *line, const struct cli_spec *spec, int argc, char **argv)
 {
-	cli->spec = spec;
-	copy_and_scrub(cli, argc, argv);
-	take_environment(cli);
-	make_table(cli);
-	run_popt(cli);
-	if (cli->help) {
-		print_help(cli);
+	line->spec = spec;
+	copy_and_scrub(line, argc, argv);
+	take_environment(line);
+	make_table(line);
+	run_popt(line);
+	if (line->help) {
+		print_help(line);
 		exit(0);
 	}
-	if (cli->version) {
+	if (line->version) {
 		printf("%s %s\n", spec->program, VOGELER_VERSION);
 		exit(0);
 	}
@@ -228,20 +231,20 @@ free_secret(char *s)
 }
 
 void
-cli_parse_finish(struct cli *cli)
+cli_parse_finish(struct command_line *line)
 {
-	poptFreeContext(cli->popt);
-	for (int i = 0; i < cli->argc; i++)
-		free_secret(cli->argv[i]);
-	free(cli->argv);
-	free(cli->table);
-	free(cli->config);
-	free(cli->loglevel);
-	free_secret(cli->env_qhost);
-	free_secret(cli->env_dbhost);
-	free_secret(cli->qhost);
-	free_secret(cli->dbhost);
-	for (size_t i = 0; cli->assignments != NULL && cli->assignments[i] != NULL; i++)
-		free_secret(cli->assignments[i]);
-	free(cli->assignments);
+	poptFreeContext(line->popt);
+	for (int i = 0; i < line->argc; i++)
+		free_secret(line->argv[i]);
+	free(line->argv);
+	free(line->table);
+	free(line->config);
+	free(line->loglevel);
+	free_secret(line->env_qhost);
+	free_secret(line->env_dbhost);
+	free_secret(line->qhost);
+	free_secret(line->dbhost);
+	for (size_t i = 0; line->assignments != NULL && line->assignments[i] != NULL; i++)
+		free_secret(line->assignments[i]);
+	free(line->assignments);
 }
