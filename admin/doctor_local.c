@@ -9,6 +9,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
 #include "shared/config/ini_file.h"
+#include "shared/config/options_load.h"
 #include "shared/config/plugin.h"
 #include "shared/config/plugin_trust.h"
 
@@ -130,7 +131,7 @@ check_config(struct doctor *d)
 	}
 	options_init(&scratch);
 	if (ini_file_read(&conf, path, false, on_conf_error, &c))
-		options_load_notes(&scratch, &conf, on_note, &c);
+		options_load(&scratch, &conf, on_note, &c);
 	secret = has_password(&conf);
 	ini_file_finish(&conf);
 	options_finish(&scratch);

@@ -4,6 +4,7 @@
 
 #include "shared/base/errtext.h"
 #include "shared/config/cli.h"
+#include "shared/config/options_load.h"
 
 #include <errno.h>
 #include <stdio.h>

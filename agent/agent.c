@@ -30,6 +30,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
+#include "shared/config/options_load.h"
 #include "shared/event/loop.h"
 #include "shared/event/sd_notify.h"
 #include "shared/exec/children.h"

@@ -19,6 +19,7 @@
 #include "shared/base/uri.h"
 #include "shared/config/cli.h"
 #include "shared/config/options_broker.h"
+#include "shared/config/options_load.h"
 #include "shared/event/loop.h"
 #include "shared/event/sd_notify.h"
 #include "shared/monitor/monitor.h"

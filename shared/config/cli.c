@@ -1,5 +1,6 @@
 /* See cli.h. */
 #include "shared/config/cli.h"
+#include "shared/config/options_load.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
@@ -111,7 +112,7 @@ load_file(struct build *b)
 	}
 	if (ini_file_read(&c, path, false, on_conf_error, b)) {
 		set_level_early(b->cli, &c);
-		options_load_notes(b->out, &c, on_note, b);
+		options_load(b->out, &c, on_note, b);
 	}
 	ini_file_finish(&c);
 }

@@ -1,7 +1,6 @@
-/* Every option of every program: one table (options.c) with a row each, read by load, -o
- * section.key=value,
- * --check-config, --dump-config and the test that compares it with conf/vogeler.conf and
- * vogeler.conf(5).
+/* The options of all programs as they hold, which options_load.h fills: one table (options_table.h)
+ * has a row for each, read by the file, -o section.key=value, --check-config, --dump-config and the
+ * test that compares it with conf/vogeler.conf and vogeler.conf(5).
  *
  * Precedence: command line, environment (VOGELER_QHOST, VOGELER_DBHOST), systemd credentials
  * ($CREDENTIALS_DIRECTORY/qhost, dbhost), file, the file of [amqp] dsn_file, default. */
@@ -10,12 +9,10 @@
 
 #include "shared/amqp/queue_args.h"
 #include "shared/base/log.h"
-#include "shared/config/ini_file.h"
 #include "shared/event/tls.h"
 #include "shared/target/hostgroups.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #define OPTIONS_FILE_SOURCE "configuration file" /* as qhost_source and dbhost_source say it */
 
@@ -86,38 +83,5 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 };
 
 enum options_program { OPTION_COLLECTOR, OPTION_AGENT, OPTION_PROGRAMS };
-
-void options_init(struct options *o); /* the defaults */
-void options_finish(struct options *o);
-
-/* Told once for each thing that is wrong or odd: ERROR for a bad value, WARN for an unknown key,
- * INFO for a key of 2010 that has no effect. */
-typedef void options_note_fn(
-    enum log_level level, const char *file, unsigned int line, const char *text, void *arg);
-/* Returns false when a value is bad: then nothing was applied. */
-bool options_load_notes(
-    struct options *o, const struct ini_file *c, options_note_fn *note, void *arg);
-/* The same, logging: one message for each thing that is wrong or odd; WARN for unknown keys ("did
- * you mean"), INFO for keys of 2010 that have no effect. Returns false when a value is bad: then
- * nothing was applied. */
-bool options_load(struct options *o, const struct ini_file *c);
-/* The value that file, environment or a credential has for the broker or the store: checked, then
- * set with its source. false: err says why. */
-bool options_set_qhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size);
-bool options_set_dbhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size);
-/* "section.key=value" from the command line. false: err says why. */
-bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
-/* For a reload: moves from fresh to now what the program takes while it runs, user and password of
- * its URIs too; fresh is then the caller's to finish. Which option that is, its row says. Returns
- * what else has changed, "[amqp] heartbeat, listen, [couch] timeout", which needs a restart;
- * malloced, NULL = nothing. */
-char *options_take(struct options *now, struct options *fresh, enum options_program program);
-/* As a file that options_load would read, secrets masked. */
-void options_dump(const struct options *o, FILE *out);
-
-/* The rows, for documentation tests: prints "section.key type default" a line each. */
-void options_list(FILE *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "shared/base/units.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/ini_file.h"
 #include "shared/event/listen_addr.h"
 #include <stdio.h>
 #include <stdlib.h>

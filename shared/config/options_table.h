@@ -1,4 +1,4 @@
-/* The rows of options.c and what their types mean; for options.c alone. */
+/* A row for each option, and what their types mean. */
 #ifndef VOGELER_OPTIONS_TABLE_H
 #define VOGELER_OPTIONS_TABLE_H
 
@@ -23,7 +23,7 @@ enum option_type {
 	OPTION_ANY_QUEUE_TYPE, /* enum queue_type */
 	OPTION_OVERFLOW,       /* enum queue_overflow */
 	OPTION_SYNC,           /* bool: normal, not full */
-	OPTION_BACKEND,        /* which of the three; not a field, options_load decides with it */
+	OPTION_BACKEND,        /* which of the three; not a field, options_load() decides with it */
 	OPTION_AMQP,           /* [messaging] backend: must be amqp; not a field */
 	OPTION_IGNORED,        /* of 2010, never implemented; key "*" = any key of the section */
 };

@@ -4,7 +4,7 @@
 #include "tests/fuzz/fuzz_file.h"
 
 #include "shared/config/ini_file.h"
-#include "shared/config/options.h"
+#include "shared/config/options_load.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +52,7 @@ load_options(const struct ini_file *c)
 	FILE *out = fopen("/dev/null", "w");
 
 	options_init(&o);
-	if (!options_load_notes(&o, c, on_note, &notes) && notes == 0)
+	if (!options_load(&o, c, on_note, &notes) && notes == 0)
 		abort();
 	if (out == NULL)
 		abort();

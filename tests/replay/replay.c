@@ -37,7 +37,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
-#include "shared/config/options.h"
+#include "shared/config/options_load.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_stream.h"
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "shared/config/cli.h"
+#include "shared/config/options_load.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "daemon/collector.h"
+#include "shared/config/options_load.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"

@@ -7,6 +7,7 @@
 #include "daemon/batch.h"
 #include "daemon/deadletter.h"
 #include "daemon/inflight.h"
+#include "shared/config/options_load.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"

@@ -9,6 +9,7 @@
 #include "shared/base/log.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/options_load.h"
 #include "shared/store/fold.h"
 #include "shared/store/store.h"
 #include "tests/fake/fake_broker_api.h"

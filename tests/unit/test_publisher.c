@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "runner/job/publisher.h"
+#include "shared/config/options_load.h"
 #include "shared/event/loop.h"
 #include "shared/wire/wire.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "shared/config/ini_file.h"
-#include "shared/config/options.h"
+#include "shared/config/options_load.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -131,7 +131,7 @@ assert_loads(const char *path)
 
 	options_init(&o);
 	assert_true(ini_file_read(&c, path, false, on_error, NULL));
-	assert_true(options_load_notes(&o, &c, on_note, NULL));
+	assert_true(options_load(&o, &c, on_note, NULL));
 	assert_string_equal(o.dbhost, "couch://127.0.0.1:5984/system_records");
 	ini_file_finish(&c);
 	options_finish(&o);

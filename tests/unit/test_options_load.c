@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/config/options.h"
+#include "shared/config/options_load.h"
 #include "shared/config/options_table.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ load(const char *text)
 	assert_true(ini_file_read(&c, path, false, no_error, NULL));
 	unlink(path);
 	notes[0] = '\0';
-	ok = options_load_notes(&o, &c, on_note, &o);
+	ok = options_load(&o, &c, on_note, &o);
 	ini_file_finish(&c);
 	return ok;
 }

@@ -1,5 +1,5 @@
-/* See options.h; the rows are in options_table.c. */
-#include "shared/config/options.h"
+/* See options_load.h. */
+#include "shared/config/options_load.h"
 
 #include "shared/base/name.h"
 #include "shared/base/uri.h"
@@ -186,7 +186,7 @@ choose_store(struct load *l)
 }
 
 bool
-options_load_notes(struct options *o, const struct ini_file *c, options_note_fn *note_fn, void *arg)
+options_load(struct options *o, const struct ini_file *c, options_note_fn *note_fn, void *arg)
 {
 	struct load l = {.conf = c, .note = note_fn, .arg = arg};
 	char *dbhost = xstrdup_null(o->dbhost);
@@ -206,18 +206,6 @@ options_load_notes(struct options *o, const struct ini_file *c, options_note_fn 
 	options_finish(o);
 	*o = l.next;
 	return true;
-}
-
-static void
-log_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
-{
-	log_msg(level, "config", "%s:%u: %s", file, line, text);
-}
-
-bool
-options_load(struct options *o, const struct ini_file *c)
-{
-	return options_load_notes(o, c, log_note, NULL);
 }
 
 /* --- single values --- */
