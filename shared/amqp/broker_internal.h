@@ -1,18 +1,18 @@
 /* What the files of the broker share; nobody else includes this.
  *
- *   broker.c          the state machine: step, enter, output
- *   broker_life.c     options, creation and destruction, timers, what the owner asks for
- *   broker_input.c    bytes -> frames -> whose frame it is; heartbeats
+ *   broker_fsm.c          the state machine: step, enter, output
+ *   broker.c     options, creation and destruction, timers, what the owner asks for
+ *   broker_dispatch.c    bytes -> frames -> whose frame it is; heartbeats
  *   broker_login.c    connection.start .. connection.open-ok
- *   broker_topology.c exchanges, queues, bindings, confirm.select
+ *   broker_declare.c exchanges, queues, bindings, confirm.select
  *   broker_keep.c     in READY: whether the exchanges and bindings are still there
- *   broker_look.c     the same for look_only: what there is, and nothing made
+ *   broker_inspect.c     the same for look_only: what there is, and nothing made
  *   broker_bind.c     the same for bind_only: the bindings alone, of many queues, and looks at them
  *   broker_publish.c  publishing, confirms, returns
  *   broker_consume.c  consumer, deliveries, acks
  *   broker_ask.c      the depth of a queue; whether publishes are taken and confirmed
  *   broker_probe.c    may we consume?
- *   broker_failure.c  close codes and other ends -> error, sentence, log line
+ *   broker_close.c  close codes and other ends -> error, sentence, log line
  *
  * The broker may be destroyed by its owner in any callback: b->dead is then set, its stream and
  * timers are gone, and its memory stays until the pass is over. So whoever calls a handler checks
@@ -246,7 +246,7 @@ struct broker {
 	uint64_t outcomes[BROKER_N_OUTCOMES];
 };
 
-/* broker.c */
+/* broker_fsm.c */
 void broker_step(struct broker *b, enum broker_event ev);
 void broker_timer_arm(struct broker *b, enum broker_timer timer, int64_t ms);
 void broker_timer_disarm(struct broker *b, enum broker_timer timer);
@@ -263,7 +263,7 @@ void broker_apply_pause(struct broker *b);
 void broker_make_id(struct broker *b);
 void broker_take_logins(struct broker *b); /* now is the next connection */
 
-/* broker_input.c */
+/* broker_dispatch.c */
 void broker_read(struct broker *b);
 void broker_heartbeat(struct broker *b);
 void broker_heartbeat_arm(struct broker *b);
@@ -275,7 +275,7 @@ void broker_login_begin(struct broker *b);
 const char *broker_login_user(const struct broker *b);
 void broker_login_method(struct broker *b, const struct frame *f);
 
-/* broker_topology.c */
+/* broker_declare.c */
 void broker_topology_begin(struct broker *b);
 void broker_topology_method(struct broker *b, const struct frame *f);
 /* true when it is the 404 that a passive declaration may get, the 403 of an optional item or of a
@@ -297,7 +297,8 @@ void broker_send_bind(struct broker *b, const struct topology_item *item, size_t
 void broker_send_declare(struct broker *b, const struct topology_item *item, bool passive);
 const char *broker_topology_what(const struct broker *b, char *out, size_t size);
 
-/* For broker_look.c and broker_bind.c: what comes after the item at hand, and the steps on the way.
+/* For broker_inspect.c and broker_bind.c: what comes after the item at hand, and the steps on the
+ * way.
  */
 void broker_topology_next(struct broker *b);
 void broker_topology_confirm(struct broker *b);
@@ -312,7 +313,7 @@ bool broker_keep_answer(struct broker *b, const struct frame *f); /* false: it i
 /* What was asked for when the channel ended; NULL: nothing. */
 const char *broker_keep_what(const struct broker *b, char *out, size_t size);
 
-/* broker_look.c */
+/* broker_inspect.c */
 void broker_look_answer(struct broker *b, const struct frame *f);
 bool broker_look_refused(struct broker *b, uint16_t code, const char *why);
 void broker_look_free(struct broker *b);
@@ -355,7 +356,7 @@ bool broker_ask_answer(struct broker *b, const struct frame *f); /* false: it is
 void broker_ask_forget(struct broker *b);
 bool broker_confirm_overdue(struct broker *b);
 
-/* broker_failure.c */
+/* broker_close.c */
 /* Was the queue in use for longer than a lost connection of ours could hold it? */
 bool broker_in_use_by_another(const struct broker *b);
 /* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */

@@ -1,5 +1,5 @@
-/* Replays a scenario against the real broker.c on a fake loop, clock and stream. One line is one
- * step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
+/* Replays a scenario against the real broker_fsm.c on a fake loop, clock and stream. One line is
+ * one step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
  *
  *   option KEY VALUE           before create: uri (repeatable) heartbeat topology max_body
  *                              max_unconfirmed output_max keep keep_exchanges; after topology:
