@@ -57,13 +57,13 @@ broker_outcome_name(enum broker_outcome outcome)
 static void
 on_deadline(void *arg)
 {
-	broker_step(arg, BROKER_EV_DEADLINE);
+	broker_on(arg, BROKER_EV_DEADLINE);
 }
 
 static void
 on_retry(void *arg)
 {
-	broker_step(arg, BROKER_EV_RETRY);
+	broker_on(arg, BROKER_EV_RETRY);
 }
 
 static void
@@ -76,6 +76,7 @@ static void
 on_heartbeat(void *arg)
 {
 	broker_heartbeat(arg);
+	broker_settle(arg);
 }
 
 static void
@@ -97,6 +98,7 @@ on_work(void *arg)
 		b->output_failed = false;
 		broker_fail(b, BROKER_ERR_TIMEOUT, "%s: it does not take what we send",
 		    broker_where(b, where, sizeof(where)));
+		broker_settle(b);
 	}
 	if (!b->dead && b->report_stopped)
 		report_stopped(b);
@@ -196,7 +198,7 @@ broker_destroy(struct broker *b)
 void
 broker_start(struct broker *b)
 {
-	broker_step(b, BROKER_EV_START);
+	broker_on(b, BROKER_EV_START);
 }
 
 /* Not into targets: what is up was logged in with those, and says so in each message. */
@@ -232,7 +234,7 @@ broker_take_logins(struct broker *b)
 void
 broker_stop(struct broker *b)
 {
-	broker_step(b, BROKER_EV_STOP);
+	broker_on(b, BROKER_EV_STOP);
 }
 
 bool

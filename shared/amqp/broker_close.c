@@ -82,7 +82,16 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(b->text, sizeof(b->text), fmt, ap);
 	va_end(ap);
-	broker_step(b, BROKER_EV_FAILED);
+	broker_raise(b, BROKER_EV_FAILED);
+}
+
+void
+broker_unexpected(struct broker *b, const char *what)
+{
+	char where[320];
+
+	broker_fail(b, BROKER_ERR_PROTOCOL, "%s: %s, which was not to come in state %s",
+	    broker_where(b, where, sizeof(where)), what, broker_state_name(b->state));
 }
 
 /* What is new about it, for the log: of that which names a thing the whole sentence, of the others
@@ -231,7 +240,7 @@ broker_connection_closed(struct broker *b, const amqp_connection_close_t *m)
 	broker_send(b, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
 	b->linger = true;
 	if (m->reply_code == AMQP_NOT_ALLOWED && try_other_vhost(b, text))
-		broker_step(b, BROKER_EV_RELOGIN);
+		broker_raise(b, BROKER_EV_RELOGIN);
 	else
 		connection_failed(b, m->reply_code, text);
 	free(why);

@@ -485,7 +485,7 @@ broker_topology_method(struct broker *b, const struct frame *f)
 		next_binding(b);
 		return;
 	case TOPOLOGY_CONFIRM:
-		broker_step(b, BROKER_EV_TOPOLOGY_OK);
+		broker_raise(b, BROKER_EV_TOPOLOGY_OK);
 		return;
 	}
 }

@@ -1,4 +1,5 @@
-/* The state machine of broker.h.
+/* The state machine of broker.h, and its owner: what the parts of the broker raise is settled here,
+ * after each frame, timer and call of the API, so that nothing is destroyed under them.
  *
  *        START           STREAM_UP         OPEN_OK         CHANNEL_OK       TOPOLOGY_OK
  *   IDLE -----> CONNECTING ----> HANDSHAKE -----> OPENING --------> TOPOLOGY --------> READY
@@ -28,70 +29,6 @@
 
 static void broker_enter(struct broker *b, enum broker_state next, const char *reason);
 
-enum log_level
-broker_step_level(const struct broker *b)
-{
-	return b->opt.bind_only ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
-}
-
-const char *
-broker_state_name(enum broker_state state)
-{
-	switch (state) {
-	case BROKER_IDLE:
-		return "IDLE";
-	case BROKER_CONNECTING:
-		return "CONNECTING";
-	case BROKER_HANDSHAKE:
-		return "HANDSHAKE";
-	case BROKER_OPENING:
-		return "OPENING";
-	case BROKER_TOPOLOGY:
-		return "TOPOLOGY";
-	case BROKER_READY:
-		return "READY";
-	case BROKER_CLOSING:
-		return "CLOSING";
-	case BROKER_BACKOFF:
-		return "BACKOFF";
-	case BROKER_RELOGIN:
-		return "RELOGIN";
-	}
-	return "?";
-}
-
-const char *
-broker_event_name(enum broker_event ev)
-{
-	switch (ev) {
-	case BROKER_EV_START:
-		return "START";
-	case BROKER_EV_STOP:
-		return "STOP";
-	case BROKER_EV_STREAM_UP:
-		return "STREAM_UP";
-	case BROKER_EV_STREAM_DOWN:
-		return "STREAM_DOWN";
-	case BROKER_EV_OPEN_OK:
-		return "OPEN_OK";
-	case BROKER_EV_CHANNEL_OK:
-		return "CHANNEL_OK";
-	case BROKER_EV_TOPOLOGY_OK:
-		return "TOPOLOGY_OK";
-	case BROKER_EV_CLOSE_OK:
-		return "CLOSE_OK";
-	case BROKER_EV_RELOGIN:
-		return "RELOGIN";
-	case BROKER_EV_FAILED:
-		return "FAILED";
-	case BROKER_EV_DEADLINE:
-		return "DEADLINE";
-	case BROKER_EV_RETRY:
-		return "RETRY";
-	}
-	return "?";
-}
-
 static void
 drop_stream(struct broker *b)
 {
@@ -101,7 +38,7 @@ drop_stream(struct broker *b)
 
 /* The connection has ended in a state that wanted it. */
 static void
-end_of_stream(struct broker *b)
+end_of_stream(struct broker *b, enum broker_event ev)
 {
 	const char *cure = "";
 	char where[320];
@@ -146,250 +83,266 @@ consumer_unanswered(struct broker *b)
 }
 
 static void
-missed_deadline(struct broker *b)
+missed_deadline(struct broker *b, enum broker_event ev)
 {
 	const char *doing =
 	    "setting up the connection" ERRTEXT_CURE "is this RabbitMQ's AMQP port? See its log";
 	char where[320];
 
-	if (b->state == BROKER_READY) {
-		consumer_unanswered(b);
-		return;
-	}
 	if (b->state == BROKER_CONNECTING)
 		doing = "connecting" ERRTEXT_CURE "is the machine on, and no firewall in between?";
 	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
 	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
 }
 
-static void
-step_idle(struct broker *b, enum broker_event ev)
-{
-	switch (ev) {
-	case BROKER_EV_START:
-		broker_enter(b, BROKER_CONNECTING, "start");
-		return;
-	case BROKER_EV_STOP:
-		b->report_stopped = true;
-		broker_timer_arm(b, BROKER_TIMER_WORK, 0);
-		return;
-	case BROKER_EV_STREAM_UP:
-	case BROKER_EV_STREAM_DOWN:
-	case BROKER_EV_OPEN_OK:
-	case BROKER_EV_CHANNEL_OK:
-	case BROKER_EV_TOPOLOGY_OK:
-	case BROKER_EV_CLOSE_OK:
-	case BROKER_EV_RELOGIN:
-	case BROKER_EV_FAILED:
-	case BROKER_EV_DEADLINE:
-	case BROKER_EV_RETRY:
-		return;
-	}
-}
+/* What an event does in a state. What is nothing to a state is not named. */
+struct transition {
+	enum { NOTHING, GO, DO } kind;
+	enum broker_state next;                              /* GO */
+	const char *reason;                                  /* GO; NULL = the event's name */
+	void (*act)(struct broker *b, enum broker_event ev); /* DO: which may raise another event */
+};
 
-/* CONNECTING to READY: they differ in what takes them one further, and in how they stop. */
 static void
-step_live(struct broker *b, enum broker_event ev, enum broker_event forward, enum broker_state next)
+tell_stopped(struct broker *b, enum broker_event ev)
 {
-	if (ev == forward) {
-		broker_enter(b, next, broker_event_name(ev));
-		return;
-	}
-	switch (ev) {
-	case BROKER_EV_STOP:
-		broker_enter(b, b->state == BROKER_READY ? BROKER_CLOSING : BROKER_IDLE, "stop");
-		return;
-	case BROKER_EV_STREAM_DOWN:
-		end_of_stream(b);
-		return;
-	case BROKER_EV_DEADLINE:
-		/* In READY of the consumer; while we do not read there is no answer to be seen. */
-		if (b->state == BROKER_READY && (b->paused || b->blocked))
-			broker_deadline(b);
-		else
-			missed_deadline(b);
-		return;
-	case BROKER_EV_RELOGIN:
-		broker_enter(b, BROKER_RELOGIN, "no such vhost");
-		return;
-	case BROKER_EV_FAILED:
-		broker_enter(b, BROKER_BACKOFF, b->text);
-		return;
-	case BROKER_EV_STREAM_UP:
-	case BROKER_EV_OPEN_OK:
-	case BROKER_EV_CHANNEL_OK:
-	case BROKER_EV_TOPOLOGY_OK:
-	case BROKER_EV_CLOSE_OK:
-		broker_unexpected(b, broker_event_name(ev));
-		return;
-	case BROKER_EV_START:
-	case BROKER_EV_RETRY:
-		return;
-	}
+	b->report_stopped = true;
+	broker_timer_arm(b, BROKER_TIMER_WORK, 0);
 }
 
 static void
-step_closing(struct broker *b, enum broker_event ev)
+back_off(struct broker *b, enum broker_event ev)
 {
-	switch (ev) {
-	case BROKER_EV_CLOSE_OK:
-	case BROKER_EV_STREAM_DOWN:
-	case BROKER_EV_FAILED:
-	case BROKER_EV_DEADLINE:
-		broker_enter(b, BROKER_IDLE, broker_event_name(ev));
-		return;
-	case BROKER_EV_START:
-	case BROKER_EV_STOP:
-	case BROKER_EV_STREAM_UP:
-	case BROKER_EV_OPEN_OK:
-	case BROKER_EV_CHANNEL_OK:
-	case BROKER_EV_TOPOLOGY_OK:
-	case BROKER_EV_RELOGIN:
-	case BROKER_EV_RETRY:
-		return;
-	}
+	broker_enter(b, BROKER_BACKOFF, b->text);
 }
 
 static void
-step_backoff(struct broker *b, enum broker_event ev)
+refuse(struct broker *b, enum broker_event ev)
 {
-	switch (ev) {
-	case BROKER_EV_RETRY:
-		broker_enter(b, BROKER_CONNECTING, "retry");
-		return;
-	case BROKER_EV_STOP:
-		broker_enter(b, BROKER_IDLE, "stop");
-		return;
-	case BROKER_EV_STREAM_DOWN:
-		drop_stream(b);
-		return;
-	case BROKER_EV_START:
-	case BROKER_EV_STREAM_UP:
-	case BROKER_EV_OPEN_OK:
-	case BROKER_EV_CHANNEL_OK:
-	case BROKER_EV_TOPOLOGY_OK:
-	case BROKER_EV_CLOSE_OK:
-	case BROKER_EV_RELOGIN:
-	case BROKER_EV_FAILED:
-	case BROKER_EV_DEADLINE:
-		return;
-	}
+	broker_unexpected(b, broker_event_name(ev));
 }
 
 static void
-step_relogin(struct broker *b, enum broker_event ev)
+drop_old_stream(struct broker *b, enum broker_event ev)
 {
-	switch (ev) {
-	case BROKER_EV_STREAM_DOWN:
-	case BROKER_EV_DEADLINE:
-		broker_enter(b, BROKER_CONNECTING, "the other reading of the vhost");
-		return;
-	case BROKER_EV_STOP:
-		broker_enter(b, BROKER_IDLE, "stop");
-		return;
-	case BROKER_EV_START:
-	case BROKER_EV_STREAM_UP:
-	case BROKER_EV_OPEN_OK:
-	case BROKER_EV_CHANNEL_OK:
-	case BROKER_EV_TOPOLOGY_OK:
-	case BROKER_EV_CLOSE_OK:
-	case BROKER_EV_RELOGIN:
-	case BROKER_EV_FAILED:
-	case BROKER_EV_RETRY:
-		return;
-	}
+	drop_stream(b);
 }
 
-void
+/* Of the consumer that starts; while we do not read there is no answer to be seen. */
+static void
+miss_consumer(struct broker *b, enum broker_event ev)
+{
+	if (b->paused || b->blocked)
+		broker_deadline(b);
+	else
+		consumer_unanswered(b);
+}
+
+/* clang-format off */
+#define GO(...) {GO, __VA_ARGS__}
+#define DO(fn)  {.kind = DO, .act = (fn)}
+#define ANOTHER_VHOST  GO(BROKER_RELOGIN, "no such vhost")
+#define THAT_VHOST     GO(BROKER_CONNECTING, "the other reading of the vhost")
+
+static const struct transition transitions[BROKER_N_STATES][BROKER_N_EVENTS] = {
+	[BROKER_IDLE] = {
+		[BROKER_EV_START]       = GO(BROKER_CONNECTING, "start"),
+		[BROKER_EV_STOP]        = DO(tell_stopped),
+	},
+	[BROKER_CONNECTING] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_UP]   = GO(BROKER_HANDSHAKE, NULL),
+		[BROKER_EV_STREAM_DOWN] = DO(end_of_stream),
+		[BROKER_EV_OPEN_OK]     = DO(refuse),
+		[BROKER_EV_CHANNEL_OK]  = DO(refuse),
+		[BROKER_EV_TOPOLOGY_OK] = DO(refuse),
+		[BROKER_EV_CLOSE_OK]    = DO(refuse),
+		[BROKER_EV_RELOGIN]     = ANOTHER_VHOST,
+		[BROKER_EV_FAILED]      = DO(back_off),
+		[BROKER_EV_DEADLINE]    = DO(missed_deadline),
+	},
+	[BROKER_HANDSHAKE] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_UP]   = DO(refuse),
+		[BROKER_EV_STREAM_DOWN] = DO(end_of_stream),
+		[BROKER_EV_OPEN_OK]     = GO(BROKER_OPENING, NULL),
+		[BROKER_EV_CHANNEL_OK]  = DO(refuse),
+		[BROKER_EV_TOPOLOGY_OK] = DO(refuse),
+		[BROKER_EV_CLOSE_OK]    = DO(refuse),
+		[BROKER_EV_RELOGIN]     = ANOTHER_VHOST,
+		[BROKER_EV_FAILED]      = DO(back_off),
+		[BROKER_EV_DEADLINE]    = DO(missed_deadline),
+	},
+	[BROKER_OPENING] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_UP]   = DO(refuse),
+		[BROKER_EV_STREAM_DOWN] = DO(end_of_stream),
+		[BROKER_EV_OPEN_OK]     = DO(refuse),
+		[BROKER_EV_CHANNEL_OK]  = GO(BROKER_TOPOLOGY, NULL),
+		[BROKER_EV_TOPOLOGY_OK] = DO(refuse),
+		[BROKER_EV_CLOSE_OK]    = DO(refuse),
+		[BROKER_EV_RELOGIN]     = ANOTHER_VHOST,
+		[BROKER_EV_FAILED]      = DO(back_off),
+		[BROKER_EV_DEADLINE]    = DO(missed_deadline),
+	},
+	[BROKER_TOPOLOGY] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_UP]   = DO(refuse),
+		[BROKER_EV_STREAM_DOWN] = DO(end_of_stream),
+		[BROKER_EV_OPEN_OK]     = DO(refuse),
+		[BROKER_EV_CHANNEL_OK]  = DO(refuse),
+		[BROKER_EV_TOPOLOGY_OK] = GO(BROKER_READY, NULL),
+		[BROKER_EV_CLOSE_OK]    = DO(refuse),
+		[BROKER_EV_RELOGIN]     = ANOTHER_VHOST,
+		[BROKER_EV_FAILED]      = DO(back_off),
+		[BROKER_EV_DEADLINE]    = DO(missed_deadline),
+	},
+	[BROKER_READY] = {
+		[BROKER_EV_STOP]        = GO(BROKER_CLOSING, "stop"),
+		[BROKER_EV_STREAM_UP]   = DO(refuse),
+		[BROKER_EV_STREAM_DOWN] = DO(end_of_stream),
+		[BROKER_EV_OPEN_OK]     = DO(refuse),
+		[BROKER_EV_CHANNEL_OK]  = DO(refuse),
+		[BROKER_EV_TOPOLOGY_OK] = DO(refuse),
+		[BROKER_EV_CLOSE_OK]    = DO(refuse),
+		[BROKER_EV_RELOGIN]     = ANOTHER_VHOST,
+		[BROKER_EV_FAILED]      = DO(back_off),
+		[BROKER_EV_DEADLINE]    = DO(miss_consumer),
+	},
+	[BROKER_CLOSING] = {
+		[BROKER_EV_STREAM_DOWN] = GO(BROKER_IDLE, NULL),
+		[BROKER_EV_CLOSE_OK]    = GO(BROKER_IDLE, NULL),
+		[BROKER_EV_FAILED]      = GO(BROKER_IDLE, NULL),
+		[BROKER_EV_DEADLINE]    = GO(BROKER_IDLE, NULL),
+	},
+	[BROKER_BACKOFF] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_DOWN] = DO(drop_old_stream),
+		[BROKER_EV_RETRY]       = GO(BROKER_CONNECTING, "retry"),
+	},
+	[BROKER_RELOGIN] = {
+		[BROKER_EV_STOP]        = GO(BROKER_IDLE, "stop"),
+		[BROKER_EV_STREAM_DOWN] = THAT_VHOST,
+		[BROKER_EV_DEADLINE]    = THAT_VHOST,
+	},
+};
+#undef GO
+#undef DO
+/* clang-format on */
+
+static void
 broker_step(struct broker *b, enum broker_event ev)
 {
-	if (b->dead)
-		return;
+	const struct transition *t = &transitions[b->state][ev];
+
 	log_trace("broker", "broker[%s]: %s in %s", b->id, broker_event_name(ev),
 	    broker_state_name(b->state));
-	switch (b->state) {
-	case BROKER_IDLE:
-		step_idle(b, ev);
-		return;
-	case BROKER_CONNECTING:
-		step_live(b, ev, BROKER_EV_STREAM_UP, BROKER_HANDSHAKE);
-		return;
-	case BROKER_HANDSHAKE:
-		step_live(b, ev, BROKER_EV_OPEN_OK, BROKER_OPENING);
-		return;
-	case BROKER_OPENING:
-		step_live(b, ev, BROKER_EV_CHANNEL_OK, BROKER_TOPOLOGY);
-		return;
-	case BROKER_TOPOLOGY:
-		step_live(b, ev, BROKER_EV_TOPOLOGY_OK, BROKER_READY);
-		return;
-	case BROKER_READY:
-		step_live(b, ev, BROKER_EV_TOPOLOGY_OK, BROKER_READY);
-		return;
-	case BROKER_CLOSING:
-		step_closing(b, ev);
-		return;
-	case BROKER_BACKOFF:
-		step_backoff(b, ev);
-		return;
-	case BROKER_RELOGIN:
-		step_relogin(b, ev);
-		return;
+	if (t->kind == GO)
+		broker_enter(b, t->next, t->reason != NULL ? t->reason : broker_event_name(ev));
+	else if (t->kind == DO)
+		t->act(b, ev);
+}
+
+void
+broker_settle(struct broker *b)
+{
+	while (!b->dead && b->n_raised > 0) {
+		enum broker_event ev = b->raised[0];
+
+		b->n_raised--;
+		memmove(b->raised, b->raised + 1, b->n_raised * sizeof(b->raised[0]));
+		broker_step(b, ev);
 	}
 }
 
 void
-broker_timer_arm(struct broker *b, enum broker_timer timer, int64_t ms)
+broker_on(struct broker *b, enum broker_event ev)
 {
-	if (!b->dead)
-		loop_timer_arm(b->timers[timer], ms);
+	broker_raise(b, ev);
+	broker_settle(b);
 }
 
+/* false: stop reading this piece. */
+static bool
+read_frame(struct broker *b, const char *data, size_t len, size_t *used)
+{
+	struct frame f;
+	char where[320];
+
+	switch (frame_decode(b->codec, data, len, used, &f)) {
+	case FRAME_MORE:
+		return false;
+	case FRAME_BAD:
+		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it sent %s%s",
+		    broker_where(b, where, sizeof(where)), frame_error(b->codec),
+		    b->state == BROKER_HANDSHAKE ? ERRTEXT_CURE "is this RabbitMQ's AMQP port?"
+						 : "");
+		return false;
+	case FRAME_GOT:
+		broker_dispatch(b, &f);
+		frame_release(b->codec);
+		return true;
+	}
+	return false;
+}
+
+static bool
+may_read(const struct broker *b)
+{
+	if (b->dead || b->stream == NULL || b->output_failed)
+		return false;
+	return !(b->paused && b->state == BROKER_READY);
+}
+
+/* One contiguous piece; returns the frames handled. A handler may pause, stop or destroy us, or the
+ * state may change, with any frame: what it raised is settled when it is done with. */
+static unsigned int
+read_piece(struct broker *b, const char *data, size_t len, unsigned int most)
+{
+	struct stream *s = b->stream;
+	size_t at = 0, used;
+	unsigned int frames = 0;
+
+	while (at < len && frames < most && may_read(b)) {
+		bool more;
+
+		if (b->state == BROKER_BACKOFF || b->state == BROKER_RELOGIN) {
+			at = len; /* a lingering stream */
+			break;
+		}
+		used = 0;
+		more = read_frame(b, data + at, len - at, &used);
+		broker_settle(b);
+		at += used;
+		if (!more)
+			break;
+		frames++;
+	}
+	if (!b->dead && b->stream == s)
+		stream_drain(s, at);
+	return frames;
+}
+
+/* Bounded, so that a busy peer does not starve everything else in the loop. */
 void
-broker_timer_disarm(struct broker *b, enum broker_timer timer)
+broker_read(struct broker *b)
 {
-	if (!b->dead)
-		loop_timer_disarm(b->timers[timer]);
-}
+	unsigned int frames = 0;
+	size_t bytes = 0, len;
 
-void
-broker_deadline(struct broker *b)
-{
-	broker_timer_arm(b, BROKER_TIMER_DEADLINE, b->opt.connect_timeout_ms);
-}
+	while (may_read(b)) {
+		const void *data;
 
-const struct target *
-broker_target(const struct broker *b)
-{
-	return &b->targets[b->target];
-}
-
-bool
-broker_flush(struct broker *b)
-{
-	bool ok = b->stream != NULL && stream_write(b->stream, b->out.data, b->out.len);
-
-	if (ok)
-		b->last_written = loop_now(b->loop);
-	/* A large message once must not hold its size for ever. */
-	if (b->out.cap > BROKER_OVERSIZE_KEEP)
-		buf_finish(&b->out);
-	else
-		buf_reset(&b->out);
-	return ok;
-}
-
-void
-broker_send(struct broker *b, uint16_t channel, amqp_method_number_t method, void *decoded)
-{
-	if (b->dead || b->stream == NULL)
-		return;
-	log_trace("broker", "broker[%s]: > %s", b->id, amqp_method_name(method));
-	if (frame_put_method(b->codec, &b->out, channel, method, decoded) && broker_flush(b))
-		return;
-	buf_reset(&b->out);
-	b->output_failed = true;
-	broker_timer_arm(b, BROKER_TIMER_WORK, 0);
+		if (frames >= BROKER_PASS_FRAMES || bytes >= BROKER_PASS_BYTES) {
+			broker_timer_arm(b, BROKER_TIMER_WORK, 0);
+			return;
+		}
+		data = stream_peek(b->stream, &len);
+		if (len == 0)
+			return;
+		frames += read_piece(b, data, len, BROKER_PASS_FRAMES - frames);
+		bytes += len;
+	}
 }
 
 static void
@@ -400,7 +353,7 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 	log_trace("broker", "broker[%s]: %s", b->id, stream_event_name(sev));
 	switch (sev) {
 	case STREAM_UP:
-		broker_step(b, BROKER_EV_STREAM_UP);
+		broker_on(b, BROKER_EV_STREAM_UP);
 		return;
 	case STREAM_DATA:
 		b->last_read = loop_now(b->loop);
@@ -413,7 +366,7 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 		/* What it said before it went: perhaps why. */
 		broker_read(b);
 		if (!b->dead && b->stream == s)
-			broker_step(b, BROKER_EV_STREAM_DOWN);
+			broker_on(b, BROKER_EV_STREAM_DOWN);
 		return;
 	}
 }
@@ -442,18 +395,6 @@ leave(struct broker *b)
 		broker_consumers_reset(b);
 		broker_ask_forget(b);
 	}
-}
-
-void
-broker_make_id(struct broker *b)
-{
-	struct uri nobody = broker_target(b)->uri;
-	char text[300];
-
-	nobody.user = NULL;
-	nobody.password = NULL;
-	snprintf(b->id, sizeof(b->id), "%s#%u %s", uri_redacted(&nobody, text, sizeof(text)),
-	    b->connections, b->role);
 }
 
 static void

@@ -1,18 +1,23 @@
 /* What the files of the broker share; nobody else includes this.
  *
- *   broker_fsm.c          the state machine: step, enter, output
- *   broker.c     options, creation and destruction, timers, what the owner asks for
- *   broker_dispatch.c    bytes -> frames -> whose frame it is; heartbeats
- *   broker_login.c    connection.start .. connection.open-ok
- *   broker_declare.c exchanges, queues, bindings, confirm.select
- *   broker_keep.c     in READY: whether the exchanges and bindings are still there
- *   broker_inspect.c     the same for look_only: what there is, and nothing made
- *   broker_bind.c     the same for bind_only: the bindings alone, of many queues, and looks at them
- *   broker_publish.c  publishing, confirms, returns
- *   broker_consume.c  consumer, deliveries, acks
- *   broker_ask.c      the depth of a queue; whether publishes are taken and confirmed
- *   broker_probe.c    may we consume?
- *   broker_close.c  close codes and other ends -> error, sentence, log line
+ *   broker.c           options, creation and destruction, timers, what the owner asks for
+ *   broker_fsm.c       the state machine: table, enter; reads frames and settles what they raised
+ *   broker_dispatch.c  whose frame it is
+ *   broker_login.c     connection.start .. connection.open-ok
+ *   broker_declare.c   exchanges, queues, bindings, confirm.select
+ *   broker_inspect.c   the same for look_only: what there is, and nothing made
+ *   broker_bind.c      the same for bind_only: the bindings alone, of many queues, and looks at
+ * them broker_keep.c      in READY: whether the exchanges and bindings are still there
+ *   broker_publish.c   publishing, confirms, returns
+ *   broker_consume.c   consumer, deliveries, acks
+ *   broker_ask.c       the depth of a queue; whether publishes are taken and confirmed
+ *   broker_probe.c     may we consume?
+ *   broker_heartbeat.c heartbeats, both ways
+ *   broker_close.c     close codes and other ends -> error, sentence, log line
+ *   broker_core.c      names, timers, output, events that are raised
+ *
+ * No part but the first two takes an event: they raise it, and go on in the state that was. It is
+ * settled when the frame, the timer or the call of the API is done with.
  *
  * The broker may be destroyed by its owner in any callback: b->dead is then set, its stream and
  * timers are gone, and its memory stays until the pass is over. So whoever calls a handler checks
@@ -43,6 +48,7 @@
 #define BROKER_PASS_FRAMES       200
 #define BROKER_PASS_BYTES        (256 * 1024)
 #define BROKER_TEXT_MAX          768
+#define BROKER_RAISED_MAX        4 /* by one frame: what it says, and that it was not to come */
 
 enum broker_state {
 	BROKER_IDLE,
@@ -55,6 +61,7 @@ enum broker_state {
 	BROKER_BACKOFF,
 	BROKER_RELOGIN, /* no such vhost: again, at once, with the name read the other way */
 };
+#define BROKER_N_STATES (BROKER_RELOGIN + 1)
 const char *broker_state_name(enum broker_state state);
 /* A connection that only binds is made again and again: what it goes through is for who looks for a
  * fault. */
@@ -74,6 +81,7 @@ enum broker_event {
 	BROKER_EV_DEADLINE,
 	BROKER_EV_RETRY,
 };
+#define BROKER_N_EVENTS (BROKER_EV_RETRY + 1)
 const char *broker_event_name(enum broker_event ev);
 
 enum broker_timer {
@@ -179,6 +187,8 @@ struct broker {
 	bool dead;
 
 	enum broker_state state;
+	enum broker_event raised[BROKER_RAISED_MAX]; /* and not settled, in their order */
+	size_t n_raised;
 	struct target *targets;
 	size_t n_targets, target;
 	struct uri *logins;   /* as many; NULL, or what counts from the next connection on */
@@ -247,7 +257,12 @@ struct broker {
 };
 
 /* broker_fsm.c */
-void broker_step(struct broker *b, enum broker_event ev);
+void broker_settle(struct broker *b);                   /* b may be dead then */
+void broker_on(struct broker *b, enum broker_event ev); /* raises and settles it */
+void broker_read(struct broker *b);
+
+/* broker_core.c */
+void broker_raise(struct broker *b, enum broker_event ev);
 void broker_timer_arm(struct broker *b, enum broker_timer timer, int64_t ms);
 void broker_timer_disarm(struct broker *b, enum broker_timer timer);
 const struct target *broker_target(const struct broker *b);
@@ -264,10 +279,11 @@ void broker_make_id(struct broker *b);
 void broker_take_logins(struct broker *b); /* now is the next connection */
 
 /* broker_dispatch.c */
-void broker_read(struct broker *b);
+void broker_dispatch(struct broker *b, const struct frame *f);
+
+/* broker_heartbeat.c */
 void broker_heartbeat(struct broker *b);
 void broker_heartbeat_arm(struct broker *b);
-void broker_unexpected(struct broker *b, const char *what);
 
 /* broker_login.c */
 void broker_login_begin(struct broker *b);
@@ -359,9 +375,10 @@ bool broker_confirm_overdue(struct broker *b);
 /* broker_close.c */
 /* Was the queue in use for longer than a lost connection of ours could hold it? */
 bool broker_in_use_by_another(const struct broker *b);
-/* Says why and steps with BROKER_EV_FAILED: b may be destroyed on return (b->dead). */
+/* Says why, and raises BROKER_EV_FAILED. */
 void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void broker_unexpected(struct broker *b, const char *what);
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
 void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);
 void broker_log_failure(struct broker *b);

@@ -233,7 +233,7 @@ broker_login_method(struct broker *b, const struct frame *f)
 	else if (b->login == LOGIN_TUNE && f->method == AMQP_CONNECTION_TUNE_METHOD)
 		on_tune(b, f->decoded);
 	else if (b->login == LOGIN_OPEN && f->method == AMQP_CONNECTION_OPEN_OK_METHOD)
-		broker_step(b, BROKER_EV_OPEN_OK);
+		broker_raise(b, BROKER_EV_OPEN_OK);
 	else
 		broker_unexpected(b, amqp_method_name(f->method));
 }
