@@ -1,4 +1,16 @@
-/* See collector.h. */
+/* See collector.h. The machine:
+ *
+ *              STORE_THERE
+ *   PROBING -----------------> TAKING ----+
+ *     ^  |                     ^  |  ^    | OTHER_LEADS     NO_OTHER_LEADS: to where
+ *     |  | STORE_TRYING        |  |  |    v                 the breaker is
+ *     |  +--------> TRYING ----+  |  +- STANDBY
+ *     |                | STORE_THERE        |
+ *     +----------------+----------+---------+    DRAIN: DRAINING, from all of them
+ *                 STORE_AWAY                     DRAINING -- EMPTY, DRAIN_TIMER, STORE_AWAY -->
+ * DRAINED
+ *
+ * How the store is, the breaker knows (breaker.h): STORE_* say that it has changed its mind. */
 #include "daemon/collector.h"
 
 #include "daemon/batch.h"
@@ -13,6 +25,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
+#include <assert.h>
 #include <bsd/string.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,9 +48,9 @@ struct collector {
 	collector_drained_fn *on_drained;
 	void *arg;
 	enum collector_state state;
-	struct inflight *hand;
-	bool probing; /* a probe is under way, */
-	struct mono asked_at;
+	struct inflight *inflight;
+	struct mono asked_at; /* a probe is under way since; 0 = none is */
+	const char *told;     /* PROBE_FAILED: what the store says, during the event */
 	struct ratelimit said_probe, said_down;
 	bool said_without;        /* the fresh queue; until the next reload */
 	uint64_t received_before; /* TRYING: at the last look */
@@ -48,7 +61,24 @@ struct collector {
 	struct mono state_since;
 };
 
-static void consume_anew(struct collector *in);
+enum collector_event {
+	COLLECTOR_EV_DRAIN,          /* the owner wants to stop */
+	COLLECTOR_EV_DRAIN_TIMER,    /* time is over, or it is to be told */
+	COLLECTOR_EV_EMPTY,          /* nothing is in hand any more */
+	COLLECTOR_EV_HELD_UP,        /* what cannot go on holds places in the prefetch */
+	COLLECTOR_EV_CONSUMER_READY, /* the broker is there */
+	COLLECTOR_EV_STORE_AWAY,     /* the breaker, at each of its changes */
+	COLLECTOR_EV_STORE_TRYING,
+	COLLECTOR_EV_STORE_THERE,
+	COLLECTOR_EV_OTHER_LEADS, /* another collector goes on */
+	COLLECTOR_EV_NO_OTHER_LEADS,
+	COLLECTOR_EV_LOOK, /* the timer of the state: probe the store, or look at it */
+	COLLECTOR_EV_PROBE_PASSED,
+	COLLECTOR_EV_PROBE_FAILED,
+};
+
+static void collector_step(struct collector *in, enum collector_event ev);
+static void collector_enter(struct collector *in, enum collector_state next, const char *reason);
 static void on_done(bool stored, void *arg);
 static void on_breaker(void *arg);
 static void on_held_up(void *arg);
@@ -57,9 +87,6 @@ static void on_probe(void *arg);
 static void on_drain(void *arg);
 static void on_probed(bool ok, const char *what, void *arg);
 static void on_set_up(bool ok, const char *what, void *arg);
-static void enter(struct collector *in, enum collector_state next, const char *reason);
-static void follow(struct collector *in, const char *reason);
-static void arm_probe(struct collector *in);
 
 static const struct inflight_handlers inflight_handlers = {
     .on_done = on_done,
@@ -88,6 +115,40 @@ collector_state_name(enum collector_state s)
 	return "?";
 }
 
+static const char *
+event_name(enum collector_event ev)
+{
+	switch (ev) {
+	case COLLECTOR_EV_DRAIN:
+		return "DRAIN";
+	case COLLECTOR_EV_DRAIN_TIMER:
+		return "DRAIN_TIMER";
+	case COLLECTOR_EV_EMPTY:
+		return "EMPTY";
+	case COLLECTOR_EV_HELD_UP:
+		return "HELD_UP";
+	case COLLECTOR_EV_CONSUMER_READY:
+		return "CONSUMER_READY";
+	case COLLECTOR_EV_STORE_AWAY:
+		return "STORE_AWAY";
+	case COLLECTOR_EV_STORE_TRYING:
+		return "STORE_TRYING";
+	case COLLECTOR_EV_STORE_THERE:
+		return "STORE_THERE";
+	case COLLECTOR_EV_OTHER_LEADS:
+		return "OTHER_LEADS";
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+		return "NO_OTHER_LEADS";
+	case COLLECTOR_EV_LOOK:
+		return "LOOK";
+	case COLLECTOR_EV_PROBE_PASSED:
+		return "PROBE_PASSED";
+	case COLLECTOR_EV_PROBE_FAILED:
+		return "PROBE_FAILED";
+	}
+	return "?";
+}
+
 static void
 take_options(struct collector *in, const struct options *opt)
 {
@@ -100,7 +161,8 @@ collector_create(const struct collector_parts *parts, const struct options *opt,
     collector_drained_fn *on_drained, void *arg)
 {
 	struct collector *in = xcalloc(1, sizeof(*in));
-	struct inflight_parts hand = {parts->loop, parts->consumer, parts->publisher, parts->store};
+	struct inflight_parts inflight = {
+	    parts->loop, parts->consumer, parts->publisher, parts->store};
 
 	in->loop = parts->loop;
 	in->consumer = parts->consumer;
@@ -113,7 +175,7 @@ collector_create(const struct collector_parts *parts, const struct options *opt,
 	in->arg = arg;
 	take_options(in, opt);
 	in->state_since = loop_now(in->loop);
-	in->hand = inflight_create(&hand, opt, &inflight_handlers, in);
+	in->inflight = inflight_create(&inflight, opt, &inflight_handlers, in);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
 	return in;
@@ -122,7 +184,7 @@ collector_create(const struct collector_parts *parts, const struct options *opt,
 static const struct breaker *
 breaker(const struct collector *in)
 {
-	return batch_breaker(inflight_batch(in->hand));
+	return batch_breaker(inflight_batch(in->inflight));
 }
 
 static void
@@ -143,7 +205,7 @@ is_consuming(enum collector_state s)
 static void
 tell_leader(struct collector *in)
 {
-	const uint64_t *answers = batch_stats(inflight_batch(in->hand))->answers;
+	const uint64_t *answers = batch_stats(inflight_batch(in->inflight))->answers;
 
 	leader_note(in->leader, answers[STORE_OK], answers[STORE_CONFLICT]);
 }
@@ -153,10 +215,8 @@ on_done(bool stored, void *arg)
 {
 	struct collector *in = arg;
 
-	if (inflight_count(in->hand) == 0 && in->state == COLLECTOR_DRAINING)
-		enter(in, COLLECTOR_DRAINED, "nothing in hand");
-	else if (inflight_count(in->hand) == 0 && is_consuming(in->state))
-		log_info("inbox", "Waiting for more messages");
+	if (inflight_count(in->inflight) == 0)
+		collector_step(in, COLLECTOR_EV_EMPTY);
 	if (stored && in->state == COLLECTOR_TAKING)
 		tell_leader(in);
 }
@@ -174,9 +234,9 @@ void
 collector_on_delivery(struct collector *in, struct delivery *d)
 {
 	if (is_consuming(in->state))
-		inflight_take(in->hand, d);
+		inflight_take(in->inflight, d);
 	else /* it was on its way when we cancelled */
-		inflight_refuse(in->hand, d);
+		inflight_refuse(in->inflight, d);
 }
 
 /* ---- what cannot go on ---- */
@@ -194,19 +254,19 @@ consumers_are_there(const struct collector *in)
 /* Dead letters that cannot be sent and what waits for room in the share of its host hold places in
  * the prefetch, half of it at most: then the consumers are made anew, which gives the good answers
  * behind them all of it again. Not without end, for each holds memory. */
+static bool
+is_held_up(const struct collector *in)
+{
+	size_t half = in->prefetch > 1 ? in->prefetch / 2 : 1;
+
+	return inflight_held_up_now(in->inflight) >= half &&
+	       inflight_held_up(in->inflight) < INFLIGHT_HELD_UP_MAX && consumers_are_there(in);
+}
+
 static void
 on_held_up(void *arg)
 {
-	struct collector *in = arg;
-	size_t held = inflight_held_up(in->hand);
-	size_t half = in->prefetch > 1 ? in->prefetch / 2 : 1;
-
-	if (inflight_held_up_now(in->hand) < half || held >= INFLIGHT_HELD_UP_MAX ||
-	    in->state != COLLECTOR_TAKING || !consumers_are_there(in))
-		return;
-	log_info("inbox", "%s: consumes anew, for what cannot go on holds the prefetch, held=%zu",
-	    broker_id(in->consumer), held);
-	consume_anew(in);
+	collector_step(arg, COLLECTOR_EV_HELD_UP);
 }
 
 /* ---- the two brokers ---- */
@@ -236,7 +296,7 @@ consume(struct collector *in)
 
 	if (!is_consuming(in->state) || !broker_is_ready(in->consumer))
 		return;
-	inflight_on_consume(in->hand);
+	inflight_on_consume(in->inflight);
 	why = broker_without(in->consumer, TOPOLOGY_FRESH_QUEUE);
 	if (why != NULL)
 		tell_without(in, why);
@@ -253,41 +313,46 @@ consume_anew(struct collector *in)
 	consume(in);
 }
 
+static void
+consume_past_held_up(struct collector *in)
+{
+	log_info("inbox", "%s: consumes anew, for what cannot go on holds the prefetch, held=%zu",
+	    broker_id(in->consumer), inflight_held_up(in->inflight));
+	consume_anew(in);
+}
+
 void
 collector_on_consumer_ready(struct collector *in)
 {
-	consume(in);
+	collector_step(in, COLLECTOR_EV_CONSUMER_READY);
 }
 
 void
 collector_on_consumer_down(struct collector *in)
 {
-	inflight_on_consumer_down(in->hand);
+	inflight_on_consumer_down(in->inflight);
 	leader_resign(in->leader);
 }
 
 void
 collector_on_publisher_ready(struct collector *in)
 {
-	inflight_on_publisher_ready(in->hand);
+	inflight_on_publisher_ready(in->inflight);
 }
 
 void
 collector_on_confirm(
     struct collector *in, uint64_t id, enum broker_outcome outcome, const char *why)
 {
-	inflight_on_confirm(in->hand, id, outcome, why);
+	inflight_on_confirm(in->inflight, id, outcome, why);
 	leader_on_confirm(in->leader, id, outcome);
 }
 
 void
 collector_on_leader(struct collector *in, enum leader_state leader)
 {
-	if (leader == LEADER_OTHER && is_consuming(in->state)) {
-		enter(in, COLLECTOR_STANDBY, "another collector goes on");
-	} else if (leader != LEADER_OTHER && in->state == COLLECTOR_STANDBY) {
-		follow(in, "no other collector goes on");
-	}
+	collector_step(
+	    in, leader == LEADER_OTHER ? COLLECTOR_EV_OTHER_LEADS : COLLECTOR_EV_NO_OTHER_LEADS);
 }
 
 /* ---- the store ---- */
@@ -295,9 +360,8 @@ collector_on_leader(struct collector *in, enum leader_state leader)
 static void
 ask_store(struct collector *in)
 {
-	if (in->probing)
+	if (in->asked_at.ms != 0)
 		return;
-	in->probing = true;
 	in->asked_at = loop_now(in->loop);
 	if (in->setup_store)
 		store_setup(in->store, on_set_up, in);
@@ -317,30 +381,35 @@ log_probe_failed(struct collector *in, const char *what)
 		    store_id(in->store), what, wait_ms, unlogged);
 }
 
+static void
+arm_probe(struct collector *in)
+{
+	assert(in->state == COLLECTOR_PROBING || in->state == COLLECTOR_STANDBY);
+	if (in->state == COLLECTOR_PROBING)
+		loop_timer_arm(in->probe, breaker_next_ms(breaker(in), loop_now(in->loop)));
+	else
+		loop_timer_arm(in->probe, IDLE_MS);
+}
+
 /* Also the idle store's: it is then known to be gone before anything waits for it. */
 static void
-on_probe_failed(struct collector *in, const char *what)
+probe_failed(struct collector *in)
 {
-	if (in->state == COLLECTOR_TAKING && inflight_waiting(in->hand) > 0) { /* that will tell */
-		loop_timer_arm(in->probe, IDLE_MS);
-		return;
-	}
-	if (in->state >= COLLECTOR_DRAINING || in->state == COLLECTOR_TRYING)
-		return;
-	batch_tell(inflight_batch(in->hand), BREAKER_PROBE_FAILED, what);
+	const char *what = in->told;
+
+	batch_tell(inflight_batch(in->inflight), BREAKER_PROBE_FAILED, what);
 	leader_resign(in->leader); /* if it was to go on: another may have a store */
 	tell_state(in, what);
 	log_probe_failed(in, what);
-	arm_probe(in);
+	if (in->state == COLLECTOR_PROBING || in->state == COLLECTOR_STANDBY)
+		arm_probe(in);
 }
 
+/* With jitter: others probe with the same document. */
 static void
-on_probe_passed(struct collector *in)
+arm_idle_probe(struct collector *in)
 {
-	batch_tell(inflight_batch(in->hand), BREAKER_PROBE_PASSED, NULL);
-	if (in->state == COLLECTOR_TAKING || in->state == COLLECTOR_STANDBY)
-		/* with jitter: others probe with the same document */
-		loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
+	loop_timer_arm(in->probe, IDLE_MS - ident_random32() % IDLE_JITTER_MS);
 }
 
 static void
@@ -348,11 +417,12 @@ on_probed(bool ok, const char *what, void *arg)
 {
 	struct collector *in = arg;
 
-	in->probing = false;
+	in->asked_at = (struct mono){0};
 	if (ok)
-		on_probe_passed(in);
-	else
-		on_probe_failed(in, what);
+		batch_tell(inflight_batch(in->inflight), BREAKER_PROBE_PASSED, NULL);
+	in->told = what;
+	collector_step(in, ok ? COLLECTOR_EV_PROBE_PASSED : COLLECTOR_EV_PROBE_FAILED);
+	in->told = NULL;
 }
 
 static void
@@ -373,24 +443,24 @@ on_set_up(bool ok, const char *what, void *arg)
 static void
 look_for_work(struct collector *in)
 {
-	bool quiet = inflight_count(in->hand) == 0 &&
-		     inflight_received(in->hand) == in->received_before &&
+	bool quiet = inflight_count(in->inflight) == 0 &&
+		     inflight_received(in->inflight) == in->received_before &&
 		     broker_consuming(in->consumer, TOPOLOGY_MASTER_QUEUE);
 
-	in->received_before = inflight_received(in->hand);
+	in->received_before = inflight_received(in->inflight);
 	loop_timer_arm(in->probe, IDLE_MS);
 	if (quiet)
-		batch_tell(inflight_batch(in->hand), BREAKER_QUIET, NULL);
+		batch_tell(inflight_batch(in->inflight), BREAKER_QUIET, NULL);
 }
 
 /* TAKING: whoever writes nothing does not see that the store is gone. */
 static void
 look_whether_idle(struct collector *in)
 {
-	int64_t left_ms =
-	    IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(inflight_batch(in->hand))->last_ok);
+	int64_t left_ms = IDLE_MS - mono_diff(loop_now(in->loop),
+					batch_stats(inflight_batch(in->inflight))->last_ok);
 
-	if (left_ms <= 0 && inflight_waiting(in->hand) == 0)
+	if (left_ms <= 0 && inflight_waiting(in->inflight) == 0)
 		ask_store(in);
 	else
 		loop_timer_arm(in->probe, left_ms > 0 ? left_ms : IDLE_MS);
@@ -399,76 +469,56 @@ look_whether_idle(struct collector *in)
 static void
 on_probe(void *arg)
 {
-	struct collector *in = arg;
-
-	if (in->state == COLLECTOR_PROBING || in->state == COLLECTOR_STANDBY)
-		ask_store(in);
-	else if (in->state == COLLECTOR_TRYING)
-		look_for_work(in);
-	else if (in->state == COLLECTOR_TAKING)
-		look_whether_idle(in);
+	collector_step(arg, COLLECTOR_EV_LOOK);
 }
 
 static void
-log_down(struct collector *in, const char *why)
+log_down(struct collector *in)
 {
+	const struct breaker *b = breaker(in);
 	uint32_t unlogged;
 
-	if (ratelimit_due(&in->said_down, why, loop_now(in->loop), &unlogged))
+	if (b->unproven && ratelimit_due(&in->said_down, b->why, loop_now(in->loop), &unlogged))
 		log_warn("inbox",
 		    "store[%s]: takes nothing, %s; deliveries are given back, "
 		    "unlogged_before=%" PRIu32,
-		    store_id(in->store), why, unlogged);
+		    store_id(in->store), b->why, unlogged);
 }
 
-/* Goes where the breaker is: whatever is known of the store is known there. */
 static void
-follow(struct collector *in, const char *reason)
+log_waiting(void)
 {
-	const struct breaker *b = breaker(in);
+	log_info("inbox", "Waiting for more messages");
+}
 
-	switch (b->state) {
-	case BREAKER_AWAY:
-		if (in->state != COLLECTOR_PROBING)
-			enter(in, COLLECTOR_PROBING, b->why);
-		break;
-	case BREAKER_TRYING:
-		in->window = b->window;
-		if (in->state == COLLECTOR_TRYING)
-			consume_anew(in);
-		else
-			enter(in, COLLECTOR_TRYING, reason);
-		break;
-	case BREAKER_THERE:
-		if (in->state != COLLECTOR_TAKING)
-			enter(in, COLLECTOR_TAKING, reason);
-		break;
-	}
+/* Of a breaker that is away no more, or on its way back: what has told it so. */
+static const char *
+why_back(const struct collector *in)
+{
+	if (in->state == COLLECTOR_PROBING)
+		return "the store answers";
+	if (mono_diff(batch_stats(inflight_batch(in->inflight))->last_ok, in->state_since) >= 0)
+		return "the store has taken a write";
+	return "nothing waits for the store";
 }
 
 static void
 on_breaker(void *arg)
 {
 	struct collector *in = arg;
-	bool away = breaker(in)->state == BREAKER_AWAY;
+	enum collector_event ev = COLLECTOR_EV_STORE_AWAY;
 
-	if (in->state == COLLECTOR_DRAINING && away)
-		enter(in, COLLECTOR_DRAINED, breaker(in)->why);
-	if (in->state >= COLLECTOR_DRAINING)
-		return;
-	if (away && breaker(in)->unproven && in->state != COLLECTOR_STANDBY)
-		log_down(in, breaker(in)->why);
-	if (!away && leader_get_state(in->leader) == LEADER_OTHER) {
-		if (in->state != COLLECTOR_STANDBY)
-			enter(in, COLLECTOR_STANDBY, "another collector goes on");
-		return;
+	switch (breaker(in)->state) {
+	case BREAKER_AWAY:
+		break;
+	case BREAKER_TRYING:
+		ev = COLLECTOR_EV_STORE_TRYING;
+		break;
+	case BREAKER_THERE:
+		ev = COLLECTOR_EV_STORE_THERE;
+		break;
 	}
-	if (in->state == COLLECTOR_PROBING)
-		follow(in, "the store answers");
-	else if (mono_diff(batch_stats(inflight_batch(in->hand))->last_ok, in->state_since) >= 0)
-		follow(in, "the store has taken a write");
-	else
-		follow(in, "nothing waits for the store");
+	collector_step(in, ev);
 }
 
 /* ---- states ---- */
@@ -477,10 +527,10 @@ static void
 start_draining(struct collector *in)
 {
 	broker_cancel(in->consumer);
-	inflight_return_held(in->hand);
-	batch_hurry(inflight_batch(in->hand));
+	inflight_return_held(in->inflight);
+	batch_hurry(inflight_batch(in->inflight));
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
-	loop_timer_arm(in->drain, inflight_count(in->hand) == 0 ? 0 : in->drain_timeout_ms);
+	loop_timer_arm(in->drain, inflight_count(in->inflight) == 0 ? 0 : in->drain_timeout_ms);
 }
 
 /* One delivery, then some more, which are kept and tried again: to give each back after
@@ -488,7 +538,7 @@ start_draining(struct collector *in)
 static void
 start_trying(struct collector *in)
 {
-	in->received_before = inflight_received(in->hand);
+	in->received_before = inflight_received(in->inflight);
 	consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
 }
@@ -516,28 +566,19 @@ start_taking(struct collector *in, bool from_trying)
 	else
 		consume(in);
 	loop_timer_arm(in->probe, IDLE_MS);
-	log_info("inbox", "Waiting for more messages");
-}
-
-static void
-arm_probe(struct collector *in)
-{
-	if (in->state == COLLECTOR_PROBING)
-		loop_timer_arm(in->probe, breaker_next_ms(breaker(in), loop_now(in->loop)));
-	else if (in->state == COLLECTOR_STANDBY)
-		loop_timer_arm(in->probe, IDLE_MS);
+	log_waiting();
 }
 
 static void
 take_nothing(struct collector *in)
 {
 	broker_cancel(in->consumer); /* first: else what is given back comes right back */
-	inflight_give_back(in->hand);
+	inflight_give_back(in->inflight);
 }
 
 /* The only writer of ->state. */
 static void
-enter(struct collector *in, enum collector_state next, const char *reason)
+collector_enter(struct collector *in, enum collector_state next, const char *reason)
 {
 	enum collector_state old = in->state;
 
@@ -571,9 +612,271 @@ enter(struct collector *in, enum collector_state next, const char *reason)
 		start_draining(in);
 		break;
 	case COLLECTOR_DRAINED:
-		inflight_give_back(in->hand);
+		inflight_give_back(in->inflight);
 		loop_timer_arm(in->drain, 0);
 		break;
+	}
+}
+
+/* ---- events ---- */
+
+static void
+stand_by(struct collector *in)
+{
+	collector_enter(in, COLLECTOR_STANDBY, "another collector goes on");
+}
+
+/* How many are tried at once grows while the store takes them. */
+static void
+try_store(struct collector *in, const char *reason)
+{
+	in->window = breaker(in)->window;
+	collector_enter(in, COLLECTOR_TRYING, reason);
+}
+
+static void
+step_probing(struct collector *in, enum collector_event ev)
+{
+	bool other = leader_get_state(in->leader) == LEADER_OTHER;
+
+	switch (ev) {
+	case COLLECTOR_EV_DRAIN:
+		collector_enter(in, COLLECTOR_DRAINING, "asked to stop");
+		return;
+	case COLLECTOR_EV_STORE_AWAY:
+		log_down(in);
+		return;
+	case COLLECTOR_EV_STORE_TRYING:
+		if (other)
+			stand_by(in);
+		else
+			try_store(in, why_back(in));
+		return;
+	case COLLECTOR_EV_STORE_THERE:
+		if (other)
+			stand_by(in);
+		else
+			collector_enter(in, COLLECTOR_TAKING, why_back(in));
+		return;
+	case COLLECTOR_EV_LOOK:
+		ask_store(in);
+		return;
+	case COLLECTOR_EV_PROBE_FAILED:
+		probe_failed(in);
+		return;
+	case COLLECTOR_EV_PROBE_PASSED:
+	case COLLECTOR_EV_CONSUMER_READY:
+	case COLLECTOR_EV_OTHER_LEADS:
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+	case COLLECTOR_EV_EMPTY:
+	case COLLECTOR_EV_HELD_UP:
+	case COLLECTOR_EV_DRAIN_TIMER:
+		return;
+	}
+}
+
+static void
+step_trying(struct collector *in, enum collector_event ev)
+{
+	switch (ev) {
+	case COLLECTOR_EV_DRAIN:
+		collector_enter(in, COLLECTOR_DRAINING, "asked to stop");
+		return;
+	case COLLECTOR_EV_STORE_AWAY:
+		log_down(in);
+		collector_enter(in, COLLECTOR_PROBING, breaker(in)->why);
+		return;
+	case COLLECTOR_EV_STORE_TRYING:
+		if (leader_get_state(in->leader) == LEADER_OTHER) {
+			stand_by(in);
+		} else {
+			in->window = breaker(in)->window;
+			consume_anew(in);
+		}
+		return;
+	case COLLECTOR_EV_STORE_THERE:
+		if (leader_get_state(in->leader) == LEADER_OTHER)
+			stand_by(in);
+		else
+			collector_enter(in, COLLECTOR_TAKING, why_back(in));
+		return;
+	case COLLECTOR_EV_OTHER_LEADS:
+		stand_by(in);
+		return;
+	case COLLECTOR_EV_CONSUMER_READY:
+		consume(in);
+		return;
+	case COLLECTOR_EV_EMPTY:
+		log_waiting();
+		return;
+	case COLLECTOR_EV_LOOK:
+		look_for_work(in);
+		return;
+	case COLLECTOR_EV_PROBE_PASSED:
+	case COLLECTOR_EV_PROBE_FAILED: /* of before: what is tried says more */
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+	case COLLECTOR_EV_HELD_UP:
+	case COLLECTOR_EV_DRAIN_TIMER:
+		return;
+	}
+}
+
+static void
+step_taking(struct collector *in, enum collector_event ev)
+{
+	switch (ev) {
+	case COLLECTOR_EV_DRAIN:
+		collector_enter(in, COLLECTOR_DRAINING, "asked to stop");
+		return;
+	case COLLECTOR_EV_STORE_AWAY:
+		log_down(in);
+		collector_enter(in, COLLECTOR_PROBING, breaker(in)->why);
+		return;
+	case COLLECTOR_EV_STORE_TRYING:
+		if (leader_get_state(in->leader) == LEADER_OTHER)
+			stand_by(in);
+		else
+			try_store(in, why_back(in));
+		return;
+	case COLLECTOR_EV_STORE_THERE:
+		if (leader_get_state(in->leader) == LEADER_OTHER)
+			stand_by(in);
+		return;
+	case COLLECTOR_EV_OTHER_LEADS:
+		stand_by(in);
+		return;
+	case COLLECTOR_EV_CONSUMER_READY:
+		consume(in);
+		return;
+	case COLLECTOR_EV_EMPTY:
+		log_waiting();
+		return;
+	case COLLECTOR_EV_HELD_UP:
+		if (is_held_up(in))
+			consume_past_held_up(in);
+		return;
+	case COLLECTOR_EV_LOOK:
+		look_whether_idle(in);
+		return;
+	case COLLECTOR_EV_PROBE_PASSED:
+		arm_idle_probe(in);
+		return;
+	case COLLECTOR_EV_PROBE_FAILED:
+		if (inflight_waiting(in->inflight) > 0) /* that will tell */
+			loop_timer_arm(in->probe, IDLE_MS);
+		else
+			probe_failed(in);
+		return;
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+	case COLLECTOR_EV_DRAIN_TIMER:
+		return;
+	}
+}
+
+static void
+step_standby(struct collector *in, enum collector_event ev)
+{
+	static const char no_other[] = "no other collector goes on";
+
+	switch (ev) {
+	case COLLECTOR_EV_DRAIN:
+		collector_enter(in, COLLECTOR_DRAINING, "asked to stop");
+		return;
+	case COLLECTOR_EV_STORE_AWAY:
+		collector_enter(in, COLLECTOR_PROBING, breaker(in)->why);
+		return;
+	case COLLECTOR_EV_STORE_TRYING:
+	case COLLECTOR_EV_STORE_THERE:
+		if (leader_get_state(in->leader) == LEADER_OTHER)
+			return;
+		if (ev == COLLECTOR_EV_STORE_TRYING)
+			try_store(in, why_back(in));
+		else
+			collector_enter(in, COLLECTOR_TAKING, why_back(in));
+		return;
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+		switch (breaker(in)->state) {
+		case BREAKER_AWAY:
+			collector_enter(in, COLLECTOR_PROBING, breaker(in)->why);
+			return;
+		case BREAKER_TRYING:
+			try_store(in, no_other);
+			return;
+		case BREAKER_THERE:
+			collector_enter(in, COLLECTOR_TAKING, no_other);
+			return;
+		}
+		return;
+	case COLLECTOR_EV_LOOK:
+		ask_store(in);
+		return;
+	case COLLECTOR_EV_PROBE_PASSED:
+		arm_idle_probe(in);
+		return;
+	case COLLECTOR_EV_PROBE_FAILED:
+		probe_failed(in);
+		return;
+	case COLLECTOR_EV_OTHER_LEADS:
+	case COLLECTOR_EV_CONSUMER_READY:
+	case COLLECTOR_EV_EMPTY:
+	case COLLECTOR_EV_HELD_UP:
+	case COLLECTOR_EV_DRAIN_TIMER:
+		return;
+	}
+}
+
+static void
+step_draining(struct collector *in, enum collector_event ev)
+{
+	switch (ev) {
+	case COLLECTOR_EV_EMPTY:
+		collector_enter(in, COLLECTOR_DRAINED, "nothing in hand");
+		return;
+	case COLLECTOR_EV_STORE_AWAY:
+		collector_enter(in, COLLECTOR_DRAINED, breaker(in)->why);
+		return;
+	case COLLECTOR_EV_DRAIN_TIMER:
+		collector_enter(in, COLLECTOR_DRAINED,
+		    inflight_count(in->inflight) == 0 ? "nothing in hand" : "time is over");
+		return;
+	case COLLECTOR_EV_DRAIN:
+	case COLLECTOR_EV_HELD_UP:
+	case COLLECTOR_EV_CONSUMER_READY:
+	case COLLECTOR_EV_STORE_TRYING:
+	case COLLECTOR_EV_STORE_THERE:
+	case COLLECTOR_EV_OTHER_LEADS:
+	case COLLECTOR_EV_NO_OTHER_LEADS:
+	case COLLECTOR_EV_LOOK:
+	case COLLECTOR_EV_PROBE_PASSED:
+	case COLLECTOR_EV_PROBE_FAILED:
+		return;
+	}
+}
+
+static void
+collector_step(struct collector *in, enum collector_event ev)
+{
+	log_trace("inbox", "inbox: %s in %s", event_name(ev), collector_state_name(in->state));
+	switch (in->state) {
+	case COLLECTOR_PROBING:
+		step_probing(in, ev);
+		return;
+	case COLLECTOR_TRYING:
+		step_trying(in, ev);
+		return;
+	case COLLECTOR_TAKING:
+		step_taking(in, ev);
+		return;
+	case COLLECTOR_STANDBY:
+		step_standby(in, ev);
+		return;
+	case COLLECTOR_DRAINING:
+		step_draining(in, ev);
+		return;
+	case COLLECTOR_DRAINED: /* what comes yet is given back as it comes */
+		if (ev == COLLECTOR_EV_DRAIN_TIMER)
+			in->on_drained(in->arg);
+		return;
 	}
 }
 
@@ -586,20 +889,13 @@ collector_start(struct collector *in)
 void
 collector_drain(struct collector *in)
 {
-	if (in->state < COLLECTOR_DRAINING)
-		enter(in, COLLECTOR_DRAINING, "asked to stop");
+	collector_step(in, COLLECTOR_EV_DRAIN);
 }
 
 static void
 on_drain(void *arg)
 {
-	struct collector *in = arg;
-
-	if (in->state == COLLECTOR_DRAINED)
-		in->on_drained(in->arg);
-	else
-		enter(in, COLLECTOR_DRAINED,
-		    inflight_count(in->hand) == 0 ? "nothing in hand" : "time is over");
+	collector_step(arg, COLLECTOR_EV_DRAIN_TIMER);
 }
 
 /* What it says then is worth a line, even if it said so before. */
@@ -607,7 +903,7 @@ static void
 probe_at_once(struct collector *in)
 {
 	in->said_probe = (struct ratelimit){0};
-	if (!in->probing)
+	if (in->asked_at.ms == 0)
 		loop_timer_arm(in->probe, 0);
 }
 
@@ -618,7 +914,7 @@ collector_reload(struct collector *in, const struct options *opt)
 	bool was_without = in->said_without;
 
 	take_options(in, opt);
-	inflight_set_options(in->hand, opt);
+	inflight_set_options(in->inflight, opt);
 	in->said_without = false;
 	leader_reload(in->leader);
 	if (in->state == COLLECTOR_PROBING)
@@ -635,7 +931,7 @@ collector_destroy(struct collector *in)
 {
 	if (in == NULL)
 		return;
-	inflight_destroy(in->hand);
+	inflight_destroy(in->inflight);
 	loop_timer_destroy(in->probe);
 	loop_timer_destroy(in->drain);
 	free(in);
@@ -657,10 +953,10 @@ trouble_status(const struct collector *in, struct collector_status *out)
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
-	out->damage = batch_damage(inflight_batch(in->hand));
+	out->damage = batch_damage(inflight_batch(in->inflight));
 	out->damage_ms = mono_diff(now, damage_since(out->damage));
-	if (in->probing &&
-	    mono_diff(in->asked_at, batch_stats(inflight_batch(in->hand))->last_ok) > 0)
+	if (in->asked_at.ms != 0 &&
+	    mono_diff(in->asked_at, batch_stats(inflight_batch(in->inflight))->last_ok) > 0)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }
 
@@ -677,11 +973,11 @@ collector_status(const struct collector *in, struct collector_status *out)
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
-	    .batch = batch_stats(inflight_batch(in->hand)),
+	    .batch = batch_stats(inflight_batch(in->inflight)),
 	    .pace = store_pace(in->store),
 	    .wal_bytes = store_wal_bytes(in->store),
 	    .strays_dropped = store_strays_dropped(in->store),
 	};
-	inflight_status(in->hand, &out->hand);
+	inflight_status(in->inflight, &out->hand);
 	trouble_status(in, out);
 }
