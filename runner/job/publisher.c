@@ -1,4 +1,13 @@
-/* See publisher.h. */
+/* See publisher.h. How the connection stands:
+ *
+ *                READY                 BLOCKED
+ *   CONNECTING --------> READY <---------------------> BLOCKED
+ *       |                ^  |         UNBLOCKED           |
+ *       |          READY |  | DOWN                        | DOWN
+ *       |                |  v                             v
+ *       | each had       LOST <---------------------------+
+ *       v its turn        |  it is final, or READY was lost each time
+ *     OVER <--------------+---- PATIENCE, from all of them */
 #include "runner/job/publisher.h"
 
 #include "shared/amqp/broker.h"
@@ -18,10 +27,26 @@
 #define SUBSYSTEM   "runner"
 #define PATIENCE_MS (60 * INT64_C(1000)) /* without an answer; a broker may have to restart */
 
+enum link_state {
+	LINK_CONNECTING, /* it was never there */
+	LINK_READY,
+	LINK_BLOCKED, /* it is there, and takes no messages: an alarm */
+	LINK_LOST,    /* it was there, and is to come back */
+	LINK_OVER,    /* given up; the owner knows */
+};
+
+enum link_event {
+	LINK_EV_READY,
+	LINK_EV_BLOCKED,
+	LINK_EV_UNBLOCKED,
+	LINK_EV_DOWN,     /* s->failure says why */
+	LINK_EV_PATIENCE, /* no answer for so long */
+};
+
 struct item {
 	const char *host; /* NULL = all */
 	enum publisher_state state;
-	bool in_flight;
+	uint64_t flight; /* the publish without an answer; 0 = none is */
 };
 
 struct flight { /* a publish without an answer */
@@ -47,26 +72,37 @@ struct publisher {
 	struct loop_timer *pump; /* so that nothing is published, or told, inside publisher_add */
 	size_t failures;         /* to connect, before the first READY */
 	size_t drops;            /* of READY connections since the last answer */
-	bool was_ready, is_ready, blocked, halted, finished;
-	char trouble[1024]; /* the last failure's sentence */
-	char alarm[256];    /* why it is blocked, in the broker's words */
+	enum link_state link;
+	bool halted; /* by the owner: what is not published yet will not be */
+	const struct broker_failure *failure; /* DOWN: during the event */
+	char trouble[1024];                   /* the last failure's sentence */
+	char alarm[256];                      /* why it is blocked, in the broker's words */
 };
 
-static void
-fail(struct publisher *s, const char *text)
-{
-	char full[sizeof(s->trouble) + 128];
-	bool published = false;
+static void link_step(struct publisher *s, enum link_event ev);
 
-	if (s->finished)
-		return;
-	s->finished = true;
-	loop_timer_disarm(s->patience);
-	for (size_t i = 0; i < s->n_items; i++)
-		published |= s->items[i].state == PUBLISHER_UNKNOWN;
-	snprintf(full, sizeof(full), "%s%s", text,
-	    published ? "; the command may have been sent: sending it again is harmless" : "");
-	s->handlers.on_failed(full, s->arg);
+static const char *
+link_name(enum link_state link)
+{
+	switch (link) {
+	case LINK_CONNECTING:
+		return "CONNECTING";
+	case LINK_READY:
+		return "READY";
+	case LINK_BLOCKED:
+		return "BLOCKED";
+	case LINK_LOST:
+		return "LOST";
+	case LINK_OVER:
+		return "OVER";
+	}
+	return "?";
+}
+
+static bool
+is_connected(const struct publisher *s)
+{
+	return s->link == LINK_READY || s->link == LINK_BLOCKED;
 }
 
 /* --- publishing --- */
@@ -81,7 +117,8 @@ patience_ms(const struct publisher *s)
 static void
 be_patient(struct publisher *s)
 {
-	if (s->n_open > 0 && !s->finished && (!s->blocked || s->req.confirm_ms > 0))
+	if (s->n_open > 0 && s->link != LINK_OVER &&
+	    (s->link != LINK_BLOCKED || s->req.confirm_ms > 0))
 		loop_timer_arm(s->patience, patience_ms(s));
 	else
 		loop_timer_disarm(s->patience);
@@ -90,20 +127,7 @@ be_patient(struct publisher *s)
 static void
 publisher_on_patience(void *arg)
 {
-	struct publisher *s = arg;
-	char text[sizeof(s->trouble) + sizeof(s->alarm) + 128], span[UNITS_TEXT_SIZE];
-
-	units_format_ms((uint64_t)patience_ms(s), span);
-	if (s->is_ready && s->blocked)
-		snprintf(text, sizeof(text),
-		    "%s: not confirmed within %s, for the broker takes no messages (%s)",
-		    broker_id(s->broker), span, s->alarm);
-	else if (s->is_ready)
-		snprintf(
-		    text, sizeof(text), "%s: not confirmed within %s", broker_id(s->broker), span);
-	else
-		snprintf(text, sizeof(text), "not confirmed within %s: %s", span, s->trouble);
-	fail(s, text);
+	link_step(arg, LINK_EV_PATIENCE);
 }
 
 static bool
@@ -118,7 +142,7 @@ publish(struct publisher *s, size_t i)
 	if (id == 0)
 		return false; /* on_writable comes when it may go on */
 	item->state = PUBLISHER_UNKNOWN;
-	item->in_flight = true;
+	item->flight = id;
 	f = xcalloc(1, sizeof(*f));
 	f->id = id;
 	f->item = i;
@@ -129,7 +153,7 @@ publish(struct publisher *s, size_t i)
 static bool
 is_due(const struct publisher *s, const struct item *item)
 {
-	if (item->in_flight)
+	if (item->flight != 0)
 		return false;
 	return item->state == PUBLISHER_UNKNOWN || (item->state == PUBLISHER_WAITING && !s->halted);
 }
@@ -137,7 +161,7 @@ is_due(const struct publisher *s, const struct item *item)
 static void
 pump(struct publisher *s)
 {
-	if (!s->is_ready || s->finished)
+	if (!is_connected(s))
 		return;
 	while (s->next < s->n_items) {
 		if (is_due(s, &s->items[s->next]) && !publish(s, s->next))
@@ -152,7 +176,7 @@ publisher_on_pump(void *arg)
 	struct publisher *s = arg;
 
 	pump(s);
-	if (!s->finished && s->n_open == 0)
+	if (s->link != LINK_OVER && s->n_open == 0)
 		s->handlers.on_idle(s->arg);
 }
 
@@ -161,14 +185,7 @@ publisher_on_pump(void *arg)
 static void
 publisher_on_ready(struct broker *b, void *arg)
 {
-	struct publisher *s = arg;
-	bool first = !s->was_ready;
-
-	s->was_ready = true;
-	s->is_ready = true;
-	if (first)
-		s->handlers.on_ready(s->arg);
-	pump(s);
+	link_step(arg, LINK_EV_READY);
 }
 
 static void
@@ -176,14 +193,10 @@ publisher_on_blocked(struct broker *b, bool blocked, const char *reason, void *a
 {
 	struct publisher *s = arg;
 
-	s->blocked = blocked;
-	if (s->req.confirm_ms == 0)
-		be_patient(s);
-	if (!blocked)
-		return;
-	snprintf(s->alarm, sizeof(s->alarm), "%s", reason == NULL ? "no reason given" : reason);
-	log_warn(SUBSYSTEM, "%s: the broker takes no messages for now (%s); waiting", broker_id(b),
-	    s->alarm);
+	if (blocked)
+		snprintf(
+		    s->alarm, sizeof(s->alarm), "%s", reason == NULL ? "no reason given" : reason);
+	link_step(s, blocked ? LINK_EV_BLOCKED : LINK_EV_UNBLOCKED);
 }
 
 static void
@@ -218,8 +231,8 @@ publisher_on_confirm(
 	i = f->item;
 	HASH_DEL(s->flights, f);
 	free(f);
-	s->items[i].in_flight = false;
-	if (s->finished)
+	s->items[i].flight = 0;
+	if (s->link == LINK_OVER)
 		return;
 	switch (outcome) {
 	case BROKER_CONFIRMED:
@@ -265,25 +278,171 @@ static void
 publisher_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct publisher *s = arg;
-	bool dropped = s->is_ready, over;
 
-	s->is_ready = false;
-	s->blocked = false;
 	snprintf(s->trouble, sizeof(s->trouble), "%s", f->text);
-	if (!s->was_ready)
-		over = ++s->failures >= s->req.n_brokers; /* each has had its turn */
-	else if (s->n_open == 0)
-		over = false;
-	else if (dropped)
-		over = is_final(f->error) || ++s->drops > s->req.n_brokers;
+	s->failure = f;
+	link_step(s, LINK_EV_DOWN);
+	s->failure = NULL;
+}
+
+/* --- the link --- */
+
+static void
+tell_failed(struct publisher *s, const char *text)
+{
+	char full[sizeof(s->trouble) + sizeof(s->alarm) + 256];
+	bool published = false;
+
+	for (size_t i = 0; i < s->n_items; i++)
+		published |= s->items[i].state == PUBLISHER_UNKNOWN;
+	snprintf(full, sizeof(full), "%s%s", text,
+	    published ? "; the command may have been sent: sending it again is harmless" : "");
+	s->handlers.on_failed(full, s->arg);
+}
+
+/* The only writer of ->link. */
+static void
+link_enter(struct publisher *s, enum link_state next, const char *reason)
+{
+	enum link_state old = s->link;
+
+	log_info(
+	    SUBSYSTEM, "publisher: %s -> %s, reason=%s", link_name(old), link_name(next), reason);
+	s->link = next;
+	switch (next) {
+	case LINK_CONNECTING:
+		return; /* how it begins */
+	case LINK_READY:
+		if (old == LINK_CONNECTING)
+			s->handlers.on_ready(s->arg);
+		if (old == LINK_BLOCKED && s->req.confirm_ms == 0)
+			be_patient(s);
+		pump(s);
+		return;
+	case LINK_BLOCKED:
+		if (s->req.confirm_ms == 0)
+			be_patient(s);
+		log_warn(SUBSYSTEM, "%s: the broker takes no messages for now (%s); waiting",
+		    broker_id(s->broker), s->alarm);
+		return;
+	case LINK_LOST:
+		if (s->n_open > 0 && !loop_timer_armed(s->patience))
+			be_patient(s); /* it was blocked */
+		if (s->n_open > 0)
+			log_warn(SUBSYSTEM, "%s; trying again", s->trouble);
+		return;
+	case LINK_OVER:
+		loop_timer_disarm(s->patience);
+		tell_failed(s, reason);
+		return;
+	}
+}
+
+/* Without an answer for as long as that. */
+static void
+lose_patience(struct publisher *s)
+{
+	char text[sizeof(s->trouble) + sizeof(s->alarm) + 128], span[UNITS_TEXT_SIZE];
+
+	units_format_ms((uint64_t)patience_ms(s), span);
+	if (s->link == LINK_BLOCKED)
+		snprintf(text, sizeof(text),
+		    "%s: not confirmed within %s, for the broker takes no messages (%s)",
+		    broker_id(s->broker), span, s->alarm);
+	else if (s->link == LINK_READY)
+		snprintf(
+		    text, sizeof(text), "%s: not confirmed within %s", broker_id(s->broker), span);
 	else
-		over = is_final(f->error);
-	if (over)
-		fail(s, s->trouble);
-	else if (s->n_open > 0 && !loop_timer_armed(s->patience))
-		be_patient(s); /* it was blocked */
-	if (!over && s->n_open > 0 && dropped)
-		log_warn(SUBSYSTEM, "%s; trying again", s->trouble);
+		snprintf(text, sizeof(text), "not confirmed within %s: %s", span, s->trouble);
+	link_enter(s, LINK_OVER, text);
+}
+
+static void
+step_connecting(struct publisher *s, enum link_event ev)
+{
+	switch (ev) {
+	case LINK_EV_READY:
+		link_enter(s, LINK_READY, "connected");
+		return;
+	case LINK_EV_DOWN:
+		if (++s->failures >= s->req.n_brokers) /* each has had its turn */
+			link_enter(s, LINK_OVER, s->trouble);
+		return;
+	case LINK_EV_PATIENCE:
+		lose_patience(s);
+		return;
+	case LINK_EV_BLOCKED:
+	case LINK_EV_UNBLOCKED:
+		return;
+	}
+}
+
+/* READY or BLOCKED. */
+static void
+step_connected(struct publisher *s, enum link_event ev)
+{
+	switch (ev) {
+	case LINK_EV_BLOCKED:
+		if (s->link == LINK_READY)
+			link_enter(s, LINK_BLOCKED, s->alarm);
+		return;
+	case LINK_EV_UNBLOCKED:
+		if (s->link == LINK_BLOCKED)
+			link_enter(s, LINK_READY, "not blocked any more");
+		return;
+	case LINK_EV_DOWN:
+		if (s->n_open > 0 && (is_final(s->failure->error) || ++s->drops > s->req.n_brokers))
+			link_enter(s, LINK_OVER, s->trouble);
+		else
+			link_enter(s, LINK_LOST, s->trouble);
+		return;
+	case LINK_EV_PATIENCE:
+		lose_patience(s);
+		return;
+	case LINK_EV_READY:
+		return;
+	}
+}
+
+static void
+step_lost(struct publisher *s, enum link_event ev)
+{
+	switch (ev) {
+	case LINK_EV_READY:
+		link_enter(s, LINK_READY, "connected again");
+		return;
+	case LINK_EV_DOWN:
+		if (s->n_open > 0 && is_final(s->failure->error))
+			link_enter(s, LINK_OVER, s->trouble);
+		else if (s->n_open > 0 && !loop_timer_armed(s->patience))
+			be_patient(s);
+		return;
+	case LINK_EV_PATIENCE:
+		lose_patience(s);
+		return;
+	case LINK_EV_BLOCKED:
+	case LINK_EV_UNBLOCKED:
+		return;
+	}
+}
+
+static void
+link_step(struct publisher *s, enum link_event ev)
+{
+	switch (s->link) {
+	case LINK_CONNECTING:
+		step_connecting(s, ev);
+		return;
+	case LINK_READY:
+	case LINK_BLOCKED:
+		step_connected(s, ev);
+		return;
+	case LINK_LOST:
+		step_lost(s, ev);
+		return;
+	case LINK_OVER:
+		return;
+	}
 }
 
 static const struct broker_handlers broker_handlers = {
