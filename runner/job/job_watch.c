@@ -1,6 +1,14 @@
 /* See job_watch.h. Two folds: one is shown, and takes the word of notices too; the other is made
  * anew from each reading of the store, and when that one is complete, it is what the watch ends
- * with. */
+ * with.
+ *
+ *          START           POLL              COMPLETE
+ *   HELD --------> RESTING ------> READING ------------> ENDED
+ *    |               |  ^            |  |                 ^
+ *    |               |  +------------+  | DEADLINE        |
+ *    |      DEADLINE |    OPEN, UNREAD  v                 | COMPLETE, OPEN, UNREAD,
+ *    |               +--------------> LAST_WORD ----------+ DEADLINE
+ *    +---------------- DEADLINE --------------------------+ */
 #include "runner/job/job_watch.h"
 
 #include "runner/job/clocks.h"
@@ -15,6 +23,7 @@
 #include "shared/store/store.h"
 #include "shared/wire/jsonx.h"
 
+#include <assert.h>
 #include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +37,30 @@
 #define LAST_WORD_MS 30000 /* after the deadline, for the store to answer */
 #define PREFETCH     100
 #define WHY_SIZE     512
+
+enum watch_state {
+	WATCH_HELD,      /* the job is not in the store yet */
+	WATCH_RESTING,   /* until the store is asked again */
+	WATCH_READING,   /* the store is being asked */
+	WATCH_LAST_WORD, /* the time is over: asked once more, or being asked yet */
+	WATCH_ENDED,
+};
+
+enum watch_event {
+	WATCH_EV_START,
+	WATCH_EV_POLL,
+	WATCH_EV_CHECK,    /* all is known, as it seems, or there is life again */
+	WATCH_EV_COMPLETE, /* the store has said all: of each target it is known how it ended */
+	WATCH_EV_OPEN,     /* the same, and it is not */
+	WATCH_EV_UNREAD,   /* it has not */
+	WATCH_EV_DEADLINE,
+};
+
+enum notices {
+	NOTICES_OPENING, /* it is not known yet whether there will be any */
+	NOTICES_ON,
+	NOTICES_OFF, /* the store alone */
+};
 
 struct job_watch {
 	struct job_watch_request req;
@@ -45,9 +78,32 @@ struct job_watch {
 	struct mono asked_at;
 	int64_t interval_ms, took_ms;
 	bool news; /* since the last reading */
-	bool started, in_trouble, told_ready, told_clock, last_word, ended;
-	char why[WHY_SIZE]; /* the store's last words */
+	bool told_clock;
+	enum watch_state state;
+	enum notices notices;
+	char why[WHY_SIZE]; /* the store is in trouble, with these words; "" = it is not */
 };
+
+static void watch_step(struct job_watch *w, enum watch_event ev);
+static void watch_enter(struct job_watch *w, enum watch_state next, const char *reason);
+
+static const char *
+state_name(enum watch_state s)
+{
+	switch (s) {
+	case WATCH_HELD:
+		return "HELD";
+	case WATCH_RESTING:
+		return "RESTING";
+	case WATCH_READING:
+		return "READING";
+	case WATCH_LAST_WORD:
+		return "LAST_WORD";
+	case WATCH_ENDED:
+		return "ENDED";
+	}
+	return "?";
+}
 
 /* ---- telling ---- */
 
@@ -90,24 +146,18 @@ stop_listening(struct job_watch *w)
 static void
 end(struct job_watch *w, enum job_watch_end how, const char *text)
 {
-	if (w->ended)
-		return;
-	w->ended = true;
-	loop_timer_disarm(w->poll);
-	loop_timer_disarm(w->check);
-	loop_timer_disarm(w->soon);
-	loop_timer_disarm(w->end);
-	stop_listening(w);
+	watch_enter(w, WATCH_ENDED, how == JOB_WATCH_COMPLETE ? "complete" : "the time is over");
 	if (w->handlers->on_end != NULL)
 		w->handlers->on_end(how, text, w->arg);
 }
 
+/* Once it is known how it will be told, that stays. */
 static void
-tell_ready(struct job_watch *w)
+tell_ready(struct job_watch *w, enum notices notices)
 {
-	if (w->told_ready)
+	if (w->notices != NOTICES_OPENING)
 		return;
-	w->told_ready = true;
+	w->notices = notices;
 	if (w->handlers->on_ready != NULL)
 		w->handlers->on_ready(w->arg);
 }
@@ -126,21 +176,20 @@ open_in(const struct fold *f)
 static void
 trouble(struct job_watch *w, const char *why)
 {
-	strlcpy(w->why, why != NULL ? why : "no reason given", sizeof(w->why));
+	bool is_new = w->why[0] == '\0';
+
+	strlcpy(w->why, why != NULL && why[0] != '\0' ? why : "no reason given", sizeof(w->why));
 	log_info(SUBSYSTEM, "store[%s]: %s", store_id(w->req.store), w->why);
-	if (w->in_trouble)
-		return;
-	w->in_trouble = true;
-	if (w->handlers->on_trouble != NULL)
+	if (is_new && w->handlers->on_trouble != NULL)
 		w->handlers->on_trouble(w->why, w->arg);
 }
 
 static void
 trouble_over(struct job_watch *w)
 {
-	if (!w->in_trouble)
+	if (w->why[0] == '\0')
 		return;
-	w->in_trouble = false;
+	w->why[0] = '\0';
 	if (w->handlers->on_trouble != NULL)
 		w->handlers->on_trouble(NULL, w->arg);
 }
@@ -151,7 +200,7 @@ fail_at_deadline(struct job_watch *w)
 	char text[WHY_SIZE + 64];
 
 	snprintf(text, sizeof(text), "how the job stands is not known: %s",
-	    w->in_trouble ? w->why : "the store does not answer");
+	    w->why[0] != '\0' ? w->why : "the store does not answer");
 	end(w, JOB_WATCH_FAILED, text);
 }
 
@@ -166,29 +215,34 @@ ask_later(struct job_watch *w)
 	    w->took_ms * POLL_SHARE > w->interval_ms ? w->took_ms * POLL_SHARE : w->interval_ms);
 }
 
+/* What is shown is what the store says from now on. */
+static void
+take_reading(struct job_watch *w)
+{
+	fold_destroy(w->shown);
+	w->shown = w->reading;
+	w->reading = NULL;
+}
+
+static void
+drop_reading(struct job_watch *w)
+{
+	fold_destroy(w->reading);
+	w->reading = NULL;
+}
+
 static void
 reading_done(struct job_watch *w, bool ok, const char *why)
 {
-	struct fold *reading = w->reading;
-	bool complete = ok && open_in(reading) == 0;
-
-	w->reading = NULL;
 	w->took_ms = mono_diff(mono_now(), w->asked_at);
 	if (ok)
 		trouble_over(w);
 	else
 		trouble(w, why);
-	if (!complete && !(w->last_word && ok)) {
-		fold_destroy(reading);
-		if (w->last_word)
-			fail_at_deadline(w);
-		else
-			ask_later(w);
-		return;
-	}
-	fold_destroy(w->shown);
-	w->shown = reading;
-	end(w, complete ? JOB_WATCH_COMPLETE : JOB_WATCH_DEADLINE, NULL);
+	if (!ok)
+		watch_step(w, WATCH_EV_UNREAD);
+	else
+		watch_step(w, open_in(w->reading) == 0 ? WATCH_EV_COMPLETE : WATCH_EV_OPEN);
 }
 
 static void
@@ -208,7 +262,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 {
 	struct job_watch *w = arg;
 
-	if (w->ended)
+	if (w->state == WATCH_ENDED)
 		return;
 	if (found != STORE_FOUND) {
 		reading_done(w, found == STORE_MISSING, why);
@@ -222,8 +276,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 static void
 ask(struct job_watch *w)
 {
-	if (w->reading != NULL || !w->started)
-		return;
+	assert(w->reading == NULL);
 	loop_timer_disarm(w->poll);
 	w->reading = fold_create(w->req.job);
 	for (size_t i = 0; i < w->n_own; i++)
@@ -235,19 +288,22 @@ ask(struct job_watch *w)
 static void
 on_poll(void *arg)
 {
-	ask(arg);
+	watch_step(arg, WATCH_EV_POLL);
+}
+
+static void
+on_check(void *arg)
+{
+	watch_step(arg, WATCH_EV_CHECK);
 }
 
 /* All is known, as it seems: the store is to say so; who forges notices makes it no busier. */
 static void
-on_check(void *arg)
+look_whether_all_is_known(struct job_watch *w)
 {
-	struct job_watch *w = arg;
 	int64_t rested = mono_diff(mono_now(), w->asked_at) - w->took_ms;
 	int64_t rest = w->took_ms * POLL_SHARE;
 
-	if (w->reading != NULL || !w->started)
-		return;
 	if (open_in(w->shown) == 0)
 		loop_timer_arm(w->poll, rested < rest ? rest - rested : 0);
 	else if (w->interval_ms > POLL_MS)
@@ -296,7 +352,7 @@ reply_on_delivery(struct broker *b, struct delivery *d, void *arg)
 	struct job_watch *w = arg;
 
 	broker_ack(b, d->tag, false);
-	if (!d->oversize && !w->ended)
+	if (!d->oversize && w->state != WATCH_ENDED)
 		take_notice(w, &d->message);
 	delivery_destroy(d);
 }
@@ -309,7 +365,7 @@ reply_on_ready(struct broker *b, void *arg)
 	w->failures = 0;
 	broker_consume(b, w->reply_to, PREFETCH, true);
 	log_info(SUBSYSTEM, "%s: listening for notices at %s", broker_id(b), w->reply_to);
-	tell_ready(w);
+	tell_ready(w, NOTICES_ON);
 }
 
 /* Whether another try may end otherwise. */
@@ -325,11 +381,11 @@ give_up_listening(struct job_watch *w, const char *why)
 {
 	log_info(SUBSYSTEM, "no notices, the store is asked now and then: %s", why);
 	stop_listening(w);
-	if (!w->told_ready) {
+	if (w->notices == NOTICES_OPENING) {
 		free(w->reply_to);
 		w->reply_to = NULL;
 	}
-	tell_ready(w);
+	tell_ready(w, NOTICES_OFF);
 }
 
 static void
@@ -338,7 +394,8 @@ reply_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	struct job_watch *w = arg;
 
 	/* Before the command is sent it is not waited for: each broker of the list has its turn. */
-	if (is_refusal(f->error) || (!w->told_ready && ++w->failures >= w->req.n_brokers))
+	if (is_refusal(f->error) ||
+	    (w->notices == NOTICES_OPENING && ++w->failures >= w->req.n_brokers))
 		give_up_listening(w, f->text);
 }
 
@@ -374,25 +431,146 @@ on_soon(void *arg)
 	struct job_watch *w = arg;
 
 	if (w->broker == NULL && w->reply_to == NULL)
-		tell_ready(w);
-	for (; w->n_told < w->n_own && !w->ended; w->n_told++)
+		tell_ready(w, NOTICES_OFF);
+	for (; w->n_told < w->n_own && w->state != WATCH_ENDED; w->n_told++)
 		show(w, &w->own[w->n_told]);
-	if (!w->ended && w->started)
+	if (w->state != WATCH_HELD && w->state != WATCH_ENDED)
 		check_soon(w);
 }
 
 static void
 on_deadline(void *arg)
 {
-	struct job_watch *w = arg;
+	watch_step(arg, WATCH_EV_DEADLINE);
+}
 
-	if (w->last_word || !w->started) {
-		fail_at_deadline(w);
+/* ---- states ---- */
+
+/* The only writer of ->state. */
+static void
+watch_enter(struct job_watch *w, enum watch_state next, const char *reason)
+{
+	enum watch_state old = w->state;
+
+	log_debug(
+	    SUBSYSTEM, "watch: %s -> %s, reason=%s", state_name(old), state_name(next), reason);
+	w->state = next;
+	switch (next) {
+	case WATCH_HELD:
+		return; /* how it begins */
+	case WATCH_RESTING:
+		if (old == WATCH_HELD)
+			loop_timer_arm(w->poll, 0);
+		else
+			ask_later(w);
+		return;
+	case WATCH_READING:
+		ask(w);
+		return;
+	case WATCH_LAST_WORD:
+		loop_timer_arm(w->end, LAST_WORD_MS);
+		if (old == WATCH_RESTING)
+			ask(w);
+		return;
+	case WATCH_ENDED:
+		loop_timer_disarm(w->poll);
+		loop_timer_disarm(w->check);
+		loop_timer_disarm(w->soon);
+		loop_timer_disarm(w->end);
+		stop_listening(w);
 		return;
 	}
-	w->last_word = true;
-	loop_timer_arm(w->end, LAST_WORD_MS);
-	ask(w);
+}
+
+static void
+step_resting(struct job_watch *w, enum watch_event ev)
+{
+	switch (ev) {
+	case WATCH_EV_POLL:
+		watch_enter(w, WATCH_READING, "it is time");
+		return;
+	case WATCH_EV_CHECK:
+		look_whether_all_is_known(w);
+		return;
+	case WATCH_EV_DEADLINE:
+		watch_enter(w, WATCH_LAST_WORD, "deadline");
+		return;
+	case WATCH_EV_START:
+	case WATCH_EV_COMPLETE:
+	case WATCH_EV_OPEN:
+	case WATCH_EV_UNREAD:
+		return;
+	}
+}
+
+static void
+step_reading(struct job_watch *w, enum watch_event ev)
+{
+	switch (ev) {
+	case WATCH_EV_COMPLETE:
+		take_reading(w);
+		end(w, JOB_WATCH_COMPLETE, NULL);
+		return;
+	case WATCH_EV_OPEN:
+	case WATCH_EV_UNREAD:
+		drop_reading(w);
+		watch_enter(w, WATCH_RESTING, ev == WATCH_EV_OPEN ? "some are open" : w->why);
+		return;
+	case WATCH_EV_DEADLINE:
+		watch_enter(w, WATCH_LAST_WORD, "deadline");
+		return;
+	case WATCH_EV_START:
+	case WATCH_EV_POLL:
+	case WATCH_EV_CHECK:
+		return;
+	}
+}
+
+static void
+step_last_word(struct job_watch *w, enum watch_event ev)
+{
+	switch (ev) {
+	case WATCH_EV_COMPLETE:
+	case WATCH_EV_OPEN:
+		take_reading(w);
+		end(w, ev == WATCH_EV_COMPLETE ? JOB_WATCH_COMPLETE : JOB_WATCH_DEADLINE, NULL);
+		return;
+	case WATCH_EV_UNREAD:
+		drop_reading(w);
+		fail_at_deadline(w);
+		return;
+	case WATCH_EV_DEADLINE:
+		fail_at_deadline(w);
+		return;
+	case WATCH_EV_START:
+	case WATCH_EV_POLL:
+	case WATCH_EV_CHECK:
+		return;
+	}
+}
+
+static void
+watch_step(struct job_watch *w, enum watch_event ev)
+{
+	switch (w->state) {
+	case WATCH_HELD:
+		if (ev == WATCH_EV_START)
+			watch_enter(w, WATCH_RESTING, "the job is in the store");
+		else if (ev == WATCH_EV_DEADLINE)
+			fail_at_deadline(w);
+		return;
+	case WATCH_RESTING:
+		step_resting(w, ev);
+		return;
+	case WATCH_READING:
+		step_reading(w, ev);
+		return;
+	case WATCH_LAST_WORD:
+		step_last_word(w, ev);
+		return;
+	case WATCH_ENDED:
+		return;
+	}
 }
 
 struct job_watch *
@@ -448,10 +626,7 @@ job_watch_reply_to(const struct job_watch *w)
 void
 job_watch_start(struct job_watch *w)
 {
-	if (w->started || w->ended)
-		return;
-	w->started = true;
-	loop_timer_arm(w->poll, 0);
+	watch_step(w, WATCH_EV_START);
 }
 
 void
@@ -459,7 +634,7 @@ job_watch_set_deadline(struct job_watch *w, struct mono deadline)
 {
 	int64_t left = mono_diff(deadline, loop_now(w->req.loop));
 
-	if (!w->ended && !w->last_word)
+	if (w->state != WATCH_ENDED && w->state != WATCH_LAST_WORD)
 		loop_timer_arm(w->end, left > 0 ? left : 0);
 }
 
@@ -477,7 +652,7 @@ job_watch_add(struct job_watch *w, const struct outcome *o)
 	/* A reading under way began without it. */
 	if (w->reading != NULL)
 		fold_add(w->reading, copy);
-	if (!w->ended)
+	if (w->state != WATCH_ENDED)
 		loop_timer_arm(w->soon, 0);
 }
 
