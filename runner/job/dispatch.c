@@ -1,22 +1,27 @@
 /* See dispatch.h.
  *
- *   connect, listen -> job to the ledger -> publish (a wave, or all) -> the broker's answers
- *                                              ^                              |
- *                                              +---- a wave has answered <----+--> end, or follow
+ *               READY      RECORDED           IDLE          SURVEYED (--wait)
+ *   PREPARING -------> RECORDING -----> PUBLISHING -----> SURVEYING -------> WAITING
+ *       |                  |                |  ^              |                |  |
+ *       |                  |                |  +------------- WAVE ------------|--+
+ *       |                  |                |                 | without --wait |
+ *       v                  v                v                 v                v
+ *       +------------------+--- FAILED, INTERRUPT, FOLLOW_END +----------------+--> LEAVING
+ *
+ *   LEAVING -- LEAVE_TIMER --> OVERDUE -- LEAVE_TIMER --> DONE
+ *   LEAVING, OVERDUE -- SETTLED, INTERRUPT --> DONE
  *
  * What the runner itself learns of a host (no queue, refused, never sent) goes to the ledger by the
- * books. Leaving waits for them, though not for ever; what is not in the ledger by then is told. */
-#include "runner/job/dispatch.h"
+ * outcome writer. Leaving waits for it, though not for ever; what is not in the ledger by then is
+ * told. */
+#include "runner/job/dispatch_internal.h"
 
 #include "runner/interrupt.h"
-#include "runner/job/job_follow.h"
 #include "runner/job/outcome_writer.h"
 #include "runner/job/presence.h"
-#include "runner/job/publisher.h"
 #include "runner/job/send_report.h"
 #include "runner/job/sender.h"
 #include "runner/job/waves.h"
-#include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
@@ -24,117 +29,84 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/fold.h"
+#include "shared/store/job.h"
 #include "shared/store/store.h"
-#include "shared/target/target.h"
 #include "shared/wire/wire.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define LEAVE_MS      60000 /* for the books */
+#define LEAVE_MS      60000 /* for the ledger */
 #define LEAVE_TELL_MS 1500  /* after this it is told what is waited for */
 #define WAVE_LOOK_MS  200
-#define NOTE_MS       200 /* confirms of so long are written to the ledger at once */
 
-enum sending_list { /* of the store's hosts, for what to say of those without a queue */
-	LIST_NEVER,
-	LIST_ASKED,
-	LIST_THERE,
-	LIST_FAILED,
+enum dispatch_event {
+	DISPATCH_EV_READY,        /* the publisher is, or the follower */
+	DISPATCH_EV_RECORDED,     /* the ledger has the job */
+	DISPATCH_EV_NOT_RECORDED, /* it has not: s->said */
+	DISPATCH_EV_IDLE,         /* the broker has answered for all that was given to it */
+	DISPATCH_EV_SURVEYED,     /* a look for who has no queue is over */
+	DISPATCH_EV_WAVE,         /* time to look at the wave */
+	DISPATCH_EV_DEADLINE,     /* the time of --wait is over */
+	DISPATCH_EV_FOLLOW_END,   /* of each host it is known, or it is not waited for: status */
+	DISPATCH_EV_FAILED,       /* the publisher has given up: s->said */
+	DISPATCH_EV_INTERRUPT,
+	DISPATCH_EV_SETTLED, /* the outcome writer has written, or given up */
+	DISPATCH_EV_LEAVE_TIMER,
 };
 
-struct dispatch {
-	struct dispatch_request req;
-	struct loop *loop;
-	const struct runner_arguments *arg;
-	const struct job *job;
-	const char *untracked;
-	char *trouble; /* what untracked is, if it was found out here */
-	struct output_options output;
-	struct publisher *send;
-	struct job_follow *follow; /* NULL without --wait */
-	struct outcome_writer *books;
-	struct loop_timer *deadline; /* of --wait=DURATION */
-	struct loop_timer *wave;     /* looks whether the wave has answered */
-	struct loop_timer *leave;    /* ends the wait for the books */
-	struct loop_timer *note;     /* writes which are confirmed */
-	bool send_ready, follow_ready;
-	bool writing; /* the job's way to the ledger has begun */
-	bool written; /* that is over; and */
-	bool wrote;   /* the job is in the ledger */
-	bool idle;    /* all that was given to send is answered */
-	bool told;    /* with --wait: that it was sent */
-	bool halted;  /* no more is published */
-	bool leaving, leave_told, interrupted;
-	size_t unsent;    /* when it was interrupted */
-	size_t n_unsent;  /* given up without the broker's confirm */
-	char *books_why;  /* what the store said last, when it did not take it; NULL = nothing */
-	size_t given;     /* hosts[0..given), of which */
-	size_t wave_from; /* hosts[wave_from..given) are the last wave, */
-	struct mono wave_since; /* which the broker had by then */
-	/* A broadcast that the broker refused is sent again by name: each host has an answer of its
-	 * own then. The item of hosts[i] is first_item + i. */
-	bool by_name;
-	size_t first_item;
-	bool *noted; /* of each host: that it is confirmed is in the books */
-	size_t n_noted;
-	size_t confirmed, refused, n_unroutable;
-	/* Of a broadcast, which the broker confirms once any host has it: who has no queue. */
-	struct presence *presence;
-	bool looking; /* it is not over */
-	bool *absent; /* hosts[i] has none */
-	bool *booked; /* that hosts[i] is unroutable */
-	enum sending_list list;
-	struct hosts known;
-	bool printed;     /* on stdout: how it went */
-	char *unsent_why; /* why no more is published, or waited for */
-	char *refused_why;
-	int status;
-};
+static void dispatch_step(struct dispatch *s, enum dispatch_event ev);
+static void dispatch_enter(struct dispatch *s, enum dispatch_state next, const char *reason);
 
-static void on_answered(struct dispatch *s);
-
-static void
-leave_if_settled(struct dispatch *s)
+static const char *
+state_name(enum dispatch_state state)
 {
-	bool settled = outcome_writer_settled(s->books);
-
-	if (s->untracked != NULL || !s->writing)
-		settled = true;
-	else if (!s->written)
-		settled = false; /* it is on its way */
-	else if (!s->wrote)
-		settled = true;
-	if (s->leaving && settled)
-		loop_stop(s->loop);
-}
-
-static void
-leave(struct dispatch *s, int status)
-{
-	s->leaving = true;
-	s->status = status;
-	outcome_writer_flush(s->books); /* the last confirm, which would do it, may come later */
-	loop_timer_disarm(s->wave);
-	loop_timer_disarm(s->deadline);
-	loop_timer_arm(s->leave, LEAVE_TELL_MS);
-	leave_if_settled(s);
-}
-
-static void
-dispatch_on_leave(void *arg)
-{
-	struct dispatch *s = arg;
-
-	if (s->leave_told) {
-		loop_stop(s->loop);
-		return;
+	switch (state) {
+	case DISPATCH_PREPARING:
+		return "PREPARING";
+	case DISPATCH_RECORDING:
+		return "RECORDING";
+	case DISPATCH_PUBLISHING:
+		return "PUBLISHING";
+	case DISPATCH_SURVEYING:
+		return "SURVEYING";
+	case DISPATCH_WAITING:
+		return "WAITING";
+	case DISPATCH_LEAVING:
+		return "LEAVING";
+	case DISPATCH_OVERDUE:
+		return "OVERDUE";
+	case DISPATCH_DONE:
+		return "DONE";
 	}
-	s->leave_told = true;
-	runner_say(
-	    "waiting until the ledger has what became of job %s; Ctrl-C ends that", s->job->id);
-	loop_timer_arm(s->leave, LEAVE_MS);
+	return "?";
+}
+
+/* --- leaving --- */
+
+static bool
+is_settled(const struct dispatch *s)
+{
+	if (s->untracked != NULL)
+		return true;
+	switch (s->record) {
+	case RECORD_NONE:
+	case RECORD_UNTRACKED:
+	case RECORD_FAILED:
+		return true;
+	case RECORD_UNDER_WAY:
+		return false;
+	case RECORD_STORED:
+		return outcome_writer_settled(s->books);
+	}
+	return true;
+}
+
+static void
+leave(struct dispatch *s, int status, const char *reason)
+{
+	s->status = status;
+	dispatch_enter(s, DISPATCH_LEAVING, reason);
 }
 
 /* The last words: what of it the ledger does not know, for then it goes on to say "queued". */
@@ -143,81 +115,36 @@ conclude(struct dispatch *s)
 {
 	size_t missing = outcome_writer_missing(s->books);
 
-	if (s->untracked == NULL && s->writing && !s->written) {
+	if (s->untracked == NULL && s->record == RECORD_UNDER_WAY) {
 		runner_say(
 		    "nothing was sent; whether the ledger has job %s is not known", s->job->id);
-	} else if (s->untracked == NULL && s->wrote && missing > 0) {
+	} else if (s->untracked == NULL && s->record == RECORD_STORED && missing > 0) {
 		runner_say(
 		    "the ledger does not have all that is known here of the hosts of job %s, "
 		    "and may call some unsent that are not: %s",
 		    s->job->id, s->books_why == NULL ? "the store does not answer" : s->books_why);
 	} else {
-		if (s->unsent > 0 && (s->wrote || s->untracked != NULL))
+		if (s->unsent > 0 && (s->record == RECORD_STORED || s->untracked != NULL))
 			runner_say("%zu of %zu hosts were not sent to yet: cancelled", s->unsent,
 			    s->job->n_hosts);
 		return;
 	}
-	if (!s->interrupted)
+	if (s->status != RUNNER_INTERRUPTED)
 		s->status = RUNNER_TROUBLE;
 }
 
-/* --- what the runner knows of hosts --- */
-
-static enum publisher_state
-state_of(const struct dispatch *s, size_t host)
-{
-	return publisher_state(s->send, s->by_name ? s->first_item + host : 0);
-}
+/* --- what others say --- */
 
 static void
-book_as(struct dispatch *s, const char *host, enum outcome_state state, const char *why)
+dispatch_on_leave(void *arg)
 {
-	struct outcome o;
-
-	outcome_init(&o);
-	o.host = host;
-	o.state = state;
-	o.why = why;
-	o.at = wallclock_ms();
-	if (s->follow != NULL)
-		job_watch_add(job_follow_watch(s->follow), &o);
-	if (s->untracked == NULL && s->writing)
-		outcome_writer_add(s->books, &o);
-}
-
-static void
-book(struct dispatch *s, size_t host, enum outcome_state state, const char *why)
-{
-	book_as(s, s->job->hosts[host], state, why);
-}
-
-/* Of a broadcast, that each host has it may be said only when it is known who cannot. One note
- * stands for all, if all are confirmed by then. */
-static void
-note_confirmed(struct dispatch *s)
-{
-	bool all = s->n_noted == 0 && (!s->by_name || s->confirmed == s->job->n_hosts);
-
-	loop_timer_disarm(s->note);
-	if (s->confirmed == s->n_noted || s->looking)
-		return;
-	if (all)
-		book_as(s, OUTCOME_EVERY_HOST, OUTCOME_QUEUED, NULL);
-	for (size_t i = 0; s->by_name && i < s->given; i++) {
-		if (s->noted[i] || state_of(s, i) != PUBLISHER_CONFIRMED)
-			continue;
-		s->noted[i] = true;
-		if (!all)
-			book(s, i, OUTCOME_QUEUED, NULL);
-	}
-	s->n_noted = s->confirmed;
-	outcome_writer_flush(s->books);
+	dispatch_step(arg, DISPATCH_EV_LEAVE_TIMER);
 }
 
 static void
 dispatch_on_note(void *arg)
 {
-	note_confirmed(arg);
+	dispatch_note_confirmed(arg);
 }
 
 static void
@@ -229,135 +156,110 @@ dispatch_on_books(const char *trouble, void *arg)
 		free(s->books_why);
 		s->books_why = xstrdup(trouble);
 	}
-	leave_if_settled(s);
-}
-
-static bool
-is_unroutable(const struct dispatch *s, size_t host)
-{
-	return s->by_name ? state_of(s, host) == PUBLISHER_UNROUTABLE : s->absent[host];
+	dispatch_step(s, DISPATCH_EV_SETTLED);
 }
 
 static void
-book_unroutable(struct dispatch *s)
+dispatch_on_follow_end(int status, void *arg)
 {
-	for (size_t i = 0; s->n_unroutable > 0 && i < s->given; i++) {
-		const char *why = SEND_REPORT_NO_QUEUE_AT_ALL;
+	struct dispatch *s = arg;
 
-		if (s->booked[i] || !is_unroutable(s, i))
-			continue;
-		s->booked[i] = true;
-		if (s->list == LIST_THERE)
-			why = hosts_has(&s->known, s->job->hosts[i])
-				  ? SEND_REPORT_NO_QUEUE "; " SEND_REPORT_NO_QUEUE_CURE
-				  : "no such host: it was never seen";
-		book(s, i, OUTCOME_UNROUTABLE, why);
-	}
+	s->follow_status = status;
+	dispatch_step(s, DISPATCH_EV_FOLLOW_END);
 }
 
-/* No more is published: what was not is cancelled, and what the broker has not answered for is
- * unsent. Returns how many were cancelled. */
-static size_t
-give_up(struct dispatch *s, const char *why)
+static void
+dispatch_on_deadline(void *arg)
 {
-	char *cancelled, *unsent;
-	size_t n = 0;
+	dispatch_step(arg, DISPATCH_EV_DEADLINE);
+}
 
-	xasprintf(&cancelled, "never sent: %s", why);
-	xasprintf(&unsent, "not confirmed by the broker: %s", why);
-	s->halted = true;
-	s->looking = false;
+static void
+dispatch_on_interrupt(void *arg)
+{
+	dispatch_step(arg, DISPATCH_EV_INTERRUPT);
+}
+
+static void
+dispatch_on_wave(void *arg)
+{
+	dispatch_step(arg, DISPATCH_EV_WAVE);
+}
+
+static void
+dispatch_on_answer(size_t item, enum publisher_state state, const char *why, void *arg)
+{
+	dispatch_take_answer(arg, item, state, why);
+}
+
+static void
+dispatch_on_idle(void *arg)
+{
+	dispatch_step(arg, DISPATCH_EV_IDLE);
+}
+
+static void
+dispatch_on_failed(const char *text, void *arg)
+{
+	struct dispatch *s = arg;
+
+	s->said = text;
+	dispatch_step(s, DISPATCH_EV_FAILED);
+	s->said = NULL;
+}
+
+static void
+dispatch_on_ready(void *arg)
+{
+	dispatch_step(arg, DISPATCH_EV_READY);
+}
+
+static void
+dispatch_on_written(bool ok, const char *what, void *arg)
+{
+	struct dispatch *s = arg;
+
+	s->record = ok ? RECORD_STORED : RECORD_FAILED;
+	s->said = what;
+	dispatch_step(s, ok ? DISPATCH_EV_RECORDED : DISPATCH_EV_NOT_RECORDED);
+	s->said = NULL;
+}
+
+static void
+dispatch_on_absent(size_t host, void *arg)
+{
+	dispatch_take_absent(arg, host);
+}
+
+static void
+dispatch_on_present(const char *why, void *arg)
+{
+	struct dispatch *s = arg;
+
 	presence_destroy(s->presence);
 	s->presence = NULL;
-	if (s->unsent_why == NULL)
-		s->unsent_why = xstrdup(why);
-	loop_timer_disarm(s->wave);
-	publisher_halt(s->send);
-	book_unroutable(s);
-	for (size_t i = 0; i < s->job->n_hosts; i++) {
-		enum publisher_state state = i < s->given ? state_of(s, i) : PUBLISHER_WAITING;
-
-		if (state == PUBLISHER_WAITING) {
-			book(s, i, OUTCOME_CANCELLED, cancelled);
-			n++;
-		} else if (state == PUBLISHER_UNKNOWN) {
-			book(s, i, OUTCOME_UNSENT, unsent);
-			s->n_unsent++;
-		}
-	}
-	note_confirmed(s);
-	outcome_writer_flush(s->books);
-	free(cancelled);
-	free(unsent);
-	return n;
-}
-
-/* --- the end --- */
-
-static void
-sent_make(const struct dispatch *s, struct send_report *sent)
-{
-	const char *untracked = s->untracked;
-	size_t n_unroutable = 0, n_refused = 0;
-	bool all = s->by_name ? s->confirmed + s->refused + s->n_unroutable == s->job->n_hosts
-			      : s->confirmed > 0;
-
-	if (untracked == NULL && !s->wrote)
-		untracked = "the job was not written to the store";
-	*sent = (struct send_report){
-	    .job = s->job,
-	    .broadcast = !s->by_name,
-	    .confirmed = s->confirmed,
-	    .n_refused = s->refused,
-	    .refused_why = s->refused_why,
-	    .n_unroutable = s->n_unroutable,
-	    .known = s->list == LIST_THERE ? &s->known : NULL,
-	    .unsent = all ? NULL : s->unsent_why,
-	    .untracked = untracked,
-	};
-	if (s->by_name || s->job->n_hosts > 0)
-		sent->unroutable = xcalloc(s->n_unroutable + 1, sizeof(*sent->unroutable));
-	if (s->by_name)
-		sent->refused = xcalloc(s->refused + 1, sizeof(*sent->refused));
-	for (size_t i = 0; i < s->given; i++) {
-		if (is_unroutable(s, i))
-			sent->unroutable[n_unroutable++] = s->job->hosts[i];
-		else if (s->by_name && state_of(s, i) == PUBLISHER_REFUSED)
-			sent->refused[n_refused++] = s->job->hosts[i];
-	}
+	if (why != NULL && !s->by_name)
+		runner_say("not all hosts were looked at, whether they have a queue: %s", why);
+	dispatch_step(s, DISPATCH_EV_SURVEYED);
 }
 
 static void
-sent_free(struct send_report *sent)
+dispatch_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
-	free(sent->unroutable);
-	free(sent->refused);
-}
+	struct dispatch *s = arg;
+	const char *host = json_string_value(json_object_get(rec, "_id"));
 
-static void
-report(struct dispatch *s)
-{
-	struct send_report sent;
-
-	sent_make(s, &sent);
-	send_report_print(&sent, s->arg);
-	s->printed = true;
-	leave(s, send_report_status(&sent));
-	sent_free(&sent);
-}
-
-/* Whoever reads JSON gets an object, however it ended. */
-static void
-report_end(struct dispatch *s)
-{
-	struct send_report sent;
-
-	if (s->printed || (!s->arg->json && !s->arg->jsonl))
+	if (found == STORE_FOUND) {
+		if (host != NULL)
+			hosts_add(&s->known, host);
 		return;
-	sent_make(s, &sent);
-	output_event(stdout, send_report_json(&sent));
-	sent_free(&sent);
+	}
+	hosts_sort(&s->known);
+	s->list = found == STORE_MISSING ? LIST_THERE : LIST_FAILED;
+	dispatch_step(s, DISPATCH_EV_SURVEYED);
 }
+
+/* --- what is done --- */
 
 /* With --wait the last word is the summary's; this one is for who waits. */
 static void
@@ -376,16 +278,6 @@ tell_sent(struct dispatch *s)
 	    s->given < s->job->n_hosts ? " first" : "", s->job->id);
 }
 
-static void
-dispatch_on_follow_end(int status, void *arg)
-{
-	struct dispatch *s = arg;
-
-	s->printed = job_follow_summed_up(s->follow);
-	publisher_halt(s->send);
-	leave(s, status);
-}
-
 /* How it stands by then is what is told. */
 static void
 end_wait(struct dispatch *s)
@@ -394,45 +286,10 @@ end_wait(struct dispatch *s)
 }
 
 static void
-dispatch_on_deadline(void *arg)
-{
-	struct dispatch *s = arg;
-
-	give_up(s, "the time of --wait was over");
-	end_wait(s);
-}
-
-static void
-dispatch_on_interrupt(void *arg)
-{
-	struct dispatch *s = arg;
-
-	s->interrupted = true;
-	s->status = RUNNER_INTERRUPTED;
-	if (s->leaving) {
-		loop_stop(s->loop);
-		return;
-	}
-	s->unsent = give_up(s, "the runner was interrupted");
-	if (s->follow != NULL && s->confirmed > 0)
-		job_follow_interrupted(s->follow);
-	if (s->n_unsent > 0 || (s->writing && s->confirmed == 0))
-		runner_say("interrupted before the broker's confirm: unsent; job %s", s->job->id);
-	else if (!s->writing)
-		runner_say("interrupted; nothing was sent");
-	if (!s->writing)
-		s->unsent = 0; /* there is no job */
-	leave(s, RUNNER_INTERRUPTED);
-}
-
-/* --- publishing --- */
-
-static void
 next_wave(struct dispatch *s)
 {
 	size_t n = s->job->n_hosts - s->given;
 
-	s->idle = false;
 	s->wave_from = s->given;
 	if (!s->by_name) {
 		s->given = s->job->n_hosts;
@@ -502,15 +359,14 @@ stop_waves(struct dispatch *s, const struct waves_count *n)
 		   "--max-failures says how many may be",
 	    reason, n->targets - n->sent, n->targets, s->job->id, s->job->id);
 	snprintf(why, sizeof(why), "stopped, as %s", reason);
-	give_up(s, why);
+	dispatch_give_up(s, why);
 	if (n->open > 0)
 		end_wait(s);
 }
 
 static void
-dispatch_on_wave(void *arg)
+look_at_wave(struct dispatch *s)
 {
-	struct dispatch *s = arg;
 	struct waves_count n;
 
 	look_at_waves(s, &n);
@@ -519,7 +375,7 @@ dispatch_on_wave(void *arg)
 		loop_timer_arm(s->wave, WAVE_LOOK_MS);
 		break;
 	case WAVES_NEXT:
-		next_wave(s);
+		dispatch_enter(s, DISPATCH_PUBLISHING, "the next wave");
 		break;
 	case WAVES_STOP:
 		stop_waves(s, &n);
@@ -528,138 +384,6 @@ dispatch_on_wave(void *arg)
 		end_wait(s);
 		break;
 	}
-}
-
-/* Some host's queue has not taken it: which, nobody says. A host that has it knows it again. */
-static void
-send_again_by_name(struct dispatch *s)
-{
-	log_info("runner", "the broker refused it for some host: sent again by name, job=%s",
-	    s->job->id);
-	s->by_name = true;
-	s->n_unroutable = 0; /* each is told by its own answer now */
-	s->first_item = 1;
-	for (size_t i = 0; i < s->job->n_hosts; i++)
-		publisher_add(s->send, s->job->hosts[i]);
-}
-
-static void
-dispatch_on_absent(size_t host, void *arg)
-{
-	struct dispatch *s = arg;
-
-	if (s->by_name || s->absent[host])
-		return;
-	s->absent[host] = true;
-	s->n_unroutable++;
-}
-
-static void
-take_refusal(struct dispatch *s, size_t host, const char *why)
-{
-	char *text;
-
-	if (s->refused++ == 0)
-		s->refused_why = xstrdup(why);
-	if (!s->by_name)
-		return; /* no host is known */
-	xasprintf(&text, "refused by the broker: %s", why);
-	book(s, host, OUTCOME_UNSENT, text);
-	free(text);
-}
-
-static void
-dispatch_on_answer(size_t item, enum publisher_state state, const char *why, void *arg)
-{
-	struct dispatch *s = arg;
-	size_t host = item - s->first_item;
-
-	switch (state) {
-	case PUBLISHER_WAITING:
-	case PUBLISHER_UNKNOWN:
-		break;
-	case PUBLISHER_CONFIRMED:
-		s->confirmed++;
-		if (!loop_timer_armed(s->note))
-			loop_timer_arm(s->note, NOTE_MS);
-		break;
-	case PUBLISHER_REFUSED:
-		if (!s->by_name && s->job->n_hosts > 0 && !s->halted)
-			send_again_by_name(s);
-		else
-			take_refusal(s, host, why);
-		break;
-	case PUBLISHER_UNROUTABLE:
-		if (s->by_name || s->job->n_hosts == 0)
-			s->n_unroutable++;
-		for (size_t i = 0; !s->by_name && i < s->job->n_hosts; i++)
-			dispatch_on_absent(i, s);
-		break;
-	}
-}
-
-static void
-dispatch_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
-{
-	struct dispatch *s = arg;
-	const char *host = json_string_value(json_object_get(rec, "_id"));
-
-	if (found == STORE_FOUND) {
-		if (host != NULL)
-			hosts_add(&s->known, host);
-		return;
-	}
-	hosts_sort(&s->known);
-	s->list = found == STORE_MISSING ? LIST_THERE : LIST_FAILED;
-	on_answered(s);
-}
-
-/* The broker has answered for all that was given to it. */
-static void
-on_answered(struct dispatch *s)
-{
-	static const struct store_filter names = {NULL, 0};
-
-	if (!s->idle || s->looking || s->leaving || s->list == LIST_ASKED)
-		return;
-	if (s->n_unroutable > 0 && s->list == LIST_NEVER && s->untracked == NULL) {
-		s->list = LIST_ASKED;
-		store_list(s->req.c->store, &names, dispatch_on_listed, s);
-		return;
-	}
-	book_unroutable(s);
-	note_confirmed(s);
-	outcome_writer_flush(s->books);
-	if (s->follow == NULL) {
-		report(s);
-		return;
-	}
-	tell_sent(s);
-	s->wave_since = loop_now(s->loop);
-	if ((s->given < s->job->n_hosts || s->arg->waves.time_ms > 0) && !s->halted)
-		loop_timer_arm(s->wave, WAVE_LOOK_MS);
-}
-
-static void
-dispatch_on_idle(void *arg)
-{
-	struct dispatch *s = arg;
-
-	if (s->idle || s->leaving)
-		return;
-	s->idle = true;
-	on_answered(s);
-}
-
-static void
-dispatch_on_present(const char *why, void *arg)
-{
-	struct dispatch *s = arg;
-
-	s->looking = false;
-	if (why != NULL && !s->by_name)
-		runner_say("not all hosts were looked at, whether they have a queue: %s", why);
-	on_answered(s);
 }
 
 static const struct presence_handlers presence_handlers = {
@@ -678,33 +402,34 @@ look_for_queues(struct dispatch *s)
 	    .n = s->job->n_hosts,
 	};
 
-	s->looking = true;
 	s->presence = presence_start(s->loop, &req, &presence_handlers, s);
 }
 
+/* The broker has answered for all that was given to it: who has no queue is looked up, and written
+ * down. */
 static void
-dispatch_on_failed(const char *text, void *arg)
+survey(struct dispatch *s)
 {
-	struct dispatch *s = arg;
+	static const struct store_filter names = {NULL, 0};
 
-	if (s->leaving)
+	if (s->presence != NULL || s->list == LIST_ASKED)
 		return;
-	if (s->follow != NULL)
-		job_follow_make_room(s->follow);
-	runner_say("%s", text);
-	give_up(s, text);
-	if (s->confirmed > 0)
-		runner_say("sent to %zu of %zu hosts, the others are unsent; job %s", s->confirmed,
-		    s->job->n_hosts, s->job->id);
-	else if (s->writing)
-		runner_say("unsent; job %s", s->job->id);
-	leave(s, RUNNER_TROUBLE);
+	if (s->n_unroutable > 0 && s->list == LIST_NEVER && s->untracked == NULL) {
+		s->list = LIST_ASKED;
+		store_list(s->req.c->store, &names, dispatch_on_listed, s);
+		return;
+	}
+	dispatch_book_unroutable(s);
+	dispatch_note_confirmed(s);
+	outcome_writer_flush(s->books);
+	if (s->follow == NULL)
+		leave(s, dispatch_report(s), "it is sent");
+	else
+		dispatch_enter(s, DISPATCH_WAITING, "the broker has answered");
 }
 
-/* --- the job --- */
-
 static void
-publish(struct dispatch *s)
+set_command(struct dispatch *s)
 {
 	const struct command command = {
 	    .plugin = s->job->plugin,
@@ -719,71 +444,264 @@ publish(struct dispatch *s)
 	log_info("runner", "Sending %s to %s, job=%s", s->job->plugin,
 	    send_report_whom(s->job, !s->by_name, s->job->n_hosts, whom), s->job->id);
 	publisher_set_command(s->send, &command);
-	next_wave(s);
-	if (!s->by_name && s->untracked == NULL && s->job->n_hosts > 0)
-		look_for_queues(s);
 }
 
 static void
-dispatch_on_written(bool ok, const char *what, void *arg)
+begin_record(struct dispatch *s)
 {
-	struct dispatch *s = arg;
+	if (s->untracked == NULL) {
+		s->record = RECORD_UNDER_WAY;
+		store_job_add(s->req.c->store, s->job, dispatch_on_written, s);
+	} else {
+		s->record = RECORD_UNTRACKED;
+		set_command(s);
+		dispatch_enter(s, DISPATCH_PUBLISHING, "it is not tracked");
+	}
+}
 
-	s->written = true;
-	s->wrote = ok;
-	if (s->leaving) {
-		leave_if_settled(s);
-		return;
-	}
-	if (!ok && s->follow != NULL) {
-		runner_say("the job cannot be written to the store: %s; nothing was sent", what);
-		xasprintf(&s->unsent_why, "the job cannot be written to the store: %s", what);
-		leave(s, RUNNER_TROUBLE);
-		return;
-	}
-	if (!ok) {
-		s->trouble = xstrdup(what);
-		s->untracked = s->trouble;
-	}
+static void
+recorded(struct dispatch *s)
+{
 	if (s->follow != NULL)
 		job_watch_start(job_follow_watch(s->follow));
 	if (s->arg->wait_ms > 0)
 		loop_timer_arm(s->deadline, s->arg->wait_ms);
-	publish(s);
+	set_command(s);
+	dispatch_enter(s, DISPATCH_PUBLISHING,
+	    s->record == RECORD_STORED ? "it is in the ledger" : "it is not tracked");
 }
 
+/* With --wait there would be nothing to wait for; without, it is sent all the same. */
 static void
-begin_if_ready(struct dispatch *s)
+not_recorded(struct dispatch *s)
 {
-	if (!s->send_ready || (s->follow != NULL && !s->follow_ready) || s->writing || s->leaving)
+	if (s->follow != NULL) {
+		runner_say("the job cannot be written to the store: %s; nothing was sent", s->said);
+		xasprintf(&s->unsent_why, "the job cannot be written to the store: %s", s->said);
+		leave(s, RUNNER_TROUBLE, "the ledger does not take it");
 		return;
-	s->writing = true;
-	if (s->untracked == NULL)
-		store_job_add(s->req.c->store, s->job, dispatch_on_written, s);
-	else
-		publish(s);
+	}
+	s->trouble = xstrdup(s->said);
+	s->untracked = s->trouble;
+	recorded(s);
 }
 
 static void
-dispatch_on_send_ready(void *arg)
+end_in_time(struct dispatch *s)
 {
-	struct dispatch *s = arg;
-
-	s->send_ready = true;
-	begin_if_ready(s);
+	dispatch_give_up(s, "the time of --wait was over");
+	end_wait(s);
 }
 
 static void
-dispatch_on_follow_ready(void *arg)
+interrupt(struct dispatch *s)
 {
-	struct dispatch *s = arg;
+	bool begun = s->record != RECORD_NONE;
 
-	s->follow_ready = true;
-	begin_if_ready(s);
+	s->unsent = dispatch_give_up(s, "the runner was interrupted");
+	if (s->follow != NULL && s->confirmed > 0)
+		job_follow_interrupted(s->follow);
+	if (s->n_unsent > 0 || (begun && s->confirmed == 0))
+		runner_say("interrupted before the broker's confirm: unsent; job %s", s->job->id);
+	else if (!begun)
+		runner_say("interrupted; nothing was sent");
+	if (!begun)
+		s->unsent = 0; /* there is no job */
+	leave(s, RUNNER_INTERRUPTED, "interrupted");
 }
+
+static void
+fail(struct dispatch *s)
+{
+	if (s->follow != NULL)
+		job_follow_make_room(s->follow);
+	runner_say("%s", s->said);
+	dispatch_give_up(s, s->said);
+	if (s->confirmed > 0)
+		runner_say("sent to %zu of %zu hosts, the others are unsent; job %s", s->confirmed,
+		    s->job->n_hosts, s->job->id);
+	else if (s->record != RECORD_NONE)
+		runner_say("unsent; job %s", s->job->id);
+	leave(s, RUNNER_TROUBLE, s->said);
+}
+
+static void
+follow_ended(struct dispatch *s)
+{
+	s->printed = job_follow_summed_up(s->follow);
+	publisher_halt(s->send);
+	leave(s, s->follow_status, "followed to its end");
+}
+
+/* --- states --- */
+
+/* The only writer of ->state. */
+static void
+dispatch_enter(struct dispatch *s, enum dispatch_state next, const char *reason)
+{
+	enum dispatch_state old = s->state;
+
+	log_info(
+	    "runner", "dispatch: %s -> %s, reason=%s", state_name(old), state_name(next), reason);
+	s->state = next;
+	switch (next) {
+	case DISPATCH_PREPARING:
+		return; /* how it begins */
+	case DISPATCH_RECORDING:
+		begin_record(s);
+		return;
+	case DISPATCH_PUBLISHING:
+		next_wave(s);
+		if (!s->by_name && s->untracked == NULL && s->job->n_hosts > 0)
+			look_for_queues(s);
+		return;
+	case DISPATCH_SURVEYING:
+		survey(s);
+		return;
+	case DISPATCH_WAITING:
+		tell_sent(s);
+		s->wave_since = loop_now(s->loop);
+		if ((s->given < s->job->n_hosts || s->arg->waves.time_ms > 0) &&
+		    s->unsent_why == NULL)
+			loop_timer_arm(s->wave, WAVE_LOOK_MS);
+		return;
+	case DISPATCH_LEAVING:
+		outcome_writer_flush(
+		    s->books); /* the last confirm, which would do it, may come later */
+		loop_timer_disarm(s->wave);
+		loop_timer_disarm(s->deadline);
+		loop_timer_arm(s->leave, LEAVE_TELL_MS);
+		dispatch_step(s, DISPATCH_EV_SETTLED);
+		return;
+	case DISPATCH_OVERDUE:
+		runner_say("waiting until the ledger has what became of job %s; Ctrl-C ends that",
+		    s->job->id);
+		loop_timer_arm(s->leave, LEAVE_MS);
+		return;
+	case DISPATCH_DONE:
+		loop_stop(s->loop);
+		return;
+	}
+}
+
+/* What ends each of the states before LEAVING. true: it was that. */
+static bool
+step_to_leaving(struct dispatch *s, enum dispatch_event ev)
+{
+	switch (ev) {
+	case DISPATCH_EV_FOLLOW_END:
+		follow_ended(s);
+		return true;
+	case DISPATCH_EV_FAILED:
+		fail(s);
+		return true;
+	case DISPATCH_EV_INTERRUPT:
+		interrupt(s);
+		return true;
+	case DISPATCH_EV_READY:
+	case DISPATCH_EV_RECORDED:
+	case DISPATCH_EV_NOT_RECORDED:
+	case DISPATCH_EV_IDLE:
+	case DISPATCH_EV_SURVEYED:
+	case DISPATCH_EV_WAVE:
+	case DISPATCH_EV_DEADLINE:
+	case DISPATCH_EV_SETTLED:
+	case DISPATCH_EV_LEAVE_TIMER:
+		return false;
+	}
+	return false;
+}
+
+static void
+step_leaving(struct dispatch *s, enum dispatch_event ev)
+{
+	switch (ev) {
+	case DISPATCH_EV_RECORDED:
+	case DISPATCH_EV_NOT_RECORDED:
+	case DISPATCH_EV_SETTLED:
+		if (is_settled(s))
+			dispatch_enter(s, DISPATCH_DONE, "the ledger has it");
+		return;
+	case DISPATCH_EV_INTERRUPT:
+		s->status = RUNNER_INTERRUPTED;
+		dispatch_enter(s, DISPATCH_DONE, "interrupted");
+		return;
+	case DISPATCH_EV_LEAVE_TIMER:
+		if (s->state == DISPATCH_LEAVING)
+			dispatch_enter(s, DISPATCH_OVERDUE, "the ledger does not have it yet");
+		else
+			dispatch_enter(s, DISPATCH_DONE, "the ledger does not take it");
+		return;
+	case DISPATCH_EV_FOLLOW_END: /* what was given up is known, too: that ends it */
+		s->printed = job_follow_summed_up(s->follow);
+		if (s->status != RUNNER_INTERRUPTED)
+			s->status = s->follow_status;
+		return;
+	case DISPATCH_EV_READY:
+	case DISPATCH_EV_IDLE:
+	case DISPATCH_EV_SURVEYED:
+	case DISPATCH_EV_WAVE:
+	case DISPATCH_EV_DEADLINE:
+	case DISPATCH_EV_FAILED:
+		return;
+	}
+}
+
+static void
+dispatch_step(struct dispatch *s, enum dispatch_event ev)
+{
+	switch (s->state) {
+	case DISPATCH_PREPARING:
+		if (step_to_leaving(s, ev) || ev != DISPATCH_EV_READY)
+			return;
+		if (--s->n_awaited == 0)
+			dispatch_enter(s, DISPATCH_RECORDING, "connected");
+		return;
+	case DISPATCH_RECORDING:
+		if (step_to_leaving(s, ev))
+			return;
+		if (ev == DISPATCH_EV_RECORDED)
+			recorded(s);
+		else if (ev == DISPATCH_EV_NOT_RECORDED)
+			not_recorded(s);
+		return;
+	case DISPATCH_PUBLISHING:
+		if (step_to_leaving(s, ev))
+			return;
+		if (ev == DISPATCH_EV_IDLE)
+			dispatch_enter(s, DISPATCH_SURVEYING, "all is answered");
+		else if (ev == DISPATCH_EV_DEADLINE)
+			end_in_time(s);
+		return;
+	case DISPATCH_SURVEYING:
+		if (step_to_leaving(s, ev))
+			return;
+		if (ev == DISPATCH_EV_SURVEYED)
+			survey(s);
+		else if (ev == DISPATCH_EV_DEADLINE)
+			end_in_time(s);
+		return;
+	case DISPATCH_WAITING:
+		if (step_to_leaving(s, ev))
+			return;
+		if (ev == DISPATCH_EV_WAVE)
+			look_at_wave(s);
+		else if (ev == DISPATCH_EV_DEADLINE)
+			end_in_time(s);
+		return;
+	case DISPATCH_LEAVING:
+	case DISPATCH_OVERDUE:
+		step_leaving(s, ev);
+		return;
+	case DISPATCH_DONE:
+		return;
+	}
+}
+
+/* --- the whole --- */
 
 static const struct publisher_handlers publisher_handlers = {
-    .on_ready = dispatch_on_send_ready,
+    .on_ready = dispatch_on_ready,
     .on_answer = dispatch_on_answer,
     .on_idle = dispatch_on_idle,
     .on_failed = dispatch_on_failed,
@@ -804,7 +722,7 @@ create_follow(struct dispatch *s)
 		    .job = s->job,
 		},
 	    .output = &s->output,
-	    .on_ready = dispatch_on_follow_ready,
+	    .on_ready = dispatch_on_ready,
 	    .on_end = dispatch_on_follow_end,
 	    .arg = s,
 	};
@@ -835,6 +753,7 @@ start(struct dispatch *s)
 	s->wave = loop_timer_create(s->loop, "wave", dispatch_on_wave, s);
 	s->leave = loop_timer_create(s->loop, "leave", dispatch_on_leave, s);
 	s->note = loop_timer_create(s->loop, "note", dispatch_on_note, s);
+	s->n_awaited = s->arg->wait ? 2 : 1;
 	if (s->arg->wait)
 		s->follow = create_follow(s);
 	s->send = publisher_create(s->loop, &req, &publisher_handlers, s);
@@ -883,7 +802,7 @@ dispatch_run(const struct dispatch_request *req)
 	loop_run(s.loop);
 	req->interrupt->fn = NULL;
 	conclude(&s);
-	report_end(&s);
+	dispatch_report_end(&s);
 	stop(&s);
 	return s.status;
 }
