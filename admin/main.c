@@ -2,8 +2,8 @@
 #include "admin/verb.h"
 
 #include "shared/base/ident.h"
-#include "shared/base/near.h"
 #include "shared/base/units.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/query/jq_child.h"
@@ -16,44 +16,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERBS "backup, doctor, forget, forget-order, hosts, query, queue, restore, setup, show"
-
-/* Options that only some verbs take. */
-enum {
-	TAKES_JSON = 1 << 0,
-	TAKES_CSV = 1 << 1,
-	TAKES_YES = 1 << 2,
-	TAKES_ALL = 1 << 3,
-	TAKES_VERBOSE = 1 << 4,
-	TAKES_DESIGN = 1 << 5,
-	TAKES_TIMEOUT = 1 << 6,
-	TAKES_AS = 1 << 7,
+/* What main() itself does for a verb. */
+struct admin_verb {
+	bool without_store; /* it opens what it needs itself */
+	bool makes;         /* a store that is not there yet */
+	/* Starts the verb; the loop then runs until verb_done(). */
+	void (*run)(struct verb_context *v);
 };
 
-static const struct verb verbs[] = {
-    /* sorted; the same rows as in --help and vogeler-admin(8) */
-    {"backup", "copy the store (sqlite://) into a file, while it is used", 1, 1, true, false,
-	verb_backup, 0},
-    {"doctor", "check each link: configuration, broker, store, collector", 0, 0, true, false,
-	verb_doctor, TAKES_JSON | TAKES_TIMEOUT | TAKES_AS},
-    {"forget", "remove the records of hosts, and their queues if nobody reads them", 1, 4096, false,
-	false, verb_forget, TAKES_YES},
-    {"forget-order", "take the next answers of a host whatever their order", 1, 1, false, false,
-	verb_forget_order, 0},
-    {"hosts", "list the hosts: online, last seen, plugins, what fails now", 0, 4096, false, false,
-	verb_hosts, TAKES_JSON | TAKES_VERBOSE},
-    {"query", "ask the records of all hosts, or some, in jq's language", 1, 2, false, false,
-	verb_query, TAKES_JSON | TAKES_CSV | TAKES_TIMEOUT},
-    {"queue", "tell which commands wait for hosts", 1, 4096, false, false, verb_queue, TAKES_JSON},
-    {"restore", "put a backup in the place of the store (sqlite://)", 1, 1, true, false,
-	verb_restore, TAKES_YES},
-    {"setup", "make exchanges, queues (of hosts too), database, design documents", 0, 4096, false,
-	true, verb_setup, TAKES_DESIGN | TAKES_ALL},
-    {"show", "show the records of hosts, or one plugin, or a part of it", 1, 3, false, false,
-	verb_show, TAKES_JSON},
-};
+/* clang-format off */
+#define OWN(...) &(const struct admin_verb){__VA_ARGS__}
 
-#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+static const struct cli_verb list[] = { /* sorted, as in vogeler-admin(8) */
+	{"backup", "FILE", "copy the store (sqlite://) into a file, while it is used",
+	 1, 1, "a file", "", OWN(true, false, verb_backup)},
+	{"doctor", "", "check each link: configuration, broker, store, collector",
+	 0, 0, NULL, "--json --timeout --as", OWN(true, false, verb_doctor)},
+	{"forget", "HOSTS...", "remove records and queues of hosts that are gone",
+	 1, 4096, "a host name", "--yes", OWN(false, false, verb_forget)},
+	{"forget-order", "HOST", "take the next answers of a host whatever their order",
+	 1, 1, "a host name", "", OWN(false, false, verb_forget_order)},
+	{"hosts", "[HOSTS...]", "list the hosts: online, last seen, plugins, what fails now",
+	 0, 4096, NULL, "--json --verbose", OWN(false, false, verb_hosts)},
+	{"query", "EXPR [HOSTS]", "ask the records in jq's language: a table, CSV or JSON",
+	 1, 2, "an expression of jq", "--json --csv --timeout", OWN(false, false, verb_query)},
+	{"queue", "HOSTS...", "tell which commands wait for hosts, and who reads them",
+	 1, 4096, "a host name", "--json", OWN(false, false, verb_queue)},
+	{"restore", "FILE", "put such a copy in the place of the store",
+	 1, 1, "a file", "--yes", OWN(true, false, verb_restore)},
+	{"setup", "[HOST...]", "make exchanges, queues, database, design documents",
+	 0, 4096, NULL, "--design --all", OWN(false, true, verb_setup)},
+	{"show", "HOSTS [PLUGIN [PATH]]", "records of hosts, or one plugin, or a part of it",
+	 1, 3, "a host name", "--json", OWN(false, false, verb_show)},
+};
+#undef OWN
+/* clang-format on */
+
+static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), NULL, NULL};
 
 static int opt_json, opt_csv, opt_yes, opt_all, opt_verbose;
 static char *opt_design, *opt_timeout, *opt_as;
@@ -80,30 +79,17 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-admin",
-    .usage = "[OPTION...] backup FILE | doctor | forget HOSTS... |\n"
-	     "                     forget-order HOST | hosts [HOSTS...] | query EXPR [HOSTS] |\n"
-	     "                     queue HOSTS... | restore FILE | setup [--all] [HOST...] |\n"
-	     "                     show HOSTS [PLUGIN [PATH]]",
+    .usage = "[OPTION...] COMMAND [ARGUMENT...]",
     .examples = "  vogeler-admin setup\n"
 		"  vogeler-admin doctor\n"
 		"  vogeler-admin hosts\n"
 		"  vogeler-admin show web01 facter\n"
 		"  vogeler-admin show 'web*' os-release '[0]'\n"
 		"  vogeler-admin query '.packages[]? | select(startswith(\"openssl 3.0.\"))'\n"
-		"  vogeler-admin show web01 --json | jq .facter\n"
-		"Commands:\n"
-		"  backup FILE         copy the store (sqlite://) into a file, while it is used\n"
-		"  doctor              check each link: configuration, broker, store, collector\n"
-		"  forget HOSTS...     remove records and queues of hosts that are gone\n"
-		"  forget-order HOST   take the next answers of a host whatever their order\n"
-		"  hosts [HOSTS...]    list the hosts: online, last seen, plugins, what fails now\n"
-		"  query EXPR [HOSTS]  ask the records in jq's language: a table, CSV or JSON\n"
-		"  queue HOSTS...      tell which commands wait for hosts, and who reads them\n"
-		"  restore FILE        put such a copy in the place of the store\n"
-		"  setup [HOST...]     make exchanges, queues, database, design documents\n"
-		"  show HOSTS [PLUGIN [PATH]]  records of hosts, or one plugin, or a part of it\n"
-		"HOSTS: all, names, globs, ranges, groups, files, or a list of these:\n"
-		"web01,db[01-12],'x*',@web,@FILE\n",
+		"  vogeler-admin show web01 --json | jq .facter\n",
+    .verbs = &verbs,
+    .verbs_note = "HOSTS: all, names, globs, ranges, groups, files, or a list of these:\n"
+		  "web01,db[01-12],'x*',@web,@FILE\n",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -126,61 +112,6 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 	complain_va("vogeler-admin", fmt, ap);
 	va_end(ap);
 	verb_done(v, VERB_TROUBLE);
-}
-
-static const struct verb *
-find_verb(const struct cli *cli)
-{
-	const char *name = cli->args[0], *names[N_VERBS], *near;
-	int n = 0;
-
-	if (name == NULL)
-		cli_usage_error(cli, "what is to be done? One of: " VERBS);
-	for (size_t i = 0; i < N_VERBS; i++) {
-		if (strcmp(verbs[i].name, name) != 0)
-			continue;
-		while (cli->args[n + 1] != NULL)
-			n++;
-		if (n < verbs[i].min_args)
-			cli_usage_error(cli, "%s: %s is missing", name,
-			    verbs[i].without_store       ? "a file"
-			    : verbs[i].run == verb_query ? "an expression of jq"
-							 : "a host name");
-		if (n > verbs[i].max_args)
-			cli_usage_error(cli, "%s: \"%s\" is one too many", name, cli->args[n]);
-		return &verbs[i];
-	}
-	for (size_t i = 0; i < N_VERBS; i++)
-		names[i] = verbs[i].name;
-	near = near_name(name, names, N_VERBS);
-	cli_usage_error(cli, "no such verb: \"%s\"; %s%s%shere are: " VERBS, name,
-	    near != NULL ? "did you mean " : "", near != NULL ? near : "",
-	    near != NULL ? "? T" : "t");
-}
-
-/* One that does nothing would be taken for one that did. */
-static void
-refuse_options(const struct cli *cli, const struct verb *verb)
-{
-	const struct {
-		const char *name;
-		bool given;
-		unsigned int bit;
-	} options[] = {
-	    {"--json", opt_json != 0, TAKES_JSON},
-	    {"--csv", opt_csv != 0, TAKES_CSV},
-	    {"--yes", opt_yes != 0, TAKES_YES},
-	    {"--all", opt_all != 0, TAKES_ALL},
-	    {"--verbose", opt_verbose != 0, TAKES_VERBOSE},
-	    {"--design", opt_design != NULL, TAKES_DESIGN},
-	    {"--timeout", opt_timeout != NULL, TAKES_TIMEOUT},
-	    {"--as", opt_as != NULL, TAKES_AS},
-	};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].given && (verb->takes & options[i].bit) == 0)
-			cli_usage_error(
-			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
 }
 
 void
@@ -218,7 +149,7 @@ int
 main(int argc, char **argv)
 {
 	struct verb_context v = {.status = VERB_TROUBLE};
-	const struct verb *verb;
+	const struct admin_verb *verb;
 	struct uri store_uri = {0};
 	struct cli cli;
 	char err[512];
@@ -227,8 +158,7 @@ main(int argc, char **argv)
 		return jq_child_main(argv);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* how wide characters are, for the tables */
 	cli_init(&cli, &spec, argc, argv);
-	verb = find_verb(&cli);
-	refuse_options(&cli, verb);
+	verb = cli_verb(&cli)->own;
 	if (!verb->without_store)
 		cli_store(&cli, &store_uri);
 	ident_init();

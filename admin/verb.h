@@ -41,17 +41,6 @@ struct verb_context {
 	int status; /* what the program exits with; VERB_TROUBLE until said otherwise */
 };
 
-struct verb {
-	const char *name;
-	const char *summary;
-	int min_args, max_args;
-	bool without_store; /* it opens what it needs itself */
-	bool makes;         /* a store that is not there yet */
-	/* Starts the verb; the loop then runs until verb_done(). */
-	void (*run)(struct verb_context *v);
-	unsigned int takes; /* which of the options that not all verbs take; bits of main.c */
-};
-
 void verb_backup(struct verb_context *v);
 void verb_doctor(struct verb_context *v);
 void verb_setup(struct verb_context *v);

@@ -5,6 +5,7 @@
 #include "agent/verbs.h"
 #include "shared/base/ident.h"
 #include "shared/config/cli.h"
+#include "shared/config/cli_verbs.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,28 @@ static struct poptOption option_table[] = {
     POPT_TABLEEND,
 };
 
+struct agent_verb {
+	int (*run)(struct cli *cli);
+};
+
+static int
+run_service(struct cli *cli)
+{
+	return agent_run(cli, plugin_dir, oneshot != 0);
+}
+
+static int
+run_list(struct cli *cli)
+{
+	return verbs_list(agent_plugin_dir(cli, plugin_dir));
+}
+
+static int
+run_exec(struct cli *cli)
+{
+	return verbs_exec(cli, agent_plugin_dir(cli, plugin_dir), cli->args[1]);
+}
+
 /* The folder may be missing on a machine that is none of the inventory, but not for the service. */
 static bool
 check(const struct cli *cli, bool as_service)
@@ -28,68 +51,48 @@ check(const struct cli *cli, bool as_service)
 	return registry_check(agent_plugin_dir(cli, plugin_dir), !as_service);
 }
 
+/* clang-format off */
+#define OWN(fn) &(const struct agent_verb){fn}
+
+static const struct cli_verb list[] = { /* sorted, as in vogeler-agent(8) */
+	{"exec", "PLUGIN", "run one plugin here, show what would be sent; no broker",
+	 1, 1, "the name of a plugin", "", OWN(run_exec)},
+	{"list", "", "show the plugins that are registered here",
+	 0, 0, NULL, "", OWN(run_list)},
+	{"run", "", "take commands from the broker until told to stop",
+	 0, 0, NULL, "--oneshot", OWN(run_service)},
+};
+#undef OWN
+/* clang-format on */
+
+static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), NULL, NULL};
+
 static const struct cli_spec spec = {
     .program = "vogeler-agent",
-    .usage = "[OPTION...] run|list|exec PLUGIN",
-    .examples = "Examples:\n"
-		"  vogeler-agent -c /etc/vogeler/vogeler.conf run\n"
+    .usage = "[OPTION...] COMMAND [PLUGIN]",
+    .examples = "  vogeler-agent -c /etc/vogeler/vogeler.conf run\n"
 		"  vogeler-agent -p ./plugins --qhost amqp://broker.example.com/vogeler run -o\n"
 		"  vogeler-agent -p ./plugins list\n"
-		"  vogeler-agent -p ./plugins exec facter\n"
-		"\n"
-		"Commands:\n"
-		"  run          take commands from the broker until told to stop\n"
-		"  list         show the plugins that are registered here\n"
-		"  exec PLUGIN  run one plugin here, show what would be sent; no broker\n",
+		"  vogeler-agent -p ./plugins exec facter\n",
     .table = option_table,
+    .verbs = &verbs,
+    .common = "--plugin_dir --plugin-dir",
     .uses_broker = true,
     .service = "run",
     .check = check,
 };
 
-static size_t
-count_args(const struct cli *cli)
-{
-	size_t n = 0;
-
-	while (cli->args != NULL && cli->args[n] != NULL)
-		n++;
-	return n;
-}
-
-static int
-dispatch(struct cli *cli)
-{
-	size_t n = count_args(cli);
-	const char *verb = n > 0 ? cli->args[0] : NULL;
-	const char *dir = agent_plugin_dir(cli, plugin_dir);
-
-	if (verb == NULL)
-		cli_usage_error(cli, "what to do? One of run, list, exec PLUGIN");
-	if (oneshot && strcmp(verb, "run") != 0)
-		cli_usage_error(cli, "--oneshot belongs to run");
-	if (strcmp(verb, "run") == 0 && n == 1)
-		return agent_run(cli, plugin_dir, oneshot != 0);
-	if (strcmp(verb, "list") == 0 && n == 1)
-		return verbs_list(dir);
-	if (strcmp(verb, "exec") == 0 && n == 2)
-		return verbs_exec(cli, dir, cli->args[1]);
-	if (strcmp(verb, "exec") == 0 && n == 1)
-		cli_usage_error(cli, "exec needs the name of a plugin");
-	if (strcmp(verb, "run") == 0 || strcmp(verb, "list") == 0 || strcmp(verb, "exec") == 0)
-		cli_usage_error(cli, "'%s' is one argument too many", cli->args[n - 1]);
-	cli_usage_error(cli, "there is no command '%s'; there are run, list and exec", verb);
-}
-
 int
 main(int argc, char **argv)
 {
+	const struct agent_verb *verb;
 	struct cli cli;
 	int status;
 
 	cli_init(&cli, &spec, argc, argv);
+	verb = cli_verb(&cli)->own;
 	ident_init();
-	status = dispatch(&cli);
+	status = verb->run(&cli);
 	cli_finish(&cli);
 	free(plugin_dir);
 	return status;

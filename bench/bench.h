@@ -55,8 +55,6 @@ struct bench {
 };
 
 struct bench_verb {
-	const char *name;
-	const char *help;
 	bool uses_broker;
 	bool needs_store;
 	void (*run)(struct bench *b); /* starts it; bench_done() ends it */

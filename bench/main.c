@@ -6,6 +6,7 @@
 #include "shared/base/printable.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -28,20 +29,31 @@
 #define PRINT_LIST_MAX  20
 #define INTERVAL_MIN_MS 10000
 
-static const struct bench_verb verbs[] = {
-    /* sorted; the same rows as in vogeler-bench(1) */
-    {"baseline", "write to couch:// as the program of 2010 did", false, true, verb_baseline},
-    {"books", "look up every answer in ledger and records, and count", false, true, verb_books},
-    {"consume", "take answers out of the queue and do nothing with them", true, false,
-	verb_consume},
-    {"fill", "put answers of all hosts to all jobs into the queue", true, false, verb_fill},
-    {"hosts", "be a fleet that collects and answers, until stopped", true, false, verb_hosts},
-    {"load", "send jobs at a fixed rate to hosts of its own; latencies, books", true, true,
-	verb_load},
-    {"look", "fill a store, then list its names, heads and records", false, true, verb_look},
-    {"write", "write to couch:// what a collector would, as fast as it goes", false, true,
-	verb_write},
+/* clang-format off */
+#define OWN(...) &(const struct bench_verb){__VA_ARGS__}
+
+static const struct cli_verb list[] = { /* sorted, as in vogeler-bench(1) */
+	{"baseline", "", "write to couch:// as the program of 2010 did",
+	 0, 0, NULL, NULL, OWN(false, true, verb_baseline)},
+	{"books", "", "look up every answer in ledger and records, and count",
+	 0, 0, NULL, NULL, OWN(false, true, verb_books)},
+	{"consume", "", "take answers out of the queue and do nothing with them",
+	 0, 0, NULL, NULL, OWN(true, false, verb_consume)},
+	{"fill", "", "put answers of all hosts to all jobs into the queue",
+	 0, 0, NULL, NULL, OWN(true, false, verb_fill)},
+	{"hosts", "", "be a fleet that collects and answers, until stopped",
+	 0, 0, NULL, NULL, OWN(true, false, verb_hosts)},
+	{"load", "", "send jobs at a fixed rate to hosts of its own; latencies, books",
+	 0, 0, NULL, NULL, OWN(true, true, verb_load)},
+	{"look", "", "fill a store, then list its names, heads and records",
+	 0, 0, NULL, NULL, OWN(false, true, verb_look)},
+	{"write", "", "write to couch:// what a collector would, as fast as it goes",
+	 0, 0, NULL, NULL, OWN(false, true, verb_write)},
 };
+#undef OWN
+/* clang-format on */
+
+static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), NULL, NULL};
 
 static struct {
 	long long run, seed;
@@ -103,21 +115,12 @@ static struct poptOption table[] = {
 
 static const struct cli_spec spec = {
     .program = "vogeler-bench",
-    .usage = "[OPTION...] hosts|load|fill|books|consume|look|\n"
-	     "                     write|baseline",
+    .usage = "[OPTION...] COMMAND",
     .examples = "  vogeler-bench --qhost 127.0.0.1 -n 200 hosts\n"
 		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
 		"  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
-		"  bench/run --quick --json\n"
-		"Commands:\n"
-		"  baseline  write to couch:// as the program of 2010 did\n"
-		"  books     look up every answer in ledger and records, and count\n"
-		"  consume   take answers out of the queue and do nothing with them\n"
-		"  fill      put answers of all hosts to all jobs into the queue\n"
-		"  hosts     be a fleet that collects and answers, until stopped\n"
-		"  load      send jobs at a fixed rate to hosts of its own; latencies, books\n"
-		"  look      fill a store, then list its names, heads and records\n"
-		"  write     write to couch:// what a collector would, as fast as it goes\n",
+		"  bench/run --quick --json\n",
+    .verbs = &verbs,
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -184,23 +187,6 @@ bench_http(struct bench *b, uint32_t max_connections)
 	};
 
 	return http_create(b->loop, &o);
-}
-
-static const struct bench_verb *
-find_verb(const struct cli *cli)
-{
-	const char *name = cli->args[0];
-
-	if (name == NULL)
-		cli_usage_error(cli,
-		    "what is to be done? One of: baseline, books, consume, fill, hosts, load, look, write");
-	if (cli->args[1] != NULL)
-		cli_usage_error(cli, "\"%s\" is one too many", cli->args[1]);
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	}
-	cli_usage_error(cli, "no such verb: \"%s\"", name);
 }
 
 /* The hosts of "hosts" are as agents are. */
@@ -423,7 +409,7 @@ main(int argc, char **argv)
 	struct cli cli;
 
 	cli_init(&cli, &spec, argc, argv);
-	verb = find_verb(&cli);
+	verb = cli_verb(&cli)->own;
 	b.cli = &cli;
 	read_options(&cli, &b);
 	check_conduct(&cli, verb, &b.plan);

@@ -31,8 +31,7 @@ static struct poptOption option_table[] = {
 static const struct cli_spec spec = {
     .program = PROGRAM,
     .usage = "[OPTION...] FORMAT",
-    .examples = "Examples:\n"
-		"  facter -y | vogeler-convert yaml\n"
+    .examples = "  facter -y | vogeler-convert yaml\n"
 		"  ip -json address show | vogeler-convert json\n"
 		"\n"
 		"FORMAT is output, json, yaml, string or raw, as a plugin's result_format.\n",

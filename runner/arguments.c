@@ -4,6 +4,7 @@
 #include "shared/base/shellwords.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/target/value_path.h"
 #include <stdlib.h>
 #include <string.h>
@@ -59,24 +60,45 @@ static struct poptOption table[] = {
     POPT_TABLEEND,
 };
 
+#define OF_JOB "--failed --missing --ok --show"
+
+/* clang-format off */
+#define OWN(...) &(const struct runner_verb){__VA_ARGS__}
+
+static const struct cli_verb list[] = { /* sorted, as in vogeler-runner(1) */
+	{"cancel", "JOB", "tell the hosts that have not answered not to begin, or to stop",
+	 1, 1, "the id of a job", "--confirm", OWN(true, true, verb_cancel)},
+	{"jobs", "", "list the jobs that the store knows, and how they stand",
+	 0, 0, NULL, "--limit", OWN(true, false, verb_jobs)},
+	{"rerun", "JOB", "send the same again, to those that failed or did not answer",
+	 1, 1, "the id of a job",
+	 OF_JOB " -y --batch --batch-timeout --confirm --dry-run --limit --max-failures --ttl --wait",
+	 OWN(true, true, verb_rerun)},
+	{"result", "JOB", "show how it stands now, host by host",
+	 1, 1, "the id of a job", OF_JOB, OWN(true, false, verb_result)},
+	{"watch", "JOB", "follow a job until nothing is open",
+	 1, 1, "the id of a job", OF_JOB " --wait", OWN(true, false, verb_watch)},
+};
+#undef OWN
+/* clang-format on */
+
+static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), "-x is sent to -n",
+    "A host goes with -n, a plugin with -x"};
+
 static const struct cli_spec spec = {
     .program = "vogeler-runner",
     .usage = "[OPTION...] -n TARGET|--where EXPR -x PLUGIN\n"
-	     "       vogeler-runner [OPTION...] jobs | watch|result|cancel|rerun JOB",
+	     "       vogeler-runner [OPTION...] COMMAND [JOB]",
     .examples = "  vogeler-runner -n all -x facter\n"
 		"  vogeler-runner -c /etc/vogeler/vogeler.conf -n web01 -x get_procs\n"
 		"  vogeler-runner -n 'web*' -x packages --wait=10min --batch 20\n"
 		"  vogeler-runner -n 'web*' -x facter --wait --show=os.release\n"
 		"  vogeler-runner --where '.facter.os.name == \"Debian\"' -x packages --dry-run\n"
-		"  vogeler-runner rerun JOB --failed --wait\n"
-		"Commands (without one, -x is sent to -n):\n"
-		"  jobs         list the jobs that the store knows, and how they stand\n"
-		"  watch JOB    follow a job until nothing is open\n"
-		"  result JOB   show how it stands now, host by host\n"
-		"  cancel JOB   tell the hosts that have not answered not to begin, or to stop\n"
-		"  rerun JOB    send the same again, to those that failed or did not answer\n"
-		"JOB is an id, the beginning of one, or @last.\n",
+		"  vogeler-runner rerun JOB --failed --wait\n",
     .table = table,
+    .verbs = &verbs,
+    .verbs_note = "JOB is an id, the beginning of one, or @last.\n",
+    .common = "--json --jsonl -q --color",
     .verbose = "List the hosts that are ok, too",
     .uses_broker = true,
     .uses_store = true,
@@ -230,49 +252,10 @@ arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **arg
 		cli_usage_error(cli, "--show=%s: %s", a->show, value_path_error(a->show));
 }
 
-static bool
-has_word(const char *words, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (; (words = strstr(words, word)) != NULL; words += len) {
-		if (words[len] == ' ' || words[len] == '\0')
-			return true;
-	}
-	return false;
-}
-
 void
-arguments_check(const struct runner_arguments *a, const struct cli *cli, const struct verb *verb)
+arguments_check(
+    const struct runner_arguments *a, const struct cli *cli, const struct runner_verb *verb)
 {
-	const struct {
-		const char *name;
-		bool given;
-	} options[] = {
-	    {"-n", a->nodes != NULL},
-	    {"-x", a->plugin != NULL},
-	    {"-y", a->yes},
-	    {"--batch", a->waves.size > 0},
-	    {"--batch-timeout", a->waves.time_ms > 0},
-	    {"--confirm", a->confirm_given},
-	    {"--dry-run", a->dry_run},
-	    {"--failed", a->failed},
-	    {"--limit", a->limit > 0},
-	    {"--max-failures", a->waves.has_max},
-	    {"--missing", a->missing},
-	    {"--ok", a->ok},
-	    {"--show", a->show != NULL},
-	    {"--ttl", a->ttl_given},
-	    {"--wait", a->wait},
-	    {"--where", a->where != NULL},
-	    {"--where-timeout", a->where_ms_given},
-	};
-
-	for (size_t i = 0; verb->options != NULL && i < sizeof(options) / sizeof(*options); i++) {
-		if (options[i].given && !has_word(verb->options, options[i].name))
-			cli_usage_error(
-			    cli, "%s does not go with \"%s\"", options[i].name, verb->name);
-	}
 	if (a->waves.size == 0 && (a->waves.has_max || a->waves.time_ms > 0))
 		cli_usage_error(cli, "%s needs --batch: it says when the next hosts are sent to",
 		    a->waves.has_max ? "--max-failures" : "--batch-timeout");

@@ -8,7 +8,7 @@
  * the options fit the verb is what arguments_check() looks at, which may exit, too. */
 void arguments_init(struct runner_arguments *a, struct cli *cli, int argc, char **argv);
 void arguments_check(
-    const struct runner_arguments *a, const struct cli *cli, const struct verb *verb);
+    const struct runner_arguments *a, const struct cli *cli, const struct runner_verb *verb);
 void arguments_finish(struct runner_arguments *a, struct cli *cli);
 
 #endif

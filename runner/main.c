@@ -4,7 +4,7 @@
 #include "runner/verb.h"
 
 #include "shared/base/ident.h"
-#include "shared/base/near.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/event/loop.h"
 #include "shared/query/jq_child.h"
@@ -13,22 +13,10 @@
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #define ERR_SIZE 512
 
-static const struct verb sending = {.needs_broker = true, .run = verb_send};
-static const struct verb verbs[] = {
-    /* sorted; the same as in --help and vogeler-runner(1) */
-    {"cancel", 1, 1, true, true, "--confirm", verb_cancel},
-    {"jobs", 0, 0, true, false, "--limit", verb_jobs},
-    {"rerun", 1, 1, true, true,
-	"-y --batch --batch-timeout --confirm --dry-run --failed --limit --max-failures --missing --ok --show --ttl --wait",
-	verb_rerun},
-    {"result", 1, 1, true, false, "--failed --missing --ok --show", verb_result},
-    {"watch", 1, 1, true, false, "--failed --missing --ok --show --wait", verb_watch},
-    {.name = NULL},
-};
+static const struct runner_verb sending = {.needs_broker = true, .run = verb_send};
 
 void
 runner_say(const char *fmt, ...)
@@ -40,48 +28,10 @@ runner_say(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void
-check_words(const struct cli *cli, const struct verb *verb)
-{
-	int n = 0;
-
-	while (cli->args[n + 1] != NULL)
-		n++;
-	if (n < verb->min_words)
-		cli_usage_error(cli, "%s: the id of a job is missing", verb->name);
-	if (n > verb->max_words)
-		cli_usage_error(
-		    cli, "%s: \"%s\" is one too many", verb->name, cli->args[verb->max_words + 1]);
-}
-
-static const struct verb *
-find_verb(const struct cli *cli)
-{
-	const char *name = cli->args[0], *names[sizeof(verbs) / sizeof(verbs[0])], *near;
-	size_t n = 0;
-
-	if (name == NULL)
-		return &sending;
-	for (const struct verb *v = verbs; v->name != NULL; v++) {
-		if (strcmp(v->name, name) == 0) {
-			check_words(cli, v);
-			return v;
-		}
-	}
-	for (const struct verb *v = verbs; v->name != NULL; v++)
-		names[n++] = v->name;
-	near = near_name(name, names, n);
-	if (near != NULL)
-		cli_usage_error(cli, "no such verb: \"%s\"; did you mean %s?", name, near);
-	cli_usage_error(cli,
-	    "what is \"%s\"? A host goes with -n, a plugin with -x; verbs are cancel, jobs, rerun, "
-	    "result, watch",
-	    name);
-}
-
 /* Without a store most can be done; what it takes is in c->untracked. */
 static void
-open_store(struct runner_context *c, const struct verb *verb, struct uri *uri, char err[ERR_SIZE])
+open_store(
+    struct runner_context *c, const struct runner_verb *verb, struct uri *uri, char err[ERR_SIZE])
 {
 	if (!verb->needs_store && c->cli->options.dbhost == NULL) {
 		c->untracked = "no dbhost is configured";
@@ -97,7 +47,7 @@ open_store(struct runner_context *c, const struct verb *verb, struct uri *uri, c
 }
 
 static int
-run(struct runner_context *c, const struct verb *verb)
+run(struct runner_context *c, const struct runner_verb *verb)
 {
 	struct uri store_uri = {0}, *brokers = NULL;
 	char err[ERR_SIZE];
@@ -125,7 +75,8 @@ main(int argc, char **argv)
 {
 	struct runner_arguments arg;
 	struct runner_context c = {.arg = &arg};
-	const struct verb *verb;
+	const struct cli_verb *named;
+	const struct runner_verb *verb;
 	struct cli cli;
 	int status;
 
@@ -133,9 +84,10 @@ main(int argc, char **argv)
 		return jq_child_main(argv);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* how wide characters are, for the tables */
 	arguments_init(&arg, &cli, argc, argv);
-	verb = find_verb(&cli);
+	named = cli_verb(&cli);
+	verb = named != NULL ? named->own : &sending;
 	arguments_check(&arg, &cli, verb);
-	if (verb->name != NULL)
+	if (named != NULL)
 		arg.words++;
 	c.cli = &cli;
 	status = run(&c, verb);

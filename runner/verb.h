@@ -1,5 +1,5 @@
 /* The verbs of vogeler-runner, and what the command line says to them. Without a verb it sends. One
- * verb_NAME.c and one row of the table in main.c each. */
+ * verb_NAME.c and one row of the table in arguments.c each. */
 #ifndef VOGELER_RUNNER_VERB_H
 #define VOGELER_RUNNER_VERB_H
 
@@ -61,11 +61,8 @@ struct runner_context {
 	const char *untracked;
 };
 
-struct verb {
-	const char *name;
-	int min_words, max_words;
+struct runner_verb {
 	bool needs_store, needs_broker;
-	const char *options; /* which of those that not all verbs have; NULL = all */
 	/* Runs the loop until the verb is done, and returns an enum runner_status. Signals are the
 	 * verb's. */
 	int (*run)(struct runner_context *c);

@@ -7,6 +7,7 @@
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_stdout.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/config/ini_file.h"
 #include "shared/target/target.h"
@@ -495,6 +496,24 @@ cli_usage_error(const struct cli *cli, const char *fmt, ...)
 	xvasprintf(&text, fmt, ap);
 	va_end(ap);
 	complain_usage(cli->line.spec->program, "%s", text);
+}
+
+const struct cli_verb *
+cli_verb(const struct cli *cli)
+{
+	const struct cli_spec *spec = cli->line.spec;
+	const struct cli_verb *verb = cli_verbs_find(spec->program, spec->verbs, cli->args);
+
+	for (size_t i = 0; spec->table[i].longName != NULL || spec->table[i].shortName != 0; i++) {
+		const struct poptOption *row = &spec->table[i];
+
+		if (cli->line.given[i] &&
+		    !(spec->common != NULL &&
+			cli_verbs_have_option(spec->common, row->longName, row->shortName)))
+			cli_verbs_check_option(
+			    spec->program, spec->verbs, verb, row->longName, row->shortName);
+	}
+	return verb;
 }
 
 bool

@@ -39,6 +39,9 @@ char *cli_read_credential(const char *path, int *err);
 /* complain_usage() of this program. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
+/* The verb that is meant; what is wrong with it, its words or its options ends the program. NULL:
+ * none, and none is needed. */
+const struct cli_verb *cli_verb(const struct cli *cli);
 /* Reads the file again, for SIGHUP of a service: false (all errors logged, cli->complaint says the
  * first) leaves *out untouched. A broker that [amqp] dsn_file cannot name any more is an error,
  * since a service has one. Caller options_finish()es *out. */

@@ -3,6 +3,7 @@
 
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
+#include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ join_tables(const struct poptOption *own, const struct poptOption *ours)
 
 	if (n_own > 0)
 		memcpy(all, own, n_own * sizeof(*all));
+	for (size_t i = 0; i < n_own; i++) /* so that popt tells which it has seen */
+		all[i].val = (int)i + 1;
 	memcpy(all + n_own, ours, n_ours * sizeof(*all));
 	for (size_t i = n_own; i < n_own + n_ours; i++) {
 		for (size_t j = 0; j < n_own; j++) {
@@ -117,8 +120,12 @@ print_help(const struct command_line *line)
 			print_row(&line->table[i]);
 	}
 	if (spec->examples != NULL)
-		printf("%s%s%s", strncmp(spec->examples, "Example", 7) == 0 ? "" : "Examples:\n",
-		    spec->examples, spec->examples[strlen(spec->examples) - 1] == '\n' ? "" : "\n");
+		printf("Examples:\n%s", spec->examples);
+	if (spec->verbs == NULL)
+		return;
+	cli_verbs_print(spec->verbs);
+	if (spec->verbs_note != NULL)
+		printf("%s", spec->verbs_note);
 }
 
 static void
@@ -193,9 +200,9 @@ run_popt(struct command_line *line)
 
 	line->popt = poptGetContext(
 	    line->spec->program, line->argc, (const char **)line->argv, line->table, 0);
-	do
-		rc = poptGetNextOpt(line->popt);
-	while (rc > 0);
+	line->given = xcalloc(count_rows(line->spec->table) + 1, sizeof(*line->given));
+	while ((rc = poptGetNextOpt(line->popt)) > 0)
+		line->given[rc - 1] = true;
 	if (rc < -1)
 		complain_usage(
 		    line->spec->program, "%s: %s", poptBadOption(line->popt, 0), poptStrerror(rc));
@@ -238,6 +245,7 @@ cli_parse_finish(struct command_line *line)
 		free_secret(line->argv[i]);
 	free(line->argv);
 	free(line->table);
+	free(line->given);
 	free(line->config);
 	free(line->loglevel);
 	free_secret(line->env_qhost);

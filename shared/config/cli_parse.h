@@ -7,17 +7,21 @@
 #include <stdbool.h>
 
 struct cli;
+struct cli_verbs;
 
 #define CLI_QHOST_VARIABLE  "VOGELER_QHOST"
 #define CLI_DBHOST_VARIABLE "VOGELER_DBHOST"
 
 struct cli_spec {
 	const char *program;
-	const char *usage;        /* "[OPTION...] run|list|exec PLUGIN" */
-	const char *examples;     /* printed below --help */
-	struct poptOption *table; /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
-	bool uses_broker;         /* accepts --qhost */
-	bool uses_store;          /* accepts --dbhost */
+	const char *usage;             /* "[OPTION...] COMMAND" */
+	const char *examples;          /* printed below the options, without that word */
+	struct poptOption *table;      /* the program's own rows, POPT_TABLEEND-ed; NULL = none */
+	const struct cli_verbs *verbs; /* NULL = it has none */
+	const char *verbs_note;        /* printed below the verbs; NULL = nothing */
+	const char *common;   /* of the own options: those that go with each verb, "--json -q" */
+	bool uses_broker;     /* accepts --qhost */
+	bool uses_store;      /* accepts --dbhost */
 	const char *verbose;  /* what -v is here, for --help; NULL = the same as --loglevel INFO */
 	const char *service;  /* the verb with which it is one, "" = always, NULL = never: only
 				 a service tells at each start what has no effect */
@@ -40,6 +44,7 @@ struct command_line {
 	char *config, *qhost, *dbhost, *loglevel;
 	char *env_qhost, *env_dbhost; /* as the environment had them; it has them no more */
 	char **assignments;           /* of -o, NULL-terminated */
+	bool *given;                  /* of the program's own rows, by their place */
 	int verbose, debug, check_config, dump_config, help, version;
 };
 
