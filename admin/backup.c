@@ -3,8 +3,8 @@
 #include "admin/confirm.h"
 #include "admin/verb.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/mono.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -120,7 +120,7 @@ store_path(struct verb_context *v, struct uri *uri)
 	if (uri->scheme == URI_SQLITE)
 		return true;
 	verb_fail(v,
-	    "%s: %s:// is kept by a server" ERRTEXT_CURE
+	    "%s: %s:// is kept by a server" TROUBLE_CURE
 	    "use what that server has for it; docs/couchdb.md tells how with CouchDB",
 	    v->args[0], uri_scheme_name(uri->scheme));
 	return false;

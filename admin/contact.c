@@ -3,7 +3,7 @@
 
 #include "admin/host_state.h"
 #include "admin/record_view.h"
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/store.h"
@@ -122,11 +122,11 @@ contact_lack(const struct contacts *c, const char *why, int64_t now_ms)
 		xasprintf(&text, "unknown: %s", why);
 	else if (looked.since_ms == 0)
 		text = xstrdup("unknown: no collector has looked at the queues of hosts "
-			       "yet" ERRTEXT_CURE "see that vogelerd runs, and reaches the broker");
+			       "yet" TROUBLE_CURE "see that vogelerd runs, and reaches the broker");
 	else
 		xasprintf(&text,
 		    "unknown: no collector has looked at the queues of hosts since %s "
-		    "(%s)" ERRTEXT_CURE "see that vogelerd runs, and reaches the broker",
+		    "(%s)" TROUBLE_CURE "see that vogelerd runs, and reaches the broker",
 		    at, age);
 	return text;
 }

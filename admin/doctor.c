@@ -2,8 +2,8 @@
  * cure for what is not. */
 #include "admin/doctor.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -48,7 +48,7 @@ say(struct doctor *d, const char *check, enum check_status status, const char *t
 				 jsonx_string_lossy(detail, strlen(detail), NULL), "cure", cure));
 	} else {
 		printable_line(stdout, "%-5s %-17s %s%s%s", check_status_name(status), check,
-		    detail, cure == NULL ? "" : ERRTEXT_CURE, cure == NULL ? "" : cure);
+		    detail, cure == NULL ? "" : TROUBLE_CURE, cure == NULL ? "" : cure);
 		fflush(stdout); /* the next check may take a while */
 	}
 	free(detail);
@@ -68,16 +68,20 @@ doctor_say(struct doctor *d, const char *check, enum check_status status, const 
 }
 
 void
+doctor_say_trouble(
+    struct doctor *d, const char *check, enum check_status status, const struct trouble *t)
+{
+	say(d, check, status, t->what, t->cure[0] == '\0' ? NULL : t->cure);
+}
+
+void
 doctor_say_sentence(
     struct doctor *d, const char *check, enum check_status status, const char *sentence)
 {
-	const char *cure = errtext_cure(sentence);
-	size_t len =
-	    cure == NULL ? strlen(sentence) : (size_t)(cure - sentence) - strlen(ERRTEXT_CURE);
-	char *detail = xstrndup(sentence, len);
+	struct trouble t;
 
-	say(d, check, status, detail, cure);
-	free(detail);
+	trouble_parse(&t, sentence);
+	doctor_say_trouble(d, check, status, &t);
 }
 
 void

@@ -407,7 +407,7 @@ arrival_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		    "doctor as one who may",
 		    a->what.host);
 	else
-		doctor_say_sentence(a->d, check, CHECK_FAIL, f->text);
+		doctor_say_trouble(a->d, check, CHECK_FAIL, f->trouble);
 	a->step = STEP_DONE;
 	finish(a);
 }

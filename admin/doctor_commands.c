@@ -257,7 +257,7 @@ round_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	else if (f->error == BROKER_ERR_NOT_FOUND)
 		doctor_skip(r->d, only_check, "there is no exchange to send them to");
 	else
-		doctor_say_sentence(r->d, check, CHECK_FAIL, f->text);
+		doctor_say_trouble(r->d, check, CHECK_FAIL, f->trouble);
 	end(r);
 }
 

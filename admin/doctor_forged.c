@@ -2,7 +2,6 @@
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
-#include "shared/base/errtext.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/store/forgeries.h"

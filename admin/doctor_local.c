@@ -4,6 +4,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -97,16 +98,17 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 static void
 say_unusable(struct doctor *d, const char *first, size_t n)
 {
-	const char *cure = errtext_cure(first);
+	struct trouble t;
 
+	trouble_parse(&t, first);
 	if (n > 1) /* of the others it may be another one */
 		doctor_say(d, "config", CHECK_FAIL,
 		    "correct it; vogeler-admin --check-config names them all", "%zu wrong: %s", n,
 		    first);
-	else if (cure == NULL)
+	else if (t.cure[0] == '\0')
 		doctor_say(d, "config", CHECK_FAIL, "correct it", "%s", first);
 	else
-		doctor_say_sentence(d, "config", CHECK_FAIL, first);
+		doctor_say_trouble(d, "config", CHECK_FAIL, &t);
 }
 
 /* false: it cannot be used, and nothing that it decides can be looked at. */
@@ -240,14 +242,13 @@ check_state_dir(struct doctor *d)
 static void
 say_bad_plugins(struct doctor *d, int bad, size_t good, const char *first)
 {
-	const char *cure = errtext_cure(first);
-	size_t len = cure == NULL ? strlen(first) : (size_t)(cure - first) - strlen(ERRTEXT_CURE);
+	struct trouble t;
 	char *text;
 
-	xasprintf(
-	    &text, "%s; \"vogeler-agent list\" names them all", cure == NULL ? "correct it" : cure);
-	doctor_say(d, "plugins", CHECK_FAIL, text, "%d refused, %zu good: %.*s", bad, good,
-	    (int)len, first);
+	trouble_parse(&t, first);
+	xasprintf(&text, "%s; \"vogeler-agent list\" names them all",
+	    t.cure[0] == '\0' ? "correct it" : t.cure);
+	doctor_say(d, "plugins", CHECK_FAIL, text, "%d refused, %zu good: %s", bad, good, t.what);
 	free(text);
 }
 

@@ -2,6 +2,7 @@
 #include "admin/doctor.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/resolver.h"
@@ -56,7 +57,7 @@ reach_on_stream(struct stream *s, enum stream_event sev, void *arg)
 	case STREAM_DOWN:
 		doctor_say(r->d, r->tcp, CHECK_FAIL,
 		    "start it there, or correct host and port of its URI, or open the firewall",
-		    "%s port %u: %s", r->host, r->port, stream_error(s));
+		    "%s port %u: %s", r->host, r->port, stream_error(s)->what);
 		end(r, false);
 		return;
 	case STREAM_DATA:
@@ -83,7 +84,7 @@ addresses(const struct addrinfo *list)
 }
 
 static void
-reach_on_resolved(struct addrinfo *list, const char *error, void *arg)
+reach_on_resolved(struct addrinfo *list, const struct trouble *t, void *arg)
 {
 	struct reach *r = arg;
 	struct stream_options opt = {
@@ -99,7 +100,7 @@ reach_on_resolved(struct addrinfo *list, const char *error, void *arg)
 	if (list == NULL) {
 		doctor_say(r->d, r->dns, CHECK_FAIL,
 		    "correct the host in its URI, or make the name known (DNS, /etc/hosts)",
-		    "%s: %s", r->host, error);
+		    "%s: %s", r->host, t->what);
 		doctor_skip(r->d, rest, "the name is not known");
 		end(r, false);
 		return;

@@ -56,7 +56,7 @@ reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		say_yes(r);
 		return;
 	}
-	doctor_say_sentence(r->d, "permissions", CHECK_FAIL, f->text);
+	doctor_say_trouble(r->d, "permissions", CHECK_FAIL, f->trouble);
 	next_queue(r);
 }
 

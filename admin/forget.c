@@ -17,8 +17,8 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
@@ -289,7 +289,7 @@ static void
 keep(struct forgetting *f, const char *host)
 {
 	complain_line("vogeler-admin",
-	    "%s stays as it is: an agent reads its queue" ERRTEXT_CURE
+	    "%s stays as it is: an agent reads its queue" TROUBLE_CURE
 	    "stop vogeler-agent there, then forget the host",
 	    host);
 	f->n_read++;

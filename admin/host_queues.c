@@ -3,7 +3,7 @@
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
 #include "shared/event/loop.h"
@@ -122,13 +122,13 @@ give_up_unasked(struct host_queues *q)
 	broker_status(q->broker, &status);
 	if (status.blocked)
 		xasprintf(&why,
-		    "the broker is blocked (%s)" ERRTEXT_CURE
+		    "the broker is blocked (%s)" TROUBLE_CURE
 		    "on its machine, rabbitmqctl status names the alarm; when it is over, say it "
 		    "once more",
 		    status.blocked_reason[0] != '\0' ? status.blocked_reason : "no reason given");
 	else
 		why = xstrdup(
-		    "the connection to the broker has gone" ERRTEXT_CURE "say it once more");
+		    "the connection to the broker has gone" TROUBLE_CURE "say it once more");
 	give_up(q, why);
 	free(why);
 }
@@ -164,7 +164,7 @@ refused(struct host_queues *q, const struct broker_failure *f)
 		if (!may_go(&q->looks[q->next]))
 			continue;
 		xasprintf(&why,
-		    "%s" ERRTEXT_CURE
+		    "%s" TROUBLE_CURE
 		    "on the broker's machine: rabbitmqctl delete_queue -p '%s' %s",
 		    first ? "this user may not delete queues" : "it was not tried", q->uris[0].path,
 		    host);

@@ -6,6 +6,7 @@
 #include "admin/verb.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -273,7 +274,7 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		if (store_lists_slowly(h->v->store))
 			complain_line("vogeler-admin",
 			    "%s: every record was read whole to list the hosts: the view for it is "
-			    "not there" ERRTEXT_CURE
+			    "not there" TROUBLE_CURE
 			    "run \"vogeler-admin setup\" with an administrator's user",
 			    store_id(h->v->store));
 		fflush(stdout);

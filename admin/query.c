@@ -3,7 +3,7 @@
 #include "admin/result_rows.h"
 #include "admin/verb.h"
 
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
 #include "shared/print/answers.h"
@@ -78,7 +78,7 @@ take_value(struct query *q, const char *host, const char *text, size_t len)
 		print_object(q, host, value, NULL);
 	else if (!result_rows_add(q->rows, host, value))
 		take_failure(q, host,
-		    "left out, 256 MiB came out before it" ERRTEXT_CURE
+		    "left out, 256 MiB came out before it" TROUBLE_CURE
 		    "--json prints it as it comes, and without an end");
 	json_decref(value);
 }
@@ -137,7 +137,7 @@ print_rows(struct query *q)
 	if (result_rows_print_csv(stdout, q->rows))
 		return true;
 	complain_line("vogeler-admin",
-	    "more than %d columns" ERRTEXT_CURE "name those that you want: {os: .facter.os}",
+	    "more than %d columns" TROUBLE_CURE "name those that you want: {os: .facter.os}",
 	    RESULT_ROWS_COLUMNS);
 	return false;
 }

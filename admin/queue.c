@@ -9,7 +9,6 @@
 #include "admin/open_jobs.h"
 #include "admin/verb.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/name.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"

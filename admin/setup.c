@@ -8,9 +8,9 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/host_binder.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/errtext.h"
 #include "shared/base/name.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
 #include "shared/config/options_broker.h"
@@ -88,7 +88,7 @@ setup_on_all_bound(const struct host_binder_result *r, void *arg)
 		fflush(stdout);
 		s->differing++;
 		complain_line("vogeler-admin",
-		    "not all queues of hosts are bound: %s" ERRTEXT_CURE
+		    "not all queues of hosts are bound: %s" TROUBLE_CURE
 		    "give the user of this run write on the hosts' "
 		    "queues and read on exchange %s, then run setup "
 		    "--all",

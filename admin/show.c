@@ -8,6 +8,7 @@
 #include "admin/verb.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
@@ -38,7 +39,7 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 
 	if (failure == NULL) {
 		complain_line("vogeler-admin",
-		    "%s has no value of \"%s\": it was removed in the store" ERRTEXT_CURE
+		    "%s has no value of \"%s\": it was removed in the store" TROUBLE_CURE
 		    "vogeler-runner -n %s -x %s brings it back",
 		    v->args[0], v->args[1], v->args[0], v->args[1]);
 		verb_done(v, VERB_NO_SUCH_HOST);
@@ -52,7 +53,7 @@ no_value_yet(struct verb_context *v, const json_t *meta)
 		    since, message);
 	else
 		complain_line("vogeler-admin",
-		    "%s has no value of \"%s\" yet: failing since %s: %s" ERRTEXT_CURE
+		    "%s has no value of \"%s\" yet: failing since %s: %s" TROUBLE_CURE
 		    "\"vogeler-admin --json show %s\" has what the plugin printed",
 		    v->args[0], v->args[1], since, message, v->args[0]);
 	free(message);

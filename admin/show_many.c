@@ -8,7 +8,7 @@
 #include "admin/record_view.h"
 #include "admin/verb.h"
 
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
@@ -171,7 +171,7 @@ lacks_plugin(struct show_many *m, const char *host)
 {
 	char *why;
 
-	xasprintf(&why, "no value of \"%s\"" ERRTEXT_CURE "\"vogeler-admin show %s %s\" says more",
+	xasprintf(&why, "no value of \"%s\"" TROUBLE_CURE "\"vogeler-admin show %s %s\" says more",
 	    m->plugin, "HOST", m->plugin);
 	lacks(m, host, why);
 	free(why);

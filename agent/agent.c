@@ -55,7 +55,7 @@ struct agent {
 	enum agent_state state;
 	char *host;
 	char *machine_id, *boot_id;
-	char *in_use; /* what it means that somebody else reads this host's queue */
+	struct trouble in_use; /* what it means that somebody else reads this host's queue */
 	struct uri *uris;
 	size_t n_uris;
 	struct statedir_lock lock;
@@ -650,13 +650,14 @@ make_broker(struct agent *a)
 	a->topology = topology_for_agent(o->broadcast_exchange, o->master_exchange, a->host);
 	topology_configure(a->topology, &o->host_queue, &o->master_queue);
 	/* Not on this one with this state folder: that has a lock. */
-	xasprintf(&a->in_use,
-	    "another machine has this name (or an agent here with a state folder of its own); the "
-	    "machine id here is %s" TROUBLE_CURE
+	trouble_set(&a->in_use, TROUBLE_OTHER, NULL,
+	    "another machine has this name (or an agent here with a state folder of its own); the machine id here is %s",
+	    a->machine_id != NULL ? a->machine_id : "not known");
+	trouble_set_cure(&a->in_use,
 	    "give one of them another [client] name; vogeler-admin show %s has the machine id that answers",
-	    a->machine_id != NULL ? a->machine_id : "not known", a->host);
+	    a->host);
 	options_broker(o, "vogeler-agent", "agent", a->uris, a->n_uris, &opt);
-	opt.in_use = a->in_use;
+	opt.in_use = &a->in_use;
 	opt.topology = a->topology;
 	opt.keep_ms = BROKER_KEEP_MS;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
@@ -799,7 +800,6 @@ agent_finish(struct agent *a)
 	free(a->host);
 	free(a->machine_id);
 	free(a->boot_id);
-	free(a->in_use);
 }
 
 int

@@ -6,10 +6,10 @@
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/host_binder.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -106,7 +106,7 @@ complain(struct bindings *b, const struct host_binder_result *r)
 	if (!b->complained)
 		log_warn("bindings",
 		    "may not bind the queues of hosts, the broker says \"%s\"; hosts that may not do "
-		    "it themselves stay without commands when an exchange is made anew" ERRTEXT_CURE
+		    "it themselves stay without commands when an exchange is made anew" TROUBLE_CURE
 		    "give this user write on the hosts' queues, and read on the exchange "
 		    "(docs/running.md)",
 		    r->why);

@@ -18,10 +18,10 @@
 #include "daemon/deadletter.h"
 #include "daemon/inflight.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -280,7 +280,7 @@ tell_without(struct collector *in, const char *why)
 	log_warn("inbox",
 	    "%s: goes on without queue " TOPOLOGY_FRESH_QUEUE ", the broker says \"%s\": answers "
 	    "that somebody waits for come behind all others, and any in that queue are left to "
-	    "other collectors" ERRTEXT_CURE
+	    "other collectors" TROUBLE_CURE
 	    "let an administrator run vogeler-admin setup, or give the user the right to it, then "
 	    "reload",
 	    broker_id(in->consumer), why);

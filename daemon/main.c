@@ -13,9 +13,9 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/config/cli.h"
 #include "shared/config/options_broker.h"
@@ -344,7 +344,7 @@ refuse_reload(struct vogelerd *v)
 	char more[48] = "";
 
 	log_error("main",
-	    "not reloaded: the options have errors: those from before stay in force" ERRTEXT_CURE
+	    "not reloaded: the options have errors: those from before stay in force" TROUBLE_CURE
 	    "mend what is named above, then reload again");
 	if (v->cli.n_complaints > 1)
 		snprintf(more, sizeof(more), " (and %zu more in the log)", v->cli.n_complaints - 1);

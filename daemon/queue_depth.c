@@ -4,8 +4,8 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/queue_args.h"
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -92,7 +92,7 @@ set_unbound(struct queue_depth *l, struct reading *r, bool unbound)
 	if (unbound)
 		log_error("lookout",
 		    "no queue is bound to exchange %s with key \"%s\": responses do not arrive, "
-		    "agents keep them" ERRTEXT_CURE
+		    "agents keep them" TROUBLE_CURE
 		    "run vogeler-admin setup, or give this user write on queue %s",
 		    r->watch.exchange, r->watch.key, r->watch.name);
 	else

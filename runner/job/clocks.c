@@ -1,6 +1,6 @@
 #include "runner/job/clocks.h"
 
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/store/job.h"
 #include "shared/store/outcome.h"
@@ -25,14 +25,14 @@ clocks_differ(
 	/* Nothing is stored after now, nor before the job was sent. */
 	if (o->at - now_ms > CLOCKS_MAX_MS) {
 		snprintf(text, CLOCKS_TEXT_SIZE,
-		    "the clock here is %s behind the collector's, at least" ERRTEXT_CURE
+		    "the clock here is %s behind the collector's, at least" TROUBLE_CURE
 		    "correct the one that is wrong: commands expire by it",
 		    units_span(o->at - now_ms, span));
 		return true;
 	}
 	if (job->sent_at > 0 && job->sent_at - o->at > CLOCKS_MAX_MS) {
 		snprintf(text, CLOCKS_TEXT_SIZE,
-		    "the clock by which this job was sent is %s ahead of the collector's, at least" ERRTEXT_CURE
+		    "the clock by which this job was sent is %s ahead of the collector's, at least" TROUBLE_CURE
 		    "correct the one that is wrong: commands expire by it",
 		    units_span(job->sent_at - o->at, span));
 		return true;

@@ -4,6 +4,7 @@
 #include "runner/print/events.h"
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/print/answers.h"
@@ -179,7 +180,7 @@ keep(struct values *v, json_t *object)
 	if (value != NULL && !jsonx_write(&text, value)) {
 		json_object_set_new(object, "error",
 		    json_string(
-			"too much for one object" ERRTEXT_CURE "--jsonl has an object each"));
+			"too much for one object" TROUBLE_CURE "--jsonl has an object each"));
 		json_object_del(object, "value");
 	} else {
 		v->json_bytes += text.len;

@@ -96,7 +96,7 @@ on_work(void *arg)
 
 	if (b->output_failed) {
 		b->output_failed = false;
-		broker_fail(b, BROKER_ERR_TIMEOUT, "%s: it does not take what we send",
+		broker_fail(b, BROKER_ERR_TIMEOUT, NULL, "%s: it does not take what we send",
 		    broker_where(b, where, sizeof(where)));
 		broker_settle(b);
 	}

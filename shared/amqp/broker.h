@@ -34,6 +34,7 @@
 struct broker;
 struct loop;
 struct topology;
+struct trouble;
 struct topology_item;
 struct tls_options;
 
@@ -79,8 +80,9 @@ const char *broker_error_name(enum broker_error error);
 
 struct broker_failure {
 	enum broker_error error;
-	const char *text;     /* one sentence: what was tried, where, the broker's own words, after
-				 ERRTEXT_CURE (errtext.h) what to do; no password */
+	/* What was tried, where, the broker's own words; no password. */
+	const struct trouble *trouble;
+	const char *text;     /* the same as one sentence */
 	bool by_another;      /* IN_USE, for longer than a lost connection of ours could be there */
 	bool retrying;        /* it will try again by itself, */
 	uint32_t retry_in_ms; /* after this long */
@@ -167,7 +169,7 @@ struct broker_handlers {
 
 struct broker_options {
 	const char *role; /* "consumer", "publisher", ...: for the log and client_properties */
-	const char
+	const struct trouble
 	    *in_use;         /* what it means that another client holds the queue for longer than a
 				lost connection of ours could, with the cure; NULL = nothing special */
 	const char *program; /* for client_properties: connection_name "program@host/role" */

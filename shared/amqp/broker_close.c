@@ -1,7 +1,7 @@
 /* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
 #include "shared/amqp/broker_internal.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 
 #include <stdarg.h>
@@ -69,8 +69,9 @@ is_about(const struct broker *b, const struct consumer *c, enum broker_error err
 }
 
 void
-broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
+broker_fail(struct broker *b, enum broker_error error, const char *cure, const char *fmt, ...)
 {
+	char what[TROUBLE_WHAT_SIZE], *text;
 	va_list ap;
 
 	/* It may have been changed while we were away. */
@@ -80,8 +81,12 @@ broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
 	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
 		b->consumers[i].lost = is_about(b, &b->consumers[i], error);
 	va_start(ap, fmt);
-	vsnprintf(b->text, sizeof(b->text), fmt, ap);
+	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
+	trouble_set(&b->trouble, TROUBLE_OTHER, cure, "%s", what);
+	text = trouble_text(&b->trouble);
+	snprintf(b->text, sizeof(b->text), "%s", text);
+	free(text);
 	broker_raise(b, BROKER_EV_FAILED);
 }
 
@@ -90,7 +95,7 @@ broker_unexpected(struct broker *b, const char *what)
 {
 	char where[320];
 
-	broker_fail(b, BROKER_ERR_PROTOCOL, "%s: %s, which was not to come in state %s",
+	broker_fail(b, BROKER_ERR_PROTOCOL, NULL, "%s: %s, which was not to come in state %s",
 	    broker_where(b, where, sizeof(where)), what, broker_state_name(b->state));
 }
 
@@ -181,19 +186,23 @@ vhost_failed(struct broker *b, const char *why)
 {
 	const char *path = broker_target(b)->uri.path;
 	char where[320], vhost[256];
+	char cure[TROUBLE_CURE_SIZE];
 
 	broker_where(b, where, sizeof(where));
 	if (strstr(why, "not found") == NULL)
-		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\"" ERRTEXT_CURE
+		snprintf(cure, sizeof(cure),
 		    "rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ",
-		    where, why, broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
+		    broker_vhost(b, vhost, sizeof(vhost)), user_of(b));
 	else
-		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\"" ERRTEXT_CURE
-		    "rabbitmqctl add_vhost %s, or correct the path of the broker URI",
-		    where, path, path[0] == '/' ? "" : " and no \"/", path[0] == '/' ? "" : path,
-		    path[0] == '/' ? "" : "\" either", why, path);
+		snprintf(cure, sizeof(cure),
+		    "rabbitmqctl add_vhost %s, or correct the path of the broker URI", path);
+	if (strstr(why, "not found") == NULL)
+		broker_fail(b, BROKER_ERR_VHOST, cure, "%s: the broker says \"%s\"", where, why);
+	else
+		broker_fail(b, BROKER_ERR_VHOST, cure,
+		    "%s: there is no vhost \"%s\"%s%s%s, the broker says \"%s\"", where, path,
+		    path[0] == '/' ? "" : " and no \"/", path[0] == '/' ? "" : path,
+		    path[0] == '/' ? "" : "\" either", why);
 }
 
 static void
@@ -204,29 +213,26 @@ connection_failed(struct broker *b, unsigned int code, const char *why)
 	broker_where(b, where, sizeof(where));
 	if (code == AMQP_ACCESS_REFUSED && b->external)
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: our certificate does not log us in, the broker says \"%s\"" ERRTEXT_CURE
 		    "it takes the user's name from the certificate (ssl_cert_login_from in "
 		    "rabbitmq.conf), and that user must exist",
-		    where, why);
+		    "%s: our certificate does not log us in, the broker says \"%s\"", where, why);
 	else if (code == AMQP_ACCESS_REFUSED)
 		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: user \"%s\" was refused, the broker says \"%s\"" ERRTEXT_CURE
-		    "check user and password of the broker URI%s",
-		    where, user_of(b), why,
 		    strcmp(user_of(b), "guest") == 0
-			? " (RabbitMQ takes \"guest\" from its own machine only)"
-			: "");
+			? "check user and password of the broker URI (RabbitMQ takes \"guest\" "
+			  "from its own machine only)"
+			: "check user and password of the broker URI",
+		    "%s: user \"%s\" was refused, the broker says \"%s\"", where, user_of(b), why);
 	else if (code == AMQP_NOT_ALLOWED && strstr(why, "vhost") != NULL)
 		vhost_failed(b, why);
 	else if (code == AMQP_CONNECTION_FORCED || code == AMQP_INTERNAL_ERROR)
-		broker_fail(b, BROKER_ERR_SHUTDOWN, "%s: the broker ended the connection: \"%s\"",
-		    where, why);
+		broker_fail(b, BROKER_ERR_SHUTDOWN, NULL,
+		    "%s: the broker ended the connection: \"%s\"", where, why);
 	else if (code == AMQP_INVALID_PATH)
-		broker_fail(b, BROKER_ERR_VHOST,
-		    "%s: the broker says \"%s\"" ERRTEXT_CURE "correct the path of the broker URI",
-		    where, why);
+		broker_fail(b, BROKER_ERR_VHOST, "correct the path of the broker URI",
+		    "%s: the broker says \"%s\"", where, why);
 	else
-		broker_fail(b, BROKER_ERR_PROTOCOL,
+		broker_fail(b, BROKER_ERR_PROTOCOL, NULL,
 		    "%s: the broker closed the connection: %u \"%s\"", where, code, why);
 }
 
@@ -284,6 +290,7 @@ static void
 in_use(struct broker *b, const char *why)
 {
 	struct mono now = loop_now(b->loop), *since = &b->in_use_since;
+	const struct trouble *mine = b->opt.in_use;
 	char where[320], what[512];
 
 	if (since->ms == 0)
@@ -291,18 +298,17 @@ in_use(struct broker *b, const char *why)
 	broker_where(b, where, sizeof(where));
 	object_at_hand(b, what, sizeof(what));
 	if (!broker_in_use_by_another(b))
-		broker_fail(b, BROKER_ERR_IN_USE,
+		broker_fail(b, BROKER_ERR_IN_USE, NULL,
 		    "%s: %s is in use, the broker says \"%s\": perhaps by our own connection that "
 		    "was lost, so it is tried again",
 		    where, what, why);
 	else
 		broker_fail(b, BROKER_ERR_IN_USE,
+		    mine != NULL ? mine->cure
+				 : "is a second program running under this name? (rabbitmqctl "
+				   "list_consumers)",
 		    "%s: %s is in use by another client, the broker says \"%s\"%s%s", where, what,
-		    why, b->opt.in_use != NULL ? ": " : "",
-		    b->opt.in_use != NULL ? b->opt.in_use
-					  : ERRTEXT_CURE
-			"is a second program running under this name? (rabbitmqctl "
-			"list_consumers)");
+		    why, mine != NULL ? ": " : "", mine != NULL ? mine->what : "");
 }
 
 /* What is missing and may not be made is another's to make: a host that was given the right to make
@@ -334,10 +340,10 @@ not_permitted(struct broker *b, const char *why)
 	broker_topology_unreadable(b, why);
 	cure_of_refusal(b, cure, sizeof(cure));
 	/* The channel is no thing to have rights on: the broker's words name it. */
-	broker_fail(b, BROKER_ERR_PERMISSION,
-	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"" ERRTEXT_CURE "%s",
+	broker_fail(b, BROKER_ERR_PERMISSION, cure,
+	    "%s: user \"%s\" lacks rights%s%s, the broker says \"%s\"",
 	    broker_where(b, where, sizeof(where)), user_of(b), names_object(b) ? " on " : "",
-	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why, cure);
+	    names_object(b) ? object_at_hand(b, what, sizeof(what)) : "", why);
 }
 
 /* RabbitMQ: "message size 70000 is larger than configured max size 65536"; older ones leave out
@@ -358,9 +364,8 @@ static void
 message_too_large(struct broker *b, const char *where, const char *why)
 {
 	broker_fail(b, BROKER_ERR_TOO_LARGE,
-	    "%s: a message of ours is larger than the broker takes, it says \"%s\"" ERRTEXT_CURE
 	    "raise max_message_size in its rabbitmq.conf, or lower max_output",
-	    where, why);
+	    "%s: a message of ours is larger than the broker takes, it says \"%s\"", where, why);
 }
 
 static void
@@ -373,19 +378,16 @@ precondition_failed(struct broker *b, const char *why)
 	if (is_message_too_large(b, why))
 		message_too_large(b, where, why);
 	else if (strstr(why, "unknown delivery tag") != NULL)
-		broker_fail(b, BROKER_ERR_PROTOCOL,
-		    "%s: we acknowledged what was not ours, the broker says \"%s\"" ERRTEXT_CURE
-		    "a bug in Vogeler, please report it",
-		    where, why);
+		broker_fail(b, BROKER_ERR_PROTOCOL, "a bug in Vogeler, please report it",
+		    "%s: we acknowledged what was not ours, the broker says \"%s\"", where, why);
 	else if (strstr(why, "timed out") != NULL)
-		broker_fail(b, BROKER_ERR_TIMEOUT,
+		broker_fail(b, BROKER_ERR_TIMEOUT, NULL,
 		    "%s: a delivery was held for too long, the broker says \"%s\"", where, why);
 	else
 		broker_fail(b, BROKER_ERR_MISMATCH,
-		    "%s: %s is not as asked for, the broker says \"%s\"" ERRTEXT_CURE
 		    "set the options to what is there; vogeler-admin setup says what else can be "
 		    "done",
-		    where, what, why);
+		    "%s: %s is not as asked for, the broker says \"%s\"", where, what, why);
 }
 
 static void
@@ -405,7 +407,7 @@ channel_failed(struct broker *b, unsigned int code, const char *why)
 		in_use(b, why);
 		return;
 	case AMQP_NOT_FOUND:
-		broker_fail(b, BROKER_ERR_NOT_FOUND,
+		broker_fail(b, BROKER_ERR_NOT_FOUND, NULL,
 		    "%s: something that was there is gone (%s), the broker says \"%s\": it is "
 		    "looked for, or made, at the next connection",
 		    where, object_at_hand(b, what, sizeof(what)), why);
@@ -414,8 +416,8 @@ channel_failed(struct broker *b, unsigned int code, const char *why)
 		precondition_failed(b, why);
 		return;
 	}
-	broker_fail(b, BROKER_ERR_PROTOCOL, "%s: the broker closed the channel: %u \"%s\"", where,
-	    code, why);
+	broker_fail(b, BROKER_ERR_PROTOCOL, NULL, "%s: the broker closed the channel: %u \"%s\"",
+	    where, code, why);
 }
 
 /* There is one channel, so its end is the connection's, said politely: all of setting up is done

@@ -322,7 +322,7 @@ on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 	report_consuming(b, c, false);
 	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
 	if (!b->dead && b->state == BROKER_READY)
-		broker_fail(b, BROKER_ERR_NOT_FOUND,
+		broker_fail(b, BROKER_ERR_NOT_FOUND, NULL,
 		    "%s: the broker ended our consumer of queue \"%s\": the queue was deleted, or "
 		    "the node that held it went away",
 		    broker_where(b, where, sizeof(where)), c->queue);
@@ -439,7 +439,7 @@ on_header(struct broker *b, const struct frame *f)
 			c->keep = BROKER_OVERSIZE_KEEP;
 		body = malloc((size_t)c->keep + 1);
 		if (body == NULL) {
-			broker_fail(b, BROKER_ERR_NETWORK,
+			broker_fail(b, BROKER_ERR_NETWORK, NULL,
 			    "%s: no memory for a message of %llu bytes",
 			    broker_where(b, where, sizeof(where)),
 			    (unsigned long long)f->body_size);

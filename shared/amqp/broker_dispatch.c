@@ -1,7 +1,6 @@
 /* Whose frame it is. */
 #include "shared/amqp/broker_internal.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/event/stream.h"
 
@@ -14,9 +13,8 @@ on_protocol(struct broker *b, const struct frame *f)
 {
 	char where[320];
 
-	broker_fail(b, BROKER_ERR_PROTOCOL,
-	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u)" ERRTEXT_CURE
-	    "is this RabbitMQ's AMQP port?",
+	broker_fail(b, BROKER_ERR_PROTOCOL, "is this RabbitMQ's AMQP port?",
+	    "%s: it does not speak AMQP 0-9-1 (it offers %u-%u-%u-%u)",
 	    broker_where(b, where, sizeof(where)), f->version[0], f->version[1], f->version[2],
 	    f->version[3]);
 }

@@ -16,8 +16,8 @@
  * STOP before READY closes the stream and goes to IDLE. In BACKOFF the old stream may linger, so
  * that the close-ok that the peer waits for gets out; what it still says is not read. */
 #include "shared/amqp/broker_internal.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
@@ -40,31 +40,30 @@ drop_stream(struct broker *b)
 static void
 end_of_stream(struct broker *b, enum broker_event ev)
 {
-	const char *cure = "";
+	const struct trouble *t = stream_error(b->stream);
+	const char *cure = t->cure[0] != '\0' ? t->cure : NULL, *when = "";
+	enum broker_error error = BROKER_ERR_NETWORK;
 	char where[320];
 
 	if (stream_tls_failed(b->stream)) {
-		broker_fail(b, BROKER_ERR_TLS, "%s: %s", broker_where(b, where, sizeof(where)),
-		    stream_error(b->stream));
-		return;
+		error = BROKER_ERR_TLS;
+	} else if (t->kind == TROUBLE_NAMES) {
+		cure = "check the name in the broker URI, and this machine's DNS";
+	} else if (b->state == BROKER_CONNECTING) {
+		cure = "start RabbitMQ there, or correct host and port of the broker URI";
+	} else if (b->state == BROKER_HANDSHAKE) {
+		when = " during the login";
+		if (broker_target(b)->uri.scheme != URI_AMQPS)
+			cure = "see RabbitMQ's log; is this its AMQP port?";
+		else
+			cure = b->tls.cert_file == NULL
+				   ? "see RabbitMQ's log; does it want a certificate of ours "
+				     "(cert_file, key_file)?"
+				   : "see RabbitMQ's log; does it take our certificate "
+				     "(cert_file)?";
 	}
-	if (errtext_is_of_names(stream_error(b->stream)))
-		cure = ERRTEXT_CURE "check the name in the broker URI, and this machine's DNS";
-	else if (b->state == BROKER_CONNECTING)
-		cure =
-		    ERRTEXT_CURE "start RabbitMQ there, or correct host and port of the broker URI";
-	else if (b->state == BROKER_HANDSHAKE && broker_target(b)->uri.scheme == URI_AMQPS)
-		cure = b->tls.cert_file == NULL
-			   ? " during the login" ERRTEXT_CURE
-			     "see RabbitMQ's log; does it want a certificate of ours (cert_file, "
-			     "key_file)?"
-			   : " during the login" ERRTEXT_CURE
-			     "see RabbitMQ's log; does it take our certificate (cert_file)?";
-	else if (b->state == BROKER_HANDSHAKE)
-		cure =
-		    " during the login" ERRTEXT_CURE "see RabbitMQ's log; is this its AMQP port?";
-	broker_fail(b, BROKER_ERR_NETWORK, "%s: %s%s", broker_where(b, where, sizeof(where)),
-	    stream_error(b->stream), cure);
+	broker_fail(
+	    b, error, cure, "%s: %s%s", broker_where(b, where, sizeof(where)), t->what, when);
 }
 
 static void
@@ -75,24 +74,23 @@ consumer_unanswered(struct broker *b)
 	char where[320], vhost[256];
 	char *cure = queue_silent_cure(broker_vhost(b, vhost, sizeof(vhost)), queue);
 
-	broker_fail(b, BROKER_ERR_TIMEOUT,
-	    "%s: no answer within %u ms while starting a consumer of queue \"%s\"" ERRTEXT_CURE
-	    "%s",
-	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, queue, cure);
+	broker_fail(b, BROKER_ERR_TIMEOUT, cure,
+	    "%s: no answer within %u ms while starting a consumer of queue \"%s\"",
+	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, queue);
 	free(cure);
 }
 
 static void
 missed_deadline(struct broker *b, enum broker_event ev)
 {
-	const char *doing =
-	    "setting up the connection" ERRTEXT_CURE "is this RabbitMQ's AMQP port? See its log";
+	bool connecting = b->state == BROKER_CONNECTING;
 	char where[320];
 
-	if (b->state == BROKER_CONNECTING)
-		doing = "connecting" ERRTEXT_CURE "is the machine on, and no firewall in between?";
-	broker_fail(b, BROKER_ERR_TIMEOUT, "%s: no answer within %u ms while %s",
-	    broker_where(b, where, sizeof(where)), b->opt.connect_timeout_ms, doing);
+	broker_fail(b, BROKER_ERR_TIMEOUT,
+	    connecting ? "is the machine on, and no firewall in between?"
+		       : "is this RabbitMQ's AMQP port? See its log",
+	    "%s: no answer within %u ms while %s", broker_where(b, where, sizeof(where)),
+	    b->opt.connect_timeout_ms, connecting ? "connecting" : "setting up the connection");
 }
 
 /* What an event does in a state. What is nothing to a state is not named. */
@@ -273,10 +271,9 @@ read_frame(struct broker *b, const char *data, size_t len, size_t *used)
 	case FRAME_MORE:
 		return false;
 	case FRAME_BAD:
-		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it sent %s%s",
-		    broker_where(b, where, sizeof(where)), frame_error(b->codec),
-		    b->state == BROKER_HANDSHAKE ? ERRTEXT_CURE "is this RabbitMQ's AMQP port?"
-						 : "");
+		broker_fail(b, BROKER_ERR_PROTOCOL,
+		    b->state == BROKER_HANDSHAKE ? "is this RabbitMQ's AMQP port?" : NULL,
+		    "%s: it sent %s", broker_where(b, where, sizeof(where)), frame_error(b->codec));
 		return false;
 	case FRAME_GOT:
 		broker_dispatch(b, &f);
@@ -496,6 +493,7 @@ static void
 enter_backoff(struct broker *b)
 {
 	struct broker_failure f = {.error = b->error,
+	    .trouble = &b->trouble,
 	    .text = b->text,
 	    .by_another = b->error == BROKER_ERR_IN_USE && broker_in_use_by_another(b),
 	    .retrying = true};

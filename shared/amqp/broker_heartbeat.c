@@ -1,8 +1,6 @@
 /* Heartbeats, both ways. */
 #include "shared/amqp/broker_internal.h"
 
-#include "shared/base/errtext.h"
-
 /* One timer for both directions, armed for the earlier of what may be due. */
 void
 broker_heartbeat_arm(struct broker *b)
@@ -41,14 +39,15 @@ broker_heartbeat(struct broker *b)
 		return;
 	if (!b->paused &&
 	    mono_diff(now, b->last_read) >= (int64_t)b->heartbeat_ms * BROKER_DEAD_HEARTBEATS) {
-		broker_fail(b, BROKER_ERR_TIMEOUT, "%s: heartbeat timeout, silent for %lld ms",
+		broker_fail(b, BROKER_ERR_TIMEOUT, NULL,
+		    "%s: heartbeat timeout, silent for %lld ms",
 		    broker_where(b, where, sizeof(where)), (long long)mono_diff(now, b->last_read));
 		return;
 	}
 	if (broker_confirm_overdue(b)) {
 		broker_fail(b, BROKER_ERR_TIMEOUT,
-		    "%s: it confirms nothing of what was published, for %d s" ERRTEXT_CURE
 		    "see the log of the broker; a quorum queue needs most of its nodes",
+		    "%s: it confirms nothing of what was published, for %d s",
 		    broker_where(b, where, sizeof(where)), BROKER_CONFIRM_MS / 1000);
 		return;
 	}

@@ -32,6 +32,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/mono.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/event/loop.h"
 #include "shared/event/tls.h"
 
@@ -244,7 +245,8 @@ struct broker {
 
 	/* why it is down */
 	enum broker_error error;
-	char text[BROKER_TEXT_MAX];
+	struct trouble trouble;
+	char text[BROKER_TEXT_MAX]; /* trouble_text() of it */
 	struct ratelimit said;
 
 	/* for broker_status() */
@@ -375,9 +377,9 @@ bool broker_confirm_overdue(struct broker *b);
 /* broker_close.c */
 /* Was the queue in use for longer than a lost connection of ours could hold it? */
 bool broker_in_use_by_another(const struct broker *b);
-/* Says why, and raises BROKER_EV_FAILED. */
-void broker_fail(struct broker *b, enum broker_error error, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Says why, and raises BROKER_EV_FAILED. cure: NULL = nobody knows. */
+void broker_fail(struct broker *b, enum broker_error error, const char *cure, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void broker_unexpected(struct broker *b, const char *what);
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
 void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);

@@ -2,7 +2,6 @@
  * who the certificate says that we are. */
 #include "shared/amqp/broker_internal.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 
@@ -172,15 +171,14 @@ on_start(struct broker *b, const amqp_connection_start_t *m)
 	char where[320];
 
 	if (m->version_major != 0 || m->version_minor != 9) {
-		broker_fail(b, BROKER_ERR_PROTOCOL, "%s: it speaks AMQP %u-%u and not 0-9-1",
+		broker_fail(b, BROKER_ERR_PROTOCOL, NULL, "%s: it speaks AMQP %u-%u and not 0-9-1",
 		    broker_where(b, where, sizeof(where)), m->version_major, m->version_minor);
 		return;
 	}
 	b->external = may_be_external(b) && has_word(m->mechanisms, "EXTERNAL");
 	if (!b->external && !has_word(m->mechanisms, "PLAIN")) {
-		broker_fail(b, BROKER_ERR_AUTH,
-		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"" ERRTEXT_CURE
-		    "see auth_mechanisms in rabbitmq.conf",
+		broker_fail(b, BROKER_ERR_AUTH, "see auth_mechanisms in rabbitmq.conf",
+		    "%s: it does not take passwords (PLAIN) but only \"%.*s\"",
 		    broker_where(b, where, sizeof(where)), (int)m->mechanisms.len,
 		    (const char *)m->mechanisms.bytes);
 		return;
@@ -214,7 +212,7 @@ on_tune(struct broker *b, const amqp_connection_tune_t *m)
 	};
 
 	if (!frame_tune(b->codec, ok.frame_max)) {
-		broker_fail(b, BROKER_ERR_PROTOCOL,
+		broker_fail(b, BROKER_ERR_PROTOCOL, NULL,
 		    "%s: it wants frames of at most %u bytes, and AMQP 0-9-1 says 4096 at least",
 		    broker_where(b, where, sizeof(where)), m->frame_max);
 		return;

@@ -1,6 +1,8 @@
 /* See errtext.h. */
 #include "shared/base/errtext.h"
 
+#include "shared/base/trouble.h"
+
 #include "shared/base/xalloc.h"
 
 #include <errno.h>
@@ -28,14 +30,6 @@ static const struct {
 };
 
 const char *
-errtext_cure(const char *sentence)
-{
-	const char *mark = strstr(sentence, ERRTEXT_CURE);
-
-	return mark == NULL ? NULL : mark + strlen(ERRTEXT_CURE);
-}
-
-const char *
 errtext_errno(int err)
 {
 	const char *text;
@@ -48,10 +42,6 @@ errtext_errno(int err)
 	text = strerrordesc_np(err);
 	return text != NULL ? text : "unknown error";
 }
-
-static const char no_host[] = "no such host";
-static const char no_server[] = "the name server does not answer";
-static const char bad_server[] = "the name server failed";
 
 char *
 errtext_of_host(const char *text)
@@ -84,29 +74,27 @@ errtext_of_plugin(const char *plugin, const char *text)
 	return errtext_of_host(text);
 }
 
-const char *
-errtext_resolve(int rc, int err)
+void
+errtext_resolve(int rc, int err, struct trouble *t)
 {
 	switch (rc) {
 	case EAI_NONAME:
 	case EAI_NODATA:
-		return no_host;
+		trouble_set(t, TROUBLE_NAMES, NULL, "no such host");
+		return;
 	case EAI_AGAIN:
-		return no_server;
+		trouble_set(t, TROUBLE_NAMES, NULL, "the name server does not answer");
+		return;
 	case EAI_FAIL:
-		return bad_server;
+		trouble_set(t, TROUBLE_NAMES, NULL, "the name server failed");
+		return;
 	case EAI_MEMORY:
-		return "out of memory";
+		trouble_set(t, TROUBLE_OTHER, NULL, "out of memory");
+		return;
 	case EAI_SYSTEM:
-		return errtext_errno(err);
+		trouble_set(t, TROUBLE_OTHER, NULL, "%s", errtext_errno(err));
+		return;
 	default:
-		return gai_strerror(rc);
+		trouble_set(t, TROUBLE_OTHER, NULL, "%s", gai_strerror(rc));
 	}
-}
-
-bool
-errtext_is_of_names(const char *phrase)
-{
-	return strcmp(phrase, no_host) == 0 || strcmp(phrase, no_server) == 0 ||
-	       strcmp(phrase, bad_server) == 0;
 }

@@ -3,13 +3,8 @@
 #ifndef VOGELER_ERRTEXT_H
 #define VOGELER_ERRTEXT_H
 
-#include <stdbool.h>
+struct trouble;
 
-/* What is wrong and the way out are one sentence, with this between them. */
-#define ERRTEXT_CURE "; cure: "
-
-/* The way out that a sentence names: what follows ERRTEXT_CURE; NULL if it names none. */
-const char *errtext_cure(const char *sentence);
 const char *errtext_errno(int err);
 /* What a host says of a plugin that it has not, in the words that the wire has had since 2010
  * ("Plugin ps is not authorized for this host. Ignoring"), as people are told of it; other texts as
@@ -18,10 +13,8 @@ char *errtext_of_host(const char *text);
 /* The same for where the plugin is named beside it: without the "packages: " that the text begins
  * with. Malloced. */
 char *errtext_of_plugin(const char *plugin, const char *text);
-/* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. */
-const char *errtext_resolve(int rc, int err);
-/* Is this what errtext_resolve() says of a name, or of who should know it? Then nobody was reached
- * whom one could cure. */
-bool errtext_is_of_names(const char *phrase);
+/* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. The kind is TROUBLE_NAMES when the
+ * name, or who should know it, is the trouble. */
+void errtext_resolve(int rc, int err, struct trouble *t);
 
 #endif

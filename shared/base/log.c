@@ -1,7 +1,7 @@
 /* See log.h. */
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/log_sink.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
@@ -76,7 +76,7 @@ tell_no_memory(size_t bytes)
 	if (bytes > 0)
 		snprintf(wanted, sizeof(wanted), ", %zu bytes were asked for", bytes);
 	log_critical("memory",
-	    "there is none left%s: ends here" ERRTEXT_CURE
+	    "there is none left%s: ends here" TROUBLE_CURE
 	    "give it more (MemoryMax=, ulimit -v, the "
 	    "machine), or lower the limits of vogeler.conf",
 	    wanted);

@@ -1,7 +1,6 @@
 /* See trouble.h. */
 #include "shared/base/trouble.h"
 
-#include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 
 #include <assert.h>
@@ -69,14 +68,23 @@ trouble_prefix(struct trouble *t, const char *fmt, ...)
 	keep(t->what, sizeof(t->what), text);
 }
 
+void
+trouble_parse(struct trouble *t, const char *sentence)
+{
+	const char *mark = strstr(sentence, TROUBLE_CURE);
+	int len = mark == NULL ? (int)strlen(sentence) : (int)(mark - sentence);
+
+	trouble_set(t, TROUBLE_OTHER, mark == NULL ? NULL : mark + strlen(TROUBLE_CURE), "%.*s",
+	    len, sentence);
+}
+
 char *
 trouble_text(const struct trouble *t)
 {
-	char *shown = uri_mask_sentence(t->what), *text;
+	char *text;
 
 	if (t->cure[0] == '\0')
-		return shown;
-	xasprintf(&text, "%s" TROUBLE_CURE "%s", shown, t->cure);
-	free(shown);
+		return xstrdup(t->what);
+	xasprintf(&text, "%s" TROUBLE_CURE "%s", t->what, t->cure);
 	return text;
 }

@@ -32,8 +32,9 @@ void trouble_set_cure(struct trouble *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Says before what happened where it did: "%s: ". */
 void trouble_prefix(struct trouble *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "what; cure: cure", or what alone. Malloced. Passwords of URIs in what are hidden; a cure has
- * none, and may show the form of a URI. */
+/* A sentence of somebody who has no value of it: a store, a file of configuration. */
+void trouble_parse(struct trouble *t, const char *sentence);
+/* "what; cure: cure", or what alone. Malloced. */
 char *trouble_text(const struct trouble *t);
 
 #endif

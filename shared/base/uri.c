@@ -2,8 +2,8 @@
  * Error sentences name the rule that was broken and quote nothing of the text but a scheme that is
  * known: anything else might be a piece of a password. */
 #include "shared/base/uri.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
@@ -129,7 +129,7 @@ set_host(struct uri *u, const char *host, char *err, size_t err_size)
 	size_t len = host != NULL ? strlen(host) : 0;
 
 	if (len == 0)
-		return complain(err, err_size, "%s:// URI without a host" ERRTEXT_CURE "write %s",
+		return complain(err, err_size, "%s:// URI without a host" TROUBLE_CURE "write %s",
 		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
 	if (host[0] == '[')
 		u->host = xstrndup(host + 1, len - 2); /* evhttp saw to the ']' */
@@ -184,7 +184,7 @@ set_database(struct uri *u, const char *path, char *err, size_t err_size)
 	}
 	if (memchr(path, '/', len) != NULL)
 		return complain(err, err_size,
-		    "%s:// URI with more than a database name after the host" ERRTEXT_CURE
+		    "%s:// URI with more than a database name after the host" TROUBLE_CURE
 		    "write %s",
 		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
 	u->path = decode(path, len);
@@ -280,7 +280,7 @@ parse_server(struct uri *u, const char *text, char *err, size_t err_size)
 
 	if (parts == NULL)
 		return complain(err, err_size,
-		    "not a URI of this kind" ERRTEXT_CURE
+		    "not a URI of this kind" TROUBLE_CURE
 		    "write %s; ports are 1 to 65535, IPv6 addresses "
 		    "stand in [], and in user and password write '@' as %%40, '/' as %%2F, ':' as "
 		    "%%3A, ',' as %%2C",
@@ -362,14 +362,14 @@ parse_broker(const char *text, struct uri *u, char *err, size_t err_size)
 			return false;
 		if (u->scheme == URI_AMQP || u->scheme == URI_AMQPS)
 			return true;
-		complain(err, err_size, "%s:// is no broker" ERRTEXT_CURE "write %s",
+		complain(err, err_size, "%s:// is no broker" TROUBLE_CURE "write %s",
 		    uri_scheme_name(u->scheme), schemes[URI_AMQP].form);
 		uri_finish(u);
 		return false;
 	}
 	if (strpbrk(text, "@/?#") != NULL)
 		return complain(err, err_size,
-		    "not a broker" ERRTEXT_CURE "write host, host:port or %s",
+		    "not a broker" TROUBLE_CURE "write host, host:port or %s",
 		    schemes[URI_AMQP].form);
 	xasprintf(&full, "amqp://guest:guest@%s/vogeler", text);
 	ok = uri_parse(full, u, err, err_size);

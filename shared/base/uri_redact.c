@@ -1,7 +1,7 @@
 /* URIs as text that may be shown: the second half of uri.h. */
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include <ctype.h>
 #include <event2/http.h>
@@ -149,7 +149,7 @@ uri_redact_text(const char *text, char *out, size_t size)
 {
 	/* What follows is our own words, which may show the form of a URI: nothing is hidden in it,
 	 * and nothing that was quoted before is taken to reach into it. */
-	const char *cure = strstr(text, ERRTEXT_CURE);
+	const char *cure = strstr(text, TROUBLE_CURE);
 	char *quoted = cure == NULL ? xstrdup(text) : xstrndup(text, (size_t)(cure - text));
 	const char *from = quoted, *done = quoted, *begin, *end;
 	size_t len = 0;
@@ -202,7 +202,7 @@ piece_end(const char *text, const char *p)
 char *
 uri_mask_sentence(const char *text)
 {
-	const char *cure = strstr(text, ERRTEXT_CURE);
+	const char *cure = strstr(text, TROUBLE_CURE);
 	const char *end = cure == NULL ? text + strlen(text) : cure;
 	char *out, *piece, *shown;
 	size_t size;

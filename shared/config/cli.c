@@ -1,9 +1,9 @@
 /* See cli.h. */
 #include "shared/config/cli.h"
+#include "shared/base/trouble.h"
 #include "shared/config/options_load.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_stdout.h"
@@ -105,7 +105,7 @@ load_file(struct build *b)
 	/* To let everyone read it would give passwords away, if there are any in it. */
 	if (euidaccess(path, R_OK) != 0 && errno == EACCES) {
 		tell(b, LOG_LEVEL_ERROR, path, 0,
-		    "Permission denied" ERRTEXT_CURE
+		    "Permission denied" TROUBLE_CURE
 		    "let an administrator move the broker's URI to a file of its own ([amqp] "
 		    "dsn_file) and a store's password out of this one, then let all read this "
 		    "one; or name a file of yours (-c FILE)");
@@ -179,9 +179,9 @@ qhost_file_cure(int err)
 	switch (err) {
 	case 0:
 	case ENOENT:
-		return ERRTEXT_CURE "write the broker's URI into it, or correct [amqp] dsn_file";
+		return TROUBLE_CURE "write the broker's URI into it, or correct [amqp] dsn_file";
 	case EACCES:
-		return ERRTEXT_CURE
+		return TROUBLE_CURE
 		    "who is to send commands becomes a member of the group that may "
 		    "read it";
 	}
@@ -546,12 +546,12 @@ missing(const struct cli *cli, const char *what, const char *option, const char 
 {
 	if (cli->config_path != NULL)
 		complain_line(cli->line.spec->program,
-		    "no %s is named" ERRTEXT_CURE
+		    "no %s is named" TROUBLE_CURE
 		    "give --%s URI, or set %s in %s (-c FILE names another)",
 		    what, option, keys, cli->config_path);
 	else
 		complain_line(cli->line.spec->program,
-		    "no %s is named" ERRTEXT_CURE
+		    "no %s is named" TROUBLE_CURE
 		    "give --%s URI, or -c FILE with %s set in it (%s is not there)",
 		    what, option, keys, CLI_DEFAULT_CONFIG);
 }

@@ -3,9 +3,9 @@
  * comment is folded into the value above, NUL cuts a value, some bytes in a name fail without an
  * error). */
 #include "shared/config/ini_file.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
 #include <ctype.h>
@@ -128,12 +128,12 @@ unread_cure(int err)
 {
 	switch (err) {
 	case EACCES:
-		return ERRTEXT_CURE "give this user the right to read it";
+		return TROUBLE_CURE "give this user the right to read it";
 	case ENOENT:
-		return ERRTEXT_CURE "make it, or name another";
+		return TROUBLE_CURE "make it, or name another";
 	case EINVAL:
 	case EISDIR:
-		return ERRTEXT_CURE "name a file";
+		return TROUBLE_CURE "name a file";
 	}
 	return "";
 }

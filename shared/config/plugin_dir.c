@@ -1,8 +1,8 @@
 /* The directory of plugins and the file it is compiled into: the second half of plugin.h. */
+#include "shared/base/trouble.h"
 #include "shared/config/plugin.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include <dirent.h>
@@ -23,12 +23,12 @@ static const char *
 trust_error(const struct stat *st)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return "refused: owned by neither root nor the user this runs as" ERRTEXT_CURE
+		return "refused: owned by neither root nor the user this runs as" TROUBLE_CURE
 		       "chown root";
 	if ((st->st_mode & S_IWOTH) != 0)
-		return "refused: everyone may write it" ERRTEXT_CURE "chmod o-w";
+		return "refused: everyone may write it" TROUBLE_CURE "chmod o-w";
 	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
-		return "refused: another group may write it" ERRTEXT_CURE "chmod g-w";
+		return "refused: another group may write it" TROUBLE_CURE "chmod g-w";
 	return NULL;
 }
 
@@ -40,11 +40,11 @@ file_error(const char *path)
 	if (lstat(path, &st) != 0)
 		return strerror(errno);
 	if (S_ISLNK(st.st_mode))
-		return "refused: a symbolic link" ERRTEXT_CURE "put the file itself there";
+		return "refused: a symbolic link" TROUBLE_CURE "put the file itself there";
 	if (!S_ISREG(st.st_mode))
 		return "refused: not a regular file";
 	if (st.st_nlink > 1)
-		return "refused: it has another name elsewhere (a hard link)" ERRTEXT_CURE
+		return "refused: it has another name elsewhere (a hard link)" TROUBLE_CURE
 		       "put a copy there";
 	return trust_error(&st);
 }
@@ -78,7 +78,7 @@ cannot_read(const char *dir, ini_file_error_fn *on_error, void *arg)
 	char text[256];
 
 	snprintf(text, sizeof(text),
-	    "cannot read the plugin directory: %s" ERRTEXT_CURE
+	    "cannot read the plugin directory: %s" TROUBLE_CURE
 	    "make it so that this user can, or name another with -p or [global] plugin_path",
 	    strerror(saved));
 	on_error(dir, 0, text, arg);

@@ -1,7 +1,7 @@
 /* See plugin_lint.h. */
 #include "shared/config/plugin_lint.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/shellwords.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin_program.h"
@@ -56,12 +56,12 @@ lint_command(const struct linter *l)
 	if (shellwords_find_shell(p->command, part, sizeof(part)))
 		warn(l, p->command_line,
 		    "plugin '%s': no shell runs its command, so the %s in it is passed on as it "
-		    "stands" ERRTEXT_CURE "put what needs a shell into a script, or write sh -c "
+		    "stands" TROUBLE_CURE "put what needs a shell into a script, or write sh -c "
 		    "'...'; in quotes it means itself",
 		    p->name, part);
 	if (is_assignment(p->argv[0]))
 		warn(l, p->command_line,
-		    "plugin '%s': no shell runs its command, so '%s' is taken for a program" ERRTEXT_CURE
+		    "plugin '%s': no shell runs its command, so '%s' is taken for a program" TROUBLE_CURE
 		    "give variables with env",
 		    p->name, p->argv[0]);
 }
@@ -79,11 +79,11 @@ lint_file(const struct linter *l, const char *program)
 		if (errno == ENOENT || errno == ENOTDIR)
 			warn(l, p->command_line,
 			    "plugin '%s': there is no program '%s' on this host, so each run will "
-			    "fail" ERRTEXT_CURE "install it, or correct the path",
+			    "fail" TROUBLE_CURE "install it, or correct the path",
 			    p->name, path);
 	} else if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
 		warn(l, p->command_line,
-		    "plugin '%s': '%s' is no file that may be executed, so each run will fail" ERRTEXT_CURE
+		    "plugin '%s': '%s' is no file that may be executed, so each run will fail" TROUBLE_CURE
 		    "%s",
 		    p->name, path, S_ISREG(st.st_mode) ? "chmod +x" : "name a program");
 	}
@@ -102,7 +102,7 @@ lint_program(const struct linter *l)
 	else if (!is_assignment(p->argv[0])) /* said already */
 		warn(l, p->command_line,
 		    "plugin '%s': there is no program '%s' on this host (PATH=%s), so each run "
-		    "will fail" ERRTEXT_CURE "install it, or give its path",
+		    "will fail" TROUBLE_CURE "install it, or give its path",
 		    p->name, p->argv[0], plugin_program_path(p));
 	free(program);
 }
@@ -126,7 +126,7 @@ lint_user(const struct linter *l)
 		return;
 	if (is_no_such_user(errno))
 		warn(l, p->user_line,
-		    "plugin '%s': there is no user '%s' on this host, so each run will fail" ERRTEXT_CURE
+		    "plugin '%s': there is no user '%s' on this host, so each run will fail" TROUBLE_CURE
 		    "make that user, or correct the name",
 		    p->name, p->user);
 	else

@@ -2,6 +2,7 @@
 #include "shared/event/resolver.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/worker.h"
@@ -74,16 +75,18 @@ answer(struct resolver *r)
 {
 	struct question *q = r->question;
 	struct addrinfo *list = q->list;
-	const char *error = list != NULL ? NULL : errtext_resolve(q->rc, q->err);
+	struct trouble t = {0};
 	resolver_fn *fn = r->fn;
 	void *arg = r->arg;
 
+	if (list == NULL)
+		errtext_resolve(q->rc, q->err, &t);
 	q->list = NULL;
 	question_free(q);
 	loop_timer_destroy(r->timer);
 	worker_destroy(r->worker); /* idle: does not wait */
 	free(r);
-	fn(list, error, arg);
+	fn(list, &t, arg);
 }
 
 static void

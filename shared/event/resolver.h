@@ -8,10 +8,11 @@
 struct addrinfo;
 struct loop;
 struct resolver;
+struct trouble;
 
-/* list: the addresses, in the order to try; the callee's, who calls freeaddrinfo(). NULL: error is
- * one phrase. Fires once, in the loop, never inside resolver_start(); the resolver is gone then. */
-typedef void resolver_fn(struct addrinfo *list, const char *error, void *arg);
+/* list: the addresses, in the order to try; the callee's, who calls freeaddrinfo(). NULL: t
+ * says why. Fires once, in the loop, never inside resolver_start(); the resolver is gone then. */
+typedef void resolver_fn(struct addrinfo *list, const struct trouble *t, void *arg);
 
 struct resolver *resolver_start(
     struct loop *loop, const char *host, uint16_t port, resolver_fn *fn, void *arg);

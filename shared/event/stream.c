@@ -14,11 +14,13 @@
 #include "shared/event/stream.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/resolver.h"
 #include "shared/event/tls.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -59,7 +61,6 @@ struct stream_tls {
 	struct tls_options options;
 	char *host;
 	struct tls_verdict verdict;
-	char error[TLS_TEXT_MAX];
 	bool failed;
 };
 
@@ -81,7 +82,7 @@ struct stream {
 	bool paused;
 	bool reading; /* EV_READ is enabled */
 	bool was_congested;
-	const char *error;
+	struct trouble error; /* why it is down, or went on to the next address */
 	char peer[INET6_ADDRSTRLEN + 16];
 };
 
@@ -177,10 +178,16 @@ abandon_bufferevent(struct stream *s)
 }
 
 static void
-go_down(struct stream *s, const char *error)
+set_error(struct stream *s, const char *error)
+{
+	trouble_set(&s->error, TROUBLE_OTHER, NULL, "%s", error);
+}
+
+/* s->error says why. */
+static void
+go_down(struct stream *s)
 {
 	silence(s);
-	s->error = error;
 	s->state = STREAM_IS_DOWN;
 	emit(s, STREAM_DOWN);
 }
@@ -202,18 +209,18 @@ hand_over(struct stream *s)
 		return;
 	/* After the end nothing more will come: who takes nothing now never will. */
 	if (evbuffer_get_length(input_of(s)) == 0 || evbuffer_get_length(input_of(s)) == before)
-		go_down(s, s->error);
+		go_down(s);
 }
 
+/* The same. */
 static void
-enter_ending(struct stream *s, const char *error)
+enter_ending(struct stream *s)
 {
 	if (s->paused) { /* seen by a write: whoever takes no input learns it at once */
-		go_down(s, error);
+		go_down(s);
 		return;
 	}
 	bufferevent_disable(s->bev, EV_READ | EV_WRITE);
-	s->error = error;
 	s->state = STREAM_ENDING;
 	hand_over(s);
 }
@@ -255,10 +262,12 @@ stream_on_readable(struct bufferevent *bev, void *arg)
 
 	if (s->tls == NULL && evbuffer_get_length(input_of(s)) >= LIBEVENT_READ)
 		err = read_rest(s, PIECE_MAX - LIBEVENT_READ);
-	if (err != 0)
-		enter_ending(s, errtext_errno(err));
-	else
+	if (err != 0) {
+		set_error(s, errtext_errno(err));
+		enter_ending(s);
+	} else {
 		hand_over(s);
+	}
 }
 
 /* Called when output is at or below its low-water mark. */
@@ -275,16 +284,16 @@ stream_on_written(struct bufferevent *bev, void *arg)
 
 static void try_next_address(struct stream *s);
 
-/* Why TLS does not go on, if that is what err or OpenSSL's code says; else NULL. */
-static const char *
-tls_error(struct stream *s, unsigned long code)
+/* Is it that TLS does not go on? Then s->error says why. */
+static bool
+take_tls_error(struct stream *s, unsigned long code)
 {
 	struct stream_tls *tls = s->tls;
 
-	if (tls == NULL || !tls_phrase(code, &tls->verdict, tls->error, sizeof(tls->error)))
-		return NULL;
+	if (tls == NULL || !tls_explain(code, &tls->verdict, &s->error))
+		return false;
 	tls->failed = true;
-	return tls->error;
+	return true;
 }
 
 /* Our write failed: why the peer hung up may still be waiting to be read. With TLS 1.3 that is how
@@ -312,44 +321,43 @@ read_rest_tls(struct stream *s)
 	return code;
 }
 
-static const char *
-connection_error(struct stream *s, short what, int err)
+static void
+take_connection_error(struct stream *s, short what, int err)
 {
 	unsigned long code = s->tls == NULL ? 0 : bufferevent_get_openssl_error(s->bev);
-	const char *error = tls_error(s, code);
 
-	if (error == NULL && s->state == STREAM_OPEN && s->tls != NULL && !s->paused &&
-	    (what & BEV_EVENT_WRITING) != 0)
-		error = tls_error(s, read_rest_tls(s));
-	if (error != NULL)
-		return error;
+	if (take_tls_error(s, code))
+		return;
+	if (s->state == STREAM_OPEN && s->tls != NULL && !s->paused &&
+	    (what & BEV_EVENT_WRITING) != 0 && take_tls_error(s, read_rest_tls(s)))
+		return;
 	/* OpenSSL takes an end of file without a goodbye for an error; AMQP has its own goodbye. */
 	if ((what & BEV_EVENT_EOF) != 0 || code != 0 || err == 0)
-		return "closed by the peer";
-	return errtext_errno(err);
+		set_error(s, "closed by the peer");
+	else
+		set_error(s, errtext_errno(err));
 }
 
 static void
 enter_open(struct stream *s)
 {
 	loop_timer_disarm(s->timer);
-	s->error = NULL;
+	s->error = (struct trouble){0};
 	s->state = STREAM_OPEN;
 	update_reading(s); /* writing is enabled from birth */
 	emit(s, STREAM_UP);
 }
 
 static void
-handshake_failed(struct stream *s, const char *error)
+handshake_failed(struct stream *s)
 {
 	abandon_bufferevent(s);
 	silence(s);
 	if (s->tls->failed) {
-		go_down(s, error);
+		go_down(s);
 		return;
 	}
-	snprintf(s->tls->error, sizeof(s->tls->error), "%s during the TLS handshake", error);
-	s->error = s->tls->error;
+	strlcat(s->error.what, " during the TLS handshake", sizeof(s->error.what));
 	try_next_address(s);
 }
 
@@ -358,22 +366,21 @@ stream_on_bufferevent(struct bufferevent *bev, short what, void *arg)
 {
 	int err = errno;
 	struct stream *s = arg;
-	const char *error;
 
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
 		enter_open(s);
 		return;
 	}
-	error = connection_error(s, what, err);
+	take_connection_error(s, what, err);
 	if (s->state == STREAM_SECURING) {
-		handshake_failed(s, error);
+		handshake_failed(s);
 		return;
 	}
 	/* Our write failed: why the peer hung up may still be waiting to be read. */
 	if ((what & BEV_EVENT_EOF) == 0 && (what & BEV_EVENT_WRITING) != 0 && !s->paused &&
 	    s->tls == NULL)
 		read_rest(s, INPUT_MAX);
-	enter_ending(s, error);
+	enter_ending(s);
 }
 
 static struct bufferevent *
@@ -385,7 +392,7 @@ make_tls_bufferevent(struct stream *s, int fd)
 	struct bufferevent *bev;
 
 	if (ssl == NULL) {
-		snprintf(tls->error, sizeof(tls->error), "TLS failed: %s", err);
+		trouble_set(&s->error, TROUBLE_OTHER, NULL, "TLS failed: %s", err);
 		tls->failed = true;
 		return NULL;
 	}
@@ -421,7 +428,9 @@ enter_connected(struct stream *s)
 {
 	s->bev = make_bufferevent(s, s->fd);
 	if (s->bev == NULL) {
-		go_down(s, s->tls != NULL && s->tls->failed ? s->tls->error : "out of memory");
+		if (s->tls == NULL || !s->tls->failed)
+			set_error(s, "out of memory");
+		go_down(s);
 		return;
 	}
 	s->fd = -1;
@@ -497,7 +506,7 @@ stream_on_connect(int fd, unsigned int events, void *arg)
 	int err = connect_result(fd);
 
 	if (err != 0) {
-		s->error = errtext_errno(err);
+		set_error(s, errtext_errno(err));
 		silence(s);
 		try_next_address(s);
 		return;
@@ -513,11 +522,12 @@ stream_on_timer(void *arg)
 	struct stream *s = arg;
 
 	if (s->state == STREAM_CONNECTING) {
-		s->error = "connect timed out";
+		set_error(s, "connect timed out");
 		silence(s);
 		try_next_address(s);
 	} else if (s->state == STREAM_SECURING) {
-		handshake_failed(s, "no answer in time");
+		set_error(s, "no answer in time");
+		handshake_failed(s);
 	} else {
 		hand_over(s);
 	}
@@ -529,13 +539,13 @@ start_connect(struct stream *s, const struct addrinfo *ai)
 	set_peer(s, ai);
 	s->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
 	if (s->fd < 0) {
-		s->error = errtext_errno(errno);
+		set_error(s, errtext_errno(errno));
 		return false;
 	}
 	set_socket_options(s->fd);
 	if (connect(s->fd, ai->ai_addr, ai->ai_addrlen) != 0 && errno != EINPROGRESS &&
 	    errno != EINTR) {
-		s->error = errtext_errno(errno);
+		set_error(s, errtext_errno(errno));
 		silence(s);
 		return false;
 	}
@@ -556,17 +566,18 @@ try_next_address(struct stream *s)
 		if (start_connect(s, ai))
 			return;
 	}
-	go_down(s, s->error);
+	go_down(s);
 }
 
 static void
-stream_on_resolved(struct addrinfo *list, const char *error, void *arg)
+stream_on_resolved(struct addrinfo *list, const struct trouble *t, void *arg)
 {
 	struct stream *s = arg;
 
 	s->resolver = NULL;
 	if (list == NULL) {
-		go_down(s, error);
+		s->error = *t;
+		go_down(s);
 		return;
 	}
 	s->list = list;
@@ -718,10 +729,10 @@ stream_resume(struct stream *s)
 		arm_hand_over(s);
 }
 
-const char *
+const struct trouble *
 stream_error(const struct stream *s)
 {
-	return s->error != NULL ? s->error : "";
+	return &s->error;
 }
 
 bool

@@ -11,6 +11,7 @@
 struct loop;
 struct stream;
 struct tls_options;
+struct trouble;
 
 enum stream_event {
 	STREAM_UP,   /* connected, with TLS shaken hands; writing is allowed from now on */
@@ -53,9 +54,8 @@ size_t stream_unsent(const struct stream *s);
 /* Stops and resumes taking bytes off the socket (TCP then holds the peer). */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
-/* Monotonic ms of the last byte read or written are the caller's to keep. Why the stream is down:
- * one phrase, "connection refused", "no such host"; valid until stream_close. */
-const char *stream_error(const struct stream *s);
+/* Why the stream is down: "connection refused", "no such host"; valid until stream_close. */
+const struct trouble *stream_error(const struct stream *s);
 /* DOWN because TLS could not be agreed on: trying again will not help until somebody acts. */
 bool stream_tls_failed(const struct stream *s);
 /* tls_certificate_end() of a connection with TLS; else 0. */

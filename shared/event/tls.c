@@ -1,7 +1,7 @@
 /* See tls.h. */
 #include "shared/event/tls.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 
 #include <arpa/inet.h>
@@ -174,15 +174,15 @@ append_whose(char *out, size_t size, const X509 *cert, int depth)
 	append_name(out, size, X509_get_subject_name(cert));
 }
 
-static void
+static const char *
 say_unknown_ca(char *out, size_t size, const X509 *cert)
 {
 	append_text(out, size, "its certificate is signed by an unknown CA, ");
 	append_name(out, size, X509_get_issuer_name(cert));
-	append_text(out, size, ERRTEXT_CURE "put that CA's certificate into ca_file");
+	return "put that CA's certificate into ca_file";
 }
 
-static void
+static const char *
 say_wrong_name(char *out, size_t size, const X509 *cert, X509_VERIFY_PARAM *param)
 {
 	const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
@@ -192,11 +192,12 @@ say_wrong_name(char *out, size_t size, const X509 *cert, X509_VERIFY_PARAM *para
 	append_hosts(out, size, cert);
 	append_text(out, size, " and not for ");
 	append_text(out, size, host != NULL ? host : ip != NULL ? ip : "this host");
-	append_text(out, size, ERRTEXT_CURE "use a name that it has in the URI");
 	OPENSSL_free(ip);
+	return "use a name that it has in the URI";
 }
 
-static void
+/* Into out; returns the cure, NULL if there is none. */
+static const char *
 judge(char *out, size_t size, X509_STORE_CTX *store, const X509 *cert)
 {
 	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
@@ -206,33 +207,28 @@ judge(char *out, size_t size, X509_STORE_CTX *store, const X509 *cert)
 		append_whose(out, size, cert, depth);
 		append_text(out, size, " expired on ");
 		append_time(out, size, X509_get0_notAfter(cert));
-		append_text(out, size, ERRTEXT_CURE "renew it, or set the clock of this machine");
-		return;
+		return "renew it, or set the clock of this machine";
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		append_whose(out, size, cert, depth);
 		append_text(out, size, " is valid only from ");
 		append_time(out, size, X509_get0_notBefore(cert));
-		append_text(out, size, ERRTEXT_CURE "is the clock of this machine right?");
-		return;
+		return "is the clock of this machine right?";
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		append_text(out, size,
-		    "its certificate is self-signed and not trusted here" ERRTEXT_CURE
-		    "put it into ca_file if it is the right one");
-		return;
+		append_text(out, size, "its certificate is self-signed and not trusted here");
+		return "put it into ca_file if it is the right one";
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		say_unknown_ca(out, size, cert);
-		return;
+		return say_unknown_ca(out, size, cert);
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		say_wrong_name(out, size, cert, X509_STORE_CTX_get0_param(store));
-		return;
+		return say_wrong_name(out, size, cert, X509_STORE_CTX_get0_param(store));
 	}
 	append_whose(out, size, cert, depth);
 	append_text(out, size, " was refused: ");
 	append_text(out, size, X509_verify_cert_error_string(error));
+	return NULL;
 }
 
 /* Keeps the first fault: OpenSSL ends the handshake there. */
@@ -244,8 +240,10 @@ tls_on_verify(int ok, X509_STORE_CTX *store)
 	const X509 *cert = X509_STORE_CTX_get_current_cert(store);
 
 	if (ok != 1 && cert != NULL) {
-		v->text[0] = '\0';
-		judge(v->text, sizeof(v->text), store, cert);
+		char what[TLS_TEXT_MAX] = "";
+		const char *cure = judge(what, sizeof(what), store, cert);
+
+		trouble_set(&v->trouble, TROUBLE_OTHER, cure, "%s", what);
 	}
 	return ok;
 }
@@ -390,7 +388,7 @@ tls_client_create(const struct tls_options *opt, const char *host, struct tls_ve
 	SSL_CTX *ctx = context_create(opt, err, err_size);
 	SSL *ssl = NULL;
 
-	v->text[0] = '\0';
+	v->trouble = (struct trouble){0};
 	if (ctx == NULL)
 		return NULL;
 	if (tls_guard(ctx, host, v))
@@ -408,26 +406,30 @@ tls_client_create(const struct tls_options *opt, const char *host, struct tls_ve
 
 /* --- how a handshake ended --- */
 
+/* NULL: no more is known of it than OpenSSL says. */
 static const char *
-reason_phrase(int reason)
+reason_phrase(int reason, const char **cure)
 {
 	switch (reason) {
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
 	case SSL_R_VERSION_TOO_LOW:
 	case SSL_R_WRONG_SSL_VERSION:
-		return "its TLS is too old" ERRTEXT_CURE "let it offer TLS 1.2 or 1.3";
+		*cure = "let it offer TLS 1.2 or 1.3";
+		return "its TLS is too old";
 	case SSL_R_WRONG_VERSION_NUMBER:
 	case SSL_R_HTTP_REQUEST:
 	case SSL_R_HTTPS_PROXY_REQUEST:
 	case SSL_R_PACKET_LENGTH_TOO_LONG:
 	case SSL_R_UNKNOWN_PROTOCOL:
-		return "it answered, but not in TLS" ERRTEXT_CURE "is this the plain port?";
+		*cure = "is this the plain port?";
+		return "it answered, but not in TLS";
 	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-		return "it wants a certificate of ours" ERRTEXT_CURE "set cert_file and key_file";
+		*cure = "set cert_file and key_file";
+		return "it wants a certificate of ours";
 	case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-		return "it refused the handshake" ERRTEXT_CURE
-		       "does it want a certificate of ours (cert_file, key_file)?";
+		*cure = "does it want a certificate of ours (cert_file, key_file)?";
+		return "it refused the handshake";
 	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
 		return "it does not know the CA of our certificate (cert_file)";
 	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
@@ -474,19 +476,23 @@ is_silent_on_peer(unsigned long code)
 }
 
 bool
-tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t size)
+tls_explain(unsigned long code, const struct tls_verdict *v, struct trouble *t)
 {
-	const char *text = NULL;
+	const char *text = NULL, *cure = NULL;
 
-	if (v->text[0] != '\0')
-		text = v->text;
-	else if (is_silent_on_peer(code))
+	if (v->trouble.kind != TROUBLE_NONE) {
+		*t = v->trouble;
+		trouble_prefix(t, "TLS failed: ");
+		return true;
+	}
+	if (is_silent_on_peer(code))
 		return false;
-	else if (ERR_GET_LIB(code) == ERR_LIB_SSL)
-		text = reason_phrase(ERR_GET_REASON(code));
+	if (ERR_GET_LIB(code) == ERR_LIB_SSL)
+		text = reason_phrase(ERR_GET_REASON(code), &cure);
 	if (text == NULL)
 		text = ERR_reason_error_string(code);
-	snprintf(out, size, "TLS failed: %s", text != NULL ? text : "unknown error");
+	trouble_set(
+	    t, TROUBLE_OTHER, cure, "TLS failed: %s", text != NULL ? text : "unknown error");
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #ifndef VOGELER_TLS_H
 #define VOGELER_TLS_H
 
+#include "shared/base/trouble.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,9 +26,9 @@ bool tls_check(const struct tls_options *opt, char *err, size_t err_size)
 
 #define TLS_TEXT_MAX 512
 
-/* Why a certificate was refused; "" while none was. */
+/* Why a certificate was refused; of kind NONE while none was. */
 struct tls_verdict {
-	char text[TLS_TEXT_MAX];
+	struct trouble trouble;
 };
 
 /* A session with host (a name or an address) for one connection; the files are read anew, so that a
@@ -40,10 +41,10 @@ struct ssl_st *tls_client_create(const struct tls_options *opt, const char *host
 bool tls_guard(struct ssl_ctx_st *ctx, const char *host, struct tls_verdict *v)
     __attribute__((warn_unused_result));
 
-/* An error code of OpenSSL's as a phrase, "TLS failed: its certificate expired on ...", into out;
- * takes from v what it knows. false: code says nothing about the peer, which merely closed the
- * connection, or code is 0: out says nothing then. */
-bool tls_phrase(unsigned long code, const struct tls_verdict *v, char *out, size_t size);
+/* What an error code of OpenSSL's says, "TLS failed: its certificate expired on ..."; takes from v
+ * what it knows. false: code says nothing about the peer, which merely closed the connection, or
+ * code is 0: t is as it was then. */
+bool tls_explain(unsigned long code, const struct tls_verdict *v, struct trouble *t);
 
 /* The code that a line of OpenSSL's in text tells of, "error:0A00010B:SSL routines:...". What is
  * around it is the caller's, and may have an "error:" of its own, as curl's has since 8.10

@@ -1,5 +1,6 @@
 /* See jq_child.h. */
 #include "shared/query/jq_child.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"

@@ -1,8 +1,8 @@
 /* See jq_words.h. */
 #include "shared/query/jq_words.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 
 #include <ctype.h>
@@ -175,10 +175,10 @@ put_cure(struct buf *out, const char *program, const char *name)
 
 	if (n > 0)
 		ok = buf_printf(out,
-		    ERRTEXT_CURE "a name with \"-\" in it stands in quotes, .\"%.*s\"", (int)n - 1,
+		    TROUBLE_CURE "a name with \"-\" in it stands in quotes, .\"%.*s\"", (int)n - 1,
 		    path + 1);
 	else if (foreign != NULL)
-		ok = buf_printf(out, ERRTEXT_CURE "%s", foreign);
+		ok = buf_printf(out, TROUBLE_CURE "%s", foreign);
 	(void)ok;
 }
 

@@ -1,5 +1,6 @@
 /* See record_query.h. */
 #include "shared/query/record_query.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/errtext.h"
 #include "shared/base/shellwords.h"
@@ -222,7 +223,7 @@ find_set(const struct record_query *q)
 
 		if (p->path.set && (q->req.mode == JQ_TRUTH || p->condition))
 			xasprintf(&why,
-			    "\"%s =\" sets it, which is true of every record" ERRTEXT_CURE
+			    "\"%s =\" sets it, which is true of every record" TROUBLE_CURE
 			    "\"==\" compares",
 			    p->path.text);
 	}

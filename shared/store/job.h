@@ -3,7 +3,7 @@
 #ifndef VOGELER_JOB_H
 #define VOGELER_JOB_H
 
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size
 
 /* What follows why a job that was asked for cannot be read. */
 #define JOB_CURE                                                                                   \
-	" (it was edited by hand, or is damaged)" ERRTEXT_CURE                                     \
+	" (it was edited by hand, or is damaged)" TROUBLE_CURE                                     \
 	"correct it in the store; \"vogeler-runner jobs\" lists the others"
 
 #endif

@@ -1,7 +1,7 @@
 /* See ranges.h. */
 #include "shared/target/ranges.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 
 #include <ctype.h>
@@ -352,7 +352,7 @@ ranges_hint(const char *glob, char out[RANGES_HINT_SIZE])
 		hyphen = find_backwards(open, close);
 		if (hyphen != NULL) {
 			snprintf(out, RANGES_HINT_SIZE,
-			    "; %c-%c is backwards in the brackets and fits nothing" ERRTEXT_CURE
+			    "; %c-%c is backwards in the brackets and fits nothing" TROUBLE_CURE
 			    "write %c-%c",
 			    hyphen[-1], hyphen[1], hyphen[1], hyphen[-1]);
 			break;

@@ -1,5 +1,6 @@
 /* See target.h. */
 #include "shared/target/target.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
@@ -327,7 +328,7 @@ add_group_or_file(struct targets *t, const char *name, const char *path, struct 
 
 	if (g != NULL && file && r->within == NULL) {
 		snprintf(r->why, sizeof(r->why),
-		    "is a group (%s:%u) and a file, too" ERRTEXT_CURE "write @" GROUP_MARK
+		    "is a group (%s:%u) and a file, too" TROUBLE_CURE "write @" GROUP_MARK
 		    "%s for the group, @./%s for the file",
 		    g->file == NULL ? "-o" : g->file, g->line, name, name);
 		return r->why;

@@ -1,6 +1,7 @@
 /* See fake_stream.h. */
 #include "tests/fake/fake_stream.h"
 
+#include "shared/base/trouble.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ struct stream {
 	bool up, paused, congested;
 	size_t output_max, held;
 	struct bytes in;
-	char error[128];
+	struct trouble error;
 };
 
 static struct stream *current;
@@ -124,10 +125,10 @@ stream_resume(struct stream *s)
 	s->paused = false;
 }
 
-const char *
+const struct trouble *
 stream_error(const struct stream *s)
 {
-	return s->error;
+	return &s->error;
 }
 
 bool
@@ -212,8 +213,11 @@ fake_stream_data(const void *data, size_t len)
 void
 fake_stream_down(const char *error)
 {
+	bool of_names = strcmp(error, "no such host") == 0 ||
+			strcmp(error, "the name server does not answer") == 0;
+
 	assert(current != NULL);
-	snprintf(current->error, sizeof(current->error), "%s", error);
+	trouble_set(&current->error, of_names ? TROUBLE_NAMES : TROUBLE_OTHER, NULL, "%s", error);
 	current->up = false;
 	fire(STREAM_DOWN);
 }

@@ -1,6 +1,7 @@
 /* Real sockets on 127.0.0.1; getaddrinfo() is wrapped (see CMakeLists.txt) so that names of the
  * tests' own exist: two.test has two addresses of which the first refuses, silent.test's name
  * server does not answer until it is let go. */
+#include "shared/base/trouble.h"
 #include "shared/event/stream.h"
 
 #include "shared/event/loop.h"
@@ -344,7 +345,7 @@ a_refused_connection_is_down(void **state)
 	assert_false(stream_write(f->stream, "x", 1));
 	run_until(f, 'X');
 	assert_string_equal("X", f->events);
-	assert_string_equal("connection refused", stream_error(f->stream));
+	assert_string_equal("connection refused", stream_error(f->stream)->what);
 	assert_false(stream_write(f->stream, "x", 1));
 }
 
@@ -370,7 +371,7 @@ all_addresses_refusing_is_down(void **state)
 	open_to(f, "two.test", port, 10000);
 	run_until(f, 'X');
 	assert_string_equal("X", f->events);
-	assert_string_equal("connection refused", stream_error(f->stream));
+	assert_string_equal("connection refused", stream_error(f->stream)->what);
 	assert_memory_equal("127.0.0.1:", stream_peer(f->stream), 10);
 }
 
@@ -392,7 +393,7 @@ a_connect_without_answer_times_out(void **state)
 	open_to(f, "127.0.0.1", port, 50);
 	run_until(f, 'X');
 	assert_string_equal("X", f->events);
-	assert_string_equal("connect timed out", stream_error(f->stream));
+	assert_string_equal("connect timed out", stream_error(f->stream)->what);
 	for (i = 0; i < 8; i++)
 		close(fill[i]);
 	close(fd);
@@ -424,7 +425,7 @@ a_name_without_descriptors_is_down(void **state)
 	run_until(f, 'X');
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_string_equal("X", f->events);
-	assert_string_equal("too many open files", stream_error(f->stream));
+	assert_string_equal("too many open files", stream_error(f->stream)->what);
 	stream_close(f->stream);
 	f->events[0] = '\0';
 	open_to(f, "localhost", f->port, 10000);
@@ -440,12 +441,12 @@ a_name_that_does_not_exist_is_down(void **state)
 	open_to(f, "no-such-host.invalid", f->port, 10000);
 	run_until(f, 'X');
 	assert_string_equal("X", f->events);
-	assert_string_equal("no such host", stream_error(f->stream));
+	assert_string_equal("no such host", stream_error(f->stream)->what);
 	stream_close(f->stream);
 	f->events[0] = '\0';
 	open_to(f, "no-name-server.invalid", f->port, 10000);
 	run_until(f, 'X');
-	assert_string_equal("the name server does not answer", stream_error(f->stream));
+	assert_string_equal("the name server does not answer", stream_error(f->stream)->what);
 }
 
 static void
@@ -489,7 +490,7 @@ what_came_before_the_end_of_file_is_handed_over_first(void **state)
 	run_until(f, 'X');
 	assert_string_equal("UDX", f->events);
 	assert_int_equal(200000, f->taken);
-	assert_string_equal("closed by the peer", stream_error(f->stream));
+	assert_string_equal("closed by the peer", stream_error(f->stream)->what);
 }
 
 static void
@@ -518,7 +519,7 @@ a_half_closed_peer_is_down(void **state)
 	assert_int_equal(0, shutdown(f->peer, SHUT_WR));
 	run_until(f, 'X');
 	assert_string_equal("UX", f->events);
-	assert_string_equal("closed by the peer", stream_error(f->stream));
+	assert_string_equal("closed by the peer", stream_error(f->stream)->what);
 }
 
 static void
@@ -540,7 +541,7 @@ a_reset_is_down(void **state)
 	peer_reset(f);
 	run_until(f, 'X');
 	assert_string_equal("UX", f->events);
-	assert_string_equal("connection reset by the peer", stream_error(f->stream));
+	assert_string_equal("connection reset by the peer", stream_error(f->stream)->what);
 }
 
 static void

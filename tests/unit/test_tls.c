@@ -1,5 +1,6 @@
 /* A stream with TLS against a peer in a thread that does OpenSSL's blocking server side, with
  * certificates made here: what is accepted, and in which words the rest is refused. */
+#include "shared/base/trouble.h"
 #include "shared/event/tls.h"
 
 #include "shared/event/loop.h"
@@ -287,6 +288,8 @@ on_stream(struct stream *s, enum stream_event sev, void *arg)
 {
 	struct client *c = arg;
 
+	char *text;
+
 	switch (sev) {
 	case STREAM_UP:
 		c->up = true;
@@ -303,7 +306,9 @@ on_stream(struct stream *s, enum stream_event sev, void *arg)
 	case STREAM_DOWN:
 		c->down = true;
 		c->tls_failed = stream_tls_failed(s);
-		snprintf(c->error, sizeof(c->error), "%s", stream_error(s));
+		text = trouble_text(stream_error(s));
+		snprintf(c->error, sizeof(c->error), "%s", text);
+		free(text);
 		loop_stop(c->loop);
 		return;
 	}
@@ -721,17 +726,15 @@ what_openssl_says_of_itself_is_no_word_on_the_peer(void **state)
 	    SSL_R_UNEXPECTED_EOF_WHILE_READING, SSL_R_UNINITIALIZED, ERR_R_INTERNAL_ERROR,
 	    ERR_R_SSL_LIB, ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED};
 	static const struct tls_verdict none;
-	char text[TLS_TEXT_MAX];
+	struct trouble t;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		assert_false(
-		    tls_phrase(ERR_PACK(ERR_LIB_SSL, 0, own[i]), &none, text, sizeof(text)));
-	assert_false(
-	    tls_phrase(ERR_PACK(ERR_LIB_X509, 0, ERR_R_INTERNAL_ERROR), &none, text, sizeof(text)));
-	assert_false(tls_phrase(
+		assert_false(tls_explain(ERR_PACK(ERR_LIB_SSL, 0, own[i]), &none, &t));
+	assert_false(tls_explain(ERR_PACK(ERR_LIB_X509, 0, ERR_R_INTERNAL_ERROR), &none, &t));
+	assert_false(tls_explain(
 	    tls_code_in("OpenSSL SSL_write: error:0A00007F:SSL routines::bad write retry"), &none,
-	    text, sizeof(text)));
+	    &t));
 }
 
 static void
@@ -748,13 +751,12 @@ what_openssl_says_of_the_peer_is_told(void **state)
 	    {ERR_R_MALLOC_FAILURE, "malloc failure"},
 	};
 	static const struct tls_verdict none;
-	char text[TLS_TEXT_MAX];
+	struct trouble t;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(of_peer) / sizeof(of_peer[0]); i++) {
-		assert_true(tls_phrase(
-		    ERR_PACK(ERR_LIB_SSL, 0, of_peer[i].reason), &none, text, sizeof(text)));
-		assert_non_null(strstr(text, of_peer[i].word));
+		assert_true(tls_explain(ERR_PACK(ERR_LIB_SSL, 0, of_peer[i].reason), &none, &t));
+		assert_non_null(strstr(t.what, of_peer[i].word));
 	}
 }
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,8 +284,8 @@ static const struct {
 	"the value: \"warning: mail root@x\" is no JSON"},
     {"list:8: \"@l6\": a host name has no @", "list:8: \"@l6\": a host name has no @"},
     {"an open \"amqp://u:secret@h", "an open \"amqp://u:***@h"},
-    {"bad" ERRTEXT_CURE "write amqp://user:password@host",
-	"bad" ERRTEXT_CURE "write amqp://user:password@host"},
+    {"bad" TROUBLE_CURE "write amqp://user:password@host",
+	"bad" TROUBLE_CURE "write amqp://user:password@host"},
     {"", ""},
 };
 

@@ -1,8 +1,8 @@
 /* What is done to the database itself: creating it, asking whether it takes writes, loading design
  * documents. */
+#include "shared/base/trouble.h"
 #include "shared/store/couch/couch_view.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/log.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -475,7 +475,7 @@ check_on_looked(const struct http_response *r, void *arg)
 		snprintf(why, sizeof(why),
 		    "%s: " COUCH_VIEW_DESIGN
 		    " is not as it should be, so that lists of hosts may be "
-		    "wrong or empty" ERRTEXT_CURE
+		    "wrong or empty" TROUBLE_CURE
 		    "run \"vogeler-admin setup\" with an administrator's user",
 		    op->c->base.id);
 	json_decref(there);

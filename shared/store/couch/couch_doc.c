@@ -1,7 +1,7 @@
 #include "shared/store/couch/couch_doc.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/pack.h"
@@ -305,7 +305,7 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 		if (!ok) {
 			snprintf(err, err_size,
 			    "the record in the store has a member %.*s that cannot be "
-			    "read" ERRTEXT_CURE "remove that member there; answers bring it back",
+			    "read" TROUBLE_CURE "remove that member there; answers bring it back",
 			    key.len > 80 ? 80 : (int)key.len, key.text);
 			couch_doc_destroy(d);
 			return NULL;

@@ -1,7 +1,7 @@
 #include "shared/store/couch/couch_wire.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 
@@ -162,16 +162,18 @@ static enum couch_answer
 no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 {
 	const char *error = r->error != NULL ? r->error : "no answer";
-	const char *cure = r->never_sent ? ERRTEXT_CURE "is CouchDB running there?"
-					 : ERRTEXT_CURE
-			       "is that CouchDB's address and port, and does its log say why?";
+	const char *cure = r->cure;
 
-	if (errtext_cure(error) != NULL)
-		cure = ""; /* of what happened, which says more than that of where */
+	/* Of where it happened, unless it is known of what did. */
+	if (cure == NULL)
+		cure = r->never_sent
+			   ? "is CouchDB running there?"
+			   : "is that CouchDB's address and port, and does its log say why?";
 	if (r->tls_failed)
-		snprintf(why, size, "%s: %s", id, error);
+		snprintf(
+		    why, size, "%s: %s%s%s", id, error, cure[0] == '\0' ? "" : TROUBLE_CURE, cure);
 	else
-		snprintf(why, size, "%s %s: %s%s", id,
+		snprintf(why, size, "%s %s: %s" TROUBLE_CURE "%s", id,
 		    r->never_sent ? "cannot be reached" : "gave no whole answer", error, cure);
 	return COUCH_UNKNOWN;
 }
@@ -210,25 +212,25 @@ denied(const char *id, const struct http_response *r, const char *reason, char *
 	user_of(id, user, sizeof(user));
 	if (http_says_locked(r))
 		snprintf(why, size,
-		    "%s has locked user \"%s\" for this address after failed logins (%ld%s)" ERRTEXT_CURE
+		    "%s has locked user \"%s\" for this address after failed logins (%ld%s)" TROUBLE_CURE
 		    "it ends by itself, 5 minutes after the first of them (CouchDB's "
 		    "[chttpd_auth_lockout]); see what else logs in from here with a wrong password: "
 		    "another collector, a tool, a script",
 		    id, user, status, reason);
 	else if (user[0] != '\0' && status == 401)
 		snprintf(why, size,
-		    "%s denies access to user \"%s\" (%ld%s)" ERRTEXT_CURE
+		    "%s denies access to user \"%s\" (%ld%s)" TROUBLE_CURE
 		    "check user and password in its dsn; vogelerd asks again when it is reloaded, or "
 		    "after %d s, since CouchDB locks a user after a few failures",
 		    id, user, status, reason, HTTP_LOGIN_WAIT_MS / 1000);
 	else if (user[0] != '\0')
 		snprintf(why, size,
-		    "%s denies access to user \"%s\" (%ld%s)" ERRTEXT_CURE
+		    "%s denies access to user \"%s\" (%ld%s)" TROUBLE_CURE
 		    "check user and password in its dsn, and the database's members",
 		    id, user, status, reason);
 	else
 		snprintf(why, size,
-		    "%s denies access without a user (%ld%s)" ERRTEXT_CURE
+		    "%s denies access without a user (%ld%s)" TROUBLE_CURE
 		    "put user and password into its dsn, couch://USER:PASSWORD@...",
 		    id, status, reason);
 }
@@ -253,7 +255,7 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 		if (reason[0] == '\0')
 			break; /* not CouchDB speaking */
 		snprintf(why, size,
-		    "database %s does not exist at %s" ERRTEXT_CURE "run vogeler-admin setup",
+		    "database %s does not exist at %s" TROUBLE_CURE "run vogeler-admin setup",
 		    database_of(id), id);
 		return COUCH_NO_DB;
 	case 400:
@@ -270,17 +272,17 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 	case 429:
 		if (r->retry_after_s > 0)
 			snprintf(why, size,
-			    "%s asks for time (%ld%s), retry after %u s" ERRTEXT_CURE TIME_CURE, id,
+			    "%s asks for time (%ld%s), retry after %u s" TROUBLE_CURE TIME_CURE, id,
 			    r->status, reason, (unsigned int)r->retry_after_s);
 		else
-			snprintf(why, size, "%s asks for time (%ld%s)" ERRTEXT_CURE TIME_CURE, id,
+			snprintf(why, size, "%s asks for time (%ld%s)" TROUBLE_CURE TIME_CURE, id,
 			    r->status, reason);
 		return COUCH_UNKNOWN;
 	default:
 		break;
 	}
 	snprintf(why, size,
-	    "%s answers %ld%s, which is not CouchDB's way" ERRTEXT_CURE
+	    "%s answers %ld%s, which is not CouchDB's way" TROUBLE_CURE
 	    "is there a proxy in between?",
 	    id, r->status, reason);
 	return COUCH_UNKNOWN;
@@ -310,17 +312,17 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 	read_reason(r, reason, sizeof(reason), &document);
 	if (r->status >= 500)
 		snprintf(why, size,
-		    "%s is in trouble (%ld%s)" ERRTEXT_CURE
+		    "%s is in trouble (%ld%s)" TROUBLE_CURE
 		    "see its log, and whether its disk is full",
 		    id, r->status, reason);
 	else if (r->status == 202)
 		snprintf(why, size,
-		    "%s took it without a quorum of its nodes (202): not safe yet" ERRTEXT_CURE
+		    "%s took it without a quorum of its nodes (202): not safe yet" TROUBLE_CURE
 		    "see which of them is away",
 		    id);
 	else
 		snprintf(why, size,
-		    "%s answers %ld, which is not CouchDB's way" ERRTEXT_CURE
+		    "%s answers %ld, which is not CouchDB's way" TROUBLE_CURE
 		    "is there a proxy in between?",
 		    id, r->status);
 	return COUCH_UNKNOWN;
@@ -349,7 +351,7 @@ void
 couch_answer_garbled(const struct http_response *r, const char *id, char *why, size_t size)
 {
 	snprintf(why, size,
-	    "%s answers %ld with a body that is not CouchDB's (%.40s)" ERRTEXT_CURE
+	    "%s answers %ld with a body that is not CouchDB's (%.40s)" TROUBLE_CURE
 	    "is there a proxy in between?",
 	    id, r->status, r->content_type != NULL ? r->content_type : "no content type");
 }

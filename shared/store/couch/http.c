@@ -10,6 +10,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/errtext.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/tls.h"
@@ -75,7 +76,7 @@ struct http {
 	char *tls_host; /* NULL: http:// */
 	struct tls_options tls;
 	struct tls_verdict verdict;
-	char tls_error[TLS_TEXT_MAX];
+	struct trouble tls_error; /* of the latest request that failed by TLS */
 	uint32_t max_connections, timeout_ms;
 	size_t max_response_bytes;
 	bool closed;
@@ -235,7 +236,7 @@ curl_on_context(CURL *easy, void *ctx, void *arg)
 	struct http *h = r->http;
 	const char *host = r->place == 0 ? h->tls_host : h->access.places[r->place].host;
 
-	h->verdict.text[0] = '\0';
+	h->verdict = (struct tls_verdict){0};
 	return tls_guard(ctx, host, &h->verdict) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
@@ -397,17 +398,15 @@ tls_failed(const struct request *r, CURLcode result)
 	switch (result) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
-		return tls_phrase(
-		    tls_code_in(r->curl_says), &h->verdict, h->tls_error, sizeof(h->tls_error));
+		return tls_explain(tls_code_in(r->curl_says), &h->verdict, &h->tls_error);
 	case CURLE_SEND_ERROR: /* with TLS 1.3 our certificate is judged only now */
 	case CURLE_RECV_ERROR:
-		return tls_phrase(
-		    tls_code_in(r->curl_says), &none, h->tls_error, sizeof(h->tls_error));
+		return tls_explain(tls_code_in(r->curl_says), &none, &h->tls_error);
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_USE_SSL_FAILED:
-		snprintf(h->tls_error, sizeof(h->tls_error), "TLS failed: %s",
+		trouble_set(&h->tls_error, TROUBLE_OTHER, NULL, "TLS failed: %s",
 		    r->curl_says[0] != '\0' ? r->curl_says : curl_easy_strerror(result));
 		return true;
 	default:
@@ -449,16 +448,6 @@ was_turned_away(const struct request *r)
 }
 
 static const char *
-turned_away_phrase(const struct request *r)
-{
-	return r->http->tls.cert_file == NULL
-		   ? "connection broken after the TLS handshake" ERRTEXT_CURE
-		     "does it want a certificate of ours (cert_file, key_file)? See its log"
-		   : "connection broken after the TLS handshake" ERRTEXT_CURE
-		     "does it take our certificate (cert_file)? See its log";
-}
-
-static const char *
 failure_phrase(const struct request *r, CURLcode result)
 {
 	long err = 0;
@@ -470,20 +459,19 @@ failure_phrase(const struct request *r, CURLcode result)
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
 		return err != 0 ? errtext_errno((int)err) : "cannot connect";
 	case CURLE_OPERATION_TIMEDOUT:
-		/* CouchDB's plain port takes a TLS hello for the slow beginning of a request. */
-		return was_securing(r) ? "no answer in time during the TLS handshake" ERRTEXT_CURE
-					 "is this the plain port?"
+		return was_securing(r) ? "no answer in time during the TLS handshake"
 				       : "no answer in time";
 	case CURLE_SSL_CONNECT_ERROR:
 		curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &err);
 		return err != 0 ? errtext_errno((int)err)
 				: "closed by the peer during the TLS handshake";
 	case CURLE_GOT_NOTHING:
-		return was_turned_away(r) ? turned_away_phrase(r)
+		return was_turned_away(r) ? "connection broken after the TLS handshake"
 					  : "closed by the peer without an answer";
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-		return was_turned_away(r) ? turned_away_phrase(r) : "connection broken";
+		return was_turned_away(r) ? "connection broken after the TLS handshake"
+					  : "connection broken";
 	case CURLE_PARTIAL_FILE:
 		return "the answer was cut off";
 	case CURLE_FILESIZE_EXCEEDED:
@@ -495,6 +483,27 @@ failure_phrase(const struct request *r, CURLcode result)
 		return "the answer is not HTTP";
 	default:
 		return curl_easy_strerror(result);
+	}
+}
+
+/* NULL: what happened says no more than where it did. */
+static const char *
+failure_cure(const struct request *r, CURLcode result)
+{
+	switch (result) {
+	case CURLE_OPERATION_TIMEDOUT:
+		/* CouchDB's plain port takes a TLS hello for the slow beginning of a request. */
+		return was_securing(r) ? "is this the plain port?" : NULL;
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+		if (!was_turned_away(r))
+			return NULL;
+		return r->http->tls.cert_file == NULL
+			   ? "does it want a certificate of ours (cert_file, key_file)? See its log"
+			   : "does it take our certificate (cert_file)? See its log";
+	default:
+		return NULL;
 	}
 }
 
@@ -606,9 +615,14 @@ fill_response(struct http_response *resp, const struct request *r, CURLcode resu
 		resp->status = info_long(r->easy, CURLINFO_RESPONSE_CODE);
 	if (resp->status == 0) {
 		resp->tls_failed = tls_failed(r, result);
-		resp->error = resp->tls_failed     ? r->http->tls_error
-			      : result == CURLE_OK ? "the answer has no status"
-						   : failure_phrase(r, result);
+		if (resp->tls_failed) {
+			resp->error = r->http->tls_error.what;
+			resp->cure = r->http->tls_error.cure;
+		} else {
+			resp->error = result == CURLE_OK ? "the answer has no status"
+							 : failure_phrase(r, result);
+			resp->cure = failure_cure(r, result);
+		}
 		resp->never_sent = was_never_sent(r, result);
 		resp->too_large = r->too_large || result == CURLE_FILESIZE_EXCEEDED;
 		return;

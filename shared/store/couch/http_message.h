@@ -31,6 +31,7 @@ struct http_options {
 struct http_response {
 	long status;       /* 0: no answer; error says why */
 	const char *error; /* one phrase, "connection refused"; NULL when status is set */
+	const char *cure;  /* what to do about it; NULL: it says no more than that */
 	bool never_sent;   /* status 0 and the request cannot have reached the server (refused, not
 			      resolved) */
 	bool too_large;    /* status 0: it was more than max_response_bytes */

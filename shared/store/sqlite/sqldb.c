@@ -1,8 +1,8 @@
 /* See sqldb.h. */
 #include "shared/store/sqlite/sqldb.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 
@@ -165,9 +165,9 @@ static const char *
 cure_of_rights(const struct sqldb *db)
 {
 	if (sqldb_is_mounted_read_only(db->path))
-		return "; its file system is mounted read-only" ERRTEXT_CURE
+		return "; its file system is mounted read-only" TROUBLE_CURE
 		       "see the kernel's log about the disk, then mount -o remount,rw";
-	return ERRTEXT_CURE "give this user the right to write the file and its folder";
+	return TROUBLE_CURE "give this user the right to write the file and its folder";
 }
 
 /* What the file system says. */
@@ -179,11 +179,11 @@ fail_errno(struct sqldb *db)
 
 	db->fault = SQLDB_FAULT_FILE;
 	if (err == ENOENT)
-		cure = ERRTEXT_CURE "put it back, or restart to have a new one made";
+		cure = TROUBLE_CURE "put it back, or restart to have a new one made";
 	else if (err == EACCES || err == EROFS)
 		cure = cure_of_rights(db);
 	else if (err == ENOSPC || err == EDQUOT)
-		cure = ERRTEXT_CURE "make room on the disk it is on";
+		cure = TROUBLE_CURE "make room on the disk it is on";
 	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(err), cure);
 }
 
@@ -196,7 +196,7 @@ fail_sqlite(struct sqldb *db)
 	db->fault = fault_of(sqlite3_extended_errcode(db->handle));
 	switch (sqlite3_errcode(db->handle)) {
 	case SQLITE_FULL:
-		cure = ERRTEXT_CURE "make room on the disk it is on";
+		cure = TROUBLE_CURE "make room on the disk it is on";
 		break;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
@@ -204,16 +204,16 @@ fail_sqlite(struct sqldb *db)
 		cure = cure_of_rights(db);
 		break;
 	case SQLITE_BUSY:
-		cure = ERRTEXT_CURE "what else has it open, a copy or a backup?";
+		cure = TROUBLE_CURE "what else has it open, a copy or a backup?";
 		break;
 	case SQLITE_IOERR:
-		cure = ERRTEXT_CURE "see the kernel's log about the disk";
+		cure = TROUBLE_CURE "see the kernel's log about the disk";
 		break;
 	case SQLITE_CORRUPT:
 		cure = SQLDB_CURE_DAMAGED;
 		break;
 	case SQLITE_NOTADB:
-		cure = ERRTEXT_CURE "move it away, and put a copy in its place";
+		cure = TROUBLE_CURE "move it away, and put a copy in its place";
 		break;
 	}
 	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, sqlite3_errmsg(db->handle), cure);
@@ -397,7 +397,7 @@ sqldb_file_is_there(struct sqldb *db)
 	}
 	if (st.st_dev != db->dev || st.st_ino != db->ino) {
 		sqldb_fail(
-		    db, "was replaced by another file" ERRTEXT_CURE "restart to use that one");
+		    db, "was replaced by another file" TROUBLE_CURE "restart to use that one");
 		return false;
 	}
 	if (db->read_only || (db->handle != NULL && sqlite3_db_readonly(db->handle, "main") == 0))
@@ -423,12 +423,12 @@ find_folder(struct sqldb *db, struct stat *st)
 
 	if (!ok && errno == EACCES)
 		snprintf(db->why, sizeof(db->why),
-		    "%s: this user may not look into the folder %s" ERRTEXT_CURE
+		    "%s: this user may not look into the folder %s" TROUBLE_CURE
 		    "let it be a member of a group that may (vogeler-read, to read)",
 		    db->path, folder);
 	else if (!ok)
 		snprintf(db->why, sizeof(db->why),
-		    "%s: there is no folder %s" ERRTEXT_CURE "make it, for the user this runs as",
+		    "%s: there is no folder %s" TROUBLE_CURE "make it, for the user this runs as",
 		    db->path, folder);
 	free(folder);
 	return ok;
@@ -461,10 +461,10 @@ find_file(struct sqldb *db)
 		return true;
 	}
 	if (errno == ENOENT)
-		sqldb_fail(db, "no such file" ERRTEXT_CURE "correct the path in dbhost, or make it "
+		sqldb_fail(db, "no such file" TROUBLE_CURE "correct the path in dbhost, or make it "
 			       "with \"vogeler-admin setup\"");
 	else if (errno == EACCES)
-		sqldb_fail(db, "this user may not read it" ERRTEXT_CURE
+		sqldb_fail(db, "this user may not read it" TROUBLE_CURE
 			       "let it be a member of a group that may (vogeler-read)");
 	else
 		fail_errno(db);
@@ -551,7 +551,7 @@ check_schema(struct sqldb *db)
 		return false;
 	}
 	if (db->read_only && version < SQLDB_SCHEMA_VERSION) {
-		sqldb_fail(db, "made by an older Vogeler" ERRTEXT_CURE
+		sqldb_fail(db, "made by an older Vogeler" TROUBLE_CURE
 			       "start vogelerd, which brings it up to date; this user may only "
 			       "read it");
 		return false;

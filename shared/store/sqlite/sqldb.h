@@ -11,7 +11,7 @@
 #define VOGELER_SQLDB_H
 
 #include "shared/base/buf.h"
-#include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -76,7 +76,7 @@ enum sqldb_fault {
 
 /* A page of the file is damaged. */
 #define SQLDB_CURE_DAMAGED                                                                         \
-	ERRTEXT_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "        \
+	TROUBLE_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "        \
 		     ".recover saves"
 
 struct sqldb {

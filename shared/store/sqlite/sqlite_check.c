@@ -1,7 +1,7 @@
 /* Whether all that is in the file can be read. See sqlite.h. */
+#include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqlite.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/mono.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
@@ -162,7 +162,7 @@ say_damage(struct check *c)
 		    c->n_hosts == 1 ? "" : "s", c->names, more);
 	snprintf(c->what, sizeof(c->what), "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
 	    c->of_tables ? SQLDB_CURE_DAMAGED
-			 : ", no data" ERRTEXT_CURE "stop the collector; sqlite3 FILE .recover | "
+			 : ", no data" TROUBLE_CURE "stop the collector; sqlite3 FILE .recover | "
 			   "sqlite3 NEW makes it anew, put NEW in its place");
 }
 

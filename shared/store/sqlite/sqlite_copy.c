@@ -1,7 +1,7 @@
 /* See sqlite_copy.h. */
 #include "shared/store/sqlite/sqlite_copy.h"
+#include "shared/base/trouble.h"
 
-#include "shared/base/errtext.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/sqlite/sqldb.h"
 
@@ -34,15 +34,15 @@ fail_sqlite(sqlite3 *db, const char *path, char *err, size_t err_size)
 
 	switch (sqlite3_errcode(db)) {
 	case SQLITE_FULL:
-		cure = ERRTEXT_CURE "make room on the disk it is on";
+		cure = TROUBLE_CURE "make room on the disk it is on";
 		break;
 	case SQLITE_BUSY:
-		cure = ERRTEXT_CURE "another program writes to it without a pause; try again";
+		cure = TROUBLE_CURE "another program writes to it without a pause; try again";
 		break;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_READONLY:
-		cure = ERRTEXT_CURE "give this user the right to read and write it and its folder";
+		cure = TROUBLE_CURE "give this user the right to read and write it and its folder";
 		break;
 	}
 	snprintf(err, err_size, "%s: %s%s", path, sqlite3_errmsg(db), cure);
@@ -89,9 +89,9 @@ is_ours(sqlite3 *db, const char *path, bool empty_too, char *err, size_t err_siz
 	if (atol(version) >= 1 && atol(version) <= SQLDB_SCHEMA_VERSION)
 		return true;
 	snprintf(err, err_size, "%s: %s", path,
-	    atol(version) > SQLDB_SCHEMA_VERSION ? "made by a newer Vogeler" ERRTEXT_CURE
+	    atol(version) > SQLDB_SCHEMA_VERSION ? "made by a newer Vogeler" TROUBLE_CURE
 						   "use its vogeler-admin"
-						 : "not a store of Vogeler's" ERRTEXT_CURE
+						 : "not a store of Vogeler's" TROUBLE_CURE
 						   "name the file that dbhost names, or a backup");
 	return false;
 }
@@ -109,7 +109,7 @@ is_whole(sqlite3 *db, const char *path, char *err, size_t err_size)
 	if (strcmp(verdict, "ok") == 0)
 		return true;
 	snprintf(err, err_size,
-	    "%s: damaged: %s" ERRTEXT_CURE
+	    "%s: damaged: %s" TROUBLE_CURE
 	    "put an older backup in its place (vogeler-admin restore)",
 	    path, verdict);
 	return false;
@@ -133,9 +133,9 @@ open_from(struct sqlite_copy *c, char *err, size_t err_size)
 {
 	if (access(c->from_path, R_OK) != 0) {
 		snprintf(err, err_size, "%s: %s%s", c->from_path, strerror(errno),
-		    errno == EACCES ? ERRTEXT_CURE
+		    errno == EACCES ? TROUBLE_CURE
 			"give this user the right to read it, and to enter its folder"
-				    : ERRTEXT_CURE "correct the path");
+				    : TROUBLE_CURE "correct the path");
 		return false;
 	}
 	return open_one(&c->from, c->from_path, SQLITE_OPEN_READONLY, err, err_size) &&
@@ -157,7 +157,7 @@ make_file(struct sqlite_copy *c, bool replace, char *err, size_t err_size)
 	if (errno == EEXIST && replace)
 		return true;
 	snprintf(err, err_size, "%s: %s%s", c->to_path, strerror(errno),
-	    errno == EEXIST ? ERRTEXT_CURE "name a file that is not there yet" : "");
+	    errno == EEXIST ? TROUBLE_CURE "name a file that is not there yet" : "");
 	return false;
 }
 
@@ -216,8 +216,8 @@ sqlite_copy_step(struct sqlite_copy *c, char *err, size_t err_size)
 	if (rc == SQLITE_DONE)
 		return settle(c, err, err_size) ? SQLITE_COPY_DONE : SQLITE_COPY_FAILED;
 	snprintf(err, err_size, "%s: %s%s", c->to_path, sqlite3_errstr(rc),
-	    rc == SQLITE_BUSY   ? ERRTEXT_CURE "stop the collector that has it open, and try again"
-	    : rc == SQLITE_FULL ? ERRTEXT_CURE "make room on the disk it is on"
+	    rc == SQLITE_BUSY   ? TROUBLE_CURE "stop the collector that has it open, and try again"
+	    : rc == SQLITE_FULL ? TROUBLE_CURE "make room on the disk it is on"
 				: "");
 	return SQLITE_COPY_FAILED;
 }

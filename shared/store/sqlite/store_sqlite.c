@@ -4,6 +4,7 @@
  * the options relax it: on disk when it returns), and a savepoint for each host, so that one that
  * cannot be taken leaves the others: a damaged page is the trouble of the hosts that are on it.
  * Only a file that is full, locked or cannot be written is that of all. */
+#include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/errtext.h"
