@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct reading {
+struct read_check {
 	struct doctor *d;
 	const struct uri *uri;
 	const char *queues[DOCTOR_READ_MAX];
@@ -20,10 +20,10 @@ struct reading {
 	void *arg;
 };
 
-static void read_next(struct reading *r);
+static void read_next(struct read_check *r);
 
 static void
-next_queue(struct reading *r)
+next_queue(struct read_check *r)
 {
 	broker_destroy(r->broker);
 	r->broker = NULL;
@@ -32,7 +32,7 @@ next_queue(struct reading *r)
 }
 
 static void
-say_yes(struct reading *r)
+say_yes(struct read_check *r)
 {
 	doctor_say(r->d, "permissions", CHECK_OK, NULL, "may read queue %s", r->queues[r->i]);
 	next_queue(r);
@@ -41,7 +41,7 @@ say_yes(struct reading *r)
 static void
 reading_on_ready(struct broker *b, void *arg)
 {
-	struct reading *r = arg;
+	struct read_check *r = arg;
 
 	broker_probe_read(b, r->queues[r->i]);
 }
@@ -49,7 +49,7 @@ reading_on_ready(struct broker *b, void *arg)
 static void
 reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	struct reading *r = arg;
+	struct read_check *r = arg;
 
 	/* What it was asked for cannot be had; it would have said no to whom it does not trust. */
 	if (f->error == BROKER_ERR_MISMATCH) {
@@ -75,7 +75,7 @@ static const struct broker_handlers handlers = {
 };
 
 static void
-read_next(struct reading *r)
+read_next(struct read_check *r)
 {
 	const struct options *o = r->d->options;
 	struct broker_options opt;
@@ -95,7 +95,7 @@ void
 doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg)
 {
-	struct reading *r = xcalloc(1, sizeof(*r));
+	struct read_check *r = xcalloc(1, sizeof(*r));
 
 	r->d = d;
 	r->uri = uri;

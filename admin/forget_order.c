@@ -14,7 +14,7 @@
 
 #define TRIES 5 /* against a collector that writes the same record */
 
-struct forgetting {
+struct order_forgetting {
 	struct verb_context *v;
 	struct store_write
 	    write; /* for the host itself, and for each plugin, one that is no result */
@@ -22,7 +22,7 @@ struct forgetting {
 };
 
 static void
-forgetting_free(struct forgetting *f)
+forgetting_free(struct order_forgetting *f)
 {
 	for (size_t i = 0; i < f->write.n; i++) {
 		result_finish(f->write.results[i]);
@@ -35,7 +35,7 @@ forgetting_free(struct forgetting *f)
 static void
 forgetting_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
 {
-	struct forgetting *f = arg;
+	struct order_forgetting *f = arg;
 
 	if (status == STORE_CONFLICT && ++f->tries < TRIES) {
 		store_put(f->v->store, &w, 1, forgetting_on_written, f);
@@ -53,7 +53,7 @@ forgetting_on_written(struct store_write *w, enum store_status status, const cha
 }
 
 static void
-add(struct forgetting *f, const char *plugin)
+add(struct order_forgetting *f, const char *plugin)
 {
 	struct result *r = xcalloc(1, sizeof(*r));
 
@@ -70,7 +70,7 @@ forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg
 	struct verb_context *v = arg;
 	json_t *metas = json_object_get(rec, "vogeler"), *meta;
 	struct store_write *w;
-	struct forgetting *f;
+	struct order_forgetting *f;
 	const char *plugin;
 
 	if (found != STORE_FOUND) {

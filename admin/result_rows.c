@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct row {
+struct result_row {
 	char *host;
 	char *text;
 };
 
 struct result_rows {
-	struct row *list;
+	struct result_row *list;
 	size_t n, room, bytes;
 	json_t *columns; /* member: true, in their order */
 	bool plain;      /* some value is no object */
@@ -83,7 +83,7 @@ result_rows_add(struct result_rows *r, const char *host, const json_t *value)
 		r->room = r->room == 0 ? 64 : r->room * 2;
 		r->list = xreallocarray(r->list, r->room, sizeof(*r->list));
 	}
-	r->list[r->n++] = (struct row){xstrdup(host), buf_take(&text, NULL)};
+	r->list[r->n++] = (struct result_row){xstrdup(host), buf_take(&text, NULL)};
 	return true;
 }
 
@@ -96,7 +96,7 @@ result_rows_count(const struct result_rows *r)
 /* --- cells --- */
 
 static json_t *
-parse(const struct row *row)
+parse(const struct result_row *row)
 {
 	char err[256];
 	json_t *value = jsonx_parse_stored(row->text, strlen(row->text), err, sizeof(err));
@@ -126,7 +126,7 @@ cell_of(const json_t *value)
 typedef void cell_fn(char *cell, size_t column, void *arg);
 
 static void
-each_cell(const struct result_rows *r, const struct row *row, cell_fn *fn, void *arg)
+each_cell(const struct result_rows *r, const struct result_row *row, cell_fn *fn, void *arg)
 {
 	json_t *value = parse(row), *unused;
 	const char *key;

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct line *
+static struct cmdq_line *
 line_of(struct cmdq *q, const char *plugin)
 {
-	struct line *line = cmdq_find_line(q, plugin);
+	struct cmdq_line *line = cmdq_find_line(q, plugin);
 
 	if (line != NULL)
 		return line;
@@ -36,10 +36,10 @@ namesakes_of(struct cmdq *q, const char *job)
 	return n;
 }
 
-struct line *
+struct cmdq_line *
 cmdq_find_line(const struct cmdq *q, const char *plugin)
 {
-	struct line *line;
+	struct cmdq_line *line;
 
 	HASH_FIND_STR(q->by_plugin, plugin, line);
 	return line;
@@ -54,23 +54,23 @@ cmdq_find_job_id(const struct cmdq *q, const char *job)
 	return n;
 }
 
-struct job *
+struct cmdq_job *
 cmdq_find_run(const struct cmdq *q, uint64_t id)
 {
-	struct job *j;
+	struct cmdq_job *j;
 
 	HASH_FIND(hh, q->by_id, &id, sizeof(id), j);
 	return j;
 }
 
-struct job *
-cmdq_newest(const struct line *line)
+struct cmdq_job *
+cmdq_newest(const struct cmdq_line *line)
 {
 	return TAILQ_LAST(&line->waiting, job_list);
 }
 
 static void
-unlist(struct cmdq *q, struct line *line)
+unlist(struct cmdq *q, struct cmdq_line *line)
 {
 	if (line->place == LINE_READY)
 		TAILQ_REMOVE(&q->ready, line, link);
@@ -81,10 +81,10 @@ unlist(struct cmdq *q, struct line *line)
 
 /* In the order in which the newest of each came; most often that is the last of all. */
 static void
-insert_ready(struct cmdq *q, struct line *line)
+insert_ready(struct cmdq *q, struct cmdq_line *line)
 {
 	uint64_t id = cmdq_newest(line)->id;
-	struct line *before;
+	struct cmdq_line *before;
 
 	TAILQ_FOREACH_REVERSE(before, &q->ready, line_list, link)
 	{
@@ -99,9 +99,9 @@ insert_ready(struct cmdq *q, struct line *line)
 }
 
 void
-cmdq_relist(struct cmdq *q, struct line *line)
+cmdq_relist(struct cmdq *q, struct cmdq_line *line)
 {
-	struct job *newest = cmdq_newest(line);
+	struct cmdq_job *newest = cmdq_newest(line);
 
 	unlist(q, line);
 	if (newest == NULL)
@@ -120,7 +120,7 @@ void
 cmdq_list_due(struct cmdq *q)
 {
 	struct line_list later = TAILQ_HEAD_INITIALIZER(later);
-	struct line *line, *next;
+	struct cmdq_line *line, *next;
 
 	if (TAILQ_EMPTY(&q->later) || !mono_reached(loop_now(q->config.loop), q->next_due))
 		return;
@@ -133,7 +133,7 @@ cmdq_list_due(struct cmdq *q)
 }
 
 static void
-enter_line(struct cmdq *q, struct job *j)
+enter_line(struct cmdq *q, struct cmdq_job *j)
 {
 	j->line = line_of(q, j->plugin);
 	TAILQ_INSERT_TAIL(&j->line->jobs, j, of_line);
@@ -145,9 +145,9 @@ enter_line(struct cmdq *q, struct job *j)
 }
 
 static void
-leave_line(struct cmdq *q, struct job *j)
+leave_line(struct cmdq *q, struct cmdq_job *j)
 {
-	struct line *line = j->line;
+	struct cmdq_line *line = j->line;
 
 	TAILQ_REMOVE(&line->jobs, j, of_line);
 	line->running -= j->state == JOB_RUNNING;
@@ -163,7 +163,7 @@ leave_line(struct cmdq *q, struct job *j)
 }
 
 void
-cmdq_index_add(struct cmdq *q, struct job *j)
+cmdq_index_add(struct cmdq *q, struct cmdq_job *j)
 {
 	TAILQ_INSERT_TAIL(&q->jobs, j, link);
 	HASH_ADD(hh, q->by_id, id, sizeof(j->id), j);
@@ -176,7 +176,7 @@ cmdq_index_add(struct cmdq *q, struct job *j)
 }
 
 void
-cmdq_index_remove(struct cmdq *q, struct job *j)
+cmdq_index_remove(struct cmdq *q, struct cmdq_job *j)
 {
 	struct namesakes *n = j->namesakes;
 
@@ -198,7 +198,7 @@ cmdq_index_remove(struct cmdq *q, struct job *j)
 }
 
 void
-cmdq_set_state(struct cmdq *q, struct job *j, enum job_state state)
+cmdq_set_state(struct cmdq *q, struct cmdq_job *j, enum job_state state)
 {
 	if (j->state == JOB_WAITING) {
 		TAILQ_REMOVE(&j->line->waiting, j, in_state);
@@ -218,7 +218,7 @@ cmdq_set_state(struct cmdq *q, struct job *j, enum job_state state)
 }
 
 void
-cmdq_rename(struct cmdq *q, struct job *j, const char *plugin)
+cmdq_rename(struct cmdq *q, struct cmdq_job *j, const char *plugin)
 {
 	char *name;
 

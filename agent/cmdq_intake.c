@@ -27,9 +27,9 @@ random_within(uint32_t ms)
 /* Those for one plugin have one moment, as one run answers for all; more of them, or one that was
  * due already, do not put it off. */
 static void
-set_due(struct cmdq *q, struct job *j)
+set_due(struct cmdq *q, struct cmdq_job *j)
 {
-	const struct job *first = TAILQ_FIRST(&j->line->waiting);
+	const struct cmdq_job *first = TAILQ_FIRST(&j->line->waiting);
 
 	if (first != j)
 		j->due = first->due;
@@ -43,7 +43,7 @@ set_due(struct cmdq *q, struct job *j)
 static void
 caught_up(struct cmdq *q)
 {
-	struct job *j;
+	struct cmdq_job *j;
 	size_t n = 0;
 
 	q->catching_up = false;
@@ -63,7 +63,7 @@ caught_up(struct cmdq *q)
 static void
 count_held(const struct cmdq *q, size_t *held, size_t *leaving)
 {
-	const struct job *j;
+	const struct cmdq_job *j;
 
 	*held = *leaving = 0;
 	TAILQ_FOREACH (j, &q->jobs, link) {
@@ -207,18 +207,18 @@ was_answered(const struct cmdq *q, const char *job, const char *plugin)
 /* A command of 2010 has no id: it is taken for one whose delivery was lost with an earlier
  * connection. */
 static bool
-is_owed(const struct job *j, const struct delivery *d)
+is_owed(const struct cmdq_job *j, const struct delivery *d)
 {
 	return j->command.job == NULL && (j->tags[0].epoch != d->tag.epoch || j->owed > 0);
 }
 
 /* The job that d is again; NULL: it is new. */
-static struct job *
+static struct cmdq_job *
 find_repeat(struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
 {
 	const struct namesakes *same = c->job != NULL ? cmdq_find_job_id(q, c->job) : NULL;
-	const struct line *line = c->job == NULL ? cmdq_find_line(q, plugin) : NULL;
-	struct job *j;
+	const struct cmdq_line *line = c->job == NULL ? cmdq_find_line(q, plugin) : NULL;
+	struct cmdq_job *j;
 
 	if (same != NULL) {
 		TAILQ_FOREACH (j, &same->jobs, of_job) {
@@ -236,10 +236,10 @@ find_repeat(struct cmdq *q, const struct command *c, const char *plugin, const s
 }
 
 /* Takes over what c holds. */
-static struct job *
+static struct cmdq_job *
 add_job(struct cmdq *q, struct command *c, const char *plugin, struct broker_tag tag)
 {
-	struct job *j = xcalloc(1, sizeof(*j));
+	struct cmdq_job *j = xcalloc(1, sizeof(*j));
 
 	j->id = ++q->last_id;
 	j->waited = has_waited(q, c);
@@ -296,7 +296,7 @@ is_passed_over(
 
 /* No plugin can ever have that name, whatever is reloaded: its turn need not be awaited. */
 static void
-refuse_name(struct cmdq *q, struct job *j)
+refuse_name(struct cmdq *q, struct cmdq_job *j)
 {
 	char why[CMDQ_REFUSAL_MAX];
 
@@ -309,7 +309,7 @@ take_command(struct cmdq *q, struct command *c, const struct delivery *d)
 {
 	const struct plugin *p = registry_find(q->config.registry, c->plugin);
 	const char *plugin = p != NULL ? p->name : c->plugin;
-	struct job *j = find_repeat(q, c, plugin, d);
+	struct cmdq_job *j = find_repeat(q, c, plugin, d);
 
 	if (j != NULL) {
 		log_debug("cmdq", "%s: delivered again, job=%s", plugin, cmdq_job_text(c->job));
@@ -334,7 +334,7 @@ take_command(struct cmdq *q, struct command *c, const struct delivery *d)
 
 /* false: it is too late. */
 static bool
-cancel_job(struct cmdq *q, struct job *j)
+cancel_job(struct cmdq *q, struct cmdq_job *j)
 {
 	struct child_request stop = {.op = CHILD_OP_KILL, .id = j->id};
 
@@ -381,7 +381,7 @@ take_cancel(struct cmdq *q, const struct command *c, const struct delivery *d)
 {
 	bool obeyed = false, answered = was_answered(q, c->cancels, NULL), fresh;
 	const struct namesakes *same;
-	struct job *j;
+	struct cmdq_job *j;
 
 	/* It is never too late for one: what it ends would go on otherwise. */
 	warn_of_skew(c, c->plugin);
@@ -458,7 +458,7 @@ cmdq_take(struct cmdq *q, struct delivery *d)
 /* Confirms, and the whole. */
 
 static void
-remember_answered(struct cmdq *q, const struct job *j)
+remember_answered(struct cmdq *q, const struct cmdq_job *j)
 {
 	struct answered *a = &q->answered[q->answered_next];
 
@@ -473,7 +473,7 @@ remember_answered(struct cmdq *q, const struct job *j)
 void
 cmdq_on_confirmed(struct cmdq *q, uint64_t id)
 {
-	struct job *j = cmdq_find_run(q, id);
+	struct cmdq_job *j = cmdq_find_run(q, id);
 
 	if (j == NULL)
 		return; /* the greeting */
@@ -503,7 +503,7 @@ cmdq_create(const struct cmdq_config *config)
 void
 cmdq_destroy(struct cmdq *q)
 {
-	struct job *j, *next;
+	struct cmdq_job *j, *next;
 
 	if (q == NULL)
 		return;

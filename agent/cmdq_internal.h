@@ -18,13 +18,13 @@
 
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_SETTLED, JOB_ANSWERED };
 
-struct job {
-	TAILQ_ENTRY(job) link;     /* of all, in the order they came */
-	TAILQ_ENTRY(job) of_line;  /* of those of its plugin */
-	TAILQ_ENTRY(job) of_job;   /* of those with its job's id */
-	TAILQ_ENTRY(job) in_state; /* WAITING: of its line's; SETTLED: of all that are */
-	UT_hash_handle hh;         /* by id */
-	struct line *line;
+struct cmdq_job {
+	TAILQ_ENTRY(cmdq_job) link;     /* of all, in the order they came */
+	TAILQ_ENTRY(cmdq_job) of_line;  /* of those of its plugin */
+	TAILQ_ENTRY(cmdq_job) of_job;   /* of those with its job's id */
+	TAILQ_ENTRY(cmdq_job) in_state; /* WAITING: of its line's; SETTLED: of all that are */
+	UT_hash_handle hh;              /* by id */
+	struct cmdq_line *line;
 	struct namesakes *namesakes; /* NULL: its command has no id (2010) */
 	uint64_t id;                 /* of the run, and of the entry in the outbox */
 	enum job_state state;
@@ -43,22 +43,22 @@ struct job {
 	char *why;               /* and its text */
 };
 
-TAILQ_HEAD(job_list, job);
+TAILQ_HEAD(job_list, cmdq_job);
 
 /* A line is looked at when it is READY. LATER: the newest that waits is not due yet. IDLE: nothing
  * waits. */
 enum line_place { LINE_IDLE, LINE_READY, LINE_LATER };
 
 /* The jobs of one plugin, in the order they came. The newest that waits answers for the others. */
-struct line {
+struct cmdq_line {
 	UT_hash_handle hh; /* by plugin */
 	char *plugin;
 	struct job_list jobs, waiting;
 	size_t running;
 	enum line_place place;
-	TAILQ_ENTRY(line) link; /* of q->ready or q->later */
+	TAILQ_ENTRY(cmdq_line) link; /* of q->ready or q->later */
 };
-TAILQ_HEAD(line_list, line);
+TAILQ_HEAD(line_list, cmdq_line);
 
 /* The jobs with one id: a command and its repeats have one, for whatever plugins. */
 struct namesakes {
@@ -79,8 +79,8 @@ struct cmdq {
 	struct job_list settled;       /* those that wait for room in the outbox */
 	struct line_list ready, later; /* ready: by when the newest of each came */
 	struct mono next_due;          /* of later: none is due before */
-	struct job *by_id;
-	struct line *by_plugin;
+	struct cmdq_job *by_id;
+	struct cmdq_line *by_plugin;
 	struct namesakes *by_job;
 	uint64_t last_id;
 	size_t waiting, running; /* waiting: also what is settled and not yet answered */
@@ -98,33 +98,34 @@ struct cmdq {
 };
 
 /* cmdq_run.c */
-void cmdq_ack_all(struct cmdq *q, const struct job *j);
-void cmdq_remove(struct cmdq *q, struct job *j); /* and frees it */
-const char *cmdq_job_text(const char *job);      /* for the log; NULL is "none" */
+void cmdq_ack_all(struct cmdq *q, const struct cmdq_job *j);
+void cmdq_remove(struct cmdq *q, struct cmdq_job *j); /* and frees it */
+const char *cmdq_job_text(const char *job);           /* for the log; NULL is "none" */
 void cmdq_start(struct cmdq *q);
 #define CMDQ_REFUSAL_MAX 2048
 /* The text for a plugin that is not here; logged, too. */
-void cmdq_refusal(const struct cmdq *q, const struct job *j, char text[CMDQ_REFUSAL_MAX]);
-void cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why);
+void cmdq_refusal(const struct cmdq *q, const struct cmdq_job *j, char text[CMDQ_REFUSAL_MAX]);
+void cmdq_settle(struct cmdq *q, struct cmdq_job *j, enum wire_state verdict, const char *why);
 /* Of a delivery, never of an earlier connection than the last one. */
-void cmdq_add_tag(struct job *j, struct broker_tag tag);
+void cmdq_add_tag(struct cmdq_job *j, struct broker_tag tag);
 bool cmdq_is_expired(const struct command *c);
 /* Answers that it is too late; one of 2010, that has no id, is acked and gone. */
-void cmdq_expire(struct cmdq *q, struct job *j);
+void cmdq_expire(struct cmdq *q, struct cmdq_job *j);
 /* Settles the n oldest of those that wait, that a newer one supersedes, and that the connection
  * which is has brought: an ack of another makes no room, and it will come yet. */
 void cmdq_make_room(struct cmdq *q, size_t n);
 
 /* cmdq_index.c */
-struct line *cmdq_find_line(const struct cmdq *q, const char *plugin);     /* NULL if none */
-struct namesakes *cmdq_find_job_id(const struct cmdq *q, const char *job); /* NULL if none */
-struct job *cmdq_find_run(const struct cmdq *q, uint64_t id);              /* NULL if none */
-struct job *cmdq_newest(const struct line *line);   /* of those that wait; NULL if none does */
-void cmdq_index_add(struct cmdq *q, struct job *j); /* WAITING */
-void cmdq_index_remove(struct cmdq *q, struct job *j);
-void cmdq_set_state(struct cmdq *q, struct job *j, enum job_state state);
-void cmdq_rename(struct cmdq *q, struct job *j, const char *plugin);
-void cmdq_relist(struct cmdq *q, struct line *line); /* after its newest got another due */
-void cmdq_list_due(struct cmdq *q);                  /* from later to ready */
+struct cmdq_line *cmdq_find_line(const struct cmdq *q, const char *plugin); /* NULL if none */
+struct namesakes *cmdq_find_job_id(const struct cmdq *q, const char *job);  /* NULL if none */
+struct cmdq_job *cmdq_find_run(const struct cmdq *q, uint64_t id);          /* NULL if none */
+struct cmdq_job *cmdq_newest(
+    const struct cmdq_line *line);                       /* of those that wait; NULL if none does */
+void cmdq_index_add(struct cmdq *q, struct cmdq_job *j); /* WAITING */
+void cmdq_index_remove(struct cmdq *q, struct cmdq_job *j);
+void cmdq_set_state(struct cmdq *q, struct cmdq_job *j, enum job_state state);
+void cmdq_rename(struct cmdq *q, struct cmdq_job *j, const char *plugin);
+void cmdq_relist(struct cmdq *q, struct cmdq_line *line); /* after its newest got another due */
+void cmdq_list_due(struct cmdq *q);                       /* from later to ready */
 
 #endif

@@ -60,7 +60,7 @@ cmdq_result_name(enum cmdq_result result)
 }
 
 void
-cmdq_remove(struct cmdq *q, struct job *j)
+cmdq_remove(struct cmdq *q, struct cmdq_job *j)
 {
 	cmdq_index_remove(q, j);
 	command_finish(&j->command);
@@ -78,7 +78,7 @@ cmdq_job_text(const char *job)
 }
 
 static const char *
-job_id_text(const struct job *j)
+job_id_text(const struct cmdq_job *j)
 {
 	return cmdq_job_text(j->command.job);
 }
@@ -86,21 +86,21 @@ job_id_text(const struct job *j)
 /* The broker has taken back what an earlier connection brought: those tags are void, and the
  * deliveries will come again. */
 static void
-void_tags(struct job *j)
+void_tags(struct cmdq_job *j)
 {
 	j->owed += j->n_tags;
 	j->n_tags = 0;
 }
 
 static void
-push_tag(struct job *j, struct broker_tag tag)
+push_tag(struct cmdq_job *j, struct broker_tag tag)
 {
 	j->tags = xreallocarray(j->tags, j->n_tags + 1, sizeof(*j->tags));
 	j->tags[j->n_tags++] = tag;
 }
 
 void
-cmdq_add_tag(struct job *j, struct broker_tag tag)
+cmdq_add_tag(struct cmdq_job *j, struct broker_tag tag)
 {
 	if (j->n_tags > 0 && j->tags[0].epoch != tag.epoch)
 		void_tags(j);
@@ -114,7 +114,7 @@ cmdq_add_tag(struct job *j, struct broker_tag tag)
  * when only the older one has not, it was taken from the queue meanwhile, and its tags are worth
  * nothing. */
 static void
-merge_tags(struct job *newest, const struct job *j)
+merge_tags(struct cmdq_job *newest, const struct cmdq_job *j)
 {
 	if (j->tags[0].epoch < newest->tags[0].epoch) {
 		if (newest->owed > 0) /* it has not come either */
@@ -128,7 +128,7 @@ merge_tags(struct job *newest, const struct job *j)
 }
 
 void
-cmdq_ack_all(struct cmdq *q, const struct job *j)
+cmdq_ack_all(struct cmdq *q, const struct cmdq_job *j)
 {
 	for (size_t i = 0; i < j->n_tags; i++)
 		broker_ack(q->config.broker, j->tags[i], false);
@@ -137,7 +137,7 @@ cmdq_ack_all(struct cmdq *q, const struct job *j)
 /* Answers. */
 
 static struct report_request
-request_of(const struct job *j)
+request_of(const struct cmdq_job *j)
 {
 	return (struct report_request){
 	    .plugin = j->plugin,
@@ -149,7 +149,7 @@ request_of(const struct job *j)
 
 /* The job is ANSWERED from here on; what m holds is taken. */
 static void
-send_message(struct cmdq *q, struct job *j, struct message *m)
+send_message(struct cmdq *q, struct cmdq_job *j, struct message *m)
 {
 	cmdq_set_state(q, j, JOB_ANSWERED);
 	buf_finish(&j->out);
@@ -161,7 +161,7 @@ send_message(struct cmdq *q, struct job *j, struct message *m)
 
 /* The same; r is finished. */
 static void
-send_answer(struct cmdq *q, struct job *j, struct response *r)
+send_answer(struct cmdq *q, struct cmdq_job *j, struct response *r)
 {
 	struct report_request req = request_of(j);
 	struct message m;
@@ -173,7 +173,7 @@ send_answer(struct cmdq *q, struct job *j, struct response *r)
 }
 
 static void
-note_ok(struct cmdq *q, const struct job *j, size_t bytes, const struct response *r)
+note_ok(struct cmdq *q, const struct cmdq_job *j, size_t bytes, const struct response *r)
 {
 	q->stats.results[CMDQ_OK]++;
 	log_info("cmdq", "%s: done, job=%s bytes=%zu duration_ms=%lld", j->plugin, job_id_text(j),
@@ -181,7 +181,7 @@ note_ok(struct cmdq *q, const struct job *j, size_t bytes, const struct response
 }
 
 static void
-note_failed(struct cmdq *q, const struct job *j, const struct response *r)
+note_failed(struct cmdq *q, const struct cmdq_job *j, const struct response *r)
 {
 	q->stats.results[CMDQ_FAILED]++;
 	log_warn("cmdq", "%s, job=%s", report_failure_text(r), job_id_text(j));
@@ -189,7 +189,7 @@ note_failed(struct cmdq *q, const struct job *j, const struct response *r)
 
 /* With much output the job stays RUNNING until it is made. */
 static void
-answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
+answer_run(struct cmdq *q, struct cmdq_job *j, const struct child_event *done)
 {
 	struct report_request req = request_of(j);
 	struct response r;
@@ -210,7 +210,7 @@ answer_run(struct cmdq *q, struct job *j, const struct child_event *done)
 }
 
 static void
-answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, const char *why)
+answer_without_result(struct cmdq *q, struct cmdq_job *j, enum wire_state state, const char *why)
 {
 	struct report_request req = request_of(j);
 	struct response r;
@@ -222,7 +222,7 @@ answer_without_result(struct cmdq *q, struct job *j, enum wire_state state, cons
 }
 
 void
-cmdq_refusal(const struct cmdq *q, const struct job *j, char text[CMDQ_REFUSAL_MAX])
+cmdq_refusal(const struct cmdq *q, const struct cmdq_job *j, char text[CMDQ_REFUSAL_MAX])
 {
 	char *names = registry_names(q->config.registry);
 
@@ -234,7 +234,7 @@ cmdq_refusal(const struct cmdq *q, const struct job *j, char text[CMDQ_REFUSAL_M
 }
 
 static void
-refuse(struct cmdq *q, struct job *j)
+refuse(struct cmdq *q, struct cmdq_job *j)
 {
 	char text[CMDQ_REFUSAL_MAX];
 
@@ -254,7 +254,7 @@ result_of(enum wire_state verdict)
 }
 
 void
-cmdq_settle(struct cmdq *q, struct job *j, enum wire_state verdict, const char *why)
+cmdq_settle(struct cmdq *q, struct cmdq_job *j, enum wire_state verdict, const char *why)
 {
 	q->stats.results[result_of(verdict)]++;
 	log_info("cmdq", "%s: %s, job=%s", j->plugin, why, job_id_text(j));
@@ -273,7 +273,7 @@ cmdq_is_expired(const struct command *c)
 /* A command that had not waited with the broker was sent just now, whatever its time says: then one
  * of the two clocks is wrong, and both are named. */
 static void
-describe_expiry(const struct job *j, char out[EXPIRY_MAX])
+describe_expiry(const struct cmdq_job *j, char out[EXPIRY_MAX])
 {
 	const struct command *c = &j->command;
 	char span[UNITS_SPAN_SIZE], apart[UNITS_SPAN_SIZE], here[WALLCLOCK_TEXT_SIZE],
@@ -292,7 +292,7 @@ describe_expiry(const struct job *j, char out[EXPIRY_MAX])
 }
 
 void
-cmdq_expire(struct cmdq *q, struct job *j)
+cmdq_expire(struct cmdq *q, struct cmdq_job *j)
 {
 	char why[EXPIRY_MAX];
 
@@ -312,7 +312,7 @@ cmdq_expire(struct cmdq *q, struct job *j)
 bool
 cmdq_runs(const struct cmdq *q, const char *plugin)
 {
-	const struct line *line = cmdq_find_line(q, plugin);
+	const struct cmdq_line *line = cmdq_find_line(q, plugin);
 
 	return line != NULL && line->running > 0;
 }
@@ -328,7 +328,7 @@ may_start(const struct cmdq *q, const char *plugin)
 /* Who did not say which job it is gets no answer of its own (2010). Its delivery is acked with the
  * newest one's; or, when room is needed, at once: the newest is with the broker still. */
 static void
-supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
+supersede(struct cmdq *q, struct cmdq_job *j, struct cmdq_job *newest, bool at_once)
 {
 	char why[32 + WIRE_JOB_MAX];
 
@@ -355,9 +355,9 @@ supersede(struct cmdq *q, struct job *j, struct job *newest, bool at_once)
 
 /* One run answers for all that wait for the same plugin. */
 static void
-supersede_older(struct cmdq *q, struct job *newest)
+supersede_older(struct cmdq *q, struct cmdq_job *newest)
 {
-	struct job *j, *next;
+	struct cmdq_job *j, *next;
 
 	TAILQ_FOREACH_SAFE (j, &newest->line->waiting, in_state, next) {
 		if (j != newest)
@@ -368,10 +368,10 @@ supersede_older(struct cmdq *q, struct job *newest)
 void
 cmdq_make_room(struct cmdq *q, size_t n)
 {
-	struct job *j, *next;
+	struct cmdq_job *j, *next;
 
 	TAILQ_FOREACH_SAFE (j, &q->jobs, link, next) {
-		struct job *newest;
+		struct cmdq_job *newest;
 
 		if (n == 0)
 			break;
@@ -384,7 +384,7 @@ cmdq_make_room(struct cmdq *q, size_t n)
 }
 
 static void
-start_job(struct cmdq *q, struct job *j, const struct plugin *p)
+start_job(struct cmdq *q, struct cmdq_job *j, const struct plugin *p)
 {
 	struct child_request req = {.op = CHILD_OP_RUN, .id = j->id};
 
@@ -399,7 +399,7 @@ start_job(struct cmdq *q, struct job *j, const struct plugin *p)
 }
 
 static bool
-step_settled(struct cmdq *q, struct job *j)
+step_settled(struct cmdq *q, struct cmdq_job *j)
 {
 	size_t spare = q->running + 1 > SETTLED_SPARES ? q->running + 1 : SETTLED_SPARES;
 
@@ -412,9 +412,9 @@ step_settled(struct cmdq *q, struct job *j)
 /* Authorises what waits at its turn and not when it came: the plugins may have been reloaded
  * since. There is room for its answer. */
 static bool
-step_line(struct cmdq *q, struct line *line)
+step_line(struct cmdq *q, struct cmdq_line *line)
 {
-	struct job *j = cmdq_newest(line);
+	struct cmdq_job *j = cmdq_newest(line);
 	const struct plugin *p;
 
 	if (cmdq_is_expired(&j->command)) {
@@ -436,8 +436,8 @@ step_line(struct cmdq *q, struct line *line)
 static bool
 step(struct cmdq *q)
 {
-	struct job *settled = TAILQ_FIRST(&q->settled);
-	struct line *line;
+	struct cmdq_job *settled = TAILQ_FIRST(&q->settled);
+	struct cmdq_line *line;
 
 	if (settled != NULL && step_settled(q, settled))
 		return true;
@@ -472,7 +472,7 @@ cmdq_start(struct cmdq *q)
 }
 
 static void
-on_stopped(struct cmdq *q, struct job *j)
+on_stopped(struct cmdq *q, struct cmdq_job *j)
 {
 	if (j->cancelled) {
 		cmdq_settle(q, j, WIRE_CANCELLED, "cancelled while it ran");
@@ -488,7 +488,7 @@ on_stopped(struct cmdq *q, struct job *j)
 void
 cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 {
-	struct job *j = cmdq_find_run(q, ev->id);
+	struct cmdq_job *j = cmdq_find_run(q, ev->id);
 
 	if (j == NULL || j->state != JOB_RUNNING)
 		return;
@@ -517,7 +517,7 @@ cmdq_on_child(struct cmdq *q, const struct child_event *ev)
 void
 cmdq_on_made(struct cmdq *q, struct made *made)
 {
-	struct job *j = cmdq_find_run(q, made->id);
+	struct cmdq_job *j = cmdq_find_run(q, made->id);
 	struct report_request req;
 
 	if (j == NULL || j->state != JOB_RUNNING)
@@ -547,7 +547,7 @@ cmdq_drain(struct cmdq *q)
 void
 cmdq_stop_running(struct cmdq *q)
 {
-	struct job *j;
+	struct cmdq_job *j;
 
 	TAILQ_FOREACH (j, &q->jobs, link) {
 		struct child_request stop = {.op = CHILD_OP_KILL, .id = j->id};

@@ -22,26 +22,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct entry {
-	TAILQ_ENTRY(entry) link;
+struct outbox_entry {
+	TAILQ_ENTRY(outbox_entry) link;
 	uint64_t id;
 	uint64_t publish_id;
 	size_t size;
 	char *plugin; /* of an unasked result; NULL: an answer */
 	bool fresh;
-	bool unfit;        /* for this connection, whatever is taken away from it */
-	struct lane *lane; /* that it was last published on */
-	bool too_large;    /* the message is the failure that says so */
+	bool unfit;               /* for this connection, whatever is taken away from it */
+	struct outbox_lane *lane; /* that it was last published on */
+	bool too_large;           /* the message is the failure that says so */
 	struct mono since;
 	struct message message;
 };
 
-enum lane_state { LANE_OPEN, LANE_HOLDING };
+enum outbox_lane_state { LANE_OPEN, LANE_HOLDING };
 
-struct lane {
+struct outbox_lane {
 	struct outbox *box;
 	const char *key, *name;
-	enum lane_state state;
+	enum outbox_lane_state state;
 	struct loop_timer *timer;
 	struct backoff backoff;
 	char why[160];             /* of HOLDING */
@@ -58,19 +58,19 @@ struct outbox {
 	const char *host; /* NULL = not told */
 	outbox_confirmed_fn *fn;
 	void *arg;
-	TAILQ_HEAD(, entry) entries;
+	TAILQ_HEAD(, outbox_entry) entries;
 	size_t count, bytes;               /* of answers */
 	size_t newest_count, newest_bytes; /* of unasked results */
 	uint64_t replaced, replaced_told;
-	struct lane common, fresh;
+	struct outbox_lane common, fresh;
 	bool no_fresh_lane; /* this connection's broker has no queue for it */
 	uint64_t added, confirmed, refused, lost;
 };
 
-static struct entry *
+static struct outbox_entry *
 find_newest(struct outbox *o, const char *plugin, bool waits)
 {
-	struct entry *e;
+	struct outbox_entry *e;
 
 	TAILQ_FOREACH (e, &o->entries, link) {
 		if (e->plugin != NULL && (e->publish_id == 0) == waits &&
@@ -81,7 +81,7 @@ find_newest(struct outbox *o, const char *plugin, bool waits)
 }
 
 static enum entry_kind
-kind_of(const struct outbox *o, const struct entry *e)
+kind_of(const struct outbox *o, const struct outbox_entry *e)
 {
 	if (e->plugin != NULL)
 		return ENTRY_UNASKED;
@@ -92,13 +92,13 @@ kind_of(const struct outbox *o, const struct entry *e)
 }
 
 static enum broker_fit
-fit(const struct outbox *o, const struct entry *e)
+fit(const struct outbox *o, const struct outbox_entry *e)
 {
 	return broker_fit(o->broker, o->exchange, e->lane->key, &e->message);
 }
 
 static const char *
-id_text(const struct entry *e)
+id_text(const struct outbox_entry *e)
 {
 	return e->message.message_id != NULL ? e->message.message_id : "(no id)";
 }
@@ -107,7 +107,7 @@ id_text(const struct entry *e)
  * and its name, which of a refused command has up to 4 KiB, and for which the collector else goes
  * by the body. Whatever else is in the headers fits the smallest frame there is. */
 static void
-lighten(const struct outbox *o, struct entry *e)
+lighten(const struct outbox *o, struct outbox_entry *e)
 {
 	static const char *const spare[] = {"stdout_tail", "stderr_tail", "plugin"};
 	char without[64] = "";
@@ -128,7 +128,7 @@ lighten(const struct outbox *o, struct entry *e)
 
 /* The broker takes no such body: a failure that says so goes in its place, as the same answer. */
 static void
-report_too_large(const struct outbox *o, struct entry *e)
+report_too_large(const struct outbox *o, struct outbox_entry *e)
 {
 	size_t bytes = e->message.body_len;
 
@@ -146,7 +146,7 @@ report_too_large(const struct outbox *o, struct entry *e)
  * same, it is no reason to keep those behind it. false: nothing is in the way but what is being
  * sent. */
 static bool
-make_fit(const struct outbox *o, struct entry *e)
+make_fit(const struct outbox *o, struct outbox_entry *e)
 {
 	if (fit(o, e) == BROKER_FITS)
 		return false;
@@ -162,7 +162,7 @@ make_fit(const struct outbox *o, struct entry *e)
 
 /* false: not now. */
 static bool
-publish(struct outbox *o, struct lane *lane, struct entry *e)
+publish(struct outbox *o, struct outbox_lane *lane, struct outbox_entry *e)
 {
 	e->lane = lane;
 	e->publish_id = broker_publish(o->broker, o->exchange, lane->key, true, &e->message);
@@ -176,8 +176,8 @@ publish(struct outbox *o, struct lane *lane, struct entry *e)
 static bool
 pump_kind(struct outbox *o, enum entry_kind kind)
 {
-	struct lane *lane = kind == ENTRY_FRESH ? &o->fresh : &o->common;
-	struct entry *e;
+	struct outbox_lane *lane = kind == ENTRY_FRESH ? &o->fresh : &o->common;
+	struct outbox_entry *e;
 
 	if (lane->state != LANE_OPEN)
 		return true;
@@ -202,7 +202,7 @@ pump(struct outbox *o)
 static void
 on_timer(void *arg)
 {
-	struct lane *lane = arg;
+	struct outbox_lane *lane = arg;
 
 	lane->state = LANE_OPEN;
 	pump(lane->box);
@@ -210,7 +210,7 @@ on_timer(void *arg)
 
 /* One line each: when it begins, with what to do, and each time that it is no better. */
 static void
-tell_refusal(const struct lane *lane, enum broker_outcome outcome, bool begins, uint32_t ms)
+tell_refusal(const struct outbox_lane *lane, enum broker_outcome outcome, bool begins, uint32_t ms)
 {
 	const struct outbox *o = lane->box;
 
@@ -233,7 +233,7 @@ tell_refusal(const struct lane *lane, enum broker_outcome outcome, bool begins, 
 }
 
 static void
-hold(struct lane *lane, enum broker_outcome outcome, const char *why)
+hold(struct outbox_lane *lane, enum broker_outcome outcome, const char *why)
 {
 	struct outbox *o = lane->box;
 	bool begins = lane->refused_since.ms == 0;
@@ -254,7 +254,7 @@ hold(struct lane *lane, enum broker_outcome outcome, const char *why)
 }
 
 static void
-taken_again(struct lane *lane)
+taken_again(struct outbox_lane *lane)
 {
 	if (lane->refused_since.ms == 0)
 		return;
@@ -265,7 +265,7 @@ taken_again(struct lane *lane)
 }
 
 static void
-lane_init(struct lane *lane, struct outbox *o, const char *key, const char *name)
+lane_init(struct outbox_lane *lane, struct outbox *o, const char *key, const char *name)
 {
 	lane->box = o;
 	lane->key = key;
@@ -275,7 +275,7 @@ lane_init(struct lane *lane, struct outbox *o, const char *key, const char *name
 }
 
 static void
-lane_open(struct lane *lane)
+lane_open(struct outbox_lane *lane)
 {
 	loop_timer_disarm(lane->timer);
 	lane->state = LANE_OPEN;
@@ -305,7 +305,7 @@ outbox_set_host(struct outbox *o, const char *host)
 }
 
 static void
-remove_entry(struct outbox *o, struct entry *e)
+remove_entry(struct outbox *o, struct outbox_entry *e)
 {
 	TAILQ_REMOVE(&o->entries, e, link);
 	if (e->plugin == NULL) {
@@ -323,7 +323,7 @@ remove_entry(struct outbox *o, struct entry *e)
 void
 outbox_destroy(struct outbox *o)
 {
-	struct entry *e, *next;
+	struct outbox_entry *e, *next;
 
 	if (o == NULL)
 		return;
@@ -335,10 +335,10 @@ outbox_destroy(struct outbox *o)
 }
 
 /* Takes over what m holds. */
-static struct entry *
+static struct outbox_entry *
 entry_new(struct outbox *o, uint64_t id, struct message *m)
 {
-	struct entry *e = xcalloc(1, sizeof(*e));
+	struct outbox_entry *e = xcalloc(1, sizeof(*e));
 
 	e->id = id;
 	e->size = message_size(m);
@@ -352,7 +352,7 @@ entry_new(struct outbox *o, uint64_t id, struct message *m)
 static void
 add_answer(struct outbox *o, uint64_t id, struct message *m, bool fresh)
 {
-	struct entry *e = entry_new(o, id, m);
+	struct outbox_entry *e = entry_new(o, id, m);
 
 	e->fresh = fresh;
 	TAILQ_INSERT_TAIL(&o->entries, e, link);
@@ -375,7 +375,7 @@ outbox_add_fresh(struct outbox *o, uint64_t id, struct message *m)
 
 /* Told at the first, and how many it came to when the broker takes them again. */
 static void
-replace(struct outbox *o, struct entry *old)
+replace(struct outbox *o, struct outbox_entry *old)
 {
 	if (o->replaced++ == o->replaced_told)
 		log_info("outbox",
@@ -399,7 +399,7 @@ tell_replaced(struct outbox *o)
 static void
 drop_oldest(struct outbox *o, size_t room)
 {
-	struct entry *e, *next;
+	struct outbox_entry *e, *next;
 
 	TAILQ_FOREACH_SAFE (e, &o->entries, link, next) {
 		if (o->newest_bytes + room <= OUTBOX_NEWEST_MAX)
@@ -412,7 +412,7 @@ drop_oldest(struct outbox *o, size_t room)
 void
 outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct message *m)
 {
-	struct entry *e = entry_new(o, id, m), *old = find_newest(o, plugin, true);
+	struct outbox_entry *e = entry_new(o, id, m), *old = find_newest(o, plugin, true);
 
 	if (old != NULL)
 		replace(o, old);
@@ -439,8 +439,8 @@ outbox_count(const struct outbox *o)
 void
 outbox_status(const struct outbox *o, struct outbox_status *out)
 {
-	const struct entry *e = TAILQ_FIRST(&o->entries);
-	const struct lane *held = o->common.state == LANE_HOLDING ? &o->common : &o->fresh;
+	const struct outbox_entry *e = TAILQ_FIRST(&o->entries);
+	const struct outbox_lane *held = o->common.state == LANE_HOLDING ? &o->common : &o->fresh;
 
 	*out = (struct outbox_status){
 	    .answers = o->count,
@@ -460,7 +460,7 @@ outbox_status(const struct outbox *o, struct outbox_status *out)
 void
 outbox_on_ready(struct outbox *o)
 {
-	struct entry *e;
+	struct outbox_entry *e;
 
 	/* A new connection may have a new topology: no reason to hold what the old one refused. */
 	lane_open(&o->common);
@@ -477,10 +477,10 @@ outbox_on_writable(struct outbox *o)
 	pump(o);
 }
 
-static struct entry *
+static struct outbox_entry *
 find_publish(struct outbox *o, uint64_t publish_id)
 {
-	struct entry *e;
+	struct outbox_entry *e;
 
 	TAILQ_FOREACH (e, &o->entries, link) {
 		if (e->publish_id == publish_id)
@@ -491,7 +491,7 @@ find_publish(struct outbox *o, uint64_t publish_id)
 
 /* Back from the broker, unless something newer waits already. */
 static void
-wait_again(struct outbox *o, struct entry *e)
+wait_again(struct outbox *o, struct outbox_entry *e)
 {
 	if (e->plugin != NULL && find_newest(o, e->plugin, true) != NULL)
 		replace(o, e);
@@ -517,8 +517,8 @@ bool
 outbox_on_confirm(
     struct outbox *o, uint64_t publish_id, enum broker_outcome outcome, const char *why)
 {
-	struct entry *e = find_publish(o, publish_id);
-	struct lane *lane;
+	struct outbox_entry *e = find_publish(o, publish_id);
+	struct outbox_lane *lane;
 	uint64_t id;
 
 	if (e == NULL || publish_id == 0)

@@ -25,8 +25,8 @@ struct planned {
 };
 
 /* Apart from what is planned: a run outlives its plugin's removal by a reload. */
-struct run {
-	TAILQ_ENTRY(run) link;
+struct schedule_run {
+	TAILQ_ENTRY(schedule_run) link;
 	uint64_t id;
 	char *plugin;
 	enum wire_format format;
@@ -39,7 +39,7 @@ struct schedule {
 	struct planned *planned;  /* in the order of the registry */
 	size_t n;
 	size_t next_turn; /* where to look first for what waits, so that each has its turn */
-	TAILQ_HEAD(, run) runs;
+	TAILQ_HEAD(, schedule_run) runs;
 	size_t running;
 	uint64_t last_id;
 	bool draining;
@@ -56,7 +56,7 @@ schedule_create(const struct schedule_config *config)
 }
 
 static void
-run_remove(struct schedule *s, struct run *r)
+run_remove(struct schedule *s, struct schedule_run *r)
 {
 	TAILQ_REMOVE(&s->runs, r, link);
 	s->running--;
@@ -76,7 +76,7 @@ planned_free(struct planned *list, size_t n)
 void
 schedule_destroy(struct schedule *s)
 {
-	struct run *r, *next;
+	struct schedule_run *r, *next;
 
 	if (s == NULL)
 		return;
@@ -93,7 +93,7 @@ static void
 start(struct schedule *s, const struct plugin *p)
 {
 	struct child_request req = {.op = CHILD_OP_RUN};
-	struct run *r = xcalloc(1, sizeof(*r));
+	struct schedule_run *r = xcalloc(1, sizeof(*r));
 
 	r->id = SCHEDULE_ID | ++s->last_id;
 	r->plugin = xstrdup(p->name);
@@ -244,10 +244,10 @@ schedule_reload(struct schedule *s, uint64_t max_output)
 
 /* --- what comes back --- */
 
-static struct run *
+static struct schedule_run *
 find_run(struct schedule *s, uint64_t id)
 {
-	struct run *r;
+	struct schedule_run *r;
 
 	TAILQ_FOREACH (r, &s->runs, link) {
 		if (r->id == id)
@@ -257,13 +257,13 @@ find_run(struct schedule *s, uint64_t id)
 }
 
 static struct report_request
-request_of(const struct run *r)
+request_of(const struct schedule_run *r)
 {
 	return (struct report_request){.plugin = r->plugin, .format = r->format};
 }
 
 static void
-note_ok(const struct run *r, size_t bytes, const struct response *resp)
+note_ok(const struct schedule_run *r, size_t bytes, const struct response *resp)
 {
 	log_debug("schedule", "%s: done, bytes=%zu duration_ms=%" PRId64, r->plugin, bytes,
 	    resp->meta.duration_ms);
@@ -271,7 +271,7 @@ note_ok(const struct run *r, size_t bytes, const struct response *resp)
 
 /* What m holds is taken; the run is gone. */
 static void
-finish_run(struct schedule *s, struct run *r, struct message *m)
+finish_run(struct schedule *s, struct schedule_run *r, struct message *m)
 {
 	outbox_add_newest(s->config.outbox, r->id, r->plugin, m);
 	run_remove(s, r);
@@ -279,7 +279,7 @@ finish_run(struct schedule *s, struct run *r, struct message *m)
 
 /* With much output the run stays until it is made. */
 static void
-report(struct schedule *s, struct run *r, const struct child_event *done)
+report(struct schedule *s, struct schedule_run *r, const struct child_event *done)
 {
 	struct report_request req = request_of(r);
 	struct response resp;
@@ -306,7 +306,7 @@ report(struct schedule *s, struct run *r, const struct child_event *done)
 void
 schedule_on_made(struct schedule *s, struct made *made)
 {
-	struct run *r = find_run(s, made->id);
+	struct schedule_run *r = find_run(s, made->id);
 	struct report_request req;
 
 	if (r == NULL)
@@ -319,7 +319,7 @@ schedule_on_made(struct schedule *s, struct made *made)
 }
 
 static void
-stop_run(struct schedule *s, const struct run *r)
+stop_run(struct schedule *s, const struct schedule_run *r)
 {
 	struct child_request stop = {.op = CHILD_OP_KILL, .id = r->id};
 
@@ -329,7 +329,7 @@ stop_run(struct schedule *s, const struct run *r)
 void
 schedule_on_child(struct schedule *s, const struct child_event *ev)
 {
-	struct run *r = find_run(s, ev->id);
+	struct schedule_run *r = find_run(s, ev->id);
 
 	if (r == NULL)
 		return;
@@ -361,7 +361,7 @@ schedule_drain(struct schedule *s)
 void
 schedule_stop_running(struct schedule *s)
 {
-	struct run *r;
+	struct schedule_run *r;
 
 	TAILQ_FOREACH (r, &s->runs, link)
 		stop_run(s, r);
@@ -370,7 +370,7 @@ schedule_stop_running(struct schedule *s)
 bool
 schedule_runs(const struct schedule *s, const char *plugin)
 {
-	const struct run *r;
+	const struct schedule_run *r;
 
 	TAILQ_FOREACH (r, &s->runs, link) {
 		if (strcmp(r->plugin, plugin) == 0)

@@ -27,14 +27,14 @@
 #define GREETING_ID 0 /* of the outbox; those of commands start at 1 */
 
 /* A plugin that is thought to run. */
-struct run {
-	TAILQ_ENTRY(run) link;
+struct agent_run {
+	TAILQ_ENTRY(agent_run) link;
 	uint64_t id;
 	char plugin[CHILDMSG_PLUGIN];
 	struct mono due;
 	bool stopped;
 };
-TAILQ_HEAD(run_list, run);
+TAILQ_HEAD(run_list, agent_run);
 
 struct agent_host {
 	struct agents *agents;
@@ -71,7 +71,7 @@ origin_of(const struct agent_host *h)
 static void
 arm_for_runs(struct agent_host *h)
 {
-	const struct run *r, *first = TAILQ_FIRST(&h->runs);
+	const struct agent_run *r, *first = TAILQ_FIRST(&h->runs);
 	struct mono now = loop_now(h->agents->b->loop);
 
 	TAILQ_FOREACH (r, &h->runs, link) {
@@ -90,7 +90,7 @@ begin_run(struct agent_host *h, const struct child_request *req)
 {
 	const struct bench *b = h->agents->b;
 	bool slow = plan_conduct(&b->plan, h->index) == CONDUCT_SLOW;
-	struct run *r = xcalloc(1, sizeof(*r));
+	struct agent_run *r = xcalloc(1, sizeof(*r));
 
 	r->id = req->id;
 	memcpy(r->plugin, req->plugin, sizeof(r->plugin));
@@ -103,7 +103,7 @@ begin_run(struct agent_host *h, const struct child_request *req)
 static void
 stop_run(struct agent_host *h, uint64_t id)
 {
-	struct run *r;
+	struct agent_run *r;
 
 	TAILQ_FOREACH (r, &h->runs, link) {
 		if (r->id != id)
@@ -144,7 +144,7 @@ tell_output(struct agent_host *h, uint64_t id, const struct buf *out)
 
 /* Frees r; the next ones may begin. */
 static void
-end_run(struct agent_host *h, struct run *r)
+end_run(struct agent_host *h, struct agent_run *r)
 {
 	const struct bench *b = h->agents->b;
 	struct child_event done;
@@ -163,11 +163,11 @@ end_run(struct agent_host *h, struct run *r)
 	cmdq_on_child(h->cmdq, &done);
 }
 
-static struct run *
+static struct agent_run *
 find_due(const struct agent_host *h)
 {
 	struct mono now = loop_now(h->agents->b->loop);
-	struct run *r;
+	struct agent_run *r;
 
 	TAILQ_FOREACH (r, &h->runs, link) {
 		if (mono_reached(now, r->due))
@@ -180,7 +180,7 @@ static void
 host_on_timer(void *arg)
 {
 	struct agent_host *h = arg;
-	struct run *r;
+	struct agent_run *r;
 
 	while ((r = find_due(h)) != NULL)
 		end_run(h, r);
@@ -393,7 +393,7 @@ agents_create(struct bench *b, const struct agents_handlers *handlers, void *arg
 static void
 host_finish(struct agent_host *h)
 {
-	struct run *r;
+	struct agent_run *r;
 
 	if (h->broker == NULL)
 		return;

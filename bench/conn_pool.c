@@ -11,17 +11,17 @@
 #include <stdlib.h>
 
 /* What one connection has to publish of one job. */
-struct round {
-	TAILQ_ENTRY(round) link;
+struct pool_round {
+	TAILQ_ENTRY(pool_round) link;
 	uint32_t job;
 	uint32_t next; /* host */
 	char *reply_to;
 };
 
-struct member {
+struct pool_member {
 	struct conn_pool *crew;
 	struct broker *broker;
-	TAILQ_HEAD(, round) rounds;
+	TAILQ_HEAD(, pool_round) rounds;
 };
 
 struct conn_pool {
@@ -29,13 +29,13 @@ struct conn_pool {
 	void (*on_ready)(void *arg);
 	void *arg;
 	struct topology *topology;
-	struct member *members;
+	struct pool_member *members;
 	uint32_t n, ready;
 	uint64_t confirmed;
 };
 
 static void
-round_free(struct member *m, struct round *r)
+round_free(struct pool_member *m, struct pool_round *r)
 {
 	TAILQ_REMOVE(&m->rounds, r, link);
 	free(r->reply_to);
@@ -44,7 +44,7 @@ round_free(struct member *m, struct round *r)
 
 /* false: not now. */
 static bool
-publish(struct member *m, const struct round *r)
+publish(struct pool_member *m, const struct pool_round *r)
 {
 	struct bench *b = m->crew->b;
 	struct message message;
@@ -61,10 +61,10 @@ publish(struct member *m, const struct round *r)
 }
 
 static void
-publish_all(struct member *m)
+publish_all(struct pool_member *m)
 {
 	const struct plan *p = &m->crew->b->plan;
-	struct round *r;
+	struct pool_round *r;
 
 	while ((r = TAILQ_FIRST(&m->rounds)) != NULL) {
 		for (; r->next < p->hosts; r->next += m->crew->n) {
@@ -78,7 +78,7 @@ publish_all(struct member *m)
 static void
 member_on_ready(struct broker *broker, void *arg)
 {
-	struct member *m = arg;
+	struct pool_member *m = arg;
 
 	if (++m->crew->ready == m->crew->n)
 		m->crew->on_ready(m->crew->arg);
@@ -87,7 +87,7 @@ member_on_ready(struct broker *broker, void *arg)
 static void
 member_on_down(struct broker *broker, const struct broker_failure *f, void *arg)
 {
-	struct member *m = arg;
+	struct pool_member *m = arg;
 
 	bench_fail(m->crew->b, "%s", f->text);
 }
@@ -96,7 +96,7 @@ static void
 member_on_confirm(
     struct broker *broker, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	struct member *m = arg;
+	struct pool_member *m = arg;
 
 	if (outcome != BROKER_CONFIRMED) {
 		bench_fail(m->crew->b, "the broker did not take an answer: %s",
@@ -133,7 +133,7 @@ conn_pool_create(struct bench *b, void (*on_ready)(void *arg), void *arg)
 	c->topology = topology_for_collector(options->broadcast_exchange, options->master_exchange);
 	c->members = xcalloc(c->n, sizeof(*c->members));
 	for (uint32_t i = 0; i < c->n; i++) {
-		struct member *m = &c->members[i];
+		struct pool_member *m = &c->members[i];
 
 		m->crew = c;
 		TAILQ_INIT(&m->rounds);
@@ -147,7 +147,7 @@ void
 conn_pool_answer(struct conn_pool *c, uint32_t job, const char *reply_to)
 {
 	for (uint32_t i = 0; i < c->n; i++) {
-		struct round *r = xcalloc(1, sizeof(*r));
+		struct pool_round *r = xcalloc(1, sizeof(*r));
 
 		r->job = job;
 		r->next = i;
@@ -169,7 +169,7 @@ conn_pool_destroy(struct conn_pool *c)
 	if (c == NULL)
 		return;
 	for (uint32_t i = 0; i < c->n; i++) {
-		struct member *m = &c->members[i];
+		struct pool_member *m = &c->members[i];
 
 		broker_destroy(m->broker);
 		while (!TAILQ_EMPTY(&m->rounds))

@@ -14,7 +14,7 @@
 
 #define TICK_MS 250
 
-struct hosts {
+struct fleet_hosts {
 	struct bench *b;
 	struct agents *agents;
 	struct loop_timer *tick;
@@ -26,7 +26,7 @@ struct hosts {
 static void
 hosts_on_ready(void *arg)
 {
-	struct hosts *v = arg;
+	struct fleet_hosts *v = arg;
 
 	/* For whoever waits for it; nothing else comes on stdout until the end. */
 	printf("{\"ready\":%" PRIu32 "}\n", v->b->plan.hosts);
@@ -38,7 +38,7 @@ hosts_on_ready(void *arg)
 /* The plugins of a host are due one after the other, spread over the interval; the hosts are spread
  * over each of these steps. So the load is even, whatever their number. */
 static uint32_t
-steps_until(const struct hosts *v, uint32_t host, int64_t ms)
+steps_until(const struct fleet_hosts *v, uint32_t host, int64_t ms)
 {
 	uint32_t step_ms = v->b->interval_ms / FLEET_PLUGINS;
 	int64_t offset = (int64_t)step_ms * host / v->b->plan.hosts;
@@ -47,7 +47,7 @@ steps_until(const struct hosts *v, uint32_t host, int64_t ms)
 }
 
 static void
-collect_due(struct hosts *v, uint32_t host, int64_t from_ms, int64_t to_ms)
+collect_due(struct fleet_hosts *v, uint32_t host, int64_t from_ms, int64_t to_ms)
 {
 	uint32_t end = steps_until(v, host, to_ms);
 
@@ -56,7 +56,7 @@ collect_due(struct hosts *v, uint32_t host, int64_t from_ms, int64_t to_ms)
 }
 
 static void
-silence_some(struct hosts *v)
+silence_some(struct fleet_hosts *v)
 {
 	v->silenced = true;
 	for (uint32_t i = 0; i < v->b->plan.hosts; i++) {
@@ -68,7 +68,7 @@ silence_some(struct hosts *v)
 static void
 hosts_on_tick(void *arg)
 {
-	struct hosts *v = arg;
+	struct fleet_hosts *v = arg;
 	struct mono now = loop_now(v->b->loop);
 	int64_t from_ms = mono_diff(v->ticked, v->began), to_ms = mono_diff(now, v->began);
 
@@ -86,7 +86,7 @@ hosts_on_tick(void *arg)
 static void
 hosts_on_host(uint32_t host, void *arg)
 {
-	struct hosts *v = arg;
+	struct fleet_hosts *v = arg;
 
 	if (v->known[host] || v->b->interval_ms == 0)
 		return;
@@ -116,7 +116,7 @@ report_swarm(struct bench *b, struct hosts_sim *s)
 void
 verb_hosts(struct bench *b)
 {
-	struct hosts v = {.b = b, .began = loop_now(b->loop), .ticked = loop_now(b->loop)};
+	struct fleet_hosts v = {.b = b, .began = loop_now(b->loop), .ticked = loop_now(b->loop)};
 
 	v.known = xcalloc(b->plan.hosts, sizeof(*v.known));
 	v.agents = agents_create(b, &handlers, &v);

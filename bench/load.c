@@ -29,10 +29,10 @@
 #define SETTLE_MS 20
 #define JOBS_MAX  2000 /* each has a connection for its notices */
 
-struct load;
+struct bench_load;
 
 struct load_job {
-	struct load *load;
+	struct bench_load *load;
 	uint32_t index;
 	struct job job;
 	struct job_watch *watch;
@@ -43,7 +43,7 @@ struct load_job {
 	bool *known; /* by host */
 };
 
-struct load {
+struct bench_load {
 	struct bench *b;
 	struct errands *errands;
 	struct conn_pool *crew;
@@ -72,14 +72,14 @@ now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static void prepare_next(struct load *l);
+static void prepare_next(struct bench_load *l);
 
 /* ---- sending ---- */
 
 static void
 send_command(struct load_job *j)
 {
-	struct load *l = j->load;
+	struct bench_load *l = j->load;
 	struct bench *b = l->b;
 	struct command c = {
 	    .plugin = (char *)plan_profile_name(&b->plan),
@@ -106,7 +106,7 @@ wait_on(struct load_job *j)
 }
 
 static void
-send_job(struct load *l, int64_t due_us)
+send_job(struct bench_load *l, int64_t due_us)
 {
 	struct load_job *j = &l->jobs[l->next++];
 	int64_t late = now_us() - due_us;
@@ -126,7 +126,7 @@ send_job(struct load *l, int64_t due_us)
 static void
 load_on_clock(void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 	int64_t now = now_us();
 
 	if (l->b->one_by_one) {
@@ -149,7 +149,7 @@ load_on_clock(void *arg)
 static void
 on_books(const struct ledger_check_counts *c, void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	json_object_set_new(l->b->report, "books", ledger_check_json(c));
 	bench_done(l->b, ledger_check_close(c) && l->incomplete == 0 ? BENCH_OK : BENCH_BOOKS);
@@ -159,7 +159,7 @@ static void
 job_on_outcome(const struct outcome *o, bool target, void *arg)
 {
 	struct load_job *j = arg;
-	struct load *l = j->load;
+	struct bench_load *l = j->load;
 	uint32_t host;
 
 	if (!j->sent || !target || !outcome_is_answer(o->state) ||
@@ -177,7 +177,7 @@ job_on_outcome(const struct outcome *o, bool target, void *arg)
 static void
 load_on_settle(void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	if (l->errands != NULL && errands_pending(l->errands) > 0 &&
 	    mono_diff(loop_now(l->b->loop), l->all_ended) < l->b->patience_ms) {
@@ -193,7 +193,7 @@ load_on_settle(void *arg)
 static void
 count_unanswered(struct load_job *j)
 {
-	struct load *l = j->load;
+	struct bench_load *l = j->load;
 	uint64_t us = (uint64_t)(now_us() - j->due_us);
 
 	for (uint32_t host = 0; host < l->b->plan.hosts; host++) {
@@ -208,7 +208,7 @@ static void
 job_on_end(enum job_watch_end end, const char *text, void *arg)
 {
 	struct load_job *j = arg;
-	struct load *l = j->load;
+	struct bench_load *l = j->load;
 
 	l->incomplete += end != JOB_WATCH_COMPLETE;
 	if (j->sent)
@@ -239,7 +239,7 @@ static const struct job_watch_handlers job_watch_handlers = {
 
 /* Those that will answer: the others have the command in their queue. */
 static void
-list_targets(struct load *l)
+list_targets(struct bench_load *l)
 {
 	const struct plan *p = &l->b->plan;
 	char name[PLAN_NAME_SIZE];
@@ -255,7 +255,7 @@ list_targets(struct load *l)
 }
 
 static void
-make_job(struct load *l, struct load_job *j)
+make_job(struct bench_load *l, struct load_job *j)
 {
 	const struct plan *p = &l->b->plan;
 	char id[IDENT_SIZE];
@@ -277,7 +277,7 @@ static void
 on_job_added(bool ok, const char *what, void *arg)
 {
 	struct load_job *j = arg;
-	struct load *l = j->load;
+	struct bench_load *l = j->load;
 	struct job_watch_request req = {
 	    .loop = l->b->loop,
 	    .options = &l->b->cli->options,
@@ -295,7 +295,7 @@ on_job_added(bool ok, const char *what, void *arg)
 }
 
 static void
-prepare_next(struct load *l)
+prepare_next(struct bench_load *l)
 {
 	struct load_job *j;
 
@@ -312,7 +312,7 @@ prepare_next(struct load *l)
 }
 
 static void
-start_when_ready(struct load *l)
+start_when_ready(struct bench_load *l)
 {
 	if (l->hosts_ready && l->commander_ready && l->prepared == 0)
 		prepare_next(l);
@@ -321,7 +321,7 @@ start_when_ready(struct load *l)
 static void
 on_hosts(void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	l->hosts_ready = true;
 	start_when_ready(l);
@@ -330,7 +330,7 @@ on_hosts(void *arg)
 static void
 commander_on_ready(struct broker *broker, void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	l->commander_ready = true;
 	start_when_ready(l);
@@ -339,7 +339,7 @@ commander_on_ready(struct broker *broker, void *arg)
 static void
 commander_on_down(struct broker *broker, const struct broker_failure *f, void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	bench_fail(l->b, "%s", f->text);
 }
@@ -348,7 +348,7 @@ static void
 commander_on_confirm(
     struct broker *broker, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	/* Of a LOST one, which is the end of a connection, on_down says why. */
 	if (outcome == BROKER_NACKED || outcome == BROKER_RETURNED)
@@ -361,7 +361,7 @@ commander_on_confirm(
 static void
 load_name(uint32_t host, char out[PLAN_NAME_SIZE], void *arg)
 {
-	const struct load *l = arg;
+	const struct bench_load *l = arg;
 
 	plan_host(&l->b->plan, host, out);
 }
@@ -369,7 +369,7 @@ load_name(uint32_t host, char out[PLAN_NAME_SIZE], void *arg)
 static enum conduct
 load_conduct(uint32_t host, void *arg)
 {
-	const struct load *l = arg;
+	const struct bench_load *l = arg;
 
 	return plan_conduct(&l->b->plan, host);
 }
@@ -377,7 +377,7 @@ load_conduct(uint32_t host, void *arg)
 static bool
 load_takes(uint32_t host, const struct command *c, void *arg)
 {
-	const struct load *l = arg;
+	const struct bench_load *l = arg;
 	uint32_t job;
 
 	return c->job != NULL && plan_job_index(&l->b->plan, c->job, &job);
@@ -386,13 +386,15 @@ load_takes(uint32_t host, const struct command *c, void *arg)
 static uint32_t
 load_delay_ms(uint32_t host, const struct command *c, void *arg)
 {
-	return load_conduct(host, arg) == CONDUCT_SLOW ? ((const struct load *)arg)->b->slow_ms : 0;
+	return load_conduct(host, arg) == CONDUCT_SLOW
+		   ? ((const struct bench_load *)arg)->b->slow_ms
+		   : 0;
 }
 
 static void
 load_answer(uint32_t host, const struct command *c, struct message *m, void *arg)
 {
-	const struct load *l = arg;
+	const struct bench_load *l = arg;
 	uint32_t job;
 
 	if (!plan_job_index(&l->b->plan, c->job, &job))
@@ -419,7 +421,7 @@ static const struct broker_handlers commander_handlers = {
 static void
 load_on_set_up(bool ok, const char *what, void *arg)
 {
-	struct load *l = arg;
+	struct bench_load *l = arg;
 
 	if (!ok) {
 		bench_fail(l->b, "%s", what);
@@ -436,7 +438,7 @@ load_on_set_up(bool ok, const char *what, void *arg)
 /* ---- the end ---- */
 
 static void
-report(struct load *l)
+report(struct bench_load *l)
 {
 	json_t *report = l->b->report, *jobs = json_array();
 
@@ -459,7 +461,7 @@ report(struct load *l)
 }
 
 static void
-load_finish(struct load *l)
+load_finish(struct bench_load *l)
 {
 	store_close(l->b->store);
 	l->b->store = NULL;
@@ -488,7 +490,7 @@ void
 verb_load(struct bench *b)
 {
 	const struct options *options = &b->cli->options;
-	struct load *l;
+	struct bench_load *l;
 
 	if (b->store_uri.scheme == URI_NULL || b->plan.jobs > JOBS_MAX) {
 		bench_fail(b, b->plan.jobs > JOBS_MAX ? "load: at most 2000 jobs"

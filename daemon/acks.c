@@ -8,22 +8,22 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-struct entry {
-	TAILQ_ENTRY(entry) link; /* of entries, by tag: the broker counts up; or of kept */
+struct ack_entry {
+	TAILQ_ENTRY(ack_entry) link; /* of entries, by tag: the broker counts up; or of kept */
 	UT_hash_handle hh;
 	struct broker_tag tag;
 	struct mono due; /* when it is acked by itself, once done */
 	bool done, kept;
 };
-TAILQ_HEAD(entries, entry);
+TAILQ_HEAD(entries, ack_entry);
 
 struct acks {
 	struct loop *loop;
 	const struct acks_handlers *handlers;
 	void *arg;
-	struct entries entries; /* those that are not kept */
-	struct entries kept;    /* by tag: an ack of many goes up to the first of them */
-	struct entry *by_tag;   /* uthash, by tag.tag; all of one epoch */
+	struct entries entries;   /* those that are not kept */
+	struct entries kept;      /* by tag: an ack of many goes up to the first of them */
+	struct ack_entry *by_tag; /* uthash, by tag.tag; all of one epoch */
 	uint32_t epoch;
 	struct loop_timer *send;
 	struct mono send_at; /* while it is armed */
@@ -57,7 +57,7 @@ acks_destroy(struct acks *a)
 }
 
 static void
-remove_entry(struct acks *a, struct entry *e)
+remove_entry(struct acks *a, struct ack_entry *e)
 {
 	if (e->kept)
 		TAILQ_REMOVE(&a->kept, e, link);
@@ -80,7 +80,7 @@ acks_drop(struct acks *a)
 void
 acks_add(struct acks *a, struct broker_tag tag)
 {
-	struct entry *e;
+	struct ack_entry *e;
 
 	if (tag.epoch != a->epoch)
 		acks_drop(a);
@@ -102,10 +102,10 @@ send_within(struct acks *a, int64_t ms)
 	loop_timer_arm(a->send, ms);
 }
 
-static struct entry *
+static struct ack_entry *
 find_entry(struct acks *a, struct broker_tag tag)
 {
-	struct entry *e = NULL;
+	struct ack_entry *e = NULL;
 
 	if (tag.epoch == a->epoch)
 		HASH_FIND(hh, a->by_tag, &tag.tag, sizeof(tag.tag), e);
@@ -115,7 +115,7 @@ find_entry(struct acks *a, struct broker_tag tag)
 void
 acks_keep(struct acks *a, struct broker_tag tag)
 {
-	struct entry *e = find_entry(a, tag), *after;
+	struct ack_entry *e = find_entry(a, tag), *after;
 
 	if (e == NULL || e->done || e->kept)
 		return;
@@ -136,7 +136,7 @@ acks_keep(struct acks *a, struct broker_tag tag)
 void
 acks_return(struct acks *a, struct broker_tag tag)
 {
-	struct entry *e = find_entry(a, tag);
+	struct ack_entry *e = find_entry(a, tag);
 
 	if (e == NULL || !e->kept)
 		return;
@@ -147,7 +147,7 @@ acks_return(struct acks *a, struct broker_tag tag)
 void
 acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms)
 {
-	struct entry *e = find_entry(a, tag);
+	struct ack_entry *e = find_entry(a, tag);
 
 	if (e == NULL || e->done || e->kept)
 		return;
@@ -160,8 +160,8 @@ acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms)
 static void
 ack_front(struct acks *a)
 {
-	const struct entry *kept = TAILQ_FIRST(&a->kept);
-	struct entry *e = TAILQ_FIRST(&a->entries);
+	const struct ack_entry *kept = TAILQ_FIRST(&a->kept);
+	struct ack_entry *e = TAILQ_FIRST(&a->entries);
 	struct broker_tag last;
 	size_t n = 0;
 
@@ -186,7 +186,7 @@ ack_front(struct acks *a)
 static int64_t
 ack_behind(struct acks *a, bool all)
 {
-	struct entry *e, *next;
+	struct ack_entry *e, *next;
 	int64_t due = -1;
 
 	for (e = TAILQ_FIRST(&a->entries); e != NULL; e = next) {
@@ -230,7 +230,7 @@ acks_flush(struct acks *a)
 void
 acks_give_back(struct acks *a)
 {
-	const struct entry *e, *kept;
+	const struct ack_entry *e, *kept;
 	struct broker_tag last;
 
 	acks_flush(a);

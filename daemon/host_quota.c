@@ -10,17 +10,17 @@
 #include <uthash.h>
 
 /* In a line; then, given back, among those that are to come. */
-struct waiter {
-	TAILQ_ENTRY(waiter) link;
+struct quota_waiter {
+	TAILQ_ENTRY(quota_waiter) link;
 	void *owner;
 	size_t bytes;
 	bool redelivered;
 	struct mono since; /* it waits in the line, or was given back */
 };
-TAILQ_HEAD(waiters, waiter);
+TAILQ_HEAD(waiters, quota_waiter);
 
 /* Of the deliveries of a host that come from one queue. */
-struct line {
+struct quota_line {
 	/* What was redelivered is older than what was not, and before it. */
 	struct waiters old, young;
 	struct waiters coming;
@@ -33,7 +33,7 @@ struct share {
 	TAILQ_ENTRY(share) link; /* of the shares' full, while n_waiters > 0 */
 	size_t n_taken, n_waiters;
 	uint64_t bytes; /* of what was taken, and of what is to come */
-	struct line lines[N_LINES];
+	struct quota_line lines[N_LINES];
 	char *host;
 };
 TAILQ_HEAD(share_list, share);
@@ -91,7 +91,7 @@ free_if_unused(struct host_quota *s, struct share *share)
 }
 
 static void
-add_waiter(struct host_quota *s, struct share *share, struct waiters *to, struct waiter *w)
+add_waiter(struct host_quota *s, struct share *share, struct waiters *to, struct quota_waiter *w)
 {
 	if (share->n_waiters++ == 0)
 		TAILQ_INSERT_TAIL(&s->full, share, link);
@@ -99,7 +99,8 @@ add_waiter(struct host_quota *s, struct share *share, struct waiters *to, struct
 }
 
 static void
-remove_waiter(struct host_quota *s, struct share *share, struct waiters *from, struct waiter *w)
+remove_waiter(
+    struct host_quota *s, struct share *share, struct waiters *from, struct quota_waiter *w)
 {
 	TAILQ_REMOVE(from, w, link);
 	if (--share->n_waiters == 0)
@@ -109,15 +110,15 @@ remove_waiter(struct host_quota *s, struct share *share, struct waiters *from, s
 /* ---- the lines ---- */
 
 /* NULL: nobody waits in it. */
-static struct waiter *
-first_in_line(struct line *line, struct waiters **list)
+static struct quota_waiter *
+first_in_line(struct quota_line *line, struct waiters **list)
 {
 	*list = TAILQ_EMPTY(&line->old) ? &line->young : &line->old;
 	return TAILQ_FIRST(*list);
 }
 
 static void *
-leave_line(struct host_quota *s, struct share *share, struct waiters *list, struct waiter *w)
+leave_line(struct host_quota *s, struct share *share, struct waiters *list, struct quota_waiter *w)
 {
 	void *owner = w->owner;
 
@@ -128,10 +129,10 @@ leave_line(struct host_quota *s, struct share *share, struct waiters *list, stru
 }
 
 static void
-wait_in_line(struct host_quota *s, struct share *share, struct line *line,
+wait_in_line(struct host_quota *s, struct share *share, struct quota_line *line,
     const struct host_quota_delivery *d, void *owner, struct mono now)
 {
-	struct waiter *w = xcalloc(1, sizeof(*w));
+	struct quota_waiter *w = xcalloc(1, sizeof(*w));
 
 	w->owner = owner;
 	w->bytes = d->bytes;
@@ -144,8 +145,8 @@ wait_in_line(struct host_quota *s, struct share *share, struct line *line,
 /* ---- what is to come ---- */
 
 static void *
-give_back(struct host_quota *s, struct share *share, struct line *line, struct waiters *list,
-    struct waiter *w, struct mono now)
+give_back(struct host_quota *s, struct share *share, struct quota_line *line, struct waiters *list,
+    struct quota_waiter *w, struct mono now)
 {
 	void *owner = w->owner;
 
@@ -159,7 +160,8 @@ give_back(struct host_quota *s, struct share *share, struct line *line, struct w
 }
 
 static void
-stop_expecting(struct host_quota *s, struct share *share, struct line *line, struct waiter *w)
+stop_expecting(
+    struct host_quota *s, struct share *share, struct quota_line *line, struct quota_waiter *w)
 {
 	remove_waiter(s, share, &line->coming, w);
 	share->bytes -= w->bytes;
@@ -168,10 +170,10 @@ stop_expecting(struct host_quota *s, struct share *share, struct line *line, str
 
 /* They come in the order in which they were given back. */
 static bool
-has_come(
-    struct host_quota *s, struct share *share, struct line *line, struct host_quota_delivery *d)
+has_come(struct host_quota *s, struct share *share, struct quota_line *line,
+    struct host_quota_delivery *d)
 {
-	struct waiter *w = TAILQ_FIRST(&line->coming);
+	struct quota_waiter *w = TAILQ_FIRST(&line->coming);
 
 	if (!d->redelivered || w == NULL)
 		return false;
@@ -181,9 +183,10 @@ has_come(
 }
 
 static void
-expect_no_longer_than(struct host_quota *s, struct share *share, struct line *line, struct mono now)
+expect_no_longer_than(
+    struct host_quota *s, struct share *share, struct quota_line *line, struct mono now)
 {
-	struct waiter *w = TAILQ_FIRST(&line->coming);
+	struct quota_waiter *w = TAILQ_FIRST(&line->coming);
 
 	while (w != NULL && mono_diff(now, w->since) >= HOST_QUOTA_COMING_MS) {
 		stop_expecting(s, share, line, w);
@@ -218,7 +221,7 @@ struct share *
 host_quota_take(struct host_quota *s, struct host_quota_delivery *d, void *owner, struct mono now)
 {
 	struct share *share = share_of(s, d->host);
-	struct line *line = &share->lines[d->fresh ? FRESH : STALE];
+	struct quota_line *line = &share->lines[d->fresh ? FRESH : STALE];
 	struct waiters *list;
 
 	if (!has_come(s, share, line, d) &&
@@ -249,9 +252,9 @@ host_quota_leave(struct host_quota *s, struct share *share, size_t bytes)
 
 /* The line is given back whole, for it to form in the same order. */
 static void
-make_all_as_old(struct line *line, struct mono since)
+make_all_as_old(struct quota_line *line, struct mono since)
 {
-	struct waiter *w;
+	struct quota_waiter *w;
 
 	TAILQ_FOREACH (w, &line->old, link)
 		w->since = since;
@@ -260,10 +263,10 @@ make_all_as_old(struct line *line, struct mono since)
 }
 
 static void *
-next_of_line(struct host_quota *s, struct share *share, struct line *line, struct mono now)
+next_of_line(struct host_quota *s, struct share *share, struct quota_line *line, struct mono now)
 {
 	struct waiters *list;
-	struct waiter *w = first_in_line(line, &list);
+	struct quota_waiter *w = first_in_line(line, &list);
 
 	if (w == NULL)
 		return NULL;
@@ -304,7 +307,7 @@ host_quota_drop(struct host_quota *s)
 	TAILQ_FOREACH (share, &s->full, link) {
 		for (int i = 0; i < N_LINES; i++) {
 			struct waiters *list;
-			struct waiter *w = first_in_line(&share->lines[i], &list);
+			struct quota_waiter *w = first_in_line(&share->lines[i], &list);
 			void *owner;
 
 			if (w == NULL)

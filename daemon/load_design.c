@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct load {
+struct design_load {
 	struct loop *loop;
 	struct store *store;
 	json_t *docs;
@@ -20,10 +20,10 @@ struct load {
 	int status;
 };
 
-static void load_next(struct load *l);
+static void load_next(struct design_load *l);
 
 static void
-complain(struct load *l, const char *what, const char *why)
+complain(struct design_load *l, const char *what, const char *why)
 {
 	fflush(stdout); /* in their order */
 	complain_line("vogelerd", "%s: %s", what, why);
@@ -34,7 +34,7 @@ complain(struct load *l, const char *what, const char *why)
 static void
 on_loaded(bool ok, const char *what, void *arg)
 {
-	struct load *l = arg;
+	struct design_load *l = arg;
 	const json_t *doc = json_array_get(l->docs, l->next);
 	const char *id = json_string_value(json_object_get(doc, "_id"));
 
@@ -47,7 +47,7 @@ on_loaded(bool ok, const char *what, void *arg)
 }
 
 static void
-load_next(struct load *l)
+load_next(struct design_load *l)
 {
 	json_t *doc = json_array_get(l->docs, l->next);
 
@@ -63,7 +63,7 @@ load_next(struct load *l)
 static void
 on_set_up(bool ok, const char *what, void *arg)
 {
-	struct load *l = arg;
+	struct design_load *l = arg;
 
 	if (ok) {
 		load_next(l);
@@ -76,7 +76,7 @@ on_set_up(bool ok, const char *what, void *arg)
 int
 load_designs(struct loop *loop, struct store *store, const char *dir)
 {
-	struct load l = {.loop = loop, .store = store};
+	struct design_load l = {.loop = loop, .store = store};
 	json_t *broken = json_array(), *why;
 	size_t i;
 	char err[512] = "", *shown = uri_mask(dir);

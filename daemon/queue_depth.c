@@ -30,7 +30,7 @@ struct trend {
 	struct mono rising_since;
 };
 
-struct reading {
+struct depth_reading {
 	struct queue_depth_watch watch;
 	struct mono at; /* of the last; ms 0 = there is none */
 	uint32_t messages;
@@ -46,7 +46,7 @@ struct queue_depth {
 	struct broker *publisher;
 	const struct broker *consumer;
 	struct loop_timer *timer;
-	struct reading readings[QUEUE_DEPTH_QUEUES_MAX];
+	struct depth_reading readings[QUEUE_DEPTH_QUEUES_MAX];
 	size_t n;
 	size_t next; /* to be asked for in this round; n = it is over */
 };
@@ -65,7 +65,7 @@ ask(struct queue_depth *l)
 
 /* Only where we read: in a queue that nobody reads it would lie about. */
 static void
-probe(struct queue_depth *l, struct reading *r)
+probe(struct queue_depth *l, struct depth_reading *r)
 {
 	struct mono now = loop_now(l->loop);
 	struct message m;
@@ -83,7 +83,7 @@ probe(struct queue_depth *l, struct reading *r)
 }
 
 static void
-set_unbound(struct queue_depth *l, struct reading *r, bool unbound)
+set_unbound(struct queue_depth *l, struct depth_reading *r, bool unbound)
 {
 	if (unbound == r->unbound)
 		return;
@@ -104,7 +104,7 @@ bool
 queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome outcome)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		struct reading *r = &l->readings[i];
+		struct depth_reading *r = &l->readings[i];
 
 		if (r->probe == 0 || r->probe != id)
 			continue;
@@ -120,7 +120,7 @@ queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome o
 
 /* What may be bound is bound by the broker module. */
 static void
-look_at_binding(struct queue_depth *l, struct reading *r)
+look_at_binding(struct queue_depth *l, struct depth_reading *r)
 {
 	if (broker_is_ready(l->publisher) && broker_unbound(l->publisher, r->watch.name) == NULL)
 		set_unbound(l, r, false);
@@ -169,7 +169,7 @@ queue_depth_destroy(struct queue_depth *l)
 }
 
 static bool
-is_known(const struct queue_depth *l, const struct reading *r)
+is_known(const struct queue_depth *l, const struct depth_reading *r)
 {
 	return r->at.ms != 0 && mono_diff(loop_now(l->loop), r->at) < STALE_MS;
 }
@@ -203,7 +203,7 @@ add_to_span(struct trend *t, unsigned int span, uint32_t messages, struct mono n
 
 /* What waits for a collector that does not consume is no backlog of one that is too slow. */
 static void
-read_depth(struct queue_depth *l, struct reading *r, uint32_t messages)
+read_depth(struct queue_depth *l, struct depth_reading *r, uint32_t messages)
 {
 	struct mono now = loop_now(l->loop);
 	size_t i;
@@ -246,7 +246,7 @@ mean_bytes(const struct queue_depth *l)
 void
 queue_depth_queue(const struct queue_depth *l, size_t i, struct queue_depth_queue *out)
 {
-	const struct reading *r = &l->readings[i];
+	const struct depth_reading *r = &l->readings[i];
 
 	*out = (struct queue_depth_queue){
 	    .name = r->watch.name,

@@ -9,29 +9,29 @@
 #include <string.h>
 #include <uthash.h>
 
-struct waiter {
-	TAILQ_ENTRY(waiter) link;
+struct slowstart_waiter {
+	TAILQ_ENTRY(slowstart_waiter) link;
 	void *owner;
 	bool redelivered;
 };
-TAILQ_HEAD(waiters, waiter);
+TAILQ_HEAD(waiters, slowstart_waiter);
 
 /* What waits of one host, in the order of arrival. It is among the suspects as long as anything in
  * it came back, else among the new ones. */
-struct lane {
+struct slowstart_lane {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(lane) link; /* of the new ones */
-	size_t index;           /* in suspects */
+	TAILQ_ENTRY(slowstart_lane) link; /* of the new ones */
+	size_t index;                     /* in suspects */
 	struct waiters waiters;
 	size_t n, n_redelivered;
 	char *host;
 };
-TAILQ_HEAD(lanes, lane);
+TAILQ_HEAD(lanes, slowstart_lane);
 
 struct slowstart {
-	struct lane *by_host; /* uthash */
+	struct slowstart_lane *by_host; /* uthash */
 	struct lanes new_ones;
-	struct lane **suspects;
+	struct slowstart_lane **suspects;
 	size_t n_suspects;
 	size_t n_waiting, n_new; /* waiters: all, those in new_ones */
 	size_t in_flight;        /* they have gone and are not done */
@@ -71,19 +71,20 @@ slowstart_waiting(const struct slowstart *s)
 /* ---- lanes ---- */
 
 static void
-move_to_suspects(struct slowstart *s, struct lane *lane)
+move_to_suspects(struct slowstart *s, struct slowstart_lane *lane)
 {
 	TAILQ_REMOVE(&s->new_ones, lane, link);
 	s->n_new -= lane->n;
 	lane->index = s->n_suspects;
-	s->suspects = xreallocarray(s->suspects, s->n_suspects + 1, sizeof(struct lane *));
+	s->suspects =
+	    xreallocarray(s->suspects, s->n_suspects + 1, sizeof(struct slowstart_lane *));
 	s->suspects[s->n_suspects++] = lane;
 }
 
 static void
-move_to_new_ones(struct slowstart *s, struct lane *lane)
+move_to_new_ones(struct slowstart *s, struct slowstart_lane *lane)
 {
-	struct lane *last = s->suspects[--s->n_suspects];
+	struct slowstart_lane *last = s->suspects[--s->n_suspects];
 
 	s->suspects[lane->index] = last;
 	last->index = lane->index;
@@ -91,10 +92,10 @@ move_to_new_ones(struct slowstart *s, struct lane *lane)
 	s->n_new += lane->n;
 }
 
-static struct lane *
+static struct slowstart_lane *
 lane_of(struct slowstart *s, const char *host)
 {
-	struct lane *lane;
+	struct slowstart_lane *lane;
 
 	HASH_FIND_STR(s->by_host, host, lane);
 	if (lane != NULL)
@@ -110,8 +111,8 @@ lane_of(struct slowstart *s, const char *host)
 static void
 enqueue(struct slowstart *s, const char *host, bool redelivered, void *owner)
 {
-	struct lane *lane = lane_of(s, host);
-	struct waiter *w = xcalloc(1, sizeof(*w));
+	struct slowstart_lane *lane = lane_of(s, host);
+	struct slowstart_waiter *w = xcalloc(1, sizeof(*w));
 
 	w->owner = owner;
 	w->redelivered = redelivered;
@@ -126,9 +127,9 @@ enqueue(struct slowstart *s, const char *host, bool redelivered, void *owner)
 
 /* Takes the first out of its lane. */
 static void *
-dequeue(struct slowstart *s, struct lane *lane)
+dequeue(struct slowstart *s, struct slowstart_lane *lane)
 {
-	struct waiter *w = TAILQ_FIRST(&lane->waiters);
+	struct slowstart_waiter *w = TAILQ_FIRST(&lane->waiters);
 	void *owner = w->owner;
 
 	TAILQ_REMOVE(&lane->waiters, w, link);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct finding {
+struct host_finding {
 	struct runner_context *c;
 	struct target_select *w;
 	struct group_query *groups; /* NULL = none of them has a where */
@@ -27,7 +27,7 @@ struct finding {
 };
 
 static void
-end(struct finding *f, int status)
+end(struct host_finding *f, int status)
 {
 	f->status = status;
 	if (f->running) /* else the next loop_run() would end at once */
@@ -37,7 +37,7 @@ end(struct finding *f, int status)
 static void
 finding_on_interrupt(void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 
 	runner_say("interrupted; nothing was sent");
 	end(f, RUNNER_INTERRUPTED);
@@ -66,7 +66,7 @@ target_select_limit(struct hosts *hosts, const struct runner_arguments *a)
 
 /* known: all hosts, or those that --where is true of. */
 static void
-resolve(struct finding *f, const struct hosts *known)
+resolve(struct host_finding *f, const struct hosts *known)
 {
 	struct target_select *w = f->w;
 	const struct targets *t = &w->targets;
@@ -88,7 +88,7 @@ resolve(struct finding *f, const struct hosts *known)
 
 /* What cannot be done without a store ends here; a command that can goes out untracked. */
 static void
-no_store(struct finding *f, const char *why)
+no_store(struct host_finding *f, const char *why)
 {
 	const struct hosts none = {0};
 
@@ -104,7 +104,7 @@ no_store(struct finding *f, const char *why)
 static void
 finding_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id"));
 
 	switch (found) {
@@ -123,7 +123,7 @@ finding_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 }
 
 static void
-ask(struct finding *f)
+ask(struct host_finding *f)
 {
 	const struct store_filter names = {0};
 	const struct hosts none = {0};
@@ -138,7 +138,7 @@ ask(struct finding *f)
 
 /* --- groups --- */
 
-static void begin(struct finding *f);
+static void begin(struct host_finding *f);
 
 static void
 finding_on_group_note(const char *line, void *arg)
@@ -149,7 +149,7 @@ finding_on_group_note(const char *line, void *arg)
 static void
 finding_on_groups(enum record_query_end how, const char *why, void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 
 	switch (how) {
 	case RECORD_QUERY_NO_STORE:
@@ -173,7 +173,7 @@ count_where(struct target_group *g, void *arg)
 
 /* Which hosts are in the groups that have a where comes before all else. */
 static void
-ask_groups(struct finding *f)
+ask_groups(struct host_finding *f)
 {
 	const struct runner_context *c = f->c;
 	const struct group_query_request req = {
@@ -212,7 +212,7 @@ ask_groups(struct finding *f)
 static bool
 finding_on_begin(void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 
 	if (f->c->store == NULL)
 		no_store(f, f->c->untracked);
@@ -222,7 +222,7 @@ finding_on_begin(void *arg)
 static void
 finding_on_answer(const char *host, enum jq_word word, const char *text, size_t len, void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 
 	where_take(&f->where, host, word, text);
 }
@@ -236,7 +236,7 @@ finding_on_note(const char *text, void *arg)
 static void
 finding_on_end(enum record_query_end how, const char *why, void *arg)
 {
-	struct finding *f = arg;
+	struct host_finding *f = arg;
 	char *trouble = where_trouble(&f->where);
 
 	switch (how) {
@@ -261,7 +261,7 @@ finding_on_end(enum record_query_end how, const char *why, void *arg)
 
 /* A question with a mistake in it is not worth the reading of all records. */
 static bool
-start_query(struct finding *f)
+start_query(struct host_finding *f)
 {
 	const struct runner_context *c = f->c;
 	const struct record_query_request req = {
@@ -288,7 +288,7 @@ start_query(struct finding *f)
 }
 
 static void
-begin(struct finding *f)
+begin(struct host_finding *f)
 {
 	if (f->c->arg->where == NULL)
 		ask(f);
@@ -300,7 +300,7 @@ int
 target_select_find(struct target_select *w, struct runner_context *c, struct interrupt *interrupt)
 {
 	const struct runner_arguments *a = c->arg;
-	struct finding f = {.c = c, .w = w, .status = -1};
+	struct host_finding f = {.c = c, .w = w, .status = -1};
 
 	f.store_needed =
 	    w->targets.globs.n > 0 || a->where != NULL || !w->all || a->dry_run || a->wait;

@@ -26,14 +26,14 @@
 #include <strings.h>
 #include <uthash.h>
 
-struct lane;
+struct decode_lane;
 
 /* In its lane, then on the thread, then back from it. Between submit and done only `forgotten` may
  * be touched by both sides. */
 struct decode_job {
 	TAILQ_ENTRY(decode_job) link; /* in the lane's waiting, or the intake's submitted */
 	struct decode *intake;
-	struct lane *lane; /* NULL once forgotten */
+	struct decode_lane *lane; /* NULL once forgotten */
 	struct delivery *delivery;
 	size_t bytes;
 	struct decode_options opt;
@@ -45,27 +45,27 @@ struct decode_job {
 TAILQ_HEAD(jobs, decode_job);
 
 /* What is there of one host, as long as anything is. */
-struct lane {
+struct decode_lane {
 	UT_hash_handle hh;
-	TAILQ_ENTRY(lane) turn; /* if something waits: in the intake's turns, or in held */
+	TAILQ_ENTRY(decode_lane) turn; /* if something waits: in the intake's turns, or in held */
 	struct jobs waiting;
 	size_t n; /* with those that are */
 	size_t submitted;
 	char *host;
 };
-TAILQ_HEAD(lanes, lane);
+TAILQ_HEAD(lanes, decode_lane);
 
 struct decode {
 	struct loop *loop;
 	decode_read_fn *fn;
 	void *arg;
 	struct worker *worker;
-	struct pack *pack;      /* the thread's */
-	struct lane *lanes;     /* uthash, by host */
-	struct lanes turns;     /* those in which something waits, the next one first, */
-	struct lanes held;      /* but for what is of a sender of whom more must be known */
-	struct jobs submitted;  /* unless forgotten */
-	size_t submitted_bytes; /* with those that are forgotten */
+	struct pack *pack;         /* the thread's */
+	struct decode_lane *lanes; /* uthash, by host */
+	struct lanes turns;        /* those in which something waits, the next one first, */
+	struct lanes held;         /* but for what is of a sender of whom more must be known */
+	struct jobs submitted;     /* unless forgotten */
+	size_t submitted_bytes;    /* with those that are forgotten */
 	size_t n_jobs;
 	struct mono pass; /* what was read on the loop in this pass */
 	size_t pass_bytes;
@@ -238,19 +238,19 @@ read_delivery(const struct delivery *d, const struct decode_options *opt, int64_
 
 /* ---- lanes ---- */
 
-static struct lane *
+static struct decode_lane *
 lane_find(const struct decode *in, const char *host)
 {
-	struct lane *lane;
+	struct decode_lane *lane;
 
 	HASH_FIND_STR(in->lanes, host, lane);
 	return lane;
 }
 
-static struct lane *
+static struct decode_lane *
 lane_of(struct decode *in, const char *host)
 {
-	struct lane *lane = lane_find(in, host);
+	struct decode_lane *lane = lane_find(in, host);
 
 	if (lane != NULL)
 		return lane;
@@ -262,7 +262,7 @@ lane_of(struct decode *in, const char *host)
 }
 
 static void
-lane_free(struct decode *in, struct lane *lane)
+lane_free(struct decode *in, struct decode_lane *lane)
 {
 	HASH_DEL(in->lanes, lane);
 	free(lane->host);
@@ -310,7 +310,7 @@ is_settled(const struct decode_options *opt, const struct delivery *d)
 
 /* The first that waits has changed. */
 static void
-give_turn(struct decode *in, struct lane *lane)
+give_turn(struct decode *in, struct decode_lane *lane)
 {
 	const struct decode_job *job = TAILQ_FIRST(&lane->waiting);
 
@@ -323,7 +323,7 @@ give_turn(struct decode *in, struct lane *lane)
 }
 
 static void
-submit(struct decode *in, struct lane *lane)
+submit(struct decode *in, struct decode_lane *lane)
 {
 	struct decode_job *job = TAILQ_FIRST(&lane->waiting);
 
@@ -342,7 +342,7 @@ submit(struct decode *in, struct lane *lane)
 static void
 advance(struct decode *in)
 {
-	struct lane *lane;
+	struct decode_lane *lane;
 
 	while ((lane = TAILQ_FIRST(&in->turns)) != NULL &&
 	       (in->submitted_bytes == 0 ||
@@ -384,7 +384,7 @@ enqueue(struct decode *in, const char *host, struct delivery *d, const struct de
     void *owner)
 {
 	struct decode_job *job = xcalloc(1, sizeof(*job));
-	struct lane *lane = lane_of(in, host);
+	struct decode_lane *lane = lane_of(in, host);
 
 	job->intake = in;
 	job->lane = lane;
@@ -509,7 +509,7 @@ decode_take(struct decode *in, struct delivery *d, const struct decode_options *
 static bool
 tell_first(struct decode *in)
 {
-	struct lane *lane = TAILQ_FIRST(&in->turns);
+	struct decode_lane *lane = TAILQ_FIRST(&in->turns);
 	struct decode_job *job = lane == NULL ? NULL : TAILQ_FIRST(&lane->waiting);
 	struct decode_reading r;
 	struct delivery *d;
@@ -534,7 +534,7 @@ void
 decode_go_on(struct decode *in)
 {
 	struct lanes held;
-	struct lane *lane;
+	struct decode_lane *lane;
 
 	TAILQ_INIT(&held);
 	TAILQ_CONCAT(&held, &in->held, turn);
@@ -548,7 +548,7 @@ decode_go_on(struct decode *in)
 }
 
 static void
-clear_lane(struct decode *in, struct lane *lane)
+clear_lane(struct decode *in, struct decode_lane *lane)
 {
 	struct decode_job *job;
 
@@ -562,7 +562,7 @@ clear_lane(struct decode *in, struct lane *lane)
 void
 decode_clear(struct decode *in)
 {
-	struct lane *lane, *tmp;
+	struct decode_lane *lane, *tmp;
 	struct decode_job *job;
 
 	while ((job = TAILQ_FIRST(&in->submitted)) != NULL) {

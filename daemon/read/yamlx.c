@@ -46,7 +46,7 @@ struct level {
 	unsigned int height; /* of the highest member so far */
 };
 
-struct builder {
+struct yaml_builder {
 	const struct yamlx_limits *limits;
 	unsigned int depth_max;
 	size_t expanded_max; /* bytes of scalars */
@@ -78,10 +78,11 @@ struct node {
 	unsigned int height;
 };
 
-static bool fail(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static bool fail(struct yaml_builder *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static bool
-fail(struct builder *b, const char *fmt, ...)
+fail(struct yaml_builder *b, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -97,7 +98,7 @@ fail(struct builder *b, const char *fmt, ...)
 
 /* The sentence is said already: by which limit. */
 static bool
-over(struct builder *b, enum jsonx_refusal limit)
+over(struct yaml_builder *b, enum jsonx_refusal limit)
 {
 	b->refusal = limit;
 	return false;
@@ -105,13 +106,13 @@ over(struct builder *b, enum jsonx_refusal limit)
 
 /* libyaml has seen that the text is UTF-8. */
 static bool
-no_memory(struct builder *b)
+no_memory(struct yaml_builder *b)
 {
 	return fail(b, "out of memory") || over(b, JSONX_MEMORY);
 }
 
 static bool
-count(struct builder *b, size_t nodes, size_t bytes)
+count(struct yaml_builder *b, size_t nodes, size_t bytes)
 {
 	b->nodes += nodes;
 	b->bytes += bytes;
@@ -139,7 +140,7 @@ anchor_free(struct anchor *a)
 
 /* A name may be given again; from then on it means the newer value. */
 static struct anchor *
-anchor_new(struct builder *b, const yaml_char_t *name)
+anchor_new(struct yaml_builder *b, const yaml_char_t *name)
 {
 	struct anchor *a, *old;
 
@@ -162,7 +163,7 @@ anchor_new(struct builder *b, const yaml_char_t *name)
 }
 
 static void
-anchors_free(struct builder *b)
+anchors_free(struct yaml_builder *b)
 {
 	struct anchor *a, *tmp;
 
@@ -178,28 +179,28 @@ anchors_free(struct builder *b)
 }
 
 static bool
-too_deep(struct builder *b)
+too_deep(struct yaml_builder *b)
 {
 	return fail(b, "deeper than %u levels ([limits] yaml_depth)", b->depth_max) ||
 	       over(b, JSONX_DEPTH);
 }
 
 static bool
-too_many_keys(struct builder *b)
+too_many_keys(struct yaml_builder *b)
 {
 	return fail(b, "more than %zu keys in a map ([limits] object_keys)", b->limits->keys) ||
 	       over(b, JSONX_KEYS);
 }
 
 static bool
-has_too_many_keys(const struct builder *b, const struct level *l, size_t more)
+has_too_many_keys(const struct yaml_builder *b, const struct level *l, size_t more)
 {
 	return b->limits->keys != 0 && json_object_size(l->value) + more > b->limits->keys;
 }
 
 /* A list or a map as a key; NULL: no memory for it. */
 static char *
-key_of_value(struct builder *b, const json_t *value)
+key_of_value(struct yaml_builder *b, const json_t *value)
 {
 	struct buf text;
 	char *key = NULL;
@@ -213,7 +214,7 @@ key_of_value(struct builder *b, const json_t *value)
 }
 
 static void
-note_twice(struct builder *b, const char *key)
+note_twice(struct yaml_builder *b, const char *key)
 {
 	size_t len = jsonx_key_shown(key, strlen(key));
 
@@ -223,7 +224,7 @@ note_twice(struct builder *b, const char *key)
 }
 
 static bool
-set_key(struct builder *b, struct level *l, const struct node *n)
+set_key(struct yaml_builder *b, struct level *l, const struct node *n)
 {
 	if (n->key_text == NULL)
 		l->key = key_of_value(b, n->value);
@@ -259,7 +260,7 @@ can_be_merged(const json_t *value)
 
 /* The maps of value go before those of an earlier "<<", as PyYAML has it. */
 static bool
-add_merges(struct builder *b, struct level *l, json_t *value)
+add_merges(struct yaml_builder *b, struct level *l, json_t *value)
 {
 	size_t i, n = json_is_array(value) ? json_array_size(value) : 1;
 	bool ok = true;
@@ -274,7 +275,7 @@ add_merges(struct builder *b, struct level *l, json_t *value)
 }
 
 static bool
-set_member(struct builder *b, struct level *l, json_t *value)
+set_member(struct yaml_builder *b, struct level *l, json_t *value)
 {
 	if (json_object_set_new(l->value, l->key, value) == 0)
 		return true;
@@ -284,7 +285,7 @@ set_member(struct builder *b, struct level *l, json_t *value)
 /* Takes over the value of "<<". One that is no map is that of an ordinary key: facter prints such,
  * and to merge nothing is no reason to lose all facts. */
 static bool
-set_merge(struct builder *b, struct level *l, json_t *value)
+set_merge(struct yaml_builder *b, struct level *l, json_t *value)
 {
 	if (can_be_merged(value))
 		return add_merges(b, l, value);
@@ -299,7 +300,7 @@ set_merge(struct builder *b, struct level *l, json_t *value)
 
 /* What was merged never replaces what is there, and of several maps the first one wins. */
 static bool
-apply_merges(struct builder *b, struct level *l)
+apply_merges(struct yaml_builder *b, struct level *l)
 {
 	json_t *map;
 	bool ok = true;
@@ -314,7 +315,7 @@ apply_merges(struct builder *b, struct level *l)
 
 /* Hands n's value to the collection that is open, or makes it the document. */
 static bool
-put_node(struct builder *b, struct node *n)
+put_node(struct yaml_builder *b, struct node *n)
 {
 	struct level *l;
 	bool ok = true;
@@ -348,7 +349,7 @@ put_node(struct builder *b, struct node *n)
 }
 
 static bool
-is_key_due(const struct builder *b)
+is_key_due(const struct yaml_builder *b)
 {
 	const struct level *l = b->depth == 0 ? NULL : &b->levels[b->depth - 1];
 
@@ -359,7 +360,7 @@ is_key_due(const struct builder *b)
  * what it is written in front of is text, whatever it looks like. So is what does not fit its tag,
  * and a key, so that there is nothing odd about one that looks like a number. */
 static json_t *
-type_scalar(struct builder *b, const yaml_event_t *ev)
+type_scalar(struct yaml_builder *b, const yaml_event_t *ev)
 {
 	const char *text = (const char *)ev->data.scalar.value;
 	const char *tag = (const char *)ev->data.scalar.tag;
@@ -387,7 +388,7 @@ is_merge_key(const yaml_event_t *ev)
 }
 
 static bool
-on_scalar(struct builder *b, const yaml_event_t *ev)
+on_scalar(struct yaml_builder *b, const yaml_event_t *ev)
 {
 	struct node n = {0};
 	struct anchor *a;
@@ -411,7 +412,7 @@ on_scalar(struct builder *b, const yaml_event_t *ev)
 
 /* "*name", which stands for nothing here: the text that it is. */
 static bool
-put_alias(struct builder *b, const char *name)
+put_alias(struct yaml_builder *b, const char *name)
 {
 	struct node n = {0};
 	char *text;
@@ -431,7 +432,7 @@ put_alias(struct builder *b, const char *name)
 }
 
 static bool
-on_alias(struct builder *b, const yaml_event_t *ev)
+on_alias(struct yaml_builder *b, const yaml_event_t *ev)
 {
 	const char *name = (const char *)ev->data.alias.anchor;
 	struct node n = {0};
@@ -452,7 +453,7 @@ on_alias(struct builder *b, const yaml_event_t *ev)
 }
 
 static bool
-on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
+on_open(struct yaml_builder *b, json_t *value, const yaml_char_t *anchor)
 {
 	struct level *l;
 
@@ -472,7 +473,7 @@ on_open(struct builder *b, json_t *value, const yaml_char_t *anchor)
 }
 
 static bool
-on_close(struct builder *b)
+on_close(struct yaml_builder *b)
 {
 	struct level *l = &b->levels[b->depth - 1];
 	struct node n = {.value = l->value, .height = l->height + 1};
@@ -493,7 +494,7 @@ on_close(struct builder *b)
 }
 
 static bool
-on_event(struct builder *b, const yaml_event_t *ev)
+on_event(struct yaml_builder *b, const yaml_event_t *ev)
 {
 	b->at.line = ev->start_mark.line + 1;
 	b->at.column = ev->start_mark.column + 1;
@@ -522,7 +523,7 @@ on_event(struct builder *b, const yaml_event_t *ev)
 
 /* Columns are characters, as libyaml counts them. */
 static void
-find_offset(struct builder *b, const char *text, size_t len, size_t offset)
+find_offset(struct yaml_builder *b, const char *text, size_t len, size_t offset)
 {
 	b->at = (struct jsonx_place){1, 1};
 	for (size_t i = 0; i < len && i < offset; i++) {
@@ -535,7 +536,7 @@ find_offset(struct builder *b, const char *text, size_t len, size_t offset)
 }
 
 static bool
-fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t len)
+fail_parser(struct yaml_builder *b, const yaml_parser_t *p, const char *text, size_t len)
 {
 	const char *problem = p->problem;
 
@@ -557,7 +558,7 @@ fail_parser(struct builder *b, const yaml_parser_t *p, const char *text, size_t 
 }
 
 static bool
-build(struct builder *b, yaml_parser_t *parser, const char *text, size_t len)
+build(struct yaml_builder *b, yaml_parser_t *parser, const char *text, size_t len)
 {
 	yaml_event_type_t type = YAML_NO_EVENT;
 	yaml_event_t ev;
@@ -574,7 +575,7 @@ build(struct builder *b, yaml_parser_t *parser, const char *text, size_t len)
 }
 
 static void
-builder_finish(struct builder *b)
+builder_finish(struct yaml_builder *b)
 {
 	while (b->depth > 0) {
 		struct level *l = &b->levels[--b->depth];
@@ -602,7 +603,7 @@ too_many_tag_lines(const char *text, size_t len)
 }
 
 static json_t *
-parse(struct builder *b, const char *text, size_t len)
+parse(struct yaml_builder *b, const char *text, size_t len)
 {
 	yaml_parser_t parser;
 	bool ok;
@@ -626,7 +627,8 @@ parse(struct builder *b, const char *text, size_t len)
 /* Each scalar with surrogates in it costs one more reading from the start: of so many bytes in all
  * as one text may have. */
 static json_t *
-parse_escaped(struct builder *b, const struct builder *start, const char *text, size_t len)
+parse_escaped(
+    struct yaml_builder *b, const struct yaml_builder *start, const char *text, size_t len)
 {
 	size_t again = b->limits->bytes;
 	unsigned int halves, all_halves = 0;
@@ -661,9 +663,9 @@ parse_escaped(struct builder *b, const struct builder *start, const char *text, 
 }
 
 static json_t *
-parse_limited(struct builder *b, const char *text, size_t len)
+parse_limited(struct yaml_builder *b, const char *text, size_t len)
 {
-	struct builder start;
+	struct yaml_builder start;
 
 	if (len > b->limits->bytes) {
 		snprintf(b->err, b->err_size,
@@ -687,7 +689,7 @@ json_t *
 yamlx_parse(const char *text, size_t len, const struct yamlx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size)
 {
-	struct builder b = {
+	struct yaml_builder b = {
 	    .refusal = JSONX_SYNTAX, .at = {1, 1}, .err = err, .err_size = err_size};
 	bool before = jsonx_may_fail(true);
 	json_t *value;

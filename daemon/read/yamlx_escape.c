@@ -11,7 +11,7 @@
 
 #define REPLACEMENT 0xfffd
 
-struct scan {
+struct escape_scan {
 	const char *p, *end;
 	char *out;
 	unsigned int replaced, halves;
@@ -36,7 +36,7 @@ read_escape(const char *p, const char *end, uint32_t *c)
 }
 
 static void
-put_escape(struct scan *s, uint32_t c)
+put_escape(struct escape_scan *s, uint32_t c)
 {
 	char text[16];
 	int n = snprintf(text, sizeof(text), c > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned int)c);
@@ -48,7 +48,7 @@ put_escape(struct scan *s, uint32_t c)
 
 /* false: no escape of a surrogate is here. */
 static bool
-join(struct scan *s)
+join(struct escape_scan *s)
 {
 	uint32_t first, second, pair;
 	size_t n = read_escape(s->p, s->end, &first), m;
@@ -69,7 +69,7 @@ join(struct scan *s)
 }
 
 static void
-copy(struct scan *s, size_t n)
+copy(struct escape_scan *s, size_t n)
 {
 	if (n > (size_t)(s->end - s->p))
 		n = (size_t)(s->end - s->p);
@@ -95,7 +95,7 @@ yamlx_join_surrogates(
     const char *text, size_t len, size_t quote, size_t *joined_len, unsigned int *halves)
 {
 	const char *end = text + len, *begin = character(text, end, quote);
-	struct scan s = {.p = text, .end = end};
+	struct escape_scan s = {.p = text, .end = end};
 	char *joined;
 
 	if (begin == end || *begin != '"')

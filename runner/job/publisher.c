@@ -43,7 +43,7 @@ enum link_event {
 	LINK_EV_PATIENCE, /* no answer for so long */
 };
 
-struct item {
+struct publish_item {
 	const char *host; /* NULL = all */
 	enum publisher_state state;
 	uint64_t flight; /* the publish without an answer; 0 = none is */
@@ -63,7 +63,7 @@ struct publisher {
 	struct topology *topology;
 	struct broker *broker;
 	struct message message;
-	struct item *items;
+	struct publish_item *items;
 	size_t n_items, room;
 	size_t next;   /* all before it are in flight or answered */
 	size_t n_open; /* not answered */
@@ -133,7 +133,7 @@ publisher_on_patience(void *arg)
 static bool
 publish(struct publisher *s, size_t i)
 {
-	struct item *item = &s->items[i];
+	struct publish_item *item = &s->items[i];
 	const char *key = item->host == NULL ? TOPOLOGY_BROADCAST_KEY : item->host;
 	struct flight *f;
 	uint64_t id;
@@ -151,7 +151,7 @@ publish(struct publisher *s, size_t i)
 }
 
 static bool
-is_due(const struct publisher *s, const struct item *item)
+is_due(const struct publisher *s, const struct publish_item *item)
 {
 	if (item->flight != 0)
 		return false;
@@ -522,7 +522,7 @@ publisher_add(struct publisher *s, const char *host)
 		s->room = s->room == 0 ? 16 : 2 * s->room;
 		s->items = xreallocarray(s->items, s->room, sizeof(*s->items));
 	}
-	s->items[s->n_items++] = (struct item){.host = host, .state = PUBLISHER_WAITING};
+	s->items[s->n_items++] = (struct publish_item){.host = host, .state = PUBLISHER_WAITING};
 	s->n_open++;
 	be_patient(s);
 	loop_timer_arm(s->pump, 0);

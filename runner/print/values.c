@@ -29,7 +29,7 @@ enum values_state {
 	VALUES_ENDED,
 };
 
-struct reading {
+struct values_reading {
 	struct values *v;
 	char *host; /* NULL: it is free */
 	bool last;  /* begun when nothing could change any more */
@@ -41,7 +41,7 @@ struct values {
 	json_t *shown;      /* a set of hosts, told or to be told in the next piece */
 	struct hosts hosts; /* to be read, in their turn, */
 	size_t next;        /* from this one on */
-	struct reading reading[READ_MAX];
+	struct values_reading reading[READ_MAX];
 	size_t n_reading;
 	struct answers *answers;
 	struct answers *failures; /* of the next piece */
@@ -285,8 +285,8 @@ static void read_next(struct values *v);
 
 /* What is missing now may be there the next time, at the end. */
 static void
-take_record(struct values *v, const struct reading *r, const char *host, enum store_found found,
-    json_t *rec, const char *why)
+take_record(struct values *v, const struct values_reading *r, const char *host,
+    enum store_found found, json_t *rec, const char *why)
 {
 	char *text;
 
@@ -303,7 +303,7 @@ take_record(struct values *v, const struct reading *r, const char *host, enum st
 static void
 values_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 {
-	struct reading *r = arg;
+	struct values_reading *r = arg;
 	struct values *v = r->v;
 	char *host = r->host;
 
@@ -318,7 +318,7 @@ values_on_record(enum store_found found, json_t *rec, const char *why, void *arg
 		read_next(v);
 }
 
-static struct reading *
+static struct values_reading *
 free_reading(struct values *v)
 {
 	for (size_t i = 0; i < READ_MAX; i++) {
@@ -353,11 +353,11 @@ values_on_soon(void *arg)
 static void
 read_next(struct values *v)
 {
-	struct reading *r;
+	struct values_reading *r;
 
 	while (v->next < v->hosts.n && v->n_reading < READ_MAX) {
 		r = free_reading(v);
-		*r = (struct reading){v, v->hosts.names[v->next], v->state == VALUES_ENDING};
+		*r = (struct values_reading){v, v->hosts.names[v->next], v->state == VALUES_ENDING};
 		v->hosts.names[v->next++] = NULL;
 		v->n_reading++;
 		store_get(v->req.store, r->host, values_on_record, r);

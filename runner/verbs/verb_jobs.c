@@ -12,7 +12,7 @@
 #define LIMIT_DEFAULT 20
 #define NOBODY_MAX    50 /* jobs to nobody between these, that are passed over */
 
-struct listing {
+struct jobs_listing {
 	struct runner_context *c;
 	struct joblist list;
 	size_t limit;
@@ -23,10 +23,10 @@ struct listing {
 	int status;
 };
 
-static void count_next(struct listing *l);
+static void count_next(struct jobs_listing *l);
 
 static void
-fail(struct listing *l, const char *why)
+fail(struct jobs_listing *l, const char *why)
 {
 	runner_say("%s", why != NULL ? why : "the store does not answer");
 	l->status = RUNNER_TROUBLE;
@@ -35,7 +35,7 @@ fail(struct listing *l, const char *why)
 
 /* Those of the others are to be seen all the same. */
 static void
-note_unread(struct listing *l, struct joblist_job *job, const char *why)
+note_unread(struct jobs_listing *l, struct joblist_job *job, const char *why)
 {
 	job->unread = true;
 	if (l->unread++ == 0)
@@ -43,7 +43,7 @@ note_unread(struct listing *l, struct joblist_job *job, const char *why)
 }
 
 static void
-say_unread(const struct listing *l)
+say_unread(const struct jobs_listing *l)
 {
 	if (l->unread > 0)
 		runner_say("how %zu job%s stand%s is not known, the outcomes cannot be read: %s",
@@ -53,7 +53,7 @@ say_unread(const struct listing *l)
 static void
 listing_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
 {
-	struct listing *l = arg;
+	struct jobs_listing *l = arg;
 	struct joblist_job *job;
 
 	if (found == STORE_FOUND) {
@@ -79,7 +79,7 @@ listing_on_outcome(enum store_found found, const struct outcome *o, const char *
 }
 
 static void
-count_next(struct listing *l)
+count_next(struct jobs_listing *l)
 {
 	const struct job *job;
 
@@ -98,7 +98,7 @@ count_next(struct listing *l)
 static void
 listing_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
 {
-	struct listing *l = arg;
+	struct jobs_listing *l = arg;
 
 	switch (found) {
 	case STORE_FOUND:
@@ -116,7 +116,7 @@ listing_on_job(enum store_found found, const struct job *job, const char *why, v
 int
 verb_jobs(struct runner_context *c)
 {
-	struct listing l = {.c = c, .status = RUNNER_TROUBLE};
+	struct jobs_listing l = {.c = c, .status = RUNNER_TROUBLE};
 	const struct runner_arguments *a = c->arg;
 	struct output_options output;
 

@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum lane_state { LANE_IDLE, LANE_CONNECTED, LANE_PAUSING };
+enum binder_lane_state { LANE_IDLE, LANE_CONNECTED, LANE_PAUSING };
 
-struct lane {
+struct binder_lane {
 	struct host_binder *binder;
-	enum lane_state state;
+	enum binder_lane_state state;
 	struct loop_timer *timer;
 	size_t first;              /* of the lot, in the hosts */
 	struct topology *topology; /* of the lot */
@@ -33,7 +33,7 @@ struct host_binder {
 	char *exchange;
 	char **hosts;
 	size_t n, next; /* of the hosts: the first that no lot has had */
-	struct lane lanes[HOST_BINDER_LANES];
+	struct binder_lane lanes[HOST_BINDER_LANES];
 	struct loop_timer *end;
 	size_t in_a_row;     /* forbidden */
 	bool look_only;      /* after so many */
@@ -46,10 +46,10 @@ struct host_binder {
 	void *arg;
 };
 
-static void lane_enter(struct lane *l, enum lane_state next);
+static void lane_enter(struct binder_lane *l, enum binder_lane_state next);
 
 static void
-drop_connection(struct lane *l)
+drop_connection(struct binder_lane *l)
 {
 	broker_destroy(l->broker);
 	l->broker = NULL;
@@ -114,7 +114,7 @@ on_forbidden(struct host_binder *h, const char *why)
 
 /* The topology goes with its connection; hosts stay. */
 static size_t
-host_of(const struct lane *l, const struct topology_item *item)
+host_of(const struct binder_lane *l, const struct topology_item *item)
 {
 	return l->first + (size_t)(item - l->topology->items);
 }
@@ -123,7 +123,7 @@ static void
 lane_on_consumers(struct broker *b, const struct topology_item *item, uint32_t messages,
     uint32_t consumers, void *arg)
 {
-	struct lane *l = arg;
+	struct binder_lane *l = arg;
 	struct host_binder *h = l->binder;
 
 	h->look(h->hosts[host_of(l, item)], consumers, h->arg);
@@ -142,7 +142,7 @@ static void
 lane_on_bound(struct broker *b, const struct topology_item *item, enum broker_bound bound,
     const char *why, void *arg)
 {
-	struct lane *l = arg;
+	struct binder_lane *l = arg;
 	struct host_binder *h = l->binder;
 
 	switch (bound) {
@@ -168,7 +168,7 @@ lane_on_ready(struct broker *b, void *arg)
 static void
 lane_on_stopped(struct broker *b, void *arg)
 {
-	struct lane *l = arg;
+	struct binder_lane *l = arg;
 
 	lane_enter(l, l->binder->next < l->binder->n ? LANE_PAUSING : LANE_IDLE);
 	end_if_all_had_their_turn(l->binder);
@@ -177,7 +177,7 @@ lane_on_stopped(struct broker *b, void *arg)
 static void
 lane_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	struct host_binder *h = ((struct lane *)arg)->binder;
+	struct host_binder *h = ((struct binder_lane *)arg)->binder;
 
 	snprintf(h->why, sizeof(h->why), "%s", f->text);
 	end(h);
@@ -192,7 +192,7 @@ static const struct broker_handlers handlers = {
 };
 
 static void
-begin_lot(struct lane *l)
+begin_lot(struct binder_lane *l)
 {
 	struct host_binder *h = l->binder;
 	struct broker_options opt = h->opt;
@@ -212,7 +212,7 @@ begin_lot(struct lane *l)
 static void
 lane_on_timer(void *arg)
 {
-	struct lane *l = arg;
+	struct binder_lane *l = arg;
 
 	lane_enter(l, l->binder->next < l->binder->n ? LANE_CONNECTED : LANE_IDLE);
 	end_if_all_had_their_turn(l->binder);
@@ -220,7 +220,7 @@ lane_on_timer(void *arg)
 
 /* The only writer of ->state. */
 static void
-lane_enter(struct lane *l, enum lane_state next)
+lane_enter(struct binder_lane *l, enum binder_lane_state next)
 {
 	l->state = next;
 	drop_connection(l);
@@ -257,7 +257,7 @@ binder_on_end(void *arg)
 static void
 lane_init(struct host_binder *h, size_t i)
 {
-	struct lane *l = &h->lanes[i];
+	struct binder_lane *l = &h->lanes[i];
 
 	l->binder = h;
 	l->timer = loop_timer_create(h->loop, "host_binder", lane_on_timer, l);

@@ -36,7 +36,7 @@ static struct {
 /* Of the sink and of what is counted: worker threads log, too. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct line {
+struct log_line {
 	char text[LOG_LINE_MAX];
 	size_t len;
 };
@@ -167,11 +167,12 @@ priority(enum log_level level)
 	return 5;
 }
 
-static void line_printf(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void line_printf(struct log_line *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* For the prefix alone, which always fits. */
 static void
-line_printf(struct line *l, const char *fmt, ...)
+line_printf(struct log_line *l, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -187,7 +188,7 @@ line_printf(struct line *l, const char *fmt, ...)
 
 /* "[2010-09-26 02:16:29,609: INFO] vogelerd (subsystem) - " */
 static void
-add_prefix(struct line *l, enum log_level level, const char *subsystem)
+add_prefix(struct log_line *l, enum log_level level, const char *subsystem)
 {
 	const char *program =
 	    logger.program != NULL ? logger.program : program_invocation_short_name;
@@ -208,7 +209,7 @@ add_prefix(struct line *l, enum log_level level, const char *subsystem)
 
 /* Appends text with what is hostile escaped; false when it did not all fit. */
 static bool
-add_escaped(struct line *l, const char *text)
+add_escaped(struct log_line *l, const char *text)
 {
 	size_t room = sizeof(l->text) - sizeof(LOG_CUT "\n");
 	char piece[PRINTABLE_PIECE];
@@ -228,7 +229,7 @@ add_escaped(struct line *l, const char *text)
 static bool
 tell_dropped(void)
 {
-	struct line l = {.len = 0};
+	struct log_line l = {.len = 0};
 
 	if (logger.dropped == logger.dropped_told)
 		return true;
@@ -242,7 +243,7 @@ tell_dropped(void)
 }
 
 static void
-put(const struct line *l)
+put(const struct log_line *l)
 {
 	pthread_mutex_lock(&lock);
 	if (!tell_dropped() || !log_sink_put(l->text, l->len))
@@ -280,7 +281,7 @@ static void emit(enum log_level level, const char *subsystem, const char *fmt, v
 static void
 emit(enum log_level level, const char *subsystem, const char *fmt, va_list ap)
 {
-	struct line l = {.len = 0};
+	struct log_line l = {.len = 0};
 	char text[LOG_LINE_MAX];
 	int n;
 	bool whole;

@@ -83,7 +83,7 @@ replace(char **field, const char *value)
 
 /* --- loading a file --- */
 
-struct load {
+struct options_loading {
 	struct options next; /* becomes the options when all is well */
 	const struct ini_file *conf;
 	options_note_fn *note;
@@ -91,11 +91,12 @@ struct load {
 	bool bad;
 };
 
-static void note(struct load *l, enum log_level level, const struct ini_file_entry *e,
+static void note(struct options_loading *l, enum log_level level, const struct ini_file_entry *e,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static void
-note(struct load *l, enum log_level level, const struct ini_file_entry *e, const char *fmt, ...)
+note(struct options_loading *l, enum log_level level, const struct ini_file_entry *e,
+    const char *fmt, ...)
 {
 	va_list ap;
 	char text[ERR_SIZE + 128];
@@ -109,7 +110,7 @@ note(struct load *l, enum log_level level, const struct ini_file_entry *e, const
 }
 
 static void
-load_group(struct load *l, const struct ini_file_entry *e)
+load_group(struct options_loading *l, const struct ini_file_entry *e)
 {
 	char err[ERR_SIZE];
 
@@ -119,7 +120,7 @@ load_group(struct load *l, const struct ini_file_entry *e)
 }
 
 static void
-load_entry(struct load *l, const struct ini_file_entry *e)
+load_entry(struct options_loading *l, const struct ini_file_entry *e)
 {
 	const struct option_row *row = option_find(e->section, e->key);
 	char text[ERR_SIZE];
@@ -158,7 +159,7 @@ backend_matches(const char *backend, const char *dsn)
 /* Which of the file's store URIs holds: [persistence] dsn; else that of the backend's section;
  * else, without a backend, whichever is there. */
 static void
-choose_store(struct load *l)
+choose_store(struct options_loading *l)
 {
 	const struct ini_file_entry *backend = ini_file_find(l->conf, "persistence", "backend");
 	const struct ini_file_entry *dsn = ini_file_find(l->conf, "persistence", "dsn");
@@ -188,7 +189,7 @@ choose_store(struct load *l)
 bool
 options_load(struct options *o, const struct ini_file *c, options_note_fn *note_fn, void *arg)
 {
-	struct load l = {.conf = c, .note = note_fn, .arg = arg};
+	struct options_loading l = {.conf = c, .note = note_fn, .arg = arg};
 	char *dbhost = xstrdup_null(o->dbhost);
 
 	copy(&l.next, o);

@@ -19,13 +19,13 @@
 
 enum { WORKER_STACK_BYTES = 8 * 1024 * 1024 };
 
-struct job {
-	STAILQ_ENTRY(job) entry;
+struct worker_task {
+	STAILQ_ENTRY(worker_task) entry;
 	worker_run_fn *run;
 	worker_done_fn *done;
 	void *data;
 };
-STAILQ_HEAD(job_list, job);
+STAILQ_HEAD(job_list, worker_task);
 
 struct shared {
 	pthread_mutex_t lock;
@@ -81,7 +81,7 @@ wake_loop(struct shared *s)
 static void
 run_one(struct shared *s)
 {
-	struct job *job = STAILQ_FIRST(&s->queue);
+	struct worker_task *job = STAILQ_FIRST(&s->queue);
 
 	STAILQ_REMOVE_HEAD(&s->queue, entry);
 	s->running = true;
@@ -133,7 +133,7 @@ collect_finished(struct worker *w)
 static void
 deliver_one(struct worker *w)
 {
-	struct job *job = STAILQ_FIRST(&w->delivering);
+	struct worker_task *job = STAILQ_FIRST(&w->delivering);
 	worker_done_fn *done = job->done;
 	void *data = job->data;
 
@@ -221,7 +221,7 @@ worker_create(struct loop *loop, const char *name)
 void
 worker_submit(struct worker *w, worker_run_fn *run, worker_done_fn *done, void *data)
 {
-	struct job *job = xcalloc(1, sizeof(*job));
+	struct worker_task *job = xcalloc(1, sizeof(*job));
 
 	job->run = run;
 	job->done = done;
@@ -279,7 +279,7 @@ void
 worker_abandon(struct worker *w, worker_done_fn *drop)
 {
 	struct shared *s;
-	struct job *job;
+	struct worker_task *job;
 	bool idle;
 
 	if (w == NULL)

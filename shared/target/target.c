@@ -53,7 +53,7 @@ glob_error(const char *glob)
 	return open ? "\"[\" has no \"]\"" : NULL;
 }
 
-struct reading { /* of the values of -n, or of the hosts of a group */
+struct target_reading { /* of the values of -n, or of the hosts of a group */
 	const struct hostgroups *groups;
 	const struct hostgroup *within; /* NULL: the command line */
 	bool check;                     /* files and groups are not looked into */
@@ -99,12 +99,12 @@ see_whether_glob(const char *name, void *arg)
 	return w->glob ? "" : NULL;
 }
 
-static const char *add_reference(struct targets *t, const char *name, struct reading *r);
+static const char *add_reference(struct targets *t, const char *name, struct target_reading *r);
 
 /* One that is a glob besides its numbers is kept as it is: which hosts there are is not known. r:
  * NULL in a file of hosts. */
 static const char *
-add_word(struct targets *t, const char *word, struct reading *r)
+add_word(struct targets *t, const char *word, struct target_reading *r)
 {
 	struct word w = {.t = t};
 	const char *why;
@@ -124,7 +124,8 @@ add_word(struct targets *t, const char *word, struct reading *r)
 /* Words with commas between them, and blanks around, as they are printed. NULL: they are in;
  * else why the one that begins at *bad, of *len bytes, is not. */
 static const char *
-add_words(struct targets *t, const char *list, struct reading *r, const char **bad, size_t *len)
+add_words(
+    struct targets *t, const char *list, struct target_reading *r, const char **bad, size_t *len)
 {
 	const char *why = NULL;
 
@@ -279,7 +280,7 @@ is_file(const char *path)
 }
 
 static const char *
-add_file_word(struct targets *t, const char *path, struct reading *r)
+add_file_word(struct targets *t, const char *path, struct target_reading *r)
 {
 	if (r->check)
 		return NULL;
@@ -287,10 +288,11 @@ add_file_word(struct targets *t, const char *path, struct reading *r)
 }
 
 static bool has_group(const struct targets *t, const char *name);
-static bool read_group(struct target_group *tg, const struct hostgroup *g, struct reading *outer);
+static bool read_group(
+    struct target_group *tg, const struct hostgroup *g, struct target_reading *outer);
 
 static const char *
-add_group(struct targets *t, const struct hostgroup *g, struct reading *r)
+add_group(struct targets *t, const struct hostgroup *g, struct target_reading *r)
 {
 	struct target_group *tg;
 
@@ -307,7 +309,7 @@ add_group(struct targets *t, const struct hostgroup *g, struct reading *r)
 }
 
 static const char *
-no_such_reference(const char *name, const char *path, struct reading *r)
+no_such_reference(const char *name, const char *path, struct target_reading *r)
 {
 	char hint[WHY_SIZE / 2];
 
@@ -321,7 +323,7 @@ no_such_reference(const char *name, const char *path, struct reading *r)
 }
 
 static const char *
-add_group_or_file(struct targets *t, const char *name, const char *path, struct reading *r)
+add_group_or_file(struct targets *t, const char *name, const char *path, struct target_reading *r)
 {
 	const struct hostgroup *g = hostgroups_find(r->groups, name);
 	bool file = is_file(path);
@@ -344,7 +346,7 @@ add_group_or_file(struct targets *t, const char *name, const char *path, struct 
 
 /* What follows "@". */
 static const char *
-add_reference(struct targets *t, const char *name, struct reading *r)
+add_reference(struct targets *t, const char *name, struct target_reading *r)
 {
 	const struct hostgroup *g;
 	const char *why;
@@ -377,7 +379,7 @@ has_group(const struct targets *t, const char *name)
 /* --- values --- */
 
 static bool
-add_list(struct targets *t, const char *value, struct reading *r, char *err, size_t err_size)
+add_list(struct targets *t, const char *value, struct target_reading *r, char *err, size_t err_size)
 {
 	const char *bad, *why;
 	size_t len;
@@ -400,7 +402,8 @@ is_path(const char *value)
 }
 
 static bool
-add_value(struct targets *t, const char *value, struct reading *r, char *err, size_t err_size)
+add_value(
+    struct targets *t, const char *value, struct target_reading *r, char *err, size_t err_size)
 {
 	char *path;
 	bool ok;
@@ -440,9 +443,9 @@ finish_values(struct targets *t, char *err, size_t err_size)
 
 /* Its mistakes are told with where it stands. */
 static bool
-read_group(struct target_group *tg, const struct hostgroup *g, struct reading *outer)
+read_group(struct target_group *tg, const struct hostgroup *g, struct target_reading *outer)
 {
-	struct reading r = {.groups = outer->groups, .within = g, .room = outer->room};
+	struct target_reading r = {.groups = outer->groups, .within = g, .room = outer->room};
 	char err[WHY_SIZE];
 
 	if (g->hosts == NULL)
@@ -479,7 +482,7 @@ targets_parse(struct targets *t, char *const *nodes, const struct hostgroups *gr
     size_t err_size)
 {
 	size_t room = GROUPS_MAX;
-	struct reading r = {.groups = groups, .room = &room};
+	struct target_reading r = {.groups = groups, .room = &room};
 
 	*t = (struct targets){0};
 	if (nodes == NULL)
@@ -510,7 +513,7 @@ targets_finish(struct targets *t)
 
 /* --- the groups of a configuration --- */
 
-struct check {
+struct target_check {
 	const struct hostgroups *groups;
 	struct targets *read; /* of each, with no more than the names of the groups in it */
 	bool *seen;           /* on the way from the one that is looked at */
@@ -519,11 +522,11 @@ struct check {
 };
 
 static void
-check_words(struct check *c, size_t i)
+check_words(struct target_check *c, size_t i)
 {
 	const struct hostgroup *g = &c->groups->list[i];
 	size_t room = GROUPS_MAX;
-	struct reading r = {.groups = c->groups, .within = g, .check = true, .room = &room};
+	struct target_reading r = {.groups = c->groups, .within = g, .check = true, .room = &room};
 	char err[2 * WHY_SIZE];
 
 	if (g->hosts == NULL)
@@ -537,7 +540,7 @@ check_words(struct check *c, size_t i)
 
 /* Is the group "to" among those in "from", or in these? Then circle says by which way. */
 static bool
-leads_to(struct check *c, size_t from, size_t to, struct buf *circle)
+leads_to(struct target_check *c, size_t from, size_t to, struct buf *circle)
 {
 	const struct targets *t = &c->read[from];
 	const struct hostgroup *list = c->groups->list;
@@ -558,7 +561,7 @@ leads_to(struct check *c, size_t from, size_t to, struct buf *circle)
 
 /* One is enough: what is in itself is in nothing that can be told. */
 static void
-check_circles(struct check *c)
+check_circles(struct target_check *c)
 {
 	struct buf circle;
 	char *text;
@@ -579,7 +582,7 @@ check_circles(struct check *c)
 void
 targets_check_groups(const struct hostgroups *groups, targets_wrong_fn *wrong, void *arg)
 {
-	struct check c = {.groups = groups, .wrong = wrong, .arg = arg};
+	struct target_check c = {.groups = groups, .wrong = wrong, .arg = arg};
 
 	c.read = xcalloc(groups->n + 1, sizeof(*c.read));
 	c.seen = xcalloc(groups->n + 1, sizeof(*c.seen));

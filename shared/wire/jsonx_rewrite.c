@@ -13,7 +13,7 @@
 #define NUMBER_MAX 64 /* bytes of a number as it is written */
 
 /* A member of an object that is open: where it is in the text written so far. */
-struct member {
+struct rewrite_member {
 	uint32_t key; /* its opening quote */
 	uint32_t key_len;
 	uint32_t end;  /* behind the comma */
@@ -23,7 +23,7 @@ struct member {
 struct rewriter {
 	struct jread reader;
 	struct buf *out;
-	struct member *members; /* of all objects that are open, the outermost first */
+	struct rewrite_member *members; /* of all objects that are open, the outermost first */
 	size_t n, cap;
 	enum jsonx_refusal refusal; /* JSONX_READ: the reader's */
 };
@@ -75,7 +75,7 @@ next_byte(const char **s, const char *end)
 
 /* As if the keys were compared byte by byte before they were written. */
 static int
-compare_keys(const struct buf *text, const struct member *a, const struct member *b)
+compare_keys(const struct buf *text, const struct rewrite_member *a, const struct rewrite_member *b)
 {
 	const char *p = text->data + a->key + 1, *q = text->data + b->key + 1;
 	const char *p_end = p + a->key_len - 2, *q_end = q + b->key_len - 2;
@@ -92,7 +92,7 @@ compare_keys(const struct buf *text, const struct member *a, const struct member
 static int
 compare(const void *a, const void *b, void *text)
 {
-	const struct member *x = a, *y = b;
+	const struct rewrite_member *x = a, *y = b;
 	int order = compare_keys(text, x, y);
 
 	return order != 0 ? order : (x->from > y->from) - (x->from < y->from);
@@ -120,7 +120,7 @@ arrange(struct rewriter *w, size_t first, size_t begin)
 	if (text == NULL)
 		return no_memory(w);
 	for (i = first; i < w->n; i++) {
-		const struct member *m = &w->members[i];
+		const struct rewrite_member *m = &w->members[i];
 
 		if (i + 1 < w->n && compare_keys(w->out, m, m + 1) == 0) {
 			jread_odd(&w->reader, JSONX_KEY_TWICE, m[1].from);
@@ -144,11 +144,11 @@ sort_members(struct rewriter *w, size_t first, size_t begin)
 	return arrange(w, first, begin);
 }
 
-static struct member *
+static struct rewrite_member *
 add_member(struct rewriter *w)
 {
 	size_t cap = w->cap == 0 ? 64 : 2 * w->cap;
-	struct member *more;
+	struct rewrite_member *more;
 
 	if (w->n == w->cap) {
 		more = reallocarray(w->members, cap, sizeof(*more));
@@ -249,13 +249,14 @@ write_array(struct rewriter *w)
 static bool
 write_member(struct rewriter *w)
 {
-	struct member *m = add_member(w);
+	struct rewrite_member *m = add_member(w);
 	size_t at = w->n - 1;
 	uint32_t key = (uint32_t)w->out->len, from = (uint32_t)w->reader.start;
 
 	if (m == NULL || !write_text(w, true))
 		return false;
-	*m = (struct member){.key = key, .key_len = (uint32_t)w->out->len - key, .from = from};
+	*m = (struct rewrite_member){
+	    .key = key, .key_len = (uint32_t)w->out->len - key, .from = from};
 	if (!appended(w, buf_append_char(w->out, ':')) || !write_value(w, jread_next(&w->reader)) ||
 	    !appended(w, buf_append_char(w->out, ',')))
 		return false;
@@ -320,7 +321,7 @@ jsonx_rewrite(struct buf *out, const char *text, size_t len, const struct jsonx_
 	enum jsonx_refusal refusal = JSONX_READ;
 	bool ok;
 
-	assert(out->max <= UINT32_MAX); /* struct member has its offsets */
+	assert(out->max <= UINT32_MAX); /* struct rewrite_member has its offsets */
 	jread_init(&w.reader, text, len, limits);
 	ok = write_value(&w, jread_next(&w.reader)) && jread_next(&w.reader) == JREAD_END;
 	if (!ok) {

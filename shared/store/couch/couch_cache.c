@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-struct entry {
+struct cache_entry {
 	struct couch_doc *doc;
 	size_t bytes;
 	UT_hash_handle hh; /* by doc->head.host */
-	TAILQ_ENTRY(entry) link;
+	TAILQ_ENTRY(cache_entry) link;
 };
 
 /* Fingerprints. A slot has the last record that fell into it: what is lost costs one write. */
@@ -21,8 +21,8 @@ struct proof {
 };
 
 struct couch_cache {
-	struct entry *by_host;
-	TAILQ_HEAD(, entry) lru; /* the next to go is first */
+	struct cache_entry *by_host;
+	TAILQ_HEAD(, cache_entry) lru; /* the next to go is first */
 	size_t bytes, max_bytes;
 	struct pack *pack;
 	struct proof *proofs; /* NULL: nothing was let go yet */
@@ -42,7 +42,7 @@ couch_cache_create(size_t max_bytes, struct pack *p)
 }
 
 static struct couch_doc *
-remove_entry(struct couch_cache *c, struct entry *e)
+remove_entry(struct couch_cache *c, struct cache_entry *e)
 {
 	struct couch_doc *d = e->doc;
 
@@ -115,10 +115,10 @@ couch_cache_destroy(struct couch_cache *c)
 	free(c);
 }
 
-static struct entry *
+static struct cache_entry *
 find(const struct couch_cache *c, const char *host)
 {
-	struct entry *e;
+	struct cache_entry *e;
 
 	HASH_FIND_STR(c->by_host, host, e);
 	return e;
@@ -127,7 +127,7 @@ find(const struct couch_cache *c, const char *host)
 struct couch_doc *
 couch_cache_take(struct couch_cache *c, const char *host)
 {
-	struct entry *e = find(c, host);
+	struct cache_entry *e = find(c, host);
 
 	return e != NULL ? remove_entry(c, e) : NULL;
 }
@@ -135,7 +135,7 @@ couch_cache_take(struct couch_cache *c, const char *host)
 void
 couch_cache_give(struct couch_cache *c, struct couch_doc *d)
 {
-	struct entry *e = xcalloc(1, sizeof(*e));
+	struct cache_entry *e = xcalloc(1, sizeof(*e));
 
 	couch_doc_destroy(couch_cache_take(c, d->head.host));
 	couch_doc_pack(d, c->pack);
@@ -151,7 +151,7 @@ couch_cache_give(struct couch_cache *c, struct couch_doc *d)
 size_t
 couch_cache_peek(const struct couch_cache *c, const struct store_write *w)
 {
-	struct entry *e = find(c, w->host);
+	struct cache_entry *e = find(c, w->host);
 
 	if (e == NULL)
 		return 0;

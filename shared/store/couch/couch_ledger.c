@@ -59,7 +59,7 @@ struct page {
 	bool stored;
 };
 
-struct request {
+struct page_request {
 	struct couch_ledger *l;
 	struct out_list outs;
 	STAILQ_HEAD(, page) pages;
@@ -73,16 +73,16 @@ struct couch_ledger {
 	uint64_t next_page;
 	struct loop_timer *pump;
 	LIST_HEAD(, out) all;
-	struct out_list waiting; /* of some job it may not be known whether it is there */
-	struct out_list looking; /* that is being asked */
-	struct out_list ready;   /* for pages */
-	struct request *active;  /* NULL: none is under way */
+	struct out_list waiting;     /* of some job it may not be known whether it is there */
+	struct out_list looking;     /* that is being asked */
+	struct out_list ready;       /* for pages */
+	struct page_request *active; /* NULL: none is under way */
 };
 
 /* ---- pages ---- */
 
 static struct page *
-page_create(struct request *q, const char *job)
+page_create(struct page_request *q, const char *job)
 {
 	struct couch_ledger *l = q->l;
 	struct page *p = xcalloc(1, sizeof(*p));
@@ -106,7 +106,7 @@ page_free(struct page *p)
 }
 
 static struct page *
-page_of(struct request *q, const char *job)
+page_of(struct page_request *q, const char *job)
 {
 	struct page *p;
 
@@ -150,7 +150,8 @@ page_close(struct page *p)
 }
 
 static void
-add_outcome(struct request *q, struct out *out, const char *job, const json_t *outcome, int64_t at)
+add_outcome(
+    struct page_request *q, struct out *out, const char *job, const json_t *outcome, int64_t at)
 {
 	struct page *p = page_of(q, job);
 	size_t before = p->text.len;
@@ -193,7 +194,7 @@ out_settle(struct out *out, bool ok, const char *why)
 }
 
 static void
-request_free(struct request *q)
+request_free(struct page_request *q)
 {
 	struct page *p;
 
@@ -208,7 +209,7 @@ request_free(struct request *q)
 /* A page that is not stored fails all that have a part in it: they are given again, with the same
  * outcomes, and it is no matter if some of those are there by then. */
 static void
-request_end(struct request *q, const char *why)
+request_end(struct page_request *q, const char *why)
 {
 	struct couch_ledger *l = q->l;
 	struct out *out;
@@ -231,7 +232,7 @@ request_end(struct request *q, const char *why)
 }
 
 static struct page *
-page_by_id(struct request *q, const char *id)
+page_by_id(struct page_request *q, const char *id)
 {
 	struct page *p;
 
@@ -245,7 +246,7 @@ page_by_id(struct request *q, const char *id)
 /* A conflict with an id that nobody else makes is our own page, of an answer that was lost: that
  * one may have said 202, so the outcomes are written again under another id. */
 static void
-read_items(struct request *q, const struct couch_item *items, size_t n, char *why)
+read_items(struct page_request *q, const struct couch_item *items, size_t n, char *why)
 {
 	snprintf(why, WHY_SIZE, "the store's answer leaves out a page of %s", q->l->c->jobs_id);
 	for (size_t i = 0; i < n; i++) {
@@ -271,7 +272,7 @@ note_answer(struct couch *c, const struct http_response *r, enum couch_answer a)
 static void
 request_on_answer(const struct http_response *r, void *arg)
 {
-	struct request *q = arg;
+	struct page_request *q = arg;
 	struct couch *c = q->l->c;
 	struct couch_item *items = NULL;
 	char why[WHY_SIZE];
@@ -295,7 +296,7 @@ is_stray(const struct out *out, size_t i)
 }
 
 static void
-add_write(struct request *q, struct out *out)
+add_write(struct page_request *q, struct out *out)
 {
 	struct outcome o;
 
@@ -312,7 +313,7 @@ add_write(struct request *q, struct out *out)
 }
 
 static void
-add_call(struct request *q, struct out *out)
+add_call(struct page_request *q, struct out *out)
 {
 	size_t n = json_array_size(out->outcomes);
 
@@ -326,7 +327,7 @@ add_call(struct request *q, struct out *out)
 }
 
 static bool
-write_body(struct request *q, struct buf *body)
+write_body(struct page_request *q, struct buf *body)
 {
 	bool ok = buf_append_str(body, "{\"docs\":["), first = true;
 	struct page *p;
@@ -340,7 +341,7 @@ write_body(struct request *q, struct buf *body)
 }
 
 static void
-request_send(struct request *q)
+request_send(struct page_request *q)
 {
 	struct couch *c = q->l->c;
 	struct buf body;
@@ -363,7 +364,7 @@ request_send(struct request *q)
 static void
 send_next(struct couch_ledger *l)
 {
-	struct request *q = xcalloc(1, sizeof(*q));
+	struct page_request *q = xcalloc(1, sizeof(*q));
 	struct out *out;
 
 	q->l = l;

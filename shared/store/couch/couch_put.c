@@ -692,7 +692,7 @@ take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const c
 /* --- answers that hold records --- */
 
 /* One that is taken apart: a large one on the thread. */
-struct reading {
+struct put_reading {
 	struct lot *lot;
 	char *body; /* owned; NULL: the answer's own */
 	size_t len;
@@ -704,14 +704,14 @@ struct reading {
 };
 
 static void
-reading_parse(struct reading *r, const char *body)
+reading_parse(struct put_reading *r, const char *body)
 {
 	r->ok = r->is_lost ? couch_merge_read(&r->lost, body, r->len)
 			   : couch_fetched_parse(&r->fetched, body, r->len);
 }
 
 static void
-reading_take(struct reading *r)
+reading_take(struct put_reading *r)
 {
 	if (!r->is_lost)
 		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, r->garbled);
@@ -724,13 +724,13 @@ reading_take(struct reading *r)
 static void
 reading_run(void *arg)
 {
-	struct reading *r = arg;
+	struct put_reading *r = arg;
 
 	reading_parse(r, r->body);
 }
 
 static void
-reading_destroy(struct reading *r)
+reading_destroy(struct put_reading *r)
 {
 	couch_fetched_finish(&r->fetched);
 	couch_merge_finish(&r->lost);
@@ -741,7 +741,7 @@ reading_destroy(struct reading *r)
 static void
 reading_done(void *arg)
 {
-	struct reading *r = arg;
+	struct put_reading *r = arg;
 
 	if (!r->lot->c->closing)
 		reading_take(r);
@@ -751,7 +751,7 @@ reading_done(void *arg)
 static void
 read_records(struct lot *lot, const struct http_response *resp, bool is_lost)
 {
-	struct reading *r = xcalloc(1, sizeof(*r));
+	struct put_reading *r = xcalloc(1, sizeof(*r));
 
 	r->lot = lot;
 	r->is_lost = is_lost;
