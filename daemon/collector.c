@@ -978,6 +978,6 @@ collector_status(const struct collector *in, struct collector_status *out)
 	    .wal_bytes = store_wal_bytes(in->store),
 	    .strays_dropped = store_strays_dropped(in->store),
 	};
-	inflight_status(in->inflight, &out->hand);
+	inflight_status(in->inflight, &out->inflight);
 	trouble_status(in, out);
 }

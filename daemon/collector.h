@@ -54,8 +54,8 @@ struct collector_parts { /* all borrowed until collector_destroy */
 	struct store *store;
 	struct leader *leader;
 	bool setup_store; /* make the database when it is not there (the embedded store) */
-	/* The state has changed, or still holds, and why. May be NULL. Called from inside inbox
-	 * functions: for telling, not for acting. */
+	/* The state has changed, or still holds, and why. May be NULL. Called from inside
+	 * collector_ functions: for telling, not for acting. */
 	void (*on_state)(enum collector_state state, const char *reason, void *arg);
 	/* It is stored that this host said hello. May be NULL. */
 	void (*on_greeted)(const char *host, void *arg);
@@ -93,7 +93,7 @@ struct collector_status {
 	enum collector_state state;
 	int64_t state_ms;   /* in this state */
 	size_t in_hand_max; /* deliveries */
-	struct inflight_status hand;
+	struct inflight_status inflight;
 	const char *trouble; /* the store takes nothing, with these words ("" = not asked yet);
 				NULL = it does */
 	int64_t trouble_ms;  /* since then, whatever probes said meanwhile */

@@ -9,7 +9,7 @@
  *
  * Fresh before stale: what somebody waits for (TOPOLOGY_FRESH_KEY) has an intake of its own and
  * goes ahead of the others into the store. When deliveries are taken and when they are given back
- * is decided by the inbox, under whose name this logs.
+ * is decided by the collector (collector.h), with which it shares the log's "inbox".
  *
  * Memory: bounded in number by who consumes (prefetch); when deliveries hold over intake_max_bytes
  * reading pauses. One host has a quarter of that at most, and of what else comes of it the tags

@@ -1,4 +1,5 @@
-/* vogelerd, the collector: options, the two brokers, the store, the inbox between them, signals.
+/* vogelerd, the collector: options, the two brokers, the store, the collector between them,
+ * signals.
  *
  * It publishes (dead letters) on a second connection, so that acks are not held up when the broker
  * blocks publishers. */
@@ -49,11 +50,11 @@ struct vogelerd {
 	struct broker *publisher;
 	struct store *store;
 	struct leader *leader;
-	struct collector *inbox;
-	struct queue_depth *lookout;
+	struct collector *collector;
+	struct queue_depth *queue_depth;
 	struct prune *prune;
 	struct bindings *bindings;
-	struct contact_tracker *rollcall;
+	struct contact_tracker *contact_tracker;
 	struct metrics_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct sd_notify *notify;
@@ -103,7 +104,7 @@ set_broker_status(struct vogelerd *v, const char *state, const char *detail)
 }
 
 static void
-on_inbox_state(enum collector_state state, const char *reason, void *arg)
+on_collector_state(enum collector_state state, const char *reason, void *arg)
 {
 	struct vogelerd *v = arg;
 
@@ -126,7 +127,7 @@ consumer_on_ready(struct broker *b, void *arg)
 	struct vogelerd *v = arg;
 
 	set_broker_status(v, "connected to", broker_id(b));
-	collector_on_consumer_ready(v->inbox);
+	collector_on_consumer_ready(v->collector);
 }
 
 static void
@@ -135,8 +136,8 @@ consumer_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	struct vogelerd *v = arg;
 
 	set_broker_status(v, "away,", f->text);
-	contact_tracker_broker_down(v->rollcall);
-	collector_on_consumer_down(v->inbox);
+	contact_tracker_broker_down(v->contact_tracker);
+	collector_on_consumer_down(v->collector);
 }
 
 static void
@@ -149,7 +150,7 @@ consumer_on_delivery(struct broker *b, struct delivery *d, void *arg)
 		delivery_destroy(d);
 		return;
 	}
-	collector_on_delivery(v->inbox, d);
+	collector_on_delivery(v->collector, d);
 }
 
 static void
@@ -161,7 +162,7 @@ publisher_on_ready(struct broker *b, void *arg)
 	broker_status(b, &s);
 	if (s.times_ready == 1)
 		bindings_hurry(v->bindings);
-	collector_on_publisher_ready(v->inbox);
+	collector_on_publisher_ready(v->collector);
 }
 
 static void
@@ -169,7 +170,7 @@ publisher_on_writable(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	collector_on_publisher_ready(v->inbox);
+	collector_on_publisher_ready(v->collector);
 }
 
 /* A new exchange has no bindings: those of all hosts went with the old one. */
@@ -188,8 +189,8 @@ publisher_on_confirm(
 {
 	struct vogelerd *v = arg;
 
-	if (!queue_depth_on_confirm(v->lookout, id, outcome))
-		collector_on_confirm(v->inbox, id, outcome, why);
+	if (!queue_depth_on_confirm(v->queue_depth, id, outcome))
+		collector_on_confirm(v->collector, id, outcome, why);
 }
 
 static void
@@ -197,7 +198,7 @@ publisher_on_depth(struct broker *b, const char *queue, uint32_t messages, void 
 {
 	struct vogelerd *v = arg;
 
-	queue_depth_on_depth(v->lookout, queue, messages);
+	queue_depth_on_depth(v->queue_depth, queue, messages);
 }
 
 static void
@@ -263,7 +264,7 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 static void
 on_leader(enum leader_state state, void *arg)
 {
-	collector_on_leader(((struct vogelerd *)arg)->inbox, state);
+	collector_on_leader(((struct vogelerd *)arg)->collector, state);
 }
 
 static void
@@ -284,7 +285,7 @@ on_drained(void *arg)
 	struct vogelerd *v = arg;
 
 	v->stopping = 3;
-	contact_tracker_end(v->rollcall, on_part_stopped, v);
+	contact_tracker_end(v->contact_tracker, on_part_stopped, v);
 	broker_stop(v->consumer);
 	broker_stop(v->publisher);
 }
@@ -303,7 +304,7 @@ on_terminate(int signo, void *arg)
 	sd_notify_stopping(v->notify,
 	    (uint64_t)v->cli.options.drain_timeout_ms + v->cli.options.connect_timeout_ms);
 	log_info("main", "asked to stop (%s): finishing what is in hand", strsignal(signo));
-	collector_drain(v->inbox);
+	collector_drain(v->collector);
 }
 
 /* Users and passwords may change while we run; the places are those from before. */
@@ -377,7 +378,7 @@ reload(struct vogelerd *v)
 	warn_of_attest(now);
 	take_logins(v);
 	store_set_batch_bytes(v->store, now->batch_max_bytes);
-	collector_reload(v->inbox, now);
+	collector_reload(v->collector, now);
 	prune_set_ttl(v->prune, now->job_ttl_s);
 }
 
@@ -410,7 +411,7 @@ on_host_seen(const char *host, uint32_t consumers, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	contact_tracker_saw(v->rollcall, host, consumers);
+	contact_tracker_saw(v->contact_tracker, host, consumers);
 }
 
 static void
@@ -418,7 +419,7 @@ on_round_over(bool whole, bool looked, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	contact_tracker_round_over(v->rollcall, whole, looked);
+	contact_tracker_round_over(v->contact_tracker, whole, looked);
 }
 
 static void
@@ -426,7 +427,7 @@ on_greeted(const char *host, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	if (!contact_tracker_is_online(v->rollcall, host))
+	if (!contact_tracker_is_online(v->contact_tracker, host))
 		bindings_hear(v->bindings, host);
 }
 
@@ -438,13 +439,13 @@ make_bindings(struct vogelerd *v)
 
 	broker_options(v, &opt);
 	v->bindings = bindings_create(v->loop, v->store, &opt, v->cli.options.broadcast_exchange);
-	v->rollcall =
+	v->contact_tracker =
 	    contact_tracker_create(v->loop, v->store, 2 * (int64_t)v->cli.options.reconnect_max_ms);
 	bindings_observe(v->bindings, &observer);
 }
 
 static void
-make_inbox(struct vogelerd *v)
+make_collector(struct vogelerd *v)
 {
 	struct collector_parts parts = {
 	    .loop = v->loop,
@@ -455,11 +456,11 @@ make_inbox(struct vogelerd *v)
 	    /* A file of our own is made; a database on a server may be one that is being restored.
 	     */
 	    .setup_store = v->store_uri.scheme == URI_SQLITE || v->store_uri.scheme == URI_NULL,
-	    .on_state = on_inbox_state,
+	    .on_state = on_collector_state,
 	    .on_greeted = on_greeted,
 	};
 
-	v->inbox = collector_create(&parts, &v->cli.options, on_drained, v);
+	v->collector = collector_create(&parts, &v->cli.options, on_drained, v);
 }
 
 static void
@@ -472,7 +473,7 @@ make_lookout(struct vogelerd *v)
 	    {TOPOLOGY_DEAD_QUEUE, false, NULL, NULL},
 	};
 
-	v->lookout = queue_depth_create(
+	v->queue_depth = queue_depth_create(
 	    v->loop, v->publisher, v->consumer, queues, sizeof(queues) / sizeof(queues[0]));
 }
 
@@ -491,7 +492,8 @@ start_monitor(struct vogelerd *v)
 	};
 	char err[512];
 
-	v->parts = (struct metrics_parts){v->inbox, v->lookout, v->bindings, v->rollcall};
+	v->parts =
+	    (struct metrics_parts){v->collector, v->queue_depth, v->bindings, v->contact_tracker};
 	if (!monitor_start(&parts, v->cli.options.server_listen, &v->monitor, err, sizeof(err)))
 		fatal("main", "%s", err);
 }
@@ -509,7 +511,7 @@ collect(struct vogelerd *v)
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_leader(v);
 	make_bindings(v);
-	make_inbox(v);
+	make_collector(v);
 	make_lookout(v);
 	start_monitor(v);
 	v->prune = prune_create(v->loop, v->store, o->job_ttl_s);
@@ -519,14 +521,14 @@ collect(struct vogelerd *v)
 	log_info("main", "Vogeler(Server) has started");
 	warn_of_attest(o);
 	set_broker_status(v, "connecting to", broker_id(v->consumer));
-	collector_start(v->inbox);
+	collector_start(v->collector);
 	broker_start(v->consumer);
 	broker_start(v->publisher);
 	loop_run(v->loop);
 	log_debug("main", "the longest pass of the loop took %" PRIu64 " us of CPU",
 	    loop_max_pass_us(v->loop));
 	monitor_stop(v->monitor);
-	queue_depth_destroy(v->lookout);
+	queue_depth_destroy(v->queue_depth);
 	leader_destroy(v->leader);
 	broker_destroy(v->consumer);
 	broker_destroy(v->publisher);
@@ -561,8 +563,8 @@ main(int argc, char **argv)
 	store_close(v.store);
 	prune_destroy(v.prune);
 	bindings_destroy(v.bindings);
-	contact_tracker_destroy(v.rollcall);
-	collector_destroy(v.inbox);
+	contact_tracker_destroy(v.contact_tracker);
+	collector_destroy(v.collector);
 	sd_notify_destroy(v.notify);
 	topology_destroy(v.topology);
 	uri_list_free(v.uris, v.n_uris);

@@ -67,7 +67,7 @@ write_responses(struct metrics *m, const struct inflight_status *s)
 }
 
 static void
-write_inbox(struct metrics *m, const struct collector_status *s)
+write_collector(struct metrics *m, const struct collector_status *s)
 {
 	metrics_family(
 	    m, "vogeler_inbox_state", METRICS_GAUGE, "1 for the state that the intake is in.");
@@ -75,25 +75,25 @@ write_inbox(struct metrics *m, const struct collector_status *s)
 		metrics_sample(
 		    m, "state", collector_state_name(i), s->state == (enum collector_state)i);
 	metrics_single(
-	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->hand.count);
+	    m, "vogeler_inbox_deliveries", METRICS_GAUGE, "Responses in hand.", s->inflight.count);
 	metrics_single(m, "vogeler_inbox_deliveries_limit", METRICS_GAUGE,
 	    "The most there may be of these: prefetch, for each queue.", s->in_hand_max);
 	metrics_single(m, "vogeler_inbox_slow_start", METRICS_GAUGE,
 	    "Responses in hand that came back and wait for their turn, few at a time, since they "
 	    "may be what ended the last process.",
-	    s->hand.slow_waiting);
+	    s->inflight.slow_waiting);
 	metrics_single(m, "vogeler_inbox_over_share", METRICS_GAUGE,
 	    "Responses in hand of which only the tags are held, until there is room for them in "
 	    "the share of their host: a quarter of intake_max_bytes.",
-	    s->hand.share_waiting);
+	    s->inflight.share_waiting);
 	metrics_single(m, "vogeler_inbox_unacked", METRICS_GAUGE,
-	    "Deliveries that were not acknowledged yet.", s->hand.outstanding);
+	    "Deliveries that were not acknowledged yet.", s->inflight.outstanding);
 	metrics_single(m, "vogeler_inbox_held_bytes", METRICS_GAUGE, "Bytes of responses in hand.",
-	    s->hand.bytes);
+	    s->inflight.bytes);
 	metrics_single(m, "vogeler_inbox_held_bytes_limit", METRICS_GAUGE,
-	    "Above so many reading pauses: intake_max_bytes.", s->hand.bytes_max);
+	    "Above so many reading pauses: intake_max_bytes.", s->inflight.bytes_max);
 	metrics_single(m, "vogeler_inbox_paused", METRICS_GAUGE,
-	    "Whether reading pauses because a limit is reached.", s->hand.paused);
+	    "Whether reading pauses because a limit is reached.", s->inflight.paused);
 }
 
 static void
@@ -214,16 +214,16 @@ collector_metrics(struct metrics *m, void *arg)
 	const struct metrics_parts *p = arg;
 	struct collector_status s;
 
-	collector_status(p->inbox, &s);
-	write_responses(m, &s.hand);
-	write_inbox(m, &s);
+	collector_status(p->collector, &s);
+	write_responses(m, &s.inflight);
+	write_collector(m, &s);
 	write_store(m, s.batch, s.damage);
 	write_wal(m, s.wal_bytes);
 	write_ledger(m, s.strays_dropped);
 	write_pace(m, s.pace);
-	write_queues(m, p->lookout);
+	write_queues(m, p->queue_depth);
 	write_bindings(m, p->bindings);
-	write_contact(m, p->rollcall);
+	write_contact(m, p->contact_tracker);
 }
 
 /* ---- health ---- */
@@ -243,9 +243,9 @@ check_store(struct health *h, const struct collector_status *s)
 		health_narrow(h, "store", text, s->damage_ms, damage_why(s->damage));
 	else if (s->unanswered_ms >= PROBE_LATE_MS)
 		health_narrow(h, "store", "does not answer", s->unanswered_ms, NULL);
-	else if (s->hand.stalled_ms >= MONITOR_STALL_MS)
+	else if (s->inflight.stalled_ms >= MONITOR_STALL_MS)
 		health_narrow(
-		    h, "store", "has written nothing of what waits", s->hand.stalled_ms, NULL);
+		    h, "store", "has written nothing of what waits", s->inflight.stalled_ms, NULL);
 }
 
 /* What waits for it holds up nothing else. */
@@ -254,11 +254,11 @@ check_dead_letters(struct health *h, const struct collector_status *s)
 {
 	char text[96];
 
-	if (s->hand.dead_stuck_ms < MONITOR_STALL_MS)
+	if (s->inflight.dead_stuck_ms < MONITOR_STALL_MS)
 		return;
 	snprintf(text, sizeof(text), "%s takes nothing, %zu refused responses wait for it,",
-	    TOPOLOGY_DEAD_QUEUE, s->hand.dead_waiting + s->hand.dead_held);
-	health_narrow(h, "dead letters", text, s->hand.dead_stuck_ms, s->hand.dead_stuck);
+	    TOPOLOGY_DEAD_QUEUE, s->inflight.dead_waiting + s->inflight.dead_held);
+	health_narrow(h, "dead letters", text, s->inflight.dead_stuck_ms, s->inflight.dead_stuck);
 }
 
 static void
@@ -314,10 +314,10 @@ collector_health(struct health *h, void *arg)
 	const struct metrics_parts *p = arg;
 	struct collector_status s;
 
-	collector_status(p->inbox, &s);
+	collector_status(p->collector, &s);
 	check_store(h, &s);
 	check_dead_letters(h, &s);
 	check_intake(h, &s);
-	check_backlog(h, p->lookout);
-	check_queues(h, p->lookout);
+	check_backlog(h, p->queue_depth);
+	check_queues(h, p->queue_depth);
 }

@@ -12,10 +12,10 @@ struct queue_depth;
 struct contact_tracker;
 
 struct metrics_parts { /* all borrowed */
-	const struct collector *inbox;
-	const struct queue_depth *lookout;
+	const struct collector *collector;
+	const struct queue_depth *queue_depth;
 	const struct bindings *bindings;
-	const struct contact_tracker *rollcall;
+	const struct contact_tracker *contact_tracker;
 };
 
 /* arg: struct metrics_parts. */

@@ -1,4 +1,4 @@
-/* The states of the inbox, between a fake broker and a fake store. */
+/* The states of the collector, between a fake broker and a fake store. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ struct world {
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
 	struct leader *leader;
-	struct collector *inbox;
+	struct collector *collector;
 	struct options options;
 	unsigned int drained;
 	bool store_is_away;
@@ -33,31 +33,31 @@ struct world {
 static void
 consumer_ready(struct broker *b, void *arg)
 {
-	collector_on_consumer_ready(((struct world *)arg)->inbox);
+	collector_on_consumer_ready(((struct world *)arg)->collector);
 }
 
 static void
 consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	collector_on_consumer_down(((struct world *)arg)->inbox);
+	collector_on_consumer_down(((struct world *)arg)->collector);
 }
 
 static void
 delivered(struct broker *b, struct delivery *d, void *arg)
 {
-	collector_on_delivery(((struct world *)arg)->inbox, d);
+	collector_on_delivery(((struct world *)arg)->collector, d);
 }
 
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	collector_on_publisher_ready(((struct world *)arg)->inbox);
+	collector_on_publisher_ready(((struct world *)arg)->collector);
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	collector_on_confirm(((struct world *)arg)->inbox, id, outcome, why);
+	collector_on_confirm(((struct world *)arg)->collector, id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
@@ -92,7 +92,7 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 static void
 on_leader(enum leader_state leader, void *arg)
 {
-	collector_on_leader(((struct world *)arg)->inbox, leader);
+	collector_on_leader(((struct world *)arg)->collector, leader);
 }
 
 static void
@@ -130,8 +130,8 @@ setup(void **state)
 	parts.publisher = w->publisher;
 	parts.store = fake_store_base(w->store);
 	parts.leader = w->leader;
-	w->inbox = collector_create(&parts, &w->options, on_drained, w);
-	collector_start(w->inbox);
+	w->collector = collector_create(&parts, &w->options, on_drained, w);
+	collector_start(w->collector);
 	*state = w;
 	return 0;
 }
@@ -142,7 +142,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	fake_store_destroy(w->store);
-	collector_destroy(w->inbox);
+	collector_destroy(w->collector);
 	leader_destroy(w->leader);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
@@ -180,7 +180,7 @@ status(struct world *w)
 {
 	struct collector_status s;
 
-	collector_status(w->inbox, &s);
+	collector_status(w->collector, &s);
 	return s;
 }
 
@@ -211,10 +211,10 @@ without_the_fresh_queue_it_reads_the_other(void **state)
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "consume master.in 1000; ");
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "consume master.in 1000; ");
 	fake_broker_without(w->consumer, NULL, NULL);
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "consume vogeler.fresh 1000; consume master.in 1000; ");
 	fake_broker_down(w->consumer);
 	fake_broker_up(w->consumer);
@@ -226,14 +226,14 @@ a_reload_applies_the_prefetch(void **state)
 {
 	struct world *w = *state;
 
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "");
 	w->options.prefetch = 7;
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "cancel; consume vogeler.fresh 7; consume master.in 7; ");
 	fake_broker_down(w->consumer);
 	w->options.prefetch = 8;
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "");
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 0);
@@ -250,20 +250,20 @@ a_reload_asks_a_store_that_is_away(void **state)
 	fake_store_probe_says(w->store, false);
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 60000);
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_PROBING);
 	fake_store_probe_says(w->store, true);
-	collector_reload(w->inbox, &w->options);
+	collector_reload(w->collector, &w->options);
 	fake_advance(w->loop, 0);
 	fake_advance(w->loop, 0);
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_TRYING);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_TRYING);
 }
 
 static void
 until(struct world *w, enum collector_state s)
 {
-	for (int i = 0; i < 10000 && collector_get_state(w->inbox) != s; i++)
+	for (int i = 0; i < 10000 && collector_get_state(w->collector) != s; i++)
 		fake_advance(w->loop, 100);
-	assert_int_equal(collector_get_state(w->inbox), s);
+	assert_int_equal(collector_get_state(w->collector), s);
 }
 
 static void
@@ -279,7 +279,7 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 	assert_told(w->consumer, "");
 	fake_advance(w->loop, 8000);
 	assert_told(w->consumer, "cancel; nack 2 multiple requeue; ");
-	assert_int_equal(status(w).hand.count, 0);
+	assert_int_equal(status(w).inflight.count, 0);
 	deliver(w->consumer, GOOD); /* it was on its way */
 	assert_told(w->consumer, "nack 3 requeue; ");
 	fake_advance(w->loop, 60000);
@@ -331,7 +331,7 @@ a_probe_that_passes_is_no_proof(void **state)
 	}
 	assert_true(before >= 300000);
 	assert_told(w->consumer, ALL_WIDER);
-	assert_int_equal(status(w).hand.given_back, 2);
+	assert_int_equal(status(w).inflight.given_back, 2);
 	assert_in_range(fake_store_puts(w->store), puts + 50, puts + 150); /* at most every 5 s */
 	w->store_is_away = false;
 	fake_advance(w->loop, 6000);
@@ -384,10 +384,10 @@ a_record_that_is_refused_does_not_hold_up_the_others(void **state)
 		fake_advance(w->loop, 45000);
 		deliver(w->consumer, GOOD);
 		fake_advance(w->loop, 100);
-		assert_int_equal(status(w).hand.stored, i + 2);
+		assert_int_equal(status(w).inflight.stored, i + 2);
 	}
 	fake_advance(w->loop, 30000);
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_TAKING);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_TAKING);
 	assert_int_equal(fake_broker_published(w->publisher), 1);
 	assert_non_null(
 	    strstr(message_str(&fake_broker_publish_at(w->publisher, 0)->message, "x-reason"),
@@ -478,7 +478,7 @@ the_end_of_an_outage_sums_up_what_was_not_told(void **state)
 	for (int i = 0; i < 3; i++) { /* the second too soon after the first */
 		fake_store_probe_says(w->store, false);
 		fake_advance(w->loop, 30000);
-		assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
+		assert_int_equal(collector_get_state(w->collector), COLLECTOR_PROBING);
 		fake_store_probe_says(w->store, true);
 		until(w, COLLECTOR_TAKING);
 		told[i] = lines_with(log, " s, unlogged=");
@@ -513,7 +513,7 @@ stand_by(struct world *w)
 	fake_broker_log_clear(w->consumer);
 	deliver(w->consumer, GOOD);
 	fake_broker_fail(leader, BROKER_ERR_IN_USE, "RESOURCE_LOCKED");
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_STANDBY);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_STANDBY);
 }
 
 /* The other is gone. */
@@ -536,7 +536,7 @@ who_is_not_the_leader_gives_back_and_stands_by(void **state)
 
 	stand_by(w);
 	assert_told(w->consumer, "cancel; nack 201 multiple requeue; ");
-	assert_int_equal(status(w).hand.count, 0);
+	assert_int_equal(status(w).inflight.count, 0);
 	deliver(w->consumer, GOOD); /* it was on its way */
 	assert_told(w->consumer, "nack 202 requeue; ");
 	fake_broker_down(w->consumer);
@@ -544,7 +544,7 @@ who_is_not_the_leader_gives_back_and_stands_by(void **state)
 	fake_advance(w->loop, 60000);
 	assert_told(w->consumer, "");
 	assert_int_equal(trouble_ms(w), -1);
-	collector_drain(w->inbox);
+	collector_drain(w->collector);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->drained, 1);
 }
@@ -570,7 +570,7 @@ who_stands_by_probes_its_store(void **state)
 	fake_broker_log_clear(fake_broker("leader"));
 	fake_broker_up(fake_broker("leader")); /* the other has no store either */
 	fake_advance(w->loop, 10000);
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_PROBING);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_PROBING);
 	assert_string_equal(fake_broker_log(fake_broker("leader")), "stop; ");
 	fake_store_probe_says(w->store, true);
 	until(w, COLLECTOR_TAKING);
@@ -617,7 +617,7 @@ draining_finishes_what_is_in_hand(void **state)
 	struct world *w = *state;
 
 	deliver(w->consumer, GOOD);
-	collector_drain(w->inbox);
+	collector_drain(w->collector);
 	assert_told(w->consumer, "cancel; ");
 	deliver(w->consumer, GOOD);
 	assert_told(w->consumer, "nack 2 requeue; ");
@@ -625,7 +625,7 @@ draining_finishes_what_is_in_hand(void **state)
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "ack 1; ");
 	assert_int_equal(w->drained, 1);
-	assert_int_equal(collector_get_state(w->inbox), COLLECTOR_DRAINED);
+	assert_int_equal(collector_get_state(w->collector), COLLECTOR_DRAINED);
 }
 
 static void
@@ -636,7 +636,7 @@ draining_gives_back_when_time_is_over(void **state)
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 100);
-	collector_drain(w->inbox);
+	collector_drain(w->collector);
 	fake_advance(w->loop, 9999);
 	assert_int_equal(w->drained, 0);
 	fake_advance(w->loop, 1);
@@ -649,11 +649,11 @@ draining_with_nothing_in_hand_is_over_at_once(void **state)
 {
 	struct world *w = *state;
 
-	collector_drain(w->inbox);
+	collector_drain(w->collector);
 	assert_int_equal(w->drained, 0);
 	fake_advance(w->loop, 0);
 	assert_int_equal(w->drained, 1);
-	collector_drain(w->inbox);
+	collector_drain(w->collector);
 	fake_advance(w->loop, 100000);
 	assert_int_equal(w->drained, 1);
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 
 static struct damage *damage;
-static struct collector_status inbox;
+static struct collector_status collector;
 static struct batch_stats batch;
 static struct store_pace pace;
 static struct queue_depth_queue queues[2];
@@ -26,7 +26,7 @@ static struct queue_depth_queue queues[2];
 void
 collector_status(const struct collector *in, struct collector_status *out)
 {
-	*out = inbox;
+	*out = collector;
 }
 
 const char *
@@ -84,7 +84,7 @@ setup(void **state)
 {
 	batch = (struct batch_stats){0};
 	damage = damage_create();
-	inbox = (struct collector_status){
+	collector = (struct collector_status){
 	    .state = COLLECTOR_TAKING, .batch = &batch, .pace = &pace, .damage = damage};
 	queues[0] = (struct queue_depth_queue){.name = "master.in", .known = true};
 	queues[1] = (struct queue_depth_queue){.name = "vogeler.fresh"};
@@ -117,15 +117,15 @@ static void
 a_store_that_takes_nothing(void **state)
 {
 	assert_health("");
-	inbox.hand.stalled_ms = MONITOR_STALL_MS - 1;
+	collector.inflight.stalled_ms = MONITOR_STALL_MS - 1;
 	assert_health("");
-	inbox.hand.stalled_ms = MONITOR_STALL_MS;
+	collector.inflight.stalled_ms = MONITOR_STALL_MS;
 	assert_health("store: has written nothing of what waits since 5 s\n");
-	inbox.trouble = "refused";
-	inbox.trouble_ms = 1000;
+	collector.trouble = "refused";
+	collector.trouble_ms = 1000;
 	assert_health("store: takes nothing since 1 s: refused\n");
-	inbox.state = COLLECTOR_PROBING;
-	inbox.trouble = "";
+	collector.state = COLLECTOR_PROBING;
+	collector.trouble = "";
 	assert_health("store: takes nothing since 1 s\n");
 }
 
@@ -136,7 +136,7 @@ hosts_of_which_nothing_is_taken(void **state)
 	char host[16];
 
 	damage_add(damage, "web01", "malformed; cure", (struct mono){1});
-	inbox.damage_ms = 2000;
+	collector.damage_ms = 2000;
 	assert_health("store: takes nothing of 1 host (web01) since 2 s: malformed; cure\n");
 	for (int i = 0; i < DAMAGE_HOSTS_MAX + 5; i++) {
 		snprintf(host, sizeof(host), "h%05d", i);
@@ -160,26 +160,26 @@ hosts_of_which_nothing_is_taken(void **state)
 static void
 a_store_that_does_not_answer(void **state)
 {
-	inbox.unanswered_ms = 2999;
+	collector.unanswered_ms = 2999;
 	assert_health("");
-	inbox.unanswered_ms = 3000;
+	collector.unanswered_ms = 3000;
 	assert_health("store: does not answer since 3 s\n");
-	inbox.trouble = "refused";
+	collector.trouble = "refused";
 	assert_health("store: takes nothing since 0 s: refused\n");
 }
 
 static void
 stopping(void **state)
 {
-	inbox.state = COLLECTOR_DRAINING;
+	collector.state = COLLECTOR_DRAINING;
 	assert_health("collector: is stopping since 0 s\n");
 }
 
 static void
 a_queue_that_grows(void **state)
 {
-	inbox.hand.count = 1000; /* alone that is no backlog */
-	inbox.hand.paused = true;
+	collector.inflight.count = 1000; /* alone that is no backlog */
+	collector.inflight.paused = true;
 	assert_health("");
 	queues[0].messages = 5200;
 	assert_health("");
@@ -205,26 +205,26 @@ metrics_of_all(void **state)
 {
 	struct metrics m;
 
-	inbox.hand.received = 12;
-	inbox.hand.stored = 5;
-	inbox.hand.given_back = 3;
-	inbox.hand.acked = 6;
-	inbox.hand.dead[INFLIGHT_DEAD_MALFORMED] = 2;
-	inbox.hand.dead[INFLIGHT_DEAD_REJECTED] = 1;
-	inbox.hand.buried = 2;
-	inbox.hand.dead_waiting = 1;
-	inbox.hand.count = 4;
-	inbox.hand.outstanding = 7;
-	inbox.hand.slow_waiting = 2;
-	inbox.hand.share_waiting = 18;
-	inbox.hand.bytes = 4096;
-	inbox.in_hand_max = 1000;
-	inbox.hand.bytes_max = 65536;
-	inbox.hand.dead_waiting_max = 100;
-	inbox.hand.refused_values[JSONX_READ] = 99;
-	inbox.hand.refused_values[JSONX_DEPTH] = 4;
-	inbox.hand.refused_values[JSONX_BYTES] = 5;
-	inbox.hand.paused = true;
+	collector.inflight.received = 12;
+	collector.inflight.stored = 5;
+	collector.inflight.given_back = 3;
+	collector.inflight.acked = 6;
+	collector.inflight.dead[INFLIGHT_DEAD_MALFORMED] = 2;
+	collector.inflight.dead[INFLIGHT_DEAD_REJECTED] = 1;
+	collector.inflight.buried = 2;
+	collector.inflight.dead_waiting = 1;
+	collector.inflight.count = 4;
+	collector.inflight.outstanding = 7;
+	collector.inflight.slow_waiting = 2;
+	collector.inflight.share_waiting = 18;
+	collector.inflight.bytes = 4096;
+	collector.in_hand_max = 1000;
+	collector.inflight.bytes_max = 65536;
+	collector.inflight.dead_waiting_max = 100;
+	collector.inflight.refused_values[JSONX_READ] = 99;
+	collector.inflight.refused_values[JSONX_DEPTH] = 4;
+	collector.inflight.refused_values[JSONX_BYTES] = 5;
+	collector.inflight.paused = true;
 	pace = (struct store_pace){3, 8, 17};
 	batch.answers[STORE_OK] = 5;
 	batch.puts = 8;
@@ -233,7 +233,7 @@ metrics_of_all(void **state)
 	batch.splits = 9;
 	batch.retries = 10;
 	batch.older = 11;
-	inbox.strays_dropped = 13;
+	collector.strays_dropped = 13;
 	batch.last_ok_wall_ms = 1290000000123;
 	queues[0].messages = 33;
 	metrics_init(&m, &page);

@@ -22,7 +22,7 @@
 struct world {
 	struct loop *loop;
 	struct fake_store *store;
-	struct contact_tracker *rollcall;
+	struct contact_tracker *contact_tracker;
 };
 
 static int
@@ -32,7 +32,7 @@ setup(void **state)
 
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, 1, 0);
-	w->rollcall = contact_tracker_create(w->loop, fake_store_base(w->store), RETURN_MS);
+	w->contact_tracker = contact_tracker_create(w->loop, fake_store_base(w->store), RETURN_MS);
 	*state = w;
 	return 0;
 }
@@ -42,7 +42,7 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	contact_tracker_destroy(w->rollcall);
+	contact_tracker_destroy(w->contact_tracker);
 	fake_store_destroy(w->store);
 	loop_destroy(w->loop);
 	free(w);
@@ -57,9 +57,10 @@ call(struct world *w, const char *hosts, bool whole, bool looked)
 
 	while ((name = strsep(&rest, " ")) != NULL)
 		if (name[0] != '\0')
-			contact_tracker_saw(w->rollcall, name + (name[0] == '+'), name[0] == '+');
+			contact_tracker_saw(
+			    w->contact_tracker, name + (name[0] == '+'), name[0] == '+');
 	free(names);
-	contact_tracker_round_over(w->rollcall, whole, looked);
+	contact_tracker_round_over(w->contact_tracker, whole, looked);
 	for (int i = 0; i < 4; i++)
 		fake_advance(w->loop, 0);
 }
@@ -87,14 +88,14 @@ test_they_come_and_go(void **state)
 	assert_string_equal(stored(w, "web01"), "online");
 	assert_string_equal(stored(w, "web02"), "unknown");
 	assert_string_equal(stored(w, "web03"), "unknown");
-	assert_true(contact_tracker_is_online(w->rollcall, "web01"));
-	assert_false(contact_tracker_is_online(w->rollcall, "web02"));
+	assert_true(contact_tracker_is_online(w->contact_tracker, "web01"));
+	assert_false(contact_tracker_is_online(w->contact_tracker, "web02"));
 	call(w, "web01 +web02", true, true);
 	assert_string_equal(stored(w, "web01"), "online");
 	assert_string_equal(stored(w, "web02"), "online");
 	call(w, "web01 +web02", true, true);
 	assert_string_equal(stored(w, "web01"), "offline");
-	contact_tracker_status(w->rollcall, &s);
+	contact_tracker_status(w->contact_tracker, &s);
 	assert_int_equal(s.online, 1);
 	assert_int_equal(s.offline, 1);
 	assert_int_equal(s.never, 0);
@@ -121,7 +122,7 @@ test_who_was_never_seen_is_told_when_that_is_known(void **state)
 	call(w, "web01 +web02 web03", true, true);
 	assert_string_equal(stored(w, "web02"), "online");
 	assert_string_equal(stored(w, "web03"), "never");
-	contact_tracker_status(w->rollcall, &s);
+	contact_tracker_status(w->contact_tracker, &s);
 	assert_int_equal(s.online, 1);
 	assert_int_equal(s.never, 2);
 }
@@ -178,7 +179,7 @@ test_nobody_goes_when_the_broker_was_away(void **state)
 	struct world *w = *state;
 
 	call(w, "+web01 +web02", true, true);
-	contact_tracker_broker_down(w->rollcall);
+	contact_tracker_broker_down(w->contact_tracker);
 	come_back_late(w);
 	call(w, "+web01", true, false); /* it failed before web02 had its turn */
 	come_back_late(w);
@@ -186,12 +187,12 @@ test_nobody_goes_when_the_broker_was_away(void **state)
 	call(w, "web01 web02", true, false);
 	come_back_late(w);
 	/* One of several brokers has gone, and the round went on with another. */
-	contact_tracker_saw(w->rollcall, "web01", 1);
-	contact_tracker_broker_down(w->rollcall);
+	contact_tracker_saw(w->contact_tracker, "web01", 1);
+	contact_tracker_broker_down(w->contact_tracker);
 	call(w, "web02", true, true);
 	come_back_late(w);
-	contact_tracker_destroy(w->rollcall);
-	w->rollcall = contact_tracker_create(w->loop, fake_store_base(w->store), RETURN_MS);
+	contact_tracker_destroy(w->contact_tracker);
+	w->contact_tracker = contact_tracker_create(w->loop, fake_store_base(w->store), RETURN_MS);
 	come_back_late(w);
 }
 
@@ -202,7 +203,7 @@ test_who_was_back_goes_as_ever(void **state)
 	struct world *w = *state;
 
 	call(w, "+web01 +web02", true, true);
-	contact_tracker_broker_down(w->rollcall);
+	contact_tracker_broker_down(w->contact_tracker);
 	call(w, "+web01 web02", true, true);
 	call(w, "web01 web02", true, true);
 	call(w, "web01 web02", true, true);
@@ -221,7 +222,7 @@ test_since_does_not_move_while_it_is_waited_for(void **state)
 	call(w, "+web01 web02", true, true);
 	contacts_load(c, fake_store_notes(w->store));
 	looked_at = contacts_looked_at(c);
-	contact_tracker_broker_down(w->rollcall);
+	contact_tracker_broker_down(w->contact_tracker);
 	call(w, "web01 +web02", true, true);
 	while (wallclock_ms() == looked_at)
 		continue;
@@ -304,9 +305,10 @@ test_it_says_that_it_ends(void **state)
 	contacts_load(c, fake_store_notes(w->store));
 	assert_string_equal(
 	    contact_state_name(contacts_now(c, "web01", 0, contacts_looked_at(c)).state), "online");
-	contact_tracker_saw(w->rollcall, "web02", 1);
-	contact_tracker_round_over(w->rollcall, false, true); /* which is being stored still */
-	contact_tracker_end(w->rollcall, on_end, &ended);
+	contact_tracker_saw(w->contact_tracker, "web02", 1);
+	contact_tracker_round_over(
+	    w->contact_tracker, false, true); /* which is being stored still */
+	contact_tracker_end(w->contact_tracker, on_end, &ended);
 	assert_int_equal(ended, 0);
 	for (int i = 0; i < 4; i++)
 		fake_advance(w->loop, 0);
@@ -328,13 +330,13 @@ test_it_ends_all_the_same(void **state)
 	struct world *w = *state;
 	int ended = 0;
 
-	contact_tracker_end(w->rollcall, on_end, &ended);
+	contact_tracker_end(w->contact_tracker, on_end, &ended);
 	assert_int_equal(ended, 0);
 	fake_advance(w->loop, 0);
 	assert_int_equal(ended, 1);
 	call(w, "+web01", true, true);
 	fake_store_notes_are(w->store, false);
-	contact_tracker_end(w->rollcall, on_end, &ended);
+	contact_tracker_end(w->contact_tracker, on_end, &ended);
 	fake_advance(w->loop, CONTACT_TRACKER_END_MS);
 	assert_int_equal(ended, 2);
 }

@@ -22,7 +22,7 @@ struct world {
 	struct loop *loop;
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
-	struct inflight *hand;
+	struct inflight *inflight;
 	struct options options;
 	bool refusing; /* deliveries: nothing is to be taken */
 	bool store_is_away;
@@ -39,7 +39,7 @@ consumer_ready(struct broker *b, void *arg)
 static void
 consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	inflight_on_consumer_down(((struct world *)arg)->hand);
+	inflight_on_consumer_down(((struct world *)arg)->inflight);
 }
 
 static void
@@ -48,21 +48,21 @@ delivered(struct broker *b, struct delivery *d, void *arg)
 	struct world *w = arg;
 
 	if (w->refusing)
-		inflight_refuse(w->hand, d);
+		inflight_refuse(w->inflight, d);
 	else
-		inflight_take(w->hand, d);
+		inflight_take(w->inflight, d);
 }
 
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	inflight_on_publisher_ready(((struct world *)arg)->hand);
+	inflight_on_publisher_ready(((struct world *)arg)->inflight);
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	inflight_on_confirm(((struct world *)arg)->hand, id, outcome, why);
+	inflight_on_confirm(((struct world *)arg)->inflight, id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
@@ -136,8 +136,8 @@ setup(void **state)
 	w->options.store_patience_ms = 10000;
 	parts =
 	    (struct inflight_parts){w->loop, w->consumer, w->publisher, fake_store_base(w->store)};
-	w->hand = inflight_create(&parts, &w->options, &inflight_handlers, w);
-	batch_tell(inflight_batch(w->hand), BREAKER_PROBE_PASSED, NULL);
+	w->inflight = inflight_create(&parts, &w->options, &inflight_handlers, w);
+	batch_tell(inflight_batch(w->inflight), BREAKER_PROBE_PASSED, NULL);
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
 	fake_broker_log_clear(w->consumer);
@@ -151,7 +151,7 @@ teardown(void **state)
 	struct world *w = *state;
 
 	fake_store_destroy(w->store);
-	inflight_destroy(w->hand);
+	inflight_destroy(w->inflight);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
 	options_finish(&w->options);
@@ -165,7 +165,7 @@ status(struct world *w)
 {
 	struct inflight_status s;
 
-	inflight_status(w->hand, &s);
+	inflight_status(w->inflight, &s);
 	return s;
 }
 
@@ -183,11 +183,11 @@ a_response_is_acked_after_it_is_stored(void **state)
 	fake_advance(w->loop, 1000);
 	assert_string_equal(fake_store_put_text(w->store, 0), "web01:3 db01:1");
 	assert_told(w->consumer, "");
-	assert_int_equal(inflight_count(w->hand), 3);
+	assert_int_equal(inflight_count(w->inflight), 3);
 	fake_store_release(w->store);
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "ack 3 multiple; ");
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	assert_int_equal(status(w).bytes, 0);
 }
 
@@ -199,7 +199,7 @@ fresh_ones_go_into_the_next_put(void **state)
 	char body[128];
 
 	w->options.batch_max_count = 1;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	fake_store_hold(w->store);
 	for (int i = 0; i < 20; i++) {
 		snprintf(body, sizeof(body), "{\"syskey\":\"old%d\",\"format\":\"pydict\"}", i);
@@ -217,7 +217,7 @@ fresh_ones_go_into_the_next_put(void **state)
 	assert_string_equal(fake_store_put_text(w->store, 1), "new:1");
 	assert_string_equal(fake_store_put_text(w->store, 2), "old9:2");
 	fake_advance(w->loop, 1000);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 }
 
 /* It is read on a thread, whose word does not reach the fake loop: what is of the same host waits.
@@ -231,7 +231,7 @@ a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
 	assert_int_not_equal(
 	    asprintf(&body, "{\"syskey\":\"old\",\"format\":\"raw\",\"ps\":\"%0100000d\"}", 0), -1);
 	w->options.intake_max_bytes = 10000000;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver(w->consumer, body);
 	deliver(w->consumer, "{\"syskey\":\"old\",\"format\":\"pydict\"}");
 	deliver_fresh(w->consumer, "{\"syskey\":\"new\",\"format\":\"pydict\"}");
@@ -387,7 +387,7 @@ the_limits_of_values_can_be_changed(void **state)
 	w->options.json_depth = 1;
 	w->options.yaml_depth = 1;
 	w->options.object_keys = 1;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver(w->consumer, "{\"syskey\":\"f\",\"p\":\"{a: 1, b: 1}\",\"format\":\"yaml\"}");
 	deliver(w->consumer,
 	    "{\"syskey\":\"g\",\"p\":\"{\\\"a\\\":1,\\\"b\\\":1}\",\"format\":\"json\"}");
@@ -449,7 +449,7 @@ every_kind_of_poison_is_refused(void **state)
 		assert_int_equal(fake_broker_published(w->publisher), i + 1);
 	}
 	assert_int_equal(fake_store_puts(w->store), 0);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 }
 
 static void
@@ -544,7 +544,7 @@ a_host_writes_only_its_own_record_when_attested(void **state)
 	const char *reason;
 
 	w->options.attest = OPTIONS_ATTEST_YES;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver_from(w->consumer, GOOD, "web01");
 	deliver_from(w->consumer, GOOD, "web02");
 	deliver_from(w->consumer, GOOD, "WEB01");
@@ -564,7 +564,7 @@ what_was_put_back_is_of_whom_it_was(void **state)
 
 	w->options.attest = OPTIONS_ATTEST_YES;
 	w->options.retry_users = strdup("ops, ops2");
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver_from_with(w->consumer, GOOD, "ops2", "x-sender", "web01"); /* taken */
 	deliver_from_with(w->consumer, GOOD, "ops", "x-sender", "web02");
 	deliver_from_with(w->consumer, GOOD, "web02", "x-sender", "web01"); /* who may say so? */
@@ -590,7 +590,7 @@ without_retry_users_it_is_the_collector_that_puts_back(void **state)
 
 	w->options.attest = OPTIONS_ATTEST_YES;
 	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver_from_with(w->consumer, GOOD, "vogelerd", "x-sender", "web01");
 	deliver_from_with(w->consumer, GOOD, "ops", "x-sender", "web01");
 	fake_advance(w->loop, 100);
@@ -606,7 +606,7 @@ auto_binds_the_users_that_have_a_hosts_name(void **state)
 	char err[256];
 
 	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver_from(w->consumer, GOOD, NULL);
 	deliver_from(w->consumer, GOOD, "vogelerd"); /* a host may have that name */
 	fake_advance(w->loop, 100);
@@ -653,14 +653,14 @@ what_waits_for_the_list_can_be_given_back(void **state)
 	fake_store_hold_hosts(w->store);
 	deliver_from(w->consumer, GOOD, "web02");
 	fake_advance(w->loop, 100);
-	inflight_give_back(w->hand);
-	assert_int_equal(inflight_count(w->hand), 0);
+	inflight_give_back(w->inflight);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	fake_store_hosts(w->store, "web02");
 	fake_advance(w->loop, 100);
 	assert_int_equal(fake_store_puts(w->store), 0);
 	deliver_from(w->consumer, GOOD, "web02"); /* then it is no question any more */
 	w->options.attest = OPTIONS_ATTEST_NO;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	deliver_from(w->consumer, GOOD, "web02");
 	fake_advance(w->loop, 100);
 	assert_int_equal(w->stored, 1);
@@ -675,7 +675,7 @@ many_dead_letters_hold_up_nothing(void **state)
 	int i;
 
 	w->options.intake_max_bytes = 10000000;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	fake_broker_block(w->publisher, true);
 	for (i = 0; i < DEADLETTER_PENDING_MAX; i++)
 		deliver(w->consumer, "x");
@@ -683,18 +683,18 @@ many_dead_letters_hold_up_nothing(void **state)
 	for (i = 0; i < 500; i++)
 		deliver(w->consumer, "x");
 	assert_int_equal(status(w).bytes, bytes);
-	assert_int_equal(inflight_dead_held(w->hand), DEADLETTER_PENDING_MAX + 500);
+	assert_int_equal(inflight_dead_held(w->inflight), DEADLETTER_PENDING_MAX + 500);
 	deliver(w->consumer, GOOD);
 	fake_advance(w->loop, 5000);
 	assert_int_equal(w->stored, 1);
 	assert_told(w->consumer, "ack 601; ");
-	assert_int_equal(inflight_waiting(w->hand), 0);
+	assert_int_equal(inflight_waiting(w->inflight), 0);
 	assert_in_range(w->held_up, 1, 5);
 	assert_in_range(status(w).dead_stuck_ms, 5000, 5000);
 	fake_broker_auto_confirm(w->publisher, true);
 	fake_broker_block(w->publisher, false);
 	fake_advance(w->loop, 2000);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	assert_int_equal(status(w).given_back, 500);
 	assert_int_equal(status(w).buried, DEADLETTER_PENDING_MAX);
 	assert_int_equal(status(w).dead_stuck_ms, 0);
@@ -710,14 +710,14 @@ a_lost_consumer_takes_unsent_dead_letters_along(void **state)
 	deliver(w->consumer, "x");
 	fake_advance(w->loop, 100);
 	fake_broker_down(w->consumer);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	fake_broker_up(w->consumer);
 	deliver(w->consumer, "x"); /* it comes again */
 	fake_broker_auto_confirm(w->publisher, true);
 	fake_broker_block(w->publisher, false);
 	fake_advance(w->loop, 60000);
 	assert_int_equal(fake_broker_published(w->publisher), 1);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 }
 
 static void
@@ -730,7 +730,7 @@ a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer(void **state)
 	assert_int_equal(fake_broker_published(w->publisher), 1);
 	fake_broker_down(w->consumer);
 	fake_broker_down(w->publisher); /* nobody knows whether it arrived */
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	fake_broker_up(w->publisher);
 	fake_broker_up(w->consumer);
 	fake_advance(w->loop, 60000);
@@ -775,7 +775,7 @@ acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
 	fake_store_release(w->store);
 	fake_advance(w->loop, 100);
 	assert_told(w->consumer, "ack 1; ");
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 }
 
 static void
@@ -791,7 +791,7 @@ what_is_done_is_told(void **state)
 	fake_advance(w->loop, 1000);
 	assert_int_equal(w->stored, 1);
 	assert_int_equal(w->dead, 2);
-	assert_int_equal(inflight_received(w->hand), 3);
+	assert_int_equal(inflight_received(w->inflight), 3);
 }
 
 /* What is read, in the batch, under way to the store, or a dead letter. */
@@ -805,12 +805,12 @@ everything_in_hand_can_be_given_back(void **state)
 	fake_advance(w->loop, 100);
 	deliver(w->consumer, GOOD);
 	deliver(w->consumer, "poison");
-	assert_int_equal(inflight_count(w->hand), 3);
-	assert_int_equal(inflight_waiting(w->hand), 2);
-	inflight_give_back(w->hand);
+	assert_int_equal(inflight_count(w->inflight), 3);
+	assert_int_equal(inflight_waiting(w->inflight), 2);
+	inflight_give_back(w->inflight);
 	assert_told(w->consumer, "nack 3 multiple requeue; ");
-	assert_int_equal(inflight_count(w->hand), 0);
-	assert_int_equal(inflight_waiting(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
+	assert_int_equal(inflight_waiting(w->inflight), 0);
 	assert_int_equal(status(w).bytes, 0);
 	assert_int_equal(status(w).given_back, 3);
 	fake_store_release(w->store);
@@ -829,7 +829,7 @@ what_is_refused_returns_at_once(void **state)
 	deliver(w->consumer, GOOD);
 	assert_told(w->consumer, "nack 1 requeue; ");
 	assert_int_equal(status(w).given_back, 1);
-	assert_int_equal(inflight_received(w->hand), 0);
+	assert_int_equal(inflight_received(w->inflight), 0);
 }
 
 static void
@@ -876,7 +876,7 @@ what_came_back_is_tried_alone_and_acked_at_once(void **state)
 	deliver_of(w, "new", false);
 	fake_advance(w->loop, 0);
 	assert_int_equal(status(w).slow_waiting, 4);
-	assert_int_equal(inflight_waiting(w->hand), 1);
+	assert_int_equal(inflight_waiting(w->inflight), 1);
 	fake_advance(w->loop, 50);
 	assert_string_equal(fake_store_put_text(w->store, 0), "new:1");
 	fake_advance(w->loop, 50);
@@ -893,7 +893,7 @@ what_came_back_is_tried_alone_and_acked_at_once(void **state)
 	fake_advance(w->loop, 1000);
 	assert_int_equal(w->stored, 5);
 	assert_int_equal(status(w).acked, 5);
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 }
 
 /* Its dead letter may wait for hours. */
@@ -930,8 +930,8 @@ what_is_of_a_damaged_host_stops_nothing(void **state)
 	assert_int_equal(status(w).slow_waiting, 0);
 	assert_int_equal(status(w).damaged, 2);
 	assert_int_equal(status(w).stalled_ms, 0);
-	assert_int_equal(inflight_waiting(w->hand), 0);
-	assert_int_equal(inflight_held_up_now(w->hand), 2);
+	assert_int_equal(inflight_waiting(w->inflight), 0);
+	assert_int_equal(inflight_held_up_now(w->inflight), 2);
 	assert_int_equal(w->held_up, 2);
 }
 
@@ -943,19 +943,19 @@ what_waits_for_its_turn_comes_again(void **state)
 	deliver_of(w, "a", true);
 	deliver_of(w, "b", true);
 	fake_broker_down(w->consumer); /* its tags are void */
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	assert_int_equal(w->dead, 2); /* on_done(false) */
 	fake_broker_up(w->consumer);
 	fake_broker_log_clear(w->consumer);
 	deliver_of(w, "a", true);
 	deliver_of(w, "b", true);
-	inflight_give_back(w->hand);
+	inflight_give_back(w->inflight);
 	assert_told(w->consumer, "nack 2 multiple requeue; ");
 	deliver_of(w, "a", true);
-	inflight_return_held(w->hand); /* the drain */
+	inflight_return_held(w->inflight); /* the drain */
 	fake_advance(w->loop, 0);
 	assert_told(w->consumer, "nack 3 requeue; ");
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	fake_advance(w->loop, 1000);
 	assert_int_equal(fake_store_puts(w->store), 0);
 }
@@ -986,11 +986,11 @@ a_host_with_much_holds_up_no_other(void **state)
 	assert_false(fake_broker_is_paused(w->consumer));
 	assert_in_range(status(w).bytes, 20000, 50000);
 	assert_int_equal(status(w).share_waiting, 5);
-	assert_int_equal(inflight_held_up(w->hand), 5);
-	assert_int_equal(inflight_held_up_now(w->hand), 5);
-	inflight_on_consume(w->hand); /* with a prefetch of which they hold nothing */
-	assert_int_equal(inflight_held_up_now(w->hand), 0);
-	assert_int_equal(inflight_waiting(w->hand), 2);
+	assert_int_equal(inflight_held_up(w->inflight), 5);
+	assert_int_equal(inflight_held_up_now(w->inflight), 5);
+	inflight_on_consume(w->inflight); /* with a prefetch of which they hold nothing */
+	assert_int_equal(inflight_held_up_now(w->inflight), 0);
+	assert_int_equal(inflight_waiting(w->inflight), 2);
 	fake_advance(w->loop, 3000);
 	assert_in_range(w->held_up, 1, 5);
 	assert_told(w->consumer, "");
@@ -1006,9 +1006,9 @@ a_host_with_much_holds_up_no_other(void **state)
 	assert_told(w->consumer, "ack 8; nack 3 requeue; ");
 	assert_int_equal(w->stored, 3);
 	assert_int_equal(status(w).share_waiting, 3);
-	assert_int_equal(inflight_held_up_now(w->hand), 0);
+	assert_int_equal(inflight_held_up_now(w->inflight), 0);
 	deliver_large(w, "big", false);
-	assert_int_equal(inflight_held_up_now(w->hand), 1);
+	assert_int_equal(inflight_held_up_now(w->inflight), 1);
 	assert_int_equal(status(w).share_waiting, 4);
 	assert_int_equal(status(w).given_back, 2);
 	assert_int_equal(status(w).slow_waiting, 0); /* it is known why it came back */
@@ -1024,16 +1024,16 @@ what_waits_for_room_comes_again(void **state)
 		deliver_large(w, "big", false);
 	fake_broker_down(w->consumer); /* its tags are void */
 	assert_int_equal(status(w).share_waiting, 0);
-	assert_int_equal(inflight_count(w->hand), 1);
+	assert_int_equal(inflight_count(w->inflight), 1);
 	fake_broker_up(w->consumer);
 	fake_broker_log_clear(w->consumer);
 	deliver_large(w, "big", true);
-	inflight_return_held(w->hand); /* the drain */
+	inflight_return_held(w->inflight); /* the drain */
 	assert_told(w->consumer, "nack 1 requeue; ");
 	deliver_large(w, "big", true);
-	inflight_give_back(w->hand);
+	inflight_give_back(w->inflight);
 	assert_told(w->consumer, "nack 2 multiple requeue; ");
-	assert_int_equal(inflight_count(w->hand), 0);
+	assert_int_equal(inflight_count(w->inflight), 0);
 	assert_int_equal(status(w).bytes, 0);
 	fake_store_release(w->store);
 	fake_advance(w->loop, 1000);
@@ -1053,7 +1053,7 @@ dead_letters_have_left_the_share(void **state)
 	deliver_large(w, "all", false);
 	fake_advance(w->loop, 100);
 	assert_int_equal(status(w).share_waiting, 0);
-	assert_int_equal(inflight_dead_held(w->hand), 3);
+	assert_int_equal(inflight_dead_held(w->inflight), 3);
 }
 
 /* It fills its own share, whatever name it writes. */
@@ -1064,7 +1064,7 @@ who_writes_in_the_name_of_another_pays(void **state)
 	char body[20100];
 
 	w->options.attest = OPTIONS_ATTEST_YES;
-	inflight_set_options(w->hand, &w->options);
+	inflight_set_options(w->inflight, &w->options);
 	fake_store_hold(w->store);
 	snprintf(
 	    body, sizeof(body), "{\"syskey\":\"web01\",\"format\":\"raw\",\"ps\":\"%020000d\"}", 0);

@@ -16,7 +16,7 @@
 struct world {
 	struct loop *loop;
 	struct broker *consumer, *publisher;
-	struct queue_depth *lookout;
+	struct queue_depth *queue_depth;
 	uint32_t dead; /* one more each round */
 };
 
@@ -25,14 +25,14 @@ on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const cha
 {
 	struct world *w = arg;
 
-	assert_true(queue_depth_on_confirm(w->lookout, id, outcome));
-	assert_false(queue_depth_on_confirm(w->lookout, id, outcome));
+	assert_true(queue_depth_on_confirm(w->queue_depth, id, outcome));
+	assert_false(queue_depth_on_confirm(w->queue_depth, id, outcome));
 }
 
 static void
 on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
 {
-	queue_depth_on_depth(((struct world *)arg)->lookout, queue, messages);
+	queue_depth_on_depth(((struct world *)arg)->queue_depth, queue, messages);
 }
 
 static void
@@ -63,7 +63,7 @@ setup(void **state)
 	w->loop = loop_create();
 	w->consumer = make_broker(w, "consumer");
 	w->publisher = make_broker(w, "publisher");
-	w->lookout = queue_depth_create(w->loop, w->publisher, w->consumer, queues, 3);
+	w->queue_depth = queue_depth_create(w->loop, w->publisher, w->consumer, queues, 3);
 	fake_advance(w->loop, 1000);
 	fake_broker_up(w->consumer);
 	fake_broker_up(w->publisher);
@@ -79,7 +79,7 @@ teardown(void **state)
 {
 	struct world *w = *state;
 
-	queue_depth_destroy(w->lookout);
+	queue_depth_destroy(w->queue_depth);
 	broker_destroy(w->consumer);
 	broker_destroy(w->publisher);
 	loop_destroy(w->loop);
@@ -92,7 +92,7 @@ queue(struct world *w, size_t i)
 {
 	struct queue_depth_queue q;
 
-	queue_depth_queue(w->lookout, i, &q);
+	queue_depth_queue(w->queue_depth, i, &q);
 	return q;
 }
 
@@ -111,7 +111,7 @@ each_is_asked_in_turn(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(queue_depth_count(w->lookout), 3);
+	assert_int_equal(queue_depth_count(w->queue_depth), 3);
 	assert_string_equal(queue(w, 0).name, "master.in");
 	assert_false(queue(w, 0).known);
 	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
@@ -259,7 +259,7 @@ look(struct world *w, size_t i)
 {
 	struct queue_depth_queue q;
 
-	queue_depth_queue(w->lookout, i, &q);
+	queue_depth_queue(w->queue_depth, i, &q);
 	return q;
 }
 
