@@ -54,6 +54,6 @@ void assert_answer(
     struct fixture *f, size_t i, const char *job, const char *state, const char *text);
 const char *key(struct fixture *f, size_t i);
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, cmdq_setup, cmdq_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, cmdq_setup, cmdq_teardown)
 
 #endif

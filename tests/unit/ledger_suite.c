@@ -28,7 +28,7 @@ static const struct suite_factory *factory;
 /* ---- driving ---- */
 
 struct waiting {
-	struct drive *s;
+	struct fixture *s;
 	bool in_call; /* an answer may not come from inside the call */
 	bool done;
 	bool ok;
@@ -124,7 +124,7 @@ job_new(const char *id, size_t n_hosts, int64_t sent_at)
 }
 
 static void
-job_add(struct drive *s, const struct job *j, const char *what)
+job_add(struct fixture *s, const struct job *j, const char *what)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -135,7 +135,7 @@ job_add(struct drive *s, const struct job *j, const char *what)
 }
 
 static void
-add_new(struct drive *s, const char *id, size_t n_hosts, int64_t sent_at)
+add_new(struct fixture *s, const char *id, size_t n_hosts, int64_t sent_at)
 {
 	struct job j = job_new(id, n_hosts, sent_at);
 
@@ -144,7 +144,7 @@ add_new(struct drive *s, const char *id, size_t n_hosts, int64_t sent_at)
 }
 
 static json_t *
-job_get(struct drive *s, const char *id)
+job_get(struct fixture *s, const char *id)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -154,7 +154,7 @@ job_get(struct drive *s, const char *id)
 }
 
 static json_t *
-job_list(struct drive *s, size_t max)
+job_list(struct fixture *s, size_t max)
 {
 	struct waiting w = {.s = s, .in_call = true, .list = json_array()};
 
@@ -164,7 +164,7 @@ job_list(struct drive *s, size_t max)
 }
 
 static json_t *
-outcomes(struct drive *s, const char *id)
+outcomes(struct fixture *s, const char *id)
 {
 	struct waiting w = {.s = s, .in_call = true, .list = json_array()};
 
@@ -174,7 +174,7 @@ outcomes(struct drive *s, const char *id)
 }
 
 static void
-outcomes_add(struct drive *s, const char *id, const struct outcome *o, size_t n)
+outcomes_add(struct fixture *s, const char *id, const struct outcome *o, size_t n)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -185,7 +185,7 @@ outcomes_add(struct drive *s, const char *id, const struct outcome *o, size_t n)
 }
 
 static void
-outcome_add(struct drive *s, const char *id, const char *host, enum outcome_state state)
+outcome_add(struct fixture *s, const char *id, const char *host, enum outcome_state state)
 {
 	struct outcome o;
 
@@ -198,7 +198,7 @@ outcome_add(struct drive *s, const char *id, const char *host, enum outcome_stat
 
 /* How many calls were needed until nothing was left to be removed. */
 static unsigned int
-prune(struct drive *s, int64_t before)
+prune(struct fixture *s, int64_t before)
 {
 	for (unsigned int calls = 1;; calls++) {
 		struct waiting w = {.s = s, .in_call = true};
@@ -227,7 +227,7 @@ answer(const char *id, enum wire_state state, int64_t order)
 }
 
 static void
-count_job(struct drive *s, const char *id, int64_t now, struct fold_counts *out)
+count_job(struct fixture *s, const char *id, int64_t now, struct fold_counts *out)
 {
 	json_t *json = job_get(s, id), *list = outcomes(s, id), *one;
 	struct fold *f;
@@ -264,7 +264,7 @@ assert_size(json_t *list, size_t n)
 static int
 begin(void **state)
 {
-	struct drive *s = xcalloc(1, sizeof(*s));
+	struct fixture *s = xcalloc(1, sizeof(*s));
 
 	*state = s;
 	drive_open(s, factory->begin(), DRIVE_RECORD_MAX);
@@ -275,7 +275,7 @@ begin(void **state)
 static int
 end(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	drive_close(s);
 	free(s);
@@ -289,7 +289,7 @@ end(void **state)
 static void
 a_job_comes_back_as_it_was(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct job j = job_new(JOB, 3, 0);
 	json_t *want = job_to_json(&j), *is;
 
@@ -307,7 +307,7 @@ a_job_comes_back_as_it_was(void **state)
 static void
 jobs_are_listed_newest_first(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *list, *one;
 	char id[IDENT_SIZE];
 	size_t i;
@@ -340,7 +340,7 @@ jobs_are_listed_newest_first(void **state)
 static void
 what_the_runner_says(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct outcome o;
 	json_t *list;
 
@@ -368,7 +368,7 @@ an_answer_is_in_the_ledger(void **state)
 	    "{\"host\":\"h0001\",\"state\":\"failed\",\"why\":\"boom\",\"response_id\":\"resp-3\","
 	    "\"at\":\"2010-09-26T02:16:29.612Z\",\"order\":3,\"duration_ms\":55,"
 	    "\"exit_status\":1}";
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = answer(JOB, WIRE_FAILED, 3);
 	struct fold_counts c;
 	json_t *list, *want;
@@ -397,7 +397,7 @@ an_answer_is_in_the_ledger(void **state)
 static void
 a_duplicate_is_in_the_ledger(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = answer(JOB, WIRE_OK, 3);
 	struct fold_counts c;
 
@@ -423,7 +423,7 @@ a_put_of_many(void **state)
 	static struct store_write writes[N];
 	static enum store_status statuses[N];
 	static char hosts[N][8];
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct fold_counts c;
 
 	add_new(s, JOB, N + 5, 0);
@@ -453,7 +453,7 @@ two_writers(void **state)
 {
 	static char hosts[HOSTS_MAX][8];
 	static struct outcome list[HOSTS_MAX];
-	struct drive *s = *state, other;
+	struct fixture *s = *state, other;
 	char *uri = xstrdup(factory->begin());
 	struct fold_counts c;
 
@@ -488,7 +488,7 @@ two_writers(void **state)
 static void
 ids_that_cannot_be(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = answer("../" JOB, WIRE_OK, 3);
 
 	/* It has come from a host: the answer is kept, it belongs to no job. */
@@ -502,7 +502,7 @@ ids_that_cannot_be(void **state)
 static void
 all_is_there_after_a_restart(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *uri = xstrdup(factory->begin());
 	struct fold_counts c;
 
@@ -527,7 +527,7 @@ static void
 a_job_may_have_very_many_hosts(void **state)
 {
 	enum { VERY_MANY = 25000 };
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct job j = job_new(JOB, VERY_MANY, 0);
 	struct fold_counts c;
 	json_t *got, *listed;
@@ -558,7 +558,7 @@ static void
 of_unknown_jobs_few_are_kept(void **state)
 {
 	enum { INVENTED = OUTCOME_STRAYS_MAX + 50 };
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r;
 	size_t kept = 0;
 	char id[32];
@@ -597,7 +597,7 @@ of_unknown_jobs_few_are_kept(void **state)
 static void
 a_job_that_comes_late(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct fold_counts c;
 	char id[32];
 
@@ -616,7 +616,7 @@ a_job_that_comes_late(void **state)
 static void
 one_write_may_have_both(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct fold_counts c;
 
 	add_new(s, JOB, 2, 0);
@@ -635,7 +635,7 @@ one_write_may_have_both(void **state)
 static void
 old_jobs_go_with_their_outcomes(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct job j = job_new("never-expires", 1, 0);
 
 	add_new(s, JOB, 1, 0);
@@ -666,7 +666,7 @@ old_jobs_go_with_their_outcomes(void **state)
 static void
 what_is_of_late_stays(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	outcome_add(s, "nobodys", "h0000", OUTCOME_OK);
 	assert_int_equal(prune(s, 0), 1);
@@ -680,7 +680,7 @@ many_go_in_several_calls(void **state)
 {
 	static struct outcome list[HOSTS_MAX];
 	static char hosts[HOSTS_MAX][8];
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char id[32];
 
 	for (int i = 0; i < HOSTS_MAX; i++) {
@@ -720,7 +720,7 @@ only_what_is_wanted_is_listed(void **state)
 	    "{\"_id\":\"b\",\"facter\":1,\"packages\":[\"x\"]},{\"_id\":\"c\"}]";
 	static const char want_names[] = "[{\"_id\":\"a\"},{\"_id\":\"b\"},{\"_id\":\"c\"}]";
 	struct store_filter filter = {.plugins = wanted, .n = 2};
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char err[128];
 
 	assert_int_equal(
@@ -754,7 +754,7 @@ all_hosts_are_in_a_list_of_parts(void **state)
 	static enum store_status statuses[BATCH];
 	static char hosts[BATCH][8];
 	struct store_filter filter = {.plugins = wanted, .n = 1};
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	for (int first = 0; first < N; first += BATCH) {
 		for (int i = 0; i < BATCH; i++) {

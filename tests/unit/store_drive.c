@@ -28,7 +28,7 @@ on_patience(void *arg)
 }
 
 void
-drive_wait(struct drive *s, const bool *done)
+drive_wait(struct fixture *s, const bool *done)
 {
 	struct loop_timer *patience = loop_timer_create(s->loop, "patience", on_patience, NULL);
 
@@ -59,7 +59,7 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, 
 }
 
 void
-drive_open(struct drive *s, const char *uri, uint64_t record_max_bytes)
+drive_open(struct fixture *s, const char *uri, uint64_t record_max_bytes)
 {
 	char err[512] = "";
 
@@ -82,7 +82,7 @@ drive_open_fails(const char *uri, const char *why)
 }
 
 void
-drive_close(struct drive *s)
+drive_close(struct fixture *s)
 {
 	store_close(s->store);
 	loop_destroy(s->loop);
@@ -90,7 +90,7 @@ drive_close(struct drive *s)
 
 /* What one call is waiting for. */
 struct waiting {
-	struct drive *s;
+	struct fixture *s;
 	bool in_call; /* an answer may not come from inside the call */
 	bool done;
 	bool ok;
@@ -120,7 +120,7 @@ on_done(bool ok, const char *what, void *arg)
 }
 
 void
-drive_setup(struct drive *s, const char *what)
+drive_setup(struct fixture *s, const char *what)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -132,7 +132,7 @@ drive_setup(struct drive *s, const char *what)
 }
 
 void
-drive_forget(struct drive *s, const char *host, const char *what)
+drive_forget(struct fixture *s, const char *host, const char *what)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -143,7 +143,7 @@ drive_forget(struct drive *s, const char *host, const char *what)
 }
 
 void
-drive_load_design(struct drive *s, json_t *doc, const char *what)
+drive_load_design(struct fixture *s, json_t *doc, const char *what)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -165,7 +165,7 @@ on_probed(bool ok, const char *what, void *arg)
 }
 
 bool
-drive_probe(struct drive *s, char *what, size_t size)
+drive_probe(struct fixture *s, char *what, size_t size)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -190,7 +190,7 @@ on_got(enum store_found found, json_t *rec, const char *why, void *arg)
 }
 
 json_t *
-drive_get(struct drive *s, const char *host)
+drive_get(struct fixture *s, const char *host)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -214,7 +214,7 @@ on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 }
 
 json_t *
-drive_list(struct drive *s)
+drive_list(struct fixture *s)
 {
 	return drive_list_filtered(s, NULL);
 }
@@ -231,7 +231,7 @@ on_notes(enum store_found found, json_t *notes, const char *why, void *arg)
 }
 
 void
-drive_notes_put(struct drive *s, const json_t *notes)
+drive_notes_put(struct fixture *s, const json_t *notes)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -241,7 +241,7 @@ drive_notes_put(struct drive *s, const json_t *notes)
 }
 
 json_t *
-drive_notes(struct drive *s, const char *prefix)
+drive_notes(struct fixture *s, const char *prefix)
 {
 	struct waiting w = {.s = s, .in_call = true};
 
@@ -252,7 +252,7 @@ drive_notes(struct drive *s, const char *prefix)
 }
 
 json_t *
-drive_list_filtered(struct drive *s, const struct store_filter *filter)
+drive_list_filtered(struct fixture *s, const struct store_filter *filter)
 {
 	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
 
@@ -263,7 +263,7 @@ drive_list_filtered(struct drive *s, const struct store_filter *filter)
 }
 
 json_t *
-drive_heads(struct drive *s)
+drive_heads(struct fixture *s)
 {
 	struct waiting w = {.s = s, .in_call = true, .recs = json_array()};
 
@@ -274,7 +274,7 @@ drive_heads(struct drive *s)
 }
 
 struct putting {
-	struct drive *s;
+	struct fixture *s;
 	bool in_call;
 	bool done;
 	struct store_write *writes;
@@ -304,8 +304,8 @@ on_written(struct store_write *w, enum store_status status, const char *why, voi
 }
 
 void
-drive_put_batch(struct drive *s, struct store_write *writes, size_t n, enum store_status *statuses,
-    char (*why)[128])
+drive_put_batch(struct fixture *s, struct store_write *writes, size_t n,
+    enum store_status *statuses, char (*why)[128])
 {
 	struct putting p = {.s = s,
 	    .in_call = true,
@@ -349,7 +349,7 @@ drive_results_free(struct result **results, size_t n)
 }
 
 enum store_status
-drive_put(struct drive *s, const char *host, struct result *first, ...)
+drive_put(struct fixture *s, const char *host, struct result *first, ...)
 {
 	struct result *results[32], *r;
 	enum store_status status;
@@ -452,7 +452,7 @@ fill_in_hashes(json_t *want)
 }
 
 void
-drive_expect(struct drive *s, const char *host, const char *want_text)
+drive_expect(struct fixture *s, const char *host, const char *want_text)
 {
 	json_t *rec = drive_get(s, host), *want;
 	char err[256] = "";

@@ -10,15 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct drive {
+struct fixture {
 	struct loop *loop;
 	struct store *store;
 };
-void drive_open(struct drive *s, const char *uri, uint64_t record_max_bytes);
+void drive_open(struct fixture *s, const char *uri, uint64_t record_max_bytes);
 /* why: a part of store_open's words. */
 void drive_open_fails(const char *uri, const char *why);
-void drive_close(struct drive *s);
-void drive_setup(struct drive *s, const char *what); /* what: expected; NULL = any */
+void drive_close(struct fixture *s);
+void drive_setup(struct fixture *s, const char *what); /* what: expected; NULL = any */
 
 #define DRIVE_T0         INT64_C(1285467389609) /* 2010-09-26T02:16:29.609Z */
 #define DRIVE_RECORD_MAX (7 * 1024 * 1024)
@@ -31,29 +31,29 @@ struct result *drive_result(const char *plugin, int64_t order, int64_t at);
 struct result *drive_good(const char *plugin, const char *value, int64_t order, int64_t at);
 struct result *drive_failed(const char *plugin, const char *error, int64_t order, int64_t at);
 /* Puts results (up to a NULL) of one host, frees them, and returns the answer. */
-enum store_status drive_put(struct drive *s, const char *host, struct result *first, ...)
+enum store_status drive_put(struct fixture *s, const char *host, struct result *first, ...)
     __attribute__((sentinel));
 /* Several writes at once, as they are; statuses as they were answered. why (of n texts, may be
  * NULL) is cut to 128 bytes. */
-void drive_put_batch(struct drive *s, struct store_write *writes, size_t n,
+void drive_put_batch(struct fixture *s, struct store_write *writes, size_t n,
     enum store_status *statuses, char (*why)[128]);
 void drive_write_init(struct store_write *w, const char *host, struct result **results, size_t n);
 void drive_results_free(struct result **results, size_t n);
 
 /* Caller decrefs; NULL if there is none. */
-json_t *drive_get(struct drive *s, const char *host);
+json_t *drive_get(struct fixture *s, const char *host);
 /* The record is what the JSON text says, key by key, _rev apart; a "hash": "@" in it stands for the
  * hash of that plugin's value. NULL = there is no record. */
-void drive_expect(struct drive *s, const char *host, const char *want);
-bool drive_probe(struct drive *s, char *what, size_t size);             /* what may be NULL */
-void drive_forget(struct drive *s, const char *host, const char *what); /* what: expected */
-void drive_notes_put(struct drive *s, const json_t *notes);
-json_t *drive_notes(struct drive *s, const char *prefix); /* caller decrefs */
-void drive_load_design(struct drive *s, json_t *doc, const char *what);
-json_t *drive_list_filtered(struct drive *s, const struct store_filter *filter);
-json_t *drive_list(struct drive *s); /* array of records; caller decrefs */
-json_t *drive_heads(struct drive *s);
+void drive_expect(struct fixture *s, const char *host, const char *want);
+bool drive_probe(struct fixture *s, char *what, size_t size);             /* what may be NULL */
+void drive_forget(struct fixture *s, const char *host, const char *what); /* what: expected */
+void drive_notes_put(struct fixture *s, const json_t *notes);
+json_t *drive_notes(struct fixture *s, const char *prefix); /* caller decrefs */
+void drive_load_design(struct fixture *s, json_t *doc, const char *what);
+json_t *drive_list_filtered(struct fixture *s, const struct store_filter *filter);
+json_t *drive_list(struct fixture *s); /* array of records; caller decrefs */
+json_t *drive_heads(struct fixture *s);
 /* Runs the loop until *done. */
-void drive_wait(struct drive *s, const bool *done);
+void drive_wait(struct fixture *s, const bool *done);
 
 #endif

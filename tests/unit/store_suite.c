@@ -43,7 +43,7 @@ static const struct suite_factory *factory;
 static int
 begin(void **state)
 {
-	struct drive *s = xcalloc(1, sizeof(*s));
+	struct fixture *s = xcalloc(1, sizeof(*s));
 
 	*state = s;
 	drive_open(s, factory->begin(), DRIVE_RECORD_MAX);
@@ -54,7 +54,7 @@ begin(void **state)
 static int
 end(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	drive_close(s);
 	free(s);
@@ -66,7 +66,7 @@ end(void **state)
 static void
 setup_twice_and_probe(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	drive_setup(s, "was there");
 	assert_true(drive_probe(s, NULL, 0));
@@ -75,7 +75,7 @@ setup_twice_and_probe(void **state)
 static void
 design_documents_are_taken(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *doc = json_pack("{s:s,s:s,s:{s:{s:s}}}", "_id", "_design/t", "language",
 	    "javascript", "views", "all", "map", "function (doc) { emit(doc._id, null); }");
 
@@ -86,7 +86,7 @@ design_documents_are_taken(void **state)
 static void
 a_host_that_is_not_there(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *all = drive_list(s);
 
 	drive_expect(s, "nobody.example.com", NULL);
@@ -97,7 +97,7 @@ a_host_that_is_not_there(void **state)
 static void
 a_result_key_by_key(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = drive_good("facter", "{\"b\":[1,true,null,\"x\"],\"a\":{}}", 7, 0);
 
 	r->format = WIRE_YAML;
@@ -127,7 +127,7 @@ a_result_key_by_key(void **state)
 static void
 a_greeting_makes_the_host_known(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	assert_int_equal(drive_put(s, "h", drive_result(NULL, 0, 0), NULL), STORE_OK);
 	drive_expect(s, "h", HEAD("h", "29.609", "29.609") ",\"vogeler\":{}}");
@@ -138,7 +138,7 @@ a_greeting_makes_the_host_known(void **state)
 static void
 several_plugins_in_one_write(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	assert_int_equal(drive_put(s, "h", drive_good("zeta", "1", 1, 0),
 			     drive_good("alpha", "[2]", 2, 1), drive_good("zeta", "3", 3, 2), NULL),
@@ -160,7 +160,7 @@ an_older_result_does_not_overwrite(void **state)
 	    HEAD("h", "29.609", "30.609") ",\"ps\":\"new\",\"vogeler\":{\"ps\":{\"received_at\":" AT(
 		"29.609") ",\"changed_at\":" AT("29.609") ",\"order\":20,\"machine_id\":\"" DRIVE_MACHINE
 							  "\",\"format\":\"json\",\"hash\":\"@\",\"older\":{\"count\":1,\"last_order\":10}}}}";
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"new\"", 20, 0), NULL), STORE_OK);
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "\"old\"", 10, 1000), NULL), STORE_OK);
@@ -176,7 +176,7 @@ an_older_result_does_not_overwrite(void **state)
 static void
 a_host_that_is_forgotten_begins_anew(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	enum store_status status;
 	char *large = calloc(1, 20003), text[] = "\"old\"";
 	json_t *all;
@@ -205,7 +205,7 @@ a_host_that_is_forgotten_begins_anew(void **state)
 }
 
 static void
-expect_notes(struct drive *s, const char *prefix, const char *text)
+expect_notes(struct fixture *s, const char *prefix, const char *text)
 {
 	json_t *want = json_loads(text, 0, NULL), *notes = drive_notes(s, prefix);
 
@@ -217,7 +217,7 @@ expect_notes(struct drive *s, const char *prefix, const char *text)
 }
 
 static void
-put_notes(struct drive *s, const char *text)
+put_notes(struct fixture *s, const char *text)
 {
 	json_t *notes = json_loads(text, 0, NULL);
 
@@ -230,7 +230,7 @@ put_notes(struct drive *s, const char *text)
 static void
 notes_are_kept_beside_the_records(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *list, *heads;
 
 	expect_notes(s, "", "{}");
@@ -254,7 +254,7 @@ notes_are_kept_beside_the_records(void **state)
 static void
 arrival_counts_without_order(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	int i;
 
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "1", 0, 0), NULL), STORE_OK);
@@ -273,7 +273,7 @@ arrival_counts_without_order(void **state)
 static void
 the_same_value_again(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 1, 0), NULL), STORE_OK);
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "[1]", 2, 1000), NULL), STORE_OK);
@@ -285,7 +285,7 @@ the_same_value_again(void **state)
 static void
 a_failure_keeps_the_value(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = drive_failed("ps", "boom", 2, 1000);
 
 	r->meta.signal = 9;
@@ -315,7 +315,7 @@ a_failure_keeps_the_value(void **state)
 static void
 a_failure_before_any_value(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	assert_int_equal(drive_put(s, "h", drive_failed("ps", "boom", 1, 0), NULL), STORE_OK);
 	drive_expect(s, "h",
@@ -342,7 +342,7 @@ raw_text(char mark)
 }
 
 static void
-put_raw(struct drive *s, char mark, int64_t order)
+put_raw(struct fixture *s, char mark, int64_t order)
 {
 	struct result *r = drive_result("ps", order, order);
 	enum store_status status;
@@ -360,7 +360,7 @@ put_raw(struct drive *s, char mark, int64_t order)
 }
 
 static void
-assert_raw(struct drive *s, char mark, const char *in_state)
+assert_raw(struct fixture *s, char mark, const char *in_state)
 {
 	json_t *record = drive_get(s, "web01");
 	json_t *meta = json_object_get(json_object_get(record, "vogeler"), "ps");
@@ -376,7 +376,7 @@ assert_raw(struct drive *s, char mark, const char *in_state)
 static void
 megabytes_of_raw_text_are_kept_until_the_next_value(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *record, *meta;
 
 	put_raw(s, 'a', 2);
@@ -398,7 +398,7 @@ megabytes_of_raw_text_are_kept_until_the_next_value(void **state)
 static void
 an_unparsed_value_keeps_its_text(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = drive_result("ps", 2, 1000);
 
 	r->unparsed = xstrdup("{\"broken\n");
@@ -420,7 +420,7 @@ an_unparsed_value_keeps_its_text(void **state)
 static void
 a_refused_command_is_no_fact(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = drive_failed("rm", "Plugin rm is not authorized", 5, 0);
 
 	r->meta.state = WIRE_REFUSED;
@@ -439,7 +439,7 @@ a_refused_command_is_no_fact(void **state)
 static void
 the_error_of_2010(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *r = drive_result(NULL, 0, 0);
 
 	r->error = xstrdup("boom");
@@ -455,7 +455,7 @@ the_error_of_2010(void **state)
 static void
 two_hosts_in_a_batch(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *of_a[] = {drive_good("ps", "\"a\"", 1, 0)};
 	struct result *of_b[] = {drive_good("ps", "\"b\"", 1, 0), drive_good("df", "[]", 2, 5)};
 	struct store_write writes[2];
@@ -491,7 +491,7 @@ values_come_back_as_they_went_in(void **state)
 	    "\"123456789012345678901234567890\",\"_id\":\"inner\",\"quote\":\"'; DROP TABLE "
 	    "hosts; --\"}";
 	static const char numbers[] = "[9223372036854775807,-9223372036854775808,1.0,1e300,100.0]";
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char want[4096];
 
 	assert_int_equal(drive_put(s, "h", drive_good("all", value, 0, 0), NULL), STORE_OK);
@@ -509,7 +509,7 @@ values_come_back_as_they_went_in(void **state)
 static void
 a_value_as_deep_as_allowed(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char value[2 * JSONX_DEPTH_MAX + 1];
 	json_t *rec, *inner;
 	int depth = 0;
@@ -530,7 +530,7 @@ a_value_as_deep_as_allowed(void **state)
 
 /* Opens the same store again: with another limit on records. */
 static void
-reopen(struct drive *s, const char *uri, uint64_t record_max)
+reopen(struct fixture *s, const char *uri, uint64_t record_max)
 {
 	drive_close(s);
 	drive_open(s, uri, record_max);
@@ -550,7 +550,7 @@ big_value(size_t len)
 static void
 too_large_a_record_is_rejected_alone(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *big = big_value(30000), why[3][128];
 	const char *uri = factory->begin();
 	struct result *of_a[] = {drive_good("ps", "1", 2, 1000)};
@@ -588,7 +588,7 @@ too_large_a_record_is_rejected_alone(void **state)
 static void
 several_results_add_up_to_too_large(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *big = big_value(9000);
 
 	reopen(s, factory->begin(), 20000);
@@ -605,7 +605,7 @@ several_results_add_up_to_too_large(void **state)
 static void
 an_error_may_be_too_large_too(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *big = big_value(30000);
 
 	reopen(s, factory->begin(), 20000);
@@ -620,7 +620,7 @@ what_was_stored_is_there_after_a_restart(void **state)
 {
 	static const char want[] = HEAD("h", "29.609",
 	    "29.609") ",\"ps\":[1],\"vogeler\":{\"ps\":" GOOD("29.609", "29.609", "1") "}}";
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *uri = xstrdup(factory->begin());
 
 	reopen(s, uri, DRIVE_RECORD_MAX);
@@ -635,7 +635,7 @@ what_was_stored_is_there_after_a_restart(void **state)
 }
 
 static void
-put_many(struct drive *s, int first, int64_t order)
+put_many(struct fixture *s, int first, int64_t order)
 {
 	struct result *results[MANY_BATCH];
 	struct store_write writes[MANY_BATCH];
@@ -657,7 +657,7 @@ put_many(struct drive *s, int first, int64_t order)
 
 /* Each head is that of its record as the list has it, in the same order. */
 static void
-expect_heads(struct drive *s)
+expect_heads(struct fixture *s)
 {
 	json_t *all = drive_list(s), *heads = drive_heads(s), *rec;
 	size_t i;
@@ -677,7 +677,7 @@ expect_heads(struct drive *s)
 static void
 a_thousand_hosts(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *all, *rec;
 	char host[16];
 	size_t i;
@@ -705,7 +705,7 @@ a_thousand_hosts(void **state)
 static void
 a_list_has_whole_records(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *all, *rec;
 
 	assert_int_equal(drive_put(s, "h", drive_good("ps", "{\"b\":1,\"a\":[2.5]}", 1, 0),
@@ -720,7 +720,7 @@ a_list_has_whole_records(void **state)
 }
 
 static void
-expect_head(struct drive *s, size_t i, const char *text)
+expect_head(struct fixture *s, size_t i, const char *text)
 {
 	json_t *heads = drive_heads(s), *want = json_loads(text, 0, NULL);
 
@@ -738,7 +738,7 @@ expect_head(struct drive *s, size_t i, const char *text)
 static void
 heads_have_no_values(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *failed = drive_failed("df", "no \"disk\"", 2, 0);
 
 	failed->meta.stderr_tail = xstrdup("a long tail");
@@ -783,7 +783,7 @@ model_apply(struct model *m, struct result *r)
 }
 
 static void
-model_expect(struct drive *s, const struct model *m)
+model_expect(struct fixture *s, const struct model *m)
 {
 	struct buf text;
 
@@ -824,7 +824,7 @@ static void
 large_values_again_and_again(void **state)
 {
 	static const char *const plugins[] = {"facter", "packages", "ps"};
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	char *uri = xstrdup(factory->begin());
 	struct model m = {.plugins = plugins};
 	int64_t order = 0;

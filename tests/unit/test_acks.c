@@ -12,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct acks *acks;
 	char sent[4096]; /* "ack 3 multiple; nack 5 multiple requeue; " */
 };
 
 static void
-note(struct world *w, const char *verb, struct broker_tag tag, bool multiple, bool requeue)
+note(struct fixture *w, const char *verb, struct broker_tag tag, bool multiple, bool requeue)
 {
 	size_t len = strlen(w->sent);
 
@@ -44,7 +44,7 @@ static const struct acks_handlers handlers = {.ack = on_ack, .nack = on_nack};
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->acks = acks_create(w->loop, &handlers, w);
@@ -55,7 +55,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	acks_destroy(w->acks);
 	loop_destroy(w->loop);
@@ -70,14 +70,14 @@ tag(uint64_t n, uint32_t epoch)
 }
 
 static void
-add(struct world *w, uint64_t first, uint64_t last)
+add(struct fixture *w, uint64_t first, uint64_t last)
 {
 	for (; first <= last; first++)
 		acks_add(w->acks, tag(first, 1));
 }
 
 static void
-assert_sent(struct world *w, const char *expected)
+assert_sent(struct fixture *w, const char *expected)
 {
 	assert_string_equal(w->sent, expected);
 	w->sent[0] = '\0';
@@ -86,7 +86,7 @@ assert_sent(struct world *w, const char *expected)
 static void
 those_done_together_are_acked_together(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 4);
 	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
@@ -104,7 +104,7 @@ those_done_together_are_acked_together(void **state)
 static void
 multiple_never_passes_the_lowest_unstored(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 5);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
@@ -122,7 +122,7 @@ multiple_never_passes_the_lowest_unstored(void **state)
 static void
 behind_a_hole_they_wait_but_not_for_ever(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 3);
 	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
@@ -141,7 +141,7 @@ behind_a_hole_they_wait_but_not_for_ever(void **state)
 static void
 those_that_must_not_wait_are_acked_behind_a_hole(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 5);
 	acks_done(w->acks, tag(2, 1), ACKS_HOLE_MS);
@@ -163,7 +163,7 @@ those_that_must_not_wait_are_acked_behind_a_hole(void **state)
 static void
 a_front_that_moves_does_not_forget_those_behind(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 3);
 	acks_done(w->acks, tag(3, 1), ACKS_HOLE_MS);
@@ -178,7 +178,7 @@ a_front_that_moves_does_not_forget_those_behind(void **state)
 static void
 another_epoch_voids_the_tags_of_the_last(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 2);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
@@ -195,7 +195,7 @@ another_epoch_voids_the_tags_of_the_last(void **state)
 static void
 giving_back_acks_what_is_done_and_requeues_the_rest_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 5);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
@@ -212,7 +212,7 @@ giving_back_acks_what_is_done_and_requeues_the_rest_once(void **state)
 static void
 done_twice_is_acked_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 1);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
@@ -227,7 +227,7 @@ done_twice_is_acked_once(void **state)
 static void
 flushing_leaves_only_what_is_not_done(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 4);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);
@@ -240,7 +240,7 @@ flushing_leaves_only_what_is_not_done(void **state)
 static void
 what_is_kept_holds_up_nothing_behind_it(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, 1, 6);
 	acks_done(w->acks, tag(1, 1), ACKS_HOLE_MS);

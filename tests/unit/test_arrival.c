@@ -26,7 +26,7 @@ arrival(const char *key)
 }
 
 static void
-test_to_all_or_by_name(void **state)
+to_all_or_by_name(void **state)
 {
 	assert_int_equal(arrival("broadcasts.all"), ARRIVAL_COMMAND);
 	assert_int_equal(arrival("broadcasts.*"), ARRIVAL_COMMAND); /* of 2010, literally */
@@ -35,7 +35,7 @@ test_to_all_or_by_name(void **state)
 
 /* What is bound with "#" gets the commands of all others. */
 static void
-test_to_others(void **state)
+to_others(void **state)
 {
 	static const char *const keys[] = {"", "web02.example.com", "web01", "WEB01.example.com",
 	    "web01.example.com.", "broadcasts", "broadcasts.all.more", "xbroadcasts.all", "#"};
@@ -46,7 +46,7 @@ test_to_others(void **state)
 
 /* Whoever may write to the queue directly, or binds it to an exchange of their own. */
 static void
-test_through_another_exchange(void **state)
+through_another_exchange(void **state)
 {
 	static const char *const exchanges[] = {
 	    "", "vogeler.master.in", "mine", "vogeler.broadcast.in2", "vogeler.broadcast"};
@@ -63,9 +63,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_to_all_or_by_name),
-	    cmocka_unit_test(test_to_others),
-	    cmocka_unit_test(test_through_another_exchange),
+	    cmocka_unit_test(to_all_or_by_name),
+	    cmocka_unit_test(to_others),
+	    cmocka_unit_test(through_another_exchange),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

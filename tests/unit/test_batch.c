@@ -17,7 +17,7 @@
 
 #define DELIVERIES_MAX 256
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct batch *batch;
@@ -32,7 +32,7 @@ struct world {
 static void
 on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	size_t i = (size_t)(uintptr_t)owner;
 
 	assert_in_range(i, 0, DELIVERIES_MAX - 1);
@@ -49,7 +49,7 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 static void
 on_breaker(void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (batch_breaker(w->batch)->state != BREAKER_AWAY)
 		return;
@@ -61,7 +61,7 @@ on_breaker(void *arg)
 static void
 on_held(void *owner, void *arg)
 {
-	((struct world *)arg)->held++;
+	((struct fixture *)arg)->held++;
 }
 
 static const struct batch_handlers handlers = {
@@ -79,7 +79,7 @@ static const struct batch_options options = {
 };
 
 static void
-start(struct world *w, unsigned int in_flight, unsigned int min_interval_ms)
+start(struct fixture *w, unsigned int in_flight, unsigned int min_interval_ms)
 {
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, in_flight, min_interval_ms);
@@ -91,7 +91,7 @@ start(struct world *w, unsigned int in_flight, unsigned int min_interval_ms)
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	ident_init();
 	start(w, 2, 0);
@@ -102,7 +102,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	assert_false(fake_store_overlapped(w->store));
 	fake_store_destroy(w->store);
@@ -115,7 +115,7 @@ teardown(void **state)
 static int
 setup_like_couch(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	ident_init();
 	start(w, 16, 0);
@@ -126,7 +126,7 @@ setup_like_couch(void **state)
 static int
 setup_like_sqlite(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	ident_init();
 	start(w, 1, 50);
@@ -135,7 +135,7 @@ setup_like_sqlite(void **state)
 }
 
 static void
-add_bytes(struct world *w, const char *host, size_t owner, size_t bytes)
+add_bytes(struct fixture *w, const char *host, size_t owner, size_t bytes)
 {
 	struct result **list = calloc(1, sizeof(*list));
 	struct result *r = calloc(1, sizeof(*r));
@@ -149,13 +149,13 @@ add_bytes(struct world *w, const char *host, size_t owner, size_t bytes)
 }
 
 static void
-add(struct world *w, const char *host, size_t owner)
+add(struct fixture *w, const char *host, size_t owner)
 {
 	add_bytes(w, host, owner, 10);
 }
 
 static void
-add_hosts(struct world *w, size_t n)
+add_hosts(struct fixture *w, size_t n)
 {
 	char host[32];
 	size_t i;
@@ -169,7 +169,7 @@ add_hosts(struct world *w, size_t n)
 static void
 what_waits_goes_when_it_is_old_enough(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, "a", 1);
 	fake_advance(w->loop, 30);
@@ -186,7 +186,7 @@ what_waits_goes_when_it_is_old_enough(void **state)
 static void
 enough_hosts_do_not_wait_for_age(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_hosts(w, 64);
 	fake_advance(w->loop, 0);
@@ -197,7 +197,7 @@ enough_hosts_do_not_wait_for_age(void **state)
 static void
 enough_bytes_do_not_wait_for_age(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_bytes(w, "a", 1, 400000);
 	fake_advance(w->loop, 0);
@@ -210,7 +210,7 @@ enough_bytes_do_not_wait_for_age(void **state)
 static void
 without_limits_of_its_own_it_has_those_of_the_store(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct batch_options automatic = {.max_age_ms = 50, .patience_ms = 10000};
 	struct store_limits *limits = &fake_store_base(w->store)->limits;
 
@@ -239,7 +239,7 @@ without_limits_of_its_own_it_has_those_of_the_store(void **state)
 static void
 the_time_of_puts_is_counted(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	add_hosts(w, 64);
@@ -259,7 +259,7 @@ the_time_of_puts_is_counted(void **state)
 static void
 responses_of_one_host_become_one_write_up_to_the_bytes(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, "a", 1);
 	add(w, "a", 2);
@@ -278,7 +278,7 @@ responses_of_one_host_become_one_write_up_to_the_bytes(void **state)
 static void
 a_host_has_one_write_in_flight_and_the_rest_merges(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	add(w, "a", 1);
@@ -298,7 +298,7 @@ a_host_has_one_write_in_flight_and_the_rest_merges(void **state)
 static void
 the_limit_of_puts_in_flight_is_kept(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	add_hosts(w, 200);
@@ -314,7 +314,7 @@ the_limit_of_puts_in_flight_is_kept(void **state)
 static void
 the_interval_between_puts_is_kept(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_hosts(w, 64);
 	fake_advance(w->loop, 0);
@@ -331,7 +331,7 @@ static enum store_status
 judge_conflict(
     struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (strcmp(writes[i]->host, "a") != 0 || w->good)
 		return STORE_OK;
@@ -342,7 +342,7 @@ judge_conflict(
 static void
 a_conflict_is_tried_again_soon_then_later(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int waited;
 
 	fake_store_judge(w->store, judge_conflict, w);
@@ -374,7 +374,7 @@ judge_all_conflict(
 static void
 conflicts_of_many_hosts_are_one_line(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	FILE *log = tmpfile();
 	int terminal = dup(STDERR_FILENO), lines = 0;
 	char line[512];
@@ -397,7 +397,7 @@ conflicts_of_many_hosts_are_one_line(void **state)
 static enum store_status
 judge_retry(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->asked++;
 	return w->good ? STORE_OK : STORE_RETRY;
@@ -406,7 +406,7 @@ judge_retry(struct fake_store *f, struct store_write *const *writes, size_t n, s
 static void
 a_store_that_is_away_gets_the_same_again_with_backoff(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry, w);
 	add(w, "a", 1);
@@ -425,7 +425,7 @@ a_store_that_is_away_gets_the_same_again_with_backoff(void **state)
 static void
 puts_that_are_refused_together_are_one_refusal(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct batch_options narrow = options;
 
 	narrow.max_count = 8;
@@ -452,7 +452,7 @@ puts_that_are_refused_together_are_one_refusal(void **state)
 static void
 patience_ends_and_everything_can_be_given_back(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry, w);
 	add(w, "a", 1);
@@ -480,7 +480,7 @@ static enum store_status
 judge_retry_a(
     struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	return strcmp(writes[i]->host, "a") == 0 && !w->good ? STORE_RETRY : STORE_OK;
 }
@@ -488,7 +488,7 @@ judge_retry_a(
 static void
 one_host_that_must_wait_does_not_stop_the_others(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry_a, w);
 	add(w, "a", 1);
@@ -509,7 +509,7 @@ one_host_that_must_wait_does_not_stop_the_others(void **state)
 static void
 one_host_that_is_refused_for_long_is_rejected(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry_a, w);
 	add(w, "a", 1);
@@ -537,13 +537,13 @@ static enum store_status
 judge_damaged(
     struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	return writes[i]->host[0] == 'd' && !w->good ? STORE_DAMAGED : STORE_OK;
 }
 
 static void
-add_damaged(struct world *w, size_t n)
+add_damaged(struct fixture *w, size_t n)
 {
 	char host[32];
 
@@ -557,7 +557,7 @@ add_damaged(struct world *w, size_t n)
 static void
 damaged_hosts_say_nothing_about_the_store(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_damaged, w);
 	for (size_t i = 0; i < 100; i++) {
@@ -586,7 +586,7 @@ damaged_hosts_say_nothing_about_the_store(void **state)
 static void
 a_damaged_host_does_not_keep_the_store_on_trial(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry, w);
 	add(w, "a", 1);
@@ -603,7 +603,7 @@ a_damaged_host_does_not_keep_the_store_on_trial(void **state)
 static void
 a_damaged_host_is_rejected_in_the_end_if_others_are_taken(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_damaged, w);
 	add_damaged(w, 3);
@@ -620,7 +620,7 @@ a_damaged_host_is_rejected_in_the_end_if_others_are_taken(void **state)
 static void
 a_damaged_host_that_is_silent_is_forgotten(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_damaged, w);
 	add_damaged(w, 2);
@@ -648,7 +648,7 @@ a_damaged_host_that_is_silent_is_forgotten(void **state)
 static void
 damaged_hosts_are_not_rejected_while_nothing_is_taken(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_damaged, w);
 	add_damaged(w, 3);
@@ -663,7 +663,7 @@ damaged_hosts_are_not_rejected_while_nothing_is_taken(void **state)
 static void
 what_waits_for_damaged_hosts_is_bounded(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_damaged, w);
 	for (size_t i = 0; i < 10; i++) {
@@ -685,7 +685,7 @@ what_waits_for_damaged_hosts_is_bounded(void **state)
 static void
 one_host_that_is_refused_is_not_rejected_while_nothing_is_taken(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry_a, w);
 	add(w, "a", 1);
@@ -711,7 +711,7 @@ judge_poison(struct fake_store *f, struct store_write *const *writes, size_t n, 
 }
 
 static void
-bisect_finds(struct world *w, const char *culprit, size_t index)
+bisect_finds(struct fixture *w, const char *culprit, size_t index)
 {
 	size_t i;
 
@@ -759,7 +759,7 @@ judge_two(struct fake_store *f, struct store_write *const *writes, size_t n, siz
 static void
 bisecting_finds_two_and_no_innocent(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_two, NULL);
 	add_hosts(w, 64);
@@ -778,7 +778,7 @@ judge_too_large_together(
 static void
 a_batch_without_a_culprit_is_stored_in_parts(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_too_large_together, NULL);
 	add_hosts(w, 64);
@@ -804,7 +804,7 @@ judge_one_result(
 static void
 of_one_host_only_the_refused_delivery_is_rejected(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_one_result, NULL);
 	add(w, "a", 1);
@@ -820,7 +820,7 @@ of_one_host_only_the_refused_delivery_is_rejected(void **state)
 static void
 what_is_cleared_in_flight_is_not_told(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	add(w, "a", 1);
@@ -839,7 +839,7 @@ what_is_cleared_in_flight_is_not_told(void **state)
 static void
 in_a_hurry_nothing_waits_for_age(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, "a", 1);
 	batch_hurry(w->batch);
@@ -850,7 +850,7 @@ in_a_hurry_nothing_waits_for_age(void **state)
 static void
 a_delayed_host_does_not_hold_up_the_age_of_others(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_conflict, w);
 	add(w, "a", 1);
@@ -863,7 +863,7 @@ a_delayed_host_does_not_hold_up_the_age_of_others(void **state)
 static void
 destroying_with_puts_in_flight_frees_them(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	add_hosts(w, 100);
@@ -878,7 +878,7 @@ static enum store_status
 judge_refused(
     struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	return w->good ? STORE_OK : STORE_REFUSED;
 }
@@ -887,7 +887,7 @@ judge_refused(
 static void
 a_store_that_refuses_every_host_is_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_refused, w);
 	add_hosts(w, 64);
@@ -913,7 +913,7 @@ a_store_that_refuses_every_host_is_away(void **state)
 static enum store_status
 judge_whole(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	return w->good ? STORE_OK : n > 1 ? STORE_REJECT_BATCH : STORE_REFUSED;
 }
@@ -922,7 +922,7 @@ judge_whole(struct fake_store *f, struct store_write *const *writes, size_t n, s
 static void
 a_store_that_refuses_every_batch_is_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_whole, w);
 	add_hosts(w, 64);
@@ -945,7 +945,7 @@ judge_refused_a(
 static void
 a_host_that_is_refused_is_rejected_when_another_was_taken(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_refused_a, w);
 	add(w, "a", 1);
@@ -966,7 +966,7 @@ a_host_that_is_refused_is_rejected_when_another_was_taken(void **state)
 static void
 a_host_that_is_refused_alone_is_rejected_in_the_end(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_retry_a, w);
 	add(w, "a", 1);
@@ -988,7 +988,7 @@ a_host_that_is_refused_alone_is_rejected_in_the_end(void **state)
 static void
 a_host_in_conflict_all_the_time_is_rejected(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_conflict, w);
 	add(w, "a", 1);
@@ -1012,7 +1012,7 @@ judge_room_for_8(
 static void
 what_is_put_at_once_shrinks_and_grows(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_judge(w->store, judge_room_for_8, w);
 	add_hosts(w, 200);

@@ -21,7 +21,7 @@
 
 #define LONGEST_WAIT (BINDINGS_PERIOD_MS + BINDINGS_PERIOD_MS / 4)
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct bindings *bindings;
@@ -31,7 +31,7 @@ struct world {
 static int
 setup(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct fixture *w = xcalloc(1, sizeof(*w));
 	struct broker_options opt;
 	struct uri uri = {0};
 	char err[128];
@@ -52,7 +52,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	bindings_destroy(w->bindings);
 	fake_store_destroy(w->store);
@@ -70,7 +70,7 @@ connection(void)
 static void
 on_saw(const char *host, uint32_t consumers, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	snprintf(w->seen + strlen(w->seen), sizeof(w->seen) - strlen(w->seen), "%s=%u ", host,
 	    (unsigned int)consumers);
@@ -79,14 +79,14 @@ on_saw(const char *host, uint32_t consumers, void *arg)
 static void
 on_round_over(bool whole, bool looked, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	snprintf(w->seen + strlen(w->seen), sizeof(w->seen) - strlen(w->seen), "%s%s",
 	    whole ? "all" : "some", looked ? "" : " failed");
 }
 
 static struct bindings_status
-status(struct world *w)
+status(struct fixture *w)
 {
 	struct bindings_status s;
 
@@ -113,7 +113,7 @@ at_hand(void)
 
 /* The round ends; how it is with each host: b bound, n no queue, f forbidden. */
 static void
-answer(struct world *w, const char *each)
+answer(struct fixture *w, const char *each)
 {
 	struct broker *b = connection();
 
@@ -128,7 +128,7 @@ answer(struct world *w, const char *each)
 }
 
 static void
-hurry(struct world *w)
+hurry(struct fixture *w)
 {
 	bindings_hurry(w->bindings);
 	fake_advance(w->loop, 0);
@@ -136,7 +136,7 @@ hurry(struct world *w)
 
 /* Until the next round; how long that took. */
 static int64_t
-wait_round(struct world *w)
+wait_round(struct fixture *w)
 {
 	int64_t ms = fake_timer_in(w->loop, "bindings");
 
@@ -148,9 +148,9 @@ wait_round(struct world *w)
 }
 
 static void
-test_nothing_before_the_first_connection(void **state)
+nothing_before_the_first_connection(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hosts(w->store, "web01");
 	fake_advance(w->loop, 2 * LONGEST_WAIT);
@@ -161,7 +161,7 @@ test_nothing_before_the_first_connection(void **state)
 
 /* The lots of all lanes that are connected. false: there is none. */
 static bool
-bind_lots(struct world *w)
+bind_lots(struct fixture *w)
 {
 	char role[32] = "bindings";
 	bool any = false;
@@ -185,9 +185,9 @@ bind_lots(struct world *w)
 
 /* Rounds follow each other whatever the number of hosts. */
 static void
-test_round_after_round(void **state)
+round_after_round(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char names[8 * 2500] = "";
 
 	for (int i = 0; i < 2000; i++)
@@ -209,9 +209,9 @@ test_round_after_round(void **state)
 }
 
 static void
-test_asked_for_while_one_is_under_way(void **state)
+asked_for_while_one_is_under_way(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hosts(w->store, "web01 web02");
 	hurry(w);
@@ -225,9 +225,9 @@ test_asked_for_while_one_is_under_way(void **state)
 
 /* Each look for one is an error in the broker's log. */
 static void
-test_queues_that_are_missing(void **state)
+queues_that_are_missing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int64_t waited = 0;
 
 	fake_store_hosts(w->store, "web01 web02 web03");
@@ -252,9 +252,9 @@ test_queues_that_are_missing(void **state)
 }
 
 static void
-test_what_is_no_host(void **state)
+what_is_no_host(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hosts(w->store, "all web01 master.in vogeler.dead amq.x -x");
 	hurry(w);
@@ -262,9 +262,9 @@ test_what_is_no_host(void **state)
 }
 
 static void
-test_a_store_or_a_broker_that_fails(void **state)
+a_store_or_a_broker_that_fails(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold_hosts(w->store);
 	hurry(w);
@@ -287,9 +287,9 @@ test_a_store_or_a_broker_that_fails(void **state)
 }
 
 static void
-test_a_user_that_may_not_bind(void **state)
+a_user_that_may_not_bind(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hosts(w->store, "web01 web02");
 	hurry(w);
@@ -300,7 +300,7 @@ test_a_user_that_may_not_bind(void **state)
 }
 
 static void
-observe(struct world *w)
+observe(struct fixture *w)
 {
 	const struct bindings_observer observer = {on_saw, on_round_over, w};
 
@@ -308,16 +308,16 @@ observe(struct world *w)
 }
 
 static void
-assert_seen(struct world *w, const char *text)
+assert_seen(struct fixture *w, const char *text)
 {
 	assert_string_equal(w->seen, text);
 	w->seen[0] = '\0';
 }
 
 static void
-test_each_host_is_seen_in_each_round(void **state)
+each_host_is_seen_in_each_round(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	observe(w);
 	fake_store_hosts(w->store, "web01 web02");
@@ -338,9 +338,9 @@ test_each_host_is_seen_in_each_round(void **state)
 
 /* Who says hello has its turn at once, and all have theirs when it comes. */
 static void
-test_who_is_heard_of(void **state)
+who_is_heard_of(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int64_t left;
 
 	observe(w);
@@ -374,9 +374,9 @@ test_who_is_heard_of(void **state)
 
 /* What is under way is dropped. */
 static void
-test_it_ends_in_the_middle(void **state)
+it_ends_in_the_middle(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hosts(w->store, "web01");
 	hurry(w);
@@ -387,17 +387,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(
-		test_nothing_before_the_first_connection, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_round_after_round, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_asked_for_while_one_is_under_way, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_queues_that_are_missing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_what_is_no_host, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_store_or_a_broker_that_fails, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_user_that_may_not_bind, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_it_ends_in_the_middle, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_each_host_is_seen_in_each_round, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_is_heard_of, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nothing_before_the_first_connection, setup, teardown),
+	    cmocka_unit_test_setup_teardown(round_after_round, setup, teardown),
+	    cmocka_unit_test_setup_teardown(asked_for_while_one_is_under_way, setup, teardown),
+	    cmocka_unit_test_setup_teardown(queues_that_are_missing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_no_host, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_store_or_a_broker_that_fails, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_user_that_may_not_bind, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_ends_in_the_middle, setup, teardown),
+	    cmocka_unit_test_setup_teardown(each_host_is_seen_in_each_round, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_heard_of, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

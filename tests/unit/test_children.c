@@ -244,7 +244,7 @@ assert_stderr(const struct child_event *ev, const char *text)
 /* Well-behaved plugins. */
 
 static void
-test_output_and_exit_status(void **state)
+output_and_exit_status(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -263,7 +263,7 @@ test_output_and_exit_status(void **state)
 }
 
 static void
-test_found_in_path_with_words(void **state)
+found_in_path_with_words(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -275,7 +275,7 @@ test_found_in_path_with_words(void **state)
 }
 
 static void
-test_several_at_once_keep_apart(void **state)
+several_at_once_keep_apart(void **state)
 {
 	struct fixture *f = *state;
 
@@ -290,7 +290,7 @@ test_several_at_once_keep_apart(void **state)
 }
 
 static void
-test_success_is_what_the_plugin_says(void **state)
+success_is_what_the_plugin_says(void **state)
 {
 	struct fixture *f = *state;
 
@@ -305,7 +305,7 @@ test_success_is_what_the_plugin_says(void **state)
 }
 
 static void
-test_large_output_is_whole(void **state)
+large_output_is_whole(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -317,7 +317,7 @@ test_large_output_is_whole(void **state)
 }
 
 static void
-test_stderr_keeps_its_tail(void **state)
+stderr_keeps_its_tail(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -334,7 +334,7 @@ test_stderr_keeps_its_tail(void **state)
 /* Hangs. */
 
 static void
-test_hang_ends_by_term_at_the_deadline(void **state)
+hang_ends_by_term_at_the_deadline(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -351,7 +351,7 @@ test_hang_ends_by_term_at_the_deadline(void **state)
 }
 
 static void
-test_hang_ignoring_term_is_killed(void **state)
+hang_ignoring_term_is_killed(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -367,7 +367,7 @@ test_hang_ignoring_term_is_killed(void **state)
 
 /* A timeout is one even if the plugin then exits 0. */
 static void
-test_exit_0_on_term_is_a_timeout(void **state)
+exit_0_on_term_is_a_timeout(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -383,7 +383,7 @@ test_exit_0_on_term_is_a_timeout(void **state)
 /* Floods. */
 
 static void
-test_flood_on_stdout_is_cut(void **state)
+flood_on_stdout_is_cut(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -398,7 +398,7 @@ test_flood_on_stdout_is_cut(void **state)
 }
 
 static void
-test_flood_on_stderr_is_cut(void **state)
+flood_on_stderr_is_cut(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -412,7 +412,7 @@ test_flood_on_stderr_is_cut(void **state)
 }
 
 static void
-test_flood_ignoring_signals_ends(void **state)
+flood_ignoring_signals_ends(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -429,7 +429,7 @@ test_flood_ignoring_signals_ends(void **state)
 /* Leaves processes behind that hold the pipe. */
 
 static void
-test_background_process_holds_the_pipe(void **state)
+background_process_holds_the_pipe(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -443,7 +443,7 @@ test_background_process_holds_the_pipe(void **state)
 }
 
 static void
-test_daemon_with_setsid(void **state)
+daemon_with_setsid(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -456,7 +456,7 @@ test_daemon_with_setsid(void **state)
 }
 
 static void
-test_double_fork_with_closed_pipes(void **state)
+double_fork_with_closed_pipes(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -473,7 +473,7 @@ test_double_fork_with_closed_pipes(void **state)
 
 /* What comes through the pipe after the exit still counts. */
 static void
-test_output_of_a_grandchild_counts(void **state)
+output_of_a_grandchild_counts(void **state)
 {
 	struct fixture *f = *state;
 
@@ -485,7 +485,7 @@ test_output_of_a_grandchild_counts(void **state)
 
 /* The orphan of a run that goes on is not killed because another one ends. */
 static void
-test_orphans_of_others_live_on(void **state)
+orphans_of_others_live_on(void **state)
 {
 	struct fixture *f = *state;
 
@@ -501,7 +501,7 @@ test_orphans_of_others_live_on(void **state)
 /* What it may use. */
 
 static void
-test_limits_are_set(void **state)
+limits_are_set(void **state)
 {
 	struct fixture *f = *state;
 	const char *script = "#!/bin/sh\nulimit -t; ulimit -v; ulimit -f; ulimit -c\n";
@@ -520,7 +520,7 @@ test_limits_are_set(void **state)
 
 /* It catches the signal at its limit, and is killed two seconds later. */
 static void
-test_spin_ends(void **state)
+spin_ends(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -535,7 +535,7 @@ test_spin_ends(void **state)
 
 /* What it said itself stays, behind a whole line of ours. */
 static void
-test_large_file(void **state)
+large_file(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end = &f->results[1].end;
@@ -558,7 +558,7 @@ test_large_file(void **state)
 
 /* One process is the plugin itself. Root is held to no number of processes. */
 static void
-test_processes(void **state)
+a_limit_of_processes(void **state)
 {
 	struct fixture *f = *state;
 	struct plugin *p = declare_script(f, "#!/bin/sh\n(echo child)\necho parent\n");
@@ -575,7 +575,7 @@ test_processes(void **state)
 }
 
 static void
-test_memory(void **state)
+memory(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -590,7 +590,7 @@ test_memory(void **state)
 /* How it ended. */
 
 static void
-test_exit_by_signal(void **state)
+exit_by_signal(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -604,7 +604,7 @@ test_exit_by_signal(void **state)
 }
 
 static void
-test_exit_1_empty_and_both(void **state)
+exit_1_empty_and_both(void **state)
 {
 	struct fixture *f = *state;
 
@@ -624,7 +624,7 @@ test_exit_1_empty_and_both(void **state)
 
 /* Exit status 127 of a program is its own, not ours. */
 static void
-test_exit_127_is_not_an_exec_error(void **state)
+exit_127_is_not_an_exec_error(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -649,7 +649,7 @@ assert_not_started(const struct child_event *end, int error, const char *text)
 }
 
 static void
-test_missing(void **state)
+missing(void **state)
 {
 	struct fixture *f = *state;
 
@@ -664,7 +664,7 @@ test_missing(void **state)
 }
 
 static void
-test_not_executable_and_directory(void **state)
+not_executable_and_directory(void **state)
 {
 	struct fixture *f = *state;
 
@@ -677,7 +677,7 @@ test_not_executable_and_directory(void **state)
 }
 
 static void
-test_interpreter(void **state)
+interpreter(void **state)
 {
 	struct fixture *f = *state;
 
@@ -691,7 +691,7 @@ test_interpreter(void **state)
 }
 
 static void
-test_unknown_plugin_and_user(void **state)
+unknown_plugin_and_user(void **state)
 {
 	struct fixture *f = *state;
 	struct plugin *p = declare_script(f, "#!/bin/sh\n");
@@ -708,7 +708,7 @@ test_unknown_plugin_and_user(void **state)
 }
 
 static void
-test_out_of_descriptors(void **state)
+out_of_descriptors(void **state)
 {
 	struct fixture *f = *state;
 	struct rlimit before, now;
@@ -725,7 +725,7 @@ test_out_of_descriptors(void **state)
 }
 
 static void
-test_sha256(void **state)
+a_checksum(void **state)
 {
 	struct fixture *f = *state;
 	const char *text = "#!/bin/sh\necho right\n";
@@ -760,7 +760,7 @@ digest_of(const char *path, char hex[2 * crypto_hash_sha256_BYTES + 1])
 }
 
 static void
-test_sha256_of_a_program(void **state)
+sha256_of_a_program(void **state)
 {
 	struct fixture *f = *state;
 	char hex[2 * crypto_hash_sha256_BYTES + 1];
@@ -795,7 +795,7 @@ flip_for_ever(const char *a, const char *b, const char *to)
 
 /* Another file takes its name again and again: it is refused or not seen, and never executed. */
 static void
-test_sha256_is_of_what_is_executed(void **state)
+sha256_is_of_what_is_executed(void **state)
 {
 	struct fixture *f = *state;
 	char hex[2 * crypto_hash_sha256_BYTES + 1], temporary[PATH_MAX + 8];
@@ -834,7 +834,7 @@ test_sha256_is_of_what_is_executed(void **state)
 /* Odd with its output. */
 
 static void
-test_closes_its_output_early(void **state)
+closes_its_output_early(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -848,7 +848,7 @@ test_closes_its_output_early(void **state)
 }
 
 static void
-test_closes_its_output_and_hangs(void **state)
+closes_its_output_and_hangs(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -861,7 +861,7 @@ test_closes_its_output_and_hangs(void **state)
 
 /* Activity does not move the deadline. */
 static void
-test_trickle_ends_at_the_deadline(void **state)
+trickle_ends_at_the_deadline(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -876,7 +876,7 @@ test_trickle_ends_at_the_deadline(void **state)
 /* What it sees. */
 
 static void
-test_descriptors(void **state)
+descriptors(void **state)
 {
 	struct fixture *f = *state;
 	int leak = open("/dev/null", O_RDONLY); /* on purpose without O_CLOEXEC */
@@ -891,7 +891,7 @@ test_descriptors(void **state)
 }
 
 static void
-test_environment(void **state)
+the_environment(void **state)
 {
 	struct fixture *f = *state;
 	char *extra[] = {(char *)"COLOR=blue", (char *)"LANG=de_DE.UTF-8", NULL};
@@ -912,7 +912,7 @@ test_environment(void **state)
 
 /* Signals at their defaults and unblocked, a session of its own, cwd, umask, no core files. */
 static void
-test_surroundings(void **state)
+surroundings(void **state)
 {
 	struct fixture *f = *state;
 	sigset_t set;
@@ -930,7 +930,7 @@ test_surroundings(void **state)
 }
 
 static void
-test_user(void **state)
+another_user(void **state)
 {
 	struct fixture *f = *state;
 
@@ -966,7 +966,7 @@ is_gone(pid_t pid)
 /* The plugin and what it started die with a killed agent. The agent here is a process that runs
  * one plugin, which tells its pid and that of a daemon through a pipe to us and hangs. */
 static void
-test_dies_with_the_agent(void **state)
+dies_with_the_agent(void **state)
 {
 	struct fixture *f = *state;
 	char path[PATH_MAX + 16], script[2 * PATH_MAX + 200];
@@ -1012,7 +1012,7 @@ test_dies_with_the_agent(void **state)
 /* E: orphans, of ours and of others. */
 
 static void
-test_orphans_are_reaped_while_the_plugin_runs(void **state)
+orphans_are_reaped_while_the_plugin_runs(void **state)
 {
 	struct fixture *f = *state;
 
@@ -1026,7 +1026,7 @@ test_orphans_are_reaped_while_the_plugin_runs(void **state)
 /* A child from before our exec, and what it leaves behind: an agent that is process 1 of a
  * container is given such, too. */
 static void
-test_what_no_plugin_started_is_left_alone(void **state)
+what_no_plugin_started_is_left_alone(void **state)
 {
 	struct fixture *f = *state;
 	int fds[2];
@@ -1066,7 +1066,7 @@ kill_only_child(void *arg)
 }
 
 static void
-test_a_killed_keeper_takes_the_session_with_it(void **state)
+a_killed_keeper_takes_the_session_with_it(void **state)
 {
 	struct fixture *f = *state;
 	struct loop_timer *timer = loop_timer_create(f->loop, "kill", kill_only_child, f);
@@ -1084,7 +1084,7 @@ test_a_killed_keeper_takes_the_session_with_it(void **state)
 /* KILL requests. */
 
 static void
-test_stop_while_running(void **state)
+stop_while_running(void **state)
 {
 	struct fixture *f = *state;
 	const struct child_event *end;
@@ -1118,7 +1118,7 @@ stop_loop(void *arg)
 }
 
 static void
-test_too_many_and_twice(void **state)
+too_many_and_twice(void **state)
 {
 	struct fixture *f = *state;
 	unsigned int done[CHILD_N_OUTCOMES] = {0};
@@ -1147,7 +1147,7 @@ test_too_many_and_twice(void **state)
 }
 
 static void
-test_stop_before_start_and_unknown(void **state)
+stop_before_start_and_unknown(void **state)
 {
 	struct fixture *f = *state;
 	struct child_request stop = {.op = CHILD_OP_KILL, .id = 0};
@@ -1164,7 +1164,7 @@ test_stop_before_start_and_unknown(void **state)
 }
 
 static void
-test_reload_does_not_disturb_a_run(void **state)
+reload_does_not_disturb_a_run(void **state)
 {
 	struct fixture *f = *state;
 	struct plugin_set none = {NULL, 0};
@@ -1180,7 +1180,7 @@ test_reload_does_not_disturb_a_run(void **state)
 }
 
 static void
-test_destroy_kills(void **state)
+destroy_kills(void **state)
 {
 	struct fixture *f = *state;
 	pid_t pids[4];
@@ -1199,61 +1199,61 @@ test_destroy_kills(void **state)
 	assert_int_equal(f->results[0].done, 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(output_and_exit_status),
-	    T(found_in_path_with_words),
-	    T(several_at_once_keep_apart),
-	    T(success_is_what_the_plugin_says),
-	    T(large_output_is_whole),
-	    T(stderr_keeps_its_tail),
-	    T(hang_ends_by_term_at_the_deadline),
-	    T(hang_ignoring_term_is_killed),
-	    T(exit_0_on_term_is_a_timeout),
-	    T(flood_on_stdout_is_cut),
-	    T(flood_on_stderr_is_cut),
-	    T(flood_ignoring_signals_ends),
-	    T(background_process_holds_the_pipe),
-	    T(daemon_with_setsid),
-	    T(double_fork_with_closed_pipes),
-	    T(output_of_a_grandchild_counts),
-	    T(orphans_of_others_live_on),
-	    T(limits_are_set),
-	    T(spin_ends),
-	    T(large_file),
-	    T(processes),
-	    T(memory),
-	    T(exit_by_signal),
-	    T(exit_1_empty_and_both),
-	    T(exit_127_is_not_an_exec_error),
-	    T(missing),
-	    T(not_executable_and_directory),
-	    T(interpreter),
-	    T(unknown_plugin_and_user),
-	    T(out_of_descriptors),
-	    T(sha256),
-	    T(sha256_of_a_program),
-	    T(sha256_is_of_what_is_executed),
-	    T(closes_its_output_early),
-	    T(closes_its_output_and_hangs),
-	    T(trickle_ends_at_the_deadline),
-	    T(descriptors),
-	    T(environment),
-	    T(surroundings),
-	    T(user),
-	    T(dies_with_the_agent),
-	    T(orphans_are_reaped_while_the_plugin_runs),
-	    T(what_no_plugin_started_is_left_alone),
-	    T(a_killed_keeper_takes_the_session_with_it),
-	    T(stop_while_running),
-	    T(too_many_and_twice),
-	    T(stop_before_start_and_unknown),
-	    T(reload_does_not_disturb_a_run),
-	    T(destroy_kills),
+	    TEST(output_and_exit_status),
+	    TEST(found_in_path_with_words),
+	    TEST(several_at_once_keep_apart),
+	    TEST(success_is_what_the_plugin_says),
+	    TEST(large_output_is_whole),
+	    TEST(stderr_keeps_its_tail),
+	    TEST(hang_ends_by_term_at_the_deadline),
+	    TEST(hang_ignoring_term_is_killed),
+	    TEST(exit_0_on_term_is_a_timeout),
+	    TEST(flood_on_stdout_is_cut),
+	    TEST(flood_on_stderr_is_cut),
+	    TEST(flood_ignoring_signals_ends),
+	    TEST(background_process_holds_the_pipe),
+	    TEST(daemon_with_setsid),
+	    TEST(double_fork_with_closed_pipes),
+	    TEST(output_of_a_grandchild_counts),
+	    TEST(orphans_of_others_live_on),
+	    TEST(limits_are_set),
+	    TEST(spin_ends),
+	    TEST(large_file),
+	    TEST(a_limit_of_processes),
+	    TEST(memory),
+	    TEST(exit_by_signal),
+	    TEST(exit_1_empty_and_both),
+	    TEST(exit_127_is_not_an_exec_error),
+	    TEST(missing),
+	    TEST(not_executable_and_directory),
+	    TEST(interpreter),
+	    TEST(unknown_plugin_and_user),
+	    TEST(out_of_descriptors),
+	    TEST(a_checksum),
+	    TEST(sha256_of_a_program),
+	    TEST(sha256_is_of_what_is_executed),
+	    TEST(closes_its_output_early),
+	    TEST(closes_its_output_and_hangs),
+	    TEST(trickle_ends_at_the_deadline),
+	    TEST(descriptors),
+	    TEST(the_environment),
+	    TEST(surroundings),
+	    TEST(another_user),
+	    TEST(dies_with_the_agent),
+	    TEST(orphans_are_reaped_while_the_plugin_runs),
+	    TEST(what_no_plugin_started_is_left_alone),
+	    TEST(a_killed_keeper_takes_the_session_with_it),
+	    TEST(stop_while_running),
+	    TEST(too_many_and_twice),
+	    TEST(stop_before_start_and_unknown),
+	    TEST(reload_does_not_disturb_a_run),
+	    TEST(destroy_kills),
 	};
 
 	return cmocka_run_group_tests_name("child", tests, NULL, NULL);

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static void
-test_cancelled_before_it_began(void **state)
+cancelled_before_it_began(void **state)
 {
 	struct fixture *f = *state;
 
@@ -41,7 +41,7 @@ test_cancelled_before_it_began(void **state)
 }
 
 static void
-test_cancelled_while_it_ran(void **state)
+cancelled_while_it_ran(void **state)
 {
 	struct fixture *f = *state;
 
@@ -60,7 +60,7 @@ test_cancelled_while_it_ran(void **state)
 }
 
 static void
-test_what_ended_before_it_was_ended_has_its_answer(void **state)
+what_ended_before_it_was_ended_has_its_answer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -73,7 +73,7 @@ test_what_ended_before_it_was_ended_has_its_answer(void **state)
 }
 
 static void
-test_too_late_to_cancel(void **state)
+too_late_to_cancel(void **state)
 {
 	struct fixture *f = *state;
 
@@ -90,7 +90,7 @@ test_too_late_to_cancel(void **state)
 
 /* Given back by an ended connection, it may come behind its cancel. */
 static void
-test_cancelled_before_it_came(void **state)
+cancelled_before_it_came(void **state)
 {
 	struct fixture *f = *state;
 
@@ -104,7 +104,7 @@ test_cancelled_before_it_came(void **state)
 }
 
 static void
-test_late_cancel_cancels(void **state)
+late_cancel_cancels(void **state)
 {
 	struct fixture *f = *state;
 
@@ -119,7 +119,7 @@ test_late_cancel_cancels(void **state)
 
 /* The one that was cancelled supersedes nobody. */
 static void
-test_cancels_are_seen_before_repeats_collapse(void **state)
+cancels_are_seen_before_repeats_collapse(void **state)
 {
 	struct fixture *f = *state;
 
@@ -137,7 +137,7 @@ test_cancels_are_seen_before_repeats_collapse(void **state)
 
 /* Neither is lost without the other: after a crash both come again. */
 static void
-test_cancel_is_acked_with_the_answer(void **state)
+cancel_is_acked_with_the_answer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -155,7 +155,7 @@ test_cancel_is_acked_with_the_answer(void **state)
 }
 
 static void
-test_cancelled_is_answered_when_the_agent_leaves(void **state)
+cancelled_is_answered_when_the_agent_leaves(void **state)
 {
 	struct fixture *f = *state;
 
@@ -170,15 +170,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(cancelled_before_it_began),
-	    T(cancelled_while_it_ran),
-	    T(what_ended_before_it_was_ended_has_its_answer),
-	    T(too_late_to_cancel),
-	    T(cancelled_before_it_came),
-	    T(late_cancel_cancels),
-	    T(cancels_are_seen_before_repeats_collapse),
-	    T(cancel_is_acked_with_the_answer),
-	    T(cancelled_is_answered_when_the_agent_leaves),
+	    TEST(cancelled_before_it_began),
+	    TEST(cancelled_while_it_ran),
+	    TEST(what_ended_before_it_was_ended_has_its_answer),
+	    TEST(too_late_to_cancel),
+	    TEST(cancelled_before_it_came),
+	    TEST(late_cancel_cancels),
+	    TEST(cancels_are_seen_before_repeats_collapse),
+	    TEST(cancel_is_acked_with_the_answer),
+	    TEST(cancelled_is_answered_when_the_agent_leaves),
 	};
 
 	return cmocka_run_group_tests_name("cmdq_cancel", tests, NULL, NULL);

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static void
-test_what_waited_is_read_before_the_first_run(void **state)
+what_waited_is_read_before_the_first_run(void **state)
 {
 	struct fixture *f = *state;
 
@@ -43,7 +43,7 @@ test_what_waited_is_read_before_the_first_run(void **state)
 }
 
 static void
-test_the_broker_may_have_dropped_some(void **state)
+the_broker_may_have_dropped_some(void **state)
 {
 	struct fixture *f = *state;
 
@@ -65,7 +65,7 @@ test_the_broker_may_have_dropped_some(void **state)
 
 /* What was not read yet may be a cancel. */
 static void
-test_catching_up_goes_on_after_a_lost_connection(void **state)
+catching_up_goes_on_after_a_lost_connection(void **state)
 {
 	struct fixture *f = *state;
 
@@ -84,7 +84,7 @@ test_catching_up_goes_on_after_a_lost_connection(void **state)
 }
 
 static void
-test_nothing_waits_nothing_is_held(void **state)
+nothing_waits_nothing_is_held(void **state)
 {
 	struct fixture *f = *state;
 
@@ -97,7 +97,7 @@ test_nothing_waits_nothing_is_held(void **state)
 }
 
 static void
-test_more_than_the_prefetch(void **state)
+more_than_the_prefetch(void **state)
 {
 	struct fixture *f = *state;
 
@@ -121,7 +121,7 @@ test_more_than_the_prefetch(void **state)
 }
 
 static void
-test_all_of_it_is_read_before_the_first_run(void **state)
+all_of_it_is_read_before_the_first_run(void **state)
 {
 	struct fixture *f = *state;
 
@@ -159,7 +159,7 @@ test_all_of_it_is_read_before_the_first_run(void **state)
 
 /* It cancels the newest; of those that were left one runs. */
 static void
-test_cancel_behind_the_prefetch(void **state)
+cancel_behind_the_prefetch(void **state)
 {
 	struct fixture *f = *state;
 
@@ -183,7 +183,7 @@ test_cancel_behind_the_prefetch(void **state)
 
 /* The broker owes nothing as long as it has no room: that is no silence. */
 static void
-test_silence_begins_when_there_is_room(void **state)
+silence_begins_when_there_is_room(void **state)
 {
 	struct fixture *f = *state;
 
@@ -204,7 +204,7 @@ test_silence_begins_when_there_is_room(void **state)
 }
 
 static void
-test_commands_of_2010_make_room_at_once(void **state)
+commands_of_2010_make_room_at_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -224,7 +224,7 @@ test_commands_of_2010_make_room_at_once(void **state)
 
 /* The second connection has brought two of four: acks of the others make no room. */
 static void
-test_what_has_not_come_again_makes_no_room(void **state)
+what_has_not_come_again_makes_no_room(void **state)
 {
 	static const char *const plugins[] = {"facter", "disks", "ps", "ps"};
 	struct fixture *f = *state;
@@ -243,7 +243,7 @@ test_what_has_not_come_again_makes_no_room(void **state)
 }
 
 static void
-test_what_waited_runs_within_the_splay(void **state)
+what_waited_runs_within_the_splay(void **state)
 {
 	struct fixture *f = *state;
 	int64_t in;
@@ -267,7 +267,7 @@ test_what_waited_runs_within_the_splay(void **state)
 }
 
 static void
-test_a_live_one_does_not_wait_for_the_splay(void **state)
+a_live_one_does_not_wait_for_the_splay(void **state)
 {
 	struct fixture *f = *state;
 
@@ -282,7 +282,7 @@ test_a_live_one_does_not_wait_for_the_splay(void **state)
 
 /* The spread is that of a uniform choice: each tenth of the splay is chosen by some. */
 static void
-test_the_splay_is_spread(void **state)
+the_splay_is_spread(void **state)
 {
 	struct fixture *f = *state;
 	int tenths[10] = {0};
@@ -302,7 +302,7 @@ test_the_splay_is_spread(void **state)
 }
 
 static void
-test_draining_ticks_no_more(void **state)
+draining_ticks_no_more(void **state)
 {
 	struct fixture *f = *state;
 
@@ -316,7 +316,7 @@ test_draining_ticks_no_more(void **state)
 }
 
 static void
-test_answers_go_where_they_are_waited_for(void **state)
+answers_go_where_they_are_waited_for(void **state)
 {
 	struct fixture *f = *state;
 
@@ -336,21 +336,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(what_waited_is_read_before_the_first_run),
-	    T(the_broker_may_have_dropped_some),
-	    T(catching_up_goes_on_after_a_lost_connection),
-	    T(nothing_waits_nothing_is_held),
-	    T(more_than_the_prefetch),
-	    T(all_of_it_is_read_before_the_first_run),
-	    T(cancel_behind_the_prefetch),
-	    T(silence_begins_when_there_is_room),
-	    T(commands_of_2010_make_room_at_once),
-	    T(what_has_not_come_again_makes_no_room),
-	    T(what_waited_runs_within_the_splay),
-	    T(a_live_one_does_not_wait_for_the_splay),
-	    T(the_splay_is_spread),
-	    T(draining_ticks_no_more),
-	    T(answers_go_where_they_are_waited_for),
+	    TEST(what_waited_is_read_before_the_first_run),
+	    TEST(the_broker_may_have_dropped_some),
+	    TEST(catching_up_goes_on_after_a_lost_connection),
+	    TEST(nothing_waits_nothing_is_held),
+	    TEST(more_than_the_prefetch),
+	    TEST(all_of_it_is_read_before_the_first_run),
+	    TEST(cancel_behind_the_prefetch),
+	    TEST(silence_begins_when_there_is_room),
+	    TEST(commands_of_2010_make_room_at_once),
+	    TEST(what_has_not_come_again_makes_no_room),
+	    TEST(what_waited_runs_within_the_splay),
+	    TEST(a_live_one_does_not_wait_for_the_splay),
+	    TEST(the_splay_is_spread),
+	    TEST(draining_ticks_no_more),
+	    TEST(answers_go_where_they_are_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("cmdq_catch_up", tests, NULL, NULL);

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static void
-test_the_newest_of_those_that_wait_runs(void **state)
+the_newest_of_those_that_wait_runs(void **state)
 {
 	struct fixture *f = *state;
 
@@ -49,7 +49,7 @@ test_the_newest_of_those_that_wait_runs(void **state)
 
 /* Nobody knows them by an id: one run answers for all, and with it they are acked. */
 static void
-test_commands_of_2010_collapse_without_an_answer(void **state)
+commands_of_2010_collapse_without_an_answer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -69,7 +69,7 @@ test_commands_of_2010_collapse_without_an_answer(void **state)
 }
 
 static void
-test_collapsed_commands_of_2010_are_known_again(void **state)
+collapsed_commands_of_2010_are_known_again(void **state)
 {
 	struct fixture *f = *state;
 
@@ -93,7 +93,7 @@ test_collapsed_commands_of_2010_are_known_again(void **state)
 /* The queue was deleted, or purged, while the connection was down: what waited here never comes
  * again, and does not take the place of what is new. */
 static void
-test_what_was_purged_leaves_the_new_one_its_ack(void **state)
+what_was_purged_leaves_the_new_one_its_ack(void **state)
 {
 	struct fixture *f = *state;
 
@@ -112,7 +112,7 @@ test_what_was_purged_leaves_the_new_one_its_ack(void **state)
 
 /* The newest begins when the older one has come again and itself has not. */
 static void
-test_the_newest_is_known_again_after_the_older(void **state)
+the_newest_is_known_again_after_the_older(void **state)
 {
 	struct fixture *f = *state;
 
@@ -136,7 +136,7 @@ test_the_newest_is_known_again_after_the_older(void **state)
 
 /* The second connection ends when one of three has come again. */
 static void
-test_collapsed_commands_of_2010_are_known_the_third_time(void **state)
+collapsed_commands_of_2010_are_known_the_third_time(void **state)
 {
 	struct fixture *f = *state;
 
@@ -157,7 +157,7 @@ test_collapsed_commands_of_2010_are_known_the_third_time(void **state)
 }
 
 static void
-test_superseded_by_one_without_an_id(void **state)
+superseded_by_one_without_an_id(void **state)
 {
 	struct fixture *f = *state;
 
@@ -170,7 +170,7 @@ test_superseded_by_one_without_an_id(void **state)
 
 /* A thousand of them do not push aside what runs. */
 static void
-test_answers_without_a_run_leave_room(void **state)
+answers_without_a_run_leave_room(void **state)
 {
 	struct fixture *f = *state;
 	char job[32];
@@ -196,7 +196,7 @@ test_answers_without_a_run_leave_room(void **state)
 
 /* All that the broker delivers at once, answered, and not one ack arrives. */
 static void
-test_a_thousand_lost_acks(void **state)
+a_thousand_lost_acks(void **state)
 {
 	struct fixture *f = *state;
 	char job[32];
@@ -223,7 +223,7 @@ test_a_thousand_lost_acks(void **state)
 
 /* Their answers have no room yet; nevertheless each has one. */
 static void
-test_redelivered_while_settled_is_answered_once(void **state)
+redelivered_while_settled_is_answered_once(void **state)
 {
 	struct fixture *f = *state;
 	char job[32];
@@ -250,7 +250,7 @@ test_redelivered_while_settled_is_answered_once(void **state)
 }
 
 static void
-test_expired_while_it_waited(void **state)
+expired_while_it_waited(void **state)
 {
 	struct fixture *f = *state;
 	int64_t soon = wallclock_ms() + 20;
@@ -271,17 +271,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(the_newest_of_those_that_wait_runs),
-	    T(commands_of_2010_collapse_without_an_answer),
-	    T(collapsed_commands_of_2010_are_known_again),
-	    T(what_was_purged_leaves_the_new_one_its_ack),
-	    T(the_newest_is_known_again_after_the_older),
-	    T(collapsed_commands_of_2010_are_known_the_third_time),
-	    T(superseded_by_one_without_an_id),
-	    T(answers_without_a_run_leave_room),
-	    T(a_thousand_lost_acks),
-	    T(redelivered_while_settled_is_answered_once),
-	    T(expired_while_it_waited),
+	    TEST(the_newest_of_those_that_wait_runs),
+	    TEST(commands_of_2010_collapse_without_an_answer),
+	    TEST(collapsed_commands_of_2010_are_known_again),
+	    TEST(what_was_purged_leaves_the_new_one_its_ack),
+	    TEST(the_newest_is_known_again_after_the_older),
+	    TEST(collapsed_commands_of_2010_are_known_the_third_time),
+	    TEST(superseded_by_one_without_an_id),
+	    TEST(answers_without_a_run_leave_room),
+	    TEST(a_thousand_lost_acks),
+	    TEST(redelivered_while_settled_is_answered_once),
+	    TEST(expired_while_it_waited),
 	};
 
 	return cmocka_run_group_tests_name("cmdq_collapse", tests, NULL, NULL);

@@ -44,7 +44,7 @@ struct asked { /* of the children */
 	bool told_to_stop, ended;
 };
 
-struct world {
+struct fixture {
 	unsigned int seed;
 	bool nameless; /* all commands are of 2010; no ack is lost, as they cannot be known after */
 	uint32_t random;
@@ -66,14 +66,14 @@ struct world {
 };
 
 static uint32_t
-draw(struct world *w, uint32_t below)
+draw(struct fixture *w, uint32_t below)
 {
 	w->random = w->random * 1664525 + 1013904223;
 	return (w->random >> 8) % below;
 }
 
 static struct asked *
-find_asked(struct world *w, uint64_t id)
+find_asked(struct fixture *w, uint64_t id)
 {
 	for (size_t i = 0; i < w->n_asked; i++) {
 		if (w->asked[i].id == id)
@@ -85,7 +85,7 @@ find_asked(struct world *w, uint64_t id)
 static void
 request(const struct child_request *req, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	struct asked *a;
 
 	if (req->op == CHILD_OP_KILL) {
@@ -107,7 +107,7 @@ request(const struct child_request *req, void *arg)
 static void
 on_ready(struct broker *b, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	outbox_on_ready(w->outbox);
 }
@@ -115,7 +115,7 @@ on_ready(struct broker *b, void *arg)
 static void
 on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	assert_true(outbox_on_confirm(w->outbox, id, outcome, why));
 }
@@ -123,7 +123,7 @@ on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const cha
 static void
 on_delivery(struct broker *b, struct delivery *d, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	for (size_t i = 0; i < w->n_sent; i++) {
 		if (!w->sent[i].acked && w->sent[i].tag == 0) {
@@ -139,7 +139,7 @@ on_delivery(struct broker *b, struct delivery *d, void *arg)
 static void
 on_confirmed(uint64_t id, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	cmdq_on_confirmed(w->cmdq, id);
 }
@@ -163,7 +163,7 @@ behind_keeps(const char *p)
 
 /* What was acked since the last look. */
 static void
-note_acks(struct world *w)
+note_acks(struct fixture *w)
 {
 	const char *p = behind_keeps(fake_broker_log(w->broker));
 	unsigned long long tag;
@@ -192,7 +192,7 @@ note_acks(struct world *w)
 }
 
 static void
-deliver(struct world *w, const struct sent *s)
+deliver(struct fixture *w, const struct sent *s)
 {
 	struct command c = {
 	    .plugin = (char *)s->plugin,
@@ -210,7 +210,7 @@ deliver(struct world *w, const struct sent *s)
 /* Steps. */
 
 static void
-send_one(struct world *w)
+send_one(struct fixture *w)
 {
 	static const char *const plugins[] = {"facter", "facter", "get_facts", "ps", "ohai", "no"};
 	struct sent *s = &w->sent[w->n_sent++];
@@ -231,7 +231,7 @@ send_one(struct world *w)
 }
 
 static void
-end_one(struct world *w)
+end_one(struct fixture *w)
 {
 	size_t first = draw(w, (uint32_t)w->n_asked + 1);
 
@@ -252,7 +252,7 @@ end_one(struct world *w)
 }
 
 static bool
-answer_one(struct world *w, bool only_confirm)
+answer_one(struct fixture *w, bool only_confirm)
 {
 	size_t n = fake_broker_published(w->broker), first;
 
@@ -278,7 +278,7 @@ answer_one(struct world *w, bool only_confirm)
 
 /* The last acks may be lost with the connection. */
 static void
-go_down(struct world *w)
+go_down(struct fixture *w)
 {
 	uint32_t lost = w->n_acks > 0 && !w->nameless ? draw(w, w->n_acks < 5 ? w->n_acks : 5) : 0;
 	uint32_t arrived = w->n_acks - lost;
@@ -298,7 +298,7 @@ go_down(struct world *w)
 /* While the connection is down all of the queue is there to be purged. Those with an id stay: each
  * is to be answered. */
 static void
-purge(struct world *w)
+purge(struct fixture *w)
 {
 	for (size_t i = 0; i < w->n_sent; i++)
 		w->sent[i].acked = w->sent[i].acked || w->sent[i].job[0] == '\0';
@@ -307,7 +307,7 @@ purge(struct world *w)
 /* What is not acked comes in order; between two of them time may pass, so that what is here begins
  * or ends, and the connection may be lost again. */
 static void
-deliver_all(struct world *w)
+deliver_all(struct fixture *w)
 {
 	for (size_t i = 0; i < w->n_sent && w->up; i++) {
 		if (w->sent[i].acked)
@@ -330,7 +330,7 @@ deliver_all(struct world *w)
 }
 
 static void
-go_up(struct world *w)
+go_up(struct fixture *w)
 {
 	uint32_t n = 0;
 
@@ -346,7 +346,7 @@ go_up(struct world *w)
 }
 
 static void
-step(struct world *w)
+step(struct fixture *w)
 {
 	switch (draw(w, 12)) {
 	case 0:
@@ -381,7 +381,7 @@ step(struct world *w)
 /* The end. */
 
 static bool
-all_acked(const struct world *w)
+all_acked(const struct fixture *w)
 {
 	for (size_t i = 0; i < w->n_sent; i++) {
 		if (!w->sent[i].acked)
@@ -392,13 +392,13 @@ all_acked(const struct world *w)
 
 /* What was purged may run still. */
 static bool
-is_at_rest(const struct world *w)
+is_at_rest(const struct fixture *w)
 {
 	return all_acked(w) && cmdq_waiting(w->cmdq) + cmdq_running(w->cmdq) == 0;
 }
 
 static void
-come_to_rest(struct world *w)
+come_to_rest(struct fixture *w)
 {
 	for (int i = 0; i < 10000 && !is_at_rest(w); i++) {
 		if (!w->up)
@@ -413,7 +413,7 @@ come_to_rest(struct world *w)
 }
 
 static void
-check_answers_of(struct world *w, const struct sent *s)
+check_answers_of(struct fixture *w, const struct sent *s)
 {
 	const char *state = NULL;
 
@@ -435,7 +435,7 @@ check_answers_of(struct world *w, const struct sent *s)
 
 /* Each has run, was refused, or gave way to a newer one. */
 static void
-check_dealt_with(const struct world *w)
+check_dealt_with(const struct fixture *w)
 {
 	const uint64_t *results = cmdq_stats(w->cmdq)->results;
 	uint64_t n = results[CMDQ_OK] + results[CMDQ_FAILED] + results[CMDQ_REFUSED] +
@@ -450,7 +450,7 @@ check_dealt_with(const struct world *w)
 }
 
 static void
-world_open(struct world *w, unsigned int seed, bool nameless)
+world_open(struct fixture *w, unsigned int seed, bool nameless)
 {
 	struct broker_options opt;
 	struct cmdq_config config = {
@@ -463,7 +463,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 	};
 	struct trouble trouble;
 
-	*w = (struct world){.seed = seed, .nameless = nameless, .random = seed * 2654435761U};
+	*w = (struct fixture){.seed = seed, .nameless = nameless, .random = seed * 2654435761U};
 	strcpy(w->dir, "/tmp/vogeler-cmdq-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	snprintf(w->path, sizeof(w->path), "%s/order", w->dir);
@@ -490,7 +490,7 @@ world_open(struct world *w, unsigned int seed, bool nameless)
 }
 
 static void
-world_close(struct world *w)
+world_close(struct fixture *w)
 {
 	cmdq_destroy(w->cmdq);
 	outbox_destroy(w->outbox);
@@ -502,7 +502,7 @@ world_close(struct world *w)
 }
 
 static void
-live(struct world *w)
+live(struct fixture *w)
 {
 	go_up(w);
 	for (int i = 0; i < STEPS; i++)
@@ -514,7 +514,7 @@ live(struct world *w)
 static void
 every_command_has_one_end(void **state)
 {
-	static struct world w;
+	static struct fixture w;
 
 	ident_init();
 	for (unsigned int seed = 1; seed <= SEEDS; seed++) {
@@ -531,7 +531,7 @@ every_command_has_one_end(void **state)
 static void
 every_command_of_2010_is_dealt_with_once(void **state)
 {
-	static struct world w;
+	static struct fixture w;
 
 	ident_init();
 	for (unsigned int seed = 1; seed <= SEEDS; seed++) {

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static void
-test_acked_only_when_the_answer_is_confirmed(void **state)
+acked_only_when_the_answer_is_confirmed(void **state)
 {
 	struct fixture *f = *state;
 
@@ -46,7 +46,7 @@ test_acked_only_when_the_answer_is_confirmed(void **state)
 }
 
 static void
-test_alias_answers_under_the_name(void **state)
+alias_answers_under_the_name(void **state)
 {
 	struct fixture *f = *state;
 
@@ -59,7 +59,7 @@ test_alias_answers_under_the_name(void **state)
 
 /* It may not wait for its turn: thousands of such would have to be kept. */
 static void
-test_a_name_of_no_plugin_is_refused_at_once(void **state)
+a_name_of_no_plugin_is_refused_at_once(void **state)
 {
 	struct fixture *f = *state;
 	char name[4001];
@@ -79,7 +79,7 @@ test_a_name_of_no_plugin_is_refused_at_once(void **state)
 
 /* The order of lines is that of the newest of each, also after that one was cancelled. */
 static void
-test_the_turn_is_that_of_the_newest_that_waits(void **state)
+the_turn_is_that_of_the_newest_that_waits(void **state)
 {
 	struct fixture *f = *state;
 
@@ -97,7 +97,7 @@ test_the_turn_is_that_of_the_newest_that_waits(void **state)
 }
 
 static void
-test_unknown_is_refused(void **state)
+unknown_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
@@ -115,7 +115,7 @@ test_unknown_is_refused(void **state)
 
 /* The answer to a refusal does not wait behind what runs. */
 static void
-test_unknown_is_refused_while_others_run(void **state)
+unknown_is_refused_while_others_run(void **state)
 {
 	struct fixture *f = *state;
 
@@ -126,7 +126,7 @@ test_unknown_is_refused_while_others_run(void **state)
 }
 
 static void
-test_expired_is_answered_and_not_run(void **state)
+expired_is_answered_and_not_run(void **state)
 {
 	struct fixture *f = *state;
 
@@ -148,7 +148,7 @@ test_expired_is_answered_and_not_run(void **state)
 
 /* It came while we were there, so it was sent just now: a clock is wrong. */
 static void
-test_expired_by_a_wrong_clock_names_both(void **state)
+expired_by_a_wrong_clock_names_both(void **state)
 {
 	struct fixture *f = *state;
 	int64_t then = wallclock_ms() - INT64_C(400) * 86400000;
@@ -165,7 +165,7 @@ test_expired_by_a_wrong_clock_names_both(void **state)
 }
 
 static void
-test_rubbish_is_dropped(void **state)
+rubbish_is_dropped(void **state)
 {
 	struct fixture *f = *state;
 	const char *bodies[] = {"", "not json", "{\"a\":1}", "\"\"", "[\"facter\"]"};
@@ -187,7 +187,7 @@ test_rubbish_is_dropped(void **state)
 }
 
 static void
-test_a_few_at_a_time_in_order(void **state)
+a_few_at_a_time_in_order(void **state)
 {
 	struct fixture *f = *state;
 
@@ -207,7 +207,7 @@ test_a_few_at_a_time_in_order(void **state)
 
 /* One plugin never runs twice at once, and does not hold up the others. */
 static void
-test_the_same_plugin_waits_for_itself(void **state)
+the_same_plugin_waits_for_itself(void **state)
 {
 	struct fixture *f = *state;
 
@@ -222,7 +222,7 @@ test_the_same_plugin_waits_for_itself(void **state)
 }
 
 static void
-test_orders_rise(void **state)
+orders_rise(void **state)
 {
 	struct fixture *f = *state;
 	int64_t first = 0, second = 0;
@@ -237,7 +237,7 @@ test_orders_rise(void **state)
 }
 
 static void
-test_redelivered_while_running_is_not_run_again(void **state)
+redelivered_while_running_is_not_run_again(void **state)
 {
 	struct fixture *f = *state;
 
@@ -254,7 +254,7 @@ test_redelivered_while_running_is_not_run_again(void **state)
 }
 
 static void
-test_redelivered_while_its_answer_waits_is_not_run_again(void **state)
+redelivered_while_its_answer_waits_is_not_run_again(void **state)
 {
 	struct fixture *f = *state;
 
@@ -273,7 +273,7 @@ test_redelivered_while_its_answer_waits_is_not_run_again(void **state)
 
 /* Only the ack was lost. */
 static void
-test_redelivered_after_its_answer_is_only_acked(void **state)
+redelivered_after_its_answer_is_only_acked(void **state)
 {
 	struct fixture *f = *state;
 
@@ -292,7 +292,7 @@ test_redelivered_after_its_answer_is_only_acked(void **state)
 }
 
 static void
-test_sent_twice_is_run_once_and_both_acked(void **state)
+sent_twice_is_run_once_and_both_acked(void **state)
 {
 	struct fixture *f = *state;
 
@@ -306,7 +306,7 @@ test_sent_twice_is_run_once_and_both_acked(void **state)
 
 /* A message of 2010 has no id: two are two. */
 static void
-test_commands_of_2010_are_each_run(void **state)
+commands_of_2010_are_each_run(void **state)
 {
 	struct fixture *f = *state;
 
@@ -323,7 +323,7 @@ test_commands_of_2010_are_each_run(void **state)
 }
 
 static void
-test_unconfirmed_answers_stop_new_runs(void **state)
+unconfirmed_answers_stop_new_runs(void **state)
 {
 	struct fixture *f = *state;
 	char job[32];
@@ -346,7 +346,7 @@ test_unconfirmed_answers_stop_new_runs(void **state)
 }
 
 static void
-test_too_many_stay_with_the_broker(void **state)
+too_many_stay_with_the_broker(void **state)
 {
 	struct fixture *f = *state;
 	char job[32];
@@ -361,7 +361,7 @@ test_too_many_stay_with_the_broker(void **state)
 
 /* A failure is an answer; being stopped by us is none. */
 static void
-test_failed_is_answered_stopped_is_not(void **state)
+failed_is_answered_stopped_is_not(void **state)
 {
 	struct fixture *f = *state;
 
@@ -381,7 +381,7 @@ test_failed_is_answered_stopped_is_not(void **state)
 }
 
 static void
-test_draining_takes_and_starts_nothing(void **state)
+draining_takes_and_starts_nothing(void **state)
 {
 	struct fixture *f = *state;
 
@@ -397,7 +397,7 @@ test_draining_takes_and_starts_nothing(void **state)
 
 /* The plugin went away by a reload while its command waited. */
 static void
-test_gone_by_reload_is_refused(void **state)
+gone_by_reload_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
@@ -411,7 +411,7 @@ test_gone_by_reload_is_refused(void **state)
 }
 
 static void
-test_output_too_large_to_send_is_a_failure(void **state)
+output_too_large_to_send_is_a_failure(void **state)
 {
 	struct fixture *f = *state;
 	struct child_event ev = {.kind = CHILD_OUTPUT, .length = CHILDMSG_DATA};
@@ -430,7 +430,7 @@ test_output_too_large_to_send_is_a_failure(void **state)
 
 /* What is being made runs still, for who would start it again, cancel it or wait for the end. */
 static void
-test_runs_until_its_answer_is_made(void **state)
+runs_until_its_answer_is_made(void **state)
 {
 	struct fixture *f = *state;
 
@@ -454,7 +454,7 @@ test_runs_until_its_answer_is_made(void **state)
 }
 
 static void
-test_made_and_too_large_to_send_is_a_failure(void **state)
+made_and_too_large_to_send_is_a_failure(void **state)
 {
 	struct fixture *f = *state;
 	struct child_event ev = {.kind = CHILD_OUTPUT, .length = CHILDMSG_DATA};
@@ -474,7 +474,7 @@ test_made_and_too_large_to_send_is_a_failure(void **state)
 
 /* A failure is small. */
 static void
-test_failures_are_made_at_once(void **state)
+failures_are_made_at_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -488,32 +488,32 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(acked_only_when_the_answer_is_confirmed),
-	    T(alias_answers_under_the_name),
-	    T(unknown_is_refused),
-	    T(a_name_of_no_plugin_is_refused_at_once),
-	    T(the_turn_is_that_of_the_newest_that_waits),
-	    T(unknown_is_refused_while_others_run),
-	    T(expired_is_answered_and_not_run),
-	    T(expired_by_a_wrong_clock_names_both),
-	    T(rubbish_is_dropped),
-	    T(a_few_at_a_time_in_order),
-	    T(the_same_plugin_waits_for_itself),
-	    T(orders_rise),
-	    T(redelivered_while_running_is_not_run_again),
-	    T(redelivered_while_its_answer_waits_is_not_run_again),
-	    T(redelivered_after_its_answer_is_only_acked),
-	    T(sent_twice_is_run_once_and_both_acked),
-	    T(commands_of_2010_are_each_run),
-	    T(unconfirmed_answers_stop_new_runs),
-	    T(too_many_stay_with_the_broker),
-	    T(failed_is_answered_stopped_is_not),
-	    T(draining_takes_and_starts_nothing),
-	    T(gone_by_reload_is_refused),
-	    T(output_too_large_to_send_is_a_failure),
-	    T(runs_until_its_answer_is_made),
-	    T(made_and_too_large_to_send_is_a_failure),
-	    T(failures_are_made_at_once),
+	    TEST(acked_only_when_the_answer_is_confirmed),
+	    TEST(alias_answers_under_the_name),
+	    TEST(unknown_is_refused),
+	    TEST(a_name_of_no_plugin_is_refused_at_once),
+	    TEST(the_turn_is_that_of_the_newest_that_waits),
+	    TEST(unknown_is_refused_while_others_run),
+	    TEST(expired_is_answered_and_not_run),
+	    TEST(expired_by_a_wrong_clock_names_both),
+	    TEST(rubbish_is_dropped),
+	    TEST(a_few_at_a_time_in_order),
+	    TEST(the_same_plugin_waits_for_itself),
+	    TEST(orders_rise),
+	    TEST(redelivered_while_running_is_not_run_again),
+	    TEST(redelivered_while_its_answer_waits_is_not_run_again),
+	    TEST(redelivered_after_its_answer_is_only_acked),
+	    TEST(sent_twice_is_run_once_and_both_acked),
+	    TEST(commands_of_2010_are_each_run),
+	    TEST(unconfirmed_answers_stop_new_runs),
+	    TEST(too_many_stay_with_the_broker),
+	    TEST(failed_is_answered_stopped_is_not),
+	    TEST(draining_takes_and_starts_nothing),
+	    TEST(gone_by_reload_is_refused),
+	    TEST(output_too_large_to_send_is_a_failure),
+	    TEST(runs_until_its_answer_is_made),
+	    TEST(made_and_too_large_to_send_is_a_failure),
+	    TEST(failures_are_made_at_once),
 	};
 
 	return cmocka_run_group_tests_name("cmdq_run", tests, NULL, NULL);

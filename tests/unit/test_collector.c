@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
@@ -33,31 +33,31 @@ struct world {
 static void
 consumer_ready(struct broker *b, void *arg)
 {
-	collector_on_consumer_ready(((struct world *)arg)->collector);
+	collector_on_consumer_ready(((struct fixture *)arg)->collector);
 }
 
 static void
 consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	collector_on_consumer_down(((struct world *)arg)->collector);
+	collector_on_consumer_down(((struct fixture *)arg)->collector);
 }
 
 static void
 delivered(struct broker *b, struct delivery *d, void *arg)
 {
-	collector_on_delivery(((struct world *)arg)->collector, d);
+	collector_on_delivery(((struct fixture *)arg)->collector, d);
 }
 
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	collector_on_publisher_ready(((struct world *)arg)->collector);
+	collector_on_publisher_ready(((struct fixture *)arg)->collector);
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	collector_on_confirm(((struct world *)arg)->collector, id, outcome, why);
+	collector_on_confirm(((struct fixture *)arg)->collector, id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
@@ -74,13 +74,13 @@ static const struct broker_handlers publisher_handlers = {
 static void
 on_drained(void *arg)
 {
-	((struct world *)arg)->drained++;
+	((struct fixture *)arg)->drained++;
 }
 
 static enum store_status
 judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (w->store_is_away)
 		return STORE_RETRY;
@@ -92,11 +92,11 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 static void
 on_leader(enum leader_state leader, void *arg)
 {
-	collector_on_leader(((struct world *)arg)->collector, leader);
+	collector_on_leader(((struct fixture *)arg)->collector, leader);
 }
 
 static void
-make_leader(struct world *w)
+make_leader(struct fixture *w)
 {
 	struct broker_options opt;
 	struct leader_parts parts = {w->loop, w->publisher, &opt, on_leader, w};
@@ -108,7 +108,7 @@ make_leader(struct world *w)
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 	struct collector_parts parts = {0};
 
 	ident_init();
@@ -139,7 +139,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_destroy(w->store);
 	collector_destroy(w->collector);
@@ -156,14 +156,14 @@ static int
 setup_probed(void **state)
 {
 	setup(state);
-	fake_advance(((struct world *)*state)->loop, 0);
+	fake_advance(((struct fixture *)*state)->loop, 0);
 	return 0;
 }
 
 static int
 setup_taking(void **state)
 {
-	struct world *w;
+	struct fixture *w;
 
 	setup(state);
 	w = *state;
@@ -176,7 +176,7 @@ setup_taking(void **state)
 }
 
 static struct collector_status
-status(struct world *w)
+status(struct fixture *w)
 {
 	struct collector_status s;
 
@@ -187,7 +187,7 @@ status(struct world *w)
 static void
 it_consumes_when_store_and_broker_are_there(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_probe_says(w->store, false);
 	fake_broker_up(w->consumer);
@@ -205,7 +205,7 @@ it_consumes_when_store_and_broker_are_there(void **state)
 static void
 without_the_fresh_queue_it_reads_the_other(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_without(w->consumer, "vogeler.fresh", "ACCESS_REFUSED");
 	fake_broker_up(w->consumer);
@@ -224,7 +224,7 @@ without_the_fresh_queue_it_reads_the_other(void **state)
 static void
 a_reload_applies_the_prefetch(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	collector_reload(w->collector, &w->options);
 	assert_told(w->consumer, "");
@@ -244,7 +244,7 @@ a_reload_applies_the_prefetch(void **state)
 static void
 a_reload_asks_a_store_that_is_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->store_is_away = true;
 	fake_store_probe_says(w->store, false);
@@ -259,7 +259,7 @@ a_reload_asks_a_store_that_is_away(void **state)
 }
 
 static void
-until(struct world *w, enum collector_state s)
+until(struct fixture *w, enum collector_state s)
 {
 	for (int i = 0; i < 10000 && collector_get_state(w->collector) != s; i++)
 		fake_advance(w->loop, 100);
@@ -269,7 +269,7 @@ until(struct world *w, enum collector_state s)
 static void
 a_store_outage_gives_back_once_cancels_and_probes(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->store_is_away = true;
 	fake_store_probe_says(w->store, false);
@@ -296,7 +296,7 @@ a_store_outage_gives_back_once_cancels_and_probes(void **state)
 
 /* Deliveries that wait for the store in PROBING and TRYING are told as trouble with it. */
 static int64_t
-trouble_ms(struct world *w)
+trouble_ms(struct fixture *w)
 {
 	struct collector_status s = status(w);
 
@@ -311,7 +311,7 @@ trouble_ms(struct world *w)
 static void
 a_probe_that_passes_is_no_proof(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int64_t before = 0, now;
 	size_t puts;
 
@@ -344,7 +344,7 @@ a_probe_that_passes_is_no_proof(void **state)
 static void
 what_is_tried_is_not_held_for_ever(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->store_is_away = true;
 	deliver(w->consumer, GOOD);
@@ -365,7 +365,7 @@ what_is_tried_is_not_held_for_ever(void **state)
 static void
 a_record_that_is_refused_does_not_hold_up_the_others(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const char *bad = "{\"syskey\":\"bad\",\"ps\":\"a\",\"format\":\"raw\"}";
 
 	deliver(w->consumer, bad);
@@ -398,7 +398,7 @@ a_record_that_is_refused_does_not_hold_up_the_others(void **state)
 static void
 when_nothing_waits_it_takes_all_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->store_is_away = true;
 	deliver(w->consumer, GOOD);
@@ -411,7 +411,7 @@ when_nothing_waits_it_takes_all_again(void **state)
 static void
 an_idle_store_is_probed(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t before = fake_store_probes(w->store);
 
 	for (int i = 0; i < 30; i++) {
@@ -437,7 +437,7 @@ an_idle_store_is_probed(void **state)
 static void
 a_probe_without_an_answer_is_seen(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold_probes(w->store, true);
 	fake_advance(w->loop, 8000);
@@ -469,7 +469,7 @@ lines_with(FILE *log, const char *text)
 static void
 the_end_of_an_outage_sums_up_what_was_not_told(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	FILE *log = tmpfile();
 	int terminal = dup(STDERR_FILENO), told[3];
 
@@ -494,7 +494,7 @@ the_end_of_an_outage_sums_up_what_was_not_told(void **state)
 
 /* Two collectors in each other's way: the other has the queue. One answer is left in hand. */
 static void
-stand_by(struct world *w)
+stand_by(struct fixture *w)
 {
 	char body[64];
 	struct broker *leader = fake_broker("leader");
@@ -518,7 +518,7 @@ stand_by(struct world *w)
 
 /* The other is gone. */
 static void
-take_over(struct world *w)
+take_over(struct fixture *w)
 {
 	struct broker *leader = fake_broker("leader");
 
@@ -532,7 +532,7 @@ take_over(struct world *w)
 static void
 who_is_not_the_leader_gives_back_and_stands_by(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	stand_by(w);
 	assert_told(w->consumer, "cancel; nack 201 multiple requeue; ");
@@ -553,7 +553,7 @@ who_is_not_the_leader_gives_back_and_stands_by(void **state)
 static void
 who_stands_by_probes_its_store(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	stand_by(w);
 	fake_store_probe_says(w->store, false);
@@ -579,7 +579,7 @@ who_stands_by_probes_its_store(void **state)
 static void
 when_the_other_is_gone_it_goes_on(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	stand_by(w);
 	fake_broker_log_clear(w->consumer);
@@ -593,7 +593,7 @@ when_the_other_is_gone_it_goes_on(void **state)
 static void
 who_loses_its_store_or_its_consumers_resigns(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *leader = fake_broker("leader");
 
 	stand_by(w);
@@ -614,7 +614,7 @@ who_loses_its_store_or_its_consumers_resigns(void **state)
 static void
 draining_finishes_what_is_in_hand(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver(w->consumer, GOOD);
 	collector_drain(w->collector);
@@ -631,7 +631,7 @@ draining_finishes_what_is_in_hand(void **state)
 static void
 draining_gives_back_when_time_is_over(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
@@ -647,7 +647,7 @@ draining_gives_back_when_time_is_over(void **state)
 static void
 draining_with_nothing_in_hand_is_over_at_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	collector_drain(w->collector);
 	assert_int_equal(w->drained, 0);
@@ -662,7 +662,7 @@ draining_with_nothing_in_hand_is_over_at_once(void **state)
 static void
 poison_does_not_use_up_the_prefetch(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_block(w->publisher, true);
 	for (int i = 0; i < 499; i++)

@@ -19,7 +19,7 @@
 
 #define RETURN_MS 60000
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct contact_tracker *contact_tracker;
@@ -28,7 +28,7 @@ struct world {
 static int
 setup(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct fixture *w = xcalloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, 1, 0);
@@ -40,7 +40,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	contact_tracker_destroy(w->contact_tracker);
 	fake_store_destroy(w->store);
@@ -51,7 +51,7 @@ teardown(void **state)
 
 /* A round: of each host that is named whether its queue is read: "web01 +web02". */
 static void
-call(struct world *w, const char *hosts, bool whole, bool looked)
+call(struct fixture *w, const char *hosts, bool whole, bool looked)
 {
 	char *names = xstrdup(hosts), *rest = names, *name;
 
@@ -67,7 +67,7 @@ call(struct world *w, const char *hosts, bool whole, bool looked)
 
 /* What a reader would find in the store. */
 static const char *
-stored(struct world *w, const char *host)
+stored(struct fixture *w, const char *host)
 {
 	struct contacts *c = contacts_create();
 	enum contact_state state;
@@ -79,9 +79,9 @@ stored(struct world *w, const char *host)
 }
 
 static void
-test_they_come_and_go(void **state)
+they_come_and_go(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct contact_tracker_status s;
 
 	call(w, "+web01 web02", true, true);
@@ -106,9 +106,9 @@ test_they_come_and_go(void **state)
 
 /* Its agent may be on its way, or not have begun to read: what is new is not called "never". */
 static void
-test_who_was_never_seen_is_told_when_that_is_known(void **state)
+who_was_never_seen_is_told_when_that_is_known(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct contact_tracker_status s;
 
 	for (int i = 0; i < 3; i++)
@@ -128,9 +128,9 @@ test_who_was_never_seen_is_told_when_that_is_known(void **state)
 }
 
 static void
-test_what_stays_is_not_stored_again(void **state)
+what_stays_is_not_stored_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t puts;
 
 	call(w, "+web01 web02", true, true);
@@ -142,9 +142,9 @@ test_what_stays_is_not_stored_again(void **state)
 
 /* Its agent was restarted, say. */
 static void
-test_who_is_missed_once_does_not_go(void **state)
+who_is_missed_once_does_not_go(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	for (int i = 0; i < 3; i++) {
 		call(w, "+web01", true, true);
@@ -155,7 +155,7 @@ test_who_is_missed_once_does_not_go(void **state)
 
 /* Many rounds in little time, as reloads make them; web01 takes its time, web02 does not come. */
 static void
-come_back_late(struct world *w)
+come_back_late(struct fixture *w)
 {
 	for (int i = 0; i < 5; i++)
 		call(w, "web01 web02", true, true);
@@ -174,9 +174,9 @@ come_back_late(struct world *w)
 
 /* After a broker was away, or this collector, all agents are on their way back. */
 static void
-test_nobody_goes_when_the_broker_was_away(void **state)
+nobody_goes_when_the_broker_was_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	call(w, "+web01 +web02", true, true);
 	contact_tracker_broker_down(w->contact_tracker);
@@ -198,9 +198,9 @@ test_nobody_goes_when_the_broker_was_away(void **state)
 
 /* That others are on their way back does not keep it: it was back. */
 static void
-test_who_was_back_goes_as_ever(void **state)
+who_was_back_goes_as_ever(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	call(w, "+web01 +web02", true, true);
 	contact_tracker_broker_down(w->contact_tracker);
@@ -213,9 +213,9 @@ test_who_was_back_goes_as_ever(void **state)
 
 /* The look at which it was there the last time, however many were in between. */
 static void
-test_since_does_not_move_while_it_is_waited_for(void **state)
+since_does_not_move_while_it_is_waited_for(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct contacts *c = contacts_create();
 	int64_t looked_at;
 
@@ -238,9 +238,9 @@ test_since_does_not_move_while_it_is_waited_for(void **state)
 
 /* It was in contact until the look before the two that missed it, and not until now. */
 static void
-test_offline_since_it_was_last_seen(void **state)
+offline_since_it_was_last_seen(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct contacts *c = contacts_create();
 	int64_t looked_at, since;
 
@@ -257,9 +257,9 @@ test_offline_since_it_was_last_seen(void **state)
 }
 
 static void
-test_some_alone_are_not_all(void **state)
+some_alone_are_not_all(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	call(w, "+web01 +web02", true, true);
 	call(w, "+web03", false, true);
@@ -270,9 +270,9 @@ test_some_alone_are_not_all(void **state)
 }
 
 static void
-test_a_store_that_fails(void **state)
+a_store_that_fails(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_notes_are(w->store, false);
 	call(w, "+web01 +web02", true, true); /* it cannot even be read */
@@ -295,9 +295,9 @@ on_end(void *arg)
 }
 
 static void
-test_it_says_that_it_ends(void **state)
+it_says_that_it_ends(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int ended = 0;
 	struct contacts *c = contacts_create();
 
@@ -325,9 +325,9 @@ test_it_says_that_it_ends(void **state)
 /* A store that is away holds nobody up for long, and before the first look there is nothing to say.
  */
 static void
-test_it_ends_all_the_same(void **state)
+it_ends_all_the_same(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int ended = 0;
 
 	contact_tracker_end(w->contact_tracker, on_end, &ended);
@@ -345,21 +345,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_they_come_and_go, setup, teardown),
+	    cmocka_unit_test_setup_teardown(they_come_and_go, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-		test_who_was_never_seen_is_told_when_that_is_known, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_what_stays_is_not_stored_again, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_is_missed_once_does_not_go, setup, teardown),
+		who_was_never_seen_is_told_when_that_is_known, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_stays_is_not_stored_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_missed_once_does_not_go, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nobody_goes_when_the_broker_was_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_was_back_goes_as_ever, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
-		test_nobody_goes_when_the_broker_was_away, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_was_back_goes_as_ever, setup, teardown),
-	    cmocka_unit_test_setup_teardown(
-		test_since_does_not_move_while_it_is_waited_for, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_offline_since_it_was_last_seen, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_some_alone_are_not_all, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_store_that_fails, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_it_says_that_it_ends, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_it_ends_all_the_same, setup, teardown),
+		since_does_not_move_while_it_is_waited_for, setup, teardown),
+	    cmocka_unit_test_setup_teardown(offline_since_it_was_last_seen, setup, teardown),
+	    cmocka_unit_test_setup_teardown(some_alone_are_not_all, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_store_that_fails, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_says_that_it_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_ends_all_the_same, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

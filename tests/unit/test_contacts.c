@@ -22,7 +22,7 @@ assert_contact(const struct contacts *c, const char *host, enum contact_state st
 }
 
 static void
-test_it_comes_back_as_it_was_stored(void **state)
+it_comes_back_as_it_was_stored(void **state)
 {
 	struct contacts *c = contacts_create(), *copy = contacts_create();
 	json_t *notes;
@@ -46,7 +46,7 @@ test_it_comes_back_as_it_was_stored(void **state)
 
 /* One host that changes is one small note, however many there are. */
 static void
-test_what_did_not_change_is_not_stored(void **state)
+what_did_not_change_is_not_stored(void **state)
 {
 	struct contacts *c = contacts_create();
 	json_t *notes, *again;
@@ -80,7 +80,7 @@ is_web01(const char *host, void *arg)
 }
 
 static void
-test_hosts_that_are_gone(void **state)
+hosts_that_are_gone(void **state)
 {
 	struct contacts *c = contacts_create();
 
@@ -94,7 +94,7 @@ test_hosts_that_are_gone(void **state)
 
 /* Nobody knows how it is now when nobody has looked for long, or says that he does not any more. */
 static void
-test_a_book_that_nobody_keeps(void **state)
+a_book_that_nobody_keeps(void **state)
 {
 	struct contacts *c = contacts_create();
 
@@ -113,7 +113,7 @@ test_a_book_that_nobody_keeps(void **state)
 
 /* Who has answered since the look has an agent, whatever the look saw. */
 static void
-test_an_answer_after_the_look(void **state)
+an_answer_after_the_look(void **state)
 {
 	struct contacts *c = contacts_create();
 	struct contact now;
@@ -135,7 +135,7 @@ test_an_answer_after_the_look(void **state)
 }
 
 static void
-test_what_is_garbled_is_not_known(void **state)
+what_is_garbled_is_not_known(void **state)
 {
 	struct contacts *c = contacts_create(), *odd = contacts_create();
 	const char *id;
@@ -159,12 +159,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_it_comes_back_as_it_was_stored),
-	    cmocka_unit_test(test_what_did_not_change_is_not_stored),
-	    cmocka_unit_test(test_hosts_that_are_gone),
-	    cmocka_unit_test(test_a_book_that_nobody_keeps),
-	    cmocka_unit_test(test_an_answer_after_the_look),
-	    cmocka_unit_test(test_what_is_garbled_is_not_known),
+	    cmocka_unit_test(it_comes_back_as_it_was_stored),
+	    cmocka_unit_test(what_did_not_change_is_not_stored),
+	    cmocka_unit_test(hosts_that_are_gone),
+	    cmocka_unit_test(a_book_that_nobody_keeps),
+	    cmocka_unit_test(an_answer_after_the_look),
+	    cmocka_unit_test(what_is_garbled_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@
 
 #define CUT 65536
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct broker *publisher;
 	struct deadletter *dl;
@@ -33,13 +33,13 @@ struct world {
 static void
 on_ready(struct broker *b, void *arg)
 {
-	deadletter_on_ready(((struct world *)arg)->dl);
+	deadletter_on_ready(((struct fixture *)arg)->dl);
 }
 
 static void
 on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	deadletter_on_confirm(((struct world *)arg)->dl, id, outcome, why);
+	deadletter_on_confirm(((struct fixture *)arg)->dl, id, outcome, why);
 }
 
 static const struct broker_handlers handlers = {
@@ -51,7 +51,7 @@ static const struct broker_handlers handlers = {
 static void
 on_buried(void *owner, void *arg)
 {
-	((struct world *)arg)->buried++;
+	((struct fixture *)arg)->buried++;
 }
 
 static void
@@ -63,13 +63,13 @@ on_dropped(void *owner, void *arg)
 static void
 on_returned(void *owner, void *arg)
 {
-	((struct world *)arg)->returned++;
+	((struct fixture *)arg)->returned++;
 }
 
 static void
 on_stuck(void *arg)
 {
-	((struct world *)arg)->stuck++;
+	((struct fixture *)arg)->stuck++;
 }
 
 static const struct deadletter_handlers dead_handlers = {
@@ -82,7 +82,7 @@ static const struct deadletter_handlers dead_handlers = {
 static int
 setup(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct fixture *w = xcalloc(1, sizeof(*w));
 
 	ident_init();
 	log_set_level(LOG_LEVEL_CRITICAL);
@@ -97,7 +97,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deadletter_destroy(w->dl);
 	broker_destroy(w->publisher);
@@ -132,7 +132,7 @@ delivery_of(size_t header, size_t body)
 
 /* Of that size, with a header of that size. */
 static void
-bury(struct world *w, size_t header, size_t body)
+bury(struct fixture *w, size_t header, size_t body)
 {
 	deadletter_bury(w->dl, delivery_of(header, body), "not JSON", NULL);
 	fake_advance(w->loop, 0);
@@ -140,7 +140,7 @@ bury(struct world *w, size_t header, size_t body)
 
 /* As it comes from the intake's thread. */
 static void
-bury_packed(struct world *w, size_t header, size_t body)
+bury_packed(struct fixture *w, size_t header, size_t body)
 {
 	struct delivery *d = delivery_of(header, body);
 	struct pack *p = pack_create();
@@ -153,13 +153,13 @@ bury_packed(struct world *w, size_t header, size_t body)
 }
 
 static const struct message *
-letter(struct world *w, size_t i)
+letter(struct fixture *w, size_t i)
 {
 	return &fake_broker_publish_at(w->publisher, i)->message;
 }
 
 static void
-assert_letter(struct world *w, size_t i, bool has_header, size_t body, int64_t oversize)
+assert_letter(struct fixture *w, size_t i, bool has_header, size_t body, int64_t oversize)
 {
 	int64_t said = 0;
 
@@ -173,7 +173,7 @@ assert_letter(struct world *w, size_t i, bool has_header, size_t body, int64_t o
 static void
 what_has_no_room_now_waits_and_is_whole(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_room(w->publisher, CUT);
 	bury(w, 1000, 1000);
@@ -192,7 +192,7 @@ what_has_no_room_now_waits_and_is_whole(void **state)
 static void
 only_what_never_fits_is_cut(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_limits(w->publisher, 2000, 100000);
 	bury(w, 1000, 100000);
@@ -208,7 +208,7 @@ only_what_never_fits_is_cut(void **state)
 static void
 what_was_packed_is_sent_whole(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char *body = filled(100000);
 
 	fake_broker_limits(w->publisher, 2000, 100000);
@@ -229,7 +229,7 @@ what_was_packed_is_sent_whole(void **state)
 static void
 what_is_lost_on_the_way_is_sent_as_it_was(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	bury(w, 1000, 100000);
 	fake_broker_down(w->publisher);
@@ -246,7 +246,7 @@ what_is_lost_on_the_way_is_sent_as_it_was(void **state)
 static void
 what_is_left_fits_the_smallest_frame(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct frame_codec *codec = frame_codec_create(); /* not tuned: FRAME_MIN_BYTES */
 	struct delivery *d = xcalloc(1, sizeof(*d));
 	char *most = filled(UINT8_MAX), *reason = filled(DECODE_WHY_SIZE);
@@ -278,7 +278,7 @@ what_is_left_fits_the_smallest_frame(void **state)
 static void
 what_is_over_the_limit_is_parked_and_returned(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const char *why = NULL;
 
 	fake_broker_block(w->publisher, true);
@@ -304,7 +304,7 @@ what_is_over_the_limit_is_parked_and_returned(void **state)
 static void
 their_bytes_have_a_limit_too(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deadletter_set_bytes_max(w->dl, 100000);
 	fake_broker_block(w->publisher, true);
@@ -318,7 +318,7 @@ their_bytes_have_a_limit_too(void **state)
 static void
 nothing_waits_longer_than_a_channel_may(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_block(w->publisher, true);
 	for (int i = 0; i < DEADLETTER_PENDING_MAX + 5; i++)
@@ -332,7 +332,7 @@ nothing_waits_longer_than_a_channel_may(void **state)
 static void
 what_ends_the_connection_is_not_sent_at_once_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	bury(w, 10, 10);
 	for (int i = 0; i < 20; i++) {

@@ -26,7 +26,7 @@
 #define SLOWER    1
 #endif
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct decode *intake;
 	struct decode_options opt;
@@ -39,7 +39,7 @@ struct world {
 static void
 on_read(void *owner, struct delivery *d, struct decode_reading *r, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	size_t len = strlen(w->told);
 
 	assert_non_null(d->message.body);
@@ -53,7 +53,7 @@ on_read(void *owner, struct delivery *d, struct decode_reading *r, void *arg)
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
 	ident_init();
@@ -68,7 +68,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	decode_destroy(w->intake);
 	loop_destroy(w->loop);
@@ -104,13 +104,13 @@ delivery_of(char *body)
 }
 
 static void
-take(struct world *w, const char *owner, const char *host, size_t bytes)
+take(struct fixture *w, const char *owner, const char *host, size_t bytes)
 {
 	decode_take(w->intake, delivery_of(body_of(host, ",1", bytes)), &w->opt, (void *)owner);
 }
 
 static void
-run_until(struct world *w, size_t n)
+run_until(struct fixture *w, size_t n)
 {
 	w->stop_after = n;
 	if (w->n < n)
@@ -120,7 +120,7 @@ run_until(struct world *w, size_t n)
 static void
 a_small_message_is_read_at_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	take(w, "1", "web01", 1000);
 	assert_string_equal(w->told, "1:web01 ");
@@ -130,7 +130,7 @@ a_small_message_is_read_at_once(void **state)
 static void
 a_large_one_is_read_by_the_thread_and_its_host_waits(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	take(w, "1", "web01", 1000);
 	take(w, "2", "web02", 1000000);
@@ -151,7 +151,7 @@ a_large_one_is_read_by_the_thread_and_its_host_waits(void **state)
 static void
 hosts_take_turns(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int i;
 
 	for (i = 0; i < 8; i++)
@@ -165,7 +165,7 @@ hosts_take_turns(void **state)
 }
 
 static void
-take_text(struct world *w, const char *owner, const char *body)
+take_text(struct fixture *w, const char *owner, const char *body)
 {
 	decode_take(w->intake, delivery_of(strdup(body)), &w->opt, (void *)owner);
 }
@@ -174,7 +174,7 @@ take_text(struct world *w, const char *owner, const char *body)
 static void
 the_host_is_found(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	take(w, "1", "web01", 1000000);
 	take_text(w, "2", "{\"a\":[1,{\"syskey\":\"x\"}],\"format\":\"raw\",\"syskey\":\"web01\"}");
@@ -207,7 +207,7 @@ aliases(const char *host, int unit, int n)
 static void
 take_aliases(void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	decode_take(w->intake, delivery_of(aliases("web01", 1000, 100)), &w->opt, (void *)"1");
 	decode_take(w->intake, delivery_of(aliases("web02", 1000, 100)), &w->opt, (void *)"2");
@@ -219,7 +219,7 @@ take_aliases(void *arg)
 static void
 what_aliases_become_is_charged(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct loop_timer *timer = loop_timer_create(w->loop, "test", take_aliases, w);
 
 	loop_timer_arm(timer, 0);
@@ -231,7 +231,7 @@ what_aliases_become_is_charged(void **state)
 static void
 what_aliases_make_too_large_is_read_by_the_thread(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	decode_take(w->intake, delivery_of(aliases("web01", 1000, 1000)), &w->opt, (void *)"1");
 	take(w, "2", "web01", 1000);
@@ -285,7 +285,7 @@ without_memory_it_is_refused_whole(void **state)
 static void
 what_is_forgotten_is_not_told_of(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	take(w, "1", "web01", 1000000);
 	take(w, "2", "web01", 1000000);
@@ -301,7 +301,7 @@ what_is_forgotten_is_not_told_of(void **state)
 static void
 the_end_does_not_wait_for_all(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	take(w, "1", "web01", 1000000);
 	take(w, "2", "web01", 1000000);
@@ -317,7 +317,7 @@ static const char *const slow_units[] = {",5e-324", ",{\"\":1}", ",{}"};
 static void
 take_slow_ones(void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	size_t i;
 
 	for (i = 0; i < N_SLOW; i++)
@@ -327,7 +327,7 @@ take_slow_ones(void *arg)
 static void
 no_pass_takes_long(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct loop_timer *timer = loop_timer_create(w->loop, "test", take_slow_ones, w);
 	size_t i;
 

@@ -58,7 +58,7 @@ assert_starts(const char *text, const char *start)
 }
 
 static void
-test_by_the_release(void **state)
+by_the_release(void **state)
 {
 	assert_starts(told_of_size(3, 0, 128 * MIB), "ok: the broker takes messages of 128MiB");
 	assert_starts(told_of_size(4, 0, 16 * MIB), "ok: the broker takes messages of 16MiB");
@@ -71,7 +71,7 @@ test_by_the_release(void **state)
 
 /* Somebody was refused a message: that counts, above and below what the release says. */
 static void
-test_as_an_agent_was_told(void **state)
+as_an_agent_was_told(void **state)
 {
 	assert_starts(told_of_size(3, 65536, 8 * MIB),
 	    "warn: message_max_bytes = 8MiB has no effect above 64KiB");
@@ -82,7 +82,7 @@ test_as_an_agent_was_told(void **state)
 }
 
 static void
-test_much_that_waits(void **state)
+much_that_waits(void **state)
 {
 	struct broker_look look = {.messages = QUEUE_LARGE_BYTES / QUEUE_MEAN_BYTES - 1};
 	struct doctor d = {0};
@@ -103,9 +103,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_by_the_release),
-	    cmocka_unit_test(test_as_an_agent_was_told),
-	    cmocka_unit_test(test_much_that_waits),
+	    cmocka_unit_test(by_the_release),
+	    cmocka_unit_test(as_an_agent_was_told),
+	    cmocka_unit_test(much_that_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

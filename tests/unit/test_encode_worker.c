@@ -112,7 +112,7 @@ wait_made(struct fixture *f, size_t n)
 }
 
 static void
-test_takes_what_is_much(void **state)
+takes_what_is_much(void **state)
 {
 	struct fixture *f = *state;
 
@@ -122,7 +122,7 @@ test_takes_what_is_much(void **state)
 }
 
 static void
-test_makes_what_the_loop_would(void **state)
+makes_what_the_loop_would(void **state)
 {
 	struct fixture *f = *state;
 	struct response r;
@@ -148,7 +148,7 @@ test_makes_what_the_loop_would(void **state)
 }
 
 static void
-test_text_goes_the_same_way(void **state)
+text_goes_the_same_way(void **state)
 {
 	struct fixture *f = *state;
 	int64_t replaced;
@@ -163,7 +163,7 @@ test_text_goes_the_same_way(void **state)
 }
 
 static void
-test_what_cannot_be_sent_is_none(void **state)
+what_cannot_be_sent_is_none(void **state)
 {
 	struct fixture *f = *state;
 
@@ -176,7 +176,7 @@ test_what_cannot_be_sent_is_none(void **state)
 }
 
 static void
-test_all_are_told_on_the_way_out(void **state)
+all_are_told_on_the_way_out(void **state)
 {
 	struct fixture *f = *state;
 
@@ -192,17 +192,17 @@ test_all_are_told_on_the_way_out(void **state)
 		assert_int_equal(f->made[id - 1].id, id);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(takes_what_is_much),
-	    T(makes_what_the_loop_would),
-	    T(text_goes_the_same_way),
-	    T(what_cannot_be_sent_is_none),
-	    T(all_are_told_on_the_way_out),
+	    TEST(takes_what_is_much),
+	    TEST(makes_what_the_loop_would),
+	    TEST(text_goes_the_same_way),
+	    TEST(what_cannot_be_sent_is_none),
+	    TEST(all_are_told_on_the_way_out),
 	};
 
 	return cmocka_run_group_tests_name("maker", tests, NULL, NULL);

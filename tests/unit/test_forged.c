@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct forged *forged;
@@ -24,7 +24,7 @@ struct world {
 static int
 setup(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct fixture *w = xcalloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, 1, 0);
@@ -36,7 +36,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	forged_destroy(w->forged);
 	fake_store_destroy(w->store);
@@ -46,7 +46,7 @@ teardown(void **state)
 }
 
 static struct forgeries
-stored(struct world *w)
+stored(struct fixture *w)
 {
 	struct forgeries f;
 
@@ -55,9 +55,9 @@ stored(struct world *w)
 }
 
 static void
-test_a_flood_is_a_note_now_and_then(void **state)
+a_flood_is_a_note_now_and_then(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct forgeries f;
 
 	assert_int_equal(stored(w).at_ms, 0);
@@ -84,9 +84,9 @@ test_a_flood_is_a_note_now_and_then(void **state)
 }
 
 static void
-test_a_store_that_fails_is_told_later(void **state)
+a_store_that_fails_is_told_later(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_notes_are(w->store, false);
 	forged_saw(w->forged, "web02", "as the test says", false);
@@ -99,7 +99,7 @@ test_a_store_that_fails_is_told_later(void **state)
 
 /* Whoever is refused decides how long names are, and of what bytes. */
 static void
-test_long_and_garbled(void **state)
+long_and_garbled(void **state)
 {
 	struct forgeries f = {0}, g;
 	char why[2000];
@@ -125,9 +125,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_a_flood_is_a_note_now_and_then, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_store_that_fails_is_told_later, setup, teardown),
-	    cmocka_unit_test(test_long_and_garbled),
+	    cmocka_unit_test_setup_teardown(a_flood_is_a_note_now_and_then, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_store_that_fails_is_told_later, setup, teardown),
+	    cmocka_unit_test(long_and_garbled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ tune_both(struct fixture *x, uint32_t frame_max)
 }
 
 static void
-test_method_roundtrip(void **state)
+method_roundtrip(void **state)
 {
 	struct fixture *x = *state;
 
@@ -115,7 +115,7 @@ test_method_roundtrip(void **state)
 }
 
 static void
-test_one_frame_at_a_time(void **state)
+one_frame_at_a_time(void **state)
 {
 	struct fixture *x = *state;
 	struct frame f;
@@ -216,7 +216,7 @@ roundtrip_message(struct fixture *x, uint32_t frame_max, size_t body_len, size_t
 }
 
 static void
-test_message_roundtrip(void **state)
+message_roundtrip(void **state)
 {
 	struct fixture *x = *state;
 
@@ -229,7 +229,7 @@ test_message_roundtrip(void **state)
 }
 
 static void
-test_no_room_leaves_nothing(void **state)
+no_room_leaves_nothing(void **state)
 {
 	struct fixture *x = *state;
 	struct message m;
@@ -245,7 +245,7 @@ test_no_room_leaves_nothing(void **state)
 }
 
 static void
-test_what_amqp_cannot_say(void **state)
+what_amqp_cannot_say(void **state)
 {
 	struct fixture *x = *state;
 	char long_str[400];
@@ -271,7 +271,7 @@ test_what_amqp_cannot_say(void **state)
 }
 
 static void
-test_strings_with_nul(void **state)
+strings_with_nul(void **state)
 {
 	static char bytes[] = "x\0y";
 	const amqp_bytes_t nul = {.len = 3, .bytes = bytes};
@@ -295,7 +295,7 @@ entry(amqp_table_entry_t *e, const char *name, uint8_t kind)
 }
 
 static void
-test_header_kinds(void **state)
+header_kinds(void **state)
 {
 	static char user[] = "web\0ad";
 	amqp_table_entry_t e[8];
@@ -340,7 +340,7 @@ test_header_kinds(void **state)
 }
 
 static void
-test_protocol_header(void **state)
+protocol_header(void **state)
 {
 	struct fixture *x = *state;
 	struct frame f;
@@ -355,7 +355,7 @@ test_protocol_header(void **state)
 }
 
 static void
-test_refused(void **state)
+frames_that_are_refused(void **state)
 {
 	static const struct {
 		const char *bytes;
@@ -395,7 +395,7 @@ test_refused(void **state)
 }
 
 static void
-test_tune_limits(void **state)
+tune_limits(void **state)
 {
 	struct fixture *x = *state;
 	struct frame f;
@@ -412,16 +412,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_method_roundtrip, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_one_frame_at_a_time, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_message_roundtrip, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_no_room_leaves_nothing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_what_amqp_cannot_say, setup, teardown),
-	    cmocka_unit_test(test_strings_with_nul),
-	    cmocka_unit_test(test_header_kinds),
-	    cmocka_unit_test_setup_teardown(test_protocol_header, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_tune_limits, setup, teardown),
+	    cmocka_unit_test_setup_teardown(method_roundtrip, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_frame_at_a_time, setup, teardown),
+	    cmocka_unit_test_setup_teardown(message_roundtrip, setup, teardown),
+	    cmocka_unit_test_setup_teardown(no_room_leaves_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_amqp_cannot_say, setup, teardown),
+	    cmocka_unit_test(strings_with_nul),
+	    cmocka_unit_test(header_kinds),
+	    cmocka_unit_test_setup_teardown(protocol_header, setup, teardown),
+	    cmocka_unit_test_setup_teardown(frames_that_are_refused, setup, teardown),
+	    cmocka_unit_test_setup_teardown(tune_limits, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

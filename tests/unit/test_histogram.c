@@ -17,7 +17,7 @@ new_histogram(void)
 }
 
 static void
-test_empty(void **state)
+empty(void **state)
 {
 	struct histogram *h = new_histogram();
 
@@ -26,7 +26,7 @@ test_empty(void **state)
 }
 
 static void
-test_small_values_are_exact(void **state)
+small_values_are_exact(void **state)
 {
 	struct histogram *h = new_histogram();
 
@@ -42,7 +42,7 @@ test_small_values_are_exact(void **state)
 
 /* A quantile is never below what was measured, and at most 1/64 above. */
 static void
-test_error_is_bounded(void **state)
+error_is_bounded(void **state)
 {
 	for (uint64_t v = 1; v < HISTOGRAM_VALUE_MAX / 2; v = v * 17 / 11 + 1) {
 		struct histogram *h = new_histogram();
@@ -58,7 +58,7 @@ test_error_is_bounded(void **state)
 }
 
 static void
-test_quantiles_rise_to_the_maximum(void **state)
+quantiles_rise_to_the_maximum(void **state)
 {
 	struct histogram *h = new_histogram();
 	uint64_t last = 0;
@@ -76,7 +76,7 @@ test_quantiles_rise_to_the_maximum(void **state)
 }
 
 static void
-test_values_beyond_the_end(void **state)
+values_beyond_the_end(void **state)
 {
 	struct histogram *h = new_histogram();
 
@@ -87,7 +87,7 @@ test_values_beyond_the_end(void **state)
 }
 
 static void
-test_json(void **state)
+json(void **state)
 {
 	struct histogram *h = new_histogram();
 	json_t *all, *buckets;
@@ -111,12 +111,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_empty),
-	    cmocka_unit_test(test_small_values_are_exact),
-	    cmocka_unit_test(test_error_is_bounded),
-	    cmocka_unit_test(test_quantiles_rise_to_the_maximum),
-	    cmocka_unit_test(test_values_beyond_the_end),
-	    cmocka_unit_test(test_json),
+	    cmocka_unit_test(empty),
+	    cmocka_unit_test(small_values_are_exact),
+	    cmocka_unit_test(error_is_bounded),
+	    cmocka_unit_test(quantiles_rise_to_the_maximum),
+	    cmocka_unit_test(values_beyond_the_end),
+	    cmocka_unit_test(json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@
 #define LOT   ((size_t)HOST_BINDER_LOT)
 #define HOSTS (LOT * HOST_BINDER_LANES + 50)
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct host_binder *binder;
 	struct host_binder_result told; /* absent and why: as long as the binder lives */
@@ -32,7 +32,7 @@ struct world {
 static void
 on_told(const struct host_binder_result *r, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->told = *r;
 	w->n_told++;
@@ -45,7 +45,7 @@ on_told(const struct host_binder_result *r, void *arg)
 static int
 setup(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct fixture *w = xcalloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	*state = w;
@@ -55,7 +55,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	host_binder_destroy(w->binder);
 	loop_destroy(w->loop);
@@ -64,7 +64,7 @@ teardown(void **state)
 }
 
 static void
-begin(struct world *w, size_t n)
+begin(struct fixture *w, size_t n)
 {
 	struct broker_options opt;
 	struct uri uri = {0};
@@ -110,7 +110,7 @@ connections(void)
 
 /* The lot of a lane, of n hosts from first on, ends with all of them bound. */
 static void
-bind_lot(struct world *w, size_t lane, size_t first, size_t n)
+bind_lot(struct fixture *w, size_t lane, size_t first, size_t n)
 {
 	struct broker *b = connection_of(lane);
 	const struct topology *t = fake_broker_topology(b);
@@ -131,9 +131,9 @@ bind_lot(struct world *w, size_t lane, size_t first, size_t n)
 }
 
 static void
-test_lots_with_pauses_in_lanes(void **state)
+lots_with_pauses_in_lanes(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t last = HOST_BINDER_LANES - 1; /* which is the first that is done */
 
 	begin(w, HOSTS);
@@ -157,9 +157,9 @@ test_lots_with_pauses_in_lanes(void **state)
 
 /* Two lanes pause, and what is left is one lot. */
 static void
-test_a_lane_that_comes_too_late_ends(void **state)
+a_lane_that_comes_too_late_ends(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	begin(w, HOSTS);
 	bind_lot(w, 0, 0, LOT);
@@ -177,9 +177,9 @@ test_a_lane_that_comes_too_late_ends(void **state)
 
 /* In the order of hosts, whichever lane is done first. */
 static void
-test_who_is_absent_is_in_order(void **state)
+who_is_absent_is_in_order(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	begin(w, 2 * LOT);
 	fake_broker_bound(connection_of(1), 3, BROKER_BOUND_NO_QUEUE, "no queue");
@@ -195,9 +195,9 @@ test_who_is_absent_is_in_order(void **state)
 }
 
 static void
-test_who_has_no_queue(void **state)
+who_has_no_queue(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b;
 
 	begin(w, 4);
@@ -218,9 +218,9 @@ test_who_has_no_queue(void **state)
 
 /* Of one host it may be that host's; of so many in a row it is the user's. */
 static void
-test_a_user_that_may_not(void **state)
+a_user_that_may_not(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b;
 
 	begin(w, 2 * HOST_BINDER_FORBIDDEN + 1);
@@ -246,9 +246,9 @@ test_a_user_that_may_not(void **state)
 }
 
 static void
-test_a_connection_that_fails(void **state)
+a_connection_that_fails(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->destroy = true;
 	begin(w, HOSTS);
@@ -265,9 +265,9 @@ test_a_connection_that_fails(void **state)
 }
 
 static void
-test_of_no_hosts(void **state)
+of_no_hosts(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	begin(w, 0);
 	assert_null(connection());
@@ -279,9 +279,9 @@ test_of_no_hosts(void **state)
 
 /* Whoever started it leaves: in a lot, in a pause, before the end was told. */
 static void
-test_it_ends_at_any_time(void **state)
+it_ends_at_any_time(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	for (int when = 0; when < 3; when++) {
 		begin(w, HOSTS);
@@ -302,16 +302,16 @@ test_it_ends_at_any_time(void **state)
 static void
 on_look(const char *host, uint32_t consumers, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	snprintf(w->seen + strlen(w->seen), sizeof(w->seen) - strlen(w->seen), "%s=%u ", host,
 	    (unsigned int)consumers);
 }
 
 static void
-test_who_reads_the_queues(void **state)
+who_reads_the_queues(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b;
 
 	w->look = on_look;
@@ -330,9 +330,9 @@ test_who_reads_the_queues(void **state)
 
 /* Who may not bind may look: all are looked at, and none is bound. */
 static void
-test_looking_goes_on_without_binding(void **state)
+looking_goes_on_without_binding(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b;
 	const struct topology *t;
 
@@ -370,16 +370,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_lots_with_pauses_in_lanes, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_lane_that_comes_too_late_ends, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_is_absent_is_in_order, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_has_no_queue, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_user_that_may_not, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_a_connection_that_fails, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_of_no_hosts, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_it_ends_at_any_time, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_who_reads_the_queues, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_looking_goes_on_without_binding, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lots_with_pauses_in_lanes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_lane_that_comes_too_late_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_absent_is_in_order, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_has_no_queue, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_user_that_may_not, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_connection_that_fails, setup, teardown),
+	    cmocka_unit_test_setup_teardown(of_no_hosts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(it_ends_at_any_time, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_reads_the_queues, setup, teardown),
+	    cmocka_unit_test_setup_teardown(looking_goes_on_without_binding, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct fake_store *store;
 	struct broker *consumer, *publisher;
@@ -39,13 +39,13 @@ consumer_ready(struct broker *b, void *arg)
 static void
 consumer_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
-	inflight_on_consumer_down(((struct world *)arg)->inflight);
+	inflight_on_consumer_down(((struct fixture *)arg)->inflight);
 }
 
 static void
 delivered(struct broker *b, struct delivery *d, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (w->refusing)
 		inflight_refuse(w->inflight, d);
@@ -56,13 +56,13 @@ delivered(struct broker *b, struct delivery *d, void *arg)
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	inflight_on_publisher_ready(((struct world *)arg)->inflight);
+	inflight_on_publisher_ready(((struct fixture *)arg)->inflight);
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	inflight_on_confirm(((struct world *)arg)->inflight, id, outcome, why);
+	inflight_on_confirm(((struct fixture *)arg)->inflight, id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
@@ -79,7 +79,7 @@ static const struct broker_handlers publisher_handlers = {
 static void
 on_done(bool stored, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (stored)
 		w->stored++;
@@ -95,7 +95,7 @@ on_breaker(void *arg)
 static void
 on_held_up(void *arg)
 {
-	((struct world *)arg)->held_up++;
+	((struct fixture *)arg)->held_up++;
 }
 
 static const struct inflight_handlers inflight_handlers = {on_done, on_breaker, on_held_up, NULL};
@@ -103,7 +103,7 @@ static const struct inflight_handlers inflight_handlers = {on_done, on_breaker, 
 static enum store_status
 judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t i, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	if (w->store_is_away)
 		return STORE_RETRY;
@@ -120,7 +120,7 @@ judge(struct fake_store *f, struct store_write *const *writes, size_t n, size_t 
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 	struct inflight_parts parts;
 
 	ident_init();
@@ -148,7 +148,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_destroy(w->store);
 	inflight_destroy(w->inflight);
@@ -161,7 +161,7 @@ teardown(void **state)
 }
 
 static struct inflight_status
-status(struct world *w)
+status(struct fixture *w)
 {
 	struct inflight_status s;
 
@@ -174,7 +174,7 @@ status(struct world *w)
 static void
 a_response_is_acked_after_it_is_stored(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
@@ -195,7 +195,7 @@ a_response_is_acked_after_it_is_stored(void **state)
 static void
 fresh_ones_go_into_the_next_put(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char body[128];
 
 	w->options.batch_max_count = 1;
@@ -225,7 +225,7 @@ fresh_ones_go_into_the_next_put(void **state)
 static void
 a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char *body = NULL;
 
 	assert_int_not_equal(
@@ -243,7 +243,7 @@ a_large_stale_one_does_not_hold_up_what_is_fresh(void **state)
 }
 
 static void
-deliver_answer(struct world *w, const char *host, const char *reply_to)
+deliver_answer(struct fixture *w, const char *host, const char *reply_to)
 {
 	struct message m = make_message("", NULL);
 	char body[200];
@@ -262,7 +262,7 @@ deliver_answer(struct world *w, const char *host, const char *reply_to)
 static void
 who_watches_is_told_of_what_is_stored(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const struct fake_publish *p;
 
 	fake_store_hold(w->store);
@@ -288,7 +288,7 @@ who_watches_is_told_of_what_is_stored(void **state)
 static void
 an_answer_that_is_not_taken_is_a_failure(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	bool noticed = false, buried = false;
 
 	deliver_answer(w, "toolarge", "vogeler.reply." JOB);
@@ -309,7 +309,7 @@ an_answer_that_is_not_taken_is_a_failure(void **state)
 
 /* "" = none was sent. Borrowed. */
 static const char *
-notice_of(struct world *w, const char *host)
+notice_of(struct fixture *w, const char *host)
 {
 	for (size_t i = 0; i < fake_broker_published(w->publisher); i++) {
 		const struct fake_publish *p = fake_broker_publish_at(w->publisher, i);
@@ -325,7 +325,7 @@ notice_of(struct world *w, const char *host)
 static void
 an_answer_that_validation_refuses_is_a_failure(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver_answer(w, "invalid", "vogeler.reply." JOB);
 	deliver_answer(w, "web01", NULL);
@@ -342,7 +342,7 @@ an_answer_that_validation_refuses_is_a_failure(void **state)
 static void
 a_host_that_is_put_off_for_long_is_a_failure(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int64_t ms;
 
 	deliver_answer(w, "locked", "vogeler.reply." JOB);
@@ -363,7 +363,7 @@ nobody_makes_it_write_to_other_queues(void **state)
 	static const char *const hostile[] = {"web02", "vogeler.dead", "master.in", "",
 	    "vogeler.reply.", "vogeler.reply.0192e4c0-0000-7000-8000-000000000002",
 	    "vogeler.reply." JOB "x", "amq.rabbitmq.reply-to"};
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t i;
 
 	for (i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
@@ -378,7 +378,7 @@ nobody_makes_it_write_to_other_queues(void **state)
 static void
 the_limits_of_values_can_be_changed(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver(w->consumer, "{\"syskey\":\"a\",\"p\":\"[[1]]\",\"format\":\"json\"}");
 	deliver(w->consumer, "{\"syskey\":\"b\",\"p\":\"[[1]]\",\"format\":\"yaml\"}");
@@ -401,7 +401,7 @@ the_limits_of_values_can_be_changed(void **state)
 static void
 poison_is_buried_and_the_rest_flows(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const struct fake_publish *p;
 
 	deliver_from(w->consumer, "not json", "web07");
@@ -439,7 +439,7 @@ every_kind_of_poison_is_refused(void **state)
 	    "{\"syskey\":\"web01\",\"_id\":\"x\",\"format\":\"raw\"}",
 	    "{\"syskey\":\"web01\",\"vogeler\":\"x\",\"format\":\"raw\"}",
 	};
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t n = sizeof(bodies) / sizeof(bodies[0]), i;
 
 	fake_broker_auto_confirm(w->publisher, true);
@@ -455,7 +455,7 @@ every_kind_of_poison_is_refused(void **state)
 static void
 an_oversize_message_is_buried_with_its_size(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct message m = make_message("{\"syskey\":\"web01\"", NULL);
 
 	fake_broker_deliver_oversize(w->consumer, "vogeler.master.in", "", &m, 99000000);
@@ -473,7 +473,7 @@ an_oversize_message_is_buried_with_its_size(void **state)
 static void
 a_letter_is_sent_again_until_it_is_confirmed(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver(w->consumer, "x");
 	fake_advance(w->loop, 0);
@@ -495,7 +495,7 @@ a_letter_is_sent_again_until_it_is_confirmed(void **state)
 static void
 headers_of_a_letter_are_the_collectors_own(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct message m = make_message("x", "web07");
 	const struct message *dead;
 	char name[32];
@@ -523,7 +523,7 @@ headers_of_a_letter_are_the_collectors_own(void **state)
 static void
 what_the_store_rejects_is_buried_as_it_came(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const char *body = "{\"syskey\":\"toolarge\",\"ps\":\"x\",\"format\":\"raw\"}";
 
 	fake_broker_auto_confirm(w->publisher, true);
@@ -540,7 +540,7 @@ what_the_store_rejects_is_buried_as_it_came(void **state)
 static void
 a_host_writes_only_its_own_record_when_attested(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const char *reason;
 
 	w->options.attest = OPTIONS_ATTEST_YES;
@@ -559,7 +559,7 @@ a_host_writes_only_its_own_record_when_attested(void **state)
 static void
 what_was_put_back_is_of_whom_it_was(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct message m;
 
 	w->options.attest = OPTIONS_ATTEST_YES;
@@ -585,7 +585,7 @@ what_was_put_back_is_of_whom_it_was(void **state)
 static void
 without_retry_users_it_is_the_collector_that_puts_back(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char err[256];
 
 	w->options.attest = OPTIONS_ATTEST_YES;
@@ -602,7 +602,7 @@ without_retry_users_it_is_the_collector_that_puts_back(void **state)
 static void
 auto_binds_the_users_that_have_a_hosts_name(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char err[256];
 
 	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
@@ -628,7 +628,7 @@ auto_binds_the_users_that_have_a_hosts_name(void **state)
 static void
 a_sender_waits_until_it_is_known_whether_it_is_a_host(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold_hosts(w->store);
 	deliver_from(w->consumer, GOOD, "web02");
@@ -648,7 +648,7 @@ a_sender_waits_until_it_is_known_whether_it_is_a_host(void **state)
 static void
 what_waits_for_the_list_can_be_given_back(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold_hosts(w->store);
 	deliver_from(w->consumer, GOOD, "web02");
@@ -670,7 +670,7 @@ what_waits_for_the_list_can_be_given_back(void **state)
 static void
 many_dead_letters_hold_up_nothing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	size_t bytes;
 	int i;
 
@@ -704,7 +704,7 @@ many_dead_letters_hold_up_nothing(void **state)
 static void
 a_lost_consumer_takes_unsent_dead_letters_along(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_block(w->publisher, true);
 	deliver(w->consumer, "x");
@@ -723,7 +723,7 @@ a_lost_consumer_takes_unsent_dead_letters_along(void **state)
 static void
 a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver(w->consumer, "x");
 	fake_advance(w->loop, 100);
@@ -743,7 +743,7 @@ a_dead_letter_lost_on_the_way_is_not_sent_for_a_lost_consumer(void **state)
 static void
 held_bytes_close_the_valve_and_open_it_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char *body = NULL;
 
 	assert_int_not_equal(
@@ -763,7 +763,7 @@ held_bytes_close_the_valve_and_open_it_again(void **state)
 static void
 acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
@@ -781,7 +781,7 @@ acks_of_a_lost_connection_are_not_sent_on_the_next(void **state)
 static void
 what_is_done_is_told(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_auto_confirm(w->publisher, true);
 	deliver(w->consumer, GOOD);
@@ -798,7 +798,7 @@ what_is_done_is_told(void **state)
 static void
 everything_in_hand_can_be_given_back(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	deliver(w->consumer, GOOD);
@@ -823,7 +823,7 @@ everything_in_hand_can_be_given_back(void **state)
 static void
 what_is_refused_returns_at_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->refusing = true;
 	deliver(w->consumer, GOOD);
@@ -835,7 +835,7 @@ what_is_refused_returns_at_once(void **state)
 static void
 how_long_the_store_has_written_nothing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_advance(w->loop, 30000);
 	assert_int_equal(status(w).stalled_ms, 0); /* nothing waits for it */
@@ -853,7 +853,7 @@ how_long_the_store_has_written_nothing(void **state)
 /* ---- slow start ---- */
 
 static void
-deliver_of(struct world *w, const char *host, bool redelivered)
+deliver_of(struct fixture *w, const char *host, bool redelivered)
 {
 	char body[200];
 
@@ -866,7 +866,7 @@ deliver_of(struct world *w, const char *host, bool redelivered)
 static void
 what_came_back_is_tried_alone_and_acked_at_once(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char host[16];
 
 	for (int i = 0; i < 4; i++) {
@@ -900,7 +900,7 @@ what_came_back_is_tried_alone_and_acked_at_once(void **state)
 static void
 poison_that_came_back_stops_nothing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_down(w->publisher);
 	fake_broker_redelivers(w->consumer, true);
@@ -919,7 +919,7 @@ poison_that_came_back_stops_nothing(void **state)
 static void
 what_is_of_a_damaged_host_stops_nothing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver_of(w, "damaged1", true);
 	deliver_of(w, "damaged2", true);
@@ -938,7 +938,7 @@ what_is_of_a_damaged_host_stops_nothing(void **state)
 static void
 what_waits_for_its_turn_comes_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	deliver_of(w, "a", true);
 	deliver_of(w, "b", true);
@@ -963,7 +963,7 @@ what_waits_for_its_turn_comes_again(void **state)
 /* ---- the share of a host ---- */
 
 static void
-deliver_large(struct world *w, const char *host, bool redelivered)
+deliver_large(struct fixture *w, const char *host, bool redelivered)
 {
 	char body[20100];
 
@@ -977,7 +977,7 @@ deliver_large(struct world *w, const char *host, bool redelivered)
 static void
 a_host_with_much_holds_up_no_other(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	for (int i = 0; i < 6; i++)
@@ -1017,7 +1017,7 @@ a_host_with_much_holds_up_no_other(void **state)
 static void
 what_waits_for_room_comes_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_store_hold(w->store);
 	for (int i = 0; i < 3; i++)
@@ -1044,7 +1044,7 @@ what_waits_for_room_comes_again(void **state)
 static void
 dead_letters_have_left_the_share(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_block(w->publisher, true);
 	deliver_large(w, "all", false); /* a name that is none */
@@ -1060,7 +1060,7 @@ dead_letters_have_left_the_share(void **state)
 static void
 who_writes_in_the_name_of_another_pays(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char body[20100];
 
 	w->options.attest = OPTIONS_ATTEST_YES;

@@ -19,7 +19,7 @@
 #define JOB   "0192e4c0-0000-7000-8000-000000000001"
 #define QUEUE "vogeler.reply." JOB
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct broker *publisher;
 	struct job_notice *notice;
@@ -35,7 +35,7 @@ static const struct broker_handlers handlers = {.on_ready = on_ready};
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 	struct broker_options opt;
 
 	w->loop = loop_create();
@@ -52,14 +52,14 @@ static int
 setup_up(void **state)
 {
 	setup(state);
-	fake_broker_up(((struct world *)*state)->publisher);
+	fake_broker_up(((struct fixture *)*state)->publisher);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_notice_destroy(w->notice);
 	job_notice_destroy(NULL);
@@ -89,13 +89,13 @@ slip(const char *reply_to, const char *host, size_t n)
 }
 
 static void
-post(struct world *w, const char *host)
+post(struct fixture *w, const char *host)
 {
 	job_notice_post(w->notice, slip(QUEUE, host, 1));
 }
 
 static json_t *
-body(const struct world *w, size_t i)
+body(const struct fixture *w, size_t i)
 {
 	const struct fake_publish *p = fake_broker_publish_at(w->publisher, i);
 
@@ -106,7 +106,7 @@ body(const struct world *w, size_t i)
 static void
 one_message_for_what_one_pass_brings(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	json_t *json, *list;
 	struct outcome o;
 
@@ -134,7 +134,7 @@ one_message_for_what_one_pass_brings(void **state)
 static void
 a_message_has_a_limit(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	json_t *json;
 	char host[32];
 
@@ -160,7 +160,7 @@ a_message_has_a_limit(void **state)
 static void
 what_cannot_go_at_once_is_dropped(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	post(w, "web01");
 	fake_advance(w->loop, 0);
@@ -184,7 +184,7 @@ what_cannot_go_at_once_is_dropped(void **state)
 static void
 only_the_queue_of_its_own_job(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	assert_null(slip(NULL, "web01", 1));
 	assert_null(slip("", "web01", 1));

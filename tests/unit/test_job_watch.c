@@ -22,7 +22,7 @@
 
 #define ID "0192e4c0-0000-7000-8000-000000000001"
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct job job;
 	struct options options;
@@ -42,7 +42,7 @@ struct world {
 	char text[600], outcomes[600], trouble[600], clock[600];
 };
 
-static struct world *world; /* for the store's functions, which have nothing of ours */
+static struct fixture *world; /* for the store's functions, which have nothing of ours */
 
 const char *
 store_id(const struct store *s)
@@ -65,7 +65,7 @@ store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg
 static void
 on_answer(void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	store_outcome_fn *fn = w->fn;
 
 	w->fn = NULL;
@@ -77,7 +77,7 @@ on_answer(void *arg)
 static void
 on_ready(void *arg)
 {
-	((struct world *)arg)->ready++;
+	((struct fixture *)arg)->ready++;
 }
 
 static void
@@ -91,7 +91,7 @@ note(char *text, size_t size, const char *what)
 static void
 on_outcome(const struct outcome *o, bool target, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 	char text[200];
 
 	snprintf(text, sizeof(text), "%s%s %s", target ? "" : "no target ", o->host,
@@ -102,7 +102,7 @@ on_outcome(const struct outcome *o, bool target, void *arg)
 static void
 on_trouble(const char *text, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	note(w->trouble, sizeof(w->trouble), text != NULL ? text : "over");
 }
@@ -110,7 +110,7 @@ on_trouble(const char *text, void *arg)
 static void
 on_clock(const char *text, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	note(w->clock, sizeof(w->clock), text);
 }
@@ -118,7 +118,7 @@ on_clock(const char *text, void *arg)
 static void
 on_end(enum job_watch_end how, const char *text, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->ended++;
 	w->how = how;
@@ -136,7 +136,7 @@ static const struct job_watch_handlers handlers = {
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	log_set_level(LOG_LEVEL_CRITICAL);
 	w->loop = loop_create();
@@ -156,7 +156,7 @@ setup(void **state)
 }
 
 static void
-begin(struct world *w, size_t brokers)
+begin(struct fixture *w, size_t brokers)
 {
 	struct job_watch_request req = {
 	    .loop = w->loop,
@@ -190,7 +190,7 @@ setup_listening(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_destroy(w->watch);
 	loop_timer_destroy(w->answer);
@@ -214,20 +214,20 @@ outcome(const char *host, enum outcome_state state)
 }
 
 static void
-store(struct world *w, const char *host, enum outcome_state state)
+store(struct fixture *w, const char *host, enum outcome_state state)
 {
 	w->stored[w->n_stored++] = outcome(host, state);
 }
 
 static void
-assert_told(struct world *w, const char *expected)
+assert_told(struct fixture *w, const char *expected)
 {
 	assert_string_equal(w->outcomes, expected);
 	w->outcomes[0] = '\0';
 }
 
 static size_t
-still_open(const struct world *w)
+still_open(const struct fixture *w)
 {
 	struct fold_counts c;
 
@@ -236,7 +236,7 @@ still_open(const struct world *w)
 }
 
 static void
-notice(struct world *w, const char *job, const char *outcomes)
+notice(struct fixture *w, const char *job, const char *outcomes)
 {
 	struct message m;
 	char *body;
@@ -252,7 +252,7 @@ notice(struct world *w, const char *job, const char *outcomes)
 static void
 the_store_alone(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	assert_int_equal(w->ready, 1);
 	assert_null(job_watch_reply_to(w->watch));
@@ -286,7 +286,7 @@ the_store_alone(void **state)
 static void
 patience_grows(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_start(w->watch);
 	fake_advance(w->loop, 3000);
@@ -306,7 +306,7 @@ patience_grows(void **state)
 static void
 what_the_caller_knows(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct outcome o = outcome("b", OUTCOME_UNROUTABLE);
 
 	job_watch_start(w->watch);
@@ -326,7 +326,7 @@ what_the_caller_knows(void **state)
 static void
 what_the_caller_learns_last(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct outcome o = outcome("b", OUTCOME_UNROUTABLE);
 
 	store(w, "a", OUTCOME_OK);
@@ -345,7 +345,7 @@ what_the_caller_learns_last(void **state)
 static void
 the_deadline(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_start(w->watch);
 	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 3500));
@@ -364,7 +364,7 @@ the_deadline(void **state)
 static void
 a_deadline_in_the_past(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_start(w->watch);
 	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), -10));
@@ -377,7 +377,7 @@ a_deadline_in_the_past(void **state)
 static void
 the_store_goes_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_start(w->watch);
 	job_watch_set_deadline(w->watch, mono_add(loop_now(w->loop), 60000));
@@ -399,7 +399,7 @@ the_store_goes_away(void **state)
 static void
 a_store_that_never_answers(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->held = true;
 	job_watch_start(w->watch);
@@ -418,7 +418,7 @@ a_store_that_never_answers(void **state)
 static void
 notices_make_it_quick(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b = fake_broker("watcher");
 
 	assert_int_equal(w->ready, 0);
@@ -448,7 +448,7 @@ notices_make_it_quick(void **state)
 static void
 notices_are_hints(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_up(fake_broker("watcher"));
 	job_watch_start(w->watch);
@@ -466,7 +466,7 @@ notices_are_hints(void **state)
 static void
 rubbish_in_the_queue(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct message m;
 
 	fake_broker_up(fake_broker("watcher"));
@@ -491,7 +491,7 @@ rubbish_in_the_queue(void **state)
 static void
 without_a_broker(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct broker *b = fake_broker("watcher");
 
 	fake_broker_up(b);
@@ -512,7 +512,7 @@ without_a_broker(void **state)
 static void
 a_job_without_targets(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	job_watch_destroy(w->watch);
 	for (size_t i = 0; i < 3; i++)
@@ -530,7 +530,7 @@ a_job_without_targets(void **state)
 
 /* Of an answer the collector's clock says when it was known. */
 static void
-answered_at(struct world *w, const char *host, int64_t at)
+answered_at(struct fixture *w, const char *host, int64_t at)
 {
 	store(w, host, OUTCOME_OK);
 	w->stored[w->n_stored - 1].at = at;
@@ -539,7 +539,7 @@ answered_at(struct world *w, const char *host, int64_t at)
 static void
 clocks_that_agree(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->job.sent_at = wallclock_ms();
 	job_watch_start(w->watch);
@@ -555,7 +555,7 @@ clocks_that_agree(void **state)
 static void
 a_clock_here_that_is_behind(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->job.sent_at = wallclock_ms();
 	job_watch_start(w->watch);
@@ -569,7 +569,7 @@ a_clock_here_that_is_behind(void **state)
 static void
 a_sender_s_clock_that_is_ahead(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	w->job.sent_at = wallclock_ms();
 	job_watch_start(w->watch);

@@ -147,7 +147,7 @@ assert_in(const char *program, const char *in)
 }
 
 static void
-test_truth_is_that_of_select(void **state)
+truth_is_that_of_select(void **state)
 {
 	assert_in(".facter.os == \"Debian\"", "db01 web01");
 	assert_in("._id | test(\"^web\")", "web01 web02");
@@ -163,13 +163,13 @@ test_truth_is_that_of_select(void **state)
 }
 
 static void
-test_first_truth_is_enough(void **state)
+first_truth_is_enough(void **state)
 {
 	assert_in("repeat(1)", "db01 web01 web02");
 }
 
 static void
-test_what_does_not_compile_is_told(void **state)
+what_does_not_compile_is_told(void **state)
 {
 	struct asked a = ask(".facter.os ==", PATIENT_MS);
 
@@ -181,7 +181,7 @@ test_what_does_not_compile_is_told(void **state)
 }
 
 static void
-test_no_modules(void **state)
+no_modules(void **state)
 {
 	static const char *const programs[] = {
 	    "import \"a\" as a; .x",
@@ -205,7 +205,7 @@ test_no_modules(void **state)
 
 /* Nothing that jq knows ends it in another way than with words. */
 static void
-test_no_input_but_the_record(void **state)
+no_input_but_the_record(void **state)
 {
 	static const char *const failing[] = {"input", "input_line_number", "\"x\" | modulemeta",
 	    "halt_error", "error", "getpath(1)", "ltrimstr"};
@@ -235,7 +235,7 @@ test_no_input_but_the_record(void **state)
 
 /* Whoever asks, the answer is the same, and nothing is shown that only the environment has. */
 static void
-test_no_environment_but_the_time_zone(void **state)
+no_environment_but_the_time_zone(void **state)
 {
 	struct asked a;
 
@@ -251,7 +251,7 @@ test_no_environment_but_the_time_zone(void **state)
 
 /* Compiling is under the deadline as well: 40 functions, each of which is two of the one before. */
 static void
-test_endless_compiling_ends(void **state)
+endless_compiling_ends(void **state)
 {
 	char program[4096];
 	size_t at = (size_t)snprintf(program, sizeof(program), "def f0: 1;");
@@ -267,7 +267,7 @@ test_endless_compiling_ends(void **state)
 }
 
 static void
-test_without_records_it_says_whether_it_compiles(void **state)
+without_records_it_says_whether_it_compiles(void **state)
 {
 	struct asked a;
 
@@ -284,7 +284,7 @@ test_without_records_it_says_whether_it_compiles(void **state)
 }
 
 static void
-test_host_on_which_it_fails_is_out_and_told(void **state)
+host_on_which_it_fails_is_out_and_told(void **state)
 {
 	struct asked a = ask(".n | test(\"o\")", PATIENT_MS);
 
@@ -297,7 +297,7 @@ test_host_on_which_it_fails_is_out_and_told(void **state)
 }
 
 static void
-test_text_of_an_error_is_one_line(void **state)
+text_of_an_error_is_one_line(void **state)
 {
 	struct asked a = ask("error(\"a\\nb\\u001b[1m\")", PATIENT_MS);
 
@@ -305,7 +305,7 @@ test_text_of_an_error_is_one_line(void **state)
 }
 
 static void
-test_loop_for_ever_ends(void **state)
+loop_for_ever_ends(void **state)
 {
 	struct asked a = ask("def f: f; f", 200);
 
@@ -318,7 +318,7 @@ test_loop_for_ever_ends(void **state)
 
 #ifndef __SANITIZE_ADDRESS__
 static void
-test_memory_is_bounded(void **state)
+memory_is_bounded(void **state)
 {
 	struct asked a = ask("reduce range(1e12) as $i (\"xxxxxxxx\"; . + .)", PATIENT_MS);
 
@@ -332,7 +332,7 @@ test_memory_is_bounded(void **state)
 
 /* The first, one in the middle, the last; and several. */
 static void
-test_one_record_is_not_the_end_for_others(void **state)
+one_record_is_not_the_end_for_others(void **state)
 {
 	struct asked a = ask("if .n == 1 then last(repeat(null)) else true end", 6000);
 
@@ -360,7 +360,7 @@ test_one_record_is_not_the_end_for_others(void **state)
 }
 
 static void
-test_one_that_every_record_is_the_death_of_failed(void **state)
+one_that_every_record_is_the_death_of_failed(void **state)
 {
 	struct asked a = ask(DEADLY, PATIENT_MS);
 
@@ -388,7 +388,7 @@ assert_rounded(const char *program, const char *text)
 }
 
 static void
-test_integers_that_jq_rounds_are_told(void **state)
+integers_that_jq_rounds_are_told(void **state)
 {
 	assert_rounded(
 	    ".f.id > 1", "jq rounds integers above 2^53: web01 has one at .f.list[1].id");
@@ -399,7 +399,7 @@ test_integers_that_jq_rounds_are_told(void **state)
 }
 
 static void
-test_stopped_in_the_middle(void **state)
+stopped_in_the_middle(void **state)
 {
 	struct asked a;
 
@@ -411,7 +411,7 @@ test_stopped_in_the_middle(void **state)
 }
 
 static void
-test_values_are_what_comes_out(void **state)
+values_are_what_comes_out(void **state)
 {
 	struct asked a = ask_mode(".n, (._id | ascii_upcase)", JQ_VALUES, PATIENT_MS);
 
@@ -426,7 +426,7 @@ test_values_are_what_comes_out(void **state)
 }
 
 static void
-test_what_comes_out_is_bounded(void **state)
+what_comes_out_is_bounded(void **state)
 {
 	struct asked a =
 	    ask_mode("if .n == 1 then reduce range(25) as $i (\"x\"; . + .) else .n end", JQ_VALUES,
@@ -485,7 +485,7 @@ many_on_end(const char *why, void *arg)
 }
 
 static void
-test_many_are_answered_in_their_order(void **state)
+many_are_answered_in_their_order(void **state)
 {
 	static const struct jq_filter_handlers many_handlers = {
 	    many_on_compiled, many_on_answer, many_on_end};
@@ -507,27 +507,27 @@ int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_truth_is_that_of_select),
-	    cmocka_unit_test(test_first_truth_is_enough),
-	    cmocka_unit_test(test_what_does_not_compile_is_told),
-	    cmocka_unit_test(test_no_modules),
-	    cmocka_unit_test(test_no_input_but_the_record),
-	    cmocka_unit_test(test_no_environment_but_the_time_zone),
-	    cmocka_unit_test(test_endless_compiling_ends),
-	    cmocka_unit_test(test_without_records_it_says_whether_it_compiles),
-	    cmocka_unit_test(test_host_on_which_it_fails_is_out_and_told),
-	    cmocka_unit_test(test_text_of_an_error_is_one_line),
-	    cmocka_unit_test(test_loop_for_ever_ends),
+	    cmocka_unit_test(truth_is_that_of_select),
+	    cmocka_unit_test(first_truth_is_enough),
+	    cmocka_unit_test(what_does_not_compile_is_told),
+	    cmocka_unit_test(no_modules),
+	    cmocka_unit_test(no_input_but_the_record),
+	    cmocka_unit_test(no_environment_but_the_time_zone),
+	    cmocka_unit_test(endless_compiling_ends),
+	    cmocka_unit_test(without_records_it_says_whether_it_compiles),
+	    cmocka_unit_test(host_on_which_it_fails_is_out_and_told),
+	    cmocka_unit_test(text_of_an_error_is_one_line),
+	    cmocka_unit_test(loop_for_ever_ends),
 #ifndef __SANITIZE_ADDRESS__
-	    cmocka_unit_test(test_memory_is_bounded),
+	    cmocka_unit_test(memory_is_bounded),
 #endif
-	    cmocka_unit_test(test_one_record_is_not_the_end_for_others),
-	    cmocka_unit_test(test_one_that_every_record_is_the_death_of_failed),
-	    cmocka_unit_test(test_integers_that_jq_rounds_are_told),
-	    cmocka_unit_test(test_stopped_in_the_middle),
-	    cmocka_unit_test(test_values_are_what_comes_out),
-	    cmocka_unit_test(test_what_comes_out_is_bounded),
-	    cmocka_unit_test(test_many_are_answered_in_their_order),
+	    cmocka_unit_test(one_record_is_not_the_end_for_others),
+	    cmocka_unit_test(one_that_every_record_is_the_death_of_failed),
+	    cmocka_unit_test(integers_that_jq_rounds_are_told),
+	    cmocka_unit_test(stopped_in_the_middle),
+	    cmocka_unit_test(values_are_what_comes_out),
+	    cmocka_unit_test(what_comes_out_is_bounded),
+	    cmocka_unit_test(many_are_answered_in_their_order),
 	};
 
 	if (jq_child_is_meant(argc, argv))

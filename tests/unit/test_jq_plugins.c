@@ -109,7 +109,7 @@ static const struct question questions[] = {
 };
 
 static void
-test_each(void **state)
+each_program(void **state)
 {
 	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
 		const struct question *q = &questions[i];
@@ -129,7 +129,7 @@ test_each(void **state)
 
 /* As truth it is told from a part of the record; as a value it is the record. */
 static void
-test_values_have_all_that_comes_out(void **state)
+values_have_all_that_comes_out(void **state)
 {
 	static const char *const same[] = {"select(.a)", ".b, select(.a)", "(select(.a))",
 	    "select(.a) | select(.b)", "[select(.a)]"};
@@ -150,7 +150,7 @@ test_values_have_all_that_comes_out(void **state)
 }
 
 static void
-test_deep(void **state)
+deep(void **state)
 {
 	char program[513], **names;
 	size_t n;
@@ -208,7 +208,7 @@ static const struct question paths[] = {
 };
 
 static void
-test_paths_that_are_surely_taken_from_the_record(void **state)
+paths_that_are_surely_taken_from_the_record(void **state)
 {
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct jq_record_path *list;
@@ -229,10 +229,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_paths_that_are_surely_taken_from_the_record),
-	    cmocka_unit_test(test_each),
-	    cmocka_unit_test(test_values_have_all_that_comes_out),
-	    cmocka_unit_test(test_deep),
+	    cmocka_unit_test(paths_that_are_surely_taken_from_the_record),
+	    cmocka_unit_test(each_program),
+	    cmocka_unit_test(values_have_all_that_comes_out),
+	    cmocka_unit_test(deep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct broker *publisher, *broker;
 	struct leader *leader;
@@ -30,13 +30,13 @@ on_ready(struct broker *b, void *arg)
 static void
 on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	leader_on_confirm(((struct world *)arg)->leader, id, outcome);
+	leader_on_confirm(((struct fixture *)arg)->leader, id, outcome);
 }
 
 static void
 on_changed(enum leader_state state, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->told++;
 	w->last = state;
@@ -47,7 +47,7 @@ static const struct broker_handlers handlers = {.on_ready = on_ready, .on_confir
 static int
 setup(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 	struct broker_options opt;
 	struct leader_parts parts;
 
@@ -67,7 +67,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	leader_destroy(w->leader);
 	broker_destroy(w->publisher);
@@ -77,7 +77,7 @@ teardown(void **state)
 }
 
 static void
-note(struct world *w, uint64_t stored, uint64_t conflicts)
+note(struct fixture *w, uint64_t stored, uint64_t conflicts)
 {
 	w->stored += stored;
 	w->conflicts += conflicts;
@@ -85,14 +85,14 @@ note(struct world *w, uint64_t stored, uint64_t conflicts)
 }
 
 static void
-assert_log(struct world *w, const char *expected)
+assert_log(struct fixture *w, const char *expected)
 {
 	assert_string_equal(fake_broker_log(w->broker), expected);
 	fake_broker_log_clear(w->broker);
 }
 
 static void
-assert_told(struct world *w, enum leader_state state)
+assert_told(struct fixture *w, enum leader_state state)
 {
 	assert_int_equal(w->told, 1);
 	assert_int_equal(w->last, state);
@@ -100,13 +100,13 @@ assert_told(struct world *w, enum leader_state state)
 }
 
 static void
-conflicts(struct world *w)
+conflicts(struct fixture *w)
 {
 	note(w, LEADER_WRITES / 2, LEADER_WRITES / 2);
 }
 
 static void
-become(struct world *w, enum leader_state state)
+become(struct fixture *w, enum leader_state state)
 {
 	conflicts(w);
 	if (state == LEADER_US)
@@ -120,7 +120,7 @@ become(struct world *w, enum leader_state state)
 
 /* The message that asks whether the queue is there. */
 static const struct fake_publish *
-asked(struct world *w, size_t i)
+asked(struct fixture *w, size_t i)
 {
 	const struct fake_publish *p;
 
@@ -137,7 +137,7 @@ asked(struct world *w, size_t i)
 static void
 few_conflicts_are_nothing(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	for (int i = 0; i < 100; i++)
 		note(w, 181, 19);      /* below one of ten */
@@ -151,7 +151,7 @@ few_conflicts_are_nothing(void **state)
 static void
 who_has_the_queue_goes_on(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	conflicts(w);
 	assert_int_equal(w->told, 0);
@@ -167,7 +167,7 @@ who_has_the_queue_goes_on(void **state)
 static void
 who_has_it_not_waits_until_it_is_gone(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	conflicts(w);
 	fake_broker_fail(w->broker, BROKER_ERR_IN_USE, "locked");
@@ -187,7 +187,7 @@ who_has_it_not_waits_until_it_is_gone(void **state)
 static void
 a_third_may_be_faster(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	become(w, LEADER_OTHER);
 	fake_broker_confirm(w->publisher, asked(w, 0)->id, BROKER_RETURNED, "NO_ROUTE");
@@ -202,7 +202,7 @@ a_third_may_be_faster(void **state)
 static void
 a_question_is_not_repeated_before_its_answer(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const struct fake_publish *first;
 
 	become(w, LEADER_OTHER);
@@ -220,7 +220,7 @@ a_question_is_not_repeated_before_its_answer(void **state)
 static void
 a_broker_that_blocks_is_asked_by_connection(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	become(w, LEADER_OTHER);
 	fake_broker_block(w->publisher, true);
@@ -238,7 +238,7 @@ a_broker_that_blocks_is_asked_by_connection(void **state)
 static void
 a_failure_ends_it(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	become(w, LEADER_US);
 	fake_broker_down(w->broker);
@@ -257,7 +257,7 @@ static void
 what_is_not_permitted_is_tried_after_a_reload(void **state)
 {
 	static const enum broker_error errors[] = {BROKER_ERR_PERMISSION, BROKER_ERR_MISMATCH};
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	for (size_t i = 0; i < 2; i++) {
 		conflicts(w);
@@ -275,7 +275,7 @@ what_is_not_permitted_is_tried_after_a_reload(void **state)
 static void
 who_resigns_may_ask_again(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	become(w, LEADER_US);
 	leader_resign(w->leader);

@@ -55,7 +55,7 @@ write_file(const char *path, const char *text)
 }
 
 static void
-test_the_systems_own(void **state)
+the_systems_own(void **state)
 {
 	struct fixture *f = *state;
 	char *id;
@@ -81,13 +81,13 @@ made_once(struct fixture *f)
 }
 
 static void
-test_made_once_and_kept(void **state)
+made_once_and_kept(void **state)
 {
 	made_once(*state);
 }
 
 static void
-test_uninitialized_is_none(void **state)
+uninitialized_is_none(void **state)
 {
 	struct fixture *f = *state;
 
@@ -96,7 +96,7 @@ test_uninitialized_is_none(void **state)
 }
 
 static void
-test_a_torn_one_is_made_again(void **state)
+a_torn_one_is_made_again(void **state)
 {
 	struct fixture *f = *state;
 
@@ -106,24 +106,24 @@ test_a_torn_one_is_made_again(void **state)
 }
 
 static void
-test_what_cannot_be_kept_is_none(void **state)
+what_cannot_be_kept_is_none(void **state)
 {
 	struct fixture *f = *state;
 
 	assert_null(machine_id(f->system, "/nonexistent"));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(the_systems_own),
-	    T(made_once_and_kept),
-	    T(uninitialized_is_none),
-	    T(a_torn_one_is_made_again),
-	    T(what_cannot_be_kept_is_none),
+	    TEST(the_systems_own),
+	    TEST(made_once_and_kept),
+	    TEST(uninitialized_is_none),
+	    TEST(a_torn_one_is_made_again),
+	    TEST(what_cannot_be_kept_is_none),
 	};
 
 	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);

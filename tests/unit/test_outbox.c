@@ -170,7 +170,7 @@ answer(struct fixture *f, size_t i, enum broker_outcome outcome)
 }
 
 static void
-test_waits_for_the_broker(void **state)
+waits_for_the_broker(void **state)
 {
 	struct fixture *f = *state;
 
@@ -189,7 +189,7 @@ test_waits_for_the_broker(void **state)
 }
 
 static void
-test_gone_when_confirmed(void **state)
+gone_when_confirmed(void **state)
 {
 	struct fixture *f = *state;
 
@@ -206,7 +206,7 @@ test_gone_when_confirmed(void **state)
 }
 
 static void
-test_lost_is_sent_again_when_ready(void **state)
+lost_is_sent_again_when_ready(void **state)
 {
 	struct fixture *f = *state;
 
@@ -258,19 +258,19 @@ refused_is_kept(struct fixture *f, enum broker_outcome outcome)
 }
 
 static void
-test_nacked_is_kept_and_sent_again(void **state)
+nacked_is_kept_and_sent_again(void **state)
 {
 	refused_is_kept(*state, BROKER_NACKED);
 }
 
 static void
-test_returned_is_kept_and_sent_again(void **state)
+returned_is_kept_and_sent_again(void **state)
 {
 	refused_is_kept(*state, BROKER_RETURNED);
 }
 
 static void
-test_retries_are_capped_and_never_end(void **state)
+retries_are_capped_and_never_end(void **state)
 {
 	struct fixture *f = *state;
 
@@ -289,7 +289,7 @@ test_retries_are_capped_and_never_end(void **state)
 
 /* Who is told that no queue is bound looks after the bindings, which he may be able to make. */
 static void
-test_returned_has_the_bindings_looked_after(void **state)
+returned_has_the_bindings_looked_after(void **state)
 {
 	struct fixture *f = *state;
 
@@ -305,7 +305,7 @@ test_returned_has_the_bindings_looked_after(void **state)
 
 /* A reconnect does not wait for the pause of the old connection. */
 static void
-test_reconnect_ends_a_pause(void **state)
+reconnect_ends_a_pause(void **state)
 {
 	struct fixture *f = *state;
 
@@ -319,7 +319,7 @@ test_reconnect_ends_a_pause(void **state)
 }
 
 static void
-test_blocked_broker_is_waited_for(void **state)
+blocked_broker_is_waited_for(void **state)
 {
 	struct fixture *f = *state;
 
@@ -334,7 +334,7 @@ test_blocked_broker_is_waited_for(void **state)
 }
 
 static void
-test_room_by_count(void **state)
+room_by_count(void **state)
 {
 	struct fixture *f = *state;
 
@@ -350,7 +350,7 @@ test_room_by_count(void **state)
 }
 
 static void
-test_room_by_bytes(void **state)
+room_by_bytes(void **state)
 {
 	struct fixture *f = *state;
 
@@ -376,7 +376,7 @@ assert_published(struct fixture *f, const char *ids)
 }
 
 static void
-test_newest_replaces_what_waits(void **state)
+newest_replaces_what_waits(void **state)
 {
 	struct fixture *f = *state;
 
@@ -395,7 +395,7 @@ test_newest_replaces_what_waits(void **state)
 }
 
 static void
-test_newest_goes_behind_answers(void **state)
+newest_goes_behind_answers(void **state)
 {
 	struct fixture *f = *state;
 
@@ -407,7 +407,7 @@ test_newest_goes_behind_answers(void **state)
 }
 
 static void
-test_newest_takes_no_room_of_answers(void **state)
+newest_takes_no_room_of_answers(void **state)
 {
 	struct fixture *f = *state;
 
@@ -424,7 +424,7 @@ test_newest_takes_no_room_of_answers(void **state)
 
 /* While one is with the broker the next waits, and only the newest of those. */
 static void
-test_one_of_a_plugin_is_sent_at_once(void **state)
+one_of_a_plugin_is_sent_at_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -441,7 +441,7 @@ test_one_of_a_plugin_is_sent_at_once(void **state)
 }
 
 static void
-test_lost_gives_way_to_the_newer(void **state)
+lost_gives_way_to_the_newer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -457,7 +457,7 @@ test_lost_gives_way_to_the_newer(void **state)
 }
 
 static void
-test_refused_gives_way_to_the_newer(void **state)
+refused_gives_way_to_the_newer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -488,7 +488,7 @@ body_for(size_t bytes)
 }
 
 static void
-test_bytes_of_the_newest_are_bounded(void **state)
+bytes_of_the_newest_are_bounded(void **state)
 {
 	struct fixture *f = *state;
 	size_t half = body_for(OUTBOX_NEWEST_MAX / 2);
@@ -511,7 +511,7 @@ test_bytes_of_the_newest_are_bounded(void **state)
 
 /* Silence of the broker, with the connection up, does not pile up either. */
 static void
-test_bytes_with_the_broker_are_bounded(void **state)
+bytes_with_the_broker_are_bounded(void **state)
 {
 	struct fixture *f = *state;
 
@@ -535,7 +535,7 @@ key(struct fixture *f, size_t i)
 }
 
 static void
-test_fresh_goes_first_and_on_its_own_lane(void **state)
+fresh_goes_first_and_on_its_own_lane(void **state)
 {
 	struct fixture *f = *state;
 
@@ -554,7 +554,7 @@ test_fresh_goes_first_and_on_its_own_lane(void **state)
 
 /* A collector of 2010: told once by the broker, known until the next connection. */
 static void
-test_without_a_fresh_lane_all_go_with_the_others(void **state)
+without_a_fresh_lane_all_go_with_the_others(void **state)
 {
 	struct fixture *f = *state;
 
@@ -580,7 +580,7 @@ test_without_a_fresh_lane_all_go_with_the_others(void **state)
 }
 
 static void
-test_returned_on_both_lanes_is_kept(void **state)
+returned_on_both_lanes_is_kept(void **state)
 {
 	struct fixture *f = *state;
 
@@ -595,7 +595,7 @@ test_returned_on_both_lanes_is_kept(void **state)
 }
 
 static void
-test_a_full_queue_does_not_hold_up_the_fresh(void **state)
+a_full_queue_does_not_hold_up_the_fresh(void **state)
 {
 	struct fixture *f = *state;
 	struct outbox_status s;
@@ -615,7 +615,7 @@ test_a_full_queue_does_not_hold_up_the_fresh(void **state)
 }
 
 static void
-test_a_full_lane_of_the_fresh_does_not_hold_up_the_others(void **state)
+a_full_lane_of_the_fresh_does_not_hold_up_the_others(void **state)
 {
 	struct fixture *f = *state;
 
@@ -631,7 +631,7 @@ test_a_full_lane_of_the_fresh_does_not_hold_up_the_others(void **state)
 }
 
 static void
-test_what_has_become_old_is_not_fresh(void **state)
+what_has_become_old_is_not_fresh(void **state)
 {
 	struct fixture *f = *state;
 
@@ -672,7 +672,7 @@ header(struct fixture *f, size_t i, const char *name)
 }
 
 static void
-test_what_was_printed_gives_way_to_small_frames(void **state)
+what_was_printed_gives_way_to_small_frames(void **state)
 {
 	struct fixture *f = *state;
 
@@ -698,7 +698,7 @@ test_what_was_printed_gives_way_to_small_frames(void **state)
 }
 
 static void
-test_the_name_of_a_refused_command_gives_way(void **state)
+the_name_of_a_refused_command_gives_way(void **state)
 {
 	struct fixture *f = *state;
 	struct message m;
@@ -718,7 +718,7 @@ test_the_name_of_a_refused_command_gives_way(void **state)
 
 /* Output is part full: it is as it was when it has drained. */
 static void
-test_no_room_now_takes_nothing_away(void **state)
+no_room_now_takes_nothing_away(void **state)
 {
 	struct fixture *f = *state;
 
@@ -734,7 +734,7 @@ test_no_room_now_takes_nothing_away(void **state)
 }
 
 static void
-test_what_cannot_be_sent_does_not_hold_up_the_others(void **state)
+what_cannot_be_sent_does_not_hold_up_the_others(void **state)
 {
 	struct fixture *f = *state;
 
@@ -753,7 +753,7 @@ test_what_cannot_be_sent_does_not_hold_up_the_others(void **state)
 }
 
 static void
-test_what_the_broker_finds_too_large_is_reported_as_such(void **state)
+what_the_broker_finds_too_large_is_reported_as_such(void **state)
 {
 	struct fixture *f = *state;
 	const struct message *m;
@@ -775,42 +775,42 @@ test_what_the_broker_finds_too_large_is_reported_as_such(void **state)
 	assert_true(outbox_has_room(f->outbox, OUTBOX_COUNT_MAX));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(waits_for_the_broker),
-	    T(gone_when_confirmed),
-	    T(lost_is_sent_again_when_ready),
-	    T(nacked_is_kept_and_sent_again),
-	    T(returned_is_kept_and_sent_again),
-	    T(returned_has_the_bindings_looked_after),
-	    T(retries_are_capped_and_never_end),
-	    T(reconnect_ends_a_pause),
-	    T(blocked_broker_is_waited_for),
-	    T(room_by_count),
-	    T(room_by_bytes),
-	    T(newest_replaces_what_waits),
-	    T(newest_goes_behind_answers),
-	    T(newest_takes_no_room_of_answers),
-	    T(one_of_a_plugin_is_sent_at_once),
-	    T(lost_gives_way_to_the_newer),
-	    T(refused_gives_way_to_the_newer),
-	    T(bytes_of_the_newest_are_bounded),
-	    T(bytes_with_the_broker_are_bounded),
-	    T(fresh_goes_first_and_on_its_own_lane),
-	    T(without_a_fresh_lane_all_go_with_the_others),
-	    T(returned_on_both_lanes_is_kept),
-	    T(a_full_queue_does_not_hold_up_the_fresh),
-	    T(a_full_lane_of_the_fresh_does_not_hold_up_the_others),
-	    T(what_has_become_old_is_not_fresh),
-	    T(what_was_printed_gives_way_to_small_frames),
-	    T(the_name_of_a_refused_command_gives_way),
-	    T(no_room_now_takes_nothing_away),
-	    T(what_cannot_be_sent_does_not_hold_up_the_others),
-	    T(what_the_broker_finds_too_large_is_reported_as_such),
+	    TEST(waits_for_the_broker),
+	    TEST(gone_when_confirmed),
+	    TEST(lost_is_sent_again_when_ready),
+	    TEST(nacked_is_kept_and_sent_again),
+	    TEST(returned_is_kept_and_sent_again),
+	    TEST(returned_has_the_bindings_looked_after),
+	    TEST(retries_are_capped_and_never_end),
+	    TEST(reconnect_ends_a_pause),
+	    TEST(blocked_broker_is_waited_for),
+	    TEST(room_by_count),
+	    TEST(room_by_bytes),
+	    TEST(newest_replaces_what_waits),
+	    TEST(newest_goes_behind_answers),
+	    TEST(newest_takes_no_room_of_answers),
+	    TEST(one_of_a_plugin_is_sent_at_once),
+	    TEST(lost_gives_way_to_the_newer),
+	    TEST(refused_gives_way_to_the_newer),
+	    TEST(bytes_of_the_newest_are_bounded),
+	    TEST(bytes_with_the_broker_are_bounded),
+	    TEST(fresh_goes_first_and_on_its_own_lane),
+	    TEST(without_a_fresh_lane_all_go_with_the_others),
+	    TEST(returned_on_both_lanes_is_kept),
+	    TEST(a_full_queue_does_not_hold_up_the_fresh),
+	    TEST(a_full_lane_of_the_fresh_does_not_hold_up_the_others),
+	    TEST(what_has_become_old_is_not_fresh),
+	    TEST(what_was_printed_gives_way_to_small_frames),
+	    TEST(the_name_of_a_refused_command_gives_way),
+	    TEST(no_room_now_takes_nothing_away),
+	    TEST(what_cannot_be_sent_does_not_hold_up_the_others),
+	    TEST(what_the_broker_finds_too_large_is_reported_as_such),
 	};
 
 	return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);

@@ -18,7 +18,7 @@ static const struct plan base = {
     .run = 1795374000000, .seed = 7, .hosts = 10, .jobs = 7, .payload = PAYLOAD_LINES};
 
 static void
-test_names_and_ids_come_back(void **state)
+names_and_ids_come_back(void **state)
 {
 	char name[PLAN_NAME_SIZE], id[IDENT_SIZE];
 	uint32_t i;
@@ -55,7 +55,7 @@ check_all(const struct plan *p)
 }
 
 static void
-test_order_of_a_backlog(void **state)
+order_of_a_backlog(void **state)
 {
 	struct plan p = base;
 	uint32_t host, job;
@@ -71,7 +71,7 @@ test_order_of_a_backlog(void **state)
 }
 
 static void
-test_mix_asks_for_all_five(void **state)
+mix_asks_for_all_five(void **state)
 {
 	struct plan p = base;
 	unsigned int seen = 0;
@@ -83,7 +83,7 @@ test_mix_asks_for_all_five(void **state)
 }
 
 static void
-test_shares_of_conduct_are_exact(void **state)
+shares_of_conduct_are_exact(void **state)
 {
 	for (uint64_t seed = 0; seed < 50; seed++) {
 		struct plan p = {.run = 1, .seed = seed, .hosts = 200, .jobs = 1};
@@ -104,7 +104,7 @@ test_shares_of_conduct_are_exact(void **state)
 }
 
 static void
-test_unchanged_answers(void **state)
+unchanged_answers(void **state)
 {
 	struct plan p = base;
 	unsigned int same = 0;
@@ -158,7 +158,7 @@ check_payload(enum payload payload, size_t low, size_t high)
 }
 
 static void
-test_payloads(void **state)
+payloads(void **state)
 {
 	check_payload(PAYLOAD_SMALL, 200, 400);
 	check_payload(PAYLOAD_LINES, 2000, 2600);
@@ -169,7 +169,7 @@ test_payloads(void **state)
 }
 
 static void
-test_bad_plans(void **state)
+bad_plans(void **state)
 {
 	struct plan p = base;
 	char err[128];
@@ -190,13 +190,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_names_and_ids_come_back),
-	    cmocka_unit_test(test_order_of_a_backlog),
-	    cmocka_unit_test(test_mix_asks_for_all_five),
-	    cmocka_unit_test(test_shares_of_conduct_are_exact),
-	    cmocka_unit_test(test_unchanged_answers),
-	    cmocka_unit_test(test_payloads),
-	    cmocka_unit_test(test_bad_plans),
+	    cmocka_unit_test(names_and_ids_come_back),
+	    cmocka_unit_test(order_of_a_backlog),
+	    cmocka_unit_test(mix_asks_for_all_five),
+	    cmocka_unit_test(shares_of_conduct_are_exact),
+	    cmocka_unit_test(unchanged_answers),
+	    cmocka_unit_test(payloads),
+	    cmocka_unit_test(bad_plans),
 	};
 
 	ident_init();

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 static void
-test_there_and_back(void **state)
+there_and_back(void **state)
 {
 	struct message m, echo;
 
@@ -36,7 +36,7 @@ test_there_and_back(void **state)
 
 /* Who may send commands cannot make a host write anywhere else with it. */
 static void
-test_an_echo_goes_to_queues_of_replies_alone(void **state)
+an_echo_goes_to_queues_of_replies_alone(void **state)
 {
 	static const char *const elsewhere[] = {"", "fresh", "master.in", "vogeler.dead", "web02"};
 	struct message m;
@@ -59,8 +59,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_there_and_back),
-	    cmocka_unit_test(test_an_echo_goes_to_queues_of_replies_alone),
+	    cmocka_unit_test(there_and_back),
+	    cmocka_unit_test(an_echo_goes_to_queues_of_replies_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ text_at_both_ends(void **state)
 
 #define MARK "\001" /* nothing else writes it */
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	int terminal, master;
 	size_t done;
@@ -81,7 +81,7 @@ struct world {
 static void
 count(struct fold_counts *out, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->asked++;
 	*out = (struct fold_counts){.targets = 100};
@@ -93,7 +93,7 @@ static int
 setup(void **state)
 {
 	struct winsize size = {.ws_col = 60, .ws_row = 20};
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	assert_int_equal(openpty(&w->master, &w->terminal, NULL, NULL, &size), 0);
@@ -105,7 +105,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	progress_destroy(w->progress);
 	loop_destroy(w->loop);
@@ -118,7 +118,7 @@ teardown(void **state)
 /* What the terminal got since the last call. The kernel hands it over in its own time, in order: so
  * all of it is there when a mark that was written behind it is. */
 static const char *
-got(struct world *w)
+got(struct fixture *w)
 {
 	static char text[65536];
 	size_t len = 0;
@@ -137,7 +137,7 @@ got(struct world *w)
 static void
 drawn_at_most_five_times_a_second_and_cleaned_away(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct progress *p = w->progress = progress_create(w->loop, w->terminal, false, count, w);
 
 	assert_non_null(p);
@@ -168,7 +168,7 @@ static void
 as_wide_as_the_terminal(void **state)
 {
 	struct winsize narrow = {.ws_col = 8, .ws_row = 20};
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct progress *p = w->progress = progress_create(w->loop, w->terminal, false, count, w);
 
 	assert_non_null(p);
@@ -182,7 +182,7 @@ as_wide_as_the_terminal(void **state)
 static void
 nothing_where_nobody_looks(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	int ends[2];
 
 	assert_int_equal(pipe(ends), 0);

@@ -50,7 +50,7 @@ assert_policy(const struct queue_options *q, enum queue_role role, const char *e
 }
 
 static void
-test_defaults_are_those_of_2010(void **state)
+defaults_are_those_of_2010(void **state)
 {
 	struct queue_options none = {0};
 
@@ -61,7 +61,7 @@ test_defaults_are_those_of_2010(void **state)
 }
 
 static void
-test_all_arguments(void **state)
+all_arguments(void **state)
 {
 	assert_text(&everything, QUEUE_MASTER,
 	    "x-queue-type quorum, x-delivery-limit 20, x-expires 3600000, x-max-length 3, "
@@ -73,7 +73,7 @@ test_all_arguments(void **state)
 
 /* A broker refuses on a classic queue what only quorum queues have. */
 static void
-test_classic(void **state)
+classic(void **state)
 {
 	struct queue_options q = {.delivery_limit = 20, .dead_letter = true};
 
@@ -86,7 +86,7 @@ test_classic(void **state)
 }
 
 static void
-test_one_consumer_of_a_quorum_host_queue(void **state)
+one_consumer_of_a_quorum_host_queue(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM};
 
@@ -97,7 +97,7 @@ test_one_consumer_of_a_quorum_host_queue(void **state)
 /* RabbitMQ 4 drops at the 21st give-back where nobody set a limit; 3.10 at the first where it is
  * -1. */
 static void
-test_a_quorum_queue_is_never_without_our_delivery_limit(void **state)
+a_quorum_queue_is_never_without_our_delivery_limit(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM};
 
@@ -112,7 +112,7 @@ test_a_quorum_queue_is_never_without_our_delivery_limit(void **state)
 }
 
 static void
-test_dead_letters_have_a_limit(void **state)
+dead_letters_have_a_limit(void **state)
 {
 	struct queue_options q = {.max_length = 3, .dead_letter = true, .expires_ms = 60000};
 
@@ -121,7 +121,7 @@ test_dead_letters_have_a_limit(void **state)
 }
 
 static void
-test_named_argument(void **state)
+named_argument(void **state)
 {
 	struct queue_arguments a;
 
@@ -138,7 +138,7 @@ test_named_argument(void **state)
 }
 
 static void
-test_policy(void **state)
+policy(void **state)
 {
 	struct queue_options q = {.expires_ms = 60000, .overflow = QUEUE_REJECT_PUBLISH};
 
@@ -152,7 +152,7 @@ test_policy(void **state)
 }
 
 static void
-test_names(void **state)
+names(void **state)
 {
 	assert_string_equal(queue_type_name(QUEUE_CLASSIC), "classic");
 	assert_string_equal(queue_type_name(QUEUE_QUORUM), "quorum");
@@ -165,15 +165,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults_are_those_of_2010),
-	    cmocka_unit_test(test_all_arguments),
-	    cmocka_unit_test(test_classic),
-	    cmocka_unit_test(test_one_consumer_of_a_quorum_host_queue),
-	    cmocka_unit_test(test_a_quorum_queue_is_never_without_our_delivery_limit),
-	    cmocka_unit_test(test_dead_letters_have_a_limit),
-	    cmocka_unit_test(test_named_argument),
-	    cmocka_unit_test(test_policy),
-	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(defaults_are_those_of_2010),
+	    cmocka_unit_test(all_arguments),
+	    cmocka_unit_test(classic),
+	    cmocka_unit_test(one_consumer_of_a_quorum_host_queue),
+	    cmocka_unit_test(a_quorum_queue_is_never_without_our_delivery_limit),
+	    cmocka_unit_test(dead_letters_have_a_limit),
+	    cmocka_unit_test(named_argument),
+	    cmocka_unit_test(policy),
+	    cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct broker *consumer, *publisher;
 	struct queue_depth *queue_depth;
@@ -23,7 +23,7 @@ struct world {
 static void
 on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	assert_true(queue_depth_on_confirm(w->queue_depth, id, outcome));
 	assert_false(queue_depth_on_confirm(w->queue_depth, id, outcome));
@@ -32,7 +32,7 @@ on_confirm(struct broker *b, uint64_t id, enum broker_outcome outcome, const cha
 static void
 on_depth(struct broker *b, const char *queue, uint32_t messages, void *arg)
 {
-	queue_depth_on_depth(((struct world *)arg)->queue_depth, queue, messages);
+	queue_depth_on_depth(((struct fixture *)arg)->queue_depth, queue, messages);
 }
 
 static void
@@ -44,7 +44,7 @@ static const struct broker_handlers handlers = {
     .on_ready = on_ready, .on_confirm = on_confirm, .on_depth = on_depth};
 
 static struct broker *
-make_broker(struct world *w, const char *role)
+make_broker(struct fixture *w, const char *role)
 {
 	struct broker_options opt;
 
@@ -58,7 +58,7 @@ setup(void **state)
 {
 	static const struct queue_depth_watch queues[] = {{"master.in", true, "m.in", ""},
 	    {"other", true, "m.in", "other"}, {"dead", false, NULL, NULL}};
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	w->loop = loop_create();
 	w->consumer = make_broker(w, "consumer");
@@ -77,7 +77,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	queue_depth_destroy(w->queue_depth);
 	broker_destroy(w->consumer);
@@ -88,7 +88,7 @@ teardown(void **state)
 }
 
 static struct queue_depth_queue
-queue(struct world *w, size_t i)
+queue(struct fixture *w, size_t i)
 {
 	struct queue_depth_queue q;
 
@@ -98,7 +98,7 @@ queue(struct world *w, size_t i)
 
 /* One round: both queues are asked for and answer. */
 static void
-round_of(struct world *w, uint32_t first, uint32_t second)
+round_of(struct fixture *w, uint32_t first, uint32_t second)
 {
 	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
 	fake_broker_depth(w->publisher, first);
@@ -109,7 +109,7 @@ round_of(struct world *w, uint32_t first, uint32_t second)
 static void
 each_is_asked_in_turn(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	assert_int_equal(queue_depth_count(w->queue_depth), 3);
 	assert_string_equal(queue(w, 0).name, "master.in");
@@ -133,7 +133,7 @@ each_is_asked_in_turn(void **state)
 static void
 one_that_is_not_there_is_not_asked(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_without(w->publisher, "other", "ACCESS_REFUSED");
 	for (int i = 0; i < 2; i++) {
@@ -155,7 +155,7 @@ one_that_is_not_there_is_not_asked(void **state)
 static void
 three_rises_are_growth(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	round_of(w, 5, 9);
 	round_of(w, 6, 9);
@@ -179,7 +179,7 @@ three_rises_are_growth(void **state)
 static void
 bursts_that_add_up_are_growth(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	uint32_t messages = 0;
 	int i, told = 0;
 
@@ -203,7 +203,7 @@ bursts_that_add_up_are_growth(void **state)
 static void
 bursts_that_are_worked_off_are_no_growth(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	uint32_t messages = 0;
 	int i;
 
@@ -219,7 +219,7 @@ bursts_that_are_worked_off_are_no_growth(void **state)
 static void
 what_waits_while_nobody_consumes_is_no_growth(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	broker_cancel(w->consumer);
 	fake_advance(w->loop, 0);
@@ -238,7 +238,7 @@ what_waits_while_nobody_consumes_is_no_growth(void **state)
 static void
 nothing_is_known_without_a_connection(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	for (uint32_t n = 1; n < 5; n++)
 		round_of(w, n, 0);
@@ -255,7 +255,7 @@ nothing_is_known_without_a_connection(void **state)
 }
 
 static struct queue_depth_queue
-look(struct world *w, size_t i)
+look(struct fixture *w, size_t i)
 {
 	struct queue_depth_queue q;
 
@@ -265,9 +265,9 @@ look(struct world *w, size_t i)
 
 /* Who may bind needs no probe; who may not learns by one whether others have. */
 static void
-test_a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
+a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	const struct fake_publish *p;
 
 	fake_advance(w->loop, 3 * QUEUE_DEPTH_PROBE_MS);
@@ -292,9 +292,9 @@ test_a_queue_that_may_not_be_bound_is_sent_a_probe(void **state)
 }
 
 static void
-test_rights_that_are_given_end_it(void **state)
+rights_that_are_given_end_it(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fake_broker_unbound(w->publisher, "master.in");
 	fake_advance(w->loop, QUEUE_DEPTH_PERIOD_MS);
@@ -313,8 +313,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(
-		test_a_queue_that_may_not_be_bound_is_sent_a_probe, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_rights_that_are_given_end_it, setup, teardown),
+		a_queue_that_may_not_be_bound_is_sent_a_probe, setup, teardown),
+	    cmocka_unit_test_setup_teardown(rights_that_are_given_end_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(each_is_asked_in_turn, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_that_is_not_there_is_not_asked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(three_rises_are_growth, setup, teardown),

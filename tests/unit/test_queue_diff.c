@@ -71,7 +71,7 @@ says_not(const char *what)
 }
 
 static void
-test_policy_where_one_does(void **state)
+policy_where_one_does(void **state)
 {
 	struct queue_options q = {.expires_ms = 60000, .max_length = 3, .max_length_bytes = 1000};
 
@@ -93,7 +93,7 @@ test_policy_where_one_does(void **state)
 }
 
 static void
-test_only_made_anew_where_no_policy_does(void **state)
+only_made_anew_where_no_policy_does(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM, .expires_ms = 60000};
 
@@ -113,7 +113,7 @@ test_only_made_anew_where_no_policy_does(void **state)
 
 /* A limit that nobody asked for, on a queue of before there was one: not an option is wrong. */
 static void
-test_limit_of_ours(void **state)
+limit_of_ours(void **state)
 {
 	struct queue_options q = {.type = QUEUE_QUORUM};
 
@@ -135,7 +135,7 @@ test_limit_of_ours(void **state)
 }
 
 static void
-test_exchange(void **state)
+exchange(void **state)
 {
 	struct queue_options q = {0};
 
@@ -148,10 +148,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_teardown(test_policy_where_one_does, teardown),
-	    cmocka_unit_test_teardown(test_only_made_anew_where_no_policy_does, teardown),
-	    cmocka_unit_test_teardown(test_limit_of_ours, teardown),
-	    cmocka_unit_test_teardown(test_exchange, teardown),
+	    cmocka_unit_test_teardown(policy_where_one_does, teardown),
+	    cmocka_unit_test_teardown(only_made_anew_where_no_policy_does, teardown),
+	    cmocka_unit_test_teardown(limit_of_ours, teardown),
+	    cmocka_unit_test_teardown(exchange, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

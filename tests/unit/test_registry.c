@@ -159,7 +159,7 @@ assert_logged(struct fixture *f, const char *text)
 }
 
 static void
-test_loads_through_the_compiled_file(void **state)
+loads_through_the_compiled_file(void **state)
 {
 	struct fixture *f = *state;
 	const struct plugin *p;
@@ -179,7 +179,7 @@ test_loads_through_the_compiled_file(void **state)
 }
 
 static void
-test_what_was_written_is_in_force_and_not_what_is_found_there(void **state)
+what_was_written_is_in_force_and_not_what_is_found_there(void **state)
 {
 	struct fixture *f = *state;
 
@@ -194,7 +194,7 @@ test_what_was_written_is_in_force_and_not_what_is_found_there(void **state)
 
 /* As in the README of 2010. */
 static void
-test_tells_what_it_found(void **state)
+tells_what_it_found(void **state)
 {
 	struct fixture *f = *state;
 
@@ -206,7 +206,7 @@ test_tells_what_it_found(void **state)
 }
 
 static void
-test_broken_one_is_named_and_the_others_go_on(void **state)
+broken_one_is_named_and_the_others_go_on(void **state)
 {
 	struct fixture *f = *state;
 
@@ -219,7 +219,7 @@ test_broken_one_is_named_and_the_others_go_on(void **state)
 }
 
 static void
-test_editing_changes_nothing_until_the_reload(void **state)
+editing_changes_nothing_until_the_reload(void **state)
 {
 	struct fixture *f = *state;
 
@@ -231,7 +231,7 @@ test_editing_changes_nothing_until_the_reload(void **state)
 }
 
 static void
-test_reload_is_whole_or_not_at_all(void **state)
+reload_is_whole_or_not_at_all(void **state)
 {
 	struct fixture *f = *state;
 	bool ok;
@@ -256,7 +256,7 @@ test_reload_is_whole_or_not_at_all(void **state)
 }
 
 static void
-test_unreadable_folder_keeps_the_old_set(void **state)
+unreadable_folder_keeps_the_old_set(void **state)
 {
 	struct fixture *f = *state;
 	char moved[128];
@@ -272,7 +272,7 @@ test_unreadable_folder_keeps_the_old_set(void **state)
 }
 
 static void
-test_unwritable_state_keeps_the_old_set(void **state)
+unwritable_state_keeps_the_old_set(void **state)
 {
 	struct fixture *f = *state;
 
@@ -289,7 +289,7 @@ test_unwritable_state_keeps_the_old_set(void **state)
 }
 
 static void
-test_none_is_a_warning(void **state)
+none_is_a_warning(void **state)
 {
 	struct fixture *f = *state;
 	char *names;
@@ -304,7 +304,7 @@ test_none_is_a_warning(void **state)
 }
 
 static void
-test_writable_by_others_is_refused(void **state)
+writable_by_others_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char path[160];
@@ -318,7 +318,7 @@ test_writable_by_others_is_refused(void **state)
 }
 
 static void
-test_read_leaves_no_compiled_file(void **state)
+read_leaves_no_compiled_file(void **state)
 {
 	struct fixture *f = *state;
 	char *names;
@@ -335,23 +335,23 @@ test_read_leaves_no_compiled_file(void **state)
 	assert_int_equal(rmdir(f->state), 0); /* it is empty */
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(loads_through_the_compiled_file),
-	    T(what_was_written_is_in_force_and_not_what_is_found_there),
-	    T(tells_what_it_found),
-	    T(broken_one_is_named_and_the_others_go_on),
-	    T(editing_changes_nothing_until_the_reload),
-	    T(reload_is_whole_or_not_at_all),
-	    T(unreadable_folder_keeps_the_old_set),
-	    T(unwritable_state_keeps_the_old_set),
-	    T(none_is_a_warning),
-	    T(writable_by_others_is_refused),
-	    T(read_leaves_no_compiled_file),
+	    TEST(loads_through_the_compiled_file),
+	    TEST(what_was_written_is_in_force_and_not_what_is_found_there),
+	    TEST(tells_what_it_found),
+	    TEST(broken_one_is_named_and_the_others_go_on),
+	    TEST(editing_changes_nothing_until_the_reload),
+	    TEST(reload_is_whole_or_not_at_all),
+	    TEST(unreadable_folder_keeps_the_old_set),
+	    TEST(unwritable_state_keeps_the_old_set),
+	    TEST(none_is_a_warning),
+	    TEST(writable_by_others_is_refused),
+	    TEST(read_leaves_no_compiled_file),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

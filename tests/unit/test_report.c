@@ -108,7 +108,7 @@ assert_failure(struct fixture *f, enum wire_state state, const char *text)
 }
 
 static void
-test_ok(void **state)
+a_good_run(void **state)
 {
 	struct fixture *f = *state;
 	char id[IDENT_SIZE];
@@ -136,7 +136,7 @@ test_ok(void **state)
 }
 
 static void
-test_ok_empty(void **state)
+ok_empty(void **state)
 {
 	struct fixture *f = *state;
 
@@ -147,7 +147,7 @@ test_ok_empty(void **state)
 }
 
 static void
-test_without_a_job(void **state)
+without_a_job(void **state)
 {
 	struct fixture *f = *state;
 
@@ -160,7 +160,7 @@ test_without_a_job(void **state)
 }
 
 static void
-test_bytes_that_are_not_text(void **state)
+bytes_that_are_not_text(void **state)
 {
 	struct fixture *f = *state;
 	int64_t replaced = 0;
@@ -175,7 +175,7 @@ test_bytes_that_are_not_text(void **state)
 }
 
 static void
-test_pydict_is_json_already(void **state)
+pydict_is_json_already(void **state)
 {
 	struct fixture *f = *state;
 
@@ -187,7 +187,7 @@ test_pydict_is_json_already(void **state)
 }
 
 static void
-test_pylist_that_is_none_stays_text(void **state)
+pylist_that_is_none_stays_text(void **state)
 {
 	struct fixture *f = *state;
 
@@ -199,7 +199,7 @@ test_pylist_that_is_none_stays_text(void **state)
 }
 
 static void
-test_exit_status(void **state)
+a_bad_exit_status(void **state)
 {
 	struct fixture *f = *state;
 	int64_t status = 0;
@@ -219,7 +219,7 @@ test_exit_status(void **state)
 }
 
 static void
-test_a_declared_exit_status_is_a_success(void **state)
+a_declared_exit_status_is_a_success(void **state)
 {
 	struct fixture *f = *state;
 
@@ -231,7 +231,7 @@ test_a_declared_exit_status_is_a_success(void **state)
 }
 
 static void
-test_exit_status_without_a_word(void **state)
+exit_status_without_a_word(void **state)
 {
 	struct fixture *f = *state;
 
@@ -244,7 +244,7 @@ test_exit_status_without_a_word(void **state)
 }
 
 static void
-test_signal(void **state)
+a_signal(void **state)
 {
 	struct fixture *f = *state;
 
@@ -259,7 +259,7 @@ test_signal(void **state)
 }
 
 static void
-test_timeout(void **state)
+timeout(void **state)
 {
 	struct fixture *f = *state;
 
@@ -273,7 +273,7 @@ test_timeout(void **state)
 }
 
 static void
-test_overflow_keeps_the_head(void **state)
+overflow_keeps_the_head(void **state)
 {
 	struct fixture *f = *state;
 	bool truncated = false;
@@ -296,7 +296,7 @@ test_overflow_keeps_the_head(void **state)
 
 /* What is replaced in the tails is counted; a character that the cut went through is not. */
 static void
-test_tails_that_are_not_text(void **state)
+tails_that_are_not_text(void **state)
 {
 	struct fixture *f = *state;
 
@@ -312,7 +312,7 @@ test_tails_that_are_not_text(void **state)
 }
 
 static void
-test_a_cut_goes_through_no_character(void **state)
+a_cut_goes_through_no_character(void **state)
 {
 	struct fixture *f = *state;
 
@@ -332,7 +332,7 @@ test_a_cut_goes_through_no_character(void **state)
 }
 
 static void
-test_not_started(void **state)
+not_started(void **state)
 {
 	struct fixture *f = *state;
 
@@ -348,7 +348,7 @@ test_not_started(void **state)
 
 /* The line that the tail begins with has lost its beginning. */
 static void
-test_first_whole_line_of_a_cut_tail(void **state)
+first_whole_line_of_a_cut_tail(void **state)
 {
 	struct fixture *f = *state;
 
@@ -361,7 +361,7 @@ test_first_whole_line_of_a_cut_tail(void **state)
 }
 
 static void
-test_tails_are_text_and_short(void **state)
+tails_are_text_and_short(void **state)
 {
 	struct fixture *f = *state;
 
@@ -377,7 +377,7 @@ test_tails_are_text_and_short(void **state)
 }
 
 static void
-test_refused(void **state)
+a_refusal(void **state)
 {
 	struct fixture *f = *state;
 
@@ -396,7 +396,7 @@ test_refused(void **state)
 
 /* Without what the outbox can do without (outbox.c) any answer fits the smallest frame there is. */
 static void
-test_fits_the_smallest_frame(void **state)
+fits_the_smallest_frame(void **state)
 {
 	struct fixture *f = *state;
 	struct frame_codec *codec = frame_codec_create(); /* not tuned: FRAME_MIN_BYTES */
@@ -421,7 +421,7 @@ test_fits_the_smallest_frame(void **state)
 }
 
 static void
-test_unsendable(void **state)
+unsendable(void **state)
 {
 	struct fixture *f = *state;
 
@@ -432,7 +432,7 @@ test_unsendable(void **state)
 
 /* Not read first: so much takes seconds, and gigabytes. */
 static void
-test_too_large_to_be_sent_is_not_read(void **state)
+too_large_to_be_sent_is_not_read(void **state)
 {
 	struct fixture *f = *state;
 
@@ -451,7 +451,7 @@ test_too_large_to_be_sent_is_not_read(void **state)
 }
 
 static void
-test_greeting(void **state)
+greeting(void **state)
 {
 	struct fixture *f = *state;
 
@@ -462,7 +462,7 @@ test_greeting(void **state)
 }
 
 static void
-test_waiting(void **state)
+waiting(void **state)
 {
 	struct fixture *f = *state;
 
@@ -474,35 +474,35 @@ test_waiting(void **state)
 	assert_null(message_str(&f->m, "plugin"));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(ok),
-	    T(ok_empty),
-	    T(without_a_job),
-	    T(bytes_that_are_not_text),
-	    T(pydict_is_json_already),
-	    T(pylist_that_is_none_stays_text),
-	    T(exit_status),
-	    T(a_declared_exit_status_is_a_success),
-	    T(exit_status_without_a_word),
-	    T(signal),
-	    T(timeout),
-	    T(overflow_keeps_the_head),
-	    T(tails_that_are_not_text),
-	    T(a_cut_goes_through_no_character),
-	    T(not_started),
-	    T(first_whole_line_of_a_cut_tail),
-	    T(tails_are_text_and_short),
-	    T(refused),
-	    T(fits_the_smallest_frame),
-	    T(unsendable),
-	    T(too_large_to_be_sent_is_not_read),
-	    T(greeting),
-	    T(waiting),
+	    TEST(a_good_run),
+	    TEST(ok_empty),
+	    TEST(without_a_job),
+	    TEST(bytes_that_are_not_text),
+	    TEST(pydict_is_json_already),
+	    TEST(pylist_that_is_none_stays_text),
+	    TEST(a_bad_exit_status),
+	    TEST(a_declared_exit_status_is_a_success),
+	    TEST(exit_status_without_a_word),
+	    TEST(a_signal),
+	    TEST(timeout),
+	    TEST(overflow_keeps_the_head),
+	    TEST(tails_that_are_not_text),
+	    TEST(a_cut_goes_through_no_character),
+	    TEST(not_started),
+	    TEST(first_whole_line_of_a_cut_tail),
+	    TEST(tails_are_text_and_short),
+	    TEST(a_refusal),
+	    TEST(fits_the_smallest_frame),
+	    TEST(unsendable),
+	    TEST(too_large_to_be_sent_is_not_read),
+	    TEST(greeting),
+	    TEST(waiting),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

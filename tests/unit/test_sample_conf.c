@@ -88,7 +88,7 @@ assert_shows_default(const struct entry *e, const char *value)
 }
 
 static void
-test_every_row_in_order(void **state)
+every_row_in_order(void **state)
 {
 	char name[LINE_SIZE], type[LINE_SIZE], value[LINE_SIZE], *list, *line, *rest;
 	size_t size, i = 0;
@@ -138,13 +138,13 @@ assert_loads(const char *path)
 }
 
 static void
-test_loads_as_it_is(void **state)
+loads_as_it_is(void **state)
 {
 	assert_loads(sample_path());
 }
 
 static void
-test_loads_with_every_key(void **state)
+loads_with_every_key(void **state)
 {
 	char path[] = "/tmp/vogeler-sample-XXXXXX", section[LINE_SIZE] = "";
 	int fd = mkstemp(path);
@@ -169,9 +169,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_row_in_order),
-	    cmocka_unit_test(test_loads_as_it_is),
-	    cmocka_unit_test(test_loads_with_every_key),
+	    cmocka_unit_test(every_row_in_order),
+	    cmocka_unit_test(loads_as_it_is),
+	    cmocka_unit_test(loads_with_every_key),
 	};
 
 	return cmocka_run_group_tests(tests, read_sample, NULL);

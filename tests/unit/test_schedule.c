@@ -204,7 +204,7 @@ next(struct fixture *f)
 }
 
 static void
-test_without_an_interval_nothing_ticks(void **state)
+without_an_interval_nothing_ticks(void **state)
 {
 	struct fixture *f = *state;
 
@@ -215,7 +215,7 @@ test_without_an_interval_nothing_ticks(void **state)
 }
 
 static void
-test_first_within_the_splay_then_each_interval(void **state)
+first_within_the_splay_then_each_interval(void **state)
 {
 	struct fixture *f = *state;
 	int64_t first;
@@ -265,25 +265,25 @@ first_runs_are_spread(struct fixture *f, uint64_t interval, int64_t splay, int64
 }
 
 static void
-test_first_runs_are_spread(void **state)
+first_runs_have_their_own_time(void **state)
 {
 	first_runs_are_spread(*state, 3600000, 1800000, 1800000);
 }
 
 static void
-test_without_a_splay_over_the_interval(void **state)
+without_a_splay_over_the_interval(void **state)
 {
 	first_runs_are_spread(*state, 30000, -1, 30000);
 }
 
 static void
-test_without_a_splay_not_for_a_day(void **state)
+without_a_splay_not_for_a_day(void **state)
 {
 	first_runs_are_spread(*state, 86400000, -1, SCHEDULE_SPLAY_MAX_MS);
 }
 
 static void
-test_splay_of_zero_is_now(void **state)
+splay_of_zero_is_now(void **state)
 {
 	struct fixture *f = *state;
 
@@ -293,7 +293,7 @@ test_splay_of_zero_is_now(void **state)
 }
 
 static void
-test_a_run_that_goes_on_is_not_doubled(void **state)
+a_run_that_goes_on_is_not_doubled(void **state)
 {
 	struct fixture *f = *state;
 
@@ -312,7 +312,7 @@ test_a_run_that_goes_on_is_not_doubled(void **state)
 }
 
 static void
-test_waits_for_its_turn_once(void **state)
+waits_for_its_turn_once(void **state)
 {
 	struct fixture *f = *state;
 
@@ -339,7 +339,7 @@ test_waits_for_its_turn_once(void **state)
 
 /* Both are always due: neither starves. */
 static void
-test_each_has_its_turn(void **state)
+each_has_its_turn(void **state)
 {
 	struct fixture *f = *state;
 	size_t facter = 0;
@@ -360,7 +360,7 @@ test_each_has_its_turn(void **state)
 }
 
 static void
-test_not_beside_a_command(void **state)
+not_beside_a_command(void **state)
 {
 	struct fixture *f = *state;
 
@@ -375,7 +375,7 @@ test_not_beside_a_command(void **state)
 }
 
 static void
-test_reload_keeps_phases(void **state)
+reload_keeps_phases(void **state)
 {
 	struct fixture *f = *state;
 
@@ -397,7 +397,7 @@ test_reload_keeps_phases(void **state)
 }
 
 static void
-test_reload_changes_the_interval(void **state)
+reload_changes_the_interval(void **state)
 {
 	struct fixture *f = *state;
 
@@ -413,7 +413,7 @@ test_reload_changes_the_interval(void **state)
 }
 
 static void
-test_reload_takes_the_interval_away(void **state)
+reload_takes_the_interval_away(void **state)
 {
 	struct fixture *f = *state;
 
@@ -430,7 +430,7 @@ test_reload_takes_the_interval_away(void **state)
 }
 
 static void
-test_reload_while_it_waits(void **state)
+reload_while_it_waits(void **state)
 {
 	struct fixture *f = *state;
 
@@ -445,7 +445,7 @@ test_reload_while_it_waits(void **state)
 }
 
 static void
-test_result_has_no_job(void **state)
+result_has_no_job(void **state)
 {
 	struct fixture *f = *state;
 	const struct message *m;
@@ -478,7 +478,7 @@ test_result_has_no_job(void **state)
 }
 
 static void
-test_failure_is_reported(void **state)
+failure_is_reported(void **state)
 {
 	struct fixture *f = *state;
 	struct response r;
@@ -498,7 +498,7 @@ test_failure_is_reported(void **state)
 }
 
 static void
-test_flood_is_ended(void **state)
+flood_is_ended(void **state)
 {
 	struct fixture *f = *state;
 	char text[MAX_OUTPUT + 1];
@@ -517,7 +517,7 @@ test_flood_is_ended(void **state)
 }
 
 static void
-test_while_the_broker_is_away_the_newest_is_kept(void **state)
+while_the_broker_is_away_the_newest_is_kept(void **state)
 {
 	struct fixture *f = *state;
 	const struct message *m;
@@ -544,7 +544,7 @@ test_while_the_broker_is_away_the_newest_is_kept(void **state)
 }
 
 static void
-test_drain(void **state)
+drain(void **state)
 {
 	struct fixture *f = *state;
 
@@ -562,7 +562,7 @@ test_drain(void **state)
 }
 
 static void
-test_stopped_is_not_reported(void **state)
+stopped_is_not_reported(void **state)
 {
 	struct fixture *f = *state;
 
@@ -578,7 +578,7 @@ test_stopped_is_not_reported(void **state)
 
 /* What is being made runs still. */
 static void
-test_runs_until_its_result_is_made(void **state)
+runs_until_its_result_is_made(void **state)
 {
 	struct fixture *f = *state;
 	struct encode_worker *mk = &f->maker;
@@ -605,33 +605,33 @@ test_runs_until_its_result_is_made(void **state)
 	message_finish(&mk->made.m);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(without_an_interval_nothing_ticks),
-	    T(runs_until_its_result_is_made),
-	    T(first_within_the_splay_then_each_interval),
-	    T(first_runs_are_spread),
-	    T(without_a_splay_over_the_interval),
-	    T(without_a_splay_not_for_a_day),
-	    T(splay_of_zero_is_now),
-	    T(a_run_that_goes_on_is_not_doubled),
-	    T(waits_for_its_turn_once),
-	    T(each_has_its_turn),
-	    T(not_beside_a_command),
-	    T(reload_keeps_phases),
-	    T(reload_changes_the_interval),
-	    T(reload_takes_the_interval_away),
-	    T(reload_while_it_waits),
-	    T(result_has_no_job),
-	    T(failure_is_reported),
-	    T(flood_is_ended),
-	    T(while_the_broker_is_away_the_newest_is_kept),
-	    T(drain),
-	    T(stopped_is_not_reported),
+	    TEST(without_an_interval_nothing_ticks),
+	    TEST(runs_until_its_result_is_made),
+	    TEST(first_within_the_splay_then_each_interval),
+	    TEST(first_runs_have_their_own_time),
+	    TEST(without_a_splay_over_the_interval),
+	    TEST(without_a_splay_not_for_a_day),
+	    TEST(splay_of_zero_is_now),
+	    TEST(a_run_that_goes_on_is_not_doubled),
+	    TEST(waits_for_its_turn_once),
+	    TEST(each_has_its_turn),
+	    TEST(not_beside_a_command),
+	    TEST(reload_keeps_phases),
+	    TEST(reload_changes_the_interval),
+	    TEST(reload_takes_the_interval_away),
+	    TEST(reload_while_it_waits),
+	    TEST(result_has_no_job),
+	    TEST(failure_is_reported),
+	    TEST(flood_is_ended),
+	    TEST(while_the_broker_is_away_the_newest_is_kept),
+	    TEST(drain),
+	    TEST(stopped_is_not_reported),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);

@@ -87,7 +87,7 @@ write_file(struct fixture *f, const char *text, size_t len)
 }
 
 static void
-test_follows_the_clock_and_never_repeats(void **state)
+follows_the_clock_and_never_repeats(void **state)
 {
 	struct sequence *o = open_at(*state, NOW);
 
@@ -101,7 +101,7 @@ test_follows_the_clock_and_never_repeats(void **state)
 
 /* However the life before ended: nothing that it could have given is given again. */
 static void
-test_a_new_life_starts_above_the_last(void **state)
+a_new_life_starts_above_the_last(void **state)
 {
 	struct fixture *f = *state;
 	int64_t last = 0;
@@ -122,7 +122,7 @@ test_a_new_life_starts_above_the_last(void **state)
 }
 
 static void
-test_writes_once_a_minute_at_most(void **state)
+writes_once_a_minute_at_most(void **state)
 {
 	struct fixture *f = *state;
 	struct sequence *o = open_at(f, NOW);
@@ -139,7 +139,7 @@ test_writes_once_a_minute_at_most(void **state)
 }
 
 static void
-test_torn_at_any_byte_falls_back_to_the_clock(void **state)
+torn_at_any_byte_falls_back_to_the_clock(void **state)
 {
 	struct fixture *f = *state;
 	char text[512];
@@ -166,7 +166,7 @@ test_torn_at_any_byte_falls_back_to_the_clock(void **state)
 }
 
 static void
-test_altered_at_any_byte_falls_back_to_the_clock(void **state)
+altered_at_any_byte_falls_back_to_the_clock(void **state)
 {
 	struct fixture *f = *state;
 	char text[512];
@@ -188,7 +188,7 @@ test_altered_at_any_byte_falls_back_to_the_clock(void **state)
 }
 
 static void
-test_garbage_falls_back_to_the_clock(void **state)
+garbage_falls_back_to_the_clock(void **state)
 {
 	struct fixture *f = *state;
 	char big[2000];
@@ -206,7 +206,7 @@ test_garbage_falls_back_to_the_clock(void **state)
 }
 
 static void
-test_unwritable_names_the_path(void **state)
+unwritable_names_the_path(void **state)
 {
 	struct fixture *f = *state;
 	char path[128];
@@ -224,7 +224,7 @@ test_unwritable_names_the_path(void **state)
 
 /* The disk fails later: marks go on, and are durable again when it is well. */
 static void
-test_goes_on_when_the_disk_fails(void **state)
+goes_on_when_the_disk_fails(void **state)
 {
 	struct fixture *f = *state;
 	struct sequence *o = open_at(f, NOW);
@@ -244,7 +244,7 @@ test_goes_on_when_the_disk_fails(void **state)
 }
 
 static void
-test_read_id(void **state)
+read_id(void **state)
 {
 	struct fixture *f = *state;
 	char *id;
@@ -263,21 +263,21 @@ test_read_id(void **state)
 	free(id);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(follows_the_clock_and_never_repeats),
-	    T(a_new_life_starts_above_the_last),
-	    T(writes_once_a_minute_at_most),
-	    T(torn_at_any_byte_falls_back_to_the_clock),
-	    T(altered_at_any_byte_falls_back_to_the_clock),
-	    T(garbage_falls_back_to_the_clock),
-	    T(unwritable_names_the_path),
-	    T(goes_on_when_the_disk_fails),
-	    T(read_id),
+	    TEST(follows_the_clock_and_never_repeats),
+	    TEST(a_new_life_starts_above_the_last),
+	    TEST(writes_once_a_minute_at_most),
+	    TEST(torn_at_any_byte_falls_back_to_the_clock),
+	    TEST(altered_at_any_byte_falls_back_to_the_clock),
+	    TEST(garbage_falls_back_to_the_clock),
+	    TEST(unwritable_names_the_path),
+	    TEST(goes_on_when_the_disk_fails),
+	    TEST(read_id),
 	};
 
 	return cmocka_run_group_tests_name("order", tests, NULL, NULL);

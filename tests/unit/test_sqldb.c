@@ -78,7 +78,7 @@ remove_store(const struct place *p)
 
 /* https://www.sqlite.org/pragma.html#pragma_synchronous: NORMAL is 1, FULL is 2. */
 static void
-test_synchronous(void **state)
+synchronous(void **state)
 {
 	struct place place;
 	char folder[] = "/tmp/vogeler-sqldb-XXXXXX", path[64];
@@ -217,7 +217,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_synchronous),
+	    cmocka_unit_test(synchronous),
 	    cmocka_unit_test(who_may_only_read_reads),
 	    cmocka_unit_test(only_who_makes_makes),
 	    cmocka_unit_test(the_owner_of_the_folder_owns_what_root_makes),

@@ -60,7 +60,7 @@ struct fleet {
 
 /* All hosts in one put. Those that are not taken are to come again, and are named. */
 static void
-put_fleet(struct drive *s, struct fleet *f, int64_t order)
+put_fleet(struct fixture *s, struct fleet *f, int64_t order)
 {
 	char value[400];
 
@@ -197,7 +197,7 @@ use_good_disk(void)
 /* ---- tests ---- */
 
 static unsigned int
-listed(struct drive *s)
+listed(struct fixture *s)
 {
 	json_t *list = drive_list(s);
 	unsigned int n = (unsigned int)json_array_size(list);
@@ -238,7 +238,7 @@ expect_few_refused(const char *table, unsigned int most)
 {
 	struct fleet *f = xcalloc(1, sizeof(*f));
 	unsigned int refused;
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, uri, DRIVE_RECORD_MAX);
 	put_fleet(&s, f, 2);
@@ -257,7 +257,7 @@ static void
 fill(void)
 {
 	struct fleet *f = xcalloc(1, sizeof(*f));
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, uri, DRIVE_RECORD_MAX);
 	put_fleet(&s, f, 1);
@@ -307,7 +307,7 @@ a_page_that_the_disk_does_not_give_is_too(void **state)
 static void
 a_file_that_can_be_written_again_is(void **state)
 {
-	struct drive s;
+	struct fixture s;
 
 	fill();
 	use_read_only_disk();
@@ -349,7 +349,7 @@ static struct jobs
 list_jobs(size_t max)
 {
 	struct jobs jobs = {0};
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, uri, DRIVE_RECORD_MAX);
 	jobs.loop = s.loop;

@@ -126,7 +126,7 @@ is_alive(pid_t pid)
 }
 
 static void
-test_what_has_the_mark_is_ended(void **state)
+what_has_the_mark_is_ended(void **state)
 {
 	struct fixture *f = *state;
 	pid_t ours = start(f, MARK, "trap '' TERM; echo; while :; do sleep 1; done");
@@ -142,7 +142,7 @@ test_what_has_the_mark_is_ended(void **state)
 
 /* The number alone says nothing: it is given away again. */
 static void
-test_a_number_counts_with_its_start_time_only(void **state)
+a_number_counts_with_its_start_time_only(void **state)
 {
 	struct fixture *f = *state;
 	pid_t pid = start(f, "", "echo; exec sleep inf");
@@ -156,7 +156,7 @@ test_a_number_counts_with_its_start_time_only(void **state)
 }
 
 static void
-test_children_and_the_session_go_with_it(void **state)
+children_and_the_session_go_with_it(void **state)
 {
 	struct fixture *f = *state;
 	struct proc *all;
@@ -173,7 +173,7 @@ test_children_and_the_session_go_with_it(void **state)
 }
 
 static void
-test_another_boot_or_no_record_ends_nothing(void **state)
+another_boot_or_no_record_ends_nothing(void **state)
 {
 	struct fixture *f = *state;
 	pid_t pid = start(f, MARK, "echo; exec sleep inf");
@@ -193,7 +193,7 @@ test_another_boot_or_no_record_ends_nothing(void **state)
 }
 
 static void
-test_what_is_noted_is_found_without_a_mark(void **state)
+what_is_noted_is_found_without_a_mark(void **state)
 {
 	struct fixture *f = *state;
 	struct stale_runs *r = stale_runs_open(f->dir);
@@ -218,7 +218,7 @@ test_what_is_noted_is_found_without_a_mark(void **state)
 }
 
 static void
-test_each_agent_has_a_mark_of_its_own(void **state)
+each_agent_has_a_mark_of_its_own(void **state)
 {
 	struct fixture *f = *state;
 	struct stale_runs *r = stale_runs_open(f->dir);
@@ -236,7 +236,7 @@ test_each_agent_has_a_mark_of_its_own(void **state)
 /* Wherever it stands in an environment that is longer than what is read at once. (A process has
  * none while it executes something, so this one does not.) */
 static void
-test_a_mark_is_found_anywhere(void **state)
+a_mark_is_found_anywhere(void **state)
 {
 	struct fixture *f = *state;
 	char script[256];
@@ -259,15 +259,15 @@ test_a_mark_is_found_anywhere(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    T(what_has_the_mark_is_ended),
-	    T(a_number_counts_with_its_start_time_only),
-	    T(children_and_the_session_go_with_it),
-	    T(another_boot_or_no_record_ends_nothing),
-	    T(what_is_noted_is_found_without_a_mark),
-	    T(each_agent_has_a_mark_of_its_own),
-	    T(a_mark_is_found_anywhere),
+	    TEST(what_has_the_mark_is_ended),
+	    TEST(a_number_counts_with_its_start_time_only),
+	    TEST(children_and_the_session_go_with_it),
+	    TEST(another_boot_or_no_record_ends_nothing),
+	    TEST(what_is_noted_is_found_without_a_mark),
+	    TEST(each_agent_has_a_mark_of_its_own),
+	    TEST(a_mark_is_found_anywhere),
 	};
 
 	ident_init();

@@ -58,7 +58,7 @@ open_dir(struct fixture *f, struct statedir_lock *lock)
 }
 
 static void
-test_is_made_private(void **state)
+is_made_private(void **state)
 {
 	struct fixture *f = *state;
 	struct stat st;
@@ -70,7 +70,7 @@ test_is_made_private(void **state)
 }
 
 static void
-test_second_is_told_who_has_it(void **state)
+second_is_told_who_has_it(void **state)
 {
 	struct fixture *f = *state;
 	char pid[32];
@@ -87,7 +87,7 @@ test_second_is_told_who_has_it(void **state)
 
 /* A killed agent leaves the file, not the lock. */
 static void
-test_free_again_after_a_kill(void **state)
+free_again_after_a_kill(void **state)
 {
 	struct fixture *f = *state;
 	pid_t pid = fork();
@@ -103,7 +103,7 @@ test_free_again_after_a_kill(void **state)
 }
 
 static void
-test_errors_name_the_folder(void **state)
+errors_name_the_folder(void **state)
 {
 	struct fixture *f = *state;
 	int fd;
@@ -120,7 +120,7 @@ test_errors_name_the_folder(void **state)
 }
 
 static void
-test_open_to_others_is_refused(void **state)
+open_to_others_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct statedir_lock lock;
@@ -134,7 +134,7 @@ test_open_to_others_is_refused(void **state)
 /* Its owner can put another file in the place of each that is there. Only root can give a folder
  * away; for anybody else the test says SKIPPED. */
 static void
-test_of_another_user_is_refused(void **state)
+of_another_user_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct statedir_lock lock;
@@ -166,7 +166,7 @@ open_as_user_1(struct fixture *f)
 
 /* Root's is as good as one's own. */
 static void
-test_of_root_or_oneself_is_taken(void **state)
+of_root_or_oneself_is_taken(void **state)
 {
 	struct fixture *f = *state;
 
@@ -184,7 +184,7 @@ test_of_root_or_oneself_is_taken(void **state)
 
 /* A link in place of the lock is not followed. */
 static void
-test_lock_is_no_link(void **state)
+lock_is_no_link(void **state)
 {
 	struct fixture *f = *state;
 	struct statedir_lock lock;
@@ -195,20 +195,20 @@ test_lock_is_no_link(void **state)
 	assert_int_not_equal(access("/tmp/vogeler-never-made", F_OK), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(is_made_private),
-	    T(second_is_told_who_has_it),
-	    T(free_again_after_a_kill),
-	    T(errors_name_the_folder),
-	    T(open_to_others_is_refused),
-	    T(of_another_user_is_refused),
-	    T(of_root_or_oneself_is_taken),
-	    T(lock_is_no_link),
+	    TEST(is_made_private),
+	    TEST(second_is_told_who_has_it),
+	    TEST(free_again_after_a_kill),
+	    TEST(errors_name_the_folder),
+	    TEST(open_to_others_is_refused),
+	    TEST(of_another_user_is_refused),
+	    TEST(of_root_or_oneself_is_taken),
+	    TEST(lock_is_no_link),
 	};
 
 	return cmocka_run_group_tests_name("statedir", tests, NULL, NULL);

@@ -12,7 +12,7 @@
 static int
 begin(void **state)
 {
-	static struct drive s;
+	static struct fixture s;
 
 	drive_open(&s, "null://", DRIVE_RECORD_MAX);
 	*state = &s;
@@ -29,7 +29,7 @@ end(void **state)
 static void
 takes_all_and_keeps_nothing(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	json_t *all;
 
 	drive_setup(s, "not used by null://");
@@ -48,7 +48,7 @@ takes_all_and_keeps_nothing(void **state)
 static void
 a_batch_is_answered_write_by_write(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 	struct result *results[] = {drive_good("ps", "1", 1, 0)};
 	struct store_write writes[3];
 	enum store_status statuses[3];
@@ -74,7 +74,7 @@ not_called(enum store_found found, json_t *rec, const char *why, void *arg)
 static void
 closing_forgets_what_is_open(void **state)
 {
-	struct drive *s = *state;
+	struct fixture *s = *state;
 
 	store_get(s->store, "h", not_called, NULL);
 }

@@ -55,7 +55,7 @@ static void
 the_file_and_its_mode(void **state)
 {
 	mode_t before = umask(022);
-	struct drive s;
+	struct fixture s;
 	struct stat st;
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
@@ -130,7 +130,7 @@ static void is_on_disk(const char *sql, int want);
 static void
 a_file_of_schema_1(void **state)
 {
-	struct drive s;
+	struct fixture s;
 
 	begin();
 	exec("CREATE TABLE hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
@@ -159,7 +159,7 @@ a_file_of_schema_1(void **state)
 static void
 a_file_of_schema_3(void **state)
 {
-	struct drive s;
+	struct fixture s;
 
 	begin();
 	drive_open(&s, uri, DRIVE_RECORD_MAX);
@@ -190,7 +190,7 @@ is_on_disk(const char *sql, int want)
 static void
 answered_means_committed(void **state)
 {
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
 	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
@@ -224,7 +224,7 @@ static void
 add_jobs(void)
 {
 	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
-	struct drive s = {.loop = loop_create()};
+	struct fixture s = {.loop = loop_create()};
 	char err[512];
 	struct uri u;
 
@@ -247,7 +247,7 @@ add_jobs(void)
 static void
 two_processes_at_once(void **state)
 {
-	struct drive s;
+	struct fixture s;
 	int status;
 	pid_t pid;
 
@@ -283,7 +283,7 @@ closing_finishes_the_commit_in_hand(void **state)
 {
 	struct result *results[] = {drive_good("ps", "1", 1, 0)};
 	struct store_write w, *writes[] = {&w};
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
 	drive_write_init(&w, "h", results, 1);
@@ -297,7 +297,7 @@ closing_finishes_the_commit_in_hand(void **state)
 static void
 over_a_lowered_limit(void **state)
 {
-	struct drive s;
+	struct fixture s;
 	char *big = xcalloc(1, 10001);
 
 	memset(big, 'x', 10000);
@@ -326,7 +326,7 @@ a_damaged_record_stops_no_other(void **state)
 	const struct store_filter filter = {wanted, 1};
 	enum store_status statuses[3];
 	char why[3][128];
-	struct drive s;
+	struct fixture s;
 	json_t *list;
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
@@ -378,7 +378,7 @@ a_damaged_record_stops_no_other(void **state)
 /* ---- somebody else has the file locked ---- */
 
 struct locked {
-	struct drive s;
+	struct fixture s;
 	sqlite3 *other;
 	int ticks; /* of the loop, while the write waits */
 	struct loop_timer *timer;
@@ -449,7 +449,7 @@ a_full_disk_is_no_loss(void **state)
 	struct store_write writes[2];
 	enum store_status statuses[2];
 	char *big = xcalloc(1, 300001), why[2][128];
-	struct drive s;
+	struct fixture s;
 
 	memset(big, '7', 300000);
 	big[0] = big[299999] = '"';
@@ -487,7 +487,7 @@ static void
 a_file_that_was_moved_away(void **state)
 {
 	char moved[160];
-	struct drive s;
+	struct fixture s;
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
 	snprintf(moved, sizeof(moved), "%s.old", path);
@@ -505,7 +505,7 @@ a_file_that_was_moved_away(void **state)
 /* ---- closing in a callback ---- */
 
 struct listing {
-	struct drive s;
+	struct fixture s;
 	int seen;
 	bool done;
 };

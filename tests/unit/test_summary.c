@@ -19,14 +19,14 @@
 #define NOW INT64_C(1700000000000)
 #define DAY INT64_C(86400000)
 
-struct world {
+struct fixture {
 	struct job job;
 	struct fold *fold;
 	struct output_options opt;
 };
 
 static void
-add_host(struct world *w, const char *name)
+add_host(struct fixture *w, const char *name)
 {
 	w->job.hosts = xreallocarray(w->job.hosts, w->job.n_hosts + 1, sizeof(char *));
 	w->job.hosts[w->job.n_hosts++] = xstrdup(name);
@@ -37,7 +37,7 @@ setup(void **state)
 {
 	static const char *const hosts[] = {
 	    "db01", "db02", "old1", "web01", "web02", "web03", "web04", "web05"};
-	struct world *w = calloc(1, sizeof(*w));
+	struct fixture *w = calloc(1, sizeof(*w));
 
 	job_init(&w->job);
 	w->job.id = xstrdup(ID);
@@ -56,7 +56,7 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	fold_destroy(w->fold);
 	job_finish(&w->job);
@@ -65,7 +65,7 @@ teardown(void **state)
 }
 
 static void
-add(struct world *w, const char *host, enum outcome_state state, const char *why)
+add(struct fixture *w, const char *host, enum outcome_state state, const char *why)
 {
 	struct outcome o;
 
@@ -79,7 +79,7 @@ add(struct world *w, const char *host, enum outcome_state state, const char *why
 }
 
 static void
-add_mixed(struct world *w)
+add_mixed(struct fixture *w)
 {
 	add(w, "web01", OUTCOME_OK, NULL);
 	add(w, "web02", OUTCOME_OK, NULL);
@@ -90,7 +90,7 @@ add_mixed(struct world *w)
 }
 
 static char *
-print(const struct world *w)
+print(const struct fixture *w)
 {
 	char *text = NULL;
 	size_t size;
@@ -102,7 +102,7 @@ print(const struct world *w)
 }
 
 static void
-assert_prints(const struct world *w, const char *expected)
+assert_prints(const struct fixture *w, const char *expected)
 {
 	char *text = print(w);
 
@@ -117,7 +117,7 @@ assert_prints(const struct world *w, const char *expected)
 static void
 exceptions_first_and_a_line_that_adds_up(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_mixed(w);
 	assert_prints(w, "db01: failed: exit status 2: no [2J such\n"
@@ -130,7 +130,7 @@ exceptions_first_and_a_line_that_adds_up(void **state)
 static void
 quiet_and_verbose(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_mixed(w);
 	w->opt.quiet = true;
@@ -149,7 +149,7 @@ quiet_and_verbose(void **state)
 static void
 filters_name_each_host(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_mixed(w);
 	w->opt.filter = FILTER_FAILED;
@@ -167,7 +167,7 @@ filters_name_each_host(void **state)
 static void
 colours_on_states_alone(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add_mixed(w);
 	w->opt.color = true;
@@ -181,7 +181,7 @@ colours_on_states_alone(void **state)
 static void
 why_no_run_of_their_own(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	add(w, "web01", OUTCOME_CANCELLED, "never sent");
 	add(w, "web02", OUTCOME_CANCELLED, "cancelled while it \033ran");
@@ -206,7 +206,7 @@ why_no_run_of_their_own(void **state)
 static void
 long_lists_end(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	char name[32], *text;
 	size_t i, lines = 0;
 
@@ -238,7 +238,7 @@ long_lists_end(void **state)
 }
 
 static void
-assert_line(const struct world *w, int64_t now_ms, const char *expected)
+assert_line(const struct fixture *w, int64_t now_ms, const char *expected)
 {
 	struct fold_counts c;
 	char *text;
@@ -252,7 +252,7 @@ assert_line(const struct world *w, int64_t now_ms, const char *expected)
 static void
 the_last_line(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 
 	assert_line(w, NOW, "8 targeted = 8 queued (expire in 6 d 23 h)");
 	assert_line(w, NOW + 8 * DAY, "8 targeted = 8 expired");
@@ -317,7 +317,7 @@ text_of(const json_t *json, const char *key)
 static void
 one_object(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	json_t *json, *counts, *hosts;
 	json_int_t sum = 0;
 	const char *key;
@@ -361,7 +361,7 @@ one_object(void **state)
 static void
 events(void **state)
 {
-	struct world *w = *state;
+	struct fixture *w = *state;
 	struct outcome o;
 	json_t *json;
 	char *text;

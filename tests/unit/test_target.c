@@ -79,7 +79,7 @@ assert_refused(const char *first, const char *second, const char *why)
 }
 
 static void
-test_names_and_globs(void **state)
+names_and_globs(void **state)
 {
 	assert_meant("web01", NULL, "web01");
 	assert_meant("all", NULL, "db01 db02 dbx web01 web02 web10");
@@ -94,7 +94,7 @@ test_names_and_globs(void **state)
 }
 
 static void
-test_numbers_in_brackets(void **state)
+numbers_in_brackets(void **state)
 {
 	struct meant m = mean("web[1,10-12],db01", NULL);
 
@@ -115,7 +115,7 @@ test_numbers_in_brackets(void **state)
 }
 
 static void
-test_glob_that_fits_nobody_is_told(void **state)
+glob_that_fits_nobody_is_told(void **state)
 {
 	struct meant m = mean("mail*,web01", "x?");
 
@@ -126,7 +126,7 @@ test_glob_that_fits_nobody_is_told(void **state)
 }
 
 static void
-test_what_is_many(void **state)
+what_is_many(void **state)
 {
 	struct meant m = mean("web01,db01", NULL);
 
@@ -146,7 +146,7 @@ test_what_is_many(void **state)
 }
 
 static void
-test_what_cannot_be(void **state)
+what_cannot_be(void **state)
 {
 	assert_refused("", NULL, "empty");
 	assert_refused("a,,b", NULL, "empty");
@@ -174,7 +174,7 @@ file(const char *text, size_t len)
 }
 
 static void
-test_file(void **state)
+hosts_of_a_file(void **state)
 {
 	static const char text[] = "\xef\xbb\xbf# the web\nweb01 # first\r\n\n\tdb0*  \nmail01";
 	char *path = file(text, sizeof(text) - 1), at[64];
@@ -191,7 +191,7 @@ test_file(void **state)
 }
 
 static void
-test_file_that_is_none(void **state)
+file_that_is_none(void **state)
 {
 	static const struct {
 		const char *text;
@@ -215,7 +215,7 @@ test_file_that_is_none(void **state)
 }
 
 static void
-test_no_node(void **state)
+no_node(void **state)
 {
 	struct targets t;
 	char err[64];
@@ -246,7 +246,7 @@ without_groups(void **state)
 }
 
 static void
-test_groups(void **state)
+groups(void **state)
 {
 	struct meant m;
 
@@ -274,7 +274,7 @@ test_groups(void **state)
 }
 
 static void
-test_group_without_a_host_is_told(void **state)
+group_without_a_host_is_told(void **state)
 {
 	struct meant m;
 
@@ -294,7 +294,7 @@ fill_fit(struct target_group *g, void *arg)
 }
 
 static void
-test_where_of_a_group(void **state)
+where_of_a_group(void **state)
 {
 	static const char *const fit[] = {"db01", "web02", "web10", NULL};
 	struct hosts known = {0}, out = {0};
@@ -357,7 +357,7 @@ write_file(const char *path, const char *text)
 }
 
 static void
-test_group_or_file(void **state)
+group_or_file(void **state)
 {
 	char *folder = enter_folder();
 
@@ -382,7 +382,7 @@ test_group_or_file(void **state)
 }
 
 static void
-test_reference_to_nothing(void **state)
+reference_to_nothing(void **state)
 {
 	assert_refused("@wbe", NULL, "no file wbe is there; the configuration has no groups");
 	set_group("group web", "hosts", "web*");
@@ -398,7 +398,7 @@ test_reference_to_nothing(void **state)
 }
 
 static void
-test_files_of_hosts_hold_no_groups(void **state)
+files_of_hosts_hold_no_groups(void **state)
 {
 	char *path = file("web01\n@web\n", 11);
 
@@ -409,7 +409,7 @@ test_files_of_hosts_hold_no_groups(void **state)
 }
 
 static void
-test_file_of_a_group(void **state)
+file_of_a_group(void **state)
 {
 	char *folder = enter_folder(), conf[64], path[64], err[256];
 
@@ -455,7 +455,7 @@ assert_checked(bool ok, const char *text)
 }
 
 static void
-test_groups_that_go_round(void **state)
+groups_that_go_round(void **state)
 {
 	set_group("group web", "hosts", "web01,@front");
 	set_group("group front", "hosts", "@edge,@web2");
@@ -469,7 +469,7 @@ test_groups_that_go_round(void **state)
 }
 
 static void
-test_groups_are_checked(void **state)
+groups_are_checked(void **state)
 {
 	set_group("group web", "hosts", "web_1");
 	assert_checked(false, "error web: hosts \"web_1\": ");
@@ -484,7 +484,7 @@ test_groups_are_checked(void **state)
 }
 
 static void
-test_definitions_that_cannot_be(void **state)
+definitions_that_cannot_be(void **state)
 {
 	static const struct {
 		const char *section, *key, *value, *why;
@@ -524,7 +524,7 @@ list(const char *words)
 }
 
 static void
-test_lists(void **state)
+lists(void **state)
 {
 	struct hosts a = list("dbaacab"), b = list("xbdz"), none = {0};
 
@@ -546,25 +546,25 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_names_and_globs),
-	    cmocka_unit_test(test_numbers_in_brackets),
-	    cmocka_unit_test(test_glob_that_fits_nobody_is_told),
-	    cmocka_unit_test(test_what_is_many),
-	    cmocka_unit_test(test_what_cannot_be),
-	    cmocka_unit_test(test_file),
-	    cmocka_unit_test(test_file_that_is_none),
-	    cmocka_unit_test(test_no_node),
-	    cmocka_unit_test(test_lists),
-	    cmocka_unit_test_teardown(test_groups, without_groups),
-	    cmocka_unit_test_teardown(test_group_without_a_host_is_told, without_groups),
-	    cmocka_unit_test_teardown(test_where_of_a_group, without_groups),
-	    cmocka_unit_test_teardown(test_group_or_file, without_groups),
-	    cmocka_unit_test_teardown(test_reference_to_nothing, without_groups),
-	    cmocka_unit_test_teardown(test_files_of_hosts_hold_no_groups, without_groups),
-	    cmocka_unit_test_teardown(test_file_of_a_group, without_groups),
-	    cmocka_unit_test_teardown(test_groups_that_go_round, without_groups),
-	    cmocka_unit_test_teardown(test_groups_are_checked, without_groups),
-	    cmocka_unit_test_teardown(test_definitions_that_cannot_be, without_groups),
+	    cmocka_unit_test(names_and_globs),
+	    cmocka_unit_test(numbers_in_brackets),
+	    cmocka_unit_test(glob_that_fits_nobody_is_told),
+	    cmocka_unit_test(what_is_many),
+	    cmocka_unit_test(what_cannot_be),
+	    cmocka_unit_test(hosts_of_a_file),
+	    cmocka_unit_test(file_that_is_none),
+	    cmocka_unit_test(no_node),
+	    cmocka_unit_test(lists),
+	    cmocka_unit_test_teardown(groups, without_groups),
+	    cmocka_unit_test_teardown(group_without_a_host_is_told, without_groups),
+	    cmocka_unit_test_teardown(where_of_a_group, without_groups),
+	    cmocka_unit_test_teardown(group_or_file, without_groups),
+	    cmocka_unit_test_teardown(reference_to_nothing, without_groups),
+	    cmocka_unit_test_teardown(files_of_hosts_hold_no_groups, without_groups),
+	    cmocka_unit_test_teardown(file_of_a_group, without_groups),
+	    cmocka_unit_test_teardown(groups_that_go_round, without_groups),
+	    cmocka_unit_test_teardown(groups_are_checked, without_groups),
+	    cmocka_unit_test_teardown(definitions_that_cannot_be, without_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,7 @@ assert_fresh(const struct topology *t, const char *exchange)
 }
 
 static void
-test_collector(void **state)
+of_the_collector(void **state)
 {
 	struct topology *t =
 	    topology_for_collector(TOPOLOGY_BROADCAST_EXCHANGE, TOPOLOGY_MASTER_EXCHANGE);
@@ -76,7 +76,7 @@ test_collector(void **state)
 }
 
 static void
-test_agent(void **state)
+agent(void **state)
 {
 	struct topology *t = topology_for_agent("b.in", "m.in", "web01.example.com");
 	const struct topology_item *queue = find(t, "web01.example.com");
@@ -95,7 +95,7 @@ test_agent(void **state)
 }
 
 static void
-test_runner(void **state)
+of_the_runner(void **state)
 {
 	struct topology *t =
 	    topology_for_runner(TOPOLOGY_BROADCAST_EXCHANGE, TOPOLOGY_MASTER_EXCHANGE);
@@ -109,7 +109,7 @@ test_runner(void **state)
 }
 
 static void
-test_reply(void **state)
+reply(void **state)
 {
 	struct topology *t = topology_for_connection("vogeler.reply.x");
 
@@ -132,7 +132,7 @@ index_of(const struct topology *t, const char *name)
 }
 
 static void
-test_no_arguments_unless_asked_for(void **state)
+no_arguments_unless_asked_for(void **state)
 {
 	struct queue_options plain = {0};
 	struct topology *t = topology_for_agent("b.in", "m.in", "web01");
@@ -146,7 +146,7 @@ test_no_arguments_unless_asked_for(void **state)
 }
 
 static void
-test_configured(void **state)
+configured(void **state)
 {
 	struct queue_options host = {.expires_ms = 60000}, master = {.max_length = 3};
 	struct topology *t = topology_for_agent("b.in", "m.in", "web01");
@@ -177,7 +177,7 @@ type_of(const struct queue_arguments *a)
 
 /* From RabbitMQ 4 on a classic queue is confirmed before it is synced. */
 static void
-test_type_by_release(void **state)
+type_by_release(void **state)
 {
 	static const struct {
 		enum queue_type type;
@@ -204,7 +204,7 @@ test_type_by_release(void **state)
 }
 
 static void
-test_optional(void **state)
+optional_items(void **state)
 {
 	struct topology *t = topology_for_collector("b.in", "m.in");
 
@@ -217,7 +217,7 @@ test_optional(void **state)
 
 /* Whoever makes the queue that sends there. */
 static void
-test_dead_letter_queue_comes_first(void **state)
+dead_letter_queue_comes_first(void **state)
 {
 	struct queue_options host = {0}, master = {.dead_letter = true};
 	struct topology *all[] = {
@@ -247,7 +247,7 @@ test_dead_letter_queue_comes_first(void **state)
 }
 
 static void
-test_dead_letter_of_the_runner(void **state)
+dead_letter_of_the_runner(void **state)
 {
 	struct queue_options host = {0}, master = {.dead_letter = true};
 	struct topology *t = topology_for_runner("b.in", "m.in");
@@ -261,16 +261,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_collector),
-	    cmocka_unit_test(test_agent),
-	    cmocka_unit_test(test_runner),
-	    cmocka_unit_test(test_reply),
-	    cmocka_unit_test(test_no_arguments_unless_asked_for),
-	    cmocka_unit_test(test_configured),
-	    cmocka_unit_test(test_type_by_release),
-	    cmocka_unit_test(test_optional),
-	    cmocka_unit_test(test_dead_letter_queue_comes_first),
-	    cmocka_unit_test(test_dead_letter_of_the_runner),
+	    cmocka_unit_test(of_the_collector),
+	    cmocka_unit_test(agent),
+	    cmocka_unit_test(of_the_runner),
+	    cmocka_unit_test(reply),
+	    cmocka_unit_test(no_arguments_unless_asked_for),
+	    cmocka_unit_test(configured),
+	    cmocka_unit_test(type_by_release),
+	    cmocka_unit_test(optional_items),
+	    cmocka_unit_test(dead_letter_queue_comes_first),
+	    cmocka_unit_test(dead_letter_of_the_runner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

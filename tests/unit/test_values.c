@@ -19,7 +19,7 @@
 #define NOW       1000
 #define ASKED_MAX 64
 
-struct world {
+struct fixture {
 	struct loop *loop;
 	struct values *values;
 	struct job job;
@@ -77,14 +77,14 @@ on_say(const char *text, void *arg)
 static void
 on_end(void *arg)
 {
-	struct world *w = arg;
+	struct fixture *w = arg;
 
 	w->ended = true;
 	loop_stop(w->loop);
 }
 
 static void
-set_up(struct world *w, const char *path)
+set_up(struct fixture *w, const char *path)
 {
 	static char id[] = "job-1", plugin[] = "os";
 	struct values_request req = {.store = &store,
@@ -96,7 +96,7 @@ set_up(struct world *w, const char *path)
 	    .on_end = on_end,
 	    .arg = w};
 
-	*w = (struct world){.loop = loop_create()};
+	*w = (struct fixture){.loop = loop_create()};
 	job_init(&w->job);
 	w->job.id = id;
 	w->job.plugin = plugin;
@@ -107,7 +107,7 @@ set_up(struct world *w, const char *path)
 }
 
 static void
-take(struct world *w, struct fold *fold, const char *host, const char *why)
+take(struct fixture *w, struct fold *fold, const char *host, const char *why)
 {
 	struct outcome o;
 
@@ -121,7 +121,7 @@ take(struct world *w, struct fold *fold, const char *host, const char *why)
 }
 
 static void
-assert_said(struct world *w, const char *json)
+assert_said(struct fixture *w, const char *json)
 {
 	char *text;
 
@@ -137,9 +137,9 @@ assert_said(struct world *w, const char *json)
 #define RECORD(job) "{\"os\": {\"id\": 12}, \"vogeler\": {\"os\": {\"job\": \"" job "\"}}}"
 
 static void
-test_a_value_of_the_job_is_said_once(void **state)
+a_value_of_the_job_is_said_once(void **state)
 {
-	struct world w;
+	struct fixture w;
 	struct fold *fold;
 
 	set_up(&w, ".id");
@@ -155,9 +155,9 @@ test_a_value_of_the_job_is_said_once(void **state)
 
 /* A notice may be forged, or come before a record that somebody else has read. */
 static void
-test_what_is_not_there_yet_is_looked_at_again(void **state)
+what_is_not_there_yet_is_looked_at_again(void **state)
 {
-	struct world w;
+	struct fixture w;
 	struct fold *fold;
 
 	set_up(&w, "");
@@ -176,9 +176,9 @@ test_what_is_not_there_yet_is_looked_at_again(void **state)
 }
 
 static void
-test_why_there_is_none(void **state)
+why_there_is_none(void **state)
 {
-	struct world w;
+	struct fixture w;
 	struct fold *fold;
 
 	set_up(&w, "version");
@@ -207,9 +207,9 @@ test_why_there_is_none(void **state)
 }
 
 static void
-test_few_records_are_read_at_once(void **state)
+few_records_are_read_at_once(void **state)
 {
-	struct world w;
+	struct fixture w;
 	struct fold *fold;
 	char host[16];
 
@@ -235,9 +235,9 @@ test_few_records_are_read_at_once(void **state)
 }
 
 static void
-test_cut_in_the_middle(void **state)
+cut_in_the_middle(void **state)
 {
-	struct world w;
+	struct fixture w;
 	struct fold *fold;
 
 	set_up(&w, "id");
@@ -256,11 +256,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_a_value_of_the_job_is_said_once),
-	    cmocka_unit_test(test_what_is_not_there_yet_is_looked_at_again),
-	    cmocka_unit_test(test_why_there_is_none),
-	    cmocka_unit_test(test_few_records_are_read_at_once),
-	    cmocka_unit_test(test_cut_in_the_middle),
+	    cmocka_unit_test(a_value_of_the_job_is_said_once),
+	    cmocka_unit_test(what_is_not_there_yet_is_looked_at_again),
+	    cmocka_unit_test(why_there_is_none),
+	    cmocka_unit_test(few_records_are_read_at_once),
+	    cmocka_unit_test(cut_in_the_middle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

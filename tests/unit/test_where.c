@@ -12,7 +12,7 @@
 #include <string.h>
 
 static void
-test_true_ones_are_in(void **state)
+true_ones_are_in(void **state)
 {
 	struct where w = {0};
 
@@ -26,7 +26,7 @@ test_true_ones_are_in(void **state)
 }
 
 static void
-test_failed_ones_are_named_some_of_them(void **state)
+failed_ones_are_named_some_of_them(void **state)
 {
 	struct where w = {0};
 	char host[16], *text;
@@ -52,8 +52,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_true_ones_are_in),
-	    cmocka_unit_test(test_failed_ones_are_named_some_of_them),
+	    cmocka_unit_test(true_ones_are_in),
+	    cmocka_unit_test(failed_ones_are_named_some_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
