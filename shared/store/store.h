@@ -1,5 +1,5 @@
-/* Where records are kept: one interface, a table of functions with three backends (store_sqlite.c,
- * store_couch.c, store_null.c). A backend is one file and one row of the table in store.c.
+/* Where records are kept: one interface, a table of functions with three backends (sqlite_store.c,
+ * couch_store.c, store_null.c). A backend is one file and one row of the table in store.c.
  *
  * Everything is asynchronous: a call returns at once, its answer comes as a callback on the loop,
  * never from inside the call. A write is answered STORE_OK only when it is on disk. */

@@ -13,7 +13,7 @@
 
 struct suite_factory {
 	/* The URI of a store that is empty or not there yet, another one at each call; borrowed
-	 * until the next call. test_store_couch.c adds a database name of its own to
+	 * until the next call. test_couch_store.c adds a database name of its own to
 	 * VOGELER_TEST_COUCH_URI. */
 	const char *(*begin)(void);
 	void (*end)(void); /* after each test, when the store is closed; NULL = nothing to do */

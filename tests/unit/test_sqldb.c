@@ -1,4 +1,4 @@
-/* How the file is opened; what is done with it is tested through store_sqlite. */
+/* How the file is opened; what is done with it is tested through sqlite_store. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

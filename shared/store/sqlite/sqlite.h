@@ -1,5 +1,5 @@
-/* The inside of the sqlite backend, shared by its files: store_sqlite.c (the thread, and what the
- * loop asks of it), sqlite_read.c and sqlite_put.c (records), ledger_sqlite.c (jobs and outcomes),
+/* The inside of the sqlite backend, shared by its files: sqlite_store.c (the thread, and what the
+ * loop asks of it), sqlite_read.c and sqlite_put.c (records), sqlite_jobs.c (jobs and outcomes),
  * sqlite_notes.c, sqlite_check.c.
  * All that touches db runs on the worker's thread. */
 #ifndef VOGELER_SQLITE_H

@@ -1417,7 +1417,7 @@ main(void)
 	int failed;
 
 	if (getenv("VOGELER_TEST_COUCH_URI") == NULL) {
-		fprintf(stderr, "test_store_couch: run it through tests/standin/with-couch\n");
+		fprintf(stderr, "test_couch_store: run it through tests/standin/with-couch\n");
 		return 1;
 	}
 	factory.javascript_numbers = getenv("VOGELER_TEST_COUCH_STANDIN") != NULL;
