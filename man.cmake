@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Makes PAGE of SOURCE, which is written in scdoc, for samples that are installed in DATADIR:
 #
 #   cmake -D SCDOC=scdoc -D SOURCE=x.1.scd -D PAGE=x.1 -D DATADIR=/usr/share -P man.cmake

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Shared by quickstart and run-tests: which Debian packages are needed, and installing those that are missing without
 # letting any of them start a service. To be sourced with $top set to the checkout and $log to a file for long output.
 # shellcheck shell=bash disable=SC2034

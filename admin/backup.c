@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "backup FILE", "restore FILE": the store of sqlite:// into one file and back, while others use
  * it. (Copying the file itself leaves out what is still in the log beside it.) */
 #include "admin/confirm.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A question before what cannot be undone. */
 #ifndef VOGELER_CONFIRM_H
 #define VOGELER_CONFIRM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who is in contact (shared/store/contacts.h), for the verbs that show it. */
 #ifndef VOGELER_CONTACT_H
 #define VOGELER_CONTACT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "doctor": is each link there, from the configuration file to the collector? A line each, with the
  * cure for what is not. */
 #include "admin/doctor.h"

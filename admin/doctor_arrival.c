@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether messages arrive: those of answers in their queues, those of commands at the host that is
  * looked at, by its name and to all. Bindings cannot be asked for, so probes are sent (see
  * shared/amqp/probe.h), which everybody drops: what reaches no queue at all comes back; that it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Each broker of the list: name, connection, login, vhost, exchanges and queues, the rights to send
  * and to read, who reads the answers and, where an agent runs, its commands. Nothing is made and
  * nothing stays behind. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether commands arrive at hosts of the store, wherever this runs: a runner is told of those
  * whose queue is not bound only when it sends. A bounded number is tried, those that were heard or
  * seen last. By name the broker itself proves it: a probe (shared/amqp/probe.h), which everybody

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether somebody looks which hosts are in contact, and how many are: by the rule of the list of
  * hosts. */
 #include "admin/doctor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether answers came lately that nobody vouches for: a mistake, or a stolen password. */
 #include "admin/doctor.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How large a message may be at this broker, and how much waits there. AMQP tells neither: the
  * first goes by the release of RabbitMQ, unless somebody has been refused one and knows better; the
  * second is an estimate by the number of messages. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is on this machine: the configuration file, the clock, the machine's id, and where an agent
  * keeps its things. */
 #include "admin/doctor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether the newest order of a host is ahead of the clock. While the host's clock stays ahead, or
  * its state folder remembers the order, its answers come after it; once neither does, they are
  * dropped as older, until the clock has come that far. The heads of all records are read for it, as

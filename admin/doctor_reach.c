@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Name and connection, of the broker as of the store. */
 #include "admin/doctor.h"
 

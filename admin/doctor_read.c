@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The right to read queues: on a connection of its own for each, which the answer ends. */
 #include "admin/doctor.h"
 

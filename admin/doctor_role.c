@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* For whom doctor looks, and with which URIs: a service has its own from systemd, which are those
  * of nobody else, so that with an operator's it would be found to lack rights that it has. */
 #include "admin/doctor.h"

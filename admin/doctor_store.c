@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The store: is it there, is its certificate good, does it let us in, does it hold the database,
  * does it take a write and a delete, and do its clock and ours agree? */
 #include "admin/doctor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "forget HOSTS": their records, what is remembered of the order of their results, and their queues
  * with the commands that wait there. What is said of a job stays true: the commands that went with
  * a queue are cancelled in the ledger. A host whose queue somebody reads stays, its record too: it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "forget-order HOST": the next answer of the host counts, whatever its order is. For a host that
  * was heard with a clock ahead and has lost its state folder since, or in whose name somebody wrote
  * an order of his own: it would not be heard until the clock has caught up. */

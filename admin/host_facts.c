@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See host_facts.h. */
 #include "admin/host_facts.h"
 

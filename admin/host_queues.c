@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See host_queues.h. */
 #include "admin/host_queues.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The queues of hosts at the broker, for the verbs that look at them or delete them. Nothing is
  * made, and nothing is taken out of them. */
 #ifndef VOGELER_HOST_QUEUES_H

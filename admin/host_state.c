@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See host_state.h. */
 #include "admin/host_state.h"
 

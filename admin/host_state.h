@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the head of a record (shared/store/head.h) says about how its host is now, for the list of
  * hosts. Pure. */
 #ifndef VOGELER_HOST_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "hosts [HOSTS...]": a table, or with --json an array of objects. */
 #include "admin/contact.h"
 #include "admin/host_state.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-admin: sets up, looks, reports. */
 #include "admin/verb.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The hosts that arguments mean (shared/target/target.h), and who of them is not there. */
 #ifndef VOGELER_ADMIN_MEANT_H
 #define VOGELER_ADMIN_MEANT_H

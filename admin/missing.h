@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A host that was named and has no record: what is said of it, with the one that may have been
  * meant. */
 #ifndef VOGELER_ADMIN_MISSING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
 #include "admin/open_jobs.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The jobs that some hosts have not answered, as the ledger has it. */
 #ifndef VOGELER_OPEN_JOBS_H
 #define VOGELER_OPEN_JOBS_H

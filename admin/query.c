@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "query EXPR [HOSTS]": what jq makes of each record, as a table, CSV or JSON. */
 #include "admin/meant.h"
 #include "admin/result_rows.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "queue HOSTS": what waits for them. AMQP tells how many messages are in a queue, and not which
  * without taking them out (they would come back as redelivered, and count towards the limit of a
  * quorum queue); which jobs they are of, the ledger knows. Both are told, and where they differ,

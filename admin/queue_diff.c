@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See queue_diff.h. */
 #include "admin/queue_diff.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is at the broker and is not what the options ask for: said, with the ways out. */
 #ifndef VOGELER_QUEUE_DIFF_H
 #define VOGELER_QUEUE_DIFF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See record_print.h. */
 #include "admin/record_print.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A record on stdout. */
 #ifndef VOGELER_RECORD_PRINT_H
 #define VOGELER_RECORD_PRINT_H

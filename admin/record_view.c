@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See record_view.h. */
 #include "admin/record_view.h"
 

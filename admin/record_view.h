@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Looking into a record as stored, for the verbs that print one. */
 #ifndef VOGELER_RECORD_VIEW_H
 #define VOGELER_RECORD_VIEW_H

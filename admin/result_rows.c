@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See result_rows.h. Values are kept as canonical text: a tree may be a hundred times as large. */
 #include "admin/result_rows.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "setup": makes what is missing, leaves what is there, and says which was which. Topology first,
  * then the database, then the design documents. Doing it twice changes nothing. What is there but
  * not as the options want it is left too, told with the ways out, and makes the status 1. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "show HOST [PLUGIN [PATH]]": a record for people, or with --json as it is stored. */
 #include "admin/contact.h"
 #include "admin/host_state.h"

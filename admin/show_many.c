@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "show HOSTS [PLUGIN [PATH]]", when several hosts are meant: answers side by side. */
 #include "admin/show_many.h"
 

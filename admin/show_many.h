@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The answers of several hosts, of "show". */
 #ifndef VOGELER_SHOW_MANY_H
 #define VOGELER_SHOW_MANY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs of vogeler-admin: one file each, one row of the table in main.c each. */
 #ifndef VOGELER_VERB_H
 #define VOGELER_VERB_H

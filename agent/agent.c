@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See agent.h. The life of the service:
  *
  *   SERVING ---- SIGTERM, SIGINT, one shot done ----> DRAINING ---- nothing runs ----> LEAVING

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The agent as a service: broker -> cmdq -> children -> outbox -> ack, and its life cycle. */
 #ifndef VOGELER_AGENT_H
 #define VOGELER_AGENT_H

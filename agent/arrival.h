@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a delivery is before it is a command: was it routed to this host at all, and does it only
  * ask whether it arrives? */
 #ifndef VOGELER_AGENT_ARRIVAL_H

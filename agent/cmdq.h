@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Commands, from their delivery to the acknowledgement: decode, authorise, drop the expired, run a
  * few at a time, hand the answer to the outbox, and ack the command when the broker has the answer.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How jobs are found (see cmdq.h): by the number of their run, by the job's id, and by plugin.
  * Thousands may wait, so nothing that happens to one of them looks at all of them. */
 #include "agent/cmdq_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Deliveries: what is new, what came before, what cancels, and what had waited (see cmdq.h). */
 #include "agent/cmdq_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of cmdq (see cmdq.h): cmdq_run.c starts, runs and answers, cmdq_intake.c takes
  * deliveries, cmdq_index.c finds jobs. For these three alone. */
 #ifndef VOGELER_CMDQ_INTERNAL_H

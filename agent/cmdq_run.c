@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See cmdq.h. The life of a job:
  *
  *              its turn            DONE            confirmed

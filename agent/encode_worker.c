@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See encode_worker.h. */
 #include "agent/encode_worker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Makes the messages of runs that ended well. Reading and writing much output takes too long for
  * the loop: a list of 1 MB costs over 100 ms. So that is done on a helper thread, one run after the
  * other; little is done at once. */

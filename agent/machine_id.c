@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See machine_id.h. */
 #include "agent/machine_id.h"
 

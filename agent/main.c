@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-agent: on every host. Runs the plugins that are declared here when told to, and sends
  * what they print. See agent.h (run) and verbs.h (list, exec). */
 #include "agent/agent.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the agent says of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has the
  * table.
  */

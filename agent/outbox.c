@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See outbox.h. A lane is OPEN, sending whatever waits as fast as the broker takes it, or HOLDING
  * after a refusal, until the retry timer. All of a lane goes to one queue, so one refusal speaks
  * for all. An entry waits while publish_id is 0. Of one plugin's unasked results one waits and one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Responses on their way to the collector, each kept until the broker has confirmed it. What the
  * broker does not take (nacked: a queue is full; returned: no queue is bound) is sent again after a
  * while, what was lost with the connection when it is back. Order is kept but for those. Where the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a plugin's output as the collector will, for `exec`. The readers, with libyaml, are in a
  * program of their own beside this one, vogeler-convert: the agent that runs for years on every
  * host is not to carry what only a person who writes a plugin needs. */

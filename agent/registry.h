@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which plugins this host has: what may run here is what is declared here, nothing else. The plugin
  * directory is compiled into one file in the state folder (README 2010), and what that says is in
  * force, so that editing a plugin never disturbs a running agent. */

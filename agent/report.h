@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run comes to, as the response that is sent. The key is always the plugin's name, also when
  * it was called by its alias. A failure is the body of 2010 (last_error, format pydict); what it
  * printed goes along in headers, cut to REPORT_TAIL_MAX bytes. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Collecting without being asked: each plugin with an interval is run again and again, and its
  * results go to the outbox without a job, the newest per plugin (outbox.h).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See sequence.h. The file is one line: "vogeler-order 1 CEILING HASH", HASH being ident_hash() of
  * what stands before it: whatever is cut off or altered does not verify. */
 #include "agent/sequence.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The order mark of responses: max(last + 1, wall clock in ms), never given twice, not
  * even after a crash or when the clock was set back.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See stale_runs.h. The file is
  *
  *   vogeler-running 1 BOOT-ID MARK START

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What plugins of an agent before this one left running. A keeper (subreaper.h) ends what is left
  * of its run, even when the agent is killed. When both are killed nobody does, and where no service
  * manager ends the rest, it would go on beside the command that is then run again.

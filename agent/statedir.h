@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's state folder, and the lock that keeps a second agent out of it. */
 #ifndef VOGELER_STATEDIR_H
 #define VOGELER_STATEDIR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The subcommands that need no broker: list, and exec for who writes plugins. Both return the exit
  * status. */
 #ifndef VOGELER_VERBS_H

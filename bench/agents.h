@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Simulated hosts that are as agents are, on the wire: commands, from their delivery to the
  * acknowledgement, and answers are dealt with by the agent's own code (agent/cmdq.h,
  * agent/outbox.h, agent/report.h). Only plugins are not run: the fleet says what each prints and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Puts a backlog into the collector's queue: what all hosts answer to all jobs, each confirmed. */
 #include "bench/bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A baseline, not a way to do it: what the Python program of 2010 did for each response, in C and
  * with nothing of a broker in its way. On one connection, one after the other: GET the record, put
  * the value in, PUT it; GET it again, set updated_at, PUT it (vogeler/db/couch.py: update, touch).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-bench: what its verbs share. */
 #ifndef VOGELER_BENCH_BENCH_H
 #define VOGELER_BENCH_BENCH_H

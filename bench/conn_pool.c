@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See conn_pool.h. */
 #include "bench/conn_pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fewer connections than hosts: the hosts of a plan have no queue and are not asked; what they
  * would answer to a job is published over the connections that they share. */
 #ifndef VOGELER_BENCH_CONN_POOL_H

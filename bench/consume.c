@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ceiling of the broker: takes responses out of the collector's queue as the collector does,
  * with the same prefetch and acknowledgements, and does nothing with them. */
 #include "bench/bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Hosts that answer each command once it is due, whatever else there is to do: what is measured is
  * everybody else. No command is collapsed with another, or too late; bench/agents.h has hosts that
  * are as agents are. A command is acknowledged only after the broker has confirmed the answer. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fleet to try an inventory on: hosts with the names, facts, packages and troubles that a fleet
  * has. What a host prints follows from the seed, the host and the time alone, so that it changes as
  * a fleet does: packages are updated, host by host, and figures move. Pure. */

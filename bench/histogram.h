@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A histogram of times whose buckets grow with the value (as in HDR histograms): each is told with
  * an error of less than 1/64, from a microsecond to half a day, in a few kilobytes. */
 #ifndef VOGELER_BENCH_HISTOGRAM_H

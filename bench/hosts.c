@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Simulates a fleet that answers whatever it is asked and collects by itself, as agents with the
  * sample plugins do, until it is told to stop. */
 #include "bench/agents.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See hosts_sim.h. */
 #include "bench/hosts_sim.h"
 

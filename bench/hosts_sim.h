@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The connections of many simulated hosts in one loop: each has its own, with queue and bindings,
  * as an agent has. What it does with its commands is its script's: bench/errands.h, bench/agents.h.
  */

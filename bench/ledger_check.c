@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ledger_check.h. */
 #include "bench/ledger_check.h"
 

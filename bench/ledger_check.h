@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Closing the books: every (host, job) that a plan expects is looked up in the ledger, and the
  * newest answer of each plugin of each host in its record. */
 #ifndef VOGELER_BENCH_LEDGER_CHECK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Open loop: jobs go out at a fixed rate, whatever comes back and however late, and the latency of
  * each answer counts from the moment at which its job was to be sent. It ends when the collector
  * says that the outcome is on disk, or, should that notice be lost, when the ledger shows it.

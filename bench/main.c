@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-bench: simulated hosts, backlogs, ceilings, and the books of what came of them. */
 #include "bench/bench.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What simulated hosts answer: texts of the size and shape that real plugins print. The same host,
  * plugin and version always give the same text, so it can be told later whether what is stored is
  * what was sent. Pure. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run of the benchmark consists of, as arithmetic: which hosts there are and how they
  * behave, which jobs, and what each host answers to each. Whoever is given the same plan expects
  * the same: that is how the books are closed. Pure. */

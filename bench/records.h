@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The records that a collector would write for the answers of a plan, one for each answer, made
  * with the collector's own conversion and the store's own record: what the ceilings write. */
 #ifndef VOGELER_BENCH_RECORDS_H

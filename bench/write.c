@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ceiling of the store: writes the records that a collector would write for the answers of the
  * plan, one for each answer, by _bulk_docs and with the revision known. What is written first, so
  * that there is a revision, is not timed; with --resume it is there from the run before. With

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See acks.h. */
 #include "daemon/acks.h"
 

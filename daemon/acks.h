@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which deliveries are outstanding, and when each may be acknowledged: not before what they bring
  * is stored.
  *

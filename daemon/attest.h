@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In whose name a response may be written: [server] attest.
  *
  *   no    anybody's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What waits to be written, host by host, and the one rule of it: at most one write of a host is
  * under way. What arrives meanwhile waits and becomes the host's next write, together. Lists and a
  * hash table; no I/O, no clock of its own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Results on their way into the store: collected host by host (backlog.h), written in batches by
  * count, bytes or age, tried again, split, rejected.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See bindings.h.
  *
  *   WAITING -- timer --> LISTING -- all names are there --> BINDING -- done --> WAITING

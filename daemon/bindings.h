@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bindings of the hosts' queues, which hosts with minimal rights cannot make themselves. The
  * collector makes those of all hosts that the store knows: at its start, when it had to make an
  * exchange, and then again and again, since a binding that is gone tells nobody, and neither does

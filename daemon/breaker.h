@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How is the store? One answer for all who ask: a circuit breaker with a width. Pure: no loop, no
  * I/O; the time is given.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Responses from the broker to the store: when they are taken in hand (inflight.h), and when they
  * are given back.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See contact_tracker.h.
  *
  *   NEW -- first round is over --> LOADING -- the book is there --> KEEPING

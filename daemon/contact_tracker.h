@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who is in contact (shared/store/contacts.h): takes what is seen of the hosts' queues, round by
  * round, and stores what has changed, and once a minute that it was looked. What is not stored now
  * is with the next round.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-convert: reads a text as the collector reads the output of a plugin, with the very same
  * readers, and shows the value. A program of its own, so that the agent, which asks it for `exec`,
  * does not carry libyaml and the readers for the rest of its life. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The hosts of which something that is stored can be neither read nor written: the file has a
  * damaged page. They are told of together, since one page is the trouble of many. Pure. */
 #ifndef VOGELER_DAMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the collector will not take goes to the queue vogeler.dead as it came, with the reason in
  * headers, and only when the broker has it safe there its owner is told.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps the book of answers that nobody vouches for (shared/store/forgeries.h) in the store: the
  * first at once, then what has come since every ten seconds, since any sender decides how many
  * there are. What was refused in the last seconds before the end may be missing in it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See host_quota.h. */
 #include "daemon/host_quota.h"
 

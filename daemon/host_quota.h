@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The room that one host may have in the memory of the collector, so that however much comes of it,
  * others are read on: a part of intake_max_bytes. Pure: no loop, no I/O; time is given.
  *

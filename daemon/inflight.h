@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The deliveries in hand, each from its arrival until it is acked or given back: it is decoded,
  * checked, converted, given to the batch, and acked when everything it says is on disk. What is
  * poison goes to the dead letter queue at first sight and holds up nothing behind it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See job_notice.h. */
 #include "daemon/job_notice.h"
 

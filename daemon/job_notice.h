@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tells who watches a job what the ledger has of it: after the commit, never before, and only as a
  * hint, for the watcher reads the ledger too. So a notice is neither persistent nor mandatory, is
  * never sent twice, and is dropped when the publisher cannot take it at once.

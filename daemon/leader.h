@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which of several collectors goes on, where they are in each other's way.
  *
  * The broker deals the answers of one host to its collectors in turn, and CouchDB takes a record

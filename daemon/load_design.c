@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See load_design.h. */
 #include "daemon/load_design.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogelerd -l DIR: loads design documents into the store, says what became of each, and is done. */
 #ifndef VOGELER_LOAD_DESIGN_H
 #define VOGELER_LOAD_DESIGN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogelerd, the collector: options, the two brokers, the store, the collector between them,
  * signals.
  *

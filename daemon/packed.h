@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The body of a delivery that is read is kept for one case, that the store refuses what it says:
  * until then it is held compressed. */
 #ifndef VOGELER_PACKED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/prune.h"
 
 #include "shared/base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Takes old jobs, and their outcomes, out of the ledger ([persistence] job_ttl): at start, and then
  * every hour. Removes little at a time, so that answers are not held up; when the store is away, or
  * refuses, it comes again. Several collectors may do so side by side.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See queue_depth.h. */
 #include "daemon/queue_depth.h"
 

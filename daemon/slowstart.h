@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What was in hand when a collector died may be what killed it. So after a start those that come
  * back (redelivered) are not all read at once: this says when each is let go. Pure: no loop, no
  * I/O; time and random numbers are given.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command line of vogeler-runner: the options of all its verbs, in one table. */
 #ifndef VOGELER_ARGUMENTS_H
 #define VOGELER_ARGUMENTS_H

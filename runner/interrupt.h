@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Ctrl-C and SIGTERM, for whichever part of a verb is at work. */
 #ifndef VOGELER_INTERRUPT_H
 #define VOGELER_INTERRUPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vogeler-runner: puts commands on the queue, and follows what becomes of them. What is sent is
  * confirmed by the broker before it is called sent. */
 #include "runner/arguments.h"

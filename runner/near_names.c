@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See near_names.h. */
 #include "runner/near_names.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names that were typed, and no host has: which one may have been meant? */
 #ifndef VOGELER_NEAR_NAMES_H
 #define VOGELER_NEAR_NAMES_H

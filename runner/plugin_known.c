@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin_known.h. The record of one target is looked at first, for it nearly always has it:
  *
  *   record of a target -> heads of all records -> jobs of that name -> outcomes of each */

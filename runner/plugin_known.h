@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A plugin's name that was typed, and nobody ever had: a typo reaches all hosts, and each refuses
  * it. */
 #ifndef VOGELER_PLUGIN_KNOWN_H

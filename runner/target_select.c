@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See target_select.h. */
 #include "runner/target_select.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs of vogeler-runner, and what the command line says to them. Without a verb it sends. One
  * verb_NAME.c and one row of the table in arguments.c each. */
 #ifndef VOGELER_RUNNER_VERB_H

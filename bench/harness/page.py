@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One page with everything in it: no script, no image and no host besides."""
 import html
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured runs here: a private broker, a store, collectors and vogeler-bench, each on the core it is to have, all
 on loopback and ended by pid. The processes are those of the integration tests."""
 import json

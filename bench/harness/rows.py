@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows: what must be true, and how it is measured. Each is a function from the rig and its settings to a dictionary
 with "figure", "goal", "ok" and whatever explains them."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows as text: for a terminal, and as a table for a README."""
 
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See convert.h. */
 #include "daemon/read/convert.h"
 

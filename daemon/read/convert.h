@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a response to results: what a plugin printed becomes native JSON by its format (README
  * 2010). One value that does not parse spoils only itself: its raw text is kept, with the reason.
  * Pure. */

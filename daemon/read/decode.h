@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a delivery to what it says: decoded, checked, converted; of one host in the order of
  * arrival.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See yamlx.h.
  *
  * A stack of open collections, one for each level of depth, fed by libyaml's events. What an alias

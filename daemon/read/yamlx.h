@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* YAML as the collector needs it, over libyaml's events: hostile text in, one JSON value out.
  *
  * Scalars are typed as PyYAML's safe_load types them (YAML 1.1 booleans, integers in base 2, 8, 10

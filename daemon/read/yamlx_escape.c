@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See yamlx_escape.h. */
 #include "daemon/read/yamlx_escape.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See yamlx_scalar.h. The patterns are those of PyYAML's resolver.py, less the sexagesimals,
  * timestamps and infinities, which stay strings here. */
 #include "daemon/read/yamlx_scalar.h"

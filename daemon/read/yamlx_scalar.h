@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a plain YAML scalar means: the resolver of YAML 1.1 as PyYAML's SafeLoader has it. Pure. */
 #ifndef VOGELER_YAMLX_SCALAR_H
 #define VOGELER_YAMLX_SCALAR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the hosts of a job to its end: it is written to the ledger, published, what the broker says
  * of it is written too, and with --wait it is followed. For all verbs that send a job. */
 #ifndef VOGELER_DISPATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the runner itself learns of hosts (no queue, refused, never sent), on its way to the ledger
  * and to the screen: see dispatch_internal.h. */
 #include "runner/job/dispatch_internal.h"

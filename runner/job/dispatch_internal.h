@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two halves of dispatch (see dispatch.h): dispatch.c has the states, over dispatch_hosts.c,
  * which has what the runner learns of hosts, and how that is written down and told. For these
  * alone. */

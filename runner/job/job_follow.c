@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See job_follow.h. */
 #include "runner/job/job_follow.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A job as people follow it: the watch, its progress on stderr, its events (--jsonl) and in the end
  * the summary on stdout, with the exit status. Used by all that waits: sending with --wait, watch.
  */

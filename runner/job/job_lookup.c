@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See job_lookup.h. */
 #include "runner/job/job_lookup.h"
 

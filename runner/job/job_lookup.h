@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the verbs about a job that was sent begin with. */
 #ifndef VOGELER_JOB_LOOKUP_H
 #define VOGELER_JOB_LOOKUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See job_watch.h. Two folds: one is shown, and takes the word of notices too; the other is made
  * anew from each reading of the store, and when that one is complete, it is what the watch ends
  * with.

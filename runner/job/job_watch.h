@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Follows one job until every target's end is known, or until a deadline.
  *
  * The store is the truth: it is asked again and again, at first every second, and never more than a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See outcome_writer.h. */
 #include "runner/job/outcome_writer.h"
 

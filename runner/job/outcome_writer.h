@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the runner itself learns of hosts (no queue, cancelled), on its way to the ledger: gathered,
  * written in portions of a bounded size, tried again when the store is out of reach. */
 #ifndef VOGELER_OUTCOME_WRITER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which hosts have a queue at the broker: of a command to all, that is confirmed once any queue has
  * it, this tells whom it cannot reach. A passive declaration takes no right and leaves no trace. */
 #ifndef VOGELER_PRESENCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One command, published to many hosts or to all at once, each publish followed until the broker
  * has answered for it.
  *

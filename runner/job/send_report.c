@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See send_report.h. */
 #include "runner/job/send_report.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is told of a job that was sent and is not waited for. */
 #ifndef VOGELER_SEND_REPORT_H
 #define VOGELER_SEND_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See sender.h. */
 #include "runner/job/sender.h"
 

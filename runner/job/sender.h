@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who sits at the runner. */
 #ifndef VOGELER_SENDER_H
 #define VOGELER_SENDER_H

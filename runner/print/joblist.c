@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See joblist.h. */
 #include "runner/print/joblist.h"
 

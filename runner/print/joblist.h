@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A list of jobs, each with how it stands: a table for people, JSON for programs. */
 #ifndef VOGELER_JOBLIST_H
 #define VOGELER_JOBLIST_H

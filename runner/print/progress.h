@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A line on a terminal that is drawn again and again: a bar, counts, rate, time left. At most five
  * times a second; cleaned away in the end. */
 #ifndef VOGELER_PROGRESS_H

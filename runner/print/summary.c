@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See summary.h. */
 #include "runner/print/summary.h"
 

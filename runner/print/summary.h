@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a job ended, or stands: the exceptions first, a line a host with why; then who is missing; a
  * last line that adds up. Ok hosts are counted. docs/runner-output.md has the forms. Pure: no
  * clock. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the hosts of a job answered, read from their records as each is stored, and shown (--show).
  *
  * A record has the newest answer of a plugin, whoever asked for it. So a value is shown only where

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "cancel JOB": tells the hosts that have not answered, and then the ledger, so that the books say
  * so of hosts that are off too. What a host answers after all counts more than that. */
 #include "runner/interrupt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "jobs": those that the store knows, the newest first, with how they stand. */
 #include "runner/print/joblist.h"
 #include "runner/verb.h"

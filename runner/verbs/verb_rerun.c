@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "rerun JOB": the same plugin again, as a new job, for those of its hosts that are not ok. */
 #include "runner/interrupt.h"
 #include "runner/job/dispatch.h"

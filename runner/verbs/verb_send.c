@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Without a verb: a command to its targets. */
 #include "runner/interrupt.h"
 #include "runner/job/dispatch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* "watch JOB" and "result JOB": a job that was sent, followed until its end or as it stands now. */
 #include "runner/interrupt.h"
 #include "runner/job/job_follow.h"

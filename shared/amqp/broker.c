@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The broker's life as its owner sees it: see broker.h; the state machine is in broker_fsm.c. */
 #include "shared/amqp/broker_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One AMQP 0-9-1 connection with one channel, driven by the loop: from name resolution to login
  * nothing blocks, it heals by itself, and what it promises is stated below. librabbitmq is the
  * codec (frame.h), stream.h moves the bytes; this is the state machine between them, used by every

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Small questions and orders to a connection in READY: how much waits in a queue, that one is to
  * go, and are publishes taken. */
 #include "shared/amqp/broker_internal.h"

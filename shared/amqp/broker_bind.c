@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TOPOLOGY with bind_only: nothing is declared, the bindings of all its queues are made, and with
  * bind_looks each is looked at before, many steps under way at a time. The channel answers in
  * order, so what ends it is about the oldest step without an answer: that queue is told of and left

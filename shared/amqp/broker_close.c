@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
 #include "shared/amqp/broker_internal.h"
 #include "shared/base/trouble.h"

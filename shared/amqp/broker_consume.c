@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Consumers, their deliveries, and acks; content of deliveries and returns is collected here. */
 #include "shared/amqp/broker_internal.h"
 

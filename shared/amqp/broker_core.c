@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What all parts of the broker stand on: names, events that are raised, timers, output. */
 #include "shared/amqp/broker_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TOPOLOGY: each item is declared passively, which needs no right to configure; only what is not
  * there (404, which costs the channel) is declared for real. A queue is bound in either case: a
  * binding that is there already costs nothing, and whether it is there cannot be asked. A refusal

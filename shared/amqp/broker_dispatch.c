@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whose frame it is. */
 #include "shared/amqp/broker_internal.h"
 

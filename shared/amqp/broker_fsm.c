@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The state machine of broker.h, and its owner: what the parts of the broker raise is settled here,
  * after each frame, timer and call of the API, so that nothing is destroyed under them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Heartbeats, both ways. */
 #include "shared/amqp/broker_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the broker share; nobody else includes this.
  *
  *   broker.c           options, creation and destruction, timers, what the owner asks for

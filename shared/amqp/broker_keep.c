@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In READY: the bindings of the topology are made again from time to time, since one that is gone
  * tells nobody: an exchange that is deleted and made anew has none, and an administrator may remove
  * one. One method is under way at a time. What is missing altogether ends the channel (404), and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HANDSHAKE: connection.start, tune, open (AMQP 0-9-1 2.2.4), with SASL PLAIN, or EXTERNAL:
  * who the certificate says that we are. */
 #include "shared/amqp/broker_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* May we read that queue? A broker tells it to nobody but a consumer, and who consumes takes
  * messages, if only to give them back with a mark on them. So this asks for a consumer that cannot
  * be had: RabbitMQ checks the right first and then the arguments, where a priority is a number. */

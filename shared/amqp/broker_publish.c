@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Publishing and its answers. The channel numbers what is published on it from 1 (RabbitMQ,
  * "Publisher Confirms"); each answer is matched to the owner's id. */
 #include "shared/amqp/broker_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See frame.h. librabbitmq is only the codec here: it aborts when it is tuned in its initial state,
  * and keeps all that it has decoded until its pools are released, so both are done frame by frame.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AMQP 0-9-1 frames <-> structs, over librabbitmq used as a codec only: bytes in, frames out; no
  * I/O, no clock, none of the library's sockets. The method structs are librabbitmq's own
  * (amqp_framing.h: amqp_connection_start_t and so on).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See host_binder.h. A lane has one connection after the other, each with a lot of the hosts; the
  * binder is done when no lane has a lot, none is left, and nothing failed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Binds the queues of many hosts to the exchange of commands: for hosts whose users may not do it
  * themselves; and tells who is in contact, which is whose queue is read. On connections of its own,
  * a few at a time, each for some hundreds of hosts: a queue that is not there, or that may not be

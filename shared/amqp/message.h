@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A message as AMQP 0-9-1 has it: the basic properties (4.2.6.1, class 60) that Vogeler uses, a
  * flat header table, a body. The same struct for what is published and what is delivered.
  *

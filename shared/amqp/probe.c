@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See probe.h. All headers are long strings, which every client can read. */
 #include "shared/amqp/probe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A message that asks only whether it arrives. vogeler-admin doctor sends it the way of a command
  * or of an answer, the collector the way of an answer; who gets it acknowledges it and stores, runs
  * and tells nothing. A host that is named in it echoes it to the queue of who asks, through the

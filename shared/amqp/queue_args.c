@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See queue_args.h. */
 #include "shared/amqp/queue_args.h"
 

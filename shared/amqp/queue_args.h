@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What one kind of queue is declared with: the options of [host_queue] and [master_queue], as
  * RabbitMQ's optional queue arguments (https://www.rabbitmq.com/queues.html#optional-arguments) and
  * as the policy that says the same. A classic queue has none by default: those of 2010. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See topology.h. */
 #include "shared/amqp/topology.h"
 

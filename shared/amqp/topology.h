@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The exchanges, queues and bindings, as data: what each program needs to exist. The broker module
  * makes it so: it declares passively first (so a host without configure rights works), and only on
  * 404 for real. The bindings of a queue are made at every connect, also of one that was found: who

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ask.h. */
 #include "shared/base/ask.h"
 

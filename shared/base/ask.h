@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A question on the terminal before what cannot be undone. */
 #ifndef VOGELER_ASK_H
 #define VOGELER_ASK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How long to wait before trying again: the first retry soon, then doubling up to a cap, with
  * jitter so that a thousand agents do not come back in the same second. Pure arithmetic; owns no
  * timer. */

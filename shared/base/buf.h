@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Growable bytes with a cap given at birth. Appending past the cap, or out of memory, fails and
  * leaves what was there as it was. After curl's dynbuf. */
 #ifndef VOGELER_BUF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See errtext.h. */
 #include "shared/base/errtext.h"
 

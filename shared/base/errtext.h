@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors as plain phrases, for log lines, reasons and people: "connection refused". Static strings,
  * but where it says otherwise. */
 #ifndef VOGELER_ERRTEXT_H

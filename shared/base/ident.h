@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Identifiers. A job's is a UUIDv7 (RFC 9562 5.7), so that jobs sort by time; a response's is a
  * UUIDv8 (RFC 9562 5.8) derived from what it answers, so that a rerun after a crash carries the
  * same one. */

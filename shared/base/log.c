@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See log.h. */
 #include "shared/base/log.h"
 #include "shared/base/trouble.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The log, to stderr, in the format of the README of 2010:
  *
  *   [2010-09-26 02:16:29,609: INFO] vogelerd (subsystem) - object: text, key=value

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See log_sink.h. */
 #include "shared/base/log_sink.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where the lines of the log go: standard error, without ever waiting for whoever reads it. Lines
  * that it does not take at once wait in a bounded buffer; what finds that full is dropped.
  *

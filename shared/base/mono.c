@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See mono.h. */
 #include "shared/base/mono.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Monotonic time: for deadlines and durations, never for what is stored or sent. A type of its own,
  * so that the compiler refuses to mix it with wall-clock time (wallclock.h). */
 #ifndef VOGELER_MONO_H

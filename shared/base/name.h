@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which names may be hosts and which may be plugins. Host names become queue names, routing keys
  * and document ids, so the rules are those of all three. */
 #ifndef VOGELER_NAME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which of the names that there are was meant by one that is not among them. */
 #ifndef VOGELER_NEAR_H
 #define VOGELER_NEAR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See printable.h. */
 #include "shared/base/printable.h"
 

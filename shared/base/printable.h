@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text from elsewhere (a host, a store, a broker, a file) as a person's terminal or a log may have
  * it. All that people read goes through here; what programs read (--json) does not.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ratelimit.h. */
 #include "shared/base/ratelimit.h"
 

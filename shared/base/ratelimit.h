@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A complaint that comes again and again is a line the first time, and then one a minute with the
  * number of those that were left out; and so is its end. A few different ones are told apart, so
  * that two in turn are not a flood either. Pure; zeroed memory is an empty one. */

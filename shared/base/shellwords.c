@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See shellwords.h. Not popt's splitter: it takes an open quote for a closed one, and inside quotes
  * leaves two backslashes where shlex (POSIX mode) and every shell make one. */
 #include "shared/base/shellwords.h"

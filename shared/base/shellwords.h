@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Splits a command line into words as Python's shlex.split() does, which the README of 2010
  * promises: quotes and backslashes, no shell, so that $(x), * and | are ordinary characters. */
 #ifndef VOGELER_SHELLWORDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See trouble.h. */
 #include "shared/base/trouble.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Durations and sizes as people write them: "500ms" "10s" "5min" "1h" "7d", "256KiB" "4MiB" "1GiB".
  * Bare numbers are bytes; of durations there is none but 0, since whoever wrote 5 may have meant
  * minutes. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See uri.h. libevent splits (evhttp_uri_parse) and decodes; what our schemes mean is decided here.
  * Error sentences name the rule that was broken and quote nothing of the text but a scheme that is
  * known: anything else might be a piece of a password. */

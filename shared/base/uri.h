@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Broker and store URIs: amqp[s]:// couch[s]:// sqlite:// null://. A password is never printed: the
  * only way to text is uri_redacted(). */
 #ifndef VOGELER_URI_H

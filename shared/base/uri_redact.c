@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* URIs as text that may be shown: the second half of uri.h. */
 #include "shared/base/trouble.h"
 #include "shared/base/uri.h"

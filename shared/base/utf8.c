@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See utf8.h. */
 #include "shared/base/utf8.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Wall-clock time: milliseconds since the epoch, UTC, and RFC 3339 text with milliseconds
  * ("2010-09-26T02:16:29.609Z"), the form every time in a record has. */
 #ifndef VOGELER_WALLCLOCK_H

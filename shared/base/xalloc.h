@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of a program when memory is out; one rule for all.
  *
  * What is small and our own, the members of jansson's trees among it (jsonx_init()), is asked for

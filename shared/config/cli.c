@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See cli.h. */
 #include "shared/config/cli.h"
 #include "shared/base/trouble.h"

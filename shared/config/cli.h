@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command-line options that all programs share, on popt, and the order in which they count.
  * Each program's main adds a table of its own; a short option of it takes the shared one's place.
  */

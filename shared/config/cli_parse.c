@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See cli_parse.h. */
 #include "shared/config/cli_parse.h"
 

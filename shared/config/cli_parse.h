@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A command line, on popt: the options that all programs share, those of the program, --help and
  * --version, and the environment that goes with it. What they mean is cli.h's. */
 #ifndef VOGELER_CLI_PARSE_H

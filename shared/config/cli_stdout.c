@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See cli_stdout.h. */
 #include "shared/config/cli_stdout.h"
 

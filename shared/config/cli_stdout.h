@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Standard output as all programs have it: what was not written is told, and no success. */
 #ifndef VOGELER_CLI_STDOUT_H
 #define VOGELER_CLI_STDOUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See cli_verbs.h. */
 #include "shared/config/cli_verbs.h"
 

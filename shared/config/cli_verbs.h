@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs of a program, as one table: which one is meant, what --help says of them, and what is
  * said of a slip. */
 #ifndef VOGELER_CLI_VERBS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See complain.h. */
 #include "shared/config/complain.h"
 

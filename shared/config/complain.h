@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How programs say what is wrong: "program: text" on stderr, without the passwords of URIs, since
  * what is quoted may be one that was typed without its option, or in the place of a file. */
 #ifndef VOGELER_COMPLAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ini_file.h. libini_config 0.6 parses; what it would take in silence is caught by a look at
  * the lines beforehand (measured: keys before any section vanish from its lists, an indented
  * comment is folded into the value above, NUL cuts a value, some bytes in a name fail without an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* INI files, by libini_config: sections, keys, values, each with the line it stands on. Knows
  * nothing of what the keys mean. Values lose surrounding quotes ('x' or "x") and, as Python's
  * ConfigParser cut them, a comment that begins with " ;". Keys come out in lower case, as from

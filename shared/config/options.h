@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The options of all programs as they hold, which options_load.h fills: one table (options_table.h)
  * has a row for each, read by the file, -o section.key=value, --check-config, --dump-config and the
  * test that compares it with conf/vogeler.conf and vogeler.conf(5).

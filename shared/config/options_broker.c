@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See options_broker.h. */
 #include "shared/config/options_broker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every connection to a broker takes from the configuration. */
 #ifndef VOGELER_OPTIONS_BROKER_H
 #define VOGELER_OPTIONS_BROKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See options_load.h. */
 #include "shared/config/options_load.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How options come to hold: defaults, the file, single values, a reload; and how they are printed.
  */
 #ifndef VOGELER_OPTIONS_LOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See options_table.h and options.h. */
 #include "shared/config/options_table.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A row for each option, and what their types mean. */
 #ifndef VOGELER_OPTIONS_TABLE_H
 #define VOGELER_OPTIONS_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin.h; the directory and the compiled file are in plugin_dir.c. */
 #include "shared/config/plugin.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Plugin definitions: INI sections as in the README of 2010, one a plugin.
  *
  *   [facter]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The directory of plugins and the file it is compiled into: the second half of plugin.h. */
 #include "shared/base/trouble.h"
 #include "shared/config/plugin.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin_lint.h. */
 #include "shared/config/plugin_lint.h"
 #include "shared/base/trouble.h"

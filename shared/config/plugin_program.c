@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin_program.h. */
 #include "shared/config/plugin_program.h"
 

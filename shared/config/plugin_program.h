@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which file a plugin's command runs, as the agent looks for it. */
 #ifndef VOGELER_PLUGIN_PROGRAM_H
 #define VOGELER_PLUGIN_PROGRAM_H

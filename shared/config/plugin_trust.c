@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin_trust.h. */
 #include "shared/config/plugin_trust.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See listen_addr.h. */
 #include "shared/event/listen_addr.h"
 

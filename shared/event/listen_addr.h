@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An address to listen on, as the configuration writes it: "127.0.0.1:22010" or "[::1]:22010". No
  * names: what a name resolves to may change, and may not be this machine. */
 #ifndef VOGELER_LISTEN_ADDR_H

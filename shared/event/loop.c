@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See loop.h. A pass is one event_base_loop(EVLOOP_ONCE): wait, then run all that is due. Between
  * two passes the deferred frees run and the pass's CPU time is taken. */
 #include "shared/event/loop.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The event loop: one thread, one epoll. Everything that happens in a Vogeler program happens in a
  * callback of this loop; none may block. The only broad user of libevent.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names to addresses without stopping the loop: getaddrinfo() on a helper thread that lives as long
  * as the one question. Numeric addresses need no thread. */
 #ifndef VOGELER_RESOLVER_H

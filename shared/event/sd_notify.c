@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See sd_notify.h. */
 #include "shared/event/sd_notify.h"
 

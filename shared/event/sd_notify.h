@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the service manager is told: sd_notify(3), by its protocol.
  *
  * The protocol itself and not libsystemd, which brings lzma, zstd, lz4 and gcrypt with it: an idle

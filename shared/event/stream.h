@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A non-blocking byte stream to a peer: name resolution, connect (each address in turn), TLS if
  * asked for, bounded output. Wake-ups become the few events below; I/O and libevent's bufferevent
  * stay inside. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See tls.h. */
 #include "shared/event/tls.h"
 #include "shared/base/trouble.h"

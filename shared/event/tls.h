@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TLS as a client, on OpenSSL: who is trusted, who we are, and why it failed in words that say what
  * to do. TLS 1.2 at least, the peer's certificate and name are always checked; there is no option
  * to do without. Nothing is set up before a connection asks for it. */

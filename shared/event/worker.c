@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See worker.h. What the thread touches is in struct shared, under its lock, and lives as long as
  * either side does; struct worker belongs to the loop's thread alone. */
 #include "shared/event/worker.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One helper thread for what can only be done by blocking (SQLite commits, getaddrinfo). Jobs run
  * one at a time in order; their results come back as callbacks on the loop. No other thread exists
  * in the suite. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is said to whatever runs plugins, and what it answers: fixed-size messages without
  * pointers, so that the children can move into a process of their own behind a SOCK_SEQPACKET
  * socketpair (one message a packet) without a rewrite. Today children_request() is a direct call.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See children.h. The life of a run:
  *
  *             started            deadline, STOP, OVERFLOW          2 s

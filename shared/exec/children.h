@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs plugins, each as a process of its own, to completion. Spoken to by the fixed-size messages
  * of childmsg.h only, so that it can become a separate process.
  *

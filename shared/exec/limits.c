@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See limits.h. */
 #include "shared/exec/limits.h"
 

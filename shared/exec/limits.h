@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How much of the machine a plugin may use: resource limits (setrlimit(2)) that the kernel holds
  * each of its processes to, even if the agent is stopped. Only the number of processes is counted
  * together, over all of the plugin's user, and not at all for root. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See proc.h. */
 #include "shared/exec/proc.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel tells of processes (proc(5)). */
 #ifndef VOGELER_PROC_H
 #define VOGELER_PROC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finding children by proc(5), and reaping those that nobody waits for. The keepers (subreaper.h)
  * take what plugins leave behind; the agent is a child subreaper besides, for what a keeper leaves
  * that somebody killed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See spawn.h. */
 #include "shared/exec/spawn.h"
 

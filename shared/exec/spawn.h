@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Starting a program, under a keeper of its own (subreaper.h), so that it can harm nobody by
  * accident: everything that may allocate, block or fail in a lookup happens when the plugin is
  * loaded; between fork and exec only async-signal-safe calls are left (signal-safety(7)).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The process between the agent and a plugin, one for each run. It is the child subreaper
  * (PR_SET_CHILD_SUBREAPER) of all that the plugin starts: an orphan of the plugin becomes its child
  * and nobody else's, so it is reaped at once, it is known whose it was, and nothing that another

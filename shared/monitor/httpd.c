@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See httpd.h.
  *
  * evhttp ends a connection that is idle, but counts none and lets one byte every few seconds go on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A few pages over HTTP, for a person or a scraper on the same machine: evhttp with everything
  * bounded. GET only; a page is made anew for each request; one request a connection.
  *

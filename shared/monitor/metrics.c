@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See metrics.h. Numbers are written from integers: no rounding, and no decimal comma. */
 #include "shared/monitor/metrics.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Metrics as Prometheus reads them (text format 0.0.4). There is no registry: modules keep plain
  * counters, and whoever is asked for a page writes each family from them at that moment, so an
  * idle program does nothing for its metrics. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* /metrics and /healthz of a daemon. Both are written when they are asked for: counters live with
  * the modules that count, and nothing here has a timer.
  *

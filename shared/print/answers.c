@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See answers.h. A value is kept as its canonical text, once for all hosts that have it: a tree may
  * be a hundred times as large. Of one that takes more than a line no more than its hash is kept
  * once it is printed. */

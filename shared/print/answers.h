@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What many hosts say, for people: the same of several hosts is said once, with their names in
  * ranges. A table when each value fits into a line, else one value below the other. */
 #ifndef VOGELER_ANSWERS_H

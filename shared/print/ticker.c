@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ticker.h. */
 #include "shared/print/ticker.h"
 

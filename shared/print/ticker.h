@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A line on a terminal that says how far something is: it appears when that takes long, is drawn
  * again twice a second, and is cleaned away in the end. */
 #ifndef VOGELER_TICKER_H

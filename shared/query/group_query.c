@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See group_query.h. */
 #include "shared/query/group_query.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which hosts are in the groups that have a where: their programs are put to the records of a
  * store, one after the other. */
 #ifndef VOGELER_GROUP_QUERY_H

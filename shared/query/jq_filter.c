@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jq_filter.h.
  *
  * A child is given a part of the file at a time, and answers record by record.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program in jq's language over records, by libjq in child processes (jq_child.h): one for a few
  * records, one a processor for many, while more are still being read. Records are put aside in a
  * file, a line each. A child that dies over a record, or does not end in a tenth of the time that

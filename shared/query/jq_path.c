@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jq_path.h. */
 #include "shared/query/jq_path.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A path that a jq program takes from its input, as far as it is plain: names and numbers, as a
  * path of value_path.h. */
 #ifndef VOGELER_JQ_PATH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jq_plugins.h. A scan of tokens with one question at each: is the input here (".") the
  * record, or something taken from it? Of what is taken from it all may be read. While it is the
  * record, only paths with a name in front (.facter.os), literals, operators, brackets and a few

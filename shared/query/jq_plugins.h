@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which plugins of a record a jq program reads, told from its text, so that only these are fetched.
  * Cautious: where it cannot be told, all are. */
 #ifndef VOGELER_JQ_PLUGINS_H

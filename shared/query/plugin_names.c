@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See plugin_names.h. */
 #include "shared/query/plugin_names.h"
 

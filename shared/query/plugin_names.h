@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The names of the plugins that the records of a store have, be it with a value or a failure: to
  * tell who mistyped one. */
 #ifndef VOGELER_PLUGIN_NAMES_H

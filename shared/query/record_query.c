@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See record_query.h. */
 #include "shared/query/record_query.h"
 #include "shared/base/trouble.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program in jq's language over the records of a store: those plugins alone are read that it
  * names, if that can be told, and jq begins while they are. On a terminal a line says how far it
  * is. What does not compile is told before anything is read. */

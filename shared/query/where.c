@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See where.h. */
 #include "shared/query/where.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* --where: which hosts' records are so, as shared/query says of each. A host is in when the program
  * yields anything but false and null for its record, as with jq's select; one that it fails on is
  * out, and told. */

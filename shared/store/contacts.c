@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See contacts.h. */
 #include "shared/store/contacts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who is in contact: of each host whether its queue is read, since when, or when it last was. A
  * book that the collector keeps and the tools read; it is stored as notes (store.h), each with the
  * hosts of one share of all names, so that a host that comes or goes costs one small note:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fold: what many outcomes, in any order and repeated, say about each host. See fold.h. */
 #include "shared/store/fold.h"
 

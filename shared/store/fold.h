@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fold: how a job stands, of its outcomes. What comes out depends neither on their order nor on
  * repetition, and every target is in exactly one state, so the states add up to the targets. Pure:
  * no I/O, no clock.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Answers that were refused since nobody vouches for the host that they name: how many, and the
  * last of them. The collector keeps it as a note of the store (store.h), where doctor finds it from
  * any machine; whoever runs several collectors finds what the last of them wrote.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See head.h. */
 #include "shared/store/head.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a record: all of it but the values, and of what is said about each plugin only what a
  * list of hosts shows. A record may be megabytes and its head is some hundred bytes, so a list of
  * heads is fast where a list of records is not. Pure.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See job.h. */
 #include "shared/store/job.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A job: who was asked, and for what. It is written once, before its command is published, and
  * never changed. Pure: no I/O, no clock. */
 #ifndef VOGELER_JOB_H

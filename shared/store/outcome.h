@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An outcome: how a job ended at one host, or stands with it. Outcomes are only ever added, and
  * mean something together (fold.h). Pure: no I/O, no clock. */
 #ifndef VOGELER_OUTCOME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The record of a host and the one rule by which a result changes it. Pure: no I/O, no
  * clock; every backend calls the same functions, so a record is the same whichever store it is in.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Putting two accounts of a record together. See record.h. */
 #include "shared/store/record.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of backends, and the thin wrappers through which everyone else calls them. */
 #include "shared/store/store.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where records are kept: one interface, a table of functions with three backends (sqlite_store.c,
  * couch_store.c, store_null.c). A backend is one file and one row of the table in store.c.
  *

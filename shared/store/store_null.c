@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* null://: takes everything and keeps nothing. For benchmarks: all of a response's way but the
  * write. Answers come in the next pass of the loop, as the interface promises. */
 #include "shared/store/store.h"

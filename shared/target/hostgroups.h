@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* [group NAME] of the configuration: hosts under one name, which -n @NAME means. Here are the
  * definitions alone; what they mean is target.h's. */
 #ifndef VOGELER_HOSTGROUPS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See hostlist.h. */
 #include "shared/target/hostlist.h"
 

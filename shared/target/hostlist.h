@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Lists of names of hosts. */
 #ifndef VOGELER_HOSTLIST_H
 #define VOGELER_HOSTLIST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See missing_part.h. */
 #include "shared/target/missing_part.h"
 

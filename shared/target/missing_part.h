@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What there is in the place of a part that some values have not: who mistyped a name finds it
  * there. */
 #ifndef VOGELER_MISSING_PART_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Many host names in few words: "db01, web[01-12,15].example.com"; and back.
  *
  * A bracket holds numbers when there are only digits, hyphens between two of them, and commas, and

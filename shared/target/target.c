@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See target.h. */
 #include "shared/target/target.h"
 #include "shared/base/trouble.h"

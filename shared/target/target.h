@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What -n says, and the hosts that it means. Which hosts there are is the caller's knowledge; names
  * are taken as they are, for a host may have a queue and no record yet. No store, no broker. */
 #ifndef VOGELER_TARGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See value_path.h. */
 #include "shared/target/value_path.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The way to a part of a value: os.name, .os.name, .disks[0].size, .packages["libc6:amd64"]. It is
  * jq's, for one part; a name in it may have whatever is not a dot or a bracket, and a number
  * between dots counts items of an array. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jread.h. */
 #include "shared/wire/jread.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON read token by token, as strictly as jsonx.h says, without memory of its own: what a hostile
  * text costs is its own size, whatever it holds. Levels, keys of an object and values are counted,
  * and stop at their limits. Over it are a tree (jsonx_parse) and a canonical text (jsonx_rewrite).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jsonx.h. Reading is jread's, jansson keeps the tree; writing is our own, because the text
  * must be canonical and jansson's reals are not. */
 #include "shared/wire/jsonx.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON as Vogeler needs it: hostile text in, a tree of jansson's or canonical text out.
  *
  * In: strict but for a byte order mark, which is passed over, and what Python's json writes for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jsonx_note.h. */
 #include "shared/wire/jsonx_note.h"
 

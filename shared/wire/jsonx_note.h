@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is said of a text that is JSON or YAML when it is read: why it was not, what of it is kept
  * in another form, and where; and the limits that it is read under. */
 #ifndef VOGELER_JSONX_NOTE_H

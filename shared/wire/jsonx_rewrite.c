@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From JSON to the canonical text of jsonx_write(), without a tree: the text is written as it is
  * read, and when an object closes its members are put in order, where they stand. A tree takes up
  * to a hundred times the memory of its text ("[],[],[]"), this never more than four times. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See jsonx_text.h. */
 #include "shared/wire/jsonx_text.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces of text as JSON has them: keys, strings, numbers. Below the reader and the writer. */
 #ifndef VOGELER_JSONX_TEXT_H
 #define VOGELER_JSONX_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/wire/jspan.h"
 
 #include "shared/base/xalloc.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Commands and responses, to and from messages. Bodies are those of 2010; everything new
  * travels in properties and headers, so that a 2010 program on either side gets along. */
 #ifndef VOGELER_WIRE_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fake of an AMQP 0-9-1 broker, byte by byte, for what a real one does not do on demand. It knows one way to behave:
 everybody may log in, declare, consume and publish, every publish is confirmed, nothing is ever delivered. A Fault says
 at which step of that it does something else. It is no broker: queues, routes and messages do not exist in it.

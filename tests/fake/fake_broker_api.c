@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See fake_broker_api.h. */
 #include "tests/fake/fake_broker_api.h"
 

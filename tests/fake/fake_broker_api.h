@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A broker that a test drives: implements all of shared/amqp/broker.h without a socket. The code
  * under test creates it as usual; the test finds it by its role and says what happens: it comes up,
  * goes down, delivers, confirms. What was asked of it is written down. On the fake loop or the real

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fake of CouchDB over HTTP, by script, for what a real one does not do on demand. Without a script it is a tiny and
 correct subset in memory: databases, documents with revisions, _all_docs with keys and include_docs, _bulk_docs, _local.
 It remembers when each revision of a document was answered to be stored (`stored`, but for the notes of collectors), and

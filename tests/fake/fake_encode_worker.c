@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See fake_encode_worker.h. */
 #include "tests/fake/fake_encode_worker.h"
 

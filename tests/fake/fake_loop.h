@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fake loop and clock: implements shared/event/loop.h for tests of retry and time, after
  * unbound's fake_event. Real code, hours in milliseconds. Link tests/fake/fake_loop.c before
  * vogeler_shared, whose loop.o is then not used. Watches and signals are accepted and never fire.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A store that a test drives: implements store_ops, writes nothing, answers as it is told. Runs on
  * the fake loop or the real one. Owns none of what it is given. */
 #ifndef VOGELER_FAKE_STORE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See fake_stream.h. */
 #include "tests/fake/fake_stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fake stream: implements shared/event/stream.h in memory, for replay. The test is the peer: it
  * injects events and bytes and reads what was written. Link tests/fake/fake_stream.c before
  * vogeler_shared. One stream at a time is current: the one opened last. */

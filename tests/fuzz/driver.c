@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a fuzz target over the files of a folder, once: what libFuzzer does with -runs=0, for
  * compilers that have none. Fails when there is not one. */
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every fuzz target defines; called by libFuzzer or by driver.c. */
 #ifndef VOGELER_FUZZ_H
 #define VOGELER_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes of a hostile peer into the whole state machine, over a fake stream and clock: no crash, no
  * leak, no callback after its end. The first byte says in what pieces the rest arrives. */
 #include "tests/fuzz/fuzz.h"

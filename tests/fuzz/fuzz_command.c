@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any message as a command: refused with a reason, or one that can be sent again. The first byte
  * says which properties it has; eight bytes for the times, if any; the rest is the body. */
 #include "tests/fuzz/fuzz.h"

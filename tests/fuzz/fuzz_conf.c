@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any file as a configuration: entries that are whole, or a line for what is wrong; and as options:
  * all or nothing, and what holds can be written down. */
 #include "tests/fuzz/fuzz.h"

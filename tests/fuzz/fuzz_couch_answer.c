@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any HTTP answer from what may be CouchDB: each reader says what it is, or that it is none. The
  * first byte is the status and the content type, the rest the body. */
 #include "tests/fuzz/fuzz.h"

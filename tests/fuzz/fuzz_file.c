@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See fuzz_file.h. */
 #include "tests/fuzz/fuzz_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* For what reads a file: the input as one, in memory. */
 #ifndef VOGELER_FUZZ_FILE_H
 #define VOGELER_FUZZ_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes of a hostile peer into the codec: never past the input, never stuck, and what it decodes
  * can be copied. The first byte says in what pieces the rest arrives. */
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as JSON: what is taken must be written, read back as the same, and written as the same
  * again, with a tree between and without; jansson's own reader says the same of it, but for what we
  * take and it does not; and as the body of a response, which shares the reader. */

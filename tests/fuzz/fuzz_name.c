@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as the name of a host or a plugin: what passes is what the rules say, in other words. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any file as plugin definitions: each is good or told; the good ones survive being compiled. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any body as a response: refused with a reason, or results that are whole. */
 #include "tests/fuzz/fuzz.h"
 

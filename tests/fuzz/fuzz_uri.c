@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as URIs: read or refused with a reason, and no way out for a password. */
 #include "tests/fuzz/fuzz.h"
 

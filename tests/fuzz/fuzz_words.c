@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a command line: words that are no longer than it, or a reason. */
 #include "tests/fuzz/fuzz.h"
 

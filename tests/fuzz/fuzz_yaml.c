@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as YAML: a value within the limits, or a reason. What comes out can be written. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures. A test gets a vhost, a folder and a store of its own on a broker that its pytest process shares, so tests
 are independent and can run in parallel (pytest -n)."""
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The broker by name: several addresses of which some are dead, IPv6 alone, a name server that
 does not answer. The programs ask a name server of the tests' own, see lib/names.py."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each program of 2010, with the library that it was made of, beside today's programs: in both directions."""
 import json
 import os

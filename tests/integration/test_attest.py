@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A host writes its own record only: the broker vouches for who sent a response, and [server] attest says what follows."""
 import json
 

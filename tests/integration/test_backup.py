@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What vogeler-admin does to a store as a whole, beside a collector that uses it: backup and restore of sqlite://, and
 forgetting a host; and one that has several nodes."""
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogeler-bench in small: what it sends is stored, its books close, and do not when something is missing; and bench/run,
 in a scenario that is too small to say anything about speed."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A queue without its bindings looks like any other and hears nothing. So bindings are made at every connect and looked
 after from then on, by whoever may: a start that was killed, an exchange that was deleted, a binding that was removed."""
 import json

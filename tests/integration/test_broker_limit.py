@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A broker that takes no message of more than so many bytes (max_message_size, which an operator may lower): it closes the
 channel when one comes."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scripts around the programs: the build in a folder whose name a shell reads otherwise, and what run-tests does with
 its words and with a build that fails."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What fails is named in one line with the way out, by the real programs: one-shot ones end with the right status, daemons
 go on trying. Repeats are not repeated."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every program's command line: help, version, wrong options, configuration checks, no broker, wrong password."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a host is online is known from who reads its queue, not from when it answered last: the collector looks, and
 stores what changes."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One answer kills whoever reads it, each time: the others behind it and before it are stored all the same, and the log
 says which it was."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A page of the SQLite file is damaged: the hosts whose rows are on it wait, named, and everybody else goes on."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The queue of dead letters is full or forbidden, or its broker blocks whoever publishes: poison waits, good answers do not,
 and health says so. When it takes letters again every one of them arrives."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both daemons when descriptors are short, or those of every program missing: they say so, go on, and are whole again as soon as there are some."""
 import os
 import resource

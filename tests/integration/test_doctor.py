@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogeler-admin doctor: each link that is broken is named with its cure, by the real programs on the real broker."""
 import hashlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogeler-admin doctor finds out for whom to look: by the credentials of services on this machine, and by who runs it."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Durability as it is configured: what queues are made with, on a fresh broker and where a queue of 2010 is already; what
 full queues, lost hosts and a store that is away do then."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogeler-agent list and exec: what they tell whoever writes plugins."""
 import json
 import shutil

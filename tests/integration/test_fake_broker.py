@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a real broker does not do on demand, from a fake (tests/fake/fake_amqp.py, which
 says what it is). vogeler-runner ends with 1 and says why; the daemons keep trying, at little cost, and are back when the
 broker behaves."""

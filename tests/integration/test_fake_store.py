@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a CouchDB, or a proxy before it, may answer, from a fake (tests/fake/fake_couch.py, which says what it is): the real vogelerd
 and a real RabbitMQ. Whatever the store does, nothing is acknowledged before its 201, nothing is lost, and nothing is
 dead-lettered that is not itself refused."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a new user does: the two commands of the README in a root that debootstrap has just made, of each Debian; and the
 promises on the Debian that this machine is not."""
 import re

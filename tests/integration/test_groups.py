@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """[group NAME] of the configuration: hosts under one name, wherever hosts are named."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the compiler and the linker were told shows in the programs."""
 import re
 import subprocess

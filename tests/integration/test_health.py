@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """/metrics and /healthz of both daemons: what they say is true, turns within 10 s, and turns back by itself."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was typed and cannot have been meant is told, with what may have been; what is shorter to type is understood."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which version of the agent a host has, and what its values say of it: hosts -v, hosts --json, show."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's side of jobs: cancels, what had waited, repeats of one plugin, and which lane an answer takes."""
 import json
 import time

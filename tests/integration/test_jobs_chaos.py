@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the ledger says while everything happens at once: at every moment the states of a job add up to its targets, though collectors and runners are
 killed, answers come twice, late and in any order, over both lanes; and in the end each target's state is what its host
 did. What is drawn has a printed seed (VOGELER_SEED replays it, VOGELER_KILLS=N makes it N kills).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clocks that are wrong, for real: a host's, whose state folder is lost then, and a runner's."""
 import json
 import pathlib

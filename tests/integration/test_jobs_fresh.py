@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fresh before stale: what is asked now is answered while a backlog of old answers waits, by any of the collectors."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogelerd takes old jobs out of the ledger, with what is known of how they ended."""
 from signal import SIGHUP
 

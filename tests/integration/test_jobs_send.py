@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sending jobs: whom they go to, what is written before and after, how it ends. The hosts are queues that a test reads
 and answers for; real agents are in the other tests."""
 import http.server

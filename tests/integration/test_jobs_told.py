@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said of a job is true: queued is what the broker has confirmed, and what may still be answered."""
 import json
 import signal

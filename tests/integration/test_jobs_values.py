@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hosts of a job answered, shown as it is stored (--show): each value once, with whose it is, and none that is not
 of this job."""
 import json

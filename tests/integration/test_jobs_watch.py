@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Following a job that was sent: watch, result, jobs. Their exit statuses, what they print for people and for programs,
 and who is told of what."""
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A log that nobody reads holds up no program: what waits for a reader is bounded, what was dropped is counted and said."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the programs need when idle, by /proc/PID/smaps_rollup. Printed always; judged only without sanitizers."""
 import pytest
 

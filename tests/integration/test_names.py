@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that are easily given twice: a copy of a plugin's file, a host called localhost."""
 from lib.process import run
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that is out, wherever it is: the collector goes on or ends with a word, never by a signal, and no answer is lost."""
 import base64
 import json

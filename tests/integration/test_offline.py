@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README of 2010: "offline clients will get messages when they come back online" and "even if vogeler-server is offline,
 any client messages will be parsed when it comes back online". Here also over a restart of the broker in between."""
 import pytest

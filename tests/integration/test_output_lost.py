@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An output that could not be written is no success, whoever writes it, at once or late: a word, and a status."""
 import json
 import os

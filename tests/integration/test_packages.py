@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lists of packages in .ci/lib.sh against what is used: what tests import and call, what scripts and samples run, what the
 build links. On a machine that has all of it a package that is on no list is not missed."""
 import ast

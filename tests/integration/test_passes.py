@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Promise 5: no pass of the loop takes more than 100 ms of CPU time, whatever a response holds, the store has, and a
 plugin prints. What is judged is CPU time of one thread, which other load on the machine changes little."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """-x with a name that no record ever had: told with the names that there are, asked on a terminal, and sent."""
 import os
 import pty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad plugins and the real agent: whatever a plugin does, the agent answers
 with what happened, stays small and leaves nothing behind."""
 import os

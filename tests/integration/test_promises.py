@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Vogeler promises, kept while its processes are killed: each test is named after one. Kills are drawn from a printed seed
 (VOGELER_SEED replays it)."""
 import json

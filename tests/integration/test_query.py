@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vogeler-admin query: what jq makes of the records of all hosts, for people and for programs; and --where, which asks in the
 same way."""
 import csv

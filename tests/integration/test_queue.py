@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What waits for a host, by its queue and by the ledger; and a queue that goes with its host."""
 import contextlib
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The first command of the README: from any folder, twice in a row, with or without root, and gone after Ctrl-C. With
 the programs under test instead of a build of its own."""
 import fcntl

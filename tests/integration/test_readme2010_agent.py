@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README of 2010, "Starting the client" and "Plugins and Authorized Commands": what vogeler-agent does."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README of 2010, "Starting the server" and "How it works": what vogelerd does with its options and with a response."""
 import json
 import pathlib

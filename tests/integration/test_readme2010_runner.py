@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README of 2010, "Issuing commands": what vogeler-runner does."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rights of docs/running.md: what each program needs and has, and what a stolen host's password cannot do. The patterns
 are read from the page, so that it is what is tested."""
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Passwords that change while the daemons run: no restart, nothing lost, and SIGHUP is what it takes."""
 import base64
 import signal

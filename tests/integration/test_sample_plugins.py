@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """conf/plugins: ten samples that register without a word and, where their program is, answer with something sensible."""
 import json
 import shutil

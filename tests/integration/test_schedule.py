@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plugin with an interval collects by itself: nobody asks, and the record fills and stays fresh."""
 from signal import SIGHUP
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a person's terminal gets: no host, store or file writes to it what it obeys, whatever verb prints; programs get
 what is stored, exactly."""
 import contextlib

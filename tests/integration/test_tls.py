@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """amqps:// and couchs://: what is refused, in which words; and that all works where nothing is to be refused."""
 import re
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tools of these tests themselves: the broker comes back with what it had, a 2010 command finds its host."""
 from lib.client2010 import Runner2010
 

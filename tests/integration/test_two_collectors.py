@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two collectors on one CouchDB: where they get in each other's way one goes on and the other stands by, until the first
 is gone. Nothing is lost, and nobody has to say which of them it is to be."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/two-hosts.md, line by line, with TLS and without: on booted machines of each Debian, and, in seconds, in folders that
 stand for the machines."""
 import configparser

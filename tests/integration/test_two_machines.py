@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two machines under one name: a clone that nobody has renamed."""
 import json
 import re

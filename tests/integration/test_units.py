@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The systemd units as they are installed, run by a real systemd (lib/machine.py)."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A value arrives as what its format says, compared with what an independent parser makes of the same bytes: python3-yaml,
 Python's json, jq. The exceptions: YAML timestamps and sexagesimals stay strings, numbers have the
 shortest form that round-trips, integers above 64 bits are text."""

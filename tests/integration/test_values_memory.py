@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a hostile value costs the collector: memory in proportion to its size, given back, and no other host's time."""
 import base64
 import json

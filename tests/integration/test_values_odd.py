@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Odd output of real programs, printed by a plugin of the real agent: what is read of it, and what the record says of it."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A terminal of 80 columns: no line is wider, nothing is cut, no name is broken; in a pipe each row is one line."""
 import contextlib
 import fcntl

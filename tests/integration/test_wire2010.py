@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of 2010, in both directions: no headers, no properties, several results in one response."""
 import gzip
 import pathlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The other end of a replayed connection: puts what the scenario says into frames, and what the
  * broker under test wrote into lines of text. */
 #ifndef VOGELER_REPLAY_PEER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Replays a scenario against the real broker_fsm.c on a fake loop, clock and stream. One line is
  * one step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
  *

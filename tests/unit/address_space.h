@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How much address space this process has, for tests that limit it. */
 #ifndef VOGELER_TEST_ADDRESS_SPACE_H
 #define VOGELER_TEST_ADDRESS_SPACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON, compared by value. Included after cmocka.h. */
 #ifndef VOGELER_ASSERT_JSON_H
 #define VOGELER_ASSERT_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Driving a command queue from a test: commands come from a fake broker, runs end when the test
  * says so. */
 #ifndef VOGELER_CMDQ_DRIVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Driving the parts of a collector from a test: responses come from a fake broker. */
 #ifndef VOGELER_COLLECTOR_DRIVE_H
 #define VOGELER_COLLECTOR_DRIVE_H

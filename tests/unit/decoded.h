@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a response that was decoded holds, as a tree, for tests. */
 #ifndef VOGELER_TEST_DECODED_H
 #define VOGELER_TEST_DECODED_H

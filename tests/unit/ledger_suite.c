@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See ledger_suite.h. */
 #include "tests/unit/ledger_suite.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger's part of the test-suite over all stores; see store_suite.h. */
 #ifndef VOGELER_LEDGER_SUITE_H
 #define VOGELER_LEDGER_SUITE_H

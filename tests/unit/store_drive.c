@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See store_drive.h. */
 #include "tests/unit/store_drive.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Driving a store from a test: each function calls the store and runs a real loop until the answer
  * is there. All of them fail the running test when something goes wrong, when an answer comes from
  * inside the call or twice, or when none comes for 60 s. */

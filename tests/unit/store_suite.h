@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One test-suite over all stores: a record is the same, key by key, whichever store it is in. A
  * test program for a store makes a factory and hands it over:
  *

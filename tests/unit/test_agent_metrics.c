@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* agent/metrics: the agent's metrics and health from what its modules say, which are played here.
  */
 #include "agent/metrics.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What many hosts say, folded. */
 #include <setjmp.h>
 #include <stdarg.h>

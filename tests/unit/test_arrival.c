@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Was it routed to this host, and through the exchange of commands? */
 #include <setjmp.h>
 #include <stdarg.h>

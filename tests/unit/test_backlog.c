@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which host is written next, and what of it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* backoff: range, doubling, cap, no overflow. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bindings: when a round begins, whose queues it binds, and what is known of it. */
 #include "daemon/bindings.h"
 

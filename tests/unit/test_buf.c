@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* buf: caps, growth, ownership, files. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Real processes under the real loop: plugins that hang, flood, fork, die or hold on to a pipe. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* cli: run as a real program: this test executes itself, with CLI_TEST_MODE saying what to do. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which verb is meant, and what is said of a slip: the part that ends the program is run in a
  * child. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A cancel ends its command, whichever of the two comes first. */
 #include <setjmp.h>
 #include <stdarg.h>

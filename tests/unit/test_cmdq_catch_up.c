@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What waits in the queue is read before the first of it runs. */
 #include <setjmp.h>
 #include <stdarg.h>

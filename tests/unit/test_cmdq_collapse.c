@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Of the commands that wait for one plugin the newest runs, and each of the others is answered. */
 #include <setjmp.h>
 #include <stdarg.h>

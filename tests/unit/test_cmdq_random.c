@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whatever happens, and in whatever order: every command is acked in the end, each one with an id
  * has been answered in one way alone, and each one without (of 2010) was dealt with once. A model
  * of the broker keeps what is not acked and gives it back after a lost connection, unless somebody

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nothing is acknowledged before the broker has the answer; nothing that is here is run twice. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* rollcall: when a host comes and goes, and what is stored of it. */
 #include "daemon/contact_tracker.h"
 

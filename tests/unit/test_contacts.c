@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The book of contacts: what is stored of it, and what it says to readers. */
 #include "shared/store/contacts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* couch_known: jobs that are there. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* couch_pace: halving, growing back, waiting as told. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The write path over an HTTP that is a fake, plainly: http.h is implemented here, a request is
  * caught and answered as the test says, with what CouchDB or a proxy before it would say. The clock
  * is fake too. */

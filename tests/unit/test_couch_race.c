@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Several collectors on one CouchDB that takes its time: every interleaving that chance finds, of
  * the same host's results in any order, twice, after lost answers and after crashes.
  *

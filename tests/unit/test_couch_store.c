@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* couch:// against a database that is really there: tests/standin/with-couch starts one, names it
  * in VOGELER_TEST_COUCH_URI and ends it. A second writer is played over plain HTTP. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* couch_stray: which outcomes of unknown jobs stay, and which go. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The answers here are CouchDB 3.5's and pouchdb-server 4.2's own words, or what proxies say in
  * their place. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of a dead letter that is too large: for now, or for good. (What else a dead letter
  * goes through is in test_hand.c.) */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* On the real loop and the real thread. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A job on its way, from the ledger to the broker and to the end, with each of them late, away or
  * refusing. The store is this file; the broker and the loop are fakes. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* doctor: how large a message may be, and how much waits. What is told is caught here. */
 #include "admin/doctor.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Much output becomes the same message on the thread as little does on the loop. */
 #include <setjmp.h>
 #include <stdarg.h>

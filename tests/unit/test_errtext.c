@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/errtext.h"
 #include "shared/base/trouble.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What --jsonl prints of a job and of its hosts. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fold: neither order nor repetition of outcomes matters, and the states add up to the targets.
  */
 #include <setjmp.h>

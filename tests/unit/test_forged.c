@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* forged: what the store is told of answers that nobody vouches for, and what is read of it. */
 #include "daemon/forged.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The codec: what is encoded comes back, in any split; what cannot be AMQP is refused. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* host_binder: each host has its turn, in lots, and what is told in the end. */
 #include "shared/amqp/host_binder.h"
 

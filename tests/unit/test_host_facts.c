@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What values say about their host, of each program that tells, and of values of any other shape.
  */
 #include "admin/host_facts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who is taken, who waits in line, and when the line moves on. */
 #include <setjmp.h>
 #include <stdarg.h>

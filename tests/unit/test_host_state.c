@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the list of hosts says of a host, from the head of its record. */
 #include "admin/host_state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Against a scripted peer: a thread with plain sockets, which does what the path asks for. */
 #include "shared/store/couch/http.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* http_access: which node, and whether with this login. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* httpd over real sockets on 127.0.0.1: pages, what is refused, and the limits. */
 #include "shared/monitor/httpd.h"
 

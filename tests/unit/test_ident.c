@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ident: layout of the UUIDs, order in time, stability. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The hand with its batch, acks and dead letters, between a fake broker and a fake store. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* conf: INI files, good, odd and hostile. */
 #include <stdarg.h>
 #include <stddef.h>

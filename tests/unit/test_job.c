@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs as JSON and back. */
 #include <setjmp.h>
 #include <stdarg.h>

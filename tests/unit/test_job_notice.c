@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What those who watch a job are told, and when nothing is sent. */
 #include <setjmp.h>
 #include <stdarg.h>

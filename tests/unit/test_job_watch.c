@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Following a job: when the store is asked, what a notice changes, and what ends it. The store is
  * this file. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The list of jobs: table, ids, JSON. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* jq over records: truth as its select has it, values, and what does not end, ends. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which plugins a question reads: never one too few. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What jq cannot compile, in words of who asks. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* leader: when a collector asks, what it is told, and what it does then. */
 #include "daemon/leader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* listen: addresses that may stand in the configuration, and those that may not. */
 #include "shared/event/listen_addr.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* log: the README's format, journald's, escaping, levels; one write() a line. */
 #include <stdarg.h>
 #include <stddef.h>

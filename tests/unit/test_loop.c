@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/base/log.h"
 #include "shared/event/loop.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The machine has one id, whatever the system has in its file. */
 #include <setjmp.h>
 #include <stdarg.h>

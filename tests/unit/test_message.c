@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* message: headers by name, what their text means, limits, size. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* metrics: families, labels, numbers, a page that is full. */
 #include "shared/monitor/metrics.h"
 

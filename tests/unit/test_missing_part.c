@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What there is in the place of a part that is mistyped. */
 #include <setjmp.h>
 #include <stdarg.h>

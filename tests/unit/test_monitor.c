@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* monitor: what /healthz says of a broker's connection, and which metrics there are of it. */
 #include "shared/monitor/monitor.h"
 

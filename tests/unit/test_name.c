@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* name: hosts and plugins. */
 #include <stdarg.h>
 #include <stddef.h>

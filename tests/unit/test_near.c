@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which name was meant. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* options: the table, loading whole or not at all, dump and back. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A response is kept until the broker has confirmed it: every way in which it may not. */
 #include <setjmp.h>
 #include <stdarg.h>

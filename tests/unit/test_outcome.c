@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outcomes as JSON and back, and of results. */
 #include <setjmp.h>
 #include <stdarg.h>

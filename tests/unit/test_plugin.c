@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* plugin: definitions, what is refused, the directory, the compiled file. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nothing that is printed is obeyed by a terminal, and nothing makes one line look like another. */
 #include <setjmp.h>
 #include <stdarg.h>

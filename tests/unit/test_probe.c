@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A message that asks only whether it arrives. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The line on the terminal: its text at every width, when it is drawn, and that it is gone. */
 #include <setjmp.h>
 #include <stdarg.h>

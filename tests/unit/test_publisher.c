@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One command to many, through all that a connection may do: each publish is followed until the
  * broker has answered for it, and the publisher gives up when nobody will. */
 #include <setjmp.h>

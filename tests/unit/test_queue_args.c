@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Options of a queue as arguments of its declaration and as a policy. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* lookout: what is asked, when a queue grows and when that is over. */
 #include "daemon/queue_depth.h"
 

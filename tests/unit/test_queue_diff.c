@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ways out that setup names. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* repeat: once, then once a minute, whatever comes in between. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/store/record.h"
 
 #include "shared/base/buf.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* admin/record_view.c: records of today and of 2010, and half-written ones. */
 #include <stdarg.h>
 #include <stddef.h>

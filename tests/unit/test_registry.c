@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What may run here: compiled from the plugin folder, reloaded whole or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the end of a run to the response, as each is told. */
 #include <setjmp.h>
 #include <stdarg.h>

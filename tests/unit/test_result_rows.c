@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a query yields, as a table and as CSV. */
 #include <setjmp.h>
 #include <stdarg.h>

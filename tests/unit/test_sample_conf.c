@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* conf/vogeler.conf names every option, in the order of the rows, with its default, and nothing
  * else; and it loads without a word, also with every line taken in. */
 #include <setjmp.h>

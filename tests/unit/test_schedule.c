@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Nobody asks and the record fills all the same: in phase, never twice at once, by one timer. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* notify: what reaches the service manager's socket, and when. */
 #include <stdarg.h>
 #include <stddef.h>

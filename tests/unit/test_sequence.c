@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* No mark is ever given twice: clocks that jump, files that are torn at any byte. */
 #include <setjmp.h>
 #include <stdarg.h>

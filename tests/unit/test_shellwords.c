@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* words: as Python's shlex.split(). */
 #include <stdarg.h>
 #include <stddef.h>

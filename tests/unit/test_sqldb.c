@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How the file is opened; what is done with it is tested through sqlite_store. */
 #include <setjmp.h>
 #include <stdarg.h>

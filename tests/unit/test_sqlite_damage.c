@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A page of an SQLite file is damaged, or the disk does not give it: those whose it is are answered
  * alone, and everybody else goes on. */
 #include "shared/base/ident.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The suite over sqlite://, and what only a file can do. */
 #include "shared/base/ident.h"
 #include "shared/base/xalloc.h"

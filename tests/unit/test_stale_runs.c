@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Real processes, and the file that an agent leaves that was killed. What they are told apart by is
  * staged here; test_plugins_fault.py kills agents. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The state folder and its lock. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* null:// keeps nothing, but answers as the others do. */
 #include "shared/base/ident.h"
 #include "tests/unit/store_drive.h"

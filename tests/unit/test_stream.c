@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Real sockets on 127.0.0.1; getaddrinfo() is wrapped (see CMakeLists.txt) so that names of the
  * tests' own exist: two.test has two addresses of which the first refuses, silent.test's name
  * server does not answer until it is let go. */

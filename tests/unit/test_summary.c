@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a job's end is told: the exact text, the members of the JSON, the exit status. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables: whole lines in a pipe; on a terminal no line is wider than that, and no name is broken.
  */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What -n says, and whom it means. */
 #include <setjmp.h>
 #include <stdarg.h>

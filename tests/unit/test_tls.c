@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stream with TLS against a peer in a thread that does OpenSSL's blocking server side, with
  * certificates made here: what is accepted, and in which words the rest is refused. */
 #include "shared/base/trouble.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The topology as each program declares it. */
 #include <setjmp.h>
 #include <stdarg.h>

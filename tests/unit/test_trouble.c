@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What went wrong and the way out stay apart, whatever is in either, until they are one sentence.
  */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* units: durations and sizes, both ways. */
 #include <stdarg.h>
 #include <stddef.h>

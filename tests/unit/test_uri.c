@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* uri: each scheme, what is refused, and that no password is ever shown. */
 #include <stdarg.h>
 #include <stddef.h>

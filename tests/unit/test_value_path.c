@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The way to a part of a value. */
 #include <setjmp.h>
 #include <stdarg.h>

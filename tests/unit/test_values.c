@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The values of a job: those that it brought, each once, and why there is none. */
 #include <setjmp.h>
 #include <stdarg.h>

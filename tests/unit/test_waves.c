@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* When --batch goes on, waits, stops, ends. */
 #include <setjmp.h>
 #include <stdarg.h>

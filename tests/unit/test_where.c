@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What --where says of its answers. */
 #include <setjmp.h>
 #include <stdarg.h>

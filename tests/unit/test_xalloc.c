@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory that is out: the program goes on, says so, or ends with a word; never by a signal. */
 #include <setjmp.h>
 #include <stdarg.h>

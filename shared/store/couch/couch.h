@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the CouchDB backend, shared by its files: couch_store.c (opening), couch_put.c and
  * couch_lost.c (writing), couch_read.c (get, list), couch_names.c and couch_view.c (lists of
  * hosts), couch_admin.c (setup, probe, design documents), couch_forget.c, couch_ledger.c and

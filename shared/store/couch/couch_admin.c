@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is done to the database itself: creating it, asking whether it takes writes, loading design
  * documents. */
 #include "shared/base/trouble.h"

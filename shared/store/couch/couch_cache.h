@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is known of the records in CouchDB, by host, so that a write need not read first: the least
  * recently used are let go when a number of bytes is passed. A record that is being written is
  * taken out and given back when the store has said 201; when the outcome is not known it is simply

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A record as CouchDB holds it, taken apart so that a response changes one part of it without the
  * others being parsed: each value stays the text it is. What Vogeler did not write (records of
  * 2010, other people's keys, attachment stubs) is kept: it becomes a fact without meta. Pure.

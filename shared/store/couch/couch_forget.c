@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Removing what is known of a host: its record, then its mark, which says nothing without it.
  * Behind a revision that is removed another one may come up that had lost to it, as replication
  * brings them: that one is removed too. One of a later generation has been written since. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs in CouchDB: documents job/ID in a database of their own, beside the pages of outcomes that
  * couch_ledger.c writes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which jobs are in the ledger: asking for them, and those that were seen there, so that an answer
  * to one of these is written without asking. A job is never changed, so what is known stays true
  * until jobs are removed. The least recently used are let go when there are COUCH_KNOWN_MAX. Pure.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See couch_ledger.h. */
 #include "shared/store/couch/couch_ledger.h"
 

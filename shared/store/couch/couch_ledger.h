@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outcomes on their way into the ledger's database: gathered into pages, one a job, and written by
  * _bulk_docs. A page is a document of its own, out/JOB/WRITER/N, that is written once and never
  * changed, so that no two writers ever conflict. Those of jobs that are not there go another way

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/store/couch/couch_lost.h"
 
 #include "shared/base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Revisions of records that lost (couch_merge.h), on their way through a put: what is asked for,
  * what is done with the answer, and their removal. */
 #ifndef VOGELER_COUCH_LOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Revisions of a record that lost. Where somebody replicates into the database, a record may have
  * several last revisions, of which CouchDB shows one, and what the others say is hidden. They are
  * read when it is said that there are some, and what is newer in them goes into the one that is

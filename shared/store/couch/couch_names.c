@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See couch_names.h. Of each page of ids:
  *
  *   _all_docs --> all known? --no--> the view --> all known? --no--> _find

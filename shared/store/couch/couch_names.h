@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The names of all hosts, which collectors ask for again and again. A record is known by what is in
  * it, and may be megabytes: so the ids of all documents are read, and only of those that are not
  * known is asked what they are. What is known: this process remembers it; and the view "names" has

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outcomes in CouchDB as they are asked for: those of a job are in pages out/JOB/WRITER/N, which
  * couch_ledger.c writes; and what was answered before the job was there is among the strays of
  * each host (couch_stray.h). Strays are looked through by _find, and in a ledger without any that

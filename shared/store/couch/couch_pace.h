@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How many requests CouchDB, or a proxy before it, gets at once, by what it says to them: halved
  * when it asks for less (429, 503), one more a second while it takes what comes, and none at all
  * for as long as Retry-After says (RFC 9110 10.2.3). Pure arithmetic. */

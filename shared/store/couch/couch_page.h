@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a range of documents in pages. Each is asked for with one row more than it is to have,
  * which is where the next begins. */
 #ifndef VOGELER_COUCH_PAGE_H

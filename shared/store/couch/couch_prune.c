@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Removing old jobs and their outcomes from CouchDB. First the jobs that are old, found by _find;
  * what pages of outcomes they had then belong to no job, and go as all such pages do: from one job
  * that has pages to the next,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writing records to CouchDB, over _all_docs and _bulk_docs.
  *
  * A store_put is cut into lots, each about as many records as CouchDB takes best in one request;

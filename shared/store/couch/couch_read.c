@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading records from CouchDB: one of them, or all in pages. */
 #include "shared/store/couch/couch_names.h"
 #include "shared/store/couch/couch_view.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* couch:// and couchs://: records in CouchDB. Opening and closing; writing is in couch_put.c. */
 #include "shared/store/couch/couch_known.h"
 #include "shared/store/couch/couch_ledger.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The document stray/HOST of the ledger's database: outcomes of one host, of jobs that were not
  * there when it answered. Whoever invents jobs would else make a document with each, and CouchDB
  * keeps a trace of a removed document for ever: one document that is written over stays small.

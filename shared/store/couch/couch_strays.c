@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See couch_strays.h. */
 #include "shared/store/couch/couch_strays.h"
 

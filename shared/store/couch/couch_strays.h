@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writing outcomes of jobs that are not there (couch_stray.h): read, put together, written over,
  *
  *   waiting --> read --> what would go: is its job there by now? --> _bulk_docs --> answered

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See couch_view.h. */
 #include "shared/store/couch/couch_view.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Lists of hosts from views: what is wanted of a record is kept by CouchDB in an index, where _find
  * and _all_docs read it whole, and a record may be megabytes. The views are in a design document of
  * Vogeler's own, made by setup as an administrator; a list does without where it is not. */

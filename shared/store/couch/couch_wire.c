@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/store/couch/couch_wire.h"
 
 #include "shared/base/buf.h"

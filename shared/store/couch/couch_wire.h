@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What goes to CouchDB and what its answers mean, without any I/O: URLs, bodies, and the reading of
  * an answer into what the caller is to do. Answers of _bulk_docs and
  * _all_docs are read by id, never by position. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Design documents from a folder in the shape of 2010 (CouchApp): _design/NAME/views/VIEW/map.js,
  * reduce.js. A directory is an object; a file is a string, byte for byte, under its name without
  * the ending, or, when it ends in .json, the value in it. language is javascript unless given.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See http.h. The rules that keep curl's multi interface and an event loop apart:
  *
  * - No callback of curl's calls into curl, nor does it ever return an error: transfers would hang.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* curl's multi interface on the loop (its socket API): many requests at once on kept-alive
  * connections.
  *

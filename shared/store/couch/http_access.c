@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/store/couch/http_access.h"
 
 #include "shared/base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which node requests go to, and with which login: what http.c keeps beside its requests. No I/O;
  * the caller says what the time is.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What requests are sent with, and what an answer is: values, without any I/O. */
 #ifndef VOGELER_HTTP_MESSAGE_H
 #define VOGELER_HTTP_MESSAGE_H

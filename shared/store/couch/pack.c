@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See pack.h. */
 #include "shared/store/couch/pack.h"
 

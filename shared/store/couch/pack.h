@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Texts compressed to be kept in memory, at the level that costs next to nothing (zstd 1). */
 #ifndef VOGELER_PACK_H
 #define VOGELER_PACK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See sqldb.h. */
 #include "shared/store/sqlite/sqldb.h"
 #include "shared/base/trouble.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The file behind sqlite://: opening it, its schema, its statements. Blocking; used by one thread
  * at a time. Every failure leaves its sentence, with the path, in why. For the sqlite backend
  * alone.

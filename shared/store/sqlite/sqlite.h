@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the sqlite backend, shared by its files: sqlite_store.c (the thread, and what the
  * loop asks of it), sqlite_read.c and sqlite_put.c (records), sqlite_jobs.c (jobs and outcomes),
  * sqlite_notes.c, sqlite_check.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether all that is in the file can be read. See sqlite.h. */
 #include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqlite.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See sqlite_copy.h. */
 #include "shared/store/sqlite/sqlite_copy.h"
 #include "shared/base/trouble.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A whole copy of the file behind sqlite://, while others write to it, slice by slice so that a
  * loop can turn in between: SQLite's online backup (https://www.sqlite.org/backup.html) of one
  * moment, held by a read transaction, since a writer would make it begin anew again and again. A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger in the sqlite backend: tables of its own in the file of the records, so that the
  * outcomes of a put are in the transaction of its records. Jobs are kept as JSON; an outcome is a
  * row, for one that is given again is then the same row. */

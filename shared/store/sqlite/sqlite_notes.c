@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Notes in the sqlite backend: a table of their own. See sqlite.h. */
 #include "shared/store/sqlite/sqlite.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What one write changes in the tables of the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite/sqlite.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Records and parts of them, out of the tables of the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite/sqlite.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sqlite:///path/file.db: records in one file, by one connection that lives on a helper thread.
  *
  * A put is one transaction, so the whole batch shares one commit (WAL, synchronous=FULL unless

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs of 2010 on the library that they used: amqplib, whose last release is the newest that there is. It reads
 the header types S, I, D, T and F, dies of any other, and knows neither heartbeats nor confirms. What gets along with pika
 only (client2010.py) does not get along with an old installation.

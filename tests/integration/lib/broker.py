@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A private RabbitMQ node, started through tests/private-rabbitmq."""
 import os
 import signal

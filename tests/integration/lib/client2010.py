@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs of 2010, as far as their messages go: no headers, no confirms, no properties but delivery_mode, automatic
 acknowledgement. Whoever gets along with these gets along with an old installation."""
 import json

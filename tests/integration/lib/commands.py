@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who sends commands to web01 with any properties, and who reads its answers, in the places of runner and collector."""
 import json
 import time

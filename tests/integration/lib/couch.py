@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The database behind couch:// in tests: any CouchDB that VOGELER_TEST_COUCHDB names, else the stand-in (pouchdb-server,
 tests/standin)."""
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Roots of Debian, made by debootstrap as small as it makes them (with git and ca-certificates) and kept between runs, in
 which a test runs commands under systemd-nspawn. They share this machine's network."""
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests of the promises draw: VOGELER_SEED replays it, VOGELER_KILLS says how often something is killed."""
 import os
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a daemon serves on [server] or [client] listen."""
 import http.client
 import re

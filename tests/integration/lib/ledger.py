@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger's documents, written and counted without the programs under test (docs/protocol.md has them)."""
 import json
 import sqlite3

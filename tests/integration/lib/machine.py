@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine with a real systemd as process 1, for tests of units: namespaces of its own (mounts, processes, cgroups,
 host name) on a copy-on-write view of this system, which it cannot change. The network is shared, so that it reaches the
 broker of the tests. Needs root and /lib/systemd/systemd; needs no package that a Debian does not have anyway."""

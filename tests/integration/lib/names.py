@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names and addresses of a test's own: a name server that says what it is told to, the mounts that make a program ask it,
 and addresses that are silent. All of it on the loopback."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """So that nothing outlives the tests, however they end."""
 import ctypes
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A port for a program that is yet to listen."""
 import secrets
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One running program: start, signal, log, end, and what its end must look like."""
 import os
 import re

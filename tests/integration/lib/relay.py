@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening on a port, and passing bytes on from one socket to another."""
 import socket
 import threading

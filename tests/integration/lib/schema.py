@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What vogeler-runner prints with --json and --jsonl, held against docs/runner-output.md."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An installation of one test: a vhost and a store of its own, and the programs that run on them."""
 import json
 import os

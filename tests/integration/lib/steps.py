@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A relay that knows AMQP frames: it lets the first so many methods of a client through, and then ends what a test wants
 ended. So a start can be walked step by step."""
 import socket

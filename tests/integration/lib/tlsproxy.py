@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS in front of a plain server: a thread per connection, in this process."""
 import select
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waiting for a fact instead of sleeping for a time."""
 import os
 import time
