@@ -85,7 +85,7 @@ report_stopped(struct broker *b)
 {
 	b->report_stopped = false;
 	broker_publish_lost(b);
-	if (!b->dead && b->handlers.on_stopped != NULL)
+	if (b->state != BROKER_DESTROYED && b->handlers.on_stopped != NULL)
 		b->handlers.on_stopped(b, b->arg);
 }
 
@@ -101,10 +101,9 @@ on_work(void *arg)
 		    broker_where(b, where, sizeof(where)));
 		broker_settle(b);
 	}
-	if (!b->dead && b->report_stopped)
+	if (b->report_stopped)
 		report_stopped(b);
-	if (!b->dead)
-		broker_read(b);
+	broker_read(b);
 }
 
 static void
@@ -185,14 +184,14 @@ broker_free(void *arg)
 void
 broker_destroy(struct broker *b)
 {
-	if (b == NULL || b->dead)
+	if (b == NULL || b->state == BROKER_DESTROYED)
 		return;
-	b->dead = true;
-	stream_close(b->stream);
-	b->stream = NULL;
+	broker_end(b);
 	broker_topology_forget(b); /* the topology may be gone from here on */
-	for (int i = 0; i < BROKER_N_TIMERS; i++)
+	for (int i = 0; i < BROKER_N_TIMERS; i++) {
 		loop_timer_destroy(b->timers[i]);
+		b->timers[i] = NULL;
+	}
 	loop_defer_free(b->loop, b, broker_free);
 }
 

@@ -20,7 +20,7 @@ broker_ask_depth(struct broker *b, const char *queue)
 	    .durable = 1,
 	};
 
-	if (b->dead || b->state != BROKER_READY || b->blocked || b->asked != NULL)
+	if (b->state != BROKER_READY || b->blocked || b->asked != NULL)
 		return false;
 	b->asked = xstrdup(queue);
 	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &m);
@@ -32,7 +32,7 @@ broker_delete_queue(struct broker *b, const char *queue)
 {
 	amqp_queue_delete_t m = {.queue = amqp_cstring_bytes(queue)};
 
-	if (b->dead || b->state != BROKER_READY || b->blocked || b->asked != NULL)
+	if (b->state != BROKER_READY || b->blocked || b->asked != NULL)
 		return false;
 	b->asked = xstrdup(queue);
 	broker_send(b, BROKER_CHANNEL, AMQP_QUEUE_DELETE_METHOD, &m);

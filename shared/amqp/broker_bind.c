@@ -108,7 +108,7 @@ tell(struct broker *b, enum broker_bound bound, const char *why)
 	if (b->handlers.on_bound != NULL)
 		b->handlers.on_bound(b, item, bound, why, b->arg);
 	/* The owner may have stopped or destroyed us. */
-	return !b->dead && b->state == BROKER_TOPOLOGY;
+	return b->state == BROKER_TOPOLOGY;
 }
 
 static bool
@@ -119,7 +119,7 @@ tell_consumers(struct broker *b, const struct frame *f)
 	if (b->handlers.on_consumers != NULL)
 		b->handlers.on_consumers(
 		    b, item_at(b, b->item), ok->message_count, ok->consumer_count, b->arg);
-	return !b->dead && b->state == BROKER_TOPOLOGY;
+	return b->state == BROKER_TOPOLOGY;
 }
 
 void

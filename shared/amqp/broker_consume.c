@@ -322,7 +322,7 @@ on_cancelled_by_broker(struct broker *b, amqp_bytes_t tag)
 	c->none_since = loop_now(b->loop);
 	report_consuming(b, c, false);
 	/* The queue is gone, or moved: a new connection makes it again and finds where it is. */
-	if (!b->dead && b->state == BROKER_READY)
+	if (b->state == BROKER_READY)
 		broker_fail(b, BROKER_ERR_NOT_FOUND, NULL,
 		    "%s: the broker ended our consumer of queue \"%s\": the queue was deleted, or "
 		    "the node that held it went away",

@@ -37,6 +37,8 @@ broker_state_name(enum broker_state state)
 		return "BACKOFF";
 	case BROKER_RELOGIN:
 		return "RELOGIN";
+	case BROKER_DESTROYED:
+		return "DESTROYED";
 	}
 	return "?";
 }
@@ -76,8 +78,6 @@ broker_event_name(enum broker_event ev)
 void
 broker_raise(struct broker *b, enum broker_event ev)
 {
-	if (b->dead)
-		return;
 	assert(b->n_raised < BROKER_RAISED_MAX);
 	b->raised[b->n_raised++] = ev;
 }
@@ -85,14 +85,14 @@ broker_raise(struct broker *b, enum broker_event ev)
 void
 broker_timer_arm(struct broker *b, enum broker_timer timer, int64_t ms)
 {
-	if (!b->dead)
+	if (b->state != BROKER_DESTROYED)
 		loop_timer_arm(b->timers[timer], ms);
 }
 
 void
 broker_timer_disarm(struct broker *b, enum broker_timer timer)
 {
-	if (!b->dead)
+	if (b->state != BROKER_DESTROYED)
 		loop_timer_disarm(b->timers[timer]);
 }
 
@@ -126,7 +126,7 @@ broker_flush(struct broker *b)
 void
 broker_send(struct broker *b, uint16_t channel, amqp_method_number_t method, void *decoded)
 {
-	if (b->dead || b->stream == NULL)
+	if (b->stream == NULL)
 		return;
 	log_trace("broker", "broker[%s]: > %s", b->id, amqp_method_name(method));
 	if (frame_put_method(b->codec, &b->out, channel, method, decoded) && broker_flush(b))

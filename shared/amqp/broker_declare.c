@@ -389,7 +389,7 @@ item_done(struct broker *b)
 	if (b->handlers.on_topology != NULL)
 		b->handlers.on_topology(b, item, b->created, b->arg);
 	/* The owner may have stopped or destroyed us. */
-	if (b->dead || b->state != BROKER_TOPOLOGY)
+	if (b->state != BROKER_TOPOLOGY)
 		return;
 	broker_topology_next(b);
 }

@@ -41,8 +41,7 @@ on_blocked(struct broker *b, bool blocked, amqp_bytes_t why)
 	if (b->state == BROKER_READY && b->handlers.on_blocked != NULL)
 		b->handlers.on_blocked(b, blocked, reason, b->arg);
 	free(reason);
-	if (!b->dead)
-		broker_check_writable(b);
+	broker_check_writable(b);
 }
 
 static void
@@ -101,7 +100,7 @@ on_channel_method(struct broker *b, const struct frame *f)
 	}
 	if (b->state == BROKER_TOPOLOGY)
 		broker_topology_method(b, f);
-	else if (!broker_keep_answer(b, f) && !broker_ask_answer(b, f) && !b->dead &&
+	else if (!broker_keep_answer(b, f) && !broker_ask_answer(b, f) &&
 		 b->state != BROKER_CLOSING)
 		broker_unexpected(b, amqp_method_name(f->method));
 }

@@ -14,6 +14,8 @@
  * HANDSHAKE -- RELOGIN event --> RELOGIN -- DEADLINE, STREAM_DOWN --> CONNECTING: the broker has no
  * such vhost, and its name can be read in a second way.
  *
+ * broker_destroy() leads to DESTROYED from anywhere, and nothing leads out of it.
+ *
  * STOP before READY closes the stream and goes to IDLE. In BACKOFF the old stream may linger, so
  * that the close-ok that the peer waits for gets out; what it still says is not read. */
 #include "shared/amqp/broker_internal.h"
@@ -24,6 +26,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/stream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +227,7 @@ static const struct transition transitions[BROKER_N_STATES][BROKER_N_EVENTS] = {
 		[BROKER_EV_STREAM_DOWN] = THAT_VHOST,
 		[BROKER_EV_DEADLINE]    = THAT_VHOST,
 	},
+	[BROKER_DESTROYED] = {{NOTHING}},
 };
 #undef GO
 #undef DO
@@ -245,13 +249,22 @@ broker_step(struct broker *b, enum broker_event ev)
 void
 broker_settle(struct broker *b)
 {
-	while (!b->dead && b->n_raised > 0) {
+	while (b->n_raised > 0) {
 		enum broker_event ev = b->raised[0];
 
 		b->n_raised--;
 		memmove(b->raised, b->raised + 1, b->n_raised * sizeof(b->raised[0]));
 		broker_step(b, ev);
 	}
+}
+
+void
+broker_end(struct broker *b)
+{
+	assert(b->state != BROKER_DESTROYED);
+	b->n_raised = 0;
+	b->report_stopped = false;
+	broker_enter(b, BROKER_DESTROYED, "destroy");
 }
 
 void
@@ -287,7 +300,7 @@ read_frame(struct broker *b, const char *data, size_t len, size_t *used)
 static bool
 may_read(const struct broker *b)
 {
-	if (b->dead || b->stream == NULL || b->output_failed)
+	if (b->stream == NULL || b->output_failed)
 		return false;
 	return !(b->paused && b->state == BROKER_READY);
 }
@@ -316,7 +329,7 @@ read_piece(struct broker *b, const char *data, size_t len, unsigned int most)
 			break;
 		frames++;
 	}
-	if (!b->dead && b->stream == s)
+	if (b->stream == s)
 		stream_drain(s, at);
 	return frames;
 }
@@ -363,7 +376,7 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 	case STREAM_DOWN:
 		/* What it said before it went: perhaps why. */
 		broker_read(b);
-		if (!b->dead && b->stream == s)
+		if (b->stream == s)
 			broker_on(b, BROKER_EV_STREAM_DOWN);
 		return;
 	}
@@ -508,7 +521,7 @@ enter_backoff(struct broker *b)
 	broker_log_failure(b);
 	f.retry_in_ms = b->retry_in_ms;
 	broker_publish_lost(b);
-	if (!b->dead && b->handlers.on_down != NULL)
+	if (b->state != BROKER_DESTROYED && b->handlers.on_down != NULL)
 		b->handlers.on_down(b, &f, b->arg);
 }
 
@@ -516,10 +529,12 @@ static void
 broker_enter(struct broker *b, enum broker_state next, const char *reason)
 {
 	enum broker_state old = b->state;
+	enum log_level level = next == BROKER_DESTROYED ? LOG_LEVEL_DEBUG : broker_step_level(b);
 
+	assert(old != BROKER_DESTROYED);
 	leave(b);
 	b->state = next;
-	if (old == BROKER_READY)
+	if (old == BROKER_READY && next != BROKER_DESTROYED)
 		broker_apply_pause(b);
 	if (next == BROKER_CONNECTING) {
 		b->connections++;
@@ -528,12 +543,11 @@ broker_enter(struct broker *b, enum broker_state next, const char *reason)
 	}
 	if (next == BROKER_BACKOFF) {
 		b->retry_in_ms = retry_delay(b);
-		log_msg(broker_step_level(b), "broker",
-		    "broker[%s]: %s -> %s, reason=%s, retry_in=%u.%us", b->id,
+		log_msg(level, "broker", "broker[%s]: %s -> %s, reason=%s, retry_in=%u.%us", b->id,
 		    broker_state_name(old), broker_state_name(next), reason, b->retry_in_ms / 1000,
 		    b->retry_in_ms % 1000 / 100);
 	} else {
-		log_msg(broker_step_level(b), "broker", "broker[%s]: %s -> %s, reason=%s", b->id,
+		log_msg(level, "broker", "broker[%s]: %s -> %s, reason=%s", b->id,
 		    broker_state_name(old), broker_state_name(next), reason);
 	}
 	switch (next) {
@@ -565,6 +579,9 @@ broker_enter(struct broker *b, enum broker_state next, const char *reason)
 	case BROKER_RELOGIN:
 		b->linger = false;
 		broker_timer_arm(b, BROKER_TIMER_DEADLINE, BROKER_LINGER_MS);
+		return;
+	case BROKER_DESTROYED:
+		drop_stream(b);
 		return;
 	}
 }

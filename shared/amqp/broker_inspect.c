@@ -141,7 +141,7 @@ tell(struct broker *b)
 		b->handlers.on_look(b, broker_topology_item(b), &look, b->arg);
 	free((char *)look.why);
 	/* The owner may have stopped or destroyed us. */
-	if (!b->dead && b->state == BROKER_TOPOLOGY)
+	if (b->state == BROKER_TOPOLOGY)
 		broker_topology_next(b);
 }
 

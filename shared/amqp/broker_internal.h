@@ -20,9 +20,9 @@
  * No part but the first two takes an event: they raise it, and go on in the state that was. It is
  * settled when the frame, the timer or the call of the API is done with.
  *
- * The broker may be destroyed by its owner in any callback: b->dead is then set, its stream and
- * timers are gone, and its memory stays until the pass is over. So whoever calls a handler checks
- * b->dead before it goes on. */
+ * The broker may be stopped or destroyed by its owner in any callback: it is then IDLE, CLOSING or
+ * DESTROYED, without a stream but for CLOSING, and its memory stays until the pass is over. So
+ * whoever calls a handler looks at the state before it goes on. */
 #ifndef VOGELER_BROKER_INTERNAL_H
 #define VOGELER_BROKER_INTERNAL_H
 
@@ -61,9 +61,11 @@ enum broker_state {
 	BROKER_READY,
 	BROKER_CLOSING,
 	BROKER_BACKOFF,
-	BROKER_RELOGIN, /* no such vhost: again, at once, with the name read the other way */
+	BROKER_RELOGIN,   /* no such vhost: again, at once, with the name read the other way */
+	BROKER_DESTROYED, /* until its memory is freed, behind the pass: nothing is done, told or
+			     sent */
 };
-#define BROKER_N_STATES (BROKER_RELOGIN + 1)
+#define BROKER_N_STATES (BROKER_DESTROYED + 1)
 const char *broker_state_name(enum broker_state state);
 /* A connection that only binds is made again and again: what it goes through is for who looks for a
  * fault. */
@@ -186,7 +188,6 @@ struct broker {
 	char *role, *program;
 	struct broker_handlers handlers;
 	void *arg;
-	bool dead;
 
 	enum broker_state state;
 	enum broker_event raised[BROKER_RAISED_MAX]; /* and not settled, in their order */
@@ -260,7 +261,8 @@ struct broker {
 };
 
 /* broker_fsm.c */
-void broker_settle(struct broker *b);                   /* b may be dead then */
+void broker_settle(struct broker *b);                   /* b may be DESTROYED then */
+void broker_end(struct broker *b);                      /* to DESTROYED, from anywhere */
 void broker_on(struct broker *b, enum broker_event ev); /* raises and settles it */
 void broker_read(struct broker *b);
 

@@ -88,7 +88,7 @@ broker_keep_start(struct broker *b)
 void
 broker_keep(struct broker *b)
 {
-	if (b->dead || b->opt.keep_ms == 0 || b->state != BROKER_READY || b->blocked)
+	if (b->opt.keep_ms == 0 || b->state != BROKER_READY || b->blocked)
 		return;
 	broker_timer_arm(b, BROKER_TIMER_KEEP, 0);
 }

@@ -13,7 +13,7 @@
 bool
 broker_can_publish(const struct broker *b)
 {
-	return !b->dead && b->state == BROKER_READY && !b->blocked && !b->output_failed &&
+	return b->state == BROKER_READY && !b->blocked && !b->output_failed &&
 	       !stream_congested(b->stream) && HASH_COUNT(b->pending) < b->opt.max_unconfirmed;
 }
 
@@ -130,7 +130,7 @@ broker_fit(struct broker *b, const char *exchange, const char *routing_key, cons
 	struct message own = with_user(b, m);
 	size_t method, content;
 
-	if (b->dead || b->state != BROKER_READY)
+	if (b->state != BROKER_READY)
 		return BROKER_FITS;
 	method = put_publish(b, exchange, routing_key, false) ? b->out.len : 0;
 	buf_reset(&b->out);
@@ -200,7 +200,7 @@ answer(struct broker *b, struct pending *p, enum broker_outcome outcome, const c
 static void
 answer_up_to(struct broker *b, uint64_t seq, enum broker_outcome outcome, const char *why)
 {
-	while (!b->dead && b->pending != NULL && b->pending->seq <= seq)
+	while (b->state != BROKER_DESTROYED && b->pending != NULL && b->pending->seq <= seq)
 		answer(b, b->pending, outcome, why);
 }
 
@@ -222,8 +222,7 @@ on_answer(
 		if (p != NULL)
 			answer(b, p, outcome, why);
 	}
-	if (!b->dead)
-		broker_check_writable(b);
+	broker_check_writable(b);
 }
 
 void
