@@ -8,10 +8,10 @@
  *   broker_declare.c   exchanges, queues, bindings, confirm.select
  *   broker_inspect.c   the same for look_only: what there is, and nothing made
  *   broker_bind.c      the same for bind_only: the bindings alone, of many queues, and looks at
- * them broker_keep.c      in READY: whether the exchanges and bindings are still there
+ * them broker_rebind.c      in READY: whether the exchanges and bindings are still there
  *   broker_publish.c   publishing, confirms, returns
  *   broker_consume.c   consumer, deliveries, acks
- *   broker_ask.c       the depth of a queue; whether publishes are taken and confirmed
+ *   broker_queue.c       the depth of a queue; whether publishes are taken and confirmed
  *   broker_probe.c     may we consume?
  *   broker_heartbeat.c heartbeats, both ways
  *   broker_close.c     close codes and other ends -> error, sentence, log line
@@ -148,7 +148,7 @@ struct bind_window {
 	unsigned int under_way;
 };
 
-/* The round of broker_keep.c: what is looked at, in the order of the topology. */
+/* The round of broker_rebind.c: what is looked at, in the order of the topology. */
 struct keep {
 	bool asked; /* an answer is awaited, about: */
 	size_t item, binding;
@@ -327,7 +327,7 @@ void broker_topology_reopen(struct broker *b);
 void broker_topology_declare(struct broker *b, enum topology_phase phase);
 const struct topology_item *broker_topology_item(const struct broker *b);
 
-/* broker_keep.c */
+/* broker_rebind.c */
 void broker_keep_arm(struct broker *b);
 void broker_keep_start(struct broker *b);
 bool broker_keep_answer(struct broker *b, const struct frame *f); /* false: it is none */
@@ -372,7 +372,7 @@ void broker_content_free(struct broker *b);
 bool broker_publish_trial(
     struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
 
-/* broker_ask.c */
+/* broker_queue.c */
 bool broker_ask_answer(struct broker *b, const struct frame *f); /* false: it is none */
 void broker_ask_forget(struct broker *b);
 bool broker_confirm_overdue(struct broker *b);
