@@ -25,36 +25,6 @@ broker_options_default(struct broker_options *opt)
 	};
 }
 
-const char *
-broker_bound_name(enum broker_bound bound)
-{
-	switch (bound) {
-	case BROKER_BOUND:
-		return "bound";
-	case BROKER_BOUND_NO_QUEUE:
-		return "no queue";
-	case BROKER_BOUND_FORBIDDEN:
-		return "forbidden";
-	}
-	return "?";
-}
-
-const char *
-broker_outcome_name(enum broker_outcome outcome)
-{
-	switch (outcome) {
-	case BROKER_CONFIRMED:
-		return "confirmed";
-	case BROKER_NACKED:
-		return "nacked";
-	case BROKER_RETURNED:
-		return "returned";
-	case BROKER_LOST:
-		return "lost";
-	}
-	return "?";
-}
-
 static void
 on_deadline(void *arg)
 {
@@ -219,19 +189,6 @@ broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
 }
 
 void
-broker_take_logins(struct broker *b)
-{
-	if (b->logins == NULL)
-		return;
-	for (size_t i = 0; i < b->n_targets; i++) {
-		uri_finish(&b->targets[i].uri);
-		uri_copy(&b->targets[i].uri, &b->logins[i]);
-	}
-	uri_list_free(b->logins, b->n_targets);
-	b->logins = NULL;
-}
-
-void
 broker_stop(struct broker *b)
 {
 	broker_on(b, BROKER_EV_STOP);
@@ -301,17 +258,6 @@ broker_status(const struct broker *b, struct broker_status *out)
 		out->unconfirmed_ms = mono_diff(now, b->unconfirmed_since);
 	if (b->blocked)
 		out->blocked_ms = mono_diff(now, b->blocked_since);
-}
-
-void
-broker_apply_pause(struct broker *b)
-{
-	if (b->stream == NULL)
-		return;
-	if (b->paused && b->state == BROKER_READY)
-		stream_pause(b->stream);
-	else
-		stream_resume(b->stream);
 }
 
 void

@@ -11,6 +11,20 @@
 
 #define WINDOW 64 /* steps without an answer */
 
+const char *
+broker_bound_name(enum broker_bound bound)
+{
+	switch (bound) {
+	case BROKER_BOUND:
+		return "bound";
+	case BROKER_BOUND_NO_QUEUE:
+		return "no queue";
+	case BROKER_BOUND_FORBIDDEN:
+		return "forbidden";
+	}
+	return "?";
+}
+
 static const struct topology_item *
 item_at(const struct broker *b, size_t i)
 {

@@ -5,48 +5,9 @@
 
 #include "shared/base/log.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *
-broker_error_name(enum broker_error error)
-{
-	switch (error) {
-	case BROKER_ERR_NETWORK:
-		return "network";
-	case BROKER_ERR_TIMEOUT:
-		return "timeout";
-	case BROKER_ERR_PROTOCOL:
-		return "protocol";
-	case BROKER_ERR_TLS:
-		return "tls";
-	case BROKER_ERR_AUTH:
-		return "auth";
-	case BROKER_ERR_VHOST:
-		return "vhost";
-	case BROKER_ERR_PERMISSION:
-		return "permission";
-	case BROKER_ERR_NOT_FOUND:
-		return "not found";
-	case BROKER_ERR_IN_USE:
-		return "in use";
-	case BROKER_ERR_MISMATCH:
-		return "mismatch";
-	case BROKER_ERR_TOO_LARGE:
-		return "too large";
-	case BROKER_ERR_SHUTDOWN:
-		return "shutdown";
-	}
-	return "?";
-}
-
-const char *
-broker_where(const struct broker *b, char *out, size_t size)
-{
-	return uri_redacted(&broker_target(b)->uri, out, size);
-}
 
 static const char *
 user_of(const struct broker *b)
@@ -54,110 +15,6 @@ user_of(const struct broker *b)
 	const char *user = broker_login_user(b);
 
 	return user == NULL ? "(of the certificate)" : user;
-}
-
-/* Somebody else holds the queue; or it is gone: the broker has ended our consumer, or did not let
- * it begin. */
-static bool
-is_about(const struct broker *b, const struct consumer *c, enum broker_error error)
-{
-	const struct consumer *starting = broker_consumer_starting(b);
-
-	if (!c->wanted || (starting != NULL && c != starting))
-		return false;
-	return error == BROKER_ERR_IN_USE ||
-	       (error == BROKER_ERR_NOT_FOUND && c->state != CONSUMER_ON);
-}
-
-void
-broker_fail(struct broker *b, enum broker_error error, const char *cure, const char *fmt, ...)
-{
-	char what[TROUBLE_WHAT_SIZE], *text;
-	va_list ap;
-
-	/* It may have been changed while we were away. */
-	if (b->state == BROKER_READY && error != BROKER_ERR_TOO_LARGE)
-		b->message_max = 0;
-	b->error = error;
-	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
-		b->consumers[i].lost = is_about(b, &b->consumers[i], error);
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-	trouble_set(&b->trouble, TROUBLE_OTHER, cure, "%s", what);
-	text = trouble_text(&b->trouble);
-	snprintf(b->text, sizeof(b->text), "%s", text);
-	free(text);
-	broker_raise(b, BROKER_EV_FAILED);
-}
-
-void
-broker_unexpected(struct broker *b, const char *what)
-{
-	char where[320];
-
-	broker_fail(b, BROKER_ERR_PROTOCOL, NULL, "%s: %s, which was not to come in state %s",
-	    broker_where(b, where, sizeof(where)), what, broker_state_name(b->state));
-}
-
-/* What is new about it, for the log: of that which names a thing the whole sentence, of the others
- * the kind alone, for their sentences have numbers. */
-static const char *
-complaint(const struct broker *b)
-{
-	switch (b->error) {
-	case BROKER_ERR_NETWORK:
-	case BROKER_ERR_TIMEOUT:
-	case BROKER_ERR_PROTOCOL:
-	case BROKER_ERR_SHUTDOWN:
-		return broker_error_name(b->error);
-	case BROKER_ERR_TLS:
-	case BROKER_ERR_AUTH:
-	case BROKER_ERR_VHOST:
-	case BROKER_ERR_PERMISSION:
-	case BROKER_ERR_NOT_FOUND:
-	case BROKER_ERR_IN_USE:
-	case BROKER_ERR_MISMATCH:
-	case BROKER_ERR_TOO_LARGE:
-		break;
-	}
-	return b->text;
-}
-
-/* One line per failure that is new; the same again is counted, and told once a minute. */
-void
-broker_log_failure(struct broker *b)
-{
-	bool act = b->error == BROKER_ERR_TLS || b->error == BROKER_ERR_AUTH ||
-		   b->error == BROKER_ERR_VHOST || b->error == BROKER_ERR_PERMISSION ||
-		   b->error == BROKER_ERR_MISMATCH;
-	uint32_t unlogged;
-
-	if (!ratelimit_due(&b->said, complaint(b), loop_now(b->loop), &unlogged))
-		return;
-	unlogged += ratelimit_sum_up(&b->said);
-	log_msg(b->opt.quiet ? LOG_LEVEL_INFO
-		: act        ? LOG_LEVEL_ERROR
-			     : LOG_LEVEL_WARN,
-	    "broker", "broker[%s]: down (%s): %s, retry_in=%u.%us, unlogged_before=%u", b->id,
-	    broker_error_name(b->error), b->text, b->retry_in_ms / 1000,
-	    b->retry_in_ms % 1000 / 100, unlogged);
-}
-
-/* A connection whose consumers are refused one after the other was never up. */
-void
-broker_log_up(struct broker *b)
-{
-	const struct consumer *worst = broker_consumer_worst(b);
-	struct mono now = loop_now(b->loop);
-	uint32_t unlogged;
-
-	if ((worst != NULL && worst->state != CONSUMER_ON) ||
-	    !ratelimit_over(&b->said, now, &unlogged))
-		return;
-	log_msg(b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "broker",
-	    "broker[%s]: up again after %lld s, unlogged=%u", b->id,
-	    (long long)mono_diff(now, b->down_since) / 1000, unlogged);
 }
 
 /* connection.close in HANDSHAKE for want of a vhost: the 2010 URIs meant it with its slash. */
@@ -265,7 +122,7 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 	const struct consumer *starting = broker_consumer_starting(b);
 
 	if (b->state == BROKER_TOPOLOGY)
-		return broker_topology_what(b, out, size);
+		return broker_setup_what(b, out, size);
 	if (starting == NULL && broker_keep_what(b, out, size) != NULL)
 		return out;
 	if (starting != NULL)
@@ -437,7 +294,7 @@ broker_channel_closed(struct broker *b, const amqp_channel_close_t *m)
 	if (m->reply_code == AMQP_ACCESS_REFUSED && b->trying)
 		b->may_not_try = true;
 	broker_send(b, BROKER_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
-	if (b->state != BROKER_CLOSING && !broker_topology_missing(b, m->reply_code, text)) {
+	if (b->state != BROKER_CLOSING && !broker_setup_refused(b, m->reply_code, text)) {
 		broker_send(b, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
 		b->linger = true;
 		channel_failed(b, m->reply_code, text);

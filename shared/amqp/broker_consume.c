@@ -10,23 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void
-delivery_destroy(struct delivery *d)
-{
-	if (d == NULL)
-		return;
-	message_finish(&d->message);
-	free(d->exchange);
-	free(d->routing_key);
-	free(d);
-}
-
-size_t
-delivery_size(const struct delivery *d)
-{
-	return sizeof(*d) + message_size(&d->message);
-}
-
 /* ---- consumers ---- */
 
 static const struct consumer *
@@ -124,6 +107,42 @@ broker_consumer_worst(const struct broker *b)
 			worst = c;
 	}
 	return worst;
+}
+
+/* Somebody else holds the queue; or it is gone: the broker has ended our consumer, or did not let
+ * it begin. */
+static bool
+is_about(const struct broker *b, const struct consumer *c, enum broker_error error)
+{
+	const struct consumer *starting = broker_consumer_starting(b);
+
+	if (!c->wanted || (starting != NULL && c != starting))
+		return false;
+	return error == BROKER_ERR_IN_USE ||
+	       (error == BROKER_ERR_NOT_FOUND && c->state != CONSUMER_ON);
+}
+
+void
+broker_consumers_failed(struct broker *b)
+{
+	for (size_t i = 0; i < BROKER_CONSUMERS_MAX; i++)
+		b->consumers[i].lost = is_about(b, &b->consumers[i], b->error);
+}
+
+/* A connection whose consumers are refused one after the other was never up. */
+void
+broker_log_up(struct broker *b)
+{
+	const struct consumer *worst = broker_consumer_worst(b);
+	struct mono now = loop_now(b->loop);
+	uint32_t unlogged;
+
+	if ((worst != NULL && worst->state != CONSUMER_ON) ||
+	    !ratelimit_over(&b->said, now, &unlogged))
+		return;
+	log_msg(b->opt.quiet ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "broker",
+	    "broker[%s]: up again after %lld s, unlogged=%u", b->id,
+	    (long long)mono_diff(now, b->down_since) / 1000, unlogged);
 }
 
 void
@@ -353,139 +372,4 @@ broker_consume_method(struct broker *b, const struct frame *f)
 		on_cancelled_by_broker(b, cancelled->consumer_tag);
 		return;
 	}
-}
-
-/* ---- content ---- */
-
-void
-broker_content_free(struct broker *b)
-{
-	delivery_destroy(b->content.d);
-	free(b->content.reason);
-	b->content = (struct content){.kind = CONTENT_NONE};
-}
-
-void
-broker_content_begin(struct broker *b, const struct frame *f)
-{
-	struct content *c = &b->content;
-	struct delivery *d;
-
-	if (b->state != BROKER_READY && b->state != BROKER_CLOSING) {
-		broker_unexpected(b, amqp_method_name(f->method));
-		return;
-	}
-	d = xcalloc(1, sizeof(*d));
-	message_init(&d->message);
-	c->d = d;
-	if (f->method == AMQP_BASIC_DELIVER_METHOD) {
-		const amqp_basic_deliver_t *m = f->decoded;
-
-		c->kind = CONTENT_DELIVERY;
-		d->tag = (struct broker_tag){.tag = m->delivery_tag, .epoch = b->epoch};
-		d->redelivered = m->redelivered != 0;
-		d->exchange = frame_strdup_shown(m->exchange);
-		d->routing_key = frame_strdup_shown(m->routing_key);
-	} else {
-		const amqp_basic_return_t *m = f->decoded;
-
-		c->kind = CONTENT_RETURN;
-		c->reason = frame_strdup(m->reply_text);
-		d->exchange = frame_strdup_shown(m->exchange);
-		d->routing_key = frame_strdup_shown(m->routing_key);
-	}
-}
-
-static void
-content_done(struct broker *b)
-{
-	struct content *c = &b->content;
-	struct delivery *d = c->d;
-
-	if (c->kind == CONTENT_DELIVERY && b->state == BROKER_READY) {
-		b->content = (struct content){.kind = CONTENT_NONE};
-		d->message.body[d->message.body_len] = '\0';
-		b->deliveries++;
-		b->delivered_bytes += d->body_size;
-		if (b->handlers.on_delivery != NULL)
-			b->handlers.on_delivery(b, d, b->arg);
-		else
-			delivery_destroy(d);
-		return;
-	}
-	if (c->kind == CONTENT_RETURN)
-		broker_publish_returned(b, c);
-	broker_content_free(b);
-}
-
-/* The body goes into one allocation, of the size announced or of what is kept of an oversize one.
- */
-static void
-on_header(struct broker *b, const struct frame *f)
-{
-	struct content *c = &b->content;
-	struct delivery *d = c->d;
-	char where[320];
-
-	c->have_header = true;
-	c->left = f->body_size;
-	frame_to_message(f->props, &d->message);
-	if (c->kind == CONTENT_DELIVERY) {
-		char *body;
-
-		d->body_size = f->body_size;
-		d->oversize = f->body_size > b->opt.max_body_bytes;
-		c->keep = f->body_size;
-		if (d->oversize && c->keep > BROKER_OVERSIZE_KEEP)
-			c->keep = BROKER_OVERSIZE_KEEP;
-		body = malloc((size_t)c->keep + 1);
-		if (body == NULL) {
-			broker_fail(b, BROKER_ERR_NETWORK, NULL,
-			    "%s: no memory for a message of %llu bytes",
-			    broker_where(b, where, sizeof(where)),
-			    (unsigned long long)f->body_size);
-			return;
-		}
-		body[0] = '\0';
-		message_set_body(&d->message, body, 0);
-	}
-	if (c->left == 0)
-		content_done(b);
-}
-
-static void
-on_body(struct broker *b, const struct frame *f)
-{
-	struct content *c = &b->content;
-	struct message *m = &c->d->message;
-
-	if (f->body.len > c->left) {
-		broker_unexpected(b, "more of a message than was announced");
-		return;
-	}
-	if (c->kind == CONTENT_DELIVERY && m->body_len < c->keep) {
-		size_t room = (size_t)c->keep - m->body_len;
-		size_t n = f->body.len < room ? f->body.len : room;
-
-		memcpy(m->body + m->body_len, f->body.bytes, n);
-		m->body_len += n;
-	}
-	c->left -= f->body.len;
-	if (c->left == 0)
-		content_done(b);
-}
-
-void
-broker_content_frame(struct broker *b, const struct frame *f)
-{
-	const struct content *c = &b->content;
-
-	if (c->kind == CONTENT_NONE)
-		broker_unexpected(b, "content without a message");
-	else if (f->kind == FRAME_HEADER && !c->have_header)
-		on_header(b, f);
-	else if (f->kind == FRAME_BODY && c->have_header)
-		on_body(b, f);
-	else
-		broker_unexpected(b, "content out of order");
 }

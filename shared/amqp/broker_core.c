@@ -7,7 +7,7 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 enum log_level
 broker_step_level(const struct broker *b)
@@ -146,4 +146,28 @@ broker_make_id(struct broker *b)
 	nobody.password = NULL;
 	snprintf(b->id, sizeof(b->id), "%s#%u %s", uri_redacted(&nobody, text, sizeof(text)),
 	    b->connections, b->role);
+}
+
+void
+broker_take_logins(struct broker *b)
+{
+	if (b->logins == NULL)
+		return;
+	for (size_t i = 0; i < b->n_targets; i++) {
+		uri_finish(&b->targets[i].uri);
+		uri_copy(&b->targets[i].uri, &b->logins[i]);
+	}
+	uri_list_free(b->logins, b->n_targets);
+	b->logins = NULL;
+}
+
+void
+broker_apply_pause(struct broker *b)
+{
+	if (b->stream == NULL)
+		return;
+	if (b->paused && b->state == BROKER_READY)
+		stream_pause(b->stream);
+	else
+		stream_resume(b->stream);
 }

@@ -3,11 +3,9 @@
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
-#include "shared/event/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void
 on_protocol(struct broker *b, const struct frame *f)
@@ -79,7 +77,7 @@ on_channel_method(struct broker *b, const struct frame *f)
 		return;
 	case AMQP_CHANNEL_OPEN_OK_METHOD:
 		if (b->state == BROKER_TOPOLOGY)
-			broker_topology_method(b, f);
+			broker_setup_method(b, f);
 		else
 			broker_raise(b, BROKER_EV_CHANNEL_OK);
 		return;
@@ -99,7 +97,7 @@ on_channel_method(struct broker *b, const struct frame *f)
 		return;
 	}
 	if (b->state == BROKER_TOPOLOGY)
-		broker_topology_method(b, f);
+		broker_setup_method(b, f);
 	else if (!broker_keep_answer(b, f) && !broker_ask_answer(b, f) &&
 		 b->state != BROKER_CLOSING)
 		broker_unexpected(b, amqp_method_name(f->method));

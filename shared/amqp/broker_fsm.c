@@ -23,11 +23,9 @@
 
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
-#include "shared/base/xalloc.h"
 #include "shared/event/stream.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +113,15 @@ tell_stopped(struct broker *b, enum broker_event ev)
 static void
 back_off(struct broker *b, enum broker_event ev)
 {
+	broker_consumers_failed(b);
 	broker_enter(b, BROKER_BACKOFF, b->text);
+}
+
+static void
+fail_closing(struct broker *b, enum broker_event ev)
+{
+	broker_consumers_failed(b);
+	broker_enter(b, BROKER_IDLE, broker_event_name(ev));
 }
 
 static void
@@ -214,7 +220,7 @@ static const struct transition transitions[BROKER_N_STATES][BROKER_N_EVENTS] = {
 	[BROKER_CLOSING] = {
 		[BROKER_EV_STREAM_DOWN] = GO(BROKER_IDLE, NULL),
 		[BROKER_EV_CLOSE_OK]    = GO(BROKER_IDLE, NULL),
-		[BROKER_EV_FAILED]      = GO(BROKER_IDLE, NULL),
+		[BROKER_EV_FAILED]      = DO(fail_closing),
 		[BROKER_EV_DEADLINE]    = GO(BROKER_IDLE, NULL),
 	},
 	[BROKER_BACKOFF] = {
@@ -565,7 +571,7 @@ broker_enter(struct broker *b, enum broker_state next, const char *reason)
 		enter_opening(b);
 		return;
 	case BROKER_TOPOLOGY:
-		broker_topology_begin(b);
+		broker_setup_begin(b);
 		return;
 	case BROKER_READY:
 		enter_ready(b);

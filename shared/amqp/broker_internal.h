@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the broker share; nobody else includes this.
  *
+ * From the top down; a file calls those that stand below it, and no other:
+ *
  *   broker.c           options, creation and destruction, timers, what the owner asks for
  *   broker_fsm.c       the state machine: table, enter; reads frames and settles what they raised
  *   broker_dispatch.c  whose frame it is
- *   broker_login.c     connection.start .. connection.open-ok
- *   broker_declare.c   exchanges, queues, bindings, confirm.select
- *   broker_inspect.c   the same for look_only: what there is, and nothing made
- *   broker_bind.c      the same for bind_only: the bindings alone, of many queues, and looks at
- * them broker_rebind.c      in READY: whether the exchanges and bindings are still there
- *   broker_publish.c   publishing, confirms, returns
- *   broker_consume.c   consumer, deliveries, acks
- *   broker_queue.c       the depth of a queue; whether publishes are taken and confirmed
+ *   broker_close.c     close codes -> kind of failure, sentence and cure
+ *   broker_setup.c     TOPOLOGY: which of the next three walks an answer is for
+ *   broker_declare.c   declares and binds exchanges and queues
+ *   broker_inspect.c   look_only: what there is, and nothing made
+ *   broker_bind.c      bind_only: the bindings alone, of many queues, and looks at them
+ *   broker_rebind.c    READY: bindings are made again, exchanges looked at
+ *   broker_topology.c  the item at hand: methods, steps, what is known of each
  *   broker_probe.c     may we consume?
+ *   broker_content.c   deliveries and returns, collected from their frames
+ *   broker_consume.c   consumers and acks
+ *   broker_queue.c     the depth of a queue, and its deletion
  *   broker_heartbeat.c heartbeats, both ways
- *   broker_close.c     close codes and other ends -> error, sentence, log line
+ *   broker_publish.c   publishing, confirms, returns
+ *   broker_login.c     connection.start .. connection.open-ok
+ *   broker_fail.c      ends a connection: kind, sentence, event, log line
  *   broker_core.c      names, timers, output, events that are raised
  *
  * No part but the first two takes an event: they raise it, and go on in the state that was. It is
@@ -276,9 +282,7 @@ void broker_deadline(struct broker *b); /* a new one for the next answer */
 void broker_send(struct broker *b, uint16_t channel, amqp_method_number_t method, void *decoded);
 /* Writes what is in b->out, all or nothing, and empties it. */
 bool broker_flush(struct broker *b) __attribute__((warn_unused_result));
-void broker_check_writable(struct broker *b);
 
-const char *broker_vhost(const struct broker *b, char *out, size_t size);
 void broker_apply_pause(struct broker *b);
 void broker_make_id(struct broker *b);
 void broker_take_logins(struct broker *b); /* now is the next connection */
@@ -286,46 +290,65 @@ void broker_take_logins(struct broker *b); /* now is the next connection */
 /* broker_dispatch.c */
 void broker_dispatch(struct broker *b, const struct frame *f);
 
+/* broker_fail.c */
+/* Says why, and raises BROKER_EV_FAILED. cure: NULL = nobody knows. */
+void broker_fail(struct broker *b, enum broker_error error, const char *cure, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void broker_unexpected(struct broker *b, const char *what);
+void broker_log_failure(struct broker *b);
+const char *broker_where(const struct broker *b, char *out, size_t size);
+
 /* broker_heartbeat.c */
 void broker_heartbeat(struct broker *b);
 void broker_heartbeat_arm(struct broker *b);
 
 /* broker_login.c */
+const char *broker_vhost(const struct broker *b, char *out, size_t size);
 void broker_login_begin(struct broker *b);
 /* NULL: the certificate's, which only the broker knows. */
 const char *broker_login_user(const struct broker *b);
 void broker_login_method(struct broker *b, const struct frame *f);
 
-/* broker_declare.c */
-void broker_topology_begin(struct broker *b);
-void broker_topology_method(struct broker *b, const struct frame *f);
-/* true when it is the 404 that a passive declaration may get, the 403 of an optional item or of a
- * binding, or with look_only any word on an item; the channel is being reopened. */
-bool broker_topology_missing(struct broker *b, uint16_t code, const char *why);
-void broker_topology_forget(struct broker *b); /* all notes */
-/* The user may be permitted more than before: queues that this connection does without are tried
- * again. Which bindings it was refused holds until it ends, since they are asked for again and
- * again, and each refusal costs it. */
-void broker_topology_try_again(struct broker *b);
-/* The consumer that starts was refused for want of rights: done without from now on, if optional.
- */
-void broker_topology_unreadable(struct broker *b, const char *why);
-/* "queue \"web01\"", the item at hand. */
+/* broker_topology.c */
+/* "queue \"web01\"" */
 const char *broker_item_what(const struct topology_item *item, char *out, size_t size);
 const char *broker_binding_what(
     const struct topology_item *item, size_t binding, char *out, size_t size);
 void broker_send_bind(struct broker *b, const struct topology_item *item, size_t binding);
 void broker_send_declare(struct broker *b, const struct topology_item *item, bool passive);
-const char *broker_topology_what(const struct broker *b, char *out, size_t size);
-
-/* For broker_inspect.c and broker_bind.c: what comes after the item at hand, and the steps on the
- * way.
- */
-void broker_topology_next(struct broker *b);
-void broker_topology_confirm(struct broker *b);
-void broker_topology_reopen(struct broker *b);
-void broker_topology_declare(struct broker *b, enum topology_phase phase);
+/* The item at hand; NULL behind the last one. */
 const struct topology_item *broker_topology_item(const struct broker *b);
+void broker_topology_reset(struct broker *b); /* to the first item, of a new connection */
+void broker_topology_enter(struct broker *b, enum topology_phase phase); /* with a new deadline */
+void broker_topology_begin_item(struct broker *b);
+void broker_topology_next(struct broker *b);
+void broker_topology_declare(struct broker *b, enum topology_phase phase);
+void broker_topology_reopen(struct broker *b);
+void broker_topology_confirm(struct broker *b);
+void broker_topology_forget(struct broker *b); /* all notes */
+/* The user may be permitted more than before: queues that this connection does without are tried
+ * again. Which bindings it was refused holds until it ends, since they are asked for again and
+ * again, and each refusal costs it. */
+void broker_topology_try_again(struct broker *b);
+void broker_topology_do_without(struct broker *b, size_t item, const char *why);
+/* The binding of the item at hand was refused. */
+void broker_topology_note_unbound(struct broker *b, const char *why);
+/* The consumer that starts was refused for want of rights: done without from now on, if optional.
+ */
+void broker_topology_unreadable(struct broker *b, const char *why);
+
+/* broker_setup.c */
+void broker_setup_begin(struct broker *b);
+void broker_setup_method(struct broker *b, const struct frame *f);
+/* true when the walk goes on without what was refused: it is the 404 that a passive declaration may
+ * get, the 403 of an optional item or of a binding, or with look_only any word on an item; the
+ * channel is being reopened. */
+bool broker_setup_refused(struct broker *b, uint16_t code, const char *why);
+const char *broker_setup_what(const struct broker *b, char *out, size_t size);
+
+/* broker_declare.c */
+void broker_declare_answer(struct broker *b, const struct frame *f);
+bool broker_declare_refused(struct broker *b, uint16_t code, const char *why);
 
 /* broker_rebind.c */
 void broker_keep_arm(struct broker *b);
@@ -352,6 +375,8 @@ void broker_publish_method(struct broker *b, const struct frame *f);
 void broker_publish_returned(struct broker *b, const struct content *c);
 void broker_publish_lost(struct broker *b); /* reports every unanswered publish */
 void broker_publish_free(struct broker *b); /* forgets them without a word */
+void broker_check_writable(struct broker *b);
+bool broker_confirm_overdue(struct broker *b);
 
 /* broker_consume.c */
 const struct consumer *broker_consumer_starting(const struct broker *b); /* or NULL */
@@ -364,30 +389,23 @@ void broker_consumer_unwant(struct broker *b, const char *queue);
 struct consumer *broker_consumer_of(struct broker *b, const char *queue);
 void broker_consumers_reset(struct broker *b); /* the connection is gone */
 void broker_consumers_free(struct broker *b);
+void broker_consumers_failed(struct broker *b); /* notes whose queue it is that failed */
+void broker_log_up(struct broker *b); /* if it is: in READY, with the consumers it is to have */
 void broker_consume_method(struct broker *b, const struct frame *f);
+
+/* broker_content.c */
 void broker_content_frame(struct broker *b, const struct frame *f);
 void broker_content_begin(struct broker *b, const struct frame *f);
 void broker_content_free(struct broker *b);
 
-bool broker_publish_trial(
-    struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
-
 /* broker_queue.c */
 bool broker_ask_answer(struct broker *b, const struct frame *f); /* false: it is none */
 void broker_ask_forget(struct broker *b);
-bool broker_confirm_overdue(struct broker *b);
 
 /* broker_close.c */
 /* Was the queue in use for longer than a lost connection of ours could hold it? */
 bool broker_in_use_by_another(const struct broker *b);
-/* Says why, and raises BROKER_EV_FAILED. cure: NULL = nobody knows. */
-void broker_fail(struct broker *b, enum broker_error error, const char *cure, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-void broker_unexpected(struct broker *b, const char *what);
 void broker_connection_closed(struct broker *b, const amqp_connection_close_t *m);
 void broker_channel_closed(struct broker *b, const amqp_channel_close_t *m);
-void broker_log_failure(struct broker *b);
-void broker_log_up(struct broker *b); /* if it is: in READY, with the consumers it is to have */
-const char *broker_where(const struct broker *b, char *out, size_t size);
 
 #endif

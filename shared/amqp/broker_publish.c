@@ -10,6 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *
+broker_outcome_name(enum broker_outcome outcome)
+{
+	switch (outcome) {
+	case BROKER_CONFIRMED:
+		return "confirmed";
+	case BROKER_NACKED:
+		return "nacked";
+	case BROKER_RETURNED:
+		return "returned";
+	case BROKER_LOST:
+		return "lost";
+	}
+	return "?";
+}
+
 bool
 broker_can_publish(const struct broker *b)
 {
@@ -165,16 +181,6 @@ broker_publish(struct broker *b, const char *exchange, const char *routing_key, 
 	return id;
 }
 
-bool
-broker_publish_trial(
-    struct broker *b, const char *exchange, const char *routing_key, const struct message *m)
-{
-	if (!write_message(b, exchange, routing_key, false, m))
-		return false;
-	add_pending(b, exchange, routing_key, false, m);
-	return true;
-}
-
 static void
 answer(struct broker *b, struct pending *p, enum broker_outcome outcome, const char *why)
 {
@@ -271,4 +277,33 @@ void
 broker_publish_lost(struct broker *b)
 {
 	answer_up_to(b, UINT64_MAX, BROKER_LOST, NULL);
+}
+
+/* The default exchange delivers to the queue that the key names, and none has an empty name. It is
+ * also where dead letters go, so a user who may not do this lacks a right that will be needed. */
+void
+broker_try_publish(struct broker *b)
+{
+	struct message m;
+
+	if (b->trying || b->may_not_try || !broker_can_publish(b))
+		return;
+	message_init(&m);
+	if (write_message(b, "", "", false, &m)) {
+		add_pending(b, "", "", false, &m);
+		b->trying = true;
+	}
+	message_finish(&m);
+}
+
+/* Only of what has left: over a slow line a large message takes its time. The broker confirms
+ * nothing while it blocks us, and while we do not read there is nothing to be seen. */
+bool
+broker_confirm_overdue(struct broker *b)
+{
+	struct mono now = loop_now(b->loop);
+
+	if (b->pending == NULL || b->blocked || b->paused || stream_unsent(b->stream) > 0)
+		b->unconfirmed_since = now;
+	return mono_diff(now, b->unconfirmed_since) >= BROKER_CONFIRM_MS;
 }

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small questions and orders to a connection in READY: how much waits in a queue, that one is to
- * go, and are publishes taken. */
+/* One queue, in READY: how much waits in it, or it is deleted. One answer is awaited at a time. */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/amqp/message.h"
 #include "shared/base/xalloc.h"
-#include "shared/event/stream.h"
 
 #include <stdlib.h>
-
-/* ---- how much waits ---- */
 
 bool
 broker_ask_depth(struct broker *b, const char *queue)
@@ -75,34 +71,4 @@ broker_ask_forget(struct broker *b)
 {
 	free(b->asked);
 	b->asked = NULL;
-}
-
-/* ---- are publishes taken ---- */
-
-/* The default exchange delivers to the queue that the key names, and none has an empty name. It is
- * also where dead letters go, so a user who may not do this lacks a right that will be needed. */
-void
-broker_try_publish(struct broker *b)
-{
-	struct message m;
-
-	if (b->trying || b->may_not_try || !broker_can_publish(b))
-		return;
-	message_init(&m);
-	b->trying = broker_publish_trial(b, "", "", &m);
-	message_finish(&m);
-}
-
-/* ---- and confirmed ---- */
-
-/* Only of what has left: over a slow line a large message takes its time. The broker confirms
- * nothing while it blocks us, and while we do not read there is nothing to be seen. */
-bool
-broker_confirm_overdue(struct broker *b)
-{
-	struct mono now = loop_now(b->loop);
-
-	if (b->pending == NULL || b->blocked || b->paused || stream_unsent(b->stream) > 0)
-		b->unconfirmed_since = now;
-	return mono_diff(now, b->unconfirmed_since) >= BROKER_CONFIRM_MS;
 }
