@@ -158,12 +158,6 @@ conn_pool_answer(struct conn_pool *c, uint32_t job, const char *reply_to)
 	}
 }
 
-uint64_t
-conn_pool_confirmed(const struct conn_pool *c)
-{
-	return c->confirmed;
-}
-
 void
 conn_pool_destroy(struct conn_pool *c)
 {

@@ -14,6 +14,5 @@ struct conn_pool *conn_pool_create(struct bench *b, void (*on_ready)(void *arg),
 void conn_pool_destroy(struct conn_pool *c); /* NULL is fine */
 /* Every host that is not offline answers this job. reply_to is copied; may be NULL. */
 void conn_pool_answer(struct conn_pool *c, uint32_t job, const char *reply_to);
-uint64_t conn_pool_confirmed(const struct conn_pool *c);
 
 #endif

@@ -89,24 +89,6 @@ plan_job_index(const struct plan *p, const char *id, uint32_t *job)
 	return strcmp(again, id) == 0;
 }
 
-const char *
-conduct_name(enum conduct c)
-{
-	switch (c) {
-	case CONDUCT_GOOD:
-		return "good";
-	case CONDUCT_OFFLINE:
-		return "offline";
-	case CONDUCT_SLOW:
-		return "slow";
-	case CONDUCT_TWICE:
-		return "twice";
-	case CONDUCT_POISON:
-		return "poison";
-	}
-	return "?";
-}
-
 static uint64_t
 gcd(uint64_t a, uint64_t b)
 {

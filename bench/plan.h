@@ -40,7 +40,6 @@ bool plan_job_index(const struct plan *p, const char *id, uint32_t *job);
 
 enum conduct { CONDUCT_GOOD, CONDUCT_OFFLINE, CONDUCT_SLOW, CONDUCT_TWICE, CONDUCT_POISON };
 #define CONDUCT_N (CONDUCT_POISON + 1)
-const char *conduct_name(enum conduct c);
 /* Which hosts behave how is drawn by the seed; each conduct gets its share to the host. */
 enum conduct plan_conduct(const struct plan *p, uint32_t host);
 

@@ -108,6 +108,7 @@ struct collector_status {
 };
 void collector_status(const struct collector *in, struct collector_status *out);
 
+/* For tests. */
 enum collector_state collector_get_state(const struct collector *in);
 
 #endif

@@ -219,8 +219,7 @@ bool broker_is_ready(const struct broker *b);
 /* "amqp://host:5672/vogeler#3 consumer": redacted URI, connection number and role, the object
  * prefix of log lines. */
 const char *broker_id(const struct broker *b);
-const char *broker_state_text(
-    const struct broker *b); /* name of the state, for STATUS= and /healthz */
+const char *broker_state_text(const struct broker *b); /* name of the state; for tests */
 
 /* How the connection is, for metrics and health. Strings are the broker's, for the moment. */
 struct broker_status {

@@ -43,6 +43,7 @@ void loop_timer_destroy(struct loop_timer *t); /* NULL is fine */
  * descriptor. */
 struct loop_watch *loop_watch_create(
     struct loop *loop, int fd, unsigned int events, loop_fd_fn *fn, void *arg);
+/* Other events from now on; for tests alone so far. */
 void loop_watch_set(struct loop_watch *w, unsigned int events);
 void loop_watch_destroy(struct loop_watch *w); /* NULL is fine; does not close the descriptor */
 

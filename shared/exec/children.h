@@ -58,6 +58,6 @@ struct child_defaults {
 void children_set_plugins(
     struct children *c, const struct plugin_set *set, const struct child_defaults *defaults);
 void children_request(struct children *c, const struct child_request *req);
-size_t children_running(const struct children *c);
+size_t children_running(const struct children *c); /* for tests */
 
 #endif

@@ -830,12 +830,6 @@ jq_filter_close(struct jq_filter *f)
 }
 
 size_t
-jq_filter_added(const struct jq_filter *f)
-{
-	return f->n;
-}
-
-size_t
 jq_filter_answered(const struct jq_filter *f)
 {
 	return f->told;

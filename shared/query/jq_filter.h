@@ -44,7 +44,6 @@ bool jq_filter_add(struct jq_filter *f, const char *host, const json_t *rec)
     __attribute__((warn_unused_result));
 void jq_filter_close(struct jq_filter *f); /* no more are added */
 
-size_t jq_filter_added(const struct jq_filter *f);
 size_t jq_filter_answered(const struct jq_filter *f);
 /* jq has doubles: what is said when an integer was beyond them, of a record or of the program;
  * NULL: none was. Borrowed. */

@@ -39,6 +39,6 @@ void couch_cache_prove(const struct couch_cache *c, struct couch_doc *d);
 size_t couch_cache_peek(const struct couch_cache *c, const struct store_write *w);
 void couch_cache_clear(struct couch_cache *c); /* and what is remembered */
 size_t couch_cache_bytes(const struct couch_cache *c);
-size_t couch_cache_count(const struct couch_cache *c);
+size_t couch_cache_count(const struct couch_cache *c); /* for tests */
 
 #endif

@@ -26,7 +26,7 @@ void couch_known_add(struct couch_known *k, const char *job);
 /* false: it must be asked for. */
 bool couch_known_has(struct couch_known *k, const char *job);
 void couch_known_clear(struct couch_known *k);
-size_t couch_known_count(const struct couch_known *k);
+size_t couch_known_count(const struct couch_known *k); /* for tests */
 
 /* Appends the body of a POST to _all_docs that asks for the jobs of a set, {JOB: null}. false: over
  * out's cap. */

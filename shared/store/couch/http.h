@@ -26,6 +26,6 @@ void http_set_login(struct http *h, const char *user, const char *password);
  * as application/json). */
 void http_request(struct http *h, const char *method, const char *url, char *body, size_t body_len,
     http_fn *fn, void *arg);
-size_t http_in_flight(const struct http *h);
+size_t http_in_flight(const struct http *h); /* for tests */
 
 #endif
