@@ -5,6 +5,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/store/job.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -179,6 +180,7 @@ fold_add(struct fold *f, const struct outcome *given)
 	struct stand *s;
 	bool same;
 
+	assert(o.state < OUTCOME_N_STATES);
 	if (o.host == NULL || (o.state == OUTCOME_EXPIRED && o.response_id == NULL))
 		return false;
 	if (strcmp(o.host, OUTCOME_EVERY_HOST) == 0) {

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_MAX 63
-
 bool
 job_id_ok(const char *id)
 {
@@ -21,7 +19,7 @@ job_id_ok(const char *id)
 	for (i = 0; id[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)id[i];
 
-		if (i >= ID_MAX || c >= 0x80 || (!isalnum(c) && c != '-'))
+		if (i >= JOB_ID_MAX || c >= 0x80 || (!isalnum(c) && c != '-'))
 			return false;
 	}
 	return i > 0;

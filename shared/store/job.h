@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define JOB_ID_MAX 63 /* bytes of an id */
+
 struct job {          /* strings owned, NULL = absent */
 	char *id;     /* UUIDv7; job_id_ok */
 	char *plugin; /* name or alias, as it was asked for */

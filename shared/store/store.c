@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct store_ops *const backends[] = {
     [URI_COUCH] = &store_couch_ops,
@@ -192,6 +193,18 @@ void
 store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg)
 {
 	s->ops->outcomes(s, job, fn, arg);
+}
+
+void
+store_note_odd_outcomes(struct store *s, const char *job, size_t n)
+{
+	if (n == 0 || strcmp(s->odd_job, job) == 0)
+		return;
+	snprintf(s->odd_job, sizeof(s->odd_job), "%s", job);
+	log_warn("store",
+	    "store[%s]: left out: %zu of a job's outcomes cannot be read (edited by hand, or "
+	    "damaged), so what is said of its hosts may be wrong, job=%s",
+	    s->id, n, job);
 }
 
 bool

@@ -152,7 +152,7 @@ void store_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
 void store_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
     store_done_fn *fn, void *arg);
 /* Each outcome of the job, in any order, perhaps twice (o borrowed); then once STORE_MISSING at the
- * end, or STORE_FAILED. */
+ * end, or STORE_FAILED. One that is damaged is left out, which the log says. */
 typedef void store_outcome_fn(
     enum store_found found, const struct outcome *o, const char *why, void *arg);
 void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
@@ -214,10 +214,13 @@ struct store {
 	struct store_limits limits;
 	struct store_pace pace;
 	bool read_only, lists_slowly, job_damaged;
-	int64_t wal_bytes; /* of a write-ahead log, as of the latest put or probe */
+	char odd_job[JOB_ID_MAX + 1]; /* whose outcomes were left out last: a watch asks often */
+	int64_t wal_bytes;            /* of a write-ahead log, as of the latest put or probe */
 	uint64_t strays_dropped;
 	char *id;
 };
+/* By a backend that has read a job's outcomes and could not read n of them. */
+void store_note_odd_outcomes(struct store *s, const char *job, size_t n);
 extern const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;
 
 #endif

@@ -135,6 +135,27 @@ def test_a_job_that_cannot_be_read(site):
             assert '"vogeler-runner jobs" lists the others' in done.err and done.err.count(typed) == 1, done
 
 
+@both_stores
+@pytest.mark.parametrize("odd", [99, -5, 2 ** 40, "ok!"])
+def test_an_outcome_that_cannot_be_read(site, odd):
+    """It is left out with a word; the job's other hosts, and the other jobs, are told as they stand."""
+    site.admin("setup", qhost=True)
+    job, ledger = "0192f0c1-odd", Ledger(site)
+    for name in (job, job + "2"):
+        ledger.add_job(name, "packages", ["h1", "h2", "h3"])
+        for host, state in (("h1", "ok"), ("h2", "refused"), ("h3", "failed")):
+            ledger.add_outcome(name, host, state)
+    ledger.spoil_outcome(job, "h2", odd)
+    said = "left out: 1 of a job's outcomes cannot be read (edited by hand, or damaged)"
+    done = site.runner("result", job, dbhost=True, status=2)
+    assert "3 targeted = 1 ok + 1 failed + 1 queued" in done.out and done.err.count(said) == 1 and f"job={job}" in done.err, done
+    done = site.runner("jobs", dbhost=True)
+    assert "1 ok + 1 failed + 1 queued" in done.out and "1 ok + 1 failed + 1 refused" in done.out, done
+    assert done.err.count(said) == 1, done
+    done = site.runner("watch", job, "--wait=2s", dbhost=True, status=2)  # which asks again and again
+    assert done.err.count(said) == 1, done
+
+
 def test_last_of_none(site):
     site.admin("setup", qhost=True)
     done = site.runner("watch", "@last", dbhost=True, status=1)

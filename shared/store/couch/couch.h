@@ -58,6 +58,7 @@ struct couch_op {
 	bool upgraded;      /* setup: the views were others */
 	int64_t before_ms;  /* prune */
 	size_t removed;
+	size_t odd; /* outcomes that are left out */
 };
 
 struct couch {

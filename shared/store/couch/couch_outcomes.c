@@ -60,6 +60,8 @@ outcomes_end(struct couch_op *op, enum store_found found, const char *why)
 	store_outcome_fn *fn = op->outcome;
 	void *arg = op->arg;
 
+	if (found == STORE_MISSING && op->odd > 0)
+		store_note_odd_outcomes(&op->c->base, op->url, op->odd);
 	couch_op_destroy(op);
 	fn(found, NULL, why, arg);
 }
@@ -133,18 +135,22 @@ find_strays(struct couch_op *op, const char *after)
 static void
 outcomes_row(struct couch_op *op, const struct couch_row *row)
 {
-	json_t *page, *json;
+	json_t *page, *outcomes, *json;
 	char why[WHY_SIZE];
 	size_t i;
 
 	if (row->doc.text == NULL)
 		return;
 	page = couch_doc_json(row->doc, why, sizeof(why));
-	json_array_foreach (json_object_get(page, "outcomes"), i, json) {
+	outcomes = json_object_get(page, "outcomes");
+	op->odd += !json_is_array(outcomes);
+	json_array_foreach (outcomes, i, json) {
 		struct outcome o;
 
 		if (outcome_from_json(json, &o))
 			give(&o, op);
+		else
+			op->odd++;
 	}
 	json_decref(page);
 }

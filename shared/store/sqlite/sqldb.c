@@ -48,6 +48,12 @@ static const char cache_sql[] = "PRAGMA cache_size = -8192";
 static const char small_cache_sql[] = "PRAGMA cache_size = -1024";
 static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096";
 
+/* The row's key is of the types that were written: reading goes on behind it, so one that is not
+ * would come again and again; and a state that there is not is none to count by. */
+#define OUTCOME_IS_WHOLE(states)                                                                   \
+	"typeof(host) = 'text' AND typeof(state) = 'integer' AND state >= 0 AND state < " states   \
+	" AND typeof(ord) = 'integer' AND typeof(response_id) = 'text'"
+
 static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_BEGIN_READ] = "BEGIN",
     [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -113,7 +119,9 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_OUTCOMES_AFTER] =
 	"SELECT host, state, ord, response_id, at, why, duration_ms, exit_status FROM outcomes"
 	" WHERE job = ?1 AND (host, state, ord, response_id) > (?2, ?3, ?4, ?5)"
-	" ORDER BY host, state, ord, response_id LIMIT ?6",
+	" AND " OUTCOME_IS_WHOLE("?7") " ORDER BY host, state, ord, response_id LIMIT ?6",
+    [STMT_OUTCOMES_ODD] =
+	"SELECT count(*) FROM outcomes WHERE job = ?1 AND NOT (" OUTCOME_IS_WHOLE("?2") ")",
     /* From one job to the next by the key: not by reading all rows of it. */
     [STMT_OUTCOMES_JOB_AFTER] = "SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
 				" FROM outcomes WHERE job > ?1 ORDER BY job LIMIT 1",

@@ -61,6 +61,7 @@ struct ledger_task {
 	size_t n_rows;
 	struct row last; /* of the page before */
 	bool job_damaged;
+	size_t n_odd; /* outcomes that are left out */
 };
 
 static struct ledger_task *
@@ -501,6 +502,22 @@ read_outcome(struct sqldb *db, struct row *r)
 		r->o.response_id = NULL;
 }
 
+static int
+count_odd_outcomes(struct ledger_task *t)
+{
+	struct sqldb *db = &t->s->db;
+	int rc;
+
+	sqldb_bind_str(db, STMT_OUTCOMES_ODD, 1, t->id);
+	sqldb_bind_int(db, STMT_OUTCOMES_ODD, 2, OUTCOME_N_STATES);
+	rc = sqldb_step(db, STMT_OUTCOMES_ODD);
+	if (rc != SQLITE_ROW)
+		return rc;
+	t->n_odd = (size_t)sqldb_column_int(db, STMT_OUTCOMES_ODD, 0);
+	sqldb_done(db, STMT_OUTCOMES_ODD);
+	return SQLITE_DONE;
+}
+
 static void
 outcomes_run(void *arg)
 {
@@ -515,10 +532,13 @@ outcomes_run(void *arg)
 	sqldb_bind_str(
 	    db, STMT_OUTCOMES_AFTER, 5, t->last.response_id == NULL ? "" : t->last.response_id);
 	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 6, PAGE_OUTCOMES);
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 7, OUTCOME_N_STATES);
 	rc = sqldb_step(db, STMT_OUTCOMES_AFTER);
 	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_OUTCOMES_AFTER))
 		read_outcome(db, &t->rows[t->n_rows++]);
 	t->found = t->n_rows == 0 ? STORE_MISSING : STORE_FOUND;
+	if (rc == SQLITE_DONE && t->found == STORE_MISSING)
+		rc = count_odd_outcomes(t);
 	if (rc != SQLITE_DONE) {
 		t->job_damaged = db->fault == SQLDB_FAULT_ROW;
 		task_failed(t);
@@ -541,6 +561,7 @@ outcomes_done(void *arg)
 		worker_submit(t->s->worker, outcomes_run, outcomes_done, t);
 		return;
 	}
+	store_note_odd_outcomes(&t->s->base, t->id, t->n_odd);
 	if (!t->s->closed)
 		t->fn.outcome(t->found, NULL, t->found == STORE_FAILED ? t->why : NULL, t->arg);
 	task_free(t);

@@ -67,6 +67,17 @@ class Ledger:
             self._sql("INSERT INTO outcomes (job, host, state, ord, response_id, at, why, duration_ms, exit_status) "
                       "VALUES (?, ?, ?, 0, '', ?, NULL, -1, -1)", (job, host, STATES.index(state), ms))
 
+    def spoil_outcome(self, job, host, state):
+        """Gives an outcome of add_outcome a state that there is not."""
+        if not self.database:
+            self._sql("UPDATE outcomes SET state = ? WHERE job = ? AND host = ?", (state, job, host))
+            return
+        pages = self._couch("GET", "_all_docs?include_docs=true")["rows"]
+        page, = (row["doc"] for row in pages if row["id"].startswith(f"out/{job}/")
+                 and row["doc"]["outcomes"][0]["host"] == host)
+        page["outcomes"][0]["state"] = state
+        self._put(page["_id"], page)
+
     def count(self, job):
         """(jobs, pages or rows of outcomes) of this id."""
         if not self.database:
