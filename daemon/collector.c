@@ -50,6 +50,7 @@ struct collector {
 	void *arg;
 	enum collector_state state;
 	struct inflight *inflight;
+	struct batch *batch;  /* inflight's */
 	struct mono asked_at; /* a probe is under way since; 0 = none is */
 	const char *told;     /* PROBE_FAILED: what the store says, during the event */
 	struct ratelimit said_probe, said_down;
@@ -177,6 +178,7 @@ collector_create(const struct collector_parts *parts, const struct options *opt,
 	take_options(in, opt);
 	in->state_since = loop_now(in->loop);
 	in->inflight = inflight_create(&inflight, opt, &inflight_handlers, in);
+	in->batch = inflight_batch(in->inflight);
 	in->probe = loop_timer_create(in->loop, "inbox probe", on_probe, in);
 	in->drain = loop_timer_create(in->loop, "inbox drain", on_drain, in);
 	return in;
@@ -185,7 +187,7 @@ collector_create(const struct collector_parts *parts, const struct options *opt,
 static const struct breaker *
 breaker(const struct collector *in)
 {
-	return batch_breaker(inflight_batch(in->inflight));
+	return batch_breaker(in->batch);
 }
 
 static void
@@ -206,7 +208,7 @@ is_consuming(enum collector_state s)
 static void
 tell_leader(struct collector *in)
 {
-	const uint64_t *answers = batch_stats(inflight_batch(in->inflight))->answers;
+	const uint64_t *answers = batch_stats(in->batch)->answers;
 
 	leader_note(in->leader, answers[STORE_OK], answers[STORE_CONFLICT]);
 }
@@ -335,18 +337,10 @@ collector_on_consumer_down(struct collector *in)
 	leader_resign(in->leader);
 }
 
-void
-collector_on_publisher_ready(struct collector *in)
+struct deadletter *
+collector_deadletter(struct collector *in)
 {
-	inflight_on_publisher_ready(in->inflight);
-}
-
-void
-collector_on_confirm(
-    struct collector *in, uint64_t id, enum broker_outcome outcome, const char *why)
-{
-	inflight_on_confirm(in->inflight, id, outcome, why);
-	leader_on_confirm(in->leader, id, outcome);
+	return inflight_deadletter(in->inflight);
 }
 
 void
@@ -398,7 +392,7 @@ probe_failed(struct collector *in)
 {
 	const char *what = in->told;
 
-	batch_tell(inflight_batch(in->inflight), BREAKER_PROBE_FAILED, what);
+	batch_tell(in->batch, BREAKER_PROBE_FAILED, what);
 	leader_resign(in->leader); /* if it was to go on: another may have a store */
 	tell_state(in, what);
 	log_probe_failed(in, what);
@@ -420,7 +414,7 @@ on_probed(bool ok, const char *what, void *arg)
 
 	in->asked_at = (struct mono){0};
 	if (ok)
-		batch_tell(inflight_batch(in->inflight), BREAKER_PROBE_PASSED, NULL);
+		batch_tell(in->batch, BREAKER_PROBE_PASSED, NULL);
 	in->told = what;
 	collector_step(in, ok ? COLLECTOR_EV_PROBE_PASSED : COLLECTOR_EV_PROBE_FAILED);
 	in->told = NULL;
@@ -451,15 +445,14 @@ look_for_work(struct collector *in)
 	in->received_before = inflight_received(in->inflight);
 	loop_timer_arm(in->probe, IDLE_MS);
 	if (quiet)
-		batch_tell(inflight_batch(in->inflight), BREAKER_QUIET, NULL);
+		batch_tell(in->batch, BREAKER_QUIET, NULL);
 }
 
 /* TAKING: whoever writes nothing does not see that the store is gone. */
 static void
 look_whether_idle(struct collector *in)
 {
-	int64_t left_ms = IDLE_MS - mono_diff(loop_now(in->loop),
-					batch_stats(inflight_batch(in->inflight))->last_ok);
+	int64_t left_ms = IDLE_MS - mono_diff(loop_now(in->loop), batch_stats(in->batch)->last_ok);
 
 	if (left_ms <= 0 && inflight_waiting(in->inflight) == 0)
 		ask_store(in);
@@ -498,7 +491,7 @@ why_back(const struct collector *in)
 {
 	if (in->state == COLLECTOR_PROBING)
 		return "the store answers";
-	if (mono_diff(batch_stats(inflight_batch(in->inflight))->last_ok, in->state_since) >= 0)
+	if (mono_diff(batch_stats(in->batch)->last_ok, in->state_since) >= 0)
 		return "the store has taken a write";
 	return "nothing waits for the store";
 }
@@ -529,7 +522,7 @@ start_draining(struct collector *in)
 {
 	broker_cancel(in->consumer);
 	inflight_return_held(in->inflight);
-	batch_hurry(inflight_batch(in->inflight));
+	batch_hurry(in->batch);
 	/* Through the timer even when nothing is in hand: on_drained never comes from inside. */
 	loop_timer_arm(in->drain, inflight_count(in->inflight) == 0 ? 0 : in->drain_timeout_ms);
 }
@@ -954,10 +947,9 @@ trouble_status(const struct collector *in, struct collector_status *out)
 		out->trouble = why;
 		out->trouble_ms = mono_diff(now, since);
 	}
-	out->damage = batch_damage(inflight_batch(in->inflight));
+	out->damage = batch_damage(in->batch);
 	out->damage_ms = mono_diff(now, damage_since(out->damage));
-	if (in->asked_at.ms != 0 &&
-	    mono_diff(in->asked_at, batch_stats(inflight_batch(in->inflight))->last_ok) > 0)
+	if (in->asked_at.ms != 0 && mono_diff(in->asked_at, batch_stats(in->batch)->last_ok) > 0)
 		out->unanswered_ms = mono_diff(now, in->asked_at);
 }
 
@@ -974,7 +966,7 @@ collector_status(const struct collector *in, struct collector_status *out)
 	    .state = in->state,
 	    .state_ms = mono_diff(loop_now(in->loop), in->state_since),
 	    .in_hand_max = (size_t)in->prefetch * n_queues(in),
-	    .batch = batch_stats(inflight_batch(in->inflight)),
+	    .batch = batch_stats(in->batch),
 	    .pace = store_pace(in->store),
 	    .wal_bytes = store_wal_bytes(in->store),
 	    .strays_dropped = store_strays_dropped(in->store),

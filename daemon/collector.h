@@ -36,6 +36,7 @@
 struct batch_stats;
 struct damage;
 struct collector;
+struct deadletter;
 struct loop;
 
 enum collector_state {
@@ -79,13 +80,12 @@ void collector_reload(struct collector *in, const struct options *opt);
  * drain_timeout. */
 void collector_drain(struct collector *in);
 
-/* From the handlers of the two brokers. */
+/* From the handlers of the consumer. */
 void collector_on_consumer_ready(struct collector *in);
 void collector_on_consumer_down(struct collector *in);
 void collector_on_delivery(struct collector *in, struct delivery *d); /* takes ownership of d */
-void collector_on_publisher_ready(struct collector *in);              /* on_ready and on_writable */
-void collector_on_confirm(
-    struct collector *in, uint64_t id, enum broker_outcome outcome, const char *why);
+/* For whoever has the publisher's events: deadletter_on_ready(), deadletter_on_confirm(). */
+struct deadletter *collector_deadletter(struct collector *in);
 /* From the leader's on_changed. */
 void collector_on_leader(struct collector *in, enum leader_state leader);
 

@@ -818,16 +818,10 @@ inflight_on_consumer_down(struct inflight *h)
 	arm_slow(h);
 }
 
-void
-inflight_on_publisher_ready(struct inflight *h)
+struct deadletter *
+inflight_deadletter(struct inflight *h)
 {
-	deadletter_on_ready(h->dead);
-}
-
-void
-inflight_on_confirm(struct inflight *h, uint64_t id, enum broker_outcome outcome, const char *why)
-{
-	deadletter_on_confirm(h->dead, id, outcome, why);
+	return h->dead;
 }
 
 /* ---- options and status ---- */

@@ -31,6 +31,7 @@
 #define INFLIGHT_HELD_UP_MAX 50000
 
 struct batch;
+struct deadletter;
 struct inflight;
 struct loop;
 struct store;
@@ -73,12 +74,11 @@ void inflight_return_held(struct inflight *h);
 /* Everything in hand returns to its queue, at once and without on_done. */
 void inflight_give_back(struct inflight *h);
 
-/* From the handlers of the two brokers. */
+/* From the handlers of the consumer. */
 void inflight_on_consumer_down(struct inflight *h);
 void inflight_on_consume(struct inflight *h); /* new consumers, with a prefetch of their own */
-void inflight_on_publisher_ready(struct inflight *h); /* on_ready and on_writable */
-void inflight_on_confirm(
-    struct inflight *h, uint64_t id, enum broker_outcome outcome, const char *why);
+/* For whoever has the publisher's events: deadletter_on_ready(), deadletter_on_confirm(). */
+struct deadletter *inflight_deadletter(struct inflight *h);
 
 enum inflight_dead {
 	INFLIGHT_DEAD_OVERSIZE,

@@ -7,6 +7,7 @@
 #include "daemon/bindings.h"
 #include "daemon/collector.h"
 #include "daemon/contact_tracker.h"
+#include "daemon/deadletter.h"
 #include "daemon/leader.h"
 #include "daemon/load_design.h"
 #include "daemon/metrics.h"
@@ -163,7 +164,7 @@ publisher_on_ready(struct broker *b, void *arg)
 	broker_status(b, &s);
 	if (s.times_ready == 1)
 		bindings_hurry(v->bindings);
-	collector_on_publisher_ready(v->collector);
+	deadletter_on_ready(collector_deadletter(v->collector));
 }
 
 static void
@@ -171,7 +172,7 @@ publisher_on_writable(struct broker *b, void *arg)
 {
 	struct vogelerd *v = arg;
 
-	collector_on_publisher_ready(v->collector);
+	deadletter_on_ready(collector_deadletter(v->collector));
 }
 
 /* A new exchange has no bindings: those of all hosts went with the old one. */
@@ -190,8 +191,10 @@ publisher_on_confirm(
 {
 	struct vogelerd *v = arg;
 
-	if (!queue_depth_on_confirm(v->queue_depth, id, outcome))
-		collector_on_confirm(v->collector, id, outcome, why);
+	if (queue_depth_on_confirm(v->queue_depth, id, outcome))
+		return;
+	deadletter_on_confirm(collector_deadletter(v->collector), id, outcome, why);
+	leader_on_confirm(v->leader, id, outcome);
 }
 
 static void
@@ -465,7 +468,7 @@ make_collector(struct vogelerd *v)
 }
 
 static void
-make_lookout(struct vogelerd *v)
+make_queue_depth(struct vogelerd *v)
 {
 	const char *exchange = v->cli.options.master_exchange;
 	const struct queue_depth_watch queues[] = {
@@ -513,7 +516,7 @@ collect(struct vogelerd *v)
 	make_leader(v);
 	make_bindings(v);
 	make_collector(v);
-	make_lookout(v);
+	make_queue_depth(v);
 	start_monitor(v);
 	v->prune = prune_create(v->loop, v->store, o->job_ttl_s);
 	loop_signal(v->loop, SIGTERM, on_terminate, v);

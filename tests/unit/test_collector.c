@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "daemon/collector.h"
+#include "daemon/deadletter.h"
+#include "daemon/leader.h"
 #include "shared/config/options_load.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
@@ -52,13 +54,16 @@ delivered(struct broker *b, struct delivery *d, void *arg)
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	collector_on_publisher_ready(((struct fixture *)arg)->collector);
+	deadletter_on_ready(collector_deadletter(((struct fixture *)arg)->collector));
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	collector_on_confirm(((struct fixture *)arg)->collector, id, outcome, why);
+	struct fixture *w = arg;
+
+	deadletter_on_confirm(collector_deadletter(w->collector), id, outcome, why);
+	leader_on_confirm(w->leader, id, outcome);
 }
 
 static const struct broker_handlers consumer_handlers = {

@@ -57,13 +57,14 @@ delivered(struct broker *b, struct delivery *d, void *arg)
 static void
 publisher_ready(struct broker *b, void *arg)
 {
-	inflight_on_publisher_ready(((struct fixture *)arg)->inflight);
+	deadletter_on_ready(inflight_deadletter(((struct fixture *)arg)->inflight));
 }
 
 static void
 confirmed(struct broker *b, uint64_t id, enum broker_outcome outcome, const char *why, void *arg)
 {
-	inflight_on_confirm(((struct fixture *)arg)->inflight, id, outcome, why);
+	deadletter_on_confirm(
+	    inflight_deadletter(((struct fixture *)arg)->inflight), id, outcome, why);
 }
 
 static const struct broker_handlers consumer_handlers = {
