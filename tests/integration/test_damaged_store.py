@@ -144,6 +144,26 @@ def test_doctor_tells_of_an_index(site, index):
     assert "no data" in line and "cure:" in done.out and ".recover" in done.out, done
 
 
+def test_a_name_that_has_become_a_blob(site):
+    """One bit of a row says so. Whoever reads on behind it must not meet it again for ever."""
+    site.vogelerd = site.collector()
+    publish(site, HOSTS[:3], "before")
+    wait_until(lambda: len(with_value(site, "before")) == 3, "all are stored")
+    site.vogelerd.stop()
+    database = sqlite3.connect(site.folder / "records.db")
+    with database:
+        for table in ("hosts", "facts"):
+            database.execute(f"UPDATE {table} SET host = CAST(host AS BLOB) WHERE host = ?", (HOSTS[1],))
+    database.close()
+    for args in (["hosts"], ["query", ".ps"]):
+        done = site.admin(*args)
+        assert HOSTS[0] in done.out and HOSTS[2] in done.out, done
+    site.admin("doctor", status=None, qhost=True)
+    site.vogelerd = site.collector()
+    publish(site, HOSTS[:3], "after")
+    wait_until(lambda: with_value(site, "after") >= {HOSTS[0], HOSTS[2]}, "the others are stored")
+
+
 def test_jobs_of_which_the_outcomes_cannot_be_read(site):
     """The newest are on that page: those before are listed with how they stand, and these are named."""
     site.vogelerd = site.collector()

@@ -48,6 +48,10 @@ static const char cache_sql[] = "PRAGMA cache_size = -8192";
 static const char small_cache_sql[] = "PRAGMA cache_size = -1024";
 static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096";
 
+/* A key that has become a blob is behind all texts: asked for what follows it, as a text, SQLite
+ * would give it for ever. */
+#define IS_TEXT(column) column " < X''"
+
 /* The row's key is of the types that were written: reading goes on behind it, so one that is not
  * would come again and again; and a state that there is not is none to count by. */
 #define OUTCOME_IS_WHOLE(states)                                                                   \
@@ -84,8 +88,9 @@ static const char *const stmt_sql[STMT_COUNT] = {
     /* Values are in a table of their own: not a page of them is read. */
     [STMT_METAS_OF] = "SELECT plugin, meta FROM facts WHERE host = ?1 ORDER BY plugin",
     [STMT_FACT_OF] = "SELECT value FROM fact_values WHERE host = ?1 AND plugin = ?2",
-    [STMT_HOSTS_AFTER] = "SELECT host FROM hosts WHERE host > ?1 ORDER BY host LIMIT ?2",
-    [STMT_FACTS_HOST_AFTER] = "SELECT min(host) FROM facts WHERE host > ?1",
+    [STMT_HOSTS_AFTER] =
+	"SELECT host FROM hosts WHERE host > ?1 AND " IS_TEXT("host") " ORDER BY host LIMIT ?2",
+    [STMT_FACTS_HOST_AFTER] = "SELECT min(host) FROM facts WHERE host > ?1 AND " IS_TEXT("host"),
     [STMT_FORGET_HEAD] = "DELETE FROM hosts WHERE host = ?1",
     [STMT_FORGET_FACTS] = "DELETE FROM facts WHERE host = ?1",
     [STMT_FORGET_VALUES] = "DELETE FROM fact_values WHERE host = ?1",
@@ -123,8 +128,9 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_OUTCOMES_ODD] =
 	"SELECT count(*) FROM outcomes WHERE job = ?1 AND NOT (" OUTCOME_IS_WHOLE("?2") ")",
     /* From one job to the next by the key: not by reading all rows of it. */
-    [STMT_OUTCOMES_JOB_AFTER] = "SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
-				" FROM outcomes WHERE job > ?1 ORDER BY job LIMIT 1",
+    [STMT_OUTCOMES_JOB_AFTER] =
+	"SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
+	" FROM outcomes WHERE job > ?1 AND " IS_TEXT("job") " ORDER BY job LIMIT 1",
     [STMT_OUTCOMES_NEWER] = "SELECT 1 FROM outcomes WHERE job = ?1 AND at >= ?2 LIMIT 1",
     [STMT_OUTCOMES_PRUNE] = "DELETE FROM outcomes WHERE job = ?1 AND host <= (SELECT max(host) FROM"
 			    " (SELECT host FROM outcomes WHERE job = ?1 ORDER BY host LIMIT ?2))",
