@@ -171,7 +171,8 @@ broker_start(struct broker *b)
 	broker_on(b, BROKER_EV_START);
 }
 
-/* Not into targets: what is up was logged in with those, and says so in each message. */
+/* The logins do not go into targets: what is up was logged in with those, and says so in each
+ * message. */
 void
 broker_set_logins(struct broker *b, const struct uri *uris, size_t n)
 {
@@ -275,7 +276,7 @@ broker_resume(struct broker *b)
 	if (!b->paused)
 		return;
 	b->paused = false;
-	/* Its silence was ours. */
+	/* The peer was silent because we did not read. */
 	b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);
 	/* Some bytes may have arrived before the pause. */

@@ -81,7 +81,7 @@ const char *broker_error_name(enum broker_error error);
 
 struct broker_failure {
 	enum broker_error error;
-	/* What was tried, where, the broker's own words; no password. */
+	/* It says what was tried and where, in the broker's own words; it has no password. */
 	const struct trouble *trouble;
 	const char *text;     /* the same as one sentence */
 	bool by_another;      /* IN_USE, for longer than a lost connection of ours could be there */
@@ -89,7 +89,7 @@ struct broker_failure {
 	uint32_t retry_in_ms; /* after this long */
 };
 
-/* What is found where an item of the topology should be. */
+/* This is what stands where an item of the topology should be. */
 enum broker_sight {
 	BROKER_SIGHT_SAME,   /* as it would be made */
 	BROKER_SIGHT_THERE,  /* there; whether as it would be made, the user may not ask */
@@ -101,20 +101,20 @@ const char *broker_sight_name(enum broker_sight sight);
 
 struct broker_look {
 	enum broker_sight sight;
-	/* Of a queue that is SAME or OTHER: what it is; AUTO when that was not to be learned. Where
+	/* A queue that is SAME or OTHER is of this type; AUTO: that was not to be learned. Where
 	 * the type goes by the release (QUEUE_AUTO), that of the other releases is right as well:
 	 * the queue was there before an upgrade. */
 	enum queue_type type;
-	/* Of a queue: what it would be made with, were it made with this type. */
+	/* A queue of this type would be made with these. */
 	const struct queue_arguments *wanted;
-	/* Of a queue that is OTHER: what of it is not there, all else being as wanted. Without any,
+	/* A queue that is OTHER does not have these, all else being as wanted. Without any,
 	 * why names what differs. */
 	struct queue_arguments lacks;
 	const char *why; /* the broker's words, of the first that it lacks; NULL for SAME */
 	uint32_t messages, consumers; /* of a queue that is there: ready ones, and who reads it */
 };
 
-/* What became of the bindings of a queue. */
+/* This is what became of the bindings of a queue. */
 enum broker_bound {
 	BROKER_BOUND,
 	BROKER_BOUND_NO_QUEUE,
@@ -128,8 +128,8 @@ struct broker_handlers {
 	/* The channel is open, confirms are on, the topology exists: publish and consume from here.
 	 * Again after every reconnect. */
 	void (*on_ready)(struct broker *b, void *arg);
-	/* It was being set up or READY and is not any more. Before this, every unanswered publish
-	 * was reported LOST. */
+	/* The connection was being set up or READY and is not any more. Before this, every
+	 * unanswered publish was reported LOST. */
 	void (*on_down)(struct broker *b, const struct broker_failure *f, void *arg);
 	/* Takes ownership of d. */
 	void (*on_delivery)(struct broker *b, struct delivery *d, void *arg);
@@ -144,18 +144,19 @@ struct broker_handlers {
 	 * broker cancels (the queue was deleted, its node is gone) on_down follows, and the queue
 	 * is made again at the next connection: there is nothing to do but wait for on_ready. */
 	void (*on_consuming)(struct broker *b, const char *queue, bool consuming, void *arg);
-	/* For each topology item, as it is found or made, and bound: for "setup" and for the log.
+	/* An item of the topology was found or made, and bound: for "setup" and for the log.
 	 * Not for an optional one that this connection does without. */
 	void (*on_topology)(
 	    struct broker *b, const struct topology_item *item, bool created, void *arg);
-	/* With look_only, in place of on_topology. */
+	/* With look_only this is called in place of on_topology. */
 	void (*on_look)(struct broker *b, const struct topology_item *item,
 	    const struct broker_look *look, void *arg);
-	/* With bind_looks, of a queue that is there, before on_bound: how many messages wait, and
-	 * who reads it. */
+	/* With bind_looks this tells of a queue that is there, before on_bound, how many messages
+	 * wait and how many read it. */
 	void (*on_consumers)(struct broker *b, const struct topology_item *item, uint32_t messages,
 	    uint32_t consumers, void *arg);
-	/* With bind_only, in place of on_topology. why: the broker's words, NULL for BOUND. */
+	/* With bind_only this is called in place of on_topology. why has the broker's words, NULL
+	 * for BOUND. */
 	void (*on_bound)(struct broker *b, const struct topology_item *item,
 	    enum broker_bound bound, const char *why, void *arg);
 	/* The answer to broker_ask_depth(). */
@@ -170,23 +171,26 @@ struct broker_handlers {
 
 struct broker_options {
 	const char *role; /* "consumer", "publisher", ...: for the log and client_properties */
-	const struct trouble
-	    *in_use;         /* what it means that another client holds the queue for longer than a
-				lost connection of ours could, with the cure; NULL = nothing special */
-	const char *program; /* for client_properties: connection_name "program@host/role" */
+	/* This says what it means that another client holds the queue for longer than a lost
+	 * connection of ours could, with the cure; NULL = nothing special. */
+	const struct trouble *in_use;
+	const char *program;    /* for client_properties: connection_name "program@host/role" */
 	const struct uri *uris; /* tried in turn; copied */
 	size_t n_uris;
-	/* For amqps:// ; copied; NULL = the system's CAs, no certificate of ours. */
+	/* These are for amqps:// ; copied; NULL = the system's CAs, no certificate of ours. */
 	const struct tls_options *tls;
 	const struct topology *topology; /* borrowed until broker_destroy; NULL = nothing to make */
-	bool look_only;    /* nothing of it is made; on_look tells of each item. What is not as it
-			      should be is no failure then */
+	/* Nothing of the topology is made; on_look tells of each item. What is not as it should be
+	 * is no failure then. */
+	bool look_only;
 	bool look_by_name; /* with look_only: THERE or MISSING is all that is wanted */
-	bool bind_only;  /* nothing of it is made but the bindings of its queues; on_bound tells of
-			    each queue. What is not there, or may not be bound, is no failure */
-	bool bind_looks; /* and with it, each queue is looked at first, which takes no rights: also
-			    one of no bindings */
-	bool quiet;      /* the owner tells of failures; the log has them at INFO only */
+	/* Nothing of the topology is made but the bindings of its queues; on_bound tells of each
+	 * queue. What is not there, or may not be bound, is no failure. */
+	bool bind_only;
+	/* With bind_only each queue is looked at first, which takes no rights; one without bindings
+	 * is looked at, too. */
+	bool bind_looks;
+	bool quiet; /* the owner tells of failures; the log has them at INFO only */
 	/* In READY the bindings of the topology that this user may make are made again so often, to
 	 * within a quarter: an exchange that was deleted and made anew has lost them, and says
 	 * nothing. 0 = never. */
@@ -199,8 +203,8 @@ struct broker_options {
 	size_t output_max;                             /* bytes of unsent output at most */
 	uint32_t max_unconfirmed;                      /* publishes without an answer at most */
 };
-void broker_options_default(
-    struct broker_options *opt); /* everything but role, program, uris, topology */
+/* Sets all that has a default; role, program, uris and topology are the owner's to set. */
+void broker_options_default(struct broker_options *opt);
 
 struct broker *broker_create(struct loop *loop, const struct broker_options *opt,
     const struct broker_handlers *handlers, void *arg);
@@ -227,22 +231,22 @@ struct broker_status {
 	bool ready;
 	bool blocked; /* RabbitMQ tells it to those who publish, when they do */
 	bool paused;
-	/* Of the consumers that broker_consume() was called for, and broker_cancel() not since, the
-	 * one that is worst off: */
+	/* These tell of the consumer that is worst off, among those that broker_consume() was
+	 * called for, and broker_cancel() not since. */
 	const char *queue; /* NULL = there is none */
 	bool consuming;
-	bool consumer_lost;     /* the connection ended because the queue is gone or in use */
-	int64_t unconsumed_ms;  /* not consuming since then; 0 when it is */
-	int64_t down_ms;        /* not READY since then, a READY of less than 30 s not counted; 0
-				   when it is */
-	int64_t blocked_ms;     /* blocked since then; 0 when it is not */
-	int64_t silent_ms;      /* READY, reading, and nothing was read since then */
-	int64_t unconfirmed_ms; /* not blocked, and no publish was answered since then; 0 when none
-				   waits for that */
+	bool consumer_lost;    /* the connection ended because the queue is gone or in use */
+	int64_t unconsumed_ms; /* not consuming since then; 0 when it is */
+	/* It is not READY since then, a READY of less than 30 s not counted; 0 when it is. */
+	int64_t down_ms;
+	int64_t blocked_ms; /* blocked since then; 0 when it is not */
+	int64_t silent_ms;  /* READY, reading, and nothing was read since then */
+	/* It is not blocked, and no publish was answered since then; 0 when none waits for that. */
+	int64_t unconfirmed_ms;
 	uint32_t heartbeat_ms;
-	int64_t certificate_end; /* of a connection by TLS: wall ms at which the first of both
-				    sides' certificates ends; else 0 */
-	const char *failure;     /* the sentence of the last failure, "" = none yet */
+	/* The wall ms at which the first of both sides' certificates ends; 0 without TLS. */
+	int64_t certificate_end;
+	const char *failure; /* the sentence of the last failure, "" = none yet */
 	const char *blocked_reason;
 	uint64_t times_ready; /* since the start; as all that follow */
 	uint64_t failures;
@@ -269,7 +273,7 @@ const char *broker_without(const struct broker *b, const char *queue);
 unsigned int broker_release(const struct broker *b);
 /* Bytes of the largest body that it takes, as it said when it refused one; 0: it did not. */
 uint64_t broker_message_max(const struct broker *b);
-/* What an item of the topology is made with at this broker. */
+/* Returns what an item of the topology is made with at this broker. */
 const struct queue_arguments *broker_item_arguments(
     const struct broker *b, const struct topology_item *item);
 
@@ -292,13 +296,14 @@ bool broker_can_publish(const struct broker *b);
  * (on_writable follows), or never, which broker_fit() tells. */
 uint64_t broker_publish(struct broker *b, const char *exchange, const char *routing_key,
     bool mandatory, const struct message *m) __attribute__((warn_unused_result));
-/* What of a message is in the way of its ever being published on this connection, had its output
- * all the room there is. The next one may have agreed on larger frames. */
+/* broker_fit() tells what of a message is in the way of its ever being published on this
+ * connection, had its output all the room there is. The next one may have agreed on larger frames.
+ */
 enum broker_fit {
 	BROKER_FITS,           /* or nobody knows, not being READY */
 	BROKER_FIT_NO_HEADERS, /* exchange, key, properties and headers are too large for a frame */
-	BROKER_FIT_NO_BODY, /* the whole of it is larger than output_max, or than the broker takes
-			     */
+	/* The whole of it is larger than output_max, or than the broker takes. */
+	BROKER_FIT_NO_BODY,
 };
 enum broker_fit broker_fit(
     struct broker *b, const char *exchange, const char *routing_key, const struct message *m);
@@ -317,18 +322,19 @@ bool broker_delete_queue(struct broker *b, const char *queue);
 void broker_try_publish(struct broker *b);
 
 #define BROKER_CONSUMERS_MAX 2
-/* One consumer a queue, of at most BROKER_CONSUMERS_MAX queues, each with a prefetch > 0 of its
- * own; their delivery tags are one sequence. They start one after the other, in the order of the
- * calls. Call in READY; after a reconnect call again. Does nothing when not READY or when the queue
- * has its consumer; after broker_cancel it may follow at once. */
+/* A queue has one consumer, and a connection those of at most BROKER_CONSUMERS_MAX queues, each
+ * with a prefetch > 0 of its own; their delivery tags are one sequence. They start one after the
+ * other, in the order of the calls. Call in READY; after a reconnect call again. Does nothing when
+ * not READY or when the queue has its consumer; after broker_cancel it may follow at once. */
 void broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool exclusive);
 /* basic.cancel of all; of one that the broker has not begun yet, when it has. on_consuming(false)
  * for each when it is over. While not READY: none is wanted any more. */
 void broker_cancel(struct broker *b);
 bool broker_consuming(const struct broker *b, const char *queue);
-/* For who only wants to know whether he may: asks for a consumer with an argument that is refused,
- * after the right was looked at. In READY, in place of broker_consume. on_down follows: MISMATCH is
- * yes, PERMISSION no; or on_consuming(true), from a broker that ignores the argument. */
+/* Asks whether the user may consume, without taking a message: for a consumer with an argument that
+ * is refused, after the right was looked at. In READY, in place of broker_consume. on_down follows:
+ * MISMATCH is yes, PERMISSION no; or on_consuming(true), from a broker that ignores the argument.
+ */
 void broker_probe_read(struct broker *b, const char *queue);
 void broker_ack(struct broker *b, struct broker_tag tag, bool multiple);
 void broker_nack(struct broker *b, struct broker_tag tag, bool multiple, bool requeue);

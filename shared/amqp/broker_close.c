@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every way in which a connection ends: what kind it is, the sentence about it, the log line. */
+/* The broker has closed the channel or the connection: what its code and words mean, and the cure.
+ */
 #include "shared/amqp/broker_internal.h"
 #include "shared/base/trouble.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Consumers, their deliveries, and acks; content of deliveries and returns is collected here. */
+/* Consumers are started one after the other, cancelled here, and deliveries acked. */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
@@ -109,8 +109,8 @@ broker_consumer_worst(const struct broker *b)
 	return worst;
 }
 
-/* Somebody else holds the queue; or it is gone: the broker has ended our consumer, or did not let
- * it begin. */
+/* Tells whether the failure is the consumer's: somebody else holds its queue, or the broker has
+ * ended our consumer, or did not let it begin. */
 static bool
 is_about(const struct broker *b, const struct consumer *c, enum broker_error error)
 {
@@ -175,7 +175,8 @@ start_next(struct broker *b)
 
 		if (c->state != CONSUMER_WAITING || broker_consumer_starting(b) != NULL)
 			continue;
-		/* Not global: it holds for each of the consumers that come after it. */
+		/* The prefetch is not global: it holds for each of the consumers that come after
+		 * it. */
 		broker_send(b, BROKER_CHANNEL, AMQP_BASIC_QOS_METHOD, &qos);
 		broker_consumer_start(b, c, amqp_empty_table);
 	}
@@ -280,7 +281,7 @@ report_consuming(struct broker *b, const struct consumer *c, bool consuming)
 		b->handlers.on_consuming(b, c->queue, consuming, b->arg);
 }
 
-/* NULL: of a consumer that was replaced since, whose answer is of no interest. */
+/* Returns NULL for a consumer that was replaced since, whose answer is of no interest. */
 static struct consumer *
 find_tag(struct broker *b, amqp_bytes_t tag)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A delivery or a return, collected from its method, its header and the frames of its body. */
+/* A delivery or a return is collected here from its method, its header and the frames of its body.
+ */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/xalloc.h"

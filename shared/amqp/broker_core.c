@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all parts of the broker stand on: names, events that are raised, timers, output. */
+/* All parts of the broker stand on this: names, events that are raised, timers, output. */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose frame it is. */
+/* Each frame is given here to the part that it is for. */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How any part of the broker ends the connection: the kind of failure, its sentence, the event, and
- * the log line. */
+/* Any part of the broker ends the connection by broker_fail(), which notes the kind of failure and
+ * its sentence, and raises the event; the log line is made here, too. */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
@@ -53,7 +53,7 @@ broker_fail(struct broker *b, enum broker_error error, const char *cure, const c
 	char what[TROUBLE_WHAT_SIZE], *text;
 	va_list ap;
 
-	/* It may have been changed while we were away. */
+	/* The limit may be changed while we are away. */
 	if (b->state == BROKER_READY && error != BROKER_ERR_TOO_LARGE)
 		b->message_max = 0;
 	b->error = error;
@@ -76,8 +76,8 @@ broker_unexpected(struct broker *b, const char *what)
 	    broker_where(b, where, sizeof(where)), what, broker_state_name(b->state));
 }
 
-/* What is new about it, for the log: of that which names a thing the whole sentence, of the others
- * the kind alone, for their sentences have numbers. */
+/* Returns what makes a failure a new one for the log: the whole sentence where it names a thing,
+ * else the kind alone, for the other sentences have numbers. */
 static const char *
 complaint(const struct broker *b)
 {
@@ -100,7 +100,7 @@ complaint(const struct broker *b)
 	return b->text;
 }
 
-/* One line per failure that is new; the same again is counted, and told once a minute. */
+/* A failure that is new is a line; the same again is counted, and told once a minute. */
 void
 broker_log_failure(struct broker *b)
 {

@@ -95,7 +95,7 @@ missed_deadline(struct broker *b, enum broker_event ev)
 	    b->opt.connect_timeout_ms, connecting ? "connecting" : "setting up the connection");
 }
 
-/* What an event does in a state. What is nothing to a state is not named. */
+/* A transition is what an event does in a state. What is nothing to a state is not in the table. */
 struct transition {
 	enum { NOTHING, GO, DO } kind;
 	enum broker_state next;                              /* GO */
@@ -136,7 +136,8 @@ drop_old_stream(struct broker *b, enum broker_event ev)
 	drop_stream(b);
 }
 
-/* Of the consumer that starts; while we do not read there is no answer to be seen. */
+/* In READY only the consumer that starts has a deadline; while we do not read there is no answer to
+ * be seen. */
 static void
 miss_consumer(struct broker *b, enum broker_event ev)
 {
@@ -311,8 +312,8 @@ may_read(const struct broker *b)
 	return !(b->paused && b->state == BROKER_READY);
 }
 
-/* One contiguous piece; returns the frames handled. A handler may pause, stop or destroy us, or the
- * state may change, with any frame: what it raised is settled when it is done with. */
+/* Reads one contiguous piece, and returns the frames handled. A handler may pause, stop or destroy
+ * us, or the state may change, with any frame: what it raised is settled when it is done with. */
 static unsigned int
 read_piece(struct broker *b, const char *data, size_t len, unsigned int most)
 {
@@ -380,7 +381,7 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 		broker_check_writable(b);
 		return;
 	case STREAM_DOWN:
-		/* What it said before it went: perhaps why. */
+		/* The peer may have said why before it went. */
 		broker_read(b);
 		if (b->stream == s)
 			broker_on(b, BROKER_EV_STREAM_DOWN);
@@ -388,7 +389,7 @@ broker_on_stream(struct stream *s, enum stream_event sev, void *arg)
 	}
 }
 
-/* What no state keeps from the one before it. */
+/* No state keeps these from the one before it. */
 static void
 leave(struct broker *b)
 {
@@ -482,7 +483,7 @@ enter_idle(struct broker *b)
 	broker_timer_arm(b, BROKER_TIMER_WORK, 0);
 }
 
-/* These do not get better by trying often; someone must act first. */
+/* Such an error does not get better by trying often; someone must act first. */
 static bool
 needs_somebody(enum broker_error error)
 {

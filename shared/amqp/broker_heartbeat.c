@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heartbeats, both ways. */
+/* Heartbeats go both ways: ours when nothing else was sent, and the peer's, which are missed. */
 #include "shared/amqp/broker_internal.h"
 
-/* One timer for both directions, armed for the earlier of what may be due. */
+/* Both directions have one timer, armed for the earlier of what may be due. */
 void
 broker_heartbeat_arm(struct broker *b)
 {
@@ -27,9 +27,9 @@ send_heartbeat(struct broker *b)
 	broker_timer_arm(b, BROKER_TIMER_WORK, 0);
 }
 
-/* Our timer, or a heartbeat of the peer's: ours goes out with the same wake-up when it is nearly
- * due, so that an idle connection wakes twice per interval and not four times. While the broker
- * blocks us it does not judge our silence, but its own heartbeats go on, and are judged. */
+/* Our timer or a heartbeat of the peer's calls this: ours goes out with the same wake-up when it is
+ * nearly due, so that an idle connection wakes twice per interval and not four times. While the
+ * broker blocks us it does not judge our silence, but its own heartbeats go on, and are judged. */
 void
 broker_heartbeat(struct broker *b)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TOPOLOGY with look_only: what there is, and nothing made. RabbitMQ answers a passive declaration
- * by name alone; only a second, active one of what is there hears whether it is the same, which
- * takes the right to configure. (Deleted between the two, it would be made, unbound: a moment.) */
+/* TOPOLOGY with look_only tells what there is, and makes nothing. RabbitMQ answers a passive
+ * declaration by name alone; only a second, active one of what is there hears whether it is the
+ * same, which takes the right to configure. (Deleted between the two, it would be made, unbound: a
+ * moment.) */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/xalloc.h"

@@ -67,9 +67,9 @@ enum broker_state {
 	BROKER_READY,
 	BROKER_CLOSING,
 	BROKER_BACKOFF,
-	BROKER_RELOGIN,   /* no such vhost: again, at once, with the name read the other way */
-	BROKER_DESTROYED, /* until its memory is freed, behind the pass: nothing is done, told or
-			     sent */
+	BROKER_RELOGIN, /* no such vhost: again, at once, with the name read the other way */
+	/* Its memory is freed behind the pass; until then nothing is done, told or sent. */
+	BROKER_DESTROYED,
 };
 #define BROKER_N_STATES (BROKER_DESTROYED + 1)
 const char *broker_state_name(enum broker_state state);
@@ -105,13 +105,14 @@ enum broker_timer {
 
 enum login_step { LOGIN_START, LOGIN_TUNE, LOGIN_OPEN };
 
-/* The step of TOPOLOGY that an answer is awaited for. */
+/* Each is a step of TOPOLOGY that an answer is awaited for. */
 enum topology_phase {
 	TOPOLOGY_PASSIVE, /* declare item, passively */
-	TOPOLOGY_COMPARE, /* look_only, and it is there: declare it, to hear whether it is the same
-			   */
-	TOPOLOGY_REOPEN,  /* it was not there (or not the same) and the broker closed the channel:
-			     open it again */
+	/* With look_only an item that is there is declared, to hear whether it is the same. */
+	TOPOLOGY_COMPARE,
+	/* The item was not there (or not the same) and the broker closed the channel: it is opened
+	 * again. */
+	TOPOLOGY_REOPEN,
 	TOPOLOGY_DECLARE,
 	TOPOLOGY_BIND,
 	TOPOLOGY_CONFIRM, /* confirm.select */
@@ -121,8 +122,8 @@ enum consumer_state {
 	CONSUMER_NONE,
 	CONSUMER_WAITING,  /* another one is STARTING: what the broker refuses is that one */
 	CONSUMER_STARTING, /* at most one of a connection is this, or: */
-	/* cancelled since. A cancel that the broker reads before the queue has answered makes
-	 * RabbitMQ (3.10) end the connection, 541: it goes out with the answer. */
+	/* The owner has cancelled it since. A cancel that the broker reads before the queue has
+	 * answered makes RabbitMQ (3.10) end the connection, 541: it goes out with the answer. */
 	CONSUMER_UNWANTED,
 	CONSUMER_ON,
 	CONSUMER_CANCELLING,
@@ -139,7 +140,7 @@ struct consumer {
 	struct mono none_since; /* while it is wanted and not ON */
 };
 
-/* What is known of an item of the topology. */
+/* A note holds what is known of an item of the topology. */
 struct item_note {
 	uint32_t messages; /* of a queue, when it was found */
 	char *without;     /* broker_without() */
@@ -147,7 +148,7 @@ struct item_note {
 	char *unbound;     /* broker_unbound() */
 };
 
-/* A queue's steps in broker_bind.c: the look at it, if it is wanted, and its bindings. */
+/* A queue has these steps in broker_bind.c: the look at it, if it is wanted, and its bindings. */
 struct bind_window {
 	size_t item, step; /* what is sent next */
 	size_t oldest;     /* the step without an answer, of broker.item */
@@ -160,13 +161,13 @@ struct keep {
 	size_t item, binding;
 };
 
-/* A publish without an answer. The hash keeps the order of adding, which is that of seq. */
+/* A pending publish has no answer yet. The hash keeps the order of adding, which is that of seq. */
 struct pending {
 	uint64_t seq; /* the channel's, from 1 */
 	uint64_t id;  /* the owner's; 0: a trial, which is nobody's */
-	char *exchange, *routing_key,
-	    *message_id; /* of a mandatory one: to know it when it returns */
-	char *returned;  /* the broker's words */
+	/* A mandatory one has these, to be known when it returns. */
+	char *exchange, *routing_key, *message_id;
+	char *returned; /* the broker's words */
 	UT_hash_handle hh;
 };
 
@@ -242,8 +243,8 @@ struct broker {
 	uint64_t message_max; /* bytes of a body that the broker takes, as it said; 0 = unknown */
 	bool may_not_try;     /* for want of rights: it would cost the channel each time */
 	char *asked;          /* of broker_ask_depth(): the queue; NULL = no answer is awaited */
-	bool starved; /* the owner found or will find broker_can_publish false: owes an on_writable
-		       */
+	/* The owner found or will find broker_can_publish false: it is owed an on_writable. */
+	bool starved;
 
 	struct consumer consumers[BROKER_CONSUMERS_MAX];
 	uint32_t consumer_serial; /* of the last tag */
@@ -305,18 +306,18 @@ void broker_heartbeat_arm(struct broker *b);
 /* broker_login.c */
 const char *broker_vhost(const struct broker *b, char *out, size_t size);
 void broker_login_begin(struct broker *b);
-/* NULL: the certificate's, which only the broker knows. */
+/* Returns NULL for the certificate's user, whom only the broker knows. */
 const char *broker_login_user(const struct broker *b);
 void broker_login_method(struct broker *b, const struct frame *f);
 
 /* broker_topology.c */
-/* "queue \"web01\"" */
+/* Writes "queue \"web01\"" into out, and returns it. */
 const char *broker_item_what(const struct topology_item *item, char *out, size_t size);
 const char *broker_binding_what(
     const struct topology_item *item, size_t binding, char *out, size_t size);
 void broker_send_bind(struct broker *b, const struct topology_item *item, size_t binding);
 void broker_send_declare(struct broker *b, const struct topology_item *item, bool passive);
-/* The item at hand; NULL behind the last one. */
+/* Returns the item at hand; NULL behind the last one. */
 const struct topology_item *broker_topology_item(const struct broker *b);
 void broker_topology_reset(struct broker *b); /* to the first item, of a new connection */
 void broker_topology_enter(struct broker *b, enum topology_phase phase); /* with a new deadline */
@@ -354,7 +355,7 @@ bool broker_declare_refused(struct broker *b, uint16_t code, const char *why);
 void broker_keep_arm(struct broker *b);
 void broker_keep_start(struct broker *b);
 bool broker_keep_answer(struct broker *b, const struct frame *f); /* false: it is none */
-/* What was asked for when the channel ended; NULL: nothing. */
+/* Returns what was asked for when the channel ended; NULL: nothing. */
 const char *broker_keep_what(const struct broker *b, char *out, size_t size);
 
 /* broker_inspect.c */
@@ -366,7 +367,7 @@ void broker_look_free(struct broker *b);
 void broker_bind_begin(struct broker *b);
 void broker_bind_answer(struct broker *b, const struct frame *f);
 bool broker_bind_refused(struct broker *b, uint16_t code, const char *why);
-/* Whether what is answered next is a look, and not a binding. */
+/* Tells whether what is answered next is a look, and not a binding. */
 bool broker_bind_looks(const struct broker *b);
 
 /* broker_publish.c */
@@ -382,9 +383,9 @@ bool broker_confirm_overdue(struct broker *b);
 const struct consumer *broker_consumer_starting(const struct broker *b); /* or NULL */
 /* Asks for a consumer with these arguments, and waits for the answer. */
 void broker_consumer_start(struct broker *b, struct consumer *c, amqp_table_t arguments);
-/* For broker_status(); NULL: none is wanted. */
+/* Returns the consumer that broker_status() tells of; NULL: none is wanted. */
 const struct consumer *broker_consumer_worst(const struct broker *b);
-/* Its queue is not there and not needed. */
+/* The owner's consumer of this queue is wanted no more: the queue is not there and not needed. */
 void broker_consumer_unwant(struct broker *b, const char *queue);
 struct consumer *broker_consumer_of(struct broker *b, const char *queue);
 void broker_consumers_reset(struct broker *b); /* the connection is gone */

@@ -97,7 +97,7 @@ set_capabilities(amqp_table_entry_t *entries)
 	}
 }
 
-/* Nobody named: RabbitMQ's guest, as the AMQP URI rules say. */
+/* A URI that names nobody means RabbitMQ's guest, as the AMQP URI rules say. */
 const char *
 broker_login_user(const struct broker *b)
 {
@@ -108,7 +108,7 @@ broker_login_user(const struct broker *b)
 	return u->user == NULL ? "guest" : u->user;
 }
 
-/* A certificate and no password: it is the certificate that is meant. */
+/* Who gives a certificate and no password means the certificate. */
 static bool
 may_be_external(const struct broker *b)
 {

@@ -133,7 +133,7 @@ write_message(struct broker *b, const char *exchange, const char *routing_key, b
 	return false;
 }
 
-/* It was not known before a first one had cost a connection. */
+/* The limit is not known before a first message over it has cost a connection. */
 static bool
 is_over_max(const struct broker *b, const struct message *m)
 {
@@ -296,8 +296,9 @@ broker_try_publish(struct broker *b)
 	message_finish(&m);
 }
 
-/* Only of what has left: over a slow line a large message takes its time. The broker confirms
- * nothing while it blocks us, and while we do not read there is nothing to be seen. */
+/* A confirm is awaited only of what has left: over a slow line a large message takes its time. The
+ * broker confirms nothing while it blocks us, and while we do not read there is nothing to be seen.
+ */
 bool
 broker_confirm_overdue(struct broker *b)
 {

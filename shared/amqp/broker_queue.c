@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One queue, in READY: how much waits in it, or it is deleted. One answer is awaited at a time. */
+/* In READY the owner asks how much waits in a queue, or deletes it. One answer is awaited at a
+ * time.
+ */
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/amqp/message.h"

@@ -7,9 +7,8 @@
 
 #include "shared/base/ident.h"
 
-#define PART                                                                                       \
-	4 /* the next round comes within this part of its time, so that not all come at once       \
-	   */
+/* The next round comes within this part of its time, so that not all come at once. */
+#define PART 4
 
 static const struct topology_item *
 item_at_hand(const struct broker *b)
@@ -40,7 +39,7 @@ may_bind(const struct broker *b, const struct topology_item *item)
 	       !(item->foreign && b->bind_refused);
 }
 
-/* false: there is no more of this item. */
+/* Returns false when there is no more of this item. */
 static bool
 ask_of_item(struct broker *b, const struct topology_item *item)
 {

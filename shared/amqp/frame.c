@@ -13,9 +13,8 @@
 
 #define HEAD_BYTES     7 /* type, channel, size */
 #define PROTOCOL_BYTES 8 /* "AMQP" and four bytes of version */
-#define CONTENT_BYTES                                                                              \
-	14 /* class, weight, body size, flags: the least that a header frame holds                 \
-	    */
+/* Class, weight, body size and flags are the least that a header frame holds. */
+#define CONTENT_BYTES 14
 
 struct frame_codec {
 	amqp_connection_state_t amqp;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The exchanges, queues and bindings, as data: what each program needs to exist. The broker module
- * makes it so: it declares passively first (so a host without configure rights works), and only on
- * 404 for real. The bindings of a queue are made at every connect, also of one that was found: who
- * was killed between the two, or had its exchange deleted, would else be out of reach for ever. All
- * is durable, but for what is of one connection. */
+/* A topology says as data which exchanges, queues and bindings a program needs. The broker module
+ * makes them, unless it is to look or to bind alone: what is not transient it declares passively
+ * first (so a host without configure rights works), and only on 404 for real. The bindings of a
+ * queue are made at every connect, also of one that was found: who was killed between the two, or
+ * had its exchange deleted, would else be out of reach for ever. All is durable, but for what is of
+ * one connection. */
 #ifndef VOGELER_TOPOLOGY_H
 #define VOGELER_TOPOLOGY_H
 
@@ -65,9 +66,9 @@ struct topology *topology_for_collector(
 struct topology *topology_for_agent(
     const char *broadcast_exchange, const char *master_exchange, const char *host);
 struct topology *topology_for_runner(const char *broadcast_exchange, const char *master_exchange);
-/* A queue that its connection alone has, and that is gone with it. */
+/* Has one queue, which its connection alone has, and which is gone with it. */
 struct topology *topology_for_connection(const char *queue);
-/* One more binding of a queue that is in t. */
+/* Adds a binding to a queue that is in t. */
 void topology_bind(struct topology *t, const char *queue, const char *exchange, const char *key);
 void topology_make_optional(struct topology *t, const char *queue);
 /* The queue of one more host, with its bindings, or without when the exchange is NULL. */

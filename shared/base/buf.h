@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 struct buf {
-	char
-	    *data; /* always NUL-terminated after the first append; the NUL is not counted in len */
+	/* data is NUL-terminated after the first append; the NUL is not counted in len. */
+	char *data;
 	size_t len;
 	size_t cap;
 	size_t max; /* bytes of content allowed */

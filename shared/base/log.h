@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 enum log_level {
-	LOG_LEVEL_TRACE, /* per frame; printed as DEBUG; only with VOGELER_TRACE=1 in the
-			    environment */
+	/* A line per frame is printed as DEBUG, only with VOGELER_TRACE=1 in the environment. */
+	LOG_LEVEL_TRACE,
 	LOG_LEVEL_DEBUG, /* per message */
 	LOG_LEVEL_INFO,  /* life cycle; one line per change of state */
 	LOG_LEVEL_WARN,  /* degraded, heals by itself */

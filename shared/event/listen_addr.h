@@ -13,7 +13,7 @@ struct listen_addr {
 	socklen_t len;
 };
 
-/* Whether only this machine can reach it. */
+/* Tells whether only this machine can reach it. */
 bool listen_addr_is_loopback(const struct listen_addr *a);
 /* false: err says what would be right. */
 bool listen_addr_parse(const char *text, struct listen_addr *out, char *err, size_t err_size);

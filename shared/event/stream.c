@@ -57,7 +57,7 @@ enum stream_state {
 	STREAM_CLOSED,
 };
 
-/* What only a stream with TLS needs. */
+/* Only a stream with TLS needs these. */
 struct stream_tls {
 	struct tls_options options;
 	char *host;
@@ -168,7 +168,7 @@ bufferevent_drop(void *obj)
 	bufferevent_free(obj); /* closes the socket */
 }
 
-/* Whatever it still does, it does not call us. */
+/* The bufferevent may still be at work, but calls us no more. */
 static void
 abandon_bufferevent(struct stream *s)
 {

@@ -17,10 +17,11 @@ struct trouble;
 enum stream_event {
 	STREAM_UP,   /* connected, with TLS shaken hands; writing is allowed from now on */
 	STREAM_DATA, /* there are bytes to read: stream_peek() */
-	STREAM_LOW, /* output, after having been over the high-water mark, has drained below the low
-		       one */
-	STREAM_DOWN, /* over: refused, reset, end of file, not resolved; stream_error() says which.
-			The last event. */
+	/* Output has been over the high-water mark and has drained below the low one. */
+	STREAM_LOW,
+	/* It is over: refused, reset, end of file, not resolved; stream_error() says which. No
+	 * event follows. */
+	STREAM_DOWN,
 };
 const char *stream_event_name(enum stream_event sev);
 
@@ -55,9 +56,10 @@ size_t stream_unsent(const struct stream *s);
 /* Stops and resumes taking bytes off the socket (TCP then holds the peer). */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
-/* Why the stream is down: "connection refused", "no such host"; valid until stream_close. */
+/* Says why the stream is down: "connection refused", "no such host"; valid until stream_close. */
 const struct trouble *stream_error(const struct stream *s);
-/* DOWN because TLS could not be agreed on: trying again will not help until somebody acts. */
+/* Tells whether it is DOWN because TLS could not be agreed on: trying again will not help until
+ * somebody acts. */
 bool stream_tls_failed(const struct stream *s);
 /* tls_certificate_end() of a connection with TLS; else 0. */
 int64_t stream_certificate_end(const struct stream *s);

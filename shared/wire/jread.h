@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON read token by token, as strictly as jsonx.h says, without memory of its own: what a hostile
- * text costs is its own size, whatever it holds. Levels, keys of an object and values are counted,
- * and stop at their limits. Over it are a tree (jsonx_parse) and a canonical text (jsonx_rewrite).
+/* JSON is read token by token, as strictly as jsonx.h says, without memory of the reader's own:
+ * what a hostile text costs is its own size, whatever it holds. Levels, keys of an object and
+ * values are counted, and stop at their limits. Over it are a tree (jsonx_parse) and a canonical
+ * text (jsonx_rewrite).
  */
 #ifndef VOGELER_JREAD_H
 #define VOGELER_JREAD_H
@@ -22,14 +23,14 @@ enum jread_token {
 	JREAD_STRING,
 	JREAD_INTEGER,
 	JREAD_REAL,
-	JREAD_NOT_A_NUMBER, /* NaN, Infinity, -Infinity: not JSON's, but Python's json prints them
-			     */
+	/* NaN, Infinity and -Infinity are not JSON's, but Python's json prints them. */
+	JREAD_NOT_A_NUMBER,
 	JREAD_TRUE,
 	JREAD_FALSE,
 	JREAD_NULL,
 };
 
-/* What may come next. */
+/* This may come next. */
 enum jread_due {
 	JREAD_DUE_VALUE,
 	JREAD_DUE_FIRST_ITEM, /* or the end of the array */
@@ -64,34 +65,35 @@ struct jread {
 void jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_limits *limits);
 /* After JREAD_ERROR or JREAD_END it is always that again. */
 enum jread_token jread_next(struct jread *j);
-/* Behind a token that opens something: to its end. */
+/* Goes on behind a token that opens something, to its end. */
 bool jread_skip(struct jread *j) __attribute__((warn_unused_result));
-/* Of a value that token begins: to its end, with start and end around it. */
+/* Goes on to the end of the value that token begins, with start and end around it. */
 bool jread_value(struct jread *j, enum jread_token token) __attribute__((warn_unused_result));
 /* Is the last key that name, written without escapes? */
 bool jread_key_is(const struct jread *j, const char *name);
-/* Of a text that is an object: to the first member of that name; start and end are around its
+/* Goes to the first member of that name in a text that is an object; start and end are around its
  * value. What is behind it is not looked at. */
 bool jread_member(struct jread *j, const char *name) __attribute__((warn_unused_result));
-/* Of the last key or string: its text, in at most as many bytes as it takes in j's text, without
- * the quotes; returns how many. Halves of surrogate pairs become U+FFFD and are counted. */
+/* Writes the text of the last key or string, in at most as many bytes as it takes in j's text,
+ * without the quotes; returns how many. Halves of surrogate pairs become U+FFFD and are counted. */
 size_t jread_text(struct jread *j, char *out);
-/* The same, malloced, with a NUL behind it; NULL: out of memory. */
+/* Returns the text of the last key or string, malloced, with a NUL behind it; NULL: out of memory.
+ */
 char *jread_text_new(struct jread *j, size_t *len);
-/* Of the last key: the same, with each NUL in it shown as U+2400, and counted. */
+/* Returns the text of the last key so, with each NUL in it shown as U+2400, and counted. */
 char *jread_key_new(struct jread *j);
-/* Of the last integer: false when it is beyond 64 bits. */
+/* Gives the last integer; false when it is beyond 64 bits. */
 bool jread_integer(const struct jread *j, int64_t *value);
-/* Of the last real: false when a double cannot hold it, being too large or so small that it would
- * be 0. Digits beyond a double's precision are rounded. */
+/* Gives the last real; false when a double cannot hold it, being too large or so small that it
+ * would be 0. Digits beyond a double's precision are rounded. */
 bool jread_real(const struct jread *j, double *value);
-/* Counts what whoever reads keeps in another form: what is at that place in text. */
+/* Counts what is at that place in text, and what whoever reads keeps in another form. */
 void jread_odd(struct jread *j, enum jsonx_odd odd, size_t at);
-/* What was kept so; of a text that was refused only that. */
+/* Notes what was kept so; of a text that was refused only that it was. */
 void jread_note(const struct jread *j, enum jsonx_refusal refusal, struct jsonx_note *note);
-/* Which limit was met, by its option, or what is wrong and where. refusal is the reader's, or that
- * of who reads. A text that begins with something else, or goes on behind its end, is shown there:
- * that is mostly a warning that the program printed to the wrong place. */
+/* Says which limit was met, by its option, or what is wrong and where. refusal is the reader's, or
+ * that of who reads. A text that begins with something else, or goes on behind its end, is shown
+ * there: that is mostly a warning that the program printed to the wrong place. */
 void jread_explain(const struct jread *j, enum jsonx_refusal refusal, char *err, size_t err_size);
 
 #endif

@@ -17,7 +17,7 @@
 /* From now on memory that jansson asks for and does not get ends the program (xalloc.h), but in
  * jsonx_parse() and yamlx_parse(), which look at each failure. Before anything is asked for. */
 void jsonx_init(void);
-/* Whether this thread looks at jansson's failures itself; returns whether it did. */
+/* Says whether this thread looks at jansson's failures itself; returns whether it did. */
 bool jsonx_may_fail(bool may_fail);
 
 /* Appends the canonical text of a text that is JSON; what it takes beside out is less than the
@@ -25,35 +25,35 @@ bool jsonx_may_fail(bool may_fail);
  * NULL. */
 bool jsonx_rewrite(struct buf *out, const char *text, size_t len, const struct jsonx_limits *limits,
     struct jsonx_note *note, char *err, size_t err_size) __attribute__((warn_unused_result));
-/* As a tree, which may be a hundred times the size of its text ("[],[],[]"): for what is small or
- * our own. Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller
+/* Returns a tree, which may be a hundred times the size of its text ("[],[],[]"): for what is small
+ * or our own. Any JSON value, scalars too. NULL: err says why and where. note may be NULL. Caller
  * json_decref()s. */
 json_t *jsonx_parse(
     const char *text, size_t len, struct jsonx_note *note, char *err, size_t err_size);
-/* The same for what a store gives back: records, and its answers with records in them. Without
+/* Does the same for what a store gives back: records, and its answers with records in them. Without
  * memory it ends the program: what is stored is not to look damaged for that. */
 json_t *jsonx_parse_stored(const char *text, size_t len, char *err, size_t err_size);
 /* Appends the canonical text. false: over the buf's cap, out of memory, or deeper than
  * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND; then out may hold a part of it. */
 bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
-/* The same of a text that is UTF-8, as one string; the second ends with a NUL. */
+/* Appends a text that is UTF-8 as one string so; the second ends with a NUL. */
 bool jsonx_write_string(struct buf *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
 bool jsonx_write_text(struct buf *out, const char *text) __attribute__((warn_unused_result));
 /* How many bytes jsonx_write_string() writes. */
 size_t jsonx_string_length(const char *text, size_t len);
-/* Indented by two, keys in their order: for people. */
+/* Appends it for people: indented by two, keys in their order. */
 bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));
-/* A double as the canonical text has it. */
+/* Appends a double as the canonical text has it. */
 bool jsonx_write_real(struct buf *out, double real) __attribute__((warn_unused_result));
-/* Bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte; *replaced
- * counts them (may be NULL). NULL only when memory is out. */
+/* Returns bytes as a JSON string value: what is not UTF-8 becomes U+FFFD, one for each bad byte;
+ * *replaced counts them (may be NULL). NULL only when memory is out. */
 json_t *jsonx_string_lossy(const char *bytes, size_t len, size_t *replaced);
 /* Sets a member; a NULL text is left out, a text that is not UTF-8 is set as jsonx_string_lossy
  * has it. For small objects of our own: without memory it ends the program. */
 void jsonx_set_str(json_t *obj, const char *key, const char *value);
 void jsonx_set_int(json_t *obj, const char *key, json_int_t value);
-/* A member that is a text; NULL if it is none. Borrowed. */
+/* Returns a member that is a text; NULL if it is none. Borrowed. */
 const char *jsonx_get_str(const json_t *obj, const char *key);
 /* A time is text, as wallclock_format() has it. Of 0 nothing is set; absent is 0, and false is
  * another thing than a time. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is said of a text that is JSON or YAML when it is read: why it was not, what of it is kept
- * in another form, and where; and the limits that it is read under. */
+/* A note says of a text that is JSON or YAML why it was not read, what of it is kept in another
+ * form, and where; the limits that it is read under are here, too. */
 #ifndef VOGELER_JSONX_NOTE_H
 #define VOGELER_JSONX_NOTE_H
 
@@ -13,7 +13,7 @@
  * record some levels down. Writing and reading back allow so many more. */
 #define JSONX_DEPTH_AROUND 8
 
-/* Why a text was not read: JSONX_SYNTAX, or the limit that it is over. */
+/* A text was not read because of its syntax, or the limit that it is over. */
 enum jsonx_refusal {
 	JSONX_READ,
 	JSONX_SYNTAX,
@@ -26,7 +26,7 @@ enum jsonx_refusal {
 #define JSONX_N_REFUSALS (JSONX_BYTES + 1)                  /* that can be said of a value */
 const char *jsonx_refusal_name(enum jsonx_refusal refusal); /* "syntax", ... */
 
-/* What is in a text, JSON or YAML, and is kept in another form. */
+/* Each is something in a text, JSON or YAML, that is kept in another form. */
 enum jsonx_odd {
 	JSONX_BIG_INTEGER,  /* beyond 64 bits: text */
 	JSONX_BIG_REAL,     /* beyond a double, or too near 0 for one: text */
@@ -52,14 +52,14 @@ struct jsonx_note {
 	enum jsonx_refusal refusal;
 };
 
-/* A sentence that goes on behind the count: "keys hold a NUL, ...". */
+/* Returns a sentence that goes on behind the count: "keys hold a NUL, ...". */
 const char *jsonx_odd_text(enum jsonx_odd odd);
 /* Was anything kept in another form? */
 bool jsonx_is_odd(const struct jsonx_note *note);
-/* One more, at that place, which is behind those before it. */
+/* Counts one more, at that place, which is behind those before it. */
 void jsonx_odd(struct jsonx_note *note, enum jsonx_odd odd, struct jsonx_place at);
 
-/* Of a text that is somebody else's. */
+/* These limit a text that is somebody else's. */
 struct jsonx_limits {
 	unsigned int depth; /* levels; at most JSONX_DEPTH_MAX */
 	size_t keys;        /* of one object; 0 = as many as it likes */
