@@ -104,6 +104,9 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	};
 	struct broker *b = xcalloc(1, sizeof(*b));
 
+	assert(handlers->on_ready != NULL);
+	assert(!opt->look_only || !opt->bind_only);
+	assert((!opt->look_by_name || opt->look_only) && (!opt->bind_looks || opt->bind_only));
 	b->loop = loop;
 	b->opt = *opt;
 	b->opt.uris = NULL; /* borrowed during this call only */

@@ -74,6 +74,7 @@ fill(struct broker *b)
 {
 	struct bind_window *w = &b->window;
 
+	assert(w->under_way <= WINDOW);
 	for (;;) {
 		const struct topology_item *item;
 

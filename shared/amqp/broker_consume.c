@@ -157,6 +157,7 @@ broker_consumer_start(struct broker *b, struct consumer *c, amqp_table_t argumen
 {
 	amqp_basic_consume_t consume = {.exclusive = c->exclusive, .arguments = arguments};
 
+	assert(c->state != CONSUMER_ON && broker_consumer_starting(b) == NULL);
 	c->state = CONSUMER_STARTING;
 	snprintf(c->tag, sizeof(c->tag), "vogeler-%u", ++b->consumer_serial);
 	consume.queue = amqp_cstring_bytes(c->queue);
@@ -187,6 +188,7 @@ broker_consume(struct broker *b, const char *queue, uint16_t prefetch, bool excl
 {
 	struct consumer *c;
 
+	assert(prefetch > 0);
 	if (b->state != BROKER_READY)
 		return;
 	c = broker_consumer_of(b, queue);

@@ -5,6 +5,7 @@
 
 #include "shared/base/xalloc.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ broker_content_begin(struct broker *b, const struct frame *f)
 		broker_unexpected(b, amqp_method_name(f->method));
 		return;
 	}
+	assert(c->kind == CONTENT_NONE); /* broker_dispatch() refuses a method in between */
 	d = xcalloc(1, sizeof(*d));
 	message_init(&d->message);
 	c->d = d;

@@ -128,6 +128,7 @@ broker_send(struct broker *b, uint16_t channel, amqp_method_number_t method, voi
 {
 	if (b->stream == NULL)
 		return;
+	assert(b->out.len == 0);
 	log_trace("broker", "broker[%s]: > %s", b->id, amqp_method_name(method));
 	if (frame_put_method(b->codec, &b->out, channel, method, decoded) && broker_flush(b))
 		return;

@@ -452,6 +452,7 @@ enter_opening(struct broker *b)
 static void
 enter_ready(struct broker *b)
 {
+	assert(b->stream != NULL && b->pending == NULL);
 	b->times_ready++;
 	b->starved = false;
 	b->ready_since = b->last_read = loop_now(b->loop);

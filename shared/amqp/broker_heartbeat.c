@@ -2,6 +2,8 @@
 /* Heartbeats go both ways: ours when nothing else was sent, and the peer's, which are missed. */
 #include "shared/amqp/broker_internal.h"
 
+#include <assert.h>
+
 /* Both directions have one timer, armed for the earlier of what may be due. */
 void
 broker_heartbeat_arm(struct broker *b)
@@ -21,6 +23,7 @@ broker_heartbeat_arm(struct broker *b)
 static void
 send_heartbeat(struct broker *b)
 {
+	assert(b->out.len == 0);
 	if (frame_put_heartbeat(&b->out) && broker_flush(b))
 		return;
 	b->output_failed = true;

@@ -7,6 +7,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/stream.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,7 @@ write_message(struct broker *b, const char *exchange, const char *routing_key, b
 {
 	struct message own = with_user(b, m);
 
+	assert(b->out.len == 0);
 	if (put_publish(b, exchange, routing_key, mandatory) &&
 	    frame_put_message(b->codec, &b->out, BROKER_CHANNEL, &own))
 		return broker_flush(b);
@@ -187,6 +189,7 @@ answer(struct broker *b, struct pending *p, enum broker_outcome outcome, const c
 	HASH_DEL(b->pending, p);
 	b->unconfirmed_since = loop_now(b->loop);
 	if (p->id == 0) {
+		assert(b->trying); /* at most one trial is on its way */
 		b->trying = false;
 		pending_free(p);
 		return;

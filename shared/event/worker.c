@@ -7,6 +7,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
+#include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
@@ -55,6 +56,7 @@ shared_unref(struct shared *s)
 	bool last;
 
 	pthread_mutex_lock(&s->lock);
+	assert(s->refs > 0);
 	last = --s->refs == 0;
 	pthread_mutex_unlock(&s->lock);
 	if (!last)
