@@ -158,7 +158,9 @@ def test_a_name_that_has_become_a_blob(site):
     for args in (["hosts"], ["query", ".ps"]):
         done = site.admin(*args)
         assert HOSTS[0] in done.out and HOSTS[2] in done.out, done
-    site.admin("doctor", status=None, qhost=True)
+    done = site.admin("doctor", status=1, qhost=True)
+    line, = [line for line in done.out.splitlines() if "store content" in line]
+    assert line.startswith("FAIL") and "2 rows whose name is no text any more" in line and "in table hosts" in line, done
     site.vogelerd = site.collector()
     publish(site, HOSTS[:3], "after")
     wait_until(lambda: with_value(site, "after") >= {HOSTS[0], HOSTS[2]}, "the others are stored")

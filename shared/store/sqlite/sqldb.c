@@ -510,8 +510,8 @@ exec(struct sqldb *db, const char *sql)
 }
 
 /* The first column of the first row. */
-static bool
-query_int(struct sqldb *db, const char *sql, int64_t *value)
+bool
+sqldb_query_int(struct sqldb *db, const char *sql, int64_t *value)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool ok = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL) == SQLITE_OK &&
@@ -545,8 +545,8 @@ read_schema(struct sqldb *db, int64_t *version, int64_t *tables)
 {
 	bool ok = exec(db, "BEGIN");
 
-	ok = ok && query_int(db, "PRAGMA user_version", version) &&
-	     query_int(db, "SELECT count(*) FROM sqlite_master", tables);
+	ok = ok && sqldb_query_int(db, "PRAGMA user_version", version) &&
+	     sqldb_query_int(db, "SELECT count(*) FROM sqlite_master", tables);
 	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return ok;
 }
@@ -585,11 +585,11 @@ create_schema(struct sqldb *db)
 {
 	int64_t version;
 
-	if (!query_int(db, "PRAGMA user_version", &version))
+	if (!sqldb_query_int(db, "PRAGMA user_version", &version))
 		return false;
 	if (version == SQLDB_SCHEMA_VERSION)
 		return true;
-	if (exec(db, "BEGIN IMMEDIATE") && query_int(db, "PRAGMA user_version", &version)) {
+	if (exec(db, "BEGIN IMMEDIATE") && sqldb_query_int(db, "PRAGMA user_version", &version)) {
 		db->created = version == 0;
 		if (version == SQLDB_SCHEMA_VERSION ||
 		    (exec(db, schema_sql) && (version >= 3 || exec(db, strays_sql)) &&
@@ -699,7 +699,7 @@ sqldb_synchronous(struct sqldb *db)
 	static const char *const names[] = {"off", "normal", "full", "extra"};
 	int64_t value;
 
-	if (!query_int(db, "PRAGMA synchronous", &value) || value < 0 || value > 3)
+	if (!sqldb_query_int(db, "PRAGMA synchronous", &value) || value < 0 || value > 3)
 		return "?";
 	return names[value];
 }

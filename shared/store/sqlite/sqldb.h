@@ -123,6 +123,8 @@ bool sqldb_run(struct sqldb *db, enum stmt which); /* for statements without row
 void sqldb_done(struct sqldb *db, enum stmt which);
 /* Runs a query to its end, for nothing but that. */
 bool sqldb_can_read(struct sqldb *db, const char *sql);
+/* Takes the first column of a query's first row. */
+bool sqldb_query_int(struct sqldb *db, const char *sql, int64_t *value);
 int64_t sqldb_changes(struct sqldb *db); /* rows that the latest statement wrote or removed */
 /* Ends a transaction, if one is open; keeps why. */
 void sqldb_roll_back(struct sqldb *db);

@@ -8,6 +8,7 @@
 #include "shared/event/worker.h"
 
 #include <bsd/string.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,6 +41,19 @@ static const struct part {
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
+/* One bit tells a text from a blob: such a row can be read, but nobody finds it, for it is behind
+ * or before all that is asked for. */
+static const struct lost {
+	const char *table, *where;
+} losts[] = {
+    {"hosts", "typeof(host) <> 'text'"},
+    {"facts", "typeof(host) <> 'text' OR typeof(plugin) <> 'text'"},
+    {"fact_values", "typeof(host) <> 'text' OR typeof(plugin) <> 'text'"},
+    {"jobs", "typeof(id) <> 'text'"},
+    {"outcomes", "typeof(job) <> 'text' OR typeof(host) <> 'text'"},
+};
+#define N_LOST (sizeof(losts) / sizeof(losts[0]))
+
 /* Run on the thread, done on the loop. */
 struct check {
 	struct sqlite_store *s;
@@ -51,6 +65,8 @@ struct check {
 	char damaged[256]; /* parts, "" = none */
 	char names[128];   /* the first of the hosts that cannot be read */
 	size_t n_hosts;
+	const struct lost *lost; /* the first table with rows that nobody finds */
+	int64_t n_lost;
 	bool ok;
 	char what[SQLDB_WHY_SIZE + 512];
 };
@@ -87,6 +103,20 @@ check_part(struct check *c, const struct part *p)
 		note_part(c, p);
 	else
 		c->failed = true;
+}
+
+static void
+look_for_lost(struct check *c, const struct lost *l)
+{
+	char sql[160];
+	int64_t n = 0;
+
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s WHERE %s", l->table, l->where);
+	if (!sqldb_query_int(&c->s->db, sql, &n) || n == 0)
+		return; /* what cannot be read has been told of as a part */
+	if (c->lost == NULL)
+		c->lost = l;
+	c->n_lost += n;
 }
 
 /* ---- hosts ---- */
@@ -168,13 +198,27 @@ say_damage(struct check *c)
 }
 
 static void
+say_lost(struct check *c)
+{
+	snprintf(c->what, sizeof(c->what),
+	    "%s: damaged: %" PRId64 " row%s whose name is no text any more, so that nobody finds "
+	    "%s, in table %s" TROUBLE_CURE
+	    "put a backup in its place, or remove what is lost: sqlite3 FILE \"DELETE FROM %s "
+	    "WHERE %s\"",
+	    c->s->db.path, c->n_lost, c->n_lost == 1 ? "" : "s", c->n_lost == 1 ? "it" : "them",
+	    c->lost->table, c->lost->table, c->lost->where);
+}
+
+static void
 say(struct check *c)
 {
-	c->ok = c->damaged[0] == '\0' && !c->failed;
+	c->ok = c->damaged[0] == '\0' && c->lost == NULL && !c->failed;
 	if (c->failed)
 		snprintf(c->what, sizeof(c->what), "%s", c->s->db.why);
-	else if (!c->ok)
+	else if (c->damaged[0] != '\0')
 		say_damage(c);
+	else if (c->lost != NULL)
+		say_lost(c);
 	else if (c->late)
 		snprintf(c->what, sizeof(c->what),
 		    "nothing is damaged of what could be read in %d s; for all of it: sqlite3 FILE "
@@ -201,6 +245,8 @@ check_run(void *arg)
 	sqlite3_progress_handler(db->handle, LOOK_EVERY, is_late, c);
 	for (size_t i = 0; i < N_PARTS && !c->late && !c->failed; i++)
 		check_part(c, &parts[i]);
+	for (size_t i = 0; i < N_LOST && !c->late && !c->failed; i++)
+		look_for_lost(c, &losts[i]);
 	strlcpy(why, db->why, sizeof(why));
 	if (c->of_hosts && !c->failed)
 		check_hosts(c);
