@@ -660,7 +660,7 @@ make_broker(struct agent *a)
 	options_broker(o, "vogeler-agent", "agent", a->uris, a->n_uris, &opt);
 	opt.in_use = &a->in_use;
 	opt.topology = a->topology;
-	opt.keep_ms = BROKER_KEEP_MS;
+	opt.rebind_ms = BROKER_REBIND_MS;
 	opt.heartbeat_s = (uint16_t)o->heartbeat_s;
 	opt.reconnect_max_ms = o->reconnect_max_ms;
 	opt.max_body_bytes = WIRE_COMMAND_MAX;

@@ -251,7 +251,7 @@ hold(struct outbox_lane *lane, enum broker_outcome outcome, const char *why)
 	loop_timer_arm(lane->timer, ms);
 	tell_refusal(lane, outcome, begins, ms);
 	if (outcome == BROKER_RETURNED)
-		broker_keep(o->broker);
+		broker_rebind(o->broker);
 }
 
 static void

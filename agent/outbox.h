@@ -35,7 +35,7 @@ struct outbox;
 typedef void outbox_confirmed_fn(uint64_t id, void *arg);
 
 /* When no queue is bound for what is sent, the broker is asked to look after its bindings
- * (broker_keep()): this user may be one that can make them.
+ * (broker_rebind()): this user may be one that can make them.
  * Borrows broker and exchange until outbox_destroy(). fn may be NULL. */
 struct outbox *outbox_create(struct loop *loop, struct broker *broker, const char *exchange,
     outbox_confirmed_fn *fn, void *arg);

@@ -259,8 +259,8 @@ make_broker(struct vogelerd *v, const char *role, const struct broker_handlers *
 	opt.role = role;
 	/* Once for both: the one for publishing is never paused. */
 	if (handlers == &publisher_handlers) {
-		opt.keep_ms = BROKER_KEEP_MS;
-		opt.keep_exchanges = true;
+		opt.rebind_ms = BROKER_REBIND_MS;
+		opt.rebind_exchanges = true;
 	}
 	return broker_create(v->loop, &opt, handlers, v);
 }

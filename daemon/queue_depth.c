@@ -113,7 +113,7 @@ queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome o
 		if (outcome == BROKER_RETURNED || outcome == BROKER_CONFIRMED)
 			set_unbound(l, r, outcome == BROKER_RETURNED);
 		if (outcome == BROKER_RETURNED)
-			broker_keep(l->publisher);
+			broker_rebind(l->publisher);
 		return true;
 	}
 	return false;

@@ -38,9 +38,9 @@ on_retry(void *arg)
 }
 
 static void
-on_keep(void *arg)
+on_rebind(void *arg)
 {
-	broker_keep_start(arg);
+	broker_rebind_start(arg);
 }
 
 static void
@@ -99,7 +99,7 @@ broker_create(struct loop *loop, const struct broker_options *opt,
 	    [BROKER_TIMER_DEADLINE] = {"deadline", on_deadline},
 	    [BROKER_TIMER_RETRY] = {"retry", on_retry},
 	    [BROKER_TIMER_HEARTBEAT] = {"heartbeat", on_heartbeat},
-	    [BROKER_TIMER_KEEP] = {"keep", on_keep},
+	    [BROKER_TIMER_REBIND] = {"rebind", on_rebind},
 	    [BROKER_TIMER_WORK] = {"work", on_work},
 	};
 	struct broker *b = xcalloc(1, sizeof(*b));

@@ -167,7 +167,7 @@ struct broker_handlers {
 	void (*on_stopped)(struct broker *b, void *arg);
 };
 
-#define BROKER_KEEP_MS 20000 /* for keep_ms: what is gone is back within half a minute */
+#define BROKER_REBIND_MS 20000 /* for rebind_ms: what is gone is back within half a minute */
 
 struct broker_options {
 	const char *role; /* "consumer", "publisher", ...: for the log and client_properties */
@@ -194,9 +194,9 @@ struct broker_options {
 	/* In READY the bindings of the topology that this user may make are made again so often, to
 	 * within a quarter: an exchange that was deleted and made anew has lost them, and says
 	 * nothing. 0 = never. */
-	uint32_t keep_ms;
-	bool keep_exchanges;  /* and whether all its exchanges are there is looked at */
-	uint16_t heartbeat_s; /* proposed; default 10; the lower of ours and the broker's holds */
+	uint32_t rebind_ms;
+	bool rebind_exchanges; /* and whether all its exchanges are there is looked at */
+	uint16_t heartbeat_s;  /* proposed; default 10; the lower of ours and the broker's holds */
 	uint32_t connect_timeout_ms; /* also the deadline of each step up to READY */
 	uint32_t reconnect_first_ms, reconnect_max_ms; /* backoff */
 	uint64_t max_body_bytes;                       /* above: delivery.oversize */
@@ -284,8 +284,8 @@ const char *broker_unbound(const struct broker *b, const char *queue);
 /* Looks at once, and not when its time comes, whether exchanges and bindings of the topology are
  * there, and makes the bindings that this user may make: for who was told that no queue is bound.
  * An exchange or queue that is gone ends the connection, and the next one makes it. Without an
- * effect when not READY, when blocked, or without keep_ms. */
-void broker_keep(struct broker *b);
+ * effect when not READY, when blocked, or without rebind_ms. */
+void broker_rebind(struct broker *b);
 
 /* READY, not blocked, output below its mark and fewer than max_unconfirmed waiting. */
 bool broker_can_publish(const struct broker *b);

@@ -124,7 +124,7 @@ object_at_hand(const struct broker *b, char *out, size_t size)
 
 	if (b->state == BROKER_TOPOLOGY)
 		return broker_setup_what(b, out, size);
-	if (starting == NULL && broker_keep_what(b, out, size) != NULL)
+	if (starting == NULL && broker_rebind_what(b, out, size) != NULL)
 		return out;
 	if (starting != NULL)
 		snprintf(out, size, "queue \"%s\"", starting->queue);

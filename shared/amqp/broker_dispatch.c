@@ -98,7 +98,7 @@ on_channel_method(struct broker *b, const struct frame *f)
 	}
 	if (b->state == BROKER_TOPOLOGY)
 		broker_setup_method(b, f);
-	else if (!broker_keep_answer(b, f) && !broker_ask_answer(b, f) &&
+	else if (!broker_rebind_answer(b, f) && !broker_ask_answer(b, f) &&
 		 b->state != BROKER_CLOSING)
 		broker_unexpected(b, amqp_method_name(f->method));
 }

@@ -408,7 +408,7 @@ leave(struct broker *b)
 		if (steady || b->failures == 0)
 			b->down_since = now;
 		broker_timer_disarm(b, BROKER_TIMER_HEARTBEAT);
-		broker_timer_disarm(b, BROKER_TIMER_KEEP);
+		broker_timer_disarm(b, BROKER_TIMER_REBIND);
 		b->epoch++;
 		broker_consumers_reset(b);
 		broker_ask_forget(b);
@@ -458,8 +458,8 @@ enter_ready(struct broker *b)
 	b->ready_since = b->last_read = loop_now(b->loop);
 	broker_apply_pause(b);
 	broker_heartbeat_arm(b);
-	b->keep = (struct keep){0};
-	broker_keep_arm(b);
+	b->rebind = (struct rebind){0};
+	broker_rebind_arm(b);
 	broker_log_up(b);
 	b->handlers.on_ready(b, b->arg);
 }

@@ -98,7 +98,7 @@ enum broker_timer {
 	BROKER_TIMER_DEADLINE,  /* of the state */
 	BROKER_TIMER_RETRY,     /* BACKOFF */
 	BROKER_TIMER_HEARTBEAT, /* the earlier of: we must write, the peer is dead */
-	BROKER_TIMER_KEEP,      /* READY: the next look at exchanges and bindings */
+	BROKER_TIMER_REBIND,    /* READY: the next look at exchanges and bindings */
 	BROKER_TIMER_WORK,      /* zero: what must not happen inside a call of the owner */
 	BROKER_N_TIMERS,
 };
@@ -156,7 +156,7 @@ struct bind_window {
 };
 
 /* The round of broker_rebind.c: what is looked at, in the order of the topology. */
-struct keep {
+struct rebind {
 	bool asked; /* an answer is awaited, about: */
 	size_t item, binding;
 };
@@ -231,7 +231,7 @@ struct broker {
 	bool created;
 	struct item_note *notes; /* of each item of the topology */
 	bool bind_refused;       /* on this connection */
-	struct keep keep;
+	struct rebind rebind;
 	struct bind_window window;
 	struct broker_look look;         /* of the item at hand; why is ours to free */
 	struct queue_arguments compared; /* it is asked whether the item has just these */
@@ -352,11 +352,11 @@ void broker_declare_answer(struct broker *b, const struct frame *f);
 bool broker_declare_refused(struct broker *b, uint16_t code, const char *why);
 
 /* broker_rebind.c */
-void broker_keep_arm(struct broker *b);
-void broker_keep_start(struct broker *b);
-bool broker_keep_answer(struct broker *b, const struct frame *f); /* false: it is none */
+void broker_rebind_arm(struct broker *b);
+void broker_rebind_start(struct broker *b);
+bool broker_rebind_answer(struct broker *b, const struct frame *f); /* false: it is none */
 /* Returns what was asked for when the channel ended; NULL: nothing. */
-const char *broker_keep_what(const struct broker *b, char *out, size_t size);
+const char *broker_rebind_what(const struct broker *b, char *out, size_t size);
 
 /* broker_inspect.c */
 void broker_look_answer(struct broker *b, const struct frame *f);

@@ -284,7 +284,7 @@ host_binder_start(struct loop *loop, const struct broker_options *opt,
 	h->opt.bind_only = true;
 	h->opt.bind_looks = look != NULL;
 	h->opt.quiet = true; /* fn tells */
-	h->opt.keep_ms = 0;
+	h->opt.rebind_ms = 0;
 	h->exchange = xstrdup(broadcast_exchange);
 	h->hosts = hosts;
 	h->n = n;

@@ -390,7 +390,7 @@ broker_cancel(struct broker *b)
 }
 
 void
-broker_keep(struct broker *b)
+broker_rebind(struct broker *b)
 {
 	note(b, "keep");
 }

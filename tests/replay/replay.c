@@ -3,14 +3,14 @@
  * one step; '#' starts a comment; words may be in "double quotes". After unbound's testbound.
  *
  *   option KEY VALUE           before create: uri (repeatable) heartbeat topology max_body
- *                              max_unconfirmed output_max keep keep_exchanges; after topology:
+ *                              max_unconfirmed output_max rebind rebind_exchanges; after topology:
  *                              queues SECTION.KEY=VALUE (repeatable), as in vogeler.conf(5), and
  *                              optional QUEUE
  *   start stop destroy pause resume cancel
  *   depth QUEUE / try          asks; tries to publish
  *   without QUEUE PATTERN      why the connection does without it; - = it does not
  *   unbound QUEUE PATTERN      why it may not be bound; - = it may, or nobody asked
- *   keep                       looks now whether exchanges and bindings are there
+ *   rebind                     looks now whether exchanges and bindings are there
  *   logins URI...              as many as there are
  *   connect HOST:PORT          a connection must have been asked for
  *   up / down ERROR / low / congest / hold BYTES    bytes of output that are still to leave
@@ -389,10 +389,10 @@ do_option(char **w, size_t n)
 		r.opt.max_unconfirmed = (uint32_t)strtoul(w[2], NULL, 10);
 	else if (strcmp(w[1], "output_max") == 0)
 		r.opt.output_max = strtoul(w[2], NULL, 10);
-	else if (strcmp(w[1], "keep") == 0)
-		r.opt.keep_ms = (uint32_t)strtoul(w[2], NULL, 10);
-	else if (strcmp(w[1], "keep_exchanges") == 0)
-		r.opt.keep_exchanges = true;
+	else if (strcmp(w[1], "rebind") == 0)
+		r.opt.rebind_ms = (uint32_t)strtoul(w[2], NULL, 10);
+	else if (strcmp(w[1], "rebind_exchanges") == 0)
+		r.opt.rebind_exchanges = true;
 	else
 		fail("no option %s", w[1]);
 }
@@ -679,8 +679,8 @@ do_broker_call(char **w, size_t n)
 		check_without(w, n);
 	else if (strcmp(w[0], "unbound") == 0)
 		check_unbound(w, n);
-	else if (strcmp(w[0], "keep") == 0)
-		broker_keep(r.broker);
+	else if (strcmp(w[0], "rebind") == 0)
+		broker_rebind(r.broker);
 	else if (strcmp(w[0], "try") == 0)
 		broker_try_publish(r.broker);
 	else if (strcmp(w[0], "state") == 0)
