@@ -182,8 +182,8 @@ ack_front(struct acks *a)
 	}
 }
 
-/* Those behind a hole that are due by now, or all. Returns in how many ms the next one is due, -1
- * for none. */
+/* Acks what is done behind a hole: what is due by now, or all. Returns in how many ms the next one
+ * is due, -1 for none. */
 static int64_t
 ack_behind(struct acks *a, bool all)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which deliveries are outstanding, and when each may be acknowledged: not before what they bring
- * is stored.
+/* This knows which deliveries are outstanding, and when each may be acknowledged: not before what
+ * it brings is stored.
  *
  * Deliveries come in order and are done in any order. Those done up to the lowest one that is not
  * are acked with one `multiple`; one that is done behind such a hole for longer than its hole_ms is
@@ -36,9 +36,9 @@ void acks_add(struct acks *a, struct broker_tag tag);
 /* Stored, or safe in the dead letter queue. A tag that is not outstanding is ignored. hole_ms:
  * ACKS_HOLE_MS, or less for one whose queue gets no further until it is acked. */
 void acks_done(struct acks *a, struct broker_tag tag, uint32_t hole_ms);
-/* It will not be done soon: kept until acks_return or acks_give_back. */
+/* Keeps one that will not be done soon, until acks_return or acks_give_back. */
 void acks_keep(struct acks *a, struct broker_tag tag);
-/* A kept one returns to its queue. */
+/* Returns a kept one to its queue. */
 void acks_return(struct acks *a, struct broker_tag tag);
 /* Sends what may be sent now, those behind a hole too. */
 void acks_flush(struct acks *a);

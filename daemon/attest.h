@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In whose name a response may be written: [server] attest.
+/* This decides in whose name a response may be written: [server] attest.
  *
  *   no    anybody's
  *   yes   the sender's: the user_id, which the broker checks, is the host
@@ -38,9 +38,9 @@ void attest_set_options(struct attest *a, const struct options *opt);
 void attest_find_sender(const struct attest *a, struct message *m);
 /* false: whether the sender is a host is not known yet; the store is being asked. */
 bool attest_settled(struct attest *a, const char *user);
-/* Whether this user has the name of a known host. */
+/* Says whether this user has the name of a known host. */
 bool attest_is_host(const struct attest *a, const char *user);
-/* Whether a response of this user must be of the host of that name. */
+/* Says whether a response of this user must be of the host of that name. */
 bool attest_is_bound(const struct attest *a, const char *user);
 /* A response of that host was taken. */
 void attest_saw(struct attest *a, const char *host);

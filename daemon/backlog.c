@@ -370,7 +370,7 @@ backlog_ready_bytes(const struct backlog *bl)
 	return bl->ready_bytes;
 }
 
-/* In all that waits for the hosts of a lane; since: the oldest so far, if any. */
+/* Looks in all that waits for the hosts of a lane; since: the oldest so far, if any. */
 static bool
 find_oldest(const struct hosts *hosts, bool any, struct mono *since)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What waits to be written, host by host, and the one rule of it: at most one write of a host is
- * under way. What arrives meanwhile waits and becomes the host's next write, together. Lists and a
- * hash table; no I/O, no clock of its own.
+/* This holds what waits to be written, host by host, and keeps one rule: at most one write of a
+ * host is under way. What arrives meanwhile waits and becomes the host's next write, together.
+ * Lists and a hash table; no I/O, no clock of its own.
  *
  * Fresh before stale: hosts with a fresh item are taken first, but for each BACKLOG_FRESH_RUN in a
  * row one of the others, so that neither waits for the end of the other. Of a host's items the
@@ -23,7 +23,7 @@
 struct backlog;
 struct backlog_host;
 
-/* What one delivery says about one host. */
+/* An item is what one delivery says about one host. */
 struct backlog_item {
 	TAILQ_ENTRY(backlog_item) link;
 	struct result **results; /* owned */
@@ -55,12 +55,15 @@ size_t backlog_add(struct backlog *bl, const char *host, struct result **results
 /* The next host, of those alike the one that has been ready longest: all that waits for it up to
  * max_bytes, one item at least. NULL when none is ready. */
 struct backlog_write *backlog_take(struct backlog *bl, size_t max_bytes);
-/* Not written: its items wait again, before any that came since, until `until`. */
+/* Takes back a write that was not made: its items wait again, before any that came since, until
+ * `until`. */
 void backlog_return(struct backlog *bl, struct backlog_write *w, struct mono until);
-/* The same, and the next writes of the host are of one item each, to find the one that is refused.
+/* Does the same, and makes the next writes of the host of one item each, to find the one that is
+ * refused.
  */
 void backlog_return_singly(struct backlog *bl, struct backlog_write *w, struct mono now);
-/* Over: frees w and the items left in it. Counts of retries outlast it, while the host has items.
+/* Ends a write: frees w and the items left in it. Counts of retries outlast it, while the host has
+ * items.
  */
 void backlog_finish(struct backlog *bl, struct backlog_write *w);
 /* Makes those ready whose time has come. */
@@ -68,8 +71,8 @@ void backlog_wake(struct backlog *bl, struct mono now);
 /* Frees everything that waits. Writes that are out stay. */
 void backlog_clear(struct backlog *bl);
 
-/* How often in a row writes of this host were returned with that trouble, and since when; the
- * caller counts. */
+/* The caller counts here how often in a row writes of this host were returned with that trouble,
+ * and since when. */
 struct backlog_conflicts {
 	unsigned int n; /* since the last long pause */
 	bool any;
@@ -90,7 +93,8 @@ struct backlog_retries *backlog_retries(const struct backlog_write *w);
 size_t backlog_hosts(const struct backlog *bl);       /* all that have items or a write out */
 size_t backlog_ready(const struct backlog *bl);       /* hosts */
 size_t backlog_ready_bytes(const struct backlog *bl); /* of their items */
-/* Of the items of ready hosts, the oldest; and the next time a host becomes ready. false: none. */
+/* These find the oldest item of ready hosts, and the next time a host becomes ready. false: there
+ * is none. */
 bool backlog_oldest(const struct backlog *bl, struct mono *since);
 bool backlog_next_wake(const struct backlog *bl, struct mono *at);
 

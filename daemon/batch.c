@@ -328,7 +328,7 @@ on_step(void *arg)
 			break;
 		put_send(b, p);
 	}
-	/* At the limit an answer steps again; until then only the delayed need a look. */
+	/* Only the delayed need a look: at the limit it is an answer that steps again. */
 	arm_step(b, b->n_in_flight < max_in_flight ? left_ms : -1);
 }
 
@@ -387,7 +387,7 @@ on_reject(struct batch *b, struct backlog_write *w, const char *why)
 		backlog_return_singly(b->backlog, w, loop_now(b->loop));
 }
 
-/* It was refused, and it is not known whether others are. */
+/* Suspects the host of a write that was refused: it is not known whether others are. */
 static void
 suspect(struct batch *b, const struct backlog_write *w)
 {
@@ -415,7 +415,8 @@ split(struct batch *b, const struct writes *suspects)
 	TAILQ_INSERT_TAIL(&b->halves, p, link);
 }
 
-/* They were put alone or with others that were refused too: this one, or its half, was not. */
+/* Settles those that were put alone, or with others that were refused too, when this one, or its
+ * half, was not. */
 static void
 settle_refused(struct batch *b, struct put *p)
 {
@@ -442,7 +443,7 @@ retry_later(struct batch *b, struct backlog_write *w)
 	backlog_return(b->backlog, w, mono_add(now, backoff_next(&backoff, ident_random32())));
 }
 
-/* It was refused while others were taken, and is for that long. */
+/* Says whether writes of this host have been refused for too long. */
 static bool
 is_held_too_long(struct batch *b, const struct backlog_write *w)
 {
@@ -501,7 +502,7 @@ others_are_taken(const struct batch *b, const struct backlog_retries *r)
 	return b->stats.answers[STORE_OK] > r->taken_before;
 }
 
-/* Where nothing is taken at all, the queue is the better place for it than the dead letters: that
+/* Leaves it in the queue, a better place than the dead letters, where nothing is taken at all: that
  * is the breaker's case, in the end. */
 static void
 on_damaged(struct batch *b, struct put *p, struct backlog_write *w)
@@ -568,8 +569,8 @@ note_healed(struct batch *b, const char *host)
 		tell_no_damage(b, "takes again what it took nothing of");
 }
 
-/* What waits is tried within RETRY_MAX_MS, and given up after BATCH_HOLD_MS: of whom nothing was
- * refused for both together, nothing is known any more. */
+/* Forgets hosts of which nothing was refused for RETRY_MAX_MS, in which what waits is tried, and
+ * BATCH_HOLD_MS, after which it is given up: nothing is known of them any more. */
 static void
 on_damage_look(void *arg)
 {
@@ -621,8 +622,8 @@ is_by_itself(const struct batch *b, const struct backlog_write *w)
 	return r->n > 0 || (r->suspected && b->stats.answers[STORE_OK] > r->taken_before);
 }
 
-/* Nothing of the put was taken. That says so of the store, unless these are the ones that it
- * refuses anyway, and others were taken not long ago. */
+/* Says whether it is the store's trouble that nothing of the put was taken: it is, unless these are
+ * the ones that it refuses anyway, and others were taken not long ago. */
 static bool
 is_the_stores(const struct batch *b, const struct put *p)
 {
@@ -653,7 +654,7 @@ suspect_all(struct batch *b, struct writes *w)
 	return_all(b, w, 0);
 }
 
-/* In TRYING, where a probe has passed: one host is refused, and there was no other to be put. */
+/* Rejects one host in TRYING, where a probe has passed and there was no other to be put. */
 static bool
 reject_alone(struct batch *b)
 {
@@ -739,7 +740,7 @@ complete(struct batch *b, struct put *p)
 	bool forgotten = p->forgotten, refused, taken = p->taken > 0;
 	bool known = breaker_knows(&b->breaker, p->sent_at);
 	size_t n = p->size;
-	/* Nothing else was in it, so that nothing says that the store takes nothing. */
+	/* A put with nothing else in it does not say that the store takes nothing. */
 	bool quiet = !p->forgotten && p->damaged == n && b->breaker.refusals == 0;
 	char why[WHY_SIZE];
 

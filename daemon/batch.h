@@ -77,14 +77,14 @@ void batch_set_options(struct batch *b, const struct batch_options *opt);
  * inside. fresh: goes before what is not (backlog.h). */
 size_t batch_add(
     struct batch *b, const char *host, struct result **results, size_t n, void *owner, bool fresh);
-/* From now on nothing waits for age: for the drain. */
+/* Lets nothing wait for age from now on: for the drain. */
 void batch_hurry(struct batch *b);
 /* Forgets everything without callbacks; of what is in flight the answers are not told. */
 void batch_clear(struct batch *b);
 
 const struct breaker *batch_breaker(const struct batch *b);
-/* What is known of the store otherwise: a probe, or that nothing comes. on_breaker may follow, from
- * inside. why: of a probe that failed, else NULL. */
+/* Tells what is known of the store otherwise: a probe, or that nothing comes. on_breaker may
+ * follow, from inside. why: of a probe that failed, else NULL. */
 void batch_tell(struct batch *b, enum breaker_event ev, const char *why);
 const struct batch_stats *batch_stats(const struct batch *b);
 const struct damage *batch_damage(const struct batch *b);

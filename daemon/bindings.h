@@ -48,13 +48,13 @@ struct bindings_observer {
 	void (*round_over)(bool whole, bool looked, void *arg);
 	void *arg;
 };
-/* Before the first round; copied. */
+/* Sets the observer, before the first round; it is copied. */
 void bindings_observe(struct bindings *b, const struct bindings_observer *observer);
 /* The host said hello and may be new, or back: it has its turn in a second or so. */
 void bindings_hear(struct bindings *b, const char *host);
 /* An answer of the store may be under way: close that first. NULL is fine. */
 void bindings_destroy(struct bindings *b);
-/* Of all hosts, at once: the first connection is there, or an exchange was made. */
+/* Makes those of all hosts at once: the first connection is there, or an exchange was made. */
 void bindings_hurry(struct bindings *b);
 void bindings_set_logins(struct bindings *b, const struct uri *uris, size_t n);
 void bindings_status(const struct bindings *b, struct bindings_status *out);

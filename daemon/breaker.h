@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How is the store? One answer for all who ask: a circuit breaker with a width. Pure: no loop, no
+/* A circuit breaker with a width: one answer for all who ask how the store is. Pure: no loop, no
  * I/O; the time is given.
  *
  *             probe passes             a put is taken, or nothing comes
@@ -79,7 +79,7 @@ bool breaker_step(struct breaker *b, enum breaker_event ev, const char *why, uin
 /* Was a put that was sent then under way already when the latest refusal came? Then its own refusal
  * says the same once more, and is not to be told. */
 bool breaker_knows(const struct breaker *b, struct mono sent_at);
-/* In how many ms BREAKER_TIME is due: -1 = it is not. */
+/* Returns in how many ms BREAKER_TIME is due; -1 = it is not. */
 int64_t breaker_next_ms(const struct breaker *b, struct mono now);
 /* Will the next refusal, or BREAKER_TIME, lead to AWAY? */
 bool breaker_is_over(const struct breaker *b, struct mono now);

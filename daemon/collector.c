@@ -32,7 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing was written for so long: does the store still take writes? */
+/* A probe asks whether the store still takes writes, when nothing was written for so long. */
 #define IDLE_MS        5000
 #define IDLE_JITTER_MS 500
 
@@ -386,7 +386,8 @@ arm_probe(struct collector *in)
 		loop_timer_arm(in->probe, IDLE_MS);
 }
 
-/* Also the idle store's: it is then known to be gone before anything waits for it. */
+/* Tells the batch, of an idle store too: it is then known to be gone before anything waits
+ * for it. */
 static void
 probe_failed(struct collector *in)
 {
@@ -400,7 +401,7 @@ probe_failed(struct collector *in)
 		arm_probe(in);
 }
 
-/* With jitter: others probe with the same document. */
+/* Adds jitter, since others probe with the same document. */
 static void
 arm_idle_probe(struct collector *in)
 {
@@ -485,7 +486,7 @@ log_waiting(void)
 	log_info("inbox", "Waiting for more messages");
 }
 
-/* Of a breaker that is away no more, or on its way back: what has told it so. */
+/* Says what has told the breaker that the store is away no more, or on its way back. */
 static const char *
 why_back(const struct collector *in)
 {
@@ -620,7 +621,7 @@ stand_by(struct collector *in)
 	collector_enter(in, COLLECTOR_STANDBY, "another collector goes on");
 }
 
-/* How many are tried at once grows while the store takes them. */
+/* Tries few at once, and more while the store takes them. */
 static void
 try_store(struct collector *in, const char *reason)
 {
@@ -892,7 +893,7 @@ on_drain(void *arg)
 	collector_step(arg, COLLECTOR_EV_DRAIN_TIMER);
 }
 
-/* What it says then is worth a line, even if it said so before. */
+/* Makes what the probe says worth a line, even if it was said before. */
 static void
 probe_at_once(struct collector *in)
 {

@@ -59,11 +59,11 @@ struct collector_parts { /* all borrowed until collector_destroy */
 	/* The state has changed, or still holds, and why. May be NULL. Called from inside
 	 * collector_ functions: for telling, not for acting. */
 	void (*on_state)(enum collector_state state, const char *reason, void *arg);
-	/* It is stored that this host said hello. May be NULL. */
+	/* Called when it is stored that this host said hello. May be NULL. */
 	void (*on_greeted)(const char *host, void *arg);
 };
 
-/* In DRAINED: nothing is in hand, acks are sent. */
+/* Called in DRAINED: nothing is in hand, acks are sent. */
 typedef void collector_drained_fn(void *arg);
 
 struct collector *collector_create(const struct collector_parts *parts, const struct options *opt,

@@ -19,7 +19,7 @@
 
 enum rollcall_state { ROLLCALL_NEW, ROLLCALL_LOADING, ROLLCALL_KEEPING };
 
-/* What is known of a host beside the book. */
+/* A sighting is what is known of a host beside the book. */
 struct sighting {
 	UT_hash_handle hh;
 	bool had_turn; /* in this round, or in those that wait for the book */
@@ -50,7 +50,7 @@ struct contact_tracker {
 	struct contact_tracker_status status;
 };
 
-/* Those alone that had no turn, or all. */
+/* Forgets those that had no turn, or all. */
 static void
 forget_sightings(struct contact_tracker *r, bool all)
 {

@@ -42,7 +42,7 @@ void contact_tracker_broker_down(struct contact_tracker *r);
 /* Stores that nobody looks any more; then, or when that takes longer than CONTACT_TRACKER_END_MS,
  * fn, once and never from inside the call. */
 void contact_tracker_end(struct contact_tracker *r, void (*fn)(void *arg), void *arg);
-/* Whether there is nothing new in hearing from it. */
+/* Says whether there is nothing new in hearing from it. */
 bool contact_tracker_is_online(const struct contact_tracker *r, const char *host);
 void contact_tracker_status(const struct contact_tracker *r, struct contact_tracker_status *out);
 

@@ -61,7 +61,7 @@ read_all(struct buf *text)
 	return true;
 }
 
-/* What was changed in reading. */
+/* Tells what was changed in reading. */
 static void
 tell_notes(const struct result *r, size_t replaced)
 {
@@ -94,7 +94,7 @@ print_value(const struct result *r)
 	return ok;
 }
 
-/* As it stands in a response: a JSON string. */
+/* Writes it as it stands in a response: a JSON string. */
 static bool
 write_as_sent(struct buf *json, const struct buf *text, size_t *replaced)
 {

@@ -18,14 +18,14 @@ void damage_destroy(struct damage *d); /* NULL is fine */
 
 /* why: what the store says, with the cure. */
 void damage_add(struct damage *d, const char *host, const char *why, struct mono now);
-/* It is stored. Returns whether it was the last one. */
+/* Removes a host of which something is stored again. Returns whether it was the last one. */
 bool damage_remove(struct damage *d, const char *host);
-/* Those that were last added before that: a host that was given up and sends nothing more would
- * stay forever. Returns whether the last one is gone. */
+/* Removes those that were last added before that: a host that was given up and sends nothing more
+ * would stay forever. Returns whether the last one is gone. */
 bool damage_expire(struct damage *d, struct mono before);
 
 size_t damage_hosts(const struct damage *d);
-/* How many, and the first of them. NULL: there are none. */
+/* Says how many there are, and names the first of them. NULL: there are none. */
 const char *damage_text(const struct damage *d, char text[DAMAGE_TEXT_SIZE]);
 const char *damage_why(const struct damage *d); /* of the latest */
 /* While there are some: when the first of them came. */

@@ -262,7 +262,7 @@ log_cut(const struct deadletter *dl, const struct delivery *d, const char *what,
 		    TOPOLOGY_DEAD_QUEUE, what, limit, d->body_size);
 }
 
-/* With the body as long as it is sent; its bytes are not looked at. */
+/* Looks whether it fits with the body as long as it is sent, of which no byte is looked at. */
 static enum broker_fit
 fit(struct deadletter *dl, const struct delivery *d)
 {
@@ -292,7 +292,7 @@ shrink(struct deadletter *dl, struct delivery *d)
 	return true;
 }
 
-/* What is sent stays packed here until it is confirmed. */
+/* Publishes what stays packed here until it is confirmed. */
 static uint64_t
 publish_as_is(struct deadletter *dl, const struct delivery *d)
 {

@@ -36,9 +36,9 @@ struct loop;
 struct deadletter_handlers {
 	/* The broker has it. */
 	void (*on_buried)(void *owner, void *arg);
-	/* It was forgotten: its delivery comes again. */
+	/* Called when it was forgotten: its delivery comes again. */
 	void (*on_dropped)(void *owner, void *arg);
-	/* It is forgotten, and its delivery is to be given back to its queue. */
+	/* Called when it is forgotten, and its delivery is to be given back to its queue. */
 	void (*on_returned)(void *owner, void *arg);
 	/* The queue takes nothing, and what waits for it holds that much of the prefetch. Every
 	 * second while that is so. */
@@ -70,7 +70,8 @@ void deadletter_on_confirm(
 
 size_t deadletter_pending(const struct deadletter *dl); /* those that are parked not included */
 size_t deadletter_parked(const struct deadletter *dl);
-/* How long the queue has taken nothing of what waits, and why, as far as it was said; 0 = it does.
+/* Says how long the queue has taken nothing of what waits, and why, as far as it was said; 0 = it
+ * does.
  */
 int64_t deadletter_stuck_ms(const struct deadletter *dl, const char **why);
 uint64_t deadletter_buried(const struct deadletter *dl); /* since the start */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <uthash.h>
 
-/* In a line; then, given back, among those that are to come. */
+/* A waiter is in a line; then, given back, among those that are to come. */
 struct quota_waiter {
 	TAILQ_ENTRY(quota_waiter) link;
 	void *owner;
@@ -20,7 +20,7 @@ struct quota_waiter {
 };
 TAILQ_HEAD(waiters, quota_waiter);
 
-/* Of the deliveries of a host that come from one queue. */
+/* A line is of the deliveries of a host that come from one queue. */
 struct quota_line {
 	/* What was redelivered is older than what was not, and before it. */
 	struct waiters old, young;
@@ -169,7 +169,7 @@ stop_expecting(
 	free(w);
 }
 
-/* They come in the order in which they were given back. */
+/* Expects them in the order in which they were given back. */
 static bool
 has_come(struct host_quota *s, struct share *share, struct quota_line *line,
     struct host_quota_delivery *d)

@@ -29,11 +29,11 @@ struct share; /* of one host; as long as anything of it is here */
 struct host_quota;
 
 struct host_quota *host_quota_create(void);
-/* Of what was taken all must have left. NULL is fine. */
+/* Frees it; all that was taken must have left. NULL is fine. */
 void host_quota_destroy(struct host_quota *s);
 void host_quota_set_max(struct host_quota *s, uint64_t bytes_max); /* of one host */
 
-/* What is known of a delivery. */
+/* This much is known of a delivery. */
 struct host_quota_delivery {
 	const char *host;
 	bool fresh;
@@ -45,7 +45,7 @@ struct host_quota_delivery {
  * only since it was given back from here, d->redelivered becomes false. Borrows owner. */
 struct share *host_quota_take(
     struct host_quota *s, struct host_quota_delivery *d, void *owner, struct mono now);
-/* What was taken as `before` bytes holds `after` of them now. */
+/* Says that what was taken as `before` bytes holds `after` of them now. */
 void host_quota_change(struct share *share, size_t before, size_t after);
 void host_quota_leave(struct host_quota *s, struct share *share, size_t bytes);
 
@@ -53,7 +53,7 @@ void host_quota_leave(struct host_quota *s, struct share *share, size_t bytes);
 void *host_quota_next(struct host_quota *s, struct mono now);
 /* Any one that waits, in the order of its line, for its owner to drop; NULL = none. */
 void *host_quota_drop(struct host_quota *s);
-/* Those that were given back will not come, for nothing is consumed. */
+/* Expects nothing that was given back: it will not come, for nothing is consumed. */
 void host_quota_expect_none(struct host_quota *s);
 
 size_t host_quota_waiting(const struct host_quota *s);

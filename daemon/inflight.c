@@ -31,14 +31,15 @@
 /* Behind what is stale, whose acks may be seconds away: a prefetch of 1000 lets 20,000 a second by.
  */
 #define FRESH_HOLE_MS 50
-/* Of intake_max_bytes, for dead letters that wait: the rest is for good answers. */
+/* This part of intake_max_bytes is for dead letters that wait: the rest is for good answers. */
 #define DEAD_BYTES_SHARE 4
-/* And for answers that wait since something of their host is damaged, without their bodies. */
+/* This part is for answers that wait since something of their host is damaged, without their
+ * bodies. */
 #define DAMAGED_BYTES_SHARE 8
-/* And for what is in hand of one host. */
+/* This part is for what is in hand of one host. */
 #define HOST_BYTES_SHARE 4
 #define SHARES_LOOK_MS   1000
-/* Of a lot of so many each is named before it is read: if that is the last line of the log, it is
+/* Each of a lot of so many is named before it is read: if that is the last line of the log, it is
  * known where to look. */
 #define SLOW_NAMED_MAX 8
 
@@ -59,7 +60,7 @@ struct parcel {
 	bool damaged;      /* something that is stored of its host is: it waits in the batch */
 	uint64_t consumed; /* the hand's, when it came */
 	char *host;        /* in whose name it was taken; NULL: it was not */
-	/* It goes to the dead letters when its job and its host's record know: */
+	/* A parcel goes to the dead letters when its job and its host's record know: */
 	char *reason; /* why; NULL: it does not, so far */
 	enum inflight_dead dead;
 };
@@ -236,7 +237,7 @@ leave_share(struct inflight *h, struct parcel *p)
 	arm_shares(h);
 }
 
-/* It cannot go on for now, and has its place in the prefetch. */
+/* Holds up one that cannot go on for now, and has its place in the prefetch. */
 static void
 hold_up(struct inflight *h, struct parcel *p)
 {
@@ -315,7 +316,7 @@ arm_slow(struct inflight *h)
 		loop_timer_disarm(h->slow_timer);
 }
 
-/* It has killed nobody. */
+/* Notes that reading it has killed nobody. */
 static void
 note_survived(struct inflight *h, struct parcel *p)
 {
@@ -326,8 +327,8 @@ note_survived(struct inflight *h, struct parcel *p)
 	arm_slow(h);
 }
 
-/* How long the ack of what is done may wait for the acks before it. Not at all while there is a
- * next lot, which may be the end of this process: what dies unacked comes back. */
+/* Returns how long the ack of what is done may wait for the acks before it: not at all while there
+ * is a next lot, which may be the end of this process: what dies unacked comes back. */
 static uint32_t
 hole_ms(const struct inflight *h, const struct parcel *p)
 {
@@ -478,8 +479,8 @@ is_untold(const struct parcel *p, const struct message *m)
 	return p->host == NULL && m->correlation_id != NULL && job_id_ok(m->correlation_id);
 }
 
-/* Before it is dead-lettered, and acked, its job and its host's record are to say so, where it is
- * known whose these are: a failure goes to the store in its place. */
+/* Lets its job and its host's record say so before it is dead-lettered and acked, where it is known
+ * whose these are: a failure goes to the store in its place. */
 static void
 give_up(struct inflight *h, struct parcel *p, enum inflight_dead dead, const char *reason)
 {
@@ -533,7 +534,7 @@ on_done(void *owner, enum batch_verdict verdict, const char *why, void *arg)
 	}
 }
 
-/* It killed nobody, and what is behind it is not to wait for it. */
+/* Notes that it killed nobody: what is behind it is not to wait for it. */
 static void
 on_held(void *owner, void *arg)
 {
@@ -801,8 +802,8 @@ inflight_refuse(struct inflight *h, struct delivery *d)
 	delivery_destroy(d);
 }
 
-/* What is in hand goes on into the store, but for what is not begun; its acks are void, and it will
- * come again. */
+/* Lets what is in hand go on into the store, but for what is not begun; its acks are void, and it
+ * will come again. */
 void
 inflight_on_consumer_down(struct inflight *h)
 {
@@ -836,7 +837,7 @@ inflight_set_options(struct inflight *h, const struct options *opt)
 	set_valve(h);
 }
 
-/* How long what waits for the store has seen none of it written. */
+/* Returns how long nothing was written of what waits for the store. */
 static int64_t
 stalled_ms(const struct inflight *h)
 {

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of inflight_held_up(), each some 300 bytes; for its caller to heed. */
+/* The caller heeds this limit of inflight_held_up(), each some 300 bytes. */
 #define INFLIGHT_HELD_UP_MAX 50000
 
 struct batch;
@@ -47,12 +47,12 @@ struct inflight_handlers {
 	/* One delivery is no longer in hand: it is on disk, or else in the dead letter queue, or
 	 * lost with the connection, and comes again. */
 	void (*on_done)(bool stored, void *arg);
-	/* As the batch's on_breaker. What is in hand stays: inflight_give_back() it. */
+	/* Called as the batch's on_breaker. What is in hand stays: inflight_give_back() it. */
 	void (*on_breaker)(void *arg);
 	/* Deliveries that cannot go on hold their places in the prefetch: inflight_held_up_now().
 	 * Now and then while that is so. */
 	void (*on_held_up)(void *arg);
-	/* It is stored that this host said hello. May be NULL. */
+	/* Called when it is stored that this host said hello. May be NULL. */
 	void (*on_greeted)(const char *host, void *arg);
 };
 
@@ -66,10 +66,10 @@ void inflight_set_options(struct inflight *h, const struct options *opt);
 
 /* Takes ownership of d. */
 void inflight_take(struct inflight *h, struct delivery *d);
-/* The same, for one that is not to be taken: it returns to its queue. */
+/* Returns one that is not to be taken to its queue. */
 void inflight_refuse(struct inflight *h, struct delivery *d);
-/* Those whose tags alone are held, and those that were not begun, return to their queue, which is
- * to come no more. */
+/* Returns those whose tags alone are held, and those that were not begun, to their queue, of which
+ * nothing is to come any more. */
 void inflight_return_held(struct inflight *h);
 /* Everything in hand returns to its queue, at once and without on_done. */
 void inflight_give_back(struct inflight *h);
@@ -121,10 +121,11 @@ size_t inflight_waiting(
 size_t inflight_dead_held(const struct inflight *h); /* those that are dead letters, */
 size_t inflight_held_up(
     const struct inflight *h); /* and these with those that cannot go on either */
-/* Of the last, those that hold the prefetch of the consumers that there are now. */
+/* Counts those of the last that hold the prefetch of the consumers that there are now. */
 size_t inflight_held_up_now(const struct inflight *h);
 uint64_t inflight_received(const struct inflight *h); /* since the start */
-/* For its breaker and its counters, and to hurry it; what is in it is the hand's. */
+/* Lends the batch for its breaker and its counters, and to be hurried; what is in it is
+ * inflight's. */
 struct batch *inflight_batch(const struct inflight *h);
 
 #endif

@@ -30,7 +30,7 @@ struct job_notice_slip *job_notice_slip(
     const char *reply_to, const char *host, struct result *const *results, size_t n);
 void job_notice_slip_free(struct job_notice_slip *s); /* NULL is fine */
 
-/* It is stored. Takes ownership of s; NULL is fine. */
+/* Posts what is stored. Takes ownership of s; NULL is fine. */
 void job_notice_post(struct job_notice *n, struct job_notice_slip *s);
 
 struct job_notice_stats {

@@ -141,7 +141,7 @@ on_stopped(struct broker *b, void *arg)
 	((struct leader *)arg)->stopping = false;
 }
 
-/* Whether the queue is there: a message to it that nobody reads, and that is gone at once
+/* Asks whether the queue is there, by a message to it that nobody reads, and that is gone at once
  * (RabbitMQ: expiration 0). */
 static uint64_t
 publish(struct leader *l)

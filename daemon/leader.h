@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which of several collectors goes on, where they are in each other's way.
+/* The leader says which of several collectors goes on, where they are in each other's way.
  *
  * The broker deals the answers of one host to its collectors in turn, and CouchDB takes a record
  * only over the revision that is there: what one collector knows of a record is out of date as soon
@@ -38,7 +38,8 @@ typedef void leader_changed_fn(enum leader_state state, void *arg);
 struct leader_parts { /* all borrowed until leader_destroy, but for opt */
 	struct loop *loop;
 	struct broker *publisher;
-	/* Of the connection that has the queue. Its topology and role are the leader's. */
+	/* These are for the connection that has the queue. Its topology and role are the
+	 * leader's. */
 	const struct broker_options *opt;
 	leader_changed_fn *on_changed;
 	void *arg;
@@ -50,9 +51,9 @@ void leader_destroy(struct leader *l); /* NULL is fine */
 enum leader_state leader_get_state(const struct leader *l);
 /* So many writes came to an end so far, with a record stored or in a conflict. */
 void leader_note(struct leader *l, uint64_t stored, uint64_t conflicts);
-/* From US, or from asking, to NONE, without on_changed: another may go on. */
+/* Goes from US, or from asking, to NONE, without on_changed: another may go on. */
 void leader_resign(struct leader *l);
-/* The publisher's; it ignores what is not its own. */
+/* Takes the publisher's confirms; what is not its own it ignores. */
 void leader_on_confirm(struct leader *l, uint64_t id, enum broker_outcome outcome);
 /* broker_set_logins(); and what was not permitted may be now. */
 void leader_set_logins(struct leader *l, const struct uri *uris, size_t n);

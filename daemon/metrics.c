@@ -232,7 +232,7 @@ collector_metrics(struct metrics *m, void *arg)
 /* Less than what a write may take: this one is small, and the store idle. */
 #define PROBE_LATE_MS 3000
 
-/* Not its word for it, but whether it takes what waits for it; a probe, while nothing does. */
+/* The store is judged by whether it takes what waits for it; by a probe, while nothing does. */
 static void
 check_store(struct health *h, const struct collector_status *s)
 {
@@ -249,7 +249,7 @@ check_store(struct health *h, const struct collector_status *s)
 		    h, "store", "has written nothing of what waits", s->inflight.stalled_ms, NULL);
 }
 
-/* What waits for it holds up nothing else. */
+/* Tells of refused responses that wait: they hold up nothing else. */
 static void
 check_dead_letters(struct health *h, const struct collector_status *s)
 {
@@ -286,7 +286,7 @@ check_backlog(struct health *h, const struct queue_depth *l)
 	}
 }
 
-/* Nothing reaches us; or so much waits that the broker's memory or disk may be next. */
+/* Tells when nothing reaches us, or so much waits that the broker's memory or disk may be next. */
 static void
 check_queues(struct health *h, const struct queue_depth *l)
 {

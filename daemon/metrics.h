@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the collector says of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has
+/* The collector says this of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has
  * the table. */
 #ifndef VOGELER_DAEMON_METRICS_H
 #define VOGELER_DAEMON_METRICS_H

@@ -25,7 +25,7 @@ struct prune {
 	struct ratelimit said_clocks;
 };
 
-/* What of a round there is to be told is told at its end. */
+/* Tells at its end what there is to be told of a round. */
 static void
 end_round(struct prune *p)
 {

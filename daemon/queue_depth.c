@@ -56,7 +56,7 @@ struct queue_depth {
 static void
 ask(struct queue_depth *l)
 {
-	/* To ask for a queue that is not there costs the channel. */
+	/* Asking for a queue that is not there costs the channel. */
 	while (
 	    l->next < l->n && broker_without(l->publisher, l->readings[l->next].watch.name) != NULL)
 		l->next++;
@@ -119,7 +119,7 @@ queue_depth_on_confirm(struct queue_depth *l, uint64_t id, enum broker_outcome o
 	return false;
 }
 
-/* What may be bound is bound by the broker module. */
+/* Notes whether the queue is bound; what may be bound is bound by the connection. */
 static void
 look_at_binding(struct queue_depth *l, struct depth_reading *r)
 {
@@ -202,7 +202,8 @@ add_to_span(struct trend *t, unsigned int span, uint32_t messages, struct mono n
 		end_span(t);
 }
 
-/* What waits for a collector that does not consume is no backlog of one that is too slow. */
+/* Forgets the trends of a queue that is not consumed: what waits there is no backlog of a collector
+ * that is too slow. */
 static void
 read_depth(struct queue_depth *l, struct depth_reading *r, uint32_t messages)
 {

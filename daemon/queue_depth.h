@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the collector sees of the broker beyond what is delivered to it: every 2 s it asks how much
+/* The collector looks at the broker beyond what is delivered to it: every 2 s it asks how much
  * waits in its queues, and tries whether publishes are taken, since RabbitMQ tells of its alarms
  * only to those who publish. Both on the connection for publishing, which is never paused. A queue
  * of ours that this user may not bind is sent a probe now and then, as only that tells whether it

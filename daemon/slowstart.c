@@ -17,8 +17,8 @@ struct slowstart_waiter {
 };
 TAILQ_HEAD(waiters, slowstart_waiter);
 
-/* What waits of one host, in the order of arrival. It is among the suspects as long as anything in
- * it came back, else among the new ones. */
+/* A lane holds what waits of one host, in the order of arrival. It is among the suspects as long as
+ * anything in it came back, else among the new ones. */
 struct slowstart_lane {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(slowstart_lane) link; /* of the new ones */
@@ -194,7 +194,7 @@ begin_suspects(struct slowstart *s, struct mono now)
 	s->began = now;
 }
 
-/* Whether there is a lot that may go now. */
+/* Begins a lot if one may go now, and says whether there is one. */
 static bool
 begin_lot(struct slowstart *s, struct mono now)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was in hand when a collector died may be what killed it. So after a start those that come
- * back (redelivered) are not all read at once: this says when each is let go. Pure: no loop, no
- * I/O; time and random numbers are given.
+/* Something that was in hand when a collector died may have killed it. So after a start those that
+ * come back (redelivered) are not all read at once: this says when each is let go. Pure: no loop,
+ * no I/O; time and random numbers are given.
  *
  * One that came back waits, with all that is of its host and comes after it, until nothing else is
  * in hand; then one is let go, then two, then four. So a killer takes few others along. Which one
@@ -41,7 +41,7 @@ bool slowstart_add(
 void *slowstart_next(struct slowstart *s, struct mono now, uint32_t random, size_t *lot);
 /* One that has gone is done: stored, or known as poison. */
 void slowstart_done(struct slowstart *s, struct mono now);
-/* In how many ms to ask slowstart_next(): -1 = when something happens. */
+/* Returns in how many ms to ask slowstart_next(); -1 = when something happens. */
 int64_t slowstart_wait_ms(const struct slowstart *s, struct mono now);
 
 /* Any one that waits, for its owner to drop; NULL = none. */

@@ -39,7 +39,7 @@ note_count(struct result *r, int64_t n, const char *what)
 	free(text);
 }
 
-/* What was kept in another form, and where the first of it is. */
+/* Notes what was kept in another form, and where the first of it is. */
 static void
 note_reading(struct result *r, const struct jsonx_note *note)
 {
@@ -68,7 +68,8 @@ set_value(struct result *r, struct buf *text)
 	ident_hash(r->hash, r->value, r->value_len);
 }
 
-/* What a plugin printed, or a part of the message that is no text: owned, with a NUL behind it. */
+/* A text is what a plugin printed, or a part of the message that is no text: owned, with a NUL
+ * behind it. */
 struct text {
 	char *s; /* NULL: memory is out, or it was taken */
 	size_t len;
@@ -220,7 +221,7 @@ is_blank(const char *s, size_t len)
 	return len == 0;
 }
 
-/* Where JSON is due an empty text is no value, though the plugin ended well. */
+/* An empty text is no value where JSON is due, though the plugin ended well. */
 static bool
 set_blank(struct result *r, struct text *text)
 {
@@ -304,7 +305,7 @@ text_of(const char *json, size_t len)
 	return text;
 }
 
-/* What was JSON in the message; it is copied only to be kept as it was. */
+/* Converts what was JSON in the message; it is copied only to be kept as it was. */
 static bool
 convert_native(struct result *r, const char *json, size_t len, const struct convert_limits *limits)
 {
@@ -446,7 +447,7 @@ set_last_error(struct result *r, const struct wire_value *v)
 	return true;
 }
 
-/* What a plugin that did not end well printed. */
+/* Keeps what a plugin printed that did not end well. */
 static bool
 set_not_run(struct result *r, const struct wire_value *v)
 {
@@ -458,7 +459,8 @@ set_not_run(struct result *r, const struct wire_value *v)
 	return ok;
 }
 
-/* Of a body without any result: a greeting, or an answer that lacks what it should tell. */
+/* Makes the result of a body without any: a greeting, or an answer that lacks what it
+ * should tell. */
 static void
 set_no_value(struct result *r)
 {
@@ -493,7 +495,8 @@ result_of_value(const struct response *resp, const struct wire_value *v,
 	const char *plugin = resp->meta.plugin;
 
 	if (strcmp(v->key, "last_error") == 0) {
-		/* Of the plugin that the headers name, unless the body has a value of it too. */
+		/* This error is of the plugin that the headers name, unless the body has a value of
+		 * it too. */
 		if (plugin != NULL && has_value(resp, plugin))
 			plugin = NULL;
 		*r = new_result(resp, plugin, received_at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a response to results: what a plugin printed becomes native JSON by its format (README
+/* This makes results of a response: what a plugin printed becomes native JSON by its format (README
  * 2010). One value that does not parse spoils only itself: its raw text is kept, with the reason.
  * Pure. */
 #ifndef VOGELER_CONVERT_H
@@ -37,8 +37,9 @@ bool convert_value(struct result *r, const char *json, size_t len,
  * *results and what it points to are the caller's: convert_free(). */
 size_t convert_response(const struct response *resp, const struct convert_limits *limits,
     int64_t received_at, struct result ***results);
-/* In the place of a response that is not taken: that its plugin failed, for that reason. Of m the
- * headers count; freed as an array of one by convert_free(), or by result_finish() and free(). */
+/* Says in the place of a response that is not taken that its plugin failed, for that reason. Only
+ * the headers of m count; freed as an array of one by convert_free(), or by result_finish() and
+ * free(). */
 struct message;
 struct result *convert_failure(const struct message *m, const char *why, int64_t received_at);
 void convert_free(struct result **results, size_t n);

@@ -29,8 +29,8 @@
 
 struct decode_lane;
 
-/* In its lane, then on the thread, then back from it. Between submit and done only `forgotten` may
- * be touched by both sides. */
+/* A job is in its lane, then on the thread, then back from it. Between submit and done only
+ * `forgotten` may be touched by both sides. */
 struct decode_job {
 	TAILQ_ENTRY(decode_job) link; /* in the lane's waiting, or the intake's submitted */
 	struct decode *intake;
@@ -45,7 +45,7 @@ struct decode_job {
 };
 TAILQ_HEAD(jobs, decode_job);
 
-/* What is there of one host, as long as anything is. */
+/* A lane holds what is there of one host, as long as anything is. */
 struct decode_lane {
 	UT_hash_handle hh;
 	TAILQ_ENTRY(decode_lane) turn; /* if something waits: in the intake's turns, or in held */
@@ -101,7 +101,8 @@ is_readable_type(const char *type)
 		   strncasecmp(type, "application/octet-stream", n) == 0);
 }
 
-/* Nothing is unpacked: a few bytes could become gigabytes. */
+/* Says whether it can be read as it came: nothing is unpacked, for a few bytes could become
+ * gigabytes. */
 static bool
 is_readable_encoding(const char *encoding)
 {
@@ -424,7 +425,7 @@ decode_create(struct loop *loop, decode_read_fn *fn, void *arg)
 	return in;
 }
 
-/* Whether there is room for it in this pass. */
+/* Says whether there is room for it in this pass. */
 static bool
 fits_pass(struct decode *in, size_t bytes)
 {
@@ -460,7 +461,7 @@ is_for_thread(const struct decode_reading *r)
 	return false;
 }
 
-/* What came and what it became, as both are work. */
+/* Charges what came and what it became, as both are work. */
 static void
 charge_pass(struct decode *in, size_t bytes, const struct decode_reading *r)
 {
@@ -505,8 +506,8 @@ decode_take(struct decode *in, struct delivery *d, const struct decode_options *
 	decode_reading_finish(&r);
 }
 
-/* What is first of those that wait, unless it is for the thread, or something of its host is there.
- * The callback may clear all. */
+/* Tells the first of those that wait, unless it is for the thread, or something of its host is
+ * there. The callback may clear all. */
 static bool
 tell_first(struct decode *in)
 {

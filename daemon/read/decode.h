@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a delivery to what it says: decoded, checked, converted; of one host in the order of
+/* This reads what a delivery says: it decodes, checks and converts, of one host in the order of
  * arrival.
  *
  * A message of at most DECODE_SMALL bytes is read at once. A larger one may take a second of CPU
@@ -37,7 +37,7 @@ struct loop;
 struct decode_options {
 	struct convert_limits limits;
 	struct attest *attest; /* borrowed; asked on the loop alone; NULL: all are believed */
-	/* Of the sender, found out by decode_take(): */
+	/* decode_take() finds this out of the sender: */
 	bool bound;     /* user_id must equal syskey */
 	bool host_user; /* user_id is a known host */
 };
@@ -49,15 +49,15 @@ enum decode_verdict {
 	DECODE_FORGED, /* another user's */
 };
 
-/* What one delivery says. */
+/* A reading is what one delivery says. */
 struct decode_reading {
 	enum decode_verdict verdict;
 	/* Unless GOOD: */
 	char why[DECODE_WHY_SIZE];
-	/* Whose answer to a job it would have been; "" = it would be none, or whose is not known. A
-	 * sender who may be believed names itself by syskey; where that says nothing, or another's
-	 * name, a sender that is a host is told by its user_id, which the broker has checked. So
-	 * nobody can make the failures of others. */
+	/* These name whose answer to a job it would have been; "" = it would be none, or whose is
+	 * not known. A sender who may be believed names itself by syskey; where that says nothing,
+	 * or another's name, a sender that is a host is told by its user_id, which the broker has
+	 * checked. So nobody can make the failures of others. */
 	char host[NAME_HOST_MAX + 1];
 	/* If GOOD: */
 	struct response response; /* without results */

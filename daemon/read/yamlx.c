@@ -299,7 +299,7 @@ set_merge(struct yaml_builder *b, struct level *l, json_t *value)
 	return set_member(b, l, value);
 }
 
-/* What was merged never replaces what is there, and of several maps the first one wins. */
+/* Merges never replace what is there, and of several maps the first one wins. */
 static bool
 apply_merges(struct yaml_builder *b, struct level *l)
 {

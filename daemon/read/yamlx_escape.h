@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Python and json.dumps write for a character beyond 16 bits, or for a byte that is not UTF-8:
- * escapes of surrogates ("\ud83d\ude00", "\udcfc"), of which libyaml refuses each (it is one of
- * YAML 1.2, 5.7, by its number alone), and the document with it. */
+/* Python and json.dumps write, for a character beyond 16 bits or a byte that is not UTF-8, escapes
+ * of surrogates ("\ud83d\ude00", "\udcfc"), of which libyaml refuses each (it is one of YAML 1.2,
+ * 5.7, by its number alone), and the document with it. */
 #ifndef VOGELER_YAMLX_ESCAPE_H
 #define VOGELER_YAMLX_ESCAPE_H
 

@@ -13,7 +13,7 @@
 
 #define DIGITS_MAX 4096 /* of a number; longer ones stay as they were written */
 
-/* What is left of a number when sign, prefix and underscores are gone. */
+/* A number is here without sign, prefix and underscores. */
 struct number {
 	bool negative;
 	int base;
