@@ -140,7 +140,7 @@ verb_backup(struct verb_context *v)
 	uri_finish(&uri);
 }
 
-/* It is asked last: a yes to what cannot be done would be for nothing. */
+/* The question comes last: a yes to what cannot be done would be for nothing. */
 static void
 restore_into(struct verb_context *v, const char *path)
 {

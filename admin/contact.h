@@ -21,12 +21,12 @@ void contact_read(struct contact_reading *r, struct store *store, contact_read_f
 
 /* rec: the record of the host, or its head. An answer after the latest look is contact, too. */
 struct contact contact_now(const struct contacts *c, const json_t *rec, int64_t now_ms);
-/* The same in a table: "online", "offline 3 h", "never",
- * "unknown". */
+/* Says it in a table: "online", "offline 3 h", "never", "unknown". */
 #define CONTACT_TEXT_SIZE (UNITS_SPAN_SIZE + 16)
 const char *contact_text(
     const struct contacts *c, const json_t *rec, int64_t now_ms, char out[CONTACT_TEXT_SIZE]);
-/* By itself: "offline since 2026-11-30T18:47:06Z (3 h ago)". The caller frees it. */
+/* Says it in a line of its own: "offline since 2026-11-30T18:47:06Z (3 h ago)". The caller frees
+ * it. */
 char *contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms);
 /* {"state": ..., "since": ... or null, "looked_at": ... or null}; the caller's. */
 json_t *contact_json(const struct contacts *c, const json_t *rec, int64_t now_ms);

@@ -19,7 +19,8 @@ struct store;
 enum check_status { CHECK_OK, CHECK_WARN, CHECK_FAIL, CHECK_SKIP };
 const char *check_status_name(enum check_status status); /* "ok", "warn", "FAIL", "skip" */
 
-/* For whom it looks: each needs other rights, and none is told to get those of another. */
+/* A role is for whom it looks: each needs other rights, and none is told to get those of
+ * another. */
 enum doctor_role {
 	DOCTOR_HERE, /* whoever is on this machine, as far as can be told */
 	DOCTOR_AGENT,
@@ -60,7 +61,7 @@ struct doctor {
 /* One line about a check. cure: NULL = none. */
 void doctor_say(struct doctor *d, const char *check, enum check_status status, const char *cure,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* The same for what went wrong elsewhere; as a value, or as the sentence of a store. */
+/* These say what went wrong elsewhere, as a value or as the sentence of a store. */
 void doctor_say_trouble(
     struct doctor *d, const char *check, enum check_status status, const struct trouble *t);
 void doctor_say_sentence(
@@ -87,15 +88,15 @@ typedef void reach_fn(bool ok, void *arg);
 void reach_start(
     struct doctor *d, const char *what, const char *host, uint16_t port, reach_fn *fn, void *arg);
 
-/* Whether the user of uri may read these queues, DOCTOR_READ_MAX at most; then fn. Nothing is taken
- * out of them. Borrows uri and the names until then. */
+/* Checks whether the user of uri may read these queues, DOCTOR_READ_MAX at most; then calls fn.
+ * Nothing is taken out of them. Borrows uri and the names until then. */
 #define DOCTOR_READ_MAX 3
 typedef void doctor_read_fn(void *arg);
 void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg);
 
-/* Whether somebody looks which hosts are in contact. The first four are the caller's to set;
- * zeroed, it may be finished. */
+/* This checks whether somebody looks which hosts are in contact. The first four are the caller's to
+ * set; zeroed, it may be finished. */
 struct doctor_contact {
 	struct doctor *d;
 	struct store *store;
@@ -111,8 +112,9 @@ void doctor_contact_count(struct doctor_contact *c, const json_t *rec);
 void doctor_contact_say(struct doctor_contact *c, bool all); /* all: hosts were counted */
 void doctor_contact_finish(struct doctor_contact *c);
 
-/* Whether the store has orders that are ahead of the clock; then fn. Answers of the store may come
- * after it: to live until that is closed. The first five are the caller's to set. */
+/* This checks whether the store has orders that are ahead of the clock, and then calls fn. Answers
+ * of the store may come after it: to live until that is closed. The first five are the caller's to
+ * set. */
 struct doctor_orders {
 	struct doctor *d;
 	struct store *store;
@@ -129,7 +131,8 @@ struct doctor_orders {
 };
 void doctor_orders(struct doctor_orders *o);
 
-/* Whether a collector has refused answers as forged; then fn. To live until then. */
+/* This checks whether a collector has refused answers as forged, and then calls fn. To live until
+ * then. */
 struct doctor_forged {
 	struct doctor *d;
 	struct store *store;
@@ -140,12 +143,12 @@ void doctor_forged(struct doctor_forged *c);
 
 /* Matched by what hosts bind for "all"; no runner sends with it. */
 #define DOCTOR_ALL_KEY "broadcasts.doctor"
-/* Of the hosts that are off it goes by itself. */
+/* A message for hosts that are off goes by itself after this time. */
 #define DOCTOR_ALL_EXPIRES_MS "1000"
 /* A broadcast reaches all hosts: where their queues are limited it could push a command out. */
 bool doctor_may_send_to_all(const struct doctor *d);
 
-/* Whether messages arrive; then fn. Borrows what it points at until then. */
+/* This checks whether messages arrive, and then calls fn. Borrows what it points at until then. */
 struct doctor_arrival {
 	const struct uri *uri;
 	const struct broker_look *master, *fresh; /* NULL: it is not there */
@@ -159,8 +162,8 @@ typedef void doctor_arrival_fn(uint64_t message_max, void *arg);
 void doctor_arrival(
     struct doctor *d, const struct doctor_arrival *what, doctor_arrival_fn *fn, void *arg);
 
-/* How large a message may be at a broker of that release; learned: or as an agent knows; 0 = none
- * does. */
+/* Says how large a message may be at a broker of that release; learned: or as an agent knows; 0 =
+ * none does. */
 void doctor_message_size(struct doctor *d, unsigned int release, uint64_t learned);
 /* A word where much waits in that queue of answers. */
 void doctor_backlog(struct doctor *d, const char *queue, const struct broker_look *look);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether messages arrive: those of answers in their queues, those of commands at the host that is
- * looked at, by its name and to all. Bindings cannot be asked for, so probes are sent (see
- * shared/amqp/probe.h), which everybody drops: what reaches no queue at all comes back; that it
- * reached this host's queue, where others have the same key, its agent echoes, or, while nobody
+/* This checks whether messages arrive: those of answers in their queues, those of commands at the
+ * host that is looked at, by its name and to all. Bindings cannot be asked for, so probes are sent
+ * (see shared/amqp/probe.h), which everybody drops: what reaches no queue at all comes back; that
+ * it reached this host's queue, where others have the same key, its agent echoes, or, while nobody
  * reads the queue, its length tells. */
 #include "admin/doctor.h"
 
@@ -96,8 +96,8 @@ send(struct arrival *a, const char *exchange, const char *key, const char *expir
 	enter(a, STEP_DONE);
 }
 
-/* Where nobody reads it goes by itself, at once. Who reads the queue takes it, and a collector that
- * comes later; where the broker keeps what it drops, it would be kept. */
+/* A probe goes by itself, at once, where nobody reads. Who reads the queue takes it, and a
+ * collector that comes later; where the broker keeps what it drops, it would be kept. */
 static const char *
 expires(const struct arrival *a, const struct broker_look *look)
 {
@@ -217,7 +217,8 @@ say_all(struct arrival *a, bool arrives)
 		    host, a->d->options->broadcast_exchange);
 }
 
-/* Nothing was heard: of an agent that echoed the other probe this one did not reach it. */
+/* Says what it means that nothing was heard: an agent that echoed the other probe was not reached
+ * by this one. */
 static void
 say_silence(struct arrival *a)
 {

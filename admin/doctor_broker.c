@@ -20,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* No queue is bound with it: host names cannot begin like this. So what is sent is returned. */
+/* No queue is bound with this key, for host names cannot begin like it: what is sent is
+ * returned. */
 #define PROBE_KEY   "vogeler.doctor"
 #define N_EXCHANGES 3 /* that one at the centre sends to */
 /* Less is worth a word: the same as in conf/prometheus-rules.yml. */
@@ -101,7 +102,7 @@ login_name(const struct patient *p)
 	return u->user == NULL ? "guest" : u->user;
 }
 
-/* Which of the two it is, the one who renews it knows. */
+/* Names both: which of the two it is, the one who renews it knows. */
 static void
 say_certificate(struct patient *p)
 {
@@ -158,7 +159,7 @@ cure_for_missing(const struct topology_item *item)
 					: "vogeler-admin setup";
 }
 
-/* Without the fresh queue answers get through, but behind all others. */
+/* Answers get through without the fresh queue, but behind all others. */
 static void
 say_missing(struct patient *p, const struct topology_item *item)
 {
@@ -214,7 +215,8 @@ remember_queue(struct patient *p, const struct topology_item *item, const struct
 	}
 }
 
-/* What no option asks for works until it is needed; else what the options promise is not so. */
+/* A lack that no option asks about works until it is needed; else what the options promise is not
+ * so. */
 static void
 say_lacks(struct patient *p, const struct topology_item *item, const struct broker_look *look,
     const char *policy)
@@ -234,7 +236,7 @@ say_lacks(struct patient *p, const struct topology_item *item, const struct brok
 	free(cure);
 }
 
-/* No policy makes it what the options say; one can keep RabbitMQ from dropping meanwhile. */
+/* No policy makes the queue what the options say; one can keep RabbitMQ from dropping meanwhile. */
 static void
 say_odd_queue(struct patient *p, const struct topology_item *item, const struct broker_look *look)
 {
@@ -310,7 +312,7 @@ patient_on_look(
 	}
 }
 
-/* What a confirm of this broker is worth. */
+/* Says what a confirm of this broker is worth. */
 static void
 say_durability(struct patient *p)
 {
@@ -432,7 +434,7 @@ patient_on_read(void *arg)
 	doctor_arrival(p->d, &what, patient_on_arrival, p);
 }
 
-/* What the programs on this machine read, and is there. */
+/* Checks the right to read what the programs on this machine read, and is there. */
 static void
 check_reading(struct patient *p)
 {
@@ -448,8 +450,9 @@ check_reading(struct patient *p)
 	doctor_read(p->d, &p->uris[p->i], queues, n, patient_on_read, p);
 }
 
-/* To the exchange of answers, to the default one, of dead letters, and, last, to that of commands.
- * An agent sends answers only, and a collector no commands: they should not have the right to. */
+/* Sends to the exchange of answers, to the default one, of dead letters, and, last, to that of
+ * commands. An agent sends answers only, and a collector no commands: they should not have the
+ * right to. */
 static void
 send_probe(struct patient *p)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether commands arrive at hosts of the store, wherever this runs: a runner is told of those
- * whose queue is not bound only when it sends. A bounded number is tried, those that were heard or
- * seen last. By name the broker itself proves it: a probe (shared/amqp/probe.h), which everybody
- * drops, comes back when no queue has that key. To all, it comes back only when no queue at all is
- * bound.
+/* This checks whether commands arrive at hosts of the store, wherever it runs: a runner is told of
+ * those whose queue is not bound only when it sends. A bounded number is tried, those that were
+ * heard or seen last. By name the broker itself proves it: a probe (shared/amqp/probe.h), which
+ * everybody drops, comes back when no queue has that key. To all, it comes back only when no queue
+ * at all is bound.
  */
 #include "admin/doctor.h"
 
@@ -306,7 +306,7 @@ state_of(const struct doctor *d, const char *host)
 	return CONTACT_UNKNOWN;
 }
 
-/* With [host_queue] expires the queue of a host that is off goes, as it is meant to. */
+/* The queue of a host that is off goes with [host_queue] expires, as it is meant to. */
 static enum fate
 fate_without_queue(const struct round *r, const char *host)
 {

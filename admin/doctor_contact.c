@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether somebody looks which hosts are in contact, and how many are: by the rule of the list of
- * hosts. */
+/* This checks whether somebody looks which hosts are in contact, and says how many are, by the rule
+ * of the list of hosts. */
 #include "admin/doctor.h"
 
 #include "admin/record_view.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether answers came lately that nobody vouches for: a mistake, or a stolen password. */
+/* This checks whether answers came lately that nobody vouches for: a mistake, or a stolen
+ * password. */
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How large a message may be at this broker, and how much waits there. AMQP tells neither: the
- * first goes by the release of RabbitMQ, unless somebody has been refused one and knows better; the
- * second is an estimate by the number of messages. */
+/* This says how large a message may be at this broker, and how much waits there. AMQP tells
+ * neither: the first goes by the release of RabbitMQ, unless somebody has been refused one and
+ * knows better; the second is an estimate by the number of messages. */
 #include "admin/doctor.h"
 
 #include "shared/amqp/broker.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is on this machine: the configuration file, the clock, the machine's id, and where an agent
- * keeps its things. */
+/* This checks what is on this machine: the configuration file, the clock, the machine's id, and
+ * where an agent keeps its things. */
 #include "admin/doctor.h"
 
 #include "shared/base/buf.h"
@@ -324,7 +324,7 @@ check_plugins(struct doctor *d, bool has_agent)
 	int bad;
 
 	if (access(dir, F_OK) != 0 && errno == ENOENT) {
-		/* It may have been an agent, and be none any more. */
+		/* This machine may have had an agent, and have none any more. */
 		doctor_say(d, "plugins", has_agent ? CHECK_WARN : CHECK_SKIP,
 		    has_agent ? "for an agent, make the folder or name another with [global] "
 				"plugin_path"
@@ -345,7 +345,7 @@ check_plugins(struct doctor *d, bool has_agent)
 	free(c.first);
 }
 
-/* Of the collector's configuration, which may be this one. */
+/* Checks [server] attest of the collector's configuration, which may be this one. */
 static void
 check_attest(struct doctor *d)
 {
@@ -392,7 +392,7 @@ look_who_is_here(struct doctor *d)
 
 static const char *const others[] = {"agent", "broker", "store", NULL};
 
-/* What does not depend on the role. false: told that nothing else can be looked at. */
+/* Checks what does not depend on the role. false: told that nothing else can be looked at. */
 static bool
 check_machine(struct doctor *d)
 {

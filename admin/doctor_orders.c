@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the newest order of a host is ahead of the clock. While the host's clock stays ahead, or
- * its state folder remembers the order, its answers come after it; once neither does, they are
- * dropped as older, until the clock has come that far. The heads of all records are read for it, as
- * far as that goes in a short time. */
+/* This checks whether the newest order of a host is ahead of the clock. While the host's clock
+ * stays ahead, or its state folder remembers the order, its answers come after it; once neither
+ * does, they are dropped as older, until the clock has come that far. The heads of all records are
+ * read for it, as far as that goes in a short time. */
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
@@ -65,7 +65,7 @@ end(struct doctor_orders *o, bool all)
 	o->fn(o->arg);
 }
 
-/* The same heads tell of a second machine under a name. */
+/* Looks for a second machine under a name, of which the same heads tell. */
 static void
 look_for_machines(struct doctor_orders *o, const json_t *rec)
 {

@@ -52,7 +52,8 @@ reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct read_check *r = arg;
 
-	/* What it was asked for cannot be had; it would have said no to whom it does not trust. */
+	/* A broker that does not trust this user would have said no before it said that this cannot
+	 * be had. */
 	if (f->error == BROKER_ERR_MISMATCH) {
 		say_yes(r);
 		return;
@@ -61,7 +62,7 @@ reading_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 	next_queue(r);
 }
 
-/* Of a broker that does not look at the argument. */
+/* Called by a broker that does not look at the argument. */
 static void
 reading_on_consuming(struct broker *b, const char *queue, bool consuming, void *arg)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For whom doctor looks, and with which URIs: a service has its own from systemd, which are those
- * of nobody else, so that with an operator's it would be found to lack rights that it has. */
+/* This finds out for whom doctor looks, and with which URIs: a service has its own from systemd,
+ * which are those of nobody else, so that with an operator's it would be found to lack rights that
+ * it has. */
 #include "admin/doctor.h"
 
 #include "shared/base/errtext.h"
@@ -48,7 +49,7 @@ is_from_file(const char *value, const char *source)
 	return value == NULL || strcmp(source, OPTIONS_FILE_SOURCE) == 0;
 }
 
-/* Or from the file that it names. */
+/* Says whether the URI is of the configuration file, or of the file that it names. */
 static bool
 is_broker_from_file(const struct options *o)
 {
@@ -68,7 +69,7 @@ is_given(const struct doctor *d)
 	return d->options->qhost != NULL && path != NULL && strcmp(path, CLI_DEFAULT_CONFIG) != 0;
 }
 
-/* Of that role, or NULL: none is there, or none that this user could read. */
+/* Finds the first of that role, or NULL: none is there, or none that this user could read. */
 static const struct credential *
 first_credential(enum doctor_role role)
 {

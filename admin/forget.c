@@ -44,7 +44,7 @@ struct forgetting {
 	struct meant meant;
 	struct known_reading reading;
 	struct hosts odd; /* names that no host can have, but a record: without a queue */
-	/* Of those that were meant: */
+	/* These are of those that were meant: */
 	struct hosts records;                   /* sorted, as all that follow */
 	struct hosts queues;                    /* that may have one: names of hosts */
 	struct hosts missing;                   /* have neither a record, nor a queue that may go */
@@ -298,7 +298,7 @@ keep(struct forgetting *f, const char *host)
 
 /* ---- the second look ---- */
 
-/* Whether the host may be forgotten. */
+/* Says whether the host may be forgotten. */
 static bool
 take_look(
     struct forgetting *f, const char *host, const struct host_queue_look *look, const char *why)
@@ -351,8 +351,8 @@ say_queues_left(const struct hosts *queues)
 		    queues->n);
 }
 
-/* They are looked at anew: who answers the question takes his time, and meanwhile a host may have
- * come back, and the connection have ended. */
+/* Looks at all anew: whoever answers the question takes time, and meanwhile a host may have come
+ * back, and the connection have ended. */
 static void
 look_again(struct forgetting *f)
 {

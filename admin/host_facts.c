@@ -70,7 +70,7 @@ name_and_release(const char *name, const char *release)
 	return text;
 }
 
-/* Where a plugin has the name and the release; the newest way of a program first. */
+/* This says where a plugin has the name and the release; the newest way of a program first. */
 static const struct {
 	const char *plugin, *name, *release;
 } os_places[] = {
@@ -114,7 +114,8 @@ host_facts_os(const json_t *rec)
 
 /* ---- the address ---- */
 
-/* Of what "ip -json address" prints: the first of that family that others can reach. */
+/* Finds in what "ip -json address" prints the first address of that family that others can
+ * reach. */
 static const char *
 first_global(const json_t *links, const char *family)
 {

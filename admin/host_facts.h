@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the values of a record say about its host, as far as one of the sample plugins has brought
- * it: facter and ohai, os-release, network. */
+/* This reads what the values of a record say about its host, as far as one of the sample plugins
+ * has brought it: facter and ohai, os-release, network. */
 #ifndef VOGELER_HOST_FACTS_H
 #define VOGELER_HOST_FACTS_H
 

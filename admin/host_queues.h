@@ -29,7 +29,7 @@ struct host_queue_look {
 /* looks: one for each host, in order. why: what is UNKNOWN is so for this reason; NULL = nothing
  * is. Both are valid during the call. From it on the queues may be deleted. */
 typedef void host_queues_fn(const struct host_queue_look *looks, const char *why, void *arg);
-/* Of the verb's brokers, each in turn. fn is called once, on the loop. Borrows hosts until
+/* Asks the verb's brokers, each in turn. fn is called once, on the loop. Borrows hosts until
  * host_queues_close(). */
 struct host_queues *host_queues_open(
     struct verb_context *v, const struct hosts *hosts, host_queues_fn *fn, void *arg);
@@ -46,7 +46,7 @@ typedef void host_queues_deleted_fn(
 /* Once: deletes those that are THERE and that nobody read when they were looked at, and tells of
  * each; then calls done. What is not DELETED ends it: what follows is told as the same. */
 void host_queues_delete(struct host_queues *q, host_queues_deleted_fn *fn, void (*done)(void *arg));
-/* In a callback, too. NULL is fine. */
+/* Closes it, in a callback too. NULL is fine. */
 void host_queues_close(struct host_queues *q);
 
 #endif

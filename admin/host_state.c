@@ -52,7 +52,7 @@ error_at(const json_t *error)
 	return at != 0 ? at : time_of(error, "timestamp");
 }
 
-/* By the orders that one machine gives its answers, or else by time. */
+/* Compares by the orders that one machine gives its answers, or else by time. */
 static bool
 is_after(const json_t *meta, const json_t *error)
 {
@@ -66,7 +66,7 @@ is_after(const json_t *meta, const json_t *error)
 	return time_of(meta, "received_at") > error_at(error);
 }
 
-/* Whether a good answer came after it: of that plugin, or NULL: of any. */
+/* Says whether a good answer came after it: of that plugin, or NULL: of any. */
 static bool
 is_over(const json_t *error, const json_t *head, const char *plugin)
 {
@@ -120,7 +120,7 @@ add_last_error(json_t *failing, const json_t *head)
 {
 	const json_t *error = json_object_get(head, "last_error");
 	const char *plugin = record_view_text(error, "plugin", NULL);
-	/* What a host refused to run is no failure of a plugin, which it may not even have. */
+	/* A refusal to run is no failure of a plugin, which the host may not even have. */
 	bool refused = strcmp(record_view_text(error, "state", ""), "refused") == 0;
 	json_t *one;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the head of a record (shared/store/head.h) says about how its host is now, for the list of
+/* This reads in the head of a record (shared/store/head.h) how its host is now, for the list of
  * hosts. Pure. */
 #ifndef VOGELER_HOST_STATE_H
 #define VOGELER_HOST_STATE_H
@@ -17,10 +17,10 @@
  * answer came after it: of its plugin, or of any if it is about the host as a whole. The caller's.
  */
 json_t *host_state_failing(const json_t *head);
-/* How far the clock of the host is ahead of the collector's, in ms; below 0: behind. Answers are
- * received after they were collected, some of them long after, so the one that says most counts: a
- * host is ahead by so much at least, and one that is behind may only be one whose answers were all
- * late. 0: it is not off by HOST_STATE_CLOCK_MS, or nothing tells. */
+/* Returns how far the clock of the host is ahead of the collector's, in ms; below 0: behind.
+ * Answers are received after they were collected, some of them long after, so the one that says
+ * most counts: a host is ahead by so much at least, and one that is behind may only be one whose
+ * answers were all late. 0: it is not off by HOST_STATE_CLOCK_MS, or nothing tells. */
 int64_t host_state_clock_off(const json_t *head);
 /* Array of those that it was heard as, each once, in order. The caller's. */
 json_t *host_state_machines(const json_t *head);

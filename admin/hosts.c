@@ -96,7 +96,7 @@ failing_text(const json_t *rec, int64_t now)
 	return text;
 }
 
-/* What is wrong with the host as such, before what fails of it; malloced. */
+/* Says what is wrong with the host as such, before what fails of it; malloced. */
 static char *
 trouble_of(const json_t *rec, int64_t now)
 {
@@ -237,7 +237,7 @@ is_meant(struct listing *h, const char *host)
 	return targets_include(&h->meant.targets, host);
 }
 
-/* Of those that were named. */
+/* Tells which of those that were named are missing. */
 static int
 tell_missing(struct listing *h)
 {

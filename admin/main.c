@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What main() itself does for a verb. */
+/* This is what main() itself does for a verb. */
 struct admin_verb {
 	bool without_store; /* it opens what it needs itself */
 	bool makes;         /* a store that is not there yet */
@@ -123,7 +123,7 @@ verb_interrupted(struct verb_context *v, int signo)
 	exit(128 + signo);
 }
 
-/* In the middle of something: what is open ends with the program. */
+/* Ends the program in the middle of something: what is open ends with it. */
 static void
 admin_on_signal(int signo, void *arg)
 {

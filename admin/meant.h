@@ -18,7 +18,7 @@ struct meant {
 	void *arg;
 };
 
-/* Whether it may mean more than the host of that name. */
+/* Says whether it may mean more than the host of that name. */
 bool meant_is_more(const char *word);
 /* words: NULL-terminated. A mistake in one ends the program, with the name of the verb. */
 void meant_init(

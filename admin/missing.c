@@ -74,7 +74,7 @@ struct missing {
 	struct known_reading reading;
 };
 
-/* That the store cannot list them is no news: the host is missing all the same. */
+/* A store that cannot list them is no news here: the host is missing all the same. */
 static void
 missing_on_known(const char *why, void *arg)
 {

@@ -72,7 +72,7 @@ open_jobs_unread(const struct open_jobs *o)
 	return o->unread;
 }
 
-/* Those of the others are to be had all the same. */
+/* Passes over one: those of the others are to be had all the same. */
 static void
 pass_over(struct open_jobs *o, const char *why)
 {

@@ -26,8 +26,8 @@ struct open_jobs_request {
 	struct store *store;
 	const struct hosts *hosts; /* sorted; borrowed until fn is called */
 	size_t jobs_max;           /* the newest are looked at */
-	/* Not only what the broker has confirmed, but also what nobody has noted anything of: it
-	 * may be on its way. */
+	/* With this, jobs of which nobody has noted anything count as well as those that the broker
+	 * has confirmed: they may be on their way. */
 	bool unnoted;
 	open_jobs_fn *fn;
 	void *arg;

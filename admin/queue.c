@@ -160,7 +160,7 @@ print_jobs(const struct waiting *w)
 	table_destroy(table);
 }
 
-/* What is in the queue and not in the ledger, or the reverse. */
+/* Tells what is in the queue and not in the ledger, or the reverse. */
 static void
 tell_difference(const struct waiting *w)
 {

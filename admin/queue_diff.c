@@ -100,7 +100,7 @@ queue_diff_delivery_policy(
 	    .list = {{.name = "x-delivery-limit",
 		.kind = QUEUE_ARG_NUMBER,
 		.number = QUEUE_NO_DELIVERY_LIMIT}}};
-	/* What it lacks is known only when nothing else differs. */
+	/* The broker tells what a queue lacks only when nothing else differs. */
 	bool may_lack =
 	    look->lacks.n == 0 || queue_arguments_have(&look->lacks, "x-delivery-limit");
 
@@ -186,7 +186,7 @@ print_policy(
 	free(options);
 }
 
-/* As long as it stays as it is. */
+/* Prints the policy that is needed as long as the queue stays as it is. */
 static void
 print_delivery_policy(FILE *out, const char *vhost, const struct topology_item *item,
     const struct broker_look *look, const char *policy)

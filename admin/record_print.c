@@ -19,7 +19,7 @@
 
 #define OUTPUT_MAX (64 * 1024 * 1024) /* a record is 7 MB at most; indenting may multiply that */
 
-/* Where it is of use: a host that is not heard, or was not. */
+/* Prints the orders where they are of use: of a host that is not heard, or was not. */
 static void
 print_orders(const json_t *rec)
 {
@@ -132,7 +132,7 @@ print_plugin_line(const char *plugin, const json_t *meta)
 	free(message);
 }
 
-/* What was changed in reading: the value below is not quite what was printed. */
+/* Prints what was changed in reading: the value below is not quite what was printed. */
 static void
 print_notes(const json_t *meta)
 {

@@ -6,7 +6,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* For people: the head, with a word on the host's contact, then each plugin and its value. */
+/* Prints for people: the head, with a word on the host's contact, then each plugin and its
+ * value. */
 void record_print(const json_t *rec, const char *contact);
 /* One value, as indented JSON. */
 void record_print_value(const json_t *value);

@@ -17,12 +17,14 @@ json_t *record_view_others(const json_t *rec);
 char *record_view_joined(const json_t *names);
 /* So many of them as are for reading in an error, and how many more there are. Malloced. */
 char *record_view_some(const json_t *names);
-/* Which of them was meant by one that is not among them (shared/base/near.h), or NULL. Borrowed. */
+/* Returns which of them was meant by one that is not among them (shared/base/near.h), or NULL.
+ * Borrowed. */
 const char *record_view_near(const json_t *names, const char *typed);
-/* How far the newest order of any of its plugins is ahead of the clock, in ms (record.h), and how
- * many answers were dropped as older than what the record has. */
+/* Returns how far the newest order of any of its plugins is ahead of the clock, in ms (record.h),
+ * and how many answers were dropped as older than what the record has. */
 int64_t record_view_order_ahead(const json_t *rec, int64_t now_ms, int64_t *dropped);
-/* What the record says about how that plugin's value came to be; NULL if nothing. Borrowed. */
+/* Returns what the record says about how that plugin's value came to be; NULL if nothing.
+ * Borrowed. */
 const json_t *record_view_meta(const json_t *rec, const char *plugin);
 
 #endif

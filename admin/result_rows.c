@@ -123,7 +123,7 @@ cell_of(const json_t *value)
 	return cell;
 }
 
-/* What takes a cell of a row; malloced or NULL. */
+/* This takes a cell of a row; malloced or NULL. */
 typedef void cell_fn(char *cell, size_t column, void *arg);
 
 static void

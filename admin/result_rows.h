@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a query yields, as rows: a table for people, or CSV (RFC 4180, but lines end with LF). The
- * host comes first; then VALUE, if something is no object; then the members of objects, in the
- * order in which they were seen. */
+/* This prints what a query yields as rows: a table for people, or CSV (RFC 4180, but lines end with
+ * LF). The host comes first; then VALUE, if something is no object; then the members of objects, in
+ * the order in which they were seen. */
 #ifndef VOGELER_ADMIN_RESULT_ROWS_H
 #define VOGELER_ADMIN_RESULT_ROWS_H
 

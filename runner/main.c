@@ -29,7 +29,7 @@ runner_say(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Without a store most can be done; what it takes is in c->untracked. */
+/* Opens the store, without which most can be done; what it takes is in c->untracked. */
 static void
 open_store(
     struct runner_context *c, const struct runner_verb *verb, struct uri *uri, char err[ERR_SIZE])

@@ -87,7 +87,7 @@ resolve(struct host_finding *f, const struct hosts *known)
 	end(f, RUNNER_NO_SUCH_HOST);
 }
 
-/* What cannot be done without a store ends here; a command that can goes out untracked. */
+/* Ends what cannot be done without a store; a command that can goes out untracked. */
 static void
 no_store(struct host_finding *f, const char *why)
 {
@@ -172,7 +172,7 @@ count_where(struct target_group *g, void *arg)
 	++*(size_t *)arg;
 }
 
-/* Which hosts are in the groups that have a where comes before all else. */
+/* Asks, before all else, which hosts are in the groups that have a where. */
 static void
 ask_groups(struct host_finding *f)
 {

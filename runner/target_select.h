@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which hosts a command goes to: what -n and --where say, put to the store, then --limit. */
+/* This finds which hosts a command goes to: what -n and --where say, put to the store, then
+ * --limit. */
 #ifndef VOGELER_TARGET_SELECT_H
 #define VOGELER_TARGET_SELECT_H
 

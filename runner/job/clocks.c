@@ -23,7 +23,7 @@ clocks_differ(
 
 	if (!is_of_collector(o))
 		return false;
-	/* Nothing is stored after now, nor before the job was sent. */
+	/* An answer is stored neither after now nor before the job was sent. */
 	if (o->at - now_ms > CLOCKS_MAX_MS) {
 		snprintf(text, CLOCKS_TEXT_SIZE,
 		    "the clock here is %s behind the collector's, at least" TROUBLE_CURE

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the clocks that a job has met agree. Its not_after is of the one that sent it, an
- * answer's time of the collector's: what is said of "expired" is as good as the two. Pure. */
+/* This finds whether the clocks that a job has met agree. Its not_after is of the one that sent it,
+ * an answer's time of the collector's: what is said of "expired" is as good as the two. Pure. */
 #ifndef VOGELER_CLOCKS_H
 #define VOGELER_CLOCKS_H
 

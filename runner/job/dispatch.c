@@ -262,7 +262,7 @@ dispatch_on_listed(enum store_found found, json_t *rec, const char *why, void *a
 
 /* --- what is done --- */
 
-/* With --wait the last word is the summary's; this one is for who waits. */
+/* Tells who waits that it was sent: with --wait the last word is the summary's. */
 static void
 tell_sent(struct dispatch *s)
 {
@@ -279,7 +279,7 @@ tell_sent(struct dispatch *s)
 	    s->given < s->job->n_hosts ? " first" : "", s->job->id);
 }
 
-/* How it stands by then is what is told. */
+/* Ends the wait: how the job stands by then is what is told. */
 static void
 end_wait(struct dispatch *s)
 {
@@ -472,7 +472,8 @@ recorded(struct dispatch *s)
 	    s->record == RECORD_STORED ? "it is in the ledger" : "it is not tracked");
 }
 
-/* With --wait there would be nothing to wait for; without, it is sent all the same. */
+/* Ends a job that could not be recorded, for with --wait there would be nothing to wait for;
+ * without, it is sent all the same. */
 static void
 not_recorded(struct dispatch *s)
 {
@@ -585,7 +586,7 @@ dispatch_enter(struct dispatch *s, enum dispatch_state next, const char *reason)
 	}
 }
 
-/* What ends each of the states before LEAVING. true: it was that. */
+/* Takes the events that end each of the states before LEAVING. true: it was one. */
 static bool
 step_to_leaving(struct dispatch *s, enum dispatch_event ev)
 {

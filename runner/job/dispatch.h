@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the hosts of a job to its end: it is written to the ledger, published, what the broker says
- * of it is written too, and with --wait it is followed. For all verbs that send a job. */
+/* This takes a job from its hosts to its end: it is written to the ledger, published, what
+ * the broker says of it is written too, and with --wait it is followed. For all verbs that
+ * send a job. */
 #ifndef VOGELER_DISPATCH_H
 #define VOGELER_DISPATCH_H
 
@@ -22,7 +23,7 @@ struct dispatch_request {
 struct hosts;
 void dispatch_job(struct job *job, const struct runner_context *c, const char *plugin,
     const char *target, struct hosts *hosts);
-/* Whether one publish reached all hosts: those that the store does not know too. */
+/* Says whether one publish reached all hosts: those that the store does not know too. */
 bool dispatch_was_broadcast(const struct job *job);
 /* Runs the loop to the end; closes the store. Returns an enum runner_status, what is to be said was
  * said. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the runner itself learns of hosts (no queue, refused, never sent), on its way to the ledger
+/* This brings what the runner itself learns of hosts (no queue, refused, never sent) to the ledger
  * and to the screen: see dispatch_internal.h. */
 #include "runner/job/dispatch_internal.h"
 
@@ -44,8 +44,8 @@ dispatch_book(struct dispatch *s, size_t host, enum outcome_state state, const c
 	book_as(s, s->job->hosts[host], state, why);
 }
 
-/* Of a broadcast, that each host has it may be said only when it is known who cannot. One note
- * stands for all, if all are confirmed by then. */
+/* Notes of a broadcast that each host has it, which may be said only when it is known who cannot.
+ * One note stands for all, if all are confirmed by then. */
 void
 dispatch_note_confirmed(struct dispatch *s)
 {

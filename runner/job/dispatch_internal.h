@@ -36,7 +36,7 @@ enum dispatch_record {
 	RECORD_FAILED,
 };
 
-/* Of the store's hosts, for what to say of those without a queue. */
+/* A list of the store's hosts tells what to say of those without a queue. */
 enum dispatch_list {
 	LIST_NEVER,
 	LIST_ASKED,
@@ -77,8 +77,8 @@ struct dispatch {
 	bool *noted; /* of each host: that it is confirmed is in the books */
 	size_t n_noted;
 	size_t confirmed, refused, n_unroutable;
-	/* Of a broadcast, which the broker confirms once any host has it: who has no queue is
-	 * looked up; NULL = it is not, or that is over. */
+	/* A broadcast is confirmed once any host has it, so who has no queue is looked up; NULL =
+	 * it is not, or that is over. */
 	struct presence *presence;
 	bool *absent; /* hosts[i] has none */
 	bool *booked; /* that hosts[i] is unroutable */
@@ -101,8 +101,8 @@ void dispatch_note_confirmed(struct dispatch *s);
 void dispatch_take_answer(
     struct dispatch *s, size_t item, enum publisher_state state, const char *why);
 void dispatch_take_absent(struct dispatch *s, size_t host);
-/* No more is published: what was not is cancelled, and what the broker has not answered for is
- * unsent. Returns how many were cancelled. */
+/* Publishes no more: what was not is cancelled, and what the broker has not answered for is unsent.
+ * Returns how many were cancelled. */
 size_t dispatch_give_up(struct dispatch *s, const char *why);
 /* Prints how it went; returns the exit status. */
 int dispatch_report(struct dispatch *s);

@@ -105,7 +105,7 @@ job_follow_on_clock(const char *text, void *arg)
 	say(arg, text);
 }
 
-/* Those that nobody wrote an outcome of. */
+/* Tells of those that nobody wrote an outcome of. */
 static void
 tell_open(const struct outcome *o, bool target, void *arg)
 {

@@ -24,9 +24,10 @@ struct job_follow *job_follow_create(const struct job_follow_request *req);
 /* After store_close(), as job_watch_destroy(). NULL is fine. */
 void job_follow_destroy(struct job_follow *f);
 
-/* For job_watch_reply_to, job_watch_start, job_watch_set_deadline, job_watch_add. */
+/* Lends the watch for job_watch_reply_to, job_watch_start, job_watch_set_deadline,
+ * job_watch_add. */
 struct job_watch *job_follow_watch(struct job_follow *f);
-/* The summary is printed. */
+/* Says whether the summary is printed. */
 bool job_follow_summed_up(const struct job_follow *f);
 /* Ctrl-C: the progress line goes, and a line on stderr says that the job goes on, and how to come
  * back to it; on_end is not called any more. Returns the exit status, 130. */

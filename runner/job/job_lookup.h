@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the verbs about a job that was sent begin with. */
+/* The verbs about a job that was sent begin with this. */
 #ifndef VOGELER_JOB_LOOKUP_H
 #define VOGELER_JOB_LOOKUP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a job that was sent stands, for the verbs that do something about it. */
+/* This reads how a job that was sent stands, for the verbs that do something about it. */
 #ifndef VOGELER_JOB_STATE_H
 #define VOGELER_JOB_STATE_H
 

@@ -216,7 +216,7 @@ ask_later(struct job_watch *w)
 	    w->took_ms * POLL_SHARE > w->interval_ms ? w->took_ms * POLL_SHARE : w->interval_ms);
 }
 
-/* What is shown is what the store says from now on. */
+/* Takes over what the store says: that is shown from now on. */
 static void
 take_reading(struct job_watch *w)
 {
@@ -338,7 +338,7 @@ take_notice(struct job_watch *w, const struct message *m)
 		return;
 	}
 	json_array_foreach (list, i, item) {
-		/* What the broker has is the runner's to say. */
+		/* A notice does not say what the broker has: that is the runner's. */
 		if (outcome_from_json(item, &o) && o.state != OUTCOME_QUEUED &&
 		    o.state != OUTCOME_UNSENT)
 			show(w, &o);
@@ -369,7 +369,7 @@ reply_on_ready(struct broker *b, void *arg)
 	tell_ready(w, NOTICES_ON);
 }
 
-/* Whether another try may end otherwise. */
+/* Says whether the broker refused, so that another try would end no otherwise. */
 static bool
 is_refusal(enum broker_error error)
 {
@@ -394,7 +394,7 @@ reply_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 {
 	struct job_watch *w = arg;
 
-	/* Before the command is sent it is not waited for: each broker of the list has its turn. */
+	/* The command does not wait for this connection: each broker of the list has its turn. */
 	if (is_refusal(f->error) ||
 	    (w->notices == NOTICES_OPENING && ++w->failures >= w->req.n_brokers))
 		give_up_listening(w, f->text);
@@ -425,7 +425,7 @@ listen_for_notices(struct job_watch *w)
 
 /* ---- what job_watch.h offers ---- */
 
-/* What was asked for from outside happens on the loop. */
+/* Does on the loop what was asked for from outside. */
 static void
 on_soon(void *arg)
 {

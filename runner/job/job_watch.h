@@ -44,7 +44,7 @@ struct job_watch_handlers {
 	/* Once: the queue for notices is there, or it is known that there will be none. A command
 	 * that is published after it has its answers noticed. */
 	void (*on_ready)(void *arg);
-	/* How a host stands has changed; o is borrowed during the call. */
+	/* Called when how a host stands has changed; o is borrowed during the call. */
 	void (*on_outcome)(const struct outcome *o, bool target, void *arg);
 	/* The store does not answer, with these words; NULL: it does again. */
 	void (*on_trouble)(const char *text, void *arg);
@@ -62,15 +62,15 @@ void job_watch_destroy(struct job_watch *w);
 /* "vogeler.reply.<job>", or NULL when notices are not possible. May be asked from the start; what
  * it says at on_ready stays. */
 const char *job_watch_reply_to(const struct job_watch *w);
-/* From now on the store is asked too: the job is in it. */
+/* Asks the store too from now on: the job is in it. */
 void job_watch_start(struct job_watch *w);
-/* Without one (the default) it goes on until it is complete. In the past: the end is near, after
- * the store was asked once more. */
+/* Sets a deadline; without one (the default) it goes on until it is complete. One in the past ends
+ * it after the store was asked once more. */
 void job_watch_set_deadline(struct job_watch *w, struct mono deadline);
-/* What the caller itself knows and has stored or is storing: UNROUTABLE, CANCELLED. Copies o. No
- * on_outcome for it from inside; it comes on the loop. */
+/* Adds what the caller itself knows and has stored or is storing: UNROUTABLE, CANCELLED. Copies o.
+ * No on_outcome for it from inside; it comes on the loop. */
 void job_watch_add(struct job_watch *w, const struct outcome *o);
-/* How it stands; valid until the next pass of the loop. */
+/* Returns how it stands; valid until the next pass of the loop. */
 const struct fold *job_watch_fold(const struct job_watch *w);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the runner itself learns of hosts (no queue, cancelled), on its way to the ledger: gathered,
+/* This brings what the runner itself learns of hosts (no queue, cancelled) to the ledger: gathered,
  * written in portions of a bounded size, tried again when the store is out of reach. */
 #ifndef VOGELER_OUTCOME_WRITER_H
 #define VOGELER_OUTCOME_WRITER_H
@@ -12,8 +12,8 @@ struct loop;
 struct outcome;
 struct store;
 
-/* On the loop, when all that was flushed is in the ledger; or with trouble, one sentence, when it
- * was given up. */
+/* Called on the loop when all that was flushed is in the ledger; or with trouble, one sentence,
+ * when it was given up. */
 typedef void outcome_writer_fn(const char *trouble, void *arg);
 /* store NULL: nothing is kept, and it is always settled. */
 struct outcome_writer *outcome_writer_create(
@@ -22,7 +22,7 @@ void outcome_writer_destroy(struct outcome_writer *b); /* after store_close(); N
 void outcome_writer_add(struct outcome_writer *b, const struct outcome *o); /* copies */
 void outcome_writer_flush(struct outcome_writer *b);
 bool outcome_writer_settled(const struct outcome_writer *b); /* nothing waits */
-/* How many of what was added are not in the ledger: they wait, or were given up. */
+/* Counts what was added and is not in the ledger: it waits, or was given up. */
 size_t outcome_writer_missing(const struct outcome_writer *b);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which hosts have a queue at the broker: of a command to all, that is confirmed once any queue has
- * it, this tells whom it cannot reach. A passive declaration takes no right and leaves no trace. */
+/* This finds which hosts have a queue at the broker: of a command to all, that is confirmed once
+ * any queue has it, this tells whom it cannot reach. A passive declaration takes no right and
+ * leaves no trace. */
 #ifndef VOGELER_PRESENCE_H
 #define VOGELER_PRESENCE_H
 
@@ -26,11 +27,11 @@ struct presence_handlers { /* called on the loop */
 	void (*on_done)(const char *why, void *arg);
 };
 
-/* It takes a connection of its own, and PRESENCE_MS at most. */
+/* A look takes a connection of its own, and PRESENCE_MS at most. */
 #define PRESENCE_MS 30000
 struct presence *presence_start(struct loop *loop, const struct presence_request *req,
     const struct presence_handlers *handlers, void *arg);
-/* In on_done, too. NULL is fine. */
+/* Frees it, in on_done too. NULL is fine. */
 void presence_destroy(struct presence *p);
 
 #endif

@@ -114,7 +114,7 @@ patience_ms(const struct publisher *s)
 	return s->req.confirm_ms > 0 ? s->req.confirm_ms : PATIENCE_MS;
 }
 
-/* From now on so long. */
+/* Waits for an answer that long from now on. */
 static void
 be_patient(struct publisher *s)
 {
@@ -252,7 +252,7 @@ publisher_on_confirm(
 	}
 }
 
-/* What a restart of the broker, or of a network, does not bring. */
+/* Says whether it is an error that no restart of a broker, or of a network, brings. */
 static bool
 is_final(enum broker_error error)
 {
@@ -339,7 +339,7 @@ link_enter(struct publisher *s, enum link_state next, const char *reason)
 	}
 }
 
-/* Without an answer for as long as that. */
+/* Gives up what has had no answer for as long as that. */
 static void
 lose_patience(struct publisher *s)
 {

@@ -49,12 +49,12 @@ struct publisher *publisher_create(struct loop *loop, const struct publisher_req
     const struct publisher_handlers *handlers, void *arg);
 void publisher_destroy(struct publisher *s); /* NULL is fine */
 
-/* What all items are; before the first publisher_add. Borrowed during the call. */
+/* Sets what all items are; before the first publisher_add. Borrowed during the call. */
 void publisher_set_command(struct publisher *s, const struct command *command);
 /* Items are numbered from 0. host: borrowed until publisher_destroy; NULL = all, at once. */
 void publisher_add(struct publisher *s, const char *host);
 enum publisher_state publisher_state(const struct publisher *s, size_t i);
-/* What is not published yet will not be, once and for all; nothing is added after this. */
+/* Publishes nothing more, once and for all; nothing is added after this. */
 void publisher_halt(struct publisher *s);
 
 #endif

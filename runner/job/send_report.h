@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told of a job that was sent and is not waited for. */
+/* This is told of a job that was sent and is not waited for. */
 #ifndef VOGELER_SEND_REPORT_H
 #define VOGELER_SEND_REPORT_H
 
@@ -35,7 +35,7 @@ const char *send_report_whom(
     const struct job *job, bool broadcast, size_t n, char out[SEND_REPORT_WHOM_SIZE]);
 /* 0 all of it went out; 4 some host has no queue, or none; 1 the broker refused some. */
 int send_report_status(const struct send_report *s);
-/* On stdout what was sent, on stderr what was not, and why nobody will know how it ended. */
+/* Prints on stdout what was sent, on stderr what was not, and why nobody will know how it ended. */
 void send_report_print(const struct send_report *s, const struct runner_arguments *a);
 json_t *send_report_json(const struct send_report *s);
 

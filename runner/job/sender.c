@@ -46,7 +46,7 @@ sender_tell_job(const struct job *job, int64_t now_ms)
 {
 	char at[WALLCLOCK_TEXT_SIZE], age[WALLCLOCK_AGE_SIZE], *sender = job_sender(job);
 
-	/* Not by runner_say(): what stands between ":" and "@" is no password here. */
+	/* This is no line for runner_say(): what stands between ":" and "@" is no password here. */
 	printable_line(stderr, "job %s: %s to %s, sent %s (%s)%s%s%s%s", job->id, job->plugin,
 	    job->target == NULL ? "-" : job->target, wallclock_format_s(job->sent_at, at),
 	    wallclock_age(job->sent_at, now_ms, age), sender == NULL ? "" : " by ",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How --batch goes on: a pure rule over how the hosts of a job stand. A wave is over when each of
- * its hosts has an answer, or its time has passed; then the next one goes, or none any more. A host
- * counts as failed when it is neither ok nor superseded, and so does one that has no answer when
- * the time of its wave is over. */
+/* This rule says how --batch goes on, purely from how the hosts of a job stand. A wave is over when
+ * each of its hosts has an answer, or its time has passed; then the next one goes, or none any
+ * more. A host counts as failed when it is neither ok nor superseded, and so does one that has no
+ * answer when the time of its wave is over. */
 #ifndef VOGELER_WAVES_H
 #define VOGELER_WAVES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What --jsonl prints, an object a line, each with its kind and the id of its job; the last is the
- * summary (summary.h). docs/runner-output.md has the members. */
+/* This is what --jsonl prints, an object a line, each with its kind and the id of its job; the last
+ * is the summary (summary.h). docs/runner-output.md has the members. */
 #ifndef VOGELER_EVENTS_H
 #define VOGELER_EVENTS_H
 

@@ -23,7 +23,7 @@ struct joblist {
 };
 
 void joblist_add(struct joblist *l, const struct job *job); /* copies; counts are zero */
-/* Whether each host that it was for has no queue: then it was sent to nobody. */
+/* Says whether each host that it was for has no queue: then it was sent to nobody. */
 bool joblist_is_to_nobody(const struct joblist_job *j);
 void joblist_drop(struct joblist *l, size_t i); /* the i-th */
 void joblist_cut(struct joblist *l, size_t n);  /* keeps the first n */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How what is said of jobs is printed: the options that all verbs share, and colours. */
+/* This says how jobs are printed: the options that all verbs share, and colours. */
 #ifndef VOGELER_OUTPUT_H
 #define VOGELER_OUTPUT_H
 

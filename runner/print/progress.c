@@ -150,7 +150,7 @@ rate_of(struct progress *p, size_t done)
 	return (double)(done - oldest->done) * 1000 / (double)mono_diff(now, oldest->at);
 }
 
-/* What does not go out is drawn again soon. */
+/* Writes at once or not at all: what does not go out is drawn again soon. */
 static void
 put(const struct progress *p, const char *text)
 {

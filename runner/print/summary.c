@@ -184,7 +184,7 @@ by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Which of the reasons is there most often, of equally many the first by name; *all: there is no
+/* Finds the reason that is there most often, of equally many the first by name; *all: there is no
  * other. Sorts them. */
 static const char *
 commonest(const char **reasons, size_t n, bool *all)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a job ended, or stands: the exceptions first, a line a host with why; then who is missing; a
- * last line that adds up. Ok hosts are counted. docs/runner-output.md has the forms. Pure: no
- * clock. */
+/* This prints how a job ended, or stands: the exceptions first, a line a host with why; then who is
+ * missing; a last line that adds up. Ok hosts are counted. docs/runner-output.md has the forms.
+ * Pure: no clock. */
 #ifndef VOGELER_SUMMARY_H
 #define VOGELER_SUMMARY_H
 
@@ -23,7 +23,7 @@ struct outcome;
  * 0  every target is ok */
 int summary_exit_status(const struct fold_counts *c);
 
-/* What --show has of the hosts. */
+/* This is what --show has of the hosts. */
 struct summary_shown {
 	json_t *answers; /* a member of the object of OUTPUT_JSON */
 	/* Was it printed already how that target stands? It is counted, and not said once more. */
@@ -41,7 +41,7 @@ char *summary_states(const struct fold_counts *c);
 /* {"kind": "summary", "job": …, "counts": {…}, "hosts": […]}; hosts as opt's filter says. */
 json_t *summary_json(const struct output_options *opt, const struct job *job,
     const struct fold *fold, int64_t now_ms);
-/* The same without hosts. */
+/* Makes the object of a job without its hosts. */
 json_t *summary_counted_json(const struct job *job, const struct fold_counts *c);
 
 #endif

@@ -120,7 +120,8 @@ print_count(const struct values *v)
 	puts(quotable ? "'" : "");
 }
 
-/* No answer has that part: it is mistyped, perhaps. */
+/* Tells which parts there are where no answer has the one that was asked for: it is mistyped,
+ * perhaps. */
 static void
 tell_what_there_is(const struct values *v)
 {
@@ -284,7 +285,7 @@ say_no_value(struct values *v, const char *host, const json_t *rec)
 
 static void read_next(struct values *v);
 
-/* What is missing now may be there the next time, at the end. */
+/* Takes what the record has; what is missing now may be there the next time, at the end. */
 static void
 take_record(struct values *v, const struct values_reading *r, const char *host,
     enum store_found found, json_t *rec, const char *why)
@@ -460,7 +461,8 @@ values_take(struct values *v, const struct outcome *o)
 	}
 }
 
-/* Of who is ok with a why that is it: the value was not taken; in text the summary says it. */
+/* Looks again at who was not shown. A host that is ok with a why had its value not taken; in text
+ * the summary says it. */
 static void
 look_again(const struct outcome *o, bool target, void *arg)
 {

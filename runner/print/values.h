@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the hosts of a job answered, read from their records as each is stored, and shown (--show).
+/* This shows what the hosts of a job answered, read from their records as each is stored (--show).
  *
  * A record has the newest answer of a plugin, whoever asked for it. So a value is shown only where
  * the record says that this job brought it; where it does not, why is told at the end, when nothing
@@ -40,10 +40,10 @@ struct values *values_create(const struct values_request *req);
 /* After store_close(): what was asked of the store is forgotten. NULL is fine. */
 void values_destroy(struct values *v);
 
-/* How a host stands has changed. */
+/* Takes a change in how a host stands. */
 void values_take(struct values *v, const struct outcome *o);
-/* Nothing changes any more. Who is ok in fold and was not shown is looked at once more; then all is
- * printed that was not yet. */
+/* Ends it when nothing changes any more. Who is ok in fold and was not shown is looked at once
+ * more; then all is printed that was not yet. */
 void values_end(struct values *v, const struct fold *fold, int64_t now_ms);
 /* Prints at once what has been read, and who failed; on_end is not called any more. */
 void values_cut(struct values *v);
@@ -53,7 +53,7 @@ bool values_told(const struct values *v, const struct outcome *o);
 bool values_have_trouble(const struct values *v);
 /* There are answers, and what show_path leads to is in none of them. */
 bool values_lack_part(const struct values *v);
-/* Of OUTPUT_JSON: an array of {"host", "plugin", "value" or "error"}; borrowed. */
+/* Returns the array of OUTPUT_JSON, of {"host", "plugin", "value" or "error"}; borrowed. */
 json_t *values_json(const struct values *v);
 
 #endif

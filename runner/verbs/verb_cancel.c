@@ -99,7 +99,8 @@ cancelling_on_answer(size_t i, enum publisher_state state, const char *why, void
 		k->refused_why = xstrdup(why);
 }
 
-/* Those that were told, and those that have no queue; not those that the broker told nothing. */
+/* Books those that were told, and those that have no queue; not those that the broker told
+ * nothing. */
 static void
 book(struct cancelling *k)
 {
@@ -153,8 +154,8 @@ cancelling_on_interrupt(void *arg)
 	end(k, RUNNER_INTERRUPTED);
 }
 
-/* What runs may run on beyond the not_after of its command, and a host's clock may be behind: a
- * cancel outlives both. */
+/* A cancel outlives what runs beyond the not_after of its command, and a host's clock that is
+ * behind. */
 static int64_t
 cancel_not_after(const struct job *job, int64_t now)
 {

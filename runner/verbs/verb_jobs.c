@@ -34,7 +34,7 @@ fail(struct jobs_listing *l, const char *why)
 	loop_stop(l->c->loop);
 }
 
-/* Those of the others are to be seen all the same. */
+/* Notes a job that could not be read: the others are to be seen all the same. */
 static void
 note_unread(struct jobs_listing *l, struct joblist_job *job, const char *why)
 {

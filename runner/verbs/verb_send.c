@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Without a verb: a command to its targets. */
+/* This is what the runner does without a verb: it sends a command to its targets. */
 #include "runner/interrupt.h"
 #include "runner/job/dispatch.h"
 #include "runner/near_names.h"
@@ -31,7 +31,8 @@ check_arguments(const struct cli *cli, const struct runner_arguments *a)
 
 /* --- "are you sure?" --- */
 
-/* What was typed may mean more hosts than one thinks, or no plugin; a script is not asked. */
+/* Asks, since what was typed may mean more hosts than one thinks, or no plugin; a script is not
+ * asked. */
 static int
 confirm(const struct runner_context *c, const struct target_select *w, bool unknown)
 {

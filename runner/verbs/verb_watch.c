@@ -72,7 +72,7 @@ follow_job(struct runner_context *c, struct interrupt *interrupt, const struct j
 	return w.status;
 }
 
-/* On stderr there is trouble alone, unless more was asked for. */
+/* Tells on stderr no more than trouble, unless more was asked for. */
 static void
 tell_job(const struct runner_arguments *a, const struct job *job)
 {
@@ -94,7 +94,7 @@ verb_watch(struct runner_context *c)
 	if (status != RUNNER_OK)
 		return status;
 	tell_job(c->arg, &job);
-	/* Without a broker it only takes a moment longer. */
+	/* A watch without a broker only takes a moment longer. */
 	if (c->cli->options.qhost != NULL)
 		cli_brokers(c->cli, &brokers, &n_brokers);
 	status = follow_job(c, &interrupt, &job, c->arg->wait_ms, brokers, n_brokers);
