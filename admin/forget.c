@@ -33,7 +33,6 @@
 #include <string.h>
 
 #define ALL_JOBS    1000000
-#define PIECES_MAX  20 /* of names in the question */
 #define WHY_DELETED "the host was forgotten, and its queue deleted with what waited in it"
 #define WHY_GONE    "the host was forgotten, and its queue was gone"
 
@@ -374,7 +373,6 @@ static char *
 what_goes(const struct forgetting *f)
 {
 	char *names, *queues, *text;
-	size_t left;
 
 	if (f->n_deletable == 0)
 		queues = xstrdup("");
@@ -388,7 +386,7 @@ what_goes(const struct forgetting *f)
 		    plural(f->messages));
 		free(text);
 	}
-	names = ranges_text((const char *const *)f->hosts.names, f->hosts.n, PIECES_MAX, &left);
+	names = ranges_some((const char *const *)f->hosts.names, f->hosts.n);
 	if (f->hosts.n == 1 && f->records.n == 1)
 		xasprintf(&text, "forget all that %s has answered%s%s", names,
 		    queues[0] != '\0' ? ", and delete " : "", queues);
@@ -396,10 +394,6 @@ what_goes(const struct forgetting *f)
 		xasprintf(&text, "delete the queue of %s%s", names, queues + strlen("its queue"));
 	else if (f->hosts.n == 1)
 		xasprintf(&text, "cancel what %s has not answered (it has no queue)", names);
-	else if (left > 0)
-		xasprintf(&text,
-		    "forget %zu hosts (%s and %zu more): all that they have answered%s%s",
-		    f->hosts.n, names, left, queues[0] != '\0' ? ", and delete " : "", queues);
 	else
 		xasprintf(&text, "forget %zu hosts (%s): all that they have answered%s%s",
 		    f->hosts.n, names, queues[0] != '\0' ? ", and delete " : "", queues);

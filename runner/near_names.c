@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-#define PIECES_MAX 20 /* of names in a line */
-
 struct nearing {
 	struct runner_context *c;
 	const struct hosts *names;
@@ -32,15 +30,9 @@ end(struct nearing *n, int status)
 static void
 tell_unknown(const struct hosts *unknown)
 {
-	size_t left;
-	char *names =
-	    ranges_text((const char *const *)unknown->names, unknown->n, PIECES_MAX, &left);
+	char *names = ranges_some((const char *const *)unknown->names, unknown->n);
 
-	if (left > 0)
-		runner_say(
-		    "no record is known of %zu of them: %s and %zu more", unknown->n, names, left);
-	else
-		runner_say("no record is known of %zu of them: %s", unknown->n, names);
+	runner_say("no record is known of %zu of them: %s", unknown->n, names);
 	free(names);
 }
 

@@ -16,9 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALUE_MAX  ((size_t)64 * 1024 * 1024) /* a record is 7 MB; indenting multiplies that */
-#define PIECES_MAX 20                         /* names and ranges that a group shows */
-#define TOO_LARGE  "too large to be shown"
+#define VALUE_MAX ((size_t)64 * 1024 * 1024) /* a record is 7 MB; indenting multiplies that */
+#define TOO_LARGE "too large to be shown"
 
 struct group {
 	char *text; /* what they say; NULL: it was printed, and is not needed again */
@@ -187,15 +186,11 @@ groups_sort(struct groups *g)
 static char *
 describe_names(char *const *list, size_t n)
 {
-	size_t left;
-	char *names = ranges_text((const char *const *)list, n, PIECES_MAX, &left), *text;
+	char *names = ranges_some((const char *const *)list, n), *text;
 
 	if (n == 1)
 		return names;
-	if (left > 0)
-		xasprintf(&text, "%zu hosts: %s and %zu more", n, names, left);
-	else
-		xasprintf(&text, "%zu hosts: %s", n, names);
+	xasprintf(&text, "%zu hosts: %s", n, names);
 	free(names);
 	return text;
 }

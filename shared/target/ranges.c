@@ -164,6 +164,19 @@ ranges_text(const char *const *names, size_t n, size_t max, size_t *left)
 	return text;
 }
 
+char *
+ranges_some(const char *const *names, size_t n)
+{
+	size_t left;
+	char *first = ranges_text(names, n, RANGES_SOME, &left), *text;
+
+	if (left == 0)
+		return first;
+	xasprintf(&text, "%s and %zu more", first, left);
+	free(first);
+	return text;
+}
+
 /* ---- reading ---- */
 
 struct expansion {

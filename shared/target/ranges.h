@@ -17,6 +17,10 @@
  * max pieces (a name, or a range within brackets); *left is how many names are not in it. Malloced.
  */
 char *ranges_text(const char *const *names, size_t n, size_t max, size_t *left);
+/* Does it in a sentence, with RANGES_SOME pieces at most: "web[01-12], db1 and 7 more". Malloced.
+ */
+#define RANGES_SOME 20
+char *ranges_some(const char *const *names, size_t n);
 
 /* Calls fn with each name that the word means; with the word itself where no bracket of it holds
  * numbers. Ends when fn returns a text. Returns it, or what is wrong with the numbers, or NULL. */

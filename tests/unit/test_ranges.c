@@ -71,6 +71,26 @@ there_is_an_end(void **state)
 	free(text);
 }
 
+static void
+some_of_many_are_named_in_a_sentence(void **state)
+{
+	char text[RANGES_SOME + 3][2], *some;
+	const char *names[RANGES_SOME + 3];
+	size_t i;
+
+	for (i = 0; i < RANGES_SOME + 3; i++) {
+		text[i][0] = (char)('A' + i);
+		text[i][1] = '\0';
+		names[i] = text[i];
+	}
+	some = ranges_some(names, RANGES_SOME);
+	assert_null(strstr(some, "more"));
+	free(some);
+	some = ranges_some(names, RANGES_SOME + 3);
+	assert_non_null(strstr(some, "S, T and 3 more"));
+	free(some);
+}
+
 static const char *
 append(const char *name, void *arg)
 {
@@ -223,6 +243,7 @@ main(void)
 	    cmocka_unit_test(names_that_count_are_folded),
 	    cmocka_unit_test(others_stand_alone),
 	    cmocka_unit_test(there_is_an_end),
+	    cmocka_unit_test(some_of_many_are_named_in_a_sentence),
 	    cmocka_unit_test(numbers_are_read),
 	    cmocka_unit_test(globs_stay_globs),
 	    cmocka_unit_test(what_may_have_been_meant_for_numbers),
