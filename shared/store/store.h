@@ -140,8 +140,8 @@ void store_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, vo
 /* Those whose id begins with it, as {ID: value}, which may be empty; or STORE_FAILED. */
 void store_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 
-/* The ledger (ledger.h), in a database or tables of its own. A record may name jobs that are not in
- * it: of a runner without a store, or pruned ones. */
+/* The ledger (job.h, outcome.h, fold.h), in a database or tables of its own. A record may name jobs
+ * that are not in it: of a runner without a store, or pruned ones. */
 void store_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
 /* j: borrowed during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
 typedef void store_job_fn(enum store_found found, const struct job *j, const char *why, void *arg);

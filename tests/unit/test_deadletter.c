@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of a dead letter that is too large: for now, or for good. (What else a dead letter
- * goes through is in test_hand.c.) */
+ * goes through is in test_inflight.c.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
