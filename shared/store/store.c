@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of backends, and the thin wrappers through which everyone else calls them. */
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 
 #include "shared/base/log.h"
 

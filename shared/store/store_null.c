@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* null://: takes everything and keeps nothing. For benchmarks: all of a response's way but the
  * write. Answers come in the next pass of the loop, as the interface promises. */
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"

@@ -4,6 +4,7 @@
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
+#include "shared/store/store_backend.h"
 
 #include <assert.h>
 #include <bsd/sys/queue.h>

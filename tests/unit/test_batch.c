@@ -7,6 +7,7 @@
 #include "daemon/batch.h"
 #include "daemon/damage.h"
 #include "shared/base/log.h"
+#include "shared/store/store_backend.h"
 #include "tests/fake/fake_loop.h"
 #include "tests/fake/fake_store.h"
 

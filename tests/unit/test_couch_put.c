@@ -9,7 +9,7 @@
 
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/http.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include "tests/fake/fake_loop.h"
 
 #include <cmocka.h>

@@ -14,7 +14,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/couch_doc.h"
 #include "shared/store/couch/http.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include "shared/wire/jsonx.h"
 #include "tests/fake/fake_loop.h"
 

@@ -11,7 +11,7 @@
 #include "shared/store/couch/couch_wire.h"
 #include "shared/store/couch/design.h"
 #include "shared/store/couch/http.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_suite.h"
 

@@ -16,7 +16,7 @@
 #include "shared/config/options_load.h"
 #include "shared/store/job.h"
 #include "shared/store/outcome.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include "shared/target/target.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"

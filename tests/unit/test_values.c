@@ -10,7 +10,7 @@
 #include "shared/store/fold.h"
 #include "shared/store/job.h"
 #include "shared/store/outcome.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 
 #include <cmocka.h>
 #include <stdio.h>

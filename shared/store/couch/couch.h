@@ -13,7 +13,7 @@
 #include "shared/store/couch/couch_wire.h"
 #include "shared/store/couch/http.h"
 #include "shared/store/couch/pack.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include <bsd/sys/queue.h>
 
 /* An answer of the store as a whole may have this many bytes. */

@@ -7,7 +7,7 @@
 #define VOGELER_SQLITE_H
 
 #include "shared/store/sqlite/sqldb.h"
-#include "shared/store/store.h"
+#include "shared/store/store_backend.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
