@@ -148,8 +148,8 @@ miss_consumer(struct broker *b, enum broker_event ev)
 }
 
 /* clang-format off */
-#define GO(...) {GO, __VA_ARGS__}
-#define DO(fn)  {.kind = DO, .act = (fn)}
+#define GO(state, why) {.kind = GO, .next = (state), .reason = (why)}
+#define DO(fn)         {.kind = DO, .act = (fn)}
 #define ANOTHER_VHOST  GO(BROKER_RELOGIN, "no such vhost")
 #define THAT_VHOST     GO(BROKER_CONNECTING, "the other reading of the vhost")
 
@@ -234,7 +234,7 @@ static const struct transition transitions[BROKER_N_STATES][BROKER_N_EVENTS] = {
 		[BROKER_EV_STREAM_DOWN] = THAT_VHOST,
 		[BROKER_EV_DEADLINE]    = THAT_VHOST,
 	},
-	[BROKER_DESTROYED] = {{NOTHING}},
+	[BROKER_DESTROYED] = {{.kind = NOTHING}},
 };
 #undef GO
 #undef DO
