@@ -158,5 +158,6 @@ def run(argv, env, cwd, patience=PATIENCE, stdin=None):
     except subprocess.TimeoutExpired as e:
         raise AssertionError(f"{argv} did not end within {patience} s: {e.stdout!r} {e.stderr!r}") from None
     finished = Finished(argv, done)
+    print(finished)  # shown when the test fails: pytest cuts what an assertion says to 240 characters
     assert not SANITIZER.search(finished.err + finished.out), finished
     return finished
