@@ -51,12 +51,12 @@ void contacts_end(struct contacts *c);
 void contacts_retain(struct contacts *c, bool (*keep)(const char *host, void *arg), void *arg);
 /* {ID: value} of what was changed since, the look with it; the caller's. */
 json_t *contacts_take_changes(struct contacts *c);
-/* They were not stored: they are changed still. */
+/* Takes back changes that were not stored: they are changed still. */
 void contacts_return_changes(struct contacts *c, const json_t *notes);
-/* Whether anything is changed but the look. */
+/* Says whether anything is changed but the look. */
 bool contacts_are_changed(const struct contacts *c);
 
-/* For readers: whether anybody looks at present, and what is known of the host now. */
+/* These are for readers: whether anybody looks at present, and what is known of the host now. */
 bool contacts_are_kept(const struct contacts *c, int64_t now_ms);
 /* answered_ms: when the host was last heard; 0 = it is not known. After the look, that is contact.
  */

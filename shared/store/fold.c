@@ -94,7 +94,7 @@ compare(const struct outcome *a, const struct outcome *b)
 	return c != 0 ? c : compare_int(a->exit_status, b->exit_status);
 }
 
-/* The same news: a repetition may bring another time. */
+/* Says whether it is the same news: a repetition may bring another time. */
 static bool
 is_same(const struct outcome *a, const struct outcome *b)
 {
@@ -209,7 +209,7 @@ is_over(const struct fold *f, int64_t now_ms)
 	return f->not_after > 0 && now_ms > f->not_after;
 }
 
-/* What is known of the host, and what follows from silence; its strings are s's. */
+/* Tells what is known of the host, and what follows from silence; its strings are s's. */
 static void
 stand_now(const struct fold *f, const struct stand *s, int64_t now_ms, struct outcome *out)
 {
@@ -244,7 +244,8 @@ fold_count(const struct fold *f, int64_t now_ms, struct fold_counts *out)
 		}
 		stand_now(f, s, now_ms, &o);
 		out->by[o.state]++;
-		/* What is unsent may be on its way to the broker, whose confirm is noted then. */
+		/* An unsent command may be on its way to the broker, whose confirm is noted
+		 * then. */
 		out->open += outcome_is_open(&o) && !is_over(f, now_ms - NOTE_GRACE_MS);
 	}
 }

@@ -17,7 +17,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Without any plugin. The caller's. */
+/* Makes a head without any plugin. It is the caller's. */
 json_t *head_create(const struct record_head *h);
 /* Adds a plugin with the text of its metadata, of which only what is wanted is parsed. false: that
  * is no JSON object. */

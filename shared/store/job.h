@@ -39,7 +39,7 @@ json_t *job_to_json(const struct job *j); /* without _id */
  * does not know are passed over. false: err says what is wrong with it, and j is finished. */
 bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size);
 
-/* What follows why a job that was asked for cannot be read. */
+/* This follows why a job that was asked for cannot be read. */
 #define JOB_CURE                                                                                   \
 	" (it was edited by hand, or is damaged)" TROUBLE_CURE                                     \
 	"correct it in the store; \"vogeler-runner jobs\" lists the others"

@@ -57,7 +57,7 @@ outcome_is_answer(enum outcome_state s)
 	return s <= OUTCOME_SUPERSEDED;
 }
 
-/* Where the text may be cut at most: not within a character. */
+/* Returns where the text may be cut at most: not within a character. */
 static size_t
 cut(const char *text, size_t max)
 {
@@ -119,7 +119,7 @@ state_of_result(const struct result *r)
 	case WIRE_EXPIRED:
 		return OUTCOME_EXPIRED;
 	}
-	/* It ran, and what it said was of no use. */
+	/* A plugin that ran, and said what is of no use, has failed. */
 	if (r->error != NULL || (r->plugin != NULL && r->value == NULL))
 		return OUTCOME_FAILED;
 	return OUTCOME_OK;

@@ -12,12 +12,12 @@
 struct result;
 
 #define OUTCOME_WHY_MAX 512 /* bytes of why that are kept */
-/* Of one host, of jobs that are not in the ledger (of a runner without a store, or invented by the
- * host) so many outcomes are kept; of more the oldest go. */
+/* So many outcomes are kept of one host of jobs that are not in the ledger (of a runner without a
+ * store, or invented by the host); of more the oldest go. */
 #define OUTCOME_STRAYS_MAX 100
 
-/* How it stands with one host. The first five are the host's own answers; UNROUTABLE is the
- * runner's, from basic.return; CANCELLED is the runner's, or the agent's that saw the cancel;
+/* A state is how it stands with one host. The first five are the host's own answers; UNROUTABLE is
+ * the runner's, from basic.return; CANCELLED is the runner's, or the agent's that saw the cancel;
  * EXPIRED is the agent's that would not run it any more, and otherwise follows from not_after.
  * QUEUED is the runner's note that the broker has confirmed the command: without it nobody has it
  * safe, and it is UNSENT. That is also what the runner writes when the broker refused it, or when
@@ -39,7 +39,8 @@ const char *outcome_state_name(enum outcome_state s);
 bool outcome_state_parse(const char *text, enum outcome_state *s);
 bool outcome_is_answer(enum outcome_state s); /* one of the first five */
 
-/* In the place of a host, of QUEUED alone: the broker has confirmed it for each target. */
+/* This stands in the place of a host, of QUEUED alone: the broker has confirmed it for each
+ * target. */
 #define OUTCOME_EVERY_HOST "*"
 
 struct outcome { /* strings borrowed, NULL = absent */
@@ -53,10 +54,10 @@ struct outcome { /* strings borrowed, NULL = absent */
 	int exit_status;     /* -1 = absent */
 };
 void outcome_init(struct outcome *o);
-/* From the fold: it is not known yet how it ends. */
+/* Says, of one of the fold, that it is not known yet how it ends. */
 bool outcome_is_open(const struct outcome *o);
-/* What result r of host says for the ledger; its strings are r's. false: r belongs to no job, or to
- * one whose id cannot be. A value that its format refused is FAILED. */
+/* Makes what result r of host says for the ledger; its strings are r's. false: r belongs to no job,
+ * or to one whose id cannot be. A value that its format refused is FAILED. */
 bool outcome_of_result(const char *host, const struct result *r, struct outcome *o);
 /* why as it is kept: one line, of at most OUTCOME_WHY_MAX bytes. */
 json_t *outcome_to_json(const struct outcome *o);

@@ -31,7 +31,7 @@ text_bytes(const char *text)
 	return text == NULL ? 0 : strlen(text) + 1;
 }
 
-/* What is small in any result is left out. */
+/* Counts without what is small in any result. */
 size_t
 result_bytes(const struct result *r)
 {
@@ -161,8 +161,8 @@ is_good(const struct result *r)
 	return r->meta.state == WIRE_OK && r->value != NULL;
 }
 
-/* It is about no run of a plugin of this host: a repeat that the agent answered for, one that was
- * cancelled, or a command that it did not take. */
+/* Says whether it is about no run of a plugin of this host: a repeat that the agent answered for,
+ * one that was cancelled, or a command that it did not take. */
 static bool
 is_no_run(const struct result *r)
 {
@@ -265,7 +265,7 @@ set_other_machine(json_t *meta, const json_t *old, const struct result *r)
 	}
 }
 
-/* What tells the next result whether it is older, or this one again, or another machine's. */
+/* Sets what tells the next result whether it is older, or this one again, or another machine's. */
 static void
 set_marks(json_t *meta, const json_t *old, const struct result *r)
 {
@@ -372,8 +372,8 @@ record_order_ahead(const json_t *meta, int64_t now_ms)
 	return order > now_ms && order - now_ms >= RECORD_AHEAD_MIN_MS ? order - now_ms : 0;
 }
 
-/* For the job that it answers: the host did what it was asked for, and the record does not show
- * it. */
+/* Notes for the job that it answers that the host did what it was asked for, and the record does
+ * not show it. */
 static void
 note_older(const struct fact *f, const char *host, struct result *r)
 {
@@ -466,7 +466,8 @@ last_error_new(const struct result *r)
 	return error;
 }
 
-/* What is delivered twice without an order is received twice. */
+/* Compares all but the time of receipt: what is delivered twice without an order is
+ * received twice. */
 static bool
 is_same_error(const json_t *last_error, const json_t *error)
 {

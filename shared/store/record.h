@@ -15,8 +15,8 @@
 
 struct buf;
 
-/* What one response says about one plugin of one host, or about the host itself. Strings owned,
- * NULL = absent. */
+/* A result is what one response says about one plugin of one host, or about the host itself.
+ * Strings owned, NULL = absent. */
 struct result {
 	char *plugin; /* NULL: about the host as a whole (greeting, 2010 last_error, a refused
 			 command); then meta.plugin may still say what was asked for */
@@ -32,8 +32,8 @@ struct result {
 	enum wire_format format;
 	struct response_meta meta; /* user_id, reply_to are not used here */
 	int64_t received_at;       /* wall ms */
-	/* It is no result: of what is known of the plugin the order is forgotten, so that the next
-	 * result counts whatever its order is. */
+	/* With this it is no result: the order of what is known of the plugin is forgotten, so that
+	 * the next result counts whatever its order is. */
 	bool forget_order;
 	/* Set by fact_apply: why its value is not in the record, as that has a newer one. */
 	char *older;
@@ -87,17 +87,18 @@ enum record_change fact_apply(struct fact *f, const char *host, struct result *r
 /* Members of meta that are of the value in hand; behind the last one NULL. */
 extern const char *const fact_value_members[];
 
-/* Of one plugin two accounts that were written apart from each other, as of a record that was
- * written in two databases: makes f what it would be if all results had come to one. Which is the
- * newer is judged as above, by order under one machine_id, else by when it was received; of a
+/* Merges two accounts of one plugin that were written apart from each other, as of a record that
+ * was written in two databases: makes f what it would be if all results had come to one. Which is
+ * the newer is judged as above, by order under one machine_id, else by when it was received; of a
  * failure and a value the newest of each counts. What it takes over is exchanged with other. true:
  * f has changed. */
 bool fact_merge(struct fact *f, struct fact *other);
 bool last_error_merge(json_t **last_error, json_t *other);
 
-/* How far the newest order that meta has of a plugin is ahead of the clock, in ms; 0: it is not, or
- * by less than what clocks differ by. As long as that lasts a host whose clock is right is not
- * heard: it has lost the state folder of a time when its clock was wrong, or somebody forged one.
+/* Returns how far the newest order that meta has of a plugin is ahead of the clock, in ms; 0: it is
+ * not, or by less than what clocks differ by. As long as that lasts a host whose clock is right is
+ * not heard: it has lost the state folder of a time when its clock was wrong, or somebody forged
+ * one.
  */
 #define RECORD_AHEAD_MIN_MS (5 * INT64_C(60) * 1000)
 int64_t record_order_ahead(const json_t *meta, int64_t now_ms);
@@ -119,7 +120,7 @@ struct record_head {
 };
 void record_head_finish(struct record_head *h);
 
-/* What a backend does with each result of a write, in their order: fact_apply on f (the fact of
+/* A backend does this with each result of a write, in their order: fact_apply on f (the fact of
  * r->plugin; not used, may be NULL, when r->plugin is NULL), last_error_apply, and the times of
  * head: created_at once, updated_at with whatever changed or greeted, both from received_at, never
  * from a clock. head starts with its host and zeros when there is no record yet. *head_changed is

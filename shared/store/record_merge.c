@@ -106,7 +106,7 @@ has_newer_value(const struct fact *a, const struct fact *b)
 	       time_of(a->meta, "received_at") > time_of(b->meta, "received_at");
 }
 
-/* What somebody else has put there has no metadata, and what is there already stays. */
+/* Keeps what is there where the other was put there by somebody else and has no metadata. */
 bool
 fact_merge(struct fact *f, struct fact *other)
 {

@@ -60,8 +60,8 @@ typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, 
 /* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
  * at the end, or STORE_FAILED. A record that is damaged is left out, with a warning in the log. */
 typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
-/* What of each record is wanted; NULL = all of it. Borrowed during the call. rec then has its _id,
- * and of the plugins those named that it has. */
+/* A filter says what of each record is wanted; NULL = all of it. Borrowed during the call. rec then
+ * has its _id, and of the plugins those named that it has. */
 struct store_filter {
 	const char *const *plugins;
 	size_t n; /* 0: the names of the hosts */
@@ -74,8 +74,8 @@ struct store_limits {                   /* may change while it is open: read ane
 	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
 	unsigned int
 	    min_interval_ms; /* between two store_put calls: 50 for sqlite (at most 20 commits/s) */
-	/* What of one store_put is best, unless the options say otherwise. CouchDB likes many small
-	 * requests at once; a file that may commit 20 times a second, few large ones. */
+	/* These are best for one store_put, unless the options say otherwise. CouchDB likes many
+	 * small requests at once; a file that may commit 20 times a second, few large ones. */
 	size_t batch_count; /* writes */
 	size_t batch_bytes;
 };
@@ -89,17 +89,18 @@ struct store_pace {                /* for metrics */
 
 enum store_access {
 	STORE_MAKE, /* of the collector and of setup: what is not there is made */
-	/* Of all others: it must be there, since a name that is mistyped would else become an empty
-	 * store. Where this user may only read it, so be it: writes fail, and say so. */
+	/* All others use this: the store must be there, since a name that is mistyped would else
+	 * become an empty store. Where this user may only read it, so be it: writes fail, and say
+	 * so. */
 	STORE_USE,
 };
 /* NULL: err says why (a bad URI, a file or folder that is not there, TLS not available). Reaching
  * the server is not part of it. */
 struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
     enum store_access access, char *err, size_t err_size);
-/* Whether this user may read it only, as far as opening tells. */
+/* Says whether this user may read it only, as far as opening tells. */
 bool store_is_read_only(const struct store *s);
-/* Whether store_heads() had to read whole records, since what makes lists fast is not there;
+/* Says whether store_heads() had to read whole records, since what makes lists fast is not there;
  * vogeler-admin setup makes it. Known when it has ended. */
 bool store_lists_slowly(const struct store *s);
 void store_close(struct store *s); /* nothing may be in flight but what may be forgotten; sqlite
@@ -108,7 +109,8 @@ const char *store_id(const struct store *s); /* redacted URI, for the log */
 const struct store_limits *store_limits(const struct store *s);
 const struct store_pace *store_pace(const struct store *s);
 int64_t store_wal_bytes(const struct store *s); /* for metrics; 0: this store has none */
-/* For metrics: outcomes that went for newer ones (OUTCOME_STRAYS_MAX), since it was opened. */
+/* Counts, for metrics, outcomes that went for newer ones (OUTCOME_STRAYS_MAX), since it was
+ * opened. */
 uint64_t store_strays_dropped(const struct store *s);
 /* User and password of uri, which is store_open()'s otherwise, hold for the requests from now on.
  * Without a meaning for sqlite and null. Changes store_id(). */
@@ -117,8 +119,8 @@ void store_set_login(struct store *s, const struct uri *uri);
  * that take a batch whole. */
 void store_set_batch_bytes(struct store *s, uint64_t bytes);
 
-/* At most one write in flight for each host; the caller's duty. fn is called once for each write,
- * in any order. */
+/* The caller gives at most one write in flight for each host. fn is called once for each write, in
+ * any order. */
 void store_put(
     struct store *s, struct store_write **writes, size_t n, store_written_fn *fn, void *arg);
 void store_get(struct store *s, const char *host, store_got_fn *fn, void *arg);
@@ -137,7 +139,7 @@ void store_forget(struct store *s, const char *host, store_done_fn *fn, void *ar
 /* notes: {ID: value}, borrowed during the call, each in the place of what its id had. Not ok: of
  * several some may be written. */
 void store_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);
-/* Those whose id begins with it, as {ID: value}, which may be empty; or STORE_FAILED. */
+/* Gives those whose id begins with it, as {ID: value}, which may be empty; or STORE_FAILED. */
 void store_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg);
 
 /* The ledger (job.h, outcome.h, fold.h), in a database or tables of its own. A record may name jobs
@@ -146,7 +148,7 @@ void store_job_add(struct store *s, const struct job *j, store_done_fn *fn, void
 /* j: borrowed during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
 typedef void store_job_fn(enum store_found found, const struct job *j, const char *why, void *arg);
 void store_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
-/* At most max, the newest first; then once STORE_MISSING at the end, or STORE_FAILED. */
+/* Lists at most max, the newest first; then once STORE_MISSING at the end, or STORE_FAILED. */
 void store_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
 /* The runner's own: UNROUTABLE, CANCELLED. Those of answers come with store_put. Copies o. */
 void store_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,

@@ -101,11 +101,11 @@ void couch_op_request(
 /* POST to what, "_find" and the like, of the database at this URL. body: stolen. */
 void couch_op_post(
     struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn);
-/* Of every answer to a write, or to what a write needs: adjusts the pace. */
+/* Adjusts the pace by every answer to a write, or to what a write needs. */
 void couch_note_answer(struct couch *c, const struct http_response *r);
 /* Keeps mean_bytes near what records have lately been. */
 void couch_note_size(struct couch *c, size_t bytes, size_t records);
-/* What an answer that was too large says about records: the next requests ask for fewer. */
+/* Learns about records from an answer that was too large: the next requests ask for fewer. */
 void couch_note_too_large(struct couch *c, size_t records);
 
 void couch_put(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done to the database itself: creating it, asking whether it takes writes, loading design
+/* This works on the database itself: creating it, asking whether it takes writes, loading design
  * documents. */
 #include "shared/base/trouble.h"
 #include "shared/store/couch/couch_view.h"
@@ -59,7 +59,7 @@ read_answer(const struct couch_op *op, const struct http_response *r, long want,
 
 /* --- setup --- */
 
-/* What design_put() says of a document that was another one. */
+/* design_put() says this of a document that was another one. */
 static const char upgraded[] = "upgraded";
 
 static void setup_one(struct couch_op *op);
@@ -114,7 +114,7 @@ setup_views(struct couch_op *op, bool created)
  */
 #define REVS_LIMIT "20"
 
-/* Not worth a failure: the database is there, and doctor tells. */
+/* Goes on whatever the answer is: the database is there, and doctor tells. */
 static void
 setup_on_limited(const struct http_response *r, void *arg)
 {
@@ -359,7 +359,7 @@ design_put(struct couch_op *op)
 		couch_op_request(op, "PUT", op->url, body, design_on_put);
 }
 
-/* Of attachments type and bytes are ours; the rest is the database's. */
+/* Keeps type and bytes of attachments, which are ours; the rest is the database's. */
 static json_t *
 plain_attachments(const json_t *doc)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of the records in CouchDB, by host, so that a write need not read first: the least
- * recently used are let go when a number of bytes is passed. A record that is being written is
- * taken out and given back when the store has said 201; when the outcome is not known it is simply
- * not given back, so the cache never holds what may not be true. Values lie there compressed.
+/* The cache holds what is known of the records in CouchDB, by host, so that a write need not read
+ * first: the least recently used are let go when a number of bytes is passed. A record that is
+ * being written is taken out and given back when the store has said 201; when the outcome is not
+ * known it is simply not given back, so the cache never holds what may not be true. Values lie
+ * there compressed.
  *
  * Of records that were let go it is remembered, for COUCH_CACHE_PROOFS of them, which revisions are
  * proven, or else a fleet that is too large for the cache would be written whole with each answer.
@@ -29,11 +30,11 @@ void couch_cache_destroy(struct couch_cache *c); /* NULL is fine */
 struct couch_doc *couch_cache_take(struct couch_cache *c, const char *host);
 /* Takes ownership. Replaces what was there of the same host; may let go d itself. */
 void couch_cache_give(struct couch_cache *c, struct couch_doc *d);
-/* In place of giving: as if there were no room for it. Takes ownership. */
+/* Lets it go in place of giving it back, as if there were no room for it. Takes ownership. */
 void couch_cache_let_go(struct couch_cache *c, struct couch_doc *d);
-/* To spread what is done of each host. */
+/* Gives a number by which what is done of each host is spread. */
 uint64_t couch_cache_hash(const char *host);
-/* Of a record just read: what of it was proven when it was let go is so still. */
+/* Proves of a record just read what was proven when it was let go. */
 void couch_cache_prove(const struct couch_cache *c, struct couch_doc *d);
 /* About the bytes that w will take in a request; 0 when the record is not known. */
 size_t couch_cache_peek(const struct couch_cache *c, const struct store_write *w);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the record, under "vogeler": no plugin's name begins like that. */
+/* The number is in the record under "vogeler": no plugin's name begins like that. */
 #define NUMBER_KEY "_mark"
 
 enum {
@@ -276,7 +276,7 @@ has_hash(const char *value, size_t len, const char *hash)
 	return strcmp(text, hash) == 0;
 }
 
-/* What meta says of a value holds only for that value. */
+/* Finds values that were edited: what meta says holds only for the value it was written with. */
 static void
 find_edited(struct couch_doc *d)
 {
@@ -360,7 +360,8 @@ puts_right(struct couch_doc *d, size_t i, const struct result *r)
 	return true;
 }
 
-/* The same value is there compressed: should the record be written, its text is at hand. */
+/* Borrows the text of a value that is there compressed: should the record be written, it is at
+ * hand. */
 static void
 borrow_packed(struct couch_doc *d, size_t i, const struct result *r)
 {
@@ -512,7 +513,7 @@ is_of_value(const json_t *mark, const json_t *meta)
 	return same_hash(mark, hash_of(meta)) || (hash_of(mark) == NULL && hash_of(meta) == NULL);
 }
 
-/* What the mark says: all that was confirmed since the record was written. */
+/* Writes what the mark says: all that was confirmed since the record was written. */
 static bool
 write_confirmed(struct buf *out, const struct couch_doc *d)
 {

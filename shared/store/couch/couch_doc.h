@@ -33,7 +33,7 @@ struct store_write;
 #define COUCH_MARKS_START "mark/"
 #define COUCH_MARKS_END   "mark0"
 
-/* What a write makes of a record. */
+/* A write makes this of a record. */
 enum couch_change {
 	COUCH_SAME,    /* nothing: it is in the store as it is, and that is proven */
 	COUCH_FRESH,   /* values were confirmed, or a host greeted: times, orders and the like */
@@ -52,7 +52,7 @@ struct couch_mark {         /* all owned */
 /* The host of a mark's id, a part of it; NULL: that is none. */
 const char *couch_marked_host(const char *id);
 void couch_mark_finish(struct couch_mark *m);
-/* From {"_id": "mark/HOST", "_rev": ..., ...}. false: it is not one. */
+/* Reads {"_id": "mark/HOST", "_rev": ..., ...}. false: it is not one. */
 bool couch_mark_parse(struct jspan doc, struct couch_mark *m) __attribute__((warn_unused_result));
 
 struct couch_part { /* of a plugin, beside its fact; all owned */
@@ -89,14 +89,14 @@ struct couch_doc { /* all owned */
 /* An empty record that is not in the store yet. */
 struct couch_doc *couch_doc_create(const char *host);
 void couch_doc_destroy(struct couch_doc *d); /* NULL is fine */
-/* From {"_id": host, "_rev": ..., ...}. NULL: err says why; then it cannot be written back without
+/* Reads {"_id": host, "_rev": ..., ...}. NULL: err says why; then it cannot be written back without
  * losing something. */
 struct couch_doc *couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size);
-/* What was read beside it: takes over what is in m. false: out of memory. */
+/* Takes over what is in m, which was read beside it. false: out of memory. */
 bool couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
     __attribute__((warn_unused_result));
-/* What m says of the values, if it is of the record's number, and not older than what is known. It
- * need not be the mark that is in the store. true: something is newer. */
+/* Confirms what m says of the values, if it is of the record's number, and not older than what is
+ * known. It need not be the mark that is in the store. true: something is newer. */
 bool couch_doc_confirm(struct couch_doc *d, const struct couch_mark *m);
 /* The place of a plugin, which is made if it is not there. */
 size_t couch_doc_place(struct couch_doc *d, const char *plugin);
@@ -141,7 +141,7 @@ size_t couch_doc_text_bytes(const struct couch_doc *d, const struct store_write 
 /* Every record says what it is, in 2010 too; other documents may lie in the same database. */
 #define COUCH_RECORD_TYPE "SystemRecord"
 
-/* By what it says of itself. */
+/* Says whether it is one, by what it says of itself. */
 bool couch_doc_is_record(const json_t *doc);
 /* A document as jansson's value, for get and list: nesting and integers that jsonx_parse refuses
  * are taken too, the latter as reals. NULL: err says why. */

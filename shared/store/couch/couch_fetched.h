@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an answer of _all_docs says of the records that were asked for, each taken apart. Pure: a
+/* This takes apart what an answer of _all_docs says of the records that were asked for. Pure: a
  * large answer is read on a helper thread, because it may hold megabytes of anything. */
 #ifndef VOGELER_COUCH_FETCHED_H
 #define VOGELER_COUCH_FETCHED_H

@@ -61,7 +61,7 @@ forget_on_removed(const struct http_response *r, void *arg)
 		forget_next(op);
 }
 
-/* Of "12-abc" 12. */
+/* Returns 12 of "12-abc". */
 static size_t
 generation(const char *rev)
 {

@@ -48,7 +48,8 @@ op_soon(struct couch_op *op, loop_fn *fn)
 
 /* ---- adding ---- */
 
-/* It is never changed: given again, after a lost answer, it is the same. */
+/* Takes a conflict for success: a job is never changed, and given again after a lost answer it is
+ * the same. */
 static void
 add_on_answer(const struct http_response *r, void *arg)
 {

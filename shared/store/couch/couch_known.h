@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which jobs are in the ledger: asking for them, and those that were seen there, so that an answer
- * to one of these is written without asking. A job is never changed, so what is known stays true
- * until jobs are removed. The least recently used are let go when there are COUCH_KNOWN_MAX. Pure.
+/* This knows which jobs are in the ledger: it asks for them, and keeps those that were seen there,
+ * so that an answer to one of these is written without asking. A job is never changed, so what is
+ * known stays true until jobs are removed. The least recently used are let go when there are
+ * COUCH_KNOWN_MAX. Pure.
  */
 #ifndef VOGELER_COUCH_KNOWN_H
 #define VOGELER_COUCH_KNOWN_H

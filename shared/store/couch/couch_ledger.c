@@ -261,7 +261,7 @@ read_items(struct page_request *q, const struct couch_item *items, size_t n, cha
 	}
 }
 
-/* In a database that is made anew there are no jobs. */
+/* Forgets the jobs that are known when the database is made anew: none is in it. */
 static void
 note_answer(struct couch *c, const struct http_response *r, enum couch_answer a)
 {
@@ -532,7 +532,7 @@ look(struct couch_ledger *l, const json_t *jobs)
 	free(url);
 }
 
-/* What needs no asking passes what does. */
+/* Lets what needs no asking pass what does. */
 static void
 sort_waiting(struct couch_ledger *l)
 {

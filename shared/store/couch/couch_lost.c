@@ -11,7 +11,8 @@
 #define LOST_AT_ONCE (COUCH_ANSWER_MAX / (8 * 1024 * 1024) - 1)
 #define WHY_SIZE     512
 
-/* What is known of them is of no use any more, and the next who reads the record sees them. */
+/* Forgets what is known of them: it is of no use any more, and the next who reads the record sees
+ * them. */
 static void
 forget(struct couch_doc *d)
 {
@@ -67,7 +68,7 @@ on_removed(const struct http_response *r, void *arg)
 	struct couch_op *op = arg;
 	char why[WHY_SIZE];
 
-	/* What stays is seen again by the next who reads the record. */
+	/* A revision that stays is seen again by the next who reads the record. */
 	if (couch_answer_read(r, 201, op->c->base.id, why, sizeof(why)) != COUCH_DONE)
 		log_info("store", "store[%s]: revisions in conflict are not removed: %s",
 		    op->c->base.id, why);

@@ -11,7 +11,7 @@
 /* Adds what d has lost, if it has, to a list of _bulk_get. When the list has no room for all of it,
  * d is to be read again, and nothing of it is asked for. */
 void couch_lost_ask(struct couch_doc *d, json_t *list);
-/* What was read of d, if it was asked for, goes into it. NULL: nothing could be read. */
+/* Merges into d what was read of it, if it was asked for. NULL: nothing could be read. */
 void couch_lost_take(struct couch *c, struct couch_doc *d, struct couch_merge *m);
 /* d, which has all that they had, is stored: they are removed. */
 void couch_lost_remove(struct couch *c, struct couch_doc *d);

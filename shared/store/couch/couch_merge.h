@@ -27,11 +27,11 @@ struct couch_merge { /* what was read of some records; all owned */
 
 /* Adds what is to be read, if d has lost something, to a list of _bulk_get. */
 void couch_merge_ask(const struct couch_doc *d, json_t *docs);
-/* What the answer to it holds: megabytes of anything, so a large one is for a helper thread. false:
- * it is none, or not all of it. */
+/* Reads what the answer to it holds: megabytes of anything, so a large one is for a helper thread.
+ * false: it is none, or not all of it. */
 bool couch_merge_read(struct couch_merge *m, const char *body, size_t len);
 void couch_merge_finish(struct couch_merge *m);
-/* At most so many bytes have the values of d when what is d's in m is taken over. */
+/* Returns how many bytes the values of d have at most when what is d's in m is taken over. */
 size_t couch_merge_bytes(const struct couch_merge *m, const struct couch_doc *d);
 /* Takes over into d what is newer in that of m which is d's. Afterwards d->lost, and that of its
  * mark, are the revisions that were read: what could not be read is not to be removed. true: d has

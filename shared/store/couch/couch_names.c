@@ -107,7 +107,7 @@ find_known(struct couch_names *n, const json_t *doc)
 	return k;
 }
 
-/* Those of the page in op->heads. */
+/* Lists those of the page in op->heads that are not known. */
 static json_t *
 unknown_of(struct couch_op *op)
 {
@@ -159,7 +159,7 @@ read_answer(const struct couch_op *op, const struct http_response *r, char *why)
 	return couch_answer_read(r, 200, op->c->base.id, why, WHY_SIZE);
 }
 
-/* What is not known after it was asked for is no record: op->endkey alone, or all. */
+/* Learns that what is not known after it was asked for is no record: op->endkey alone, or all. */
 static void
 learn_rest(struct couch_op *op)
 {
@@ -229,7 +229,7 @@ look_at_rest(struct couch_op *op)
 	json_decref(list);
 }
 
-/* Without the view, or before it is built, it only takes longer. */
+/* Goes on without the view, or before it is built: it only takes longer. */
 static void
 view_on_answer(const struct http_response *r, void *arg)
 {

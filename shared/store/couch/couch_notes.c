@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes: documents note/ID of the records' database, which have a "value". What is there is
+/* Notes are documents note/ID of the records' database, which have a "value". What is there is
  * replaced, whoever wrote it: who writes a note knows all that it says. */
 #include "shared/store/couch/couch.h"
 

@@ -16,7 +16,7 @@ change(struct couch_pace *p, uint32_t allowed, struct mono now)
 	p->changed = now;
 }
 
-/* It asks for less. */
+/* Halves the pace: it asks for less. */
 static void
 slow_down(struct couch_pace *p, uint32_t retry_after_s, struct mono now)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many requests CouchDB, or a proxy before it, gets at once, by what it says to them: halved
- * when it asks for less (429, 503), one more a second while it takes what comes, and none at all
- * for as long as Retry-After says (RFC 9110 10.2.3). Pure arithmetic. */
+/* The pace is how many requests CouchDB, or a proxy before it, gets at once, by what it says to
+ * them: halved when it asks for less (429, 503), one more a second while it takes what comes, and
+ * none at all for as long as Retry-After says (RFC 9110 10.2.3). Pure arithmetic. */
 #ifndef VOGELER_COUCH_PACE_H
 #define VOGELER_COUCH_PACE_H
 
@@ -27,7 +27,7 @@ struct couch_pace {
 };
 
 void couch_pace_init(struct couch_pace *p, uint32_t max); /* max 0 is as 1 */
-/* Of every answer, and of none (status 0), which says nothing about the pace. */
+/* Notes every answer, and that there was none (status 0), which says nothing about the pace. */
 void couch_pace_note(struct couch_pace *p, const struct http_response *r, struct mono now);
 /* Milliseconds until a request may be sent; 0 = at once. */
 int64_t couch_pace_wait_ms(const struct couch_pace *p, struct mono now);

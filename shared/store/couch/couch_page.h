@@ -14,10 +14,9 @@ typedef void couch_page_fn(struct couch_op *op, const struct couch_row *row);
  * the end. false: garbled. */
 bool couch_page_read(struct couch_op *op, const struct http_response *r, couch_page_fn *fn);
 
-/* The same of the ledger's database: asks for a page from op->startkey to op->endkey, with the
- * documents. */
+/* Asks the ledger's database for a page from op->startkey to op->endkey, with the documents. */
 void couch_page_ask(struct couch_op *op, bool descending, http_fn *fn);
-/* What its answer says is to be done. */
+/* An answer says what is to be done. */
 enum couch_page_next {
 	COUCH_PAGE_AGAIN,  /* it was too large: op->limit is less now, ask again */
 	COUCH_PAGE_FAILED, /* why says why */

@@ -58,7 +58,7 @@ read_body(struct couch_op *op, const struct http_response *r, long want)
 	return body;
 }
 
-/* Where the next request, or the next call, goes on; NULL: at the start. */
+/* Sets where the next request, or the next call, goes on; NULL: at the start. */
 static void
 set_place(struct couch *c, const char *id)
 {
@@ -120,7 +120,7 @@ removed_on_answer(const struct http_response *r, void *arg)
 	next_job(op);
 }
 
-/* Of {"docs": [{"_id", "_rev"}, ...]}, which it takes. false: there are none. */
+/* Removes those of {"docs": [{"_id", "_rev"}, ...]}, which it takes. false: there are none. */
 static bool
 remove_docs(struct couch_op *op, json_t *answer)
 {
@@ -289,7 +289,8 @@ next_job(struct couch_op *op)
 
 /* ---- strays ---- */
 
-/* Of op->doc, what is old of jobs that are not there: the body of a request; NULL: nothing. */
+/* Makes the request that takes out of op->doc what is old of jobs that are not there; NULL: nothing
+ * is. */
 static char *
 forget_strays(const struct couch_op *op, const json_t *there)
 {
@@ -369,7 +370,7 @@ ask_for_jobs(struct couch_op *op)
 	json_decref(jobs);
 }
 
-/* No id is between one and the same with a blank behind it. */
+/* Sets the place behind an id: none is between it and the same with a blank behind it. */
 static void
 set_place_behind(struct couch *c, const json_t *doc)
 {

@@ -66,7 +66,7 @@ enum {
 	WHY_SIZE = 512,
 };
 
-/* What of a record is to be sent. */
+/* A part is what of a record is to be sent. */
 enum part {
 	PART_RECORD,
 	PART_MARK,
@@ -365,7 +365,7 @@ lot_on_written(const struct http_response *r, void *arg)
 	lot_write(lot);
 }
 
-/* What is to be sent of it. false: nothing. */
+/* Chooses what is to be sent of it. false: nothing. */
 static bool
 choose_part(struct lot *lot, struct item *item)
 {
@@ -849,7 +849,7 @@ couch_on_pump(void *arg)
 	}
 }
 
-/* How many of the writes make one lot. */
+/* Returns how many of the writes make one lot. */
 static size_t
 cut(const struct couch *c, struct store_write **writes, size_t n)
 {

@@ -191,7 +191,7 @@ is_host(const char *id)
 	return strchr(id, '/') == NULL;
 }
 
-/* Where the next page begins. */
+/* Sets where the next page begins. */
 static void
 go_on_at(struct couch_op *op, const char *id)
 {
@@ -241,7 +241,7 @@ list_next(struct couch_op *op)
 		couch_op_listed(op, STORE_MISSING, NULL);
 }
 
-/* Those of the page that is kept. false: garbled. */
+/* Lists those of the page that is kept. false: garbled. */
 static bool
 list_records(struct couch_op *op, const json_t *marks)
 {

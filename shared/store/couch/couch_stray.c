@@ -72,7 +72,7 @@ is_late(const json_t *entry)
 	return json_is_true(json_object_get(entry, "late"));
 }
 
-/* As the rows of other stores: one that is given again after a crash is the same. */
+/* Compares as the rows of other stores do: one that is given again after a crash is the same. */
 static bool
 is_same(const json_t *a, const json_t *b)
 {

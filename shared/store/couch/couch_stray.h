@@ -30,7 +30,7 @@ struct couch_stray {     /* all owned */
 void couch_stray_init(struct couch_stray *s, const char *host);
 void couch_stray_finish(struct couch_stray *s);
 const char *couch_stray_host(const struct couch_stray *s);
-/* From the document; what is there is replaced. false: it is not one, and s is as it was. */
+/* Reads the document, in place of what is there. false: it is not one, and s is as it was. */
 bool couch_stray_parse(struct couch_stray *s, struct jspan doc) __attribute__((warn_unused_result));
 bool couch_stray_take(struct couch_stray *s, const json_t *doc) __attribute__((warn_unused_result));
 
@@ -38,12 +38,12 @@ bool couch_stray_take(struct couch_stray *s, const json_t *doc) __attribute__((w
 void couch_stray_add(struct couch_stray *s, const char *job, const json_t *outcome);
 /* Adds to the set jobs, {JOB: null}, those of which something would have to go. */
 void couch_stray_over(const struct couch_stray *s, json_t *jobs);
-/* The same of what was known before the time at, a text. */
+/* Adds to jobs those that were known before the time at, a text. */
 void couch_stray_before(const struct couch_stray *s, const char *at, json_t *jobs);
-/* Of all that is over OUTCOME_STRAYS_MAX the oldest go, but those of jobs that are members of
+/* Removes the oldest of what is over OUTCOME_STRAYS_MAX, but those of jobs that are members of
  * there, which are late. Returns how many have gone. */
 size_t couch_stray_trim(struct couch_stray *s, const json_t *there);
-/* The same of what was known before the time at. */
+/* Removes what was known before the time at, but for the same jobs. */
 size_t couch_stray_forget(struct couch_stray *s, const char *at, const json_t *there);
 /* Appends its JSON text; one that is empty is a deletion. false: over out's cap. */
 bool couch_stray_write(struct buf *out, const struct couch_stray *s)

@@ -78,7 +78,7 @@ host_free(struct stray_host *h)
 	free(h);
 }
 
-/* It is in no list any more. */
+/* Answers one that is in no list any more. */
 static void
 host_answer(struct stray_host *h, bool ok, const char *why)
 {
@@ -172,7 +172,7 @@ read_item(struct couch_strays *s, const struct couch_item *item)
 	settle(s, h, item->status == STORE_OK, why);
 }
 
-/* What an answer leaves out is in no conflict. */
+/* Settles what an answer leaves out: it is in no conflict. */
 static void
 settle_unanswered(struct couch_strays *s, const struct couch_item *items, size_t n)
 {

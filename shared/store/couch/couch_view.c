@@ -60,7 +60,7 @@ static const char names_js[] =
     "    emit(doc._id, null);\n"
     "}\n";
 
-/* By bytes, as _all_docs and every other list has them, and not as a language would. */
+/* Sorts by bytes, as _all_docs and every other list does, and not as a language would. */
 json_t *
 couch_view_design(void)
 {

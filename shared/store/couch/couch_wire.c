@@ -69,7 +69,7 @@ couch_url_doc(const char *base, const char *id)
 	return url;
 }
 
-/* As a parameter of a URL: a JSON string, escaped. */
+/* Makes a parameter of a URL: a JSON string, escaped. */
 static char *
 escape_key(const char *key)
 {
@@ -149,7 +149,7 @@ read_reason(const struct http_response *r, char *out, size_t size, bool *documen
 	if (error != NULL)
 		snprintf(out, size, ": %.60s%s%.160s", error, reason != NULL ? ", " : "",
 		    reason != NULL ? reason : "");
-	/* Of a document CouchDB says "missing" or "deleted", of a database "Database does not
+	/* CouchDB says of a document "missing" or "deleted", of a database "Database does not
 	 * exist." (pouchdb-server: "no_db_file"). A 404 that is not CouchDB's at all (a proxy's) is
 	 * no word on the document either. */
 	*document = error != NULL && reason != NULL && strcmp(error, "not_found") == 0 &&
@@ -165,7 +165,7 @@ no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 	const char *error = r->error != NULL ? r->error : "no answer";
 	const char *cure = r->cure;
 
-	/* Of where it happened, unless it is known of what did. */
+	/* The cure is by where it happened, unless what happened has one. */
 	if (cure == NULL)
 		cure = r->never_sent
 			   ? "is CouchDB running there?"
@@ -496,7 +496,7 @@ couch_docs_open(struct jspan_iter *it, const char *body, size_t len)
 	return open_list(it, body, len, "\"docs\"");
 }
 
-/* Of {"rev": REV[, "deleted": true]}; NULL: there is none, or it is that of a deletion. */
+/* Reads {"rev": REV[, "deleted": true]}; NULL: there is none, or it is that of a deletion. */
 static char *
 live_rev(struct jspan value)
 {

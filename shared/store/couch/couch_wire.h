@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes to CouchDB and what its answers mean, without any I/O: URLs, bodies, and the reading of
- * an answer into what the caller is to do. Answers of _bulk_docs and
- * _all_docs are read by id, never by position. */
+/* This makes what goes to CouchDB and reads what its answers mean, without any I/O: URLs, bodies,
+ * and the reading of an answer into what the caller is to do. Answers of _bulk_docs and _all_docs
+ * are read by id, never by position. */
 #ifndef VOGELER_COUCH_WIRE_H
 #define VOGELER_COUCH_WIRE_H
 
@@ -33,7 +33,7 @@ char *couch_url_range(const char *base, const struct couch_range *range); /* mal
 bool couch_keys_body(struct buf *out, const char *const *ids, size_t n)
     __attribute__((warn_unused_result));
 
-/* What an answer as a whole means. */
+/* An answer as a whole means one of these. */
 enum couch_answer {
 	COUCH_DONE,     /* the status that was wanted; the body is still to be read */
 	COUCH_MISSING,  /* 404, and it is the document that is not there */
@@ -49,9 +49,10 @@ const char *couch_answer_name(enum couch_answer a);
  * URI), says what happened, and what can be done about it. */
 enum couch_answer couch_answer_read(
     const struct http_response *r, long want, const char *id, char *why, size_t why_size);
-/* Of a request that writes n records, or reads them to write them. Not for COUCH_DONE. */
+/* Says what it means for a request that writes n records, or reads them to write them. Not for
+ * COUCH_DONE. */
 enum store_status couch_answer_status(enum couch_answer a, size_t n);
-/* For a body that is not what its status promised; why as above. */
+/* Describes a body that is not what its status promised; why as above. */
 void couch_answer_garbled(
     const struct http_response *r, const char *id, char *why, size_t why_size);
 

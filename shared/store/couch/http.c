@@ -554,7 +554,7 @@ may_ask_another(const struct request *r, CURLcode result)
 
 /* ---- those that are not sent ---- */
 
-/* Those that wait for a connection. */
+/* Refuses those that wait for a connection. */
 static void
 refuse_waiting(struct http *h)
 {

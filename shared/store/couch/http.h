@@ -20,7 +20,7 @@ typedef void http_fn(const struct http_response *r, void *arg);
 
 struct http *http_create(struct loop *loop, const struct http_options *opt);
 void http_destroy(struct http *h); /* no callback for what is in flight */
-/* For the requests that begin from now on, and they are sent. Copied; NULL = none. */
+/* Sets the login of requests that begin from now on, which are sent. Copied; NULL = none. */
 void http_set_login(struct http *h, const char *user, const char *password);
 /* method "GET", "PUT", ...; url borrowed; takes ownership of the malloced body (NULL = none, sent
  * as application/json). */

@@ -88,7 +88,7 @@ http_access_at_once(struct http_access *a, uint32_t max)
 	return a->user != NULL && a->state != HTTP_LOGIN_GOOD ? 1 : max;
 }
 
-/* What was sent with an earlier login says nothing about this one. */
+/* Notes an answer; one to what was sent with an earlier login says nothing about this one. */
 void
 http_access_note(
     struct http_access *a, unsigned int login, const struct http_response *resp, struct mono now)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which node requests go to, and with which login: what http.c keeps beside its requests. No I/O;
- * the caller says what the time is.
+/* This says which node requests go to, and with which login: http.c keeps it beside its requests.
+ * No I/O; the caller says what the time is.
  *
  * Nodes: the first is the URLs' own, the others are asked in turn, each as soon as one cannot be
  * reached or breaks off. A login is untried until a server has answered to it, and one request at a
@@ -48,9 +48,10 @@ void http_access_set_login(struct http_access *a, const char *user, const char *
 bool http_access_is_held_back(const struct http_access *a, struct mono now);
 /* Borrows a. */
 struct http_response http_access_refusal(const struct http_access *a);
-/* How many requests may be out when it is not held back; what was held back is untried again. */
+/* Returns how many requests may be out when it is not held back; what was held back is untried
+ * again. */
 uint32_t http_access_at_once(struct http_access *a, uint32_t max);
-/* Of an answer to a request that was sent with the login of that number. */
+/* Notes an answer to a request that was sent with the login of that number. */
 void http_access_note(
     struct http_access *a, unsigned int login, const struct http_response *resp, struct mono now);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What requests are sent with, and what an answer is: values, without any I/O. */
+/* These are what requests are sent with, and what an answer is: values, without any I/O. */
 #ifndef VOGELER_HTTP_MESSAGE_H
 #define VOGELER_HTTP_MESSAGE_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* At most four tries in those 300 s. */
+/* A login is tried four times at most in those 300 s. */
 #define HTTP_LOGIN_WAIT_MS 75000
 
 struct tls_options;
@@ -16,7 +16,8 @@ struct uri_place;
 
 struct http_options {
 	const char *user, *password; /* copied; NULL = none */
-	/* For https:// ; both copied. The one host that all URLs are of; NULL = no https. */
+	/* These are for https://; both copied. The one host that all URLs are of; NULL = no
+	 * https. */
 	const char *tls_host;
 	const struct tls_options *tls;
 	/* More nodes of the cluster that the host of all URLs is of; copied. A request that cannot

@@ -101,7 +101,7 @@ static const char *const stmt_sql[STMT_COUNT] = {
     [STMT_JOB_PUT] = "INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?1, ?2, ?3, ?4)"
 		     " ON CONFLICT (id) DO NOTHING",
     [STMT_JOB_GET] = "SELECT job FROM jobs WHERE id = ?1",
-    /* From the index alone, so that a damaged row is met by itself. */
+    /* Ids come from the index alone, so that a damaged row is met by itself. */
     [STMT_JOBS_BEFORE] = "SELECT id, sent_at FROM jobs WHERE (sent_at, id) < (?1, ?2)"
 			 " ORDER BY sent_at DESC, id DESC LIMIT ?3",
     /* Slow, and right where the index is damaged. */
@@ -111,7 +111,7 @@ static const char *const stmt_sql[STMT_COUNT] = {
     /* not_after is 0 for what never expires. */
     [STMT_JOBS_PRUNE] = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE sent_at < ?1"
 			" AND not_after < ?1 ORDER BY sent_at LIMIT ?2)",
-    /* The same outcome again, after a redelivery, is the same row. */
+    /* An outcome that comes again, after a redelivery, is the same row. */
     [STMT_OUTCOME_PUT] = "INSERT INTO outcomes (job, host, state, ord, response_id, at, why,"
 			 " duration_ms, exit_status, stray) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
 			 " ?9, CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ?1) THEN NULL"
@@ -127,7 +127,7 @@ static const char *const stmt_sql[STMT_COUNT] = {
 	" AND " OUTCOME_IS_WHOLE("?7") " ORDER BY host, state, ord, response_id LIMIT ?6",
     [STMT_OUTCOMES_ODD] =
 	"SELECT count(*) FROM outcomes WHERE job = ?1 AND NOT (" OUTCOME_IS_WHOLE("?2") ")",
-    /* From one job to the next by the key: not by reading all rows of it. */
+    /* The key leads from one job to the next, without reading all rows of it. */
     [STMT_OUTCOMES_JOB_AFTER] =
 	"SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
 	" FROM outcomes WHERE job > ?1 AND " IS_TEXT("job") " ORDER BY job LIMIT 1",
@@ -185,7 +185,7 @@ cure_of_rights(const struct sqldb *db)
 	return TROUBLE_CURE "give this user the right to write the file and its folder";
 }
 
-/* What the file system says. */
+/* Says what the file system says. */
 static void
 fail_errno(struct sqldb *db)
 {
@@ -202,7 +202,7 @@ fail_errno(struct sqldb *db)
 	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(err), cure);
 }
 
-/* What SQLite says, and the way out where there is one. */
+/* Says what SQLite says, and the way out where there is one. */
 static void
 fail_sqlite(struct sqldb *db)
 {
@@ -317,7 +317,7 @@ sqldb_damaged(struct sqldb *db, const char *what)
 	db->fault = SQLDB_FAULT_DAMAGED;
 }
 
-/* What we wrote ourselves: if it is not JSON any more, the file is damaged. */
+/* Reads what we wrote ourselves: if it is not JSON any more, the file is damaged. */
 bool
 sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out)
 {
@@ -467,7 +467,7 @@ create_file(struct sqldb *db, const struct stat *folder)
 	return true;
 }
 
-/* Without make. */
+/* Finds the file where none is to be made. */
 static bool
 find_file(struct sqldb *db)
 {
@@ -578,8 +578,8 @@ check_schema(struct sqldb *db)
 	return true;
 }
 
-/* In one transaction, for two programs may come at once; the second finds everything there. What an
- * older schema has stays as it is: tables and columns are only added. */
+/* Makes it in one transaction, for two programs may come at once; the second finds everything
+ * there. What an older schema has stays as it is: tables and columns are only added. */
 static bool
 create_schema(struct sqldb *db)
 {

@@ -67,8 +67,8 @@ enum stmt {
 	STMT_COUNT
 };
 
-/* Whose a failure is. Of the file as a whole nothing more can be expected for now; of what lies
- * where only some rows are, others know nothing. */
+/* A fault says whose a failure is. Of the file as a whole nothing more can be expected for now; of
+ * what lies where only some rows are, others know nothing. */
 enum sqldb_fault {
 	SQLDB_FAULT_NONE,
 	SQLDB_FAULT_FILE,    /* full, locked, not writable, no memory: it may pass */
@@ -103,16 +103,16 @@ struct sqldb {
  * Refuses what is no database, not ours, or made by a newer Vogeler. */
 bool sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed);
 void sqldb_close(struct sqldb *db);
-/* Of an open one, as SQLite itself says: "full", "normal"; "?" when it cannot say. */
+/* Returns, of an open one, what SQLite itself says: "full", "normal"; "?" when it cannot say. */
 const char *sqldb_synchronous(struct sqldb *db);
 void sqldb_fail(struct sqldb *db, const char *what); /* sets why; the fault is the file's */
 void sqldb_damaged(struct sqldb *db, const char *what);
-/* Of the write-ahead log, which grows while somebody reads without end; 0 = there is none. Any
- * thread. */
+/* Returns the size of the write-ahead log, which grows while somebody reads without end; 0 = there
+ * is none. Any thread. */
 int64_t sqldb_wal_bytes(const struct sqldb *db);
-/* Before a write. Does the path still lead to the file that is open? Writing to one that nobody
- * will find again is no storing. And SQLite opens a file that cannot be written so that it can be
- * read, for good: once it can be written it is opened anew. */
+/* Says, before a write, whether the path still leads to the file that is open. Writing to one that
+ * nobody will find again is no storing. And SQLite opens a file that cannot be written so that it
+ * can be read, for good: once it can be written it is opened anew. */
 bool sqldb_file_is_there(struct sqldb *db);
 /* Is the file system it is on mounted so that nothing can be written? */
 bool sqldb_is_mounted_read_only(const char *path);

@@ -32,10 +32,10 @@ struct sqlite_store {
 bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes);
 /* *rec: the caller's, if FOUND. *bytes grows by what was read. */
 enum store_found sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes);
-/* The same, of its head (head.h). */
+/* Reads its head (head.h) in the same way. */
 enum store_found sqlite_read_heading(
     struct sqldb *db, const char *host, json_t **head, size_t *bytes);
-/* The same, with the _id and, of the plugins, those values that the host has. */
+/* Reads, in the same way, the _id and, of the plugins, those values that the host has. */
 enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *const plugins[],
     size_t n_plugins, json_t **rec, size_t *bytes);
 

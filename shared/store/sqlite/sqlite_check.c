@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether all that is in the file can be read. See sqlite.h. */
+/* This checks whether all that is in the file can be read. See sqlite.h. */
 #include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqlite.h"
 
@@ -148,7 +148,7 @@ first_of(struct sqldb *db, enum stmt which, const char *after)
 	return host;
 }
 
-/* What cannot be found in the table of hosts may be in that of facts. */
+/* Looks in the table of facts for what cannot be found in that of hosts. */
 static char *
 next_host(struct sqldb *db, const char *after)
 {

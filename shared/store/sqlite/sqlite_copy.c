@@ -97,7 +97,8 @@ is_ours(sqlite3 *db, const char *path, bool empty_too, char *err, size_t err_siz
 	return false;
 }
 
-/* What is damaged is not copied in silence: a backup that cannot be restored is none. */
+/* Checks it, since what is damaged is not to be copied in silence: a backup that cannot be restored
+ * is none. */
 static bool
 is_whole(sqlite3 *db, const char *path, char *err, size_t err_size)
 {
@@ -116,7 +117,7 @@ is_whole(sqlite3 *db, const char *path, char *err, size_t err_size)
 	return false;
 }
 
-/* From here to the end what is read is the content of one moment. */
+/* Makes what is read from here to the end the content of one moment. */
 static bool
 hold(sqlite3 *db, const char *path, char *err, size_t err_size)
 {

@@ -23,7 +23,7 @@ struct sqlite_copy *sqlite_copy_create(
 enum sqlite_copy_result sqlite_copy_step(struct sqlite_copy *c, char *err, size_t err_size);
 /* Bytes copied, and of all. */
 void sqlite_copy_progress(const struct sqlite_copy *c, int64_t *done, int64_t *all);
-/* Before DONE: undone. NULL is fine. */
+/* Frees it, and undoes it before DONE. NULL is fine. */
 void sqlite_copy_destroy(struct sqlite_copy *c);
 
 #endif

@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a page: what one task reads, and one pass of the loop delivers. */
+/* A page is what one task reads, and one pass of the loop delivers. */
 #define PAGE_JOBS     50
 #define PAGE_BYTES    ((size_t)2 * 1024 * 1024)
 #define PAGE_OUTCOMES 500
-/* Of one call of prune. */
+/* One call of prune removes so many. */
 #define PRUNE_JOBS     100
 #define PRUNE_OUTCOMES 500
 #define PRUNE_STEPS    200 /* jobs that are looked at */
@@ -368,7 +368,7 @@ sqlite_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
 	worker_submit(t->s->worker, job_get_run, job_get_done, t);
 }
 
-/* Of the jobs before the last one, as many as a page has; -1: db->why. */
+/* Reads as many of the jobs before the last one as a page has; -1: db->why. */
 static int
 read_job_ids_by(struct ledger_task *t, enum stmt which, struct job_key keys[PAGE_JOBS])
 {
@@ -614,7 +614,8 @@ next_job(struct ledger_task *t, bool *there)
 	return rc;
 }
 
-/* Those of a job that is not there any more, or never was, unless one of them is of late. */
+/* Removes those of a job that is not there any more, or never was, unless one of them is of
+ * late. */
 static bool
 prune_outcomes_of(struct ledger_task *t, int64_t *removed)
 {
@@ -638,7 +639,7 @@ prune_outcomes_of(struct ledger_task *t, int64_t *removed)
 	return true;
 }
 
-/* From one job that has outcomes to the next, from where the last call has stopped: a bounded
+/* Goes from one job that has outcomes to the next, from where the last call has stopped: a bounded
  * number of them, by reads alone, until some are to be removed. *end: all have been looked at. */
 static bool
 prune_orphans(struct ledger_task *t, int64_t *removed, bool *end_reached)

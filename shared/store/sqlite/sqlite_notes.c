@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes in the sqlite backend: a table of their own. See sqlite.h. */
+/* Notes have a table of their own in the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/xalloc.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one write changes in the tables of the sqlite backend. See sqlite.h. */
+/* This makes what one write changes in the tables of the sqlite backend. See sqlite.h. */
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
@@ -37,7 +37,7 @@ struct update {
 	size_t n;
 };
 
-/* Of what is stored a raw text of megabytes is left where it is; "unparsed" is true in its place,
+/* Leaves a raw text of megabytes of what is stored where it is; "unparsed" is true in its place,
  * which a result may keep or replace. */
 static bool
 read_meta(struct sqldb *db, struct touched *t)
@@ -101,7 +101,8 @@ fact_of(struct update *u, const char *plugin)
 	return load_fact(u, t) ? t : NULL;
 }
 
-/* It alone is more than a record may grow by: then it need not be written to find that out. */
+/* Says whether it alone is more than a record may grow by: then it need not be written to find that
+ * out. */
 static bool
 is_over(struct update *u, const struct touched *t, size_t more)
 {
@@ -133,7 +134,7 @@ apply_results(struct update *u)
 			if (t == NULL)
 				return false;
 		}
-		/* In the record it is this long at least: no copies are made of it. */
+		/* A text is this long at least in the record: no copies are made of it. */
 		if (t != NULL && r->unparsed != NULL &&
 		    is_over(u, t, jsonx_string_length(r->unparsed, strlen(r->unparsed))))
 			return true;
@@ -208,8 +209,8 @@ write_meta(struct update *u, struct touched *t, struct buf *meta)
 	return fact_write_meta(meta, &t->fact) && (!keeps_raw || append_stored_raw(u, t, meta));
 }
 
-/* To write over a row SQLite takes what is in it and what it becomes twice; in the place of one
- * that is gone, the new one alone. */
+/* Drops the row first: to write over one SQLite takes what is in it and what it becomes twice; in
+ * the place of one that is gone, the new one alone. */
 static bool
 drop_row(struct update *u, const struct touched *t)
 {
@@ -331,10 +332,10 @@ is_too_large(struct update *u, bool *too_large)
 	return true;
 }
 
-/* What is stored of this host cannot be read: nothing can be merged with it, and the other hosts
- * are to go on. JSON that is none stays so; a page that cannot be read may be put back by somebody,
- * so that is tried again. After such a page SQLite writes nothing more in the transaction, or has
- * ended it. */
+/* Gives up a host of which what is stored cannot be read: nothing can be merged with it, and the
+ * other hosts are to go on. JSON that is none stays so; a page that cannot be read may be put back
+ * by somebody, so that is tried again. After such a page SQLite writes nothing more in the
+ * transaction, or has ended it. */
 static enum store_status
 give_up_host(struct sqldb *db, const struct update *u, char **said)
 {
