@@ -10,6 +10,7 @@
 #include "shared/base/log.h"
 #include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -98,10 +99,10 @@ write_ceiling(const struct sequence *o, int64_t ceiling)
 }
 
 static bool
-raise_ceiling(struct sequence *o, int64_t mark)
+raise_ceiling(struct sequence *o, int64_t mark, int64_t wallclock_ms)
 {
-	int64_t ceiling =
-	    mark > INT64_MAX - SEQUENCE_AHEAD_MS ? INT64_MAX : mark + SEQUENCE_AHEAD_MS;
+	int64_t ahead = mark > wallclock_ms ? SEQUENCE_AHEAD_MARKS : SEQUENCE_AHEAD_MS;
+	int64_t ceiling = mark > INT64_MAX - ahead ? INT64_MAX : mark + ahead;
 
 	if (!write_ceiling(o, ceiling))
 		return false;
@@ -144,6 +145,15 @@ tell_failing(struct sequence *o)
 	o->failing = true;
 }
 
+static void
+sequence_free(struct sequence *o)
+{
+	free(o->path);
+	free(o->temporary);
+	free(o->folder);
+	free(o);
+}
+
 struct sequence *
 sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t)
 {
@@ -154,10 +164,12 @@ sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t)
 	xasprintf(&o->temporary, "%s.new", path);
 	o->folder = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
 	if (!read_ceiling(o, t)) {
-		sequence_close(o);
+		sequence_free(o);
 		return NULL;
 	}
-	if (raise_ceiling(o, o->last > wallclock_ms ? o->last : wallclock_ms))
+	if (o->last < wallclock_ms)
+		o->last = wallclock_ms - 1; /* what the next life may go on from if none is given */
+	if (raise_ceiling(o, o->last > wallclock_ms ? o->last : wallclock_ms, wallclock_ms))
 		return o;
 	if (statedir_is_full(errno)) {
 		tell_failing(o);
@@ -165,7 +177,7 @@ sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t)
 	}
 	trouble_set(t, TROUBLE_OTHER, statedir_cure(errno), "cannot write %s: %s", o->path,
 	    strerror(errno));
-	sequence_close(o);
+	sequence_free(o);
 	return NULL;
 }
 
@@ -183,10 +195,10 @@ sequence_close(struct sequence *o)
 {
 	if (o == NULL)
 		return;
-	free(o->path);
-	free(o->temporary);
-	free(o->folder);
-	free(o);
+	assert(o->last <= o->ceiling || o->failing);
+	if (o->path != NULL && !write_ceiling(o, o->last))
+		log_debug("order", "%s keeps its ceiling: %s", o->path, strerror(errno));
+	sequence_free(o);
 }
 
 int64_t
@@ -194,7 +206,7 @@ sequence_next(struct sequence *o, int64_t wallclock_ms)
 {
 	int64_t mark = o->last + 1 > wallclock_ms ? o->last + 1 : wallclock_ms;
 
-	if (mark > o->ceiling && !raise_ceiling(o, mark) && !o->failing)
+	if (mark > o->ceiling && !raise_ceiling(o, mark, wallclock_ms) && !o->failing)
 		tell_failing(o);
 	o->last = mark;
 	return mark;

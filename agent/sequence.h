@@ -3,16 +3,19 @@
  * even after a crash or when the clock was set back.
  *
  * On disk is not the last mark but a ceiling above it: marks up to the ceiling may have been given,
- * so a new life starts above it. The file is replaced (write, fsync, rename, fsync of the folder)
- * whenever a mark would pass the ceiling, which with a ceiling a minute ahead is once a minute at
- * most. */
+ * so a life after a crash starts above it. The file is replaced (write, fsync, rename, fsync of the
+ * folder) whenever a mark would pass the ceiling, which with a ceiling a minute ahead is once a
+ * minute at most. A mark that is ahead of the clock has a ceiling that is only so many marks ahead:
+ * an agent that crashes again and again does not run away from the clock. One that ends leaves the
+ * last mark behind. */
 #ifndef VOGELER_SEQUENCE_H
 #define VOGELER_SEQUENCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SEQUENCE_AHEAD_MS 60000
+#define SEQUENCE_AHEAD_MS    60000
+#define SEQUENCE_AHEAD_MARKS 1000
 
 struct sequence;
 struct trouble;
@@ -24,7 +27,8 @@ struct trouble;
 struct sequence *sequence_open(const char *path, int64_t wallclock_ms, struct trouble *t);
 /* Marks of a host that is simulated: they are kept nowhere. */
 struct sequence *sequence_in_memory(void);
-void sequence_close(struct sequence *o); /* NULL is fine */
+/* Leaves the last mark on the disk, if that takes it. NULL is fine. */
+void sequence_close(struct sequence *o);
 /* The next mark. When the disk refuses the ceiling this is told at ERROR, once until it works
  * again, and marks go on: after a crash the clock has most likely passed them. */
 int64_t sequence_next(struct sequence *o, int64_t wallclock_ms);

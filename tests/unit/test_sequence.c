@@ -100,7 +100,6 @@ follows_the_clock_and_never_repeats(void **state)
 	sequence_close(o);
 }
 
-/* However the life before ended: nothing that it could have given is given again. */
 static void
 a_new_life_starts_above_the_last(void **state)
 {
@@ -120,6 +119,67 @@ a_new_life_starts_above_the_last(void **state)
 		}
 		sequence_close(o);
 	}
+}
+
+/* Ends it without a word to the disk. */
+static void
+crash(struct fixture *f, struct sequence *o)
+{
+	char text[512];
+	size_t len = read_file(f, text);
+
+	sequence_close(o);
+	write_file(f, text, len);
+}
+
+static void
+whoever_ends_leaves_no_mark_ahead_of_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	int64_t wall = NOW;
+
+	for (int life = 0; life < 20; life++, wall += 1000) {
+		struct sequence *o = open_at(f, wall);
+
+		assert_int_equal(sequence_next(o, wall), wall);
+		sequence_close(o);
+		sequence_close(open_at(f, wall + 1)); /* this one gives none */
+	}
+}
+
+static void
+crashes_do_not_run_away_from_the_clock(void **state)
+{
+	struct fixture *f = *state;
+	int64_t wall = NOW, last = 0, mark;
+
+	for (int life = 0; life < 100; life++, wall += 2 * SEQUENCE_AHEAD_MARKS) {
+		struct sequence *o = open_at(f, wall);
+
+		for (int i = 0; i < 10; i++) {
+			mark = sequence_next(o, wall);
+			assert_true(mark > last);
+			last = mark;
+		}
+		assert_true(mark <= wall + SEQUENCE_AHEAD_MS + 2 * SEQUENCE_AHEAD_MARKS);
+		crash(f, o);
+	}
+}
+
+/* More marks than one ceiling has, all ahead of the clock. */
+static void
+marks_ahead_of_the_clock_are_kept_too(void **state)
+{
+	struct fixture *f = *state;
+	struct sequence *o = open_at(f, NOW);
+	int64_t mark = 0;
+
+	for (int i = 0; i < 5 * SEQUENCE_AHEAD_MARKS; i++)
+		mark = sequence_next(o, NOW - 1000000);
+	crash(f, o);
+	o = open_at(f, NOW - 1000000);
+	assert_true(sequence_next(o, NOW - 1000000) > mark);
+	sequence_close(o);
 }
 
 static void
@@ -146,7 +206,7 @@ torn_at_any_byte_falls_back_to_the_clock(void **state)
 	char text[512];
 	size_t len;
 
-	sequence_close(open_at(f, NOW));
+	crash(f, open_at(f, NOW));
 	len = read_file(f, text);
 	assert_true(len > 70);
 	for (size_t cut = 0; cut < len; cut++) {
@@ -272,6 +332,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(follows_the_clock_and_never_repeats),
 	    TEST(a_new_life_starts_above_the_last),
+	    TEST(whoever_ends_leaves_no_mark_ahead_of_the_clock),
+	    TEST(crashes_do_not_run_away_from_the_clock),
+	    TEST(marks_ahead_of_the_clock_are_kept_too),
 	    TEST(writes_once_a_minute_at_most),
 	    TEST(torn_at_any_byte_falls_back_to_the_clock),
 	    TEST(altered_at_any_byte_falls_back_to_the_clock),
