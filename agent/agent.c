@@ -140,8 +140,8 @@ plugins_running(const struct agent *a)
 	return cmdq_running(a->cmdq) + schedule_running(a->schedule);
 }
 
-/* What a plugin is answered with cannot be flushed to a broker that is away; its command is still
- * there and will be run again. */
+/* Leaves without what cannot be flushed to a broker that is away: the command of such an answer is
+ * still there and will be run again. */
 static void
 check_drained(struct agent *a)
 {

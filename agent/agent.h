@@ -18,7 +18,7 @@
  * Returns the exit status. */
 int agent_run(struct cli *cli, const char *plugin_dir, bool oneshot);
 
-/* What -p, the configuration or the default say. */
+/* Returns what -p, the configuration or the default say. */
 const char *agent_plugin_dir(const struct cli *cli, const char *plugin_dir);
 /* [client] name, checked: NULL after an error line. Malloced. */
 char *agent_host(const struct cli *cli);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* What the topic pattern of a host matches: one word behind the dot, "all" or, of 2010, "*". */
+/* Matches as the topic pattern of a host does: one word behind the dot, "all" or, of 2010, "*". */
 static bool
 is_to_all(const char *key)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a delivery is before it is a command: was it routed to this host at all, and does it only
- * ask whether it arrives? */
+/* This finds what a delivery is before it is a command: whether it was routed to this host at all,
+ * and whether it only asks if it arrives. */
 #ifndef VOGELER_AGENT_ARRIVAL_H
 #define VOGELER_AGENT_ARRIVAL_H
 

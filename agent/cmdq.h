@@ -64,14 +64,14 @@ struct cmdq_config { /* all borrowed until cmdq_destroy() */
 struct cmdq *cmdq_create(const struct cmdq_config *config);
 void cmdq_destroy(struct cmdq *q); /* NULL is fine */
 
-/* Before consuming begins: so many commands wait with the broker, which leaves at most `prefetch`
- * unacked. */
+/* Says, before consuming begins, how many commands wait with the broker, which leaves at most
+ * `prefetch` unacked. */
 void cmdq_catch_up(struct cmdq *q, uint32_t messages, uint32_t prefetch);
 /* The broker has begun to deliver. */
 void cmdq_on_consuming(struct cmdq *q);
 /* Takes ownership of d. */
 void cmdq_take(struct cmdq *q, struct delivery *d);
-/* The same of what is no command: acks it, and counts it among what had waited. */
+/* Acks what is no command, and counts it among what had waited. */
 void cmdq_pass_over(struct cmdq *q, struct delivery *d, bool misrouted);
 /* From the children. */
 void cmdq_on_child(struct cmdq *q, const struct child_event *ev);
@@ -81,7 +81,7 @@ void cmdq_on_made(struct cmdq *q, struct made *made);
 void cmdq_on_confirmed(struct cmdq *q, uint64_t id);
 /* Something of others ended: what waits may perhaps start. */
 void cmdq_kick(struct cmdq *q);
-/* From now on nothing is taken or started. What runs may end and be answered; what waits is for the
+/* Takes and starts nothing from now on. What runs may end and be answered; what waits is for the
  * broker to keep. */
 void cmdq_drain(struct cmdq *q);
 /* Ends what runs; it is not answered, so it will come again. */
@@ -91,7 +91,7 @@ void cmdq_stop_running(struct cmdq *q);
 void cmdq_set_limits(struct cmdq *q, uint64_t max_output, uint32_t catch_up_splay_ms);
 
 bool cmdq_runs(const struct cmdq *q, const char *plugin);
-/* What became of commands, since the start; for metrics. */
+/* This became of commands since the start; for metrics. */
 enum cmdq_result {
 	CMDQ_OK,         /* run, and answered with a value */
 	CMDQ_FAILED,     /* run, and answered with a failure */

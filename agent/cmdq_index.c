@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How jobs are found (see cmdq.h): by the number of their run, by the job's id, and by plugin.
+/* This finds jobs (see cmdq.h): by the number of their run, by the job's id, and by plugin.
  * Thousands may wait, so nothing that happens to one of them looks at all of them. */
 #include "agent/cmdq_internal.h"
 
@@ -80,7 +80,7 @@ unlist(struct cmdq *q, struct cmdq_line *line)
 	line->place = LINE_IDLE;
 }
 
-/* In the order in which the newest of each came; most often that is the last of all. */
+/* Keeps the order in which the newest of each came; most often that is the last of all. */
 static void
 insert_ready(struct cmdq *q, struct cmdq_line *line)
 {

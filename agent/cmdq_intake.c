@@ -15,7 +15,7 @@
 
 #define SKEW_MS 60000
 
-/* What had waited. */
+/* These functions are about what had waited. */
 
 static int64_t
 random_within(uint32_t ms)
@@ -25,7 +25,7 @@ random_within(uint32_t ms)
 	return (int64_t)(random % ((uint64_t)ms + 1));
 }
 
-/* Those for one plugin have one moment, as one run answers for all; more of them, or one that was
+/* Gives those for one plugin one moment, as one run answers for all; more of them, or one that was
  * due already, do not put it off. */
 static void
 set_due(struct cmdq *q, struct cmdq_job *j)
@@ -123,8 +123,8 @@ on_timer(void *arg)
 		cmdq_start(q);
 		return;
 	}
-	/* What came may be about to be cancelled by what did not: that comes when the broker is
-	 * back. */
+	/* Nothing begins without the broker: what came may be about to be cancelled by what did
+	 * not. */
 	if (!broker_is_ready(q->config.broker))
 		return;
 	if (is_held_up(q)) {
@@ -277,7 +277,7 @@ warn_of_skew(const struct command *c, const char *plugin)
 		    (long long)((c->sent_at - now) / 1000), cmdq_job_text(c->job));
 }
 
-/* Nothing of it is left to be done, or it waits with the broker: true. */
+/* Says whether nothing of it is left to be done, or it waits with the broker. */
 static bool
 is_passed_over(
     struct cmdq *q, const struct command *c, const char *plugin, const struct delivery *d)
@@ -295,7 +295,8 @@ is_passed_over(
 	return true;
 }
 
-/* No plugin can ever have that name, whatever is reloaded: its turn need not be awaited. */
+/* Refuses a name that no plugin can ever have, whatever is reloaded: its turn need not be
+ * awaited. */
 static void
 refuse_name(struct cmdq *q, struct cmdq_job *j)
 {
@@ -384,7 +385,7 @@ take_cancel(struct cmdq *q, const struct command *c, const struct delivery *d)
 	const struct namesakes *same;
 	struct cmdq_job *j;
 
-	/* It is never too late for one: what it ends would go on otherwise. */
+	/* A cancel is never too late: what it ends would go on otherwise. */
 	warn_of_skew(c, c->plugin);
 	fresh = !has_waited(q, c) || wallclock_ms() - c->sent_at < CMDQ_FRESH_MS;
 	same = cmdq_find_job_id(q, c->cancels);

@@ -107,7 +107,7 @@ void cmdq_start(struct cmdq *q);
 /* The text for a plugin that is not here; logged, too. */
 void cmdq_refusal(const struct cmdq *q, const struct cmdq_job *j, char text[CMDQ_REFUSAL_MAX]);
 void cmdq_settle(struct cmdq *q, struct cmdq_job *j, enum wire_state verdict, const char *why);
-/* Of a delivery, never of an earlier connection than the last one. */
+/* Adds the tag of a delivery, never of an earlier connection than the last one. */
 void cmdq_add_tag(struct cmdq_job *j, struct broker_tag tag);
 bool cmdq_is_expired(const struct command *c);
 /* Answers that it is too late; one of 2010, that has no id, is acked and gone. */

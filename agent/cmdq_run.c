@@ -160,7 +160,7 @@ send_message(struct cmdq *q, struct cmdq_job *j, struct message *m)
 		outbox_add(q->config.outbox, j->id, m);
 }
 
-/* The same; r is finished. */
+/* Sends it, and finishes r. */
 static void
 send_answer(struct cmdq *q, struct cmdq_job *j, struct response *r)
 {
@@ -188,7 +188,7 @@ note_failed(struct cmdq *q, const struct cmdq_job *j, const struct response *r)
 	log_warn("cmdq", "%s, job=%s", report_failure_text(r), job_id_text(j));
 }
 
-/* With much output the job stays RUNNING until it is made. */
+/* Answers a run; with much output the job stays RUNNING until the answer is made. */
 static void
 answer_run(struct cmdq *q, struct cmdq_job *j, const struct child_event *done)
 {
@@ -451,7 +451,7 @@ step(struct cmdq *q)
 	return false;
 }
 
-/* Nothing ticks unless something is due. */
+/* Arms the timer only if something is due. */
 static void
 arm_for_due(struct cmdq *q)
 {

@@ -51,7 +51,7 @@ encode_worker_takes(const struct encode_worker *mk, size_t bytes)
 	return mk != NULL && bytes > ENCODE_WORKER_SMALL;
 }
 
-/* On the thread. To free a million values takes its time, too. */
+/* Runs on the thread, and frees there too, as a million values take time. */
 static void
 run(void *arg)
 {

@@ -18,7 +18,7 @@
 struct loop;
 struct encode_worker;
 
-/* What a run came to. */
+/* This is what a run came to. */
 struct made {
 	uint64_t id;   /* of the run */
 	size_t bytes;  /* of output */
@@ -27,10 +27,10 @@ struct made {
 	struct message m;  /* whoever takes what it holds leaves it empty */
 };
 
-/* On the loop, never inside encode_worker_make(). What made holds is freed after it. */
+/* Called on the loop, never inside encode_worker_make(). What made holds is freed after it. */
 typedef void encode_worker_done_fn(struct made *made, void *arg);
 
-/* At the start: exits when there can be no thread. */
+/* Starts the thread; exits when there can be none. */
 struct encode_worker *encode_worker_create(struct loop *loop, encode_worker_done_fn *fn, void *arg);
 /* Waits for what was begun; each of it is told on the way out. NULL is fine. */
 void encode_worker_destroy(struct encode_worker *mk);

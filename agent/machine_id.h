@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which machine this is: order marks of one host name are compared under one machine id only. */
+/* A machine id says which machine this is: order marks of one host name are compared under one
+ * machine id only. */
 #ifndef VOGELER_MACHINE_ID_H
 #define VOGELER_MACHINE_ID_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent says of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has the
+/* The agent says this of itself, on the pages of shared/monitor/monitor.h; docs/metrics.md has the
  * table.
  */
 #ifndef VOGELER_AGENT_METRICS_H

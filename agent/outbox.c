@@ -49,7 +49,7 @@ struct outbox_lane {
 	struct mono refused_since; /* until something is taken again; ms 0: it is */
 };
 
-/* In the order in which entries are sent. */
+/* Entries are sent in this order. */
 enum entry_kind { ENTRY_FRESH, ENTRY_ANSWER, ENTRY_UNASKED };
 
 struct outbox {
@@ -104,9 +104,10 @@ id_text(const struct outbox_entry *e)
 	return e->message.message_id != NULL ? e->message.message_id : "(no id)";
 }
 
-/* What an answer can do without, in the order in which it is missed least: what the plugin printed;
- * and its name, which of a refused command has up to 4 KiB, and for which the collector else goes
- * by the body. Whatever else is in the headers fits the smallest frame there is. */
+/* Takes away what an answer can do without, in the order in which it is missed least: what the
+ * plugin printed; and its name, which of a refused command has up to 4 KiB, and for which the
+ * collector else goes by the body. Whatever else is in the headers fits the smallest frame there
+ * is. */
 static void
 lighten(const struct outbox *o, struct outbox_entry *e)
 {
@@ -143,8 +144,8 @@ report_too_large(const struct outbox *o, struct outbox_entry *e)
 	    id_text(e), bytes);
 }
 
-/* It was refused: what this broker can never be given is taken away. Should it not fit all the
- * same, it is no reason to keep those behind it. false: nothing is in the way but what is being
+/* Takes away from one that was refused what this broker can never be given. Should it not fit all
+ * the same, it is no reason to keep those behind it. false: nothing is in the way but what is being
  * sent. */
 static bool
 make_fit(const struct outbox *o, struct outbox_entry *e)

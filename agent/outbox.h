@@ -30,8 +30,8 @@ struct outbox;
 #define OUTBOX_RETRY_MS     1000
 #define OUTBOX_RETRY_MAX_MS 30000
 
-/* On the loop, never inside an outbox_ function other than outbox_on_confirm(): the entry of this
- * id is safe with the broker, and gone from here. */
+/* Called on the loop, never inside an outbox_ function other than outbox_on_confirm(): the entry of
+ * this id is safe with the broker, and gone from here. */
 typedef void outbox_confirmed_fn(uint64_t id, void *arg);
 
 /* When no queue is bound for what is sent, the broker is asked to look after its bindings
@@ -39,7 +39,7 @@ typedef void outbox_confirmed_fn(uint64_t id, void *arg);
  * Borrows broker and exchange until outbox_destroy(). fn may be NULL. */
 struct outbox *outbox_create(struct loop *loop, struct broker *broker, const char *exchange,
     outbox_confirmed_fn *fn, void *arg);
-/* Whose answers these are, for a failure in the place of one that the broker finds too large.
+/* Sets whose answers these are, for a failure in the place of one that the broker finds too large.
  * Borrowed. Without it such a one is kept until the next connection. */
 void outbox_set_host(struct outbox *o, const char *host);
 void outbox_destroy(struct outbox *o); /* NULL is fine */
@@ -48,8 +48,8 @@ void outbox_destroy(struct outbox *o); /* NULL is fine */
  * succeeds: the limit is the caller's to ask for, before it begins to make a response. */
 void outbox_add(struct outbox *o, uint64_t id, struct message *m);
 void outbox_add_fresh(struct outbox *o, uint64_t id, struct message *m);
-/* The same for a result that nobody asked for: it takes the place of an older one of this plugin
- * that waits, and when all of these pass OUTBOX_NEWEST_MAX the oldest go. */
+/* Adds a result that nobody asked for: it takes the place of an older one of this plugin that
+ * waits, and when all of these pass OUTBOX_NEWEST_MAX the oldest go. */
 void outbox_add_newest(struct outbox *o, uint64_t id, const char *plugin, struct message *m);
 /* Room for that many more answers? */
 bool outbox_has_room(const struct outbox *o, size_t n);
@@ -64,7 +64,8 @@ struct outbox_status { /* for metrics and health */
 };
 void outbox_status(const struct outbox *o, struct outbox_status *out);
 
-/* From the broker's handlers of the same names. on_confirm: false when the publish was not ours. */
+/* The broker's handlers of the same names call these. on_confirm: false when the publish was not
+ * ours. */
 void outbox_on_ready(struct outbox *o);
 void outbox_on_writable(struct outbox *o);
 bool outbox_on_confirm(

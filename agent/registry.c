@@ -138,8 +138,8 @@ read_dir(struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, v
 	return broken;
 }
 
-/* What comes into force is what was written, and not what is found there by then. At the start it
- * does so also when there was no room to write it: nothing else is in force. */
+/* Puts into force what was written, and not what is found there by then. At the start it does so
+ * also when there was no room to write it: nothing else is in force. */
 static bool
 compile(struct registry *r, struct plugin_set *set, const char *path, bool at_start)
 {
@@ -211,7 +211,7 @@ registry_reload(struct registry *r, const char *plugin_dir, const char *state_di
 	return load(r, plugin_dir, state_dir, true);
 }
 
-/* What is wrong with definitions, kept until it is known which of it is to be told. */
+/* A finding is what is wrong with definitions, kept until it is known which of it is to be told. */
 struct finding {
 	char *file, *text; /* owned */
 	unsigned int line;
@@ -231,8 +231,8 @@ keep_broken(const char *file, unsigned int line, const char *text, void *arg)
 	f->items[f->n++] = (struct finding){xstrdup(file), xstrdup(text), line};
 }
 
-/* In the same file, or by its name: a second definition of it elsewhere may be the one that is
- * meant. */
+/* Says whether it is in the same file, or has its name: a second definition of it elsewhere may be
+ * the one that is meant. */
 static bool
 is_about(const struct finding *f, const struct plugin *p)
 {

@@ -140,7 +140,7 @@ describe_failure(const char *plugin, const struct child_event *done, char out[ME
 	}
 }
 
-/* Of 2010 only text was ever sent; pylist and pydict say that it is JSON already. */
+/* Makes the value: agents of 2010 only sent text; pylist and pydict say that it is JSON already. */
 static json_t *
 make_value(enum wire_format format, const struct buf *out, int64_t *replaced)
 {
@@ -237,7 +237,7 @@ set_run_failure(struct response *r, const struct report_request *req,
 	r->meta.truncated = done->outcome == CHILD_OVERFLOW;
 	if (done->outcome == CHILD_NOT_STARTED)
 		return;
-	/* Of a flood the beginning says what it was; of anything else the end says why. */
+	/* The beginning of a flood says what it was; of anything else the end says why. */
 	r->meta.stdout_tail = done->outcome == CHILD_OVERFLOW
 				  ? head_of(out->data, out->len, &r->meta.replaced)
 				  : tail_of(out->data, out->len, false, &r->meta.replaced);

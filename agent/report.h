@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run comes to, as the response that is sent. The key is always the plugin's name, also when
- * it was called by its alias. A failure is the body of 2010 (last_error, format pydict); what it
- * printed goes along in headers, cut to REPORT_TAIL_MAX bytes. */
+/* A report is what a run comes to, as the response that is sent. The key is always the plugin's
+ * name, also when it was called by its alias. A failure is the body of 2010 (last_error, format
+ * pydict); what it printed goes along in headers, cut to REPORT_TAIL_MAX bytes. */
 #ifndef VOGELER_REPORT_H
 #define VOGELER_REPORT_H
 
@@ -14,7 +14,7 @@
 #define REPORT_TAIL_MAX    2048
 #define REPORT_MESSAGE_MAX (15U * 512 * 1024) /* the collector's message_max_bytes is 8 MiB */
 
-/* What is the same for every response of this life of the agent. Borrowed strings; all but host may
+/* This is the same for every response of this life of the agent. Borrowed strings; all but host may
  * be NULL. */
 struct report_origin {
 	const char *host;
@@ -24,7 +24,7 @@ struct report_origin {
 
 struct sequence;
 
-/* What was asked; or not asked, without a job. Borrowed strings; job and reply_to may be NULL. */
+/* This was asked; or not asked, without a job. Borrowed strings; job and reply_to may be NULL. */
 struct report_request {
 	const char *plugin;
 	const char *job;
@@ -47,11 +47,12 @@ void report_value(struct response *r, const struct buf *out);
 void report_without_result(struct response *r, const struct report_origin *origin,
     const struct report_request *req, enum wire_state state, const char *why, int64_t order,
     int64_t wallclock_ms);
-/* In place of a response of that state that cannot be sent. */
+/* Makes one in place of a response of that state that cannot be sent. */
 void report_unsendable(struct response *r, const struct report_origin *origin,
     const struct report_request *req, int64_t order, int64_t wallclock_ms);
-/* What one of the first two made, as a message; initialises m. When it cannot be sent, being too
- * large or too deep, a failure that says so takes its place, in r as well, with a mark of its own.
+/* Makes a message of what one of the first two made; initialises m. When it cannot be sent, being
+ * too large or too deep, a failure that says so takes its place, in r as well, with a mark of its
+ * own.
  */
 void report_encode(struct response *r, const struct report_origin *origin,
     const struct report_request *req, struct sequence *order, struct message *m);

@@ -270,7 +270,7 @@ note_ok(const struct schedule_run *r, size_t bytes, const struct response *resp)
 	    resp->meta.duration_ms);
 }
 
-/* What m holds is taken; the run is gone. */
+/* Takes what m holds, and ends the run. */
 static void
 finish_run(struct schedule *s, struct schedule_run *r, struct message *m)
 {
@@ -278,7 +278,7 @@ finish_run(struct schedule *s, struct schedule_run *r, struct message *m)
 	run_remove(s, r);
 }
 
-/* With much output the run stays until it is made. */
+/* Reports a run; with much output it stays until the report is made. */
 static void
 report(struct schedule *s, struct schedule_run *r, const struct child_event *done)
 {

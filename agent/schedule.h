@@ -54,11 +54,11 @@ void schedule_destroy(struct schedule *s); /* NULL is fine */
 void schedule_reload(struct schedule *s, uint64_t max_output);
 /* Something ended: what waits may perhaps start. */
 void schedule_kick(struct schedule *s);
-/* For events whose id has SCHEDULE_ID. */
+/* Takes events whose id has SCHEDULE_ID. */
 void schedule_on_child(struct schedule *s, const struct child_event *ev);
-/* For what was made of a run whose id has SCHEDULE_ID; takes what made->m holds. */
+/* Takes what was made of a run whose id has SCHEDULE_ID, with what made->m holds. */
 void schedule_on_made(struct schedule *s, struct made *made);
-/* From now on nothing is started; what runs may end and be reported. */
+/* Starts nothing from now on; what runs may end and be reported. */
 void schedule_drain(struct schedule *s);
 /* Ends what runs, unreported. */
 void schedule_stop_running(struct schedule *s);

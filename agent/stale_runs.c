@@ -133,8 +133,8 @@ spare_ancestors(const struct proc *all, size_t n, bool *passed)
 	}
 }
 
-/* What a process of a plugin has started, and all in its session: the plugin, or what it started,
- * began that, and its number is not given away while anything is in it. */
+/* Says whether a process of a plugin has started it, or it is in its session: the plugin, or what
+ * it started, began that, and its number is not given away while anything is in it. */
 static bool
 belongs_to(const struct proc *p, const struct proc *found, pid_t own_session)
 {
@@ -142,7 +142,7 @@ belongs_to(const struct proc *p, const struct proc *found, pid_t own_session)
 	       (p->session == found->session && p->session != 0 && p->session != own_session);
 }
 
-/* What is alive of it comes first in *list, which the caller frees: returns how many. */
+/* Puts what is alive of it first in *list, which the caller frees: returns how many. */
 static size_t
 hunt_find(const struct hunt *h, struct proc **list)
 {
@@ -194,7 +194,7 @@ hold(const struct proc *p)
 	return pidfd;
 }
 
-/* It stays known, so that its children and its session are found when it is gone. */
+/* Keeps it known, so that its children and its session are found when it is gone. */
 static void
 remember(struct hunt *h, const struct proc *p)
 {
@@ -272,8 +272,8 @@ tell_end(const struct hunt *h)
 	free(left);
 }
 
-/* What ignores SIGTERM, and what was started or not seen meanwhile (a process that executes
- * something has no environment for a moment), gets SIGKILL, until nothing is left. */
+/* Sends SIGKILL, until nothing is left, to what ignores SIGTERM, and to what was started or not
+ * seen meanwhile (a process that executes something has no environment for a moment). */
 static void
 end_remains(const struct stale_runs *r)
 {

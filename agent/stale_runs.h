@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What plugins of an agent before this one left running. A keeper (subreaper.h) ends what is left
- * of its run, even when the agent is killed. When both are killed nobody does, and where no service
- * manager ends the rest, it would go on beside the command that is then run again.
+/* Stale runs are what plugins of an agent before this one left running. A keeper (subreaper.h) ends
+ * what is left of its run, even when the agent is killed. When both are killed nobody does, and
+ * where no service manager ends the rest, it would go on beside the command that is then run again.
  *
  * So what plugins start is known again, by two things:
  * - a mark, a random number for the life of an agent, in the environment of all its plugins, which

@@ -90,7 +90,7 @@ read_pid(int fd)
 	return strtol(text, NULL, 10);
 }
 
-/* For whoever is told that the folder is in use; nothing depends on it. */
+/* Writes it for whoever is told that the folder is in use; nothing depends on it. */
 static void
 write_pid(int fd)
 {
@@ -110,7 +110,7 @@ busy(const char *dir, int fd, struct trouble *t)
 	return STATEDIR_BUSY;
 }
 
-/* Where folders cannot be locked, as on NFS, the file's lock has to do. */
+/* Tries the lock of the file where folders cannot be locked, as on NFS. */
 static bool
 is_taken(int fd)
 {

@@ -28,9 +28,9 @@ struct statedir_lock {
  * locked, which is told at ERROR: a host whose disk is full is one to be asked questions. */
 enum statedir_result statedir_open(const char *dir, struct statedir_lock *lock, struct trouble *t);
 void statedir_close(struct statedir_lock *lock);
-/* Whether that errno says that there is no room. */
+/* Says whether that errno means that there is no room. */
 bool statedir_is_full(int err);
-/* The way out, when a file in it cannot be read or written for that errno. */
+/* Names the way out when a file in it cannot be read or written for that errno. */
 const char *statedir_cure(int err);
 
 #endif

@@ -182,7 +182,7 @@ print_answer(const struct message *m, json_t *value)
 	return ok;
 }
 
-/* What is wrong stands last. Returns the exit status. */
+/* Prints what is wrong last. Returns the exit status. */
 static int
 print_response(const struct cli *cli, const struct response *r, const struct plugin *p)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long to wait before trying again: the first retry soon, then doubling up to a cap, with
- * jitter so that a thousand agents do not come back in the same second. Pure arithmetic; owns no
- * timer. */
+/* This says how long to wait before trying again: the first retry soon, then doubling up to a cap,
+ * with jitter so that a thousand agents do not come back in the same second. Pure arithmetic; owns
+ * no timer. */
 #ifndef VOGELER_BACKOFF_H
 #define VOGELER_BACKOFF_H
 

@@ -7,12 +7,12 @@
 struct trouble;
 
 const char *errtext_errno(int err);
-/* What a host says of a plugin that it has not, in the words that the wire has had since 2010
- * ("Plugin ps is not authorized for this host. Ignoring"), as people are told of it; other texts as
- * they are. Malloced. */
+/* Returns what a host says of a plugin that it has not, in the words that the wire has had since
+ * 2010 ("Plugin ps is not authorized for this host. Ignoring"), as people are told of it; other
+ * texts as they are. Malloced. */
 char *errtext_of_host(const char *text);
-/* The same for where the plugin is named beside it: without the "packages: " that the text begins
- * with. Malloced. */
+/* Does so where the plugin is named beside it: without the "packages: " that the text begins with.
+ * Malloced. */
 char *errtext_of_plugin(const char *plugin, const char *text);
 /* rc: what getaddrinfo() returned; err: errno, for EAI_SYSTEM. The kind is TROUBLE_NAMES when the
  * name, or who should know it, is the trouble. */

@@ -34,7 +34,7 @@ static struct {
 	uint64_t dropped, dropped_told;
 } logger = {.program = NULL, .level = LOG_LEVEL_WARN};
 
-/* Of the sink and of what is counted: worker threads log, too. */
+/* This lock is of the sink and of what is counted: worker threads log, too. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct log_line {
@@ -171,7 +171,7 @@ priority(enum log_level level)
 static void line_printf(struct log_line *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* For the prefix alone, which always fits. */
+/* Prints the prefix alone, which always fits. */
 static void
 line_printf(struct log_line *l, const char *fmt, ...)
 {
@@ -226,7 +226,7 @@ add_escaped(struct log_line *l, const char *text)
 	return true;
 }
 
-/* How many were dropped is said in their place. */
+/* Says in their place how many were dropped. */
 static bool
 tell_dropped(void)
 {

@@ -104,8 +104,8 @@ try_write(const char *data, size_t len)
 	return write(STDERR_FILENO, data, len);
 }
 
-/* How much of data is dealt with. A log that cannot be written is no reason to stop, nor is there
- * anyone to tell: such a line is dealt with, too. */
+/* Returns how much of data is dealt with. A log that cannot be written is no reason to stop, nor is
+ * there anyone to tell: such a line is dealt with, too. */
 static size_t
 write_line(const char *data, size_t len)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the lines of the log go: standard error, without ever waiting for whoever reads it. Lines
- * that it does not take at once wait in a bounded buffer; what finds that full is dropped.
+/* The sink takes the lines of the log to standard error, without ever waiting for whoever reads it.
+ * Lines that it does not take at once wait in a bounded buffer; what finds that full is dropped.
  *
  * O_NONBLOCK belongs to the open file and not to the descriptor: set on ours it would be the
  * terminal's or the pipe's for every process that shares it, and a shell that met EAGAIN would end.
@@ -19,11 +19,11 @@ void log_sink_open(void);
 /* line: with its end, at most PIPE_BUF bytes, so that those of several processes on one pipe do not
  * mix. false: it is dropped. */
 bool log_sink_put(const char *line, size_t len);
-/* The same, as long as no more than half of the buffer is in use. */
+/* Puts it as long as no more than half of the buffer is in use. */
 bool log_sink_put_after_pause(const char *line, size_t len);
 /* Writes what waits, as far as it is taken now. true: nothing waits any more. */
 bool log_sink_flush(void);
-/* The same, waiting that long for it. */
+/* Writes what waits, and waits that long for it. */
 void log_sink_finish(int patience_ms);
 
 #endif

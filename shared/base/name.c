@@ -11,7 +11,7 @@
 
 #define LABEL_MAX 63 /* RFC 1123 2.1, RFC 1035 2.3.4 */
 
-/* Not isalnum(): the answer must not depend on the locale. */
+/* Replaces isalnum(), whose answer depends on the locale. */
 static bool
 is_alnum(char c)
 {
@@ -40,7 +40,7 @@ label_error(const char *label, size_t len)
 	return NULL;
 }
 
-/* As queue names and routing keys these would be ours or the broker's. */
+/* Refuses names that, as queue names and routing keys, would be ours or the broker's. */
 static const char *
 taken_error(const char *name)
 {

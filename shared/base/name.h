@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which names may be hosts and which may be plugins. Host names become queue names, routing keys
- * and document ids, so the rules are those of all three. */
+/* These rules say which names may be hosts and which may be plugins. Host names become queue names,
+ * routing keys and document ids, so the rules are those of all three. */
 #ifndef VOGELER_NAME_H
 #define VOGELER_NAME_H
 
@@ -21,8 +21,8 @@ const char *name_plugin_error(const char *name);
 /* _*, syskey, format, last_error, system_name, doc_type, created_at, updated_at, vogeler. */
 bool name_is_reserved(const char *key);
 
-/* This machine's name as 2010 had it (platform.node(): the node name of uname(2)); malloced, caller
- * frees. */
+/* Returns this machine's name as 2010 had it (platform.node(): the node name of uname(2));
+ * malloced, caller frees. */
 char *name_of_this_host(void);
 
 #endif

@@ -72,7 +72,8 @@ is_label_of(const char *label, const char *name)
 	return strncasecmp(label, name, len) == 0 && name[len] == '.';
 }
 
-/* In small letters, numbers without the zeros before them. false: too long to be typed. */
+/* Folds to small letters, and numbers to those without zeros before them. false: too long to be
+ * typed. */
 static bool
 fold(const char *name, char out[WORD_MAX + 1])
 {

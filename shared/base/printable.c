@@ -81,7 +81,7 @@ is_hostile(uint32_t c)
 	       c == 0x2029;
 }
 
-/* As JSON writes it. */
+/* Writes it as JSON does. */
 static size_t
 put_escaped(uint32_t c, char piece[PRINTABLE_PIECE])
 {
@@ -172,7 +172,7 @@ printable_text(const char *text, enum printable_breaks breaks)
 static size_t
 measure(const char *text, size_t columns, size_t *bytes)
 {
-	/* Whatever the locale is: glibc has this one built in. */
+	/* This locale is built into glibc, whatever the one of the user is. */
 	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = (locale_t)0;
 	const unsigned char *start = (const unsigned char *)text, *p = start;
 	size_t width = 0;

@@ -18,7 +18,8 @@ enum printable_breaks {       /* line ends and tabs */
 };
 
 #define PRINTABLE_PIECE 24 /* bytes: one character, escaped, and the NUL */
-/* What stands for the character at p, which is not the NUL. Returns how many bytes were taken. */
+/* Gives what stands for the character at p, which is not the NUL. Returns how many bytes were
+ * taken. */
 size_t printable_step(
     const char *p, enum printable_breaks breaks, char piece[PRINTABLE_PIECE], size_t *size);
 

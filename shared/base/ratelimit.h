@@ -25,10 +25,10 @@ struct ratelimit {
 
 /* Is it to be logged now? Then *unlogged is how many times it was not since the last line. */
 bool ratelimit_due(struct ratelimit *r, const char *text, struct mono now, uint32_t *unlogged);
-/* How many were left out, of all kinds. They count as told; the minute goes on. */
+/* Returns how many were left out, of all kinds. They count as told; the minute goes on. */
 uint32_t ratelimit_sum_up(struct ratelimit *r);
-/* It is over. Is that to be logged now? It is if the last line was a complaint, else once a minute
- * with how many were left out (ratelimit_sum_up). *unlogged is 0 if not. */
+/* Ends it, and says whether that is to be logged now: it is if the last line was a complaint, else
+ * once a minute with how many were left out (ratelimit_sum_up). *unlogged is 0 if not. */
 bool ratelimit_over(struct ratelimit *r, struct mono now, uint32_t *unlogged);
 
 #endif

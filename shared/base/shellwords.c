@@ -122,7 +122,8 @@ shellwords_split(const char *text, char *err, size_t err_size)
 	return NULL;
 }
 
-/* How many characters at p, which is outside quotes, a shell would take for itself; 0: none. */
+/* Returns how many characters at p, which is outside quotes, a shell would take for itself; 0:
+ * none. */
 static size_t
 shell_length(const char *p)
 {

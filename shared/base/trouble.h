@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What went wrong, as a value: what it was and the way out stay apart until they are printed, so
- * that whoever shows a part of it, or adds to it, need not look for it in a sentence. Plain memory,
- * without a life of its own; zeroed it is none. */
+/* A trouble is what went wrong, as a value: what it was and the way out stay apart until they are
+ * printed, so that whoever shows a part of it, or adds to it, need not look for it in a sentence.
+ * Plain memory, without a life of its own; zeroed it is none. */
 #ifndef VOGELER_TROUBLE_H
 #define VOGELER_TROUBLE_H
 

@@ -58,7 +58,7 @@ parse(const struct unit *units, const char *text, uint64_t *out)
 	return false;
 }
 
-/* It is the same in all units. */
+/* Says whether it is 0, which is the same in all units. */
 static bool
 is_zero(const char *text)
 {

@@ -12,8 +12,8 @@
 
 /* false: not a number with one of the units, or beyond 64 bits. */
 bool units_parse_ms(const char *text, uint64_t *ms);
-/* What is to be said to a bare number in the place of a duration: "5 what? Write 5s, ...", in out;
- * NULL: it is none. */
+/* Gives what is to be said to a bare number in the place of a duration: "5 what? Write 5s, ...", in
+ * out; NULL: it is none. */
 #define UNITS_ASK_SIZE 160
 const char *units_ask(const char *text, char out[UNITS_ASK_SIZE]);
 bool units_parse_bytes(const char *text, uint64_t *bytes);
@@ -22,7 +22,7 @@ bool units_parse_count(const char *text, uint64_t max, uint64_t *count);
 /* The largest unit that says it exactly; reads back as the same. Return out. */
 const char *units_format_ms(uint64_t ms, char out[UNITS_TEXT_SIZE]);
 const char *units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_SIZE]);
-/* For people, its two largest units: "6 d 23 h", "59 s". Below 0 as 0. Returns out. */
+/* Writes it for people, in its two largest units: "6 d 23 h", "59 s". Below 0 as 0. Returns out. */
 #define UNITS_SPAN_SIZE 40
 const char *units_span(int64_t ms, char out[UNITS_SPAN_SIZE]);
 

@@ -45,12 +45,12 @@ bool uri_same_place(const struct uri *a, const struct uri *b);
 bool uri_list_same_places(const struct uri *a, size_t n_a, const struct uri *b, size_t n_b);
 /* scheme://user:***@host:port/path into out; returns out. */
 const char *uri_redacted(const struct uri *u, char *out, size_t size);
-/* The same for a text that may not parse (one URI or several): every ":password@" becomes ":***@".
+/* Masks a text that may not parse (one URI or several): every ":password@" becomes ":***@".
  */
 const char *uri_redact_text(const char *text, char *out, size_t size);
 char *uri_mask(const char *text); /* the same, malloced, never cut */
-/* The same for a sentence, in which a ':' and an '@' need have nothing to do with each other: what
- * stands in double quotes is one text, and of the rest each word. Malloced. */
+/* Masks a sentence, in which a ':' and an '@' need have nothing to do with each other: what stands
+ * in double quotes is one text, and of the rest each word. Malloced. */
 char *uri_mask_sentence(const char *text);
 /* Overwrites passwords of URIs in place with '*', keeping the length: for argv. */
 void uri_scrub(char *text);

@@ -98,8 +98,8 @@ scheme_length(const char *text, const char *p)
 	return 0;
 }
 
-/* In a text that was cut, or a URI that was, the '@' may be missing: then what stands where a port
- * would, and is none, is the password. Returns its end, or NULL. */
+/* Finds the password where the '@' is missing, as in a text or a URI that was cut: what stands
+ * where a port would, and is none, is the password. Returns its end, or NULL. */
 static const char *
 end_without_at(const char *authority, const char *colon)
 {
@@ -126,7 +126,8 @@ next_password(const char *text, const char **from, const char **begin, const cha
 		const char *p = *from + scheme, *colon = NULL, *at = NULL;
 
 		for (; *p != '\0' && (p == *from || scheme_length(text, p) == 0); p++) {
-			/* In a sentence of ours a blank follows the colon; in a URI none does. */
+			/* A blank follows the colon in a sentence of ours, and none does in
+			 * a URI. */
 			if (*p == ':' && colon == NULL &&
 			    (scheme > 0 || !isspace((unsigned char)p[1])))
 				colon = p;

@@ -14,7 +14,7 @@
 int64_t wallclock_ms(void);
 /* Writes the text form into out (WALLCLOCK_TEXT_SIZE bytes) and returns it. */
 const char *wallclock_format(int64_t ms, char out[WALLCLOCK_TEXT_SIZE]);
-/* For people, to whom seconds are enough: "2010-09-26T02:16:29Z"; returns out. */
+/* Writes it for people, to whom seconds are enough: "2010-09-26T02:16:29Z"; returns out. */
 const char *wallclock_format_s(int64_t ms, char out[WALLCLOCK_TEXT_SIZE]);
 /* "3 min ago", in one unit; of what is yet to come "0 s ago"; returns out. */
 #define WALLCLOCK_AGE_SIZE (UNITS_SPAN_SIZE + 8)

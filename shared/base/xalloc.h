@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What becomes of a program when memory is out; one rule for all.
+/* This decides what becomes of a program when memory is out; one rule for all.
  *
  * What is small and our own, the members of jansson's trees among it (jsonx_init()), is asked for
  * with these functions, which never fail: without memory the program says so in a line and ends

@@ -103,7 +103,8 @@ load_file(struct build *b)
 	if (path == NULL)
 		return;
 	b->path = xstrdup(path);
-	/* To let everyone read it would give passwords away, if there are any in it. */
+	/* The cure is not to let everyone read it: that would give passwords away, if there are any
+	 * in it. */
 	if (euidaccess(path, R_OK) != 0 && errno == EACCES) {
 		tell(b, LOG_LEVEL_ERROR, path, 0,
 		    "Permission denied" TROUBLE_CURE
@@ -242,7 +243,7 @@ load_command_line(struct build *b)
 	}
 }
 
-/* Of all that was given: -o may name groups of the file. */
+/* Checks groups once all was given, for -o may name groups of the file. */
 static void
 on_wrong_group(const struct hostgroup *g, bool error, const char *text, void *arg)
 {
@@ -285,7 +286,7 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 	return !b.bad;
 }
 
-/* The same for cli->options. */
+/* Builds cli->options in the same way. */
 static bool
 build_own(struct cli *cli, options_note_fn *tell_fn)
 {
@@ -303,7 +304,7 @@ log_it(enum log_level level, const char *where, unsigned int line, const char *t
 	free(shown);
 }
 
-/* For who is to tell it itself: the examiner, and the service in its status. */
+/* Keeps it for who is to tell it: the examiner, and the service in its status. */
 static void
 keep_complaint(
     enum log_level level, const char *where, unsigned int line, const char *text, void *arg)

@@ -25,13 +25,13 @@ struct cli {
 
 #define CLI_DEFAULT_CONFIG VOGELER_SYSCONFDIR "/vogeler/vogeler.conf"
 
-/* What a program does first, before it opens any descriptor: a stdin, stdout or stderr that is
+/* A program does this first, before it opens any descriptor: a stdin, stdout or stderr that is
  * missing becomes /dev/null; nobody of the same user may look into the process or have a core file
  * of it (PR_SET_DUMPABLE). Scrubs passwords from argv and environment, sets up the log, reads
- * options, environment, credentials and file
- * (-c, VOGELER_CONFIG, or SYSCONFDIR/vogeler/vogeler.conf when it exists). Handles --help,
- * --version, --check-config, --dump-config and every error itself, by exiting (0, or 1 after a line
- * on stderr that says what would be right). */
+ * options, environment, credentials and file (-c, VOGELER_CONFIG, or
+ * SYSCONFDIR/vogeler/vogeler.conf when it exists). Handles --help, --version, --check-config,
+ * --dump-config and every error itself, by exiting (0, or 1 after a line on stderr that says what
+ * would be right). */
 void cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
 void cli_finish(struct cli *cli);
 /* The first line of a credential of systemd's, to be wiped and freed; NULL: there is none, or it is

@@ -159,7 +159,7 @@ take(char **where, char *value)
 	explicit_bzero(value, strlen(value));
 }
 
-/* What /proc/PID/environ shows is the memory that the program was started with. Of any other
+/* Hides what /proc/PID/environ shows, the memory that the program was started with. Of any other
  * variable with a password in a URI, such as a proxy's, the program has a copy from now on. */
 static void
 hide(char **variable)

@@ -28,13 +28,13 @@ struct cli_spec {
 				 a service tells at each start what has no effect */
 	const char *examiner; /* the verb that runs with a configuration that cannot be used, too,
 				 and tells of it itself (cli.complaint); NULL = none */
-	/* What --check-config looks at beside the options, which are good; tells by
+	/* Checks what --check-config looks at beside the options, which are good; tells by
 	 * cli_tell_check(). as_service: the verb is the one that is. Returns false when something
 	 * is wrong. NULL = nothing more. */
 	bool (*check)(const struct cli *cli, bool as_service);
 };
 
-/* As it was given; all owned, NULL = not given. */
+/* A command line is kept as it was given; all owned, NULL = not given. */
 struct command_line {
 	const struct cli_spec *spec; /* borrowed until cli_parse_finish() */
 	struct poptOption *table;    /* the program's rows and the shared ones */

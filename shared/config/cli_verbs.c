@@ -142,7 +142,7 @@ cli_verbs_check_option(const char *program, const struct cli_verbs *verbs,
 	if (verb == NULL || verb->options == NULL ||
 	    cli_verbs_have_option(verb->options, long_name, short_name))
 		return;
-	/* It is called as those call it that take it. */
+	/* The option is called as those verbs call it that take it. */
 	for (size_t i = 0; i < verbs->n && !by_long && long_name != NULL; i++)
 		by_long = verbs->list[i].options != NULL &&
 			  cli_verbs_have_option(verbs->list[i].options, long_name, '\0');

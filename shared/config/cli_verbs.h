@@ -37,7 +37,7 @@ const struct cli_verb *cli_verbs_find(
  * (short_name: 0). verb NULL takes all. */
 void cli_verbs_check_option(const char *program, const struct cli_verbs *verbs,
     const struct cli_verb *verb, const char *long_name, char short_name);
-/* Whether names, with blanks between them, have that option by either of its names. */
+/* Says whether names, with blanks between them, have that option by either of its names. */
 bool cli_verbs_have_option(const char *names, const char *long_name, char short_name);
 
 #endif

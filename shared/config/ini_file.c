@@ -18,7 +18,7 @@
 
 #define CONF_FILE_MAX (1024 * 1024)
 
-/* Where errors go, and whether there was one. */
+/* A report says where errors go, and whether there was one. */
 struct report {
 	const char *path;
 	ini_file_error_fn *on_error;
@@ -446,7 +446,8 @@ is_end(const char *s)
 	return *text == '\0' || (*text == ';' && text > s);
 }
 
-/* Where a comment begins: at a ";" that is the first thing, or behind a blank; else at the end. */
+/* Finds where a comment begins: at a ";" that is the first thing, or behind a blank; else at the
+ * end. */
 static size_t
 comment_at(const char *value)
 {

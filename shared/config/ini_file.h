@@ -35,7 +35,7 @@ typedef void ini_file_error_fn(const char *file, unsigned int line, const char *
  * " ;..." included (plugin files: both mean something in a command). */
 bool ini_file_read(struct ini_file *c, const char *path, bool keep_comments,
     ini_file_error_fn *on_error, void *arg);
-/* The same of a file whose text is here, without NUL; the text is changed, and zeroed. */
+/* Reads a file whose text is here, without NUL; the text is changed, and zeroed. */
 bool ini_file_read_text(struct ini_file *c, const char *path, struct buf *text, bool keep_comments,
     ini_file_error_fn *on_error, void *arg);
 void ini_file_finish(struct ini_file *c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every connection to a broker takes from the configuration. */
+/* Every connection to a broker takes this from the configuration. */
 #ifndef VOGELER_OPTIONS_BROKER_H
 #define VOGELER_OPTIONS_BROKER_H
 

@@ -157,8 +157,8 @@ backend_matches(const char *backend, const char *dsn)
 	       (strncmp(dsn + len, "://", 3) == 0 || strncasecmp(dsn + len, "s://", 4) == 0);
 }
 
-/* Which of the file's store URIs holds: [persistence] dsn; else that of the backend's section;
- * else, without a backend, whichever is there. */
+/* Chooses which of the file's store URIs holds: [persistence] dsn; else that of the backend's
+ * section; else, without a backend, whichever is there. */
 static void
 choose_store(struct options_loading *l)
 {

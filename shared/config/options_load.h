@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How options come to hold: defaults, the file, single values, a reload; and how they are printed.
+/* Options come to hold by these: defaults, the file, single values, a reload; and they are printed.
  */
 #ifndef VOGELER_OPTIONS_LOAD_H
 #define VOGELER_OPTIONS_LOAD_H
@@ -26,12 +26,12 @@ bool options_set_dbhost(
     struct options *o, const char *value, const char *source, char *err, size_t err_size);
 /* "section.key=value" from the command line. false: err says why. */
 bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
-/* For a reload: moves from fresh to now what the program takes while it runs, user and password of
+/* Moves, at a reload, from fresh to now what the program takes while it runs, user and password of
  * its URIs too; fresh is then the caller's to finish. Which option that is, its row says. Returns
  * what else has changed, "[amqp] heartbeat, listen, [couch] timeout", which needs a restart;
  * malloced, NULL = nothing. */
 char *options_take(struct options *now, struct options *fresh, enum options_program program);
-/* As a file that options_load would read, secrets masked. */
+/* Prints a file that options_load would read, secrets masked. */
 void options_dump(const struct options *o, FILE *out);
 
 /* The rows, for documentation tests: prints "section.key type default" a line each. */

@@ -41,7 +41,7 @@
 /* A number or "auto": what suits. */
 #define AUTO(sec, k, t, field, low, top, changes) \
 	{sec, k, t, offsetof(struct options, field), "auto", low, top, "auto", changes}
-/* No field, and nothing that could change. */
+/* A CHECK has no field, and nothing that could change. */
 #define CHECK(sec, k, t) {sec, k, t, 0, NULL, 0, 0, NULL, NEITHER}
 /* clang-format on */
 
@@ -103,7 +103,7 @@ const struct option_row option_rows[] = {
 	AGENT(RESTART)),
     ROW("host_queue", "type", OPTION_QUEUE_TYPE, host_queue.type, "classic", AGENT(RESTART)),
 
-    /* What is written to a record must be read again: jsonx.h has 64 for good. */
+    /* A record that is written must be read again: jsonx.h has 64 for good. */
     NUM("limits", "json_depth", OPTION_COUNT, json_depth, "64", 1, 64, COLLECTOR(RELOAD)),
     NUM("limits", "json_nodes", OPTION_COUNT, json_nodes, "300000", 1, 1000000, COLLECTOR(RELOAD)),
     NUM("limits", "object_keys", OPTION_COUNT, object_keys, "20000", 1, 1000000, COLLECTOR(RELOAD)),

@@ -30,7 +30,7 @@ enum option_type {
 };
 const char *option_type_name(enum option_type type);
 
-/* What a program does when the option has another value after a reload. 0 is none of them. */
+/* A program does this when the option has another value after a reload. 0 is none of them. */
 enum option_change {
 	OPTION_UNUSED = 1, /* nothing: it is of other programs */
 	OPTION_RELOAD,     /* takes it */
@@ -63,7 +63,7 @@ bool option_parse(
 /* The value as option_parse reads it, without password; malloced, caller frees. NULL if not set or
  * not a field. */
 char *option_print(const struct option_row *row, const struct options *o);
-/* Of types without a field: always equal. */
+/* Compares; types without a field are always equal. */
 bool option_equal(const struct option_row *row, const struct options *a, const struct options *b);
 void option_swap(const struct option_row *row, struct options *a, struct options *b);
 /* "; did you mean 'x'?" for what is not known, or "". */

@@ -110,7 +110,7 @@ read_command(struct definition *d, const struct ini_file_entry *e, const char *v
 {
 	char err[ERR_SIZE];
 
-	/* As written: here quotes and ';' are the command's own. */
+	/* The command is kept as written: here quotes and ';' are its own. */
 	d->plugin.command = xstrdup(e->value);
 	d->plugin.command_line = e->line;
 	d->plugin.argv = shellwords_split(e->value, err, sizeof(err));
@@ -172,7 +172,7 @@ read_max_output(struct definition *d, const struct ini_file_entry *e, const char
 		    "max_output '%s' should be a size like 256KiB, from 1KiB to 7MiB", value);
 }
 
-/* Of "none" and of what parse reads between min and max. */
+/* Reads "none", and what parse reads between min and max. */
 static void
 read_limit(struct definition *d, const struct ini_file_entry *e, const char *value,
     bool (*parse)(const char *text, uint64_t *n), uint64_t min, uint64_t max, uint64_t *limit,
@@ -461,7 +461,7 @@ read_sections(struct plugin_set *set, const char *path, struct ini_file *c, bool
 	size_t bad = 0;
 
 	if (!ok) {
-		/* Which plugins its broken lines belong to is not known. */
+		/* Nobody knows which plugins its broken lines belong to. */
 		on_error(path, 0, "all of this file is left out until that is mended", arg);
 		return 1;
 	}

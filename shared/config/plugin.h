@@ -61,7 +61,7 @@ struct plugin_set {
  * and line and does not take the others down. Returns the number of bad ones. */
 size_t plugin_read_file(
     struct plugin_set *set, const char *path, ini_file_error_fn *on_error, void *arg);
-/* The same of a file whose text is here; the text is used up. */
+/* Reads a file whose text is here; the text is used up. */
 size_t plugin_read_text(struct plugin_set *set, const char *path, struct buf *text,
     ini_file_error_fn *on_error, void *arg);
 /* Every *.cfg of a directory, shorter names first; returns the number of bad ones, files counting
@@ -71,7 +71,7 @@ size_t plugin_read_text(struct plugin_set *set, const char *path, struct buf *te
  * or us; the directory likewise. */
 int plugin_read_dir(
     struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, void *arg);
-/* By name or alias; NULL if none. */
+/* Finds by name or alias; NULL if none. */
 const struct plugin *plugin_find(const struct plugin_set *set, const char *name_or_alias);
 /* Writes the set as one file that plugin_read_file reads back the same; whole or not at all
  * (rename). text is initialised here, and takes what was written; caller finishes. */

@@ -55,12 +55,12 @@ is_plugin_file(const struct dirent *e)
 {
 	size_t len = strlen(e->d_name);
 
-	/* As the glob of 2010, "*.cfg": no hidden files. */
+	/* Names match as the glob of 2010, "*.cfg": no hidden files. */
 	return e->d_name[0] != '.' && len > 4 && strcmp(e->d_name + len - 4, ".cfg") == 0;
 }
 
-/* Of two files with one plugin the first read has it, and a copy ("ps (copy).cfg", "ps-old.cfg",
- * "Copy of ps.cfg") has a longer name than what it was made from. */
+/* Sorts by length: of two files with one plugin the first read has it, and a copy ("ps (copy).cfg",
+ * "ps-old.cfg", "Copy of ps.cfg") has a longer name than what it was made from. */
 static int
 by_length(const struct dirent **a, const struct dirent **b)
 {

@@ -67,7 +67,7 @@ lint_command(const struct linter *l)
 		    p->name, p->argv[0]);
 }
 
-/* By a path. One that cannot be looked at is left to the agent, which may be root. */
+/* Checks a path; one that cannot be looked at is left to the agent, which may be root. */
 static void
 lint_file(const struct linter *l, const char *program)
 {
@@ -91,7 +91,7 @@ lint_file(const struct linter *l, const char *program)
 	free(path);
 }
 
-/* It may be installed by the time it is to run. */
+/* Warns alone: the program may be installed by the time it is to run. */
 static void
 lint_program(const struct linter *l)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a definition says that cannot be meant. The plugin is registered all the same: the user may
- * be there by the time it runs, or the program, and '|' may be an argument. */
+/* This finds what a definition says that cannot be meant. The plugin is registered all the same:
+ * the user may be there by the time it runs, or the program, and '|' may be an argument. */
 #ifndef VOGELER_PLUGIN_LINT_H
 #define VOGELER_PLUGIN_LINT_H
 

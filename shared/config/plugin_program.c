@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a plugin has for PATH when it sets none (shared/exec/spawn.h). */
+/* A plugin has this for PATH when it sets none (shared/exec/spawn.h). */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 const char *

@@ -17,7 +17,7 @@
 static const char *
 wrong_with(const struct stat *st, uid_t agent, bool *group)
 {
-	/* In a folder with the sticky bit nobody takes away what is another's. */
+	/* Nobody takes away what is another's in a folder with the sticky bit. */
 	bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
 
 	*group = false;
@@ -51,7 +51,7 @@ check_path(const char *path, uid_t agent, bool *group)
 	return text;
 }
 
-/* By its name, and where a link leads. */
+/* Checks it by its name, and where a link leads. */
 static char *
 check_file(const char *path, uid_t agent, bool *group)
 {
@@ -85,7 +85,7 @@ is_interpreter(const char *program)
 	return false;
 }
 
-/* What a script names as its interpreter, in absolute form; malloced, or NULL. */
+/* Returns what a script names as its interpreter, in absolute form; malloced, or NULL. */
 static char *
 interpreter_of(const char *file)
 {
@@ -122,8 +122,8 @@ check_program(const char *path, uid_t agent, bool *group)
 	return text;
 }
 
-/* Which of the words of an argument are run is the program's affair: taken for such are executable
- * files, and of an interpreter each argument that is a file. */
+/* Takes for run what of an argument is an executable file, and of an interpreter each argument that
+ * is a file: which words are run is the program's affair. */
 static char *
 check_argument(const char *argument, bool interpreted, uid_t agent, bool *group)
 {

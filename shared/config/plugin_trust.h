@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the programs of plugins are as well guarded as what declares them: who can write such a
- * file, or a folder on the way to it, runs as whom the plugin runs. */
+/* This checks whether the programs of plugins are as well guarded as what declares them: who can
+ * write such a file, or a folder on the way to it, runs as whom the plugin runs. */
 #ifndef VOGELER_PLUGIN_TRUST_H
 #define VOGELER_PLUGIN_TRUST_H
 

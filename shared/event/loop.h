@@ -32,8 +32,8 @@ struct mono loop_now(struct loop *loop); /* read once per pass */
 /* One-shot timers, made unarmed. Arming an armed timer moves it. ms 0 = in the next pass. */
 struct loop_timer *loop_timer_create(struct loop *loop, const char *name, loop_fn *fn, void *arg);
 void loop_timer_arm(struct loop_timer *t, int64_t ms);
-/* For what need not be punctual: fires with the first pass in which something else happens from
- * min_ms on, and in max_ms at the latest. So it wakes nobody up who wakes up anyhow. */
+/* Arms for what need not be punctual: fires with the first pass in which something else happens
+ * from min_ms on, and in max_ms at the latest. So it wakes nobody up who wakes up anyhow. */
 void loop_timer_arm_within(struct loop_timer *t, int64_t min_ms, int64_t max_ms);
 void loop_timer_disarm(struct loop_timer *t);
 bool loop_timer_armed(const struct loop_timer *t);

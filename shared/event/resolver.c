@@ -59,7 +59,8 @@ ask(struct question *q, int flags)
 	q->err = errno;
 	if (q->rc != 0)
 		q->list = NULL;
-	/* It cannot even read /etc/hosts, and says that there is no such host. */
+	/* A resolver without descriptors cannot even read /etc/hosts, and says that there is no
+	 * such host. */
 	if (q->rc != 0 && (q->err == EMFILE || q->err == ENFILE))
 		q->rc = EAI_SYSTEM;
 }
@@ -111,8 +112,8 @@ answer_soon(struct resolver *r)
 	loop_timer_arm(r->timer, 0);
 }
 
-/* Without a thread, as when descriptors are short, it fails as a name server might: whoever asked
- * tries again later. */
+/* Fails as a name server might where there can be no thread, as when descriptors are short: whoever
+ * asked tries again later. */
 static void
 ask_on_thread(struct resolver *r)
 {

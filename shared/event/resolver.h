@@ -17,7 +17,8 @@ typedef void resolver_fn(struct addrinfo *list, const struct trouble *t, void *a
 
 struct resolver *resolver_start(
     struct loop *loop, const char *host, uint16_t port, resolver_fn *fn, void *arg);
-/* Before fn has fired. Does not wait for a name server that is silent. NULL is fine. */
+/* Forgets it before fn has fired, without waiting for a name server that is silent. NULL is
+ * fine. */
 void resolver_cancel(struct resolver *r);
 
 #endif

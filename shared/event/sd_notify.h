@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the service manager is told: sd_notify(3), by its protocol.
+/* This tells the service manager: sd_notify(3), by its protocol.
  *
  * The protocol itself and not libsystemd, which brings lzma, zstd, lz4 and gcrypt with it: an idle
  * agent measured 3.0 MB (PSS) without and 3.6 MB with it, on Debian 12. It is a datagram of

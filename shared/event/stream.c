@@ -660,7 +660,7 @@ stream_peek(struct stream *s, size_t *len)
 	return piece;
 }
 
-/* What is left is handed over in the next pass, and so is the end when it waits for that. */
+/* Hands over in the next pass what is left, and the end when it waits for that. */
 static void
 arm_hand_over(struct stream *s)
 {

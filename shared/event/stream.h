@@ -19,8 +19,8 @@ enum stream_event {
 	STREAM_DATA, /* there are bytes to read: stream_peek() */
 	/* Output has been over the high-water mark and has drained below the low one. */
 	STREAM_LOW,
-	/* It is over: refused, reset, end of file, not resolved; stream_error() says which. No
-	 * event follows. */
+	/* The stream is over: refused, reset, end of file, not resolved; stream_error() says which.
+	 * No event follows. */
 	STREAM_DOWN,
 };
 const char *stream_event_name(enum stream_event sev);

@@ -152,7 +152,7 @@ append_time(char *out, size_t size, const ASN1_TIME *when)
 
 /* --- the verdict --- */
 
-/* Where in a context the verdict is found. */
+/* Says where in a context the verdict is found. */
 static int
 verdict_index(void)
 {
@@ -282,7 +282,7 @@ last_reason(void)
 	return text != NULL ? text : "unknown error";
 }
 
-/* What the system says about it, before OpenSSL reads it and says less. */
+/* Asks the system about it, before OpenSSL reads it and says less. */
 static bool
 readable(const char *option, const char *path, bool *is_folder, char *err, size_t err_size)
 {

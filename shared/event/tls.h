@@ -42,7 +42,7 @@ struct ssl_st *tls_client_create(const struct tls_options *opt, const char *host
 bool tls_guard(struct ssl_ctx_st *ctx, const char *host, struct tls_verdict *v)
     __attribute__((warn_unused_result));
 
-/* What an error code of OpenSSL's says, "TLS failed: its certificate expired on ..."; takes from v
+/* Explains an error code of OpenSSL's: "TLS failed: its certificate expired on ..."; takes from v
  * what it knows. false: code says nothing about the peer, which merely closed the connection, or
  * code is 0: t is as it was then. */
 bool tls_explain(unsigned long code, const struct tls_verdict *v, struct trouble *t);

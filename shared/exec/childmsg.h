@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is said to whatever runs plugins, and what it answers: fixed-size messages without
+/* These messages go to whatever runs plugins, and come back from it: fixed-size messages without
  * pointers, so that the children can move into a process of their own behind a SOCK_SEQPACKET
  * socketpair (one message a packet) without a rewrite. Today children_request() is a direct call.
  *
@@ -27,8 +27,8 @@ struct child_request {
 
 enum child_event_kind { CHILD_STARTED, CHILD_OUTPUT, CHILD_DONE };
 
-/* How a run ended. The first of these that is true counts: a plugin that was told to stop at its
- * deadline is TIMEOUT whatever its status was then. */
+/* An outcome says how a run ended. The first of these that is true counts: a plugin that was told
+ * to stop at its deadline is TIMEOUT whatever its status was then. */
 enum child_outcome {
 	CHILD_NOT_STARTED, /* `error` is the errno, data a sentence that says what was tried */
 	CHILD_STOPPED,     /* by CHILD_OP_KILL */

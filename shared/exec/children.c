@@ -467,8 +467,8 @@ tell_started(const struct run *r)
 	r->children->on_event(&ev, r->children->arg);
 }
 
-/* What it wrote to standard error; before it, as a shell would say it, what the kernel ended it
- * for. */
+/* Gives what it wrote to standard error; before it, as a shell would say it, what the kernel ended
+ * it for. */
 static void
 fill_stderr(const struct run *r, struct child_event *ev)
 {
@@ -539,7 +539,7 @@ run_release(struct run *r)
 	r->children->n_runs--;
 }
 
-/* How the keeper ended. si_pid 0: it did not. */
+/* Returns how the keeper ended. si_pid 0: it did not. */
 static siginfo_t
 keepers_end(const struct run *r)
 {
@@ -908,7 +908,7 @@ children_track(struct children *c, const struct run_tracker *t)
 	c->note_timer = loop_timer_create(c->loop, "note", note_on_timer, c);
 }
 
-/* They need some milliseconds, all of them together, and more only if the kernel holds one. */
+/* Waits some milliseconds for all of them together, and more only if the kernel holds one. */
 static bool
 wait_gone(const struct run *r)
 {

@@ -43,7 +43,7 @@ struct run_tracker {
 	void *arg;
 };
 
-/* Before the plugins are set. Copies t; borrows what it names until children_destroy(). */
+/* Comes before the plugins are set. Copies t; borrows what it names until children_destroy(). */
 void children_track(struct children *c, const struct run_tracker *t);
 /* Kills what runs, at once and without events. The loop must not turn afterwards: it would still
  * reap children here. false: something of it is not gone yet. NULL is fine. */
@@ -53,7 +53,7 @@ struct child_defaults {
 	uint32_t timeout_ms; /* for plugins that have none of their own */
 	uint64_t max_output; /* bytes of stdout, and of stderr */
 };
-/* From now on these can be run. Copies what it needs, and resolves users, so it may block; what
+/* Sets what can be run from now on. Copies what it needs, and resolves users, so it may block; what
  * runs already goes on as it was started. */
 void children_set_plugins(
     struct children *c, const struct plugin_set *set, const struct child_defaults *defaults);

@@ -77,7 +77,7 @@ explain_killed(const struct limits *l, const struct rusage *used, char text[LIMI
 	return true;
 }
 
-/* What ends a program that takes for granted that there is memory. */
+/* Says whether it is a signal that ends a program that takes memory for granted. */
 static bool
 dies_without_memory(int signo)
 {

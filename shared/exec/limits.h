@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much of the machine a plugin may use: resource limits (setrlimit(2)) that the kernel holds
- * each of its processes to, even if the agent is stopped. Only the number of processes is counted
- * together, over all of the plugin's user, and not at all for root. */
+/* Limits say how much of the machine a plugin may use: resource limits (setrlimit(2)) that the
+ * kernel holds each of its processes to, even if the agent is stopped. Only the number of processes
+ * is counted together, over all of the plugin's user, and not at all for root. */
 #ifndef VOGELER_LIMITS_H
 #define VOGELER_LIMITS_H
 
@@ -21,12 +21,14 @@ struct limits {
 	rlim_t cpu_s, memory, processes, file; /* RLIM_INFINITY = none */
 };
 
-/* What p says, and the defaults for what it does not. timeout_ms: the one that holds for p. */
+/* Takes what p says, and the defaults for what it does not. timeout_ms: the one that holds
+ * for p. */
 void limits_of(struct limits *l, const struct plugin *p, uint32_t timeout_ms);
-/* For this process from now on; a limit that was lower already stays. Async-signal-safe. false:
- * errno. */
+/* Applies them to this process from now on; a limit that was lower already stays.
+ * Async-signal-safe. false: errno. */
 bool limits_apply(const struct limits *l) __attribute__((warn_unused_result));
-/* Whether one of them, or want of memory, explains an end that nobody here caused: a sentence. */
+/* Says in a sentence whether one of them, or want of memory, explains an end that nobody here
+ * caused. */
 bool limits_explain(const struct limits *l, const siginfo_t *end, const struct rusage *used,
     char text[LIMITS_TEXT_SIZE]);
 

@@ -103,7 +103,8 @@ proc_has_env(pid_t pid, const char *assignment)
 		size_t filled = kept + (size_t)n;
 
 		found = memmem(block, filled, wanted, len) != NULL;
-		/* What may be its beginning goes before the next block. */
+		/* The end of a block, which may be the beginning of it, goes before the
+		 * next one. */
 		kept = filled < len ? filled : len - 1;
 		memmove(block, block + filled - kept, kept);
 	}

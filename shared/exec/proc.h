@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel tells of processes (proc(5)). */
+/* The kernel tells this of processes (proc(5)). */
 #ifndef VOGELER_PROC_H
 #define VOGELER_PROC_H
 
@@ -19,8 +19,8 @@ struct proc {
 bool proc_read(pid_t pid, struct proc *p);
 /* All that we can see. Returns how many; the caller frees *list, which may be NULL. */
 size_t proc_list(struct proc **list);
-/* Whether the environment that pid was executed with has this NAME=value, which is short. false,
- * too, when we may not look. */
+/* Says whether the environment that pid was executed with has this NAME=value, which is short.
+ * false, too, when we may not look. */
 bool proc_has_env(pid_t pid, const char *assignment);
 
 #endif

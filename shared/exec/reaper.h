@@ -17,7 +17,7 @@ bool reaper_adopt_orphans(void);
  * many.
  */
 size_t reaper_list_children(pid_t parent, pid_t *pids, size_t max);
-/* The same of one thread, by the path of its list. Async-signal-safe. */
+/* Reads those of one thread, by the path of its list. Async-signal-safe. */
 size_t reaper_read_children(const char *path, pid_t *pids, size_t max);
 /* Kills pid, a child of ours, and reaps it if it is dead already. true: it is gone. */
 bool reaper_kill(pid_t pid);

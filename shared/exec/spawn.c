@@ -44,7 +44,7 @@ struct spawn {
 	struct limits limits;
 };
 
-/* What the child was doing when it failed. */
+/* A step is what the child was doing when it failed. */
 enum step { STEP_SETUP, STEP_USER, STEP_READ, STEP_COPY, STEP_DIGEST, STEP_INTERPRETER, STEP_EXEC };
 
 struct step_report {
@@ -425,7 +425,7 @@ child_main(void *arg)
 	if (chdir("/") != 0)
 		child_fail(status, STEP_SETUP, errno);
 	child_become_user(l, status);
-	/* After the change of user, which clears it. The parent may be gone already. */
+	/* The change of user clears this, so it comes after it. The parent may be gone already. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		child_fail(status, STEP_SETUP, errno);
 	if (getppid() != s->keeper)
@@ -459,7 +459,7 @@ close_pair(const int fds[2])
 		close(fds[1]);
 }
 
-/* With every signal blocked: one that came between fork and the reset would run our handler in the
+/* Blocks every signal first: one that came between fork and the reset would run our handler in the
  * child, which shares the loop's wake-up pipe with us. */
 static pid_t
 fork_keeper(struct start *start, int control)

@@ -43,9 +43,9 @@ struct subreaper {
 	void *arg;
 };
 
-/* In the child, with every signal blocked. */
+/* Runs in the child, with every signal blocked. */
 void subreaper_run(const struct subreaper *k) __attribute__((noreturn));
-/* In the agent. A keeper that is gone needs no orders. */
+/* Is called in the agent. A keeper that is gone needs no orders. */
 void subreaper_tell(int control, enum subreaper_order order);
 /* false: there is nothing now; *gone: nor will there ever be. */
 bool subreaper_hear(int control, struct subreaper_report *report, bool *gone);

@@ -26,7 +26,7 @@ void metrics_init(struct metrics *m, struct buf *out);
 void metrics_family(struct metrics *m, const char *name, enum metrics_type type, const char *help);
 /* A sample of the family. label NULL: it has none. */
 void metrics_sample(struct metrics *m, const char *label, const char *label_value, uint64_t value);
-/* The same in a unit that is a power of ten smaller than the metric's: value / 10^decimals. */
+/* Adds one in a unit that is a power of ten smaller than the metric's: value / 10^decimals. */
 void metrics_scaled(struct metrics *m, const char *label, const char *label_value, uint64_t value,
     unsigned int decimals);
 /* A family of one sample without label. */

@@ -18,7 +18,7 @@ struct broker;
 struct loop;
 struct monitor;
 
-/* What waits for this long without a step forward is told as narrow. */
+/* Something that waits for this long without a step forward is told as narrow. */
 #define MONITOR_STALL_MS 5000
 
 struct health {

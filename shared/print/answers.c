@@ -312,7 +312,7 @@ is_waiting(const struct group *g)
 	return g->printed < g->hosts.n;
 }
 
-/* Those of its hosts that were not printed yet; malloced. They are from here on. */
+/* Takes those of its hosts that were not printed yet; malloced. They are from here on. */
 static char *
 take_hosts(struct group *g)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What many hosts say, for people: the same of several hosts is said once, with their names in
- * ranges. A table when each value fits into a line, else one value below the other. */
+/* This shows people what many hosts say: the same of several hosts is said once, with their names
+ * in ranges. A table when each value fits into a line, else one value below the other. */
 #ifndef VOGELER_ANSWERS_H
 #define VOGELER_ANSWERS_H
 
@@ -14,15 +14,15 @@ struct answers;
 struct answers *answers_create(void);
 void answers_destroy(struct answers *a); /* NULL is fine */
 void answers_add(struct answers *a, const char *host, const json_t *value);
-/* It has none, and why. */
+/* Adds a host that has none, and why. */
 void answers_lack(struct answers *a, const char *host, const char *why);
 size_t answers_count(const struct answers *a);     /* of those that have one */
 size_t answers_different(const struct answers *a); /* of these, taking the same for one */
 
 size_t answers_waiting(const struct answers *a); /* bytes of values that were not printed yet */
-/* Those that were added since the last time, so that each host is printed once: a table that grows,
- * of what fits into a line, and below it the others; of these one that was printed already is
- * "web07: as web01". */
+/* Prints those that were added since the last time, so that each host is printed once: a table that
+ * grows, of what fits into a line, and below it the others; of these one that was printed already
+ * is "web07: as web01". */
 void answers_print_new(FILE *out, struct answers *a);
 /* Some value was printed in several pieces: who gave it does not stand together. */
 bool answers_are_scattered(const struct answers *a);

@@ -173,7 +173,7 @@ least_width(const struct table *t, size_t column, size_t natural, size_t room)
 	return least < natural ? least : natural;
 }
 
-/* What is left of the width goes to the columns of words, evenly, to each as it needs. */
+/* Gives what is left of the width to the columns of words, evenly, to each as it needs. */
 static void
 widen(const struct table *t, const size_t *natural, const struct strip *s, size_t room,
     size_t *widths)

@@ -22,7 +22,7 @@ void table_destroy(struct table *t); /* NULL is fine */
 void table_column(struct table *t, const char *name, enum table_kind kind);
 void table_hide(struct table *t, size_t column);
 void table_row(struct table *t);
-/* Of the last row; a cell that is not set stays empty. The text may be from anywhere. */
+/* Sets a cell of the last row; one that is not set stays empty. The text may be from anywhere. */
 void table_cell(struct table *t, size_t column, const char *text);
 size_t table_rows(const struct table *t);
 

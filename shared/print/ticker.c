@@ -23,7 +23,7 @@ struct ticker {
 	bool drawn;
 };
 
-/* What does not go out is drawn again soon. */
+/* Writes at once or not at all: what does not go out is drawn again soon. */
 static void
 put(const struct ticker *t, const char *text, size_t len)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which hosts are in the groups that have a where: their programs are put to the records of a
- * store, one after the other. */
+/* This finds which hosts are in the groups that have a where: their programs are put to the records
+ * of a store, one after the other. */
 #ifndef VOGELER_GROUP_QUERY_H
 #define VOGELER_GROUP_QUERY_H
 
@@ -27,7 +27,7 @@ struct group_query_request { /* borrowed until group_query_destroy, but for itse
 /* NULL, and *why NULL: no group has a where, and on_end is not called. NULL, and *why: one of them
  * cannot be; the caller frees it. */
 struct group_query *group_query_create(const struct group_query_request *req, char **why);
-/* After RECORD_QUERY_DONE, or after store_close(). NULL is fine. */
+/* Frees it after RECORD_QUERY_DONE, or after store_close(). NULL is fine. */
 void group_query_destroy(struct group_query *q);
 
 #endif

@@ -154,7 +154,7 @@ is_true(jv v)
 	return kind != JV_KIND_NULL && kind != JV_KIND_FALSE;
 }
 
-/* What is longer is cut, between characters. */
+/* Cuts what is longer, between characters. */
 static void
 cut_message(char message[MESSAGE_MAX], const char *text)
 {
@@ -207,7 +207,7 @@ say_error(jv error)
 	say(JQ_WORD_ERROR, message, strlen(message));
 }
 
-/* By the program's own "halt" or "halt_error", of which the results say nothing. */
+/* Tells of the program's own "halt" or "halt_error", of which the results say nothing. */
 static void
 say_halted(jq_state *jq)
 {

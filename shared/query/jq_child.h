@@ -31,7 +31,7 @@ struct jq_request { /* a part of the file: the program, or records, a line each 
 	uint32_t records;
 };
 
-/* What an answer begins with: one to the program, one for each record. */
+/* An answer begins with one of these: one to the program, one for each record. */
 enum jq_word {
 	JQ_WORD_COMPILED = 'c',
 	JQ_WORD_UNCOMPILED = 'x', /* and why, in jq's words */
@@ -43,7 +43,7 @@ enum jq_word {
 /* Behind those with a text: its length, uint32_t, and the text. */
 bool jq_word_has_text(enum jq_word word);
 
-/* To be asked first in main(): then it is to return jq_child_main(). */
+/* Is asked first in main(), which is to return jq_child_main() then. */
 bool jq_child_is_meant(int argc, char **argv);
 int jq_child_main(char **argv);
 

@@ -208,7 +208,7 @@ end_children(struct jq_filter *f)
 	}
 }
 
-/* Nothing of f is touched after it. */
+/* Ends it; nothing of f is touched after it. */
 static void
 end(struct jq_filter *f, const char *why)
 {
@@ -287,8 +287,8 @@ add_actions(posix_spawn_file_actions_t *a, int requests, int answers, int record
 	       posix_spawn_file_actions_adddup2(a, records, JQ_CHILD_RECORDS) == 0;
 }
 
-/* With the signals as a new program expects them; a terminal's Ctrl-C is for us alone, who end it.
- * 0, or an errno. */
+/* Starts it with the signals as a new program expects them; a terminal's Ctrl-C is for us alone,
+ * who end it. 0, or an errno. */
 static int
 spawn(struct child *c, int requests, int answers)
 {
@@ -406,7 +406,7 @@ give_parts(struct jq_filter *f)
 
 /* --- answers --- */
 
-/* Those at the front that are there. false: f has ended, and may be gone. */
+/* Tells those at the front that are there. false: f has ended, and may be gone. */
 static bool
 tell(struct jq_filter *f)
 {
@@ -516,7 +516,7 @@ take_byte(struct child *c, char byte)
 	return true;
 }
 
-/* As much of the text as there is. */
+/* Takes as much of the text as there is. */
 static bool
 take_text(struct child *c, const char *bytes, size_t n, size_t *taken)
 {

@@ -34,7 +34,7 @@ quoted_length(const char *p)
 	return p[n + 1] == '"' ? n + 2 : 0;
 }
 
-/* In brackets: a number, or a name in quotes. */
+/* Returns the length of what is in brackets: a number, or a name in quotes. */
 static size_t
 bracket_length(const char *p)
 {

@@ -330,8 +330,8 @@ on_pipe(struct scope *now)
 	now->yields = false;
 }
 
-/* Of any(g; f) the first argument works on the input, the second on what g yields: which is not the
- * record unless g can yield it. */
+/* Goes on to the next argument: in any(g; f) the first works on the input, the second on what g
+ * yields, which is not the record unless g can yield it. */
 static void
 on_semicolon(struct scope *now)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which plugins of a record a jq program reads, told from its text, so that only these are fetched.
- * Cautious: where it cannot be told, all are. */
+/* This tells from its text which plugins of a record a jq program reads, so that only these are
+ * fetched. Cautious: where it cannot be told, all are. */
 #ifndef VOGELER_JQ_PLUGINS_H
 #define VOGELER_JQ_PLUGINS_H
 

@@ -141,7 +141,7 @@ foreign_at(const char *p, char before)
 	return NULL;
 }
 
-/* What others' languages have, and jq has not. Texts and comments may have anything. */
+/* Finds what other languages have, and jq has not. Texts and comments may have anything. */
 static const char *
 find_foreign(const char *program)
 {

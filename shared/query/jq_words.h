@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What jq says of a program that it cannot compile, in words of who asks: jq's are those of its
- * parser, with the program once more. */
+/* This says what jq says of a program that it cannot compile in words of who asks: jq's are those
+ * of its parser, with the program once more. */
 #ifndef VOGELER_JQ_WORDS_H
 #define VOGELER_JQ_WORDS_H
 

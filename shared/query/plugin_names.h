@@ -19,7 +19,7 @@ typedef void plugin_names_fn(const struct plugin_names *names, const char *why, 
 struct plugin_names *plugin_names_ask(struct store *store, plugin_names_fn *fn, void *arg);
 void plugin_names_destroy(struct plugin_names *names); /* NULL is fine */
 
-/* How many plugins there are. */
+/* Returns how many plugins there are. */
 size_t plugin_names_count(const struct plugin_names *names);
 bool plugin_names_has(const struct plugin_names *names, const char *name);
 /* "; did you mean packages? There are df, packages"; returns out. */

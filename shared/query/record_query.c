@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the records have of a path. */
+/* A sight is what the records have of a path. */
 struct sight {
 	const struct jq_record_path *path;
 	size_t plugin, part; /* so many have its plugin; all of it */
@@ -192,7 +192,7 @@ static const struct jq_filter_handlers handlers = {
 
 /* --- what record_query.h offers --- */
 
-/* Those that the program makes are no part of the question. */
+/* Plans looks without those that the program makes, which are no part of the question. */
 static void
 plan_looks(struct record_query *q)
 {

@@ -43,9 +43,10 @@ struct record_query_request { /* borrowed until record_query_destroy, but for it
 
 /* NULL: *why, which the caller frees. */
 struct record_query *record_query_create(const struct record_query_request *req, char **why);
-/* After store_close(), or after on_end: what was asked of the store is forgotten. NULL is fine. */
+/* Frees it after store_close(), or after on_end: what was asked of the store is forgotten. NULL is
+ * fine. */
 void record_query_destroy(struct record_query *q);
-/* After the end: it takes a path from the record that no record has. */
+/* Says, after the end, whether it takes a path from the record that no record has. */
 bool record_query_is_mistyped(const struct record_query *q);
 /* Sentences for whoever asked, of the end: a plugin or a part of one that no record has, and what
  * there is in its place; how many have not what others have; integers that were rounded. */

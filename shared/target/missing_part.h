@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What there is in the place of a part that some values have not: who mistyped a name finds it
- * there. */
+/* This says what there is in the place of a part that some values have not: who mistyped a name
+ * finds it there. */
 #ifndef VOGELER_MISSING_PART_H
 #define VOGELER_MISSING_PART_H
 

@@ -45,7 +45,7 @@ tail(const struct part *p)
 	return p->name + p->head + p->width;
 }
 
-/* What may stand in one pair of brackets. */
+/* Compares by what may stand in one pair of brackets. */
 static int
 compare_frame(const struct part *a, const struct part *b)
 {
@@ -106,7 +106,8 @@ range_end(const struct part *parts, size_t n, size_t i)
 	return i;
 }
 
-/* Within the brackets, ranges that are the whole frame: "1-3" would be read as characters. */
+/* Writes the numbers within the brackets; a range that is the whole frame, "1-3", would be read as
+ * characters. */
 static void
 put_numbers(FILE *out, const struct part *parts, size_t n)
 {
@@ -323,7 +324,8 @@ ranges_are_in(const char *word)
 	return find_numbers(word) != NULL;
 }
 
-/* Of two letters of either case, or two digits: of others the locale says which is the lower. */
+/* Says whether it is two letters of either case, or two digits: of others the locale says which is
+ * the lower. */
 static bool
 are_alike(char a, char b)
 {

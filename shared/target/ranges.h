@@ -27,11 +27,11 @@ char *ranges_some(const char *const *names, size_t n);
 typedef const char *ranges_name_fn(const char *name, void *arg);
 const char *ranges_expand(const char *word, ranges_name_fn *fn, void *arg);
 bool ranges_are_in(const char *word);
-/* What is to be said of a glob that no host fits, if a bracket of it was meant for numbers or is
- * backwards: "; [2-1] is backwards: ...". "" otherwise. Returns out. */
+/* Gives what is to be said of a glob that no host fits, if a bracket of it was meant for numbers or
+ * is backwards: "; [2-1] is backwards: ...". "" otherwise. Returns out. */
 #define RANGES_HINT_SIZE 256
 const char *ranges_hint(const char *glob, char out[RANGES_HINT_SIZE]);
-/* Of the list's first word: commas within brackets are part of it. */
+/* Returns the length of the list's first word: commas within brackets are part of it. */
 size_t ranges_word_length(const char *list);
 
 #endif

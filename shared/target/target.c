@@ -29,7 +29,7 @@
 
 /* --- what -n says --- */
 
-/* In brackets and stars and all, only what a name may have; and a bracket that is closed, for
+/* Allows in brackets, stars and all only what a name may have, and a bracket that is closed, for
  * fnmatch would take an open one for itself. */
 static const char *
 glob_error(const char *glob)
@@ -345,7 +345,7 @@ add_group_or_file(struct targets *t, const char *name, const char *path, struct 
 	return r->check ? NULL : r->why;
 }
 
-/* What follows "@". */
+/* Adds what follows "@". */
 static const char *
 add_reference(struct targets *t, const char *name, struct target_reading *r)
 {
@@ -608,7 +608,7 @@ targets_each_where(struct targets *t, targets_where_fn *fn, void *arg)
 	}
 }
 
-/* What a where is true of is known. */
+/* Says whether they are needed; what a where is true of is known. */
 bool
 targets_need_known(const struct targets *t)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What -n says, and the hosts that it means. Which hosts there are is the caller's knowledge; names
- * are taken as they are, for a host may have a queue and no record yet. No store, no broker. */
+/* Targets are what -n says, and the hosts that it means. Which hosts there are is the caller's
+ * knowledge; names are taken as they are, for a host may have a queue and no record yet. No store,
+ * no broker. */
 #ifndef VOGELER_TARGET_H
 #define VOGELER_TARGET_H
 
@@ -51,10 +52,10 @@ void targets_check_groups(const struct hostgroups *groups, targets_wrong_fn *wro
 typedef void targets_where_fn(struct target_group *g, void *arg);
 void targets_each_where(struct targets *t, targets_where_fn *fn, void *arg);
 
-/* Whether the hosts that there are have to be known to tell which are meant; that fit is filled is
- * taken for granted, here and below. */
+/* Says whether the hosts that there are have to be known to tell which are meant; that fit is
+ * filled is taken for granted, here and below. */
 bool targets_need_known(const struct targets *t);
-/* Whether t means that host, if there is one. */
+/* Says whether t means that host, if there is one. */
 bool targets_include(const struct targets *t, const char *host);
 /* Appends to out what t means, sorted; known: the hosts that there are. A glob that no host fits,
  * and a group without any ("@web"), is told. */

@@ -92,7 +92,7 @@ escape_length(const struct jread *j)
 	return memchr("\"\\/bfnrt", s[1], 8) != NULL ? 2 : 0;
 }
 
-/* From the opening quote to behind the closing one. */
+/* Scans from the opening quote to behind the closing one. */
 static bool
 scan_string(struct jread *j)
 {
@@ -374,7 +374,7 @@ scan_value(struct jread *j)
 	return token;
 }
 
-/* With the colon behind it. */
+/* Scans a key with the colon behind it. */
 static enum jread_token
 scan_key(struct jread *j)
 {
@@ -511,7 +511,7 @@ place_of(const struct jread *j, size_t at)
 	return place;
 }
 
-/* What stands there, on one line: in whole characters, for a sentence. */
+/* Writes what stands there, on one line: in whole characters, for a sentence. */
 static int
 found_at(const struct jread *j, size_t at)
 {
@@ -562,7 +562,7 @@ explain_before(const struct jread *j, char *err, size_t err_size)
 	return true;
 }
 
-/* What stands at pos, for a sentence: a piece of text in quotes. */
+/* Shows what stands at pos, for a sentence: a piece of text in quotes. */
 static const char *
 show_found(const struct jread *j, char shown[FOUND_MAX + 3])
 {

@@ -63,7 +63,7 @@ struct jread {
 /* Begins; a byte order mark is passed over. limits may be NULL: none but the depth of
  * JSONX_DEPTH_MAX + JSONX_DEPTH_AROUND. text need not end with a NUL. */
 void jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_limits *limits);
-/* After JREAD_ERROR or JREAD_END it is always that again. */
+/* Returns the next; after JREAD_ERROR or JREAD_END it is always that again. */
 enum jread_token jread_next(struct jread *j);
 /* Goes on behind a token that opens something, to its end. */
 bool jread_skip(struct jread *j) __attribute__((warn_unused_result));

@@ -14,8 +14,8 @@
 #include "shared/wire/jsonx_note.h"
 #include <jansson.h>
 
-/* From now on memory that jansson asks for and does not get ends the program (xalloc.h), but in
- * jsonx_parse() and yamlx_parse(), which look at each failure. Before anything is asked for. */
+/* Makes memory that jansson asks for and does not get end the program from now on (xalloc.h), but
+ * in jsonx_parse() and yamlx_parse(), which look at each failure. Before anything is asked for. */
 void jsonx_init(void);
 /* Says whether this thread looks at jansson's failures itself; returns whether it did. */
 bool jsonx_may_fail(bool may_fail);
@@ -40,7 +40,7 @@ bool jsonx_write(struct buf *out, const json_t *value) __attribute__((warn_unuse
 bool jsonx_write_string(struct buf *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
 bool jsonx_write_text(struct buf *out, const char *text) __attribute__((warn_unused_result));
-/* How many bytes jsonx_write_string() writes. */
+/* Returns how many bytes jsonx_write_string() writes. */
 size_t jsonx_string_length(const char *text, size_t len);
 /* Appends it for people: indented by two, keys in their order. */
 bool jsonx_write_pretty(struct buf *out, const json_t *value) __attribute__((warn_unused_result));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From JSON to the canonical text of jsonx_write(), without a tree: the text is written as it is
- * read, and when an object closes its members are put in order, where they stand. A tree takes up
- * to a hundred times the memory of its text ("[],[],[]"), this never more than four times. */
+/* This rewrites JSON as the canonical text of jsonx_write(), without a tree: the text is
+ * written as it is read, and when an object closes its members are put in order, where they
+ * stand. A tree takes up to a hundred times the memory of its text ("[],[],[]"), this never
+ * more than four times. */
 #include "shared/wire/jsonx.h"
 
 #include "shared/base/buf.h"
@@ -74,7 +75,7 @@ next_byte(const char **s, const char *end)
 	return (int)strtol((const char[]){p[4], p[5], '\0'}, NULL, 16);
 }
 
-/* As if the keys were compared byte by byte before they were written. */
+/* Compares as if the keys were compared byte by byte before they were written. */
 static int
 compare_keys(const struct buf *text, const struct rewrite_member *a, const struct rewrite_member *b)
 {
@@ -89,7 +90,7 @@ compare_keys(const struct buf *text, const struct rewrite_member *a, const struc
 	return x - y;
 }
 
-/* Those of one name stay in the order in which they came. */
+/* Keeps those of one name in the order in which they came. */
 static int
 compare(const void *a, const void *b, void *text)
 {
@@ -175,7 +176,7 @@ write_raw(struct rewriter *w)
 	return appended(w, buf_append(w->out, j->text + j->start, j->end - j->start));
 }
 
-/* What has no escape is canonical as it is. */
+/* Writes a text; one without an escape is canonical as it is. */
 static bool
 write_text(struct rewriter *w, bool is_key)
 {

@@ -45,9 +45,9 @@ is_plain(unsigned char c)
 	return c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* Whether each of eight bytes is: a byte below 0x20, or one that became 0, borrows into its high
- * bit (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). Most of what is stored
- * goes through here, so it is done eight at a time. */
+/* Says whether each of eight bytes is: a byte below 0x20, or one that became 0, borrows into its
+ * high bit (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). Most of what is
+ * stored goes through here, so it is done eight at a time. */
 static bool
 all_plain(const char *s)
 {

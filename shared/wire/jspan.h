@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the parts of a JSON text are, without building it: a batch of records read from CouchDB is
- * cut into documents and those into members, and what nobody looks into stays the text it was (its
- * numbers keep their digits, its depth does not matter). Only the brackets and strings that are
- * walked over are checked; who uses a span's inside parses it. Pure; never reads past the end. */
+/* This finds where the parts of a JSON text are, without building it: a batch of records read from
+ * CouchDB is cut into documents and those into members, and what nobody looks into stays the text
+ * it was (its numbers keep their digits, its depth does not matter). Only the brackets and strings
+ * that are walked over are checked; who uses a span's inside parses it. Pure; never reads past the
+ * end. */
 #ifndef VOGELER_JSPAN_H
 #define VOGELER_JSPAN_H
 

@@ -242,7 +242,7 @@ decode_not_after(const struct message *m, struct command *c, char *err, size_t e
 	return false;
 }
 
-/* Of an ordinary command the header says nothing. */
+/* Reads whom it cancels; the header of an ordinary command says nothing. */
 static bool
 decode_cancels(const struct message *m, struct command *c, char *err, size_t err_size)
 {
@@ -337,7 +337,7 @@ write_text_member(struct buf *body, const char *key, const char *text)
 	return ok;
 }
 
-/* In the order in which 2010 wrote it: syskey, the results, format. */
+/* Writes in the order in which 2010 wrote it: syskey, the results, format. */
 static bool
 write_body(struct buf *body, const struct response *r)
 {

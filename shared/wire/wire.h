@@ -62,7 +62,7 @@ void wire_command_encode(const struct command *c, struct message *m);
  * that cannot be read, a cancel of no job); c is finished. */
 bool wire_command_decode(const struct message *m, struct command *c, char *err, size_t err_size);
 
-/* What headers say about a response; of a 2010 response only received order counts and the rest is
+/* Headers say this about a response; of a 2010 response only received order counts and the rest is
  * absent. Strings owned; NULL, -1 or 0 = absent, as noted. */
 struct response_meta {
 	char *response_id; /* message_id */
@@ -122,8 +122,8 @@ void wire_response_meta(const struct message *m, struct response_meta *meta);
  * readable state a response that has only last_error is FAILED, any other OK. Text of headers may
  * be other than UTF-8. */
 bool wire_response_decode(const struct message *m, struct response *r, char *err, size_t err_size);
-/* How the last_error of no plugin begins that an agent says of itself while another client reads
- * the queue of its name. */
+/* The last_error of no plugin begins like this that an agent says of itself while another client
+ * reads the queue of its name. */
 #define WIRE_WAITING "another machine has this name"
 /* {"timestamp": "2010-09-26 06:16:29.609000", "message": text}: Python's str(datetime.utcnow()), as
  * 2010 sent it. */
