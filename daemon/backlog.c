@@ -191,8 +191,8 @@ first_item(struct backlog_host *h)
 	return item != NULL ? item : TAILQ_FIRST(&h->waiting[STALE]);
 }
 
-/* first_fresh: of w; NULL = it has none yet. */
-
+/* Moves the first item of h to w: one of a backlog goes before those that are fresh, for it is
+ * older most often. first_fresh: of w; NULL = it has none yet. */
 static void
 take_item(struct backlog_host *h, struct backlog_write *w, struct backlog_item **first_fresh)
 {
