@@ -63,9 +63,9 @@ static void
 backup_on_slice(void *arg)
 {
 	struct backup *b = arg;
-	char err[512];
+	struct trouble why;
 
-	switch (sqlite_copy_step(b->copy, err, sizeof(err))) {
+	switch (sqlite_copy_step(b->copy, &why)) {
 	case SQLITE_COPY_MORE:
 		show_progress(b);
 		loop_timer_arm(b->slice, 0);
@@ -77,7 +77,7 @@ backup_on_slice(void *arg)
 		verb_done(b->v, VERB_OK);
 		break;
 	case SQLITE_COPY_FAILED:
-		verb_fail(b->v, "%s", err);
+		verb_fail(b->v, TROUBLE_FMT, TROUBLE_ARGS(&why));
 		break;
 	}
 	backup_finish(b);
@@ -87,11 +87,11 @@ backup_on_slice(void *arg)
 static struct sqlite_copy *
 open_copy(struct verb_context *v, const char *from, const char *to, bool replace)
 {
-	char err[512];
-	struct sqlite_copy *copy = sqlite_copy_create(from, to, replace, err, sizeof(err));
+	struct trouble why;
+	struct sqlite_copy *copy = sqlite_copy_create(from, to, replace, &why);
 
 	if (copy == NULL)
-		verb_fail(v, "%s", err);
+		verb_fail(v, TROUBLE_FMT, TROUBLE_ARGS(&why));
 	return copy;
 }
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 static void
-contact_on_notes(enum store_found found, json_t *notes, const char *why, void *arg)
+contact_on_notes(enum store_found found, json_t *notes, const struct trouble *why, void *arg)
 {
 	const struct contact_reading *r = arg;
 	struct contacts *contacts = contacts_create();
@@ -74,16 +74,19 @@ contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms)
 {
 	struct contact contact = contact_now(c, rec, now_ms);
 	char at[HOST_STATE_AT_SIZE], age[HOST_STATE_AGE_SIZE], *text;
+	struct trouble *lack;
 
 	since(contact, now_ms, at, age);
 	switch (contact.state) {
 	case CONTACT_NEVER:
 		return xstrdup("never: nobody was ever seen to read its queue");
 	case CONTACT_UNKNOWN:
-		text = contact_lack(c, NULL, now_ms);
-		if (text == NULL)
-			return xstrdup(
-			    "unknown: its agent may be on its way; the collector looks again");
+		lack = contact_lack(c, NULL, now_ms);
+		text = lack != NULL
+			   ? trouble_text(lack)
+			   : xstrdup(
+				 "unknown: its agent may be on its way; the collector looks again");
+		free(lack);
 		return text;
 	case CONTACT_OFFLINE:
 	case CONTACT_ONLINE:
@@ -110,24 +113,26 @@ contact_json(const struct contacts *c, const json_t *rec, int64_t now_ms)
 	return o;
 }
 
-char *
-contact_lack(const struct contacts *c, const char *why, int64_t now_ms)
+struct trouble *
+contact_lack(const struct contacts *c, const struct trouble *why, int64_t now_ms)
 {
+	static const char cure[] = "see that vogelerd runs, and reaches the broker";
 	struct contact looked = {.since_ms = contacts_looked_at(c)};
-	char at[HOST_STATE_AT_SIZE], age[HOST_STATE_AGE_SIZE], *text;
+	char at[HOST_STATE_AT_SIZE], age[HOST_STATE_AGE_SIZE];
+	struct trouble *lack;
 
 	if (contacts_are_kept(c, now_ms))
 		return NULL;
 	since(looked, now_ms, at, age);
+	lack = why != NULL ? trouble_dup(why) : xcalloc(1, sizeof(*lack));
 	if (why != NULL)
-		xasprintf(&text, "unknown: %s", why);
+		trouble_prefix(lack, "unknown: ");
 	else if (looked.since_ms == 0)
-		text = xstrdup("unknown: no collector has looked at the queues of hosts "
-			       "yet" TROUBLE_CURE "see that vogelerd runs, and reaches the broker");
+		trouble_set(lack, TROUBLE_OTHER, cure,
+		    "unknown: no collector has looked at the queues of hosts yet");
 	else
-		xasprintf(&text,
-		    "unknown: no collector has looked at the queues of hosts since %s "
-		    "(%s)" TROUBLE_CURE "see that vogelerd runs, and reaches the broker",
-		    at, age);
-	return text;
+		trouble_set(lack, TROUBLE_OTHER, cure,
+		    "unknown: no collector has looked at the queues of hosts since %s (%s)", at,
+		    age);
+	return lack;
 }

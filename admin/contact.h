@@ -9,9 +9,10 @@
 #include <stdint.h>
 
 struct store;
+struct trouble;
 
 /* contacts: the callee's; empty when the store did not give them, and then why. */
-typedef void contact_read_fn(struct contacts *contacts, const char *why, void *arg);
+typedef void contact_read_fn(struct contacts *contacts, const struct trouble *why, void *arg);
 struct contact_reading {
 	contact_read_fn *fn;
 	void *arg;
@@ -30,7 +31,7 @@ const char *contact_text(
 char *contact_sentence(const struct contacts *c, const json_t *rec, int64_t now_ms);
 /* {"state": ..., "since": ... or null, "looked_at": ... or null}; the caller's. */
 json_t *contact_json(const struct contacts *c, const json_t *rec, int64_t now_ms);
-/* Why nothing is known of any host now: malloced; NULL: it is known. why: as it was read. */
-char *contact_lack(const struct contacts *c, const char *why, int64_t now_ms);
+/* Says why nothing is known of any host now, malloced; NULL: it is known. why: as it was read. */
+struct trouble *contact_lack(const struct contacts *c, const struct trouble *why, int64_t now_ms);
 
 #endif

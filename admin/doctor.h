@@ -104,7 +104,7 @@ struct doctor_contact {
 	void *arg;
 	struct contact_reading reading;
 	struct contacts *contacts;
-	char *lack; /* why nothing is known of any host now; NULL = it is */
+	struct trouble *lack; /* why nothing is known of any host now; NULL = it is */
 	size_t hosts[CONTACT_N_STATES];
 };
 void doctor_contact_read(struct doctor_contact *c); /* then fn; to live until then */

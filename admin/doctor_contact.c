@@ -13,7 +13,7 @@
 static const char check[] = "store contact";
 
 static void
-doctor_on_contacts(struct contacts *contacts, const char *why, void *arg)
+doctor_on_contacts(struct contacts *contacts, const struct trouble *why, void *arg)
 {
 	struct doctor_contact *c = arg;
 
@@ -68,7 +68,7 @@ void
 doctor_contact_say(struct doctor_contact *c, bool all)
 {
 	if (c->lack != NULL)
-		doctor_say_sentence(c->d, check, CHECK_WARN, c->lack);
+		doctor_say_trouble(c->d, check, CHECK_WARN, c->lack);
 	else
 		doctor_say(c->d, check, CHECK_OK, NULL,
 		    "hosts online=%zu, offline=%zu, never=%zu, unknown=%zu%s",

@@ -4,6 +4,7 @@
 #include "admin/doctor.h"
 
 #include "admin/host_state.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/store/forgeries.h"
@@ -36,7 +37,7 @@ say(struct doctor *d, const struct forgeries *f)
 }
 
 static void
-doctor_on_forgeries(enum store_found found, json_t *notes, const char *why, void *arg)
+doctor_on_forgeries(enum store_found found, json_t *notes, const struct trouble *why, void *arg)
 {
 	struct doctor_forged *c = arg;
 	struct forgeries f;
@@ -44,8 +45,8 @@ doctor_on_forgeries(enum store_found found, json_t *notes, const char *why, void
 	forgeries_load(&f, notes);
 	if (found != STORE_FOUND)
 		doctor_say(c->d, check, CHECK_WARN, NULL,
-		    "whether answers came that nobody vouches for cannot be read: %s",
-		    why == NULL ? "?" : why);
+		    "whether answers came that nobody vouches for cannot be read: " TROUBLE_FMT,
+		    TROUBLE_ARGS(why));
 	else if (f.at_ms != 0 && wallclock_ms() - f.at_ms < LATELY_MS)
 		say(c->d, &f);
 	else

@@ -112,7 +112,7 @@ add(struct doctor_orders *o, const json_t *rec)
 }
 
 static void
-on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct doctor_orders *o = arg;
 

@@ -4,6 +4,7 @@
 #include "admin/doctor.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -233,14 +234,14 @@ check_revisions(struct ward *w)
 /* --- the database --- */
 
 static void
-ward_on_checked(bool ok, const char *what, void *arg)
+ward_on_checked(const struct trouble *why, const char *done, void *arg)
 {
 	struct ward *w = arg;
 
-	if (ok)
-		doctor_say(w->d, "store content", CHECK_OK, NULL, "%s", what);
+	if (why == NULL)
+		doctor_say(w->d, "store content", CHECK_OK, NULL, "%s", done);
 	else
-		doctor_say_sentence(w->d, "store content", CHECK_FAIL, what);
+		doctor_say_trouble(w->d, "store content", CHECK_FAIL, why);
 	check_revisions(w);
 }
 
@@ -255,15 +256,15 @@ check_content(struct ward *w)
 }
 
 static void
-ward_on_probed(bool ok, const char *what, void *arg)
+ward_on_probed(const struct trouble *why, const char *done, void *arg)
 {
 	struct ward *w = arg;
 
-	if (ok)
+	if (why == NULL)
 		doctor_say(
 		    w->d, after_tcp[LINK_WRITE], CHECK_OK, NULL, "a probe was written and removed");
 	else
-		doctor_say_sentence(w->d, after_tcp[LINK_WRITE], CHECK_FAIL, what);
+		doctor_say_trouble(w->d, after_tcp[LINK_WRITE], CHECK_FAIL, why);
 	check_content(w);
 }
 
@@ -276,12 +277,12 @@ is_to_write(const struct ward *w)
 }
 
 static void
-ward_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+ward_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct ward *w = arg;
 
 	if (found == STORE_FAILED) {
-		doctor_say_sentence(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, why);
+		doctor_say_trouble(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, why);
 		doctor_skip(w->d, &after_tcp[LINK_WRITE], "no database");
 		end(w);
 		return;
@@ -301,14 +302,14 @@ ward_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 static void
 open_store(struct ward *w)
 {
-	char err[512];
+	struct trouble why;
 
-	w->store = store_open(w->d->v->loop, &w->uri, w->d->options, STORE_USE, err, sizeof(err));
+	w->store = store_open(w->d->v->loop, &w->uri, w->d->options, STORE_USE, &why);
 	if (w->store != NULL) {
 		store_get(w->store, NOBODY, ward_on_record, w);
 		return;
 	}
-	doctor_say_sentence(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, err);
+	doctor_say_trouble(w->d, after_tcp[LINK_DATABASE], CHECK_FAIL, &why);
 	doctor_skip(w->d, &after_tcp[LINK_WRITE], "no database");
 	end(w);
 }
@@ -334,7 +335,8 @@ ward_on_answer(const struct http_response *r, void *arg)
 {
 	struct ward *w = arg;
 	const char *const *link = first_link(w);
-	char id[512], why[1024];
+	struct trouble why;
+	char id[512];
 	bool refused = r->status == 401 || http_says_locked(r);
 
 	if (r->status != 0 && is_tls(w))
@@ -346,8 +348,8 @@ ward_on_answer(const struct http_response *r, void *arg)
 		open_store(w);
 		return;
 	}
-	couch_answer_read(r, 200, uri_redacted(&w->uri, id, sizeof(id)), why, sizeof(why));
-	doctor_say_sentence(w->d, *link, CHECK_FAIL, why);
+	couch_answer_read(r, 200, uri_redacted(&w->uri, id, sizeof(id)), &why);
+	doctor_say_trouble(w->d, *link, CHECK_FAIL, &why);
 	doctor_skip(w->d, link + 1, "not reached");
 	end(w);
 }

@@ -108,21 +108,30 @@ complain(struct forgetting *f, const char *host, const char *why)
 	f->status = VERB_TROUBLE;
 }
 
+static void
+complain_trouble(struct forgetting *f, const char *host, const struct trouble *why)
+{
+	char *text = trouble_text(why);
+
+	complain(f, host, text);
+	free(text);
+}
+
 /* ---- the ledger ---- */
 
 static void cancel_next(struct forgetting *f);
 
 /* The next job may be on another page, or in another document. */
 static void
-forget_on_cancelled(bool ok, const char *what, void *arg)
+forget_on_cancelled(const struct trouble *why, const char *done, void *arg)
 {
 	struct forgetting *f = arg;
 	const struct open_job *job = &f->job[f->next++];
 
-	if (ok)
+	if (why == NULL)
 		f->n_commands += job->hosts.n;
 	else if (f->n_unwritten++ == 0)
-		xasprintf(&f->unwritten_why, "%s: %s", job->id, what);
+		xasprintf(&f->unwritten_why, "%s: " TROUBLE_FMT, job->id, TROUBLE_ARGS(why));
 	cancel_next(f);
 }
 
@@ -168,12 +177,12 @@ cancel_next(struct forgetting *f)
 }
 
 static void
-forget_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg)
+forget_on_open(const struct open_job *jobs, size_t n, const struct trouble *why, void *arg)
 {
 	struct forgetting *f = arg;
 
 	if (why != NULL) {
-		complain(f, "what waited for them is \"queued\" in the ledger still", why);
+		complain_trouble(f, "what waited for them is \"queued\" in the ledger still", why);
 		forget_end(f);
 		return;
 	}
@@ -218,15 +227,15 @@ static void forget_next(struct forgetting *f);
 /* One that fails is there still, and is found again; its queue is gone all the same, and with it
  * the commands, which the ledger is told. */
 static void
-forget_on_done(bool ok, const char *what, void *arg)
+forget_on_done(const struct trouble *why, const char *done, void *arg)
 {
 	struct forgetting *f = arg;
 	const char *host = f->records.names[f->next++];
 
-	if (ok)
-		printf("%s: %s\n", host, what);
+	if (why == NULL)
+		printf("%s: %s\n", host, done);
 	else
-		complain(f, host, what);
+		complain_trouble(f, host, why);
 	forget_next(f);
 }
 
@@ -444,13 +453,13 @@ ask(struct forgetting *f)
 
 /* Its queue was deleted by somebody else: the ledger does not know yet. */
 static void
-forget_on_unanswered(const struct open_job *jobs, size_t n, const char *why, void *arg)
+forget_on_unanswered(const struct open_job *jobs, size_t n, const struct trouble *why, void *arg)
 {
 	struct forgetting *f = arg;
 	struct hosts left = {0};
 
 	if (why != NULL) {
-		complain(f, "their jobs cannot be read", why);
+		complain_trouble(f, "their jobs cannot be read", why);
 		forget_end(f);
 		return;
 	}
@@ -529,14 +538,15 @@ part_odd(struct forgetting *f, const struct hosts *meant)
 }
 
 static void
-forget_on_known(const char *why, void *arg)
+forget_on_known(const struct trouble *why, void *arg)
 {
 	struct forgetting *f = arg;
 	const struct hosts *known = &f->meant.known;
 	struct hosts meant = {0};
 
 	if (why != NULL) {
-		verb_fail(f->v, "cannot list the hosts in %s: %s", store_id(f->v->store), why);
+		verb_fail(f->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(f->v->store),
+		    TROUBLE_ARGS(why));
 		return;
 	}
 	targets_resolve(&f->meant.targets, known, &meant, forget_on_nobody, f);

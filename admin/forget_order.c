@@ -5,6 +5,7 @@
 #include "admin/missing.h"
 #include "admin/record_view.h"
 #include "admin/verb.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -34,7 +35,8 @@ forgetting_free(struct order_forgetting *f)
 }
 
 static void
-forgetting_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+forgetting_on_written(
+    struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct order_forgetting *f = arg;
 
@@ -47,8 +49,10 @@ forgetting_on_written(struct store_write *w, enum store_status status, const cha
 		    w->host, w->n - 1);
 		verb_done(f->v, VERB_OK);
 	} else {
-		verb_fail(f->v, "cannot write %s to %s: %s", w->host, store_id(f->v->store),
-		    why != NULL ? why : store_status_name(status));
+		verb_fail(f->v, "cannot write %s to %s: %s%s%s", w->host, store_id(f->v->store),
+		    why != NULL ? why->what : store_status_name(status),
+		    why != NULL && why->cure[0] != '\0' ? TROUBLE_CURE : "",
+		    why != NULL ? why->cure : "");
 	}
 	forgetting_free(f);
 }
@@ -66,7 +70,7 @@ add(struct order_forgetting *f, const char *plugin)
 }
 
 static void
-forget_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+forget_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct verb_context *v = arg;
 	json_t *metas = json_object_get(rec, "vogeler"), *meta;

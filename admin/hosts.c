@@ -36,10 +36,10 @@ struct listing {
 	struct table *table;
 	struct contact_reading reading;
 	struct contacts *contacts;
-	char *contact_lack; /* why they say nothing of now; NULL = they do */
-	bool clocks;        /* one of them is off */
-	json_t *list;       /* of --json */
-	struct meant meant; /* nobody was named: all */
+	struct trouble *contact_lack; /* why they say nothing of now; NULL = they do */
+	bool clocks;                  /* one of them is off */
+	json_t *list;                 /* of --json */
+	struct meant meant;           /* nobody was named: all */
 };
 
 static void
@@ -247,7 +247,7 @@ tell_missing(struct listing *h)
 }
 
 static void
-hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+hosts_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct listing *h = arg;
 
@@ -261,7 +261,8 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 			add_row(h, rec);
 		return;
 	case STORE_FAILED:
-		verb_fail(h->v, "cannot list the hosts in %s: %s", store_id(h->v->store), why);
+		verb_fail(h->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(h->v->store),
+		    TROUBLE_ARGS(why));
 		break;
 	case STORE_MISSING: /* the end of the list */
 		if (h->v->json)
@@ -270,8 +271,8 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 			print_table(h);
 		if (h->contact_lack != NULL &&
 		    (table_rows(h->table) > 0 || json_array_size(h->list) > 0))
-			complain_line(
-			    "vogeler-admin", "which hosts are online is %s", h->contact_lack);
+			complain_line("vogeler-admin", "which hosts are online is " TROUBLE_FMT,
+			    TROUBLE_ARGS(h->contact_lack));
 		if (store_lists_slowly(h->v->store))
 			complain_line("vogeler-admin",
 			    "%s: every record was read whole to list the hosts: the view for it is "
@@ -285,7 +286,7 @@ hosts_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 }
 
 static void
-hosts_on_contacts(struct contacts *contacts, const char *why, void *arg)
+hosts_on_contacts(struct contacts *contacts, const struct trouble *why, void *arg)
 {
 	struct listing *h = arg;
 

@@ -3,6 +3,7 @@
 #include "admin/verb.h"
 
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
@@ -153,7 +154,7 @@ main(int argc, char **argv)
 	const struct admin_verb *verb;
 	struct uri store_uri = {0};
 	struct cli cli;
-	char err[512];
+	struct trouble why;
 
 	if (jq_child_is_meant(argc, argv))
 		return jq_child_main(argv);
@@ -178,10 +179,10 @@ main(int argc, char **argv)
 	loop_signal(v.loop, SIGINT, admin_on_signal, &v);
 	loop_signal(v.loop, SIGTERM, admin_on_signal, &v);
 	if (!verb->without_store)
-		v.store = store_open(v.loop, &store_uri, &cli.options,
-		    verb->makes ? STORE_MAKE : STORE_USE, err, sizeof(err));
+		v.store = store_open(
+		    v.loop, &store_uri, &cli.options, verb->makes ? STORE_MAKE : STORE_USE, &why);
 	if (v.store == NULL && !verb->without_store) {
-		complain_line("vogeler-admin", "%s", err);
+		complain_line("vogeler-admin", TROUBLE_FMT, TROUBLE_ARGS(&why));
 	} else {
 		verb->run(&v);
 		loop_run(v.loop);

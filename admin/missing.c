@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See missing.h. */
 #include "admin/missing.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 
 static void
-reading_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+reading_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	const struct known_reading *r = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id")); /* NULL of NULL */
@@ -33,7 +34,7 @@ reading_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 
 void
 known_read(struct known_reading *r, struct store *store, struct hosts *known,
-    void (*fn)(const char *why, void *arg), void *arg)
+    void (*fn)(const struct trouble *why, void *arg), void *arg)
 {
 	static const struct store_filter names_alone = {NULL, 0};
 
@@ -76,7 +77,7 @@ struct missing {
 
 /* A store that cannot list them is no news here: the host is missing all the same. */
 static void
-missing_on_known(const char *why, void *arg)
+missing_on_known(const struct trouble *why, void *arg)
 {
 	struct missing *m = arg;
 
@@ -87,12 +88,13 @@ missing_on_known(const char *why, void *arg)
 }
 
 void
-missing_end(struct verb_context *v, enum store_found found, const char *why)
+missing_end(struct verb_context *v, enum store_found found, const struct trouble *why)
 {
 	struct missing *m;
 
 	if (found == STORE_FAILED) {
-		verb_fail(v, "cannot read %s from %s: %s", v->args[0], store_id(v->store), why);
+		verb_fail(v, "cannot read %s from %s: " TROUBLE_FMT, v->args[0], store_id(v->store),
+		    TROUBLE_ARGS(why));
 		return;
 	}
 	m = xcalloc(1, sizeof(*m));

@@ -11,13 +11,13 @@
 /* The caller's, until fn is called. */
 struct known_reading {
 	struct hosts *known;
-	void (*fn)(const char *why, void *arg);
+	void (*fn)(const struct trouble *why, void *arg);
 	void *arg;
 };
 /* Adds the names of all hosts that have a record to known, which is sorted then. why: they cannot
  * be read; NULL = they are there. */
 void known_read(struct known_reading *r, struct store *store, struct hosts *known,
-    void (*fn)(const char *why, void *arg), void *arg);
+    void (*fn)(const struct trouble *why, void *arg), void *arg);
 
 /* word: a name, a glob or "@GROUP". known: sorted; may be empty, when nobody knows. */
 void missing_say(const struct store *store, const struct hosts *known, const char *word);
@@ -25,6 +25,6 @@ void missing_say(const struct store *store, const struct hosts *known, const cha
 void missing_say_nobody(void);
 /* The end of a verb whose host, its first argument, has no record (STORE_MISSING), or one that
  * cannot be read. */
-void missing_end(struct verb_context *v, enum store_found found, const char *why);
+void missing_end(struct verb_context *v, enum store_found found, const struct trouble *why);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See open_jobs.h. Which jobs there are -> the outcomes of each that is not over. */
 #include "admin/open_jobs.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -74,12 +75,12 @@ open_jobs_unread(const struct open_jobs *o)
 
 /* Passes over one: those of the others are to be had all the same. */
 static void
-pass_over(struct open_jobs *o, const char *why)
+pass_over(struct open_jobs *o, const struct trouble *why)
 {
 	struct open_job *job = &o->jobs[o->next];
 
 	if (o->unread++ == 0)
-		xasprintf(&o->unread_why, "%s: %s", job->id, why);
+		xasprintf(&o->unread_why, "%s: " TROUBLE_FMT, job->id, TROUBLE_ARGS(why));
 	hosts_cut(&job->hosts, 0);
 	o->next++;
 	read_next(o);
@@ -106,7 +107,8 @@ take_state(const struct outcome *out, bool target, void *arg)
 }
 
 static void
-jobs_on_outcome(enum store_found found, const struct outcome *out, const char *why, void *arg)
+jobs_on_outcome(
+    enum store_found found, const struct outcome *out, const struct trouble *why, void *arg)
 {
 	struct open_jobs *o = arg;
 
@@ -176,7 +178,7 @@ add_common(struct hosts *out, const struct hosts *of, const struct job *job)
 }
 
 static void
-jobs_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+jobs_on_job(enum store_found found, const struct job *job, const struct trouble *why, void *arg)
 {
 	struct open_jobs *o = arg;
 	struct hosts hosts = {0};

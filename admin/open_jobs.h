@@ -20,7 +20,8 @@ struct open_jobs;
 
 /* The newest job first. why: the ledger cannot be read; NULL = it is all there. They are valid
  * until open_jobs_destroy(), which the call may do. */
-typedef void open_jobs_fn(const struct open_job *jobs, size_t n, const char *why, void *arg);
+typedef void open_jobs_fn(
+    const struct open_job *jobs, size_t n, const struct trouble *why, void *arg);
 
 struct open_jobs_request {
 	struct store *store;

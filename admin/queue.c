@@ -11,6 +11,7 @@
 #include "admin/verb.h"
 
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/complain.h"
@@ -333,12 +334,13 @@ take_job(struct queue_verb *q, const struct open_job *job)
 }
 
 static void
-queue_on_open(const struct open_job *jobs, size_t n, const char *why, void *arg)
+queue_on_open(const struct open_job *jobs, size_t n, const struct trouble *why, void *arg)
 {
 	struct queue_verb *q = arg;
 
 	if (why != NULL) {
-		verb_fail(q->v, "cannot read the jobs from %s: %s", store_id(q->v->store), why);
+		verb_fail(q->v, "cannot read the jobs from %s: " TROUBLE_FMT, store_id(q->v->store),
+		    TROUBLE_ARGS(why));
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -384,12 +386,13 @@ keep_hosts(struct hosts *hosts)
 }
 
 static void
-queue_on_known(const char *why, void *arg)
+queue_on_known(const struct trouble *why, void *arg)
 {
 	struct queue_verb *q = arg;
 
 	if (why != NULL) {
-		verb_fail(q->v, "cannot list the hosts in %s: %s", store_id(q->v->store), why);
+		verb_fail(q->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(q->v->store),
+		    TROUBLE_ARGS(why));
 		return;
 	}
 	targets_resolve(&q->meant.targets, &q->meant.known, &q->hosts, queue_on_nobody, q);

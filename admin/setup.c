@@ -67,6 +67,16 @@ end(struct setup *s)
 
 static void fail(struct setup *s, const char *what, const char *why);
 
+/* The store does not do what was asked of it. */
+static void
+fail_trouble(struct setup *s, const struct trouble *why)
+{
+	char *text = trouble_text(why);
+
+	fail(s, store_id(s->v->store), text);
+	free(text);
+}
+
 static void
 broker_options(const struct setup *s, struct broker_options *opt, const char *role)
 {
@@ -99,7 +109,7 @@ setup_on_all_bound(const struct host_binder_result *r, void *arg)
 }
 
 static void
-setup_on_host(enum store_found found, json_t *rec, const char *why, void *arg)
+setup_on_host(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct setup *s = arg;
 	const char *name = json_string_value(json_object_get(rec, "_id"));
@@ -107,7 +117,7 @@ setup_on_host(enum store_found found, json_t *rec, const char *why, void *arg)
 	char **hosts = s->hosts;
 
 	if (found == STORE_FAILED) {
-		fail(s, store_id(s->v->store), why == NULL ? "it does not answer" : why);
+		fail_trouble(s, why);
 		return;
 	}
 	if (found == STORE_FOUND) {
@@ -164,15 +174,20 @@ complain_of_design(struct setup *s, const char *what, const char *why)
 }
 
 static void
-setup_on_design(bool ok, const char *what, void *arg)
+setup_on_design(const struct trouble *why, const char *done, void *arg)
 {
 	struct setup *s = arg;
 	const char *name = design_name(s, s->next_design - 1);
 
-	if (ok)
-		printable_line(stdout, "design document %s: %s", name, what);
-	else
-		complain_of_design(s, name, what);
+	char *text;
+
+	if (why == NULL) {
+		printable_line(stdout, "design document %s: %s", name, done);
+	} else {
+		text = trouble_text(why);
+		complain_of_design(s, name, text);
+		free(text);
+	}
 	load_next_design(s);
 }
 
@@ -188,19 +203,19 @@ load_next_design(struct setup *s)
 }
 
 static void
-setup_on_database(bool ok, const char *what, void *arg)
+setup_on_database(const struct trouble *why, const char *done, void *arg)
 {
 	struct setup *s = arg;
 	const char *dir = s->v->design != NULL ? s->v->design : s->v->cli->options.design_docs_path;
-	json_t *broken, *why;
+	json_t *broken, *left_out;
 	char err[512];
 	size_t i;
 
-	if (!ok) {
-		fail(s, store_id(s->v->store), what);
+	if (why != NULL) {
+		fail_trouble(s, why);
 		return;
 	}
-	printable_line(stdout, "database %s: %s", store_id(s->v->store), what);
+	printable_line(stdout, "database %s: %s", store_id(s->v->store), done);
 	if (dir == NULL) {
 		bind_hosts(s);
 		return;
@@ -215,8 +230,8 @@ setup_on_database(bool ok, const char *what, void *arg)
 	}
 	broken = json_array();
 	s->designs = design_read(dir, broken, err, sizeof(err));
-	json_array_foreach (broken, i, why)
-		complain_of_design(s, "left out", json_string_value(why));
+	json_array_foreach (broken, i, left_out)
+		complain_of_design(s, "left out", json_string_value(left_out));
 	json_decref(broken);
 	if (s->designs == NULL)
 		fail(s, "design documents", err);

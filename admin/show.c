@@ -128,7 +128,7 @@ struct showing {
 };
 
 static void
-show_on_contacts(struct contacts *contacts, const char *why, void *arg)
+show_on_contacts(struct contacts *contacts, const struct trouble *why, void *arg)
 {
 	struct showing *s = arg;
 	char *contact = contact_sentence(contacts, s->rec, wallclock_ms());
@@ -169,7 +169,7 @@ print_record(struct verb_context *v, json_t *rec)
 }
 
 static void
-show_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+show_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct verb_context *v = arg;
 

@@ -61,9 +61,10 @@ many_finish(void *arg)
 }
 
 static void
-failed(struct show_many *m, const char *why)
+failed(struct show_many *m, const struct trouble *why)
 {
-	verb_fail(m->v, "cannot read from %s: %s", store_id(m->v->store), why);
+	verb_fail(
+	    m->v, "cannot read from %s: " TROUBLE_FMT, store_id(m->v->store), TROUBLE_ARGS(why));
 }
 
 static void
@@ -96,7 +97,7 @@ done(struct show_many *m)
 }
 
 static void
-many_on_plugins(const struct plugin_names *names, const char *why, void *arg)
+many_on_plugins(const struct plugin_names *names, const struct trouble *why, void *arg)
 {
 	struct show_many *m = arg;
 	char hint[PLUGIN_NAMES_HINT_SIZE];
@@ -127,7 +128,7 @@ tell_missing(struct show_many *m)
 }
 
 static void
-many_on_known(const char *why, void *arg)
+many_on_known(const struct trouble *why, void *arg)
 {
 	tell_missing(arg);
 }
@@ -241,7 +242,7 @@ take_record(struct show_many *m, const char *host, const json_t *rec)
 /* --- reading --- */
 
 static void
-many_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+many_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct show_many *m = arg;
 	const char *host = record_view_text(rec, "_id", NULL);
@@ -266,7 +267,7 @@ many_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 static void ask_next(struct show_many *m);
 
 static void
-many_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+many_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct show_many *m = arg;
 	const char *host = m->names.names[m->next];
@@ -319,7 +320,7 @@ begin(struct show_many *m)
 }
 
 static void
-many_on_contacts(struct contacts *contacts, const char *why, void *arg)
+many_on_contacts(struct contacts *contacts, const struct trouble *why, void *arg)
 {
 	struct show_many *m = arg;
 

@@ -7,6 +7,7 @@
 #include "bench/records.h"
 
 #include "daemon/read/convert.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -149,14 +150,14 @@ on_answer(const struct http_response *r, void *arg)
 }
 
 static void
-on_set_up(bool ok, const char *what, void *arg)
+on_set_up(const struct trouble *why, const char *done, void *arg)
 {
 	struct baseline *l = arg;
 
-	if (ok)
+	if (why == NULL)
 		create_next(l);
 	else
-		bench_fail(l->b, "%s", what);
+		bench_fail(l->b, TROUBLE_FMT, TROUBLE_ARGS(why));
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include "bench/bench.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -88,7 +89,7 @@ take_outcome(struct ledger_check *k, const struct outcome *o)
 }
 
 static void
-on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+on_outcome(enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct ledger_check *k = arg;
 
@@ -102,7 +103,7 @@ on_outcome(enum store_found found, const struct outcome *o, const char *why, voi
 		next_job(k);
 		return;
 	case STORE_FAILED:
-		bench_fail(k->b, "the ledger: %s", why);
+		bench_fail(k->b, "the ledger: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		return;
 	}
 }
@@ -164,7 +165,7 @@ check_absent(struct ledger_check *k)
 }
 
 static void
-on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct ledger_check *k = arg;
 	const char *name;
@@ -183,7 +184,7 @@ on_record(enum store_found found, json_t *rec, const char *why, void *arg)
 		next_job(k);
 		return;
 	case STORE_FAILED:
-		bench_fail(k->b, "the records: %s", why);
+		bench_fail(k->b, "the records: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		return;
 	}
 }

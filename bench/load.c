@@ -16,6 +16,7 @@
 #include "runner/job/job_watch.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -275,7 +276,7 @@ make_job(struct bench_load *l, struct load_job *j)
 }
 
 static void
-on_job_added(bool ok, const char *what, void *arg)
+on_job_added(const struct trouble *why, const char *done, void *arg)
 {
 	struct load_job *j = arg;
 	struct bench_load *l = j->load;
@@ -288,8 +289,8 @@ on_job_added(bool ok, const char *what, void *arg)
 	    .job = &j->job,
 	};
 
-	if (!ok) {
-		bench_fail(l->b, "the ledger takes no job: %s", what);
+	if (why != NULL) {
+		bench_fail(l->b, "the ledger takes no job: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		return;
 	}
 	j->watch = job_watch_create(&req, &job_watch_handlers, j);
@@ -420,12 +421,12 @@ static const struct broker_handlers commander_handlers = {
 };
 
 static void
-load_on_set_up(bool ok, const char *what, void *arg)
+load_on_set_up(const struct trouble *why, const char *done, void *arg)
 {
 	struct bench_load *l = arg;
 
-	if (!ok) {
-		bench_fail(l->b, "%s", what);
+	if (why != NULL) {
+		bench_fail(l->b, TROUBLE_FMT, TROUBLE_ARGS(why));
 		return;
 	}
 	if (l->b->connections > 0) {

@@ -7,6 +7,7 @@
 #include "bench/records.h"
 
 #include "daemon/read/convert.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -94,12 +95,14 @@ host_free(struct look *l, struct look_host *h)
 static void look_fill(struct look *l);
 
 static void
-look_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+look_on_written(
+    struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct look *l = arg;
 
 	if (status != STORE_OK)
-		bench_fail(l->b, "%s: %s", w->host, why != NULL ? why : store_status_name(status));
+		bench_fail(
+		    l->b, "%s: %s", w->host, why != NULL ? why->what : store_status_name(status));
 	if (--l->waiting > 0)
 		return;
 	for (uint32_t i = 0; i < l->n; i++)
@@ -126,12 +129,12 @@ look_fill(struct look *l)
 }
 
 static void
-look_on_setup(bool ok, const char *what, void *arg)
+look_on_setup(const struct trouble *why, const char *done, void *arg)
 {
 	struct look *l = arg;
 
-	if (!ok)
-		bench_fail(l->b, "%s", what);
+	if (why != NULL)
+		bench_fail(l->b, TROUBLE_FMT, TROUBLE_ARGS(why));
 	else
 		look_enter(l, l->b->resume ? LOOK_NAMES : LOOK_FILLING);
 }
@@ -139,7 +142,7 @@ look_on_setup(bool ok, const char *what, void *arg)
 /* ---- listing ---- */
 
 static void
-look_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+look_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct look *l = arg;
 
@@ -148,7 +151,7 @@ look_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 		l->listed++;
 		return;
 	case STORE_FAILED:
-		bench_fail(l->b, "%s: %s", phase_names[l->phase], why);
+		bench_fail(l->b, "%s: " TROUBLE_FMT, phase_names[l->phase], TROUBLE_ARGS(why));
 		return;
 	case STORE_MISSING:
 		if (l->listed != l->b->plan.hosts)

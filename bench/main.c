@@ -5,6 +5,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/wallclock.h"
 #include "shared/config/cli_verbs.h"
@@ -390,16 +391,16 @@ static void
 open_parts(struct bench *b, const struct bench_verb *verb)
 {
 	const struct cli *cli = b->cli;
-	char err[512];
+	struct trouble why;
 
 	if (verb->uses_broker)
 		cli_brokers(cli, &b->brokers, &b->n_brokers);
 	if (!verb->needs_store && cli->options.dbhost == NULL)
 		return;
 	cli_store(cli, &b->store_uri);
-	b->store = store_open(b->loop, &b->store_uri, &cli->options, STORE_MAKE, err, sizeof(err));
+	b->store = store_open(b->loop, &b->store_uri, &cli->options, STORE_MAKE, &why);
 	if (b->store == NULL)
-		bench_fail(b, "%s", err);
+		bench_fail(b, TROUBLE_FMT, TROUBLE_ARGS(&why));
 }
 
 int

@@ -7,6 +7,7 @@
 #include "bench/records.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/couch_wire.h"
@@ -69,7 +70,7 @@ take_revs(struct write_run *w, const struct couch_item *items, size_t n)
 		if (!plan_host_index(&w->b->plan, items[i].id, &host))
 			continue;
 		if (items[i].status != STORE_OK) {
-			bench_fail(w->b, "%s: %s", items[i].id, items[i].why);
+			bench_fail(w->b, "%s: %s", items[i].id, items[i].why->what);
 			return;
 		}
 		free(w->revs[host]);
@@ -339,13 +340,13 @@ on_revs(const struct http_response *r, void *arg)
 }
 
 static void
-on_set_up(bool ok, const char *what, void *arg)
+on_set_up(const struct trouble *why, const char *done, void *arg)
 {
 	struct write_run *w = arg;
 	char *url;
 
-	if (!ok) {
-		bench_fail(w->b, "%s", what);
+	if (why != NULL) {
+		bench_fail(w->b, TROUBLE_FMT, TROUBLE_ARGS(why));
 		return;
 	}
 	if (!w->b->resume) {

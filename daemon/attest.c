@@ -6,6 +6,7 @@
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/shellwords.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -54,7 +55,7 @@ set_has(const json_t *set, const char *name)
 /* ---- the store's hosts ---- */
 
 static void
-attest_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+attest_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct attest *a = arg;
 	const char *host;
@@ -67,7 +68,7 @@ attest_on_listed(enum store_found found, json_t *rec, const char *why, void *arg
 	}
 	a->asking = false;
 	if (found == STORE_FAILED) {
-		log_info("attest", "cannot list the hosts yet: %s", why);
+		log_info("attest", "cannot list the hosts yet: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		loop_timer_arm(a->timer, RETRY_MS);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -79,7 +80,7 @@ static void on_step(void *arg);
 static void on_time(void *arg);
 static void on_damage_look(void *arg);
 static void on_written(
-    struct store_write *sw, enum store_status status, const char *why, void *arg);
+    struct store_write *sw, enum store_status status, const struct trouble *why, void *arg);
 
 struct batch *
 batch_create(struct loop *loop, struct store *store, const struct batch_options *opt,
@@ -377,14 +378,18 @@ return_all(struct batch *b, struct writes *w, int64_t delay_ms)
 	w->n = 0;
 }
 
-/* A write of one delivery is rejected; of several, each is tried alone. */
+/* A write of one delivery is rejected; of several, each is tried alone. why: may be w's, which is
+ * freed. */
 static void
 on_reject(struct batch *b, struct backlog_write *w, const char *why)
 {
+	char *reason = xstrdup(why);
+
 	if (w->n_items == 1)
-		finish_write(b, w, BATCH_REJECTED, why);
+		finish_write(b, w, BATCH_REJECTED, reason);
 	else
 		backlog_return_singly(b->backlog, w, loop_now(b->loop));
+	free(reason);
 }
 
 /* Suspects the host of a write that was refused: it is not known whether others are. */
@@ -524,10 +529,7 @@ on_damaged(struct batch *b, struct put *p, struct backlog_write *w)
 	p->damaged++;
 	r->given_up = r->given_up || ((late || full) && others_are_taken(b, r));
 	if (r->given_up) {
-		char why[WHY_SIZE];
-
-		strlcpy(why, w->why, sizeof(why)); /* it is freed with w */
-		on_reject(b, w, why);
+		on_reject(b, w, w->why);
 		return;
 	}
 	TAILQ_FOREACH (item, &w->items, link)
@@ -602,12 +604,8 @@ retry_singly(struct batch *b, struct put *p)
 		else
 			retry_later(b, w);
 	}
-	for (i = 0; i < p->denied.n; i++) {
-		struct backlog_write *w = p->denied.list[i];
-
-		snprintf(why, sizeof(why), "%s", w->why); /* it is freed with w */
-		on_reject(b, w, why);
-	}
+	for (i = 0; i < p->denied.n; i++)
+		on_reject(b, p->denied.list[i], p->denied.list[i]->why);
 	p->retry.n = p->denied.n = 0;
 }
 
@@ -779,8 +777,7 @@ complete(struct batch *b, struct put *p)
 }
 
 static void
-answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_status status,
-    const char *why)
+answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_status status)
 {
 	switch (status) {
 	case STORE_OK:
@@ -796,7 +793,7 @@ answer(struct batch *b, struct put *p, struct backlog_write *w, enum store_statu
 		on_damaged(b, p, w);
 		return;
 	case STORE_REJECT:
-		on_reject(b, w, why);
+		on_reject(b, w, w->why);
 		return;
 	case STORE_RETRY:
 		b->stats.retries++;
@@ -824,22 +821,17 @@ note_taken(struct batch *b, const struct store_write *sw)
 }
 
 static void
-on_written(struct store_write *sw, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *sw, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct backlog_write *w = sw->owner;
 	struct put *p = w->put;
 	struct batch *b = arg;
 
-	if (why == NULL)
-		why = store_status_name(status);
 	if (status != STORE_OK) {
-		size_t n = strnlen(why, sizeof(p->why) - 1);
-
-		memcpy(p->why, why, n);
-		p->why[n] = '\0';
 		free(w->why);
-		w->why = xstrdup(why);
-		log_debug("batch", "%s: %s, %s", sw->host, store_status_name(status), why);
+		w->why = why != NULL ? trouble_text(why) : xstrdup(store_status_name(status));
+		strlcpy(p->why, w->why, sizeof(p->why));
+		log_debug("batch", "%s: %s, %s", sw->host, store_status_name(status), w->why);
 	}
 	b->stats.answers[status]++;
 	if (status == STORE_OK)
@@ -848,7 +840,7 @@ on_written(struct store_write *sw, enum store_status status, const char *why, vo
 	if (p->forgotten)
 		backlog_finish(b->backlog, w);
 	else
-		answer(b, p, w, status, why);
+		answer(b, p, w, status);
 	if (--p->unanswered == 0)
 		complete(b, p);
 }

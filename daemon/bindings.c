@@ -167,7 +167,7 @@ on_bound(const struct host_binder_result *r, void *arg)
 }
 
 static void
-on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct bindings *b = arg;
 	const char *name = json_string_value(json_object_get(rec, "_id"));
@@ -185,8 +185,9 @@ on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 		bindings_enter(b, BINDINGS_BINDING, 0);
 		return;
 	case STORE_FAILED:
-		log_info("bindings", "the hosts' queues are not bound now: the store says \"%s\"",
-		    why == NULL ? "?" : why);
+		log_info("bindings",
+		    "the hosts' queues are not bound now: the store says \"" TROUBLE_FMT "\"",
+		    TROUBLE_ARGS(why));
 		bindings_enter(b, BINDINGS_WAITING, BINDINGS_RETRY_MS);
 		return;
 	}

@@ -52,7 +52,7 @@ struct collector {
 	struct inflight *inflight;
 	struct batch *batch;  /* inflight's */
 	struct mono asked_at; /* a probe is under way since; 0 = none is */
-	const char *told;     /* PROBE_FAILED: what the store says, during the event */
+	char *told;           /* PROBE_FAILED: what the store says, during the event */
 	struct ratelimit said_probe, said_down;
 	bool said_without;        /* the fresh queue; until the next reload */
 	uint64_t received_before; /* TRYING: at the last look */
@@ -87,8 +87,8 @@ static void on_held_up(void *arg);
 static void on_greeted(const char *host, void *arg);
 static void on_probe(void *arg);
 static void on_drain(void *arg);
-static void on_probed(bool ok, const char *what, void *arg);
-static void on_set_up(bool ok, const char *what, void *arg);
+static void on_probed(const struct trouble *why, const char *done, void *arg);
+static void on_set_up(const struct trouble *why, const char *done, void *arg);
 
 static const struct inflight_handlers inflight_handlers = {
     .on_done = on_done,
@@ -409,28 +409,30 @@ arm_idle_probe(struct collector *in)
 }
 
 static void
-on_probed(bool ok, const char *what, void *arg)
+on_probed(const struct trouble *why, const char *done, void *arg)
 {
 	struct collector *in = arg;
 
 	in->asked_at = (struct mono){0};
-	if (ok)
+	if (why == NULL)
 		batch_tell(in->batch, BREAKER_PROBE_PASSED, NULL);
-	in->told = what;
-	collector_step(in, ok ? COLLECTOR_EV_PROBE_PASSED : COLLECTOR_EV_PROBE_FAILED);
+	else
+		in->told = trouble_text(why);
+	collector_step(in, why == NULL ? COLLECTOR_EV_PROBE_PASSED : COLLECTOR_EV_PROBE_FAILED);
+	free(in->told);
 	in->told = NULL;
 }
 
 static void
-on_set_up(bool ok, const char *what, void *arg)
+on_set_up(const struct trouble *why, const char *done, void *arg)
 {
 	struct collector *in = arg;
 
-	log_debug("inbox", "store[%s]: %s", store_id(in->store), what);
-	if (!ok) {
-		on_probed(ok, what, arg);
+	if (why != NULL) {
+		on_probed(why, NULL, arg);
 		return;
 	}
+	log_debug("inbox", "store[%s]: %s", store_id(in->store), done);
 	in->setup_store = false;
 	store_probe(in->store, on_probed, in);
 }

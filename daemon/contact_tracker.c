@@ -7,6 +7,7 @@
 #include "daemon/contact_tracker.h"
 
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -125,18 +126,19 @@ contact_tracker_saw(struct contact_tracker *r, const char *host, uint32_t consum
 static void store_changes(struct contact_tracker *r);
 
 static void
-on_stored(bool ok, const char *what, void *arg)
+on_stored(const struct trouble *why, const char *done, void *arg)
 {
 	struct contact_tracker *r = arg;
 
-	if (ok) {
+	if (why == NULL) {
 		r->complained = false;
 		r->look_stored = r->look_storing;
 	} else {
 		if (!r->complained)
 			log_warn("contact",
-			    "cannot store which hosts are in contact, and tries again each round: %s",
-			    what);
+			    "cannot store which hosts are in contact, and tries again each "
+			    "round: " TROUBLE_FMT,
+			    TROUBLE_ARGS(why));
 		r->complained = true;
 		contacts_return_changes(r->book, r->storing);
 	}
@@ -267,13 +269,13 @@ enter_round(struct contact_tracker *r)
 }
 
 static void
-on_loaded(enum store_found found, json_t *notes, const char *why, void *arg)
+on_loaded(enum store_found found, json_t *notes, const struct trouble *why, void *arg)
 {
 	struct contact_tracker *r = arg;
 
 	if (found != STORE_FOUND) {
-		log_info("contact", "which hosts were in contact cannot be read now: %s",
-		    why == NULL ? "?" : why);
+		log_info("contact", "which hosts were in contact cannot be read now: " TROUBLE_FMT,
+		    TROUBLE_ARGS(why));
 		r->state = ROLLCALL_NEW;
 		return;
 	}

@@ -3,6 +3,7 @@
 #include "daemon/forged.h"
 
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -20,14 +21,15 @@ struct forged {
 };
 
 static void
-on_noted(bool ok, const char *what, void *arg)
+on_noted(const struct trouble *why, const char *done, void *arg)
 {
 	struct forged *f = arg;
 
 	f->storing = false;
-	if (ok)
+	if (why == NULL)
 		return;
-	log_info("inbox", "cannot store that answers were refused, and tries again: %s", what);
+	log_info("inbox", "cannot store that answers were refused, and tries again: " TROUBLE_FMT,
+	    TROUBLE_ARGS(why));
 	f->changed = true; /* the timer is armed */
 }
 

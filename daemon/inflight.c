@@ -16,6 +16,7 @@
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -438,10 +439,12 @@ on_dead_stuck(void *arg)
 /* ---- what is not taken is told ---- */
 
 static void
-on_outcome_added(bool ok, const char *what, void *arg)
+on_outcome_added(const struct trouble *why, const char *done, void *arg)
 {
-	if (!ok)
-		log_warn("inbox", "a job does not know that an answer was dead-lettered: %s", what);
+	if (why != NULL)
+		log_warn("inbox",
+		    "a job does not know that an answer was dead-lettered: " TROUBLE_FMT,
+		    TROUBLE_ARGS(why));
 }
 
 /* The record has no room for the failure either, or is what is wrong: the job at least knows. */

@@ -3,6 +3,7 @@
 #include "daemon/load_design.h"
 
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/config/cli.h"
 #include "shared/config/complain.h"
 #include "shared/event/loop.h"
@@ -31,18 +32,27 @@ complain(struct design_load *l, const char *what, const char *why)
 	l->status = 1;
 }
 
+static void
+complain_trouble(struct design_load *l, const char *what, const struct trouble *why)
+{
+	char *text = trouble_text(why);
+
+	complain(l, what, text);
+	free(text);
+}
+
 /* One that is refused keeps no other out. */
 static void
-on_loaded(bool ok, const char *what, void *arg)
+on_loaded(const struct trouble *why, const char *done, void *arg)
 {
 	struct design_load *l = arg;
 	const json_t *doc = json_array_get(l->docs, l->next);
 	const char *id = json_string_value(json_object_get(doc, "_id"));
 
-	if (ok)
-		printable_line(stdout, "%s: %s", id, what);
+	if (why == NULL)
+		printable_line(stdout, "%s: %s", id, done);
 	else
-		complain(l, id, what);
+		complain_trouble(l, id, why);
 	l->next++;
 	load_next(l);
 }
@@ -62,15 +72,15 @@ load_next(struct design_load *l)
 }
 
 static void
-on_set_up(bool ok, const char *what, void *arg)
+on_set_up(const struct trouble *why, const char *done, void *arg)
 {
 	struct design_load *l = arg;
 
-	if (ok) {
+	if (why == NULL) {
 		load_next(l);
 		return;
 	}
-	complain(l, store_id(l->store), what);
+	complain_trouble(l, store_id(l->store), why);
 	loop_stop(l->loop);
 }
 

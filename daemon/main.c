@@ -401,13 +401,12 @@ on_hangup(int signo, void *arg)
 static void
 open_store(struct vogelerd *v)
 {
-	char err[512] = "";
+	struct trouble why;
 
 	cli_store(&v->cli, &v->store_uri);
-	v->store =
-	    store_open(v->loop, &v->store_uri, &v->cli.options, STORE_MAKE, err, sizeof(err));
+	v->store = store_open(v->loop, &v->store_uri, &v->cli.options, STORE_MAKE, &why);
 	if (v->store == NULL)
-		fatal("main", "%s", err);
+		fatal("main", TROUBLE_FMT, TROUBLE_ARGS(&why));
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "shared/base/log.h"
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -38,18 +39,19 @@ end_round(struct prune *p)
 }
 
 static void
-on_pruned(bool ok, const char *what, void *arg)
+on_pruned(const struct trouble *why, uint64_t n, bool more, void *arg)
 {
 	struct prune *p = arg;
 
 	p->asking = false;
-	if (ok && strcmp(what, "0") != 0) {
-		p->removed += strtoull(what, NULL, 10);
+	if (why == NULL && (n > 0 || more)) {
+		p->removed += n;
 		loop_timer_arm(p->timer, PRUNE_PAUSE_MS);
 		return;
 	}
-	if (!ok)
-		log_info("prune", "store[%s]: old jobs stay for now: %s", store_id(p->store), what);
+	if (why != NULL)
+		log_info("prune", "store[%s]: old jobs stay for now: " TROUBLE_FMT,
+		    store_id(p->store), TROUBLE_ARGS(why));
 	end_round(p);
 }
 
@@ -84,7 +86,7 @@ choose_before(struct prune *p, int64_t now_ms)
 }
 
 static void
-on_newest(enum store_found found, const struct job *j, const char *why, void *arg)
+on_newest(enum store_found found, const struct job *j, const struct trouble *why, void *arg)
 {
 	struct prune *p = arg;
 
@@ -95,7 +97,8 @@ on_newest(enum store_found found, const struct job *j, const char *why, void *ar
 	}
 	p->asking = false;
 	if (found == STORE_FAILED)
-		log_info("prune", "store[%s]: old jobs stay for now: %s", store_id(p->store), why);
+		log_info("prune", "store[%s]: old jobs stay for now: " TROUBLE_FMT,
+		    store_id(p->store), TROUBLE_ARGS(why));
 	if (found == STORE_FAILED || !choose_before(p, wallclock_ms()))
 		end_round(p);
 	else

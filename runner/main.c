@@ -5,6 +5,7 @@
 #include "runner/verb.h"
 
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/event/loop.h"
@@ -34,6 +35,8 @@ static void
 open_store(
     struct runner_context *c, const struct runner_verb *verb, struct uri *uri, char err[ERR_SIZE])
 {
+	struct trouble why;
+
 	if (!verb->needs_store && c->cli->options.dbhost == NULL) {
 		c->untracked = "no dbhost is configured";
 		return;
@@ -42,9 +45,10 @@ open_store(
 	if (uri->scheme == URI_NULL)
 		c->untracked = "null:// keeps nothing";
 	else
-		c->store = store_open(c->loop, uri, &c->cli->options, STORE_USE, err, ERR_SIZE);
-	if (c->store == NULL && c->untracked == NULL)
-		c->untracked = err;
+		c->store = store_open(c->loop, uri, &c->cli->options, STORE_USE, &why);
+	if (c->store == NULL && c->untracked == NULL) {
+		c->untracked = trouble_format(&why, err, ERR_SIZE);
+	}
 }
 
 static int

@@ -58,7 +58,7 @@ tell(const struct nearing *n)
 }
 
 static void
-nearing_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+nearing_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct nearing *n = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id")); /* NULL of NULL */
@@ -81,7 +81,7 @@ nearing_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 static void ask_next(struct nearing *n);
 
 static void
-nearing_on_got(enum store_found found, json_t *rec, const char *why, void *arg)
+nearing_on_got(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct nearing *n = arg;
 

@@ -52,7 +52,8 @@ end_unknown(struct knowing *k)
 static void look_at_next_job(struct knowing *k);
 
 static void
-knowing_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+knowing_on_outcome(
+    enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct knowing *k = arg;
 
@@ -81,7 +82,7 @@ look_at_next_job(struct knowing *k)
 }
 
 static void
-knowing_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+knowing_on_job(enum store_found found, const struct job *job, const struct trouble *why, void *arg)
 {
 	struct knowing *k = arg;
 
@@ -100,7 +101,7 @@ knowing_on_job(enum store_found found, const struct job *job, const char *why, v
 }
 
 static void
-knowing_on_names(const struct plugin_names *names, const char *why, void *arg)
+knowing_on_names(const struct plugin_names *names, const struct trouble *why, void *arg)
 {
 	struct knowing *k = arg;
 
@@ -115,7 +116,7 @@ static void look_at_target(struct knowing *k);
 
 /* A host without a record may be new or mistyped, which others tell; the next one may have one. */
 static void
-knowing_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+knowing_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct knowing *k = arg;
 	const json_t *meta = json_object_get(rec, "vogeler"); /* NULL of NULL */

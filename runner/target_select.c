@@ -5,6 +5,7 @@
 #include "runner/interrupt.h"
 #include "runner/print/output.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/query/group_query.h"
@@ -103,10 +104,11 @@ no_store(struct host_finding *f, const char *why)
 }
 
 static void
-finding_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+finding_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct host_finding *f = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id"));
+	char *text;
 
 	switch (found) {
 	case STORE_FOUND:
@@ -114,7 +116,9 @@ finding_on_listed(enum store_found found, json_t *rec, const char *why, void *ar
 			hosts_add(&f->known, host);
 		break;
 	case STORE_FAILED:
-		no_store(f, why);
+		text = trouble_text(why);
+		no_store(f, text);
+		free(text);
 		break;
 	case STORE_MISSING:
 		hosts_sort(&f->known);

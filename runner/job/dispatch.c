@@ -26,6 +26,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -149,13 +150,13 @@ dispatch_on_note(void *arg)
 }
 
 static void
-dispatch_on_books(const char *trouble, void *arg)
+dispatch_on_books(const struct trouble *why, void *arg)
 {
 	struct dispatch *s = arg;
 
-	if (trouble != NULL) {
+	if (why != NULL) {
 		free(s->books_why);
-		s->books_why = xstrdup(trouble);
+		s->books_why = trouble_text(why);
 	}
 	dispatch_step(s, DISPATCH_EV_SETTLED);
 }
@@ -216,14 +217,17 @@ dispatch_on_ready(void *arg)
 }
 
 static void
-dispatch_on_written(bool ok, const char *what, void *arg)
+dispatch_on_written(const struct trouble *why, const char *done, void *arg)
 {
 	struct dispatch *s = arg;
 
-	s->record = ok ? RECORD_STORED : RECORD_FAILED;
-	s->said = what;
-	dispatch_step(s, ok ? DISPATCH_EV_RECORDED : DISPATCH_EV_NOT_RECORDED);
+	char *text = why != NULL ? trouble_text(why) : NULL;
+
+	s->record = why == NULL ? RECORD_STORED : RECORD_FAILED;
+	s->said = text;
+	dispatch_step(s, why == NULL ? DISPATCH_EV_RECORDED : DISPATCH_EV_NOT_RECORDED);
 	s->said = NULL;
+	free(text);
 }
 
 static void
@@ -245,7 +249,7 @@ dispatch_on_present(const char *why, void *arg)
 }
 
 static void
-dispatch_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+dispatch_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct dispatch *s = arg;
 	const char *host = json_string_value(json_object_get(rec, "_id"));

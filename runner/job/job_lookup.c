@@ -4,6 +4,7 @@
 
 #include "runner/interrupt.h"
 #include "shared/base/near.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -70,7 +71,7 @@ say_which(const struct job_lookup *l)
 }
 
 static void
-on_listed(enum store_found found, const struct job *job, const char *why, void *arg)
+on_listed(enum store_found found, const struct job *job, const struct trouble *why, void *arg)
 {
 	struct job_lookup *l = arg;
 	bool last = strcmp(l->id, JOB_LOOKUP_LAST) == 0;
@@ -85,7 +86,7 @@ on_listed(enum store_found found, const struct job *job, const char *why, void *
 	case STORE_MISSING:
 		break;
 	case STORE_FAILED:
-		runner_say("%s", why != NULL ? why : "the store does not answer");
+		runner_say(TROUBLE_FMT, TROUBLE_ARGS(why));
 		l->found = 0;
 		end(l, RUNNER_TROUBLE);
 		return;
@@ -110,7 +111,7 @@ on_listed(enum store_found found, const struct job *job, const char *why, void *
 }
 
 static void
-on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+on_job(enum store_found found, const struct job *job, const struct trouble *why, void *arg)
 {
 	struct job_lookup *l = arg;
 

@@ -3,6 +3,7 @@
 #include "runner/job/job_state.h"
 
 #include "runner/interrupt.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/event/loop.h"
 #include "shared/store/store.h"
@@ -28,7 +29,8 @@ loading_on_interrupt(void *arg)
 }
 
 static void
-loading_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+loading_on_outcome(
+    enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct loading *l = arg;
 
@@ -40,7 +42,7 @@ loading_on_outcome(enum store_found found, const struct outcome *o, const char *
 		end(l, RUNNER_OK);
 		break;
 	case STORE_FAILED:
-		runner_say("the outcomes cannot be read: %s", why);
+		runner_say("the outcomes cannot be read: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		end(l, RUNNER_TROUBLE);
 		break;
 	}

@@ -16,6 +16,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_broker.h"
@@ -175,11 +176,11 @@ open_in(const struct fold *f)
 /* ---- the store ---- */
 
 static void
-trouble(struct job_watch *w, const char *why)
+trouble(struct job_watch *w, const struct trouble *why)
 {
 	bool is_new = w->why[0] == '\0';
 
-	strlcpy(w->why, why != NULL && why[0] != '\0' ? why : "no reason given", sizeof(w->why));
+	trouble_format(why, w->why, sizeof(w->why));
 	log_info(SUBSYSTEM, "store[%s]: %s", store_id(w->req.store), w->why);
 	if (is_new && w->handlers->on_trouble != NULL)
 		w->handlers->on_trouble(w->why, w->arg);
@@ -233,14 +234,14 @@ drop_reading(struct job_watch *w)
 }
 
 static void
-reading_done(struct job_watch *w, bool ok, const char *why)
+reading_done(struct job_watch *w, const struct trouble *why)
 {
 	w->took_ms = mono_diff(mono_now(), w->asked_at);
-	if (ok)
+	if (why == NULL)
 		trouble_over(w);
 	else
 		trouble(w, why);
-	if (!ok)
+	if (why != NULL)
 		watch_step(w, WATCH_EV_UNREAD);
 	else
 		watch_step(w, open_in(w->reading) == 0 ? WATCH_EV_COMPLETE : WATCH_EV_OPEN);
@@ -259,14 +260,14 @@ look_at_clocks(struct job_watch *w, const struct outcome *o)
 }
 
 static void
-on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+on_outcome(enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct job_watch *w = arg;
 
 	if (w->state == WATCH_ENDED)
 		return;
 	if (found != STORE_FOUND) {
-		reading_done(w, found == STORE_MISSING, why);
+		reading_done(w, why);
 		return;
 	}
 	look_at_clocks(w, o);

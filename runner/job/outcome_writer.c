@@ -67,22 +67,22 @@ outcome_writer_destroy(struct outcome_writer *b)
 }
 
 static void
-on_written(bool ok, const char *what, void *arg)
+on_written(const struct trouble *why, const char *done, void *arg)
 {
 	struct outcome_writer *b = arg;
 
-	if (ok) {
+	if (why == NULL) {
 		b->written += b->asked;
 		b->tries = 0;
 	}
 	b->asked = 0;
-	if (b->written < b->n && (ok || ++b->tries < TRIES)) {
-		loop_timer_arm(b->again, ok ? 0 : PAUSE_MS);
+	if (b->written < b->n && (why == NULL || ++b->tries < TRIES)) {
+		loop_timer_arm(b->again, why == NULL ? 0 : PAUSE_MS);
 		return;
 	}
 	b->lost += b->n - b->written;
 	forget_all(b);
-	b->fn(ok ? NULL : what, b->arg);
+	b->fn(why, b->arg);
 }
 
 static void

@@ -11,10 +11,11 @@ struct outcome_writer;
 struct loop;
 struct outcome;
 struct store;
+struct trouble;
 
-/* Called on the loop when all that was flushed is in the ledger; or with trouble, one sentence,
- * when it was given up. */
-typedef void outcome_writer_fn(const char *trouble, void *arg);
+/* Called on the loop when all that was flushed is in the ledger, why being NULL; or when it was
+ * given up. */
+typedef void outcome_writer_fn(const struct trouble *why, void *arg);
 /* store NULL: nothing is kept, and it is always settled. */
 struct outcome_writer *outcome_writer_create(
     struct loop *loop, struct store *store, const char *job, outcome_writer_fn *fn, void *arg);

@@ -288,13 +288,14 @@ static void read_next(struct values *v);
 /* Takes what the record has; what is missing now may be there the next time, at the end. */
 static void
 take_record(struct values *v, const struct values_reading *r, const char *host,
-    enum store_found found, json_t *rec, const char *why)
+    enum store_found found, json_t *rec, const struct trouble *why)
 {
 	char *text;
 
 	if (found == STORE_FAILED && r->last) {
 		v->trouble = true;
-		xasprintf(&text, "answered, and its record cannot be read: %s", why);
+		xasprintf(&text, "answered, and its record cannot be read: " TROUBLE_FMT,
+		    TROUBLE_ARGS(why));
 		say(v, host, NULL, NULL, text);
 		free(text);
 	} else if (found != STORE_FAILED && say_values(v, host, rec) == 0 && r->last) {
@@ -303,7 +304,7 @@ take_record(struct values *v, const struct values_reading *r, const char *host,
 }
 
 static void
-values_on_record(enum store_found found, json_t *rec, const char *why, void *arg)
+values_on_record(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct values_reading *r = arg;
 	struct values *v = r->v;

@@ -10,6 +10,7 @@
 #include "runner/print/output.h"
 #include "shared/base/ident.h"
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -64,12 +65,13 @@ report(const struct cancelling *k)
 }
 
 static void
-cancelling_on_books(const char *trouble, void *arg)
+cancelling_on_books(const struct trouble *why, void *arg)
 {
 	struct cancelling *k = arg;
 
-	if (trouble != NULL) {
-		runner_say("the hosts were told, but not the ledger: %s", trouble);
+	if (why != NULL) {
+		runner_say(
+		    "the hosts were told, but not the ledger: " TROUBLE_FMT, TROUBLE_ARGS(why));
 		end(k, RUNNER_TROUBLE);
 		return;
 	}

@@ -2,6 +2,7 @@
 /* "jobs": those that the store knows, the newest first, with how they stand. */
 #include "runner/print/joblist.h"
 #include "runner/verb.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -27,20 +28,20 @@ struct jobs_listing {
 static void count_next(struct jobs_listing *l);
 
 static void
-fail(struct jobs_listing *l, const char *why)
+fail(struct jobs_listing *l, const struct trouble *why)
 {
-	runner_say("%s", why != NULL ? why : "the store does not answer");
+	runner_say(TROUBLE_FMT, TROUBLE_ARGS(why));
 	l->status = RUNNER_TROUBLE;
 	loop_stop(l->c->loop);
 }
 
 /* Notes a job that could not be read: the others are to be seen all the same. */
 static void
-note_unread(struct jobs_listing *l, struct joblist_job *job, const char *why)
+note_unread(struct jobs_listing *l, struct joblist_job *job, const struct trouble *why)
 {
 	job->unread = true;
 	if (l->unread++ == 0)
-		xasprintf(&l->unread_why, "%s: %s", job->job.id, why);
+		xasprintf(&l->unread_why, "%s: " TROUBLE_FMT, job->job.id, TROUBLE_ARGS(why));
 }
 
 static void
@@ -52,7 +53,8 @@ say_unread(const struct jobs_listing *l)
 }
 
 static void
-listing_on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+listing_on_outcome(
+    enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct jobs_listing *l = arg;
 	struct joblist_job *job;
@@ -97,7 +99,7 @@ count_next(struct jobs_listing *l)
 }
 
 static void
-listing_on_job(enum store_found found, const struct job *job, const char *why, void *arg)
+listing_on_job(enum store_found found, const struct job *job, const struct trouble *why, void *arg)
 {
 	struct jobs_listing *l = arg;
 

@@ -4,6 +4,7 @@
 #include "shared/amqp/broker_internal.h"
 
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,10 +5,13 @@
 #include "shared/base/xalloc.h"
 
 #include <assert.h>
+#include <bsd/string.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const struct trouble trouble_no_memory = {TROUBLE_OTHER, "out of memory", ""};
 
 /* Takes ownership of text. It is cut between characters: half a one would be shown as bytes. */
 static void
@@ -55,6 +58,18 @@ trouble_set_cure(struct trouble *t, const char *fmt, ...)
 	keep(t->cure, sizeof(t->cure), text);
 }
 
+struct trouble *
+trouble_dup(const struct trouble *t)
+{
+	struct trouble *dup;
+
+	if (t == NULL)
+		return NULL;
+	dup = xcalloc(1, sizeof(*dup));
+	*dup = *t;
+	return dup;
+}
+
 void
 trouble_prefix(struct trouble *t, const char *fmt, ...)
 {
@@ -84,8 +99,16 @@ trouble_text(const struct trouble *t)
 {
 	char *text;
 
-	if (t->cure[0] == '\0')
-		return xstrdup(t->what);
-	xasprintf(&text, "%s" TROUBLE_CURE "%s", t->what, t->cure);
+	xasprintf(&text, TROUBLE_FMT, TROUBLE_ARGS(t));
 	return text;
+}
+
+const char *
+trouble_format(const struct trouble *t, char *out, size_t size)
+{
+	char *text = trouble_text(t);
+
+	strlcpy(out, text, size);
+	free(text);
+	return out;
 }

@@ -5,10 +5,13 @@
 #ifndef VOGELER_TROUBLE_H
 #define VOGELER_TROUBLE_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
-/* Between what and cure, also where both are printed as they are made. */
+/* Stands between what and cure wherever both are printed; nobody looks for it in a text. */
 #define TROUBLE_CURE "; cure: "
+/* Prints a trouble by printf: log_warn("x", "%s: " TROUBLE_FMT, id, TROUBLE_ARGS(why)). */
+#define TROUBLE_FMT     "%s%s%s"
+#define TROUBLE_ARGS(t) (t)->what, (t)->cure[0] == '\0' ? "" : TROUBLE_CURE, (t)->cure
 
 #define TROUBLE_WHAT_SIZE 1024
 #define TROUBLE_CURE_SIZE 512
@@ -25,17 +28,22 @@ struct trouble {
 	char cure[TROUBLE_CURE_SIZE]; /* what to do; "" = nobody knows */
 };
 
+extern const struct trouble trouble_no_memory;
+
 /* Sets all of it; cure may be NULL. What is too long is cut between characters. */
 void trouble_set(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The cure alone, in place of one that is there. */
 void trouble_set_cure(struct trouble *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+struct trouble *trouble_dup(const struct trouble *t); /* malloced; of NULL: NULL */
 /* Says before what happened where it did: "%s: ". */
 void trouble_prefix(struct trouble *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A sentence of somebody who has no value of it: a store, a file of configuration. */
+/* A sentence of somebody who has no value of it: a file of configuration. */
 void trouble_parse(struct trouble *t, const char *sentence);
 /* "what; cure: cure", or what alone. Malloced. */
 char *trouble_text(const struct trouble *t);
+/* The same, cut to size. Returns out. */
+const char *trouble_format(const struct trouble *t, char *out, size_t size);
 
 #endif

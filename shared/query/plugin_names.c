@@ -29,7 +29,7 @@ take_head(struct plugin_names *p, const json_t *head)
 }
 
 static void
-names_on_head(enum store_found found, json_t *head, const char *why, void *arg)
+names_on_head(enum store_found found, json_t *head, const struct trouble *why, void *arg)
 {
 	struct plugin_names *p = arg;
 

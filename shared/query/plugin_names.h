@@ -10,10 +10,12 @@
 #define PLUGIN_NAMES_HINT_SIZE 512
 
 struct store;
+struct trouble;
 struct plugin_names;
 
-/* names: what plugin_names_ask() returned; NULL = the store cannot be read, why says why. */
-typedef void plugin_names_fn(const struct plugin_names *names, const char *why, void *arg);
+/* names: what plugin_names_ask() returned; NULL = the store cannot be read, why says it. */
+typedef void plugin_names_fn(
+    const struct plugin_names *names, const struct trouble *why, void *arg);
 
 /* Reads the heads of all records. It may be destroyed when fn was called, from within, too. */
 struct plugin_names *plugin_names_ask(struct store *store, plugin_names_fn *fn, void *arg);

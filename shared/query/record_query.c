@@ -99,7 +99,16 @@ take_record(struct record_query *q, const json_t *rec)
 }
 
 static void
-query_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+end_without_store(struct record_query *q, const struct trouble *why)
+{
+	char *text = trouble_text(why);
+
+	end(q, RECORD_QUERY_NO_STORE, text);
+	free(text);
+}
+
+static void
+query_on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct record_query *q = arg;
 
@@ -110,7 +119,7 @@ query_on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
 		take_record(q, rec);
 		break;
 	case STORE_FAILED:
-		end(q, RECORD_QUERY_NO_STORE, why);
+		end_without_store(q, why);
 		break;
 	case STORE_MISSING:
 		jq_filter_close(q->filter);
@@ -163,9 +172,12 @@ is_part_unknown(const struct sight *s)
 }
 
 static void
-query_on_names(const struct plugin_names *names, const char *why, void *arg)
+query_on_names(const struct plugin_names *names, const struct trouble *why, void *arg)
 {
-	end(arg, names == NULL ? RECORD_QUERY_NO_STORE : RECORD_QUERY_DONE, why);
+	if (names == NULL)
+		end_without_store(arg, why);
+	else
+		end(arg, RECORD_QUERY_DONE, NULL);
 }
 
 static void

@@ -39,9 +39,8 @@ json_t *job_to_json(const struct job *j); /* without _id */
  * does not know are passed over. false: err says what is wrong with it, and j is finished. */
 bool job_from_json(const json_t *json, struct job *j, char *err, size_t err_size);
 
-/* This follows why a job that was asked for cannot be read. */
-#define JOB_CURE                                                                                   \
-	" (it was edited by hand, or is damaged)" TROUBLE_CURE                                     \
-	"correct it in the store; \"vogeler-runner jobs\" lists the others"
+/* These follow why a job that was asked for cannot be read, and say the way out. */
+#define JOB_UNREADABLE " (it was edited by hand, or is damaged)"
+#define JOB_CURE       "correct it in the store; \"vogeler-runner jobs\" lists the others"
 
 #endif

@@ -3,6 +3,7 @@
 #include "shared/store/store_backend.h"
 
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,19 +39,19 @@ store_status_name(enum store_status s)
 
 struct store *
 store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    enum store_access access, char *err, size_t err_size)
+    enum store_access access, struct trouble *why)
 {
 	const struct store_ops *ops = NULL;
 
 	if (uri->scheme < sizeof(backends) / sizeof(backends[0]))
 		ops = backends[uri->scheme];
 	if (ops == NULL) {
-		snprintf(err, err_size,
+		trouble_set(why, TROUBLE_OTHER, NULL,
 		    "%s:// is not a store; use couch://host:5984/db or sqlite:///path/file.db",
 		    uri_scheme_name(uri->scheme));
 		return NULL;
 	}
-	return ops->open(loop, uri, opt, access, err, err_size);
+	return ops->open(loop, uri, opt, access, why);
 }
 
 bool
@@ -214,7 +215,7 @@ store_job_is_damaged(const struct store *s)
 }
 
 void
-store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+store_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
 	s->ops->jobs_prune(s, before_ms, fn, arg);
 }

@@ -18,6 +18,7 @@
 
 struct loop;
 struct store;
+struct trouble;
 
 /* All that is to be written about one host at once. The caller keeps it alive and unchanged until
  * it is answered. */
@@ -49,26 +50,32 @@ enum store_status {
 #define STORE_N_STATUS (STORE_REJECT_BATCH + 1)
 const char *store_status_name(enum store_status s);
 
-/* why: one phrase for the log and x-reason, or NULL. */
+/* In all callbacks why is what went wrong, borrowed during the call, and NULL when nothing did. */
+
+/* why: for the log and x-reason; NULL of STORE_OK, else perhaps. */
 typedef void store_written_fn(
-    struct store_write *w, enum store_status status, const char *why, void *arg);
+    struct store_write *w, enum store_status status, const struct trouble *why, void *arg);
 
 enum store_found { STORE_FOUND, STORE_MISSING, STORE_FAILED };
 
-/* rec: borrowed, during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
-typedef void store_got_fn(enum store_found found, json_t *rec, const char *why, void *arg);
+/* rec: borrowed, during the call, NULL unless STORE_FOUND. why: of STORE_FAILED. */
+typedef void store_got_fn(
+    enum store_found found, json_t *rec, const struct trouble *why, void *arg);
 /* Once for each record (rec borrowed, STORE_FOUND), in order of host; then once with STORE_MISSING
  * at the end, or STORE_FAILED. A record that is damaged is left out, with a warning in the log. */
-typedef void store_listed_fn(enum store_found found, json_t *rec, const char *why, void *arg);
+typedef void store_listed_fn(
+    enum store_found found, json_t *rec, const struct trouble *why, void *arg);
 /* A filter says what of each record is wanted; NULL = all of it. Borrowed during the call. rec then
  * has its _id, and of the plugins those named that it has. */
 struct store_filter {
 	const char *const *plugins;
 	size_t n; /* 0: the names of the hosts */
 };
-/* ok: true and what = "created" / "was there" / "loaded" / "unchanged" / "not used by sqlite://";
- * false and what = why. */
-typedef void store_done_fn(bool ok, const char *what, void *arg);
+/* done: what was done, for a person: "created" / "was there" / "loaded" / "unchanged" / "not used
+ * by sqlite://"; NULL when why says why it was not. */
+typedef void store_done_fn(const struct trouble *why, const char *done, void *arg);
+/* n: documents or rows that went. more: it has not looked at all of them. */
+typedef void store_pruned_fn(const struct trouble *why, uint64_t n, bool more, void *arg);
 
 struct store_limits {                   /* may change while it is open: read anew each time */
 	unsigned int batches_in_flight; /* of store_put calls not fully answered: 1 for sqlite */
@@ -94,10 +101,10 @@ enum store_access {
 	 * so. */
 	STORE_USE,
 };
-/* NULL: err says why (a bad URI, a file or folder that is not there, TLS not available). Reaching
+/* NULL: why says it (a bad URI, a file or folder that is not there, TLS not available). Reaching
  * the server is not part of it. */
 struct store *store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    enum store_access access, char *err, size_t err_size);
+    enum store_access access, struct trouble *why);
 /* Says whether this user may read it only, as far as opening tells. */
 bool store_is_read_only(const struct store *s);
 /* Says whether store_heads() had to read whole records, since what makes lists fast is not there;
@@ -145,8 +152,9 @@ void store_notes(struct store *s, const char *prefix, store_got_fn *fn, void *ar
 /* The ledger (job.h, outcome.h, fold.h), in a database or tables of its own. A record may name jobs
  * that are not in it: of a runner without a store, or pruned ones. */
 void store_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg);
-/* j: borrowed during the call, NULL unless STORE_FOUND. why: when STORE_FAILED. */
-typedef void store_job_fn(enum store_found found, const struct job *j, const char *why, void *arg);
+/* j: borrowed during the call, NULL unless STORE_FOUND. why: of STORE_FAILED. */
+typedef void store_job_fn(
+    enum store_found found, const struct job *j, const struct trouble *why, void *arg);
 void store_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg);
 /* Lists at most max, the newest first; then once STORE_MISSING at the end, or STORE_FAILED. */
 void store_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
@@ -156,16 +164,15 @@ void store_outcomes_add(struct store *s, const char *job, const struct outcome *
 /* Each outcome of the job, in any order, perhaps twice (o borrowed); then once STORE_MISSING at the
  * end, or STORE_FAILED. One that is damaged is left out, which the log says. */
 typedef void store_outcome_fn(
-    enum store_found found, const struct outcome *o, const char *why, void *arg);
+    enum store_found found, const struct outcome *o, const struct trouble *why, void *arg);
 void store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
 /* Was the latest STORE_FAILED of store_outcomes() for what is stored of that job, which is damaged?
  * Then those of others may be read. */
 bool store_job_is_damaged(const struct store *s);
 /* Removes jobs sent before that time, and expired before it or never to expire, with their
  * outcomes; and outcomes of jobs that are not there and are older. A bounded number in one call:
- * what = how many, with "+" behind it when it has not looked at all of them; again while it is not
- * "0". */
-void store_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+ * again while any went or there is more. */
+void store_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 
 /* Creates the database (never done silently by a write: an operator may be restoring it). */
 void store_setup(struct store *s, store_done_fn *fn, void *arg);

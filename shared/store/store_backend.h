@@ -9,7 +9,7 @@
 struct store_ops {
 	const char *scheme_text; /* "sqlite" */
 	struct store *(*open)(struct loop *loop, const struct uri *uri, const struct options *opt,
-	    enum store_access access, char *err, size_t err_size);
+	    enum store_access access, struct trouble *why);
 	void (*close)(struct store *s);
 	void (*set_login)(struct store *s, const struct uri *uri); /* NULL: there is no login */
 	void (*set_batch_bytes)(struct store *s, uint64_t bytes);  /* NULL: nothing to set */
@@ -28,7 +28,7 @@ struct store_ops {
 	void (*outcomes_add)(struct store *s, const char *job, const struct outcome *o, size_t n,
 	    store_done_fn *fn, void *arg);
 	void (*outcomes)(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
-	void (*jobs_prune)(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+	void (*jobs_prune)(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 	void (*setup)(struct store *s, store_done_fn *fn, void *arg);
 	void (*probe)(struct store *s, store_done_fn *fn, void *arg);
 	void (*check)(struct store *s, store_done_fn *fn, void *arg); /* NULL: it does so itself */

@@ -9,7 +9,16 @@
 #include <bsd/sys/queue.h>
 #include <stdlib.h>
 
-enum call_kind { CALL_PUT, CALL_GET, CALL_LIST, CALL_NOTES, CALL_JOB, CALL_OUTCOMES, CALL_DONE };
+enum call_kind {
+	CALL_PUT,
+	CALL_GET,
+	CALL_LIST,
+	CALL_NOTES,
+	CALL_JOB,
+	CALL_OUTCOMES,
+	CALL_PRUNE,
+	CALL_DONE
+};
 
 struct call {
 	STAILQ_ENTRY(call) entry;
@@ -20,10 +29,11 @@ struct call {
 		store_listed_fn *listed;
 		store_job_fn *job;
 		store_outcome_fn *outcome;
+		store_pruned_fn *pruned;
 		store_done_fn *done;
 	} fn;
 	void *arg;
-	const char *what;            /* of CALL_DONE */
+	const char *done;            /* of CALL_DONE */
 	struct store_write **writes; /* of a put; our copy of the caller's array */
 	size_t n;
 };
@@ -78,8 +88,11 @@ call_answer(struct null_store *s, const struct call *c)
 	case CALL_OUTCOMES:
 		c->fn.outcome(STORE_MISSING, NULL, NULL, c->arg);
 		break;
+	case CALL_PRUNE:
+		c->fn.pruned(NULL, 0, false, c->arg);
+		break;
 	case CALL_DONE:
-		c->fn.done(true, c->what, c->arg);
+		c->fn.done(NULL, c->done, c->arg);
 		break;
 	}
 }
@@ -117,7 +130,7 @@ call_add(struct store *base, enum call_kind kind, void *arg)
 
 static struct store *
 null_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    enum store_access access, char *err, size_t err_size)
+    enum store_access access, struct trouble *why)
 {
 	struct null_store *s = xcalloc(1, sizeof(*s));
 
@@ -192,12 +205,12 @@ null_heads(struct store *base, store_listed_fn *fn, void *arg)
 }
 
 static void
-call_done(struct store *base, const char *what, store_done_fn *fn, void *arg)
+call_done(struct store *base, const char *done, store_done_fn *fn, void *arg)
 {
 	struct call *c = call_add(base, CALL_DONE, arg);
 
 	c->fn.done = fn;
-	c->what = what;
+	c->done = done;
 }
 
 static void
@@ -264,9 +277,9 @@ null_outcomes(struct store *base, const char *job, store_outcome_fn *fn, void *a
 }
 
 static void
-null_jobs_prune(struct store *base, int64_t before_ms, store_done_fn *fn, void *arg)
+null_jobs_prune(struct store *base, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
-	call_done(base, "0", fn, arg);
+	call_add(base, CALL_PRUNE, arg)->fn.pruned = fn;
 }
 
 const struct store_ops store_null_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See fake_store.h. */
 #include "tests/fake/fake_store.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
@@ -15,6 +16,9 @@
 /* The table in store.c names these; a test that links this file has no other backend. */
 const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;
 
+static const struct trouble as_told = {TROUBLE_OTHER, "as the test says", ""};
+static const struct trouble not_there = {TROUBLE_OTHER, "not there", ""};
+
 struct fake_put {
 	TAILQ_ENTRY(fake_put) link;
 	struct store_write **writes;
@@ -25,8 +29,8 @@ struct fake_put {
 
 struct fake_probe {
 	TAILQ_ENTRY(fake_probe) link;
-	bool prune;
 	store_done_fn *fn;
+	store_pruned_fn *pruned;
 	store_job_fn *job; /* store_job_list() */
 	void *arg;
 };
@@ -127,14 +131,13 @@ fake_probe(struct store *s, store_done_fn *fn, void *arg)
 }
 
 static void
-fake_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+fake_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
 	struct fake_store *f = (struct fake_store *)s;
 	struct fake_probe *p = xcalloc(1, sizeof(*p));
 
-	p->fn = fn;
+	p->pruned = fn;
 	p->arg = arg;
-	p->prune = true;
 	f->n_prunes++;
 	f->pruned_before = before_ms;
 	TAILQ_INSERT_TAIL(&f->probes, p, link);
@@ -168,19 +171,21 @@ static void
 answer_probe(struct fake_store *f, const struct fake_probe *p)
 {
 	size_t n = f->to_prune < FAKE_STORE_PRUNES ? f->to_prune : FAKE_STORE_PRUNES;
-	char removed[32];
 
 	if (p->job != NULL) {
 		answer_jobs(f, p);
 		return;
 	}
-	if (!f->probe_ok || !p->prune) {
-		p->fn(f->probe_ok, f->probe_ok ? "was there" : "not there", p->arg);
+	if (p->pruned == NULL) {
+		p->fn(f->probe_ok ? NULL : &not_there, f->probe_ok ? "was there" : NULL, p->arg);
+		return;
+	}
+	if (!f->probe_ok) {
+		p->pruned(&not_there, 0, false, p->arg);
 		return;
 	}
 	f->to_prune -= n;
-	snprintf(removed, sizeof(removed), "%zu", n);
-	p->fn(true, removed, p->arg);
+	p->pruned(NULL, n, false, p->arg);
 }
 
 static void
@@ -197,7 +202,7 @@ answer_put(struct fake_store *f, struct fake_put *p)
 	}
 	/* The last answer may free everything that the caller lent; backwards, as order is free. */
 	for (i = p->n; i > 0; i--)
-		p->fn(writes[i - 1], status[i - 1], "as the test says", p->arg);
+		p->fn(writes[i - 1], status[i - 1], &as_told, p->arg);
 	free(status);
 	free(writes);
 	free(p);
@@ -270,7 +275,7 @@ fake_store_hosts(struct fake_store *f, const char *names)
 		return;
 	}
 	f->listed = NULL;
-	fn(STORE_FAILED, NULL, "as the test says", f->listed_arg);
+	fn(STORE_FAILED, NULL, &as_told, f->listed_arg);
 }
 
 void
@@ -336,9 +341,9 @@ on_note_answer(void *arg)
 	if (!TAILQ_EMPTY(&f->asked_notes))
 		loop_timer_arm(f->note_answer, 0);
 	if (n->done != NULL)
-		n->done(!f->notes_fail, "as the test says", n->arg);
+		n->done(f->notes_fail ? &as_told : NULL, "as the test says", n->arg);
 	else if (f->notes_fail)
-		n->got(STORE_FAILED, NULL, "as the test says", n->arg);
+		n->got(STORE_FAILED, NULL, &as_told, n->arg);
 	else
 		n->got(STORE_FOUND, f->notes, NULL, n->arg);
 	free(n);

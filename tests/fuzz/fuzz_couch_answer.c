@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any HTTP answer from what may be CouchDB: each reader says what it is, or that it is none. The
  * first byte is the status and the content type, the rest the body. */
+#include "shared/base/trouble.h"
 #include "tests/fuzz/fuzz.h"
 
 #include "shared/store/couch/couch_doc.h"
@@ -18,18 +19,18 @@ static const long statuses[] = {
 static void
 check_answer(const struct http_response *r, long want)
 {
-	char why[512] = "";
-	enum couch_answer a = couch_answer_read(r, want, ID, why, sizeof(why));
+	struct trouble why = {0};
+	enum couch_answer a = couch_answer_read(r, want, ID, &why);
 
 	if (a == COUCH_DONE) {
 		if (r->status != want)
 			abort();
-		couch_answer_garbled(r, ID, why, sizeof(why));
+		couch_answer_garbled(r, ID, &why);
 	} else {
 		(void)couch_answer_status(a, 1);
 		(void)couch_answer_status(a, 2);
 	}
-	if (why[0] == '\0' || strstr(why, ID) == NULL)
+	if (strstr(why.what, ID) == NULL)
 		abort();
 }
 

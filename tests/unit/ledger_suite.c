@@ -3,6 +3,7 @@
 #include "tests/unit/ledger_suite.h"
 
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
 #include "tests/unit/store_drive.h"
@@ -33,6 +34,8 @@ struct waiting {
 	bool in_call; /* an answer may not come from inside the call */
 	bool done;
 	bool ok;
+	uint64_t pruned;
+	bool more;
 	char what[256];
 	enum store_found found;
 	json_t *list;
@@ -55,22 +58,22 @@ answered(struct waiting *w)
 }
 
 static void
-on_done(bool ok, const char *what, void *arg)
+on_done(const struct trouble *why, const char *done, void *arg)
 {
 	struct waiting *w = arg;
 
-	w->ok = ok;
-	snprintf(w->what, sizeof(w->what), "%s", what);
+	w->ok = why == NULL;
+	snprintf(w->what, sizeof(w->what), "%.255s", w->ok ? done : why->what);
 	answered(w);
 }
 
 static void
-on_job(enum store_found found, const struct job *j, const char *why, void *arg)
+on_job(enum store_found found, const struct job *j, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found == STORE_FAILED)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	assert_int_equal(found == STORE_FOUND, j != NULL);
 	if (found == STORE_FOUND)
 		json_array_append_new(w->list, job_to_json(j));
@@ -79,12 +82,12 @@ on_job(enum store_found found, const struct job *j, const char *why, void *arg)
 }
 
 static void
-on_one_job(enum store_found found, const struct job *j, const char *why, void *arg)
+on_one_job(enum store_found found, const struct job *j, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found == STORE_FAILED)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	assert_int_equal(found == STORE_FOUND, j != NULL);
 	if (found == STORE_FOUND)
 		w->list = job_to_json(j);
@@ -92,12 +95,12 @@ on_one_job(enum store_found found, const struct job *j, const char *why, void *a
 }
 
 static void
-on_outcome(enum store_found found, const struct outcome *o, const char *why, void *arg)
+on_outcome(enum store_found found, const struct outcome *o, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found == STORE_FAILED)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	assert_int_equal(found == STORE_FOUND, o != NULL);
 	if (found == STORE_FOUND)
 		json_array_append_new(w->list, outcome_to_json(o));
@@ -197,6 +200,16 @@ outcome_add(struct fixture *s, const char *id, const char *host, enum outcome_st
 	outcomes_add(s, id, &o, 1);
 }
 
+static void
+on_pruned(const struct trouble *why, uint64_t n, bool more, void *arg)
+{
+	struct waiting *w = arg;
+
+	w->pruned = n;
+	w->more = more;
+	on_done(why, "", arg);
+}
+
 /* How many calls were needed until nothing was left to be removed. */
 static unsigned int
 prune(struct fixture *s, int64_t before)
@@ -204,11 +217,11 @@ prune(struct fixture *s, int64_t before)
 	for (unsigned int calls = 1;; calls++) {
 		struct waiting w = {.s = s, .in_call = true};
 
-		store_jobs_prune(s->store, DRIVE_T0 + before, on_done, &w);
+		store_jobs_prune(s->store, DRIVE_T0 + before, on_pruned, &w);
 		wait_for(&w);
 		if (!w.ok)
 			fail_msg("%s", w.what);
-		if (strcmp(w.what, "0") == 0)
+		if (w.pruned == 0 && !w.more)
 			return calls;
 		assert_true(calls < 1000);
 	}

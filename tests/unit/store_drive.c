@@ -4,6 +4,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/wire/jsonx.h"
@@ -40,8 +41,9 @@ drive_wait(struct fixture *s, const bool *done)
 }
 
 static struct store *
-open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, size_t err_size)
+open_store(struct loop *loop, const char *text, uint64_t record_max, struct trouble *why)
 {
+	char err[512];
 	struct options opt = {
 	    .record_max_bytes = record_max,
 	    .batch_max_bytes = 256 * 1024,
@@ -52,9 +54,9 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, 
 	struct store *store;
 	struct uri uri;
 
-	if (!uri_parse(text, &uri, err, err_size))
+	if (!uri_parse(text, &uri, err, sizeof(err)))
 		fail_msg("%s", err);
-	store = store_open(loop, &uri, &opt, STORE_MAKE, err, err_size);
+	store = store_open(loop, &uri, &opt, STORE_MAKE, why);
 	uri_finish(&uri);
 	return store;
 }
@@ -62,23 +64,25 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, char *err, 
 void
 drive_open(struct fixture *s, const char *uri, uint64_t record_max_bytes)
 {
-	char err[512] = "";
+	struct trouble why;
 
 	s->loop = loop_create();
-	s->store = open_store(s->loop, uri, record_max_bytes, err, sizeof(err));
+	s->store = open_store(s->loop, uri, record_max_bytes, &why);
 	if (s->store == NULL)
-		fail_msg("%s", err);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(&why));
 }
 
 void
-drive_open_fails(const char *uri, const char *why)
+drive_open_fails(const char *uri, const char *part)
 {
 	struct loop *loop = loop_create();
-	char err[512] = "";
+	char text[TROUBLE_WHAT_SIZE + TROUBLE_CURE_SIZE];
+	struct trouble why = {0};
 
-	assert_null(open_store(loop, uri, DRIVE_RECORD_MAX, err, sizeof(err)));
-	if (strstr(err, why) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", err, why);
+	assert_null(open_store(loop, uri, DRIVE_RECORD_MAX, &why));
+	trouble_format(&why, text, sizeof(text));
+	if (strstr(text, part) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", text, part);
 	loop_destroy(loop);
 }
 
@@ -110,13 +114,13 @@ answered(struct waiting *w)
 }
 
 static void
-on_done(bool ok, const char *what, void *arg)
+on_done(const struct trouble *why, const char *done, void *arg)
 {
 	struct waiting *w = arg;
 
-	if (!ok)
-		fail_msg("%s", what);
-	snprintf(w->what, sizeof(w->what), "%s", what);
+	if (why != NULL)
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
+	snprintf(w->what, sizeof(w->what), "%s", done);
 	answered(w);
 }
 
@@ -156,12 +160,15 @@ drive_load_design(struct fixture *s, json_t *doc, const char *what)
 }
 
 static void
-on_probed(bool ok, const char *what, void *arg)
+on_probed(const struct trouble *why, const char *done, void *arg)
 {
 	struct waiting *w = arg;
 
-	w->ok = ok;
-	snprintf(w->what, sizeof(w->what), "%s", what);
+	w->ok = why == NULL;
+	if (why == NULL)
+		snprintf(w->what, sizeof(w->what), "%s", done);
+	else
+		trouble_format(why, w->what, sizeof(w->what));
 	answered(w);
 }
 
@@ -179,12 +186,12 @@ drive_probe(struct fixture *s, char *what, size_t size)
 }
 
 static void
-on_got(enum store_found found, json_t *rec, const char *why, void *arg)
+on_got(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found == STORE_FAILED)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	assert_int_equal(found == STORE_FOUND, rec != NULL);
 	w->recs = json_incref(rec);
 	answered(w);
@@ -202,12 +209,12 @@ drive_get(struct fixture *s, const char *host)
 }
 
 static void
-on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found == STORE_FAILED)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	if (found == STORE_MISSING)
 		answered(w);
 	else
@@ -221,12 +228,12 @@ drive_list(struct fixture *s)
 }
 
 static void
-on_notes(enum store_found found, json_t *notes, const char *why, void *arg)
+on_notes(enum store_found found, json_t *notes, const struct trouble *why, void *arg)
 {
 	struct waiting *w = arg;
 
 	if (found != STORE_FOUND)
-		fail_msg("%s", why);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
 	w->recs = json_incref(notes);
 	answered(w);
 }
@@ -286,7 +293,7 @@ struct putting {
 };
 
 static void
-on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct putting *p = arg;
 	size_t i = (size_t)(w - p->writes);
@@ -296,8 +303,10 @@ on_written(struct store_write *w, enum store_status status, const char *why, voi
 	assert_false(p->seen[i]);
 	p->seen[i] = true;
 	p->statuses[i] = status;
-	if (p->why != NULL)
-		snprintf(p->why[i], sizeof(p->why[i]), "%s", why == NULL ? "" : why);
+	if (p->why != NULL && why != NULL)
+		trouble_format(why, p->why[i], sizeof(p->why[i]));
+	else if (p->why != NULL)
+		p->why[i][0] = '\0';
 	if (--p->left == 0) {
 		p->done = true;
 		loop_stop(p->s->loop);

@@ -16,8 +16,8 @@ struct fixture {
 	struct store *store;
 };
 void drive_open(struct fixture *s, const char *uri, uint64_t record_max_bytes);
-/* why: a part of store_open's words. */
-void drive_open_fails(const char *uri, const char *why);
+/* part: of store_open's words. */
+void drive_open_fails(const char *uri, const char *part);
 void drive_close(struct fixture *s);
 void drive_setup(struct fixture *s, const char *what); /* what: expected; NULL = any */
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/couch_doc.h"
 #include "shared/store/store.h"
@@ -26,26 +27,27 @@
 static struct couch_doc *
 parse(const char *text)
 {
-	char err[256] = "";
+	struct trouble why;
 	struct jspan s;
 	struct couch_doc *d;
 
 	assert_true(jspan_value(text, strlen(text), &s));
-	d = couch_doc_parse("web01", s, err, sizeof(err));
+	d = couch_doc_parse("web01", s, &why);
 	if (d == NULL)
-		fail_msg("%s", err);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(&why));
 	return d;
 }
 
 static void
 assert_refused(const char *text, const char *part)
 {
-	char err[256] = "";
+	char words[TROUBLE_WHAT_SIZE + TROUBLE_CURE_SIZE];
+	struct trouble why;
 	struct jspan s;
 
 	assert_true(jspan_value(text, strlen(text), &s));
-	assert_null(couch_doc_parse("web01", s, err, sizeof(err)));
-	assert_non_null(strstr(err, part));
+	assert_null(couch_doc_parse("web01", s, &why));
+	assert_non_null(strstr(trouble_format(&why, words, sizeof(words)), part));
 }
 
 static void
@@ -227,21 +229,21 @@ the_last_of_repeated_members_counts(void **state)
 static void
 as_jansson_value(void **state)
 {
-	char err[128];
+	struct trouble why;
 	struct jspan s;
 	json_t *j;
 
 	(void)state;
 	assert_true(jspan_value(OLD_RECORD, strlen(OLD_RECORD), &s));
-	j = couch_doc_json(s, err, sizeof(err));
+	j = couch_doc_json(s, &why);
 	assert_non_null(j);
 	assert_int_equal(json_object_size(j), 13);
 	assert_true(json_is_real(json_object_get(json_object_get(j, "facter"), "z")));
 	json_decref(j);
 	assert_true(jspan_value("{\"a\":xyz}", 9, &s));
-	assert_null(couch_doc_json(s, err, sizeof(err)));
+	assert_null(couch_doc_json(s, &why));
 	assert_true(jspan_value("[1]", 3, &s));
-	assert_null(couch_doc_json(s, err, sizeof(err)));
+	assert_null(couch_doc_json(s, &why));
 }
 
 #define RECORD(number)                                                                             \
@@ -280,7 +282,7 @@ a_mark_counts_for_its_record_and_value(void **state)
 		struct couch_doc *d = parse(rows[i].record);
 		struct couch_mark m, shown;
 		struct jspan s;
-		char err[128];
+		struct trouble why;
 		json_t *rec, *metas;
 		const char *at;
 
@@ -303,7 +305,7 @@ a_mark_counts_for_its_record_and_value(void **state)
 		couch_doc_destroy(d);
 
 		assert_true(jspan_value(rows[i].record, strlen(rows[i].record), &s));
-		rec = couch_doc_json(s, err, sizeof(err));
+		rec = couch_doc_json(s, &why);
 		couch_doc_show(rec, &shown);
 		metas = json_object_get(rec, "vogeler");
 		at = json_string_value(json_object_get(rec, "updated_at"));

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/http.h"
 #include "shared/store/store_backend.h"
@@ -152,6 +153,7 @@ static int
 set_up(void **state)
 {
 	char err[256];
+	struct trouble why;
 	struct uri uri;
 	struct options opt = {.record_max_bytes = 100000,
 	    .batch_max_bytes = 256 * 1024,
@@ -162,7 +164,7 @@ set_up(void **state)
 	n_seen = 0;
 	loop = loop_create();
 	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
-	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
+	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	renew(1);
 	return store == NULL;
@@ -182,14 +184,15 @@ tear_down(void **state)
 }
 
 static void
-on_written(struct store_write *one, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *one, enum store_status status, const struct trouble *why, void *arg)
 {
 	size_t i = (size_t)(uintptr_t)one->owner;
 
 	assert_false(ans[i].answered); /* once for each */
 	ans[i].answered = true;
 	ans[i].status = status;
-	snprintf(ans[i].why, sizeof(ans[i].why), "%s", why != NULL ? why : "");
+	if (why != NULL)
+		trouble_format(why, ans[i].why, sizeof(ans[i].why));
 }
 
 static void
@@ -597,9 +600,9 @@ retry_after_holds_between_two_requests(void **state)
 }
 
 static void
-note_probed(bool ok, const char *what, void *arg)
+note_probed(const struct trouble *why, const char *done, void *arg)
 {
-	*(int *)arg = ok ? 1 : -1;
+	*(int *)arg = why == NULL ? 1 : -1;
 }
 
 static void
@@ -671,11 +674,11 @@ too_large_an_answer_makes_smaller_lots(void **state)
 static char named[128];
 
 static void
-on_named(enum store_found found, json_t *rec, const char *why, void *arg)
+on_named(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	const char *id = json_string_value(json_object_get(rec, "_id"));
 
-	strcat(named, found == STORE_FOUND ? id : found == STORE_MISSING ? "." : why);
+	strcat(named, found == STORE_FOUND ? id : found == STORE_MISSING ? "." : why->what);
 }
 
 /* Asks, and is answered with h0, h1, a mark, and other, whose revision is rev. */
@@ -1179,6 +1182,7 @@ static void
 what_the_cache_let_go_is_still_proven(void **state)
 {
 	char *record, err[256];
+	struct trouble why;
 	struct uri uri;
 	struct options opt = {.record_max_bytes = 100000,
 	    .batch_max_bytes = 256 * 1024,
@@ -1188,7 +1192,7 @@ what_the_cache_let_go_is_still_proven(void **state)
 
 	store_close(store);
 	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
-	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
+	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	renew_large(1, 1);
 	put(1);

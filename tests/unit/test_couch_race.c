@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/couch_doc.h"
 #include "shared/store/couch/http.h"
@@ -245,6 +246,7 @@ open_one(void)
 {
 	char err[256] = "";
 	struct uri uri;
+	struct trouble why;
 	struct options opt = {.record_max_bytes = 1000000,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 2,
@@ -253,7 +255,7 @@ open_one(void)
 	struct store *s;
 
 	assert_true(uri_parse("couch://h/db", &uri, err, sizeof(err)));
-	s = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, err, sizeof(err));
+	s = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	assert_non_null(s);
 	return s;
@@ -288,7 +290,7 @@ result_free(struct result *r)
 }
 
 static void
-on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct collector *c = arg;
 
@@ -300,7 +302,7 @@ on_written(struct store_write *w, enum store_status status, const char *why, voi
 	else
 		waiting[n_waiting++] = c->result;
 	if (status != STORE_OK && status != STORE_CONFLICT && status != STORE_RETRY)
-		fail_msg("%s: %s", store_status_name(status), why);
+		fail_msg("%s: %s", store_status_name(status), why->what);
 	c->result = NULL;
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/store/couch/couch_wire.h"
@@ -94,11 +95,20 @@ forget_answer(void)
 }
 
 static void
-answered(const char *why)
+answered_done(const char *done)
 {
-	snprintf(ans.why, sizeof(ans.why), "%s", why != NULL ? why : "");
+	snprintf(ans.why, sizeof(ans.why), "%.500s", done);
 	ans.done = true;
 	loop_stop(loop);
+}
+
+static void
+answered(const struct trouble *why)
+{
+	char *text = why != NULL ? trouble_text(why) : xstrdup("");
+
+	answered_done(text);
+	free(text);
 }
 
 /* --- the other writer --- */
@@ -108,7 +118,7 @@ on_http(const struct http_response *r, void *arg)
 {
 	ans.status = r->status;
 	ans.body = json_loadb(r->body, r->body_len, 0, NULL);
-	answered(r->error);
+	answered_done(r->error != NULL ? r->error : "");
 }
 
 static long
@@ -205,7 +215,7 @@ result_free(struct result *r)
 }
 
 static void
-on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	size_t *left = arg;
 
@@ -245,7 +255,7 @@ put(const char *host, const char *plugin, const char *value, int64_t order)
 }
 
 static void
-on_got(enum store_found found, json_t *rec, const char *why, void *arg)
+on_got(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	ans.found = found;
 	ans.rec = json_incref(rec);
@@ -276,7 +286,7 @@ assert_member(const char *host, const char *key, const char *want)
 }
 
 static void
-on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	if (found == STORE_FOUND) {
 		json_array_append(ans.listed, json_object_get(rec, "_id"));
@@ -296,10 +306,13 @@ list(struct store *s)
 }
 
 static void
-on_done(bool ok, const char *what, void *arg)
+on_done(const struct trouble *why, const char *done, void *arg)
 {
-	ans.ok = ok;
-	answered(what);
+	ans.ok = why == NULL;
+	if (why == NULL)
+		answered_done(done);
+	else
+		answered(why);
 }
 
 static void
@@ -338,11 +351,11 @@ load(json_t *doc, const char *what)
 static struct store *
 open_store(const struct uri *u)
 {
-	char err[256] = "";
-	struct store *s = store_couch_ops.open(loop, u, &opt, STORE_MAKE, err, sizeof(err));
+	struct trouble why;
+	struct store *s = store_couch_ops.open(loop, u, &opt, STORE_MAKE, &why);
 
 	if (s == NULL)
-		fail_msg("%s", err);
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(&why));
 	return s;
 }
 
@@ -1065,7 +1078,8 @@ static size_t race_left;
 
 /* As the batch does after a conflict: again, until it is stored. */
 static void
-race_on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+race_on_written(
+    struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct store *s = arg;
 
@@ -1074,7 +1088,7 @@ race_on_written(struct store_write *w, enum store_status status, const char *why
 		return;
 	}
 	if (status != STORE_OK)
-		fail_msg("%s: %s", store_status_name(status), why);
+		fail_msg("%s: %s", store_status_name(status), why->what);
 	if (--race_left == 0)
 		answered(NULL);
 }
@@ -1159,13 +1173,13 @@ out_of_reach_is_said_without_the_password(void **state)
 }
 
 static void
-unanswered(struct store_write *w, enum store_status status, const char *why, void *arg)
+unanswered(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	fail_msg("answered after the store was closed");
 }
 
 static void
-unanswered_get(enum store_found found, json_t *rec, const char *why, void *arg)
+unanswered_get(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	fail_msg("answered after the store was closed");
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/trouble.h"
 #include "shared/store/couch/couch_wire.h"
 
 #include <cmocka.h>
@@ -27,9 +28,11 @@ answer(long status, const char *body)
 static void
 assert_answer(const struct http_response *r, long want, enum couch_answer a, const char *part)
 {
-	char why[512] = "";
-	enum couch_answer got = couch_answer_read(r, want, ID, why, sizeof(why));
+	char why[TROUBLE_WHAT_SIZE + TROUBLE_CURE_SIZE];
+	struct trouble t;
+	enum couch_answer got = couch_answer_read(r, want, ID, &t);
 
+	trouble_format(&t, why, sizeof(why));
 	assert_string_equal(couch_answer_name(got), couch_answer_name(a));
 	if (a == COUCH_DONE) {
 		assert_string_equal(why, "");
@@ -183,13 +186,13 @@ who_is_denied(void **state)
 	    {"couch://[::1]:5984/x@y", "without a user"},
 	};
 	struct http_response r = answer(401, "");
-	char why[512];
+	struct trouble why;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		couch_answer_read(&r, 200, rows[i][0], why, sizeof(why));
-		assert_non_null(strstr(why, rows[i][0]));
-		assert_non_null(strstr(why, rows[i][1]));
+		couch_answer_read(&r, 200, rows[i][0], &why);
+		assert_non_null(strstr(why.what, rows[i][0]));
+		assert_non_null(strstr(why.what, rows[i][1]));
 	}
 }
 
@@ -267,7 +270,7 @@ items_by_id(void **state)
 			assert_null(items[i].why);
 			assert_string_equal(items[i].rev, "2-x");
 		} else {
-			assert_non_null(strstr(items[i].why, want[i].why));
+			assert_non_null(strstr(items[i].why->what, want[i].why));
 			assert_null(items[i].rev);
 		}
 	}

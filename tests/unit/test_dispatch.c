@@ -11,6 +11,7 @@
 #include "runner/interrupt.h"
 #include "runner/job/dispatch.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_load.h"
@@ -77,6 +78,8 @@ runner_say(const char *fmt, ...)
 
 /* ---- the store ---- */
 
+static const struct trouble disk_full = {TROUBLE_OTHER, "the disk is full", ""};
+
 static void
 on_store_answer(void *arg)
 {
@@ -89,7 +92,7 @@ on_store_answer(void *arg)
 		if (fn == NULL || f->asked[i].how == ANSWER_HOLD)
 			continue;
 		f->asked[i].fn = NULL;
-		fn(ok, ok ? NULL : "the disk is full", f->asked[i].arg);
+		fn(ok ? NULL : &disk_full, ok ? "created" : NULL, f->asked[i].arg);
 	}
 }
 

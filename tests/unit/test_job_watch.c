@@ -8,6 +8,7 @@
 
 #include "runner/job/job_watch.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_load.h"
@@ -63,6 +64,8 @@ store_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg
 		loop_timer_arm(world->answer, 0);
 }
 
+static const struct trouble refused = {TROUBLE_OTHER, "refused", ""};
+
 static void
 on_answer(void *arg)
 {
@@ -72,7 +75,7 @@ on_answer(void *arg)
 	w->fn = NULL;
 	for (size_t i = 0; i < w->n_stored && !w->away; i++)
 		fn(STORE_FOUND, &w->stored[i], NULL, w->arg);
-	fn(w->away ? STORE_FAILED : STORE_MISSING, NULL, w->away ? "refused" : NULL, w->arg);
+	fn(w->away ? STORE_FAILED : STORE_MISSING, NULL, w->away ? &refused : NULL, w->arg);
 }
 
 static void

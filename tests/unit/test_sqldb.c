@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqldb.h"
 
 #include <stdio.h>
@@ -116,7 +117,7 @@ as_reader(bool (*check)(struct sqldb *db, const char *path), const char *path)
 
 		ok = ok && check(&db, path);
 		if (!ok)
-			fprintf(stderr, "%s\n", db.why);
+			fprintf(stderr, TROUBLE_FMT "\n", TROUBLE_ARGS(&db.why));
 		sqldb_close(&db);
 		_exit(ok ? 0 : 1);
 	}
@@ -134,21 +135,21 @@ can_read_and_not_write(struct sqldb *db, const char *path)
 	sqldb_bind_str(db, STMT_HEAD_GET, 1, "web01");
 	ok = sqldb_step(db, STMT_HEAD_GET) == SQLITE_ROW;
 	sqldb_done(db, STMT_HEAD_GET);
-	return ok && !sqldb_run(db, STMT_PROBE) && strstr(db->why, "readonly") != NULL;
+	return ok && !sqldb_run(db, STMT_PROBE) && strstr(db->why.what, "readonly") != NULL;
 }
 
 static bool
 is_told_of_the_folder(struct sqldb *db, const char *path)
 {
 	return !sqldb_open(db, path, false, false) &&
-	       strstr(db->why, "this user may not look into the folder") != NULL;
+	       strstr(db->why.what, "this user may not look into the folder") != NULL;
 }
 
 static bool
 is_told_of_the_file(struct sqldb *db, const char *path)
 {
 	return !sqldb_open(db, path, false, false) &&
-	       strstr(db->why, "this user may not read it") != NULL;
+	       strstr(db->why.what, "this user may not read it") != NULL;
 }
 
 /* While the collector has it open, and while it does not. */
@@ -184,7 +185,8 @@ only_who_makes_makes(void **state)
 	make_store(&p);
 	snprintf(path, sizeof(path), "%s/typo", p.folder);
 	assert_false(sqldb_open(&db, path, false, false));
-	assert_non_null(strstr(db.why, "no such file; cure: correct the path in dbhost"));
+	assert_non_null(strstr(db.why.what, "no such file"));
+	assert_non_null(strstr(db.why.cure, "correct the path in dbhost"));
 	assert_int_not_equal(access(path, F_OK), 0);
 	sqldb_close(&db);
 	remove_store(&p);

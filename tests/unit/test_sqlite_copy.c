@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/store/sqlite/sqldb.h"
 #include "shared/store/sqlite/sqlite_copy.h"
 
@@ -99,14 +100,14 @@ copy_all(struct sqlite_copy *c)
 {
 	enum sqlite_copy_result result;
 	unsigned int slices = 0;
-	char err[512] = "";
+	struct trouble why = {0};
 
 	assert_non_null(c);
 	do {
-		result = sqlite_copy_step(c, err, sizeof(err));
+		result = sqlite_copy_step(c, &why);
 		slices++;
 	} while (result == SQLITE_COPY_MORE);
-	assert_string_equal(err, "");
+	assert_int_equal(why.kind, TROUBLE_NONE);
 	assert_int_equal(result, SQLITE_COPY_DONE);
 	sqlite_copy_destroy(c);
 	return slices;
@@ -124,12 +125,13 @@ static void
 a_copy_of_one_moment_while_others_write(void **state)
 {
 	struct fixture *f = *state;
-	char err[512], log[128];
-	struct sqlite_copy *c = sqlite_copy_create(f->store, f->backup, false, err, sizeof(err));
+	struct trouble why;
+	char log[128];
+	struct sqlite_copy *c = sqlite_copy_create(f->store, f->backup, false, &why);
 	struct stat st;
 
 	assert_non_null(c);
-	assert_int_equal(sqlite_copy_step(c, err, sizeof(err)), SQLITE_COPY_MORE);
+	assert_int_equal(sqlite_copy_step(c, &why), SQLITE_COPY_MORE);
 	put_host(&f->db, "later");
 	assert_true(copy_all(c) >= 1);
 	assert_int_equal(count(f->backup), 3000);
@@ -144,11 +146,11 @@ static void
 a_copy_replaces_a_store_that_is_open(void **state)
 {
 	struct fixture *f = *state;
-	char err[512];
+	struct trouble why;
 
-	copy_all(sqlite_copy_create(f->store, f->backup, false, err, sizeof(err)));
+	copy_all(sqlite_copy_create(f->store, f->backup, false, &why));
 	put_host(&f->db, "later");
-	copy_all(sqlite_copy_create(f->backup, f->store, true, err, sizeof(err)));
+	copy_all(sqlite_copy_create(f->backup, f->store, true, &why));
 	assert_int_equal(count(f->store), 3000);
 	assert_true(sqldb_file_is_there(&f->db));
 	put_host(&f->db, "afterwards");
@@ -159,16 +161,16 @@ static void
 a_copy_that_is_not_done_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
-	char err[512];
-	struct sqlite_copy *c = sqlite_copy_create(f->store, f->backup, false, err, sizeof(err));
+	struct trouble why;
+	struct sqlite_copy *c = sqlite_copy_create(f->store, f->backup, false, &why);
 
-	assert_int_equal(sqlite_copy_step(c, err, sizeof(err)), SQLITE_COPY_MORE);
+	assert_int_equal(sqlite_copy_step(c, &why), SQLITE_COPY_MORE);
 	sqlite_copy_destroy(c);
 	assert_false(is_there(f->backup));
-	copy_all(sqlite_copy_create(f->store, f->backup, false, err, sizeof(err)));
+	copy_all(sqlite_copy_create(f->store, f->backup, false, &why));
 	put_host(&f->db, "later");
-	c = sqlite_copy_create(f->backup, f->store, true, err, sizeof(err));
-	assert_int_equal(sqlite_copy_step(c, err, sizeof(err)), SQLITE_COPY_MORE);
+	c = sqlite_copy_create(f->backup, f->store, true, &why);
+	assert_int_equal(sqlite_copy_step(c, &why), SQLITE_COPY_MORE);
 	sqlite_copy_destroy(c);
 	assert_int_equal(count(f->store), 3001);
 }
@@ -187,23 +189,24 @@ static void
 what_is_no_store_or_damaged_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	char err[512], junk[4096];
+	struct trouble why;
+	char junk[4096];
 
-	assert_null(sqlite_copy_create("/nowhere/db", f->backup, false, err, sizeof(err)));
-	assert_non_null(strstr(err, "/nowhere/db: No such file"));
+	assert_null(sqlite_copy_create("/nowhere/db", f->backup, false, &why));
+	assert_non_null(strstr(why.what, "/nowhere/db: No such file"));
 	assert_false(is_there(f->backup));
 	write_at(f->backup, 0, "notes of mine, no database at all", 33);
-	assert_null(sqlite_copy_create(f->store, f->backup, false, err, sizeof(err)));
-	assert_non_null(strstr(err, "File exists"));
-	assert_null(sqlite_copy_create(f->backup, f->store, true, err, sizeof(err)));
-	assert_non_null(strstr(err, f->backup));
+	assert_null(sqlite_copy_create(f->store, f->backup, false, &why));
+	assert_non_null(strstr(why.what, "File exists"));
+	assert_null(sqlite_copy_create(f->backup, f->store, true, &why));
+	assert_non_null(strstr(why.what, f->backup));
 	assert_int_equal(count(f->store), 3000);
 	unlink(f->backup);
-	copy_all(sqlite_copy_create(f->store, f->backup, false, err, sizeof(err)));
+	copy_all(sqlite_copy_create(f->store, f->backup, false, &why));
 	memset(junk, 0xa5, sizeof(junk));
 	write_at(f->backup, 10 * 4096, junk, sizeof(junk));
-	assert_null(sqlite_copy_create(f->backup, f->store, true, err, sizeof(err)));
-	assert_non_null(strstr(err, "damaged"));
+	assert_null(sqlite_copy_create(f->backup, f->store, true, &why));
+	assert_non_null(strstr(why.what, "damaged"));
 	assert_int_equal(count(f->store), 3000);
 }
 

@@ -333,7 +333,7 @@ struct jobs {
 };
 
 static void
-on_job(enum store_found found, const struct job *j, const char *why, void *arg)
+on_job(enum store_found found, const struct job *j, const struct trouble *why, void *arg)
 {
 	struct jobs *jobs = arg;
 

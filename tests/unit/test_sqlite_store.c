@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The suite over sqlite://, and what only a file can do. */
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "tests/unit/ledger_suite.h"
 #include "tests/unit/store_drive.h"
@@ -213,10 +214,10 @@ child_fails(const char *why)
 }
 
 static void
-on_added(bool ok, const char *what, void *arg)
+on_added(const struct trouble *why, const char *done, void *arg)
 {
-	if (!ok)
-		child_fails(what);
+	if (why != NULL)
+		child_fails(why->what);
 	loop_stop(arg);
 }
 
@@ -226,14 +227,15 @@ add_jobs(void)
 {
 	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
 	struct fixture s = {.loop = loop_create()};
+	struct trouble why;
 	char err[512];
 	struct uri u;
 
 	if (!uri_parse(uri, &u, err, sizeof(err)))
 		child_fails(err);
-	s.store = store_open(s.loop, &u, &opt, STORE_MAKE, err, sizeof(err));
+	s.store = store_open(s.loop, &u, &opt, STORE_MAKE, &why);
 	if (s.store == NULL)
-		child_fails(err);
+		child_fails(why.what);
 	for (int i = 0; i < AT_ONCE; i++) {
 		char id[16];
 		struct job j = {.id = id, .plugin = id};
@@ -274,7 +276,7 @@ two_processes_at_once(void **state)
 }
 
 static void
-not_called(struct store_write *w, enum store_status status, const char *why, void *arg)
+not_called(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	fail_msg("answered after close");
 }
@@ -399,7 +401,7 @@ on_tick(void *arg)
 }
 
 static void
-on_written(struct store_write *w, enum store_status status, const char *why, void *arg)
+on_written(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
 	struct locked *l = arg;
 
@@ -512,7 +514,7 @@ struct listing {
 };
 
 static void
-on_listed(enum store_found found, json_t *rec, const char *why, void *arg)
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	struct listing *l = arg;
 

@@ -66,7 +66,7 @@ a_batch_is_answered_write_by_write(void **state)
 }
 
 static void
-not_called(enum store_found found, json_t *rec, const char *why, void *arg)
+not_called(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
 {
 	fail_msg("answered after close");
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "runner/print/values.h"
+#include "shared/base/trouble.h"
 #include "shared/event/loop.h"
 #include "shared/store/fold.h"
 #include "shared/store/job.h"
@@ -50,6 +51,8 @@ fake_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
 static const struct store_ops ops = {.scheme_text = "fake", .get = fake_get};
 static struct store store = {.ops = &ops};
 
+static const struct trouble out_of_reach = {TROUBLE_OTHER, "out of reach", ""};
+
 /* The first one is answered. record: JSON; NULL = there is none. */
 static void
 answer(const char *host, enum store_found found, const char *record)
@@ -61,7 +64,7 @@ answer(const char *host, enum store_found found, const char *record)
 	assert_string_equal(first.host, host);
 	n_asked--;
 	memmove(asked, asked + 1, n_asked * sizeof(*asked));
-	first.fn(found, rec, found == STORE_FAILED ? "out of reach" : NULL, first.arg);
+	first.fn(found, rec, found == STORE_FAILED ? &out_of_reach : NULL, first.arg);
 	json_decref(rec);
 }
 

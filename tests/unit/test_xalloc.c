@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/couch/couch_doc.h"
 #include "shared/store/couch/couch_wire.h"
@@ -178,9 +179,9 @@ static int
 read_a_record_of_couchdb(void)
 {
 	struct jspan doc = {.text = text, .len = strlen(text)};
-	char err[256];
+	struct trouble why;
 
-	return couch_doc_parse("web01", doc, err, sizeof(err)) != NULL ? WENT_WELL : SAID_SO;
+	return couch_doc_parse("web01", doc, &why) != NULL ? WENT_WELL : SAID_SO;
 }
 
 #define WITHOUT(op, what)                                                                          \

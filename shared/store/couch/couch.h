@@ -8,6 +8,7 @@
 #define VOGELER_COUCH_H
 
 #include "shared/base/ratelimit.h"
+#include "shared/base/trouble.h"
 #include "shared/store/couch/couch_cache.h"
 #include "shared/store/couch/couch_pace.h"
 #include "shared/store/couch/couch_wire.h"
@@ -35,6 +36,7 @@ struct couch_op {
 	store_got_fn *got;
 	store_listed_fn *listed;
 	store_done_fn *done;
+	store_pruned_fn *pruned;
 	store_job_fn *job;
 	store_outcome_fn *outcome;
 	char *url;
@@ -92,9 +94,9 @@ struct couch {
 struct couch_op *couch_op_create(struct couch *c, void *arg);
 void couch_op_destroy(struct couch_op *op);
 /* Ends the operation, then calls back: nothing of it may be touched afterwards. */
-void couch_op_done(struct couch_op *op, bool ok, const char *what);
+void couch_op_done(struct couch_op *op, const struct trouble *why, const char *done);
 /* The end of a list, likewise; why: of STORE_FAILED. */
-void couch_op_listed(struct couch_op *op, enum store_found found, const char *why);
+void couch_op_listed(struct couch_op *op, enum store_found found, const struct trouble *why);
 /* body is freed by http; NULL = none. */
 void couch_op_request(
     struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn);
@@ -125,7 +127,7 @@ void couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
 void couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
     store_done_fn *fn, void *arg);
 void couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
-void couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+void couch_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 void couch_forget(struct store *s, const char *host, store_done_fn *fn, void *arg);
 void couch_setup(struct store *s, store_done_fn *fn, void *arg);
 void couch_probe(struct store *s, store_done_fn *fn, void *arg);

@@ -15,17 +15,16 @@
 
 enum {
 	TRIES_MAX = 3, /* when somebody else writes the same document at the same moment */
-	WHY_SIZE = 512,
 };
 
 void
-couch_op_done(struct couch_op *op, bool ok, const char *what)
+couch_op_done(struct couch_op *op, const struct trouble *why, const char *done)
 {
 	store_done_fn *fn = op->done;
 	void *arg = op->arg;
 
 	couch_op_destroy(op);
-	fn(ok, what, arg);
+	fn(why, done, arg);
 }
 
 static struct couch_op *
@@ -51,16 +50,17 @@ id_of(const struct couch_op *op)
 }
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+read_answer(
+    const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, id_of(op), why, WHY_SIZE);
+	return couch_answer_read(r, want, id_of(op), why);
 }
 
 /* --- setup --- */
 
-/* design_put() says this of a document that was another one. */
-static const char upgraded[] = "upgraded";
+/* design_on_put() says this of a document that was another one; it is known by its address. */
+static const char design_upgraded[] = "upgraded";
 
 static void setup_one(struct couch_op *op);
 
@@ -69,7 +69,7 @@ setup_next(struct couch_op *op, bool created)
 {
 	op->created = op->created || created;
 	if (op->ledger) {
-		couch_op_done(op, true,
+		couch_op_done(op, NULL,
 		    op->created    ? "created"
 		    : op->upgraded ? "was there; " COUCH_VIEW_DESIGN
 				     " was not as it should be, and is again"
@@ -82,12 +82,16 @@ setup_next(struct couch_op *op, bool created)
 
 /* A list does without its view, slowly: not worth a failure. */
 static void
-setup_on_views(bool ok, const char *what, void *arg)
+setup_on_views(const struct trouble *why, const char *done, void *arg)
 {
 	struct couch_op *op = arg;
 
-	log_info("store", "store[%s]: views for lists of hosts: %s", id_of(op), what);
-	op->upgraded = ok && strcmp(what, upgraded) == 0;
+	if (why != NULL)
+		log_info("store", "store[%s]: views for lists of hosts: " TROUBLE_FMT, id_of(op),
+		    TROUBLE_ARGS(why));
+	else
+		log_info("store", "store[%s]: views for lists of hosts: %s", id_of(op), done);
+	op->upgraded = done == design_upgraded;
 	setup_next(op, false);
 }
 
@@ -119,10 +123,11 @@ static void
 setup_on_limited(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	if (read_answer(op, r, 200, why) != COUCH_DONE)
-		log_debug("store", "store[%s]: _revs_limit stays, why=%s", id_of(op), why);
+	if (read_answer(op, r, 200, &why) != COUCH_DONE)
+		log_debug("store", "store[%s]: _revs_limit stays, why=" TROUBLE_FMT, id_of(op),
+		    TROUBLE_ARGS(&why));
 	setup_views(op, true);
 }
 
@@ -141,28 +146,28 @@ static void
 setup_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	enum couch_answer a = read_answer(op, r, 200, why);
+	enum couch_answer a = read_answer(op, r, 200, &why);
 
 	if (a == COUCH_NO_DB)
-		snprintf(why, sizeof(why),
+		trouble_set(&why, TROUBLE_OTHER, NULL,
 		    "%s: this user may not create the database; set up with an administrator's "
 		    "user and password in the dsn",
 		    id_of(op));
 	if (a == COUCH_DONE)
 		setup_next(op, false);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 static void
 setup_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	switch (read_answer(op, r, 201, why)) {
+	switch (read_answer(op, r, 201, &why)) {
 	case COUCH_DONE:
 		setup_limit(op);
 		return;
@@ -182,7 +187,7 @@ setup_on_answer(const struct http_response *r, void *arg)
 	if (r->status == 202) /* some nodes of the cluster have yet to make it */
 		setup_limit(op);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 static void
@@ -212,15 +217,15 @@ static void
 probe_on_removed(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 200, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 200, &why);
 
 	if (a != COUCH_DONE && a != COUCH_CONFLICT && a != COUCH_MISSING && r->status != 202) {
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 		return;
 	}
 	if (op->ledger) {
-		couch_op_done(op, true, "takes writes");
+		couch_op_done(op, NULL, "takes writes");
 		return;
 	}
 	op->ledger = true;
@@ -243,8 +248,8 @@ static void
 probe_on_put(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 201, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
 	if (a == COUCH_CONFLICT && ++op->tries < TRIES_MAX) {
 		probe_look(op);
@@ -253,7 +258,7 @@ probe_on_put(const struct http_response *r, void *arg)
 	if (a == COUCH_DONE)
 		probe_remove(op, r);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 static void
@@ -275,7 +280,7 @@ probe_put(struct couch_op *op, const char *rev)
 
 	json_decref(doc);
 	if (body == NULL)
-		couch_op_done(op, false, "out of memory");
+		couch_op_done(op, &trouble_no_memory, NULL);
 	else
 		probe_ask(op, "PUT", body, probe_on_put);
 }
@@ -284,20 +289,21 @@ static void
 probe_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE], *rev = NULL;
-	enum couch_answer a = read_answer(op, r, 200, why);
+	struct trouble why;
+	char *rev = NULL;
+	enum couch_answer a = read_answer(op, r, 200, &why);
 
 	if (a == COUCH_DONE) {
 		rev = couch_rev(r->body, r->body_len);
 		if (rev == NULL) {
-			couch_answer_garbled(r, id_of(op), why, sizeof(why));
+			couch_answer_garbled(r, id_of(op), &why);
 			a = COUCH_UNKNOWN;
 		}
 	}
 	if (a == COUCH_DONE || a == COUCH_MISSING)
 		probe_put(op, rev);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 	free(rev);
 }
 
@@ -336,16 +342,16 @@ static void
 design_on_put(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 201, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
 	if (a == COUCH_CONFLICT && ++op->tries < TRIES_MAX)
 		design_look(op);
 	else if (a == COUCH_DONE)
-		couch_op_done(
-		    op, true, json_object_get(op->doc, "_rev") != NULL ? upgraded : "loaded");
+		couch_op_done(op, NULL,
+		    json_object_get(op->doc, "_rev") != NULL ? design_upgraded : "loaded");
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 static void
@@ -354,7 +360,7 @@ design_put(struct couch_op *op)
 	char *body = json_dumps(op->doc, JSON_COMPACT);
 
 	if (body == NULL)
-		couch_op_done(op, false, "out of memory");
+		couch_op_done(op, &trouble_no_memory, NULL);
 	else
 		couch_op_request(op, "PUT", op->url, body, design_on_put);
 }
@@ -395,8 +401,8 @@ design_same(struct couch_op *op, json_t *there)
 
 /* The document that is there, the caller's; NULL unless COUCH_DONE. */
 static json_t *
-design_read_answer(
-    const struct couch_op *op, const struct http_response *r, enum couch_answer *a, char *why)
+design_read_answer(const struct couch_op *op, const struct http_response *r, enum couch_answer *a,
+    struct trouble *why)
 {
 	json_t *there = NULL;
 
@@ -404,7 +410,7 @@ design_read_answer(
 	if (*a == COUCH_DONE) {
 		there = json_loadb(r->body, r->body_len, 0, NULL);
 		if (!json_is_string(json_object_get(there, "_rev"))) {
-			couch_answer_garbled(r, op->c->base.id, why, WHY_SIZE);
+			couch_answer_garbled(r, op->c->base.id, why);
 			*a = COUCH_UNKNOWN;
 		}
 	}
@@ -415,9 +421,9 @@ static void
 design_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	enum couch_answer a;
-	json_t *there = design_read_answer(op, r, &a, why);
+	json_t *there = design_read_answer(op, r, &a, &why);
 
 	json_object_del(op->doc, "_rev");
 	if (a == COUCH_MISSING) {
@@ -425,9 +431,9 @@ design_on_looked(const struct http_response *r, void *arg)
 		return;
 	}
 	if (a != COUCH_DONE)
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 	else if (design_same(op, there))
-		couch_op_done(op, true, "unchanged");
+		couch_op_done(op, NULL, "unchanged");
 	else
 		design_put(op);
 	json_decref(there);
@@ -467,23 +473,24 @@ static void
 check_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	enum couch_answer a;
-	json_t *there = design_read_answer(op, r, &a, why);
+	json_t *there = design_read_answer(op, r, &a, &why);
 	bool same = a == COUCH_DONE && design_same(op, there);
 
 	if (a == COUCH_DONE && !same)
-		snprintf(why, sizeof(why),
+		trouble_set(&why, TROUBLE_OTHER,
+		    "run \"vogeler-admin setup\" with an administrator's user",
 		    "%s: " COUCH_VIEW_DESIGN
 		    " is not as it should be, so that lists of hosts may be "
-		    "wrong or empty" TROUBLE_CURE
-		    "run \"vogeler-admin setup\" with an administrator's user",
+		    "wrong or empty",
 		    op->c->base.id);
 	json_decref(there);
 	if (a == COUCH_MISSING)
-		couch_op_done(op, true, "there is no " COUCH_VIEW_DESIGN);
+		couch_op_done(op, NULL, "there is no " COUCH_VIEW_DESIGN);
 	else
-		couch_op_done(op, same, same ? COUCH_VIEW_DESIGN " is as it should be" : why);
+		couch_op_done(
+		    op, same ? NULL : &why, same ? COUCH_VIEW_DESIGN " is as it should be" : NULL);
 }
 
 void

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/store/couch/couch_doc.h"
-#include "shared/base/trouble.h"
 
 #include "shared/base/buf.h"
 #include "shared/base/wallclock.h"
@@ -290,7 +289,7 @@ find_edited(struct couch_doc *d)
 }
 
 struct couch_doc *
-couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
+couch_doc_parse(const char *host, struct jspan doc, struct trouble *why)
 {
 	struct couch_doc *d = couch_doc_create(host);
 	struct jspan_iter it;
@@ -304,16 +303,16 @@ couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size)
 
 		free(name);
 		if (!ok) {
-			snprintf(err, err_size,
-			    "the record in the store has a member %.*s that cannot be "
-			    "read" TROUBLE_CURE "remove that member there; answers bring it back",
+			trouble_set(why, TROUBLE_OTHER,
+			    "remove that member there; answers bring it back",
+			    "the record in the store has a member %.*s that cannot be read",
 			    key.len > 80 ? 80 : (int)key.len, key.text);
 			couch_doc_destroy(d);
 			return NULL;
 		}
 	}
 	if (it.bad || d->rev == NULL) {
-		snprintf(err, err_size, "the store's answer is not a document");
+		trouble_set(why, TROUBLE_OTHER, NULL, "the store's answer is not a document");
 		couch_doc_destroy(d);
 		return NULL;
 	}
@@ -484,8 +483,8 @@ couch_mark_finish(struct couch_mark *m)
 bool
 couch_mark_parse(struct jspan doc, struct couch_mark *m)
 {
-	char err[128];
-	json_t *j = couch_doc_json(doc, err, sizeof(err));
+	struct trouble why;
+	json_t *j = couch_doc_json(doc, &why);
 	const char *rev = json_string_value(json_object_get(j, "_rev"));
 	const char *at = json_string_value(json_object_get(j, "updated_at"));
 	json_t *metas = json_object_get(j, "vogeler");
@@ -840,13 +839,13 @@ couch_doc_is_record(const json_t *doc)
 }
 
 json_t *
-couch_doc_json(struct jspan doc, char *err, size_t err_size)
+couch_doc_json(struct jspan doc, struct trouble *why)
 {
 	struct jspan_iter it;
 	struct jspan key, value;
 	json_t *rec = json_object();
 
-	snprintf(err, err_size, "the store's answer is not a document");
+	trouble_set(why, TROUBLE_OTHER, NULL, "the store's answer is not a document");
 	if (rec == NULL || !jspan_open(&it, doc) || jspan_kind(doc) != '{') {
 		json_decref(rec);
 		return NULL;

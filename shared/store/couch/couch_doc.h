@@ -18,6 +18,7 @@
 #define VOGELER_COUCH_DOC_H
 
 #include "shared/base/mono.h"
+#include "shared/base/trouble.h"
 #include "shared/store/record.h"
 #include "shared/wire/jspan.h"
 #include <stdbool.h>
@@ -89,9 +90,9 @@ struct couch_doc { /* all owned */
 /* An empty record that is not in the store yet. */
 struct couch_doc *couch_doc_create(const char *host);
 void couch_doc_destroy(struct couch_doc *d); /* NULL is fine */
-/* Reads {"_id": host, "_rev": ..., ...}. NULL: err says why; then it cannot be written back without
+/* Reads {"_id": host, "_rev": ..., ...}. NULL: why says it; then it cannot be written back without
  * losing something. */
-struct couch_doc *couch_doc_parse(const char *host, struct jspan doc, char *err, size_t err_size);
+struct couch_doc *couch_doc_parse(const char *host, struct jspan doc, struct trouble *why);
 /* Takes over what is in m, which was read beside it. false: out of memory. */
 bool couch_doc_take_mark(struct couch_doc *d, struct couch_mark *m)
     __attribute__((warn_unused_result));
@@ -144,8 +145,8 @@ size_t couch_doc_text_bytes(const struct couch_doc *d, const struct store_write 
 /* Says whether it is one, by what it says of itself. */
 bool couch_doc_is_record(const json_t *doc);
 /* A document as jansson's value, for get and list: nesting and integers that jsonx_parse refuses
- * are taken too, the latter as reals. NULL: err says why. */
-json_t *couch_doc_json(struct jspan doc, char *err, size_t err_size);
+ * are taken too, the latter as reals. NULL: why says it. */
+json_t *couch_doc_json(struct jspan doc, struct trouble *why);
 /* Makes of a record and its mark, as they were read, what is to be shown: takes what is only for
  * CouchDB out of rec, and puts in what m says. m may be NULL. */
 void couch_doc_show(json_t *rec, const struct couch_mark *m);

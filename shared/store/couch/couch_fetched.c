@@ -6,13 +6,10 @@
 
 #include <stdlib.h>
 
-#define WHY_SIZE 512
-
 static void
 read_row(struct couch_fetched_row *r, const struct couch_row *row)
 {
-	char why[WHY_SIZE] = "";
-
+	struct trouble why;
 	const char *host = couch_marked_host(row->id);
 
 	*r = (struct couch_fetched_row){.id = xstrdup(host != NULL ? host : row->id)};
@@ -30,10 +27,10 @@ read_row(struct couch_fetched_row *r, const struct couch_row *row)
 		return;
 	}
 	r->bytes = row->doc.len;
-	r->doc = couch_doc_parse(row->id, row->doc, why, sizeof(why));
+	r->doc = couch_doc_parse(row->id, row->doc, &why);
 	r->kind = r->doc != NULL ? COUCH_FETCHED_DOC : COUCH_FETCHED_UNREADABLE;
 	if (r->doc == NULL)
-		r->why = xstrdup(why);
+		r->why = trouble_dup(&why);
 }
 
 bool

@@ -23,7 +23,7 @@ struct couch_fetched_row {
 	struct couch_doc *doc;  /* of DOC, and so is bytes */
 	size_t bytes;           /* of its text */
 	struct couch_mark mark; /* of MARK */
-	char *why;              /* of UNREADABLE */
+	struct trouble *why;    /* of UNREADABLE; owned */
 };
 
 struct couch_fetched { /* all owned; a doc that is taken out is replaced by NULL */

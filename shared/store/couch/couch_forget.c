@@ -12,16 +12,15 @@
 
 enum {
 	TRIES_MAX = 8, /* against a collector that writes the record all the time */
-	WHY_SIZE = 512,
 };
 
 static void forget_look(struct couch_op *op);
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, char *why)
+read_answer(const struct couch_op *op, const struct http_response *r, struct trouble *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, 200, op->c->base.id, why, WHY_SIZE);
+	return couch_answer_read(r, 200, op->c->base.id, why);
 }
 
 /* op->startkey is the host, op->endkey its mark once that has its turn. */
@@ -29,7 +28,7 @@ static void
 forget_next(struct couch_op *op)
 {
 	if (op->endkey != NULL) {
-		couch_op_done(op, true, op->created ? "forgotten" : "not there");
+		couch_op_done(op, NULL, op->created ? "forgotten" : "not there");
 		return;
 	}
 	xasprintf(&op->endkey, COUCH_MARKS_START "%s", op->startkey);
@@ -42,8 +41,8 @@ static void
 forget_on_removed(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, &why);
 
 	if (a == COUCH_CONFLICT && ++op->tries < TRIES_MAX) {
 		forget_look(op);
@@ -51,7 +50,7 @@ forget_on_removed(const struct http_response *r, void *arg)
 	}
 	/* Some nodes of a cluster may have yet to hear of it (202): it is under way. */
 	if (a != COUCH_DONE && a != COUCH_MISSING && r->status != 202) {
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 		return;
 	}
 	op->created = op->created || op->endkey == NULL;
@@ -72,21 +71,22 @@ static void
 forget_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE], *rev, *doc, *url;
-	enum couch_answer a = read_answer(op, r, why);
+	struct trouble why;
+	char *rev, *doc, *url;
+	enum couch_answer a = read_answer(op, r, &why);
 
 	if (a == COUCH_MISSING) {
 		forget_next(op);
 		return;
 	}
 	if (a != COUCH_DONE) {
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 		return;
 	}
 	rev = couch_rev(r->body, r->body_len);
 	if (rev == NULL) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-		couch_op_done(op, false, why);
+		couch_answer_garbled(r, op->c->base.id, &why);
+		couch_op_done(op, &why, NULL);
 		return;
 	}
 	if (op->generation > 0 && generation(rev) > op->generation) {

@@ -22,7 +22,6 @@ enum {
 	PAGE_JOBS = 10,     /* of a request: each may name 100,000 hosts */
 	JOB_HOSTS = 1000,   /* with more of them they are in parts */
 	PART_HOSTS = 10000, /* 2.6 MB with the longest names */
-	WHY_SIZE = 512,
 };
 
 static struct couch_op *
@@ -32,10 +31,11 @@ op_create(struct store *s, void *arg)
 }
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+read_answer(
+    const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, op->c->jobs_id, why, WHY_SIZE);
+	return couch_answer_read(r, want, op->c->jobs_id, why);
 }
 
 /* An id that cannot be has no document, and is not put into a URL. */
@@ -54,15 +54,15 @@ static void
 add_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 201, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
 	if (a == COUCH_DONE || a == COUCH_CONFLICT)
 		couch_known_add(op->c->known, op->startkey);
 	if (a == COUCH_CONFLICT)
-		couch_op_done(op, true, "was there");
+		couch_op_done(op, NULL, "was there");
 	else
-		couch_op_done(op, a == COUCH_DONE, a == COUCH_DONE ? "created" : why);
+		couch_op_done(op, a == COUCH_DONE ? NULL : &why, "created");
 }
 
 static char *
@@ -87,27 +87,29 @@ add_on_parts(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
 	struct couch_item *items;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t n;
-	enum couch_answer a = read_answer(op, r, 201, why);
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
-	couch_items_read(r, op->c->jobs_id, &a, &items, &n, why, sizeof(why));
+	couch_items_read(r, op->c->jobs_id, &a, &items, &n, &why);
 	if (a == COUCH_DONE && n != op->parts) {
-		snprintf(why, sizeof(why), "the answer of %s leaves out hosts", op->c->jobs_id);
+		trouble_set(
+		    &why, TROUBLE_OTHER, NULL, "the answer of %s leaves out hosts", op->c->jobs_id);
 		a = COUCH_UNKNOWN;
 	}
 	for (size_t i = 0; i < n; i++) {
 		/* One that is there is ours, of an answer that was lost. */
 		if (items[i].status == STORE_OK || items[i].status == STORE_CONFLICT)
 			continue;
-		snprintf(why, sizeof(why), "%s: %s", op->c->jobs_id, items[i].why);
+		why = *items[i].why;
+		trouble_prefix(&why, "%s: ", op->c->jobs_id);
 		a = COUCH_UNKNOWN;
 	}
 	couch_items_free(items, n);
 	if (a == COUCH_DONE)
 		add_head(op);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 /* Takes the hosts out of op->doc: {"docs": [...]}. */
@@ -154,7 +156,7 @@ couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg
 /* ---- one job ---- */
 
 static void
-job_end(struct couch_op *op, enum store_found found, const struct job *j, const char *why)
+job_end(struct couch_op *op, enum store_found found, const struct job *j, const struct trouble *why)
 {
 	store_job_fn *fn = op->job;
 	void *arg = op->arg;
@@ -193,7 +195,7 @@ enum parts { PARTS_TAKEN, PARTS_LACKING, PARTS_UNREAD };
 
 /* Puts them into op->doc, or why says why not. */
 static enum parts
-take_parts(struct couch_op *op, const struct http_response *r, char *why)
+take_parts(struct couch_op *op, const struct http_response *r, struct trouble *why)
 {
 	json_t *hosts = json_object_get(op->doc, "hosts");
 	struct couch_rows rows;
@@ -203,38 +205,37 @@ take_parts(struct couch_op *op, const struct http_response *r, char *why)
 	if (read_answer(op, r, 200, why) != COUCH_DONE)
 		return PARTS_UNREAD;
 	if (!couch_rows_open(&rows, r->body, r->body_len)) {
-		couch_answer_garbled(r, op->c->jobs_id, why, WHY_SIZE);
+		couch_answer_garbled(r, op->c->jobs_id, why);
 		return PARTS_UNREAD;
 	}
 	for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
-		json_t *part = row.doc.text != NULL ? couch_doc_json(row.doc, why, WHY_SIZE) : NULL;
+		json_t *part = row.doc.text != NULL ? couch_doc_json(row.doc, why) : NULL;
 
 		n += json_array_extend(hosts, json_object_get(part, "hosts")) == 0;
 		json_decref(part);
 	}
 	if (n == parts_of(op->doc))
 		return PARTS_TAKEN;
-	snprintf(why, WHY_SIZE, "%zu of the %zu documents that name its hosts are there", n,
-	    parts_of(op->doc));
+	trouble_set(why, TROUBLE_OTHER, NULL,
+	    "%zu of the %zu documents that name its hosts are there", n, parts_of(op->doc));
 	return PARTS_LACKING;
 }
 
 static void
 get_damaged(struct couch_op *op, const char *what)
 {
-	char *why;
+	struct trouble why;
 
-	xasprintf(
-	    &why, "%s: job %s cannot be read: %s" JOB_CURE, op->c->jobs_id, op->startkey, what);
-	job_end(op, STORE_FAILED, NULL, why);
-	free(why);
+	trouble_set(&why, TROUBLE_OTHER, JOB_CURE, "%s: job %s cannot be read: %s" JOB_UNREADABLE,
+	    op->c->jobs_id, op->startkey, what);
+	job_end(op, STORE_FAILED, NULL, &why);
 }
 
 /* op->doc is whole. */
 static void
 get_end(struct couch_op *op)
 {
-	char what[WHY_SIZE];
+	char what[512];
 	struct job j;
 
 	if (!job_from_json(op->doc, &j, what, sizeof(what))) {
@@ -249,17 +250,17 @@ static void
 get_on_parts(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	switch (take_parts(op, r, why)) {
+	switch (take_parts(op, r, &why)) {
 	case PARTS_TAKEN:
 		get_end(op);
 		break;
 	case PARTS_LACKING:
-		get_damaged(op, why);
+		get_damaged(op, why.what);
 		break;
 	case PARTS_UNREAD:
-		job_end(op, STORE_FAILED, NULL, why);
+		job_end(op, STORE_FAILED, NULL, &why);
 		break;
 	}
 }
@@ -268,19 +269,19 @@ static void
 get_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 200, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 200, &why);
 	struct jspan doc;
 
 	if (a != COUCH_DONE) {
-		job_end(op, a == COUCH_MISSING ? STORE_MISSING : STORE_FAILED, NULL, why);
+		job_end(op, a == COUCH_MISSING ? STORE_MISSING : STORE_FAILED, NULL, &why);
 		return;
 	}
 	if (jspan_value(r->body, r->body_len, &doc))
-		op->doc = couch_doc_json(doc, why, sizeof(why));
+		op->doc = couch_doc_json(doc, &why);
 	if (op->doc == NULL) {
-		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
-		job_end(op, STORE_FAILED, NULL, why);
+		couch_answer_garbled(r, op->c->jobs_id, &why);
+		job_end(op, STORE_FAILED, NULL, &why);
 	} else if (parts_of(op->doc) > 0) {
 		ask_parts(op, op->startkey, get_on_parts);
 	} else {
@@ -337,7 +338,7 @@ head_id(const json_t *head)
 static void
 list_one(struct couch_op *op, const json_t *head)
 {
-	char why[WHY_SIZE];
+	char why[512];
 	struct job j;
 
 	if (!job_from_json(head, &j, why, sizeof(why))) {
@@ -354,13 +355,13 @@ static void
 list_on_parts(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	if (take_parts(op, r, why) == PARTS_TAKEN)
+	if (take_parts(op, r, &why) == PARTS_TAKEN)
 		list_one(op, op->doc);
 	else
-		log_warn("store", "store[%s]: left out of the list: %s, id=%s", op->c->jobs_id, why,
-		    head_id(op->doc));
+		log_warn("store", "store[%s]: left out of the list: " TROUBLE_FMT ", id=%s",
+		    op->c->jobs_id, TROUBLE_ARGS(&why), head_id(op->doc));
 	list_step(op);
 }
 
@@ -368,14 +369,14 @@ static void
 list_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	switch (couch_page_answer(op, r, list_row, why, sizeof(why))) {
+	switch (couch_page_answer(op, r, list_row, &why)) {
 	case COUCH_PAGE_AGAIN:
 		couch_page_ask(op, true, list_on_answer);
 		return;
 	case COUCH_PAGE_FAILED:
-		job_end(op, STORE_FAILED, NULL, why);
+		job_end(op, STORE_FAILED, NULL, &why);
 		return;
 	case COUCH_PAGE_READ:
 		list_step(op);

@@ -25,7 +25,6 @@ enum {
 	OUTCOME_BYTES = 16 * 1024,   /* more than any outcome has */
 	LOOK_JOBS = 500,             /* are asked for at once, about */
 	WRITER_SIZE = 17,
-	WHY_SIZE = 512,
 };
 
 /* Who waits for outcomes to be stored: a write whose record is, or a call of the runner. */
@@ -38,13 +37,12 @@ struct out {
 	store_done_fn *done;
 	void *arg;
 	char *job;
-	json_t *outcomes; /* of outcome_to_json */
-	size_t next;      /* the first of them that no request had yet */
-	bool *stray;      /* of a write, by its results: the job is not there. NULL: of none */
-	bool unpaged;     /* a page with a part of it was not stored */
-	size_t pending;   /* it is answered when these are stored: its pages, and each stray */
-	bool failed;
-	char *why; /* of the first that failed */
+	json_t *outcomes;    /* of outcome_to_json */
+	size_t next;         /* the first of them that no request had yet */
+	bool *stray;         /* of a write, by its results: the job is not there. NULL: of none */
+	bool unpaged;        /* a page with a part of it was not stored */
+	size_t pending;      /* it is answered when these are stored: its pages, and each stray */
+	struct trouble *why; /* of the first that failed; NULL = none has */
 };
 STAILQ_HEAD(out_list, out);
 
@@ -177,20 +175,18 @@ out_free(struct out *out)
 	free(out);
 }
 
-/* One of what it waits for is stored or not. With the last it is answered, and gone. */
+/* One of what it waits for is stored, or why not. With the last it is answered, and gone. */
 static void
-out_settle(struct out *out, bool ok, const char *why)
+out_settle(struct out *out, const struct trouble *why)
 {
-	if (!ok && !out->failed) {
-		out->failed = true;
-		out->why = xstrdup(why);
-	}
+	if (out->why == NULL)
+		out->why = trouble_dup(why);
 	if (--out->pending > 0)
 		return;
 	if (out->w == NULL)
-		out->done(!out->failed, out->failed ? out->why : "written", out->arg);
+		out->done(out->why, out->why != NULL ? NULL : "written", out->arg);
 	else
-		out->written(out->w, out->failed ? STORE_RETRY : STORE_OK, out->why, out->arg);
+		out->written(out->w, out->why != NULL ? STORE_RETRY : STORE_OK, out->why, out->arg);
 	out_free(out);
 }
 
@@ -210,7 +206,7 @@ request_free(struct page_request *q)
 /* A page that is not stored fails all that have a part in it: they are given again, with the same
  * outcomes, and it is no matter if some of those are there by then. */
 static void
-request_end(struct page_request *q, const char *why)
+request_end(struct page_request *q, const struct trouble *why)
 {
 	struct couch_ledger *l = q->l;
 	struct out *out;
@@ -227,7 +223,7 @@ request_end(struct page_request *q, const char *why)
 		if (!out->unpaged && out->next < json_array_size(out->outcomes))
 			STAILQ_INSERT_HEAD(&l->ready, out, link); /* the rest of it */
 		else
-			out_settle(out, !out->unpaged, why);
+			out_settle(out, out->unpaged ? why : NULL);
 	}
 	request_free(q);
 }
@@ -247,17 +243,20 @@ page_by_id(struct page_request *q, const char *id)
 /* A conflict with an id that nobody else makes is our own page, of an answer that was lost: that
  * one may have said 202, so the outcomes are written again under another id. */
 static void
-read_items(struct page_request *q, const struct couch_item *items, size_t n, char *why)
+read_items(struct page_request *q, const struct couch_item *items, size_t n, struct trouble *why)
 {
-	snprintf(why, WHY_SIZE, "the store's answer leaves out a page of %s", q->l->c->jobs_id);
+	trouble_set(why, TROUBLE_OTHER, NULL, "the store's answer leaves out a page of %s",
+	    q->l->c->jobs_id);
 	for (size_t i = 0; i < n; i++) {
 		struct page *p = page_by_id(q, items[i].id);
 
 		if (p == NULL)
 			continue;
 		p->stored = items[i].status == STORE_OK;
-		if (!p->stored)
-			snprintf(why, WHY_SIZE, "%s: %s", q->l->c->jobs_id, items[i].why);
+		if (!p->stored) {
+			*why = *items[i].why;
+			trouble_prefix(why, "%s: ", q->l->c->jobs_id);
+		}
 	}
 }
 
@@ -276,16 +275,16 @@ request_on_answer(const struct http_response *r, void *arg)
 	struct page_request *q = arg;
 	struct couch *c = q->l->c;
 	struct couch_item *items = NULL;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t n = 0;
-	enum couch_answer a = couch_answer_read(r, 201, c->jobs_id, why, sizeof(why));
+	enum couch_answer a = couch_answer_read(r, 201, c->jobs_id, &why);
 
 	note_answer(c, r, a);
-	couch_items_read(r, c->jobs_id, &a, &items, &n, why, sizeof(why));
+	couch_items_read(r, c->jobs_id, &a, &items, &n, &why);
 	if (a == COUCH_DONE)
-		read_items(q, items, n, why);
+		read_items(q, items, n, &why);
 	couch_items_free(items, n);
-	request_end(q, why);
+	request_end(q, &why);
 }
 
 /* ---- sending ---- */
@@ -352,7 +351,7 @@ request_send(struct page_request *q)
 	buf_init(&body, SIZE_MAX / 2); /* of pages, each of which has a cap */
 	if (!write_body(q, &body)) {
 		buf_finish(&body);
-		request_end(q, "out of memory");
+		request_end(q, &trouble_no_memory);
 		return;
 	}
 	xasprintf(&url, "%s/_bulk_docs", c->jobs_url);
@@ -389,9 +388,9 @@ send_next(struct couch_ledger *l)
 /* ---- is the job there? ---- */
 
 static void
-on_stray(bool ok, const char *why, void *arg)
+on_stray(const struct trouble *why, void *arg)
 {
-	out_settle(arg, ok, why);
+	out_settle(arg, why);
 }
 
 static void
@@ -448,20 +447,20 @@ sort_out(struct out *out)
 	if (out->w != NULL ? sort_write(out) : sort_call(out))
 		STAILQ_INSERT_TAIL(&out->l->ready, out, link);
 	else
-		out_settle(out, true, NULL);
+		out_settle(out, NULL);
 }
 
 static void
-looking_end(struct couch_ledger *l, bool ok, const char *why)
+looking_end(struct couch_ledger *l, const struct trouble *why)
 {
 	struct out *out;
 
 	while ((out = STAILQ_FIRST(&l->looking)) != NULL) {
 		STAILQ_REMOVE_HEAD(&l->looking, link);
-		if (ok)
+		if (why == NULL)
 			sort_out(out);
 		else
-			out_settle(out, false, why);
+			out_settle(out, why);
 	}
 	loop_timer_arm(l->pump, 0);
 }
@@ -472,16 +471,16 @@ on_looked(const struct http_response *r, void *arg)
 	struct couch_ledger *l = arg;
 	struct couch *c = l->c;
 	json_t *there = json_object();
-	char why[WHY_SIZE];
-	enum couch_answer a = couch_answer_read(r, 200, c->jobs_id, why, sizeof(why));
+	struct trouble why;
+	enum couch_answer a = couch_answer_read(r, 200, c->jobs_id, &why);
 
 	note_answer(c, r, a);
 	if (a == COUCH_DONE && !couch_known_take(c->known, r->body, r->body_len, there)) {
-		couch_answer_garbled(r, c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	json_decref(there);
-	looking_end(l, a == COUCH_DONE, why);
+	looking_end(l, a == COUCH_DONE ? NULL : &why);
 }
 
 static bool
@@ -523,7 +522,7 @@ look(struct couch_ledger *l, const json_t *jobs)
 	buf_init(&body, SIZE_MAX / 2); /* of ids that are in memory */
 	if (!couch_known_ask(&body, jobs)) {
 		buf_finish(&body);
-		looking_end(l, false, "out of memory");
+		looking_end(l, &trouble_no_memory);
 		return;
 	}
 	xasprintf(&url, "%s/_all_docs", l->c->jobs_url);
@@ -563,15 +562,16 @@ static void
 put_off(struct couch_ledger *l)
 {
 	struct out_list now = STAILQ_HEAD_INITIALIZER(now);
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct out *out;
 
-	snprintf(why, sizeof(why), "%s has asked for time (Retry-After)", l->c->base.id);
+	trouble_set(
+	    &why, TROUBLE_OTHER, NULL, "%s has asked for time (Retry-After)", l->c->base.id);
 	STAILQ_CONCAT(&now, &l->waiting);
 	STAILQ_CONCAT(&now, &l->ready);
 	while ((out = STAILQ_FIRST(&now)) != NULL) {
 		STAILQ_REMOVE_HEAD(&now, link);
-		out_settle(out, false, why);
+		out_settle(out, &why);
 	}
 }
 

@@ -9,7 +9,6 @@
 /* Each may be a whole record of 8 MB, CouchDB's limit: an answer of the largest size holds so many.
  */
 #define LOST_AT_ONCE (COUCH_ANSWER_MAX / (8 * 1024 * 1024) - 1)
-#define WHY_SIZE     512
 
 /* Forgets what is known of them: it is of no use any more, and the next who reads the record sees
  * them. */
@@ -66,12 +65,12 @@ static void
 on_removed(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
 	/* A revision that stays is seen again by the next who reads the record. */
-	if (couch_answer_read(r, 201, op->c->base.id, why, sizeof(why)) != COUCH_DONE)
-		log_info("store", "store[%s]: revisions in conflict are not removed: %s",
-		    op->c->base.id, why);
+	if (couch_answer_read(r, 201, op->c->base.id, &why) != COUCH_DONE)
+		log_info("store", "store[%s]: revisions in conflict are not removed: " TROUBLE_FMT,
+		    op->c->base.id, TROUBLE_ARGS(&why));
 	couch_op_destroy(op);
 }
 

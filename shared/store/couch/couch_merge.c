@@ -35,8 +35,8 @@ couch_merge_ask(const struct couch_doc *d, json_t *docs)
 static void
 take_doc(struct couch_merge *m, const char *host, struct jspan text)
 {
-	char why[256];
-	struct couch_doc *doc = couch_doc_parse(host, text, why, sizeof(why));
+	struct trouble why;
+	struct couch_doc *doc = couch_doc_parse(host, text, &why);
 
 	if (doc == NULL)
 		return;

@@ -25,7 +25,6 @@ enum {
 	LOOK_DOCS = 20, /* so many are looked at one by one, without what lies between them */
 	KNOWN_MAX = 200000,
 	KNOWN_MS = 60 * 60 * 1000, /* then all of it is found out anew */
-	WHY_SIZE = 512,
 };
 
 struct known_doc {
@@ -123,7 +122,7 @@ unknown_of(struct couch_op *op)
 /* ---- handing over ---- */
 
 static void
-end(struct couch_op *op, enum store_found found, const char *why)
+end(struct couch_op *op, enum store_found found, const struct trouble *why)
 {
 	op->c->names->n_listing--;
 	couch_op_listed(op, found, why);
@@ -154,9 +153,9 @@ hand_over(struct couch_op *op)
 /* ---- what they are ---- */
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, char *why)
+read_answer(const struct couch_op *op, const struct http_response *r, struct trouble *why)
 {
-	return couch_answer_read(r, 200, op->c->base.id, why, WHY_SIZE);
+	return couch_answer_read(r, 200, op->c->base.id, why);
 }
 
 /* Learns that what is not known after it was asked for is no record: op->endkey alone, or all. */
@@ -176,14 +175,14 @@ static void
 found_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct jspan_iter it;
 	struct jspan doc;
-	enum couch_answer a = read_answer(op, r, why);
+	enum couch_answer a = read_answer(op, r, &why);
 	bool ok = a == COUCH_DONE && couch_docs_open(&it, r->body, r->body_len);
 
 	while (ok && jspan_next_element(&it, &doc)) {
-		json_t *found = couch_doc_json(doc, why, sizeof(why));
+		json_t *found = couch_doc_json(doc, &why);
 
 		if (member(found, "_id") != NULL)
 			learn(op->c->names, member(found, "_id"), NULL);
@@ -191,8 +190,8 @@ found_on_answer(const struct http_response *r, void *arg)
 	}
 	if (!ok || it.bad) {
 		if (a == COUCH_DONE)
-			couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-		end(op, STORE_FAILED, why);
+			couch_answer_garbled(r, op->c->base.id, &why);
+		end(op, STORE_FAILED, &why);
 		return;
 	}
 	learn_rest(op);
@@ -234,17 +233,18 @@ static void
 view_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct couch_rows rows;
 	struct couch_row row;
 
-	if (read_answer(op, r, why) == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
+	if (read_answer(op, r, &why) == COUCH_DONE &&
+	    couch_rows_open(&rows, r->body, r->body_len)) {
 		for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
 			learn(op->c->names, row.id, NULL);
 	} else {
 		op->c->names->no_view = true;
-		log_debug(
-		    "store", "store[%s]: names are read without the view: %s", op->c->base.id, why);
+		log_debug("store", "store[%s]: names are read without the view: " TROUBLE_FMT,
+		    op->c->base.id, TROUBLE_ARGS(&why));
 	}
 	look_at_rest(op);
 }
@@ -294,16 +294,16 @@ static void
 page_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, &why);
 	json_t *list;
 
 	if (a == COUCH_DONE && !read_page(op, r)) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
-		end(op, STORE_FAILED, why);
+		end(op, STORE_FAILED, &why);
 		return;
 	}
 	list = unknown_of(op);

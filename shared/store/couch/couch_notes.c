@@ -16,7 +16,6 @@ enum {
 	TRIES_MAX = 5, /* against another collector that writes the same */
 	NOTES_MAX = 1000,
 	KEYS_MAX = 1024 * 1024, /* bytes */
-	WHY_SIZE = 512,
 };
 
 #define NOTES_START "note/"
@@ -24,10 +23,11 @@ enum {
 static void put_look(struct couch_op *op);
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+read_answer(
+    const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, op->c->base.id, why, WHY_SIZE);
+	return couch_answer_read(r, want, op->c->base.id, why);
 }
 
 /* op->doc is {ID: value} of what is yet to be written. */
@@ -35,25 +35,27 @@ static void
 put_on_written(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct couch_item *items;
 	size_t n;
-	enum couch_answer a = read_answer(op, r, 201, why);
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
-	couch_items_read(r, op->c->base.id, &a, &items, &n, why, sizeof(why));
+	couch_items_read(r, op->c->base.id, &a, &items, &n, &why);
 	for (size_t i = 0; i < n; i++) {
-		if (items[i].status == STORE_OK && strncmp(items[i].id, NOTES_START, 5) == 0)
+		if (items[i].status == STORE_OK && strncmp(items[i].id, NOTES_START, 5) == 0) {
 			json_object_del(op->doc, items[i].id + strlen(NOTES_START));
-		else if (items[i].why != NULL)
-			snprintf(why, sizeof(why), "%s: %s", op->c->base.id, items[i].why);
+		} else if (items[i].why != NULL) {
+			why = *items[i].why;
+			trouble_prefix(&why, "%s: ", op->c->base.id);
+		}
 	}
 	couch_items_free(items, n);
 	if (json_object_size(op->doc) == 0)
-		couch_op_done(op, true, "stored");
+		couch_op_done(op, NULL, "stored");
 	else if (a == COUCH_DONE && ++op->tries < TRIES_MAX)
 		put_look(op);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 }
 
 static void
@@ -81,11 +83,11 @@ static void
 put_on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 	json_t *revs = json_object();
 	struct couch_rows rows;
 	struct couch_row row;
-	enum couch_answer a = read_answer(op, r, 200, why);
+	enum couch_answer a = read_answer(op, r, 200, &why);
 	bool ok = a == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len);
 
 	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
@@ -93,13 +95,13 @@ put_on_looked(const struct http_response *r, void *arg)
 			json_object_set_new(revs, row.id, json_string(row.rev));
 	}
 	if (a == COUCH_DONE && (!ok || rows.it.bad)) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->base.id, &why);
 		ok = false;
 	}
 	if (ok)
 		put_write(op, revs);
 	else
-		couch_op_done(op, false, why);
+		couch_op_done(op, &why, NULL);
 	json_decref(revs);
 }
 
@@ -136,7 +138,7 @@ couch_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *a
 }
 
 static void
-got(struct couch_op *op, json_t *notes, const char *why)
+got(struct couch_op *op, json_t *notes, const struct trouble *why)
 {
 	store_got_fn *fn = op->got;
 	void *arg = op->arg;
@@ -156,9 +158,8 @@ read_notes(const struct http_response *r)
 	bool ok = couch_rows_open(&rows, r->body, r->body_len);
 
 	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
-		char err[128];
-		json_t *doc =
-		    row.doc.text == NULL ? NULL : couch_doc_json(row.doc, err, sizeof(err));
+		struct trouble why;
+		json_t *doc = row.doc.text == NULL ? NULL : couch_doc_json(row.doc, &why);
 		json_t *value = json_object_get(doc, "value");
 
 		if (value != NULL && strncmp(row.id, NOTES_START, strlen(NOTES_START)) == 0)
@@ -176,13 +177,13 @@ static void
 notes_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, 200, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, 200, &why);
 	json_t *notes = a == COUCH_DONE ? read_notes(r) : NULL;
 
 	if (a == COUCH_DONE && notes == NULL)
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-	got(op, notes, why);
+		couch_answer_garbled(r, op->c->base.id, &why);
+	got(op, notes, &why);
 }
 
 void

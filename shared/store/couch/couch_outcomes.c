@@ -17,7 +17,6 @@
 enum {
 	PAGE_PAGES = 40,
 	PAGE_STRAYS = 50,
-	WHY_SIZE = 512,
 };
 
 /* An id that cannot be has no document, and is not put into a URL. */
@@ -33,7 +32,9 @@ op_soon(struct couch_op *op, loop_fn *fn)
 static void
 outcomes_on_impossible(void *arg)
 {
-	couch_op_done(arg, false, "that is no job's id");
+	static const struct trouble no_id = {TROUBLE_OTHER, "that is no job's id", ""};
+
+	couch_op_done(arg, &no_id, NULL);
 }
 
 void
@@ -55,7 +56,7 @@ couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, si
 /* ---- reading ---- */
 
 static void
-outcomes_end(struct couch_op *op, enum store_found found, const char *why)
+outcomes_end(struct couch_op *op, enum store_found found, const struct trouble *why)
 {
 	store_outcome_fn *fn = op->outcome;
 	void *arg = op->arg;
@@ -102,17 +103,18 @@ static void
 strays_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE], *last = NULL;
-	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, why, sizeof(why));
+	struct trouble why;
+	char *last = NULL;
+	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, &why);
 	size_t n = 0;
 
 	couch_note_answer(op->c, r);
 	if (a == COUCH_DONE && !give_strays(op, r, &n, &last)) {
-		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE)
-		outcomes_end(op, STORE_FAILED, why);
+		outcomes_end(op, STORE_FAILED, &why);
 	else if (n < PAGE_STRAYS || last == NULL)
 		outcomes_end(op, STORE_MISSING, NULL);
 	else
@@ -136,12 +138,12 @@ static void
 outcomes_row(struct couch_op *op, const struct couch_row *row)
 {
 	json_t *page, *outcomes, *json;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t i;
 
 	if (row->doc.text == NULL)
 		return;
-	page = couch_doc_json(row->doc, why, sizeof(why));
+	page = couch_doc_json(row->doc, &why);
 	outcomes = json_object_get(page, "outcomes");
 	op->odd += !json_is_array(outcomes);
 	json_array_foreach (outcomes, i, json) {
@@ -159,15 +161,15 @@ static void
 outcomes_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_page_next next = couch_page_answer(op, r, outcomes_row, why, sizeof(why));
+	struct trouble why;
+	enum couch_page_next next = couch_page_answer(op, r, outcomes_row, &why);
 
 	if (next == COUCH_PAGE_AGAIN || (next == COUCH_PAGE_READ && op->startkey != NULL))
 		couch_page_ask(op, false, outcomes_on_answer);
 	else if (next == COUCH_PAGE_READ)
 		find_strays(op, COUCH_STRAYS_START);
 	else
-		outcomes_end(op, STORE_FAILED, why);
+		outcomes_end(op, STORE_FAILED, &why);
 }
 
 static void

@@ -43,10 +43,10 @@ couch_page_ask(struct couch_op *op, bool descending, http_fn *fn)
 }
 
 enum couch_page_next
-couch_page_answer(struct couch_op *op, const struct http_response *r, couch_page_fn *fn, char *why,
-    size_t why_size)
+couch_page_answer(
+    struct couch_op *op, const struct http_response *r, couch_page_fn *fn, struct trouble *why)
 {
-	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, why, why_size);
+	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, why);
 
 	couch_note_answer(op->c, r);
 	if (r->too_large && op->limit > 1) {
@@ -56,17 +56,18 @@ couch_page_answer(struct couch_op *op, const struct http_response *r, couch_page
 	if (a == COUCH_DONE && couch_page_read(op, r, fn))
 		return COUCH_PAGE_READ;
 	if (a == COUCH_DONE)
-		couch_answer_garbled(r, op->c->jobs_id, why, why_size);
+		couch_answer_garbled(r, op->c->jobs_id, why);
 	return COUCH_PAGE_FAILED;
 }
 
 json_t *
 couch_page_json(const char *database, const char *id, struct jspan doc)
 {
-	char why[128];
-	json_t *json = couch_doc_json(doc, why, sizeof(why));
+	struct trouble why;
+	json_t *json = couch_doc_json(doc, &why);
 
 	if (json == NULL)
-		log_warn("store", "store[%s]: left out of the list: %s, id=%s", database, why, id);
+		log_warn("store", "store[%s]: left out of the list: " TROUBLE_FMT ", id=%s",
+		    database, TROUBLE_ARGS(&why), id);
 	return json;
 }

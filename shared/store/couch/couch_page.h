@@ -22,8 +22,8 @@ enum couch_page_next {
 	COUCH_PAGE_FAILED, /* why says why */
 	COUCH_PAGE_READ,
 };
-enum couch_page_next couch_page_answer(struct couch_op *op, const struct http_response *r,
-    couch_page_fn *fn, char *why, size_t why_size);
+enum couch_page_next couch_page_answer(
+    struct couch_op *op, const struct http_response *r, couch_page_fn *fn, struct trouble *why);
 
 /* A document, or what stands for it, of a list. NULL: it is left out, and the log says why.
  * database: a redacted URI. */

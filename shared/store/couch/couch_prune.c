@@ -30,31 +30,43 @@ enum {
 	PRUNE_PAGES = 100,
 	PRUNE_STRAYS = 20, /* documents, each of some 25 KB */
 	PRUNE_MAX = 500,   /* of one call, about */
-	WHY_SIZE = 512,
 };
 
 static void next_job(struct couch_op *op);
 static void find_strays(struct couch_op *op);
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, long want, char *why)
+read_answer(
+    const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
 {
 	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, op->c->jobs_id, why, WHY_SIZE);
+	return couch_answer_read(r, want, op->c->jobs_id, why);
+}
+
+/* why: NULL = it is done. */
+static void
+end(struct couch_op *op, const struct trouble *why)
+{
+	store_pruned_fn *fn = op->pruned;
+	size_t removed = op->removed;
+	void *arg = op->arg;
+
+	couch_op_destroy(op);
+	fn(why, removed, false, arg);
 }
 
 /* The answer as JSON; NULL: the call has failed and op is gone. */
 static json_t *
 read_body(struct couch_op *op, const struct http_response *r, long want)
 {
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(op, r, want, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(op, r, want, &why);
 	json_t *body = a == COUCH_DONE ? json_loadb(r->body, r->body_len, 0, NULL) : NULL;
 
 	if (a == COUCH_DONE && body == NULL)
-		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->jobs_id, &why);
 	if (body == NULL)
-		couch_op_done(op, false, why);
+		end(op, &why);
 	return body;
 }
 
@@ -78,15 +90,6 @@ advance(struct couch_op *op)
 	free(id);
 }
 
-static void
-done(struct couch_op *op)
-{
-	char what[32];
-
-	snprintf(what, sizeof(what), "%zu", op->removed);
-	couch_op_done(op, true, what);
-}
-
 /* ---- removing ---- */
 
 static void
@@ -94,25 +97,26 @@ removed_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
 	struct couch_item *items = NULL;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t n = 0, gone = 0;
-	enum couch_answer a = read_answer(op, r, 201, why);
+	enum couch_answer a = read_answer(op, r, 201, &why);
 
 	if (a == COUCH_DONE && !couch_items_parse(r->body, r->body_len, &items, &n)) {
-		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	for (size_t i = 0; i < n; i++) {
 		gone += items[i].status == STORE_OK;
 		if (items[i].status != STORE_OK && items[i].status != STORE_CONFLICT) {
-			snprintf(why, sizeof(why), "%s: %s", op->c->jobs_id, items[i].why);
+			why = *items[i].why;
+			trouble_prefix(&why, "%s: ", op->c->jobs_id);
 			a = COUCH_UNKNOWN;
 		}
 	}
 	couch_items_free(items, n);
 	op->removed += gone;
 	if (a != COUCH_DONE) {
-		couch_op_done(op, false, why);
+		end(op, &why);
 		return;
 	}
 	if (gone == 0 && op->startkey != NULL) /* somebody else is at it */
@@ -273,7 +277,7 @@ next_job(struct couch_op *op)
 	char *url;
 
 	if (op->removed >= PRUNE_MAX) {
-		done(op);
+		end(op, NULL);
 		return;
 	}
 	if (is_at_strays(c)) {
@@ -321,17 +325,18 @@ strays_on_jobs(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
 	json_t *there = json_object();
-	char why[WHY_SIZE], *url, *body;
-	enum couch_answer a = read_answer(op, r, 200, why);
+	struct trouble why;
+	char *url, *body;
+	enum couch_answer a = read_answer(op, r, 200, &why);
 
 	if (a == COUCH_DONE && !couch_known_take(op->c->known, r->body, r->body_len, there)) {
-		couch_answer_garbled(r, op->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	body = a == COUCH_DONE ? forget_strays(op, there) : NULL;
 	json_decref(there);
 	if (a != COUCH_DONE) {
-		couch_op_done(op, false, why);
+		end(op, &why);
 	} else if (body == NULL) {
 		find_strays(op);
 	} else {
@@ -365,7 +370,7 @@ ask_for_jobs(struct couch_op *op)
 		free(url);
 	} else {
 		buf_finish(&body);
-		couch_op_done(op, false, "out of memory");
+		end(op, &trouble_no_memory);
 	}
 	json_decref(jobs);
 }
@@ -412,7 +417,7 @@ find_strays(struct couch_op *op)
 {
 	if (strcmp(op->c->prune_from, COUCH_STRAYS_END) >= 0) {
 		set_place(op->c, NULL);
-		done(op);
+		end(op, NULL);
 		return;
 	}
 	free(op->startkey); /* no job has its turn any more */
@@ -440,11 +445,11 @@ jobs_on_answer(const struct http_response *r, void *arg)
 }
 
 void
-couch_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg)
+couch_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
 	struct couch_op *op = couch_op_create((struct couch *)s, arg);
 
-	op->done = fn;
+	op->pruned = fn;
 	op->before_ms = before_ms;
 	find(op,
 	    &(struct couch_range){

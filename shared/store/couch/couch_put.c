@@ -63,8 +63,11 @@ enum {
 	MARK_GAIN = 2,                /* what a mark is smaller at least than its record */
 	VERIFY_MS = 10 * 60 * 1000,   /* so often a record that is written is looked after */
 	REREAD_MS = 60 * 60 * 1000,   /* after once to twice that it is read again */
-	WHY_SIZE = 512,
 };
+
+static const struct trouble left_out = {TROUBLE_OTHER, "the store's answer leaves it out", ""};
+static const struct trouble unread = {TROUBLE_OTHER, "the store failed to read the record", ""};
+static const struct trouble changed = {TROUBLE_OTHER, "the record has changed", ""};
 
 /* A part is what of a record is to be sent. */
 enum part {
@@ -123,7 +126,7 @@ lot_finish(struct lot *lot)
 /* Answers one write, at once or when its outcomes are stored too. Its record, unless taken away
  * before, is let go. */
 static void
-settle(struct lot *lot, struct item *item, enum store_status status, const char *why)
+settle(struct lot *lot, struct item *item, enum store_status status, const struct trouble *why)
 {
 	struct store_write *w = item->w;
 
@@ -132,8 +135,8 @@ settle(struct lot *lot, struct item *item, enum store_status status, const char 
 	item->sent = false;
 	item->w = NULL;
 	if (status != STORE_OK)
-		log_debug("store", "store[%s]: %s, host=%s, why=%s", lot->c->base.id,
-		    store_status_name(status), w->host, why);
+		log_debug("store", "store[%s]: %s, host=%s, why=" TROUBLE_FMT, lot->c->base.id,
+		    store_status_name(status), w->host, TROUBLE_ARGS(why));
 	if (status != STORE_OK || !couch_ledger_take(lot->c->ledger, w, lot->fn, lot->arg))
 		lot->fn(w, status, why, lot->arg);
 }
@@ -141,7 +144,7 @@ settle(struct lot *lot, struct item *item, enum store_status status, const char 
 /* The store is out of reach: the other writes are answered too, instead of each waiting for its own
  * timeout. Records that have not been touched are as the store has them. */
 static void
-settle_rest(struct lot *lot, const char *why)
+settle_rest(struct lot *lot, const struct trouble *why)
 {
 	for (size_t i = 0; i < lot->n; i++) {
 		struct item *item = &lot->items[i];
@@ -181,9 +184,9 @@ item_of(struct lot *lot, const char *host)
 }
 
 static enum couch_answer
-read_answer(struct couch *c, const struct http_response *r, long want, char *why)
+read_answer(struct couch *c, const struct http_response *r, long want, struct trouble *why)
 {
-	enum couch_answer a = couch_answer_read(r, want, c->base.id, why, WHY_SIZE);
+	enum couch_answer a = couch_answer_read(r, want, c->base.id, why);
 
 	couch_note_answer(c, r);
 	if (a == COUCH_NO_DB) /* what comes back in its place may be older, or empty */
@@ -203,7 +206,7 @@ ask(struct lot *lot, const char *what, const char *const *ids, size_t n, http_fn
 	buf_init(&body, BODY_BYTES); /* 2 * LOT_HOSTS_MAX names of at most 258 bytes */
 	if (!couch_keys_body(&body, ids, n)) {
 		buf_finish(&body);
-		settle_rest(lot, "out of memory");
+		settle_rest(lot, &trouble_no_memory);
 		lot_finish(lot);
 		return;
 	}
@@ -218,17 +221,17 @@ ask(struct lot *lot, const char *what, const char *const *ids, size_t n, http_fn
 /* Marks are a saving, and not worth the loss of an answer: without it the record is written. What
  * is refused of one host says nothing about the others. */
 static void
-refused_mark(struct lot *lot, struct item *item, const char *why)
+refused_mark(struct lot *lot, struct item *item, const struct trouble *why)
 {
 	struct couch *c = lot->c;
 	uint32_t unlogged;
 
-	if (ratelimit_due(&c->marks_refused, why, loop_now(c->loop), &unlogged))
+	if (ratelimit_due(&c->marks_refused, why->what, loop_now(c->loop), &unlogged))
 		log_warn("store",
 		    "store[%s]: it refuses document " COUCH_MARKS_START
 		    "%s: unchanged values of that host cost as much as changed ones, "
-		    "unlogged_before=%" PRIu32 ", why=%s",
-		    c->base.id, item->host, unlogged, why);
+		    "unlogged_before=%" PRIu32 ", why=" TROUBLE_FMT,
+		    c->base.id, item->host, unlogged, TROUBLE_ARGS(why));
 	item->doc->unmarked = true;
 	item->part = PART_RECORD;
 	item->sent = false;
@@ -318,7 +321,7 @@ read_items(struct lot *lot, const struct couch_item *answers, size_t n)
 }
 
 static void
-settle_sent(struct lot *lot, enum store_status status, const char *why)
+settle_sent(struct lot *lot, enum store_status status, const struct trouble *why)
 {
 	for (size_t i = 0; i < lot->n; i++) {
 		struct item *item = &lot->items[i];
@@ -346,20 +349,20 @@ lot_on_written(const struct http_response *r, void *arg)
 	struct lot *lot = arg;
 	struct couch *c = lot->c;
 	struct couch_item *answers = NULL;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t n = 0;
-	enum couch_answer a = read_answer(c, r, 201, why);
+	enum couch_answer a = read_answer(c, r, 201, &why);
 
-	couch_items_read(r, c->base.id, &a, &answers, &n, why, sizeof(why));
+	couch_items_read(r, c->base.id, &a, &answers, &n, &why);
 	if (a == COUCH_DONE) {
 		read_items(lot, answers, n);
-		settle_sent(lot, STORE_RETRY, "the store's answer leaves it out");
+		settle_sent(lot, STORE_RETRY, &left_out);
 	} else {
 		enum store_status status = couch_answer_status(a, count_sent(lot));
 
-		settle_sent(lot, status, why);
+		settle_sent(lot, status, &why);
 		if (status == STORE_RETRY)
-			settle_rest(lot, why);
+			settle_rest(lot, &why);
 	}
 	couch_items_free(answers, n);
 	lot_write(lot);
@@ -407,7 +410,7 @@ add_item(struct lot *lot, struct item *item, struct buf *body)
 	struct couch *c = lot->c;
 	size_t before = body->len;
 	bool fits;
-	char why[WHY_SIZE];
+	struct trouble why;
 
 	if (!item->applied && !choose_part(lot, item)) {
 		finish_item(lot, item);
@@ -416,7 +419,7 @@ add_item(struct lot *lot, struct item *item, struct buf *body)
 	if (item->part == PART_VERIFIED)
 		return;
 	if (item->part == PART_RECORD && !couch_doc_unpack(item->doc, c->pack)) {
-		settle(lot, item, STORE_RETRY, "out of memory");
+		settle(lot, item, STORE_RETRY, &trouble_no_memory);
 		return;
 	}
 	fits = buf_append_str(body, before > 0 ? "," : "{\"docs\":[");
@@ -425,10 +428,11 @@ add_item(struct lot *lot, struct item *item, struct buf *body)
 		item->sent = true;
 		return;
 	}
-	snprintf(why, sizeof(why), "record would be %s%zu bytes, over record_max_bytes (%zu)",
-	    fits ? "" : "more than ", body->len - before, c->record_max);
+	trouble_set(&why, TROUBLE_OTHER, NULL,
+	    "record would be %s%zu bytes, over record_max_bytes (%zu)", fits ? "" : "more than ",
+	    body->len - before, c->record_max);
 	buf_truncate(body, before);
-	settle(lot, item, STORE_REJECT, why);
+	settle(lot, item, STORE_REJECT, &why);
 }
 
 /* While CouchDB wants to be left alone nothing is sent: it is for the caller to come again. */
@@ -436,12 +440,12 @@ static bool
 put_off(struct lot *lot)
 {
 	struct couch *c = lot->c;
-	char why[WHY_SIZE];
+	struct trouble why;
 
 	if (couch_pace_wait_ms(&c->pace, loop_now(c->loop)) == 0)
 		return false;
-	snprintf(why, sizeof(why), "%s has asked for time (Retry-After)", c->base.id);
-	settle_rest(lot, why);
+	trouble_set(&why, TROUBLE_OTHER, NULL, "%s has asked for time (Retry-After)", c->base.id);
+	settle_rest(lot, &why);
 	lot_finish(lot);
 	return true;
 }
@@ -458,10 +462,10 @@ verify_on_answer(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
 	struct couch *c = lot->c;
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct couch_rows rows;
 	struct couch_row row;
-	enum couch_answer a = read_answer(c, r, 200, why);
+	enum couch_answer a = read_answer(c, r, 200, &why);
 
 	if (a == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
 		for (; couch_rows_next(&rows, &row); couch_row_finish(&row)) {
@@ -470,23 +474,21 @@ verify_on_answer(const struct http_response *r, void *arg)
 			if (item == NULL || item->part != PART_VERIFIED)
 				continue;
 			if (row.error)
-				settle(
-				    lot, item, STORE_RETRY, "the store failed to read the record");
+				settle(lot, item, STORE_RETRY, &unread);
 			else if (row.rev == NULL || strcmp(row.rev, item->doc->rev) != 0)
-				settle(lot, item, STORE_CONFLICT, "the record has changed");
+				settle(lot, item, STORE_CONFLICT, &changed);
 			else
 				finish_verified(lot, item);
 		}
 	} else if (a == COUCH_DONE) {
-		couch_answer_garbled(r, c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE)
-		settle_rest(lot, why);
+		settle_rest(lot, &why);
 	for (size_t i = 0; i < lot->n; i++)
 		if (lot->items[i].w != NULL && lot->items[i].part == PART_VERIFIED)
-			settle(
-			    lot, &lot->items[i], STORE_RETRY, "the store's answer leaves it out");
+			settle(lot, &lot->items[i], STORE_RETRY, &left_out);
 	lot_write(lot);
 }
 
@@ -545,8 +547,8 @@ lot_write(struct lot *lot)
 	}
 	if (!buf_append_str(&body, "]}")) { /* out of memory: the cap has room for it */
 		buf_finish(&body);
-		settle_sent(lot, STORE_RETRY, "out of memory");
-		settle_rest(lot, "out of memory");
+		settle_sent(lot, STORE_RETRY, &trouble_no_memory);
+		settle_rest(lot, &trouble_no_memory);
 		lot_finish(lot);
 		return;
 	}
@@ -571,7 +573,7 @@ count_unknown(const struct lot *lot)
 }
 
 static void
-settle_unknown(struct lot *lot, enum store_status status, const char *why)
+settle_unknown(struct lot *lot, enum store_status status, const struct trouble *why)
 {
 	for (size_t i = 0; i < lot->n; i++)
 		if (lot->items[i].w != NULL && lot->items[i].doc == NULL)
@@ -600,7 +602,7 @@ take_row(struct lot *lot, struct couch_fetched_row *row)
 	case COUCH_FETCHED_UNMARKED:
 		return;
 	case COUCH_FETCHED_ERROR:
-		settle(lot, item, STORE_RETRY, "the store failed to read the record");
+		settle(lot, item, STORE_RETRY, &unread);
 		return;
 	case COUCH_FETCHED_UNREADABLE:
 		settle(lot, item, STORE_REJECT, row->why);
@@ -619,7 +621,7 @@ take_marks(struct lot *lot, struct couch_fetched *f)
 		if (item == NULL || item->doc == NULL)
 			continue;
 		if (!couch_doc_take_mark(item->doc, &row->mark))
-			settle(lot, item, STORE_RETRY, "out of memory");
+			settle(lot, item, STORE_RETRY, &trouble_no_memory);
 	}
 }
 
@@ -635,13 +637,13 @@ prove_items(struct lot *lot)
 
 /* Answers do not wait for them to be readable: then m is NULL. Takes over what is in it. */
 static void
-take_lost(struct lot *lot, struct couch_merge *m, const char *why)
+take_lost(struct lot *lot, struct couch_merge *m, const struct trouble *why)
 {
 	struct couch *c = lot->c;
 
 	if (m == NULL)
-		log_info(
-		    "store", "store[%s]: revisions in conflict are not read: %s", c->base.id, why);
+		log_info("store", "store[%s]: revisions in conflict are not read: " TROUBLE_FMT,
+		    c->base.id, TROUBLE_ARGS(why));
 	for (size_t i = 0; i < lot->n; i++)
 		if (lot->items[i].doc != NULL)
 			couch_lost_take(c, lot->items[i].doc, m);
@@ -673,7 +675,7 @@ lot_ask_lost(struct lot *lot)
 
 /* Takes over what is in f. */
 static void
-take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const char *why)
+take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const struct trouble *why)
 {
 	for (size_t i = 0; i < f->n; i++)
 		take_row(lot, &f->rows[i]);
@@ -681,7 +683,7 @@ take_rows(struct lot *lot, struct couch_fetched *f, enum couch_answer a, const c
 	prove_items(lot);
 	couch_fetched_finish(f);
 	if (a == COUCH_DONE)
-		settle_unknown(lot, STORE_RETRY, "the store's answer leaves it out");
+		settle_unknown(lot, STORE_RETRY, &left_out);
 	else if (couch_answer_status(a, 1) == STORE_RETRY)
 		settle_rest(lot, why);
 	else
@@ -701,7 +703,7 @@ struct put_reading {
 	struct couch_fetched fetched;
 	struct couch_merge lost;
 	bool ok;
-	char garbled[WHY_SIZE]; /* what to say if it is not ok */
+	struct trouble garbled; /* what to say if it is not ok */
 };
 
 static void
@@ -715,11 +717,11 @@ static void
 reading_take(struct put_reading *r)
 {
 	if (!r->is_lost)
-		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, r->garbled);
+		take_rows(r->lot, &r->fetched, r->ok ? COUCH_DONE : COUCH_UNKNOWN, &r->garbled);
 	else if (r->ok)
 		take_lost(r->lot, &r->lost, NULL);
 	else
-		take_lost(r->lot, NULL, r->garbled);
+		take_lost(r->lot, NULL, &r->garbled);
 }
 
 static void
@@ -757,7 +759,7 @@ read_records(struct lot *lot, const struct http_response *resp, bool is_lost)
 	r->lot = lot;
 	r->is_lost = is_lost;
 	r->len = resp->body_len;
-	couch_answer_garbled(resp, lot->c->base.id, r->garbled, sizeof(r->garbled));
+	couch_answer_garbled(resp, lot->c->base.id, &r->garbled);
 	if (resp->body_len > READ_AT_ONCE)
 		r->body = malloc(resp->body_len);
 	if (r->body != NULL) {
@@ -775,27 +777,27 @@ lot_on_fetched(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
 	struct couch_fetched none = {0};
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(lot->c, r, 200, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(lot->c, r, 200, &why);
 
 	if (r->too_large)
 		couch_note_too_large(lot->c, count_unknown(lot));
 	if (a == COUCH_DONE)
 		read_records(lot, r, false);
 	else
-		take_rows(lot, &none, a, why);
+		take_rows(lot, &none, a, &why);
 }
 
 static void
 lot_on_lost(const struct http_response *r, void *arg)
 {
 	struct lot *lot = arg;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	if (read_answer(lot->c, r, 200, why) == COUCH_DONE)
+	if (read_answer(lot->c, r, 200, &why) == COUCH_DONE)
 		read_records(lot, r, true);
 	else
-		take_lost(lot, NULL, why);
+		take_lost(lot, NULL, &why);
 }
 
 static void

@@ -17,7 +17,6 @@
 enum {
 	PAGE_BYTES = 4 * 1024 * 1024,
 	PAGE_RECORDS_MAX = 100,
-	WHY_SIZE = 512,
 };
 
 struct couch_op *
@@ -47,7 +46,7 @@ couch_op_destroy(struct couch_op *op)
 }
 
 void
-couch_op_listed(struct couch_op *op, enum store_found found, const char *why)
+couch_op_listed(struct couch_op *op, enum store_found found, const struct trouble *why)
 {
 	store_listed_fn *fn = op->listed;
 	void *arg = op->arg;
@@ -77,7 +76,7 @@ couch_op_post(
 /* --- get --- */
 
 static void
-got(struct couch_op *op, enum store_found found, json_t *rec, const char *why)
+got(struct couch_op *op, enum store_found found, json_t *rec, const struct trouble *why)
 {
 	store_got_fn *fn = op->got;
 	void *arg = op->arg;
@@ -99,7 +98,7 @@ read_pair(const struct http_response *r, struct pair *pair)
 {
 	struct couch_rows rows;
 	struct couch_row row;
-	char err[128];
+	struct trouble why;
 	bool ok = true;
 
 	*pair = (struct pair){0};
@@ -114,7 +113,7 @@ read_pair(const struct http_response *r, struct pair *pair)
 			ok = couch_mark_parse(row.doc, &pair->mark) && ok;
 		} else {
 			json_decref(pair->rec);
-			pair->rec = couch_doc_json(row.doc, err, sizeof(err));
+			pair->rec = couch_doc_json(row.doc, &why);
 			ok = pair->rec != NULL && ok;
 		}
 	}
@@ -125,19 +124,20 @@ static void
 get_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	struct trouble why;
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
 	struct pair pair = {0};
 
 	if (a == COUCH_DONE && !read_pair(r, &pair)) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	} else if (a == COUCH_DONE && pair.failed) {
-		snprintf(why, sizeof(why), "%s failed to read the record", op->c->base.id);
+		trouble_set(
+		    &why, TROUBLE_OTHER, NULL, "%s failed to read the record", op->c->base.id);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
-		got(op, STORE_FAILED, NULL, why);
+		got(op, STORE_FAILED, NULL, &why);
 	} else if (pair.rec == NULL || !couch_doc_is_record(pair.rec)) {
 		got(op, STORE_MISSING, NULL, NULL);
 	} else {
@@ -203,7 +203,7 @@ go_on_at(struct couch_op *op, const char *id)
 static void
 list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 {
-	char err[128];
+	struct trouble why;
 	struct couch_mark mark = {0};
 	const char *text = json_string_value(json_object_get(marks, row->id));
 	struct jspan doc;
@@ -212,10 +212,10 @@ list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 	if (!is_host(row->id) || row->doc.text == NULL)
 		return;
 	couch_note_size(op->c, row->doc.len, 1);
-	rec = couch_doc_json(row->doc, err, sizeof(err));
+	rec = couch_doc_json(row->doc, &why);
 	if (rec == NULL) {
-		log_warn("store", "store[%s]: left out of the list: %s, host=%s", op->c->base.id,
-		    err, row->id);
+		log_warn("store", "store[%s]: left out of the list: " TROUBLE_FMT ", host=%s",
+		    op->c->base.id, TROUBLE_ARGS(&why), row->id);
 		return;
 	}
 	if (!couch_doc_is_record(rec)) {
@@ -283,19 +283,19 @@ static void
 list_on_marks(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	struct trouble why;
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
 	json_t *marks = a == COUCH_DONE ? read_marks(r) : NULL;
 
 	if (a == COUCH_DONE && (marks == NULL || !list_records(op, marks))) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	json_decref(marks);
 	if (a == COUCH_DONE)
 		list_next(op);
 	else
-		couch_op_listed(op, STORE_FAILED, why);
+		couch_op_listed(op, STORE_FAILED, &why);
 }
 
 /* Keeps the page and asks for the marks. false: garbled. */
@@ -334,13 +334,13 @@ list_parts(struct couch_op *op, const struct http_response *r)
 {
 	struct jspan_iter it;
 	struct jspan doc;
-	char err[128];
+	struct trouble why;
 	size_t n = 0;
 
 	if (!couch_docs_open(&it, r->body, r->body_len))
 		return false;
 	for (; jspan_next_element(&it, &doc); n++) {
-		json_t *rec = couch_doc_json(doc, err, sizeof(err));
+		json_t *rec = couch_doc_json(doc, &why);
 		const char *id = json_string_value(json_object_get(rec, "_id"));
 
 		if (id != NULL && n >= op->limit)
@@ -371,8 +371,8 @@ static void
 list_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	struct trouble why;
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
 
 	if (r->too_large && op->limit > 1) {
 		couch_note_too_large(op->c, op->limit);
@@ -382,8 +382,8 @@ list_on_answer(const struct http_response *r, void *arg)
 	if (a == COUCH_DONE && read_page(op, r))
 		return;
 	if (a == COUCH_DONE)
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
-	couch_op_listed(op, STORE_FAILED, why);
+		couch_answer_garbled(r, op->c->base.id, &why);
+	couch_op_listed(op, STORE_FAILED, &why);
 }
 
 static void

@@ -113,7 +113,7 @@ couch_set_batch_bytes(struct store *s, uint64_t bytes)
 
 static struct store *
 couch_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    enum store_access access, char *err, size_t err_size)
+    enum store_access access, struct trouble *why)
 {
 	struct http_options hopt = {
 	    .user = uri->user,
@@ -132,7 +132,8 @@ couch_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	/* Now and not when it is needed: there may be no descriptor left by then. */
 	c->worker = worker_create(loop, "couch");
 	if (c->worker == NULL) {
-		snprintf(err, err_size, "couch: cannot make a thread: %s", errtext_errno(errno));
+		trouble_set(why, TROUBLE_OTHER, NULL, "couch: cannot make a thread: %s",
+		    errtext_errno(errno));
 		free(c);
 		return NULL;
 	}

@@ -50,8 +50,8 @@ couch_stray_take(struct couch_stray *s, const json_t *doc)
 bool
 couch_stray_parse(struct couch_stray *s, struct jspan doc)
 {
-	char err[128];
-	json_t *j = couch_doc_json(doc, err, sizeof(err));
+	struct trouble why;
+	json_t *j = couch_doc_json(doc, &why);
 	bool ok = couch_stray_take(s, j);
 
 	json_decref(j);

@@ -17,7 +17,6 @@
 enum {
 	HOSTS_AT_ONCE = 32, /* a document has some 25 KB */
 	TRIES_MAX = 8,      /* against another collector */
-	WHY_SIZE = 512,
 };
 
 struct waiter {
@@ -80,10 +79,10 @@ host_free(struct stray_host *h)
 
 /* Answers one that is in no list any more. */
 static void
-host_answer(struct stray_host *h, bool ok, const char *why)
+host_answer(struct stray_host *h, const struct trouble *why)
 {
 	for (size_t i = 0; i < h->n_waiters; i++)
-		h->waiters[i].fn(ok, why, h->waiters[i].arg);
+		h->waiters[i].fn(why, h->waiters[i].arg);
 	host_free(h);
 }
 
@@ -100,17 +99,17 @@ active_by_id(struct couch_strays *s, const char *id)
 }
 
 static void
-settle(struct couch_strays *s, struct stray_host *h, bool ok, const char *why)
+settle(struct couch_strays *s, struct stray_host *h, const struct trouble *why)
 {
 	STAILQ_REMOVE(&s->active, h, stray_host, link);
-	host_answer(h, ok, why);
+	host_answer(h, why);
 }
 
 static void
-settle_all(struct couch_strays *s, const char *why)
+settle_all(struct couch_strays *s, const struct trouble *why)
 {
 	while (!STAILQ_EMPTY(&s->active))
-		settle(s, STAILQ_FIRST(&s->active), false, why);
+		settle(s, STAILQ_FIRST(&s->active), why);
 }
 
 /* Goes on with those in conflict, or with those that wait. */
@@ -126,10 +125,10 @@ go_on(struct couch_strays *s)
 /* ---- requests ---- */
 
 static enum couch_answer
-read_answer(struct couch_strays *s, const struct http_response *r, long want, char *why)
+read_answer(struct couch_strays *s, const struct http_response *r, long want, struct trouble *why)
 {
 	couch_note_answer(s->c, r);
-	return couch_answer_read(r, want, s->c->jobs_id, why, WHY_SIZE);
+	return couch_answer_read(r, want, s->c->jobs_id, why);
 }
 
 /* body: taken over. */
@@ -149,7 +148,7 @@ static void
 out_of_memory(struct couch_strays *s, struct buf *body)
 {
 	buf_finish(body);
-	settle_all(s, "out of memory");
+	settle_all(s, &trouble_no_memory);
 	go_on(s);
 }
 
@@ -160,16 +159,20 @@ read_item(struct couch_strays *s, const struct couch_item *item)
 {
 	struct couch *c = s->c;
 	struct stray_host *h = active_by_id(s, item->id);
-	char why[WHY_SIZE];
+	struct trouble why;
 
 	if (h == NULL)
 		return;
 	if (item->status == STORE_CONFLICT && ++h->tries < TRIES_MAX)
 		return; /* it stays, and is read again */
-	snprintf(why, sizeof(why), "%s: %s", c->jobs_id, item->why != NULL ? item->why : "");
-	if (item->status == STORE_OK)
+	if (item->status == STORE_OK) {
 		c->base.strays_dropped += h->gone;
-	settle(s, h, item->status == STORE_OK, why);
+		settle(s, h, NULL);
+		return;
+	}
+	why = *item->why;
+	trouble_prefix(&why, "%s: ", c->jobs_id);
+	settle(s, h, &why);
 }
 
 /* Settles what an answer leaves out: it is in no conflict. */
@@ -177,9 +180,10 @@ static void
 settle_unanswered(struct couch_strays *s, const struct couch_item *items, size_t n)
 {
 	struct stray_host *h, *next;
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	snprintf(why, sizeof(why), "the answer of %s leaves out a document", s->c->jobs_id);
+	trouble_set(
+	    &why, TROUBLE_OTHER, NULL, "the answer of %s leaves out a document", s->c->jobs_id);
 	for (h = STAILQ_FIRST(&s->active); h != NULL; h = next) {
 		bool answered = false;
 
@@ -187,7 +191,7 @@ settle_unanswered(struct couch_strays *s, const struct couch_item *items, size_t
 		for (size_t i = 0; i < n; i++)
 			answered = answered || strcmp(items[i].id, h->doc.id) == 0;
 		if (!answered)
-			settle(s, h, false, why);
+			settle(s, h, &why);
 	}
 }
 
@@ -196,17 +200,17 @@ on_written(const struct http_response *r, void *arg)
 {
 	struct couch_strays *s = arg;
 	struct couch_item *items = NULL;
-	char why[WHY_SIZE];
+	struct trouble why;
 	size_t n = 0;
-	enum couch_answer a = read_answer(s, r, 201, why);
+	enum couch_answer a = read_answer(s, r, 201, &why);
 
-	couch_items_read(r, s->c->jobs_id, &a, &items, &n, why, sizeof(why));
+	couch_items_read(r, s->c->jobs_id, &a, &items, &n, &why);
 	if (a == COUCH_DONE) {
 		settle_unanswered(s, items, n);
 		for (size_t i = 0; i < n; i++)
 			read_item(s, &items[i]);
 	} else {
-		settle_all(s, why);
+		settle_all(s, &why);
 	}
 	couch_items_free(items, n);
 	go_on(s);
@@ -244,18 +248,18 @@ on_looked(const struct http_response *r, void *arg)
 {
 	struct couch_strays *s = arg;
 	json_t *there = json_object();
-	char why[WHY_SIZE];
+	struct trouble why;
 
-	enum couch_answer a = read_answer(s, r, 200, why);
+	enum couch_answer a = read_answer(s, r, 200, &why);
 
 	if (a == COUCH_DONE && !couch_known_take(s->c->known, r->body, r->body_len, there)) {
-		couch_answer_garbled(r, s->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, s->c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a == COUCH_DONE) {
 		write_active(s, there);
 	} else {
-		settle_all(s, why);
+		settle_all(s, &why);
 		go_on(s);
 	}
 	json_decref(there);
@@ -288,16 +292,16 @@ static void
 take_row(struct couch_strays *s, const struct couch_row *row)
 {
 	struct stray_host *h = active_by_id(s, row->id);
-	char why[WHY_SIZE];
+	struct trouble why;
 
 	if (h == NULL)
 		return;
 	h->read = !row->error && (row->doc.text == NULL || couch_stray_parse(&h->doc, row->doc));
 	if (h->read)
 		return;
-	snprintf(
-	    why, sizeof(why), "%s has no document %s that can be read", s->c->jobs_id, h->doc.id);
-	settle(s, h, false, why);
+	trouble_set(&why, TROUBLE_OTHER, NULL, "%s has no document %s that can be read",
+	    s->c->jobs_id, h->doc.id);
+	settle(s, h, &why);
 }
 
 static void
@@ -318,22 +322,22 @@ on_read(const struct http_response *r, void *arg)
 	struct stray_host *h, *next;
 	struct couch_rows rows = {0};
 	struct couch_row row;
-	char why[WHY_SIZE];
-	enum couch_answer a = read_answer(s, r, 200, why);
+	struct trouble why;
+	enum couch_answer a = read_answer(s, r, 200, &why);
 
 	if (a == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
 		for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
 			take_row(s, &row);
-		couch_answer_garbled(r, s->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, s->c->jobs_id, &why);
 	} else if (a == COUCH_DONE) {
-		couch_answer_garbled(r, s->c->jobs_id, why, sizeof(why));
+		couch_answer_garbled(r, s->c->jobs_id, &why);
 	}
 	for (h = STAILQ_FIRST(&s->active); h != NULL; h = next) {
 		next = STAILQ_NEXT(h, link);
 		if (h->read)
 			add_fresh(h);
 		else
-			settle(s, h, false, why);
+			settle(s, h, &why);
 	}
 	if (STAILQ_EMPTY(&s->active))
 		go_on(s);
@@ -366,14 +370,15 @@ read_active(struct couch_strays *s)
 static void
 put_off(struct couch_strays *s)
 {
-	char why[WHY_SIZE];
+	struct trouble why;
 	struct stray_host *h;
 
-	snprintf(why, sizeof(why), "%s has asked for time (Retry-After)", s->c->base.id);
+	trouble_set(
+	    &why, TROUBLE_OTHER, NULL, "%s has asked for time (Retry-After)", s->c->base.id);
 	HASH_CLEAR(hh, s->by_host);
 	STAILQ_CONCAT(&s->active, &s->waiting);
 	while ((h = STAILQ_FIRST(&s->active)) != NULL)
-		settle(s, h, false, why);
+		settle(s, h, &why);
 }
 
 static void

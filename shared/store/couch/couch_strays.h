@@ -18,8 +18,8 @@ struct couch_strays;
 
 struct couch_strays *couch_strays_create(struct couch *c);
 void couch_strays_destroy(struct couch_strays *s); /* answers nothing; http is gone by now */
-/* why: when it is not stored, borrowed during the call. */
-typedef void couch_strays_fn(bool ok, const char *why, void *arg);
+/* why: NULL when it is stored; borrowed during the call. */
+typedef void couch_strays_fn(const struct trouble *why, void *arg);
 /* outcome: of outcome_to_json, copied. fn is called once, never from inside. */
 void couch_strays_add(
     struct couch_strays *s, const char *job, const json_t *outcome, couch_strays_fn *fn, void *arg);

@@ -14,7 +14,6 @@
 
 enum {
 	PAGE_HEADS = 500, /* and the marks beside them are rows too */
-	WHY_SIZE = 512,
 };
 
 /* A record without its values; behind it, as a blank comes before all that a name may go on with,
@@ -116,11 +115,12 @@ static void view_page(struct couch_op *op);
 
 /* Who waits for the list says so in his own words. */
 static void
-note_without(const struct couch_op *op, const char *why)
+note_without(const struct couch_op *op, const struct trouble *why)
 {
 	op->c->base.lists_slowly = true;
-	log_info("store", "store[%s]: listed without the view in " COUCH_VIEW_DESIGN ": %s",
-	    op->c->base.id, why);
+	log_info("store",
+	    "store[%s]: listed without the view in " COUCH_VIEW_DESIGN ": " TROUBLE_FMT,
+	    op->c->base.id, TROUBLE_ARGS(why));
 }
 
 /* The first page decides: a view may be missing, or be built for the first time and take longer
@@ -129,8 +129,8 @@ static void
 view_on_answer(const struct http_response *r, void *arg)
 {
 	struct couch_op *op = arg;
-	char why[WHY_SIZE];
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, why, sizeof(why));
+	struct trouble why;
+	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
 	bool lacks = r->status == 404 && a != COUCH_NO_DB;
 
 	if (op->without != NULL &&
@@ -138,17 +138,19 @@ view_on_answer(const struct http_response *r, void *arg)
 		couch_view_without_fn *without = op->without;
 
 		op->without = NULL;
-		note_without(op, lacks ? "there is none" : why);
+		if (lacks)
+			trouble_set(&why, TROUBLE_OTHER, NULL, "there is none");
+		note_without(op, &why);
 		without(op);
 		return;
 	}
 	op->without = NULL;
 	if (a == COUCH_DONE && !couch_page_read(op, r, take_head)) {
-		couch_answer_garbled(r, op->c->base.id, why, sizeof(why));
+		couch_answer_garbled(r, op->c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
-		couch_op_listed(op, STORE_FAILED, why);
+		couch_op_listed(op, STORE_FAILED, &why);
 	} else if (op->startkey != NULL) {
 		view_page(op);
 	} else {

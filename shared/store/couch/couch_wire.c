@@ -160,7 +160,7 @@ read_reason(const struct http_response *r, char *out, size_t size, bool *documen
 #define TIME_CURE "wait, it is asked again; if that lasts, see what else keeps it busy"
 
 static enum couch_answer
-no_answer(const struct http_response *r, const char *id, char *why, size_t size)
+no_answer(const struct http_response *r, const char *id, struct trouble *why)
 {
 	const char *error = r->error != NULL ? r->error : "no answer";
 	const char *cure = r->cure;
@@ -171,11 +171,10 @@ no_answer(const struct http_response *r, const char *id, char *why, size_t size)
 			   ? "is CouchDB running there?"
 			   : "is that CouchDB's address and port, and does its log say why?";
 	if (r->tls_failed)
-		snprintf(
-		    why, size, "%s: %s%s%s", id, error, cure[0] == '\0' ? "" : TROUBLE_CURE, cure);
+		trouble_set(why, TROUBLE_OTHER, cure, "%s: %s", id, error);
 	else
-		snprintf(why, size, "%s %s: %s" TROUBLE_CURE "%s", id,
-		    r->never_sent ? "cannot be reached" : "gave no whole answer", error, cure);
+		trouble_set(why, TROUBLE_OTHER, cure, "%s %s: %s", id,
+		    r->never_sent ? "cannot be reached" : "gave no whole answer", error);
 	return COUCH_UNKNOWN;
 }
 
@@ -205,39 +204,38 @@ user_of(const char *id, char *out, size_t size)
 }
 
 static void
-denied(const char *id, const struct http_response *r, const char *reason, char *why, size_t size)
+denied(const char *id, const struct http_response *r, const char *reason, struct trouble *why)
 {
 	long status = r->status;
 	char user[128];
 
 	user_of(id, user, sizeof(user));
 	if (http_says_locked(r))
-		snprintf(why, size,
-		    "%s has locked user \"%s\" for this address after failed logins (%ld%s)" TROUBLE_CURE
+		trouble_set(why, TROUBLE_OTHER,
 		    "it ends by itself, 5 minutes after the first of them (CouchDB's "
 		    "[chttpd_auth_lockout]); see what else logs in from here with a wrong password: "
 		    "another collector, a tool, a script",
-		    id, user, status, reason);
-	else if (user[0] != '\0' && status == 401)
-		snprintf(why, size,
-		    "%s denies access to user \"%s\" (%ld%s)" TROUBLE_CURE
+		    "%s has locked user \"%s\" for this address after failed logins (%ld%s)", id,
+		    user, status, reason);
+	else if (user[0] != '\0' && status == 401) {
+		trouble_set(why, TROUBLE_OTHER, NULL, "%s denies access to user \"%s\" (%ld%s)", id,
+		    user, status, reason);
+		trouble_set_cure(why,
 		    "check user and password in its dsn; vogelerd asks again when it is reloaded, or "
 		    "after %d s, since CouchDB locks a user after a few failures",
-		    id, user, status, reason, HTTP_LOGIN_WAIT_MS / 1000);
-	else if (user[0] != '\0')
-		snprintf(why, size,
-		    "%s denies access to user \"%s\" (%ld%s)" TROUBLE_CURE
+		    HTTP_LOGIN_WAIT_MS / 1000);
+	} else if (user[0] != '\0')
+		trouble_set(why, TROUBLE_OTHER,
 		    "check user and password in its dsn, and the database's members",
-		    id, user, status, reason);
+		    "%s denies access to user \"%s\" (%ld%s)", id, user, status, reason);
 	else
-		snprintf(why, size,
-		    "%s denies access without a user (%ld%s)" TROUBLE_CURE
+		trouble_set(why, TROUBLE_OTHER,
 		    "put user and password into its dsn, couch://USER:PASSWORD@...",
-		    id, status, reason);
+		    "%s denies access without a user (%ld%s)", id, status, reason);
 }
 
 static enum couch_answer
-client_error(const struct http_response *r, const char *id, char *why, size_t size)
+client_error(const struct http_response *r, const char *id, struct trouble *why)
 {
 	char reason[256];
 	bool document;
@@ -246,51 +244,49 @@ client_error(const struct http_response *r, const char *id, char *why, size_t si
 	switch (r->status) {
 	case 401:
 	case 403:
-		denied(id, r, reason, why, size);
+		denied(id, r, reason, why);
 		return COUCH_DENIED;
 	case 404:
 		if (document) {
-			snprintf(why, size, "%s has no such document", id);
+			trouble_set(why, TROUBLE_OTHER, NULL, "%s has no such document", id);
 			return COUCH_MISSING;
 		}
 		if (reason[0] == '\0')
 			break; /* not CouchDB speaking */
-		snprintf(why, size,
-		    "database %s does not exist at %s" TROUBLE_CURE "run vogeler-admin setup",
-		    database_of(id), id);
+		trouble_set(why, TROUBLE_OTHER, "run vogeler-admin setup",
+		    "database %s does not exist at %s", database_of(id), id);
 		return COUCH_NO_DB;
 	case 400:
 	case 413:
-		snprintf(why, size, "%s refuses it (%ld%s)", id, r->status, reason);
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "%s refuses it (%ld%s)", id, r->status, reason);
 		return COUCH_BAD;
 	case 409:
-		snprintf(why, size, "%s has another revision by now (409)", id);
+		trouble_set(why, TROUBLE_OTHER, NULL, "%s has another revision by now (409)", id);
 		return COUCH_CONFLICT;
 	case 412:
-		snprintf(why, size, "%s is there already (412)", id);
+		trouble_set(why, TROUBLE_OTHER, NULL, "%s is there already (412)", id);
 		return COUCH_EXISTS;
 	case 408:
 	case 429:
 		if (r->retry_after_s > 0)
-			snprintf(why, size,
-			    "%s asks for time (%ld%s), retry after %u s" TROUBLE_CURE TIME_CURE, id,
-			    r->status, reason, (unsigned int)r->retry_after_s);
+			trouble_set(why, TROUBLE_OTHER, TIME_CURE,
+			    "%s asks for time (%ld%s), retry after %u s", id, r->status, reason,
+			    (unsigned int)r->retry_after_s);
 		else
-			snprintf(why, size, "%s asks for time (%ld%s)" TROUBLE_CURE TIME_CURE, id,
+			trouble_set(why, TROUBLE_OTHER, TIME_CURE, "%s asks for time (%ld%s)", id,
 			    r->status, reason);
 		return COUCH_UNKNOWN;
 	default:
 		break;
 	}
-	snprintf(why, size,
-	    "%s answers %ld%s, which is not CouchDB's way" TROUBLE_CURE
-	    "is there a proxy in between?",
-	    id, r->status, reason);
+	trouble_set(why, TROUBLE_OTHER, "is there a proxy in between?",
+	    "%s answers %ld%s, which is not CouchDB's way", id, r->status, reason);
 	return COUCH_UNKNOWN;
 }
 
 enum couch_answer
-couch_answer_read(const struct http_response *r, long want, const char *id, char *why, size_t size)
+couch_answer_read(const struct http_response *r, long want, const char *id, struct trouble *why)
 {
 	char reason[256];
 	bool document;
@@ -299,33 +295,26 @@ couch_answer_read(const struct http_response *r, long want, const char *id, char
 		struct http_response then = {
 		    .status = r->refused, .body = r->body, .body_len = r->body_len};
 
-		return client_error(&then, id, why, size);
+		return client_error(&then, id, why);
 	}
 	if (r->status == 0)
-		return no_answer(r, id, why, size);
+		return no_answer(r, id, why);
 	if (r->status == want) {
-		if (size > 0)
-			why[0] = '\0';
+		*why = (struct trouble){0};
 		return COUCH_DONE;
 	}
 	if (r->status >= 400 && r->status < 500)
-		return client_error(r, id, why, size);
+		return client_error(r, id, why);
 	read_reason(r, reason, sizeof(reason), &document);
 	if (r->status >= 500)
-		snprintf(why, size,
-		    "%s is in trouble (%ld%s)" TROUBLE_CURE
-		    "see its log, and whether its disk is full",
-		    id, r->status, reason);
+		trouble_set(why, TROUBLE_OTHER, "see its log, and whether its disk is full",
+		    "%s is in trouble (%ld%s)", id, r->status, reason);
 	else if (r->status == 202)
-		snprintf(why, size,
-		    "%s took it without a quorum of its nodes (202): not safe yet" TROUBLE_CURE
-		    "see which of them is away",
-		    id);
+		trouble_set(why, TROUBLE_OTHER, "see which of them is away",
+		    "%s took it without a quorum of its nodes (202): not safe yet", id);
 	else
-		snprintf(why, size,
-		    "%s answers %ld, which is not CouchDB's way" TROUBLE_CURE
-		    "is there a proxy in between?",
-		    id, r->status);
+		trouble_set(why, TROUBLE_OTHER, "is there a proxy in between?",
+		    "%s answers %ld, which is not CouchDB's way", id, r->status);
 	return COUCH_UNKNOWN;
 }
 
@@ -349,12 +338,11 @@ couch_answer_status(enum couch_answer a, size_t n)
 }
 
 void
-couch_answer_garbled(const struct http_response *r, const char *id, char *why, size_t size)
+couch_answer_garbled(const struct http_response *r, const char *id, struct trouble *why)
 {
-	snprintf(why, size,
-	    "%s answers %ld with a body that is not CouchDB's (%.40s)" TROUBLE_CURE
-	    "is there a proxy in between?",
-	    id, r->status, r->content_type != NULL ? r->content_type : "no content type");
+	trouble_set(why, TROUBLE_OTHER, "is there a proxy in between?",
+	    "%s answers %ld with a body that is not CouchDB's (%.40s)", id, r->status,
+	    r->content_type != NULL ? r->content_type : "no content type");
 }
 
 /* --- _bulk_docs --- */
@@ -384,7 +372,9 @@ read_item(const json_t *j, const char *id, struct couch_item *item)
 	if (error == NULL && json_is_true(json_object_get(j, "accepted"))) {
 		item->accepted = true;
 		item->status = STORE_RETRY;
-		item->why = xstrdup("the store has it without a quorum of its nodes: not safe yet");
+		item->why = xcalloc(1, sizeof(*item->why));
+		trouble_set(item->why, TROUBLE_OTHER, NULL,
+		    "the store has it without a quorum of its nodes: not safe yet");
 		return;
 	}
 	if (error == NULL && rev != NULL) { /* 2.x and later add "ok": true, 1.x did not */
@@ -393,11 +383,14 @@ read_item(const json_t *j, const char *id, struct couch_item *item)
 	}
 	if (error == NULL) {
 		item->status = STORE_RETRY;
-		item->why = xstrdup("the store's answer has neither a revision nor an error");
+		item->why = xcalloc(1, sizeof(*item->why));
+		trouble_set(item->why, TROUBLE_OTHER, NULL,
+		    "the store's answer has neither a revision nor an error");
 		return;
 	}
 	item->status = item_status(error);
-	xasprintf(&item->why, "the store refuses it: %.60s%s%.160s", error,
+	item->why = xcalloc(1, sizeof(*item->why));
+	trouble_set(item->why, TROUBLE_OTHER, NULL, "the store refuses it: %.60s%s%.160s", error,
 	    reason != NULL ? ", " : "", reason != NULL ? reason : "");
 }
 
@@ -435,7 +428,7 @@ any_accepted(const struct couch_item *items, size_t n)
 
 void
 couch_items_read(const struct http_response *r, const char *id, enum couch_answer *a,
-    struct couch_item **items, size_t *n, char *why, size_t why_size)
+    struct couch_item **items, size_t *n, struct trouble *why)
 {
 	bool parsed;
 
@@ -445,7 +438,7 @@ couch_items_read(const struct http_response *r, const char *id, enum couch_answe
 		return;
 	parsed = couch_items_parse(r->body, r->body_len, items, n);
 	if (*a == COUCH_DONE && !parsed) {
-		couch_answer_garbled(r, id, why, why_size);
+		couch_answer_garbled(r, id, why);
 		*a = COUCH_UNKNOWN;
 	} else if (r->status == 202 && any_accepted(*items, *n)) {
 		*a = COUCH_DONE;

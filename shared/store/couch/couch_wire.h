@@ -5,6 +5,7 @@
 #ifndef VOGELER_COUCH_WIRE_H
 #define VOGELER_COUCH_WIRE_H
 
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/store/couch/http.h"
 #include "shared/store/store.h"
@@ -48,19 +49,18 @@ const char *couch_answer_name(enum couch_answer a);
 /* want: 200 or 201. Unless COUCH_DONE, why gets one phrase that names the store by id (a redacted
  * URI), says what happened, and what can be done about it. */
 enum couch_answer couch_answer_read(
-    const struct http_response *r, long want, const char *id, char *why, size_t why_size);
+    const struct http_response *r, long want, const char *id, struct trouble *why);
 /* Says what it means for a request that writes n records, or reads them to write them. Not for
  * COUCH_DONE. */
 enum store_status couch_answer_status(enum couch_answer a, size_t n);
 /* Describes a body that is not what its status promised; why as above. */
-void couch_answer_garbled(
-    const struct http_response *r, const char *id, char *why, size_t why_size);
+void couch_answer_garbled(const struct http_response *r, const char *id, struct trouble *why);
 
 /* One item of the answer to _bulk_docs. Strings owned. */
 struct couch_item {
 	char *id;
 	char *rev;                /* of STORE_OK */
-	char *why;                /* NULL of STORE_OK */
+	struct trouble *why;      /* NULL of STORE_OK */
 	enum store_status status; /* never STORE_REJECT_BATCH */
 	bool accepted; /* by fewer nodes than a quorum: STORE_RETRY, for it may be lost */
 };
@@ -71,7 +71,7 @@ bool couch_items_parse(const char *body, size_t len, struct couch_item **items, 
  * becomes COUCH_DONE; else nothing of it counts. Garbled: *a becomes COUCH_UNKNOWN, and why says
  * so. */
 void couch_items_read(const struct http_response *r, const char *id, enum couch_answer *a,
-    struct couch_item **items, size_t *n, char *why, size_t why_size);
+    struct couch_item **items, size_t *n, struct trouble *why);
 void couch_items_free(struct couch_item *items, size_t n);
 
 /* One row of an answer of _all_docs. */

@@ -139,10 +139,10 @@ static const char *const stmt_sql[STMT_COUNT] = {
 static bool exec(struct sqldb *db, const char *sql);
 
 void
-sqldb_fail(struct sqldb *db, const char *what)
+sqldb_fail(struct sqldb *db, const char *cure, const char *what)
 {
 	db->fault = SQLDB_FAULT_FILE;
-	snprintf(db->why, sizeof(db->why), "%s: %s", db->path, what);
+	trouble_set(&db->why, TROUBLE_OTHER, cure, "%s: %s", db->path, what);
 }
 
 /* A page is read for the rows that are on it: when it cannot be, others can. What cannot be written
@@ -175,63 +175,65 @@ sqldb_is_mounted_read_only(const char *path)
 	return statvfs(path, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
-/* The rights may be all there. */
-static const char *
-cure_of_rights(const struct sqldb *db)
+/* Says that it may not be written. The rights may be all there. */
+static void
+fail_rights(struct sqldb *db, const char *what)
 {
 	if (sqldb_is_mounted_read_only(db->path))
-		return "; its file system is mounted read-only" TROUBLE_CURE
-		       "see the kernel's log about the disk, then mount -o remount,rw";
-	return TROUBLE_CURE "give this user the right to write the file and its folder";
+		trouble_set(&db->why, TROUBLE_OTHER,
+		    "see the kernel's log about the disk, then mount -o remount,rw",
+		    "%s: %s; its file system is mounted read-only", db->path, what);
+	else
+		trouble_set(&db->why, TROUBLE_OTHER,
+		    "give this user the right to write the file and its folder", "%s: %s", db->path,
+		    what);
 }
 
 /* Says what the file system says. */
 static void
 fail_errno(struct sqldb *db)
 {
-	const char *cure = "";
 	int err = errno;
 
-	db->fault = SQLDB_FAULT_FILE;
-	if (err == ENOENT)
-		cure = TROUBLE_CURE "put it back, or restart to have a new one made";
-	else if (err == EACCES || err == EROFS)
-		cure = cure_of_rights(db);
-	else if (err == ENOSPC || err == EDQUOT)
-		cure = TROUBLE_CURE "make room on the disk it is on";
-	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, strerror(err), cure);
+	sqldb_fail(db,
+	    err == ENOENT                    ? "put it back, or restart to have a new one made"
+	    : err == ENOSPC || err == EDQUOT ? "make room on the disk it is on"
+					     : NULL,
+	    strerror(err));
+	if (err == EACCES || err == EROFS)
+		fail_rights(db, strerror(err));
 }
 
 /* Says what SQLite says, and the way out where there is one. */
 static void
 fail_sqlite(struct sqldb *db)
 {
-	const char *cure = "";
+	const char *cure = NULL;
 
 	db->fault = fault_of(sqlite3_extended_errcode(db->handle));
 	switch (sqlite3_errcode(db->handle)) {
 	case SQLITE_FULL:
-		cure = TROUBLE_CURE "make room on the disk it is on";
+		cure = "make room on the disk it is on";
 		break;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_READONLY:
-		cure = cure_of_rights(db);
-		break;
+		fail_rights(db, sqlite3_errmsg(db->handle));
+		return;
 	case SQLITE_BUSY:
-		cure = TROUBLE_CURE "what else has it open, a copy or a backup?";
+		cure = "what else has it open, a copy or a backup?";
 		break;
 	case SQLITE_IOERR:
-		cure = TROUBLE_CURE "see the kernel's log about the disk";
+		cure = "see the kernel's log about the disk";
 		break;
 	case SQLITE_CORRUPT:
 		cure = SQLDB_CURE_DAMAGED;
 		break;
 	case SQLITE_NOTADB:
-		cure = TROUBLE_CURE "move it away, and put a copy in its place";
+		cure = "move it away, and put a copy in its place";
 		break;
 	}
-	snprintf(db->why, sizeof(db->why), "%s: %s%s", db->path, sqlite3_errmsg(db->handle), cure);
+	trouble_set(&db->why, TROUBLE_OTHER, cure, "%s: %s", db->path, sqlite3_errmsg(db->handle));
 }
 
 /* Resets after DONE and errors, so that nothing stays bound and no read stays open. */
@@ -313,7 +315,7 @@ sqldb_column_int(struct sqldb *db, enum stmt which, int column)
 void
 sqldb_damaged(struct sqldb *db, const char *what)
 {
-	sqldb_fail(db, what);
+	sqldb_fail(db, NULL, what);
 	db->fault = SQLDB_FAULT_DAMAGED;
 }
 
@@ -341,7 +343,7 @@ sqldb_write_json(struct sqldb *db, struct buf *out, const json_t *value)
 	if (jsonx_write(out, value))
 		return true;
 	buf_finish(out);
-	sqldb_fail(db, "out of memory");
+	sqldb_fail(db, NULL, "out of memory");
 	return false;
 }
 
@@ -357,15 +359,14 @@ sqldb_use_small_cache(struct sqldb *db, bool small)
 void
 sqldb_roll_back(struct sqldb *db)
 {
-	char why[SQLDB_WHY_SIZE];
+	struct trouble why = db->why; /* what led here is the news */
 	enum sqldb_fault fault = db->fault;
 
 	if (db->handle == NULL ||
 	    sqlite3_get_autocommit(db->handle)) /* SQLite has done so itself */
 		return;
-	memcpy(why, db->why, sizeof(why)); /* what led here is the news */
 	sqldb_run(db, STMT_ROLLBACK);
-	memcpy(db->why, why, sizeof(why));
+	db->why = why;
 	db->fault = fault;
 }
 
@@ -411,8 +412,7 @@ sqldb_file_is_there(struct sqldb *db)
 		return false;
 	}
 	if (st.st_dev != db->dev || st.st_ino != db->ino) {
-		sqldb_fail(
-		    db, "was replaced by another file" TROUBLE_CURE "restart to use that one");
+		sqldb_fail(db, "restart to use that one", "was replaced by another file");
 		return false;
 	}
 	if (db->read_only || (db->handle != NULL && sqlite3_db_readonly(db->handle, "main") == 0))
@@ -437,14 +437,12 @@ find_folder(struct sqldb *db, struct stat *st)
 	bool ok = stat(folder, st) == 0 && S_ISDIR(st->st_mode) && access(folder, X_OK) == 0;
 
 	if (!ok && errno == EACCES)
-		snprintf(db->why, sizeof(db->why),
-		    "%s: this user may not look into the folder %s" TROUBLE_CURE
+		trouble_set(&db->why, TROUBLE_OTHER,
 		    "let it be a member of a group that may (vogeler-read, to read)",
-		    db->path, folder);
+		    "%s: this user may not look into the folder %s", db->path, folder);
 	else if (!ok)
-		snprintf(db->why, sizeof(db->why),
-		    "%s: there is no folder %s" TROUBLE_CURE "make it, for the user this runs as",
-		    db->path, folder);
+		trouble_set(&db->why, TROUBLE_OTHER, "make it, for the user this runs as",
+		    "%s: there is no folder %s", db->path, folder);
 	free(folder);
 	return ok;
 }
@@ -476,11 +474,12 @@ find_file(struct sqldb *db)
 		return true;
 	}
 	if (errno == ENOENT)
-		sqldb_fail(db, "no such file" TROUBLE_CURE "correct the path in dbhost, or make it "
-			       "with \"vogeler-admin setup\"");
+		sqldb_fail(db,
+		    "correct the path in dbhost, or make it with \"vogeler-admin setup\"",
+		    "no such file");
 	else if (errno == EACCES)
-		sqldb_fail(db, "this user may not read it" TROUBLE_CURE
-			       "let it be a member of a group that may (vogeler-read)");
+		sqldb_fail(db, "let it be a member of a group that may (vogeler-read)",
+		    "this user may not read it");
 	else
 		fail_errno(db);
 	return false;
@@ -560,19 +559,19 @@ check_schema(struct sqldb *db)
 	if (!read_schema(db, &version, &tables))
 		return false;
 	if (version > SQLDB_SCHEMA_VERSION) {
-		snprintf(db->why, sizeof(db->why),
+		trouble_set(&db->why, TROUBLE_OTHER, NULL,
 		    "%s: made by a newer Vogeler (schema %d, this one knows %d)", db->path,
 		    (int)version, SQLDB_SCHEMA_VERSION);
 		return false;
 	}
 	if (db->read_only && version < SQLDB_SCHEMA_VERSION) {
-		sqldb_fail(db, "made by an older Vogeler" TROUBLE_CURE
-			       "start vogelerd, which brings it up to date; this user may only "
-			       "read it");
+		sqldb_fail(db,
+		    "start vogelerd, which brings it up to date; this user may only read it",
+		    "made by an older Vogeler");
 		return false;
 	}
 	if (version < 0 || (version == 0 && tables > 0)) {
-		sqldb_fail(db, "an SQLite database, but not one of Vogeler's");
+		sqldb_fail(db, NULL, "an SQLite database, but not one of Vogeler's");
 		return false;
 	}
 	return true;

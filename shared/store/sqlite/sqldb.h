@@ -20,7 +20,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SQLDB_WHY_SIZE       512
 #define SQLDB_SCHEMA_VERSION 4
 #define SQLDB_JSON_MAX       (512 * 1024 * 1024) /* bytes of a text that is written */
 
@@ -78,8 +77,7 @@ enum sqldb_fault {
 
 /* A page of the file is damaged. */
 #define SQLDB_CURE_DAMAGED                                                                         \
-	TROUBLE_CURE "stop the collector; put a backup in its place, or what sqlite3 FILE "        \
-		     ".recover saves"
+	"stop the collector; put a backup in its place, or what sqlite3 FILE .recover saves"
 
 struct sqldb {
 	sqlite3 *handle;
@@ -91,8 +89,8 @@ struct sqldb {
 	bool read_only; /* this user may not write the file */
 	bool relaxed;
 	bool small_cache;
-	char why[SQLDB_WHY_SIZE]; /* of the latest failure */
-	enum sqldb_fault fault;   /* the same; the caller clears it */
+	struct trouble why;     /* the latest failure */
+	enum sqldb_fault fault; /* the same; the caller clears it */
 };
 
 /* Opens the file; with make, it is made with its tables when it is not there, in a folder that is:
@@ -105,7 +103,8 @@ bool sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed);
 void sqldb_close(struct sqldb *db);
 /* Returns, of an open one, what SQLite itself says: "full", "normal"; "?" when it cannot say. */
 const char *sqldb_synchronous(struct sqldb *db);
-void sqldb_fail(struct sqldb *db, const char *what); /* sets why; the fault is the file's */
+/* Sets why, and with it the path; the fault is the file's. cure may be NULL. */
+void sqldb_fail(struct sqldb *db, const char *cure, const char *what);
 void sqldb_damaged(struct sqldb *db, const char *what);
 /* Returns the size of the write-ahead log, which grows while somebody reads without end; 0 = there
  * is none. Any thread. */

@@ -39,11 +39,11 @@ enum store_found sqlite_read_heading(
 enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *const plugins[],
     size_t n_plugins, json_t **rec, size_t *bytes);
 
-/* Inside the transaction of a put: all that the write brings, or nothing of it. *why is static or
- * the same as *said, which is the caller's. STORE_RETRY, db->why, and STORE_DAMAGED: the
- * transaction is to be rolled back; with the latter the others can be put again. */
+/* Inside the transaction of a put: all that the write brings, or nothing of it. *why is NULL or the
+ * caller's, malloced. STORE_RETRY, db->why, and STORE_DAMAGED: the transaction is to be rolled
+ * back; with the latter the others can be put again. */
 enum store_status sqlite_put_one(
-    struct sqlite_store *s, const struct store_write *w, const char **why, char **said);
+    struct sqlite_store *s, const struct store_write *w, struct trouble **why);
 /* Inside the transaction of a put: the outcomes of what the write brings. *dropped grows by those
  * of jobs that are not there which went for it. false: db->why. */
 bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped);
@@ -57,6 +57,6 @@ void sqlite_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
 void sqlite_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
     store_done_fn *fn, void *arg);
 void sqlite_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
-void sqlite_jobs_prune(struct store *s, int64_t before_ms, store_done_fn *fn, void *arg);
+void sqlite_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 
 #endif

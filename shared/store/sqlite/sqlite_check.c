@@ -67,8 +67,8 @@ struct check {
 	size_t n_hosts;
 	const struct lost *lost; /* the first table with rows that nobody finds */
 	int64_t n_lost;
-	bool ok;
-	char what[SQLDB_WHY_SIZE + 512];
+	struct trouble why;
+	char done[160]; /* when nothing is wrong */
 };
 
 static int
@@ -191,41 +191,44 @@ say_damage(struct check *c)
 	if (c->n_hosts > 0)
 		snprintf(hosts, sizeof(hosts), "; %zu host%s cannot be read: %s%s", c->n_hosts,
 		    c->n_hosts == 1 ? "" : "s", c->names, more);
-	snprintf(c->what, sizeof(c->what), "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
+	trouble_set(&c->why, TROUBLE_OTHER,
 	    c->of_tables ? SQLDB_CURE_DAMAGED
-			 : ", no data" TROUBLE_CURE "stop the collector; sqlite3 FILE .recover | "
-			   "sqlite3 NEW makes it anew, put NEW in its place");
+			 : "stop the collector; sqlite3 FILE .recover | sqlite3 NEW makes it anew, "
+			   "put NEW in its place",
+	    "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
+	    c->of_tables ? "" : ", no data");
 }
 
 static void
 say_lost(struct check *c)
 {
-	snprintf(c->what, sizeof(c->what),
+	trouble_set(&c->why, TROUBLE_OTHER, NULL,
 	    "%s: damaged: %" PRId64 " row%s whose name is no text any more, so that nobody finds "
-	    "%s, in table %s" TROUBLE_CURE
+	    "%s, in table %s",
+	    c->s->db.path, c->n_lost, c->n_lost == 1 ? "" : "s", c->n_lost == 1 ? "it" : "them",
+	    c->lost->table);
+	trouble_set_cure(&c->why,
 	    "put a backup in its place, or remove what is lost: sqlite3 FILE \"DELETE FROM %s "
 	    "WHERE %s\"",
-	    c->s->db.path, c->n_lost, c->n_lost == 1 ? "" : "s", c->n_lost == 1 ? "it" : "them",
-	    c->lost->table, c->lost->table, c->lost->where);
+	    c->lost->table, c->lost->where);
 }
 
 static void
 say(struct check *c)
 {
-	c->ok = c->damaged[0] == '\0' && c->lost == NULL && !c->failed;
 	if (c->failed)
-		snprintf(c->what, sizeof(c->what), "%s", c->s->db.why);
+		c->why = c->s->db.why;
 	else if (c->damaged[0] != '\0')
 		say_damage(c);
 	else if (c->lost != NULL)
 		say_lost(c);
 	else if (c->late)
-		snprintf(c->what, sizeof(c->what),
+		snprintf(c->done, sizeof(c->done),
 		    "nothing is damaged of what could be read in %d s; for all of it: sqlite3 FILE "
 		    "'PRAGMA integrity_check'",
 		    STORE_CHECK_MS / 1000);
 	else
-		snprintf(c->what, sizeof(c->what), "all of it can be read");
+		snprintf(c->done, sizeof(c->done), "all of it can be read");
 }
 
 static void
@@ -233,7 +236,7 @@ check_run(void *arg)
 {
 	struct check *c = arg;
 	struct sqldb *db = &c->s->db;
-	char why[SQLDB_WHY_SIZE];
+	struct trouble why;
 
 	/* A file that was to be opened anew, and could not be. */
 	if (db->handle == NULL) {
@@ -247,10 +250,10 @@ check_run(void *arg)
 		check_part(c, &parts[i]);
 	for (size_t i = 0; i < N_LOST && !c->late && !c->failed; i++)
 		look_for_lost(c, &losts[i]);
-	strlcpy(why, db->why, sizeof(why));
+	why = db->why;
 	if (c->of_hosts && !c->failed)
 		check_hosts(c);
-	strlcpy(db->why, why, sizeof(db->why));
+	db->why = why;
 	sqlite3_progress_handler(db->handle, 0, NULL, NULL);
 	say(c);
 }
@@ -261,7 +264,8 @@ check_done(void *arg)
 	struct check *c = arg;
 
 	if (!c->s->closed)
-		c->fn(c->ok, c->what, c->arg);
+		c->fn(c->why.kind != TROUBLE_NONE ? &c->why : NULL,
+		    c->why.kind != TROUBLE_NONE ? NULL : c->done, c->arg);
 	free(c);
 }
 

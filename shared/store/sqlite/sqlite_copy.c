@@ -29,34 +29,34 @@ struct sqlite_copy {
 };
 
 static void
-fail_sqlite(sqlite3 *db, const char *path, char *err, size_t err_size)
+fail_sqlite(sqlite3 *db, const char *path, struct trouble *why)
 {
-	const char *cure = "";
+	const char *cure = NULL;
 
 	switch (sqlite3_errcode(db)) {
 	case SQLITE_FULL:
-		cure = TROUBLE_CURE "make room on the disk it is on";
+		cure = "make room on the disk it is on";
 		break;
 	case SQLITE_BUSY:
-		cure = TROUBLE_CURE "another program writes to it without a pause; try again";
+		cure = "another program writes to it without a pause; try again";
 		break;
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_READONLY:
-		cure = TROUBLE_CURE "give this user the right to read and write it and its folder";
+		cure = "give this user the right to read and write it and its folder";
 		break;
 	}
-	snprintf(err, err_size, "%s: %s%s", path, sqlite3_errmsg(db), cure);
+	trouble_set(why, TROUBLE_OTHER, cure, "%s: %s", path, sqlite3_errmsg(db));
 }
 
 static bool
-open_one(sqlite3 **db, const char *path, int flags, char *err, size_t err_size)
+open_one(sqlite3 **db, const char *path, int flags, struct trouble *why)
 {
 	if (sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
 		sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
 		return true;
 	}
-	fail_sqlite(*db, path, err, err_size);
+	fail_sqlite(*db, path, why);
 	return false;
 }
 
@@ -76,78 +76,76 @@ query(sqlite3 *db, const char *sql, char *out, size_t size)
 
 /* One of ours, of a schema that this Vogeler knows; an empty file is, once it is to be written. */
 static bool
-is_ours(sqlite3 *db, const char *path, bool empty_too, char *err, size_t err_size)
+is_ours(sqlite3 *db, const char *path, bool empty_too, struct trouble *why)
 {
 	char version[32], tables[32];
 
 	if (!query(db, "PRAGMA user_version", version, sizeof(version)) ||
 	    !query(db, "SELECT count(*) FROM sqlite_master", tables, sizeof(tables))) {
-		fail_sqlite(db, path, err, err_size);
+		fail_sqlite(db, path, why);
 		return false;
 	}
 	if (empty_too && strcmp(version, "0") == 0 && strcmp(tables, "0") == 0)
 		return true;
 	if (atol(version) >= 1 && atol(version) <= SQLDB_SCHEMA_VERSION)
 		return true;
-	snprintf(err, err_size, "%s: %s", path,
-	    atol(version) > SQLDB_SCHEMA_VERSION ? "made by a newer Vogeler" TROUBLE_CURE
-						   "use its vogeler-admin"
-						 : "not a store of Vogeler's" TROUBLE_CURE
-						   "name the file that dbhost names, or a backup");
+	if (atol(version) > SQLDB_SCHEMA_VERSION)
+		trouble_set(why, TROUBLE_OTHER, "use its vogeler-admin",
+		    "%s: made by a newer Vogeler", path);
+	else
+		trouble_set(why, TROUBLE_OTHER, "name the file that dbhost names, or a backup",
+		    "%s: not a store of Vogeler's", path);
 	return false;
 }
 
 /* Checks it, since what is damaged is not to be copied in silence: a backup that cannot be restored
  * is none. */
 static bool
-is_whole(sqlite3 *db, const char *path, char *err, size_t err_size)
+is_whole(sqlite3 *db, const char *path, struct trouble *why)
 {
 	char verdict[256];
 
 	if (!query(db, "PRAGMA quick_check(1)", verdict, sizeof(verdict))) {
-		fail_sqlite(db, path, err, err_size);
+		fail_sqlite(db, path, why);
 		return false;
 	}
 	if (strcmp(verdict, "ok") == 0)
 		return true;
-	snprintf(err, err_size,
-	    "%s: damaged: %s" TROUBLE_CURE
-	    "put an older backup in its place (vogeler-admin restore)",
-	    path, verdict);
+	trouble_set(why, TROUBLE_OTHER, "put an older backup in its place (vogeler-admin restore)",
+	    "%s: damaged: %s", path, verdict);
 	return false;
 }
 
 /* Makes what is read from here to the end the content of one moment. */
 static bool
-hold(sqlite3 *db, const char *path, char *err, size_t err_size)
+hold(sqlite3 *db, const char *path, struct trouble *why)
 {
 	char tables[32];
 
 	if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK &&
 	    query(db, "SELECT count(*) FROM sqlite_master", tables, sizeof(tables)))
 		return true;
-	fail_sqlite(db, path, err, err_size);
+	fail_sqlite(db, path, why);
 	return false;
 }
 
 static bool
-open_from(struct sqlite_copy *c, char *err, size_t err_size)
+open_from(struct sqlite_copy *c, struct trouble *why)
 {
 	if (access(c->from_path, R_OK) != 0) {
-		snprintf(err, err_size, "%s: %s%s", c->from_path, strerror(errno),
-		    errno == EACCES ? TROUBLE_CURE
-			"give this user the right to read it, and to enter its folder"
-				    : TROUBLE_CURE "correct the path");
+		trouble_set(why, TROUBLE_OTHER,
+		    errno == EACCES ? "give this user the right to read it, and to enter its folder"
+				    : "correct the path",
+		    "%s: %s", c->from_path, strerror(errno));
 		return false;
 	}
-	return open_one(&c->from, c->from_path, SQLITE_OPEN_READONLY, err, err_size) &&
-	       is_ours(c->from, c->from_path, false, err, err_size) &&
-	       is_whole(c->from, c->from_path, err, err_size) &&
-	       hold(c->from, c->from_path, err, err_size);
+	return open_one(&c->from, c->from_path, SQLITE_OPEN_READONLY, why) &&
+	       is_ours(c->from, c->from_path, false, why) && is_whole(c->from, c->from_path, why) &&
+	       hold(c->from, c->from_path, why);
 }
 
 static bool
-make_file(struct sqlite_copy *c, bool replace, char *err, size_t err_size)
+make_file(struct sqlite_copy *c, bool replace, struct trouble *why)
 {
 	int fd = open(c->to_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 
@@ -158,34 +156,35 @@ make_file(struct sqlite_copy *c, bool replace, char *err, size_t err_size)
 	}
 	if (errno == EEXIST && replace)
 		return true;
-	snprintf(err, err_size, "%s: %s%s", c->to_path, strerror(errno),
-	    errno == EEXIST ? TROUBLE_CURE "name a file that is not there yet" : "");
+	trouble_set(why, TROUBLE_OTHER,
+	    errno == EEXIST ? "name a file that is not there yet" : NULL, "%s: %s", c->to_path,
+	    strerror(errno));
 	return false;
 }
 
 static bool
-open_to(struct sqlite_copy *c, bool replace, char *err, size_t err_size)
+open_to(struct sqlite_copy *c, bool replace, struct trouble *why)
 {
-	return make_file(c, replace, err, err_size) &&
-	       open_one(&c->to, c->to_path, SQLITE_OPEN_READWRITE, err, err_size) &&
-	       is_ours(c->to, c->to_path, true, err, err_size);
+	return make_file(c, replace, why) &&
+	       open_one(&c->to, c->to_path, SQLITE_OPEN_READWRITE, why) &&
+	       is_ours(c->to, c->to_path, true, why);
 }
 
 struct sqlite_copy *
-sqlite_copy_create(const char *from, const char *to, bool replace, char *err, size_t err_size)
+sqlite_copy_create(const char *from, const char *to, bool replace, struct trouble *why)
 {
 	struct sqlite_copy *c = xcalloc(1, sizeof(*c));
 	char bytes[32];
 
 	c->from_path = xstrdup(from);
 	c->to_path = xstrdup(to);
-	if (open_from(c, err, err_size) && open_to(c, replace, err, err_size)) {
+	if (open_from(c, why) && open_to(c, replace, why)) {
 		c->page_bytes =
 		    query(c->from, "PRAGMA page_size", bytes, sizeof(bytes)) ? atol(bytes) : 0;
 		c->backup = sqlite3_backup_init(c->to, "main", c->from, "main");
 		if (c->backup != NULL)
 			return c;
-		fail_sqlite(c->to, c->to_path, err, err_size);
+		fail_sqlite(c->to, c->to_path, why);
 	}
 	sqlite_copy_destroy(c);
 	return NULL;
@@ -193,7 +192,7 @@ sqlite_copy_create(const char *from, const char *to, bool replace, char *err, si
 
 /* A backup is one file: with a log beside it, it would be what it is there to avoid. */
 static bool
-settle(struct sqlite_copy *c, char *err, size_t err_size)
+settle(struct sqlite_copy *c, struct trouble *why)
 {
 	int rc = sqlite3_backup_finish(c->backup);
 
@@ -201,7 +200,7 @@ settle(struct sqlite_copy *c, char *err, size_t err_size)
 	if (rc == SQLITE_OK && c->made)
 		rc = sqlite3_exec(c->to, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
 	if (rc != SQLITE_OK) {
-		fail_sqlite(c->to, c->to_path, err, err_size);
+		fail_sqlite(c->to, c->to_path, why);
 		return false;
 	}
 	c->done = true;
@@ -209,18 +208,19 @@ settle(struct sqlite_copy *c, char *err, size_t err_size)
 }
 
 enum sqlite_copy_result
-sqlite_copy_step(struct sqlite_copy *c, char *err, size_t err_size)
+sqlite_copy_step(struct sqlite_copy *c, struct trouble *why)
 {
 	int rc = sqlite3_backup_step(c->backup, SLICE_PAGES);
 
 	if (rc == SQLITE_OK)
 		return SQLITE_COPY_MORE;
 	if (rc == SQLITE_DONE)
-		return settle(c, err, err_size) ? SQLITE_COPY_DONE : SQLITE_COPY_FAILED;
-	snprintf(err, err_size, "%s: %s%s", c->to_path, sqlite3_errstr(rc),
-	    rc == SQLITE_BUSY   ? TROUBLE_CURE "stop the collector that has it open, and try again"
-	    : rc == SQLITE_FULL ? TROUBLE_CURE "make room on the disk it is on"
-				: "");
+		return settle(c, why) ? SQLITE_COPY_DONE : SQLITE_COPY_FAILED;
+	trouble_set(why, TROUBLE_OTHER,
+	    rc == SQLITE_BUSY   ? "stop the collector that has it open, and try again"
+	    : rc == SQLITE_FULL ? "make room on the disk it is on"
+				: NULL,
+	    "%s: %s", c->to_path, sqlite3_errstr(rc));
 	return SQLITE_COPY_FAILED;
 }
 

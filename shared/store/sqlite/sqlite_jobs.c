@@ -39,13 +39,15 @@ struct ledger_task {
 	struct sqlite_store *s;
 	union {
 		store_done_fn *done;
+		store_pruned_fn *pruned;
 		store_job_fn *job;
 		store_outcome_fn *outcome;
 	} fn;
 	void *arg;
 	bool ok;
 	enum store_found found;
-	char why[SQLDB_WHY_SIZE]; /* of a failure; or what was done */
+	struct trouble why;
+	const char *done; /* what was, when nothing failed */
 
 	uint64_t strays_dropped; /* outcomes_add: by the store, so far */
 	char *id;                /* of the job; list: of the last one that was read or left out */
@@ -61,7 +63,9 @@ struct ledger_task {
 	size_t n_rows;
 	struct row last; /* of the page before */
 	bool job_damaged;
-	size_t n_odd; /* outcomes that are left out */
+	size_t n_odd;    /* outcomes that are left out */
+	uint64_t pruned; /* documents; more of them may be there */
+	bool more;
 };
 
 static struct ledger_task *
@@ -113,7 +117,7 @@ task_failed(struct ledger_task *t)
 {
 	t->ok = false;
 	t->found = STORE_FAILED;
-	memcpy(t->why, t->s->db.why, sizeof(t->why));
+	t->why = t->s->db.why;
 }
 
 static void
@@ -122,7 +126,7 @@ op_done(void *arg)
 	struct ledger_task *t = arg;
 
 	if (!t->s->closed)
-		t->fn.done(t->ok, t->why, t->arg);
+		t->fn.done(t->ok ? NULL : &t->why, t->ok ? t->done : NULL, t->arg);
 	task_free(t);
 }
 
@@ -134,17 +138,16 @@ begin(struct sqldb *db)
 	return sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE);
 }
 
-/* Ends what a write did; says what of it. */
+/* Ends what a write did; done says what. */
 static void
-end(struct ledger_task *t, bool ok, const char *what)
+end(struct ledger_task *t, bool ok, const char *done)
 {
 	struct sqldb *db = &t->s->db;
 
 	t->ok = ok && sqldb_run(db, STMT_COMMIT);
-	if (t->ok) {
-		snprintf(t->why, sizeof(t->why), "%s", what);
+	t->done = done;
+	if (t->ok)
 		return;
-	}
 	sqldb_roll_back(db);
 	task_failed(t);
 }
@@ -344,7 +347,8 @@ job_get_run(void *arg)
 		return;
 	task_failed(t);
 	if (t->s->db.fault == SQLDB_FAULT_DAMAGED)
-		strlcat(t->why, JOB_CURE, sizeof(t->why));
+		trouble_set(
+		    &t->why, TROUBLE_OTHER, JOB_CURE, "%s" JOB_UNREADABLE, t->s->db.why.what);
 }
 
 static void
@@ -354,7 +358,7 @@ job_get_done(void *arg)
 
 	if (!t->s->closed)
 		t->fn.job(t->found, t->n_jobs == 1 ? &t->jobs[0] : NULL,
-		    t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		    t->found == STORE_FAILED ? &t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -420,7 +424,8 @@ read_job_page(struct ledger_task *t, struct job_key *keys, int n)
 		if (read_job(t, keys[i].id, &bytes) == STORE_FAILED) {
 			if (db->fault == SQLDB_FAULT_FILE)
 				return false;
-			xasprintf(&t->damaged[t->n_damaged++], "%s, job=%s", db->why, keys[i].id);
+			xasprintf(&t->damaged[t->n_damaged++], TROUBLE_FMT ", job=%s",
+			    TROUBLE_ARGS(&db->why), keys[i].id);
 		}
 		t->id = keys[i].id;
 		t->sent_at = keys[i].sent_at;
@@ -462,7 +467,7 @@ jobs_done(void *arg)
 	}
 	if (!t->s->closed)
 		t->fn.job(t->found == STORE_FAILED ? STORE_FAILED : STORE_MISSING, NULL,
-		    t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		    t->found == STORE_FAILED ? &t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -563,7 +568,7 @@ outcomes_done(void *arg)
 	}
 	store_note_odd_outcomes(&t->s->base, t->id, t->n_odd);
 	if (!t->s->closed)
-		t->fn.outcome(t->found, NULL, t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		t->fn.outcome(t->found, NULL, t->found == STORE_FAILED ? &t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -694,17 +699,27 @@ prune_run(void *arg)
 		return;
 	}
 	remember_place(t, end_reached, outcomes);
-	snprintf(
-	    t->why, sizeof(t->why), "%lld%s", (long long)(jobs + outcomes), end_reached ? "" : "+");
+	t->pruned = (uint64_t)(jobs + outcomes);
+	t->more = !end_reached;
+}
+
+static void
+prune_done(void *arg)
+{
+	struct ledger_task *t = arg;
+
+	if (!t->s->closed)
+		t->fn.pruned(t->ok ? NULL : &t->why, t->pruned, t->more, t->arg);
+	task_free(t);
 }
 
 void
-sqlite_jobs_prune(struct store *base, int64_t before_ms, store_done_fn *fn, void *arg)
+sqlite_jobs_prune(struct store *base, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
 	struct ledger_task *t = task_create(base, arg);
 
-	t->fn.done = fn;
+	t->fn.pruned = fn;
 	t->id = xstrdup("");
 	t->before_ms = before_ms;
-	worker_submit(t->s->worker, prune_run, op_done, t);
+	worker_submit(t->s->worker, prune_run, prune_done, t);
 }

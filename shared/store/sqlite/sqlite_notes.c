@@ -22,7 +22,7 @@ struct notes_task {
 	} fn;
 	void *arg;
 	bool ok;
-	char why[SQLDB_WHY_SIZE];
+	struct trouble why;
 	struct note *notes; /* put */
 	size_t n;
 	char *prefix;
@@ -58,7 +58,7 @@ task_end(struct notes_task *t)
 	if (t->ok)
 		return;
 	sqldb_roll_back(&t->s->db);
-	memcpy(t->why, t->s->db.why, sizeof(t->why));
+	t->why = t->s->db.why;
 }
 
 static void
@@ -83,7 +83,7 @@ put_done(void *arg)
 	struct notes_task *t = arg;
 
 	if (!t->s->closed)
-		t->fn.done(t->ok, t->ok ? "stored" : t->why, t->arg);
+		t->fn.done(t->ok ? NULL : &t->why, t->ok ? "stored" : NULL, t->arg);
 	task_free(t);
 }
 
@@ -139,7 +139,7 @@ get_done(void *arg)
 
 	if (!t->s->closed)
 		t->fn.got(t->ok ? STORE_FOUND : STORE_FAILED, t->ok ? t->found : NULL,
-		    t->ok ? NULL : t->why, t->arg);
+		    t->ok ? NULL : &t->why, t->arg);
 	task_free(t);
 }
 

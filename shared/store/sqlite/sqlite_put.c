@@ -60,7 +60,7 @@ read_meta(struct sqldb *db, struct touched *t)
 		t->fact.meta = jsonx_parse_stored(rest.data, rest.len, err, sizeof(err));
 	buf_finish(&rest);
 	if (!ok)
-		sqldb_fail(db, "out of memory");
+		sqldb_fail(db, NULL, "out of memory");
 	else if (t->fact.meta == NULL)
 		sqldb_damaged(db, "damaged: a column does not hold JSON");
 	return t->fact.meta != NULL;
@@ -254,7 +254,7 @@ save_fact(struct update *u, struct touched *t)
 	buf_init(&meta, SQLDB_JSON_MAX);
 	if (!write_meta(u, t, &meta)) {
 		buf_finish(&meta);
-		sqldb_fail(db, "out of memory");
+		sqldb_fail(db, NULL, "out of memory");
 		return false;
 	}
 	json_decref(t->fact.meta); /* it may hold megabytes, as the text now does */
@@ -337,24 +337,24 @@ is_too_large(struct update *u, bool *too_large)
  * by somebody, so that is tried again. After such a page SQLite writes nothing more in the
  * transaction, or has ended it. */
 static enum store_status
-give_up_host(struct sqldb *db, const struct update *u, char **said)
+give_up_host(struct sqldb *db, const struct update *u, struct trouble *why)
 {
 	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].plugin;
 
 	if (db->fault == SQLDB_FAULT_ROW) {
-		xasprintf(said, "what is stored of %s cannot be read or written: %s", u->w->host,
-		    db->why);
+		*why = db->why;
+		trouble_prefix(why, "what is stored of %s cannot be read or written: ", u->w->host);
 		return STORE_DAMAGED;
 	}
 	if (!sqldb_run(db, STMT_UNDO) || !sqldb_run(db, STMT_RELEASE))
 		return STORE_RETRY;
-	xasprintf(said, "what is stored of %s%s%s is damaged: not JSON", u->w->host,
-	    plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
+	trouble_set(why, TROUBLE_OTHER, NULL, "what is stored of %s%s%s is damaged: not JSON",
+	    u->w->host, plugin == NULL ? "" : ", plugin ", plugin == NULL ? "" : plugin);
 	return STORE_REJECT;
 }
 
 static enum store_status
-put_update(struct sqldb *db, struct update *u, const char **why, char **said)
+put_update(struct sqldb *db, struct update *u, struct trouble **why)
 {
 	bool found, too_large = false;
 	bool ok = sqldb_run(db, STMT_SAVE) &&
@@ -364,20 +364,20 @@ put_update(struct sqldb *db, struct update *u, const char **why, char **said)
 
 	*why = NULL;
 	if (!ok && db->fault != SQLDB_FAULT_FILE) {
-		enum store_status status = give_up_host(db, u, said);
-
-		*why = *said;
-		return status;
+		*why = xcalloc(1, sizeof(**why));
+		return give_up_host(db, u, *why);
 	}
 	if (!ok || (too_large && !sqldb_run(db, STMT_UNDO)) || !sqldb_run(db, STMT_RELEASE))
 		return STORE_RETRY;
-	if (too_large)
-		*why = "record too large";
-	return too_large ? STORE_REJECT : STORE_OK;
+	if (!too_large)
+		return STORE_OK;
+	*why = xcalloc(1, sizeof(**why));
+	trouble_set(*why, TROUBLE_OTHER, NULL, "record too large");
+	return STORE_REJECT;
 }
 
 enum store_status
-sqlite_put_one(struct sqlite_store *s, const struct store_write *w, const char **why, char **said)
+sqlite_put_one(struct sqlite_store *s, const struct store_write *w, struct trouble **why)
 {
 	struct update u = {.db = &s->db,
 	    .w = w,
@@ -390,7 +390,7 @@ sqlite_put_one(struct sqlite_store *s, const struct store_write *w, const char *
 	u.facts = xcalloc(w->n + 1, sizeof(*u.facts));
 	sqldb_use_small_cache(&s->db, w->bytes > LARGE_WRITE);
 	s->db.fault = SQLDB_FAULT_NONE;
-	status = put_update(&s->db, &u, why, said);
+	status = put_update(&s->db, &u, why);
 	for (i = 0; i < u.n; i++)
 		fact_finish(&u.facts[i].fact);
 	free(u.facts);

@@ -97,7 +97,7 @@ record_parse(struct sqldb *db, const struct record_head *head, const struct fact
 
 	buf_init(&text, RECORD_TEXT_MAX);
 	if (!record_write(&text, head, NULL, (const char *const *)f->plugins, f->list, f->n)) {
-		sqldb_fail(db, "out of memory");
+		sqldb_fail(db, NULL, "out of memory");
 	} else {
 		rec = jsonx_parse_stored(text.data, text.len, err, sizeof(err));
 		*bytes += text.len;

@@ -39,13 +39,12 @@ struct task {
 		store_done_fn *done;
 	} fn;
 	void *arg;
-	char why[SQLDB_WHY_SIZE];
+	struct trouble why; /* of what failed as a whole */
 
 	/* put */
 	struct store_write **writes;
 	enum store_status *statuses;
-	const char **whys;
-	char **said; /* of whys those that were made for it; NULL elsewhere */
+	struct trouble **whys; /* of each; NULL: nothing, or of STORE_RETRY why */
 	size_t n;
 	int64_t wal_bytes; /* and of a probe */
 	uint64_t strays_dropped;
@@ -95,9 +94,8 @@ task_free(struct task *t)
 	size_t i;
 
 	drop_records(t);
-	for (i = 0; t->said != NULL && i < t->n; i++)
-		free(t->said[i]);
-	free(t->said);
+	for (i = 0; t->whys != NULL && i < t->n; i++)
+		free(t->whys[i]);
 	free(t->writes);
 	free(t->statuses);
 	free(t->whys);
@@ -111,7 +109,7 @@ task_free(struct task *t)
 static void
 task_failed(struct task *t)
 {
-	memcpy(t->why, t->s->db.why, sizeof(t->why));
+	t->why = t->s->db.why;
 }
 
 /* ---- put ---- */
@@ -140,9 +138,9 @@ put_range(struct task *t, size_t from, size_t to)
 	for (i = from; i < to; i++) {
 		if (is_answered(t, i))
 			continue;
-		free(t->said[i]);
-		t->said[i] = NULL;
-		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i], &t->said[i]);
+		free(t->whys[i]);
+		t->whys[i] = NULL;
+		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i]);
 		if (is_answered(t, i))
 			return PUT_UNDONE;
 		if (t->statuses[i] == STORE_RETRY)
@@ -161,7 +159,8 @@ fail_from(struct task *t, size_t from)
 		if (is_answered(t, i))
 			continue;
 		t->statuses[i] = STORE_RETRY;
-		t->whys[i] = t->why;
+		free(t->whys[i]);
+		t->whys[i] = NULL;
 	}
 }
 
@@ -207,7 +206,8 @@ put_done(void *arg)
 	t->s->base.wal_bytes = t->wal_bytes;
 	t->s->base.strays_dropped = t->strays_dropped;
 	for (i = 0; i < t->n && !t->s->closed; i++)
-		t->fn.written(t->writes[i], t->statuses[i], t->whys[i], t->arg);
+		t->fn.written(t->writes[i], t->statuses[i],
+		    t->statuses[i] == STORE_RETRY ? &t->why : t->whys[i], t->arg);
 	task_free(t);
 }
 
@@ -223,7 +223,6 @@ sqlite_put(
 	t->writes = xcalloc(n, sizeof(struct store_write *));
 	t->statuses = xcalloc(n, sizeof(*t->statuses));
 	t->whys = xcalloc(n, sizeof(*t->whys));
-	t->said = xcalloc(n, sizeof(*t->said));
 	for (i = 0; i < n; i++)
 		t->writes[i] = writes[i];
 	worker_submit(t->s->worker, put_run, put_done, t);
@@ -255,7 +254,7 @@ get_done(void *arg)
 
 	if (!t->s->closed)
 		t->fn.got(t->found, t->n_recs == 1 ? t->recs[0] : NULL,
-		    t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		    t->found == STORE_FAILED ? &t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -344,8 +343,8 @@ read_page(struct task *t, char *const hosts[], int n)
 		if (found == STORE_FOUND)
 			t->n_recs++;
 		else if (t->s->db.fault != SQLDB_FAULT_FILE)
-			xasprintf(
-			    &t->damaged[t->n_damaged++], "%s, host=%s", t->s->db.why, hosts[i]);
+			xasprintf(&t->damaged[t->n_damaged++], TROUBLE_FMT ", host=%s",
+			    TROUBLE_ARGS(&t->s->db.why), hosts[i]);
 		else
 			return STORE_FAILED;
 		free(t->host);
@@ -391,7 +390,7 @@ list_done(void *arg)
 		return;
 	}
 	if (!t->s->closed)
-		t->fn.listed(t->found, NULL, t->found == STORE_FAILED ? t->why : NULL, t->arg);
+		t->fn.listed(t->found, NULL, t->found == STORE_FAILED ? &t->why : NULL, t->arg);
 	task_free(t);
 }
 
@@ -450,7 +449,6 @@ forget_run(void *arg)
 	if (!t->ok) {
 		sqldb_roll_back(db);
 		task_failed(t);
-		t->what = t->why;
 	}
 }
 
@@ -472,7 +470,6 @@ probe_run(void *arg)
 	if (!t->ok) {
 		sqldb_roll_back(db);
 		task_failed(t);
-		t->what = t->why;
 	}
 }
 
@@ -506,7 +503,7 @@ op_done(void *arg)
 	if (t->wal_bytes > 0)
 		t->s->base.wal_bytes = t->wal_bytes;
 	if (!t->s->closed)
-		t->fn.done(t->ok, t->what, t->arg);
+		t->fn.done(t->ok ? NULL : &t->why, t->ok ? t->what : NULL, t->arg);
 	task_free(t);
 }
 
@@ -560,7 +557,7 @@ sqlite_free(void *arg)
 
 static struct store *
 sqlite_open(struct loop *loop, const struct uri *uri, const struct options *opt,
-    enum store_access access, char *err, size_t err_size)
+    enum store_access access, struct trouble *why)
 {
 	struct sqlite_store *s = xcalloc(1, sizeof(*s));
 
@@ -576,12 +573,12 @@ sqlite_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	s->loop = loop;
 	s->record_max_bytes = opt->record_max_bytes;
 	if (!sqldb_open(&s->db, uri->path, access == STORE_MAKE, opt->sqlite_relaxed)) {
-		snprintf(err, err_size, "%s", s->db.why);
+		*why = s->db.why;
 	} else {
 		s->worker = worker_create(loop, "sqlite");
 		if (s->worker == NULL)
-			snprintf(err, err_size, "%s: cannot make a thread: %s", s->base.id,
-			    errtext_errno(errno));
+			trouble_set(why, TROUBLE_OTHER, NULL, "%s: cannot make a thread: %s",
+			    s->base.id, errtext_errno(errno));
 	}
 	if (s->worker == NULL) {
 		sqldb_close(&s->db);
