@@ -76,16 +76,6 @@ doctor_say_trouble(
 }
 
 void
-doctor_say_sentence(
-    struct doctor *d, const char *check, enum check_status status, const char *sentence)
-{
-	struct trouble t;
-
-	trouble_parse(&t, sentence);
-	doctor_say_trouble(d, check, status, &t);
-}
-
-void
 doctor_skip(struct doctor *d, const char *const *checks, const char *why)
 {
 	for (size_t i = 0; checks[i] != NULL; i++)
@@ -163,7 +153,8 @@ verb_doctor(struct verb_context *v)
 	d->patience = loop_timer_create(v->loop, "doctor-patience", doctor_on_patience, d);
 	loop_timer_arm(d->patience, (int64_t)v->timeout_ms);
 	doctor_choose_roles(d);
-	if (v->cli->complaint == NULL) /* else its options are not those of anybody here */
+	if (v->cli->complaint.kind ==
+	    TROUBLE_NONE) /* else its options are not those of anybody here */
 		doctor_take_role(d);
 	doctor_next(d);
 }

@@ -61,11 +61,9 @@ struct doctor {
 /* One line about a check. cure: NULL = none. */
 void doctor_say(struct doctor *d, const char *check, enum check_status status, const char *cure,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* These say what went wrong elsewhere, as a value or as the sentence of a store. */
+/* This says what went wrong elsewhere. */
 void doctor_say_trouble(
     struct doctor *d, const char *check, enum check_status status, const struct trouble *t);
-void doctor_say_sentence(
-    struct doctor *d, const char *check, enum check_status status, const char *sentence);
 /* Every check of the NULL-terminated list is skipped, for want of that. */
 void doctor_skip(struct doctor *d, const char *const *checks, const char *why);
 /* Whom it looks for: by --as, or by what is on this machine. */

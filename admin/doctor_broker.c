@@ -8,6 +8,7 @@
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -76,12 +77,15 @@ is_tls(const struct patient *p)
 	return p->uris[p->i].scheme == URI_AMQPS;
 }
 
+static const struct trouble is_blocked = {TROUBLE_OTHER,
+    "the broker takes no messages: it is blocked", "see its log for a memory or disk alarm"};
+
 /* The link that was being checked has failed, and the rest cannot be; but for who may not send: the
  * queues have been looked at, and reading is another right. */
 static void
-give_up(struct patient *p, bool may_go_on, const char *sentence)
+give_up(struct patient *p, bool may_go_on, const struct trouble *why)
 {
-	doctor_say_sentence(p->d, links[p->link], CHECK_FAIL, sentence);
+	doctor_say_trouble(p->d, links[p->link], CHECK_FAIL, why);
 	if (may_go_on && p->link == LINK_PERMISSIONS) {
 		broker_destroy(p->broker);
 		p->broker = NULL;
@@ -482,9 +486,7 @@ send_probe(struct patient *p)
 	m.app_id = xstrdup("vogeler-admin");
 	message_set_body(&m, xstrdup("doctor"), strlen("doctor"));
 	if (broker_publish(p->broker, exchanges[p->exchange++], PROBE_KEY, true, &m) == 0)
-		give_up(p, true,
-		    "the broker takes no messages: it is blocked; cure: see its log for a "
-		    "memory or disk alarm");
+		give_up(p, true, &is_blocked);
 	message_finish(&m);
 }
 
@@ -517,14 +519,13 @@ patient_on_confirm(
 static void
 patient_on_blocked(struct broker *b, bool blocked, const char *reason, void *arg)
 {
-	char text[512];
+	struct trouble why;
 
 	if (!blocked)
 		return;
-	snprintf(text, sizeof(text),
-	    "the broker takes no messages (%s); cure: see its log; free memory or disk there",
-	    reason == NULL ? "no reason given" : reason);
-	give_up(arg, true, text);
+	trouble_set(&why, TROUBLE_OTHER, "see its log; free memory or disk there",
+	    "the broker takes no messages (%s)", reason == NULL ? "no reason given" : reason);
+	give_up(arg, true, &why);
 }
 
 static void
@@ -548,7 +549,7 @@ patient_on_down(struct broker *b, const struct broker_failure *f, void *arg)
 		check_reading(p);
 		return;
 	}
-	give_up(p, f->error == BROKER_ERR_PERMISSION, f->text);
+	give_up(p, f->error == BROKER_ERR_PERMISSION, f->trouble);
 }
 
 static void
@@ -639,14 +640,14 @@ static void
 say_no_broker(struct doctor *d)
 {
 	static const char *const first[] = {"broker dns", NULL};
-	const char *sentence = d->v->cli->no_qhost;
+	const struct trouble *no_qhost = &d->v->cli->no_qhost;
 	const char *why = "no broker is named";
 
 	if (d->role == DOCTOR_READER) {
 		why = "who only reads the store needs none";
 		doctor_skip(d, first, why);
-	} else if (sentence != NULL) {
-		doctor_say_sentence(d, first[0], CHECK_FAIL, sentence);
+	} else if (no_qhost->kind != TROUBLE_NONE) {
+		doctor_say_trouble(d, first[0], CHECK_FAIL, no_qhost);
 	} else {
 		doctor_say(d, first[0], CHECK_FAIL,
 		    geteuid() == 0
@@ -664,7 +665,7 @@ doctor_broker(struct doctor *d)
 {
 	const struct options *o = d->options;
 	struct patient *p;
-	char err[512];
+	struct trouble why;
 
 	if (o->qhost == NULL || d->role == DOCTOR_READER) {
 		say_no_broker(d);
@@ -672,8 +673,8 @@ doctor_broker(struct doctor *d)
 	}
 	p = xcalloc(1, sizeof(*p));
 	p->d = d;
-	if (!uri_parse_brokers(o->qhost, &p->uris, &p->n, err, sizeof(err)))
-		doctor_say(d, "broker dns", CHECK_FAIL, "correct the broker URI", "%s", err);
+	if (!uri_parse_brokers(o->qhost, &p->uris, &p->n, &why))
+		doctor_say_trouble(d, "broker dns", CHECK_FAIL, &why);
 	p->topology = topology_for_collector(o->broadcast_exchange, o->master_exchange);
 	p->host = agent_name(d);
 	if (p->host != NULL)

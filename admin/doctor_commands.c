@@ -12,6 +12,7 @@
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
@@ -354,7 +355,7 @@ void
 doctor_commands(struct doctor *d)
 {
 	struct round *r;
-	char err[512];
+	struct trouble why;
 
 	if (!is_wanted(d)) {
 		forget_recent(d);
@@ -363,7 +364,7 @@ doctor_commands(struct doctor *d)
 	}
 	r = xcalloc(1, sizeof(*r));
 	r->d = d;
-	if (!uri_parse_brokers(d->options->qhost, &r->uris, &r->n_uris, err, sizeof(err))) {
+	if (!uri_parse_brokers(d->options->qhost, &r->uris, &r->n_uris, &why)) {
 		round_free(r); /* which was told */
 		forget_recent(d);
 		doctor_next(d);

@@ -30,16 +30,17 @@
 
 /* The first of several complaints, and how many there are. */
 struct complaints {
-	char *first;
+	struct trouble first;
 	size_t n;
 };
 
 static void
-complain(struct complaints *c, const char *file, unsigned int line, const char *text)
+complain(struct complaints *c, const char *file, unsigned int line, const struct trouble *what)
 {
 	if (c->n++ > 0)
 		return;
-	c->first = complain_text(file, line, text);
+	c->first = *what;
+	complain_place(&c->first, file, line);
 }
 
 /* --- the configuration file --- */
@@ -60,16 +61,17 @@ has_password(const struct ini_file *c)
 }
 
 static void
-on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+on_note(enum log_level level, const char *file, unsigned int line, const struct trouble *what,
+    void *arg)
 {
 	if (level >= LOG_LEVEL_WARN)
-		complain(arg, file, line, text);
+		complain(arg, file, line, what);
 }
 
 static void
-on_conf_error(const char *file, unsigned int line, const char *text, void *arg)
+on_conf_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	complain(arg, file, line, text);
+	complain(arg, file, line, what);
 }
 
 static void
@@ -97,19 +99,16 @@ say_config_modes(struct doctor *d, const char *path, bool secret)
 }
 
 static void
-say_unusable(struct doctor *d, const char *first, size_t n)
+say_unusable(struct doctor *d, const struct trouble *first, size_t n)
 {
-	struct trouble t;
-
-	trouble_parse(&t, first);
 	if (n > 1) /* of the others it may be another one */
 		doctor_say(d, "config", CHECK_FAIL,
-		    "correct it; vogeler-admin --check-config names them all", "%zu wrong: %s", n,
-		    first);
-	else if (t.cure[0] == '\0')
-		doctor_say(d, "config", CHECK_FAIL, "correct it", "%s", first);
+		    "correct it; vogeler-admin --check-config names them all",
+		    "%zu wrong: " TROUBLE_FMT, n, TROUBLE_ARGS(first));
+	else if (first->cure[0] == '\0')
+		doctor_say(d, "config", CHECK_FAIL, "correct it", "%s", first->what);
 	else
-		doctor_say_trouble(d, "config", CHECK_FAIL, &t);
+		doctor_say_trouble(d, "config", CHECK_FAIL, first);
 }
 
 /* false: it cannot be used, and nothing that it decides can be looked at. */
@@ -123,8 +122,8 @@ check_config(struct doctor *d)
 	struct ini_file conf = {0};
 	bool secret;
 
-	if (d->v->cli->complaint != NULL) {
-		say_unusable(d, d->v->cli->complaint, d->v->cli->n_complaints);
+	if (d->v->cli->complaint.kind != TROUBLE_NONE) {
+		say_unusable(d, &d->v->cli->complaint, d->v->cli->n_complaints);
 		return false;
 	}
 	if (path == NULL) {
@@ -142,9 +141,8 @@ check_config(struct doctor *d)
 		doctor_say(d, "config", CHECK_OK, NULL, "%s: every key and value is known", path);
 	else
 		doctor_say(d, "config", CHECK_WARN,
-		    "correct it; vogeler-admin --check-config names them all", "%zu odd: %s", c.n,
-		    c.first);
-	free(c.first);
+		    "correct it; vogeler-admin --check-config names them all",
+		    "%zu odd: " TROUBLE_FMT, c.n, TROUBLE_ARGS(&c.first));
 	say_config_modes(d, path, secret);
 	if (d->options->qhost_file != NULL && stat(d->options->qhost_file, &st) == 0 &&
 	    (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
@@ -241,15 +239,14 @@ check_state_dir(struct doctor *d)
 }
 
 static void
-say_bad_plugins(struct doctor *d, int bad, size_t good, const char *first)
+say_bad_plugins(struct doctor *d, int bad, size_t good, const struct trouble *first)
 {
-	struct trouble t;
 	char *text;
 
-	trouble_parse(&t, first);
 	xasprintf(&text, "%s; \"vogeler-agent list\" names them all",
-	    t.cure[0] == '\0' ? "correct it" : t.cure);
-	doctor_say(d, "plugins", CHECK_FAIL, text, "%d refused, %zu good: %s", bad, good, t.what);
+	    first->cure[0] == '\0' ? "correct it" : first->cure);
+	doctor_say(
+	    d, "plugins", CHECK_FAIL, text, "%d refused, %zu good: %s", bad, good, first->what);
 	free(text);
 }
 
@@ -334,15 +331,14 @@ check_plugins(struct doctor *d, bool has_agent)
 	}
 	bad = plugin_read_dir(&set, dir, on_conf_error, &c);
 	if (bad < 0)
-		doctor_say_sentence(d, "plugins", CHECK_FAIL, c.first);
+		doctor_say_trouble(d, "plugins", CHECK_FAIL, &c.first);
 	else if (bad > 0)
-		say_bad_plugins(d, bad, set.n, c.first);
+		say_bad_plugins(d, bad, set.n, &c.first);
 	else
 		doctor_say(d, "plugins", CHECK_OK, NULL, "%s: %zu declared", dir, set.n);
 	if (bad >= 0 && set.n > 0)
 		check_commands(d, &set);
 	plugin_set_finish(&set);
-	free(c.first);
 }
 
 /* Checks [server] attest of the collector's configuration, which may be this one. */

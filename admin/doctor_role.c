@@ -5,6 +5,7 @@
 #include "admin/doctor.h"
 
 #include "shared/base/errtext.h"
+#include "shared/base/trouble.h"
 #include "shared/config/cli.h"
 #include "shared/config/options_load.h"
 
@@ -22,7 +23,7 @@
 
 #define AS_GIVEN "whoever is on this machine"
 
-typedef bool set_fn(struct options *, const char *, const char *, char *, size_t);
+typedef bool set_fn(struct options *, const char *, const char *, struct trouble *);
 
 static const struct credential {
 	enum doctor_role role;
@@ -170,18 +171,20 @@ say_role(struct doctor *d)
 static bool
 take(struct doctor *d, const struct credential *c)
 {
-	char why[512] = "no URI in its first line";
+	struct trouble why;
 	int err = 0;
 	char *uri = cli_read_credential(c->path, &err);
-	bool ok = uri != NULL && c->set(&d->v->cli->options, uri, c->path, why, sizeof(why));
+	bool ok;
 
+	trouble_set(&why, TROUBLE_OTHER, NULL, "no URI in its first line");
+	ok = uri != NULL && c->set(&d->v->cli->options, uri, c->path, &why);
 	if (uri != NULL)
 		explicit_bzero(uri, strlen(uri));
 	free(uri);
 	if (!ok && err != ENOENT)
 		doctor_say(d, "role", CHECK_FAIL,
 		    "write the URI into it, as one line, for root alone", "%s: %s: %s",
-		    names[d->role], c->path, err != 0 ? errtext_errno(err) : why);
+		    names[d->role], c->path, err != 0 ? errtext_errno(err) : why.what);
 	return ok || err == ENOENT;
 }
 

@@ -423,7 +423,7 @@ doctor_store(struct doctor *d)
 {
 	const char *dbhost = d->options->dbhost;
 	struct ward *w;
-	char err[512];
+	struct trouble why;
 
 	if (d->role == DOCTOR_AGENT) {
 		doctor_skip(d, &after_tcp[LINK_DATABASE], "an agent needs none");
@@ -439,9 +439,8 @@ doctor_store(struct doctor *d)
 	}
 	w = xcalloc(1, sizeof(*w));
 	w->d = d;
-	if (!uri_parse(dbhost, &w->uri, err, sizeof(err))) {
-		doctor_say(
-		    d, after_tcp[LINK_DATABASE], CHECK_FAIL, "correct the store URI", "%s", err);
+	if (!uri_parse(dbhost, &w->uri, &why)) {
+		doctor_say_trouble(d, after_tcp[LINK_DATABASE], CHECK_FAIL, &why);
 		doctor_skip(d, &after_tcp[LINK_WRITE], "no store");
 		end(w);
 		return;

@@ -109,7 +109,7 @@ complain(struct forgetting *f, const char *host, const char *why)
 }
 
 static void
-complain_trouble(struct forgetting *f, const char *host, const struct trouble *why)
+complain_why(struct forgetting *f, const char *host, const struct trouble *why)
 {
 	char *text = trouble_text(why);
 
@@ -182,7 +182,7 @@ forget_on_open(const struct open_job *jobs, size_t n, const struct trouble *why,
 	struct forgetting *f = arg;
 
 	if (why != NULL) {
-		complain_trouble(f, "what waited for them is \"queued\" in the ledger still", why);
+		complain_why(f, "what waited for them is \"queued\" in the ledger still", why);
 		forget_end(f);
 		return;
 	}
@@ -235,7 +235,7 @@ forget_on_done(const struct trouble *why, const char *done, void *arg)
 	if (why == NULL)
 		printf("%s: %s\n", host, done);
 	else
-		complain_trouble(f, host, why);
+		complain_why(f, host, why);
 	forget_next(f);
 }
 
@@ -459,7 +459,7 @@ forget_on_unanswered(const struct open_job *jobs, size_t n, const struct trouble
 	struct hosts left = {0};
 
 	if (why != NULL) {
-		complain_trouble(f, "their jobs cannot be read", why);
+		complain_why(f, "their jobs cannot be read", why);
 		forget_end(f);
 		return;
 	}
@@ -545,8 +545,7 @@ forget_on_known(const struct trouble *why, void *arg)
 	struct hosts meant = {0};
 
 	if (why != NULL) {
-		verb_fail(f->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(f->v->store),
-		    TROUBLE_ARGS(why));
+		verb_fail_trouble(f->v, why, "cannot list the hosts in %s", store_id(f->v->store));
 		return;
 	}
 	targets_resolve(&f->meant.targets, known, &meant, forget_on_nobody, f);

@@ -261,8 +261,7 @@ hosts_on_record(enum store_found found, json_t *rec, const struct trouble *why, 
 			add_row(h, rec);
 		return;
 	case STORE_FAILED:
-		verb_fail(h->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(h->v->store),
-		    TROUBLE_ARGS(why));
+		verb_fail_trouble(h->v, why, "cannot list the hosts in %s", store_id(h->v->store));
 		break;
 	case STORE_MISSING: /* the end of the list */
 		if (h->v->json)

@@ -5,6 +5,7 @@
 #include "shared/base/ident.h"
 #include "shared/base/trouble.h"
 #include "shared/base/units.h"
+#include "shared/base/xalloc.h"
 #include "shared/config/cli_verbs.h"
 #include "shared/config/complain.h"
 #include "shared/event/loop.h"
@@ -117,6 +118,22 @@ verb_fail(struct verb_context *v, const char *fmt, ...)
 }
 
 void
+verb_fail_trouble(struct verb_context *v, const struct trouble *why, const char *fmt, ...)
+{
+	struct trouble told = *why;
+	char *tried;
+	va_list ap;
+
+	va_start(ap, fmt);
+	xvasprintf(&tried, fmt, ap);
+	va_end(ap);
+	trouble_prefix(&told, "%s: ", tried);
+	free(tried);
+	complain_trouble("vogeler-admin", &told);
+	verb_done(v, VERB_TROUBLE);
+}
+
+void
 verb_interrupted(struct verb_context *v, int signo)
 {
 	if (v->undo != NULL)
@@ -182,7 +199,7 @@ main(int argc, char **argv)
 		v.store = store_open(
 		    v.loop, &store_uri, &cli.options, verb->makes ? STORE_MAKE : STORE_USE, &why);
 	if (v.store == NULL && !verb->without_store) {
-		complain_line("vogeler-admin", TROUBLE_FMT, TROUBLE_ARGS(&why));
+		complain_trouble("vogeler-admin", &why);
 	} else {
 		verb->run(&v);
 		loop_run(v.loop);

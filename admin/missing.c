@@ -93,8 +93,7 @@ missing_end(struct verb_context *v, enum store_found found, const struct trouble
 	struct missing *m;
 
 	if (found == STORE_FAILED) {
-		verb_fail(v, "cannot read %s from %s: " TROUBLE_FMT, v->args[0], store_id(v->store),
-		    TROUBLE_ARGS(why));
+		verb_fail_trouble(v, why, "cannot read %s from %s", v->args[0], store_id(v->store));
 		return;
 	}
 	m = xcalloc(1, sizeof(*m));

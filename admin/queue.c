@@ -339,8 +339,7 @@ queue_on_open(const struct open_job *jobs, size_t n, const struct trouble *why, 
 	struct queue_verb *q = arg;
 
 	if (why != NULL) {
-		verb_fail(q->v, "cannot read the jobs from %s: " TROUBLE_FMT, store_id(q->v->store),
-		    TROUBLE_ARGS(why));
+		verb_fail_trouble(q->v, why, "cannot read the jobs from %s", store_id(q->v->store));
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -391,8 +390,7 @@ queue_on_known(const struct trouble *why, void *arg)
 	struct queue_verb *q = arg;
 
 	if (why != NULL) {
-		verb_fail(q->v, "cannot list the hosts in %s: " TROUBLE_FMT, store_id(q->v->store),
-		    TROUBLE_ARGS(why));
+		verb_fail_trouble(q->v, why, "cannot list the hosts in %s", store_id(q->v->store));
 		return;
 	}
 	targets_resolve(&q->meant.targets, &q->meant.known, &q->hosts, queue_on_nobody, q);

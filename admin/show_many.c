@@ -63,8 +63,7 @@ many_finish(void *arg)
 static void
 failed(struct show_many *m, const struct trouble *why)
 {
-	verb_fail(
-	    m->v, "cannot read from %s: " TROUBLE_FMT, store_id(m->v->store), TROUBLE_ARGS(why));
+	verb_fail_trouble(m->v, why, "cannot read from %s", store_id(m->v->store));
 }
 
 static void

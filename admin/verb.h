@@ -59,5 +59,8 @@ void verb_done(struct verb_context *v, int status);
 void verb_interrupted(struct verb_context *v, int signo) __attribute__((noreturn));
 /* "vogeler-admin: text" on stderr, and the end with VERB_TROUBLE. */
 void verb_fail(struct verb_context *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Fails with what went wrong elsewhere, behind what was tried: "cannot list the hosts in X: ". */
+void verb_fail_trouble(struct verb_context *v, const struct trouble *why, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -124,14 +124,16 @@ set_broker_status(struct agent *a, const char *fmt, ...)
 
 /* complaint: the first of n. */
 static void
-set_plugin_status(struct agent *a, const char *what, const char *complaint, size_t n)
+set_plugin_status(struct agent *a, const char *what, const struct trouble *complaint, size_t n)
 {
-	char more[48] = "";
+	char more[48] = "", text[STATUS_PART - 100];
 
 	if (n > 1)
 		snprintf(more, sizeof(more), " (and %zu more in the log)", n - 1);
-	snprintf(a->plugin_status, sizeof(a->plugin_status), "%s: %.*s%s", what, STATUS_PART - 100,
-	    complaint != NULL ? complaint : "see the log", more);
+	snprintf(a->plugin_status, sizeof(a->plugin_status), "%s: %s%s", what,
+	    complaint->kind != TROUBLE_NONE ? trouble_format(complaint, text, sizeof(text))
+					    : "see the log",
+	    more);
 }
 
 static size_t
@@ -514,16 +516,16 @@ take_logins(struct agent *a)
 {
 	struct uri *list;
 	size_t n;
-	char err[512];
+	struct trouble why;
 
-	if (!uri_parse_brokers(a->cli->options.qhost, &list, &n, err, sizeof(err)))
+	if (!uri_parse_brokers(a->cli->options.qhost, &list, &n, &why))
 		return;
 	broker_set_logins(a->broker, list, n);
 	uri_list_free(list, n);
 }
 
 static void
-refuse_reload(struct agent *a, const char *complaint, size_t n)
+refuse_reload(struct agent *a, const struct trouble *complaint, size_t n)
 {
 	log_error("agent", "not reloaded: options and plugins stay as they were" TROUBLE_CURE
 			   "mend what is named above, then reload again");
@@ -539,13 +541,13 @@ reload(struct agent *a)
 	char *restart;
 
 	if (!cli_reload(a->cli, &next)) {
-		refuse_reload(a, a->cli->complaint, a->cli->n_complaints);
+		refuse_reload(a, &a->cli->complaint, a->cli->n_complaints);
 		return;
 	}
 	if (!registry_reload(&a->registry, a->plugin_dir != NULL ? a->plugin_dir : next.plugin_path,
 		now->state_dir)) {
 		log_set_level(now->log_level); /* cli_reload() has set the new one */
-		refuse_reload(a, a->registry.complaint, a->registry.n_complaints);
+		refuse_reload(a, &a->registry.complaint, a->registry.n_complaints);
 		options_finish(&next);
 		return;
 	}
@@ -716,7 +718,7 @@ make_parts(struct agent *a)
 	make_broker(a);
 	if (a->registry.n_complaints > 0)
 		set_plugin_status(
-		    a, "plugins left out", a->registry.complaint, a->registry.n_complaints);
+		    a, "plugins left out", &a->registry.complaint, a->registry.n_complaints);
 	set_broker_status(a, "connecting to %s", broker_id(a->broker));
 	a->children = children_create(a->loop, on_child, a);
 	children_track(a->children,

@@ -30,61 +30,58 @@ void
 registry_finish(struct registry *r)
 {
 	plugin_set_finish(&r->set);
-	free(r->complaint);
 	registry_init(r);
 }
 
-/* Takes over text. */
 static void
-complain(struct registry *r, char *text)
+complain(struct registry *r, const struct trouble *what)
 {
-	log_error("plugins", "%s", text);
+	log_error("plugins", TROUBLE_FMT, TROUBLE_ARGS(what));
 	if (r->n_complaints++ == 0)
-		r->complaint = text;
-	else
-		free(text);
+		r->complaint = *what;
 }
 
 static void
 forget_complaints(struct registry *r)
 {
-	free(r->complaint);
-	r->complaint = NULL;
+	r->complaint = (struct trouble){0};
 	r->n_complaints = 0;
 }
 
 static void
-on_broken(const char *file, unsigned int line, const char *text, void *arg)
+on_broken(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	complain(arg, complain_text(file, line, text)); /* a plugin may be given a URI */
+	struct trouble placed = *what;
+
+	complain_place(&placed, file, line); /* a plugin may be given a URI */
+	complain(arg, &placed);
 }
 
 static void
-log_warning(const char *file, unsigned int line, const char *text, void *arg)
+log_warning(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	char *shown = complain_text(file, line, text);
+	struct trouble placed = *what;
 
-	log_warn("plugins", "%s", shown);
-	free(shown);
+	complain_place(&placed, file, line);
+	log_warn("plugins", TROUBLE_FMT, TROUBLE_ARGS(&placed));
 }
 
 static void
-print_broken(const char *file, unsigned int line, const char *text, void *arg)
+print_broken(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	char *shown = complain_text(file, line, text);
+	struct trouble placed = *what;
 
-	complain_line("vogeler-agent", "%s", shown);
-	free(shown);
+	complain_place(&placed, file, line);
+	complain_trouble("vogeler-agent", &placed);
 }
 
 static void
-print_warning(const char *file, unsigned int line, const char *text, void *arg)
+print_warning(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	char *whole;
+	struct trouble warning = *what;
 
-	xasprintf(&whole, "warning: %s", text);
-	print_broken(file, line, whole, arg);
-	free(whole);
+	trouble_prefix(&warning, "warning: ");
+	print_broken(file, line, &warning, arg);
 }
 
 static bool
@@ -143,7 +140,8 @@ read_dir(struct plugin_set *set, const char *dir, ini_file_error_fn *on_error, v
 static bool
 compile(struct registry *r, struct plugin_set *set, const char *path, bool at_start)
 {
-	char err[512], *why;
+	char err[512];
+	struct trouble why;
 	struct buf text;
 	bool ok = plugin_write_compiled(set, path, &text, err, sizeof(err));
 	int error = errno;
@@ -155,12 +153,13 @@ compile(struct registry *r, struct plugin_set *set, const char *path, bool at_st
 		    statedir_cure(error));
 		ok = true;
 	} else if (!ok) {
-		xasprintf(&why, "cannot compile the plugins: %s", err);
-		complain(r, why);
+		trouble_set(&why, TROUBLE_OTHER, NULL, "cannot compile the plugins: %s", err);
+		complain(r, &why);
 	}
 	if (ok && plugin_read_text(set, path, &text, on_broken, r) != 0) {
-		xasprintf(&why, "%s cannot be read back; the plugins stay as they were", path);
-		complain(r, why);
+		trouble_set(&why, TROUBLE_OTHER, NULL,
+		    "%s cannot be read back; the plugins stay as they were", path);
+		complain(r, &why);
 		plugin_set_finish(set);
 		ok = false;
 	}
@@ -213,8 +212,9 @@ registry_reload(struct registry *r, const char *plugin_dir, const char *state_di
 
 /* A finding is what is wrong with definitions, kept until it is known which of it is to be told. */
 struct finding {
-	char *file, *text; /* owned */
+	char *file; /* owned */
 	unsigned int line;
+	struct trouble what;
 };
 
 struct findings {
@@ -223,12 +223,12 @@ struct findings {
 };
 
 static void
-keep_broken(const char *file, unsigned int line, const char *text, void *arg)
+keep_broken(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
 	struct findings *f = arg;
 
 	f->items = xreallocarray(f->items, f->n + 1, sizeof(*f->items));
-	f->items[f->n++] = (struct finding){xstrdup(file), xstrdup(text), line};
+	f->items[f->n++] = (struct finding){xstrdup(file), line, *what};
 }
 
 /* Says whether it is in the same file, or has its name: a second definition of it elsewhere may be
@@ -240,7 +240,7 @@ is_about(const struct finding *f, const struct plugin *p)
 	bool named;
 
 	xasprintf(&quoted, "'%s'", p->name);
-	named = strstr(f->text, quoted) != NULL;
+	named = strstr(f->what.what, quoted) != NULL;
 	free(quoted);
 	return named || strcmp(f->file, p->file) == 0;
 }
@@ -253,9 +253,8 @@ print_findings(struct findings *f, const struct plugin *only)
 		struct finding *at = &f->items[i];
 
 		if (only == NULL || is_about(at, only))
-			print_broken(at->file, at->line, at->text, NULL);
+			print_broken(at->file, at->line, &at->what, NULL);
 		free(at->file);
-		free(at->text);
 	}
 	free(f->items);
 }
@@ -284,15 +283,15 @@ registry_read(struct registry *r, const char *plugin_dir, const char *name)
 }
 
 static void
-tell_error(const char *file, unsigned int line, const char *text, void *arg)
+tell_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	cli_tell_check(LOG_LEVEL_ERROR, file, line, text, NULL);
+	cli_tell_check(LOG_LEVEL_ERROR, file, line, what, NULL);
 }
 
 static void
-tell_warning(const char *file, unsigned int line, const char *text, void *arg)
+tell_warning(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	cli_tell_check(LOG_LEVEL_WARN, file, line, text, NULL);
+	cli_tell_check(LOG_LEVEL_WARN, file, line, what, NULL);
 }
 
 bool

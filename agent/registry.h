@@ -5,6 +5,7 @@
 #ifndef VOGELER_REGISTRY_H
 #define VOGELER_REGISTRY_H
 
+#include "shared/base/trouble.h"
 #include "shared/config/plugin.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ struct registry {
 	size_t broken;         /* definitions that are not in the set, since they were refused */
 	/* These are what the last load or reload could not do; 0 = all was well. */
 	size_t n_complaints;
-	char *complaint; /* the first of them, without passwords; owned */
+	struct trouble complaint; /* the first of them, without passwords */
 };
 
 void registry_init(struct registry *r);

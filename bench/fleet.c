@@ -4,6 +4,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/plugin.h"
 #include "shared/wire/wire.h"
@@ -472,9 +473,9 @@ fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wall
 }
 
 static void
-fleet_on_error(const char *file, unsigned int line, const char *text, void *arg)
+fleet_on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	fatal("bench", "a plugin of the fleet: %s", text);
+	fatal("bench", "a plugin of the fleet: %s", what->what);
 }
 
 void

@@ -127,9 +127,9 @@ read_own_users(struct attest *a, const char *qhost)
 {
 	struct uri *list = NULL;
 	size_t n = 0;
-	char err[512];
+	struct trouble why;
 
-	if (qhost == NULL || !uri_parse_brokers(qhost, &list, &n, err, sizeof(err)))
+	if (qhost == NULL || !uri_parse_brokers(qhost, &list, &n, &why))
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (list[i].user != NULL)

@@ -33,7 +33,7 @@ complain(struct design_load *l, const char *what, const char *why)
 }
 
 static void
-complain_trouble(struct design_load *l, const char *what, const struct trouble *why)
+complain_why(struct design_load *l, const char *what, const struct trouble *why)
 {
 	char *text = trouble_text(why);
 
@@ -52,7 +52,7 @@ on_loaded(const struct trouble *why, const char *done, void *arg)
 	if (why == NULL)
 		printable_line(stdout, "%s: %s", id, done);
 	else
-		complain_trouble(l, id, why);
+		complain_why(l, id, why);
 	l->next++;
 	load_next(l);
 }
@@ -80,7 +80,7 @@ on_set_up(const struct trouble *why, const char *done, void *arg)
 		load_next(l);
 		return;
 	}
-	complain_trouble(l, store_id(l->store), why);
+	complain_why(l, store_id(l->store), why);
 	loop_stop(l->loop);
 }
 

@@ -318,9 +318,9 @@ take_logins(struct vogelerd *v)
 	const struct options *o = &v->cli.options;
 	struct uri *list = NULL, store = {0};
 	size_t n = 0;
-	char err[512];
+	struct trouble why;
 
-	if (uri_parse_brokers(o->qhost, &list, &n, err, sizeof(err))) {
+	if (uri_parse_brokers(o->qhost, &list, &n, &why)) {
 		broker_set_logins(v->consumer, list, n);
 		broker_set_logins(v->publisher, list, n);
 		leader_set_logins(v->leader, list, n);
@@ -328,7 +328,7 @@ take_logins(struct vogelerd *v)
 		bindings_hurry(v->bindings); /* it may have rights now that it had not */
 		uri_list_free(list, n);
 	}
-	if (uri_parse(o->dbhost, &store, err, sizeof(err))) {
+	if (uri_parse(o->dbhost, &store, &why)) {
 		store_set_login(v->store, &store);
 		uri_finish(&store);
 	}
@@ -346,15 +346,15 @@ warn_of_attest(const struct options *o)
 static void
 refuse_reload(struct vogelerd *v)
 {
-	char more[48] = "";
+	char more[48] = "", text[STATUS_PART - 80];
 
 	log_error("main",
 	    "not reloaded: the options have errors: those from before stay in force" TROUBLE_CURE
 	    "mend what is named above, then reload again");
 	if (v->cli.n_complaints > 1)
 		snprintf(more, sizeof(more), " (and %zu more in the log)", v->cli.n_complaints - 1);
-	snprintf(v->reload_status, sizeof(v->reload_status), "not reloaded: %.*s%s",
-	    STATUS_PART - 80, v->cli.complaint, more);
+	snprintf(v->reload_status, sizeof(v->reload_status), "not reloaded: %s%s",
+	    trouble_format(&v->cli.complaint, text, sizeof(text)), more);
 	tell_status(v);
 }
 

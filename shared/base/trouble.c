@@ -30,20 +30,28 @@ keep(char *out, size_t size, char *text)
 }
 
 void
-trouble_set(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, ...)
+trouble_vset(
+    struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, va_list ap)
 {
-	va_list ap;
 	char *text;
 
 	assert(kind != TROUBLE_NONE);
 	t->kind = kind;
-	va_start(ap, fmt);
 	xvasprintf(&text, fmt, ap);
-	va_end(ap);
 	keep(t->what, sizeof(t->what), text);
 	t->cure[0] = '\0';
 	if (cure != NULL)
 		trouble_set_cure(t, "%s", cure);
+}
+
+void
+trouble_set(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	trouble_vset(t, kind, cure, fmt, ap);
+	va_end(ap);
 }
 
 void
@@ -82,16 +90,6 @@ trouble_prefix(struct trouble *t, const char *fmt, ...)
 	xasprintf(&text, "%s%s", prefix, t->what);
 	free(prefix);
 	keep(t->what, sizeof(t->what), text);
-}
-
-void
-trouble_parse(struct trouble *t, const char *sentence)
-{
-	const char *mark = strstr(sentence, TROUBLE_CURE);
-	int len = mark == NULL ? (int)strlen(sentence) : (int)(mark - sentence);
-
-	trouble_set(t, TROUBLE_OTHER, mark == NULL ? NULL : mark + strlen(TROUBLE_CURE), "%.*s",
-	    len, sentence);
 }
 
 char *

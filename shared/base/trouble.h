@@ -5,6 +5,7 @@
 #ifndef VOGELER_TROUBLE_H
 #define VOGELER_TROUBLE_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* Stands between what and cure wherever both are printed; nobody looks for it in a text. */
@@ -33,14 +34,14 @@ extern const struct trouble trouble_no_memory;
 /* Sets all of it; cure may be NULL. What is too long is cut between characters. */
 void trouble_set(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+void trouble_vset(struct trouble *t, enum trouble_kind kind, const char *cure, const char *fmt,
+    va_list ap) __attribute__((format(printf, 4, 0)));
 /* The cure alone, in place of one that is there. */
 void trouble_set_cure(struct trouble *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 struct trouble *trouble_dup(const struct trouble *t); /* malloced; of NULL: NULL */
 /* Says before what happened where it did: "%s: ". */
 void trouble_prefix(struct trouble *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A sentence of somebody who has no value of it: a file of configuration. */
-void trouble_parse(struct trouble *t, const char *sentence);
 /* "what; cure: cure", or what alone. Malloced. */
 char *trouble_text(const struct trouble *t);
 /* The same, cut to size. Returns out. */

@@ -38,18 +38,26 @@ uri_scheme_name(enum uri_scheme scheme)
 	return schemes[scheme].name;
 }
 
-static bool complain(char *err, size_t err_size, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static bool complain(struct trouble *why, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Always false, to be returned. */
 static bool
-complain(char *err, size_t err_size, const char *fmt, ...)
+complain(struct trouble *why, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(err, err_size, fmt, ap);
+	trouble_vset(why, TROUBLE_OTHER, NULL, fmt, ap);
 	va_end(ap);
+	return false;
+}
+
+/* Shows how a URI of that scheme is written; always false, as well. */
+static bool
+show_form(struct trouble *why, enum uri_scheme scheme, const char *more)
+{
+	trouble_set_cure(why, "write %s%s", schemes[scheme].form, more);
 	return false;
 }
 
@@ -100,15 +108,15 @@ decode(const char *s, size_t len)
 }
 
 static bool
-bad_escape(char *err, size_t err_size)
+bad_escape(struct trouble *why)
 {
-	return complain(err, err_size,
+	return complain(why,
 	    "in a URI '%%' must be followed by two hex digits other than 00 (a '%%' itself is "
 	    "%%25)");
 }
 
 static bool
-set_userinfo(struct uri *u, const char *userinfo, char *err, size_t err_size)
+set_userinfo(struct uri *u, const char *userinfo, struct trouble *why)
 {
 	const char *colon;
 
@@ -117,30 +125,31 @@ set_userinfo(struct uri *u, const char *userinfo, char *err, size_t err_size)
 	colon = strchr(userinfo, ':');
 	u->user = decode(userinfo, colon != NULL ? (size_t)(colon - userinfo) : strlen(userinfo));
 	if (u->user == NULL)
-		return bad_escape(err, err_size);
+		return bad_escape(why);
 	if (colon == NULL)
 		return true;
 	u->password = decode(colon + 1, strlen(colon + 1));
-	return u->password != NULL || bad_escape(err, err_size);
+	return u->password != NULL || bad_escape(why);
 }
 
 static bool
-set_host(struct uri *u, const char *host, char *err, size_t err_size)
+set_host(struct uri *u, const char *host, struct trouble *why)
 {
 	size_t len = host != NULL ? strlen(host) : 0;
 
-	if (len == 0)
-		return complain(err, err_size, "%s:// URI without a host" TROUBLE_CURE "write %s",
-		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
+	if (len == 0) {
+		complain(why, "%s:// URI without a host", uri_scheme_name(u->scheme));
+		return show_form(why, u->scheme, "");
+	}
 	if (host[0] == '[')
 		u->host = xstrndup(host + 1, len - 2); /* evhttp saw to the ']' */
 	else
 		u->host = decode(host, len);
 	if (u->host == NULL)
-		return bad_escape(err, err_size);
+		return bad_escape(why);
 	/* An escape could put in '@' or ':', which would show as another URI than it is. */
 	if (host[0] != '[' && u->host[strspn(u->host, HOST_BYTES)] != '\0')
-		return complain(err, err_size,
+		return complain(why,
 		    "a host in a URI has only letters, digits, '-', '.' and '_', or is an address");
 	return true;
 }
@@ -148,7 +157,7 @@ set_host(struct uri *u, const char *host, char *err, size_t err_size)
 /* RabbitMQ's URI Specification, save that no path at all and "/" both are the vhost "/" (there: the
  * client's default, and the empty vhost, which nobody has). */
 static bool
-set_vhost(struct uri *u, const char *path, char *err, size_t err_size)
+set_vhost(struct uri *u, const char *path, struct trouble *why)
 {
 	if (path[0] == '\0' || path[1] == '\0') {
 		u->path = xstrdup("/");
@@ -156,9 +165,9 @@ set_vhost(struct uri *u, const char *path, char *err, size_t err_size)
 	}
 	u->path = decode(path + 1, strlen(path + 1));
 	if (u->path == NULL)
-		return bad_escape(err, err_size);
+		return bad_escape(why);
 	if (strlen(u->path) > VHOST_MAX)
-		return complain(err, err_size, "a vhost has at most %d bytes", VHOST_MAX);
+		return complain(why, "a vhost has at most %d bytes", VHOST_MAX);
 	return true;
 }
 
@@ -171,7 +180,7 @@ database_name_is_good(const char *name)
 }
 
 static bool
-set_database(struct uri *u, const char *path, char *err, size_t err_size)
+set_database(struct uri *u, const char *path, struct trouble *why)
 {
 	size_t len;
 
@@ -183,54 +192,53 @@ set_database(struct uri *u, const char *path, char *err, size_t err_size)
 		u->path = xstrdup("system_records");
 		return true;
 	}
-	if (memchr(path, '/', len) != NULL)
-		return complain(err, err_size,
-		    "%s:// URI with more than a database name after the host" TROUBLE_CURE
-		    "write %s",
-		    uri_scheme_name(u->scheme), schemes[u->scheme].form);
+	if (memchr(path, '/', len) != NULL) {
+		complain(why, "%s:// URI with more than a database name after the host",
+		    uri_scheme_name(u->scheme));
+		return show_form(why, u->scheme, "");
+	}
 	u->path = decode(path, len);
 	if (u->path == NULL)
-		return bad_escape(err, err_size);
+		return bad_escape(why);
 	if (!database_name_is_good(u->path))
-		return complain(err, err_size,
+		return complain(why,
 		    "a CouchDB database name begins with a lower-case letter and has only lower-case "
 		    "letters, digits and _$()+-/");
 	return true;
 }
 
 static bool
-set_server_parts(struct uri *u, const struct evhttp_uri *parts, char *err, size_t err_size)
+set_server_parts(struct uri *u, const struct evhttp_uri *parts, struct trouble *why)
 {
 	int port = evhttp_uri_get_port(parts);
 	const char *path = evhttp_uri_get_path(parts);
 	bool is_couch = u->scheme == URI_COUCH || u->scheme == URI_COUCHS;
 
 	if (evhttp_uri_get_query(parts) != NULL || evhttp_uri_get_fragment(parts) != NULL)
-		return complain(err, err_size,
+		return complain(why,
 		    "%s:// URI with '?' or '#': it takes no options (in a name write %%3F, %%23)",
 		    uri_scheme_name(u->scheme));
 	if (port == 0)
-		return complain(err, err_size, "port 0 in a URI: ports are 1 to 65535");
+		return complain(why, "port 0 in a URI: ports are 1 to 65535");
 	u->port = port < 0 ? schemes[u->scheme].port : (uint16_t)port;
-	return set_userinfo(u, evhttp_uri_get_userinfo(parts), err, err_size) &&
-	       set_host(u, evhttp_uri_get_host(parts), err, err_size) &&
-	       (is_couch ? set_database(u, path, err, err_size)
-			 : set_vhost(u, path, err, err_size));
+	return set_userinfo(u, evhttp_uri_get_userinfo(parts), why) &&
+	       set_host(u, evhttp_uri_get_host(parts), why) &&
+	       (is_couch ? set_database(u, path, why) : set_vhost(u, path, why));
 }
 
 /* One more node, "host" or "host:port". */
 static bool
-add_other(struct uri *u, const char *place, char *err, size_t err_size)
+add_other(struct uri *u, const char *place, struct trouble *why)
 {
 	struct uri other;
 	char *full;
 	bool ok;
 
 	if (strchr(place, '@') != NULL)
-		return complain(err, err_size,
-		    "user and password stand once, before the first host of several");
+		return complain(
+		    why, "user and password stand once, before the first host of several");
 	xasprintf(&full, "%s://%s/x", uri_scheme_name(u->scheme), place);
-	ok = uri_parse(full, &other, err, err_size);
+	ok = uri_parse(full, &other, why);
 	free(full);
 	if (!ok)
 		return false;
@@ -243,8 +251,7 @@ add_other(struct uri *u, const char *place, char *err, size_t err_size)
 /* *first: the text with the first of its hosts alone. A comma of user or password is written %2C.
  */
 static bool
-take_others(
-    struct uri *u, const char *text, const char *rest, char **first, char *err, size_t err_size)
+take_others(struct uri *u, const char *text, const char *rest, char **first, struct trouble *why)
 {
 	size_t begin = (size_t)(rest - text), end = begin + strcspn(rest, "/");
 	char *hosts, *place, *state = NULL;
@@ -266,7 +273,7 @@ take_others(
 	hosts = xstrndup(text + comma + 1, end - comma - 1);
 	place = strtok_r(hosts, ",", &state);
 	while (ok && place != NULL) {
-		ok = add_other(u, place, err, err_size);
+		ok = add_other(u, place, why);
 		place = strtok_r(NULL, ",", &state);
 	}
 	free(hosts);
@@ -274,19 +281,18 @@ take_others(
 }
 
 static bool
-parse_server(struct uri *u, const char *text, char *err, size_t err_size)
+parse_server(struct uri *u, const char *text, struct trouble *why)
 {
 	struct evhttp_uri *parts = evhttp_uri_parse(text);
 	bool ok;
 
-	if (parts == NULL)
-		return complain(err, err_size,
-		    "not a URI of this kind" TROUBLE_CURE
-		    "write %s; ports are 1 to 65535, IPv6 addresses "
-		    "stand in [], and in user and password write '@' as %%40, '/' as %%2F, ':' as "
-		    "%%3A, ',' as %%2C",
-		    schemes[u->scheme].form);
-	ok = set_server_parts(u, parts, err, err_size);
+	if (parts == NULL) {
+		complain(why, "not a URI of this kind");
+		return show_form(why, u->scheme,
+		    "; ports are 1 to 65535, IPv6 addresses stand in [], and in user and password "
+		    "write '@' as %40, '/' as %2F, ':' as %3A, ',' as %2C");
+	}
+	ok = set_server_parts(u, parts, why);
 	evhttp_uri_free(parts);
 	return ok;
 }
@@ -294,28 +300,28 @@ parse_server(struct uri *u, const char *text, char *err, size_t err_size)
 /* A file's path, not a URI's: '?', '#' and spaces are ordinary in it, and evhttp would cut there.
  * Only escapes are undone. */
 static bool
-parse_sqlite(struct uri *u, const char *rest, char *err, size_t err_size)
+parse_sqlite(struct uri *u, const char *rest, struct trouble *why)
 {
 	size_t len = strlen(rest);
 
 	if (rest[0] != '/' || rest[len - 1] == '/')
-		return complain(err, err_size,
+		return complain(why,
 		    "sqlite:// takes the absolute path of a file, with three slashes: write %s",
 		    schemes[URI_SQLITE].form);
 	u->path = decode(rest, len);
-	return u->path != NULL || bad_escape(err, err_size);
+	return u->path != NULL || bad_escape(why);
 }
 
 static bool
-parse_null(const char *rest, char *err, size_t err_size)
+parse_null(const char *rest, struct trouble *why)
 {
 	if (rest[0] == '\0' || strcmp(rest, "/") == 0)
 		return true;
-	return complain(err, err_size, "null:// takes nothing after the slashes");
+	return complain(why, "null:// takes nothing after the slashes");
 }
 
 bool
-uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
+uri_parse(const char *text, struct uri *u, struct trouble *why)
 {
 	const char *rest;
 	char *first = NULL;
@@ -323,25 +329,24 @@ uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
 
 	*u = (struct uri){0};
 	if (!find_scheme(text, &u->scheme, &rest))
-		return complain(err, err_size,
+		return complain(why,
 		    "not a URI: a broker's begins with amqp:// or amqps://, a store's with couch://, "
 		    "couchs://, sqlite:// or null://");
 	switch (u->scheme) {
 	case URI_AMQP:
 	case URI_AMQPS:
-		ok = parse_server(u, text, err, err_size);
+		ok = parse_server(u, text, why);
 		break;
 	case URI_COUCH:
 	case URI_COUCHS:
-		ok = take_others(u, text, rest, &first, err, err_size) &&
-		     parse_server(u, first, err, err_size);
+		ok = take_others(u, text, rest, &first, why) && parse_server(u, first, why);
 		free(first);
 		break;
 	case URI_SQLITE:
-		ok = parse_sqlite(u, rest, err, err_size);
+		ok = parse_sqlite(u, rest, why);
 		break;
 	case URI_NULL:
-		ok = parse_null(rest, err, err_size);
+		ok = parse_null(rest, why);
 		break;
 	}
 	if (!ok)
@@ -351,29 +356,29 @@ uri_parse(const char *text, struct uri *u, char *err, size_t err_size)
 
 /* One of the list: a URI, or "host" or "host:port". */
 static bool
-parse_broker(const char *text, struct uri *u, char *err, size_t err_size)
+parse_broker(const char *text, struct uri *u, struct trouble *why)
 {
 	char *full;
 	bool ok;
 
 	if (text[0] == '\0')
-		return complain(err, err_size, "an empty place where a broker's URI should be");
+		return complain(why, "an empty place where a broker's URI should be");
 	if (strstr(text, "://") != NULL) {
-		if (!uri_parse(text, u, err, err_size))
+		if (!uri_parse(text, u, why))
 			return false;
 		if (u->scheme == URI_AMQP || u->scheme == URI_AMQPS)
 			return true;
-		complain(err, err_size, "%s:// is no broker" TROUBLE_CURE "write %s",
-		    uri_scheme_name(u->scheme), schemes[URI_AMQP].form);
+		complain(why, "%s:// is no broker", uri_scheme_name(u->scheme));
 		uri_finish(u);
+		return show_form(why, URI_AMQP, "");
+	}
+	if (strpbrk(text, "@/?#") != NULL) {
+		complain(why, "not a broker");
+		trouble_set_cure(why, "write host, host:port or %s", schemes[URI_AMQP].form);
 		return false;
 	}
-	if (strpbrk(text, "@/?#") != NULL)
-		return complain(err, err_size,
-		    "not a broker" TROUBLE_CURE "write host, host:port or %s",
-		    schemes[URI_AMQP].form);
 	xasprintf(&full, "amqp://guest:guest@%s/vogeler", text);
-	ok = uri_parse(full, u, err, err_size);
+	ok = uri_parse(full, u, why);
 	free(full);
 	return ok;
 }
@@ -393,7 +398,7 @@ next_piece(const char **rest)
 }
 
 bool
-uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err, size_t err_size)
+uri_parse_brokers(const char *text, struct uri **list, size_t *n, struct trouble *why)
 {
 	const char *rest = text;
 	bool ok = true;
@@ -404,7 +409,7 @@ uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err, siz
 		char *piece = next_piece(&rest);
 
 		*list = xreallocarray(*list, *n + 1, sizeof(**list));
-		ok = parse_broker(piece, &(*list)[*n], err, err_size);
+		ok = parse_broker(piece, &(*list)[*n], why);
 		*n += ok;
 		free(piece);
 	}

@@ -31,12 +31,13 @@ struct uri {
 	size_t n_others;
 };
 
-/* false: err holds one sentence that names what is wrong, without a password. A bare "host" or
+struct trouble;
+/* false: why says what is wrong, without a password. A bare "host" or
  * "host:port" is taken as amqp://guest:guest@host:port/vogeler by uri_parse_brokers, as the
  * README's "--qhost 10.10.10.2". */
-bool uri_parse(const char *text, struct uri *u, char *err, size_t err_size);
+bool uri_parse(const char *text, struct uri *u, struct trouble *why);
 /* Comma-separated broker URIs, tried in turn. *list is malloced, uri_list_free() it. */
-bool uri_parse_brokers(const char *text, struct uri **list, size_t *n, char *err, size_t err_size);
+bool uri_parse_brokers(const char *text, struct uri **list, size_t *n, struct trouble *why);
 void uri_finish(struct uri *u);
 void uri_list_free(struct uri *list, size_t n);
 void uri_copy(struct uri *dst, const struct uri *src);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* URIs as text that may be shown: the second half of uri.h. */
-#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 
 #include "shared/base/xalloc.h"
@@ -149,22 +148,16 @@ next_password(const char *text, const char **from, const char **begin, const cha
 const char *
 uri_redact_text(const char *text, char *out, size_t size)
 {
-	/* What follows is our own words, which may show the form of a URI: nothing is hidden in it,
-	 * and nothing that was quoted before is taken to reach into it. */
-	const char *cure = strstr(text, TROUBLE_CURE);
-	char *quoted = cure == NULL ? xstrdup(text) : xstrndup(text, (size_t)(cure - text));
-	const char *from = quoted, *done = quoted, *begin, *end;
+	const char *from = text, *done = text, *begin, *end;
 	size_t len = 0;
 
 	if (size > 0)
 		out[0] = '\0';
-	while (next_password(quoted, &from, &begin, &end)) {
+	while (next_password(text, &from, &begin, &end)) {
 		append(out, size, &len, "%.*s" MASK, (int)(begin - done), done);
 		done = end;
 	}
-	append(out, size, &len, "%s%s", done, cure == NULL ? "" : cure);
-	explicit_bzero(quoted, strlen(quoted));
-	free(quoted);
+	append(out, size, &len, "%s", done);
 	return out;
 }
 
@@ -204,8 +197,7 @@ piece_end(const char *text, const char *p)
 char *
 uri_mask_sentence(const char *text)
 {
-	const char *cure = strstr(text, TROUBLE_CURE);
-	const char *end = cure == NULL ? text + strlen(text) : cure;
+	const char *end = text + strlen(text);
 	char *out, *piece, *shown;
 	size_t size;
 	FILE *f = xmemstream(&out, &size);
@@ -221,7 +213,6 @@ uri_mask_sentence(const char *text)
 		explicit_bzero(piece, strlen(piece));
 		free(piece);
 	}
-	fputs(end, f);
 	fclose(f);
 	return out;
 }

@@ -32,29 +32,40 @@ struct build {
 	const struct cli *cli;
 	options_note_fn *tell;
 	struct options *out;
-	char *path;     /* of the file that was read; owned */
-	char *no_qhost; /* as in struct cli; owned */
+	char *path;               /* of the file that was read; owned */
+	struct trouble *no_qhost; /* that of struct cli, or one like it */
 	bool bad;
 };
 
 static void
-tell(struct build *b, enum log_level level, const char *where, unsigned int line, const char *text)
+tell(struct build *b, enum log_level level, const char *where, unsigned int line,
+    const struct trouble *what)
 {
 	if (level == LOG_LEVEL_ERROR)
 		b->bad = true;
-	b->tell(level, where, line, text, (void *)(uintptr_t)b->cli);
+	b->tell(level, where, line, what, (void *)(uintptr_t)b->cli);
 }
 
 static void
-on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+tell_error(struct build *b, const char *where, const char *text)
 {
-	tell(arg, level, file, line, text);
+	struct trouble what;
+
+	trouble_set(&what, TROUBLE_OTHER, NULL, "%s", text);
+	tell(b, LOG_LEVEL_ERROR, where, 0, &what);
 }
 
 static void
-on_conf_error(const char *file, unsigned int line, const char *text, void *arg)
+on_note(enum log_level level, const char *file, unsigned int line, const struct trouble *what,
+    void *arg)
 {
-	tell(arg, LOG_LEVEL_ERROR, file, line, text);
+	tell(arg, level, file, line, what);
+}
+
+static void
+on_conf_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
+{
+	tell(arg, LOG_LEVEL_ERROR, file, line, what);
 }
 
 /* --- the sources, weakest first --- */
@@ -98,6 +109,7 @@ static void
 load_file(struct build *b)
 {
 	const char *path = find_config(b->cli);
+	struct trouble why;
 	struct ini_file c;
 
 	if (path == NULL)
@@ -106,11 +118,12 @@ load_file(struct build *b)
 	/* The cure is not to let everyone read it: that would give passwords away, if there are any
 	 * in it. */
 	if (euidaccess(path, R_OK) != 0 && errno == EACCES) {
-		tell(b, LOG_LEVEL_ERROR, path, 0,
-		    "Permission denied" TROUBLE_CURE
+		trouble_set(&why, TROUBLE_OTHER,
 		    "let an administrator move the broker's URI to a file of its own ([amqp] "
 		    "dsn_file) and a store's password out of this one, then let all read this "
-		    "one; or name a file of yours (-c FILE)");
+		    "one; or name a file of yours (-c FILE)",
+		    "Permission denied");
+		tell(b, LOG_LEVEL_ERROR, path, 0, &why);
 		return;
 	}
 	if (ini_file_read(&c, path, false, on_conf_error, b)) {
@@ -120,15 +133,15 @@ load_file(struct build *b)
 	ini_file_finish(&c);
 }
 
-typedef bool set_fn(struct options *, const char *, const char *, char *, size_t);
+typedef bool set_fn(struct options *, const char *, const char *, struct trouble *);
 
 static void
 apply(struct build *b, set_fn *set, const char *where, const char *value, const char *source)
 {
-	char err[ERR_SIZE];
+	struct trouble why;
 
-	if (!set(b->out, value, source, err, sizeof(err)))
-		tell(b, LOG_LEVEL_ERROR, where, 0, err);
+	if (!set(b->out, value, source, &why))
+		tell(b, LOG_LEVEL_ERROR, where, 0, &why);
 }
 
 char *
@@ -168,7 +181,7 @@ load_credential(struct build *b, set_fn *set, const char *name)
 		apply(b, set, path, value, "systemd credentials");
 		explicit_bzero(value, strlen(value));
 	} else if (err != 0 && err != ENOENT) {
-		tell(b, LOG_LEVEL_ERROR, path, 0, strerror(err));
+		tell_error(b, path, strerror(err));
 	}
 	free(value);
 	free(path);
@@ -181,13 +194,12 @@ qhost_file_cure(int err)
 	switch (err) {
 	case 0:
 	case ENOENT:
-		return TROUBLE_CURE "write the broker's URI into it, or correct [amqp] dsn_file";
+		return "write the broker's URI into it, or correct [amqp] dsn_file";
 	case EACCES:
-		return TROUBLE_CURE
-		    "who is to send commands becomes a member of the group that may "
-		    "read it";
+		return "who is to send commands becomes a member of the group that may "
+		       "read it";
 	}
-	return "";
+	return NULL;
 }
 
 /* The file of [amqp] dsn_file. It is no error that it cannot be read: who is not to send commands
@@ -206,8 +218,8 @@ load_qhost_file(struct build *b)
 		apply(b, options_set_qhost, path, value, path);
 		explicit_bzero(value, strlen(value));
 	} else {
-		xasprintf(&b->no_qhost, "%s: %s%s", path,
-		    err == 0 ? "no URI in its first line" : strerror(err), qhost_file_cure(err));
+		trouble_set(b->no_qhost, TROUBLE_OTHER, qhost_file_cure(err), "%s: %s", path,
+		    err == 0 ? "no URI in its first line" : strerror(err));
 	}
 	free(value);
 }
@@ -224,11 +236,11 @@ load_command_line(struct build *b)
 {
 	const struct cli *cli = b->cli;
 	enum log_level level;
-	char err[ERR_SIZE];
+	struct trouble why;
 
 	for (size_t i = 0; cli->line.assignments != NULL && cli->line.assignments[i] != NULL; i++) {
-		if (!options_set(b->out, cli->line.assignments[i], err, sizeof(err)))
-			tell(b, LOG_LEVEL_ERROR, "-o", 0, err);
+		if (!options_set(b->out, cli->line.assignments[i], &why))
+			tell(b, LOG_LEVEL_ERROR, "-o", 0, &why);
 	}
 	if (cli->line.qhost != NULL)
 		apply(b, options_set_qhost, "--qhost", cli->line.qhost, "command-line options");
@@ -237,9 +249,9 @@ load_command_line(struct build *b)
 	if (command_line_level(cli, &level)) {
 		b->out->log_level = level;
 	} else if (cli->line.loglevel != NULL) {
-		snprintf(err, sizeof(err), "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL",
-		    cli->line.loglevel);
-		tell(b, LOG_LEVEL_ERROR, "--loglevel", 0, err);
+		trouble_set(&why, TROUBLE_OTHER, NULL,
+		    "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL", cli->line.loglevel);
+		tell(b, LOG_LEVEL_ERROR, "--loglevel", 0, &why);
 	}
 }
 
@@ -247,23 +259,23 @@ load_command_line(struct build *b)
 static void
 on_wrong_group(const struct hostgroup *g, bool error, const char *text, void *arg)
 {
-	char *named;
+	struct trouble what;
 
-	xasprintf(&named, "[group %s] %s", g->name, text);
+	trouble_set(&what, TROUBLE_OTHER, NULL, "[group %s] %s", g->name, text);
 	tell(arg, error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, g->file == NULL ? "-o" : g->file,
-	    g->line, named);
-	free(named);
+	    g->line, &what);
 }
 
-/* false: everything wrong was told; *out is finished. *path, the file's, and *no_qhost are the
- * caller's to free. */
+/* false: everything wrong was told; *out is finished. *path, the file's, is the caller's to free.
+ */
 static bool
 build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char **path,
-    char **no_qhost)
+    struct trouble *no_qhost)
 {
-	struct build b = {.cli = cli, .tell = tell_fn, .out = out};
+	struct build b = {.cli = cli, .tell = tell_fn, .out = out, .no_qhost = no_qhost};
 	struct ini_file none = {0};
 
+	*no_qhost = (struct trouble){0};
 	options_init(out);
 	set_level_early(cli, &none);
 	load_file(&b);
@@ -280,7 +292,6 @@ build(const struct cli *cli, options_note_fn *tell_fn, struct options *out, char
 		load_qhost_file(&b);
 	targets_check_groups(&out->groups, on_wrong_group, &b);
 	*path = b.path;
-	*no_qhost = b.no_qhost;
 	if (b.bad)
 		options_finish(out);
 	return !b.bad;
@@ -296,32 +307,33 @@ build_own(struct cli *cli, options_note_fn *tell_fn)
 /* --- telling --- */
 
 static void
-log_it(enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+log_it(enum log_level level, const char *where, unsigned int line, const struct trouble *what)
 {
-	char *shown = complain_text(where, line, text);
+	struct trouble shown = *what;
 
-	log_msg(level, "config", "%s", shown);
-	free(shown);
+	complain_place(&shown, where, line);
+	log_msg(level, "config", TROUBLE_FMT, TROUBLE_ARGS(&shown));
 }
 
 /* Keeps it for who is to tell it: the examiner, and the service in its status. */
 static void
-keep_complaint(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+keep_complaint(enum log_level level, const char *where, unsigned int line,
+    const struct trouble *what, void *arg)
 {
 	struct cli *cli = arg;
 
 	if (level != LOG_LEVEL_ERROR || cli->n_complaints++ > 0)
 		return;
-	cli->complaint = complain_text(where, line, text);
+	cli->complaint = *what;
+	complain_place(&cli->complaint, where, line);
 }
 
 static void
-log_and_keep(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+log_and_keep(enum log_level level, const char *where, unsigned int line, const struct trouble *what,
+    void *arg)
 {
-	log_it(level, where, line, text, NULL);
-	keep_complaint(level, where, line, text, arg);
+	log_it(level, where, line, what);
+	keep_complaint(level, where, line, what, arg);
 }
 
 static bool
@@ -340,35 +352,32 @@ is_service(const struct cli *cli)
 
 /* An error that ends the start is not a matter of log levels. */
 static void
-tell_at_start(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+tell_at_start(enum log_level level, const char *where, unsigned int line,
+    const struct trouble *what, void *arg)
 {
 	const struct cli *cli = arg;
-	char *shown;
+	struct trouble shown = *what;
 
 	if (level == LOG_LEVEL_WARN || (level != LOG_LEVEL_ERROR && is_service(cli)))
-		log_it(level, where, line, text, NULL);
+		log_it(level, where, line, what);
 	if (level != LOG_LEVEL_ERROR)
 		return;
-	shown = complain_text(where, line, text);
-	complain_line(cli->line.spec->program, "%s", shown);
-	free(shown);
+	complain_place(&shown, where, line);
+	complain_trouble(cli->line.spec->program, &shown);
 }
 
 void
-cli_tell_check(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg)
+cli_tell_check(enum log_level level, const char *where, unsigned int line,
+    const struct trouble *what, void *arg)
 {
 	const char *kind = level == LOG_LEVEL_ERROR  ? "error"
 			   : level == LOG_LEVEL_WARN ? "warning"
 						     : "note";
-	char *told, *shown;
+	struct trouble shown = *what;
 
-	xasprintf(&told, "%s: %s", kind, text);
-	shown = complain_text(where, line, told);
-	printable_line(stdout, "%s", shown);
-	free(shown);
-	free(told);
+	trouble_prefix(&shown, "%s: ", kind);
+	complain_place(&shown, where, line);
+	printable_line(stdout, TROUBLE_FMT, TROUBLE_ARGS(&shown));
 }
 
 /* The service could not start with it. But newer versions of systemd give credentials to the start
@@ -379,10 +388,10 @@ check_qhost_file(struct cli *cli)
 {
 	bool bad = is_service(cli) && getenv("CREDENTIALS_DIRECTORY") != NULL;
 
-	if (cli->no_qhost == NULL)
+	if (cli->no_qhost.kind == TROUBLE_NONE)
 		return true;
 	cli_tell_check(
-	    bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "[amqp] dsn_file", 0, cli->no_qhost, cli);
+	    bad ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "[amqp] dsn_file", 0, &cli->no_qhost, cli);
 	return !bad;
 }
 
@@ -407,7 +416,7 @@ check_config(struct cli *cli)
 	if (ok && spec->check != NULL)
 		ok = spec->check(cli, is_service(cli));
 	ok = ok && check_qhost_file(cli);
-	if (ok && cli->no_qhost == NULL && spec->uses_broker)
+	if (ok && cli->no_qhost.kind == TROUBLE_NONE && spec->uses_broker)
 		note_unnamed(cli, "broker", "qhost", "VOGELER_QHOST", cli->options.qhost);
 	if (ok && spec->uses_store)
 		note_unnamed(cli, "store", "dbhost", "VOGELER_DBHOST", cli->options.dbhost);
@@ -482,8 +491,6 @@ cli_finish(struct cli *cli)
 {
 	options_finish(&cli->options);
 	free(cli->config_path);
-	free(cli->complaint);
-	free(cli->no_qhost);
 	cli_parse_finish(&cli->line);
 	*cli = (struct cli){0};
 }
@@ -525,13 +532,11 @@ cli_reload(struct cli *cli, struct options *out)
 	char *path = NULL;
 	bool ok;
 
-	free(cli->complaint);
-	cli->complaint = NULL;
+	cli->complaint = (struct trouble){0};
 	cli->n_complaints = 0;
-	free(cli->no_qhost);
 	ok = build(cli, log_and_keep, &fresh, &path, &cli->no_qhost);
-	if (ok && cli->no_qhost != NULL) {
-		log_and_keep(LOG_LEVEL_ERROR, "[amqp] dsn_file", 0, cli->no_qhost, cli);
+	if (ok && cli->no_qhost.kind != TROUBLE_NONE) {
+		log_and_keep(LOG_LEVEL_ERROR, "[amqp] dsn_file", 0, &cli->no_qhost, cli);
 		options_finish(&fresh);
 		ok = false;
 	}
@@ -563,15 +568,26 @@ cli_need(const struct cli *cli, bool qhost, bool dbhost)
 {
 	bool no_qhost = qhost && cli->options.qhost == NULL;
 	bool no_dbhost = dbhost && cli->options.dbhost == NULL;
+	struct trouble why;
 
-	if (no_qhost && cli->no_qhost != NULL)
-		complain_line(cli->line.spec->program, "no broker is named: %s", cli->no_qhost);
-	else if (no_qhost)
+	if (no_qhost && cli->no_qhost.kind != TROUBLE_NONE) {
+		why = cli->no_qhost;
+		trouble_prefix(&why, "no broker is named: ");
+		complain_trouble(cli->line.spec->program, &why);
+	} else if (no_qhost) {
 		missing(cli, "broker", "qhost", "dsn of [amqp]");
+	}
 	if (no_dbhost)
 		missing(cli, "store", "dbhost", "dsn of [couch] or of [sqlite]");
 	if (no_qhost || no_dbhost)
 		exit(1);
+}
+
+static void
+usage_trouble(const struct cli *cli, const struct trouble *why)
+{
+	complain_trouble(cli->line.spec->program, why);
+	complain_try_help(cli->line.spec->program);
 }
 
 /* Now rather than at each connection: what is wrong with the files is for whoever starts us. */
@@ -588,11 +604,13 @@ void
 cli_brokers(const struct cli *cli, struct uri **list, size_t *n)
 {
 	const struct options *o = &cli->options;
-	char err[ERR_SIZE];
+	struct trouble why;
 
 	cli_need(cli, true, false);
-	if (!uri_parse_brokers(o->qhost, list, n, err, sizeof(err)))
-		cli_usage_error(cli, "qhost from %s: %s", o->qhost_source, err);
+	if (!uri_parse_brokers(o->qhost, list, n, &why)) {
+		trouble_prefix(&why, "qhost from %s: ", o->qhost_source);
+		usage_trouble(cli, &why);
+	}
 	for (size_t i = 0; i < *n; i++)
 		if ((*list)[i].scheme == URI_AMQPS) {
 			check_tls(cli, "amqp", &o->amqp_tls);
@@ -605,11 +623,13 @@ void
 cli_store(const struct cli *cli, struct uri *store)
 {
 	const struct options *o = &cli->options;
-	char err[ERR_SIZE];
+	struct trouble why;
 
 	cli_need(cli, false, true);
-	if (!uri_parse(o->dbhost, store, err, sizeof(err)))
-		cli_usage_error(cli, "dbhost from %s: %s", o->dbhost_source, err);
+	if (!uri_parse(o->dbhost, store, &why)) {
+		trouble_prefix(&why, "dbhost from %s: ", o->dbhost_source);
+		usage_trouble(cli, &why);
+	}
 	if (store->scheme == URI_COUCHS)
 		check_tls(cli, "couch", &o->couch_tls);
 	log_info("config", "Using dbhost from %s", o->dbhost_source);

@@ -5,6 +5,7 @@
 #ifndef VOGELER_CLI_H
 #define VOGELER_CLI_H
 
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/config/cli_parse.h"
 #include "shared/config/options.h"
@@ -12,14 +13,14 @@
 
 struct cli {
 	struct options options;
-	char *config_path;   /* the file that was read, NULL if none */
-	const char **args;   /* what is left after options, NULL-terminated, never NULL; of line */
-	char *complaint;     /* the first of what makes the configuration unusable, at the start (of
-				an examiner: options are the defaults then) or the last cli_reload().
-				Owned; NULL = it is well */
-	size_t n_complaints; /* how many there are */
-	char *no_qhost; /* why [amqp] dsn_file names no broker, a sentence that may have a cure;
-			   owned; NULL = it does, or is not needed */
+	char *config_path; /* the file that was read, NULL if none */
+	const char **args; /* what is left after options, NULL-terminated, never NULL; of line */
+	struct trouble complaint; /* the first of what makes the configuration unusable, at the
+				start (of an examiner: options are the defaults then) or the last
+				cli_reload(). none = it is well */
+	size_t n_complaints;      /* how many there are */
+	/* Why [amqp] dsn_file names no broker; none = it does, or is not needed. */
+	struct trouble no_qhost;
 	struct command_line line; /* as it was given */
 };
 
@@ -48,8 +49,8 @@ const struct cli_verb *cli_verb(const struct cli *cli);
  * since a service has one. Caller options_finish()es *out. */
 bool cli_reload(struct cli *cli, struct options *out);
 /* "where:line: error: text" on stdout, or warning, or note, as --check-config says things. */
-void cli_tell_check(
-    enum log_level level, const char *where, unsigned int line, const char *text, void *arg);
+void cli_tell_check(enum log_level level, const char *where, unsigned int line,
+    const struct trouble *what, void *arg);
 
 /* Exits 1 with a line for each of those that is unset. */
 void cli_need(const struct cli *cli, bool qhost, bool dbhost);

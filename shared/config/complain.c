@@ -3,23 +3,40 @@
 #include "shared/config/complain.h"
 
 #include "shared/base/printable.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
+#include <bsd/string.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-char *
-complain_text(const char *where, unsigned int line, const char *text)
+/* In place: only what is quoted in it can be anybody's password. */
+static void
+mask(struct trouble *t)
 {
-	char *whole, *shown;
+	char *shown = uri_mask_sentence(t->what);
 
+	strlcpy(t->what, shown, sizeof(t->what));
+	free(shown);
+}
+
+void
+complain_place(struct trouble *t, const char *where, unsigned int line)
+{
 	if (line > 0)
-		xasprintf(&whole, "%s:%u: %s", where, line, text);
+		trouble_prefix(t, "%s:%u: ", where, line);
 	else
-		xasprintf(&whole, "%s: %s", where, text);
-	shown = uri_mask_sentence(whole);
-	free(whole);
-	return shown;
+		trouble_prefix(t, "%s: ", where);
+	mask(t);
+}
+
+void
+complain_trouble(const char *program, const struct trouble *t)
+{
+	struct trouble shown = *t;
+
+	mask(&shown);
+	printable_line(stderr, "%s: " TROUBLE_FMT, program, TROUBLE_ARGS(&shown));
 }
 
 void
@@ -45,6 +62,13 @@ complain_line(const char *program, const char *fmt, ...)
 }
 
 void
+complain_try_help(const char *program)
+{
+	fprintf(stderr, "Try '%s --help'.\n", program);
+	exit(1);
+}
+
+void
 complain_usage(const char *program, const char *fmt, ...)
 {
 	va_list ap;
@@ -52,6 +76,5 @@ complain_usage(const char *program, const char *fmt, ...)
 	va_start(ap, fmt);
 	complain_va(program, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "Try '%s --help'.\n", program);
-	exit(1);
+	complain_try_help(program);
 }

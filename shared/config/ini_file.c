@@ -27,10 +27,19 @@ struct report {
 };
 
 static void
+report_cured(struct report *r, unsigned int line, const char *text, const char *cure)
+{
+	struct trouble what;
+
+	trouble_set(&what, TROUBLE_OTHER, cure, "%s", text);
+	r->failed = true;
+	r->on_error(r->path, line, &what, r->arg);
+}
+
+static void
 report(struct report *r, unsigned int line, const char *text)
 {
-	r->failed = true;
-	r->on_error(r->path, line, text, r->arg);
+	report_cured(r, line, text, NULL);
 }
 
 /* --- the look beforehand --- */
@@ -129,14 +138,14 @@ unread_cure(int err)
 {
 	switch (err) {
 	case EACCES:
-		return TROUBLE_CURE "give this user the right to read it";
+		return "give this user the right to read it";
 	case ENOENT:
-		return TROUBLE_CURE "make it, or name another";
+		return "make it, or name another";
 	case EINVAL:
 	case EISDIR:
-		return TROUBLE_CURE "name a file";
+		return "name a file";
 	}
-	return "";
+	return NULL;
 }
 
 static bool
@@ -145,10 +154,7 @@ read_text(struct report *r, struct buf *text)
 	int err;
 
 	if (!buf_read_file(text, r->path, &err)) {
-		char why[256];
-
-		snprintf(why, sizeof(why), "%s%s", unread_text(err), unread_cure(err));
-		report(r, 0, why);
+		report_cured(r, 0, unread_text(err), unread_cure(err));
 		return false;
 	}
 	if (text->len > 0 && memchr(text->data, '\0', text->len) != NULL) {

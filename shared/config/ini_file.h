@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct buf;
+struct trouble;
 
 struct ini_file_entry {
 	char *section; /* as first written */
@@ -27,7 +28,8 @@ struct ini_file {
 };
 
 /* Called once for each thing that is wrong. line 0 = the file as a whole. */
-typedef void ini_file_error_fn(const char *file, unsigned int line, const char *text, void *arg);
+typedef void ini_file_error_fn(
+    const char *file, unsigned int line, const struct trouble *what, void *arg);
 
 /* false if anything was wrong (each told to on_error); *c is empty then. Refuses files with NUL,
  * over 1 MiB, keys before any section, a key twice in a section, and indented lines that

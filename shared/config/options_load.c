@@ -3,6 +3,7 @@
 #include "shared/config/options_load.h"
 
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_table.h"
@@ -21,14 +22,14 @@ string_field(struct options *o, const struct option_row *row)
 void
 options_init(struct options *o)
 {
-	char err[ERR_SIZE];
+	struct trouble why;
 
 	*o = (struct options){0};
 	for (size_t i = 0; i < option_n_rows; i++) {
 		const struct option_row *row = &option_rows[i];
 
-		if (row->fallback != NULL && !option_parse(row, o, row->fallback, err, sizeof(err)))
-			fatal("options", "default of %s.%s: %s", row->section, row->key, err);
+		if (row->fallback != NULL && !option_parse(row, o, row->fallback, &why))
+			fatal("options", "default of %s.%s: %s", row->section, row->key, why.what);
 	}
 	o->node_name = name_of_this_host();
 }
@@ -92,6 +93,15 @@ struct options_loading {
 	bool bad;
 };
 
+static void
+tell(struct options_loading *l, enum log_level level, const struct ini_file_entry *e,
+    const struct trouble *what)
+{
+	if (level == LOG_LEVEL_ERROR)
+		l->bad = true;
+	l->note(level, e->file, e->line, what, l->arg);
+}
+
 static void note(struct options_loading *l, enum log_level level, const struct ini_file_entry *e,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
@@ -99,15 +109,13 @@ static void
 note(struct options_loading *l, enum log_level level, const struct ini_file_entry *e,
     const char *fmt, ...)
 {
+	struct trouble what;
 	va_list ap;
-	char text[ERR_SIZE + 128];
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	trouble_vset(&what, TROUBLE_OTHER, NULL, fmt, ap);
 	va_end(ap);
-	if (level == LOG_LEVEL_ERROR)
-		l->bad = true;
-	l->note(level, e->file, e->line, text, l->arg);
+	tell(l, level, e, &what);
 }
 
 static void
@@ -125,6 +133,7 @@ load_entry(struct options_loading *l, const struct ini_file_entry *e)
 {
 	const struct option_row *row = option_find(e->section, e->key);
 	char text[ERR_SIZE];
+	struct trouble why;
 
 	if (hostgroups_section(e->section) != NULL) {
 		load_group(l, e);
@@ -135,8 +144,9 @@ load_entry(struct options_loading *l, const struct ini_file_entry *e)
 		note(l, LOG_LEVEL_WARN, e, "unknown key '%s' in [%s]%s", e->key, e->section, text);
 		return;
 	}
-	if (!option_parse(row, &l->next, e->value, text, sizeof(text))) {
-		note(l, LOG_LEVEL_ERROR, e, "[%s] %s: %s", e->section, e->key, text);
+	if (!option_parse(row, &l->next, e->value, &why)) {
+		trouble_prefix(&why, "[%s] %s: ", e->section, e->key);
+		tell(l, LOG_LEVEL_ERROR, e, &why);
 		return;
 	}
 	if (row->type == OPTION_IGNORED || row->type == OPTION_AMQP)
@@ -213,28 +223,25 @@ options_load(struct options *o, const struct ini_file *c, options_note_fn *note_
 /* --- single values --- */
 
 bool
-options_set_qhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size)
+options_set_qhost(struct options *o, const char *value, const char *source, struct trouble *why)
 {
-	if (!option_parse(option_find("amqp", "dsn"), o, value, err, err_size))
+	if (!option_parse(option_find("amqp", "dsn"), o, value, why))
 		return false;
 	replace(&o->qhost_source, source);
 	return true;
 }
 
 bool
-options_set_dbhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size)
+options_set_dbhost(struct options *o, const char *value, const char *source, struct trouble *why)
 {
-	if (!option_parse(option_find("persistence", "dsn"), o, value, err, err_size))
+	if (!option_parse(option_find("persistence", "dsn"), o, value, why))
 		return false;
 	replace(&o->dbhost_source, source);
 	return true;
 }
 
 static bool
-set(struct options *o, const char *section, const char *key, const char *value, char *err,
-    size_t err_size)
+set(struct options *o, const char *section, const char *key, const char *value, struct trouble *why)
 {
 	const struct option_row *row = option_find(section, key);
 	char text[ERR_SIZE];
@@ -242,22 +249,23 @@ set(struct options *o, const char *section, const char *key, const char *value, 
 	if (hostgroups_section(section) != NULL) {
 		if (hostgroups_set(&o->groups, section, key, value, NULL, 0, text, sizeof(text)))
 			return true;
-		snprintf(err, err_size, "%s.%s: %s", section, key, text);
+		trouble_set(why, TROUBLE_OTHER, NULL, "%s.%s: %s", section, key, text);
 		return false;
 	}
 	if (row == NULL) {
 		option_suggest(section, key, text, sizeof(text));
-		snprintf(err, err_size, "unknown option '%s.%s'%s", section, key, text);
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "unknown option '%s.%s'%s", section, key, text);
 		return false;
 	}
 	if (row->type == OPTION_BACKEND || row->type == OPTION_AMQP ||
 	    row->type == OPTION_IGNORED) {
-		snprintf(err, err_size, "'%s.%s' has no effect here%s", section, key,
+		trouble_set(why, TROUBLE_OTHER, NULL, "'%s.%s' has no effect here%s", section, key,
 		    row->type == OPTION_BACKEND ? "; give the store as persistence.dsn=URI" : "");
 		return false;
 	}
-	if (!option_parse(row, o, value, text, sizeof(text))) {
-		snprintf(err, err_size, "%s.%s: %s", section, key, text);
+	if (!option_parse(row, o, value, why)) {
+		trouble_prefix(why, "%s.%s: ", section, key);
 		return false;
 	}
 	if (row->type == OPTION_BROKERS)
@@ -268,7 +276,7 @@ set(struct options *o, const char *section, const char *key, const char *value, 
 }
 
 bool
-options_set(struct options *o, const char *assignment, char *err, size_t err_size)
+options_set(struct options *o, const char *assignment, struct trouble *why)
 {
 	const char *equal = strchr(assignment, '=');
 	char *section, *dot;
@@ -278,13 +286,13 @@ options_set(struct options *o, const char *assignment, char *err, size_t err_siz
 	    xstrndup(assignment, equal != NULL ? (size_t)(equal - assignment) : strlen(assignment));
 	dot = strrchr(section, '.'); /* the name of a group may have some, a key has none */
 	if (equal == NULL || dot == NULL) {
-		snprintf(
-		    err, err_size, "should be section.key=value, as in global.log_level=DEBUG");
+		trouble_set(why, TROUBLE_OTHER, NULL,
+		    "should be section.key=value, as in global.log_level=DEBUG");
 		free(section);
 		return false;
 	}
 	*dot = '\0';
-	ok = set(o, section, dot + 1, equal + 1, err, err_size);
+	ok = set(o, section, dot + 1, equal + 1, why);
 	free(section);
 	return ok;
 }
@@ -303,10 +311,9 @@ same_brokers(const char *a, const char *b)
 {
 	struct uri *old = NULL, *new = NULL;
 	size_t n_old = 0, n_new = 0;
-	char err[ERR_SIZE];
-	bool same = a != NULL && b != NULL &&
-		    uri_parse_brokers(a, &old, &n_old, err, sizeof(err)) &&
-		    uri_parse_brokers(b, &new, &n_new, err, sizeof(err)) &&
+	struct trouble why;
+	bool same = a != NULL && b != NULL && uri_parse_brokers(a, &old, &n_old, &why) &&
+		    uri_parse_brokers(b, &new, &n_new, &why) &&
 		    uri_list_same_places(old, n_old, new, n_new);
 
 	uri_list_free(old, n_old);
@@ -318,9 +325,9 @@ static bool
 same_store(const char *a, const char *b)
 {
 	struct uri old = {0}, new = {0};
-	char err[ERR_SIZE];
-	bool same = a != NULL && b != NULL && uri_parse(a, &old, err, sizeof(err)) &&
-		    uri_parse(b, &new, err, sizeof(err)) && uri_same_place(&old, &new);
+	struct trouble why;
+	bool same = a != NULL && b != NULL && uri_parse(a, &old, &why) &&
+		    uri_parse(b, &new, &why) && uri_same_place(&old, &new);
 
 	uri_finish(&old);
 	uri_finish(&new);

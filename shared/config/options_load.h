@@ -14,18 +14,18 @@ void options_finish(struct options *o);
 
 /* Told once for each thing that is wrong or odd: ERROR for a bad value, WARN for an unknown key,
  * INFO for a key of 2010 that has no effect. */
-typedef void options_note_fn(
-    enum log_level level, const char *file, unsigned int line, const char *text, void *arg);
+typedef void options_note_fn(enum log_level level, const char *file, unsigned int line,
+    const struct trouble *what, void *arg);
 /* Returns false when a value is bad: then nothing was applied. */
 bool options_load(struct options *o, const struct ini_file *c, options_note_fn *note, void *arg);
 /* The value that file, environment or a credential has for the broker or the store: checked, then
- * set with its source. false: err says why. */
+ * set with its source. false: why says it. */
 bool options_set_qhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size);
+    struct options *o, const char *value, const char *source, struct trouble *why);
 bool options_set_dbhost(
-    struct options *o, const char *value, const char *source, char *err, size_t err_size);
-/* "section.key=value" from the command line. false: err says why. */
-bool options_set(struct options *o, const char *assignment, char *err, size_t err_size);
+    struct options *o, const char *value, const char *source, struct trouble *why);
+/* "section.key=value" from the command line. false: why says it. */
+bool options_set(struct options *o, const char *assignment, struct trouble *why);
 /* Moves, at a reload, from fresh to now what the program takes while it runs, user and password of
  * its URIs too; fresh is then the caller's to finish. Which option that is, its row says. Returns
  * what else has changed, "[amqp] heartbeat, listen, [couch] timeout", which needs a restart;

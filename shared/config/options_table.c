@@ -4,6 +4,7 @@
 
 #include "shared/base/name.h"
 #include "shared/base/near.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
@@ -265,8 +266,7 @@ read_number(const struct option_row *row, const char *text, uint64_t *value)
 }
 
 static bool
-parse_number(
-    const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+parse_number(const struct option_row *row, void *field, const char *text, struct trouble *why)
 {
 	char low[UNITS_TEXT_SIZE], top[UNITS_TEXT_SIZE];
 	char ask[UNITS_ASK_SIZE];
@@ -285,7 +285,7 @@ parse_number(
 	}
 	if ((row->type == OPTION_MS || row->type == OPTION_SECONDS) &&
 	    units_ask(text, ask) != NULL) {
-		snprintf(err, err_size, "'%s': %s", text, ask);
+		trouble_set(why, TROUBLE_OTHER, NULL, "'%s': %s", text, ask);
 		return false;
 	}
 	if (row->type == OPTION_MS)
@@ -294,14 +294,14 @@ parse_number(
 		form = "a duration in whole seconds like 10s";
 	else if (row->type == OPTION_BYTES)
 		form = "a size like 256KiB or 4MiB";
-	snprintf(err, err_size, "'%s' should be %s, from %s to %s%s%s", text, form,
+	trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be %s, from %s to %s%s%s", text, form,
 	    format_number(row, row->min, low), format_number(row, row->max, top),
 	    row->zero != NULL ? ", or " : "", row->zero != NULL ? row->zero : "");
 	return false;
 }
 
 static bool
-parse_bool(bool *field, const char *text, char *err, size_t err_size)
+parse_bool(bool *field, const char *text, struct trouble *why)
 {
 	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
 
@@ -311,7 +311,7 @@ parse_bool(bool *field, const char *text, char *err, size_t err_size)
 			return true;
 		}
 	}
-	snprintf(err, err_size, "'%s' should be yes or no", text);
+	trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be yes or no", text);
 	return false;
 }
 
@@ -330,7 +330,7 @@ options_attest_name(enum options_attest attest)
 }
 
 static bool
-parse_attest(enum options_attest *field, const char *text, char *err, size_t err_size)
+parse_attest(enum options_attest *field, const char *text, struct trouble *why)
 {
 	bool yes;
 
@@ -338,34 +338,34 @@ parse_attest(enum options_attest *field, const char *text, char *err, size_t err
 		*field = OPTIONS_ATTEST_AUTO;
 		return true;
 	}
-	if (parse_bool(&yes, text, err, err_size)) {
+	if (parse_bool(&yes, text, why)) {
 		*field = yes ? OPTIONS_ATTEST_YES : OPTIONS_ATTEST_NO;
 		return true;
 	}
-	snprintf(err, err_size, "'%s' should be auto, yes or no", text);
+	trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be auto, yes or no", text);
 	return false;
 }
 
 static bool
-check_brokers(const char *text, char *err, size_t err_size)
+check_brokers(const char *text, struct trouble *why)
 {
 	struct uri *list;
 	size_t n;
 
-	if (!uri_parse_brokers(text, &list, &n, err, err_size))
+	if (!uri_parse_brokers(text, &list, &n, why))
 		return false;
 	uri_list_free(list, n);
 	return true;
 }
 
 static bool
-check_store(const struct option_row *row, const char *text, char *err, size_t err_size)
+check_store(const struct option_row *row, const char *text, struct trouble *why)
 {
 	struct uri u;
 	enum uri_scheme scheme;
 	const char *expected = NULL;
 
-	if (!uri_parse(text, &u, err, err_size))
+	if (!uri_parse(text, &u, why))
 		return false;
 	scheme = u.scheme;
 	uri_finish(&u);
@@ -376,25 +376,25 @@ check_store(const struct option_row *row, const char *text, char *err, size_t er
 	else if (scheme == URI_AMQP || scheme == URI_AMQPS)
 		expected = "a store: couch://, couchs://, sqlite:/// or null://";
 	if (expected != NULL)
-		snprintf(err, err_size, "%s:// should be %s", uri_scheme_name(scheme), expected);
+		trouble_set(why, TROUBLE_OTHER, NULL, "%s:// should be %s", uri_scheme_name(scheme),
+		    expected);
 	return expected == NULL;
 }
 
 /* One of two; the first is 0. */
 static bool
-parse_either(const char *first, const char *second, const char *text, bool *is_second, char *err,
-    size_t err_size)
+parse_either(
+    const char *first, const char *second, const char *text, bool *is_second, struct trouble *why)
 {
 	*is_second = strcasecmp(text, second) == 0;
 	if (*is_second || strcasecmp(text, first) == 0)
 		return true;
-	snprintf(err, err_size, "'%s' should be %s or %s", text, first, second);
+	trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be %s or %s", text, first, second);
 	return false;
 }
 
 static bool
-parse_queue_word(
-    const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+parse_queue_word(const struct option_row *row, void *field, const char *text, struct trouble *why)
 {
 	bool second;
 
@@ -404,24 +404,25 @@ parse_queue_word(
 			*(enum queue_type *)field = QUEUE_AUTO;
 			return true;
 		}
-		if (parse_either("classic", "quorum", text, &second, err, err_size)) {
+		if (parse_either("classic", "quorum", text, &second, why)) {
 			*(enum queue_type *)field = second ? QUEUE_QUORUM : QUEUE_CLASSIC;
 			return true;
 		}
-		snprintf(err, err_size, "'%s' should be auto, classic or quorum", text);
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "'%s' should be auto, classic or quorum", text);
 		return false;
 	case OPTION_QUEUE_TYPE:
-		if (!parse_either("classic", "quorum", text, &second, err, err_size))
+		if (!parse_either("classic", "quorum", text, &second, why))
 			return false;
 		*(enum queue_type *)field = second ? QUEUE_QUORUM : QUEUE_CLASSIC;
 		return true;
 	case OPTION_OVERFLOW:
-		if (!parse_either("drop-head", "reject-publish", text, &second, err, err_size))
+		if (!parse_either("drop-head", "reject-publish", text, &second, why))
 			return false;
 		*(enum queue_overflow *)field = second ? QUEUE_REJECT_PUBLISH : QUEUE_DROP_HEAD;
 		return true;
 	default:
-		if (!parse_either("full", "normal", text, &second, err, err_size))
+		if (!parse_either("full", "normal", text, &second, why))
 			return false;
 		*(bool *)field = second;
 		return true;
@@ -429,45 +430,57 @@ parse_queue_word(
 }
 
 static bool
-parse_word(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+parse_listen(const char *text, struct trouble *why)
 {
 	struct listen_addr address;
+	char err[256];
+
+	if (listen_addr_parse(text, &address, err, sizeof(err)))
+		return true;
+	trouble_set(why, TROUBLE_OTHER, NULL, "%s", err);
+	return false;
+}
+
+static bool
+parse_word(const struct option_row *row, void *field, const char *text, struct trouble *why)
+{
 	const char *wrong;
 
 	switch (row->type) {
 	case OPTION_LISTEN:
 		return strcmp(text, "none") == 0 || strcmp(text, "auto") == 0 ||
-		       listen_addr_parse(text, &address, err, err_size);
+		       parse_listen(text, why);
 	case OPTION_LEVEL:
 		if (log_level_parse(text, field))
 			return true;
-		snprintf(
-		    err, err_size, "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL", text);
+		trouble_set(why, TROUBLE_OTHER, NULL,
+		    "'%s' should be DEBUG, INFO, WARN, ERROR or CRITICAL", text);
 		return false;
 	case OPTION_BOOL:
-		return parse_bool(field, text, err, err_size);
+		return parse_bool(field, text, why);
 	case OPTION_ATTEST:
-		return parse_attest(field, text, err, err_size);
+		return parse_attest(field, text, why);
 	case OPTION_QUEUE_TYPE:
 	case OPTION_ANY_QUEUE_TYPE:
 	case OPTION_OVERFLOW:
 	case OPTION_SYNC:
-		return parse_queue_word(row, field, text, err, err_size);
+		return parse_queue_word(row, field, text, why);
 	case OPTION_HOST:
 		wrong = name_host_error(text);
 		if (wrong != NULL)
-			snprintf(err, err_size, "'%s': %s", text, wrong);
+			trouble_set(why, TROUBLE_OTHER, NULL, "'%s': %s", text, wrong);
 		return wrong == NULL;
 	case OPTION_BACKEND:
 		if (strcmp(text, "couch") == 0 || strcmp(text, "sqlite") == 0 ||
 		    strcmp(text, "null") == 0)
 			return true;
-		snprintf(err, err_size, "'%s' should be couch, sqlite or null", text);
+		trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be couch, sqlite or null", text);
 		return false;
 	case OPTION_AMQP:
 		if (strcmp(text, "amqp") == 0)
 			return true;
-		snprintf(err, err_size, "'%s' should be amqp: there is no other", text);
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "'%s' should be amqp: there is no other", text);
 		return false;
 	default:
 		return true;
@@ -475,20 +488,20 @@ parse_word(const struct option_row *row, void *field, const char *text, char *er
 }
 
 static bool
-parse_value(const struct option_row *row, void *field, const char *text, char *err, size_t err_size)
+parse_value(const struct option_row *row, void *field, const char *text, struct trouble *why)
 {
 	switch (row->type) {
 	case OPTION_COUNT:
 	case OPTION_MS:
 	case OPTION_SECONDS:
 	case OPTION_BYTES:
-		return parse_number(row, field, text, err, err_size);
+		return parse_number(row, field, text, why);
 	case OPTION_BROKERS:
-		return check_brokers(text, err, err_size);
+		return check_brokers(text, why);
 	case OPTION_STORE:
-		return check_store(row, text, err, err_size);
+		return check_store(row, text, why);
 	default:
-		return parse_word(row, field, text, err, err_size);
+		return parse_word(row, field, text, why);
 	}
 }
 
@@ -561,8 +574,7 @@ option_has_string(const struct option_row *row)
 }
 
 bool
-option_parse(
-    const struct option_row *row, struct options *o, const char *text, char *err, size_t err_size)
+option_parse(const struct option_row *row, struct options *o, const char *text, struct trouble *why)
 {
 	void *field = (char *)o + row->offset;
 	bool is_uri = row->type == OPTION_BROKERS || row->type == OPTION_STORE;
@@ -571,14 +583,15 @@ option_parse(
 	if (row->type == OPTION_IGNORED)
 		return true;
 	if (text[0] == '\0') {
-		snprintf(err, err_size, "has no value: give it one, or leave the line out");
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "has no value: give it one, or leave the line out");
 		return false;
 	}
-	if (!parse_value(row, field, text, err, err_size)) {
+	if (!parse_value(row, field, text, why)) {
 		/* A URI may have been put in the wrong place: its password is not to be quoted. */
-		quote = uri_mask_sentence(err);
+		quote = uri_mask_sentence(why->what);
 		if (!is_uri)
-			snprintf(err, err_size, "%s", quote);
+			trouble_set(why, why->kind, NULL, "%s", quote);
 		free(quote);
 		return false;
 	}

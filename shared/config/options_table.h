@@ -59,7 +59,7 @@ bool option_has_string(const struct option_row *row);
 /* Checks text and puts it into o. false: err says what would be right; o is unchanged. Of BACKEND,
  * AMQP and IGNORED only the check. */
 bool option_parse(
-    const struct option_row *row, struct options *o, const char *text, char *err, size_t err_size);
+    const struct option_row *row, struct options *o, const char *text, struct trouble *why);
 /* The value as option_parse reads it, without password; malloced, caller frees. NULL if not set or
  * not a field. */
 char *option_print(const struct option_row *row, const struct options *o);

@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/name.h"
 #include "shared/base/shellwords.h"
+#include "shared/base/trouble.h"
 #include "shared/base/units.h"
 #include "shared/base/xalloc.h"
 #include <stdarg.h>
@@ -43,14 +44,14 @@ static void definition_error(struct definition *d, unsigned int line, const char
 static void
 definition_error(struct definition *d, unsigned int line, const char *fmt, ...)
 {
-	char text[ERR_SIZE * 2];
+	struct trouble what;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	trouble_vset(&what, TROUBLE_OTHER, NULL, fmt, ap);
 	va_end(ap);
 	d->bad = true;
-	d->on_error(d->plugin.file, line, text, d->arg);
+	d->on_error(d->plugin.file, line, &what, d->arg);
 }
 
 static void
@@ -458,11 +459,13 @@ static size_t
 read_sections(struct plugin_set *set, const char *path, struct ini_file *c, bool ok,
     ini_file_error_fn *on_error, void *arg)
 {
+	static const struct trouble left_out = {
+	    TROUBLE_OTHER, "all of this file is left out until that is mended", ""};
 	size_t bad = 0;
 
 	if (!ok) {
 		/* Nobody knows which plugins its broken lines belong to. */
-		on_error(path, 0, "all of this file is left out until that is mended", arg);
+		on_error(path, 0, &left_out, arg);
 		return 1;
 	}
 	for (size_t i = 0; i < c->n; i++) {

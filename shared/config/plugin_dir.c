@@ -19,35 +19,43 @@
 
 /* --- the directory --- */
 
-/* Why a file or directory is not to be trusted: who can write it can run commands as us. */
-static const char *
-trust_error(const struct stat *st)
+/* Always false, to be returned. */
+static bool
+refuse(struct trouble *why, const char *what, const char *cure)
 {
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return "refused: owned by neither root nor the user this runs as" TROUBLE_CURE
-		       "chown root";
-	if ((st->st_mode & S_IWOTH) != 0)
-		return "refused: everyone may write it" TROUBLE_CURE "chmod o-w";
-	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
-		return "refused: another group may write it" TROUBLE_CURE "chmod g-w";
-	return NULL;
+	trouble_set(why, TROUBLE_OTHER, cure, "%s", what);
+	return false;
 }
 
-static const char *
-file_error(const char *path)
+/* Says whether a file or directory is to be trusted: who can write it can run commands as us. */
+static bool
+is_trusted(const struct stat *st, struct trouble *why)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return refuse(
+		    why, "refused: owned by neither root nor the user this runs as", "chown root");
+	if ((st->st_mode & S_IWOTH) != 0)
+		return refuse(why, "refused: everyone may write it", "chmod o-w");
+	if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != 0 && st->st_gid != getegid())
+		return refuse(why, "refused: another group may write it", "chmod g-w");
+	return true;
+}
+
+static bool
+is_good_file(const char *path, struct trouble *why)
 {
 	struct stat st;
 
 	if (lstat(path, &st) != 0)
-		return strerror(errno);
+		return refuse(why, strerror(errno), NULL);
 	if (S_ISLNK(st.st_mode))
-		return "refused: a symbolic link" TROUBLE_CURE "put the file itself there";
+		return refuse(why, "refused: a symbolic link", "put the file itself there");
 	if (!S_ISREG(st.st_mode))
-		return "refused: not a regular file";
+		return refuse(why, "refused: not a regular file", NULL);
 	if (st.st_nlink > 1)
-		return "refused: it has another name elsewhere (a hard link)" TROUBLE_CURE
-		       "put a copy there";
-	return trust_error(&st);
+		return refuse(why, "refused: it has another name elsewhere (a hard link)",
+		    "put a copy there");
+	return is_trusted(&st, why);
 }
 
 static int
@@ -76,30 +84,28 @@ static void
 cannot_read(const char *dir, ini_file_error_fn *on_error, void *arg)
 {
 	int saved = errno;
-	char text[256];
+	struct trouble why;
 
-	snprintf(text, sizeof(text),
-	    "cannot read the plugin directory: %s" TROUBLE_CURE
+	trouble_set(&why, TROUBLE_OTHER,
 	    "make it so that this user can, or name another with -p or [global] plugin_path",
-	    strerror(saved));
-	on_error(dir, 0, text, arg);
+	    "cannot read the plugin directory: %s", strerror(saved));
+	on_error(dir, 0, &why, arg);
 	errno = saved;
 }
 
 static bool
 directory_is_good(const char *dir, ini_file_error_fn *on_error, void *arg)
 {
-	const char *wrong;
+	struct trouble why;
 	struct stat st;
 
 	if (stat(dir, &st) != 0) {
 		cannot_read(dir, on_error, arg);
 		return false;
 	}
-	wrong = trust_error(&st);
-	if (wrong == NULL)
+	if (is_trusted(&st, &why))
 		return true;
-	on_error(dir, 0, wrong, arg);
+	on_error(dir, 0, &why, arg);
 	errno = EPERM;
 	return false;
 }
@@ -119,14 +125,16 @@ plugin_read_dir(struct plugin_set *set, const char *dir, ini_file_error_fn *on_e
 		return -1;
 	}
 	for (int i = 0; i < n; i++) {
-		const char *wrong;
+		struct trouble why;
 		char *path;
 
 		xasprintf(&path, "%s/%s", dir, list[i]->d_name);
-		wrong = file_error(path);
-		if (wrong != NULL)
-			on_error(path, 0, wrong, arg);
-		bad += wrong != NULL ? 1 : plugin_read_file(set, path, on_error, arg);
+		if (is_good_file(path, &why)) {
+			bad += plugin_read_file(set, path, on_error, arg);
+		} else {
+			on_error(path, 0, &why, arg);
+			bad++;
+		}
 		free(path);
 		free(list[i]);
 	}

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define TEXT_SIZE 512
 #define PART_SIZE 40
 
 struct linter {
@@ -23,19 +22,19 @@ struct linter {
 	void *arg;
 };
 
-static void warn(const struct linter *l, unsigned int line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static void warn(const struct linter *l, unsigned int line, const char *cure, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 static void
-warn(const struct linter *l, unsigned int line, const char *fmt, ...)
+warn(const struct linter *l, unsigned int line, const char *cure, const char *fmt, ...)
 {
-	char text[TEXT_SIZE];
+	struct trouble what;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	trouble_vset(&what, TROUBLE_OTHER, cure, fmt, ap);
 	va_end(ap);
-	l->on_warning(l->plugin->file, line, text, l->arg);
+	l->on_warning(l->plugin->file, line, &what, l->arg);
 }
 
 /* A first word such as LANG=C is the name of a program here. */
@@ -56,14 +55,14 @@ lint_command(const struct linter *l)
 
 	if (shellwords_find_shell(p->command, part, sizeof(part)))
 		warn(l, p->command_line,
+		    "put what needs a shell into a script, or write sh -c '...'; in quotes it means "
+		    "itself",
 		    "plugin '%s': no shell runs its command, so the %s in it is passed on as it "
-		    "stands" TROUBLE_CURE "put what needs a shell into a script, or write sh -c "
-		    "'...'; in quotes it means itself",
+		    "stands",
 		    p->name, part);
 	if (is_assignment(p->argv[0]))
-		warn(l, p->command_line,
-		    "plugin '%s': no shell runs its command, so '%s' is taken for a program" TROUBLE_CURE
-		    "give variables with env",
+		warn(l, p->command_line, "give variables with env",
+		    "plugin '%s': no shell runs its command, so '%s' is taken for a program",
 		    p->name, p->argv[0]);
 }
 
@@ -78,15 +77,14 @@ lint_file(const struct linter *l, const char *program)
 	xasprintf(&path, "%s%s", program[0] == '/' ? "" : "/", program); /* as it is run: in / */
 	if (stat(path, &st) != 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
-			warn(l, p->command_line,
+			warn(l, p->command_line, "install it, or correct the path",
 			    "plugin '%s': there is no program '%s' on this host, so each run will "
-			    "fail" TROUBLE_CURE "install it, or correct the path",
+			    "fail",
 			    p->name, path);
 	} else if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
-		warn(l, p->command_line,
-		    "plugin '%s': '%s' is no file that may be executed, so each run will fail" TROUBLE_CURE
-		    "%s",
-		    p->name, path, S_ISREG(st.st_mode) ? "chmod +x" : "name a program");
+		warn(l, p->command_line, S_ISREG(st.st_mode) ? "chmod +x" : "name a program",
+		    "plugin '%s': '%s' is no file that may be executed, so each run will fail",
+		    p->name, path);
 	}
 	free(path);
 }
@@ -101,9 +99,9 @@ lint_program(const struct linter *l)
 	if (program != NULL)
 		lint_file(l, program);
 	else if (!is_assignment(p->argv[0])) /* said already */
-		warn(l, p->command_line,
+		warn(l, p->command_line, "install it, or give its path",
 		    "plugin '%s': there is no program '%s' on this host (PATH=%s), so each run "
-		    "will fail" TROUBLE_CURE "install it, or give its path",
+		    "will fail",
 		    p->name, p->argv[0], plugin_program_path(p));
 	free(program);
 }
@@ -126,13 +124,12 @@ lint_user(const struct linter *l)
 	if (getpwnam(p->user) != NULL)
 		return;
 	if (is_no_such_user(errno))
-		warn(l, p->user_line,
-		    "plugin '%s': there is no user '%s' on this host, so each run will fail" TROUBLE_CURE
-		    "make that user, or correct the name",
+		warn(l, p->user_line, "make that user, or correct the name",
+		    "plugin '%s': there is no user '%s' on this host, so each run will fail",
 		    p->name, p->user);
 	else
-		warn(l, p->user_line, "plugin '%s': the user '%s' cannot be looked up: %s", p->name,
-		    p->user, strerror(errno));
+		warn(l, p->user_line, NULL, "plugin '%s': the user '%s' cannot be looked up: %s",
+		    p->name, p->user, strerror(errno));
 }
 
 void

@@ -12,19 +12,20 @@
 #include <string.h>
 
 static void
-on_error(const char *file, unsigned int line, const char *text, void *arg)
+on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
 	unsigned int *errors = arg;
 
-	if (text[0] == '\0')
+	if (what->what[0] == '\0')
 		abort();
 	(*errors)++;
 }
 
 static void
-on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+on_note(enum log_level level, const char *file, unsigned int line, const struct trouble *what,
+    void *arg)
 {
-	on_error(file, line, text, arg);
+	on_error(file, line, what, arg);
 }
 
 /* What ini_file_quote() cannot say, ini_file.h. */

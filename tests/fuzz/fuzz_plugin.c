@@ -6,6 +6,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/log.h"
 #include "shared/base/name.h"
+#include "shared/base/trouble.h"
 #include "shared/config/plugin.h"
 
 #include <stdio.h>
@@ -16,11 +17,11 @@
 static char folder[64], compiled[96];
 
 static void
-on_error(const char *file, unsigned int line, const char *text, void *arg)
+on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
 	size_t *errors = arg;
 
-	if (text[0] == '\0')
+	if (what->what[0] == '\0')
 		abort();
 	(*errors)++;
 }

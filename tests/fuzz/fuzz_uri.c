@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as URIs: read or refused with a reason, and no way out for a password. */
+#include "shared/base/trouble.h"
 #include "tests/fuzz/fuzz.h"
 
 #include "shared/base/uri.h"
@@ -40,7 +41,8 @@ check_hidden(const struct uri *u, const char *text)
 static void
 check_uri(const struct uri *u)
 {
-	char text[3 * TEXT_MAX + 256], err[256] = "";
+	struct trouble why = {0};
+	char text[3 * TEXT_MAX + 256];
 	struct uri copy, again;
 
 	uri_copy(&copy, u);
@@ -52,7 +54,7 @@ check_uri(const struct uri *u)
 	check_hidden(u, text);
 	if (u->scheme == URI_SQLITE || strlen(text) + 1 == sizeof(text))
 		return; /* as a file's path, for people; or cut */
-	if (!uri_parse(text, &again, err, sizeof(err)))
+	if (!uri_parse(text, &again, &why))
 		abort();
 	if (again.scheme != u->scheme || again.port != u->port || !same(again.host, u->host) ||
 	    !same(again.path, u->path) || !same(again.user, u->user))
@@ -64,27 +66,28 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = strndup((const char *)data, size < TEXT_MAX ? size : TEXT_MAX);
-	char out[3 * TEXT_MAX + 256], err[256] = "";
+	struct trouble why = {0};
+	char out[3 * TEXT_MAX + 256];
 	struct uri u, *list;
 	size_t n, len;
 
 	if (text == NULL)
 		return 0;
-	if (uri_parse(text, &u, err, sizeof(err))) {
+	if (uri_parse(text, &u, &why)) {
 		check_uri(&u);
 		uri_redact_text(text, out, sizeof(out));
 		free(uri_mask_sentence(text));
 		check_hidden(&u, out);
 		uri_finish(&u);
-	} else if (err[0] == '\0') {
+	} else if (why.what[0] == '\0') {
 		abort();
 	}
-	err[0] = '\0';
-	if (uri_parse_brokers(text, &list, &n, err, sizeof(err))) {
+	why.what[0] = '\0';
+	if (uri_parse_brokers(text, &list, &n, &why)) {
 		for (size_t i = 0; i < n; i++)
 			check_uri(&list[i]);
 		uri_list_free(list, n);
-	} else if (err[0] == '\0') {
+	} else if (why.what[0] == '\0') {
 		abort();
 	}
 	len = strlen(text);

@@ -37,6 +37,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/options_load.h"
 #include "tests/fake/fake_loop.h"
@@ -324,11 +325,11 @@ static const struct broker_handlers handlers = {
 static void
 add_uri(const char *text)
 {
-	char err[256];
+	struct trouble why = {0};
 
 	r.uris = xreallocarray(r.uris, r.n_uris + 1, sizeof(*r.uris));
-	if (!uri_parse(text, &r.uris[r.n_uris], err, sizeof(err)))
-		fail("%s", err);
+	if (!uri_parse(text, &r.uris[r.n_uris], &why))
+		fail("%s", why.what);
 	r.n_uris++;
 }
 
@@ -353,10 +354,10 @@ set_topology(const char *which)
 static void
 set_queues(const char *assignment)
 {
-	char err[256];
+	struct trouble why = {0};
 
-	if (!options_set(&r.queues, assignment, err, sizeof(err)))
-		fail("%s", err);
+	if (!options_set(&r.queues, assignment, &why))
+		fail("%s", why.what);
 	topology_configure(r.topology, &r.queues.host_queue, &r.queues.master_queue);
 }
 
@@ -698,11 +699,11 @@ static void
 do_logins(char **w, size_t n)
 {
 	struct uri list[MAX_WORDS] = {0};
-	char err[256];
+	struct trouble why = {0};
 
 	for (size_t i = 1; i < n; i++)
-		if (!uri_parse(w[i], &list[i - 1], err, sizeof(err)))
-			fail("%s", err);
+		if (!uri_parse(w[i], &list[i - 1], &why))
+			fail("%s", why.what);
 	broker_set_logins(r.broker, list, n - 1);
 	for (size_t i = 1; i < n; i++)
 		uri_finish(&list[i - 1]);

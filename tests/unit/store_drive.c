@@ -43,7 +43,6 @@ drive_wait(struct fixture *s, const bool *done)
 static struct store *
 open_store(struct loop *loop, const char *text, uint64_t record_max, struct trouble *why)
 {
-	char err[512];
 	struct options opt = {
 	    .record_max_bytes = record_max,
 	    .batch_max_bytes = 256 * 1024,
@@ -54,8 +53,8 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, struct trou
 	struct store *store;
 	struct uri uri;
 
-	if (!uri_parse(text, &uri, err, sizeof(err)))
-		fail_msg("%s", err);
+	if (!uri_parse(text, &uri, why))
+		fail_msg("%s", why->what);
 	store = store_open(loop, &uri, &opt, STORE_MAKE, why);
 	uri_finish(&uri);
 	return store;

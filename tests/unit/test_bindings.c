@@ -4,6 +4,7 @@
 
 #include "shared/amqp/host_binder.h"
 #include "shared/base/ident.h"
+#include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
 #include "tests/fake/fake_broker_api.h"
@@ -35,12 +36,12 @@ setup(void **state)
 	struct fixture *w = xcalloc(1, sizeof(*w));
 	struct broker_options opt;
 	struct uri uri = {0};
-	char err[128];
+	struct trouble why = {0};
 
 	ident_init();
 	w->loop = loop_create();
 	w->store = fake_store_create(w->loop, 1, 0);
-	assert_true(uri_parse("amqp://a:b@127.0.0.1/v", &uri, err, sizeof(err)));
+	assert_true(uri_parse("amqp://a:b@127.0.0.1/v", &uri, &why));
 	broker_options_default(&opt);
 	opt.uris = &uri;
 	opt.n_uris = 1;

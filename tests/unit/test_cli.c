@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/config/cli.h"
 #include "shared/config/options_load.h"
 #include <fcntl.h>
@@ -69,6 +70,7 @@ print_next_descriptor(const char *path)
 static void
 print_reload(struct cli *cli)
 {
+	char text[TROUBLE_WHAT_SIZE + TROUBLE_CURE_SIZE];
 	struct options again;
 	FILE *f = fopen(cli->config_path, "w");
 
@@ -78,7 +80,8 @@ print_reload(struct cli *cli)
 		printf("reload prefetch=%u qhost=%s\n", again.prefetch, again.qhost);
 		options_finish(&again);
 	} else {
-		printf("reload failed\ncomplaints=%zu, %s\n", cli->n_complaints, cli->complaint);
+		printf("reload failed\ncomplaints=%zu, %s\n", cli->n_complaints,
+		    trouble_format(&cli->complaint, text, sizeof(text)));
 	}
 }
 
@@ -95,7 +98,7 @@ program(int argc, char **argv, const char *mode)
 		free(own_option);
 	} else if (strcmp(mode, "examiner") == 0) {
 		cli_init(&cli, &examiner_spec, argc, argv);
-		printf("complaint=%s\n", cli.complaint);
+		printf("complaint=" TROUBLE_FMT "\n", TROUBLE_ARGS(&cli.complaint));
 	} else {
 		cli_init(&cli, &spec, argc, argv);
 	}

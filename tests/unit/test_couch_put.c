@@ -152,7 +152,6 @@ renew(int64_t order)
 static int
 set_up(void **state)
 {
-	char err[256];
 	struct trouble why;
 	struct uri uri;
 	struct options opt = {.record_max_bytes = 100000,
@@ -163,7 +162,7 @@ set_up(void **state)
 
 	n_seen = 0;
 	loop = loop_create();
-	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
+	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, &why));
 	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	renew(1);
@@ -1181,8 +1180,8 @@ a_mark_is_written_until_201(void **state)
 static void
 what_the_cache_let_go_is_still_proven(void **state)
 {
-	char *record, err[256];
 	struct trouble why;
+	char *record;
 	struct uri uri;
 	struct options opt = {.record_max_bytes = 100000,
 	    .batch_max_bytes = 256 * 1024,
@@ -1191,7 +1190,7 @@ what_the_cache_let_go_is_still_proven(void **state)
 	    .couch_timeout_ms = 30000};
 
 	store_close(store);
-	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, err, sizeof(err)));
+	assert_true(uri_parse("couch://u:s3cret@h/db", &uri, &why));
 	store = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	renew_large(1, 1);

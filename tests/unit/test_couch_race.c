@@ -244,9 +244,8 @@ static size_t n_waiting;
 static struct store *
 open_one(void)
 {
-	char err[256] = "";
-	struct uri uri;
 	struct trouble why;
+	struct uri uri;
 	struct options opt = {.record_max_bytes = 1000000,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 2,
@@ -254,7 +253,7 @@ open_one(void)
 	    .couch_timeout_ms = 30000};
 	struct store *s;
 
-	assert_true(uri_parse("couch://h/db", &uri, err, sizeof(err)));
+	assert_true(uri_parse("couch://h/db", &uri, &why));
 	s = store_couch_ops.open(loop, &uri, &opt, STORE_MAKE, &why);
 	uri_finish(&uri);
 	assert_non_null(s);

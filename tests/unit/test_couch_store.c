@@ -372,7 +372,7 @@ assert_why(const char *part)
 static int
 set_up(void **state)
 {
-	char err[256];
+	struct trouble why = {0};
 	struct http_options hopt = {
 	    .max_connections = 1, .timeout_ms = 30000, .max_response_bytes = 1 << 26};
 
@@ -382,8 +382,8 @@ set_up(void **state)
 	    .couch_cache_bytes = 64 * 1024 * 1024,
 	    .couch_timeout_ms = 30000};
 	loop = loop_create();
-	if (!uri_parse(getenv("VOGELER_TEST_COUCH_URI"), &uri, err, sizeof(err)))
-		fail_msg("%s", err);
+	if (!uri_parse(getenv("VOGELER_TEST_COUCH_URI"), &uri, &why))
+		fail_msg("%s", why.what);
 	hopt.user = uri.user;
 	hopt.password = uri.password;
 	http = http_create(loop, &hopt);
@@ -1150,14 +1150,15 @@ out_of_reach_is_said_without_the_password(void **state)
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char text[128], err[256];
+	struct trouble why = {0};
+	char text[128];
 	struct uri dead;
 	struct store *s;
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&sin, len), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
 	snprintf(text, sizeof(text), "couch://u:s3cret@127.0.0.1:%u/db", ntohs(sin.sin_port));
-	assert_true(uri_parse(text, &dead, err, sizeof(err)));
+	assert_true(uri_parse(text, &dead, &why));
 	s = open_store(&dead);
 	assert_int_equal(put_on(s, "a", "p", "1", 1), STORE_RETRY);
 	assert_why("cannot be reached");
@@ -1368,11 +1369,11 @@ static void
 suite_end(void)
 {
 	while (n_databases > 0) {
-		char err[256];
+		struct trouble why = {0};
 		struct http_options hopt = {
 		    .max_connections = 1, .timeout_ms = 30000, .max_response_bytes = 1 << 26};
 
-		assert_true(uri_parse(databases[--n_databases], &uri, err, sizeof(err)));
+		assert_true(uri_parse(databases[--n_databases], &uri, &why));
 		hopt.user = uri.user;
 		hopt.password = uri.password;
 		loop = loop_create();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host_binder: each host has its turn, in lots, and what is told in the end. */
 #include "shared/amqp/host_binder.h"
+#include "shared/base/trouble.h"
 
 #include "shared/base/uri.h"
 #include "shared/base/xalloc.h"
@@ -69,11 +70,12 @@ begin(struct fixture *w, size_t n)
 {
 	struct broker_options opt;
 	struct uri uri = {0};
-	char **hosts = xcalloc(n + 1, sizeof(*hosts)), err[128];
+	struct trouble why = {0};
+	char **hosts = xcalloc(n + 1, sizeof(*hosts));
 
 	for (size_t i = 0; i < n; i++)
 		xasprintf(&hosts[i], "web%04zu", i);
-	assert_true(uri_parse("amqp://a:b@127.0.0.1/v", &uri, err, sizeof(err)));
+	assert_true(uri_parse("amqp://a:b@127.0.0.1/v", &uri, &why));
 	broker_options_default(&opt);
 	opt.role = "bindings";
 	opt.uris = &uri;

@@ -8,6 +8,7 @@
 #include "daemon/batch.h"
 #include "daemon/deadletter.h"
 #include "daemon/inflight.h"
+#include "shared/base/trouble.h"
 #include "shared/config/options_load.h"
 #include "tests/fake/fake_broker_api.h"
 #include "tests/fake/fake_loop.h"
@@ -588,10 +589,10 @@ static void
 without_retry_users_it_is_the_collector_that_puts_back(void **state)
 {
 	struct fixture *w = *state;
-	char err[256];
+	struct trouble why = {0};
 
 	w->options.attest = OPTIONS_ATTEST_YES;
-	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
+	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", &why));
 	inflight_set_options(w->inflight, &w->options);
 	deliver_from_with(w->consumer, GOOD, "vogelerd", "x-sender", "web01");
 	deliver_from_with(w->consumer, GOOD, "ops", "x-sender", "web01");
@@ -605,9 +606,9 @@ static void
 auto_binds_the_users_that_have_a_hosts_name(void **state)
 {
 	struct fixture *w = *state;
-	char err[256];
+	struct trouble why = {0};
 
-	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", err, 256));
+	assert_true(options_set_qhost(&w->options, "amqp://vogelerd:x@h/v", "test", &why));
 	inflight_set_options(w->inflight, &w->options);
 	deliver_from(w->consumer, GOOD, NULL);
 	deliver_from(w->consumer, GOOD, "vogelerd"); /* a host may have that name */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/config/ini_file.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,14 @@ static char errors[4096]; /* "line:text\n" for each */
 static struct ini_file conf;
 
 static void
-on_error(const char *file, unsigned int line, const char *text, void *arg)
+on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
 	size_t len = strlen(errors);
 
 	assert_string_equal(file, path);
 	assert_ptr_equal(arg, &conf);
-	snprintf(errors + len, sizeof(errors) - len, "%u:%s\n", line, text);
+	snprintf(
+	    errors + len, sizeof(errors) - len, "%u:" TROUBLE_FMT "\n", line, TROUBLE_ARGS(what));
 }
 
 static bool

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/config/options_load.h"
 #include "shared/config/options_table.h"
 #include <stdio.h>
@@ -20,19 +21,21 @@ static char path[64];
 static char notes[8192]; /* "LEVEL:line:text\n" for each */
 
 static void
-on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+on_note(enum log_level level, const char *file, unsigned int line, const struct trouble *what,
+    void *arg)
 {
 	size_t len = strlen(notes);
 
 	assert_string_equal(file, path);
 	assert_ptr_equal(arg, &o);
-	snprintf(notes + len, sizeof(notes) - len, "%s:%u:%s\n", log_level_name(level), line, text);
+	snprintf(notes + len, sizeof(notes) - len, "%s:%u:" TROUBLE_FMT "\n", log_level_name(level),
+	    line, TROUBLE_ARGS(what));
 }
 
 static void
-no_error(const char *file, unsigned int line, const char *text, void *arg)
+no_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	fail_msg("%s:%u: %s", file, line, text);
+	fail_msg("%s:%u: " TROUBLE_FMT, file, line, TROUBLE_ARGS(what));
 }
 
 static bool
@@ -294,38 +297,39 @@ which_store(void **state)
 static void
 assignments(void **state)
 {
-	char err[500];
+	struct trouble why = {0};
 	const char *const bad[] = {"", "x", "global.log_level", "log_level=INFO", "=",
 	    ".=", "global.log_level=LOUD", "global.nothing=1", "server.prefetch=0",
 	    "persistence.backend=couch", "amqp.dsn=amqp://u:secret@h:0"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		err[0] = '\0';
-		if (options_set(&o, bad[i], err, sizeof(err)) || err[0] == '\0')
+		why.what[0] = '\0';
+		if (options_set(&o, bad[i], &why) || why.what[0] == '\0')
 			fail_msg("\"%s\" passed", bad[i]);
-		assert_null(strstr(err, "secret"));
+		assert_null(strstr(why.what, "secret"));
 	}
-	assert_false(options_set(&o, "server.prefech=1", err, sizeof(err)));
-	assert_string_equal(err, "unknown option 'server.prefech'; did you mean 'prefetch'?");
-	assert_true(options_set(&o, "server.prefetch=17", err, sizeof(err)));
+	assert_false(options_set(&o, "server.prefech=1", &why));
+	assert_string_equal(why.what, "unknown option 'server.prefech'; did you mean 'prefetch'?");
+	assert_true(options_set(&o, "server.prefetch=17", &why));
 	assert_int_equal(o.prefetch, 17);
-	assert_true(options_set(&o, "amqp.dsn=amqp://h/v=1", err, sizeof(err)));
+	assert_true(options_set(&o, "amqp.dsn=amqp://h/v=1", &why));
 	assert_string_equal(o.qhost, "amqp://h/v=1");
 	assert_string_equal(o.qhost_source, "command-line options");
-	assert_true(options_set(&o, "sqlite.dsn=sqlite:///x", err, sizeof(err)));
+	assert_true(options_set(&o, "sqlite.dsn=sqlite:///x", &why));
 	assert_string_equal(o.dbhost, "sqlite:///x");
 	assert_string_equal(o.dbhost_source, "command-line options");
-	assert_true(options_set_qhost(&o, "a,b:1", "environment", err, sizeof(err)));
+	assert_true(options_set_qhost(&o, "a,b:1", "environment", &why));
 	assert_string_equal(o.qhost, "a,b:1");
 	assert_string_equal(o.qhost_source, "environment");
-	assert_false(options_set_dbhost(&o, "amqp://h", "environment", err, sizeof(err)));
+	assert_false(options_set_dbhost(&o, "amqp://h", "environment", &why));
 	assert_string_equal(o.dbhost, "sqlite:///x");
 }
 
 static void
 dumps_and_comes_back(void **state)
 {
-	char err[500], *first, *second;
+	struct trouble why = {0};
+	char *first, *second;
 
 	first = dump(&o);
 	assert_non_null(strstr(first, "# dsn is not set\n"));
@@ -333,15 +337,15 @@ dumps_and_comes_back(void **state)
 	assert_string_equal(notes, "");
 	free(first);
 
-	assert_true(options_set(&o, "amqp.dsn=amqp://u:secret@h/v,amqps://u:geheim@i", err, 500));
-	assert_true(options_set(&o, "couch.dsn=couch://u:secret@h/d", err, 500));
-	assert_true(options_set(&o, "server.attest=yes", err, 500));
-	assert_true(options_set(&o, "server.drain_timeout=1500ms", err, 500));
-	assert_true(options_set(&o, "client.max_output=1536KiB", err, 500));
-	assert_false(options_set(&o, "client.max_output=7169KiB", err, 500));
-	assert_true(options_set(&o, "client.state_dir= a ; b'c ", err, 500));
-	assert_true(options_set(&o, "global.plugin_path=\"quoted\"", err, 500));
-	assert_true(options_set(&o, "global.log_level=CRITICAL", err, 500));
+	assert_true(options_set(&o, "amqp.dsn=amqp://u:secret@h/v,amqps://u:geheim@i", &why));
+	assert_true(options_set(&o, "couch.dsn=couch://u:secret@h/d", &why));
+	assert_true(options_set(&o, "server.attest=yes", &why));
+	assert_true(options_set(&o, "server.drain_timeout=1500ms", &why));
+	assert_true(options_set(&o, "client.max_output=1536KiB", &why));
+	assert_false(options_set(&o, "client.max_output=7169KiB", &why));
+	assert_true(options_set(&o, "client.state_dir= a ; b'c ", &why));
+	assert_true(options_set(&o, "global.plugin_path=\"quoted\"", &why));
+	assert_true(options_set(&o, "global.log_level=CRITICAL", &why));
 	first = dump(&o);
 	assert_null(strstr(first, "secret"));
 	assert_null(strstr(first, "geheim"));
@@ -366,14 +370,15 @@ dumps_and_comes_back(void **state)
 static void
 groups_come_and_stay(void **state)
 {
-	char err[500], *first, *second;
+	struct trouble why = {0};
+	char *first, *second;
 
 	assert_true(
 	    load("[group web]\nhosts = \"web*\" ; all of them\n[group old.web]\nhosts = @web\n"
 		 "where = .os == \"old; b'c\"\n"));
 	assert_string_equal(notes, "");
-	assert_true(options_set(&o, "group eu.db.where=.a == 1.5", err, sizeof(err)));
-	assert_false(options_set(&o, "group eu.db.host=x", err, sizeof(err)));
+	assert_true(options_set(&o, "group eu.db.where=.a == 1.5", &why));
+	assert_false(options_set(&o, "group eu.db.host=x", &why));
 	assert_int_equal(o.groups.n, 3);
 	assert_string_equal(hostgroups_find(&o.groups, "WEB")->hosts, "web*");
 	assert_int_equal(hostgroups_find(&o.groups, "old.web")->line, 4);
@@ -461,7 +466,8 @@ static void
 reload_row(const struct option_row *row, enum options_program program)
 {
 	struct options now, before, fresh;
-	char number[32], name[100], err[300];
+	struct trouble why = {0};
+	char number[32], name[100];
 	enum option_change change = row->changes[program];
 	bool needs_restart = change == OPTION_RESTART || change == OPTION_LOGIN;
 	char *restart;
@@ -469,8 +475,7 @@ reload_row(const struct option_row *row, enum options_program program)
 	options_init(&now);
 	options_init(&before);
 	options_init(&fresh);
-	assert_true(option_parse(
-	    row, &fresh, another_value(row, number, sizeof(number)), err, sizeof(err)));
+	assert_true(option_parse(row, &fresh, another_value(row, number, sizeof(number)), &why));
 	assert_false(option_equal(row, &now, &fresh));
 	restart = options_take(&now, &fresh, program);
 	assert_int_equal(option_equal(row, &now, &before), change != OPTION_RELOAD);
@@ -511,17 +516,18 @@ static void
 what_needs_a_restart_is_named(void **state)
 {
 	struct options fresh;
-	char *restart, err[300];
+	struct trouble why = {0};
+	char *restart;
 
 	options_init(&fresh);
 	assert_null(options_take(&o, &fresh, OPTION_COLLECTOR));
-	assert_true(options_set(&fresh, "amqp.ca_file=/ca", err, sizeof(err)));
-	assert_true(options_set(&fresh, "amqp.heartbeat=3s", err, sizeof(err)));
-	assert_true(options_set(&fresh, "amqp.dsn=h", err, sizeof(err)));
-	assert_true(options_set(&fresh, "amqp.key_file=/key", err, sizeof(err)));
-	assert_true(options_set(&fresh, "client.name=web01", err, sizeof(err)));
-	assert_true(options_set(&fresh, "host_queue.type=quorum", err, sizeof(err)));
-	assert_true(options_set(&fresh, "server.prefetch=7", err, sizeof(err)));
+	assert_true(options_set(&fresh, "amqp.ca_file=/ca", &why));
+	assert_true(options_set(&fresh, "amqp.heartbeat=3s", &why));
+	assert_true(options_set(&fresh, "amqp.dsn=h", &why));
+	assert_true(options_set(&fresh, "amqp.key_file=/key", &why));
+	assert_true(options_set(&fresh, "client.name=web01", &why));
+	assert_true(options_set(&fresh, "host_queue.type=quorum", &why));
+	assert_true(options_set(&fresh, "server.prefetch=7", &why));
 	restart = options_take(&o, &fresh, OPTION_COLLECTOR);
 	assert_string_equal(restart, "[amqp] ca_file, the broker (but for user and password), "
 				     "[amqp] heartbeat, key_file");
@@ -540,12 +546,13 @@ static bool
 takes_broker(const char *now, const char *next)
 {
 	struct options a = {0}, b = {0};
-	char *restart, err[300];
+	struct trouble why = {0};
+	char *restart;
 	bool took;
 
-	assert_true(options_set_qhost(&a, now, "configuration file", err, sizeof(err)));
+	assert_true(options_set_qhost(&a, now, "configuration file", &why));
 	if (next != NULL)
-		assert_true(options_set_qhost(&b, next, "environment", err, sizeof(err)));
+		assert_true(options_set_qhost(&b, next, "environment", &why));
 	restart = options_take(&a, &b, OPTION_COLLECTOR);
 	took = restart == NULL;
 	assert_string_equal(a.qhost, took ? next : now);
@@ -561,12 +568,13 @@ static bool
 takes_store(const char *now, const char *next)
 {
 	struct options a = {0}, b = {0};
-	char *restart, err[300];
+	struct trouble why = {0};
+	char *restart;
 	bool took;
 
-	assert_true(options_set_dbhost(&a, now, "configuration file", err, sizeof(err)));
+	assert_true(options_set_dbhost(&a, now, "configuration file", &why));
 	if (next != NULL)
-		assert_true(options_set_dbhost(&b, next, "environment", err, sizeof(err)));
+		assert_true(options_set_dbhost(&b, next, "environment", &why));
 	restart = options_take(&a, &b, OPTION_COLLECTOR);
 	took = restart == NULL;
 	assert_string_equal(a.dbhost, took ? next : now);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "shared/base/buf.h"
+#include "shared/base/trouble.h"
 #include "shared/config/plugin.h"
 #include <errno.h>
 #include <stdio.h>
@@ -22,13 +23,14 @@ static char errors[8192]; /* "file:line:text\n", the file without its folder */
 static struct plugin_set set;
 
 static void
-on_error(const char *file, unsigned int line, const char *text, void *arg)
+on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
 	const char *slash = strrchr(file, '/');
 	size_t len = strlen(errors);
 
 	assert_ptr_equal(arg, &set);
-	snprintf(errors + len, sizeof(errors) - len, "%s:%u:%s\n", slash + 1, line, text);
+	snprintf(errors + len, sizeof(errors) - len, "%s:%u:" TROUBLE_FMT "\n", slash + 1, line,
+	    TROUBLE_ARGS(what));
 }
 
 static int

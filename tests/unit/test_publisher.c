@@ -10,6 +10,7 @@
 
 #include "runner/job/publisher.h"
 #include "shared/base/log.h"
+#include "shared/base/trouble.h"
 #include "shared/config/options_load.h"
 #include "shared/wire/wire.h"
 #include "tests/fake/fake_broker_api.h"
@@ -77,14 +78,15 @@ static const struct publisher_handlers handlers = {
 static void
 begin(struct fixture *f, const char *uris, int64_t confirm_ms)
 {
-	char plugin[] = "hello", job[] = "j1", err[256];
+	struct trouble why = {0};
+	char plugin[] = "hello", job[] = "j1";
 	const struct command command = {.plugin = plugin, .job = job};
 
 	log_set_level(LOG_LEVEL_CRITICAL);
 	f->loop = loop_create();
 	options_init(&f->options);
 	f->req.options = &f->options;
-	assert_true(uri_parse_brokers(uris, &f->brokers, &f->req.n_brokers, err, sizeof(err)));
+	assert_true(uri_parse_brokers(uris, &f->brokers, &f->req.n_brokers, &why));
 	f->req.brokers = f->brokers;
 	f->req.confirm_ms = confirm_ms;
 	f->publisher = publisher_create(f->loop, &f->req, &handlers, f);

@@ -248,11 +248,11 @@ reload_is_whole_or_not_at_all(void **state)
 	assert_non_null(registry_find(&f->registry, "ps"));
 	assert_int_equal(f->registry.broken, 0);
 	assert_int_equal(f->registry.n_complaints, 1);
-	assert_non_null(strstr(f->registry.complaint, "/c.cfg:5: result_format 'nonsense'"));
+	assert_non_null(strstr(f->registry.complaint.what, "/c.cfg:5: result_format 'nonsense'"));
 	remove_file(f->plugins, "c.cfg");
 	assert_true(registry_reload(&f->registry, f->plugins, f->state));
 	assert_int_equal(f->registry.n_complaints, 0);
-	assert_null(f->registry.complaint);
+	assert_int_equal(f->registry.complaint.kind, TROUBLE_NONE);
 	assert_null(registry_find(&f->registry, "ps"));
 }
 

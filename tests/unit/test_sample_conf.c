@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/trouble.h"
 #include "shared/config/ini_file.h"
 #include "shared/config/options_load.h"
 
@@ -112,16 +113,17 @@ every_row_in_order(void **state)
 }
 
 static void
-on_error(const char *file, unsigned int line, const char *text, void *arg)
+on_error(const char *file, unsigned int line, const struct trouble *what, void *arg)
 {
-	fail_msg("%s:%u: %s", file, line, text);
+	fail_msg("%s:%u: " TROUBLE_FMT, file, line, TROUBLE_ARGS(what));
 }
 
 static void
-on_note(enum log_level level, const char *file, unsigned int line, const char *text, void *arg)
+on_note(enum log_level level, const char *file, unsigned int line, const struct trouble *what,
+    void *arg)
 {
 	if (level != LOG_LEVEL_INFO) /* "has no effect", of keys that 2010 had */
-		fail_msg("%s:%u: %s", file, line, text);
+		fail_msg("%s:%u: " TROUBLE_FMT, file, line, TROUBLE_ARGS(what));
 }
 
 static void

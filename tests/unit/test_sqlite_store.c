@@ -228,11 +228,10 @@ add_jobs(void)
 	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
 	struct fixture s = {.loop = loop_create()};
 	struct trouble why;
-	char err[512];
 	struct uri u;
 
-	if (!uri_parse(uri, &u, err, sizeof(err)))
-		child_fails(err);
+	if (!uri_parse(uri, &u, &why))
+		child_fails(why.what);
 	s.store = store_open(s.loop, &u, &opt, STORE_MAKE, &why);
 	if (s.store == NULL)
 		child_fails(why.what);

@@ -47,18 +47,6 @@ what_looks_like_a_cure_is_none(void **state)
 }
 
 static void
-a_sentence_is_split_at_its_cure(void **state)
-{
-	struct trouble t;
-
-	trouble_parse(&t, "x: it is off; cure: run it");
-	assert_string_equal(t.what, "x: it is off");
-	assert_string_equal(t.cure, "run it");
-	trouble_parse(&t, "x: it is off; nobody knows why");
-	assert_string_equal(t.cure, "");
-}
-
-static void
 is_cut_between_characters(void **state)
 {
 	struct trouble t;
@@ -83,7 +71,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(is_one_sentence),
 	    cmocka_unit_test(what_looks_like_a_cure_is_none),
-	    cmocka_unit_test(a_sentence_is_split_at_its_cure),
 	    cmocka_unit_test(is_cut_between_characters),
 	};
 

@@ -74,13 +74,14 @@ good_uris(void **state)
 	    {"null://", {URI_NULL, NULL, NULL, NULL, 0, NULL}, "null://"},
 	    {"null:///", {URI_NULL, NULL, NULL, NULL, 0, NULL}, "null://"},
 	};
-	char err[300], out[300];
+	struct trouble why = {0};
+	char out[300];
 
 	for (size_t i = 0; i < N(rows); i++) {
 		struct uri u, copy;
 
-		if (!uri_parse(rows[i].text, &u, err, sizeof(err)))
-			fail_msg("%s: %s", rows[i].text, err);
+		if (!uri_parse(rows[i].text, &u, &why))
+			fail_msg("%s: %s", rows[i].text, why.what);
 		uri_copy(&copy, &u);
 		uri_finish(&u);
 		assert_int_equal(copy.scheme, rows[i].u.scheme);
@@ -111,17 +112,18 @@ bad_uris(void **state)
 	    "couch://u:secret@h/Big", "couch://u:secret@h/9a", "couch://u:secret@h/%2e%2e",
 	    "couch://u:secret@/db", "sqlite://", "sqlite://v.db", "sqlite://u:secret@h/v.db",
 	    "sqlite:///dir/", "sqlite:///", "sqlite:///a%00b", "null://secret"};
-	char err[400];
+	struct trouble why = {0};
 
 	for (size_t i = 0; i < N(bad); i++) {
 		struct uri u;
 
-		err[0] = '\0';
-		if (uri_parse(bad[i], &u, err, sizeof(err)))
+		why.what[0] = '\0';
+		if (uri_parse(bad[i], &u, &why))
 			fail_msg("\"%s\" passed", bad[i]);
-		if (err[0] == '\0' || strstr(err, "secret") != NULL || strstr(err, "sec") != NULL)
-			fail_msg("%s: %s", bad[i], err);
-		assert_true(strlen(err) < sizeof(err) - 1);
+		if (why.what[0] == '\0' || strstr(why.what, "secret") != NULL ||
+		    strstr(why.what, "sec") != NULL)
+			fail_msg("%s: %s", bad[i], why.what);
+		assert_true(strlen(why.what) < sizeof(why.what) - 1);
 		assert_null(u.path); /* nothing is left to free */
 		assert_null(u.password);
 	}
@@ -130,14 +132,15 @@ bad_uris(void **state)
 static void
 a_vhost_is_a_short_string(void **state)
 {
-	char text[400] = "amqp://h/", err[300];
+	struct trouble why = {0};
+	char text[400] = "amqp://h/";
 	struct uri u;
 
 	memset(text + 9, 'v', 255);
-	assert_true(uri_parse(text, &u, err, sizeof(err)));
+	assert_true(uri_parse(text, &u, &why));
 	uri_finish(&u);
 	memset(text + 9, 'v', 256);
-	assert_false(uri_parse(text, &u, err, sizeof(err)));
+	assert_false(uri_parse(text, &u, &why));
 }
 
 /* The nodes of one CouchDB: user, password and database stand once. */
@@ -147,9 +150,10 @@ several_hosts_of_a_store(void **state)
 	const char *const bad[] = {"couch://u:secret@a,u:secret@b/db", "couch://u:secret@a,b:0/db",
 	    "couch://u:secret@a,b:x/db", "couch://u:secret@,b/db"};
 	struct uri u, v;
-	char err[300], out[100];
+	struct trouble why = {0};
+	char out[100];
 
-	assert_true(uri_parse("couchs://u:p%2C%40@a,b:7000,[::1]/db", &u, err, sizeof(err)));
+	assert_true(uri_parse("couchs://u:p%2C%40@a,b:7000,[::1]/db", &u, &why));
 	assert_string_equal(u.password, "p,@");
 	assert_string_equal(u.host, "a");
 	assert_int_equal(u.port, 6984);
@@ -167,8 +171,8 @@ several_hosts_of_a_store(void **state)
 	uri_finish(&u);
 	uri_finish(&v);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_false(uri_parse(bad[i], &u, err, sizeof(err)));
-		assert_null(strstr(err, "secret"));
+		assert_false(uri_parse(bad[i], &u, &why));
+		assert_null(strstr(why.what, "secret"));
 	}
 }
 
@@ -177,9 +181,10 @@ brokers(void **state)
 {
 	struct uri *list;
 	size_t n;
-	char err[300], out[100];
+	struct trouble why = {0};
+	char out[100];
 
-	assert_true(uri_parse_brokers("10.10.10.2", &list, &n, err, sizeof(err)));
+	assert_true(uri_parse_brokers("10.10.10.2", &list, &n, &why));
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].user, "guest");
 	assert_string_equal(list[0].password, "guest");
@@ -188,8 +193,7 @@ brokers(void **state)
 	assert_string_equal(list[0].path, "vogeler");
 	uri_list_free(list, n);
 
-	assert_true(uri_parse_brokers(
-	    "amqps://u:p%2C@a/v , b:1234,\t[::1]:5 ", &list, &n, err, sizeof(err)));
+	assert_true(uri_parse_brokers("amqps://u:p%2C@a/v , b:1234,\t[::1]:5 ", &list, &n, &why));
 	assert_int_equal(n, 3);
 	assert_string_equal(list[0].password, "p,");
 	assert_string_equal(uri_redacted(&list[0], out, sizeof(out)), "amqps://u:***@a:5671/v");
@@ -209,16 +213,16 @@ bad_brokers(void **state)
 	    "h%cc", "amqp://a%3Ab"};
 	struct uri *list;
 	size_t n;
-	char err[400];
+	struct trouble why = {0};
 
 	for (size_t i = 0; i < N(bad); i++) {
-		err[0] = '\0';
-		if (uri_parse_brokers(bad[i], &list, &n, err, sizeof(err)))
+		why.what[0] = '\0';
+		if (uri_parse_brokers(bad[i], &list, &n, &why))
 			fail_msg("\"%s\" passed", bad[i]);
 		assert_null(list);
 		assert_int_equal(n, 0);
-		if (err[0] == '\0' || strstr(err, "secret") != NULL)
-			fail_msg("%s: %s", bad[i], err);
+		if (why.what[0] == '\0' || strstr(why.what, "secret") != NULL)
+			fail_msg("%s: %s", bad[i], why.what);
 	}
 }
 
@@ -285,8 +289,6 @@ static const struct {
 	"the value: \"warning: mail root@x\" is no JSON"},
     {"list:8: \"@l6\": a host name has no @", "list:8: \"@l6\": a host name has no @"},
     {"an open \"amqp://u:secret@h", "an open \"amqp://u:***@h"},
-    {"bad" TROUBLE_CURE "write amqp://user:password@host",
-	"bad" TROUBLE_CURE "write amqp://user:password@host"},
     {"", ""},
 };
 
@@ -321,9 +323,10 @@ small_buffers_cut(void **state)
 	const char *text = "amqp://user:secret@host:5672/vhost";
 	const char *redacted = "amqp://user:***@host:5672/vhost";
 	struct uri u;
-	char err[300], out[64];
+	struct trouble why = {0};
+	char out[64];
 
-	assert_true(uri_parse(text, &u, err, sizeof(err)));
+	assert_true(uri_parse(text, &u, &why));
 	for (size_t size = 1; size <= strlen(redacted) + 1; size++) {
 		memset(out, '#', sizeof(out));
 		uri_redacted(&u, out, size);
@@ -343,11 +346,11 @@ same_places(const char *a, const char *b)
 {
 	struct uri *list_a, *list_b;
 	size_t n_a, n_b;
-	char err[300];
+	struct trouble why = {0};
 	bool same;
 
-	assert_true(uri_parse_brokers(a, &list_a, &n_a, err, sizeof(err)));
-	assert_true(uri_parse_brokers(b, &list_b, &n_b, err, sizeof(err)));
+	assert_true(uri_parse_brokers(a, &list_a, &n_a, &why));
+	assert_true(uri_parse_brokers(b, &list_b, &n_b, &why));
 	same = uri_list_same_places(list_a, n_a, list_b, n_b);
 	uri_list_free(list_a, n_a);
 	uri_list_free(list_b, n_b);

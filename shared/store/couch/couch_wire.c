@@ -230,7 +230,7 @@ denied(const char *id, const struct http_response *r, const char *reason, struct
 		    "%s denies access to user \"%s\" (%ld%s)", id, user, status, reason);
 	else
 		trouble_set(why, TROUBLE_OTHER,
-		    "put user and password into its dsn, couch://USER:PASSWORD@...",
+		    "put the user, a colon, the password and an @ before the host in its dsn",
 		    "%s denies access without a user (%ld%s)", id, status, reason);
 }
 
