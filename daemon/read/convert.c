@@ -344,13 +344,11 @@ convert_text(struct result *r, struct text *text, const struct convert_limits *l
 void
 convert_limits_of(struct convert_limits *limits, const struct options *o)
 {
-	limits->yaml.depth = o->yaml_depth;
-	limits->yaml.nodes = o->yaml_nodes;
-	limits->yaml.keys = o->object_keys;
-	limits->yaml.bytes = o->yaml_bytes;
-	limits->json.depth = o->json_depth;
-	limits->json.keys = o->object_keys;
-	limits->json.values = o->json_nodes;
+	*limits = (struct convert_limits){.yaml = {.depth = o->yaml_depth,
+					      .nodes = o->yaml_nodes,
+					      .keys = o->object_keys,
+					      .bytes = o->yaml_bytes},
+	    .json = {.depth = o->json_depth, .keys = o->object_keys, .values = o->json_nodes}};
 }
 
 bool

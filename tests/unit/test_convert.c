@@ -6,6 +6,7 @@
 
 #include "daemon/read/convert.h"
 #include "shared/base/buf.h"
+#include "shared/config/options.h"
 
 #include <cmocka.h>
 #include <stdio.h>
@@ -467,6 +468,24 @@ output_of_a_failed_run_never_becomes_the_value(void **state)
 	convert_free(r, n);
 }
 
+/* Whatever was in the memory before: a limit that is not the options' is none of the caller's. */
+static void
+limits_are_set_whole(void **state)
+{
+	const struct options o = {.yaml_depth = 3, .yaml_nodes = 4, .yaml_bytes = 5};
+	struct convert_limits a, b;
+
+	(void)state;
+	memset(&a, 0xa5, sizeof(a));
+	memset(&b, 0x5a, sizeof(b));
+	convert_limits_of(&a, &o);
+	convert_limits_of(&b, &o);
+	assert_int_equal(a.yaml.bytes, 5);
+	assert_int_equal(a.yaml.expanded, 0);
+	assert_int_equal(b.yaml.expanded, 0);
+	assert_int_equal(a.json.depth, b.json.depth);
+}
+
 int
 main(void)
 {
@@ -474,6 +493,7 @@ main(void)
 	    cmocka_unit_test(output_is_stripped_lines_without_the_last_empty_one),
 	    cmocka_unit_test(json_and_yaml_become_values_in_one_canonical_text),
 	    cmocka_unit_test(string_and_raw_are_taken_as_they_are),
+	    cmocka_unit_test(limits_are_set_whole),
 	    cmocka_unit_test(what_does_not_parse_is_kept_with_the_reason),
 	    cmocka_unit_test(big_integers_are_noted),
 	    cmocka_unit_test(one_odd_value_spoils_nothing_else),
