@@ -13,6 +13,7 @@
 #include "daemon/metrics.h"
 #include "daemon/prune.h"
 #include "daemon/queue_depth.h"
+#include "daemon/retention.h"
 #include "shared/amqp/broker.h"
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
@@ -55,6 +56,7 @@ struct vogelerd {
 	struct collector *collector;
 	struct queue_depth *queue_depth;
 	struct prune *prune;
+	struct retention *retention;
 	struct bindings *bindings;
 	struct contact_tracker *contact_tracker;
 	struct metrics_parts parts; /* what the monitor shows */
@@ -384,6 +386,7 @@ reload(struct vogelerd *v)
 	store_set_batch_bytes(v->store, now->batch_max_bytes);
 	collector_reload(v->collector, now);
 	prune_set_ttl(v->prune, now->job_ttl_s);
+	retention_set_keep(v->retention, &now->history_keep);
 }
 
 static void
@@ -518,6 +521,7 @@ collect(struct vogelerd *v)
 	make_queue_depth(v);
 	start_monitor(v);
 	v->prune = prune_create(v->loop, v->store, o->job_ttl_s);
+	v->retention = retention_create(v->loop, v->store, &o->history_keep);
 	loop_signal(v->loop, SIGTERM, on_terminate, v);
 	loop_signal(v->loop, SIGINT, on_terminate, v);
 	loop_signal(v->loop, SIGHUP, on_hangup, v);
@@ -565,6 +569,7 @@ main(int argc, char **argv)
 	}
 	store_close(v.store);
 	prune_destroy(v.prune);
+	retention_destroy(v.retention);
 	bindings_destroy(v.bindings);
 	contact_tracker_destroy(v.contact_tracker);
 	collector_destroy(v.collector);

@@ -21,6 +21,13 @@
 enum options_attest { OPTIONS_ATTEST_AUTO, OPTIONS_ATTEST_YES, OPTIONS_ATTEST_NO };
 const char *options_attest_name(enum options_attest attest);
 
+/* What is kept of a value that another one has replaced: for so long, and of each plugin of a host
+ * so many of them. The value in hand does not count. */
+struct options_keep {
+	uint32_t age_s, count; /* OPTIONS_KEEP_ALL: no bound */
+};
+#define OPTIONS_KEEP_ALL UINT32_MAX
+
 struct options { /* strings owned; NULL = not set. The comment names [section] key of the file. */
 	enum log_level log_level; /* [global] log_level, default WARN */
 	char *plugin_path;        /* [global] plugin_path, default SYSCONFDIR/vogeler/plugins */
@@ -52,14 +59,15 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t drain_timeout_ms;  /* [server] drain_timeout, default 10s */
 	char *server_listen;        /* [server] listen, default "auto" */
 	uint32_t job_ttl_s;         /* [persistence] job_ttl, default 30d, 0 = keep all */
-	enum options_attest attest; /* [server] attest, default auto: see daemon/attest.h */
-	char *retry_users;          /* [server] retry_users, NULL = those of qhost */
-	uint32_t json_depth;        /* [limits] json_depth, default 64, 1..64 */
-	uint32_t json_nodes;        /* [limits] json_nodes, default 300000 */
-	uint32_t object_keys;       /* [limits] object_keys, default 20000 */
-	uint32_t yaml_depth;        /* [limits] yaml_depth, default 64, 1..64 */
-	uint32_t yaml_nodes;        /* [limits] yaml_nodes, default 100000 */
-	uint64_t yaml_bytes;        /* [limits] yaml_bytes, default 1MiB */
+	struct options_keep history_keep; /* [history] keep, default 400d, 1000 */
+	enum options_attest attest;       /* [server] attest, default auto: see daemon/attest.h */
+	char *retry_users;                /* [server] retry_users, NULL = those of qhost */
+	uint32_t json_depth;              /* [limits] json_depth, default 64, 1..64 */
+	uint32_t json_nodes;              /* [limits] json_nodes, default 300000 */
+	uint32_t object_keys;             /* [limits] object_keys, default 20000 */
+	uint32_t yaml_depth;              /* [limits] yaml_depth, default 64, 1..64 */
+	uint32_t yaml_nodes;              /* [limits] yaml_nodes, default 100000 */
+	uint64_t yaml_bytes;              /* [limits] yaml_bytes, default 1MiB */
 	/* couch */
 	uint64_t couch_cache_bytes;   /* [couch] cache_bytes, default 256MiB */
 	uint32_t couch_requests;      /* [couch] requests, default 16: in flight at once */

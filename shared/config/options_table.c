@@ -24,6 +24,9 @@
 #define TTL_MAX    (49 * DAY) /* RabbitMQ counts in 32 bits of milliseconds */
 #define LENGTH_MAX UINT32_MAX
 
+#define KEEP_AGE_MAX   (3650 * DAY)
+#define KEEP_COUNT_MAX 1000000
+
 /* The releases of clang-format lay braces in a macro out differently. */
 /* clang-format off */
 /* Every row says what becomes of it at a reload: in the collector, in the agent. */
@@ -89,6 +92,8 @@ const struct option_row option_rows[] = {
     ROW("global", "log_level", OPTION_LEVEL, log_level, "WARN", BOTH(RELOAD)),
     ROW("global", "plugin_path", OPTION_STR, plugin_path, VOGELER_SYSCONFDIR "/vogeler/plugins",
 	AGENT(RELOAD)),
+
+    ROW("history", "keep", OPTION_KEEP, history_keep, "400d, 1000", COLLECTOR(RELOAD)),
 
     /* Below 20, a few ends of an agent would take what it only had in hand with it. */
     LIMIT("host_queue", "delivery_limit", OPTION_COUNT, host_queue.delivery_limit, 20, 65535,
@@ -185,6 +190,8 @@ option_type_name(enum option_type type)
 		return "duration";
 	case OPTION_BYTES:
 		return "size";
+	case OPTION_KEEP:
+		return "keep";
 	case OPTION_BROKERS:
 	case OPTION_STORE:
 		return "uri";
@@ -298,6 +305,63 @@ parse_number(const struct option_row *row, void *field, const char *text, struct
 	    format_number(row, row->min, low), format_number(row, row->max, top),
 	    row->zero != NULL ? ", or " : "", row->zero != NULL ? row->zero : "");
 	return false;
+}
+
+/* A bound of "400d, 1000"; rest: what follows its comma, or NULL. */
+static bool
+parse_bound(const char *text, size_t len, bool is_age, uint32_t *out)
+{
+	char *word = xstrndup(text, len);
+	uint64_t value = 0;
+	bool ok;
+
+	if (strcasecmp(word, "all") == 0)
+		value = OPTIONS_KEEP_ALL;
+	ok = value != 0 ||
+	     (is_age ? units_parse_ms(word, &value) && value % 1000 == 0 && value <= KEEP_AGE_MAX
+		     : units_parse_count(word, KEEP_COUNT_MAX, &value));
+	if (ok)
+		*out = value != OPTIONS_KEEP_ALL && is_age ? (uint32_t)(value / 1000)
+							   : (uint32_t)value;
+	free(word);
+	return ok;
+}
+
+static bool
+parse_keep(struct options_keep *field, const char *text, struct trouble *why)
+{
+	struct options_keep keep = {0, OPTIONS_KEEP_ALL};
+	size_t len = strcspn(text, ",");
+	const char *rest = text + len;
+
+	while (len > 0 && text[len - 1] == ' ')
+		len--;
+	if (*rest != '\0')
+		rest += 1 + strspn(rest + 1, " ");
+	if (parse_bound(text, len, true, &keep.age_s) &&
+	    (*rest == '\0' ? text[len] == '\0'
+			   : parse_bound(rest, strlen(rest), false, &keep.count))) {
+		*field = keep;
+		return true;
+	}
+	trouble_set(why, TROUBLE_OTHER, NULL,
+	    "'%s' should be how long and how many, like 400d, 1000 or 90d or all, 50: at most %d "
+	    "days, and %d",
+	    text, (int)(KEEP_AGE_MAX / DAY), KEEP_COUNT_MAX);
+	return false;
+}
+
+static char *
+print_keep(const struct options_keep *keep)
+{
+	char age[UNITS_TEXT_SIZE] = "all", count[16] = "all", *text;
+
+	if (keep->age_s != OPTIONS_KEEP_ALL)
+		units_format_ms((uint64_t)keep->age_s * 1000, age);
+	if (keep->count != OPTIONS_KEEP_ALL)
+		snprintf(count, sizeof(count), "%u", (unsigned int)keep->count);
+	xasprintf(&text, "%s, %s", age, count);
+	return text;
 }
 
 static bool
@@ -500,6 +564,8 @@ parse_value(const struct option_row *row, void *field, const char *text, struct 
 		return check_brokers(text, why);
 	case OPTION_STORE:
 		return check_store(row, text, why);
+	case OPTION_KEEP:
+		return parse_keep(field, text, why);
 	default:
 		return parse_word(row, field, text, why);
 	}
@@ -526,6 +592,8 @@ field_size(enum option_type type)
 		return sizeof(uint32_t);
 	case OPTION_BYTES:
 		return sizeof(uint64_t);
+	case OPTION_KEEP:
+		return sizeof(struct options_keep);
 	case OPTION_ATTEST:
 		return sizeof(enum options_attest);
 	case OPTION_QUEUE_TYPE:
@@ -645,6 +713,8 @@ option_print(const struct option_row *row, const struct options *o)
 		return xstrdup(format_number(row, *(const uint32_t *)field, number));
 	case OPTION_BYTES:
 		return xstrdup(format_number(row, *(const uint64_t *)field, number));
+	case OPTION_KEEP:
+		return print_keep(field);
 	case OPTION_BACKEND:
 	case OPTION_AMQP:
 	case OPTION_IGNORED:

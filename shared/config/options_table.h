@@ -17,6 +17,7 @@ enum option_type {
 	OPTION_MS,      /* uint32_t, written as a duration */
 	OPTION_SECONDS, /* uint32_t, written as a duration of whole seconds */
 	OPTION_BYTES,   /* uint64_t */
+	OPTION_KEEP,    /* struct options_keep, written as "400d, 1000" */
 	OPTION_BROKERS, /* qhost: broker URIs */
 	OPTION_STORE,   /* dbhost: a store URI; couch.dsn, sqlite.dsn and persistence.dsn meet there
 			 */

@@ -5,6 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/trouble.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -218,6 +219,20 @@ void
 store_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
 	s->ops->jobs_prune(s, before_ms, fn, arg);
+}
+
+bool
+store_has_history(const struct store *s)
+{
+	return s->ops->history_prune != NULL;
+}
+
+void
+store_history_prune(
+    struct store *s, const struct options_keep *keep, store_pruned_fn *fn, void *arg)
+{
+	assert(store_has_history(s));
+	s->ops->history_prune(s, keep, fn, arg);
 }
 
 void

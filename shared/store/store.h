@@ -174,6 +174,15 @@ bool store_job_is_damaged(const struct store *s);
  * again while any went or there is more. */
 void store_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 
+/* Removes from the history what keep does not cover: what was replaced longer before the newest
+ * value of all than keep->age_s, so that a clock that is wrong here costs nothing, and of each
+ * plugin of a host what is behind the newest keep->count that were replaced. The value in hand
+ * stays, and what others that stay are differences from. A bounded number in one call: again while
+ * any went or there is more. A store without a history says 0. */
+void store_history_prune(
+    struct store *s, const struct options_keep *keep, store_pruned_fn *fn, void *arg);
+bool store_has_history(const struct store *s);
+
 /* Creates the database (never done silently by a write: an operator may be restoring it). */
 void store_setup(struct store *s, store_done_fn *fn, void *arg);
 /* Is it there and would it take a write? For start-up and for after STORE_RETRY. */

@@ -29,6 +29,9 @@ struct store_ops {
 	    store_done_fn *fn, void *arg);
 	void (*outcomes)(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
 	void (*jobs_prune)(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
+	/* NULL: there is no history. keep: borrowed during the call. */
+	void (*history_prune)(
+	    struct store *s, const struct options_keep *keep, store_pruned_fn *fn, void *arg);
 	void (*setup)(struct store *s, store_done_fn *fn, void *arg);
 	void (*probe)(struct store *s, store_done_fn *fn, void *arg);
 	void (*check)(struct store *s, store_done_fn *fn, void *arg); /* NULL: it does so itself */

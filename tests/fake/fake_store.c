@@ -58,6 +58,7 @@ struct fake_store {
 	bool probe_ok;
 	bool overlapped;
 	size_t to_prune, n_prunes;
+	struct options_keep keep;          /* of the latest store_history_prune() */
 	int64_t pruned_before, newest_job; /* 0: there is no job */
 	size_t n_puts, n_probes, in_flight, max_in_flight;
 	char *text[FAKE_STORE_LOG];
@@ -142,6 +143,15 @@ fake_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *a
 	f->pruned_before = before_ms;
 	TAILQ_INSERT_TAIL(&f->probes, p, link);
 	loop_timer_arm(f->answer, 0);
+}
+
+static void
+fake_history_prune(struct store *s, const struct options_keep *keep, store_pruned_fn *fn, void *arg)
+{
+	struct fake_store *f = (struct fake_store *)s;
+
+	f->keep = *keep;
+	fake_jobs_prune(s, 0, fn, arg);
 }
 
 static void
@@ -377,6 +387,7 @@ static const struct store_ops fake_ops = {
     .setup = fake_probe,
     .job_list = fake_job_list,
     .jobs_prune = fake_jobs_prune,
+    .history_prune = fake_history_prune,
     .outcomes_add = fake_outcomes_add,
 };
 
@@ -484,6 +495,12 @@ void
 fake_store_newest_job(struct fake_store *f, int64_t sent_at)
 {
 	f->newest_job = sent_at;
+}
+
+struct options_keep
+fake_store_keep(const struct fake_store *f)
+{
+	return f->keep;
 }
 
 size_t

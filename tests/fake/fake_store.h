@@ -31,8 +31,9 @@ void fake_store_hold_probes(struct fake_store *f, bool hold);
 #define FAKE_STORE_PRUNES 100                             /* that many one call removes */
 void fake_store_to_prune(struct fake_store *f, size_t n); /* so many there are */
 void fake_store_newest_job(struct fake_store *f, int64_t sent_at);
-size_t fake_store_prunes(const struct fake_store *f);         /* calls so far */
-int64_t fake_store_pruned_before(const struct fake_store *f); /* of the latest */
+struct options_keep fake_store_keep(const struct fake_store *f); /* of the latest, of history */
+size_t fake_store_prunes(const struct fake_store *f);            /* calls so far */
+int64_t fake_store_pruned_before(const struct fake_store *f);    /* of the latest */
 
 /* What store_list() says: names with blanks between them, at first none. NULL: that it failed, to
  * who waits. */

@@ -326,6 +326,47 @@ assignments(void **state)
 }
 
 static void
+how_long_and_how_many(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+		uint32_t age_s, count;
+	} good[] = {
+	    {"400d, 1000", "400d, 1000", 400 * 86400, 1000},
+	    {"90d", "90d, all", 90 * 86400, OPTIONS_KEEP_ALL},
+	    {"90d ,7", "90d, 7", 90 * 86400, 7},
+	    {"all, 50", "all, 50", OPTIONS_KEEP_ALL, 50},
+	    {"ALL", "all, all", OPTIONS_KEEP_ALL, OPTIONS_KEEP_ALL},
+	    {"3650d,1000000", "3650d, 1000000", 3650 * 86400, 1000000},
+	    {"36h, all", "36h, all", 36 * 3600, OPTIONS_KEEP_ALL},
+	    {"400d, 0", "400d, 0", 400 * 86400, 0},
+	};
+	static const char *const bad[] = {"", ",", "400d,", "400d, 1000001", "3651d", "1500ms",
+	    "400", "400 d x", "5, 400d", "-1d", "400d, 1000, 3", "400d, 1.5", "all all", ", 5",
+	    "d"};
+	const struct option_row *row = option_find("history", "keep");
+	struct trouble why = {0};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char *shown;
+
+		if (!option_parse(row, &o, good[i].text, &why))
+			fail_msg("%s: %s", good[i].text, why.what);
+		assert_int_equal(o.history_keep.age_s, good[i].age_s);
+		assert_int_equal(o.history_keep.count, good[i].count);
+		shown = option_print(row, &o);
+		assert_string_equal(shown, good[i].shown);
+		assert_true(option_parse(row, &o, shown, &why));
+		assert_int_equal(o.history_keep.count, good[i].count);
+		free(shown);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (option_parse(row, &o, bad[i], &why))
+			fail_msg("\"%s\" passed", bad[i]);
+	}
+}
+
+static void
 dumps_and_comes_back(void **state)
 {
 	struct trouble why = {0};
@@ -446,6 +487,8 @@ another_value(const struct option_row *row, char *text, size_t size)
 	case OPTION_BYTES:
 		snprintf(text, size, "%lluKiB", (unsigned long long)row->max / 1024);
 		return text;
+	case OPTION_KEEP:
+		return "7d, 7";
 	case OPTION_BROKERS:
 		return "amqp://other/v";
 	case OPTION_STORE:
@@ -614,6 +657,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(unknown_keys_are_warned_of, setup, teardown),
 	    cmocka_unit_test_setup_teardown(which_store, setup, teardown),
 	    cmocka_unit_test_setup_teardown(assignments, setup, teardown),
+	    cmocka_unit_test_setup_teardown(how_long_and_how_many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dumps_and_comes_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(groups_come_and_stay, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lists_its_rows, setup, teardown),
