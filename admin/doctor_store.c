@@ -459,6 +459,7 @@ doctor_store(struct doctor *d)
 		doctor_skip(d, &after_tcp[LINK_WRITE], "nothing is kept");
 		end(w);
 		return;
+	case URI_PG:
 	case URI_AMQP: /* told by the options */
 	case URI_AMQPS:
 		open_store(w);

@@ -28,6 +28,7 @@ static const struct scheme schemes[] = {
     [URI_COUCH] = {"couch", 5984, "couch://user:password@host:5984/database"},
     [URI_COUCHS] = {"couchs", 6984, "couchs://user:password@host:6984/database"},
     [URI_SQLITE] = {"sqlite", 0, "sqlite:///absolute/path/file.db"},
+    [URI_PG] = {"pg", 5432, "pg://user@host:5432/database or pg:///database?host=/run/postgresql"},
     [URI_NULL] = {"null", 0, "null://"},
 };
 #define N_SCHEMES (sizeof(schemes) / sizeof(schemes[0]))
@@ -280,6 +281,71 @@ take_others(struct uri *u, const char *text, const char *rest, char **first, str
 	return ok;
 }
 
+/* One piece of what stands behind '?'. */
+static bool
+set_pg_setting(struct uri *u, const char *piece, size_t len, struct trouble *why)
+{
+	static const char *const keys[] = {"sslmode", "sslrootcert", "sslcert", "sslkey"};
+	size_t key_len = strcspn(piece, "=&");
+	char *value;
+
+	if (key_len >= len)
+		return complain(why, "in a pg:// URI behind '?' stands KEY=VALUE");
+	value = decode(piece + key_len + 1, len - key_len - 1);
+	if (value == NULL)
+		return bad_escape(why);
+	if (key_len == 4 && strncmp(piece, "host", 4) == 0 && u->host == NULL && value[0] == '/') {
+		u->host = value;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strlen(keys[i]) != key_len || strncmp(piece, keys[i], key_len) != 0)
+			continue;
+		u->settings = xreallocarray(u->settings, u->n_settings + 1, sizeof(*u->settings));
+		u->settings[u->n_settings++] = (struct uri_setting){xstrdup(keys[i]), value};
+		return true;
+	}
+	free(value);
+	complain(why, "behind the '?' of a pg:// URI is something unknown");
+	trouble_set_cure(why, "write host=FOLDER-OF-THE-SOCKET, where no host stands before, or "
+			      "sslmode, sslrootcert, sslcert, sslkey");
+	return false;
+}
+
+static bool
+set_pg_settings(struct uri *u, const char *query, struct trouble *why)
+{
+	bool ok = true;
+
+	while (ok && query != NULL && query[0] != '\0') {
+		size_t len = strcspn(query, "&");
+
+		ok = set_pg_setting(u, query, len, why);
+		query += len + (query[len] == '&');
+	}
+	return ok;
+}
+
+static bool
+set_pg_parts(struct uri *u, const struct evhttp_uri *parts, struct trouble *why)
+{
+	int port = evhttp_uri_get_port(parts);
+	const char *host = evhttp_uri_get_host(parts), *path = evhttp_uri_get_path(parts);
+
+	if (evhttp_uri_get_fragment(parts) != NULL || port == 0 || path[0] != '/' ||
+	    path[1] == '\0' || strchr(path + 1, '/') != NULL) {
+		complain(why, "a pg:// URI names a host and a database");
+		return show_form(why, URI_PG, "");
+	}
+	u->port = port < 0 ? schemes[URI_PG].port : (uint16_t)port;
+	u->path = decode(path + 1, strlen(path + 1));
+	if (u->path == NULL)
+		return bad_escape(why);
+	return set_userinfo(u, evhttp_uri_get_userinfo(parts), why) &&
+	       (host == NULL || host[0] == '\0' || set_host(u, host, why)) &&
+	       set_pg_settings(u, evhttp_uri_get_query(parts), why);
+}
+
 static bool
 parse_server(struct uri *u, const char *text, struct trouble *why)
 {
@@ -292,7 +358,7 @@ parse_server(struct uri *u, const char *text, struct trouble *why)
 		    "; ports are 1 to 65535, IPv6 addresses stand in [], and in user and password "
 		    "write '@' as %40, '/' as %2F, ':' as %3A, ',' as %2C");
 	}
-	ok = set_server_parts(u, parts, why);
+	ok = u->scheme == URI_PG ? set_pg_parts(u, parts, why) : set_server_parts(u, parts, why);
 	evhttp_uri_free(parts);
 	return ok;
 }
@@ -331,7 +397,7 @@ uri_parse(const char *text, struct uri *u, struct trouble *why)
 	if (!find_scheme(text, &u->scheme, &rest))
 		return complain(why,
 		    "not a URI: a broker's begins with amqp:// or amqps://, a store's with couch://, "
-		    "couchs://, sqlite:// or null://");
+		    "couchs://, sqlite://, pg:// or null://");
 	switch (u->scheme) {
 	case URI_AMQP:
 	case URI_AMQPS:
@@ -339,6 +405,7 @@ uri_parse(const char *text, struct uri *u, struct trouble *why)
 		break;
 	case URI_COUCH:
 	case URI_COUCHS:
+	case URI_PG:
 		ok = take_others(u, text, rest, &first, why) && parse_server(u, first, why);
 		free(first);
 		break;
@@ -433,6 +500,11 @@ uri_finish(struct uri *u)
 	for (size_t i = 0; i < u->n_others; i++)
 		free(u->others[i].host);
 	free(u->others);
+	for (size_t i = 0; i < u->n_settings; i++) {
+		free(u->settings[i].key);
+		free(u->settings[i].value);
+	}
+	free(u->settings);
 	*u = (struct uri){0};
 }
 
@@ -456,10 +528,15 @@ uri_copy(struct uri *dst, const struct uri *src)
 	    .path = xstrdup_null(src->path),
 	    .others = xcalloc(src->n_others + 1, sizeof(*src->others)),
 	    .n_others = src->n_others,
+	    .settings = xcalloc(src->n_settings + 1, sizeof(*src->settings)),
+	    .n_settings = src->n_settings,
 	};
 	for (size_t i = 0; i < src->n_others; i++)
 		dst->others[i] =
 		    (struct uri_place){xstrdup(src->others[i].host), src->others[i].port};
+	for (size_t i = 0; i < src->n_settings; i++)
+		dst->settings[i] = (struct uri_setting){
+		    xstrdup(src->settings[i].key), xstrdup(src->settings[i].value)};
 }
 
 static bool
@@ -480,11 +557,23 @@ same_others(const struct uri *a, const struct uri *b)
 	return true;
 }
 
+static bool
+same_settings(const struct uri *a, const struct uri *b)
+{
+	if (a->n_settings != b->n_settings)
+		return false;
+	for (size_t i = 0; i < a->n_settings; i++)
+		if (strcmp(a->settings[i].key, b->settings[i].key) != 0 ||
+		    strcmp(a->settings[i].value, b->settings[i].value) != 0)
+			return false;
+	return true;
+}
+
 bool
 uri_same_place(const struct uri *a, const struct uri *b)
 {
 	return a->scheme == b->scheme && a->port == b->port && same_text(a->host, b->host) &&
-	       same_text(a->path, b->path) && same_others(a, b);
+	       same_text(a->path, b->path) && same_others(a, b) && same_settings(a, b);
 }
 
 bool

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Broker and store URIs: amqp[s]:// couch[s]:// sqlite:// null://. A password is never printed: the
- * only way to text is uri_redacted(). */
+/* Broker and store URIs: amqp[s]:// couch[s]:// sqlite:// pg:// null://. A password is never
+ * printed: the only way to text is uri_redacted(). */
 #ifndef VOGELER_URI_H
 #define VOGELER_URI_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum uri_scheme { URI_AMQP, URI_AMQPS, URI_COUCH, URI_COUCHS, URI_SQLITE, URI_NULL };
+enum uri_scheme { URI_AMQP, URI_AMQPS, URI_COUCH, URI_COUCHS, URI_SQLITE, URI_PG, URI_NULL };
 const char *uri_scheme_name(enum uri_scheme scheme);
 
 struct uri_place {
@@ -16,19 +16,29 @@ struct uri_place {
 	uint16_t port;
 };
 
+struct uri_setting {
+	char *key, *value;
+};
+
 struct uri {
 	enum uri_scheme scheme;
 	char *user;     /* percent-decoded; NULL if none */
 	char *password; /* percent-decoded; NULL if none */
-	char *host;     /* without [] for IPv6; NULL for sqlite and null */
-	uint16_t port;  /* default of the scheme filled in: 5672, 5671, 5984, 6984 */
+	/* Without [] for IPv6; NULL for sqlite and null. pg: a folder, "/run/postgresql", where the
+	 * server's socket is; NULL, where libpq looks for it. */
+	char *host;
+	uint16_t port; /* default of the scheme filled in: 5672, 5671, 5984, 6984, 5432 */
 	/* amqp: the vhost, by the AMQP URI rules (RabbitMQ's "URI Specification"): "/vogeler" is
 	 * vhost "vogeler", "/%2Fvogeler" is "/vogeler", none or "/" is "/". couch: the database,
-	 * "system_records" when missing. sqlite: the file's absolute path. */
+	 * "system_records" when missing. sqlite: the file's absolute path. pg: the database. */
 	char *path;
-	/* couch: "couch://a:5984,b:5984/db" has the nodes of one cluster; those after the first. */
+	/* couch: "couch://a:5984,b:5984/db" has the nodes of one cluster; those after the first.
+	 * pg: the servers of one database, of which one can be written. */
 	struct uri_place *others;
 	size_t n_others;
+	/* pg: what stands behind '?', but for host; a few of libpq's parameters. */
+	struct uri_setting *settings;
+	size_t n_settings;
 };
 
 struct trouble;

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MASK "***"
+#define MASK    "***"
+#define PG_PORT 5432
 
 /* Appends at out[*len], cutting at size. */
 static void append(char *out, size_t size, size_t *len, const char *fmt, ...)
@@ -50,6 +51,18 @@ append_place(char *out, size_t size, size_t *len, const char *host, uint16_t por
 	    (unsigned int)port);
 }
 
+/* The rest of a URI of a server whose socket is a file. */
+static void
+append_socket(const struct uri *u, char *out, size_t size, size_t *len)
+{
+	if (u->port != PG_PORT)
+		append(out, size, len, ":%u", (unsigned int)u->port);
+	append(out, size, len, "/");
+	append_encoded(out, size, len, u->path);
+	if (u->host != NULL)
+		append(out, size, len, "?host=%s", u->host);
+}
+
 const char *
 uri_redacted(const struct uri *u, char *out, size_t size)
 {
@@ -66,6 +79,10 @@ uri_redacted(const struct uri *u, char *out, size_t size)
 		return out;
 	if (u->scheme == URI_SQLITE) {
 		append(out, size, &len, "%s", u->path);
+		return out;
+	}
+	if (u->scheme == URI_PG && (u->host == NULL || u->host[0] == '/')) {
+		append_socket(u, out, size, &len);
 		return out;
 	}
 	append_place(out, size, &len, u->host, u->port);

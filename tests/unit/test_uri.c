@@ -177,6 +177,49 @@ several_hosts_of_a_store(void **state)
 }
 
 static void
+a_postgresql(void **state)
+{
+	const char *const bad[] = {"pg://", "pg://h", "pg://h/", "pg://h/a/b", "pg://h:0/a",
+	    "pg://h/a?host=/run", "pg:///a?host=run", "pg:///a?sslmode", "pg:///a?options=x",
+	    "pg:///a?host=/run#x", "pg:///a?sslmode=%2"};
+	struct trouble why = {0};
+	struct uri u, v;
+	char out[100];
+
+	assert_true(uri_parse("pg://vogeler:s%40@db1,db2:5433/cmdb?sslmode=verify-full", &u, &why));
+	assert_string_equal(u.host, "db1");
+	assert_int_equal(u.port, 5432);
+	assert_string_equal(u.path, "cmdb");
+	assert_string_equal(u.others[0].host, "db2");
+	assert_int_equal(u.others[0].port, 5433);
+	assert_string_equal(u.settings[0].key, "sslmode");
+	assert_string_equal(u.settings[0].value, "verify-full");
+	assert_string_equal(
+	    uri_redacted(&u, out, sizeof(out)), "pg://vogeler:***@db1:5432,db2:5433/cmdb");
+	uri_copy(&v, &u);
+	assert_true(uri_same_place(&u, &v));
+	v.settings[0].value[0] = 'V';
+	assert_false(uri_same_place(&u, &v));
+	uri_finish(&u);
+	uri_finish(&v);
+
+	assert_true(uri_parse("pg://ann@:5433/cmdb?host=/run/post%20gres", &u, &why));
+	assert_string_equal(u.host, "/run/post gres");
+	assert_int_equal(u.port, 5433);
+	assert_string_equal(
+	    uri_redacted(&u, out, sizeof(out)), "pg://ann@:5433/cmdb?host=/run/post gres");
+	uri_finish(&u);
+	assert_true(uri_parse("pg:///cmdb", &u, &why));
+	assert_null(u.host);
+	assert_null(u.user);
+	assert_string_equal(uri_redacted(&u, out, sizeof(out)), "pg:///cmdb");
+	uri_finish(&u);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (uri_parse(bad[i], &u, &why))
+			fail_msg("%s is taken", bad[i]);
+}
+
+static void
 brokers(void **state)
 {
 	struct uri *list;
@@ -381,6 +424,7 @@ main(void)
 	    cmocka_unit_test(bad_uris),
 	    cmocka_unit_test(a_vhost_is_a_short_string),
 	    cmocka_unit_test(several_hosts_of_a_store),
+	    cmocka_unit_test(a_postgresql),
 	    cmocka_unit_test(brokers),
 	    cmocka_unit_test(bad_brokers),
 	    cmocka_unit_test(redacts_text),
