@@ -6,7 +6,7 @@
 : "${log:=/dev/stderr}"
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbitmq-dev libcurl4-openssl-dev
-	libssl-dev libjansson-dev libyaml-dev libsqlite3-dev libzstd-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
+	libssl-dev libjansson-dev libyaml-dev libsqlite3-dev libpq-dev libzstd-dev libini-config-dev libpopt-dev libsodium-dev libbsd-dev
 	libjq-dev libonig-dev uthash-dev scdoc)
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter jq)
 # For run-tests, beside the others.

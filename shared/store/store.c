@@ -13,6 +13,7 @@ static const struct store_ops *const backends[] = {
     [URI_COUCH] = &store_couch_ops,
     [URI_COUCHS] = &store_couch_ops,
     [URI_NULL] = &store_null_ops,
+    [URI_PG] = &store_pg_ops,
     [URI_SQLITE] = &store_sqlite_ops,
 };
 
@@ -48,7 +49,7 @@ store_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 		ops = backends[uri->scheme];
 	if (ops == NULL) {
 		trouble_set(why, TROUBLE_OTHER, NULL,
-		    "%s:// is not a store; use couch://host:5984/db or sqlite:///path/file.db",
+		    "%s:// is not a store; use couch://host:5984/db, pg://host/db or sqlite:///path/file.db",
 		    uri_scheme_name(uri->scheme));
 		return NULL;
 	}

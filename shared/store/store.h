@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store keeps records: one interface over three backends (sqlite_store.c, couch_store.c,
- * store_null.c), each with the functions of store_backend.h and a row of the table in store.c.
+/* A store keeps records: one interface over four backends (sqlite_store.c, couch_store.c,
+ * pg_store.c, store_null.c), each with the functions of store_backend.h and a row of the table in
+ * store.c.
  *
  * Everything is asynchronous: a call returns at once, its answer comes as a callback on the loop,
  * never from inside the call. A write is answered STORE_OK only when it is on disk. */

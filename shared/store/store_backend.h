@@ -52,6 +52,6 @@ struct store {
 
 /* Called by a backend that has read a job's outcomes and could not read n of them. */
 void store_note_odd_outcomes(struct store *s, const char *job, size_t n);
-extern const struct store_ops store_couch_ops, store_null_ops, store_sqlite_ops;
+extern const struct store_ops store_couch_ops, store_null_ops, store_pg_ops, store_sqlite_ops;
 
 #endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The statements of a put. Rows are written in one order, by host and plugin, whoever writes them:
+ * so two that write the same ones wait for each other, and never in a circle. See pg_put.h. */
+#include "shared/store/pg/pg_put.h"
+
+#include "shared/base/xalloc.h"
+#include "shared/store/pg/pg_fact.h"
+#include "shared/wire/jsonx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sending {
+	struct pg_conn *conn;
+	struct pg_sent *sent;
+	size_t n, room;
+};
+
+static void
+add(struct sending *s, enum pg_stmt stmt, const struct pg_args *args, struct pg_host *h,
+    enum pg_sent_kind kind)
+{
+	if (s->n == s->room) {
+		s->room = s->room * 2 + 64;
+		s->sent = xreallocarray(s->sent, s->room, sizeof(*s->sent));
+	}
+	s->sent[s->n++] = (struct pg_sent){h, kind};
+	pg_conn_send(s->conn, stmt, args);
+}
+
+static void
+add_host(struct sending *s, struct pg_host *h)
+{
+	struct pg_args args = {0};
+	bool is_new = h->guard[0] == '\0';
+	char *error = NULL;
+
+	if (!h->head_changed)
+		return;
+	if (h->head.last_error != NULL)
+		error = json_dumps(h->head.last_error, JSON_COMPACT);
+	pg_arg_text(&args, h->head.host);
+	if (is_new)
+		pg_arg_int(&args, h->head.created_at);
+	pg_arg_int(&args, h->head.updated_at);
+	pg_arg_text(&args, error);
+	if (!is_new)
+		pg_arg_text(&args, h->guard);
+	add(s, is_new ? PG_STMT_HOST_NEW : PG_STMT_HOST_SET, &args, h, PG_SENT_GUARDED);
+	free(error);
+}
+
+static void
+arg_version(struct pg_args *args, const struct pg_step *step)
+{
+	if (step->v == NULL) {
+		for (int i = 0; i < 5; i++)
+			pg_arg_null(args);
+		return;
+	}
+	pg_arg_int(args, step->at);
+	if (step->base != 0)
+		pg_arg_int(args, step->base);
+	else
+		pg_arg_null(args);
+	pg_arg_int(args, step->since_base);
+	pg_arg_int(args, step->codec);
+	pg_arg_bytes(args, step->v, step->v_len);
+}
+
+static void
+add_step(struct sending *s, struct pg_host *h, const struct pg_step *step)
+{
+	const char *guard = step->is_first && step->t->guard[0] != '\0' ? step->t->guard : NULL;
+	enum pg_stmt stmt = PG_STMT_FACT_SET;
+	struct pg_args args = {0};
+
+	if (step->is_first && guard == NULL)
+		stmt = PG_STMT_FACT_NEW;
+	else if (step->v != NULL)
+		stmt = PG_STMT_VALUE_SET;
+	pg_arg_text(&args, h->w->host);
+	pg_arg_text(&args, step->t->plugin);
+	pg_arg_text(&args, guard);
+	pg_fact_args(&args, &step->columns, step->value_bytes, step->rest);
+	pg_arg_int(&args, step->meta_bytes);
+	pg_arg_text(&args, step->unparsed);
+	pg_arg_bool(&args, step->keeps_unparsed);
+	if (stmt != PG_STMT_FACT_SET)
+		arg_version(&args, step);
+	add(s, stmt, &args, h, PG_SENT_GUARDED);
+}
+
+static void
+add_steps(struct sending *s, struct pg_host *h)
+{
+	for (size_t i = 0; i < h->n_touched; i++)
+		for (size_t k = 0; k < h->n_steps; k++)
+			if (h->steps[k].t == &h->touched[i])
+				add_step(s, h, &h->steps[k]);
+}
+
+/* Whoever invents jobs that he answers must not fill the disk. */
+static void
+add_outcomes(struct sending *s, struct pg_host *h)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < h->w->n; i++) {
+		const struct result *r = h->w->results[i];
+		struct pg_outcome_texts texts;
+		struct pg_args args = {0};
+		struct outcome o;
+
+		if (!outcome_of_result(h->w->host, r, &o))
+			continue;
+		pg_outcome_args(&args, &texts, r->meta.job, &o);
+		add(s, PG_STMT_OUTCOME_PUT, &args, h, PG_SENT_PLAIN);
+		pg_outcome_texts_finish(&texts);
+		any = true;
+	}
+	if (any) {
+		struct pg_args args = {0};
+
+		pg_arg_text(&args, h->w->host);
+		pg_arg_int(&args, OUTCOME_STRAYS_MAX);
+		add(s, PG_STMT_STRAYS_TRIM, &args, h, PG_SENT_TRIM);
+	}
+}
+
+static int
+name_cmp(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names that may be new, before the rows that need them. */
+static void
+add_plugins(struct sending *s, struct pg_host *hosts, size_t n)
+{
+	const char **names = NULL;
+	size_t n_names = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < hosts[i].n_touched; k++) {
+			const struct pg_touched *t = &hosts[i].touched[k];
+
+			if (hosts[i].state != PG_HOST_APPLIED || !t->has_step ||
+			    t->guard[0] != '\0')
+				continue;
+			names = xreallocarray(names, n_names + 1, sizeof(*names));
+			names[n_names++] = t->plugin;
+		}
+	}
+	if (n_names > 0)
+		qsort(names, n_names, sizeof(*names), name_cmp);
+	for (size_t i = 0; i < n_names; i++) {
+		struct pg_args args = {0};
+
+		if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
+			continue;
+		pg_arg_text(&args, names[i]);
+		add(s, PG_STMT_PLUGIN_NEW, &args, NULL, PG_SENT_PLAIN);
+	}
+	free(names);
+}
+
+size_t
+pg_put_send_writes(struct pg_conn *c, struct pg_host *hosts, size_t n, struct pg_sent **sent)
+{
+	struct sending s = {.conn = c};
+
+	add_plugins(&s, hosts, n);
+	for (size_t i = 0; i < n; i++) {
+		if (hosts[i].state != PG_HOST_APPLIED)
+			continue;
+		add_host(&s, &hosts[i]);
+		add_steps(&s, &hosts[i]);
+		add_outcomes(&s, &hosts[i]);
+	}
+	*sent = s.sent;
+	return s.n;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_sql.h. */
+#include "shared/store/pg/pg_sql.h"
+
+#include "shared/store/pg/pg_schema.h"
+
+/* ---- writing ---- */
+
+/* In the order of enum pg_fact_column. */
+#define FACT_COLUMNS                                                                               \
+	"f.bytes, f.ord, f.received_at, f.collected_at, f.changed_at, f.duration_ms,"              \
+	" f.exit_status, f.format, f.hash, f.machine_id, f.boot_id, f.agent, f.job,"               \
+	" f.response_id, f.meta::text"
+
+/* The parameters of the three that write a fact, pg_put_send.c: $1 host, $2 plugin, $3 what its row
+ * was when it was read, as xmin, or NULL: this transaction made it; $4 to $18 the columns; $19
+ * meta_bytes, $20 unparsed, $21 whether the one that is there stays; of a new value $22 at, $23
+ * base, $24 since_base, $25 codec, $26 v. */
+#define FACT_NAMES                                                                                   \
+	"bytes, ord, received_at, collected_at, changed_at, duration_ms, exit_status, format, hash," \
+	" machine_id, boot_id, agent, job, response_id, meta, meta_bytes, unparsed"
+#define FACT_VALUES                                                                                \
+	"$4::int, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint,"        \
+	" $11::smallint, $12::bytea, $13::text, $14::text, $15::text, $16::text, $17::text,"       \
+	" $18::jsonb, $19::int"
+#define FACT_ROW                                                                                   \
+	" WHERE f.host = (SELECT id FROM vogeler.host WHERE name = $1)"                            \
+	" AND f.plugin = (SELECT id FROM vogeler.plugin WHERE name = $2)"                          \
+	" AND f.xmin = coalesce($3::xid, pg_current_xact_id()::xid)"
+#define FACT_SET                                                                                   \
+	"UPDATE vogeler.fresh f SET (" FACT_NAMES ") = (" FACT_VALUES                              \
+	", CASE WHEN $21::boolean THEN f.unparsed ELSE $20::text END)"
+#define VERSION_ADD                                                                                \
+	"INSERT INTO vogeler.version (host, plugin, seq, at, ord, base, since_base, codec, bytes," \
+	" hash, v) SELECT f.host, f.plugin, f.version, $22::bigint, $5::bigint, $23::bigint,"      \
+	" $24::bigint, $25::smallint, $4::int, $12::bytea, $26::bytea FROM f"
+
+/* ---- reading ---- */
+
+#define VALUE_COLUMNS "v.codec, v.bytes, v.v, b.codec, b.bytes, b.v"
+#define VALUE_JOINS                                                                                \
+	" LEFT JOIN vogeler.version v ON v.host = f.host AND v.plugin = f.plugin"                  \
+	" AND v.seq = f.version"                                                                   \
+	" LEFT JOIN vogeler.version b ON b.host = f.host AND b.plugin = f.plugin"                  \
+	" AND b.seq = v.base"
+#define HEAD_COLUMNS   "h.name, h.created_at, h.greeted_at, h.last_error::text, p.name, " FACT_COLUMNS
+#define RECORD_COLUMNS HEAD_COLUMNS ", f.unparsed, " VALUE_COLUMNS
+#define FACT_JOINS                                                                                 \
+	" LEFT JOIN vogeler.fresh f ON f.host = h.id"                                              \
+	" LEFT JOIN vogeler.plugin p ON p.id = f.plugin"
+#define HOSTS_AFTER "SELECT * FROM vogeler.host WHERE name > $1 ORDER BY name LIMIT $2::int"
+/* Of the hosts that follow those whose records are $3 bytes together, and the one that passes it.
+ */
+#define PAGE                                                                                       \
+	"WITH page AS (SELECT h.*, sum(s.bytes) OVER (ORDER BY h.name) - s.bytes AS before"        \
+	" FROM (" HOSTS_AFTER ") h CROSS JOIN LATERAL"                                             \
+	" (SELECT coalesce(sum(f.bytes::bigint + f.meta_bytes), 0) AS bytes"                       \
+	" FROM vogeler.fresh f WHERE f.host = h.id) s) "
+
+/* A state that there is not is none to count by. */
+#define OUTCOME_IS_WHOLE(states) "state >= 0 AND state < " states
+
+const char *const pg_sql[PG_N_STMTS] = {
+    [PG_STMT_PAUSE] = "SELECT pg_sleep($1::int / 1000.0)",
+    [PG_STMT_READ_HEADS] =
+	"SELECT k.n, h.xmin::text, h.created_at, h.greeted_at, h.last_error::text,"
+	" (SELECT sum(f.bytes::bigint + f.meta_bytes) FROM vogeler.fresh f"
+	" WHERE f.host = h.id)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS k(name, n)"
+	" JOIN vogeler.host h ON h.name = k.name",
+    [PG_STMT_READ_FACTS] =
+	"SELECT k.n, f.xmin::text, f.meta_bytes, octet_length(f.unparsed), v.at, v.since_base,"
+	" b.seq, b.codec, b.bytes, b.v, " FACT_COLUMNS
+	" FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[])"
+	" WITH ORDINALITY AS k(host, plugin, hash, bytes, n)"
+	" JOIN vogeler.host h ON h.name = k.host"
+	" JOIN vogeler.plugin p ON p.name = k.plugin"
+	" JOIN vogeler.fresh f ON f.host = h.id AND f.plugin = p.id"
+	" LEFT JOIN vogeler.version v ON k.hash IS DISTINCT FROM f.hash AND v.host = f.host"
+	" AND v.plugin = f.plugin AND v.seq = f.version"
+	" LEFT JOIN vogeler.version b ON b.host = v.host AND b.plugin = v.plugin"
+	" AND b.seq = coalesce(v.base, v.seq) AND b.bytes / 4 <= k.bytes AND k.bytes / 4 <= b.bytes",
+    /* A number is drawn for each row that is tried, so it is not tried with a name that is there.
+     */
+    [PG_STMT_PLUGIN_NEW] =
+	"INSERT INTO vogeler.plugin (name) SELECT $1::text WHERE NOT EXISTS"
+	" (SELECT FROM vogeler.plugin WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
+    [PG_STMT_HOST_NEW] =
+	"INSERT INTO vogeler.host (name, created_at, greeted_at, last_error) VALUES ($1, $2, $3, $4)"
+	" ON CONFLICT (name) DO NOTHING",
+    [PG_STMT_HOST_SET] = "UPDATE vogeler.host SET greeted_at = $2, last_error = $3"
+			 " WHERE name = $1 AND xmin = $4::xid",
+    [PG_STMT_FACT_NEW] =
+	"WITH f AS (INSERT INTO vogeler.fresh AS f (host, plugin, version, " FACT_NAMES
+	") SELECT h.id, p.id, CASE WHEN $26::bytea IS NOT NULL THEN nextval('vogeler.version_seq')"
+	" END, " FACT_VALUES ", $20::text FROM vogeler.host h, vogeler.plugin p"
+	" WHERE h.name = $1 AND p.name = $2 AND $3::xid IS NULL AND NOT $21::boolean"
+	" ON CONFLICT (host, plugin) DO NOTHING RETURNING f.host, f.plugin, f.version),"
+	" v AS (" VERSION_ADD " WHERE f.version IS NOT NULL) SELECT 1 FROM f",
+    [PG_STMT_FACT_SET] = FACT_SET FACT_ROW,
+    [PG_STMT_VALUE_SET] =
+	"WITH f AS (" FACT_SET ", version = nextval('vogeler.version_seq')" FACT_ROW
+	" RETURNING f.host, f.plugin, f.version) " VERSION_ADD,
+    /* An outcome that comes again, after a redelivery, is the same row. */
+    [PG_STMT_OUTCOME_PUT] =
+	"INSERT INTO vogeler.outcome (job, host, ord, state, response_id, at, why, duration_ms,"
+	" exit_status, stray) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+	" NOT EXISTS (SELECT FROM vogeler.job WHERE id = $1)) ON CONFLICT DO NOTHING",
+    [PG_STMT_STRAYS_TRIM] =
+	"DELETE FROM vogeler.outcome WHERE (job, host, ord, state, response_id) IN"
+	" (SELECT job, host, ord, state, response_id FROM vogeler.outcome"
+	" WHERE stray AND host = $1 ORDER BY at DESC OFFSET $2::int)",
+
+    [PG_STMT_RECORD_GET] =
+	"SELECT " RECORD_COLUMNS " FROM vogeler.host h" FACT_JOINS VALUE_JOINS " WHERE h.name = $1",
+    [PG_STMT_RECORDS_AFTER] = PAGE "SELECT " RECORD_COLUMNS " FROM page h" FACT_JOINS VALUE_JOINS
+				   " WHERE h.before < $3::bigint ORDER BY h.name",
+    [PG_STMT_VALUES_AFTER] =
+	PAGE "SELECT h.name, p.name, " VALUE_COLUMNS " FROM page h"
+	     " LEFT JOIN (vogeler.fresh f JOIN vogeler.plugin p ON p.id = f.plugin"
+	     " AND p.name = ANY ($4::text[])) ON f.host = h.id" VALUE_JOINS
+	     " WHERE h.before < $3::bigint ORDER BY h.name",
+    [PG_STMT_NAMES_AFTER] =
+	"SELECT name FROM vogeler.host WHERE name > $1 ORDER BY name LIMIT $2::int",
+    [PG_STMT_HEADS_AFTER] =
+	"SELECT " HEAD_COLUMNS " FROM (" HOSTS_AFTER ") h" FACT_JOINS " ORDER BY h.name",
+    /* Before its rows, and after them: what is written meanwhile waits for the host, or it waits
+     * for that; and then what was appended last is seen. */
+    [PG_STMT_FORGET_HOST] = "DELETE FROM vogeler.host WHERE name = $1 RETURNING id",
+    [PG_STMT_FORGET_VERSIONS] = "DELETE FROM vogeler.version WHERE host = $1",
+
+    [PG_STMT_NOTE_PUT] = "INSERT INTO vogeler.note (id, value) VALUES ($1, $2)"
+			 " ON CONFLICT (id) DO UPDATE SET value = EXCLUDED.value",
+    [PG_STMT_NOTES] = "SELECT id, value FROM vogeler.note WHERE id >= $1 AND id < $1 || '~'",
+    /* A job is never changed: given again, after a lost answer, it is the same. */
+    [PG_STMT_JOB_PUT] = "INSERT INTO vogeler.job (id, sent_at, not_after, job)"
+			" VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
+    [PG_STMT_STRAYS_OF_JOB] = "UPDATE vogeler.outcome SET stray = false WHERE job = $1 AND stray",
+    [PG_STMT_JOB_GET] = "SELECT job FROM vogeler.job WHERE id = $1",
+    /* As many as are $4 bytes together, and the one that passes it. */
+    [PG_STMT_JOBS_BEFORE] =
+	"SELECT id, sent_at, job FROM (SELECT id, sent_at, job,"
+	" sum(octet_length(job)) OVER (ORDER BY sent_at DESC, id DESC) - octet_length(job) AS before"
+	" FROM (SELECT * FROM vogeler.job WHERE (sent_at, id) < ($1::bigint, $2)"
+	" ORDER BY sent_at DESC, id DESC LIMIT $3::int) j) k WHERE before < $4::bigint"
+	" ORDER BY sent_at DESC, id DESC",
+    [PG_STMT_OUTCOMES_AFTER] =
+	"SELECT host, ord, state, response_id, at, why, duration_ms, exit_status"
+	" FROM vogeler.outcome WHERE job = $1"
+	" AND (host, ord, state, response_id) > ($2, $3::bigint, $4::smallint, $5)"
+	" AND " OUTCOME_IS_WHOLE("$7::smallint") " ORDER BY host, ord, state, response_id"
+						 " LIMIT $6::int",
+    [PG_STMT_OUTCOMES_ODD] = "SELECT count(*) FROM vogeler.outcome WHERE job = $1"
+			     " AND NOT (" OUTCOME_IS_WHOLE("$2::smallint") ")",
+    [PG_STMT_JOBS_PRUNE] =
+	"DELETE FROM vogeler.job WHERE id IN (SELECT id FROM vogeler.job"
+	" WHERE sent_at < $1::bigint AND not_after < $1::bigint ORDER BY sent_at LIMIT $2::int)",
+    /* The key leads from one job to the next, without reading all rows of it. Gives where it
+     * stopped: the last job that was looked at, how many outcomes went, and whether that was all.
+     */
+    [PG_STMT_OUTCOMES_PRUNE] =
+	"WITH RECURSIVE step(job, n) AS ("
+	" (SELECT o.job, 1 FROM vogeler.outcome o WHERE o.job > $1 ORDER BY o.job LIMIT 1)"
+	" UNION ALL SELECT (SELECT o.job FROM vogeler.outcome o WHERE o.job > s.job"
+	" ORDER BY o.job LIMIT 1), n + 1 FROM step s WHERE s.job IS NOT NULL AND n < $3::int),"
+	" orphan AS (SELECT job FROM step s WHERE s.job IS NOT NULL"
+	" AND NOT EXISTS (SELECT FROM vogeler.job j WHERE j.id = s.job)"
+	" AND NOT EXISTS (SELECT FROM vogeler.outcome o WHERE o.job = s.job AND o.at >= $2::bigint)"
+	" ORDER BY job LIMIT 1),"
+	" gone AS (DELETE FROM vogeler.outcome WHERE (job, host, ord, state, response_id) IN"
+	" (SELECT o.job, o.host, o.ord, o.state, o.response_id FROM vogeler.outcome o"
+	" JOIN orphan USING (job) ORDER BY o.host LIMIT $4::int) RETURNING job)"
+	" SELECT (SELECT job FROM orphan), (SELECT count(*) FROM gone), (SELECT max(job) FROM step),"
+	" (SELECT count(*) FROM step WHERE job IS NOT NULL) < $3::int",
+
+    [PG_STMT_SCHEMA_VERSION] = pg_schema_version_sql,
+    [PG_STMT_SCHEMA_SETUP] = pg_schema_setup_sql,
+    /* A row comes and goes in one transaction: nobody sees it, but its commit is on disk. */
+    [PG_STMT_PROBE] = "INSERT INTO vogeler.note (id, value) VALUES ('vogeler.probe', '')"
+		      " ON CONFLICT (id) DO UPDATE SET value = EXCLUDED.value",
+    [PG_STMT_UNPROBE] = "DELETE FROM vogeler.note WHERE id = 'vogeler.probe'",
+};

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The suite over pg://, and what only that store can do. VOGELER_TEST_PG names the folder of a
+ * server's socket; each test has a database of its own on it. */
+#include "shared/base/buf.h"
+#include "shared/base/ident.h"
+#include "shared/base/trouble.h"
+#include "shared/base/xalloc.h"
+#include "tests/unit/ledger_suite.h"
+#include "tests/unit/store_drive.h"
+#include "tests/unit/store_suite.h"
+
+#include <libpq-fe.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char uri[256], name[32];
+static unsigned int databases;
+
+static PGconn *
+connect_to(const char *database)
+{
+	const char *const keys[] = {"host", "dbname", NULL};
+	const char *const values[] = {getenv("VOGELER_TEST_PG"), database, NULL};
+	PGconn *c = PQconnectdbParams(keys, values, 0);
+
+	if (PQstatus(c) != CONNECTION_OK)
+		fail_msg("%s", PQerrorMessage(c));
+	return c;
+}
+
+/* Returns the first column of the first row, as a number. */
+static long long
+ask(const char *database, const char *sql)
+{
+	PGconn *c = connect_to(database);
+	PGresult *r = PQexec(c, sql);
+	long long number = 0;
+
+	if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(c));
+	if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
+		number = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+	PQclear(r);
+	PQfinish(c);
+	return number;
+}
+
+static void
+drop_last(void)
+{
+	char sql[96];
+
+	if (name[0] == '\0')
+		return;
+	snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", name);
+	ask("postgres", sql);
+	name[0] = '\0';
+}
+
+static const char *
+begin(void)
+{
+	char sql[96];
+
+	drop_last();
+	snprintf(name, sizeof(name), "t%d_%u", (int)getpid(), databases++);
+	snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
+	ask("postgres", sql);
+	snprintf(uri, sizeof(uri), "pg:///%s?host=%s", name, getenv("VOGELER_TEST_PG"));
+	return uri;
+}
+
+static void
+open_new(struct fixture *s)
+{
+	drive_open(s, begin(), DRIVE_RECORD_MAX);
+	drive_setup(s, "created");
+}
+
+/* ---- setup ---- */
+
+static void
+without_setup_the_cure_is_named(void **state)
+{
+	struct fixture s;
+	char what[256];
+
+	drive_open(&s, begin(), DRIVE_RECORD_MAX);
+	assert_false(drive_probe(&s, what, sizeof(what)));
+	assert_non_null(strstr(what, "vogeler-admin setup"));
+	drive_close(&s);
+}
+
+static void
+tables_of_a_newer_vogeler_are_left_alone(void **state)
+{
+	struct fixture s;
+	char what[256];
+
+	open_new(&s);
+	ask(name, "INSERT INTO vogeler.migration (version) VALUES (999)");
+	assert_false(drive_probe(&s, what, sizeof(what)));
+	assert_non_null(strstr(what, "newer Vogeler"));
+	drive_close(&s);
+}
+
+/* ---- the history ---- */
+
+static void
+each_value_of_a_write_has_its_entry(void **state)
+{
+	struct fixture s;
+
+	open_new(&s);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 1), NULL), STORE_OK);
+	assert_int_equal(
+	    drive_put(&s, "h", drive_good("ps", "2", 2, 2), drive_good("df", "[]", 2, 2),
+		drive_good("ps", "3", 3, 3), drive_good("ps", "3", 4, 4), NULL),
+	    STORE_OK);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "3", 5, 5), NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.version"), 4);
+	assert_int_equal(ask(name, "SELECT convert_from(v.v, 'UTF8')::int FROM vogeler.fresh f"
+				   " JOIN vogeler.version v ON v.seq = f.version AND f.ord = 5"),
+	    3);
+	assert_int_equal(
+	    ask(name, "SELECT count(*) FROM (SELECT ord, lag(ord) OVER (PARTITION BY plugin"
+		      " ORDER BY seq) AS before FROM vogeler.version) v WHERE ord <= before"),
+	    0);
+	drive_close(&s);
+}
+
+/* A list of packages of which one has another version; caller frees. */
+static char *
+packages(int odd)
+{
+	struct buf b;
+	bool ok;
+
+	buf_init(&b, 1 << 20);
+	ok = buf_append_str(&b, "[\"\\u0000\"");
+	for (int i = 0; i < 400; i++)
+		ok = ok && buf_printf(&b, ",\"package-%d %d.%d\"", i * 7919 % 1009, i * 31 % 17,
+			       i == odd ? 99 : i % 7);
+	assert_true(ok && buf_append_char(&b, ']'));
+	return buf_take(&b, NULL);
+}
+
+static void
+assert_packages(struct fixture *s, const char *text)
+{
+	json_t *rec = drive_get(s, "h"), *want = json_loads(text, JSON_ALLOW_NUL, NULL);
+
+	assert_true(json_equal(json_object_get(rec, "packages"), want));
+	json_decref(rec);
+	json_decref(want);
+}
+
+/* A few bytes each, from a value that is whole; it is read by others, and after a restart. */
+static void
+a_large_value_is_kept_as_a_difference(void **state)
+{
+	enum { CHANGES = 60 };
+	struct fixture s;
+	char *text = NULL;
+
+	open_new(&s);
+	for (int i = 1; i <= CHANGES; i++) {
+		free(text);
+		text = packages(i);
+		assert_int_equal(
+		    drive_put(&s, "h", drive_good("packages", text, i, i), NULL), STORE_OK);
+		if (i % 20 == 0)
+			assert_packages(&s, text);
+	}
+	drive_close(&s);
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	assert_packages(&s, text);
+	free(text);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.version"), CHANGES);
+	assert_true(ask(name, "SELECT count(*) FROM vogeler.version WHERE base IS NOT NULL"
+			      " AND octet_length(v) < bytes / 20") > CHANGES / 2);
+	/* Differences do not add up to more than the values that they are from. */
+	assert_true(
+	    ask(name,
+		"SELECT 1000 * sum(octet_length(v)) FILTER (WHERE base IS NOT NULL)"
+		" / sum(octet_length(v)) FILTER (WHERE base IS NULL) FROM vogeler.version") < 1000);
+	drive_close(&s);
+}
+
+/* What comes again and again is to cost little: one small row, of which no index is written. */
+static void
+an_unchanged_result_touches_one_row(void **state)
+{
+	static const char others[] =
+	    "SELECT (SELECT xmin::text::bigint FROM vogeler.host) * 1000"
+	    " + (SELECT count(*) FROM vogeler.version) * 10 + (SELECT count(*) FROM vogeler.plugin)";
+	struct fixture s;
+	long long before;
+
+	open_new(&s);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "[1]", 1, 1), NULL), STORE_OK);
+	before = ask(name, others);
+	for (int i = 2; i < 12; i++)
+		assert_int_equal(drive_put(&s, "h", drive_good("ps", "[1]", i, i), NULL), STORE_OK);
+	assert_int_equal(ask(name, others), before);
+	assert_int_equal(ask(name, "SELECT ord FROM vogeler.fresh"), 11);
+	drive_close(&s); /* a backend tells what it counted when it ends */
+	while (ask(name, "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'fresh'") < 10)
+		usleep(20000);
+	assert_int_equal(
+	    ask(name, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'fresh'"), 10);
+}
+
+/* ---- several writers ---- */
+
+enum { WRITERS = 2, HOSTS = 40, ROUNDS = 25 };
+
+struct writer {
+	struct fixture *s;
+	struct store *store;
+	int id, round;
+	size_t left;
+	struct store_write writes[HOSTS];
+	struct store_write *given[HOSTS];
+	struct result *results[HOSTS];
+	char hosts[HOSTS][16];
+	unsigned int *running;
+};
+
+static void next_round(struct writer *w);
+
+static void
+on_written(
+    struct store_write *write, enum store_status status, const struct trouble *why, void *arg)
+{
+	struct writer *w = arg;
+
+	if (status != STORE_OK)
+		fail_msg("%s: %s", store_status_name(status), why == NULL ? "" : why->what);
+	if (--w->left > 0)
+		return;
+	drive_results_free(w->results, HOSTS);
+	next_round(w);
+}
+
+/* The same hosts, each in its own order, with orders of which every second is the other's. */
+static void
+next_round(struct writer *w)
+{
+	if (w->round++ == ROUNDS) {
+		if (--*w->running == 0)
+			loop_stop(w->s->loop);
+		return;
+	}
+	w->left = HOSTS;
+	for (int i = 0; i < HOSTS; i++) {
+		int k = w->id == 0 ? i : HOSTS - 1 - i, order = w->round * WRITERS + w->id;
+		char value[32];
+
+		snprintf(w->hosts[i], sizeof(w->hosts[i]), "h%03d", k);
+		snprintf(value, sizeof(value), "%d", order);
+		w->results[i] = drive_good("ps", value, order, order);
+		drive_write_init(&w->writes[i], w->hosts[i], &w->results[i], 1);
+		w->given[i] = &w->writes[i];
+	}
+	store_put(w->store, w->given, HOSTS, on_written, w);
+}
+
+static struct store *
+open_beside(const struct fixture *s)
+{
+	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
+	struct trouble why;
+	struct uri parsed;
+	struct store *store;
+
+	assert_true(uri_parse(uri, &parsed, &why));
+	store = store_open(s->loop, &parsed, &opt, STORE_USE, &why);
+	uri_finish(&parsed);
+	assert_non_null(store);
+	return store;
+}
+
+/* They begin with hosts that nobody knows, and go on with the same ones: no answer is a fault, the
+ * newest stays, and no entry of the history is older than the one before. */
+static void
+two_write_the_same_hosts(void **state)
+{
+	static struct writer writers[WRITERS];
+	unsigned int running = WRITERS;
+	struct fixture s;
+
+	open_new(&s);
+	for (int i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){.s = &s, .id = i, .running = &running};
+		writers[i].store = i == 0 ? s.store : open_beside(&s);
+		next_round(&writers[i]);
+	}
+	loop_run(s.loop);
+	store_close(writers[1].store);
+	drive_close(&s);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.host"), HOSTS);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.fresh WHERE ord = 51"), HOSTS);
+	assert_int_equal(
+	    ask(name, "SELECT count(*) FROM (SELECT ord, lag(ord) OVER (PARTITION BY host"
+		      " ORDER BY seq) AS before FROM vogeler.version) v WHERE ord <= before"),
+	    0);
+}
+
+/* ---- what the server refuses ---- */
+
+static void
+one_row_that_is_refused_is_found_by_halving(void **state)
+{
+	struct result *results[3];
+	struct store_write writes[3];
+	enum store_status statuses[3];
+	char why[3][128];
+	struct fixture s;
+
+	open_new(&s);
+	ask(name, "ALTER TABLE vogeler.fresh ADD CHECK (job IS DISTINCT FROM 'bad')");
+	for (int i = 0; i < 3; i++) {
+		static const char *const hosts[] = {"a", "b", "c"};
+
+		results[i] = drive_good("ps", "1", 1, 1);
+		results[i]->meta.job = xstrdup(i == 1 ? "bad" : "good");
+		drive_write_init(&writes[i], hosts[i], &results[i], 1);
+	}
+	drive_put_batch(&s, writes, 3, statuses, why);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(statuses[i], STORE_REJECT_BATCH);
+		assert_non_null(strstr(why[i], "fresh_job_check"));
+	}
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.host"), 0);
+	for (int i = 0; i < 3; i++) {
+		drive_put_batch(&s, &writes[i], 1, statuses, NULL);
+		assert_int_equal(statuses[0], i == 1 ? STORE_REJECT_BATCH : STORE_OK);
+	}
+	drive_results_free(results, 3);
+	drive_close(&s);
+}
+
+/* Text of headers need not be UTF-8, which PostgreSQL insists on. */
+static void
+text_that_is_no_utf8_is_mended(void **state)
+{
+	struct result *r = drive_failed("ps", "bad \xff byte", 1, 1);
+	struct fixture s;
+
+	open_new(&s);
+	r->meta.response_id = xstrdup("id \xfe");
+	r->meta.job = xstrdup("job");
+	r->meta.boot_id = xstrdup("\xc3");
+	r->meta.stderr_tail = xstrdup("\x80");
+	assert_int_equal(drive_put(&s, "h", r, NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.outcome"), 1);
+	drive_close(&s);
+}
+
+/* ---- lifetimes ---- */
+
+struct listing {
+	struct fixture s;
+	int seen;
+	bool done;
+};
+
+static void
+on_listed(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
+{
+	struct listing *l = arg;
+
+	assert_int_equal(found, STORE_FOUND);
+	if (++l->seen < 3)
+		return;
+	store_close(l->s.store);
+	l->done = true;
+	loop_stop(l->s.loop);
+}
+
+static void
+on_forgotten(enum store_found found, json_t *rec, const struct trouble *why, void *arg)
+{
+	fail_msg("answered after the store was closed");
+}
+
+static void
+closed_by_a_callback(void **state)
+{
+	struct listing l = {0};
+	char host[16];
+
+	open_new(&l.s);
+	for (int i = 0; i < 5; i++) {
+		snprintf(host, sizeof(host), "h%d", i);
+		assert_int_equal(
+		    drive_put(&l.s, host, drive_good("ps", "1", 1, 0), NULL), STORE_OK);
+	}
+	store_list(l.s.store, NULL, on_listed, &l);
+	drive_wait(&l.s, &l.done);
+	assert_int_equal(l.seen, 3);
+	loop_destroy(l.s.loop);
+}
+
+static void
+closed_with_work_in_hand(void **state)
+{
+	struct fixture s;
+
+	open_new(&s);
+	for (int i = 0; i < 20; i++)
+		store_get(s.store, "h", on_forgotten, NULL);
+	drive_close(&s);
+}
+
+int
+main(void)
+{
+	static const struct suite_factory factory = {.begin = begin, .bounds_strays = true};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(without_setup_the_cure_is_named),
+	    cmocka_unit_test(tables_of_a_newer_vogeler_are_left_alone),
+	    cmocka_unit_test(each_value_of_a_write_has_its_entry),
+	    cmocka_unit_test(a_large_value_is_kept_as_a_difference),
+	    cmocka_unit_test(an_unchanged_result_touches_one_row),
+	    cmocka_unit_test(two_write_the_same_hosts),
+	    cmocka_unit_test(one_row_that_is_refused_is_found_by_halving),
+	    cmocka_unit_test(text_that_is_no_utf8_is_mended),
+	    cmocka_unit_test(closed_by_a_callback),
+	    cmocka_unit_test(closed_with_work_in_hand),
+	};
+	int failed;
+
+	if (getenv("VOGELER_TEST_PG") == NULL)
+		return 77; /* skipped */
+	ident_init();
+	failed = store_suite_run(&factory);
+	failed += ledger_suite_run(&factory);
+	failed += cmocka_run_group_tests_name("pg", tests, NULL, NULL);
+	drop_last();
+	return failed;
+}
