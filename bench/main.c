@@ -33,26 +33,29 @@
 
 /* clang-format off */
 #define OWN(...) &(const struct bench_verb){__VA_ARGS__}
+/* Who answers what: fill and books have to be told the same. */
+#define PLAN "--hosts --jobs --profile --together --unchanged --seed --run --offline --slow --twice --poison"
 
 static const struct cli_verb list[] = { /* sorted, as in vogeler-bench(1) */
 	{"baseline", "", "write to couch:// as the program of 2010 did",
-	 0, 0, NULL, NULL, OWN(false, true, verb_baseline)},
+	 0, 0, NULL, PLAN, OWN(false, true, verb_baseline)},
 	{"books", "", "look up every answer in ledger and records, and count",
-	 0, 0, NULL, NULL, OWN(false, true, verb_books)},
+	 0, 0, NULL, PLAN " --slow-by --expect-more", OWN(false, true, verb_books)},
 	{"consume", "", "take answers out of the queue and do nothing with them",
-	 0, 0, NULL, NULL, OWN(true, false, verb_consume)},
+	 0, 0, NULL, PLAN " --patience", OWN(true, false, verb_consume)},
 	{"fill", "", "put answers of all hosts to all jobs into the queue",
-	 0, 0, NULL, NULL, OWN(true, false, verb_fill)},
+	 0, 0, NULL, PLAN, OWN(true, false, verb_fill)},
 	{"hosts", "", "be a fleet that collects and answers, until stopped",
-	 0, 0, NULL, NULL, OWN(true, false, verb_hosts)},
+	 0, 0, NULL, "--hosts --seed --failing --hanging --silent --interval", OWN(true, false, verb_hosts)},
 	{"load", "", "send jobs at a fixed rate to hosts of its own; latencies, books",
-	 0, 0, NULL, NULL, OWN(true, true, verb_load)},
+	 0, 0, NULL, PLAN " --slow-by --connections --rate --one-by-one --patience --expect-more", OWN(true, true, verb_load)},
 	{"look", "", "fill a store, then list its names, heads and records",
-	 0, 0, NULL, NULL, OWN(false, true, verb_look)},
+	 0, 0, NULL, PLAN " --resume", OWN(false, true, verb_look)},
 	{"write", "", "write to couch:// what a collector would, as fast as it goes",
-	 0, 0, NULL, NULL, OWN(false, true, verb_write)},
+	 0, 0, NULL, PLAN " --batch --requests --sweep --duration --resume", OWN(false, true, verb_write)},
 };
 #undef OWN
+#undef PLAN
 /* clang-format on */
 
 static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), NULL, NULL};
@@ -120,9 +123,9 @@ static const struct cli_spec spec = {
     .usage = "[OPTION...] COMMAND",
     .examples = "  vogeler-bench --qhost 127.0.0.1 -n 200 hosts\n"
 		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
-		"  vogeler-bench --qhost 127.0.0.1 -n 1000 -j 20 -p lines fill\n"
 		"  bench/run --quick --json\n",
     .verbs = &verbs,
+    .common = "--json",
     .table = table,
     .uses_broker = true,
     .uses_store = true,
@@ -192,13 +195,6 @@ bench_http(struct bench *b, uint32_t max_connections)
 }
 
 /* The hosts of "hosts" are as agents are. */
-static void
-check_conduct(const struct cli *cli, const struct bench_verb *verb, const struct plan *p)
-{
-	if (verb->run == verb_hosts && p->twice + p->poison > 0)
-		cli_usage_error(cli, "--twice and --poison are of load and books");
-}
-
 static unsigned int
 not_negative(const struct cli *cli, const char *name, int value)
 {
@@ -414,7 +410,6 @@ main(int argc, char **argv)
 	verb = cli_verb(&cli)->own;
 	b.cli = &cli;
 	read_options(&cli, &b);
-	check_conduct(&cli, verb, &b.plan);
 	raise_descriptor_limit();
 	ident_init();
 	b.loop = loop_create();

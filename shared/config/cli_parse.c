@@ -110,6 +110,15 @@ print_row(const struct poptOption *row)
 	printf("  %-*s %s\n", HELP_COLUMN - 3, left, row->descrip != NULL ? row->descrip : "");
 }
 
+static bool
+goes_with(const struct cli_spec *spec, const struct cli_verb *verb, const struct poptOption *row)
+{
+	return verb->options == NULL ||
+	       cli_verbs_have_option(verb->options, row->longName, row->shortName) ||
+	       (spec->common != NULL &&
+		   cli_verbs_have_option(spec->common, row->longName, row->shortName));
+}
+
 static void
 print_help(const struct command_line *line)
 {
@@ -127,6 +136,23 @@ print_help(const struct command_line *line)
 	cli_verbs_print(spec->verbs);
 	if (spec->verbs_note != NULL)
 		printf("%s", spec->verbs_note);
+}
+
+/* Prints what is said of a verb alone: its words, what it does, and its own options. */
+static void
+print_verb_help(const struct command_line *line, const struct cli_verb *verb)
+{
+	const struct cli_spec *spec = line->spec;
+
+	printf("Usage: %s [OPTION...] %s%s%s\n%s\n", spec->program, verb->name,
+	    verb->words[0] == '\0' ? "" : " ", verb->words, verb->summary);
+	for (size_t i = 0; i < count_rows(spec->table); i++) {
+		const struct poptOption *row = &spec->table[i];
+
+		if ((row->argInfo & POPT_ARGFLAG_DOC_HIDDEN) == 0 && goes_with(spec, verb, row))
+			print_row(row);
+	}
+	printf("What all commands take, and examples: %s --help\n", spec->program);
 }
 
 static void
@@ -215,13 +241,20 @@ run_popt(struct command_line *line)
 void
 cli_parse(struct command_line *line, const struct cli_spec *spec, int argc, char **argv)
 {
+	const struct cli_verb *verb = NULL;
+
 	line->spec = spec;
 	copy_and_scrub(line, argc, argv);
 	take_environment(line);
 	make_table(line);
 	run_popt(line);
 	if (line->help) {
-		print_help(line);
+		if (spec->verbs != NULL && line->args[0] != NULL)
+			verb = cli_verbs_named(spec->verbs, line->args[0]);
+		if (verb != NULL)
+			print_verb_help(line, verb);
+		else
+			print_help(line);
 		exit(0);
 	}
 	if (line->version) {

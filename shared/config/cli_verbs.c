@@ -90,21 +90,29 @@ check_words(const char *program, const struct cli_verb *v, const char *const *wo
 }
 
 const struct cli_verb *
+cli_verbs_named(const struct cli_verbs *verbs, const char *name)
+{
+	for (size_t i = 0; i < verbs->n; i++) {
+		if (strcmp(verbs->list[i].name, name) == 0)
+			return &verbs->list[i];
+	}
+	return NULL;
+}
+
+const struct cli_verb *
 cli_verbs_find(const char *program, const struct cli_verbs *verbs, const char *const *args)
 {
+	const struct cli_verb *v;
+
 	if (args[0] == NULL && verbs->stray == NULL)
 		complain_usage(program, "what is to be done? One of: %s", names_of(verbs));
 	if (args[0] == NULL)
 		return NULL;
-	for (size_t i = 0; i < verbs->n; i++) {
-		const struct cli_verb *v = &verbs->list[i];
-
-		if (strcmp(v->name, args[0]) != 0)
-			continue;
-		check_words(program, v, args + 1);
-		return v;
-	}
-	unknown(program, verbs, args[0]);
+	v = cli_verbs_named(verbs, args[0]);
+	if (v == NULL)
+		unknown(program, verbs, args[0]);
+	check_words(program, v, args + 1);
+	return v;
 }
 
 static bool

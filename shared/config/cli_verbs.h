@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs of a program, as one table: which one is meant, what --help says of them, and what is
- * said of a slip. */
+/* The verbs of a program are one table, which says which one is meant, what --help says of them,
+ * and what is said of a slip. */
 #ifndef VOGELER_CLI_VERBS_H
 #define VOGELER_CLI_VERBS_H
 
@@ -12,11 +12,12 @@ struct cli_verb {
 	const char *words;   /* what goes with it, for --help: "HOSTS [PLUGIN]"; "" = nothing */
 	const char *summary; /* for --help, a few words without a full stop */
 	int min_words, max_words;
-	const char
-	    *missing; /* what it is that is not there: "a host name"; NULL if min_words is 0 */
-	const char *options; /* of those that not all verbs take, with blanks between them: "--json
-				-y"; NULL = all of them */
-	const void *own;     /* what the program itself has to know of it */
+	/* What it is that is not there: "a host name"; NULL if min_words is 0. */
+	const char *missing;
+	/* Those that go with it of the options that not all verbs take, with blanks between them:
+	 * "--json -y"; NULL = all of them. */
+	const char *options;
+	const void *own; /* what the program itself has to know of it */
 };
 
 struct cli_verbs {
@@ -27,10 +28,12 @@ struct cli_verbs {
 	const char *without, *stray;
 };
 
-/* "Commands:", and a line for each. */
+/* Prints "Commands:", and a line for each. */
 void cli_verbs_print(const struct cli_verbs *verbs);
-/* The one that args begin with, if what follows it can be right; NULL: there is none and none is
- * needed. A slip ends the program (complain_usage). */
+/* Returns the one of that name, or NULL. */
+const struct cli_verb *cli_verbs_named(const struct cli_verbs *verbs, const char *name);
+/* Returns the one that args begin with, if what follows it can be right; NULL: there is none and
+ * none is needed. A slip ends the program (complain_usage). */
 const struct cli_verb *cli_verbs_find(
     const char *program, const struct cli_verbs *verbs, const char *const *args);
 /* Ends the program if the verb does not take that option, which was given; either name may be NULL

@@ -7,7 +7,7 @@ import pytest
 from lib.process import run
 from lib.site import SOURCE, program
 
-ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin", "vogeler-convert")
+ALL = ("vogelerd", "vogeler-agent", "vogeler-runner", "vogeler-admin", "vogeler-convert", "vogeler-bench")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -19,6 +19,29 @@ def test_help_fits_a_screen_and_has_examples(site, name):
     assert all(len(line) <= 100 for line in lines), done
     assert re.search("example", done.out, re.I), done
     assert "--config" in done.out and "-c" in done.out and "--loglevel" in done.out, done
+
+
+VERBS = [("vogeler-admin", "show", "HOSTS [PLUGIN [PATH]]", ["--json"], ["--design", "--config"]),
+         ("vogeler-admin", "restore", "FILE", ["--yes"], ["--as"]),
+         ("vogeler-agent", "exec", "PLUGIN", ["--plugin_dir"], []),
+         ("vogeler-runner", "rerun", "JOB", ["--failed", "--ttl", "--json"], ["--where"]),
+         ("vogeler-bench", "write", "", ["--batch", "--hosts", "--json"], ["--rate", "--silent"])]
+
+
+@pytest.mark.parametrize("name, verb, words, has, lacks", VERBS)
+def test_help_of_a_verb_is_of_that_verb(site, name, verb, words, has, lacks):
+    for arguments in ([verb, "--help"], ["-h", verb]):
+        done = site.run(name, *arguments)
+        assert done.status == 0 and done.out.startswith(f"Usage: {name} [OPTION...] {verb}{' ' if words else ''}{words}\n"), done
+        assert all(option in done.out for option in has) and not any(option in done.out for option in lacks), done
+    assert "Commands" in site.run(name, "no-such-verb", "--help").out
+
+
+def test_each_verb_of_the_bench_takes_its_own_options(site):
+    for verb, option in (("hosts", "--twice=5"), ("fill", "--rate=2"), ("books", "--sweep"), ("write", "--silent=1")):
+        done = site.run("vogeler-bench", verb, option)
+        name = option.partition("=")[0]
+        assert done.status == 1 and f'{name} does not go with "{verb}"' in done.err, done
 
 
 MAN = {"vogelerd": "daemon/vogelerd.8.scd", "vogeler-agent": "agent/vogeler-agent.8.scd",
