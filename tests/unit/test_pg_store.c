@@ -195,6 +195,88 @@ a_large_value_is_kept_as_a_difference(void **state)
 	drive_close(&s);
 }
 
+struct pruned {
+	struct fixture *s;
+	bool done, more;
+	uint64_t n;
+};
+
+static void
+on_pruned(const struct trouble *why, uint64_t n, bool more, void *arg)
+{
+	struct pruned *p = arg;
+
+	if (why != NULL)
+		fail_msg(TROUBLE_FMT, TROUBLE_ARGS(why));
+	p->n += n;
+	p->more = more || n > 0;
+	p->done = true;
+	loop_stop(p->s->loop);
+}
+
+static uint64_t
+prune_all(struct fixture *s, uint32_t age_s, uint32_t count)
+{
+	struct options_keep keep = {age_s, count};
+	struct pruned p = {.s = s, .more = true};
+
+	while (p.more) {
+		p.done = false;
+		store_history_prune(s->store, &keep, on_pruned, &p);
+		drive_wait(s, &p.done);
+	}
+	return p.n;
+}
+
+/* By age it counts when a value was replaced, and not when it came. */
+static void
+what_was_replaced_long_ago_goes(void **state)
+{
+	struct fixture s;
+
+	open_new(&s);
+	for (int i = 0; i < 10; i++) /* a value a second, and the last one stays */
+		assert_int_equal(
+		    drive_put(&s, "h", drive_good("ps", i == 9 ? "9" : "[1,2]", i + 1, i * 1000),
+			drive_good("df", i % 2 == 0 ? "1" : "2", i + 1, i * 1000), NULL),
+		    STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.version"), 12);
+	assert_int_equal(prune_all(&s, OPTIONS_KEEP_ALL, OPTIONS_KEEP_ALL), 0);
+	/* The list of ps was replaced at once with the newest, and five of df before that. */
+	assert_int_equal(prune_all(&s, 4, OPTIONS_KEEP_ALL), 4);
+	assert_int_equal(prune_all(&s, 4, OPTIONS_KEEP_ALL), 0);
+	assert_int_equal(prune_all(&s, OPTIONS_KEEP_ALL, 1), 4);
+	assert_int_equal(prune_all(&s, 0, 0), 2);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.version v JOIN vogeler.fresh f"
+				   " ON f.version = v.seq"),
+	    2);
+	drive_close(&s);
+}
+
+/* What others that stay are differences from stays as well; and what nobody has goes. */
+static void
+a_value_stays_that_others_are_from(void **state)
+{
+	struct fixture s;
+	char *text = NULL;
+
+	open_new(&s);
+	for (int i = 1; i <= 5; i++) {
+		free(text);
+		text = packages(i);
+		assert_int_equal(
+		    drive_put(&s, "h", drive_good("packages", text, i, i), NULL), STORE_OK);
+	}
+	assert_int_equal(prune_all(&s, OPTIONS_KEEP_ALL, 1), 2);
+	assert_packages(&s, text);
+	assert_int_equal(prune_all(&s, OPTIONS_KEEP_ALL, 0), 1);
+	assert_packages(&s, text);
+	free(text);
+	ask(name, "DELETE FROM vogeler.host");
+	assert_int_equal(prune_all(&s, OPTIONS_KEEP_ALL, OPTIONS_KEEP_ALL), 2);
+	drive_close(&s);
+}
+
 /* What comes again and again is to cost little: one small row, of which no index is written. */
 static void
 an_unchanged_result_touches_one_row(void **state)
@@ -431,6 +513,8 @@ main(void)
 	    cmocka_unit_test(tables_of_a_newer_vogeler_are_left_alone),
 	    cmocka_unit_test(each_value_of_a_write_has_its_entry),
 	    cmocka_unit_test(a_large_value_is_kept_as_a_difference),
+	    cmocka_unit_test(what_was_replaced_long_ago_goes),
+	    cmocka_unit_test(a_value_stays_that_others_are_from),
 	    cmocka_unit_test(an_unchanged_result_touches_one_row),
 	    cmocka_unit_test(two_write_the_same_hosts),
 	    cmocka_unit_test(one_row_that_is_refused_is_found_by_halving),

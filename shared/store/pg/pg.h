@@ -5,6 +5,7 @@
  *   pg_put.c       a put: what is stored is read, the rule of record.h applied, the rest written
  *   pg_read.c      a record, and lists of them, page by page
  *   pg_jobs.c      jobs, and pruning them; pg_outcomes.c, how they ended
+ *   pg_history.c   what is kept of the past
  *   pg_notes.c     notes
  *   pg_pool.c      connections; pg_sql.c, the statements; pg_schema.c, the tables */
 #ifndef VOGELER_PG_H
@@ -23,6 +24,7 @@ struct pg_store {
 	struct value_coder *coder;
 	bool closed; /* tasks end without telling anybody */
 	uint64_t record_max_bytes;
+	int64_t kept_host, kept_plugin; /* behind these the next look at the history begins */
 	char *prune_from; /* the job behind which the next call of prune looks for outcomes; NULL:
 			     all */
 };
@@ -36,6 +38,10 @@ void pg_get(struct store *base, const char *host, store_got_fn *fn, void *arg);
 void pg_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg);
 void pg_heads(struct store *base, store_listed_fn *fn, void *arg);
 void pg_forget(struct store *base, const char *host, store_done_fn *fn, void *arg);
+
+/* pg_history.c */
+void pg_history_prune(
+    struct store *base, const struct options_keep *keep, store_pruned_fn *fn, void *arg);
 
 /* pg_notes.c */
 void pg_notes_put(struct store *base, const json_t *notes, store_done_fn *fn, void *arg);

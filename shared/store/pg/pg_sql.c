@@ -172,6 +172,35 @@ const char *const pg_sql[PG_N_STMTS] = {
 	" SELECT (SELECT job FROM orphan), (SELECT count(*) FROM gone), (SELECT max(job) FROM step),"
 	" (SELECT count(*) FROM step WHERE job IS NOT NULL) < $3::int",
 
+    /* Looks at $3 pairs of host and plugin behind the one of $1 and $2, and removes at most $4 rows
+     * of them: those that were replaced longer before the newest of all than $5 ms, or by more than
+     * $6 others (NULL: any), unless one that stays is a difference from it; and all of a pair that
+     * is gone. Who has not the turn finds nothing. Gives how many went, the last pair, and whether
+     * there are more. */
+    [PG_STMT_HISTORY_PRUNE] =
+	"WITH RECURSIVE turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(6840712046) AS ours),"
+	" step(host, plugin, n) AS ((SELECT v.host, v.plugin, 1 FROM vogeler.version v"
+	" WHERE (v.host, v.plugin) > ($1::int, $2::int) AND (SELECT ours FROM turn)"
+	" ORDER BY v.host, v.plugin LIMIT 1)"
+	" UNION ALL SELECT x.host, x.plugin, s.n + 1 FROM step s CROSS JOIN LATERAL"
+	" (SELECT v.host, v.plugin FROM vogeler.version v WHERE (v.host, v.plugin) >"
+	" (s.host, s.plugin) ORDER BY v.host, v.plugin LIMIT 1) x WHERE s.n < $3::int),"
+	" newest AS MATERIALIZED (SELECT max(at) AS at FROM (SELECT at FROM vogeler.version"
+	" ORDER BY xid DESC, seq DESC LIMIT 100) v),"
+	" ranked AS MATERIALIZED (SELECT s.host, s.plugin, v.seq, v.base, f.host IS NULL AS orphan,"
+	" lead(v.at) OVER (PARTITION BY s.host, s.plugin ORDER BY v.seq) AS replaced_at,"
+	" row_number() OVER (PARTITION BY s.host, s.plugin ORDER BY v.seq DESC) - 1 AS others"
+	" FROM step s JOIN vogeler.version v USING (host, plugin)"
+	" LEFT JOIN vogeler.fresh f ON f.host = s.host AND f.plugin = s.plugin),"
+	" judged AS MATERIALIZED (SELECT host, plugin, seq, base, orphan OR (others > 0"
+	" AND (replaced_at < (SELECT at FROM newest) - $5::bigint OR others > $6::bigint) IS TRUE)"
+	" AS goes FROM ranked),"
+	" gone AS (DELETE FROM vogeler.version WHERE (host, plugin, seq) IN (SELECT j.host, j.plugin,"
+	" j.seq FROM judged j WHERE j.goes AND NOT EXISTS (SELECT FROM judged k WHERE NOT k.goes"
+	" AND k.host = j.host AND k.plugin = j.plugin AND k.base = j.seq) LIMIT $4::int)"
+	" RETURNING seq)"
+	" SELECT (SELECT count(*) FROM gone), s.host, s.plugin FROM step s ORDER BY s.n DESC LIMIT 1",
+
     [PG_STMT_SCHEMA_VERSION] = pg_schema_version_sql,
     [PG_STMT_SCHEMA_SETUP] = pg_schema_setup_sql,
     /* A row comes and goes in one transaction: nobody sees it, but its commit is on disk. */

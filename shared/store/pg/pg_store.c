@@ -244,6 +244,7 @@ const struct store_ops store_pg_ops = {
     .outcomes_add = pg_outcomes_add,
     .outcomes = pg_outcomes,
     .jobs_prune = pg_jobs_prune,
+    .history_prune = pg_history_prune,
     .setup = pg_setup,
     .probe = pg_probe,
     .load_design = pg_load_design,
