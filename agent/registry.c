@@ -231,28 +231,29 @@ keep_broken(const char *file, unsigned int line, const struct trouble *what, voi
 	f->items[f->n++] = (struct finding){xstrdup(file), line, *what};
 }
 
-/* Says whether it is in the same file, or has its name: a second definition of it elsewhere may be
- * the one that is meant. */
+/* Says whether it is in the same file, or of a second definition of it elsewhere, which may be the
+ * one that is meant. */
 static bool
-is_about(const struct finding *f, const struct plugin *p)
+is_about(const struct finding *f, const struct plugin_set *set, const struct plugin *p)
 {
-	char *quoted;
-	bool named;
+	for (size_t i = 0; i < set->n_rivals; i++) {
+		const struct plugin_rival *rival = &set->rivals[i];
 
-	xasprintf(&quoted, "'%s'", p->name);
-	named = strstr(f->what.what, quoted) != NULL;
-	free(quoted);
-	return named || strcmp(f->file, p->file) == 0;
+		if (rival->line == f->line && strcmp(rival->file, f->file) == 0 &&
+		    strcmp(rival->name, p->name) == 0)
+			return true;
+	}
+	return strcmp(f->file, p->file) == 0;
 }
 
 /* only: NULL for all. */
 static void
-print_findings(struct findings *f, const struct plugin *only)
+print_findings(struct findings *f, const struct plugin_set *set, const struct plugin *only)
 {
 	for (size_t i = 0; i < f->n; i++) {
 		struct finding *at = &f->items[i];
 
-		if (only == NULL || is_about(at, only))
+		if (only == NULL || is_about(at, set, only))
 			print_broken(at->file, at->line, &at->what, NULL);
 		free(at->file);
 	}
@@ -269,7 +270,7 @@ registry_read(struct registry *r, const char *plugin_dir, const char *name)
 
 	if (broken >= 0 && name != NULL)
 		only = plugin_find(&set, name);
-	print_findings(&findings, only);
+	print_findings(&findings, &set, only);
 	if (broken < 0)
 		return false;
 	if (only != NULL)

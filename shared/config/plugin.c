@@ -76,6 +76,11 @@ plugin_set_finish(struct plugin_set *set)
 	for (size_t i = 0; i < set->n; i++)
 		plugin_finish(&set->plugins[i]);
 	free(set->plugins);
+	for (size_t i = 0; i < set->n_rivals; i++) {
+		free(set->rivals[i].file);
+		free(set->rivals[i].name);
+	}
+	free(set->rivals);
 	*set = (struct plugin_set){0};
 }
 
@@ -376,17 +381,21 @@ plugin_find(const struct plugin_set *set, const char *name_or_alias)
 }
 
 static void
-check_taken(struct definition *d, const struct plugin_set *set, const char *what, const char *name)
+check_taken(struct definition *d, struct plugin_set *set, const char *what, const char *name)
 {
 	const struct plugin *other = name != NULL ? plugin_find(set, name) : NULL;
 
-	if (other != NULL)
-		definition_error(d, d->plugin.line, "%s '%s' is taken by the plugin '%s' (%s:%u)",
-		    what, name, other->name, other->file, other->line);
+	if (other == NULL)
+		return;
+	definition_error(d, d->plugin.line, "%s '%s' is taken by the plugin '%s' (%s:%u)", what,
+	    name, other->name, other->file, other->line);
+	set->rivals = xreallocarray(set->rivals, set->n_rivals + 1, sizeof(*set->rivals));
+	set->rivals[set->n_rivals++] =
+	    (struct plugin_rival){xstrdup(d->plugin.file), xstrdup(other->name), d->plugin.line};
 }
 
 static void
-check_whole(struct definition *d, const struct plugin_set *set)
+check_whole(struct definition *d, struct plugin_set *set)
 {
 	const char *wrong = name_plugin_error(d->plugin.name);
 

@@ -52,9 +52,18 @@ struct plugin {
 
 struct buf;
 
+/* A definition that was refused since its name or alias is another's: that of a plugin of the set.
+ */
+struct plugin_rival {
+	char *file, *name; /* name: of the one that has it */
+	unsigned int line;
+};
+
 struct plugin_set {
 	struct plugin *plugins; /* sorted by name */
 	size_t n;
+	struct plugin_rival *rivals;
+	size_t n_rivals;
 };
 
 /* Reads one file, adding its good plugins to the set; each bad one is told to on_error with file

@@ -105,7 +105,7 @@ cmdq_setup(void **state)
 	    .name = (char *)"facter", .alias = (char *)"get_facts", .format = WIRE_YAML};
 	f->plugins[2] = (struct plugin){.name = (char *)"ohai", .format = WIRE_JSON};
 	f->plugins[3] = (struct plugin){.name = (char *)"ps", .format = WIRE_OUTPUT};
-	f->registry.set = (struct plugin_set){f->plugins, 4};
+	f->registry.set = (struct plugin_set){.plugins = f->plugins, .n = 4};
 	f->loop = loop_create();
 	broker_options_default(&opt);
 	opt.role = "agent";

@@ -1168,7 +1168,7 @@ static void
 reload_does_not_disturb_a_run(void **state)
 {
 	struct fixture *f = *state;
-	struct plugin_set none = {NULL, 0};
+	struct plugin_set none = {0};
 	struct child_defaults defaults = {.timeout_ms = 1, .max_output = 1};
 
 	declare_script(f, "#!/bin/sh\nsleep 0.1\necho whole output\n");

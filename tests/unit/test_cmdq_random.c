@@ -471,7 +471,7 @@ world_open(struct fixture *w, unsigned int seed, bool nameless)
 	w->plugins[0] = (struct plugin){.name = (char *)"facter", .alias = (char *)"get_facts"};
 	w->plugins[1] = (struct plugin){.name = (char *)"ohai"};
 	w->plugins[2] = (struct plugin){.name = (char *)"ps"};
-	w->registry.set = (struct plugin_set){w->plugins, 3};
+	w->registry.set = (struct plugin_set){.plugins = w->plugins, .n = 3};
 	w->loop = loop_create();
 	broker_options_default(&opt);
 	opt.role = "agent";

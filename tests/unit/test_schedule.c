@@ -119,7 +119,7 @@ setup(void **state)
 	f->plugins[0] = (struct plugin){.name = (char *)"asked", .format = WIRE_JSON};
 	f->plugins[1] = (struct plugin){.name = (char *)"facter", .format = WIRE_YAML};
 	f->plugins[2] = (struct plugin){.name = (char *)"ps", .format = WIRE_OUTPUT};
-	f->registry.set = (struct plugin_set){f->plugins, 3};
+	f->registry.set = (struct plugin_set){.plugins = f->plugins, .n = 3};
 	f->at_once = 8;
 	f->loop = loop_create();
 	make_broker(f);
