@@ -35,7 +35,7 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	char *qhost_source; /* "command-line options", "configuration file", ...: for the INFO line
 			       of 2010 */
 	char *qhost_file;   /* [amqp] dsn_file */
-	char *dbhost;       /* [couch] dsn, or [sqlite] dsn with [persistence] backend = sqlite,
+	char *dbhost;       /* [couch] dsn, or [pg] dsn, [sqlite] dsn with [persistence] backend;
 			       [persistence] dsn wins */
 	char *dbhost_source;
 	char *design_docs_path;      /* [couch] design_docs_path */
@@ -73,6 +73,9 @@ struct options { /* strings owned; NULL = not set. The comment names [section] k
 	uint32_t couch_requests;      /* [couch] requests, default 16: in flight at once */
 	uint32_t couch_timeout_ms;    /* [couch] timeout, default 30s */
 	struct tls_options couch_tls; /* [couch] ca_file, cert_file, key_file */
+	/* pg */
+	uint32_t pg_connections; /* [pg] connections, default 8: of one program, at once */
+	char *pg_sql_values;     /* [pg] sql_values, NULL = none: plugins, with commas */
 	/* sqlite */
 	bool sqlite_relaxed; /* [sqlite] synchronous, default full: a commit is on disk; normal: it
 				may be lost in a power cut, though the file stays whole */

@@ -175,6 +175,7 @@ choose_store(struct options_loading *l)
 	const struct ini_file_entry *backend = ini_file_find(l->conf, "persistence", "backend");
 	const struct ini_file_entry *dsn = ini_file_find(l->conf, "persistence", "dsn");
 	const struct ini_file_entry *couch = ini_file_find(l->conf, "couch", "dsn");
+	const struct ini_file_entry *pg = ini_file_find(l->conf, "pg", "dsn");
 	const struct ini_file_entry *sqlite = ini_file_find(l->conf, "sqlite", "dsn");
 	const char *value;
 
@@ -183,10 +184,11 @@ choose_store(struct options_loading *l)
 		    backend->value, backend->value);
 	if (dsn == NULL && backend != NULL)
 		dsn = strcmp(backend->value, "sqlite") == 0  ? sqlite
+		      : strcmp(backend->value, "pg") == 0    ? pg
 		      : strcmp(backend->value, "couch") == 0 ? couch
 							     : NULL;
 	else if (dsn == NULL)
-		dsn = couch != NULL ? couch : sqlite;
+		dsn = couch != NULL ? couch : pg != NULL ? pg : sqlite;
 	if (dsn != NULL)
 		value = dsn->value;
 	else if (backend != NULL && strcmp(backend->value, "null") == 0)

@@ -140,6 +140,10 @@ const struct option_row option_rows[] = {
     NUM("persistence", "job_ttl", OPTION_SECONDS, job_ttl_s, "30d", 0, 3650 * DAY / 1000,
 	COLLECTOR(RELOAD)),
 
+    NUM("pg", "connections", OPTION_COUNT, pg_connections, "8", 1, 32, COLLECTOR(RESTART)),
+    ROW("pg", "dsn", OPTION_STORE, dbhost, NULL, COLLECTOR(LOGIN)),
+    ROW("pg", "sql_values", OPTION_STR, pg_sql_values, NULL, COLLECTOR(RESTART)),
+
     CHECK("runner", "log_level", OPTION_IGNORED),
 
     ROW("server", "attest", OPTION_ATTEST, attest, "auto", COLLECTOR(RELOAD)),
@@ -435,10 +439,12 @@ check_store(const struct option_row *row, const char *text, struct trouble *why)
 	uri_finish(&u);
 	if (strcmp(row->section, "couch") == 0 && scheme != URI_COUCH && scheme != URI_COUCHS)
 		expected = "couch://host:5984/database, or couchs://";
+	else if (strcmp(row->section, "pg") == 0 && scheme != URI_PG)
+		expected = "a pg:// URI";
 	else if (strcmp(row->section, "sqlite") == 0 && scheme != URI_SQLITE)
 		expected = "sqlite:///path/file.db";
 	else if (scheme == URI_AMQP || scheme == URI_AMQPS)
-		expected = "a store: couch://, couchs://, sqlite:/// or null://";
+		expected = "a store: couch://, couchs://, pg://, sqlite:/// or null://";
 	if (expected != NULL)
 		trouble_set(why, TROUBLE_OTHER, NULL, "%s:// should be %s", uri_scheme_name(scheme),
 		    expected);
@@ -535,10 +541,11 @@ parse_word(const struct option_row *row, void *field, const char *text, struct t
 			trouble_set(why, TROUBLE_OTHER, NULL, "'%s': %s", text, wrong);
 		return wrong == NULL;
 	case OPTION_BACKEND:
-		if (strcmp(text, "couch") == 0 || strcmp(text, "sqlite") == 0 ||
-		    strcmp(text, "null") == 0)
+		if (strcmp(text, "couch") == 0 || strcmp(text, "pg") == 0 ||
+		    strcmp(text, "sqlite") == 0 || strcmp(text, "null") == 0)
 			return true;
-		trouble_set(why, TROUBLE_OTHER, NULL, "'%s' should be couch, sqlite or null", text);
+		trouble_set(
+		    why, TROUBLE_OTHER, NULL, "'%s' should be couch, pg, sqlite or null", text);
 		return false;
 	case OPTION_AMQP:
 		if (strcmp(text, "amqp") == 0)

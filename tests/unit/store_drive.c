@@ -45,6 +45,7 @@ open_store(struct loop *loop, const char *text, uint64_t record_max, struct trou
 {
 	struct options opt = {
 	    .record_max_bytes = record_max,
+	    .pg_connections = 4,
 	    .batch_max_bytes = 256 * 1024,
 	    .couch_requests = 4,
 	    .couch_cache_bytes = 64 * 1024 * 1024,

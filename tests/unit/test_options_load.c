@@ -238,7 +238,7 @@ bad_values_are_all_told_and_nothing_applied(void **state)
 	assert_noted("ERROR:13:[client] timeout: '25min' should be a duration");
 	assert_noted("ERROR:14:[client] concurrency: '0' should be a number, from 1 to 64");
 	assert_noted("ERROR:15:[client] state_dir: has no value");
-	assert_noted("ERROR:17:[persistence] backend: 'mongo' should be couch, sqlite or null");
+	assert_noted("ERROR:17:[persistence] backend: 'mongo' should be couch, pg, sqlite or null");
 	assert_noted("ERROR:19:[messaging] backend: 'stomp' should be amqp");
 	assert_noted("ERROR:21:[couch] dsn: sqlite:// should be couch://");
 	assert_noted("ERROR:23:[sqlite] dsn: couch:// should be sqlite:///");
@@ -285,6 +285,11 @@ which_store(void **state)
 	assert_string_equal(o.dbhost, "couchs://p");
 	assert_true(load("[persistence]\nbackend = null\n[couch]\ndsn = couch://c\n"));
 	assert_string_equal(o.dbhost, "null://");
+	assert_true(load("[sqlite]\ndsn = sqlite:///s\n[pg]\ndsn = pg:///d\n"));
+	assert_string_equal(o.dbhost, "pg:///d");
+	assert_true(load("[persistence]\nbackend = pg\n[couch]\ndsn = couch://c\n"
+			 "[pg]\ndsn = pg://h/d\n"));
+	assert_string_equal(o.dbhost, "pg://h/d");
 	assert_true(load("[sqlite]\ndsn = sqlite:///s\n"));
 	assert_string_equal(o.dbhost, "sqlite:///s");
 	assert_false(load("[persistence]\nbackend = couch\ndsn = sqlite:///s\n"));
@@ -492,6 +497,8 @@ another_value(const struct option_row *row, char *text, size_t size)
 	case OPTION_BROKERS:
 		return "amqp://other/v";
 	case OPTION_STORE:
+		if (strcmp(row->section, "pg") == 0)
+			return "pg://other/d";
 		return strcmp(row->section, "couch") == 0 ? "couch://other/d" : "sqlite:///other";
 	case OPTION_QUEUE_TYPE:
 	case OPTION_ANY_QUEUE_TYPE:

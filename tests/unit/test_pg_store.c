@@ -301,6 +301,72 @@ an_unchanged_result_touches_one_row(void **state)
 	    ask(name, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'fresh'"), 10);
 }
 
+/* ---- SQL for people ---- */
+
+static struct store *
+open_beside(const struct fixture *s, const char *sql_values)
+{
+	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX,
+	    .pg_connections = 2,
+	    .pg_sql_values = (char *)sql_values};
+	struct trouble why;
+	struct uri parsed;
+	struct store *store;
+
+	assert_true(uri_parse(uri, &parsed, &why));
+	store = store_open(s->loop, &parsed, &opt, STORE_USE, &why);
+	uri_finish(&parsed);
+	assert_non_null(store);
+	return store;
+}
+
+/* Of the plugins that are named, and as it is now. */
+static void
+some_values_have_a_copy_for_sql(void **state)
+{
+	struct fixture s, named;
+
+	open_new(&s);
+	named = (struct fixture){s.loop, open_beside(&s, "facter, df,ps")};
+	assert_int_equal(
+	    drive_put(&named, "h", drive_good("ps", "{\"a\":1}", 1, 1),
+		drive_good("ps", "{\"a\":2}", 2, 2), drive_good("packages", "[1]", 2, 2),
+		drive_good("df", "[\"\\u0000\"]", 2, 2), NULL),
+	    STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.value"), 2);
+	assert_int_equal(
+	    ask(name, "SET ROLE vogeler_read; SELECT (value->>'a')::int FROM vogeler.v_result"
+		      " WHERE plugin = 'ps'"),
+	    2);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_result WHERE value IS NULL"), 2);
+	store_close(named.store);
+	drive_close(&s);
+}
+
+static void
+the_views_say_what_the_records_say(void **state)
+{
+	struct fixture s;
+
+	open_new(&s);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0),
+			     drive_failed("df", "boom", 2, 1000), NULL),
+	    STORE_OK);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "2", 3, 2000), NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_host WHERE host = 'h' AND"
+				   " plugins = 2 AND failing = 1 AND last_error = 'boom' AND"
+				   " updated_at = '2010-09-26T02:16:31.609Z'"),
+	    1);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_result WHERE plugin = 'df' AND"
+				   " state = 'failed' AND error = 'boom' AND"
+				   " failing_since = '2010-09-26T02:16:30.609Z'"),
+	    1);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_history"), 2);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_change"), 2);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_job"), 0);
+	drive_close(&s);
+}
+
 /* ---- several writers ---- */
 
 enum { WRITERS = 2, HOSTS = 40, ROUNDS = 25 };
@@ -356,21 +422,6 @@ next_round(struct writer *w)
 	store_put(w->store, w->given, HOSTS, on_written, w);
 }
 
-static struct store *
-open_beside(const struct fixture *s)
-{
-	struct options opt = {.record_max_bytes = DRIVE_RECORD_MAX};
-	struct trouble why;
-	struct uri parsed;
-	struct store *store;
-
-	assert_true(uri_parse(uri, &parsed, &why));
-	store = store_open(s->loop, &parsed, &opt, STORE_USE, &why);
-	uri_finish(&parsed);
-	assert_non_null(store);
-	return store;
-}
-
 /* They begin with hosts that nobody knows, and go on with the same ones: no answer is a fault, the
  * newest stays, and no entry of the history is older than the one before. */
 static void
@@ -383,7 +434,7 @@ two_write_the_same_hosts(void **state)
 	open_new(&s);
 	for (int i = 0; i < WRITERS; i++) {
 		writers[i] = (struct writer){.s = &s, .id = i, .running = &running};
-		writers[i].store = i == 0 ? s.store : open_beside(&s);
+		writers[i].store = i == 0 ? s.store : open_beside(&s, NULL);
 		next_round(&writers[i]);
 	}
 	loop_run(s.loop);
@@ -516,6 +567,8 @@ main(void)
 	    cmocka_unit_test(what_was_replaced_long_ago_goes),
 	    cmocka_unit_test(a_value_stays_that_others_are_from),
 	    cmocka_unit_test(an_unchanged_result_touches_one_row),
+	    cmocka_unit_test(some_values_have_a_copy_for_sql),
+	    cmocka_unit_test(the_views_say_what_the_records_say),
 	    cmocka_unit_test(two_write_the_same_hosts),
 	    cmocka_unit_test(one_row_that_is_refused_is_found_by_halving),
 	    cmocka_unit_test(text_that_is_no_utf8_is_mended),

@@ -22,7 +22,8 @@ struct pg_store {
 	struct loop *loop;
 	struct pg_pool *pool;
 	struct value_coder *coder;
-	bool closed; /* tasks end without telling anybody */
+	char *sql_values; /* names of plugins, with commas; NULL: none */
+	bool closed;      /* tasks end without telling anybody */
 	uint64_t record_max_bytes;
 	int64_t kept_host, kept_plugin; /* behind these the next look at the history begins */
 	char *prune_from; /* the job behind which the next call of prune looks for outcomes; NULL:

@@ -136,7 +136,7 @@ put_send(struct pg_task *t, struct pg_conn *c)
 	}
 	free(p->sent);
 	p->strays_dropped = 0;
-	p->n_sent = pg_put_send_writes(c, p->hosts, p->n, &p->sent);
+	p->n_sent = pg_put_send_writes(p->s, c, p->hosts, p->n, &p->sent);
 }
 
 /* A host one of whose rows was written by somebody else: what of it was written stays. */

@@ -111,7 +111,7 @@ struct pg_sent {
 };
 /* pg_put_send.c: of those in PG_HOST_APPLIED. Returns how many statements; *sent has each of them,
  * in their order; caller frees. */
-size_t pg_put_send_writes(
-    struct pg_conn *c, struct pg_host *hosts, size_t n, struct pg_sent **sent);
+size_t pg_put_send_writes(const struct pg_store *s, struct pg_conn *c, struct pg_host *hosts,
+    size_t n, struct pg_sent **sent);
 
 #endif

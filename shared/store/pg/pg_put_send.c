@@ -11,6 +11,7 @@
 #include <string.h>
 
 struct sending {
+	const struct pg_store *store;
 	struct pg_conn *conn;
 	struct pg_sent *sent;
 	size_t n, room;
@@ -91,13 +92,50 @@ add_step(struct sending *s, struct pg_host *h, const struct pg_step *step)
 	add(s, stmt, &args, h, PG_SENT_GUARDED);
 }
 
+/* Says whether it is one of the names, between which are commas and blanks. */
+static bool
+is_named(const char *names, const char *name)
+{
+	size_t len;
+
+	for (; names != NULL && *names != '\0'; names += len) {
+		names += strspn(names, ", \t");
+		len = strcspn(names, ", \t");
+		if (len > 0 && strlen(name) == len && strncmp(names, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* jsonb takes no NUL in a text; what it cannot hold has no copy. */
+static void
+add_copy(struct sending *s, const struct pg_host *h, const struct pg_touched *t)
+{
+	struct pg_args args = {0};
+	bool fits = memmem(t->fact.value, t->fact.value_len, "\\u0000", 6) == NULL;
+
+	pg_arg_text(&args, h->w->host);
+	pg_arg_text(&args, t->plugin);
+	pg_arg_text(&args, fits ? t->fact.value : NULL);
+	add(s, PG_STMT_VALUE_COPY, &args, NULL, PG_SENT_PLAIN);
+}
+
 static void
 add_steps(struct sending *s, struct pg_host *h)
 {
-	for (size_t i = 0; i < h->n_touched; i++)
-		for (size_t k = 0; k < h->n_steps; k++)
-			if (h->steps[k].t == &h->touched[i])
-				add_step(s, h, &h->steps[k]);
+	for (size_t i = 0; i < h->n_touched; i++) {
+		const struct pg_touched *t = &h->touched[i];
+		bool has_value = false;
+
+		for (size_t k = 0; k < h->n_steps; k++) {
+			if (h->steps[k].t != t)
+				continue;
+			add_step(s, h, &h->steps[k]);
+			has_value = has_value || h->steps[k].v != NULL;
+		}
+		if (has_value && is_named(s->store->sql_values, t->plugin))
+			add_copy(s, h, t);
+	}
 }
 
 /* Whoever invents jobs that he answers must not fill the disk. */
@@ -166,9 +204,10 @@ add_plugins(struct sending *s, struct pg_host *hosts, size_t n)
 }
 
 size_t
-pg_put_send_writes(struct pg_conn *c, struct pg_host *hosts, size_t n, struct pg_sent **sent)
+pg_put_send_writes(const struct pg_store *store, struct pg_conn *c, struct pg_host *hosts, size_t n,
+    struct pg_sent **sent)
 {
-	struct sending s = {.conn = c};
+	struct sending s = {.store = store, .conn = c};
 
 	add_plugins(&s, hosts, n);
 	for (size_t i = 0; i < n; i++) {

@@ -12,7 +12,6 @@
 
 /* Many small transactions at once, each with a commit of its own: while one waits for the disk the
  * others are read and written. */
-#define CONNECTIONS 8
 #define BATCH_COUNT 200
 #define BATCH_BYTES ((size_t)1024 * 1024)
 
@@ -187,6 +186,7 @@ pg_free(void *arg)
 	struct pg_store *s = arg;
 
 	value_coder_destroy(s->coder);
+	free(s->sql_values);
 	free(s->prune_from);
 	free(s->base.id);
 	free(s);
@@ -212,9 +212,9 @@ pg_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	(void)access;
 	(void)why;
 	s->base.ops = &store_pg_ops;
-	s->base.pace = (struct store_pace){CONNECTIONS, CONNECTIONS, 0};
+	s->base.pace = (struct store_pace){opt->pg_connections, opt->pg_connections, 0};
 	s->base.limits = (struct store_limits){
-	    .batches_in_flight = CONNECTIONS,
+	    .batches_in_flight = opt->pg_connections,
 	    .batch_count = BATCH_COUNT,
 	    .batch_bytes = BATCH_BYTES,
 	};
@@ -222,7 +222,8 @@ pg_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	s->loop = loop;
 	s->record_max_bytes = opt->record_max_bytes;
 	s->coder = value_coder_create();
-	s->pool = pg_pool_create(loop, uri, CONNECTIONS);
+	s->sql_values = xstrdup_null(opt->pg_sql_values);
+	s->pool = pg_pool_create(loop, uri, opt->pg_connections);
 	return &s->base;
 }
 
