@@ -92,21 +92,20 @@ count(const struct round *r, enum fate fate)
 	return n;
 }
 
-/* "web01, web02 and 3 more"; malloced. */
+/* Names those of that fate; malloced. */
 static char *
 names_of(const struct round *r, enum fate fate)
 {
-	size_t n = 0, size;
+	const char **names = xcalloc(r->hosts.n + 1, sizeof(*names));
+	size_t n = 0;
 	char *text;
-	FILE *f = xmemstream(&text, &size);
 
 	for (size_t i = 0; i < r->hosts.n; i++) {
-		if (r->fates[i] == fate && n++ < NAMES_MAX)
-			fprintf(f, "%s%s", n > 1 ? ", " : "", r->hosts.names[i]);
+		if (r->fates[i] == fate)
+			names[n++] = r->hosts.names[i];
 	}
-	if (n > NAMES_MAX)
-		fprintf(f, " and %zu more", n - NAMES_MAX);
-	fclose(f);
+	text = hosts_some(names, n, NAMES_MAX);
+	free(names);
 	return text;
 }
 

@@ -35,7 +35,7 @@ void fleet_host(const struct fleet *f, uint32_t host, char out[FLEET_NAME_SIZE])
 #define FLEET_PLUGINS 8
 const char *fleet_plugin(unsigned int i);
 
-/* Appends what the plugin prints. false: memory is out. */
+/* Appends what the plugin prints; outside fleet.c for tests. false: memory is out. */
 bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct buf *out) __attribute__((warn_unused_result));
 /* How long it runs. */

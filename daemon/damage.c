@@ -3,6 +3,7 @@
 #include "daemon/damage.h"
 
 #include "shared/base/xalloc.h"
+#include "shared/target/hostlist.h"
 
 #include <bsd/string.h>
 #include <stdio.h>
@@ -122,21 +123,18 @@ const char *
 damage_text(const struct damage *d, char text[DAMAGE_TEXT_SIZE])
 {
 	size_t n = HASH_COUNT(d->hosts), named = 0;
+	const char *names[NAMED];
 	const struct hurt *h;
-	char names[160] = "", more[32] = "";
+	char *some;
 
 	if (n == 0)
 		return NULL;
-	for (h = d->hosts; h != NULL && named < NAMED; h = h->hh.next, named++) {
-		char one[48]; /* a name may be longer */
-
-		snprintf(one, sizeof(one), "%s%.40s", named == 0 ? "" : ", ", h->host);
-		strlcat(names, one, sizeof(names));
-	}
-	if (n > named)
-		snprintf(more, sizeof(more), " and %zu more", n - named);
-	snprintf(text, DAMAGE_TEXT_SIZE, "takes nothing of %s%zu host%s (%s%s)",
-	    d->more ? "more than " : "", n, n == 1 ? "" : "s", names, more);
+	for (h = d->hosts; h != NULL && named < NAMED; h = h->hh.next)
+		names[named++] = h->host;
+	some = hosts_some(names, n, named);
+	snprintf(text, DAMAGE_TEXT_SIZE, "takes nothing of %s%zu host%s (%s)",
+	    d->more ? "more than " : "", n, n == 1 ? "" : "s", some);
+	free(some);
 	return text;
 }
 

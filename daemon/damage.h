@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define DAMAGE_HOSTS_MAX 10000 /* of more nothing is known but that there are */
-#define DAMAGE_TEXT_SIZE 320
+#define DAMAGE_TEXT_SIZE 1024
 
 struct damage;
 

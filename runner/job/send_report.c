@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define NAMES_SHOWN 5
-#define NAMES_SIZE  (NAMES_SHOWN * 256 + 64)
 
 const char *
 send_report_whom(const struct job *job, bool broadcast, size_t n, char out[SEND_REPORT_WHOM_SIZE])
@@ -36,25 +35,11 @@ send_report_status(const struct send_report *s)
 	return s->n_unroutable > 0 ? RUNNER_NO_SUCH_HOST : RUNNER_OK;
 }
 
-/* "web01, web02 and 7 more". Returns out. */
-static const char *
-names_text(const char *const *hosts, size_t n, char out[NAMES_SIZE])
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++)
-		at += (size_t)snprintf(
-		    out + at, NAMES_SIZE - at, "%s%s", i > 0 ? ", " : "", hosts[i]);
-	if (n > NAMES_SHOWN)
-		snprintf(out + at, NAMES_SIZE - at, " and %zu more", n - NAMES_SHOWN);
-	return out;
-}
-
 /* The store knows them. */
 static void
 say_without_queue(const struct send_report *s, const char *const *hosts, size_t n)
 {
-	char names[NAMES_SIZE];
+	char *names = hosts_some(hosts, n, NAMES_SHOWN);
 
 	if (s->job->n_hosts == 1)
 		runner_say("%s: " SEND_REPORT_NO_QUEUE
@@ -62,13 +47,14 @@ say_without_queue(const struct send_report *s, const char *const *hosts, size_t 
 		    hosts[0]);
 	else
 		runner_say("%zu of %zu: " SEND_REPORT_NO_QUEUE ": %s; " SEND_REPORT_NO_QUEUE_CURE,
-		    n, s->job->n_hosts, names_text(hosts, n, names));
+		    n, s->job->n_hosts, names);
+	free(names);
 }
 
 static void
 say_no_such_host(const struct send_report *s, const char *const *hosts, size_t n)
 {
-	char names[NAMES_SIZE];
+	char *names = hosts_some(hosts, n, NAMES_SHOWN);
 
 	if (s->job->n_hosts == 1)
 		runner_say("%s: no such host: it %s, and nothing was sent; start "
@@ -77,7 +63,8 @@ say_no_such_host(const struct send_report *s, const char *const *hosts, size_t n
 	else
 		runner_say(
 		    "%zu of %zu: no such host: %s; see \"vogeler-admin hosts\" for the names", n,
-		    s->job->n_hosts, names_text(hosts, n, names));
+		    s->job->n_hosts, names);
+	free(names);
 }
 
 static void
@@ -104,7 +91,7 @@ say_unroutable(const struct send_report *s)
 static void
 say_what_was_not(const struct send_report *s)
 {
-	char names[NAMES_SIZE];
+	char *names;
 
 	if (s->n_unroutable > 0 && s->unroutable != NULL)
 		say_unroutable(s);
@@ -113,13 +100,15 @@ say_what_was_not(const struct send_report *s)
 			   "one first");
 	if (s->n_refused == 0)
 		return;
-	if (s->refused != NULL)
-		runner_say("%zu of %zu unsent, refused by the broker: %s: %s; send it again with "
-			   "\"vogeler-runner rerun %s\" when it has room",
-		    s->n_refused, s->job->n_hosts, s->refused_why,
-		    names_text(s->refused, s->n_refused, names), s->job->id);
-	else
+	if (s->refused == NULL) {
 		runner_say("unsent: the broker refused the command: %s", s->refused_why);
+		return;
+	}
+	names = hosts_some(s->refused, s->n_refused, NAMES_SHOWN);
+	runner_say("%zu of %zu unsent, refused by the broker: %s: %s; send it again with "
+		   "\"vogeler-runner rerun %s\" when it has room",
+	    s->n_refused, s->job->n_hosts, s->refused_why, names, s->job->id);
+	free(names);
 }
 
 json_t *

@@ -97,7 +97,7 @@ enum broker_sight {
 	BROKER_SIGHT_LOCKED, /* there, exclusive to another connection */
 	BROKER_SIGHT_MISSING,
 };
-const char *broker_sight_name(enum broker_sight sight);
+const char *broker_sight_name(enum broker_sight sight); /* for tests */
 
 struct broker_look {
 	enum broker_sight sight;
@@ -120,7 +120,7 @@ enum broker_bound {
 	BROKER_BOUND_NO_QUEUE,
 	BROKER_BOUND_FORBIDDEN, /* this user may not, or the queue is another connection's alone */
 };
-const char *broker_bound_name(enum broker_bound bound);
+const char *broker_bound_name(enum broker_bound bound); /* for tests */
 
 /* Called on the loop, never from inside a broker_ function. All but on_ready may be NULL. The
  * broker may be destroyed in any of them. */

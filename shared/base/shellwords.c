@@ -164,22 +164,6 @@ shellwords_find_shell(const char *text, char *out, size_t out_size)
 	return false;
 }
 
-char **
-shellwords_copy(char *const *words)
-{
-	char **copy;
-	size_t n = 0;
-
-	if (words == NULL)
-		return NULL;
-	while (words[n] != NULL)
-		n++;
-	copy = xcalloc(n + 1, sizeof(*copy));
-	for (size_t i = 0; i < n; i++)
-		copy[i] = xstrdup(words[i]);
-	return copy;
-}
-
 void
 shellwords_free(char **words)
 {

@@ -14,7 +14,6 @@ char **shellwords_split(const char *text, char *err, size_t err_size);
 /* The first thing outside quotes that a shell would act upon and shellwords_split() does not: "|",
  * "&&", the ">" of "2>", "$(", "$HOME", "*". out takes it, cut to fit. false: there is none. */
 bool shellwords_find_shell(const char *text, char *out, size_t out_size);
-char **shellwords_copy(char *const *words); /* NULL in, NULL out */
-void shellwords_free(char **words);         /* NULL is fine */
+void shellwords_free(char **words); /* NULL is fine */
 
 #endif

@@ -12,23 +12,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = strndup((const char *)data, size), err[128] = "";
 	size_t n = 0, len = 0;
-	char **words, **copy;
+	char **words;
 
 	if (text == NULL)
 		return 0;
 	words = shellwords_split(text, err, sizeof(err));
 	if ((words == NULL) != (err[0] != '\0'))
 		abort();
-	copy = shellwords_copy(words);
-	for (; words != NULL && words[n] != NULL; n++) {
+	for (; words != NULL && words[n] != NULL; n++)
 		len += strlen(words[n]);
-		if (strcmp(words[n], copy[n]) != 0)
-			abort();
-	}
 	if (len > strlen(text) || n > strlen(text))
 		abort();
 	shellwords_free(words);
-	shellwords_free(copy);
 	free(text);
 	return 0;
 }

@@ -117,21 +117,6 @@ finds_what_a_shell_would_do(void **state)
 	assert_string_equal(found, "$LO");
 }
 
-static void
-copies(void **state)
-{
-	char err[200], **words = shellwords_split("a 'b c'", err, sizeof(err)),
-		       **copy = shellwords_copy(words);
-
-	shellwords_free(words);
-	assert_string_equal(copy[0], "a");
-	assert_string_equal(copy[1], "b c");
-	assert_null(copy[2]);
-	shellwords_free(copy);
-	assert_null(shellwords_copy(NULL));
-	shellwords_free(NULL);
-}
-
 int
 main(void)
 {
@@ -139,7 +124,6 @@ main(void)
 	    cmocka_unit_test(splits),
 	    cmocka_unit_test(refuses),
 	    cmocka_unit_test(finds_what_a_shell_would_do),
-	    cmocka_unit_test(copies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ enum couch_answer {
 	COUCH_BAD,      /* 400, 413: there is something in the request that it will never take */
 	COUCH_UNKNOWN,  /* no answer, 5xx, 202, a proxy's page...: may or may not have been done */
 };
-const char *couch_answer_name(enum couch_answer a);
+const char *couch_answer_name(enum couch_answer a); /* for tests */
 /* want: 200 or 201. Unless COUCH_DONE, why gets one phrase that names the store by id (a redacted
  * URI), says what happened, and what can be done about it. */
 enum couch_answer couch_answer_read(
