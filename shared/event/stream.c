@@ -213,7 +213,7 @@ hand_over(struct stream *s)
 		go_down(s);
 }
 
-/* Waits until its owner has taken what came before the end; then it is over. */
+/* The same. */
 static void
 enter_ending(struct stream *s)
 {
