@@ -11,7 +11,6 @@
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -491,7 +490,6 @@ on_close(struct yaml_builder *b)
 		l->anchor->height = n.height;
 	}
 	memset(l, 0, sizeof(*l));
-	assert(b->depth > 0);
 	b->depth--;
 	return put_node(b, &n);
 }

@@ -174,7 +174,6 @@ run_state_name(enum run_state state)
 static void
 spec_unref(struct spec *spec)
 {
-	assert(spec->refs > 0);
 	if (--spec->refs > 0)
 		return;
 	spawn_destroy(spec->launch);
@@ -537,7 +536,6 @@ run_release(struct run *r)
 	if (r->spec != NULL)
 		spec_unref(r->spec);
 	TAILQ_REMOVE(&r->children->runs, r, entry);
-	assert(r->children->n_runs > 0);
 	r->children->n_runs--;
 }
 
