@@ -11,7 +11,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config libevent-dev librabbi
 PACKAGES_RUN=(rabbitmq-server procps iproute2 facter jq)
 # For run-tests, beside the others.
 PACKAGES_TEST=(ccache clang clang-format shellcheck mandoc libcmocka-dev libclang-rt-dev ohai git ca-certificates
-	binutils openssl strace faketime
+	binutils openssl strace faketime postgresql
 	python3 python3-pytest python3-pytest-xdist python3-pika python3-yaml systemd libnss-systemd man-db)
 
 # For fresh roots of both releases.
@@ -122,6 +122,7 @@ install_packages()
 			die "packages are missing and sudo does not let you install them; as root: apt-get install ${missing[*]}"
 	fi
 	[ "$(missing_packages rabbitmq-server)" = "" ] || new_service+=(rabbitmq-server.service)
+	[ "$(missing_packages postgresql)" = "" ] || new_service+=(postgresql.service)
 	[ "$(missing_packages prometheus)" = "" ] || new_service+=(prometheus.service)
 	[ "$(missing_packages erlang-base)" = "" ] || new_service+=(epmd.service epmd.socket)
 	if ! apt_lists_are_fresh; then
@@ -139,7 +140,7 @@ install_packages()
 	trap - EXIT
 	release_services
 	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
-	# The broker that came just now is for our private node, and of Prometheus we want promtool: they shall not start at
+	# The broker and the database server that came just now are for private ones of ours, and of Prometheus we want promtool: they shall not start at
 	# the next boot either. (Without systemctl there is no systemd to start them.)
 	if command -v systemctl >/dev/null; then
 		# One by one: those that did not come are no units.

@@ -289,7 +289,7 @@ struct putting {
 	size_t n, left;
 	enum store_status *statuses;
 	bool *seen;
-	char (*why)[128];
+	char (*why)[DRIVE_WHY_SIZE];
 };
 
 static void
@@ -315,7 +315,7 @@ on_written(struct store_write *w, enum store_status status, const struct trouble
 
 void
 drive_put_batch(struct fixture *s, struct store_write *writes, size_t n,
-    enum store_status *statuses, char (*why)[128])
+    enum store_status *statuses, char (*why)[DRIVE_WHY_SIZE])
 {
 	struct putting p = {.s = s,
 	    .in_call = true,

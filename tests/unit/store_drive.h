@@ -35,9 +35,10 @@ struct result *drive_failed(const char *plugin, const char *error, int64_t order
 enum store_status drive_put(struct fixture *s, const char *host, struct result *first, ...)
     __attribute__((sentinel));
 /* Several writes at once, as they are; statuses as they were answered. why (of n texts, may be
- * NULL) is cut to 128 bytes. */
+ * NULL) is cut to DRIVE_WHY_SIZE bytes. */
+#define DRIVE_WHY_SIZE 512
 void drive_put_batch(struct fixture *s, struct store_write *writes, size_t n,
-    enum store_status *statuses, char (*why)[128]);
+    enum store_status *statuses, char (*why)[DRIVE_WHY_SIZE]);
 void drive_write_init(struct store_write *w, const char *host, struct result **results, size_t n);
 void drive_results_free(struct result **results, size_t n);
 

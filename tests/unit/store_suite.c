@@ -552,7 +552,7 @@ static void
 too_large_a_record_is_rejected_alone(void **state)
 {
 	struct fixture *s = *state;
-	char *big = big_value(30000), why[3][128];
+	char *big = big_value(30000), why[3][DRIVE_WHY_SIZE];
 	const char *uri = factory->begin();
 	struct result *of_a[] = {drive_good("ps", "1", 2, 1000)};
 	struct result *of_b[] = {drive_good("ps", big, 2, 1000)};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The suite over pg://, and what only that store can do. VOGELER_TEST_PG names the folder of a
- * server's socket; each test has a database of its own on it. */
+/* The suite over pg://, and what only that store can do. tests/with-postgres starts
+ * the server, and says where it is; each test has a database of its own on it. */
 #include "shared/base/buf.h"
 #include "shared/base/ident.h"
 #include "shared/base/trouble.h"
@@ -27,8 +27,8 @@ static unsigned int databases;
 static PGconn *
 connect_to(const char *database)
 {
-	const char *const keys[] = {"host", "dbname", NULL};
-	const char *const values[] = {getenv("VOGELER_TEST_PG"), database, NULL};
+	const char *const keys[] = {"dbname", NULL};
+	const char *const values[] = {database, NULL};
 	PGconn *c = PQconnectdbParams(keys, values, 0);
 
 	if (PQstatus(c) != CONNECTION_OK)
@@ -74,7 +74,7 @@ begin(void)
 	snprintf(name, sizeof(name), "t%d_%u", (int)getpid(), databases++);
 	snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
 	ask("postgres", sql);
-	snprintf(uri, sizeof(uri), "pg:///%s?host=%s", name, getenv("VOGELER_TEST_PG"));
+	snprintf(uri, sizeof(uri), "pg://:%s/%s?host=%s", getenv("PGPORT"), name, getenv("PGHOST"));
 	return uri;
 }
 
@@ -456,7 +456,7 @@ one_row_that_is_refused_is_found_by_halving(void **state)
 	struct result *results[3];
 	struct store_write writes[3];
 	enum store_status statuses[3];
-	char why[3][128];
+	char why[3][DRIVE_WHY_SIZE];
 	struct fixture s;
 
 	open_new(&s);
@@ -577,8 +577,6 @@ main(void)
 	};
 	int failed;
 
-	if (getenv("VOGELER_TEST_PG") == NULL)
-		return 77; /* skipped */
 	ident_init();
 	failed = store_suite_run(&factory);
 	failed += ledger_suite_run(&factory);

@@ -55,7 +55,7 @@ struct fleet {
 	struct result *results[HOSTS];
 	struct store_write writes[HOSTS];
 	enum store_status statuses[HOSTS];
-	char why[HOSTS][128];
+	char why[HOSTS][DRIVE_WHY_SIZE];
 	unsigned int taken, refused;
 };
 

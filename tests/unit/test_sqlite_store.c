@@ -344,7 +344,7 @@ a_damaged_record_stops_no_other(void **state)
 	const char *const wanted[] = {"ps"};
 	const struct store_filter filter = {wanted, 1};
 	enum store_status statuses[3];
-	char why[3][128];
+	char why[3][DRIVE_WHY_SIZE];
 	struct fixture s;
 	json_t *list;
 
@@ -466,7 +466,7 @@ a_full_disk_is_no_loss(void **state)
 	struct result *of_a[] = {drive_good("ps", "1", 2, 0)}, *of_b[1];
 	struct store_write writes[2];
 	enum store_status statuses[2];
-	char *big = xcalloc(1, 300001), why[2][128];
+	char *big = xcalloc(1, 300001), why[2][DRIVE_WHY_SIZE];
 	struct fixture s;
 
 	memset(big, '7', 300000);

@@ -7,11 +7,14 @@
  *   pg_jobs.c      jobs, and pruning them; pg_outcomes.c, how they ended
  *   pg_history.c   what is kept of the past
  *   pg_notes.c     notes
- *   pg_pool.c      connections; pg_sql.c, the statements; pg_schema.c, the tables */
+ *   pg_pool.c      connections, each a pg_session.c; pg_sql.c, the statements; pg_schema.c, the
+ * tables */
 #ifndef VOGELER_PG_H
 #define VOGELER_PG_H
 
+#include "shared/store/pg/pg_args.h"
 #include "shared/store/pg/pg_pool.h"
+#include "shared/store/pg/pg_sql.h"
 #include "shared/store/store_backend.h"
 
 struct loop;

@@ -21,7 +21,7 @@ struct prune {
 };
 
 static void
-prune_send(struct pg_task *t, struct pg_conn *c)
+prune_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct prune *p = (const struct prune *)t;
 	struct pg_args args = {0};
@@ -38,7 +38,7 @@ prune_send(struct pg_task *t, struct pg_conn *c)
 		pg_arg_int(&args, p->keep.count);
 	else
 		pg_arg_null(&args);
-	pg_conn_send(c, PG_STMT_HISTORY_PRUNE, &args);
+	pg_send(c, PG_STMT_HISTORY_PRUNE, &args);
 }
 
 static void

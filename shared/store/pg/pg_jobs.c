@@ -27,7 +27,7 @@ struct add {
 };
 
 static void
-add_send(struct pg_task *t, struct pg_conn *c)
+add_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct add *a = (const struct add *)t;
 	struct pg_args args = {0}, id = {0};
@@ -36,9 +36,9 @@ add_send(struct pg_task *t, struct pg_conn *c)
 	pg_arg_int(&args, a->sent_at);
 	pg_arg_int(&args, a->not_after);
 	pg_arg_text(&args, a->text);
-	pg_conn_send(c, PG_STMT_JOB_PUT, &args);
+	pg_send(c, PG_STMT_JOB_PUT, &args);
 	pg_arg_text(&id, a->id);
-	pg_conn_send(c, PG_STMT_STRAYS_OF_JOB, &id);
+	pg_send(c, PG_STMT_STRAYS_OF_JOB, &id);
 }
 
 static void
@@ -147,12 +147,12 @@ take_job(struct jobs *j, const char *id, const char *text, char *err, size_t err
 }
 
 static void
-get_send(struct pg_task *t, struct pg_conn *c)
+get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
 	pg_arg_text(&args, ((struct jobs *)t)->id);
-	pg_conn_send(c, PG_STMT_JOB_GET, &args);
+	pg_send(c, PG_STMT_JOB_GET, &args);
 }
 
 static void
@@ -199,7 +199,7 @@ pg_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
 }
 
 static void
-list_send(struct pg_task *t, struct pg_conn *c)
+list_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct jobs *j = (const struct jobs *)t;
 	struct pg_args args = {0};
@@ -208,7 +208,7 @@ list_send(struct pg_task *t, struct pg_conn *c)
 	pg_arg_text(&args, j->id);
 	pg_arg_int(&args, j->left < PAGE_JOBS ? (int64_t)j->left : PAGE_JOBS);
 	pg_arg_int(&args, PAGE_BYTES);
-	pg_conn_send(c, PG_STMT_JOBS_BEFORE, &args);
+	pg_send(c, PG_STMT_JOBS_BEFORE, &args);
 }
 
 static void
@@ -277,19 +277,19 @@ struct prune {
 };
 
 static void
-prune_send(struct pg_task *t, struct pg_conn *c)
+prune_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct prune *p = (const struct prune *)t;
 	struct pg_args jobs = {0}, outcomes = {0};
 
 	pg_arg_int(&jobs, p->before_ms);
 	pg_arg_int(&jobs, PRUNE_JOBS);
-	pg_conn_send(c, PG_STMT_JOBS_PRUNE, &jobs);
+	pg_send(c, PG_STMT_JOBS_PRUNE, &jobs);
 	pg_arg_text(&outcomes, p->s->prune_from == NULL ? "" : p->s->prune_from);
 	pg_arg_int(&outcomes, p->before_ms);
 	pg_arg_int(&outcomes, PRUNE_STEPS);
 	pg_arg_int(&outcomes, PRUNE_OUTCOMES);
-	pg_conn_send(c, PG_STMT_OUTCOMES_PRUNE, &outcomes);
+	pg_send(c, PG_STMT_OUTCOMES_PRUNE, &outcomes);
 }
 
 static void

@@ -42,7 +42,7 @@ notes_free(struct notes *n)
 
 /* Ids come sorted: two that write the same ones wait for each other, and not in a circle. */
 static void
-put_send(struct pg_task *t, struct pg_conn *c)
+put_send(struct pg_task *t, struct pg_session *c)
 {
 	struct notes *n = (struct notes *)t;
 	const char *id;
@@ -53,7 +53,7 @@ put_send(struct pg_task *t, struct pg_conn *c)
 
 		pg_arg_text(&args, id);
 		pg_arg_text(&args, json_string_value(text));
-		pg_conn_send(c, PG_STMT_NOTE_PUT, &args);
+		pg_send(c, PG_STMT_NOTE_PUT, &args);
 	}
 }
 
@@ -109,12 +109,12 @@ pg_notes_put(struct store *base, const json_t *notes, store_done_fn *fn, void *a
 }
 
 static void
-get_send(struct pg_task *t, struct pg_conn *c)
+get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
 	pg_arg_text(&args, ((struct notes *)t)->prefix);
-	pg_conn_send(c, PG_STMT_NOTES, &args);
+	pg_send(c, PG_STMT_NOTES, &args);
 }
 
 static void

@@ -86,21 +86,21 @@ add_free(struct add *a)
 }
 
 static void
-add_one(struct pg_conn *c, const char *job, const struct outcome *o)
+add_one(struct pg_session *c, const char *job, const struct outcome *o)
 {
 	struct pg_outcome_texts texts;
 	struct pg_args args = {0}, trim = {0};
 
 	pg_outcome_args(&args, &texts, job, o);
-	pg_conn_send(c, PG_STMT_OUTCOME_PUT, &args);
+	pg_send(c, PG_STMT_OUTCOME_PUT, &args);
 	pg_arg_text(&trim, o->host);
 	pg_arg_int(&trim, OUTCOME_STRAYS_MAX);
-	pg_conn_send(c, PG_STMT_STRAYS_TRIM, &trim);
+	pg_send(c, PG_STMT_STRAYS_TRIM, &trim);
 	pg_outcome_texts_finish(&texts);
 }
 
 static void
-add_send(struct pg_task *t, struct pg_conn *c)
+add_send(struct pg_task *t, struct pg_session *c)
 {
 	struct add *a = (struct add *)t;
 
@@ -191,7 +191,7 @@ read_free(struct read *r)
 }
 
 static void
-read_send(struct pg_task *t, struct pg_conn *c)
+read_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct read *r = (const struct read *)t;
 	struct pg_args args = {0};
@@ -199,7 +199,7 @@ read_send(struct pg_task *t, struct pg_conn *c)
 	pg_arg_text(&args, r->job);
 	if (r->counts_odd) {
 		pg_arg_int(&args, OUTCOME_N_STATES);
-		pg_conn_send(c, PG_STMT_OUTCOMES_ODD, &args);
+		pg_send(c, PG_STMT_OUTCOMES_ODD, &args);
 		return;
 	}
 	pg_arg_text(&args, r->host);
@@ -208,7 +208,7 @@ read_send(struct pg_task *t, struct pg_conn *c)
 	pg_arg_text(&args, r->response_id);
 	pg_arg_int(&args, PAGE_OUTCOMES);
 	pg_arg_int(&args, OUTCOME_N_STATES);
-	pg_conn_send(c, PG_STMT_OUTCOMES_AFTER, &args);
+	pg_send(c, PG_STMT_OUTCOMES_AFTER, &args);
 }
 
 enum { HOST, ORD, STATE, RESPONSE_ID, OUT_AT, WHY, DURATION_MS, EXIT_STATUS };

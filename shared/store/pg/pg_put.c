@@ -114,16 +114,16 @@ put_enter(struct put *p, enum put_state next)
 
 /* The server waits, on the connection that it would be read by. */
 static void
-send_pause(struct pg_conn *c)
+send_pause(struct pg_session *c)
 {
 	struct pg_args args = {0};
 
 	pg_arg_int(&args, ident_random32() % PAUSE_MAX_MS);
-	pg_conn_send(c, PG_STMT_PAUSE, &args);
+	pg_send(c, PG_STMT_PAUSE, &args);
 }
 
 static void
-put_send(struct pg_task *t, struct pg_conn *c)
+put_send(struct pg_task *t, struct pg_session *c)
 {
 	struct put *p = (struct put *)t;
 

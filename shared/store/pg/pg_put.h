@@ -93,7 +93,7 @@ void pg_host_reset(struct pg_host *h);
 void pg_host_finish(struct pg_host *h);
 
 /* pg_put_read.c: of those in PG_HOST_READ; the first statement's results, and the second's. */
-void pg_put_send_reads(struct pg_conn *c, struct pg_host *hosts, size_t n);
+void pg_put_send_reads(struct pg_session *c, struct pg_host *hosts, size_t n);
 void pg_put_take_heads(struct pg_host *hosts, size_t n, const PGresult *res);
 void pg_put_take_facts(struct pg_host *hosts, size_t n, const PGresult *res);
 
@@ -111,7 +111,7 @@ struct pg_sent {
 };
 /* pg_put_send.c: of those in PG_HOST_APPLIED. Returns how many statements; *sent has each of them,
  * in their order; caller frees. */
-size_t pg_put_send_writes(const struct pg_store *s, struct pg_conn *c, struct pg_host *hosts,
+size_t pg_put_send_writes(const struct pg_store *s, struct pg_session *c, struct pg_host *hosts,
     size_t n, struct pg_sent **sent);
 
 #endif

@@ -30,20 +30,20 @@ add_pair(struct buf arrays[4], const struct pg_host *h, const struct pg_touched 
 }
 
 static void
-send_arrays(struct pg_conn *c, enum pg_stmt stmt, struct buf *arrays, int n)
+send_arrays(struct pg_session *c, enum pg_stmt stmt, struct buf *arrays, int n)
 {
 	struct pg_args args = {0};
 
 	for (int i = 0; i < n; i++) {
 		pg_arg_text(&args, pg_array_end(&arrays[i]));
 	}
-	pg_conn_send(c, stmt, &args);
+	pg_send(c, stmt, &args);
 	for (int i = 0; i < n; i++)
 		buf_finish(&arrays[i]);
 }
 
 void
-pg_put_send_reads(struct pg_conn *c, struct pg_host *hosts, size_t n)
+pg_put_send_reads(struct pg_session *c, struct pg_host *hosts, size_t n)
 {
 	struct buf names, arrays[4];
 

@@ -12,7 +12,7 @@
 
 struct sending {
 	const struct pg_store *store;
-	struct pg_conn *conn;
+	struct pg_session *conn;
 	struct pg_sent *sent;
 	size_t n, room;
 };
@@ -26,7 +26,7 @@ add(struct sending *s, enum pg_stmt stmt, const struct pg_args *args, struct pg_
 		s->sent = xreallocarray(s->sent, s->room, sizeof(*s->sent));
 	}
 	s->sent[s->n++] = (struct pg_sent){h, kind};
-	pg_conn_send(s->conn, stmt, args);
+	pg_send(s->conn, stmt, args);
 }
 
 static void
@@ -204,8 +204,8 @@ add_plugins(struct sending *s, struct pg_host *hosts, size_t n)
 }
 
 size_t
-pg_put_send_writes(const struct pg_store *store, struct pg_conn *c, struct pg_host *hosts, size_t n,
-    struct pg_sent **sent)
+pg_put_send_writes(const struct pg_store *store, struct pg_session *c, struct pg_host *hosts,
+    size_t n, struct pg_sent **sent)
 {
 	struct sending s = {.store = store, .conn = c};
 

@@ -43,12 +43,12 @@ struct get {
 };
 
 static void
-get_send(struct pg_task *t, struct pg_conn *c)
+get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
 	pg_arg_text(&args, ((struct get *)t)->host);
-	pg_conn_send(c, PG_STMT_RECORD_GET, &args);
+	pg_send(c, PG_STMT_RECORD_GET, &args);
 }
 
 static void
@@ -114,7 +114,7 @@ struct list {
 };
 
 static void
-list_send(struct pg_task *t, struct pg_conn *c)
+list_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct list *l = (const struct list *)t;
 	struct pg_args args = {0};
@@ -125,7 +125,7 @@ list_send(struct pg_task *t, struct pg_conn *c)
 		pg_arg_int(&args, PAGE_BYTES);
 	if (l->plugins.len > 0)
 		pg_arg_text(&args, l->plugins.data);
-	pg_conn_send(c, l->kind->stmt, &args);
+	pg_send(c, l->kind->stmt, &args);
 }
 
 /* One that is damaged is left out, and the others are told. */
@@ -247,7 +247,7 @@ struct forget {
 /* Its row goes first, with its rows of fresh: what is written of it at that moment is waited for,
  * or waits and finds it gone. Then nothing is appended any more. */
 static void
-forget_send(struct pg_task *t, struct pg_conn *c)
+forget_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct forget *f = (const struct forget *)t;
 	struct pg_args args = {0};
@@ -256,7 +256,7 @@ forget_send(struct pg_task *t, struct pg_conn *c)
 		pg_arg_text(&args, f->host);
 	else
 		pg_arg_int(&args, f->id);
-	pg_conn_send(c, f->id == 0 ? PG_STMT_FORGET_HOST : PG_STMT_FORGET_VERSIONS, &args);
+	pg_send(c, f->id == 0 ? PG_STMT_FORGET_HOST : PG_STMT_FORGET_VERSIONS, &args);
 }
 
 static void

@@ -2,7 +2,11 @@
 /* See pg_sql.h. */
 #include "shared/store/pg/pg_sql.h"
 
+#include "shared/store/pg/pg_args.h"
 #include "shared/store/pg/pg_schema.h"
+#include "shared/store/pg/pg_session.h"
+
+#include <stdio.h>
 
 /* ---- writing ---- */
 
@@ -215,3 +219,20 @@ const char *const pg_sql[PG_N_STMTS] = {
 		      " ON CONFLICT (id) DO UPDATE SET value = EXCLUDED.value",
     [PG_STMT_UNPROBE] = "DELETE FROM vogeler.note WHERE id = 'vogeler.probe'",
 };
+
+void
+pg_send(struct pg_session *s, enum pg_stmt stmt, const struct pg_args *args)
+{
+	char name[16];
+	const struct pg_query q = {
+	    .name = name,
+	    .sql = pg_sql[stmt],
+	    .n = args->n,
+	    .values = args->values,
+	    .lengths = args->lengths,
+	    .formats = args->formats,
+	};
+
+	snprintf(name, sizeof(name), "s%d", (int)stmt);
+	pg_session_query(s, &q);
+}

@@ -3,6 +3,9 @@
 #ifndef VOGELER_PG_SQL_H
 #define VOGELER_PG_SQL_H
 
+struct pg_args;
+struct pg_session;
+
 enum pg_stmt {
 	PG_STMT_PAUSE,
 	PG_STMT_READ_HEADS,
@@ -45,6 +48,9 @@ enum pg_stmt {
 };
 
 extern const char *const pg_sql[PG_N_STMTS];
+
+/* Gives it to the server, within pg_task.send alone. What args points to is copied. */
+void pg_send(struct pg_session *s, enum pg_stmt stmt, const struct pg_args *args);
 
 /* The columns of what is read of a fact: PG_FACT_COLUMNS in pg_sql.c, from PG_COL_FACT of each. */
 enum pg_fact_column {

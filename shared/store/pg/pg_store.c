@@ -7,6 +7,7 @@
 #include "shared/store/pg/pg_schema.h"
 #include "shared/store/sql/value_codec.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,21 +32,21 @@ struct look {
 };
 
 static void
-look_send(struct pg_task *t, struct pg_conn *c)
+look_send(struct pg_task *t, struct pg_session *c)
 {
 	const struct look *l = (const struct look *)t;
 	struct pg_args none = {0};
 
 	switch (l->state) {
 	case LOOK_VERSION:
-		pg_conn_send(c, PG_STMT_SCHEMA_VERSION, &none);
+		pg_send(c, PG_STMT_SCHEMA_VERSION, &none);
 		return;
 	case LOOK_SETUP:
-		pg_conn_send(c, PG_STMT_SCHEMA_SETUP, &none);
+		pg_send(c, PG_STMT_SCHEMA_SETUP, &none);
 		return;
 	case LOOK_PROBE:
-		pg_conn_send(c, PG_STMT_PROBE, &none);
-		pg_conn_send(c, PG_STMT_UNPROBE, &none);
+		pg_send(c, PG_STMT_PROBE, &none);
+		pg_send(c, PG_STMT_UNPROBE, &none);
 		return;
 	case LOOK_NOTHING:
 		return;
@@ -207,6 +208,7 @@ pg_open(struct loop *loop, const struct uri *uri, const struct options *opt,
     enum store_access access, struct trouble *why)
 {
 	struct pg_store *s = xcalloc(1, sizeof(*s));
+	struct pg_session_options session;
 	char id[512];
 
 	(void)access;
@@ -223,7 +225,10 @@ pg_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	s->record_max_bytes = opt->record_max_bytes;
 	s->coder = value_coder_create();
 	s->sql_values = xstrdup_null(opt->pg_sql_values);
-	s->pool = pg_pool_create(loop, uri, opt->pg_connections);
+	pg_session_options_default(&session);
+	session.uri = uri;
+	session.program = program_invocation_short_name;
+	s->pool = pg_pool_create(loop, &session, opt->pg_connections);
 	return &s->base;
 }
 

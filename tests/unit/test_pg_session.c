@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* On a real server, which tests/with-postgres starts. */
+#include "shared/store/pg/pg_session.h"
+
+#include "shared/base/ident.h"
+#include "shared/base/uri.h"
+#include "shared/base/xalloc.h"
+#include "shared/event/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bsd/string.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE_MS 60000
+
+struct fixture {
+	struct loop *loop;
+	struct pg_session *session;
+	unsigned int ready, down;
+	enum pg_fault fault; /* of the last on_down */
+	struct trouble why;
+};
+
+/* A task whose statements are an array. */
+struct run {
+	struct pg_task task; /* first */
+	struct fixture *f;
+	const struct pg_query *queries;
+	unsigned int n, results;
+	char seen[8][40]; /* the first column of each result's first row, as text */
+	bool ended;
+	enum pg_fault fault;
+	struct trouble why;
+	enum { KEEP, DESTROY_IN_RESULT, DESTROY_IN_END } destroy;
+};
+
+static void
+on_patience(void *arg)
+{
+	fail_msg("nothing for %d s", PATIENCE_MS / 1000);
+}
+
+static void
+wait_for(struct fixture *f, const bool *done, const unsigned int *count, unsigned int more_than)
+{
+	struct loop_timer *patience = loop_timer_create(f->loop, "patience", on_patience, NULL);
+
+	loop_timer_arm(patience, PATIENCE_MS);
+	while (done != NULL ? !*done : *count <= more_than)
+		loop_run(f->loop);
+	loop_timer_destroy(patience);
+}
+
+static void
+on_ready(struct pg_session *s, void *arg)
+{
+	struct fixture *f = arg;
+
+	f->ready++;
+	loop_stop(f->loop);
+}
+
+static void
+on_down(struct pg_session *s, enum pg_fault fault, const struct trouble *why, void *arg)
+{
+	struct fixture *f = arg;
+
+	f->down++;
+	f->fault = fault;
+	f->why = *why;
+	loop_stop(f->loop);
+}
+
+static void
+run_send(struct pg_task *t, struct pg_session *s)
+{
+	struct run *r = (struct run *)t;
+
+	for (unsigned int i = 0; i < r->n; i++)
+		pg_session_query(s, &r->queries[i]);
+}
+
+static void
+run_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
+{
+	struct run *r = (struct run *)t;
+
+	assert_int_equal(n, r->results++);
+	if (n < 8 && PQntuples(res) > 0)
+		strlcpy(r->seen[n], PQgetvalue(res, 0, 0), sizeof(r->seen[n]));
+	if (r->destroy == DESTROY_IN_RESULT) {
+		pg_session_destroy(r->f->session);
+		r->f->session = NULL;
+		r->ended = true;
+		loop_stop(r->f->loop);
+	}
+}
+
+static void
+run_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
+{
+	struct run *r = (struct run *)t;
+
+	assert_false(r->ended);
+	r->ended = true;
+	r->fault = fault;
+	assert_int_equal(fault == PG_FAULT_NONE, why == NULL);
+	if (why != NULL)
+		r->why = *why;
+	if (r->destroy == DESTROY_IN_END) {
+		pg_session_destroy(r->f->session);
+		r->f->session = NULL;
+	}
+	loop_stop(r->f->loop);
+}
+
+static void
+begin(struct fixture *f, struct run *r)
+{
+	r->task =
+	    (struct pg_task){.send = run_send, .on_result = run_on_result, .on_end = run_on_end};
+	r->f = f;
+	pg_session_run(f->session, &r->task);
+}
+
+static void
+run(struct fixture *f, struct run *r)
+{
+	begin(f, r);
+	wait_for(f, &r->ended, NULL, 0);
+}
+
+#define RUN(queries_)                                                                              \
+	(struct run)                                                                               \
+	{                                                                                          \
+		.queries = (queries_), .n = sizeof(queries_) / sizeof((queries_)[0])               \
+	}
+
+static void
+make(struct fixture *f, const char *text, uint32_t statement_timeout_ms)
+{
+	static const struct pg_session_handlers handlers = {
+	    .on_ready = on_ready, .on_down = on_down};
+	struct pg_session_options opt;
+	struct trouble why;
+	struct uri uri;
+
+	*f = (struct fixture){.loop = loop_create()};
+	if (!uri_parse(text, &uri, &why))
+		fail_msg("%s", why.what);
+	pg_session_options_default(&opt);
+	opt.uri = &uri;
+	opt.program = "a test";
+	if (statement_timeout_ms != 0)
+		opt.statement_timeout_ms = statement_timeout_ms;
+	f->session = pg_session_create(f->loop, &opt, &handlers, f);
+	uri_finish(&uri);
+	pg_session_start(f->session);
+	assert_int_equal(f->ready + f->down, 0); /* never from inside */
+}
+
+static void
+connect_to(struct fixture *f, const char *text, uint32_t statement_timeout_ms)
+{
+	make(f, text, statement_timeout_ms);
+	wait_for(f, NULL, &f->ready, 0);
+	assert_int_equal(f->down, 0);
+}
+
+static void
+connect_here(struct fixture *f)
+{
+	connect_to(f, getenv("VOGELER_TEST_PG_URI"), 0);
+}
+
+static void
+finish(struct fixture *f)
+{
+	pg_session_destroy(f->session);
+	loop_destroy(f->loop);
+}
+
+static void
+one(struct fixture *f, const char *sql, char *out, size_t size)
+{
+	struct pg_query queries[] = {{.sql = sql, .text_results = true}};
+	struct run r = RUN(queries);
+
+	run(f, &r);
+	if (r.fault != PG_FAULT_NONE)
+		fail_msg("%s: " TROUBLE_FMT, sql, TROUBLE_ARGS(&r.why));
+	if (out != NULL)
+		strlcpy(out, r.seen[0], size);
+}
+
+static void
+expect(struct fixture *f, const char *sql, const char *want)
+{
+	char out[200];
+
+	one(f, sql, out, sizeof(out));
+	assert_string_equal(out, want);
+}
+
+/* ---- tests ---- */
+
+static void
+a_task_is_one_transaction_in_order(void **state)
+{
+	const char *const one_[] = {"1"}, *const two[] = {"2"};
+	struct pg_query queries[] = {
+	    {.sql = "CREATE TEMP TABLE t (n int)"},
+	    {.name = "put", .sql = "INSERT INTO t VALUES ($1::int)", .n = 1, .values = one_},
+	    {.name = "put", .sql = "INSERT INTO t VALUES ($1::int)", .n = 1, .values = two},
+	    {.sql = "SELECT string_agg(n::text, ' ' ORDER BY n) FROM t", .text_results = true},
+	    {.sql = "SELECT count(DISTINCT pg_current_xact_id_if_assigned()) FROM t",
+		.text_results = true},
+	};
+	struct pg_query again[] = {queries[1],
+	    {.sql = "SELECT count(*) FROM pg_prepared_statements", .text_results = true}};
+	struct run r = RUN(queries), r2 = RUN(again);
+	struct fixture f;
+
+	connect_here(&f);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_NONE);
+	assert_int_equal(r.results, 5);
+	assert_string_equal(r.seen[3], "1 2");
+	run(&f, &r2);
+	assert_int_equal(r2.fault, PG_FAULT_NONE);
+	assert_string_equal(r2.seen[1], "1"); /* prepared once */
+	expect(&f, "SELECT count(*) FROM t", "3");
+	expect(&f, "SHOW application_name", "a test");
+	expect(&f, "SHOW statement_timeout", "30s");
+	finish(&f);
+}
+
+static void
+what_is_refused_is_told_by_its_place_and_undoes_the_rest(void **state)
+{
+	const char *const good[] = {"1"}, *const bad[] = {"x"};
+	struct pg_query queries[] = {
+	    {.name = "put", .sql = "INSERT INTO t VALUES ($1::int)", .n = 1, .values = good},
+	    {.name = "put", .sql = "INSERT INTO t VALUES ($1::int)", .n = 1, .values = bad},
+	    {.name = "later", .sql = "SELECT 1"},
+	    {.name = "put", .sql = "INSERT INTO t VALUES ($1::int)", .n = 1, .values = good},
+	};
+	struct pg_query later[] = {queries[2], queries[0]};
+	struct run r = RUN(queries), r2 = RUN(later);
+	struct fixture f;
+
+	connect_here(&f);
+	one(&f, "CREATE TEMP TABLE t (n int)", NULL, 0);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_REJECT);
+	assert_int_equal(r.task.failed, 1);
+	assert_int_equal(r.results, 1);
+	assert_non_null(strstr(r.why.what, "(SQLSTATE 22P02)"));
+	assert_non_null(strstr(r.why.what, "/postgres"));
+	expect(&f, "SELECT count(*) FROM t", "0");
+	/* What was not prepared for that is prepared the next time. */
+	run(&f, &r2);
+	assert_int_equal(r2.fault, PG_FAULT_NONE);
+	assert_int_equal(f.down, 0);
+	finish(&f);
+}
+
+static void
+a_commit_that_is_refused_is_no_success(void **state)
+{
+	struct pg_query queries[] = {
+	    {.sql = "INSERT INTO t VALUES (1)"}, {.sql = "INSERT INTO t VALUES (1)"}};
+	struct run r = RUN(queries);
+	struct fixture f;
+
+	connect_here(&f);
+	one(&f, "CREATE TEMP TABLE t (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)", NULL, 0);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_REJECT);
+	assert_int_equal(r.task.failed, PG_TASK_WHOLE);
+	expect(&f, "SELECT count(*) FROM t", "0");
+	finish(&f);
+}
+
+static void
+much_in_both_directions(void **state)
+{
+	enum { N = 40, SIZE = 1024 * 1024 };
+	struct pg_query queries[N];
+	const char *values[1];
+	char *big = xcalloc(1, SIZE + 1);
+	struct fixture f;
+	struct run r = RUN(queries);
+
+	memset(big, 'x', SIZE);
+	values[0] = big;
+	for (unsigned int i = 0; i < N; i++)
+		queries[i] = (struct pg_query){
+		    .name = "echo", .sql = "SELECT $1::text", .n = 1, .values = values};
+	connect_here(&f);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_NONE);
+	assert_int_equal(r.results, N);
+	finish(&f);
+	free(big);
+}
+
+static void
+a_slow_statement_ends_and_the_session_goes_on(void **state)
+{
+	struct pg_query queries[] = {{.sql = "SELECT pg_sleep(60)"}};
+	struct run r = RUN(queries);
+	struct fixture f;
+
+	connect_to(&f, getenv("VOGELER_TEST_PG_URI"), 100);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_RETRY);
+	assert_non_null(strstr(r.why.what, "57014"));
+	expect(&f, "SELECT 1", "1");
+	assert_int_equal(f.down, 0);
+	finish(&f);
+}
+
+static void
+a_session_that_is_ended_comes_back(void **state)
+{
+	struct pg_query queries[] = {{.name = "one", .sql = "SELECT 1", .text_results = true},
+	    {.sql = "SELECT pg_terminate_backend(pg_backend_pid())"}, {.sql = "SELECT 2"}};
+	struct pg_query again[] = {queries[0]};
+	struct run r = RUN(queries), r2 = RUN(again);
+	struct fixture f;
+
+	connect_here(&f);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_RETRY);
+	assert_int_equal(r.task.failed, PG_TASK_WHOLE);
+	assert_non_null(strstr(r.why.what, "57P01"));
+	wait_for(&f, NULL, &f.down, 0);
+	wait_for(&f, NULL, &f.ready, f.ready);
+	run(&f, &r2);
+	assert_int_equal(r2.fault, PG_FAULT_NONE);
+	assert_string_equal(r2.seen[0], "1");
+	finish(&f);
+}
+
+static void
+a_session_that_waits_notices_its_end(void **state)
+{
+	struct fixture f, other;
+	char sql[100], pid[40];
+
+	connect_here(&f);
+	connect_here(&other);
+	one(&f, "SELECT pg_backend_pid()", pid, sizeof(pid));
+	snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%s)", pid);
+	one(&other, sql, NULL, 0);
+	wait_for(&f, NULL, &f.down, 0);
+	assert_int_equal(f.fault, PG_FAULT_RETRY);
+	wait_for(&f, NULL, &f.ready, f.ready);
+	finish(&other);
+	finish(&f);
+}
+
+static void
+a_server_that_takes_no_writes_is_left(void **state)
+{
+	struct pg_query queries[] = {
+	    {.sql = "SET LOCAL transaction_read_only = on"}, {.sql = "CREATE TABLE never (n int)"}};
+	struct run r = RUN(queries);
+	struct fixture f;
+
+	connect_here(&f);
+	run(&f, &r);
+	assert_int_equal(r.fault, PG_FAULT_RETRY);
+	assert_non_null(strstr(r.why.what, "25006"));
+	wait_for(&f, NULL, &f.down, 0);
+	wait_for(&f, NULL, &f.ready, f.ready);
+	finish(&f);
+}
+
+static void
+expect_down(
+    struct fixture *f, const char *uri, enum pg_fault fault, const char *what, const char *cure)
+{
+	make(f, uri, 0);
+	wait_for(f, NULL, &f->down, 0);
+	print_message("%s\n  " TROUBLE_FMT "\n", uri, TROUBLE_ARGS(&f->why));
+	assert_int_equal(f->fault, fault);
+	assert_non_null(strstr(f->why.what, what));
+	assert_non_null(strstr(f->why.cure, cure));
+	assert_null(strstr(f->why.what, "secret"));
+	finish(f);
+}
+
+static void
+what_cannot_be_reached_is_told_with_the_cure(void **state)
+{
+	const char *port = getenv("PGPORT"), *host = getenv("PGHOST");
+	struct fixture f;
+	char uri[300];
+
+	snprintf(uri, sizeof(uri), "pg://:%s/nowhere?host=%s", port, host);
+	expect_down(&f, uri, PG_FAULT_MISSING, "3D000", "createdb");
+	snprintf(uri, sizeof(uri), "pg://nobody@:%s/postgres?host=%s", port, host);
+	expect_down(&f, uri, PG_FAULT_DENIED, "28000", "pg_hba.conf");
+	snprintf(uri, sizeof(uri), "pg://nobody:secret@127.0.0.1:%s/postgres", port);
+	expect_down(&f, uri, PG_FAULT_DENIED, "28P01", "PGPASSFILE");
+	expect_down(&f, "pg://nobody:secret@127.0.0.1:1/postgres", PG_FAULT_RETRY,
+	    "onnection refused", "start PostgreSQL");
+	expect_down(
+	    &f, "pg:///postgres?host=/nowhere", PG_FAULT_RETRY, "o such file", "start PostgreSQL");
+	expect_down(&f, "pg://no.such.name.invalid/postgres", PG_FAULT_RETRY,
+	    "no.such.name.invalid", "DNS");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_task_is_one_transaction_in_order),
+	    cmocka_unit_test(what_is_refused_is_told_by_its_place_and_undoes_the_rest),
+	    cmocka_unit_test(a_commit_that_is_refused_is_no_success),
+	    cmocka_unit_test(much_in_both_directions),
+	    cmocka_unit_test(a_slow_statement_ends_and_the_session_goes_on),
+	    cmocka_unit_test(a_session_that_is_ended_comes_back),
+	    cmocka_unit_test(a_session_that_waits_notices_its_end),
+	    cmocka_unit_test(a_server_that_takes_no_writes_is_left),
+	    cmocka_unit_test(what_cannot_be_reached_is_told_with_the_cure),
+	};
+
+	ident_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
