@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of "vogeler-admin doctor": a file for each subject, each a chain of links that are
+/* The files of "vogeler-admin doctor" share this: each has a subject, a chain of links that are
  * checked in turn. Behind a link that failed the rest of the chain is told as skipped. */
 #ifndef VOGELER_DOCTOR_H
 #define VOGELER_DOCTOR_H

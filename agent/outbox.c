@@ -16,6 +16,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
+#include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
@@ -311,10 +312,14 @@ remove_entry(struct outbox *o, struct outbox_entry *e)
 {
 	TAILQ_REMOVE(&o->entries, e, link);
 	if (e->plugin == NULL) {
+		assert(o->count > 0);
 		o->count--;
+		assert(o->bytes >= e->size);
 		o->bytes -= e->size;
 	} else {
+		assert(o->newest_count > 0);
 		o->newest_count--;
+		assert(o->newest_bytes >= e->size);
 		o->newest_bytes -= e->size;
 	}
 	free(e->plugin);

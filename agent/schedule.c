@@ -12,6 +12,7 @@
 #include "shared/base/wallclock.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
+#include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
@@ -60,6 +61,7 @@ static void
 run_remove(struct schedule *s, struct schedule_run *r)
 {
 	TAILQ_REMOVE(&s->runs, r, link);
+	assert(s->running > 0);
 	s->running--;
 	buf_finish(&r->out);
 	free(r->plugin);

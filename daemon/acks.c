@@ -5,6 +5,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
+#include <assert.h>
 #include <bsd/sys/queue.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -81,11 +82,13 @@ acks_drop(struct acks *a)
 void
 acks_add(struct acks *a, struct broker_tag tag)
 {
-	struct ack_entry *e;
+	struct ack_entry *e, *last;
 
 	if (tag.epoch != a->epoch)
 		acks_drop(a);
 	a->epoch = tag.epoch;
+	last = TAILQ_LAST(&a->entries, entries);
+	assert(last == NULL || tag.tag > last->tag.tag); /* AMQP 0-9-1: tags of a channel grow */
 	e = xcalloc(1, sizeof(*e));
 	e->tag = tag;
 	TAILQ_INSERT_TAIL(&a->entries, e, link);

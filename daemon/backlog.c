@@ -96,7 +96,9 @@ leave_queue(struct backlog *bl, struct backlog_host *h)
 	if (h->state != HOST_READY)
 		return;
 	TAILQ_REMOVE(&bl->ready[h->lane], h, link);
+	assert(bl->n_ready > 0);
 	bl->n_ready--;
+	assert(bl->ready_bytes >= h->bytes);
 	bl->ready_bytes -= h->bytes;
 }
 
@@ -199,6 +201,7 @@ take_item(struct backlog_host *h, struct backlog_write *w, struct backlog_item *
 	struct backlog_item *item = first_item(h);
 
 	TAILQ_REMOVE(&h->waiting[item->fresh ? FRESH : STALE], item, link);
+	assert(h->bytes >= item->bytes);
 	h->bytes -= item->bytes;
 	if (!item->fresh && *first_fresh != NULL)
 		TAILQ_INSERT_BEFORE(*first_fresh, item, link);
@@ -247,6 +250,7 @@ backlog_take(struct backlog *bl, size_t max_bytes)
 
 	if (h == NULL)
 		return NULL;
+	assert(h->state != HOST_OUT); /* one write of a host at a time */
 	leave_queue(bl, h);
 	h->state = HOST_OUT;
 	w = xcalloc(1, sizeof(*w));

@@ -13,6 +13,7 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
+#include <assert.h>
 #include <bsd/string.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -242,6 +243,7 @@ take(struct batch *b)
 	if (w == NULL)
 		return NULL;
 	r = backlog_retries(w);
+	assert(b->held_bytes >= r->held_bytes);
 	b->held_bytes -= r->held_bytes;
 	r->held_bytes = 0;
 	return w;
@@ -743,6 +745,7 @@ complete(struct batch *b, struct put *p)
 	char why[WHY_SIZE];
 
 	TAILQ_REMOVE(&b->in_flight, p, link);
+	assert(b->n_in_flight > 0);
 	b->n_in_flight--;
 	count_time(b, p);
 	if (n == 1 && p->refused.n == 1) { /* whole and alone */
@@ -841,6 +844,7 @@ on_written(struct store_write *sw, enum store_status status, const struct troubl
 		backlog_finish(b->backlog, w);
 	else
 		answer(b, p, w, status);
+	assert(p->unanswered > 0);
 	if (--p->unanswered == 0)
 		complete(b, p);
 }

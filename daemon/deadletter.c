@@ -12,6 +12,7 @@
 #include "shared/event/loop.h"
 #include "shared/store/couch/pack.h"
 
+#include <assert.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -100,6 +101,7 @@ static void
 letter_free(struct deadletter *dl, struct letters *list, struct letter *l)
 {
 	TAILQ_REMOVE(list, l, link);
+	assert(dl->bytes >= l->bytes);
 	dl->bytes -= l->bytes;
 	if (list == &dl->parked)
 		dl->n_parked--;

@@ -104,6 +104,7 @@ remove_waiter(
     struct host_quota *s, struct share *share, struct waiters *from, struct quota_waiter *w)
 {
 	TAILQ_REMOVE(from, w, link);
+	assert(share->n_waiters > 0);
 	if (--share->n_waiters == 0)
 		TAILQ_REMOVE(&s->full, share, link);
 }
@@ -124,6 +125,7 @@ leave_line(struct host_quota *s, struct share *share, struct waiters *list, stru
 	void *owner = w->owner;
 
 	remove_waiter(s, share, list, w);
+	assert(s->n_waiting > 0);
 	s->n_waiting--;
 	free(w);
 	return owner;
@@ -152,6 +154,7 @@ give_back(struct host_quota *s, struct share *share, struct quota_line *line, st
 	void *owner = w->owner;
 
 	TAILQ_REMOVE(list, w, link);
+	assert(s->n_waiting > 0);
 	s->n_waiting--;
 	w->owner = NULL;
 	w->since = now;
@@ -165,6 +168,7 @@ stop_expecting(
     struct host_quota *s, struct share *share, struct quota_line *line, struct quota_waiter *w)
 {
 	remove_waiter(s, share, &line->coming, w);
+	assert(share->bytes >= w->bytes);
 	share->bytes -= w->bytes;
 	free(w);
 }
@@ -247,6 +251,7 @@ void
 host_quota_leave(struct host_quota *s, struct share *share, size_t bytes)
 {
 	host_quota_change(share, bytes, 0);
+	assert(share->n_taken > 0);
 	share->n_taken--;
 	free_if_unused(s, share);
 }

@@ -23,6 +23,7 @@
 #include "shared/store/store.h"
 #include "shared/wire/wire.h"
 
+#include <assert.h>
 #include <bsd/sys/queue.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -279,6 +280,7 @@ parcel_free(struct inflight *h, struct parcel *p)
 	set_damaged(h, p, false);
 	h->held_up_now -= p->held_up && p->consumed == h->consumed;
 	TAILQ_REMOVE(&h->parcels, p, link);
+	assert(h->n_parcels > 0);
 	h->n_parcels--;
 	delivery_destroy(p->delivery);
 	job_notice_slip_free(p->slip);

@@ -75,6 +75,7 @@ static void
 move_to_suspects(struct slowstart *s, struct slowstart_lane *lane)
 {
 	TAILQ_REMOVE(&s->new_ones, lane, link);
+	assert(s->n_new >= lane->n);
 	s->n_new -= lane->n;
 	lane->index = s->n_suspects;
 	s->suspects =
@@ -85,6 +86,7 @@ move_to_suspects(struct slowstart *s, struct slowstart_lane *lane)
 static void
 move_to_new_ones(struct slowstart *s, struct slowstart_lane *lane)
 {
+	assert(s->n_suspects > 0);
 	struct slowstart_lane *last = s->suspects[--s->n_suspects];
 
 	s->suspects[lane->index] = last;
@@ -137,6 +139,7 @@ dequeue(struct slowstart *s, struct slowstart_lane *lane)
 	if (lane->n_redelivered == 0)
 		s->n_new--;
 	lane->n--;
+	assert(s->n_waiting > 0);
 	s->n_waiting--;
 	if (w->redelivered && --lane->n_redelivered == 0)
 		move_to_new_ones(s, lane);
@@ -223,6 +226,7 @@ slowstart_next(struct slowstart *s, struct mono now, uint32_t random, size_t *lo
 		s->left = 0;
 	if (s->left == 0)
 		return NULL;
+	assert(s->left > 0);
 	s->left--;
 	s->in_flight++;
 	return dequeue(
@@ -235,6 +239,7 @@ slowstart_done(struct slowstart *s, struct mono now)
 	if (s->in_flight == 0) /* of before slowstart_clear(), or it is over */
 		return;
 	s->clean++;
+	assert(s->in_flight > 0);
 	if (--s->in_flight > 0 || s->left > 0)
 		return;
 	if (s->trying)

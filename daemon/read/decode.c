@@ -16,6 +16,7 @@
 #include "shared/store/job.h"
 #include "shared/wire/jread.h"
 
+#include <assert.h>
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
@@ -355,7 +356,9 @@ advance(struct decode *in)
 static void
 leave_lane(struct decode *in, struct decode_job *job)
 {
+	assert(in->n_jobs > 0);
 	in->n_jobs--;
+	assert(job->lane->n > 0);
 	if (--job->lane->n == 0)
 		lane_free(in, job->lane);
 }
@@ -367,6 +370,7 @@ done(void *arg)
 	struct decode *in = job->intake;
 	struct delivery *d = job->delivery;
 
+	assert(in->submitted_bytes >= job->bytes);
 	in->submitted_bytes -= job->bytes;
 	if (!atomic_load(&job->forgotten)) {
 		TAILQ_REMOVE(&in->submitted, job, link);

@@ -11,6 +11,7 @@
 #include "shared/base/utf8.h"
 #include "shared/base/xalloc.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -490,6 +491,7 @@ on_close(struct yaml_builder *b)
 		l->anchor->height = n.height;
 	}
 	memset(l, 0, sizeof(*l));
+	assert(b->depth > 0);
 	b->depth--;
 	return put_node(b, &n);
 }

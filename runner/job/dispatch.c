@@ -34,6 +34,7 @@
 #include "shared/store/job.h"
 #include "shared/store/store.h"
 #include "shared/wire/wire.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -660,6 +661,7 @@ dispatch_step(struct dispatch *s, enum dispatch_event ev)
 	case DISPATCH_PREPARING:
 		if (step_to_leaving(s, ev) || ev != DISPATCH_EV_READY)
 			return;
+		assert(s->n_awaited > 0);
 		if (--s->n_awaited == 0)
 			dispatch_enter(s, DISPATCH_RECORDING, "connected");
 		return;

@@ -20,6 +20,7 @@
 #include "shared/event/loop.h"
 #include "shared/wire/wire.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,7 @@ static void
 settle(struct publisher *s, size_t i, enum publisher_state state, const char *why)
 {
 	s->items[i].state = state;
+	assert(s->n_open > 0);
 	s->n_open--;
 	s->drops = 0;
 	be_patient(s);

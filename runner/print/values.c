@@ -16,6 +16,7 @@
 #include "shared/target/target.h"
 #include "shared/target/value_path.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,6 +312,7 @@ values_on_record(enum store_found found, json_t *rec, const struct trouble *why,
 	char *host = r->host;
 
 	r->host = NULL;
+	assert(v->n_reading > 0);
 	v->n_reading--;
 	if (v->state != VALUES_ENDED && !is_shown(v, host))
 		take_record(v, r, host, found, rec, why);

@@ -147,6 +147,7 @@ broker_bind_answer(struct broker *b, const struct frame *f)
 		return;
 	}
 	assert(b->window.under_way > 0 && item_at(b, b->item) != NULL);
+	assert(b->window.under_way > 0);
 	b->window.under_way--;
 	if (broker_bind_looks(b) && !tell_consumers(b, f))
 		return;

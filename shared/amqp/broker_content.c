@@ -140,6 +140,7 @@ on_body(struct broker *b, const struct frame *f)
 		memcpy(m->body + m->body_len, f->body.bytes, n);
 		m->body_len += n;
 	}
+	assert(c->left >= f->body.len);
 	c->left -= f->body.len;
 	if (c->left == 0)
 		content_done(b);

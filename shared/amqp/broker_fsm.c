@@ -259,6 +259,7 @@ broker_settle(struct broker *b)
 	while (b->n_raised > 0) {
 		enum broker_event ev = b->raised[0];
 
+		assert(b->n_raised > 0);
 		b->n_raised--;
 		memmove(b->raised, b->raised + 1, b->n_raised * sizeof(b->raised[0]));
 		broker_step(b, ev);

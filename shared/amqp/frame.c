@@ -8,6 +8,7 @@
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,6 +210,7 @@ feed(struct frame_codec *c, const uint8_t *data, size_t len, size_t *used, struc
 		data += n;
 		len -= (size_t)n;
 		*used += (size_t)n;
+		assert(c->left >= (size_t)n);
 		c->left -= (size_t)n;
 		if (lf.frame_type != 0)
 			return c->left == 0 ? from_library(c, &lf, f)

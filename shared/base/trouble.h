@@ -44,7 +44,7 @@ struct trouble *trouble_dup(const struct trouble *t); /* malloced; of NULL: NULL
 void trouble_prefix(struct trouble *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "what; cure: cure", or what alone. Malloced. */
 char *trouble_text(const struct trouble *t);
-/* The same, cut to size. Returns out. */
+/* Writes the same into out, cut to size, and returns it. */
 const char *trouble_format(const struct trouble *t, char *out, size_t size);
 
 #endif

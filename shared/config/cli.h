@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command-line options that all programs share, on popt, and the order in which they count.
- * Each program's main adds a table of its own; a short option of it takes the shared one's place.
+/* All programs share these command-line options, on popt, and the order in which they count. Each
+ * program's main adds a table of its own; a short option of it takes the shared one's place.
  */
 #ifndef VOGELER_CLI_H
 #define VOGELER_CLI_H
@@ -35,20 +35,21 @@ struct cli {
  * would be right). */
 void cli_init(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
 void cli_finish(struct cli *cli);
-/* The first line of a credential of systemd's, to be wiped and freed; NULL: there is none, or it is
- * empty; *err is the errno, 0 when the file could be read. */
+/* Returns the first line of a credential of systemd's, to be wiped and freed; NULL: there is none,
+ * or it is empty; *err is the errno, 0 when the file could be read. */
 char *cli_read_credential(const char *path, int *err);
-/* complain_usage() of this program. */
+/* Calls complain_usage() for this program. */
 void cli_usage_error(const struct cli *cli, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
-/* The verb that is meant; what is wrong with it, its words or its options ends the program. NULL:
- * none, and none is needed. */
+/* Returns the verb that is meant; what is wrong with it, its words or its options ends the program.
+ * NULL: none, and none is needed. */
 const struct cli_verb *cli_verb(const struct cli *cli);
 /* Reads the file again, for SIGHUP of a service: false (all errors logged, cli->complaint says the
  * first) leaves *out untouched. A broker that [amqp] dsn_file cannot name any more is an error,
  * since a service has one. Caller options_finish()es *out. */
 bool cli_reload(struct cli *cli, struct options *out);
-/* "where:line: error: text" on stdout, or warning, or note, as --check-config says things. */
+/* Prints "where:line: error: text" on stdout, or warning, or note, as --check-config says things.
+ */
 void cli_tell_check(enum log_level level, const char *where, unsigned int line,
     const struct trouble *what, void *arg);
 

@@ -12,10 +12,10 @@ struct cli_verb {
 	const char *words;   /* what goes with it, for --help: "HOSTS [PLUGIN]"; "" = nothing */
 	const char *summary; /* for --help, a few words without a full stop */
 	int min_words, max_words;
-	/* What it is that is not there: "a host name"; NULL if min_words is 0. */
+	/* It names what is not there: "a host name"; NULL if min_words is 0. */
 	const char *missing;
-	/* Those that go with it of the options that not all verbs take, with blanks between them:
-	 * "--json -y"; NULL = all of them. */
+	/* It lists, with blanks between them, those that go with it of the options that not all
+	 * verbs take: "--json -y"; NULL = all of them. */
 	const char *options;
 	const void *own; /* what the program itself has to know of it */
 };

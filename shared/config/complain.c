@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* In place: only what is quoted in it can be anybody's password. */
+/* Masks what is said to be wrong, and not the cure: only what is quoted can be anybody's password.
+ */
 static void
 mask(struct trouble *t)
 {

@@ -21,8 +21,8 @@
 enum options_attest { OPTIONS_ATTEST_AUTO, OPTIONS_ATTEST_YES, OPTIONS_ATTEST_NO };
 const char *options_attest_name(enum options_attest attest);
 
-/* What is kept of a value that another one has replaced: for so long, and of each plugin of a host
- * so many of them. The value in hand does not count. */
+/* A value that another one has replaced is kept for so long, and of each plugin of a host so many
+ * are. The value in hand does not count. */
 struct options_keep {
 	uint32_t age_s, count; /* OPTIONS_KEEP_ALL: no bound */
 };

@@ -18,8 +18,8 @@ typedef void options_note_fn(enum log_level level, const char *file, unsigned in
     const struct trouble *what, void *arg);
 /* Returns false when a value is bad: then nothing was applied. */
 bool options_load(struct options *o, const struct ini_file *c, options_note_fn *note, void *arg);
-/* The value that file, environment or a credential has for the broker or the store: checked, then
- * set with its source. false: why says it. */
+/* Checks the value that file, environment or a credential has for the broker or the store, then
+ * sets it with its source. false: why says it. */
 bool options_set_qhost(
     struct options *o, const char *value, const char *source, struct trouble *why);
 bool options_set_dbhost(
@@ -34,7 +34,7 @@ char *options_take(struct options *now, struct options *fresh, enum options_prog
 /* Prints a file that options_load would read, secrets masked. */
 void options_dump(const struct options *o, FILE *out);
 
-/* The rows, for documentation tests: prints "section.key type default" a line each. */
+/* Prints the rows, "section.key type default" a line each, for the tests of the documentation. */
 void options_list(FILE *out);
 
 #endif

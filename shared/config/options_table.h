@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A row for each option, and what their types mean. */
+/* Each option has a row here, which says what its type means. */
 #ifndef VOGELER_OPTIONS_TABLE_H
 #define VOGELER_OPTIONS_TABLE_H
 

@@ -351,6 +351,7 @@ loop_timer_destroy(struct loop_timer *t)
 		return;
 	make_punctual(t);
 	event_del(&t->event);
+	assert(t->loop->live > 0);
 	t->loop->live--;
 	free(t);
 }
@@ -430,6 +431,7 @@ loop_watch_destroy(struct loop_watch *w)
 	if (w == NULL)
 		return;
 	watch_del(w);
+	assert(w->loop->live > 0);
 	w->loop->live--;
 	free(w);
 }

@@ -213,7 +213,7 @@ hand_over(struct stream *s)
 		go_down(s);
 }
 
-/* The same. */
+/* Waits until its owner has taken what came before the end; then it is over. */
 static void
 enter_ending(struct stream *s)
 {

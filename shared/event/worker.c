@@ -57,6 +57,7 @@ shared_unref(struct shared *s)
 
 	pthread_mutex_lock(&s->lock);
 	assert(s->refs > 0);
+	assert(s->refs > 0);
 	last = --s->refs == 0;
 	pthread_mutex_unlock(&s->lock);
 	if (!last)

@@ -174,6 +174,7 @@ run_state_name(enum run_state state)
 static void
 spec_unref(struct spec *spec)
 {
+	assert(spec->refs > 0);
 	if (--spec->refs > 0)
 		return;
 	spawn_destroy(spec->launch);
@@ -536,6 +537,7 @@ run_release(struct run *r)
 	if (r->spec != NULL)
 		spec_unref(r->spec);
 	TAILQ_REMOVE(&r->children->runs, r, entry);
+	assert(r->children->n_runs > 0);
 	r->children->n_runs--;
 }
 

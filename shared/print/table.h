@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table for people. On a terminal it is as wide as that: columns of words wrap between words, and
- * columns that do not fit beside the others go on in an indented line below; nothing is cut, and no
- * name is broken. Elsewhere, as in a pipe, each row is one line. */
+/* Tables are for people. On a terminal one is as wide as that: columns of words wrap between words,
+ * and columns that do not fit beside the others go on in an indented line below; nothing is cut,
+ * and no name is broken. Elsewhere, as in a pipe, each row is one line. */
 #ifndef VOGELER_TABLE_H
 #define VOGELER_TABLE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process that has to do with jq. A program may loop for ever, ask for all memory there is, or
+/* One process has to do with jq. A program may loop for ever, ask for all memory there is, or
  * be the death of jq: so it is compiled and run in a child, which is this very program, started
  * anew (a fork() would have the locks of threads that it has not). It has no modules, no input but
  * the record, no environment but the time zone, 1 GiB of address space, and so many seconds of CPU

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the CouchDB backend, shared by its files: couch_store.c (opening), couch_put.c and
- * couch_lost.c (writing), couch_read.c (get, list), couch_names.c and couch_view.c (lists of
- * hosts), couch_admin.c (setup, probe, design documents), couch_forget.c, couch_ledger.c and
- * couch_strays.c (writing outcomes), couch_jobs.c (jobs), couch_outcomes.c (reading outcomes),
- * couch_prune.c, couch_notes.c. */
+/* The inside of the CouchDB backend, shared by its files: couch_store.c (opening), couch_op.c (what
+ * all requests share), couch_put.c and couch_lost.c (writing), couch_read.c (get, list),
+ * couch_names.c and couch_view.c (lists of hosts), couch_admin.c (setup, probe, design documents),
+ * couch_forget.c, couch_ledger.c and couch_strays.c (writing outcomes), couch_jobs.c (jobs),
+ * couch_outcomes.c (reading outcomes), couch_prune.c, couch_notes.c. */
 #ifndef VOGELER_COUCH_H
 #define VOGELER_COUCH_H
 
 #include "shared/base/ratelimit.h"
 #include "shared/base/trouble.h"
+#include "shared/event/loop.h"
 #include "shared/store/couch/couch_cache.h"
 #include "shared/store/couch/couch_pace.h"
 #include "shared/store/couch/couch_wire.h"
@@ -28,39 +29,22 @@ struct loop_timer;
 struct lot;
 struct worker;
 
-/* Anything asked but a write: lives until its answer has been given. */
+/* Anything asked but a write: lives until its answer has been given. Each verb has a struct of its
+ * own, which begins with this. */
 struct couch_op {
 	LIST_ENTRY(couch_op) link;
 	struct couch *c;
 	void *arg;
-	store_got_fn *got;
-	store_listed_fn *listed;
-	store_done_fn *done;
-	store_pruned_fn *pruned;
-	store_job_fn *job;
-	store_outcome_fn *outcome;
-	char *url;
-	json_t *doc;                          /* load_design; a job */
-	json_t *fields;                       /* list: NULL = whole records */
-	void (*without)(struct couch_op *op); /* list: what is done if there is no view */
-	bool headings;                        /* list: of records that are read whole */
-	struct loop_timer *wait;              /* probe: while CouchDB wants to be left alone */
-	char *startkey; /* where the page begins, NULL = at the start; prune: the job */
-	char *endkey;   /* where the last page ends */
-	char *page;     /* list: of records whose marks are being asked for */
-	size_t page_len;
-	size_t limit;       /* of a page */
-	size_t left;        /* jobs that are wanted yet */
-	size_t parts;       /* job_add: documents that name its hosts */
-	json_t *heads;      /* of a page: jobs that are yet to be given; ids, of names */
-	unsigned int tries; /* after conflicts */
-	size_t generation;  /* forget: of the revision that is removed */
-	bool ledger;        /* setup, probe: at the ledger's database by now */
-	bool created;       /* setup: one of them */
-	bool upgraded;      /* setup: the views were others */
-	int64_t before_ms;  /* prune */
-	size_t removed;
-	size_t odd; /* outcomes that are left out */
+	union {
+		store_got_fn *got;
+		store_listed_fn *listed;
+		store_done_fn *done;
+		store_pruned_fn *pruned;
+		store_job_fn *job;
+		store_outcome_fn *outcome;
+	} fn;                                /* the verb's */
+	void (*finish)(struct couch_op *op); /* frees what its own struct has; NULL: nothing */
+	struct loop_timer *wait;             /* before it begins; NULL: it has */
 };
 
 struct couch {
@@ -91,8 +75,12 @@ struct couch {
 	LIST_HEAD(, couch_op) ops;
 };
 
-struct couch_op *couch_op_create(struct couch *c, void *arg);
+/* size: of the verb's own struct, which is zeroed but for op. */
+struct couch_op *couch_op_create(
+    struct couch *c, size_t size, void (*finish)(struct couch_op *op), void *arg);
 void couch_op_destroy(struct couch_op *op);
+/* Calls fn with op in wait_ms, and never from inside. */
+void couch_op_later(struct couch_op *op, loop_fn *fn, int64_t wait_ms);
 /* Ends the operation, then calls back: nothing of it may be touched afterwards. */
 void couch_op_done(struct couch_op *op, const struct trouble *why, const char *done);
 /* The end of a list, likewise; why: of STORE_FAILED. */
@@ -103,6 +91,8 @@ void couch_op_request(
 /* POST to what, "_find" and the like, of the database at this URL. body: stolen. */
 void couch_op_post(
     struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn);
+/* Sets what the store allows by the pace. */
+void couch_note_limits(struct couch *c);
 /* Adjusts the pace by every answer to a write, or to what a write needs. */
 void couch_note_answer(struct couch *c, const struct http_response *r);
 /* Keeps mean_bytes near what records have lately been. */

@@ -24,12 +24,6 @@ enum {
 	PART_HOSTS = 10000, /* 2.6 MB with the longest names */
 };
 
-static struct couch_op *
-op_create(struct store *s, void *arg)
-{
-	return couch_op_create((struct couch *)s, arg);
-}
-
 static enum couch_answer
 read_answer(
     const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
@@ -38,31 +32,40 @@ read_answer(
 	return couch_answer_read(r, want, op->c->jobs_id, why);
 }
 
-/* An id that cannot be has no document, and is not put into a URL. */
-static void
-op_soon(struct couch_op *op, loop_fn *fn)
-{
-	op->wait = loop_timer_create(op->c->loop, "couch-jobs", fn, op);
-	loop_timer_arm(op->wait, 0);
-}
-
 /* ---- adding ---- */
+
+struct job_add_op {
+	struct couch_op op; /* first */
+	char *id, *url;
+	json_t *doc;  /* the job */
+	size_t parts; /* documents that name its hosts */
+};
+
+static void
+add_finish(struct couch_op *op)
+{
+	struct job_add_op *o = (struct job_add_op *)op;
+
+	free(o->id);
+	free(o->url);
+	json_decref(o->doc);
+}
 
 /* Takes a conflict for success: a job is never changed, and given again after a lost answer it is
  * the same. */
 static void
 add_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_add_op *o = arg;
 	struct trouble why;
-	enum couch_answer a = read_answer(op, r, 201, &why);
+	enum couch_answer a = read_answer(&o->op, r, 201, &why);
 
 	if (a == COUCH_DONE || a == COUCH_CONFLICT)
-		couch_known_add(op->c->known, op->startkey);
+		couch_known_add(o->op.c->known, o->id);
 	if (a == COUCH_CONFLICT)
-		couch_op_done(op, NULL, "was there");
+		couch_op_done(&o->op, NULL, "was there");
 	else
-		couch_op_done(op, a == COUCH_DONE ? NULL : &why, "created");
+		couch_op_done(&o->op, a == COUCH_DONE ? NULL : &why, "created");
 }
 
 static char *
@@ -77,24 +80,24 @@ job_url(const struct couch *c, const char *id)
 }
 
 static void
-add_head(struct couch_op *op)
+add_head(struct job_add_op *o)
 {
-	couch_op_request(op, "PUT", op->url, json_dumps(op->doc, JSON_COMPACT), add_on_answer);
+	couch_op_request(&o->op, "PUT", o->url, json_dumps(o->doc, JSON_COMPACT), add_on_answer);
 }
 
 static void
 add_on_parts(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_add_op *o = arg;
 	struct couch_item *items;
 	struct trouble why;
 	size_t n;
-	enum couch_answer a = read_answer(op, r, 201, &why);
+	enum couch_answer a = read_answer(&o->op, r, 201, &why);
 
-	couch_items_read(r, op->c->jobs_id, &a, &items, &n, &why);
-	if (a == COUCH_DONE && n != op->parts) {
-		trouble_set(
-		    &why, TROUBLE_OTHER, NULL, "the answer of %s leaves out hosts", op->c->jobs_id);
+	couch_items_read(r, o->op.c->jobs_id, &a, &items, &n, &why);
+	if (a == COUCH_DONE && n != o->parts) {
+		trouble_set(&why, TROUBLE_OTHER, NULL, "the answer of %s leaves out hosts",
+		    o->op.c->jobs_id);
 		a = COUCH_UNKNOWN;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -102,21 +105,21 @@ add_on_parts(const struct http_response *r, void *arg)
 		if (items[i].status == STORE_OK || items[i].status == STORE_CONFLICT)
 			continue;
 		why = *items[i].why;
-		trouble_prefix(&why, "%s: ", op->c->jobs_id);
+		trouble_prefix(&why, "%s: ", o->op.c->jobs_id);
 		a = COUCH_UNKNOWN;
 	}
 	couch_items_free(items, n);
 	if (a == COUCH_DONE)
-		add_head(op);
+		add_head(o);
 	else
-		couch_op_done(op, &why, NULL);
+		couch_op_done(&o->op, &why, NULL);
 }
 
-/* Takes the hosts out of op->doc: {"docs": [...]}. */
+/* Takes the hosts out of o->doc: {"docs": [...]}. */
 static json_t *
-cut_hosts(struct couch_op *op, const struct job *j)
+cut_hosts(struct job_add_op *o, const struct job *j)
 {
-	json_t *docs = json_array(), *at = json_object_get(op->doc, "sent_at");
+	json_t *docs = json_array(), *at = json_object_get(o->doc, "sent_at");
 
 	for (size_t i = 0; i < j->n_hosts; i += PART_HOSTS) {
 		json_t *hosts = json_array();
@@ -124,33 +127,34 @@ cut_hosts(struct couch_op *op, const struct job *j)
 
 		for (size_t k = i; k < j->n_hosts && k < i + PART_HOSTS; k++)
 			json_array_append_new(hosts, json_string(j->hosts[k]));
-		xasprintf(&id, "out/%s/~hosts/%05zu", j->id, op->parts++);
+		xasprintf(&id, "out/%s/~hosts/%05zu", j->id, o->parts++);
 		json_array_append_new(
 		    docs, json_pack("{s:s,s:s,s:s,s:O?,s:o}", "_id", id, "doc_type", "JobHosts",
 			      "job", j->id, "at", at, "hosts", hosts));
 		free(id);
 	}
-	json_object_set_new(op->doc, "hosts", json_array());
-	json_object_set_new(op->doc, "parts", json_integer((json_int_t)op->parts));
+	json_object_set_new(o->doc, "hosts", json_array());
+	json_object_set_new(o->doc, "parts", json_integer((json_int_t)o->parts));
 	return json_pack("{s:o}", "docs", docs);
 }
 
 void
 couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg)
 {
-	struct couch_op *op = op_create(s, arg);
+	struct job_add_op *o =
+	    (struct job_add_op *)couch_op_create((struct couch *)s, sizeof(*o), add_finish, arg);
 	json_t *body;
 
-	op->done = fn;
-	op->doc = job_to_json(j);
-	op->url = job_url(op->c, j->id);
-	op->startkey = xstrdup(j->id);
+	o->op.fn.done = fn;
+	o->doc = job_to_json(j);
+	o->url = job_url(o->op.c, j->id);
+	o->id = xstrdup(j->id);
 	if (j->n_hosts <= JOB_HOSTS) {
-		add_head(op);
+		add_head(o);
 		return;
 	}
-	body = cut_hosts(op, j);
-	couch_op_post(op, op->c->jobs_url, "_bulk_docs", body, add_on_parts);
+	body = cut_hosts(o, j);
+	couch_op_post(&o->op, o->op.c->jobs_url, "_bulk_docs", body, add_on_parts);
 }
 
 /* ---- one job ---- */
@@ -158,7 +162,7 @@ couch_job_add(struct store *s, const struct job *j, store_done_fn *fn, void *arg
 static void
 job_end(struct couch_op *op, enum store_found found, const struct job *j, const struct trouble *why)
 {
-	store_job_fn *fn = op->job;
+	store_job_fn *fn = op->fn.job;
 	void *arg = op->arg;
 
 	couch_op_destroy(op);
@@ -173,11 +177,11 @@ parts_of(const json_t *head)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Asks for the hosts of op->doc. */
+/* Asks for the hosts of a job that is in parts. */
 static void
-ask_parts(struct couch_op *op, const char *id, http_fn *fn)
+ask_parts(struct couch_op *op, const json_t *head, const char *id, http_fn *fn)
 {
-	struct couch_range range = {.limit = parts_of(op->doc), .docs = true};
+	struct couch_range range = {.limit = parts_of(head), .docs = true};
 	char *start, *end, *url;
 
 	xasprintf(&start, "out/%s/~hosts/", id);
@@ -193,11 +197,12 @@ ask_parts(struct couch_op *op, const char *id, http_fn *fn)
 
 enum parts { PARTS_TAKEN, PARTS_LACKING, PARTS_UNREAD };
 
-/* Puts them into op->doc, or why says why not. */
+/* Puts them into the job, or why says why not. */
 static enum parts
-take_parts(struct couch_op *op, const struct http_response *r, struct trouble *why)
+take_parts(
+    const struct couch_op *op, json_t *head, const struct http_response *r, struct trouble *why)
 {
-	json_t *hosts = json_object_get(op->doc, "hosts");
+	json_t *hosts = json_object_get(head, "hosts");
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0;
@@ -214,53 +219,67 @@ take_parts(struct couch_op *op, const struct http_response *r, struct trouble *w
 		n += json_array_extend(hosts, json_object_get(part, "hosts")) == 0;
 		json_decref(part);
 	}
-	if (n == parts_of(op->doc))
+	if (n == parts_of(head))
 		return PARTS_TAKEN;
 	trouble_set(why, TROUBLE_OTHER, NULL,
-	    "%zu of the %zu documents that name its hosts are there", n, parts_of(op->doc));
+	    "%zu of the %zu documents that name its hosts are there", n, parts_of(head));
 	return PARTS_LACKING;
 }
 
+struct job_get_op {
+	struct couch_op op; /* first */
+	char *id;
+	json_t *doc; /* the job, in the end with all its hosts */
+};
+
 static void
-get_damaged(struct couch_op *op, const char *what)
+get_finish(struct couch_op *op)
+{
+	struct job_get_op *o = (struct job_get_op *)op;
+
+	free(o->id);
+	json_decref(o->doc);
+}
+
+static void
+get_damaged(struct job_get_op *o, const char *what)
 {
 	struct trouble why;
 
 	trouble_set(&why, TROUBLE_OTHER, JOB_CURE, "%s: job %s cannot be read: %s" JOB_UNREADABLE,
-	    op->c->jobs_id, op->startkey, what);
-	job_end(op, STORE_FAILED, NULL, &why);
+	    o->op.c->jobs_id, o->id, what);
+	job_end(&o->op, STORE_FAILED, NULL, &why);
 }
 
-/* op->doc is whole. */
 static void
-get_end(struct couch_op *op)
+get_end(struct job_get_op *o)
 {
 	char what[512];
 	struct job j;
 
-	if (!job_from_json(op->doc, &j, what, sizeof(what))) {
-		get_damaged(op, what);
+	if (!job_from_json(o->doc, &j, what, sizeof(what))) {
+		get_damaged(o, what);
 		return;
 	}
-	job_end(op, STORE_FOUND, &j, NULL);
+	job_end(&o->op, STORE_FOUND, &j, NULL);
 	job_finish(&j);
 }
 
 static void
 get_on_parts(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_get_op *o = arg;
 	struct trouble why;
 
-	switch (take_parts(op, r, &why)) {
+	switch (take_parts(&o->op, o->doc, r, &why)) {
 	case PARTS_TAKEN:
-		get_end(op);
+		get_end(o);
 		break;
 	case PARTS_LACKING:
-		get_damaged(op, why.what);
+		get_damaged(o, why.what);
 		break;
 	case PARTS_UNREAD:
-		job_end(op, STORE_FAILED, NULL, &why);
+		job_end(&o->op, STORE_FAILED, NULL, &why);
 		break;
 	}
 }
@@ -268,24 +287,24 @@ get_on_parts(const struct http_response *r, void *arg)
 static void
 get_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_get_op *o = arg;
 	struct trouble why;
-	enum couch_answer a = read_answer(op, r, 200, &why);
+	enum couch_answer a = read_answer(&o->op, r, 200, &why);
 	struct jspan doc;
 
 	if (a != COUCH_DONE) {
-		job_end(op, a == COUCH_MISSING ? STORE_MISSING : STORE_FAILED, NULL, &why);
+		job_end(&o->op, a == COUCH_MISSING ? STORE_MISSING : STORE_FAILED, NULL, &why);
 		return;
 	}
 	if (jspan_value(r->body, r->body_len, &doc))
-		op->doc = couch_doc_json(doc, &why);
-	if (op->doc == NULL) {
-		couch_answer_garbled(r, op->c->jobs_id, &why);
-		job_end(op, STORE_FAILED, NULL, &why);
-	} else if (parts_of(op->doc) > 0) {
-		ask_parts(op, op->startkey, get_on_parts);
+		o->doc = couch_doc_json(doc, &why);
+	if (o->doc == NULL) {
+		couch_answer_garbled(r, o->op.c->jobs_id, &why);
+		job_end(&o->op, STORE_FAILED, NULL, &why);
+	} else if (parts_of(o->doc) > 0) {
+		ask_parts(&o->op, o->doc, o->id, get_on_parts);
 	} else {
-		get_end(op);
+		get_end(o);
 	}
 }
 
@@ -298,33 +317,53 @@ get_on_impossible(void *arg)
 void
 couch_job_get(struct store *s, const char *id, store_job_fn *fn, void *arg)
 {
-	struct couch_op *op = op_create(s, arg);
+	struct job_get_op *o =
+	    (struct job_get_op *)couch_op_create((struct couch *)s, sizeof(*o), get_finish, arg);
 	char *url;
 
-	op->job = fn;
-	if (!job_id_ok(id)) {
-		op_soon(op, get_on_impossible);
+	o->op.fn.job = fn;
+	if (!job_id_ok(id)) { /* it has no document, and is not put into a URL */
+		couch_op_later(&o->op, get_on_impossible, 0);
 		return;
 	}
-	url = job_url(op->c, id);
-	op->startkey = xstrdup(id);
-	couch_op_request(op, "GET", url, NULL, get_on_answer);
+	url = job_url(o->op.c, id);
+	o->id = xstrdup(id);
+	couch_op_request(&o->op, "GET", url, NULL, get_on_answer);
 	free(url);
 }
 
 /* ---- many jobs ---- */
 
-static void list_step(struct couch_op *op);
+struct job_list_op {
+	struct couch_op op; /* first */
+	struct couch_page page;
+	json_t *heads; /* of the page: jobs that are yet to be given */
+	json_t *doc;   /* the one whose turn it is */
+	size_t left;   /* jobs that are wanted yet */
+};
+
+static void
+list_finish(struct couch_op *op)
+{
+	struct job_list_op *o = (struct job_list_op *)op;
+
+	couch_page_finish(&o->page);
+	json_decref(o->heads);
+	json_decref(o->doc);
+}
+
+static void list_step(struct job_list_op *o);
 
 /* Keeps it: its hosts may have to be asked for. */
 static void
 list_row(struct couch_op *op, const struct couch_row *row)
 {
+	struct job_list_op *o = (struct job_list_op *)op;
 	json_t *head =
-	    row->doc.text != NULL ? couch_page_json(op->c->jobs_id, row->id, row->doc) : NULL;
+	    row->doc.text != NULL ? couch_page_json(o->op.c->jobs_id, row->id, row->doc) : NULL;
 
 	if (head != NULL)
-		json_array_append_new(op->heads, head);
+		json_array_append_new(o->heads, head);
 }
 
 static const char *
@@ -336,85 +375,87 @@ head_id(const json_t *head)
 }
 
 static void
-list_one(struct couch_op *op, const json_t *head)
+list_one(struct job_list_op *o, const json_t *head)
 {
 	char why[512];
 	struct job j;
 
 	if (!job_from_json(head, &j, why, sizeof(why))) {
-		log_warn("store", "store[%s]: left out of the list: %s, id=%s", op->c->jobs_id, why,
-		    head_id(head));
+		log_warn("store", "store[%s]: left out of the list: %s, id=%s", o->op.c->jobs_id,
+		    why, head_id(head));
 		return;
 	}
-	op->left--;
-	op->job(STORE_FOUND, &j, NULL, op->arg);
+	o->left--;
+	o->op.fn.job(STORE_FOUND, &j, NULL, o->op.arg);
 	job_finish(&j);
 }
 
 static void
 list_on_parts(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_list_op *o = arg;
 	struct trouble why;
 
-	if (take_parts(op, r, &why) == PARTS_TAKEN)
-		list_one(op, op->doc);
+	if (take_parts(&o->op, o->doc, r, &why) == PARTS_TAKEN)
+		list_one(o, o->doc);
 	else
 		log_warn("store", "store[%s]: left out of the list: " TROUBLE_FMT ", id=%s",
-		    op->c->jobs_id, TROUBLE_ARGS(&why), head_id(op->doc));
-	list_step(op);
+		    o->op.c->jobs_id, TROUBLE_ARGS(&why), head_id(o->doc));
+	list_step(o);
 }
 
 static void
 list_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct job_list_op *o = arg;
 	struct trouble why;
 
-	switch (couch_page_answer(op, r, list_row, &why)) {
+	switch (couch_page_answer(&o->op, &o->page, r, list_row, &why)) {
 	case COUCH_PAGE_AGAIN:
-		couch_page_ask(op, true, list_on_answer);
+		couch_page_ask(&o->op, &o->page, true, list_on_answer);
 		return;
 	case COUCH_PAGE_FAILED:
-		job_end(op, STORE_FAILED, NULL, &why);
+		job_end(&o->op, STORE_FAILED, NULL, &why);
 		return;
 	case COUCH_PAGE_READ:
-		list_step(op);
+		list_step(o);
 		return;
 	}
 }
 
 /* The next of the page that is kept, or the next page, or the end. */
 static void
-list_step(struct couch_op *op)
+list_step(struct job_list_op *o)
 {
-	while (op->left > 0 && json_array_size(op->heads) > 0) {
-		json_decref(op->doc);
-		op->doc = json_incref(json_array_get(op->heads, 0));
-		json_array_remove(op->heads, 0);
-		if (parts_of(op->doc) > 0) {
-			ask_parts(op, head_id(op->doc) + strlen(COUCH_JOBS_START), list_on_parts);
+	while (o->left > 0 && json_array_size(o->heads) > 0) {
+		json_decref(o->doc);
+		o->doc = json_incref(json_array_get(o->heads, 0));
+		json_array_remove(o->heads, 0);
+		if (parts_of(o->doc) > 0) {
+			ask_parts(&o->op, o->doc, head_id(o->doc) + strlen(COUCH_JOBS_START),
+			    list_on_parts);
 			return;
 		}
-		list_one(op, op->doc);
+		list_one(o, o->doc);
 	}
-	if (op->left > 0 && op->startkey != NULL)
-		couch_page_ask(op, true, list_on_answer);
+	if (o->left > 0 && o->page.start != NULL)
+		couch_page_ask(&o->op, &o->page, true, list_on_answer);
 	else
-		job_end(op, STORE_MISSING, NULL, NULL);
+		job_end(&o->op, STORE_MISSING, NULL, NULL);
 }
 
 /* Ids are in order of time, so the newest are at the end. */
 void
 couch_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg)
 {
-	struct couch_op *op = op_create(s, arg);
+	struct job_list_op *o =
+	    (struct job_list_op *)couch_op_create((struct couch *)s, sizeof(*o), list_finish, arg);
 
-	op->job = fn;
-	op->heads = json_array();
-	op->left = max;
-	op->limit = max < PAGE_JOBS ? max + 1 : PAGE_JOBS;
-	op->startkey = xstrdup(COUCH_JOBS_END);
-	op->endkey = xstrdup(COUCH_JOBS_START);
-	couch_page_ask(op, true, list_on_answer);
+	o->op.fn.job = fn;
+	o->heads = json_array();
+	o->left = max;
+	o->page.limit = max < PAGE_JOBS ? max + 1 : PAGE_JOBS;
+	o->page.start = xstrdup(COUCH_JOBS_END);
+	o->page.end = xstrdup(COUCH_JOBS_START);
+	couch_page_ask(&o->op, &o->page, true, list_on_answer);
 }

@@ -81,6 +81,6 @@ couch_lost_remove(struct couch *c, struct couch_doc *d)
 
 	forget(d);
 	if (docs != NULL)
-		couch_op_post(couch_op_create(c, NULL), c->url, "_bulk_docs",
-		    json_pack("{s:o}", "docs", docs), on_removed);
+		couch_op_post(couch_op_create(c, sizeof(struct couch_op), NULL, NULL), c->url,
+		    "_bulk_docs", json_pack("{s:o}", "docs", docs), on_removed);
 }

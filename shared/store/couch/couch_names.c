@@ -40,8 +40,25 @@ struct couch_names {
 	size_t n_listing; /* nothing is forgotten that one of these counts on */
 };
 
-static void names_page(struct couch_op *op);
-static void look_at_rest(struct couch_op *op);
+struct names_op {
+	struct couch_op op; /* first */
+	char *start;        /* where the page begins, NULL = at the start */
+	json_t *docs;       /* of the page, {"id", "rev"} */
+	char *looked_at;    /* by itself; NULL: all that is not known */
+};
+
+static void
+names_finish(struct couch_op *op)
+{
+	struct names_op *o = (struct names_op *)op;
+
+	json_decref(o->docs);
+	free(o->start);
+	free(o->looked_at);
+}
+
+static void names_page(struct names_op *o);
+static void look_at_rest(struct names_op *o);
 
 /* ---- what is known ---- */
 
@@ -106,15 +123,15 @@ find_known(struct couch_names *n, const json_t *doc)
 	return k;
 }
 
-/* Lists those of the page in op->heads that are not known. */
+/* Lists those of the page that are not known. */
 static json_t *
-unknown_of(struct couch_op *op)
+unknown_of(struct names_op *o)
 {
 	json_t *list = json_array(), *doc;
 	size_t i;
 
-	json_array_foreach (op->heads, i, doc)
-		if (find_known(op->c->names, doc) == NULL)
+	json_array_foreach (o->docs, i, doc)
+		if (find_known(o->op.c->names, doc) == NULL)
 			json_array_append(list, doc);
 	return list;
 }
@@ -122,86 +139,86 @@ unknown_of(struct couch_op *op)
 /* ---- handing over ---- */
 
 static void
-end(struct couch_op *op, enum store_found found, const struct trouble *why)
+end(struct names_op *o, enum store_found found, const struct trouble *why)
 {
-	op->c->names->n_listing--;
-	couch_op_listed(op, found, why);
+	o->op.c->names->n_listing--;
+	couch_op_listed(&o->op, found, why);
 }
 
 static void
-hand_over(struct couch_op *op)
+hand_over(struct names_op *o)
 {
 	json_t *doc;
 	size_t i;
 
-	json_array_foreach (op->heads, i, doc) {
-		const struct known_doc *k = find_known(op->c->names, doc);
+	json_array_foreach (o->docs, i, doc) {
+		const struct known_doc *k = find_known(o->op.c->names, doc);
 		json_t *rec;
 
 		if (k == NULL || k->rev != NULL)
 			continue;
 		rec = json_pack("{s:s}", "_id", member(doc, "id"));
-		op->listed(STORE_FOUND, rec, NULL, op->arg);
+		o->op.fn.listed(STORE_FOUND, rec, NULL, o->op.arg);
 		json_decref(rec);
 	}
-	if (op->startkey != NULL)
-		names_page(op);
+	if (o->start != NULL)
+		names_page(o);
 	else
-		end(op, STORE_MISSING, NULL);
+		end(o, STORE_MISSING, NULL);
 }
 
 /* ---- what they are ---- */
 
 static enum couch_answer
-read_answer(const struct couch_op *op, const struct http_response *r, struct trouble *why)
+read_answer(const struct names_op *o, const struct http_response *r, struct trouble *why)
 {
-	return couch_answer_read(r, 200, op->c->base.id, why);
+	return couch_answer_read(r, 200, o->op.c->base.id, why);
 }
 
-/* Learns that what is not known after it was asked for is no record: op->endkey alone, or all. */
+/* Learns that what is not known after it was asked for is no record: o->looked_at alone, or all. */
 static void
-learn_rest(struct couch_op *op)
+learn_rest(struct names_op *o)
 {
-	json_t *rest = unknown_of(op), *doc;
+	json_t *rest = unknown_of(o), *doc;
 	size_t i;
 
 	json_array_foreach (rest, i, doc)
-		if (op->endkey == NULL || strcmp(op->endkey, member(doc, "id")) == 0)
-			learn(op->c->names, member(doc, "id"), member(doc, "rev"));
+		if (o->looked_at == NULL || strcmp(o->looked_at, member(doc, "id")) == 0)
+			learn(o->op.c->names, member(doc, "id"), member(doc, "rev"));
 	json_decref(rest);
 }
 
 static void
 found_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct names_op *o = arg;
 	struct trouble why;
 	struct jspan_iter it;
 	struct jspan doc;
-	enum couch_answer a = read_answer(op, r, &why);
+	enum couch_answer a = read_answer(o, r, &why);
 	bool ok = a == COUCH_DONE && couch_docs_open(&it, r->body, r->body_len);
 
 	while (ok && jspan_next_element(&it, &doc)) {
 		json_t *found = couch_doc_json(doc, &why);
 
 		if (member(found, "_id") != NULL)
-			learn(op->c->names, member(found, "_id"), NULL);
+			learn(o->op.c->names, member(found, "_id"), NULL);
 		json_decref(found);
 	}
 	if (!ok || it.bad) {
 		if (a == COUCH_DONE)
-			couch_answer_garbled(r, op->c->base.id, &why);
-		end(op, STORE_FAILED, &why);
+			couch_answer_garbled(r, o->op.c->base.id, &why);
+		end(o, STORE_FAILED, &why);
 		return;
 	}
-	learn_rest(op);
-	look_at_rest(op);
+	learn_rest(o);
+	look_at_rest(o);
 }
 
 /* All from the first to the last of them; it is CouchDB that reads them, and not whole: a tree of a
  * record of megabytes would hold up the loop. */
 static void
-find_all(struct couch_op *op, const json_t *list)
+find_all(struct names_op *o, const json_t *list)
 {
 	bool few = json_array_size(list) <= LOOK_DOCS;
 	const char *first = member(json_array_get(list, 0), "id");
@@ -211,20 +228,20 @@ find_all(struct couch_op *op, const json_t *list)
 	    json_pack("{s:{s:{s:s,s:s},s:s},s:[s],s:i}", "selector", "_id", "$gte", first, "$lte",
 		last, "doc_type", COUCH_RECORD_TYPE, "fields", "_id", "limit", 2 * PAGE_NAMES);
 
-	free(op->endkey);
-	op->endkey = few ? xstrdup(first) : NULL;
-	couch_op_post(op, op->c->url, "_find", body, found_on_answer);
+	free(o->looked_at);
+	o->looked_at = few ? xstrdup(first) : NULL;
+	couch_op_post(&o->op, o->op.c->url, "_find", body, found_on_answer);
 }
 
 static void
-look_at_rest(struct couch_op *op)
+look_at_rest(struct names_op *o)
 {
-	json_t *list = unknown_of(op);
+	json_t *list = unknown_of(o);
 
 	if (json_array_size(list) == 0)
-		hand_over(op);
+		hand_over(o);
 	else
-		find_all(op, list);
+		find_all(o, list);
 	json_decref(list);
 }
 
@@ -232,34 +249,33 @@ look_at_rest(struct couch_op *op)
 static void
 view_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct names_op *o = arg;
 	struct trouble why;
 	struct couch_rows rows;
 	struct couch_row row;
 
-	if (read_answer(op, r, &why) == COUCH_DONE &&
-	    couch_rows_open(&rows, r->body, r->body_len)) {
+	if (read_answer(o, r, &why) == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len)) {
 		for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
-			learn(op->c->names, row.id, NULL);
+			learn(o->op.c->names, row.id, NULL);
 	} else {
-		op->c->names->no_view = true;
+		o->op.c->names->no_view = true;
 		log_debug("store", "store[%s]: names are read without the view: " TROUBLE_FMT,
-		    op->c->base.id, TROUBLE_ARGS(&why));
+		    o->op.c->base.id, TROUBLE_ARGS(&why));
 	}
-	look_at_rest(op);
+	look_at_rest(o);
 }
 
 static void
-ask_view(struct couch_op *op, const json_t *list)
+ask_view(struct names_op *o, const json_t *list)
 {
 	struct couch_range range = {.start = member(json_array_get(list, 0), "id"),
 	    .end = member(json_array_get(list, json_array_size(list) - 1), "id"),
 	    .view = COUCH_VIEW_NAMES,
 	    .limit = 2 * PAGE_NAMES,
 	    .stale = true};
-	char *url = couch_url_range(op->c->url, &range);
+	char *url = couch_url_range(o->op.c->url, &range);
 
-	couch_op_request(op, "GET", url, NULL, view_on_answer);
+	couch_op_request(&o->op, "GET", url, NULL, view_on_answer);
 	free(url);
 }
 
@@ -267,24 +283,24 @@ ask_view(struct couch_op *op, const json_t *list)
 
 /* The row behind the page is where the next begins; marks, which all lie together, are no hosts. */
 static bool
-read_page(struct couch_op *op, const struct http_response *r)
+read_page(struct names_op *o, const struct http_response *r)
 {
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0;
 
-	free(op->startkey);
-	op->startkey = NULL;
-	json_decref(op->heads);
-	op->heads = json_array();
+	free(o->start);
+	o->start = NULL;
+	json_decref(o->docs);
+	o->docs = json_array();
 	if (!couch_rows_open(&rows, r->body, r->body_len))
 		return false;
 	for (; couch_rows_next(&rows, &row); couch_row_finish(&row), n++) {
 		if (n < PAGE_NAMES && strchr(row.id, '/') == NULL && row.rev != NULL)
 			json_array_append_new(
-			    op->heads, json_pack("{s:s,s:s}", "id", row.id, "rev", row.rev));
-		else if (n >= PAGE_NAMES && op->startkey == NULL)
-			op->startkey =
+			    o->docs, json_pack("{s:s,s:s}", "id", row.id, "rev", row.rev));
+		else if (n >= PAGE_NAMES && o->start == NULL)
+			o->start =
 			    xstrdup(couch_marked_host(row.id) != NULL ? COUCH_MARKS_END : row.id);
 	}
 	return !rows.it.bad;
@@ -293,47 +309,49 @@ read_page(struct couch_op *op, const struct http_response *r)
 static void
 page_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct names_op *o = arg;
 	struct trouble why;
-	enum couch_answer a = read_answer(op, r, &why);
+	enum couch_answer a = read_answer(o, r, &why);
 	json_t *list;
 
-	if (a == COUCH_DONE && !read_page(op, r)) {
-		couch_answer_garbled(r, op->c->base.id, &why);
+	if (a == COUCH_DONE && !read_page(o, r)) {
+		couch_answer_garbled(r, o->op.c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
-		end(op, STORE_FAILED, &why);
+		end(o, STORE_FAILED, &why);
 		return;
 	}
-	list = unknown_of(op);
-	if (json_array_size(list) > 0 && !op->c->names->no_view)
-		ask_view(op, list);
+	list = unknown_of(o);
+	if (json_array_size(list) > 0 && !o->op.c->names->no_view)
+		ask_view(o, list);
 	else
-		look_at_rest(op);
+		look_at_rest(o);
 	json_decref(list);
 }
 
 static void
-names_page(struct couch_op *op)
+names_page(struct names_op *o)
 {
-	struct couch_range range = {.start = op->startkey, .limit = PAGE_NAMES + 1};
-	char *url = couch_url_range(op->c->url, &range);
+	struct couch_range range = {.start = o->start, .limit = PAGE_NAMES + 1};
+	char *url = couch_url_range(o->op.c->url, &range);
 
-	couch_op_request(op, "GET", url, NULL, page_on_answer);
+	couch_op_request(&o->op, "GET", url, NULL, page_on_answer);
 	free(url);
 }
 
 void
-couch_names_list(struct couch_op *op)
+couch_names_list(struct couch *c, store_listed_fn *fn, void *arg)
 {
-	struct couch_names *n = op->c->names;
-	struct mono now = loop_now(op->c->loop);
+	struct names_op *o = (struct names_op *)couch_op_create(c, sizeof(*o), names_finish, arg);
+	struct couch_names *n = c->names;
+	struct mono now = loop_now(c->loop);
 
+	o->op.fn.listed = fn;
 	if (n->n_listing++ == 0 && (HASH_COUNT(n->by_id) == 0 || HASH_COUNT(n->by_id) > KNOWN_MAX ||
 				       mono_diff(now, n->since) >= KNOWN_MS)) {
 		forget_all(n);
 		n->since = now;
 	}
-	names_page(op);
+	names_page(o);
 }

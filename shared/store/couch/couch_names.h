@@ -13,7 +13,7 @@ struct couch_names;
 
 struct couch_names *couch_names_create(void);
 void couch_names_destroy(struct couch_names *n);
-/* Lists the names for op->listed. */
-void couch_names_list(struct couch_op *op);
+/* Lists the names. */
+void couch_names_list(struct couch *c, store_listed_fn *fn, void *arg);
 
 #endif

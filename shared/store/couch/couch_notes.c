@@ -20,7 +20,19 @@ enum {
 
 #define NOTES_START "note/"
 
-static void put_look(struct couch_op *op);
+struct notes_op {
+	struct couch_op op; /* first */
+	json_t *notes;      /* {ID: value} of what is yet to be written */
+	unsigned int tries;
+};
+
+static void
+notes_finish(struct couch_op *op)
+{
+	json_decref(((struct notes_op *)op)->notes);
+}
+
+static void put_look(struct notes_op *p);
 
 static enum couch_answer
 read_answer(
@@ -30,41 +42,40 @@ read_answer(
 	return couch_answer_read(r, want, op->c->base.id, why);
 }
 
-/* op->doc is {ID: value} of what is yet to be written. */
 static void
 put_on_written(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct notes_op *p = arg;
 	struct trouble why;
 	struct couch_item *items;
 	size_t n;
-	enum couch_answer a = read_answer(op, r, 201, &why);
+	enum couch_answer a = read_answer(&p->op, r, 201, &why);
 
-	couch_items_read(r, op->c->base.id, &a, &items, &n, &why);
+	couch_items_read(r, p->op.c->base.id, &a, &items, &n, &why);
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].status == STORE_OK && strncmp(items[i].id, NOTES_START, 5) == 0) {
-			json_object_del(op->doc, items[i].id + strlen(NOTES_START));
+			json_object_del(p->notes, items[i].id + strlen(NOTES_START));
 		} else if (items[i].why != NULL) {
 			why = *items[i].why;
-			trouble_prefix(&why, "%s: ", op->c->base.id);
+			trouble_prefix(&why, "%s: ", p->op.c->base.id);
 		}
 	}
 	couch_items_free(items, n);
-	if (json_object_size(op->doc) == 0)
-		couch_op_done(op, NULL, "stored");
-	else if (a == COUCH_DONE && ++op->tries < TRIES_MAX)
-		put_look(op);
+	if (json_object_size(p->notes) == 0)
+		couch_op_done(&p->op, NULL, "stored");
+	else if (a == COUCH_DONE && ++p->tries < TRIES_MAX)
+		put_look(p);
 	else
-		couch_op_done(op, &why, NULL);
+		couch_op_done(&p->op, &why, NULL);
 }
 
 static void
-put_write(struct couch_op *op, const json_t *revs)
+put_write(struct notes_op *p, const json_t *revs)
 {
 	json_t *docs = json_array(), *body = json_pack("{s:o}", "docs", docs), *value;
 	const char *note;
 
-	json_object_foreach (op->doc, note, value) {
+	json_object_foreach (p->notes, note, value) {
 		json_t *doc = json_object();
 		char *id;
 
@@ -76,18 +87,18 @@ put_write(struct couch_op *op, const json_t *revs)
 		json_array_append_new(docs, doc);
 		free(id);
 	}
-	couch_op_post(op, op->c->url, "_bulk_docs", body, put_on_written);
+	couch_op_post(&p->op, p->op.c->url, "_bulk_docs", body, put_on_written);
 }
 
 static void
 put_on_looked(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct notes_op *p = arg;
 	struct trouble why;
 	json_t *revs = json_object();
 	struct couch_rows rows;
 	struct couch_row row;
-	enum couch_answer a = read_answer(op, r, 200, &why);
+	enum couch_answer a = read_answer(&p->op, r, 200, &why);
 	bool ok = a == COUCH_DONE && couch_rows_open(&rows, r->body, r->body_len);
 
 	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
@@ -95,32 +106,32 @@ put_on_looked(const struct http_response *r, void *arg)
 			json_object_set_new(revs, row.id, json_string(row.rev));
 	}
 	if (a == COUCH_DONE && (!ok || rows.it.bad)) {
-		couch_answer_garbled(r, op->c->base.id, &why);
+		couch_answer_garbled(r, p->op.c->base.id, &why);
 		ok = false;
 	}
 	if (ok)
-		put_write(op, revs);
+		put_write(p, revs);
 	else
-		couch_op_done(op, &why, NULL);
+		couch_op_done(&p->op, &why, NULL);
 	json_decref(revs);
 }
 
 static void
-put_look(struct couch_op *op)
+put_look(struct notes_op *p)
 {
 	size_t n = 0;
-	char **ids = xcalloc(json_object_size(op->doc) + 1, sizeof(*ids)), *url;
+	char **ids = xcalloc(json_object_size(p->notes) + 1, sizeof(*ids)), *url;
 	struct buf body;
 	const char *note;
 	json_t *value;
 
-	json_object_foreach (op->doc, note, value)
+	json_object_foreach (p->notes, note, value)
 		xasprintf(&ids[n++], NOTES_START "%s", note);
 	buf_init(&body, KEYS_MAX);
 	if (!couch_keys_body(&body, (const char *const *)ids, n))
 		fatal("store", "out of memory");
-	xasprintf(&url, "%s/_all_docs", op->c->url);
-	couch_op_request(op, "POST", url, buf_take(&body, NULL), put_on_looked);
+	xasprintf(&url, "%s/_all_docs", p->op.c->url);
+	couch_op_request(&p->op, "POST", url, buf_take(&body, NULL), put_on_looked);
 	free(url);
 	while (n > 0)
 		free(ids[--n]);
@@ -130,17 +141,18 @@ put_look(struct couch_op *op)
 void
 couch_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct notes_op *p =
+	    (struct notes_op *)couch_op_create((struct couch *)s, sizeof(*p), notes_finish, arg);
 
-	op->done = fn;
-	op->doc = json_copy((json_t *)notes);
-	put_look(op);
+	p->op.fn.done = fn;
+	p->notes = json_copy((json_t *)notes);
+	put_look(p);
 }
 
 static void
 got(struct couch_op *op, json_t *notes, const struct trouble *why)
 {
-	store_got_fn *fn = op->got;
+	store_got_fn *fn = op->fn.got;
 	void *arg = op->arg;
 
 	couch_op_destroy(op);
@@ -189,11 +201,11 @@ notes_on_answer(const struct http_response *r, void *arg)
 void
 couch_notes(struct store *s, const char *prefix, store_got_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct couch_op *op = couch_op_create((struct couch *)s, sizeof(*op), NULL, arg);
 	char *start, *end, *url;
 	struct couch_range range = {.limit = NOTES_MAX, .docs = true};
 
-	op->got = fn;
+	op->fn.got = fn;
 	xasprintf(&start, NOTES_START "%s", prefix);
 	xasprintf(&end, NOTES_START "%s~", prefix);
 	range.start = start;

@@ -19,12 +19,20 @@ enum {
 	PAGE_STRAYS = 50,
 };
 
-/* An id that cannot be has no document, and is not put into a URL. */
+struct outcomes_op {
+	struct couch_op op; /* first */
+	struct couch_page page;
+	char *job;
+	size_t odd; /* outcomes that are left out */
+};
+
 static void
-op_soon(struct couch_op *op, loop_fn *fn)
+outcomes_finish(struct couch_op *op)
 {
-	op->wait = loop_timer_create(op->c->loop, "couch-outcomes", fn, op);
-	loop_timer_arm(op->wait, 0);
+	struct outcomes_op *o = (struct outcomes_op *)op;
+
+	couch_page_finish(&o->page);
+	free(o->job);
 }
 
 /* ---- adding ---- */
@@ -46,40 +54,41 @@ couch_outcomes_add(struct store *s, const char *job, const struct outcome *o, si
 	if (job_id_ok(job)) {
 		couch_ledger_add(c->ledger, job, o, n, fn, arg);
 	} else {
-		struct couch_op *op = couch_op_create(c, arg);
+		/* An id that cannot be has no document, and is not put into a URL. */
+		struct couch_op *op = couch_op_create(c, sizeof(*op), NULL, arg);
 
-		op->done = fn;
-		op_soon(op, outcomes_on_impossible);
+		op->fn.done = fn;
+		couch_op_later(op, outcomes_on_impossible, 0);
 	}
 }
 
 /* ---- reading ---- */
 
 static void
-outcomes_end(struct couch_op *op, enum store_found found, const struct trouble *why)
+outcomes_end(struct outcomes_op *o, enum store_found found, const struct trouble *why)
 {
-	store_outcome_fn *fn = op->outcome;
-	void *arg = op->arg;
+	store_outcome_fn *fn = o->op.fn.outcome;
+	void *arg = o->op.arg;
 
-	if (found == STORE_MISSING && op->odd > 0)
-		store_note_odd_outcomes(&op->c->base, op->url, op->odd);
-	couch_op_destroy(op);
+	if (found == STORE_MISSING && o->odd > 0)
+		store_note_odd_outcomes(&o->op.c->base, o->job, o->odd);
+	couch_op_destroy(&o->op);
 	fn(found, NULL, why, arg);
 }
 
 static void
-give(const struct outcome *o, void *arg)
+give(const struct outcome *one, void *arg)
 {
-	struct couch_op *op = arg;
+	struct outcomes_op *o = arg;
 
-	op->outcome(STORE_FOUND, o, NULL, op->arg);
+	o->op.fn.outcome(STORE_FOUND, one, NULL, o->op.arg);
 }
 
-static void find_strays(struct couch_op *op, const char *after);
+static void find_strays(struct outcomes_op *o, const char *after);
 
 /* Hands over a page of them. *last: the id of the last one, the caller's. false: garbled. */
 static bool
-give_strays(struct couch_op *op, const struct http_response *r, size_t *n, char **last)
+give_strays(struct outcomes_op *o, const struct http_response *r, size_t *n, char **last)
 {
 	struct jspan_iter it;
 	struct jspan doc;
@@ -91,7 +100,7 @@ give_strays(struct couch_op *op, const struct http_response *r, size_t *n, char 
 
 		if (!couch_stray_parse(&s, doc))
 			continue; /* nobody of us wrote it */
-		couch_stray_each(&s, op->url, give, op);
+		couch_stray_each(&s, o->job, give, o);
 		free(*last);
 		*last = xstrdup(s.id);
 		couch_stray_finish(&s);
@@ -102,41 +111,41 @@ give_strays(struct couch_op *op, const struct http_response *r, size_t *n, char 
 static void
 strays_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct outcomes_op *o = arg;
 	struct trouble why;
 	char *last = NULL;
-	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, &why);
+	enum couch_answer a = couch_answer_read(r, 200, o->op.c->jobs_id, &why);
 	size_t n = 0;
 
-	couch_note_answer(op->c, r);
-	if (a == COUCH_DONE && !give_strays(op, r, &n, &last)) {
-		couch_answer_garbled(r, op->c->jobs_id, &why);
+	couch_note_answer(o->op.c, r);
+	if (a == COUCH_DONE && !give_strays(o, r, &n, &last)) {
+		couch_answer_garbled(r, o->op.c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE)
-		outcomes_end(op, STORE_FAILED, &why);
+		outcomes_end(o, STORE_FAILED, &why);
 	else if (n < PAGE_STRAYS || last == NULL)
-		outcomes_end(op, STORE_MISSING, NULL);
+		outcomes_end(o, STORE_MISSING, NULL);
 	else
-		find_strays(op, last);
+		find_strays(o, last);
 	free(last);
 }
 
-/* op->url is the job. */
 static void
-find_strays(struct couch_op *op, const char *after)
+find_strays(struct outcomes_op *o, const char *after)
 {
 	json_t *body = json_pack("{s:{s:{s:s,s:s},s:{s:{s:{s:s}}}},s:[s,s,s],s:i,s:[{s:s}]}",
 	    "selector", "_id", "$gt", after, "$lt", COUCH_STRAYS_END, "outcomes", "$elemMatch",
-	    "job", "$eq", op->url, "fields", "_id", "_rev", "outcomes", "limit", PAGE_STRAYS,
-	    "sort", "_id", "asc");
+	    "job", "$eq", o->job, "fields", "_id", "_rev", "outcomes", "limit", PAGE_STRAYS, "sort",
+	    "_id", "asc");
 
-	couch_op_post(op, op->c->jobs_url, "_find", body, strays_on_answer);
+	couch_op_post(&o->op, o->op.c->jobs_url, "_find", body, strays_on_answer);
 }
 
 static void
 outcomes_row(struct couch_op *op, const struct couch_row *row)
 {
+	struct outcomes_op *o = (struct outcomes_op *)op;
 	json_t *page, *outcomes, *json;
 	struct trouble why;
 	size_t i;
@@ -145,14 +154,14 @@ outcomes_row(struct couch_op *op, const struct couch_row *row)
 		return;
 	page = couch_doc_json(row->doc, &why);
 	outcomes = json_object_get(page, "outcomes");
-	op->odd += !json_is_array(outcomes);
+	o->odd += !json_is_array(outcomes);
 	json_array_foreach (outcomes, i, json) {
-		struct outcome o;
+		struct outcome one;
 
-		if (outcome_from_json(json, &o))
-			give(&o, op);
+		if (outcome_from_json(json, &one))
+			give(&one, o);
 		else
-			op->odd++;
+			o->odd++;
 	}
 	json_decref(page);
 }
@@ -160,16 +169,16 @@ outcomes_row(struct couch_op *op, const struct couch_row *row)
 static void
 outcomes_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct outcomes_op *o = arg;
 	struct trouble why;
-	enum couch_page_next next = couch_page_answer(op, r, outcomes_row, &why);
+	enum couch_page_next next = couch_page_answer(&o->op, &o->page, r, outcomes_row, &why);
 
-	if (next == COUCH_PAGE_AGAIN || (next == COUCH_PAGE_READ && op->startkey != NULL))
-		couch_page_ask(op, false, outcomes_on_answer);
+	if (next == COUCH_PAGE_AGAIN || (next == COUCH_PAGE_READ && o->page.start != NULL))
+		couch_page_ask(&o->op, &o->page, false, outcomes_on_answer);
 	else if (next == COUCH_PAGE_READ)
-		find_strays(op, COUCH_STRAYS_START);
+		find_strays(o, COUCH_STRAYS_START);
 	else
-		outcomes_end(op, STORE_FAILED, &why);
+		outcomes_end(o, STORE_FAILED, &why);
 }
 
 static void
@@ -181,16 +190,17 @@ outcomes_of_nobody(void *arg)
 void
 couch_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct outcomes_op *o = (struct outcomes_op *)couch_op_create(
+	    (struct couch *)s, sizeof(*o), outcomes_finish, arg);
 
-	op->outcome = fn;
+	o->op.fn.outcome = fn;
 	if (!job_id_ok(job)) {
-		op_soon(op, outcomes_of_nobody);
+		couch_op_later(&o->op, outcomes_of_nobody, 0);
 		return;
 	}
-	op->limit = PAGE_PAGES;
-	op->url = xstrdup(job);
-	xasprintf(&op->startkey, "out/%s/", job);
-	xasprintf(&op->endkey, "out/%s/~", job); /* behind it are the job's hosts */
-	couch_page_ask(op, false, outcomes_on_answer);
+	o->page.limit = PAGE_PAGES;
+	o->job = xstrdup(job);
+	xasprintf(&o->page.start, "out/%s/", job);
+	xasprintf(&o->page.end, "out/%s/~", job); /* behind it are the job's hosts */
+	couch_page_ask(&o->op, &o->page, false, outcomes_on_answer);
 }

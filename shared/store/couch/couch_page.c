@@ -8,32 +8,40 @@
 
 #include <stdlib.h>
 
+void
+couch_page_finish(struct couch_page *p)
+{
+	free(p->start);
+	free(p->end);
+}
+
 bool
-couch_page_read(struct couch_op *op, const struct http_response *r, couch_page_fn *fn)
+couch_page_read(
+    struct couch_op *op, struct couch_page *p, const struct http_response *r, couch_page_fn *fn)
 {
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0;
 
-	free(op->startkey);
-	op->startkey = NULL;
+	free(p->start);
+	p->start = NULL;
 	if (!couch_rows_open(&rows, r->body, r->body_len))
 		return false;
 	for (; couch_rows_next(&rows, &row); couch_row_finish(&row), n++) {
-		if (n < op->limit)
+		if (n < p->limit)
 			fn(op, &row);
-		else if (op->startkey == NULL)
-			op->startkey = xstrdup(row.id);
+		else if (p->start == NULL)
+			p->start = xstrdup(row.id);
 	}
 	return !rows.it.bad;
 }
 
 void
-couch_page_ask(struct couch_op *op, bool descending, http_fn *fn)
+couch_page_ask(struct couch_op *op, const struct couch_page *p, bool descending, http_fn *fn)
 {
-	struct couch_range range = {.start = op->startkey,
-	    .end = op->endkey,
-	    .limit = op->limit + 1,
+	struct couch_range range = {.start = p->start,
+	    .end = p->end,
+	    .limit = p->limit + 1,
 	    .docs = true,
 	    .descending = descending};
 	char *url = couch_url_range(op->c->jobs_url, &range);
@@ -43,17 +51,17 @@ couch_page_ask(struct couch_op *op, bool descending, http_fn *fn)
 }
 
 enum couch_page_next
-couch_page_answer(
-    struct couch_op *op, const struct http_response *r, couch_page_fn *fn, struct trouble *why)
+couch_page_answer(struct couch_op *op, struct couch_page *p, const struct http_response *r,
+    couch_page_fn *fn, struct trouble *why)
 {
 	enum couch_answer a = couch_answer_read(r, 200, op->c->jobs_id, why);
 
 	couch_note_answer(op->c, r);
-	if (r->too_large && op->limit > 1) {
-		op->limit = op->limit / 4 + 1 < op->limit ? op->limit / 4 + 1 : 1;
+	if (r->too_large && p->limit > 1) {
+		p->limit = p->limit / 4 + 1 < p->limit ? p->limit / 4 + 1 : 1;
 		return COUCH_PAGE_AGAIN;
 	}
-	if (a == COUCH_DONE && couch_page_read(op, r, fn))
+	if (a == COUCH_DONE && couch_page_read(op, p, r, fn))
 		return COUCH_PAGE_READ;
 	if (a == COUCH_DONE)
 		couch_answer_garbled(r, op->c->jobs_id, why);

@@ -32,41 +32,57 @@ enum {
 	PRUNE_MAX = 500,   /* of one call, about */
 };
 
-static void next_job(struct couch_op *op);
-static void find_strays(struct couch_op *op);
+struct prune_op {
+	struct couch_op op; /* first */
+	int64_t before_ms;
+	char *job;    /* whose turn it is */
+	json_t *docs; /* of strays, while their jobs are asked for */
+	size_t removed;
+};
+
+static void
+prune_finish(struct couch_op *op)
+{
+	struct prune_op *p = (struct prune_op *)op;
+
+	free(p->job);
+	json_decref(p->docs);
+}
+
+static void next_job(struct prune_op *p);
+static void find_strays(struct prune_op *p);
 
 static enum couch_answer
-read_answer(
-    const struct couch_op *op, const struct http_response *r, long want, struct trouble *why)
+read_answer(const struct prune_op *p, const struct http_response *r, long want, struct trouble *why)
 {
-	couch_note_answer(op->c, r);
-	return couch_answer_read(r, want, op->c->jobs_id, why);
+	couch_note_answer(p->op.c, r);
+	return couch_answer_read(r, want, p->op.c->jobs_id, why);
 }
 
 /* why: NULL = it is done. */
 static void
-end(struct couch_op *op, const struct trouble *why)
+end(struct prune_op *p, const struct trouble *why)
 {
-	store_pruned_fn *fn = op->pruned;
-	size_t removed = op->removed;
-	void *arg = op->arg;
+	store_pruned_fn *fn = p->op.fn.pruned;
+	size_t removed = p->removed;
+	void *arg = p->op.arg;
 
-	couch_op_destroy(op);
+	couch_op_destroy(&p->op);
 	fn(why, removed, false, arg);
 }
 
-/* The answer as JSON; NULL: the call has failed and op is gone. */
+/* The answer as JSON; NULL: the call has failed and p is gone. */
 static json_t *
-read_body(struct couch_op *op, const struct http_response *r, long want)
+read_body(struct prune_op *p, const struct http_response *r, long want)
 {
 	struct trouble why;
-	enum couch_answer a = read_answer(op, r, want, &why);
+	enum couch_answer a = read_answer(p, r, want, &why);
 	json_t *body = a == COUCH_DONE ? json_loadb(r->body, r->body_len, 0, NULL) : NULL;
 
 	if (a == COUCH_DONE && body == NULL)
-		couch_answer_garbled(r, op->c->jobs_id, &why);
+		couch_answer_garbled(r, p->op.c->jobs_id, &why);
 	if (body == NULL)
-		end(op, &why);
+		end(p, &why);
 	return body;
 }
 
@@ -81,12 +97,12 @@ set_place(struct couch *c, const char *id)
 }
 
 static void
-advance(struct couch_op *op)
+advance(struct prune_op *p)
 {
 	char *id;
 
-	xasprintf(&id, "out/%s0", op->startkey);
-	set_place(op->c, id);
+	xasprintf(&id, "out/%s0", p->job);
+	set_place(p->op.c, id);
 	free(id);
 }
 
@@ -95,38 +111,38 @@ advance(struct couch_op *op)
 static void
 removed_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct prune_op *p = arg;
 	struct couch_item *items = NULL;
 	struct trouble why;
 	size_t n = 0, gone = 0;
-	enum couch_answer a = read_answer(op, r, 201, &why);
+	enum couch_answer a = read_answer(p, r, 201, &why);
 
 	if (a == COUCH_DONE && !couch_items_parse(r->body, r->body_len, &items, &n)) {
-		couch_answer_garbled(r, op->c->jobs_id, &why);
+		couch_answer_garbled(r, p->op.c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	for (size_t i = 0; i < n; i++) {
 		gone += items[i].status == STORE_OK;
 		if (items[i].status != STORE_OK && items[i].status != STORE_CONFLICT) {
 			why = *items[i].why;
-			trouble_prefix(&why, "%s: ", op->c->jobs_id);
+			trouble_prefix(&why, "%s: ", p->op.c->jobs_id);
 			a = COUCH_UNKNOWN;
 		}
 	}
 	couch_items_free(items, n);
-	op->removed += gone;
+	p->removed += gone;
 	if (a != COUCH_DONE) {
-		end(op, &why);
+		end(p, &why);
 		return;
 	}
-	if (gone == 0 && op->startkey != NULL) /* somebody else is at it */
-		advance(op);
-	next_job(op);
+	if (gone == 0 && p->job != NULL) /* somebody else is at it */
+		advance(p);
+	next_job(p);
 }
 
 /* Removes those of {"docs": [{"_id", "_rev"}, ...]}, which it takes. false: there are none. */
 static bool
-remove_docs(struct couch_op *op, json_t *answer)
+remove_docs(struct prune_op *p, json_t *answer)
 {
 	json_t *docs = json_incref(json_object_get(answer, "docs")), *doc;
 	size_t i, n = json_array_size(docs);
@@ -135,8 +151,8 @@ remove_docs(struct couch_op *op, json_t *answer)
 		json_object_set_new(doc, "_deleted", json_true());
 	json_decref(answer);
 	if (n > 0)
-		couch_op_post(op, op->c->jobs_url, "_bulk_docs", json_pack("{s:O}", "docs", docs),
-		    removed_on_answer);
+		couch_op_post(&p->op, p->op.c->jobs_url, "_bulk_docs",
+		    json_pack("{s:O}", "docs", docs), removed_on_answer);
 	json_decref(docs);
 	return n > 0;
 }
@@ -145,22 +161,22 @@ remove_docs(struct couch_op *op, json_t *answer)
 
 /* Absent, or before the time: they are texts that sort as times do. */
 static json_t *
-is_old(const struct couch_op *op, const char *key)
+is_old(const struct prune_op *p, const char *key)
 {
 	char text[WALLCLOCK_TEXT_SIZE];
 
 	return json_pack("{s:[{s:{s:b}},{s:{s:s}}]}", "$or", key, "$exists", 0, key, "$lt",
-	    wallclock_format(op->before_ms, text));
+	    wallclock_format(p->before_ms, text));
 }
 
 /* fields: stolen; NULL = whole documents. */
 static void
-find(struct couch_op *op, const struct couch_range *range, json_t *conditions, json_t *fields,
+find(struct prune_op *p, const struct couch_range *range, json_t *conditions, json_t *fields,
     http_fn *fn)
 {
 	json_array_append_new(
 	    conditions, json_pack("{s:{s:s,s:s}}", "_id", "$gte", range->start, "$lt", range->end));
-	couch_op_post(op, op->c->jobs_url, "_find",
+	couch_op_post(&p->op, p->op.c->jobs_url, "_find",
 	    json_pack("{s:{s:o},s:o*,s:I}", "selector", "$and", conditions, "fields", fields,
 		"limit", (json_int_t)range->limit),
 	    fn);
@@ -177,26 +193,26 @@ id_and_rev(void)
 static void
 pages_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
-	json_t *body = read_body(op, r, 200);
+	struct prune_op *p = arg;
+	json_t *body = read_body(p, r, 200);
 
 	if (body == NULL)
 		return;
 	if (json_array_size(json_object_get(body, "docs")) < PRUNE_PAGES)
-		advance(op);
-	if (!remove_docs(op, body))
-		next_job(op);
+		advance(p);
+	if (!remove_docs(p, body))
+		next_job(p);
 }
 
 static void
-find_pages(struct couch_op *op)
+find_pages(struct prune_op *p)
 {
 	char *start, *end;
 
-	xasprintf(&start, "out/%s/", op->startkey);
-	xasprintf(&end, "out/%s0", op->startkey);
-	find(op, &(struct couch_range){.start = start, .end = end, .limit = PRUNE_PAGES},
-	    json_pack("[o]", is_old(op, "at")), id_and_rev(), pages_on_answer);
+	xasprintf(&start, "out/%s/", p->job);
+	xasprintf(&end, "out/%s0", p->job);
+	find(p, &(struct couch_range){.start = start, .end = end, .limit = PRUNE_PAGES},
+	    json_pack("[o]", is_old(p, "at")), id_and_rev(), pages_on_answer);
 	free(start);
 	free(end);
 }
@@ -206,8 +222,8 @@ find_pages(struct couch_op *op)
 static void
 there_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
-	json_t *body = read_body(op, r, 200);
+	struct prune_op *p = arg;
+	json_t *body = read_body(p, r, 200);
 	const json_t *row, *value;
 	bool there;
 
@@ -219,21 +235,21 @@ there_on_answer(const struct http_response *r, void *arg)
 		!json_is_true(json_object_get(value, "deleted"));
 	json_decref(body);
 	if (!there) {
-		find_pages(op);
+		find_pages(p);
 		return;
 	}
-	advance(op);
-	next_job(op);
+	advance(p);
+	next_job(p);
 }
 
 static void
-is_it_there(struct couch_op *op)
+is_it_there(struct prune_op *p)
 {
 	char *id;
 
-	xasprintf(&id, COUCH_JOBS_START "%s", op->startkey);
-	couch_op_post(
-	    op, op->c->jobs_url, "_all_docs", json_pack("{s:[s]}", "keys", id), there_on_answer);
+	xasprintf(&id, COUCH_JOBS_START "%s", p->job);
+	couch_op_post(&p->op, p->op.c->jobs_url, "_all_docs", json_pack("{s:[s]}", "keys", id),
+	    there_on_answer);
 	free(id);
 }
 
@@ -241,8 +257,8 @@ is_it_there(struct couch_op *op)
 static void
 next_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
-	json_t *body = read_body(op, r, 200);
+	struct prune_op *p = arg;
+	json_t *body = read_body(p, r, 200);
 	const char *id, *job, *slash;
 
 	if (body == NULL)
@@ -250,17 +266,17 @@ next_on_answer(const struct http_response *r, void *arg)
 	id = json_string_value(
 	    json_object_get(json_array_get(json_object_get(body, "rows"), 0), "id"));
 	if (id == NULL || strncmp(id, "out/", 4) != 0) {
-		set_place(op->c, COUCH_STRAYS_START);
+		set_place(p->op.c, COUCH_STRAYS_START);
 		json_decref(body);
-		find_strays(op);
+		find_strays(p);
 		return;
 	}
 	job = id + strlen("out/");
 	slash = strchr(job, '/');
-	free(op->startkey);
-	op->startkey = xstrndup(job, slash != NULL ? (size_t)(slash - job) : strlen(job));
+	free(p->job);
+	p->job = xstrndup(job, slash != NULL ? (size_t)(slash - job) : strlen(job));
 	json_decref(body);
-	is_it_there(op);
+	is_it_there(p);
 }
 
 static bool
@@ -270,33 +286,33 @@ is_at_strays(const struct couch *c)
 }
 
 static void
-next_job(struct couch_op *op)
+next_job(struct prune_op *p)
 {
-	struct couch *c = op->c;
+	struct couch *c = p->op.c;
 	struct couch_range range = {.start = c->prune_from, .end = "out0", .limit = 1};
 	char *url;
 
-	if (op->removed >= PRUNE_MAX) {
-		end(op, NULL);
+	if (p->removed >= PRUNE_MAX) {
+		end(p, NULL);
 		return;
 	}
 	if (is_at_strays(c)) {
-		find_strays(op);
+		find_strays(p);
 		return;
 	}
 	if (range.start == NULL)
 		range.start = "out/";
 	url = couch_url_range(c->jobs_url, &range);
-	couch_op_request(op, "GET", url, NULL, next_on_answer);
+	couch_op_request(&p->op, "GET", url, NULL, next_on_answer);
 	free(url);
 }
 
 /* ---- strays ---- */
 
-/* Makes the request that takes out of op->doc what is old of jobs that are not there; NULL: nothing
+/* Makes the request that takes out of p->docs what is old of jobs that are not there; NULL: nothing
  * is. */
 static char *
-forget_strays(const struct couch_op *op, const json_t *there)
+forget_strays(const struct prune_op *p, const json_t *there)
 {
 	char at[WALLCLOCK_TEXT_SIZE];
 	const json_t *doc;
@@ -304,9 +320,9 @@ forget_strays(const struct couch_op *op, const json_t *there)
 	bool ok = true;
 	size_t i;
 
-	wallclock_format(op->before_ms, at);
+	wallclock_format(p->before_ms, at);
 	buf_init(&body, SIZE_MAX / 2); /* of documents that are in memory */
-	json_array_foreach (op->doc, i, doc) {
+	json_array_foreach (p->docs, i, doc) {
 		struct couch_stray s = {0};
 
 		if (couch_stray_take(&s, doc) && couch_stray_forget(&s, at, there) > 0)
@@ -323,31 +339,31 @@ forget_strays(const struct couch_op *op, const json_t *there)
 static void
 strays_on_jobs(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct prune_op *p = arg;
 	json_t *there = json_object();
 	struct trouble why;
 	char *url, *body;
-	enum couch_answer a = read_answer(op, r, 200, &why);
+	enum couch_answer a = read_answer(p, r, 200, &why);
 
-	if (a == COUCH_DONE && !couch_known_take(op->c->known, r->body, r->body_len, there)) {
-		couch_answer_garbled(r, op->c->jobs_id, &why);
+	if (a == COUCH_DONE && !couch_known_take(p->op.c->known, r->body, r->body_len, there)) {
+		couch_answer_garbled(r, p->op.c->jobs_id, &why);
 		a = COUCH_UNKNOWN;
 	}
-	body = a == COUCH_DONE ? forget_strays(op, there) : NULL;
+	body = a == COUCH_DONE ? forget_strays(p, there) : NULL;
 	json_decref(there);
 	if (a != COUCH_DONE) {
-		end(op, &why);
+		end(p, &why);
 	} else if (body == NULL) {
-		find_strays(op);
+		find_strays(p);
 	} else {
-		xasprintf(&url, "%s/_bulk_docs", op->c->jobs_url);
-		couch_op_request(op, "POST", url, body, removed_on_answer);
+		xasprintf(&url, "%s/_bulk_docs", p->op.c->jobs_url);
+		couch_op_request(&p->op, "POST", url, body, removed_on_answer);
 		free(url);
 	}
 }
 
 static void
-ask_for_jobs(struct couch_op *op)
+ask_for_jobs(struct prune_op *p)
 {
 	json_t *jobs = json_object();
 	char at[WALLCLOCK_TEXT_SIZE], *url;
@@ -355,8 +371,8 @@ ask_for_jobs(struct couch_op *op)
 	struct buf body;
 	size_t i;
 
-	wallclock_format(op->before_ms, at);
-	json_array_foreach (op->doc, i, doc) {
+	wallclock_format(p->before_ms, at);
+	json_array_foreach (p->docs, i, doc) {
 		struct couch_stray s = {0};
 
 		if (couch_stray_take(&s, doc))
@@ -365,12 +381,12 @@ ask_for_jobs(struct couch_op *op)
 	}
 	buf_init(&body, SIZE_MAX / 2);
 	if (couch_known_ask(&body, jobs)) {
-		xasprintf(&url, "%s/_all_docs", op->c->jobs_url);
-		couch_op_request(op, "POST", url, buf_take(&body, NULL), strays_on_jobs);
+		xasprintf(&url, "%s/_all_docs", p->op.c->jobs_url);
+		couch_op_request(&p->op, "POST", url, buf_take(&body, NULL), strays_on_jobs);
 		free(url);
 	} else {
 		buf_finish(&body);
-		end(op, &trouble_no_memory);
+		end(p, &trouble_no_memory);
 	}
 	json_decref(jobs);
 }
@@ -390,42 +406,42 @@ set_place_behind(struct couch *c, const json_t *doc)
 static void
 strays_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
-	json_t *body = read_body(op, r, 200), *docs;
+	struct prune_op *p = arg;
+	json_t *body = read_body(p, r, 200), *docs;
 	size_t n;
 
 	if (body == NULL)
 		return;
 	docs = json_object_get(body, "docs");
 	n = json_array_size(docs);
-	json_decref(op->doc);
-	op->doc = json_incref(docs);
+	json_decref(p->docs);
+	p->docs = json_incref(docs);
 	if (n < PRUNE_STRAYS)
-		set_place(op->c, COUCH_STRAYS_END);
+		set_place(p->op.c, COUCH_STRAYS_END);
 	else
-		set_place_behind(op->c, json_array_get(docs, n - 1));
+		set_place_behind(p->op.c, json_array_get(docs, n - 1));
 	json_decref(body);
 	if (n > 0)
-		ask_for_jobs(op);
+		ask_for_jobs(p);
 	else
-		find_strays(op);
+		find_strays(p);
 }
 
 /* Behind the last one the round is over: next time from the start. */
 static void
-find_strays(struct couch_op *op)
+find_strays(struct prune_op *p)
 {
-	if (strcmp(op->c->prune_from, COUCH_STRAYS_END) >= 0) {
-		set_place(op->c, NULL);
-		end(op, NULL);
+	if (strcmp(p->op.c->prune_from, COUCH_STRAYS_END) >= 0) {
+		set_place(p->op.c, NULL);
+		end(p, NULL);
 		return;
 	}
-	free(op->startkey); /* no job has its turn any more */
-	op->startkey = NULL;
-	find(op,
+	free(p->job); /* no job has its turn any more */
+	p->job = NULL;
+	find(p,
 	    &(struct couch_range){
-		.start = op->c->prune_from, .end = COUCH_STRAYS_END, .limit = PRUNE_STRAYS},
-	    json_pack("[o]", is_old(op, "oldest")), NULL, strays_on_answer);
+		.start = p->op.c->prune_from, .end = COUCH_STRAYS_END, .limit = PRUNE_STRAYS},
+	    json_pack("[o]", is_old(p, "oldest")), NULL, strays_on_answer);
 }
 
 /* ---- jobs ---- */
@@ -433,27 +449,28 @@ find_strays(struct couch_op *op)
 static void
 jobs_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
-	json_t *body = read_body(op, r, 200);
+	struct prune_op *p = arg;
+	json_t *body = read_body(p, r, 200);
 
 	if (body == NULL)
 		return;
 	if (json_array_size(json_object_get(body, "docs")) > 0)
-		couch_known_clear(op->c->known);
-	if (!remove_docs(op, body))
-		next_job(op);
+		couch_known_clear(p->op.c->known);
+	if (!remove_docs(p, body))
+		next_job(p);
 }
 
 void
 couch_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct prune_op *p =
+	    (struct prune_op *)couch_op_create((struct couch *)s, sizeof(*p), prune_finish, arg);
 
-	op->pruned = fn;
-	op->before_ms = before_ms;
-	find(op,
+	p->op.fn.pruned = fn;
+	p->before_ms = before_ms;
+	find(p,
 	    &(struct couch_range){
 		.start = COUCH_JOBS_START, .end = COUCH_JOBS_END, .limit = PRUNE_JOBS},
-	    json_pack("[o,o]", is_old(op, "sent_at"), is_old(op, "not_after")), id_and_rev(),
+	    json_pack("[o,o]", is_old(p, "sent_at"), is_old(p, "not_after")), id_and_rev(),
 	    jobs_on_answer);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading records from CouchDB: one of them, or all in pages. */
 #include "shared/store/couch/couch_names.h"
+#include "shared/store/couch/couch_page.h"
 #include "shared/store/couch/couch_view.h"
 
 #include "shared/base/buf.h"
@@ -19,66 +20,12 @@ enum {
 	PAGE_RECORDS_MAX = 100,
 };
 
-struct couch_op *
-couch_op_create(struct couch *c, void *arg)
-{
-	struct couch_op *op = xcalloc(1, sizeof(*op));
-
-	op->c = c;
-	op->arg = arg;
-	LIST_INSERT_HEAD(&c->ops, op, link);
-	return op;
-}
-
-void
-couch_op_destroy(struct couch_op *op)
-{
-	LIST_REMOVE(op, link);
-	loop_timer_destroy(op->wait);
-	json_decref(op->doc);
-	json_decref(op->fields);
-	json_decref(op->heads);
-	free(op->startkey);
-	free(op->endkey);
-	free(op->url);
-	free(op->page);
-	free(op);
-}
-
-void
-couch_op_listed(struct couch_op *op, enum store_found found, const struct trouble *why)
-{
-	store_listed_fn *fn = op->listed;
-	void *arg = op->arg;
-
-	couch_op_destroy(op);
-	fn(found, NULL, why, arg);
-}
-
-void
-couch_op_request(struct couch_op *op, const char *method, const char *url, char *body, http_fn *fn)
-{
-	http_request(op->c->http, method, url, body, body != NULL ? strlen(body) : 0, fn, op);
-}
-
-void
-couch_op_post(
-    struct couch_op *op, const char *database, const char *what, json_t *body, http_fn *fn)
-{
-	char *url;
-
-	xasprintf(&url, "%s/%s", database, what);
-	couch_op_request(op, "POST", url, json_dumps(body, JSON_COMPACT), fn);
-	json_decref(body);
-	free(url);
-}
-
 /* --- get --- */
 
 static void
 got(struct couch_op *op, enum store_found found, json_t *rec, const struct trouble *why)
 {
-	store_got_fn *fn = op->got;
+	store_got_fn *fn = op->fn.got;
 	void *arg = op->arg;
 
 	couch_op_destroy(op);
@@ -167,11 +114,11 @@ ask(struct couch_op *op, const char *const *ids, size_t n, http_fn *fn)
 void
 couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct couch_op *op = couch_op_create((struct couch *)s, sizeof(*op), NULL, arg);
 	char *mark;
 
 	xasprintf(&mark, COUCH_MARKS_START "%s", host);
-	op->got = fn;
+	op->fn.got = fn;
 	ask(op, (const char *const[]){host, mark}, 2, get_on_answer);
 	free(mark);
 }
@@ -183,7 +130,26 @@ couch_get(struct store *s, const char *host, store_got_fn *fn, void *arg)
  * What is no record is passed over: marks, which all lie together in this order, and what other
  * people keep in the same database. A page of whole records is kept until their marks have been
  * asked for. */
-static void list_page(struct couch_op *op);
+struct list_op {
+	struct couch_op op; /* first */
+	struct couch_page page;
+	json_t *fields; /* NULL = whole records, */
+	bool heads;     /* of which heads are made */
+	char *body;     /* the page of records whose marks are being asked for */
+	size_t body_len;
+};
+
+static void list_page(struct list_op *l);
+
+static void
+list_finish(struct couch_op *op)
+{
+	struct list_op *l = (struct list_op *)op;
+
+	couch_page_finish(&l->page);
+	json_decref(l->fields);
+	free(l->body);
+}
 
 static bool
 is_host(const char *id)
@@ -193,15 +159,15 @@ is_host(const char *id)
 
 /* Sets where the next page begins. */
 static void
-go_on_at(struct couch_op *op, const char *id)
+go_on_at(struct list_op *l, const char *id)
 {
-	if (op->startkey == NULL)
-		op->startkey = xstrdup(couch_marked_host(id) != NULL ? COUCH_MARKS_END : id);
+	if (l->page.start == NULL)
+		l->page.start = xstrdup(couch_marked_host(id) != NULL ? COUCH_MARKS_END : id);
 }
 
 /* marks: by host, each the document. */
 static void
-list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
+list_row(struct list_op *l, const struct couch_row *row, const json_t *marks)
 {
 	struct trouble why;
 	struct couch_mark mark = {0};
@@ -211,11 +177,11 @@ list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 
 	if (!is_host(row->id) || row->doc.text == NULL)
 		return;
-	couch_note_size(op->c, row->doc.len, 1);
+	couch_note_size(l->op.c, row->doc.len, 1);
 	rec = couch_doc_json(row->doc, &why);
 	if (rec == NULL) {
 		log_warn("store", "store[%s]: left out of the list: " TROUBLE_FMT ", host=%s",
-		    op->c->base.id, TROUBLE_ARGS(&why), row->id);
+		    l->op.c->base.id, TROUBLE_ARGS(&why), row->id);
 		return;
 	}
 	if (!couch_doc_is_record(rec)) {
@@ -225,35 +191,35 @@ list_row(struct couch_op *op, const struct couch_row *row, const json_t *marks)
 	if (text != NULL && jspan_value(text, strlen(text), &doc) && !couch_mark_parse(doc, &mark))
 		mark = (struct couch_mark){0};
 	couch_doc_show(rec, &mark);
-	head = op->headings ? head_of_record(rec) : NULL;
-	op->listed(STORE_FOUND, op->headings ? head : rec, NULL, op->arg);
+	head = l->heads ? head_of_record(rec) : NULL;
+	l->op.fn.listed(STORE_FOUND, l->heads ? head : rec, NULL, l->op.arg);
 	couch_mark_finish(&mark);
 	json_decref(head);
 	json_decref(rec);
 }
 
 static void
-list_next(struct couch_op *op)
+list_next(struct list_op *l)
 {
-	if (op->startkey != NULL)
-		list_page(op);
+	if (l->page.start != NULL)
+		list_page(l);
 	else
-		couch_op_listed(op, STORE_MISSING, NULL);
+		couch_op_listed(&l->op, STORE_MISSING, NULL);
 }
 
 /* Lists those of the page that is kept. false: garbled. */
 static bool
-list_records(struct couch_op *op, const json_t *marks)
+list_records(struct list_op *l, const json_t *marks)
 {
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0;
 
-	if (!couch_rows_open(&rows, op->page, op->page_len))
+	if (!couch_rows_open(&rows, l->body, l->body_len))
 		return false;
 	for (; couch_rows_next(&rows, &row); couch_row_finish(&row))
-		if (n++ < op->limit)
-			list_row(op, &row, marks);
+		if (n++ < l->page.limit)
+			list_row(l, &row, marks);
 	return true;
 }
 
@@ -282,46 +248,46 @@ read_marks(const struct http_response *r)
 static void
 list_on_marks(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct list_op *l = arg;
 	struct trouble why;
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
+	enum couch_answer a = couch_answer_read(r, 200, l->op.c->base.id, &why);
 	json_t *marks = a == COUCH_DONE ? read_marks(r) : NULL;
 
-	if (a == COUCH_DONE && (marks == NULL || !list_records(op, marks))) {
-		couch_answer_garbled(r, op->c->base.id, &why);
+	if (a == COUCH_DONE && (marks == NULL || !list_records(l, marks))) {
+		couch_answer_garbled(r, l->op.c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	json_decref(marks);
 	if (a == COUCH_DONE)
-		list_next(op);
+		list_next(l);
 	else
-		couch_op_listed(op, STORE_FAILED, &why);
+		couch_op_listed(&l->op, STORE_FAILED, &why);
 }
 
 /* Keeps the page and asks for the marks. false: garbled. */
 static bool
-list_keep(struct couch_op *op, const struct http_response *r)
+list_keep(struct list_op *l, const struct http_response *r)
 {
-	char **ids = xcalloc(op->limit + 1, sizeof(*ids));
+	char **ids = xcalloc(l->page.limit + 1, sizeof(*ids));
 	struct couch_rows rows;
 	struct couch_row row;
 	size_t n = 0, seen = 0;
 	bool ok = couch_rows_open(&rows, r->body, r->body_len);
 
 	for (; ok && couch_rows_next(&rows, &row); couch_row_finish(&row)) {
-		if (seen++ >= op->limit)
-			go_on_at(op, row.id);
+		if (seen++ >= l->page.limit)
+			go_on_at(l, row.id);
 		else if (is_host(row.id))
 			xasprintf(&ids[n++], COUCH_MARKS_START "%s", row.id);
 	}
 	ok = ok && !rows.it.bad;
-	free(op->page);
-	op->page = xstrndup(r->body, r->body_len);
-	op->page_len = r->body_len;
+	free(l->body);
+	l->body = xstrndup(r->body, r->body_len);
+	l->body_len = r->body_len;
 	if (ok && n > 0)
-		ask(op, (const char *const *)ids, n, list_on_marks);
+		ask(&l->op, (const char *const *)ids, n, list_on_marks);
 	else if (ok)
-		list_next(op);
+		list_next(l);
 	while (n > 0)
 		free(ids[--n]);
 	free(ids);
@@ -330,7 +296,7 @@ list_keep(struct couch_op *op, const struct http_response *r)
 
 /* Asked for with one more, too. */
 static bool
-list_parts(struct couch_op *op, const struct http_response *r)
+list_parts(struct list_op *l, const struct http_response *r)
 {
 	struct jspan_iter it;
 	struct jspan doc;
@@ -343,10 +309,10 @@ list_parts(struct couch_op *op, const struct http_response *r)
 		json_t *rec = couch_doc_json(doc, &why);
 		const char *id = json_string_value(json_object_get(rec, "_id"));
 
-		if (id != NULL && n >= op->limit)
-			go_on_at(op, id);
+		if (id != NULL && n >= l->page.limit)
+			go_on_at(l, id);
 		else if (id != NULL && is_host(id))
-			op->listed(STORE_FOUND, rec, NULL, op->arg);
+			l->op.fn.listed(STORE_FOUND, rec, NULL, l->op.arg);
 		json_decref(rec);
 		if (id == NULL)
 			return false;
@@ -355,65 +321,65 @@ list_parts(struct couch_op *op, const struct http_response *r)
 }
 
 static bool
-read_page(struct couch_op *op, const struct http_response *r)
+read_page(struct list_op *l, const struct http_response *r)
 {
-	free(op->startkey);
-	op->startkey = NULL;
-	if (op->fields == NULL)
-		return list_keep(op, r);
-	if (!list_parts(op, r))
+	free(l->page.start);
+	l->page.start = NULL;
+	if (l->fields == NULL)
+		return list_keep(l, r);
+	if (!list_parts(l, r))
 		return false;
-	list_next(op);
+	list_next(l);
 	return true;
 }
 
 static void
 list_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct list_op *l = arg;
 	struct trouble why;
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
+	enum couch_answer a = couch_answer_read(r, 200, l->op.c->base.id, &why);
 
-	if (r->too_large && op->limit > 1) {
-		couch_note_too_large(op->c, op->limit);
-		list_page(op);
+	if (r->too_large && l->page.limit > 1) {
+		couch_note_too_large(l->op.c, l->page.limit);
+		list_page(l);
 		return;
 	}
-	if (a == COUCH_DONE && read_page(op, r))
+	if (a == COUCH_DONE && read_page(l, r))
 		return;
 	if (a == COUCH_DONE)
-		couch_answer_garbled(r, op->c->base.id, &why);
-	couch_op_listed(op, STORE_FAILED, &why);
+		couch_answer_garbled(r, l->op.c->base.id, &why);
+	couch_op_listed(&l->op, STORE_FAILED, &why);
 }
 
 static void
-find_page(struct couch_op *op)
+find_page(struct list_op *l)
 {
-	json_t *from = op->startkey == NULL ? json_pack("{s:n}", "$gt")
-					    : json_pack("{s:s}", "$gte", op->startkey);
+	json_t *from = l->page.start == NULL ? json_pack("{s:n}", "$gt")
+					     : json_pack("{s:s}", "$gte", l->page.start);
 	json_t *body = json_pack("{s:{s:o,s:s},s:O,s:I,s:[{s:s}]}", "selector", "_id", from,
-	    "doc_type", COUCH_RECORD_TYPE, "fields", op->fields, "limit", (json_int_t)op->limit + 1,
-	    "sort", "_id", "asc");
+	    "doc_type", COUCH_RECORD_TYPE, "fields", l->fields, "limit",
+	    (json_int_t)l->page.limit + 1, "sort", "_id", "asc");
 
-	couch_op_post(op, op->c->url, "_find", body, list_on_answer);
+	couch_op_post(&l->op, l->op.c->url, "_find", body, list_on_answer);
 }
 
 static void
-list_page(struct couch_op *op)
+list_page(struct list_op *l)
 {
-	struct couch_range range = {.start = op->startkey, .docs = true};
+	struct couch_range range = {.start = l->page.start, .docs = true};
 	char *url;
 
-	op->limit = PAGE_BYTES / (op->c->mean_bytes + 1) + 1;
-	if (op->limit > PAGE_RECORDS_MAX)
-		op->limit = PAGE_RECORDS_MAX;
-	if (op->fields != NULL) {
-		find_page(op);
+	l->page.limit = PAGE_BYTES / (l->op.c->mean_bytes + 1) + 1;
+	if (l->page.limit > PAGE_RECORDS_MAX)
+		l->page.limit = PAGE_RECORDS_MAX;
+	if (l->fields != NULL) {
+		find_page(l);
 		return;
 	}
-	range.limit = op->limit + 1;
-	url = couch_url_range(op->c->url, &range);
-	couch_op_request(op, "GET", url, NULL, list_on_answer);
+	range.limit = l->page.limit + 1;
+	url = couch_url_range(l->op.c->url, &range);
+	couch_op_request(&l->op, "GET", url, NULL, list_on_answer);
 	free(url);
 }
 
@@ -432,31 +398,47 @@ add_field(json_t *fields, const char *plugin)
 	free(text);
 }
 
+static struct list_op *
+list_create(struct couch *c, store_listed_fn *fn, void *arg)
+{
+	struct list_op *l = (struct list_op *)couch_op_create(c, sizeof(*l), list_finish, arg);
+
+	l->op.fn.listed = fn;
+	return l;
+}
+
 void
 couch_list(struct store *s, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
+	struct couch *c = (struct couch *)s;
+	struct list_op *l;
 
-	op->listed = fn;
 	if (filter != NULL && filter->n == 0) {
-		couch_names_list(op);
+		couch_names_list(c, fn, arg);
 		return;
 	}
+	l = list_create(c, fn, arg);
 	if (filter != NULL) {
-		op->fields = json_array();
-		json_array_append_new(op->fields, json_string("_id"));
+		l->fields = json_array();
+		json_array_append_new(l->fields, json_string("_id"));
 		for (size_t i = 0; i < filter->n; i++)
-			add_field(op->fields, filter->plugins[i]);
+			add_field(l->fields, filter->plugins[i]);
 	}
-	list_page(op);
+	list_page(l);
+}
+
+/* Makes heads of whole records, where there is no view. */
+static void
+list_heads(struct couch *c, store_listed_fn *fn, void *arg)
+{
+	struct list_op *l = list_create(c, fn, arg);
+
+	l->heads = true;
+	list_page(l);
 }
 
 void
 couch_heads(struct store *s, store_listed_fn *fn, void *arg)
 {
-	struct couch_op *op = couch_op_create((struct couch *)s, arg);
-
-	op->listed = fn;
-	op->headings = true;
-	couch_view_list(op, list_page);
+	couch_view_list((struct couch *)s, list_heads, fn, arg);
 }

@@ -21,49 +21,6 @@ enum {
 	SPARE_CONNECTIONS = 3, /* so that neither the ledger nor a probe waits behind records */
 };
 
-/* --- the size of records --- */
-
-void
-couch_note_size(struct couch *c, size_t bytes, size_t records)
-{
-	if (records > 0)
-		c->mean_bytes = (c->mean_bytes * 7 + bytes / records) / 8 + 1;
-}
-
-void
-couch_note_too_large(struct couch *c, size_t records)
-{
-	size_t bytes = COUCH_ANSWER_MAX / (records > 0 ? records : 1);
-
-	if (c->mean_bytes < bytes)
-		c->mean_bytes = bytes;
-}
-
-/* --- the pace --- */
-
-/* A put whose records are stored and whose outcomes are on their way is not answered yet: it must
- * not keep others from being begun. */
-static void
-note_limits(struct couch *c)
-{
-	c->base.limits.batches_in_flight = c->pace.allowed + COUCH_LEDGER_PUTS;
-	c->base.pace = (struct store_pace){c->pace.allowed, c->pace.max, c->pace.slowdowns};
-}
-
-void
-couch_note_answer(struct couch *c, const struct http_response *r)
-{
-	uint32_t before = c->pace.allowed;
-
-	couch_pace_note(&c->pace, r, loop_now(c->loop));
-	note_limits(c);
-	if (c->pace.allowed == before)
-		return;
-	log_info("store", "store[%s]: requests at once: %u -> %u, status=%ld", c->base.id,
-	    (unsigned int)before, (unsigned int)c->pace.allowed, r->status);
-	loop_timer_arm(c->pump, 0);
-}
-
 /* --- opening and closing --- */
 
 static void
@@ -141,7 +98,7 @@ couch_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 	couch_pace_init(&c->pace, opt->couch_requests);
 	c->base.limits.batch_count = STORE_BATCH_COUNT;
 	c->base.limits.batch_bytes = STORE_BATCH_BYTES;
-	note_limits(c);
+	couch_note_limits(c);
 	c->base.id = xstrdup(uri_redacted(uri, id, sizeof(id)));
 	c->loop = loop;
 	c->http = http_create(loop, &hopt);

@@ -68,18 +68,34 @@ couch_view_design(void)
 	    "raw", "names", "map", names_js, "options", "collation", "raw");
 }
 
+struct view_op {
+	struct couch_op op; /* first */
+	struct couch_page page;
+	json_t *waiting;                /* the record that waits for its mark */
+	couch_view_without_fn *without; /* until the first page has come */
+};
+
+static void
+view_finish(struct couch_op *op)
+{
+	struct view_op *v = (struct view_op *)op;
+
+	couch_page_finish(&v->page);
+	json_decref(v->waiting);
+}
+
 /* Hands over the record that waited for its mark, which may be none. */
 static void
-hand_over(struct couch_op *op, const struct couch_mark *mark)
+hand_over(struct view_op *v, const struct couch_mark *mark)
 {
-	json_t *rec = op->doc, *head;
+	json_t *rec = v->waiting, *head;
 
-	op->doc = NULL;
+	v->waiting = NULL;
 	if (rec == NULL)
 		return;
 	couch_doc_show(rec, mark);
 	head = head_of_record(rec);
-	op->listed(STORE_FOUND, head, NULL, op->arg);
+	v->op.fn.listed(STORE_FOUND, head, NULL, v->op.arg);
 	json_decref(head);
 	json_decref(rec);
 }
@@ -96,31 +112,32 @@ is_mark_of(const char *key, const json_t *rec)
 static void
 take_head(struct couch_op *op, const struct couch_row *row)
 {
+	struct view_op *v = (struct view_op *)op;
 	struct couch_mark mark = {0};
 
 	if (strchr(row->id, ' ') == NULL) {
-		hand_over(op, NULL);
-		op->doc = couch_page_json(op->c->base.id, row->id, row->value);
+		hand_over(v, NULL);
+		v->waiting = couch_page_json(v->op.c->base.id, row->id, row->value);
 		return;
 	}
-	if (is_mark_of(row->id, op->doc)) {
+	if (is_mark_of(row->id, v->waiting)) {
 		if (!couch_mark_parse(row->value, &mark))
 			mark = (struct couch_mark){0};
-		hand_over(op, &mark);
+		hand_over(v, &mark);
 		couch_mark_finish(&mark);
 	}
 }
 
-static void view_page(struct couch_op *op);
+static void view_page(struct view_op *v);
 
 /* Who waits for the list says so in his own words. */
 static void
-note_without(const struct couch_op *op, const struct trouble *why)
+note_without(const struct view_op *v, const struct trouble *why)
 {
-	op->c->base.lists_slowly = true;
+	v->op.c->base.lists_slowly = true;
 	log_info("store",
 	    "store[%s]: listed without the view in " COUCH_VIEW_DESIGN ": " TROUBLE_FMT,
-	    op->c->base.id, TROUBLE_ARGS(why));
+	    v->op.c->base.id, TROUBLE_ARGS(why));
 }
 
 /* The first page decides: a view may be missing, or be built for the first time and take longer
@@ -128,54 +145,55 @@ note_without(const struct couch_op *op, const struct trouble *why)
 static void
 view_on_answer(const struct http_response *r, void *arg)
 {
-	struct couch_op *op = arg;
+	struct view_op *v = arg;
 	struct trouble why;
-	enum couch_answer a = couch_answer_read(r, 200, op->c->base.id, &why);
+	enum couch_answer a = couch_answer_read(r, 200, v->op.c->base.id, &why);
 	bool lacks = r->status == 404 && a != COUCH_NO_DB;
 
-	if (op->without != NULL &&
+	if (v->without != NULL &&
 	    (lacks || r->status >= 500 || (r->status == 0 && !r->never_sent))) {
-		couch_view_without_fn *without = op->without;
-
-		op->without = NULL;
 		if (lacks)
 			trouble_set(&why, TROUBLE_OTHER, NULL, "there is none");
-		note_without(op, &why);
-		without(op);
+		note_without(v, &why);
+		v->without(v->op.c, v->op.fn.listed, v->op.arg);
+		couch_op_destroy(&v->op);
 		return;
 	}
-	op->without = NULL;
-	if (a == COUCH_DONE && !couch_page_read(op, r, take_head)) {
-		couch_answer_garbled(r, op->c->base.id, &why);
+	v->without = NULL;
+	if (a == COUCH_DONE && !couch_page_read(&v->op, &v->page, r, take_head)) {
+		couch_answer_garbled(r, v->op.c->base.id, &why);
 		a = COUCH_UNKNOWN;
 	}
 	if (a != COUCH_DONE) {
-		couch_op_listed(op, STORE_FAILED, &why);
-	} else if (op->startkey != NULL) {
-		view_page(op);
+		couch_op_listed(&v->op, STORE_FAILED, &why);
+	} else if (v->page.start != NULL) {
+		view_page(v);
 	} else {
-		hand_over(op, NULL);
-		couch_op_listed(op, STORE_MISSING, NULL);
+		hand_over(v, NULL);
+		couch_op_listed(&v->op, STORE_MISSING, NULL);
 	}
 }
 
 static void
-view_page(struct couch_op *op)
+view_page(struct view_op *v)
 {
 	struct couch_range range = {
-	    .start = op->startkey, .view = COUCH_VIEW_DESIGN "/_view/heads"};
+	    .start = v->page.start, .view = COUCH_VIEW_DESIGN "/_view/heads"};
 	char *url;
 
-	op->limit = PAGE_HEADS;
-	range.limit = op->limit + 1;
-	url = couch_url_range(op->c->url, &range);
-	couch_op_request(op, "GET", url, NULL, view_on_answer);
+	v->page.limit = PAGE_HEADS;
+	range.limit = v->page.limit + 1;
+	url = couch_url_range(v->op.c->url, &range);
+	couch_op_request(&v->op, "GET", url, NULL, view_on_answer);
 	free(url);
 }
 
 void
-couch_view_list(struct couch_op *op, couch_view_without_fn *without)
+couch_view_list(struct couch *c, couch_view_without_fn *without, store_listed_fn *fn, void *arg)
 {
-	op->without = without;
-	view_page(op);
+	struct view_op *v = (struct view_op *)couch_op_create(c, sizeof(*v), view_finish, arg);
+
+	v->op.fn.listed = fn;
+	v->without = without;
+	view_page(v);
 }

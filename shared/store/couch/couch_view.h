@@ -14,9 +14,10 @@
 /* The document; the caller's. */
 json_t *couch_view_design(void);
 
-/* Lists heads for op->listed. without: called, once and in place of any
- * answer, when the view cannot be read; it starts the operation another way. */
-typedef void couch_view_without_fn(struct couch_op *op);
-void couch_view_list(struct couch_op *op, couch_view_without_fn *without);
+/* Lists heads. without: called, once and in place of any answer, when the view cannot be read; it
+ * makes the list another way. */
+typedef void couch_view_without_fn(struct couch *c, store_listed_fn *fn, void *arg);
+void couch_view_list(
+    struct couch *c, couch_view_without_fn *without, store_listed_fn *fn, void *arg);
 
 #endif
