@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from lib.broker import Broker  # noqa: E402
 from lib.couch import Couch  # noqa: E402
 from lib.dice import new_dice  # noqa: E402
+from lib.postgres import Postgres  # noqa: E402
 from lib.site import BIN, Site, in_use, is_sanitized  # noqa: E402
 
 
@@ -27,7 +28,7 @@ RABBITMQ = sorted(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*"))
 HAS_2010 = not any(re.search("server-([4-9]|[1-9][0-9])", path) for path in RABBITMQ)
 collect_ignore = [] if HAS_2010 else ["test_amqplib2010.py"]
 
-# What is told of stores, promises and faults: where both stores run it, run-tests runs it on both each time.
+# What is told of stores, promises and faults: run-tests runs it on every store each time.
 EACH_STORE = ["test_clear_failure.py", "test_durability.py", "test_fake_store.py", "test_health.py", "test_jobs_chaos.py",
               "test_promises.py", "test_two_collectors.py"]
 # No program under test but the scripts around them, which take a build or six brokers.
@@ -35,10 +36,14 @@ RARE = ["test_build.py", "test_quickstart.py"]
 
 
 def store_marks(item):
-    """couch: it runs on CouchDB; repeated: and on SQLite, too."""
-    if hasattr(item, "callspec") and "couch" in item.callspec.params.values():
-        return ["couch", "repeated"]
-    return ["couch"] if {"couch", "couch_site"} & set(item.fixturenames) else []
+    """couch, pg: it runs on that; repeated: and on SQLite, too."""
+    params = item.callspec.params.values() if hasattr(item, "callspec") else []
+    for store in ("couch", "pg"):
+        if store in params:
+            return [store, "repeated"]
+        if {store, store + "_site"} & set(item.fixturenames):
+            return [store]
+    return []
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
@@ -59,6 +64,8 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"programs: {BIN}")
     terminalreporter.write_line("couch:// ran on: " + ("the CouchDB that VOGELER_TEST_COUCHDB names" if database
                                                        else "the stand-in, pouchdb-server"))
+    terminalreporter.write_line("pg:// ran on: " + ("the PostgreSQL that VOGELER_TEST_PG names" if os.environ.get("VOGELER_TEST_PG")
+                                                    else "a private PostgreSQL"))
     if not HAS_2010:
         terminalreporter.write_line("not run here, but on Debian 12: what clients with amqplib do, which RabbitMQ 4 does not take")
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
@@ -122,15 +129,45 @@ def couch_site(request, broker, couch, tmp_path):
     store.drop()
 
 
+@pytest.fixture(scope="session", name="postgres")
+def postgres_fixture(tmp_path_factory):
+    """The server itself, which a test may have stopped or killed."""
+    server = Postgres(tmp_path_factory.mktemp("pg"))
+    try:
+        yield server.start_first()
+    finally:
+        server.finish()
+
+
+@pytest.fixture
+def pg(postgres):
+    if not postgres.running:
+        postgres.start()
+    return postgres
+
+
+@pytest.fixture
+def pg_site(request, broker, pg, tmp_path):
+    """On pg://."""
+    store = pg.new_database()
+    store.create()
+    for site in open_site(request, broker, tmp_path, store):
+        site.database = store
+        site.admin("setup", qhost=True)
+        yield site
+    if pg.running:
+        store.drop()
+
+
 @pytest.fixture
 def site(request):
-    """On sqlite://, unless the test has the mark lib.site.both_stores."""
+    """On sqlite://, unless the test has the mark lib.site.all_stores."""
     return request.getfixturevalue(getattr(request, "param", "sqlite") + "_site")
 
 
-@pytest.fixture(params=["sqlite", "couch"])
+@pytest.fixture(params=["sqlite", "couch", "pg"])
 def any_site(request):
-    """The same test on both stores."""
+    """The same test on each store."""
     return request.getfixturevalue(request.param + "_site")
 
 

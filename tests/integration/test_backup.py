@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from lib.relay import Relay
-from lib.site import both_stores
+from lib.site import all_stores
 from lib.waiting import wait_until
 
 
@@ -58,7 +58,7 @@ def test_what_cannot_be_copied_is_said(site, filled):
     assert couch.status == 1 and "is kept by a server" in couch.err
 
 
-@both_stores
+@all_stores
 def test_forget(site):
     """Asked for by name; without a word nothing goes. A host that answers again is there again, whatever its order."""
     site.plugin("one", "echo first")

@@ -7,7 +7,7 @@ from signal import SIGCONT, SIGHUP, SIGSTOP
 
 import pika
 
-from lib.site import both_stores
+from lib.site import all_stores
 from lib.waiting import wait_until
 
 # Of the collector's looks by itself: at a host that says hello at once, at all of them each 12 to 15 s.
@@ -50,7 +50,7 @@ def hello(site, host):
     connection.close()
 
 
-@both_stores
+@all_stores
 def test_hosts_come_and_go(site):
     soon = ("amqp.reconnect_max=1s",)  # who has not been seen may be on its way for twice that
     collector = site.collector(options=soon)

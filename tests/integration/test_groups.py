@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lib.site import both_stores
+from lib.site import all_stores
 
 GROUPS = """
 [group web]
@@ -42,7 +42,7 @@ def targets(site, *args, status=0):
     return done.out.split() if status == 0 else done
 
 
-@both_stores
+@all_stores
 def test_targets_of_groups(fleet):
     site = fleet
     assert targets(site, "@web") == ["web01", "web02"]
@@ -67,7 +67,7 @@ def test_a_command_to_a_group(fleet):
     assert "@oldweb,db01" in jobs, jobs
 
 
-@both_stores
+@all_stores
 def test_groups_of_admin(fleet):
     site = fleet
     done = site.admin("-c", site.conf, "show", "@oldweb,db01", "os", "version")

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lib.ledger import Ledger
-from lib.site import both_stores
+from lib.site import all_stores
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def send(site, *args, status=0):
     return json.loads(done.out)["job"]
 
 
-@both_stores
+@all_stores
 def test_names_in_other_letters(hosts):
     site = hosts
     for typed, meant in (("H1", "h1"), ("db01", "db01.example.com"), ("h1.example.com", "h1")):
@@ -98,7 +98,7 @@ def test_a_plugin_that_no_record_has(hosts):
     assert done.err.count("\n") == 1 and "no record" not in done.err, done
 
 
-@both_stores
+@all_stores
 def test_jobs_by_the_beginning_of_their_id(hosts):
     site = hosts
     first, last = send(site, "-n", "h1"), send(site, "-n", "h1")
@@ -120,7 +120,7 @@ def test_jobs_by_the_beginning_of_their_id(hosts):
         assert "no such job; did you mean @last" in done.err and done.err.count("\n") == 1, done
 
 
-@both_stores
+@all_stores
 def test_a_job_that_cannot_be_read(site):
     """The store, the job, what is wrong with it and the way out are named."""
     site.admin("setup", qhost=True)
@@ -135,7 +135,7 @@ def test_a_job_that_cannot_be_read(site):
             assert '"vogeler-runner jobs" lists the others' in done.err and done.err.count(typed) == 1, done
 
 
-@both_stores
+@all_stores
 @pytest.mark.parametrize("odd", [99, -5, 2 ** 40, "ok!"])
 def test_an_outcome_that_cannot_be_read(site, odd):
     """It is left out with a word; the job's other hosts, and the other jobs, are told as they stand."""
@@ -162,7 +162,7 @@ def test_last_of_none(site):
     assert "no such job" in done.err, done
 
 
-@both_stores
+@all_stores
 def test_jobs_to_nobody_are_not_listed(hosts):
     site = hosts
     job = send(site, "-n", "h1")
@@ -184,7 +184,7 @@ def test_each_verb_takes_the_beginning_of_an_id(hosts):
         assert job in (answer["job"], answer.get("rerun_of")), (argv, done)
 
 
-@both_stores
+@all_stores
 def test_jobs_say_who_sent_them(hosts):
     """By their own word, beside the user whom the broker vouches for; of root by sudo, that of who called it."""
     site = hosts
@@ -260,7 +260,7 @@ def test_help_says_what_each_verb_does(site, name):
         assert verb in usage or verb in out, usage
 
 
-@both_stores
+@all_stores
 def test_a_dry_run_says_who_is_not_known(hosts):
     done = hosts.runner("-n", "h1,nosuch[90-95],@" + str(hosts.file("more", "other01")), "--dry-run", dbhost=True)
     assert len(done.out.split()) == 8 and "no record is known of 7 of them: nosuch[90-95], other01" in done.err, done

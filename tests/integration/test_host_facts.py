@@ -5,7 +5,7 @@ import re
 
 import pika
 
-from lib.site import both_stores
+from lib.site import all_stores
 from lib.waiting import wait_until
 
 LINKS = [{"ifname": "lo", "addr_info": [{"family": "inet", "scope": "host", "local": "127.0.0.1"}]},
@@ -30,7 +30,7 @@ def answer_of_2010(site):
     connection.close()
 
 
-@both_stores
+@all_stores
 def test_a_host_says_which_agent_it_has(site):
     agent_version = site.run("vogeler-agent", "--version").out.split()[-1]
     site.plugin("os-release", ["printf", "NAME=Some\\nPRETTY_NAME=\"Some Linux 12\"\\n"])

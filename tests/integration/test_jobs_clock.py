@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from lib.site import both_stores
+from lib.site import all_stores
 from test_doctor import doctor
 from test_jobs_send import send
 
@@ -21,7 +21,7 @@ def clock(site, offset):
             "DONT_FAKE_MONOTONIC": "1", "ASAN_OPTIONS": options}
 
 
-@both_stores
+@all_stores
 def test_a_host_whose_clock_was_ahead_and_whose_state_is_lost(site):
     site.plugin("hello", "echo first")
     site.collector()

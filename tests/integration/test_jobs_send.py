@@ -18,7 +18,7 @@ import pytest
 
 from lib.client2010 import BROADCAST, MASTER, Party2010
 from lib.process import run
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 from lib.waiting import wait_until
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -205,7 +205,7 @@ def test_some_are_sent_to_one_by_one(site, fleet):
     assert states(site, told["job"]) == {"db01": "queued", "db02": "queued"}
 
 
-@both_stores
+@all_stores
 def test_host_without_a_queue_is_told_and_booked(site, fleet):
     done = send(site, "-n", "web01,nowhere,web99", status=4)
     assert "sent hello to 1 host, job" in done.out, done
@@ -288,7 +288,7 @@ def test_wait_ends_with_what_it_is(any_site):
     assert "5 targeted = 5 queued" in done.out, done
 
 
-@both_stores
+@all_stores
 def test_interrupted_while_waiting(site, fleet):
     runner = background(site, "-n", "all", "--wait")
     job = fleet.answer("web01").message_id
@@ -299,7 +299,7 @@ def test_interrupted_while_waiting(site, fleet):
     assert sorted(states(site, job).values()) == ["ok"] + ["queued"] * 4
 
 
-@both_stores
+@all_stores
 def test_batch_goes_on_when_a_wave_has_answered(site, fleet):
     runner = background(site, "-n", "all", "--wait", "--batch", "2")
     for wave in (["db01", "db02"], ["web01", "web02"], ["web10"]):
@@ -343,7 +343,7 @@ def test_a_wave_has_its_time(site, fleet):
     assert states(site, job) == {"db01": "ok", "db02": "ok", "web01": "queued", "web02": "ok", "web10": "queued"}
 
 
-@both_stores
+@all_stores
 @pytest.mark.parametrize("end", ["interrupt", "deadline"])
 def test_what_was_not_sent_is_cancelled(site, fleet, end):
     runner = background(site, "-n", "all", "--wait=3s" if end == "deadline" else "--wait", "--batch", "2")
@@ -495,7 +495,7 @@ def test_interrupted_while_the_store_says_nothing(site, verb, known, says):
 
 # Again, and no more
 
-@both_stores
+@all_stores
 def test_cancel_of_some(site, fleet):
     job = job_of(send(site, "-n", "web*,db01,nowhere", status=4))
     fleet.answer("web01")
@@ -589,7 +589,7 @@ def test_verbose_lists_and_does_not_log(site, fleet):
     assert runner.log() == f"vogeler-runner: sent hello to 2 hosts, job {job}\n"
 
 
-@both_stores
+@all_stores
 def test_rerun(site, fleet):
     first = job_of(send(site, "-n", "web*,db01,nowhere", "--ttl", "1h", status=4))
     for host, state in (("web01", "ok"), ("web02", "failed"), ("db01", "timeout")):

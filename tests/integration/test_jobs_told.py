@@ -9,7 +9,7 @@ import pytest
 
 from lib.client2010 import MASTER
 from lib.http import Monitor
-from lib.site import both_stores
+from lib.site import all_stores
 from lib.waiting import wait_until
 from test_doctor import doctor
 from test_jobs_send import background, fleet, job_of, result, send, states  # pylint: disable=unused-import
@@ -122,7 +122,7 @@ def delete_queue(site, host):
     connection.close()
 
 
-@both_stores
+@all_stores
 def test_a_command_to_all_tells_who_has_no_queue(site, fleet):
     """With the rights that docs/running.md gives to who sends commands."""
     delete_queue(site, "web02")
@@ -187,7 +187,7 @@ def fill_queue(site, host):
     site.wait_queue(host, 1)
 
 
-@both_stores
+@all_stores
 def test_a_full_queue_is_named_and_the_others_have_it(site, fleet):
     fill_queue(site, "web02")
     done = send(site, "-n", "all", status=1)
@@ -224,7 +224,7 @@ def test_a_cancel_that_one_queue_refuses_reaches_the_others(site, fleet):
 
 # Answers that are not taken
 
-@both_stores
+@all_stores
 @pytest.mark.parametrize("watching", [False, True])
 def test_an_answer_too_large_for_the_record_is_a_failure(site, watching):
     site.plugin("hello", ["sh", "-c", "head -c 300000 /dev/zero | tr '\\\\0' x"], "string")
@@ -299,7 +299,7 @@ def test_an_answer_that_says_nothing_is_a_failure_with_a_reason(site, fleet, bod
 
 # Answers that are older than the record
 
-@both_stores
+@all_stores
 def test_an_order_ahead_of_the_clock_is_told_and_can_be_forgotten(site):
     """A message of a stolen host; the same comes of a wrong clock and a lost state folder."""
     site.plugin("hello", "echo hello")
@@ -338,7 +338,7 @@ def test_an_order_ahead_of_the_clock_is_told_and_can_be_forgotten(site):
 
 # Too late for the host
 
-@both_stores
+@all_stores
 def test_an_expired_command_is_answered(site):
     site.plugin("hello", "echo hello")
     site.collector()

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from lib.schema import check_event
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 from lib.waiting import wait_until
 
 HOSTS = ("web01", "web02", "web03")
@@ -73,7 +73,7 @@ def ends(out, last):
     return "\n".join(line for line in lines[:-1] if "side by side" not in line)
 
 
-@both_stores
+@all_stores
 def test_table_of_a_part(fleet):
     done = send(fleet, "-n", "web*", "--show=version")
     assert table_of(ends(done.out, ": 3 targeted = 3 ok")) == dict(zip(HOSTS, ("12", "12", "13"))), done
@@ -151,7 +151,7 @@ def test_printed_as_stored(fleet, tmp_path):
     go.touch()
 
 
-@both_stores
+@all_stores
 def test_result_shows_what_is_still_of_the_job(fleet):
     job = fleet.runner("-n", "web*", "-x", "os", "--wait=60s", "--json", dbhost=True)
     job = json.loads(job.out)["job"]

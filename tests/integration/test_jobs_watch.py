@@ -19,7 +19,7 @@ import pytest
 from lib.client2010 import BROADCAST, MASTER
 from lib.ledger import STATES, Ledger
 from lib.schema import KINDS, check_event
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 from lib.waiting import wait_until
 
 
@@ -121,7 +121,7 @@ def test_whole_job_told_exceptions_first(site):
     assert re.fullmatch(rf"job {job.id}: 4 targeted = [^\n]*\n", job.result("-q").out)
 
 
-@both_stores
+@all_stores
 def test_watch_ends_when_the_last_has_answered(site):
     site.plugin("hello", "echo hello")
     site.collector()
@@ -138,7 +138,7 @@ def test_watch_ends_when_the_last_has_answered(site):
 STATUS = {"ok": 0, "failed": 2, "timeout": 2, "refused": 2, "superseded": 3, "cancelled": 3, "unroutable": 4, "queued": 3}
 
 
-@both_stores
+@all_stores
 def test_exit_statuses(site):
     """The table of vogeler-runner(1), each with one host that is ok and one that is not."""
     site.collector()
@@ -166,7 +166,7 @@ def test_exit_status_of_what_expired(site):
     assert site.runner("watch", job.id, dbhost=True, status=3).out == done.out  # there is nothing to wait for
 
 
-@both_stores
+@all_stores
 def test_unknown_job(site):
     site.collector()
     for verb in ("watch", "result"):
@@ -181,7 +181,7 @@ def test_store_out_of_reach(site):
         assert done.status == 1 and done.out == "" and "/not/there.db" in done.err, done
 
 
-@both_stores
+@all_stores
 def test_notices_make_it_quick_and_are_not_needed(site):
     """One watcher hears; a second finds the queue taken; both learn it."""
     collector = site.collector()
@@ -283,7 +283,7 @@ def test_collector_away_while_watching(site):
     assert watch.wait() == 0, watch.log()
 
 
-@both_stores
+@all_stores
 def test_events_are_as_documented(site):
     site.plugin("hello", "echo hello")
     site.collector()
@@ -322,7 +322,7 @@ def test_schema_is_whole():
         check_event({"kind": "undocumented"})
 
 
-@both_stores
+@all_stores
 def test_open_targets_are_events_too(site):
     site.collector()
     job = Job(site, "hello", ["web01", "web02"])
@@ -336,7 +336,7 @@ def test_open_targets_are_events_too(site):
     assert "stranger: ok, though it was no target\n" in job.result().out
 
 
-@both_stores
+@all_stores
 def test_jobs_newest_first(site):
     site.collector()
     jobs = [Job(site, "hello", ["web01", "web02"], target="web*"), Job(site, "other", ["db01"], lifetime=None)]

@@ -9,7 +9,7 @@ import resource
 import pika
 import pytest
 from lib.http import Monitor
-from lib.site import both_stores
+from lib.site import all_stores
 from lib.waiting import wait_until
 
 pytestmark = pytest.mark.as_shipped
@@ -80,7 +80,7 @@ def try_one(site, name, fmt, left):
     return "ends"
 
 
-@both_stores
+@all_stores
 def test_without_memory_nothing_is_lost(site, sanitized):
     lefts = [None] if sanitized else [n << 20 for n in LEFT]  # a sanitizer ends the program itself
     tries = [(f"{fmt}{i}", fmt, left) for i, left in enumerate(lefts) for fmt in KINDS]

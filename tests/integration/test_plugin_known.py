@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 
 WARNED = "no record ever had"
 
@@ -31,7 +31,7 @@ def sent(site, *args, **kw):
     return done.err
 
 
-@both_stores
+@all_stores
 def test_a_name_that_no_record_has(hosts):
     said = sent(hosts, "-n", "h1", "-x", "pakages")
     assert said.endswith("no record ever had pakages, nor did a job of that name end well; did you mean packages? "
@@ -56,7 +56,7 @@ def test_nothing_is_told_where_no_record_has_any(site):
     assert sent(site, "-n", "h1", "-x", "packages") == ""
 
 
-@both_stores
+@all_stores
 def test_an_alias_is_known_once_it_ended_well(site):
     """Records have the plugin's own name."""
     site.plugin("facts", "echo 1", command_alias="get_facts")

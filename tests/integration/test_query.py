@@ -14,7 +14,7 @@ import termios
 
 import pytest
 
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 from lib.waiting import PATIENCE, wait_until
 
 OPENSSL = '.packages[]? | select(startswith("openssl 3.0."))'
@@ -45,7 +45,7 @@ def rows(text):
     return [line.split(None, 1) for line in text.splitlines()]
 
 
-@both_stores
+@all_stores
 def test_which_hosts_have_openssl_30(fleet):
     done = query(fleet, OPENSSL)
     assert rows(done.out) == [["HOST", "VALUE"], ["db01", "openssl 3.0.11-1~deb12u2 amd64 ii"],
@@ -55,7 +55,7 @@ def test_which_hosts_have_openssl_30(fleet):
     assert done.out == "db01\nweb01\n", done
 
 
-@both_stores
+@all_stores
 def test_objects_are_columns(fleet):
     done = query(fleet, "{os: .facts.os, n: .facts.n, none: .nothing}")
     assert [line.split() for line in done.out.splitlines()] == [["HOST", "os", "n", "none"]] + [
@@ -68,7 +68,7 @@ def test_objects_are_columns(fleet):
     assert done.out.startswith("db01\n") and '"mtu": 1500\n' in done.out, done
 
 
-@both_stores
+@all_stores
 def test_for_programs(fleet):
     done = query(fleet, "._id, .facts.n", "web*", "--json")
     assert [json.loads(line) for line in done.out.splitlines()] == [
@@ -85,7 +85,7 @@ def test_for_programs(fleet):
     assert "--csv does not go with" in fleet.admin("hosts", "--csv", status=1).err
 
 
-@both_stores
+@all_stores
 def test_hosts_whose_value_breaks_it_are_named(fleet):
     done = query(fleet, ".packages | length / (if . == null then 0 else 1 end)", status=2)
     assert [row[0] for row in rows(done.out)] == ["HOST", "db01", "web01", "web02"], done
@@ -98,7 +98,7 @@ def test_hosts_whose_value_breaks_it_are_named(fleet):
     assert len(done.out.splitlines()) == 4 and "web01: no end after 1s" in done.err and "--timeout" in done.err, done
 
 
-@both_stores
+@all_stores
 def test_a_program_that_halts_is_told(fleet):
     """What it ends it says nothing of, and the next record is asked all the same."""
     done = query(fleet, "if .facts.n == 2 then halt else .facts.n end", status=2)
@@ -109,7 +109,7 @@ def test_a_program_that_halts_is_told(fleet):
     assert done.out == "db01\nweb02\nweb03\n" and "1 of 4 hosts left out" in done.err and "no web01" in done.err, done
 
 
-@both_stores
+@all_stores
 def test_a_part_that_no_record_has_is_told(fleet):
     """With what there is in its place; where nothing else came out, as a name that there is not."""
     told = "vogeler-admin: no record has .facts.net.mut; did you mean mtu? .facts.net has: mtu\n"

@@ -12,7 +12,7 @@ import subprocess
 import termios
 
 from lib.ledger import Ledger
-from lib.site import both_stores, program
+from lib.site import all_stores, program
 from lib.waiting import PATIENCE, wait_until
 
 
@@ -24,7 +24,7 @@ def send(site, plugin, *args):
     return site.runner("-n", "web01", "-x", plugin, "-q", *args, dbhost=True).out.strip()
 
 
-@both_stores
+@all_stores
 def test_what_waits_for_a_host(site):
     site.plugin("hello", "echo hello")
     site.plugin("waits", "sleep 600")
@@ -138,7 +138,7 @@ def test_who_may_not_delete_a_queue_is_told_who_may(site):
     site.admin("forget", "web01", "--yes", qhost=True, status=4)
 
 
-@both_stores
+@all_stores
 def test_commands_that_went_with_a_queue_are_cancelled(site):
     """What is said of a job stays true, for whom it waits and for whom not; and a host that comes back is heard."""
     site.plugin("hello", "echo hello")
@@ -180,7 +180,7 @@ def test_commands_that_went_with_a_queue_are_cancelled(site):
     agent.stop()
 
 
-@both_stores
+@all_stores
 def test_a_command_that_its_runner_has_not_noted_yet(site):
     """It may be in the queue all the same; one that was refused is not, and stays what it is."""
     site.admin("setup", "web01", qhost=True)
@@ -269,7 +269,7 @@ hosts = web0[2-3], db*
 """
 
 
-@both_stores
+@all_stores
 def test_several_hosts(site):
     site.collector()
     hosts = ["db01", "web01", "web02", "web03", "web10"]

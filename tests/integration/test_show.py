@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lib.site import both_stores
+from lib.site import all_stores
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def show(site, *args, status=0):
     return site.admin("show", *args, status=status)
 
 
-@both_stores
+@all_stores
 def test_a_part_of_many(fleet):
     done = show(fleet, "web*", "os", ".version")
     rows = [line.rsplit(None, 1) for line in done.out.splitlines()]
@@ -32,14 +32,14 @@ def test_a_part_of_many(fleet):
     assert "3 hosts: db01, web[01-02]" in show(fleet, "all", "os", "version").out
 
 
-@both_stores
+@all_stores
 def test_whole_values_of_many(fleet):
     done = show(fleet, "*", "os")
     assert done.out.startswith("3 hosts: db01, web[01-02]\n{\n") and "\n\nweb10\n{\n" in done.out, done
     assert done.out.count('"debian"') == 2, done
 
 
-@both_stores
+@all_stores
 def test_json_is_an_object_a_host(fleet):
     done = show(fleet, "web*", "os", "version", "--json")
     assert [json.loads(line) for line in done.out.splitlines()] == [
@@ -48,7 +48,7 @@ def test_json_is_an_object_a_host(fleet):
     assert [json.loads(line)["_id"] for line in done.out.splitlines()] == ["db01", "web01"]
 
 
-@both_stores
+@all_stores
 def test_who_has_none_is_told(fleet):
     done = show(fleet, "web*", "os", "release", status=4)
     assert done.out == "" and '3 hosts: web[01-02,10]: "os" has no release' in done.err, done

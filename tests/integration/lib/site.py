@@ -16,7 +16,7 @@ from .waiting import wait_until
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ.get("VOGELER_BIN", SOURCE / "build" / "dev" / "bin")).resolve()
 
-both_stores = pytest.mark.parametrize("site", ["sqlite", "couch"], indirect=True)
+all_stores = pytest.mark.parametrize("site", ["sqlite", "couch", "pg"], indirect=True)
 
 
 def program(name):
