@@ -6,6 +6,7 @@
 #include "shared/base/trouble.h"
 
 #include "shared/base/xalloc.h"
+#include <bsd/string.h>
 #include <ctype.h>
 #include <event2/http.h>
 #include <stdarg.h>
@@ -281,11 +282,40 @@ take_others(struct uri *u, const char *text, const char *rest, char **first, str
 	return ok;
 }
 
+/* libpq's parameters that a URI may have, and their values where these are few. */
+static const struct pg_setting {
+	const char *key;
+	const char *values[7];
+} pg_settings[] = {
+    {"sslmode", {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}},
+    {"sslrootcert", {NULL}},
+    {"sslcert", {NULL}},
+    {"sslkey", {NULL}},
+    {"target_session_attrs", {"any", "read-write"}},
+};
+
+static bool
+check_pg_value(const struct pg_setting *setting, const char *value, struct trouble *why)
+{
+	char known[100] = "";
+
+	for (size_t i = 0; setting->values[i] != NULL; i++) {
+		if (strcmp(setting->values[i], value) == 0)
+			return true;
+		strlcat(known, i == 0 ? "" : ", ", sizeof(known));
+		strlcat(known, setting->values[i], sizeof(known));
+	}
+	if (setting->values[0] == NULL)
+		return true;
+	complain(why, "%s in a pg:// URI has another value than it may", setting->key);
+	trouble_set_cure(why, "write one of %s", known);
+	return false;
+}
+
 /* One piece of what stands behind '?'. */
 static bool
 set_pg_setting(struct uri *u, const char *piece, size_t len, struct trouble *why)
 {
-	static const char *const keys[] = {"sslmode", "sslrootcert", "sslcert", "sslkey"};
 	size_t key_len = strcspn(piece, "=&");
 	char *value;
 
@@ -298,17 +328,23 @@ set_pg_setting(struct uri *u, const char *piece, size_t len, struct trouble *why
 		u->host = value;
 		return true;
 	}
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (strlen(keys[i]) != key_len || strncmp(piece, keys[i], key_len) != 0)
+	for (size_t i = 0; i < sizeof(pg_settings) / sizeof(pg_settings[0]); i++) {
+		const char *key = pg_settings[i].key;
+
+		if (strlen(key) != key_len || strncmp(piece, key, key_len) != 0)
 			continue;
 		u->settings = xreallocarray(u->settings, u->n_settings + 1, sizeof(*u->settings));
-		u->settings[u->n_settings++] = (struct uri_setting){xstrdup(keys[i]), value};
-		return true;
+		u->settings[u->n_settings++] = (struct uri_setting){xstrdup(key), value};
+		return check_pg_value(&pg_settings[i], value, why);
 	}
 	free(value);
 	complain(why, "behind the '?' of a pg:// URI is something unknown");
-	trouble_set_cure(why, "write host=FOLDER-OF-THE-SOCKET, where no host stands before, or "
-			      "sslmode, sslrootcert, sslcert, sslkey");
+	trouble_set_cure(
+	    why, key_len == 8 && strncmp(piece, "password", 8) == 0
+		     ? "write the password before the host, user:password@host, or better in the "
+		       "file that PGPASSFILE names"
+		     : "write host=FOLDER-OF-THE-SOCKET, where no host stands before, or sslmode, "
+		       "sslrootcert, sslcert, sslkey, target_session_attrs");
 	return false;
 }
 

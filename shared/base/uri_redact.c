@@ -162,6 +162,43 @@ next_password(const char *text, const char **from, const char **begin, const cha
 	return false;
 }
 
+/* The next value of a key like "password" or "sslpassword" behind '?' or '&', where none is taken
+ * from, but where somebody may write one. */
+static bool
+next_query_password(const char **from, const char **begin, const char **end)
+{
+	const char *p = *from;
+
+	while (*(p += strcspn(p, "?&")) != '\0') {
+		size_t len = strspn(++p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+		if (p[len] == '=' && len >= 8 && strncasecmp(p + len - 8, "password", 8) == 0) {
+			*begin = p + len + 1;
+			*end = *begin + strcspn(*begin, "& \t,'\"");
+			*from = *end;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* In place; what grows beyond size is cut. */
+static void
+mask_query_passwords(char *text, size_t size)
+{
+	const char *from = text, *begin, *end;
+
+	while (next_query_password(&from, &begin, &end)) {
+		char *rest = xstrdup(end);
+		size_t len = (size_t)(begin - text);
+
+		append(text, size, &len, MASK);
+		from = text + len;
+		append(text, size, &len, "%s", rest);
+		free(rest);
+	}
+}
+
 const char *
 uri_redact_text(const char *text, char *out, size_t size)
 {
@@ -175,6 +212,8 @@ uri_redact_text(const char *text, char *out, size_t size)
 		done = end;
 	}
 	append(out, size, &len, "%s", done);
+	if (size > 0)
+		mask_query_passwords(out, size);
 	return out;
 }
 
@@ -240,5 +279,8 @@ uri_scrub(char *text)
 	const char *from = text, *begin, *end;
 
 	while (next_password(text, &from, &begin, &end))
+		memset(text + (begin - text), '*', (size_t)(end - begin));
+	from = text;
+	while (next_query_password(&from, &begin, &end))
 		memset(text + (begin - text), '*', (size_t)(end - begin));
 }

@@ -181,7 +181,8 @@ a_postgresql(void **state)
 {
 	const char *const bad[] = {"pg://", "pg://h", "pg://h/", "pg://h/a/b", "pg://h:0/a",
 	    "pg://h/a?host=/run", "pg:///a?host=run", "pg:///a?sslmode", "pg:///a?options=x",
-	    "pg:///a?host=/run#x", "pg:///a?sslmode=%2"};
+	    "pg:///a?host=/run#x", "pg:///a?sslmode=%2", "pg:///a?sslmode=on", "pg:///a?password=x",
+	    "pg:///a?target_session_attrs=primary"};
 	struct trouble why = {0};
 	struct uri u, v;
 	char out[100];
@@ -299,6 +300,12 @@ static const struct {
     {"amqp://u@h:5672/v", "amqp://u@h:5672/v", "amqp://u@h:5672/v"},
     {"amqp://[::1]:5672/v", "amqp://[::1]:5672/v", "amqp://[::1]:5672/v"},
     {"h:5672", "h:5672", "h:5672"},
+    {"pg:///d?password=s3c&host=/x", "pg:///d?password=***&host=/x",
+	"pg:///d?password=***&host=/x"},
+    {"pg:///d?host=/x&sslPassword=secret", "pg:///d?host=/x&sslPassword=***",
+	"pg:///d?host=/x&sslPassword=******"},
+    {"pg://u:se?password=@h/d", "pg://u:***@h/d", "pg://u:************@h/d"},
+    {"?passwords=1", "?passwords=1", "?passwords=1"},
     {"", "", ""},
     {"no URI here", "no URI here", "no URI here"},
 };
