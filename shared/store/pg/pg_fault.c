@@ -114,7 +114,7 @@ pg_refusal_of_result(struct pg_refusal *r, const char *where, const PGresult *re
 	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (state == NULL) { /* libpq's own: the connection */
-		pg_refusal_of_message(r, where, NULL, PQresultErrorMessage(res));
+		pg_refusal_of_message(r, where, PG_PHASE_USE, PQresultErrorMessage(res));
 		return;
 	}
 	refuse(r, where, state, primary == NULL ? "?" : primary);
@@ -154,27 +154,42 @@ without_prefix(const char *message)
 		   : message;
 }
 
+static const struct {
+	enum pg_fault fault;
+	const char *doing; /* where its words may leave that open */
+	const char *cure;
+} phases[] = {
+    [PG_PHASE_CONNECT] = {PG_FAULT_RETRY, "connecting",
+	"start PostgreSQL there, or correct host and port of the URI"},
+    [PG_PHASE_TLS] = {PG_FAULT_DENIED, "agreeing on TLS",
+	"sslrootcert=FILE of the URI names the CA that has signed the server's certificate, which "
+	"must be for the host in the URI; sslmode=disable does without TLS"},
+    [PG_PHASE_LOGIN] = {PG_FAULT_RETRY, "logging in",
+	"is this PostgreSQL's port? See the log of the server"},
+    [PG_PHASE_PASSWORD] = {PG_FAULT_DENIED, NULL,
+	"write the password into the file that PGPASSFILE names (host:port:database:user:password), "
+	"which nobody else may read"},
+    [PG_PHASE_USE] = {PG_FAULT_RETRY, NULL, NULL},
+};
+
 void
 pg_refusal_of_message(
-    struct pg_refusal *r, const char *where, const char *doing, const char *message)
+    struct pg_refusal *r, const char *where, enum pg_phase phase, const char *message)
 {
+	const char *doing = phases[phase].doing, *said;
 	char state[PG_STATE_SIZE], *line;
-	const char *said;
 
 	if (state_in(message, state, &said)) {
 		line = first_line(said);
 		refuse(r, where, state, line);
 	} else {
 		line = first_line(without_prefix(message));
-		if (line[0] != '\0')
-			line[0] = (char)tolower((unsigned char)line[0]);
-		r->fault = PG_FAULT_RETRY;
+		line[0] = (char)tolower((unsigned char)line[0]);
+		r->fault = phases[phase].fault;
 		r->state[0] = '\0';
-		trouble_set(&r->trouble, TROUBLE_OTHER,
-		    doing == NULL ? NULL
-				  : "start PostgreSQL there, or correct host and port of the URI",
-		    "%s: %s%s%s", where, line[0] == '\0' ? "the connection ended" : line,
-		    doing == NULL ? "" : " while ", doing == NULL ? "" : doing);
+		trouble_set(&r->trouble, TROUBLE_OTHER, phases[phase].cure, "%s: %s%s%s", where,
+		    line[0] == '\0' ? "the connection ended" : line, doing == NULL ? "" : " while ",
+		    doing == NULL ? "" : doing);
 	}
 	free(line);
 }

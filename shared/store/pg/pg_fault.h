@@ -30,9 +30,16 @@ struct pg_refusal {
 enum pg_fault pg_fault_of(const char *state);
 /* Of a statement that failed. where: the server, as it is to be named. */
 void pg_refusal_of_result(struct pg_refusal *r, const char *where, const PGresult *res);
-/* Of a connection that could not be made or ended, by what libpq says with PQERRORS_VERBOSE.
- * doing: "connecting"; NULL = say no more than that. */
+enum pg_phase {
+	PG_PHASE_CONNECT, /* until there is a socket */
+	PG_PHASE_TLS,
+	PG_PHASE_LOGIN,
+	PG_PHASE_PASSWORD, /* the login has ended because we have none */
+	PG_PHASE_USE,
+};
+/* Of a connection that could not be made or has ended, by what libpq says of it with
+ * PQERRORS_VERBOSE. */
 void pg_refusal_of_message(
-    struct pg_refusal *r, const char *where, const char *doing, const char *message);
+    struct pg_refusal *r, const char *where, enum pg_phase phase, const char *message);
 
 #endif

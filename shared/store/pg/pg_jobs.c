@@ -169,8 +169,8 @@ get_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 		return;
 	j->found = STORE_FAILED;
 	j->damaged = xcalloc(1, sizeof(*j->damaged));
-	trouble_set(j->damaged, TROUBLE_OTHER, JOB_CURE, "job %s cannot be read: %s" JOB_UNREADABLE,
-	    j->id, err);
+	trouble_set(j->damaged, TROUBLE_OTHER, JOB_CURE,
+	    "%s: job %s cannot be read: %s" JOB_UNREADABLE, store_id(&j->s->base), j->id, err);
 }
 
 static void

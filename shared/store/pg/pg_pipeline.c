@@ -107,7 +107,7 @@ pg_pipeline_take(struct pg_pipeline *p, const char *where, const PGresult *res, 
 	if (status == PGRES_PIPELINE_SYNC) {
 		if (p->n_got < p->n_sent && p->refusal.fault == PG_FAULT_NONE)
 			pg_refusal_of_message(
-			    &p->refusal, where, NULL, "it answered less than it was asked");
+			    &p->refusal, where, PG_PHASE_USE, "it answered less than it was asked");
 		return PG_GOT_SYNC;
 	}
 	if (!done && status != PGRES_PIPELINE_ABORTED)

@@ -84,7 +84,7 @@ struct pg_session {
 	struct pg_pipeline pipeline;
 	struct pg_task *task; /* SETTING_UP: set_up; BUSY: the owner's */
 	struct pg_task set_up;
-	char timeout_text[16];
+	char timeout_text[16], transaction_timeout_text[16];
 	bool read_only; /* as it said when it was set up */
 	bool send_failed;
 
@@ -186,7 +186,7 @@ fail(struct pg_session *s, const struct pg_refusal *why)
 
 /* libpq says why. */
 static void
-fail_by_message(struct pg_session *s, const char *doing)
+fail_by_message(struct pg_session *s, enum pg_phase phase)
 {
 	struct pg_refusal why = {0};
 
@@ -194,7 +194,7 @@ fail_by_message(struct pg_session *s, const char *doing)
 	if (s->task != NULL && s->pipeline.refusal.fault != PG_FAULT_NONE)
 		why = s->pipeline.refusal;
 	else
-		pg_refusal_of_message(&why, update_where(s), doing, PQerrorMessage(s->pq));
+		pg_refusal_of_message(&why, update_where(s), phase, PQerrorMessage(s->pq));
 	fail(s, &why);
 }
 
@@ -255,9 +255,26 @@ on_notice(void *arg, const char *text)
 	log_debug("pg", "%s: %.*s", s->where, (int)strcspn(text, "\n"), text);
 }
 
+static enum pg_phase
+phase_of(const struct pg_session *s)
+{
+	switch (PQstatus(s->pq)) {
+	case CONNECTION_NEEDED:
+	case CONNECTION_STARTED:
+	case CONNECTION_BAD: /* at once */
+		return PG_PHASE_CONNECT;
+	case CONNECTION_SSL_STARTUP:
+		return PG_PHASE_TLS;
+	default:
+		return PG_PHASE_LOGIN;
+	}
+}
+
 static void
 poll_connect(struct pg_session *s)
 {
+	enum pg_phase phase = phase_of(s);
+
 	switch (PQconnectPoll(s->pq)) {
 	case PGRES_POLLING_READING:
 		watch(s, LOOP_READ);
@@ -274,7 +291,9 @@ poll_connect(struct pg_session *s)
 	}
 	/* It has closed its socket, and the number may be somebody else's by now. */
 	unwatch(s);
-	fail_by_message(s, "connecting");
+	if (PQconnectionNeedsPassword(s->pq))
+		phase = PG_PHASE_PASSWORD;
+	fail_by_message(s, phase);
 }
 
 static void
@@ -347,7 +366,7 @@ exchange(struct pg_session *s)
 	if (s->send_failed || PQconsumeInput(s->pq) == 0) {
 		take_results(s); /* it may have said why */
 		if (s->pq != NULL)
-			fail_by_message(s, NULL);
+			fail_by_message(s, PG_PHASE_USE);
 		return;
 	}
 	if (s->state == BUSY)
@@ -355,7 +374,7 @@ exchange(struct pg_session *s)
 	flush(s);
 	take_results(s);
 	if (s->pq != NULL && (s->send_failed || PQstatus(s->pq) == CONNECTION_BAD))
-		fail_by_message(s, NULL);
+		fail_by_message(s, PG_PHASE_USE);
 }
 
 static void
@@ -418,7 +437,10 @@ static const char set_up_sql[] =
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',"
     " set_config('statement_timeout', $1, false),"
     " CASE current_setting('synchronous_commit') WHEN 'off'"
-    " THEN set_config('synchronous_commit', 'on', false) END";
+    " THEN set_config('synchronous_commit', 'on', false) END,"
+    /* Of one that is stopped in the middle, others would wait for its locks. */
+    " CASE WHEN current_setting('server_version_num')::int >= 170000"
+    " THEN set_config('transaction_timeout', $2, false) END";
 
 static struct pg_session *
 session_of(struct pg_task *set_up)
@@ -429,10 +451,10 @@ session_of(struct pg_task *set_up)
 static void
 set_up_send(struct pg_task *t, struct pg_session *s)
 {
-	const char *values[] = {s->timeout_text};
+	const char *values[] = {s->timeout_text, s->transaction_timeout_text};
 
 	pg_session_query(s,
-	    &(struct pg_query){.sql = set_up_sql, .n = 1, .values = values, .text_results = true});
+	    &(struct pg_query){.sql = set_up_sql, .n = 2, .values = values, .text_results = true});
 }
 
 static void
@@ -787,6 +809,8 @@ pg_session_create(struct loop *loop, const struct pg_session_options *opt,
 	s->statement_timeout_ms = opt->statement_timeout_ms;
 	s->reconnect_max_ms = opt->reconnect_max_ms;
 	snprintf(s->timeout_text, sizeof(s->timeout_text), "%u", opt->statement_timeout_ms);
+	snprintf(s->transaction_timeout_text, sizeof(s->transaction_timeout_text), "%u",
+	    opt->statement_timeout_ms * 2);
 	s->handlers = *handlers;
 	s->arg = arg;
 	s->set_up = (struct pg_task){.send = set_up_send, .on_result = set_up_on_result};
