@@ -140,8 +140,8 @@ install_packages()
 	trap - EXIT
 	release_services
 	$installed || die "apt-get could not install ${missing[*]} (no network?); see $log"
-	# The broker and the database server that came just now are for private ones of ours, and of Prometheus we want promtool: they shall not start at
-	# the next boot either. (Without systemctl there is no systemd to start them.)
+	# The broker and the database server that came just now are for private ones of ours, and of Prometheus we want promtool:
+	# they shall not start at the next boot either. (Without systemctl there is no systemd to start them.)
 	if command -v systemctl >/dev/null; then
 		# One by one: those that did not come are no units.
 		for unit in "${new_service[@]}"; do

@@ -125,13 +125,12 @@ def test_a_job_that_cannot_be_read(site):
     """The store, the job, what is wrong with it and the way out are named."""
     site.admin("setup", qhost=True)
     job, ledger = "0192f0c1-damaged", Ledger(site)
-    store = f"{ledger.database.name}_jobs" if ledger.database else "records.db"
     ledger.add_job(job, "packages", ["h1"], odd={"sent_at": "yesterday"})
     ledger.add_job(job + "2", "packages", ["h1"], odd={"hosts": "h1"})
     for typed, what in ((job, "sent_at is not a time"), (job + "2", "hosts is not a list")):
         for verb in ("result", "cancel"):
             done = site.runner(verb, typed, dbhost=True, status=1)
-            assert f'/{store}: job {typed} cannot be read: {what} (it was edited by hand, or is damaged); cure: ' in done.err, done
+            assert f'{ledger.named}: job {typed} cannot be read: {what} (it was edited by hand, or is damaged); cure: ' in done.err, done
             assert '"vogeler-runner jobs" lists the others' in done.err and done.err.count(typed) == 1, done
 
 
@@ -141,6 +140,8 @@ def test_an_outcome_that_cannot_be_read(site, odd):
     """It is left out with a word; the job's other hosts, and the other jobs, are told as they stand."""
     site.admin("setup", qhost=True)
     job, ledger = "0192f0c1-odd", Ledger(site)
+    if ledger.pg and odd in (2 ** 40, "ok!"):
+        pytest.skip("its column takes no such thing")
     for name in (job, job + "2"):
         ledger.add_job(name, "packages", ["h1", "h2", "h3"])
         for host, state in (("h1", "ok"), ("h2", "refused"), ("h3", "failed")):

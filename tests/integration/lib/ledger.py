@@ -5,6 +5,8 @@ import sqlite3
 import time
 import urllib.parse
 
+from .postgres import PgDatabase
+
 STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued",
           "unsent"]
 DAY = 86400
@@ -21,6 +23,16 @@ class Ledger:
         self.site = site
         self.pages = 0
         self.database = getattr(site, "database", None)  # a couch.Database; None: on sqlite://
+        self.pg = None
+        if isinstance(self.database, PgDatabase):
+            self.pg, self.database = self.database, None
+
+    @property
+    def named(self):
+        """By what programs call it, before what they say of a job."""
+        if self.pg:
+            return "/" + self.pg.dbhost.rpartition("/")[2]
+        return f"/{self.database.name}_jobs" if self.database else "/records.db"
 
     def _sql(self, sql, values):
         database = sqlite3.connect(self.site.folder / "records.db", timeout=30)
@@ -49,6 +61,10 @@ class Ledger:
         if expires is not None:
             row["not_after"], not_after = timestamp(expires)
         row.update(odd or {})
+        if self.pg:
+            self.pg.sql("INSERT INTO vogeler.job (id, sent_at, not_after, job) "
+                        f"VALUES ('{job}', {sent_ms}, {not_after}, $job${json.dumps(row)}$job$)")
+            return
         if self.database:
             self._put(f"job/{job}", row)
         else:
@@ -59,6 +75,10 @@ class Ledger:
         """As the runner's."""
         text, ms = timestamp(at)
         self.pages += 1
+        if self.pg:
+            self.pg.sql("INSERT INTO vogeler.outcome (job, host, state, ord, response_id, at, duration_ms, exit_status, stray) "
+                        f"VALUES ('{job}', '{host}', {STATES.index(state)}, 0, '', {ms}, -1, -1, false)")
+            return
         if self.database:
             self._put(f"out/{job}/0123456789abcdef/{self.pages}", {
                 "doc_type": "Outcomes", "job": job, "at": text,
@@ -69,6 +89,9 @@ class Ledger:
 
     def spoil_outcome(self, job, host, state):
         """Gives an outcome of add_outcome a state that there is not."""
+        if self.pg:
+            self.pg.sql(f"UPDATE vogeler.outcome SET state = {state} WHERE job = '{job}' AND host = '{host}'")
+            return
         if not self.database:
             self._sql("UPDATE outcomes SET state = ? WHERE job = ? AND host = ?", (state, job, host))
             return
@@ -80,6 +103,9 @@ class Ledger:
 
     def count(self, job):
         """(jobs, pages or rows of outcomes) of this id."""
+        if self.pg:
+            return tuple(int(self.pg.sql(f"SELECT count(*) FROM vogeler.{table} WHERE {column} = '{job}'"))
+                         for table, column in (("job", "id"), ("outcome", "job")))
         if not self.database:
             return (self._sql("SELECT count(*) FROM jobs WHERE id = ?", (job,))[0][0],
                     self._sql("SELECT count(*) FROM outcomes WHERE job = ?", (job,))[0][0])
