@@ -4,6 +4,7 @@
  *            READING -- both answers --> WRITING -- committed --> DONE
  *               ^                          |                       ^
  *               +--- some guard failed ----+     a fault in either +
+ *                                          | one is refused: WRITING, without it
  *
  * Each is one transaction on whatever connection is free. See pg_put.h. */
 #include "shared/store/pg/pg_put.h"
@@ -80,8 +81,7 @@ answer_rest(struct put *p, enum store_status status, const struct trouble *why)
 			continue;
 		h->state = PG_HOST_ANSWERED;
 		h->status = status;
-		h->why = xcalloc(1, sizeof(*h->why));
-		*h->why = *why;
+		h->why = trouble_dup(why);
 	}
 }
 
@@ -195,6 +195,26 @@ status_of(enum pg_fault fault)
 	return fault == PG_FAULT_REJECT ? STORE_REJECT_BATCH : STORE_RETRY;
 }
 
+/* The host whose row was refused is known by its statement: the others are written without it. */
+static bool
+refuse_one(struct put *p, const struct trouble *why)
+{
+	struct pg_host *refused;
+
+	if (p->state != PUT_WRITING || p->task.failed >= p->n_sent)
+		return false;
+	refused = p->sent[p->task.failed].host;
+	if (refused == NULL)
+		return false;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->hosts[i].state == PG_HOST_READ)
+			pg_host_reset(&p->hosts[i]);
+	refused->state = PG_HOST_ANSWERED;
+	refused->status = STORE_REFUSED;
+	refused->why = trouble_dup(why);
+	return true;
+}
+
 static void
 put_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
@@ -202,6 +222,10 @@ put_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 
 	if (p->s->closed) {
 		put_free(p);
+		return;
+	}
+	if (fault == PG_FAULT_REJECT && refuse_one(p, why)) {
+		put_enter(p, any_in(p, PG_HOST_READ) ? PUT_READING : PUT_WRITING);
 		return;
 	}
 	if (fault != PG_FAULT_NONE) {
