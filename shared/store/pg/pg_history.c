@@ -9,7 +9,7 @@
 #define PRUNE_PAIRS 500
 #define PRUNE_ROWS  2000 /* in one transaction: answers wait for the disk */
 
-struct prune {
+struct history_pruning {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	struct options_keep keep;
@@ -23,7 +23,7 @@ struct prune {
 static void
 prune_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct prune *p = (const struct prune *)t;
+	const struct history_pruning *p = (const struct history_pruning *)t;
 	struct pg_args args = {0};
 
 	pg_arg_int(&args, p->s->kept_host);
@@ -45,7 +45,7 @@ static void
 prune_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
 	enum { GONE, HOST, PLUGIN };
-	struct prune *p = (struct prune *)t;
+	struct history_pruning *p = (struct history_pruning *)t;
 
 	(void)n;
 	p->more = PQntuples(res) > 0;
@@ -58,7 +58,7 @@ prune_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 
 /* Where as many went as may, more may be left; else the next call goes on, or begins anew. */
 static void
-remember_place(const struct prune *p)
+remember_place(const struct history_pruning *p)
 {
 	if (p->removed >= PRUNE_ROWS)
 		return;
@@ -69,7 +69,7 @@ remember_place(const struct prune *p)
 static void
 prune_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct prune *p = (struct prune *)t;
+	struct history_pruning *p = (struct history_pruning *)t;
 
 	if (!p->s->closed && fault == PG_FAULT_NONE)
 		remember_place(p);
@@ -82,7 +82,7 @@ void
 pg_history_prune(
     struct store *base, const struct options_keep *keep, store_pruned_fn *fn, void *arg)
 {
-	struct prune *p = xcalloc(1, sizeof(*p));
+	struct history_pruning *p = xcalloc(1, sizeof(*p));
 
 	p->task = (struct pg_task){
 	    .send = prune_send, .on_result = prune_on_result, .on_end = prune_on_end};

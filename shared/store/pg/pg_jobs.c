@@ -16,7 +16,7 @@
 
 /* ---- adding ---- */
 
-struct add {
+struct job_adding {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *id, *text;
@@ -29,7 +29,7 @@ struct add {
 static void
 add_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct add *a = (const struct add *)t;
+	const struct job_adding *a = (const struct job_adding *)t;
 	struct pg_args args = {0}, id = {0};
 
 	pg_arg_text(&args, a->id);
@@ -45,13 +45,13 @@ static void
 add_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
 	if (n == 0)
-		((struct add *)t)->was_there = pg_affected(res) == 0;
+		((struct job_adding *)t)->was_there = pg_affected(res) == 0;
 }
 
 static void
 add_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct add *a = (struct add *)t;
+	struct job_adding *a = (struct job_adding *)t;
 
 	(void)fault;
 	if (!a->s->closed)
@@ -64,7 +64,7 @@ add_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_job_add(struct store *base, const struct job *j, store_done_fn *fn, void *arg)
 {
-	struct add *a = xcalloc(1, sizeof(*a));
+	struct job_adding *a = xcalloc(1, sizeof(*a));
 	json_t *json = job_to_json(j);
 
 	a->task =
@@ -84,7 +84,7 @@ pg_job_add(struct store *base, const struct job *j, store_done_fn *fn, void *arg
 
 /* ---- reading ---- */
 
-struct jobs {
+struct jobs_reading {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *id; /* of the one; of the last one that was read */
@@ -99,10 +99,10 @@ struct jobs {
 	void *arg;
 };
 
-static struct jobs *
+static struct jobs_reading *
 jobs_create(struct store *base, const char *id, store_job_fn *fn, void *arg)
 {
-	struct jobs *j = xcalloc(1, sizeof(*j));
+	struct jobs_reading *j = xcalloc(1, sizeof(*j));
 
 	j->s = (struct pg_store *)base;
 	j->id = xstrdup(id);
@@ -113,14 +113,14 @@ jobs_create(struct store *base, const char *id, store_job_fn *fn, void *arg)
 }
 
 static void
-drop_page(struct jobs *j)
+drop_page(struct jobs_reading *j)
 {
 	while (j->n > 0)
 		job_finish(&j->page[--j->n]);
 }
 
 static void
-jobs_free(struct jobs *j)
+jobs_free(struct jobs_reading *j)
 {
 	drop_page(j);
 	free(j->page);
@@ -131,7 +131,7 @@ jobs_free(struct jobs *j)
 
 /* Takes the job that the text says. */
 static bool
-take_job(struct jobs *j, const char *id, const char *text, char *err, size_t err_size)
+take_job(struct jobs_reading *j, const char *id, const char *text, char *err, size_t err_size)
 {
 	json_t *json = json_loads(text, 0, NULL);
 	bool ok;
@@ -151,14 +151,14 @@ get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
-	pg_arg_text(&args, ((struct jobs *)t)->id);
+	pg_arg_text(&args, ((struct jobs_reading *)t)->id);
 	pg_send(c, PG_STMT_JOB_GET, &args);
 }
 
 static void
 get_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct jobs *j = (struct jobs *)t;
+	struct jobs_reading *j = (struct jobs_reading *)t;
 	char err[256];
 
 	(void)n;
@@ -176,7 +176,7 @@ get_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 static void
 get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct jobs *j = (struct jobs *)t;
+	struct jobs_reading *j = (struct jobs_reading *)t;
 
 	if (fault != PG_FAULT_NONE)
 		j->found = STORE_FAILED;
@@ -190,7 +190,7 @@ get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
 {
-	struct jobs *j = jobs_create(base, id, fn, arg);
+	struct jobs_reading *j = jobs_create(base, id, fn, arg);
 
 	j->task =
 	    (struct pg_task){.send = get_send, .on_result = get_on_result, .on_end = get_on_end};
@@ -201,7 +201,7 @@ pg_job_get(struct store *base, const char *id, store_job_fn *fn, void *arg)
 static void
 list_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct jobs *j = (const struct jobs *)t;
+	const struct jobs_reading *j = (const struct jobs_reading *)t;
 	struct pg_args args = {0};
 
 	pg_arg_int(&args, j->sent_at);
@@ -215,7 +215,7 @@ static void
 list_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
 	enum { ID, SENT_AT, JOB };
-	struct jobs *j = (struct jobs *)t;
+	struct jobs_reading *j = (struct jobs_reading *)t;
 	char err[256];
 
 	(void)n;
@@ -234,7 +234,7 @@ list_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 static void
 list_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct jobs *j = (struct jobs *)t;
+	struct jobs_reading *j = (struct jobs_reading *)t;
 
 	if (fault != PG_FAULT_NONE)
 		drop_page(j);
@@ -254,7 +254,7 @@ list_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_job_list(struct store *base, size_t max, store_job_fn *fn, void *arg)
 {
-	struct jobs *j = jobs_create(base, "", fn, arg);
+	struct jobs_reading *j = jobs_create(base, "", fn, arg);
 
 	j->task =
 	    (struct pg_task){.send = list_send, .on_result = list_on_result, .on_end = list_on_end};
@@ -265,7 +265,7 @@ pg_job_list(struct store *base, size_t max, store_job_fn *fn, void *arg)
 
 /* ---- pruning ---- */
 
-struct prune {
+struct jobs_pruning {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	int64_t before_ms;
@@ -279,7 +279,7 @@ struct prune {
 static void
 prune_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct prune *p = (const struct prune *)t;
+	const struct jobs_pruning *p = (const struct jobs_pruning *)t;
 	struct pg_args jobs = {0}, outcomes = {0};
 
 	pg_arg_int(&jobs, p->before_ms);
@@ -296,7 +296,7 @@ static void
 prune_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
 	enum { ORPHAN, GONE, LAST, ENDED };
-	struct prune *p = (struct prune *)t;
+	struct jobs_pruning *p = (struct jobs_pruning *)t;
 
 	if (n == 0) {
 		p->removed = (uint64_t)pg_affected(res);
@@ -310,7 +310,7 @@ prune_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 
 /* Where some went the next call looks again from the same place: of that job more may be left. */
 static void
-remember_place(struct prune *p)
+remember_place(struct jobs_pruning *p)
 {
 	if (p->found_some)
 		return;
@@ -323,7 +323,7 @@ remember_place(struct prune *p)
 static void
 prune_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct prune *p = (struct prune *)t;
+	struct jobs_pruning *p = (struct jobs_pruning *)t;
 
 	if (!p->s->closed && fault == PG_FAULT_NONE)
 		remember_place(p);
@@ -337,7 +337,7 @@ prune_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_jobs_prune(struct store *base, int64_t before_ms, store_pruned_fn *fn, void *arg)
 {
-	struct prune *p = xcalloc(1, sizeof(*p));
+	struct jobs_pruning *p = xcalloc(1, sizeof(*p));
 
 	p->task = (struct pg_task){
 	    .send = prune_send, .on_result = prune_on_result, .on_end = prune_on_end};

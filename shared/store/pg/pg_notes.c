@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct notes {
+struct notes_moving {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	union {
@@ -21,10 +21,10 @@ struct notes {
 	bool is_damaged;
 };
 
-static struct notes *
+static struct notes_moving *
 notes_create(struct store *base, void *arg)
 {
-	struct notes *n = xcalloc(1, sizeof(*n));
+	struct notes_moving *n = xcalloc(1, sizeof(*n));
 
 	n->s = (struct pg_store *)base;
 	n->arg = arg;
@@ -32,7 +32,7 @@ notes_create(struct store *base, void *arg)
 }
 
 static void
-notes_free(struct notes *n)
+notes_free(struct notes_moving *n)
 {
 	json_decref(n->put);
 	json_decref(n->found);
@@ -44,7 +44,7 @@ notes_free(struct notes *n)
 static void
 put_send(struct pg_task *t, struct pg_session *c)
 {
-	struct notes *n = (struct notes *)t;
+	struct notes_moving *n = (struct notes_moving *)t;
 	const char *id;
 	json_t *text;
 
@@ -60,7 +60,7 @@ put_send(struct pg_task *t, struct pg_session *c)
 static void
 put_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct notes *n = (struct notes *)t;
+	struct notes_moving *n = (struct notes_moving *)t;
 
 	(void)fault;
 	if (!n->s->closed)
@@ -100,7 +100,7 @@ texts_of(const json_t *notes)
 void
 pg_notes_put(struct store *base, const json_t *notes, store_done_fn *fn, void *arg)
 {
-	struct notes *n = notes_create(base, arg);
+	struct notes_moving *n = notes_create(base, arg);
 
 	n->task = (struct pg_task){.send = put_send, .on_end = put_on_end};
 	n->fn.done = fn;
@@ -113,14 +113,14 @@ get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
-	pg_arg_text(&args, ((struct notes *)t)->prefix);
+	pg_arg_text(&args, ((struct notes_moving *)t)->prefix);
 	pg_send(c, PG_STMT_NOTES, &args);
 }
 
 static void
 get_on_result(struct pg_task *t, unsigned int k, const PGresult *res)
 {
-	struct notes *n = (struct notes *)t;
+	struct notes_moving *n = (struct notes_moving *)t;
 	char err[128];
 
 	(void)k;
@@ -139,7 +139,7 @@ get_on_result(struct pg_task *t, unsigned int k, const PGresult *res)
 static void
 get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct notes *n = (struct notes *)t;
+	struct notes_moving *n = (struct notes_moving *)t;
 	struct trouble damaged = {0};
 
 	if (fault == PG_FAULT_NONE && n->is_damaged) {
@@ -155,7 +155,7 @@ get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_notes(struct store *base, const char *prefix, store_got_fn *fn, void *arg)
 {
-	struct notes *n = notes_create(base, arg);
+	struct notes_moving *n = notes_create(base, arg);
 
 	n->task =
 	    (struct pg_task){.send = get_send, .on_result = get_on_result, .on_end = get_on_end};

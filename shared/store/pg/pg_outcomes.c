@@ -56,16 +56,16 @@ pg_outcome_texts_finish(struct pg_outcome_texts *texts)
 	free(texts->why_own);
 }
 
-struct row { /* its strings are these */
+struct outcome_row { /* its strings are these */
 	struct outcome o;
 	char *host, *response_id, *why;
 };
 
-struct add {
+struct outcomes_adding {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *job;
-	struct row *rows;
+	struct outcome_row *rows;
 	size_t n, from, sent;
 	uint64_t strays_dropped;
 	store_done_fn *fn;
@@ -73,7 +73,7 @@ struct add {
 };
 
 static void
-add_free(struct add *a)
+add_free(struct outcomes_adding *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		free(a->rows[i].host);
@@ -102,7 +102,7 @@ add_one(struct pg_session *c, const char *job, const struct outcome *o)
 static void
 add_send(struct pg_task *t, struct pg_session *c)
 {
-	struct add *a = (struct add *)t;
+	struct outcomes_adding *a = (struct outcomes_adding *)t;
 
 	a->sent = 0;
 	a->strays_dropped = 0;
@@ -114,13 +114,13 @@ static void
 add_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
 	if (n % 2 == 1)
-		((struct add *)t)->strays_dropped += (uint64_t)pg_affected(res);
+		((struct outcomes_adding *)t)->strays_dropped += (uint64_t)pg_affected(res);
 }
 
 static void
 add_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct add *a = (struct add *)t;
+	struct outcomes_adding *a = (struct outcomes_adding *)t;
 
 	if (!a->s->closed && fault == PG_FAULT_NONE) {
 		a->s->base.strays_dropped += a->strays_dropped;
@@ -136,7 +136,7 @@ add_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 }
 
 static void
-row_set(struct row *r, const struct outcome *o)
+row_set(struct outcome_row *r, const struct outcome *o)
 {
 	r->host = xstrdup(o->host);
 	r->response_id = xstrdup_null(o->response_id);
@@ -151,7 +151,7 @@ void
 pg_outcomes_add(struct store *base, const char *job, const struct outcome *o, size_t n,
     store_done_fn *fn, void *arg)
 {
-	struct add *a = xcalloc(1, sizeof(*a));
+	struct outcomes_adding *a = xcalloc(1, sizeof(*a));
 
 	a->task =
 	    (struct pg_task){.send = add_send, .on_result = add_on_result, .on_end = add_on_end};
@@ -167,7 +167,7 @@ pg_outcomes_add(struct store *base, const char *job, const struct outcome *o, si
 
 /* ---- reading ---- */
 
-struct read {
+struct outcomes_reading {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *job;
@@ -181,7 +181,7 @@ struct read {
 };
 
 static void
-read_free(struct read *r)
+read_free(struct outcomes_reading *r)
 {
 	PQclear(r->page);
 	free(r->job);
@@ -193,7 +193,7 @@ read_free(struct read *r)
 static void
 read_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct read *r = (const struct read *)t;
+	const struct outcomes_reading *r = (const struct outcomes_reading *)t;
 	struct pg_args args = {0};
 
 	pg_arg_text(&args, r->job);
@@ -216,7 +216,7 @@ enum { HOST, ORD, STATE, RESPONSE_ID, OUT_AT, WHY, DURATION_MS, EXIT_STATUS };
 static void
 read_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct read *r = (struct read *)t;
+	struct outcomes_reading *r = (struct outcomes_reading *)t;
 
 	(void)n;
 	if (r->counts_odd)
@@ -226,7 +226,7 @@ read_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 }
 
 static void
-tell(const struct read *r, int row)
+tell(const struct outcomes_reading *r, int row)
 {
 	struct outcome o;
 
@@ -246,7 +246,7 @@ tell(const struct read *r, int row)
 
 /* Where the next page begins. */
 static void
-note_last(struct read *r)
+note_last(struct outcomes_reading *r)
 {
 	int row = PQntuples(r->page) - 1;
 
@@ -259,7 +259,7 @@ note_last(struct read *r)
 }
 
 static void
-deliver(struct read *r)
+deliver(struct outcomes_reading *r)
 {
 	int n = PQntuples(r->page);
 
@@ -275,7 +275,7 @@ deliver(struct read *r)
 static void
 read_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct read *r = (struct read *)t;
+	struct outcomes_reading *r = (struct outcomes_reading *)t;
 	bool at_end = r->counts_odd;
 
 	if (!r->s->closed && fault == PG_FAULT_NONE && !at_end)
@@ -294,7 +294,7 @@ read_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_outcomes(struct store *base, const char *job, store_outcome_fn *fn, void *arg)
 {
-	struct read *r = xcalloc(1, sizeof(*r));
+	struct outcomes_reading *r = xcalloc(1, sizeof(*r));
 
 	r->task =
 	    (struct pg_task){.send = read_send, .on_result = read_on_result, .on_end = read_on_end};

@@ -23,7 +23,7 @@
 
 enum put_state { PUT_READING, PUT_WRITING, PUT_DONE };
 
-struct put {
+struct pg_put {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	enum put_state state;
@@ -38,7 +38,7 @@ struct put {
 };
 
 static void
-put_free(struct put *p)
+put_free(struct pg_put *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		pg_host_finish(&p->hosts[i]);
@@ -48,7 +48,7 @@ put_free(struct put *p)
 }
 
 static bool
-any_in(const struct put *p, enum pg_host_state state)
+any_in(const struct pg_put *p, enum pg_host_state state)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (p->hosts[i].state == state)
@@ -60,7 +60,7 @@ any_in(const struct put *p, enum pg_host_state state)
 
 /* The store may be closed by any of the callbacks; its memory lasts until the end of the pass. */
 static void
-put_answer(struct put *p)
+put_answer(struct pg_put *p)
 {
 	for (size_t i = 0; i < p->n && !p->s->closed; i++) {
 		struct pg_host *h = &p->hosts[i];
@@ -72,7 +72,7 @@ put_answer(struct put *p)
 }
 
 static void
-answer_rest(struct put *p, enum store_status status, const struct trouble *why)
+answer_rest(struct pg_put *p, enum store_status status, const struct trouble *why)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		struct pg_host *h = &p->hosts[i];
@@ -88,7 +88,7 @@ answer_rest(struct put *p, enum store_status status, const struct trouble *why)
 /* ---- the way ---- */
 
 static void
-put_enter(struct put *p, enum put_state next)
+put_enter(struct pg_put *p, enum put_state next)
 {
 	struct trouble busy = {0};
 
@@ -125,7 +125,7 @@ send_pause(struct pg_session *c)
 static void
 put_send(struct pg_task *t, struct pg_session *c)
 {
-	struct put *p = (struct put *)t;
+	struct pg_put *p = (struct pg_put *)t;
 
 	if (p->state == PUT_READING) {
 		p->n_pauses = p->rounds > 2;
@@ -141,7 +141,7 @@ put_send(struct pg_task *t, struct pg_session *c)
 
 /* A host one of whose rows was written by somebody else: what of it was written stays. */
 static void
-note_written(struct put *p, const struct pg_sent *sent, const PGresult *res)
+note_written(struct pg_put *p, const struct pg_sent *sent, const PGresult *res)
 {
 	int64_t rows = pg_affected(res);
 
@@ -154,7 +154,7 @@ note_written(struct put *p, const struct pg_sent *sent, const PGresult *res)
 static void
 put_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct put *p = (struct put *)t;
+	struct pg_put *p = (struct pg_put *)t;
 
 	if (p->state == PUT_WRITING) {
 		assert(n < p->n_sent);
@@ -167,7 +167,7 @@ put_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 }
 
 static void
-apply_all(struct put *p)
+apply_all(struct pg_put *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (p->hosts[i].state == PG_HOST_READ)
@@ -175,7 +175,7 @@ apply_all(struct put *p)
 }
 
 static void
-count_written(struct put *p)
+count_written(struct pg_put *p)
 {
 	p->s->base.strays_dropped += p->strays_dropped;
 	for (size_t i = 0; i < p->n; i++) {
@@ -197,7 +197,7 @@ status_of(enum pg_fault fault)
 
 /* The host whose row was refused is known by its statement: the others are written without it. */
 static bool
-refuse_one(struct put *p, const struct trouble *why)
+refuse_one(struct pg_put *p, const struct trouble *why)
 {
 	struct pg_host *refused;
 
@@ -218,7 +218,7 @@ refuse_one(struct put *p, const struct trouble *why)
 static void
 put_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct put *p = (struct put *)t;
+	struct pg_put *p = (struct pg_put *)t;
 
 	if (p->s->closed) {
 		put_free(p);
@@ -253,7 +253,7 @@ host_cmp(const void *a, const void *b)
 void
 pg_put(struct store *base, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
 {
-	struct put *p = xcalloc(1, sizeof(*p));
+	struct pg_put *p = xcalloc(1, sizeof(*p));
 
 	p->task =
 	    (struct pg_task){.send = put_send, .on_result = put_on_result, .on_end = put_on_end};

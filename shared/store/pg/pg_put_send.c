@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct sending {
+struct put_sending {
 	const struct pg_store *store;
 	struct pg_session *conn;
 	struct pg_sent *sent;
@@ -18,7 +18,7 @@ struct sending {
 };
 
 static void
-add(struct sending *s, enum pg_stmt stmt, const struct pg_args *args, struct pg_host *h,
+add(struct put_sending *s, enum pg_stmt stmt, const struct pg_args *args, struct pg_host *h,
     enum pg_sent_kind kind)
 {
 	if (s->n == s->room) {
@@ -30,7 +30,7 @@ add(struct sending *s, enum pg_stmt stmt, const struct pg_args *args, struct pg_
 }
 
 static void
-add_host(struct sending *s, struct pg_host *h)
+add_host(struct put_sending *s, struct pg_host *h)
 {
 	struct pg_args args = {0};
 	bool is_new = h->guard[0] == '\0';
@@ -70,7 +70,7 @@ arg_version(struct pg_args *args, const struct pg_step *step)
 }
 
 static void
-add_step(struct sending *s, struct pg_host *h, const struct pg_step *step)
+add_step(struct put_sending *s, struct pg_host *h, const struct pg_step *step)
 {
 	const char *guard = step->is_first && step->t->guard[0] != '\0' ? step->t->guard : NULL;
 	enum pg_stmt stmt = PG_STMT_FACT_SET;
@@ -109,7 +109,7 @@ is_named(const char *names, const char *name)
 
 /* jsonb takes no NUL in a text; what it cannot hold has no copy. */
 static void
-add_copy(struct sending *s, const struct pg_host *h, const struct pg_touched *t)
+add_copy(struct put_sending *s, const struct pg_host *h, const struct pg_touched *t)
 {
 	struct pg_args args = {0};
 	bool fits = memmem(t->fact.value, t->fact.value_len, "\\u0000", 6) == NULL;
@@ -121,7 +121,7 @@ add_copy(struct sending *s, const struct pg_host *h, const struct pg_touched *t)
 }
 
 static void
-add_steps(struct sending *s, struct pg_host *h)
+add_steps(struct put_sending *s, struct pg_host *h)
 {
 	for (size_t i = 0; i < h->n_touched; i++) {
 		const struct pg_touched *t = &h->touched[i];
@@ -140,7 +140,7 @@ add_steps(struct sending *s, struct pg_host *h)
 
 /* Whoever invents jobs that he answers must not fill the disk. */
 static void
-add_outcomes(struct sending *s, struct pg_host *h)
+add_outcomes(struct put_sending *s, struct pg_host *h)
 {
 	bool any = false;
 
@@ -174,7 +174,7 @@ name_cmp(const void *a, const void *b)
 
 /* Names that may be new, before the rows that need them. */
 static void
-add_plugins(struct sending *s, struct pg_host *hosts, size_t n)
+add_plugins(struct put_sending *s, struct pg_host *hosts, size_t n)
 {
 	const char **names = NULL;
 	size_t n_names = 0;
@@ -207,7 +207,7 @@ size_t
 pg_put_send_writes(const struct pg_store *store, struct pg_session *c, struct pg_host *hosts,
     size_t n, struct pg_sent **sent)
 {
-	struct sending s = {.store = store, .conn = c};
+	struct put_sending s = {.store = store, .conn = c};
 
 	add_plugins(&s, hosts, n);
 	for (size_t i = 0; i < n; i++) {

@@ -32,7 +32,7 @@ static const struct page_kind list_heads = {
 
 /* ---- a record ---- */
 
-struct get {
+struct record_reading {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *host;
@@ -47,14 +47,14 @@ get_send(struct pg_task *t, struct pg_session *c)
 {
 	struct pg_args args = {0};
 
-	pg_arg_text(&args, ((struct get *)t)->host);
+	pg_arg_text(&args, ((struct record_reading *)t)->host);
 	pg_send(c, PG_STMT_RECORD_GET, &args);
 }
 
 static void
 get_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct get *g = (struct get *)t;
+	struct record_reading *g = (struct record_reading *)t;
 
 	(void)n;
 	if (PQntuples(res) == 0)
@@ -66,7 +66,7 @@ get_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 static void
 get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct get *g = (struct get *)t;
+	struct record_reading *g = (struct record_reading *)t;
 	struct trouble damaged = {0};
 
 	if (fault != PG_FAULT_NONE) {
@@ -87,7 +87,7 @@ get_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 {
-	struct get *g = xcalloc(1, sizeof(*g));
+	struct record_reading *g = xcalloc(1, sizeof(*g));
 
 	g->task =
 	    (struct pg_task){.send = get_send, .on_result = get_on_result, .on_end = get_on_end};
@@ -101,7 +101,7 @@ pg_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 
 /* ---- lists ---- */
 
-struct list {
+struct records_listing {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	const struct page_kind *kind;
@@ -116,7 +116,7 @@ struct list {
 static void
 list_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct list *l = (const struct list *)t;
+	const struct records_listing *l = (const struct records_listing *)t;
 	struct pg_args args = {0};
 
 	pg_arg_text(&args, l->after);
@@ -132,7 +132,7 @@ list_send(struct pg_task *t, struct pg_session *c)
 static void
 list_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct list *l = (struct list *)t;
+	struct records_listing *l = (struct records_listing *)t;
 	int end;
 
 	(void)n;
@@ -154,7 +154,7 @@ list_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 }
 
 static void
-list_free(struct list *l)
+list_free(struct records_listing *l)
 {
 	json_decref(l->page);
 	buf_finish(&l->plugins);
@@ -165,7 +165,7 @@ list_free(struct list *l)
 static void
 list_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct list *l = (struct list *)t;
+	struct records_listing *l = (struct records_listing *)t;
 	json_t *rec;
 	size_t i;
 
@@ -189,10 +189,10 @@ list_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 	list_free(l);
 }
 
-static struct list *
+static struct records_listing *
 list_start(struct store *base, const struct page_kind *kind, store_listed_fn *fn, void *arg)
 {
-	struct list *l = xcalloc(1, sizeof(*l));
+	struct records_listing *l = xcalloc(1, sizeof(*l));
 
 	l->task =
 	    (struct pg_task){.send = list_send, .on_result = list_on_result, .on_end = list_on_end};
@@ -212,7 +212,7 @@ list_start(struct store *base, const struct page_kind *kind, store_listed_fn *fn
 void
 pg_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
-	struct list *l;
+	struct records_listing *l;
 
 	if (filter == NULL) {
 		list_start(base, &list_records, fn, arg);
@@ -234,7 +234,7 @@ pg_heads(struct store *base, store_listed_fn *fn, void *arg)
 
 /* ---- forgetting ---- */
 
-struct forget {
+struct record_forgetting {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	char *host;
@@ -249,7 +249,7 @@ struct forget {
 static void
 forget_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct forget *f = (const struct forget *)t;
+	const struct record_forgetting *f = (const struct record_forgetting *)t;
 	struct pg_args args = {0};
 
 	if (f->id == 0)
@@ -262,7 +262,7 @@ forget_send(struct pg_task *t, struct pg_session *c)
 static void
 forget_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct forget *f = (struct forget *)t;
+	struct record_forgetting *f = (struct record_forgetting *)t;
 
 	(void)n;
 	if (f->id != 0)
@@ -274,7 +274,7 @@ forget_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 static void
 forget_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct forget *f = (struct forget *)t;
+	struct record_forgetting *f = (struct record_forgetting *)t;
 
 	if (!f->s->closed && fault == PG_FAULT_NONE && f->id != 0 && !f->versions_went) {
 		pg_pool_submit(f->s->pool, &f->task);
@@ -289,7 +289,7 @@ forget_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 void
 pg_forget(struct store *base, const char *host, store_done_fn *fn, void *arg)
 {
-	struct forget *f = xcalloc(1, sizeof(*f));
+	struct record_forgetting *f = xcalloc(1, sizeof(*f));
 
 	f->task = (struct pg_task){
 	    .send = forget_send, .on_result = forget_on_result, .on_end = forget_on_end};

@@ -20,7 +20,7 @@
 
 enum look_state { LOOK_VERSION, LOOK_SETUP, LOOK_PROBE, LOOK_NOTHING };
 
-struct look {
+struct pg_look {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	enum look_state state;
@@ -34,7 +34,7 @@ struct look {
 static void
 look_send(struct pg_task *t, struct pg_session *c)
 {
-	const struct look *l = (const struct look *)t;
+	const struct pg_look *l = (const struct pg_look *)t;
 	struct pg_args none = {0};
 
 	switch (l->state) {
@@ -56,7 +56,7 @@ look_send(struct pg_task *t, struct pg_session *c)
 static void
 look_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 {
-	struct look *l = (struct look *)t;
+	struct pg_look *l = (struct pg_look *)t;
 
 	(void)n;
 	if (l->state == LOOK_VERSION)
@@ -64,7 +64,7 @@ look_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 }
 
 static void
-look_answer(struct look *l, const struct trouble *why)
+look_answer(struct pg_look *l, const struct trouble *why)
 {
 	if (!l->s->closed)
 		l->fn(why, why == NULL ? l->done : NULL, l->arg);
@@ -72,7 +72,7 @@ look_answer(struct look *l, const struct trouble *why)
 }
 
 static void
-look_enter(struct look *l, enum look_state next)
+look_enter(struct pg_look *l, enum look_state next)
 {
 	l->state = next;
 	pg_pool_submit(l->s->pool, &l->task);
@@ -80,7 +80,7 @@ look_enter(struct look *l, enum look_state next)
 
 /* What a newer Vogeler has made may have other rules than ours. */
 static bool
-is_too_new(const struct look *l, struct trouble *why)
+is_too_new(const struct pg_look *l, struct trouble *why)
 {
 	if (l->version <= PG_SCHEMA_VERSION)
 		return false;
@@ -91,7 +91,7 @@ is_too_new(const struct look *l, struct trouble *why)
 }
 
 static void
-look_version_known(struct look *l)
+look_version_known(struct pg_look *l)
 {
 	struct trouble why = {0};
 
@@ -112,7 +112,7 @@ look_version_known(struct look *l)
 static void
 look_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 {
-	struct look *l = (struct look *)t;
+	struct pg_look *l = (struct pg_look *)t;
 
 	if (l->s->closed ||
 	    (fault != PG_FAULT_NONE && !(l->state == LOOK_VERSION && fault == PG_FAULT_MISSING))) {
@@ -137,7 +137,7 @@ static void
 look_start(struct store *base, enum look_state state, bool sets_up, const char *done,
     store_done_fn *fn, void *arg)
 {
-	struct look *l = xcalloc(1, sizeof(*l));
+	struct pg_look *l = xcalloc(1, sizeof(*l));
 
 	l->task =
 	    (struct pg_task){.send = look_send, .on_result = look_on_result, .on_end = look_on_end};
