@@ -38,6 +38,7 @@
 #include <string.h>
 
 #define STATUS_PART  200           /* of each link, in STATUS= */
+#define UPGRADE_EACH 500           /* ms: how often it is told how far the store is */
 #define OUTPUT_SLACK (1024 * 1024) /* beside one dead letter of the largest size */
 
 #define LARGE_TEXT (256 * 1024)
@@ -62,6 +63,7 @@ struct vogelerd {
 	struct metrics_parts parts; /* what the monitor shows */
 	struct monitor *monitor;
 	struct sd_notify *notify;
+	struct loop_timer *upgrade; /* of a store that an older Vogeler made */
 	char broker_status[STATUS_PART];
 	char store_status[STATUS_PART];
 	char reload_status[STATUS_PART]; /* why the last reload was none; "" = it was one */
@@ -121,6 +123,34 @@ on_collector_state(enum collector_state state, const char *reason, void *arg)
 	else if (state == COLLECTOR_STANDBY)
 		snprintf(v->store_status, sizeof(v->store_status), "standing by, %s", reason);
 	tell_status(v);
+}
+
+/* Nothing is stored before, so the service is not ready before; and nobody is to end it because
+ * that takes long. */
+static void
+tell_upgrade(void *arg)
+{
+	struct vogelerd *v = arg;
+	int percent = store_upgrade_percent(v->store);
+
+	if (percent < 0) {
+		sd_notify_prepared(v->notify);
+		return;
+	}
+	snprintf(
+	    v->store_status, sizeof(v->store_status), "being brought up to date, %d %%", percent);
+	tell_status(v);
+	loop_timer_arm(v->upgrade, UPGRADE_EACH);
+}
+
+static void
+await_upgrade(struct vogelerd *v)
+{
+	v->upgrade = loop_timer_create(v->loop, "upgrade", tell_upgrade, v);
+	if (store_upgrade_percent(v->store) < 0)
+		return;
+	sd_notify_preparing(v->notify);
+	loop_timer_arm(v->upgrade, 0);
 }
 
 /* ---- brokers ---- */
@@ -513,6 +543,7 @@ collect(struct vogelerd *v)
 	topology_make_optional(v->topology, TOPOLOGY_FRESH_QUEUE);
 	topology_configure(v->topology, &o->host_queue, &o->master_queue);
 	v->notify = sd_notify_create(v->loop);
+	await_upgrade(v);
 	v->consumer = make_broker(v, "consumer", &consumer_handlers);
 	v->publisher = make_broker(v, "publisher", &publisher_handlers);
 	make_leader(v);
@@ -573,6 +604,7 @@ main(int argc, char **argv)
 	bindings_destroy(v.bindings);
 	contact_tracker_destroy(v.contact_tracker);
 	collector_destroy(v.collector);
+	loop_timer_destroy(v.upgrade);
 	sd_notify_destroy(v.notify);
 	topology_destroy(v.topology);
 	uri_list_free(v.uris, v.n_uris);

@@ -21,8 +21,11 @@
 #define STATUS_SIZE 512
 #define AGAIN_MS    1000
 #define STOP_SLACK  5000 /* ms: for what comes after the loop */
+/* While something is prepared: so much more time, asked for so often. */
+#define PREPARING_MS   30000
+#define PREPARING_EACH 5000
 
-enum phase { PHASE_STARTING, PHASE_READY, PHASE_RELOADING, PHASE_STOPPING };
+enum phase { PHASE_STARTING, PHASE_PREPARING, PHASE_READY, PHASE_RELOADING, PHASE_STOPPING };
 
 struct sd_notify {
 	int fd; /* -1: there is nobody to tell */
@@ -31,6 +34,7 @@ struct sd_notify {
 	struct loop_timer *timer; /* READY=1, then the watchdog, or what was not taken */
 	int64_t watchdog_ms;      /* between two pings; 0 = none asked for */
 	enum phase phase;
+	bool preparing;       /* READY is not to follow STARTING yet */
 	bool owing;           /* the manager did not take the last datagram */
 	uint64_t extend_usec; /* STOPPING: the time to ask for, until it was taken; 0 = none */
 	char status[STATUS_SIZE];
@@ -87,7 +91,9 @@ set_timer(struct sd_notify *n)
 {
 	int64_t ms = n->watchdog_ms;
 
-	if (n->owing)
+	if (n->phase == PHASE_PREPARING)
+		loop_timer_arm(n->timer, ms == 0 || ms > PREPARING_EACH ? PREPARING_EACH : ms);
+	else if (n->owing)
 		loop_timer_arm(n->timer, ms == 0 || ms > AGAIN_MS ? AGAIN_MS : ms);
 	else if (ms > 0 && !loop_timer_armed(n->timer))
 		loop_timer_arm_within(n->timer, ms / 2, ms);
@@ -112,6 +118,7 @@ phase_text(enum phase phase)
 {
 	switch (phase) {
 	case PHASE_STARTING:
+	case PHASE_PREPARING:
 	case PHASE_RELOADING:
 		return "";
 	case PHASE_READY:
@@ -126,11 +133,15 @@ static void
 tell_all(struct sd_notify *n)
 {
 	char text[STATUS_SIZE + 128], extend[64] = "";
+	bool preparing = n->phase == PHASE_PREPARING;
 
+	if (preparing)
+		n->extend_usec = (uint64_t)PREPARING_MS * 1000;
 	if (n->extend_usec > 0)
 		snprintf(
 		    extend, sizeof(extend), "EXTEND_TIMEOUT_USEC=%" PRIu64 "\n", n->extend_usec);
-	snprintf(text, sizeof(text), "%s%sSTATUS=%s", phase_text(n->phase), extend, n->status);
+	snprintf(text, sizeof(text), "%s%s%sSTATUS=%s", phase_text(n->phase), extend,
+	    preparing && n->watchdog_ms > 0 ? "WATCHDOG=1\n" : "", n->status);
 	tell(n, text);
 }
 
@@ -141,8 +152,8 @@ on_timer(void *arg)
 	bool first = n->phase == PHASE_STARTING;
 
 	if (first)
-		n->phase = PHASE_READY;
-	if (first || n->owing)
+		n->phase = n->preparing ? PHASE_PREPARING : PHASE_READY;
+	if (first || n->owing || n->phase == PHASE_PREPARING)
 		tell_all(n);
 	else if (n->watchdog_ms > 0)
 		tell(n, "WATCHDOG=1");
@@ -178,6 +189,22 @@ sd_notify_destroy(struct sd_notify *n)
 	if (n->fd >= 0)
 		close(n->fd);
 	free(n);
+}
+
+void
+sd_notify_preparing(struct sd_notify *n)
+{
+	n->preparing = true;
+}
+
+void
+sd_notify_prepared(struct sd_notify *n)
+{
+	n->preparing = false;
+	if (n->fd < 0 || n->phase != PHASE_PREPARING)
+		return;
+	n->phase = PHASE_READY;
+	tell_all(n);
 }
 
 void

@@ -23,6 +23,12 @@ struct sd_notify;
 struct sd_notify *sd_notify_create(struct loop *loop);
 void sd_notify_destroy(struct sd_notify *n); /* NULL is fine */
 
+/* Before the loop runs: there is something to do first that may take long. READY=1 waits for
+ * sd_notify_prepared(), and meanwhile the manager is asked for more time, again and again, as long
+ * as the loop turns. */
+void sd_notify_preparing(struct sd_notify *n);
+void sd_notify_prepared(struct sd_notify *n);
+
 /* STATUS=, one line; sent when it differs from the last. Before the loop runs it goes with
  * READY=1. */
 void sd_notify_status(struct sd_notify *n, const char *fmt, ...)

@@ -68,69 +68,38 @@ head_create(const struct record_head *h)
 	return head;
 }
 
-/* The key is one of ours and has nothing that is escaped. NULL: it is not wanted. */
-static const char *
-wanted(struct jspan key)
-{
-	for (size_t i = 0; i < COUNT(meta_keys); i++) {
-		size_t len = strlen(meta_keys[i]);
-
-		if (key.len == len + 2 && memcmp(key.text + 1, meta_keys[i], len) == 0)
-			return meta_keys[i];
-	}
-	return NULL;
-}
-
 static json_t *
-parse(struct jspan value)
+slim_metas(const json_t *metas)
 {
-	char err[128];
+	json_t *all = new_object(), *each;
+	const char *key;
 
-	/* A time or an id has nothing that is escaped, and most values are one. */
-	if (jspan_kind(value) == '"' && memchr(value.text, '\\', value.len) == NULL)
-		return json_stringn(value.text + 1, value.len - 2);
-	return jsonx_parse_stored(value.text, value.len, err, sizeof(err));
+	json_object_foreach ((json_t *)metas, key, each) {
+		json_t *slim = picked(each, meta_keys, COUNT(meta_keys));
+
+		trim_failure(slim);
+		set(all, key, slim);
+	}
+	return all;
 }
 
-bool
-head_add(json_t *head, const char *plugin, struct jspan meta)
+json_t *
+head_of_metas(const struct record_head *h, const json_t *metas)
 {
-	json_t *slim = new_object();
-	struct jspan key, value;
-	struct jspan_iter it;
-	bool ok = jspan_kind(meta) == '{' && jspan_open(&it, meta);
+	json_t *head = head_create(h);
 
-	while (ok && jspan_next_member(&it, &key, &value)) {
-		const char *name = wanted(key);
-		json_t *json = name != NULL ? parse(value) : NULL;
-
-		ok = name == NULL || json != NULL;
-		if (name != NULL)
-			set(slim, name, json);
-	}
-	ok = ok && !it.bad;
-	trim_failure(slim);
-	if (ok)
-		set(json_object_get(head, "vogeler"), plugin, slim);
-	else
-		json_decref(slim);
-	return ok;
+	set(head, "vogeler", slim_metas(metas));
+	return head;
 }
 
 json_t *
 head_of_record(const json_t *rec)
 {
 	static const char *const keys[] = {"_id", "created_at", "last_error", "updated_at"};
-	json_t *head = picked(rec, keys, COUNT(keys)), *metas = new_object(), *each;
-	const json_t *from = json_object_get(rec, "vogeler");
+	json_t *head = picked(rec, keys, COUNT(keys)), *each;
+	json_t *metas = slim_metas(json_object_get(rec, "vogeler"));
 	const char *key;
 
-	json_object_foreach ((json_t *)from, key, each) {
-		json_t *slim = picked(each, meta_keys, COUNT(meta_keys));
-
-		trim_failure(slim);
-		set(metas, key, slim);
-	}
 	if (json_object_size(metas) == 0) {
 		json_object_foreach ((json_t *)rec, key, each)
 			if (!name_is_reserved(key))

@@ -13,16 +13,13 @@
 #define VOGELER_HEAD_H
 
 #include "shared/store/record.h"
-#include "shared/wire/jspan.h"
 #include <jansson.h>
 #include <stdbool.h>
 
 /* Makes a head without any plugin. It is the caller's. */
 json_t *head_create(const struct record_head *h);
-/* Adds a plugin with the text of its metadata, of which only what is wanted is parsed. false: that
- * is no JSON object. */
-bool head_add(json_t *head, const char *plugin, struct jspan meta)
-    __attribute__((warn_unused_result));
+/* The head with those plugins of which metas has the metadata, {PLUGIN: META}. The caller's. */
+json_t *head_of_metas(const struct record_head *h, const json_t *metas);
 /* The head of a record that was read whole. The caller's. */
 json_t *head_of_record(const json_t *rec);
 

@@ -62,6 +62,12 @@ store_is_read_only(const struct store *s)
 	return s->read_only;
 }
 
+int
+store_upgrade_percent(const struct store *s)
+{
+	return s->ops->upgrade_percent == NULL ? -1 : s->ops->upgrade_percent(s);
+}
+
 bool
 store_lists_slowly(const struct store *s)
 {

@@ -108,6 +108,9 @@ struct store *store_open(struct loop *loop, const struct uri *uri, const struct 
     enum store_access access, struct trouble *why);
 /* Says whether this user may read it only, as far as opening tells. */
 bool store_is_read_only(const struct store *s);
+/* Of a store that an older Vogeler made and that is brought up to date, which takes a while and
+ * which everything else waits for: how far that is; -1 = nothing of the kind is under way. */
+int store_upgrade_percent(const struct store *s);
 /* Says whether store_heads() had to read whole records, since what makes lists fast is not there;
  * vogeler-admin setup makes it. Known when it has ended. */
 bool store_lists_slowly(const struct store *s);

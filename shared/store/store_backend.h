@@ -11,6 +11,7 @@ struct store_ops {
 	struct store *(*open)(struct loop *loop, const struct uri *uri, const struct options *opt,
 	    enum store_access access, struct trouble *why);
 	void (*close)(struct store *s);
+	int (*upgrade_percent)(const struct store *s); /* NULL: there is never anything to do */
 	void (*set_login)(struct store *s, const struct uri *uri); /* NULL: there is no login */
 	void (*set_batch_bytes)(struct store *s, uint64_t bytes);  /* NULL: nothing to set */
 	void (*put)(struct store *s, struct store_write **writes, size_t n, store_written_fn *fn,

@@ -26,7 +26,7 @@ def test_backup_beside_a_collector_and_restore(filled):
     site = filled
     backup = site.folder / "backup.db"
     assert f"backed up into {backup}" in site.admin("backup", str(backup)).out
-    assert sqlite3.connect(f"file:{backup}?immutable=1", uri=True).execute("SELECT count(*) FROM hosts").fetchone() == (1,)
+    assert sqlite3.connect(f"file:{backup}?immutable=1", uri=True).execute("SELECT count(*) FROM host").fetchone() == (1,)
     site.plugin("two", "echo second")
     site.process("agent.web02", site.agent_argv("web02", level="WARN")).start()
     site.wait_consumer("web02", site.processes[-1])

@@ -42,16 +42,19 @@ def damage(site, name, place):
 
 
 def with_value(site, value):
-    """Hosts that have it. The values are in pages of their own."""
-    return {host for host, in select(site, "SELECT host FROM fact_values NOT INDEXED WHERE value = ?", json.dumps(value))}
+    """Hosts that have it. The names are read by their index, which is whole."""
+    have = select(site, "SELECT f.host FROM fresh f JOIN version v ON v.seq = f.version WHERE CAST(v.v AS TEXT) = ?",
+                  json.dumps(value))
+    names = dict(select(site, "SELECT id, name FROM host WHERE name > ''"))  # those that have it are there
+    return {names[host] for host, in have}
 
 
 def hosts_on(site, place):
-    """On that leaf of the table of hosts, by the order of the names; and the one behind it."""
-    cells = select(site, "SELECT ncell FROM dbstat WHERE name = 'hosts' AND pagetype = 'leaf' ORDER BY path")
-    # Between two leaves of a table WITHOUT ROWID a row is in the inner page; to write it takes the leaf before it.
-    first = sum(n + 1 for n, in cells[:place])
-    return set(HOSTS[first:first + cells[place][0] + 1])
+    """On that leaf of the table of hosts, by their numbers."""
+    cells = select(site, "SELECT ncell FROM dbstat WHERE name = 'host' AND pagetype = 'leaf' ORDER BY path")
+    first = sum(n for n, in cells[:place]) + 1
+    rows = (first, first + cells[place][0] - 1)
+    return {host for host, in select(site, "SELECT name FROM host WHERE id BETWEEN ? AND ?", *rows)}
 
 
 @pytest.fixture(name="damaged")
@@ -65,7 +68,7 @@ def damaged_fixture(site):
     site.vogelerd.stop()
     culprits = hosts_on(site, 1)
     assert 20 < len(culprits) < 200
-    damage(site, "hosts", 1)
+    damage(site, "host", 1)
     return culprits
 
 
@@ -121,20 +124,20 @@ def test_more_culprits_than_the_prefetch(site, damaged):
 def test_doctor_names_them(site, damaged):
     done = site.admin("doctor", "--as", "collector", status=1, qhost=True)
     line, = [line for line in done.out.splitlines() if "store content" in line]
-    assert line.startswith("FAIL") and "table hosts;" in line, done
+    assert line.startswith("FAIL") and "table host;" in line, done
     assert re.search(rf"; {len(damaged)} hosts cannot be read: {min(damaged)}, host\d+, host\d+ and \d+ more", line), done
     assert "backup" in done.out and "host0000" not in done.out, done
 
 
-@pytest.mark.parametrize("index", ["sqlite_autoindex_fact_values_1", "outcomes_stray", "jobs_by_time"])
+@pytest.mark.parametrize("index", ["sqlite_autoindex_plugin_1", "fresh_by_host", "outcome_stray", "job_by_time"])
 def test_doctor_tells_of_an_index(site, index):
     """As its only page, it is the trouble of all, though no data is lost."""
     site.vogelerd = site.collector()
     site.plugin("one", "echo 1")
     site.agent()
     site.runner("-n", "web01", "-x", "one", dbhost=True)
-    job, = [i for i, in select(site, "SELECT id FROM jobs")]
-    wait_until(lambda: select(site, "SELECT * FROM outcomes WHERE job = ?", job), "its outcome is stored")
+    job, = [i for i, in select(site, "SELECT name FROM job")]
+    wait_until(lambda: select(site, "SELECT * FROM outcome JOIN job j ON j.id = outcome.job WHERE j.name = ?", job), "its outcome is stored")
     assert "ok    store content     all of it can be read" in site.admin("doctor", status=None, qhost=True).out
     site.vogelerd.stop()
     damage(site, index, 0)
@@ -152,15 +155,15 @@ def test_a_name_that_has_become_a_blob(site):
     site.vogelerd.stop()
     database = sqlite3.connect(site.folder / "records.db")
     with database:
-        for table in ("hosts", "facts"):
-            database.execute(f"UPDATE {table} SET host = CAST(host AS BLOB) WHERE host = ?", (HOSTS[1],))
+        database.execute("UPDATE host SET name = CAST(name AS BLOB) WHERE name = ?", (HOSTS[1],))
+        database.execute("INSERT INTO host (name) VALUES (CAST('another' AS BLOB))")
     database.close()
     for args in (["hosts"], ["query", ".ps"]):
         done = site.admin(*args)
         assert HOSTS[0] in done.out and HOSTS[2] in done.out, done
     done = site.admin("doctor", status=1, qhost=True)
     line, = [line for line in done.out.splitlines() if "store content" in line]
-    assert line.startswith("FAIL") and "2 rows whose name is no text any more" in line and "in table hosts" in line, done
+    assert line.startswith("FAIL") and "2 rows whose name is no text any more" in line and "in table host" in line, done
     site.vogelerd = site.collector()
     publish(site, HOSTS[:3], "after")
     wait_until(lambda: with_value(site, "after") >= {HOSTS[0], HOSTS[2]}, "the others are stored")
@@ -171,16 +174,16 @@ def test_jobs_of_which_the_outcomes_cannot_be_read(site):
     site.vogelerd = site.collector()
     site.plugin("one", "echo 1")
     site.agent()
-    for _ in range(40):
+    for _ in range(80):
         site.runner("-n", "web01", "-x", "one", dbhost=True)
-    wait_until(lambda: select(site, "SELECT count(DISTINCT job) FROM outcomes") == [(40,)], "all outcomes are stored")
+    wait_until(lambda: select(site, "SELECT count(DISTINCT job) FROM outcome") == [(80,)], "all outcomes are stored")
     site.vogelerd.stop()
-    damage(site, "outcomes", -1)
-    done = site.run("vogeler-runner", "--dbhost", site.dbhost, "--qhost", site.qhost, "jobs", "--limit", "40")
+    damage(site, "outcome", -1)
+    done = site.run("vogeler-runner", "--dbhost", site.dbhost, "--qhost", site.qhost, "jobs", "--limit", "80")
     rows = [line for line in done.out.splitlines() if " one " in line]
-    assert done.status == 0 and len(rows) == 40, done
+    assert done.status == 0 and len(rows) == 80, done
     unknown = [row for row in rows if "unknown" in row]
-    assert 0 < len(unknown) < 40 and "unknown" in rows[0] and "unknown" not in rows[-1], done
+    assert 0 < len(unknown) < 80 and "unknown" in rows[0] and "unknown" not in rows[-1], done
     assert f"how {len(unknown)} job" in done.err and "malformed" in done.err and rows[0].split()[0] in done.err, done
 
 
@@ -193,7 +196,7 @@ def test_queue_and_forget_where_the_outcomes_of_one_job_cannot_be_read(site):
     for n, job in enumerate(jobs):
         ledger.add_job(job, "one", ["web01"], sent=n - len(jobs), confirms=True)
         ledger.add_outcome(job, "web01", "queued")
-    damage(site, "outcomes", -1)
+    damage(site, "outcome", -1)
     told = site.admin("queue", "web01", qhost=True)
     left = re.findall(r"^(job-\d+) one ", told.out, re.M)
     unread = len(jobs) - len(left)

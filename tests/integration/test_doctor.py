@@ -563,12 +563,12 @@ def test_probe_of_sqlite_comes_and_goes(site):
     status, found = doctor(site)
     assert status == 0 and found["store write"] == [("ok", "a probe was written and removed", None)], found
     db = sqlite3.connect(path)
-    assert db.execute("SELECT * FROM hosts").fetchall() == []
-    db.execute("CREATE TRIGGER kept BEFORE DELETE ON hosts BEGIN SELECT RAISE(ABORT, 'none may go'); END")
+    assert db.execute("SELECT * FROM host").fetchall() == []
+    db.execute("CREATE TRIGGER kept BEFORE DELETE ON host BEGIN SELECT RAISE(ABORT, 'none may go'); END")
     db.commit()
     status, found = doctor(site)
     assert status == 1 and list(bad(found)) == ["store write"] and "none may go" in found["store write"][0][1], found
-    assert db.execute("SELECT * FROM hosts").fetchall() == []
+    assert db.execute("SELECT * FROM host").fetchall() == []
     db.close()
 
 

@@ -408,7 +408,7 @@ def test_what_the_ledger_does_not_know_is_told(site, fleet):
 def test_unroutable_that_the_ledger_refuses_is_told(site, fleet, wait):
     database = sqlite3.connect(site.folder / "records.db", timeout=30)
     with database:
-        database.execute("CREATE TRIGGER full BEFORE INSERT ON outcomes BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON outcome BEGIN SELECT RAISE(ABORT, 'no room'); END")
     database.close()
     done = send(site, "-n", "web01,nowhere", *wait, status=1)
     assert re.search("the ledger does not have all that is known here.*no room", done.err), done

@@ -322,7 +322,7 @@ def test_one_of_several_records_cannot_be_removed(site):
     job = several_with_commands(site)
     database = sqlite3.connect(site.folder / "records.db", timeout=30)
     with database:
-        database.execute("CREATE TRIGGER stays BEFORE DELETE ON hosts WHEN OLD.host = 'web02' "
+        database.execute("CREATE TRIGGER stays BEFORE UPDATE ON host WHEN OLD.name = 'web02' "
                          "BEGIN SELECT RAISE(ABORT, 'it is held'); END")
     done = site.admin("forget", "web*", "--yes", qhost=True, status=1)
     assert done.out == ("".join(f"queue web0{n}: deleted, with 1 waiting message\n" for n in (1, 2, 3)) +

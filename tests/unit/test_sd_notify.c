@@ -104,6 +104,49 @@ ready_comes_from_the_loop_with_the_status(void **state)
 	assert_int_equal(fake_next_timer(f->loop), -1);
 }
 
+/* Whoever is not asked for more time ends what takes longer than a start may. */
+static void
+what_is_prepared_asks_for_time_until_it_is(void **state)
+{
+	struct fixture *f = *state;
+
+	f->notify = sd_notify_create(f->loop);
+	sd_notify_preparing(f->notify);
+	sd_notify_status(f->notify, "1 %%");
+	fake_advance(f->loop, 0);
+	assert_string_equal(next(f), "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=1 %");
+	sd_notify_status(f->notify, "2 %%");
+	assert_string_equal(next(f), "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=2 %");
+	for (int i = 0; i < 10; i++) {
+		fake_advance(f->loop, 10000);
+		assert_string_equal(next(f), "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=2 %");
+		while (next(f)[0] != '\0')
+			continue;
+	}
+	sd_notify_prepared(f->notify);
+	assert_string_equal(next(f), "READY=1\nSTATUS=2 %");
+	fake_advance(f->loop, 60000);
+	assert_string_equal(next(f), "");
+	sd_notify_prepared(f->notify);
+	assert_string_equal(next(f), "");
+}
+
+static void
+the_watchdog_is_served_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+
+	setenv("WATCHDOG_USEC", "4000000", 1);
+	f->notify = sd_notify_create(f->loop);
+	sd_notify_preparing(f->notify);
+	fake_advance(f->loop, 0);
+	for (int i = 0; i < 5; i++) {
+		assert_string_equal(next(f), "EXTEND_TIMEOUT_USEC=30000000\nWATCHDOG=1\nSTATUS=");
+		assert_in_range(fake_next_timer(f->loop), 1, 2000);
+		fake_advance(f->loop, 2000);
+	}
+}
+
 static void
 status_is_one_line_and_sent_when_it_changes(void **state)
 {
@@ -326,6 +369,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(ready_comes_from_the_loop_with_the_status),
+	    TEST(what_is_prepared_asks_for_time_until_it_is),
+	    TEST(the_watchdog_is_served_meanwhile),
 	    TEST(status_is_one_line_and_sent_when_it_changes),
 	    TEST(reload_has_a_beginning_and_an_end),
 	    TEST(stopping_asks_for_the_time_it_needs),

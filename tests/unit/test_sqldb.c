@@ -44,10 +44,8 @@ make_store(struct place *p)
 	assert_non_null(mkdtemp(p->folder));
 	snprintf(p->path, sizeof(p->path), "%s/db", p->folder);
 	assert_true(sqldb_open(&db, p->path, true, false));
-	sqldb_bind_str(&db, STMT_HEAD_PUT, 1, "web01");
-	sqldb_bind_int(&db, STMT_HEAD_PUT, 2, 1);
-	sqldb_bind_int(&db, STMT_HEAD_PUT, 3, 1);
-	assert_true(sqldb_run(&db, STMT_HEAD_PUT));
+	sqldb_bind_str(&db, STMT_HOST_ADD, 1, "web01");
+	assert_true(sqldb_run(&db, STMT_HOST_ADD));
 	sqldb_close(&db);
 }
 
@@ -132,9 +130,9 @@ can_read_and_not_write(struct sqldb *db, const char *path)
 
 	if (!sqldb_open(db, path, false, false) || !db->read_only)
 		return false;
-	sqldb_bind_str(db, STMT_HEAD_GET, 1, "web01");
-	ok = sqldb_step(db, STMT_HEAD_GET) == SQLITE_ROW;
-	sqldb_done(db, STMT_HEAD_GET);
+	sqldb_bind_str(db, STMT_HOST_GET, 1, "web01");
+	ok = sqldb_step(db, STMT_HOST_GET) == SQLITE_ROW;
+	sqldb_done(db, STMT_HOST_GET);
 	return ok && !sqldb_run(db, STMT_PROBE) && strstr(db->why.what, "readonly") != NULL;
 }
 

@@ -25,10 +25,8 @@ struct fixture {
 static void
 put_host(struct sqldb *db, const char *host)
 {
-	sqldb_bind_str(db, STMT_HEAD_PUT, 1, host);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 2, 1);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 3, 1);
-	assert_true(sqldb_run(db, STMT_HEAD_PUT));
+	sqldb_bind_str(db, STMT_HOST_ADD, 1, host);
+	assert_true(sqldb_run(db, STMT_HOST_ADD));
 }
 
 static int
@@ -40,7 +38,7 @@ count(const char *path)
 
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
 	assert_int_equal(
-	    sqlite3_prepare_v2(db, "SELECT count(*) FROM hosts", -1, &stmt, NULL), SQLITE_OK);
+	    sqlite3_prepare_v2(db, "SELECT count(*) FROM host", -1, &stmt, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
 	n = sqlite3_column_int(stmt, 0);
 	sqlite3_finalize(stmt);
@@ -65,10 +63,10 @@ setup(void **state)
 	for (int i = 0; i < 3000; i++) {
 		snprintf(host, sizeof(host), "h%d", i);
 		put_host(&f->db, host);
-		sqldb_bind_str(&f->db, STMT_VALUE_PUT, 1, host);
-		sqldb_bind_str(&f->db, STMT_VALUE_PUT, 2, "p");
-		sqldb_bind_text(&f->db, STMT_VALUE_PUT, 3, filler, 2000);
-		assert_true(sqldb_run(&f->db, STMT_VALUE_PUT));
+		sqldb_bind_int(&f->db, STMT_UNPARSED_PUT, 1, 1);
+		sqldb_bind_int(&f->db, STMT_UNPARSED_PUT, 2, sqldb_last_id(&f->db));
+		sqldb_bind_text(&f->db, STMT_UNPARSED_PUT, 3, filler, 2000);
+		assert_true(sqldb_run(&f->db, STMT_UNPARSED_PUT));
 	}
 	assert_true(sqldb_run(&f->db, STMT_COMMIT));
 	free(filler);

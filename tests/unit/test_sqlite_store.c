@@ -152,9 +152,9 @@ a_file_of_schema_1(void **state)
 	    "\"created_at\":\"1970-01-01T00:00:00.001Z\","
 	    "\"updated_at\":\"1970-01-01T00:00:00.002Z\",\"ps\":[1],\"vogeler\":{\"ps\":{}}}");
 	drive_close(&s);
-	is_on_disk("PRAGMA user_version", 4);
-	is_on_disk("SELECT count(*) FROM outcomes", 0);
-	is_on_disk("SELECT count(*) FROM jobs", 0);
+	is_on_disk("PRAGMA user_version", 5);
+	is_on_disk("SELECT count(*) FROM outcome", 0);
+	is_on_disk("SELECT count(*) FROM job", 0);
 }
 
 /* As it was made before there were notes. */
@@ -164,13 +164,25 @@ a_file_of_schema_3(void **state)
 	struct fixture s;
 
 	begin();
-	drive_open(&s, uri, DRIVE_RECORD_MAX);
-	drive_close(&s);
-	exec("DROP TABLE notes; PRAGMA user_version = 3");
+	exec("CREATE TABLE hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
+	     " updated_at INTEGER NOT NULL, last_error TEXT) WITHOUT ROWID;"
+	     "CREATE TABLE facts (host TEXT, plugin TEXT, value_bytes INTEGER NOT NULL,"
+	     " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
+	     "CREATE TABLE fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
+	     " PRIMARY KEY (host, plugin));"
+	     "CREATE TABLE jobs (id TEXT PRIMARY KEY, sent_at INTEGER NOT NULL,"
+	     " not_after INTEGER NOT NULL, job TEXT NOT NULL);"
+	     "CREATE INDEX jobs_by_time ON jobs (sent_at, id);"
+	     "CREATE TABLE outcomes (job TEXT, host TEXT, state INTEGER, ord INTEGER,"
+	     " response_id TEXT, at INTEGER NOT NULL, why TEXT, duration_ms INTEGER NOT NULL,"
+	     " exit_status INTEGER NOT NULL, stray INTEGER,"
+	     " PRIMARY KEY (job, host, state, ord, response_id)) WITHOUT ROWID;"
+	     "CREATE INDEX outcomes_stray ON outcomes (host, at) WHERE stray = 1;"
+	     "PRAGMA user_version = 3");
 	drive_open(&s, uri, DRIVE_RECORD_MAX);
 	drive_setup(&s, "was there");
 	drive_close(&s);
-	is_on_disk("PRAGMA user_version", 4);
+	is_on_disk("PRAGMA user_version", 5);
 	is_on_disk("SELECT count(*) FROM notes", 0);
 }
 
@@ -196,7 +208,7 @@ answered_means_committed(void **state)
 
 	drive_open(&s, begin(), DRIVE_RECORD_MAX);
 	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 0), NULL), STORE_OK);
-	is_on_disk("SELECT count(*) FROM fact_values WHERE host = 'h' AND value = '1'", 1);
+	is_on_disk("SELECT count(*) FROM version WHERE CAST(v AS TEXT) = '1'", 1);
 	is_on_disk("SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", 1);
 	drive_close(&s);
 }
@@ -270,8 +282,10 @@ two_processes_at_once(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	drive_close(&s);
-	is_on_disk("SELECT count(*) FROM jobs", AT_ONCE);
-	is_on_disk("SELECT count(*) FROM outcomes WHERE job = 'job-0'", AT_ONCE);
+	is_on_disk("SELECT count(*) FROM job", AT_ONCE);
+	is_on_disk(
+	    "SELECT count(*) FROM outcome JOIN job j ON j.id = outcome.job WHERE j.name = 'job-0'",
+	    AT_ONCE);
 }
 
 static void
@@ -292,7 +306,7 @@ closing_finishes_the_commit_in_hand(void **state)
 	store_put(s.store, writes, 1, not_called, NULL);
 	drive_close(&s);
 	drive_results_free(results, 1);
-	is_on_disk("SELECT count(*) FROM hosts", 1);
+	is_on_disk("SELECT count(*) FROM host", 1);
 }
 
 /* A limit that was lowered refuses what makes the record larger, and does not lock the host out. */
@@ -316,13 +330,16 @@ over_a_lowered_limit(void **state)
 	free(big);
 }
 
+#define ID_OF_B    "(SELECT id FROM host WHERE name = 'b')"
+#define VALUE_OF_B " version v JOIN fresh f ON f.version = v.seq WHERE f.host = " ID_OF_B
+
 /* One host's damage is that host's alone: the batch goes on, and so does the list. */
 static void
 a_damaged_record_stops_no_other(void **state)
 {
 	static const char *const damages[] = {
-	    "UPDATE facts SET meta = 'garbage' WHERE host = 'b' AND plugin = 'ps'",
-	    "UPDATE facts SET meta = '{}'; UPDATE hosts SET last_error = '{' WHERE host = 'b'",
+	    "UPDATE fresh SET meta = 'garbage' WHERE host = (SELECT id FROM host WHERE name = 'b')",
+	    "UPDATE fresh SET meta = NULL; UPDATE host SET last_error = '{' WHERE name = 'b'",
 	};
 	const char *const wanted[] = {"ps"};
 	const struct store_filter filter = {wanted, 1};
@@ -358,12 +375,11 @@ a_damaged_record_stops_no_other(void **state)
 		assert_int_equal(json_array_size(list), 2);
 		json_decref(list);
 	}
-	is_on_disk("SELECT value FROM fact_values WHERE host = 'b'", 1);
-	is_on_disk("SELECT count(*) FROM fact_values WHERE value = '2'", 2);
-	is_on_disk("SELECT count(*) FROM outcomes WHERE host = 'b'", 0);
+	is_on_disk("SELECT CAST(v AS TEXT) FROM" VALUE_OF_B, 1);
+	is_on_disk("SELECT count(*) FROM version WHERE CAST(v AS TEXT) = '2'", 2);
+	is_on_disk("SELECT count(*) FROM outcome WHERE host = " ID_OF_B, 0);
 	/* A value, which a new one replaces: until then the record cannot be shown. */
-	exec(
-	    "UPDATE hosts SET last_error = NULL; UPDATE fact_values SET value = '{' WHERE host = 'b'");
+	exec("UPDATE host SET last_error = NULL; UPDATE version SET v = '{' WHERE host = " ID_OF_B);
 	list = drive_list_filtered(&s, &filter);
 	assert_int_equal(json_array_size(list), 2);
 	json_decref(list);
@@ -471,13 +487,16 @@ a_full_disk_is_no_loss(void **state)
 	assert_non_null(strstr(why[0], path));
 	limit_files(RLIM_INFINITY);
 	assert_true(drive_probe(&s, NULL, 0));
-	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 0);
-	is_on_disk("SELECT count(*) FROM outcomes", 0); /* all or nothing */
+	is_on_disk("SELECT CAST(v AS TEXT) FROM version", 0);
+	is_on_disk("SELECT count(*) FROM version", 1);
+	is_on_disk("SELECT count(*) FROM outcome", 0); /* all or nothing */
 	drive_put_batch(&s, writes, 2, statuses, why);
 	assert_int_equal(statuses[0], STORE_OK);
 	assert_int_equal(statuses[1], STORE_OK);
-	is_on_disk("SELECT value FROM fact_values WHERE host = 'a'", 1);
-	is_on_disk("SELECT count(*) FROM outcomes", 1);
+	is_on_disk("SELECT CAST(v AS TEXT) FROM version v JOIN fresh f ON f.version = v.seq WHERE"
+		   " f.host = (SELECT id FROM host WHERE name = 'a')",
+	    1);
+	is_on_disk("SELECT count(*) FROM outcome", 1);
 	drive_close(&s);
 	drive_results_free(of_a, 1);
 	drive_results_free(of_b, 1);

@@ -5,6 +5,7 @@
 
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
+#include "shared/store/sql/value_codec.h"
 #include "shared/wire/jsonx.h"
 
 #include <errno.h>
@@ -18,125 +19,12 @@
 
 #define BUSY_TIMEOUT_MS 5000 /* another process, vogeler-admin say, is writing */
 
-static const char schema_sql[] =
-    "CREATE TABLE IF NOT EXISTS hosts (host TEXT PRIMARY KEY, created_at INTEGER NOT NULL,"
-    " updated_at INTEGER NOT NULL, last_error TEXT) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS facts (host TEXT, plugin TEXT, value_bytes INTEGER NOT NULL,"
-    " meta TEXT NOT NULL, PRIMARY KEY (host, plugin)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS fact_values (host TEXT, plugin TEXT, value TEXT NOT NULL,"
-    " PRIMARY KEY (host, plugin));"
-    "CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, sent_at INTEGER NOT NULL,"
-    " not_after INTEGER NOT NULL, job TEXT NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (sent_at, id);"
-    "CREATE TABLE IF NOT EXISTS outcomes (job TEXT, host TEXT, state INTEGER, ord INTEGER,"
-    " response_id TEXT, at INTEGER NOT NULL, why TEXT, duration_ms INTEGER NOT NULL,"
-    " exit_status INTEGER NOT NULL, PRIMARY KEY (job, host, state, ord, response_id))"
-    " WITHOUT ROWID;";
-
-/* stray: 1 if the job was not there, else NULL; the index has those alone. */
-static const char strays_sql[] =
-    "ALTER TABLE outcomes ADD COLUMN stray INTEGER;"
-    "CREATE INDEX outcomes_stray ON outcomes (host, at) WHERE stray = 1;";
-
-static const char version_sql[] = "PRAGMA user_version = 4"; /* SQLDB_SCHEMA_VERSION */
-
 /* A checkpoint is paid by the commit that fills the log: of 16 MiB instead of 4 it comes every few
  * commits, and a page that several of them changed is copied once. The cache, in KiB, has the inner
  * pages of a file of some gigabytes. */
 static const char cache_sql[] = "PRAGMA cache_size = -8192";
 static const char small_cache_sql[] = "PRAGMA cache_size = -1024";
 static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096";
-
-/* A key that has become a blob is behind all texts: asked for what follows it, as a text, SQLite
- * would give it for ever. */
-#define IS_TEXT(column) column " < X''"
-
-/* The row's key is of the types that were written: reading goes on behind it, so one that is not
- * would come again and again; and a state that there is not is none to count by. */
-#define OUTCOME_IS_WHOLE(states)                                                                   \
-	"typeof(host) = 'text' AND typeof(state) = 'integer' AND state >= 0 AND state < " states   \
-	" AND typeof(ord) = 'integer' AND typeof(response_id) = 'text'"
-
-static const char *const stmt_sql[STMT_COUNT] = {
-    [STMT_BEGIN_READ] = "BEGIN",
-    [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
-    [STMT_COMMIT] = "COMMIT",
-    [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_SAVE] = "SAVEPOINT one_write",
-    [STMT_RELEASE] = "RELEASE one_write",
-    [STMT_UNDO] = "ROLLBACK TO one_write",
-    [STMT_PROBE] = "INSERT OR REPLACE INTO hosts VALUES ('vogeler.probe', 0, 0, NULL)",
-    [STMT_UNPROBE] = "DELETE FROM hosts WHERE host = 'vogeler.probe'",
-    [STMT_HEAD_GET] = "SELECT host, created_at, updated_at, last_error FROM hosts WHERE host = ?1",
-    [STMT_HEAD_PUT] = "INSERT INTO hosts (host, created_at, updated_at, last_error)"
-		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (host) DO UPDATE SET"
-		      " updated_at = excluded.updated_at, last_error = excluded.last_error",
-    [STMT_FACT_GET] = "SELECT meta, value_bytes FROM facts WHERE host = ?1 AND plugin = ?2",
-    [STMT_FACT_PUT] = "INSERT INTO facts (host, plugin, meta, value_bytes) VALUES (?1, ?2, ?3, ?4)"
-		      " ON CONFLICT (host, plugin) DO UPDATE SET meta = excluded.meta,"
-		      " value_bytes = excluded.value_bytes",
-    [STMT_FACT_DROP] = "DELETE FROM facts WHERE host = ?1 AND plugin = ?2",
-    [STMT_VALUE_PUT] = "INSERT INTO fact_values (host, plugin, value) VALUES (?1, ?2, ?3)"
-		       " ON CONFLICT (host, plugin) DO UPDATE SET value = excluded.value",
-    [STMT_RECORD_BYTES] = "SELECT total(value_bytes + length(CAST(meta AS BLOB)) +"
-			  " 2 * length(plugin) + 8) + coalesce((SELECT length(CAST(last_error AS"
-			  " BLOB)) FROM hosts WHERE host = ?1), 0) FROM facts WHERE host = ?1",
-    [STMT_FACTS_OF] = "SELECT f.plugin, f.meta, v.value FROM facts f LEFT JOIN fact_values v"
-		      " ON v.host = f.host AND v.plugin = f.plugin WHERE f.host = ?1"
-		      " ORDER BY f.plugin",
-    /* Values are in a table of their own: not a page of them is read. */
-    [STMT_METAS_OF] = "SELECT plugin, meta FROM facts WHERE host = ?1 ORDER BY plugin",
-    [STMT_FACT_OF] = "SELECT value FROM fact_values WHERE host = ?1 AND plugin = ?2",
-    [STMT_HOSTS_AFTER] =
-	"SELECT host FROM hosts WHERE host > ?1 AND " IS_TEXT("host") " ORDER BY host LIMIT ?2",
-    [STMT_FACTS_HOST_AFTER] = "SELECT min(host) FROM facts WHERE host > ?1 AND " IS_TEXT("host"),
-    [STMT_FORGET_HEAD] = "DELETE FROM hosts WHERE host = ?1",
-    [STMT_FORGET_FACTS] = "DELETE FROM facts WHERE host = ?1",
-    [STMT_FORGET_VALUES] = "DELETE FROM fact_values WHERE host = ?1",
-    [STMT_NOTE_PUT] = "INSERT INTO notes (id, value) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE"
-		      " SET value = excluded.value",
-    [STMT_NOTES] = "SELECT id, value FROM notes WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id",
-    /* A job is never changed: given again, after a lost answer, it is the same. */
-    [STMT_JOB_PUT] = "INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?1, ?2, ?3, ?4)"
-		     " ON CONFLICT (id) DO NOTHING",
-    [STMT_JOB_GET] = "SELECT job FROM jobs WHERE id = ?1",
-    /* Ids come from the index alone, so that a damaged row is met by itself. */
-    [STMT_JOBS_BEFORE] = "SELECT id, sent_at FROM jobs WHERE (sent_at, id) < (?1, ?2)"
-			 " ORDER BY sent_at DESC, id DESC LIMIT ?3",
-    /* Slow, and right where the index is damaged. */
-    [STMT_JOBS_BEFORE_BY_TABLE] =
-	"SELECT id, sent_at FROM jobs NOT INDEXED WHERE (sent_at, id) < (?1, ?2)"
-	" ORDER BY sent_at DESC, id DESC LIMIT ?3",
-    /* not_after is 0 for what never expires. */
-    [STMT_JOBS_PRUNE] = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE sent_at < ?1"
-			" AND not_after < ?1 ORDER BY sent_at LIMIT ?2)",
-    /* An outcome that comes again, after a redelivery, is the same row. */
-    [STMT_OUTCOME_PUT] = "INSERT INTO outcomes (job, host, state, ord, response_id, at, why,"
-			 " duration_ms, exit_status, stray) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-			 " ?9, CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE id = ?1) THEN NULL"
-			 " ELSE 1 END) ON CONFLICT DO NOTHING",
-    [STMT_STRAYS_TRIM] =
-	"DELETE FROM outcomes WHERE (job, host, state, ord, response_id) IN"
-	" (SELECT job, host, state, ord, response_id FROM outcomes INDEXED BY outcomes_stray"
-	" WHERE stray = 1 AND host = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)",
-    [STMT_STRAYS_OF_JOB] = "UPDATE outcomes SET stray = NULL WHERE job = ?1 AND stray = 1",
-    [STMT_OUTCOMES_AFTER] =
-	"SELECT host, state, ord, response_id, at, why, duration_ms, exit_status FROM outcomes"
-	" WHERE job = ?1 AND (host, state, ord, response_id) > (?2, ?3, ?4, ?5)"
-	" AND " OUTCOME_IS_WHOLE("?7") " ORDER BY host, state, ord, response_id LIMIT ?6",
-    [STMT_OUTCOMES_ODD] =
-	"SELECT count(*) FROM outcomes WHERE job = ?1 AND NOT (" OUTCOME_IS_WHOLE("?2") ")",
-    /* The key leads from one job to the next, without reading all rows of it. */
-    [STMT_OUTCOMES_JOB_AFTER] =
-	"SELECT job, EXISTS (SELECT 1 FROM jobs WHERE id = outcomes.job)"
-	" FROM outcomes WHERE job > ?1 AND " IS_TEXT("job") " ORDER BY job LIMIT 1",
-    [STMT_OUTCOMES_NEWER] = "SELECT 1 FROM outcomes WHERE job = ?1 AND at >= ?2 LIMIT 1",
-    [STMT_OUTCOMES_PRUNE] = "DELETE FROM outcomes WHERE job = ?1 AND host <= (SELECT max(host) FROM"
-			    " (SELECT host FROM outcomes WHERE job = ?1 ORDER BY host LIMIT ?2))",
-};
-
-static bool exec(struct sqldb *db, const char *sql);
 
 void
 sqldb_fail(struct sqldb *db, const char *cure, const char *what)
@@ -204,9 +92,8 @@ fail_errno(struct sqldb *db)
 		fail_rights(db, strerror(err));
 }
 
-/* Says what SQLite says, and the way out where there is one. */
-static void
-fail_sqlite(struct sqldb *db)
+void
+sqldb_fail_sqlite(struct sqldb *db)
 {
 	const char *cure = NULL;
 
@@ -251,7 +138,7 @@ sqldb_step(struct sqldb *db, enum stmt which)
 	if (rc == SQLITE_ROW)
 		return rc;
 	if (rc != SQLITE_DONE)
-		fail_sqlite(db);
+		sqldb_fail_sqlite(db);
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
 	return rc;
@@ -262,6 +149,12 @@ sqldb_done(struct sqldb *db, enum stmt which)
 {
 	sqlite3_reset(db->stmts[which]);
 	sqlite3_clear_bindings(db->stmts[which]);
+}
+
+int64_t
+sqldb_last_id(struct sqldb *db)
+{
+	return sqlite3_last_insert_rowid(db->handle);
 }
 
 int64_t
@@ -290,6 +183,12 @@ sqldb_bind_str(struct sqldb *db, enum stmt which, int column, const char *text)
 }
 
 void
+sqldb_bind_blob(struct sqldb *db, enum stmt which, int column, const void *data, size_t len)
+{
+	sqlite3_bind_blob64(db->stmts[which], column, data, len, SQLITE_STATIC);
+}
+
+void
 sqldb_bind_int(struct sqldb *db, enum stmt which, int column, int64_t value)
 {
 	sqlite3_bind_int64(db->stmts[which], column, value);
@@ -304,6 +203,23 @@ sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len)
 		xalloc_fail(0); /* or it would be taken for one that is not there */
 	*len = (size_t)sqlite3_column_bytes(db->stmts[which], column);
 	return text;
+}
+
+const void *
+sqldb_column_blob(struct sqldb *db, enum stmt which, int column, size_t *len)
+{
+	const void *data = sqlite3_column_blob(db->stmts[which], column);
+
+	*len = (size_t)sqlite3_column_bytes(db->stmts[which], column);
+	if (data == NULL && *len > 0)
+		xalloc_fail(0);
+	return data;
+}
+
+bool
+sqldb_column_is_null(struct sqldb *db, enum stmt which, int column)
+{
+	return sqlite3_column_type(db->stmts[which], column) == SQLITE_NULL;
 }
 
 int64_t
@@ -352,7 +268,7 @@ void
 sqldb_use_small_cache(struct sqldb *db, bool small)
 {
 	if (db->handle != NULL && small != db->small_cache &&
-	    exec(db, small ? small_cache_sql : cache_sql))
+	    sqldb_exec(db, small ? small_cache_sql : cache_sql))
 		db->small_cache = small;
 }
 
@@ -499,12 +415,12 @@ note_file(struct sqldb *db)
 	return true;
 }
 
-static bool
-exec(struct sqldb *db, const char *sql)
+bool
+sqldb_exec(struct sqldb *db, const char *sql)
 {
 	if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return true;
-	fail_sqlite(db);
+	sqldb_fail_sqlite(db);
 	return false;
 }
 
@@ -519,7 +435,7 @@ sqldb_query_int(struct sqldb *db, const char *sql, int64_t *value)
 	if (ok)
 		*value = sqlite3_column_int64(stmt, 0);
 	else
-		fail_sqlite(db);
+		sqldb_fail_sqlite(db);
 	sqlite3_finalize(stmt);
 	return ok;
 }
@@ -533,7 +449,7 @@ sqldb_can_read(struct sqldb *db, const char *sql)
 	while (rc == SQLITE_OK || rc == SQLITE_ROW)
 		rc = sqlite3_step(stmt);
 	if (rc != SQLITE_DONE)
-		fail_sqlite(db);
+		sqldb_fail_sqlite(db);
 	sqlite3_finalize(stmt);
 	return rc == SQLITE_DONE;
 }
@@ -542,7 +458,7 @@ sqldb_can_read(struct sqldb *db, const char *sql)
 static bool
 read_schema(struct sqldb *db, int64_t *version, int64_t *tables)
 {
-	bool ok = exec(db, "BEGIN");
+	bool ok = sqldb_exec(db, "BEGIN");
 
 	ok = ok && sqldb_query_int(db, "PRAGMA user_version", version) &&
 	     sqldb_query_int(db, "SELECT count(*) FROM sqlite_master", tables);
@@ -564,41 +480,43 @@ check_schema(struct sqldb *db)
 		    (int)version, SQLDB_SCHEMA_VERSION);
 		return false;
 	}
-	if (db->read_only && version < SQLDB_SCHEMA_VERSION) {
-		sqldb_fail(db,
-		    "start vogelerd, which brings it up to date; this user may only read it",
-		    "made by an older Vogeler");
-		return false;
-	}
 	if (version < 0 || (version == 0 && tables > 0)) {
 		sqldb_fail(db, NULL, "an SQLite database, but not one of Vogeler's");
 		return false;
 	}
+	if (version < SQLDB_SCHEMA_VERSION && (db->read_only || (!db->make && version > 0))) {
+		sqldb_fail(db, "start vogelerd, which brings it up to date at its start",
+		    "made by an older Vogeler");
+		return false;
+	}
+	db->schema = (int)version;
 	return true;
 }
 
-/* Makes it in one transaction, for two programs may come at once; the second finds everything
- * there. What an older schema has stays as it is: tables and columns are only added. */
+/* Makes the tables in one transaction, for two programs may come at once; the second finds
+ * everything there. */
 static bool
 create_schema(struct sqldb *db)
 {
 	int64_t version;
 
-	if (!sqldb_query_int(db, "PRAGMA user_version", &version))
-		return false;
-	if (version == SQLDB_SCHEMA_VERSION)
+	if (db->schema != 0)
 		return true;
-	if (exec(db, "BEGIN IMMEDIATE") && sqldb_query_int(db, "PRAGMA user_version", &version)) {
+	if (sqldb_exec(db, "BEGIN IMMEDIATE") &&
+	    sqldb_query_int(db, "PRAGMA user_version", &version)) {
 		db->created = version == 0;
-		if (version == SQLDB_SCHEMA_VERSION ||
-		    (exec(db, schema_sql) && (version >= 3 || exec(db, strays_sql)) &&
-			exec(db, version_sql))) {
-			if (exec(db, "COMMIT"))
-				return true;
-		}
+		db->schema = version == 0 ? SQLDB_SCHEMA_VERSION : (int)version;
+		if ((version != 0 || sqldb_exec(db, sqldb_schema_sql)) && sqldb_exec(db, "COMMIT"))
+			return true;
 	}
 	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return false;
+}
+
+bool
+sqldb_is_old(const struct sqldb *db)
+{
+	return db->schema < SQLDB_SCHEMA_VERSION;
 }
 
 /* SQLite does not wait for others here, whatever the timeout is: changing the mode takes the whole
@@ -614,19 +532,19 @@ use_wal(struct sqldb *db)
 		rc = sqlite3_exec(db->handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
 	}
 	if (rc != SQLITE_OK)
-		fail_sqlite(db);
+		sqldb_fail_sqlite(db);
 	return rc == SQLITE_OK;
 }
 
-static bool
-prepare_all(struct sqldb *db)
+bool
+sqldb_prepare(struct sqldb *db)
 {
 	int i;
 
 	for (i = 0; i < STMT_COUNT; i++) {
-		if (sqlite3_prepare_v3(db->handle, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+		if (sqlite3_prepare_v3(db->handle, sqldb_stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&db->stmts[i], NULL) != SQLITE_OK) {
-			fail_sqlite(db);
+			sqldb_fail_sqlite(db);
 			return false;
 		}
 	}
@@ -641,16 +559,18 @@ keep_log(struct sqldb *db)
 
 	if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &yes) == SQLITE_OK)
 		return true;
-	fail_sqlite(db);
+	sqldb_fail_sqlite(db);
 	return false;
 }
 
 static bool
 set_up_writing(struct sqldb *db, bool relaxed)
 {
-	return use_wal(db) && keep_log(db) && exec(db, "PRAGMA journal_size_limit = 67108864") &&
-	       exec(db, pace_sql) && exec(db, cache_sql) &&
-	       exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
+	return use_wal(db) && keep_log(db) &&
+	       sqldb_exec(db, "PRAGMA journal_size_limit = 67108864") && sqldb_exec(db, pace_sql) &&
+	       sqldb_exec(db, cache_sql) &&
+	       sqldb_exec(
+		   db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
 	       create_schema(db);
 }
 
@@ -661,21 +581,27 @@ open_handle(struct sqldb *db)
 
 	if (sqlite3_open_v2(db->path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
 	    SQLITE_OK) {
-		fail_sqlite(db);
+		sqldb_fail_sqlite(db);
 		return false;
 	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
 	return check_schema(db) && (db->read_only || set_up_writing(db, db->relaxed)) &&
-	       prepare_all(db);
+	       (sqldb_is_old(db) || sqldb_prepare(db));
 }
 
-static void
-close_handle(struct sqldb *db)
+void
+sqldb_unprepare(struct sqldb *db)
 {
 	for (int i = 0; i < STMT_COUNT; i++) {
 		sqlite3_finalize(db->stmts[i]);
 		db->stmts[i] = NULL;
 	}
+}
+
+static void
+close_handle(struct sqldb *db)
+{
+	sqldb_unprepare(db);
 	sqlite3_close(db->handle);
 	db->handle = NULL;
 	db->small_cache = false;
@@ -687,6 +613,8 @@ sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed)
 	struct stat folder;
 
 	db->path = xstrdup(path);
+	db->coder = value_coder_create();
+	db->make = make;
 	db->relaxed = relaxed;
 	return find_folder(db, &folder) && (make ? create_file(db, &folder) : find_file(db)) &&
 	       note_file(db) && open_handle(db);
@@ -707,6 +635,7 @@ void
 sqldb_close(struct sqldb *db)
 {
 	close_handle(db);
+	value_coder_destroy(db->coder);
 	free(db->path);
 	*db = (struct sqldb){0};
 }

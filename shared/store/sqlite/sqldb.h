@@ -3,16 +3,14 @@
  * at a time. Every failure leaves its sentence, with the path, in why. For the sqlite backend
  * alone.
  *
- * Schema 4. hosts: the head of a record. facts: what is said about each plugin. fact_values: the
- * values, apart, so that a result that brings the same value again, or a failure, writes a small
- * row and neither reads nor rewrites the value. notes: of the collector's own. jobs, outcomes: the
- * ledger. Schema 1 had no ledger, 2 did not tell which outcomes are of jobs that are not there, 3
- * had no notes; opening such a file adds it. */
+ * The tables are in sqldb_sql.h. A file of an older Vogeler (schemas 1 to 4) is open, but none of
+ * its statements can be run before sqlite_migrate.h has brought it up to date. */
 #ifndef VOGELER_SQLDB_H
 #define VOGELER_SQLDB_H
 
 #include "shared/base/buf.h"
 #include "shared/base/trouble.h"
+#include "shared/store/sqlite/sqldb_sql.h"
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -20,51 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SQLDB_SCHEMA_VERSION 4
+#define SQLDB_SCHEMA_VERSION 5
 #define SQLDB_JSON_MAX       (512 * 1024 * 1024) /* bytes of a text that is written */
-
-enum stmt {
-	STMT_BEGIN_READ,
-	STMT_BEGIN_WRITE,
-	STMT_COMMIT,
-	STMT_ROLLBACK,
-	STMT_SAVE,
-	STMT_RELEASE,
-	STMT_UNDO,
-	STMT_PROBE,
-	STMT_UNPROBE,
-	STMT_HEAD_GET,
-	STMT_HEAD_PUT,
-	STMT_FACT_GET,
-	STMT_FACT_PUT,
-	STMT_FACT_DROP,
-	STMT_VALUE_PUT,
-	STMT_RECORD_BYTES,
-	STMT_FACTS_OF,
-	STMT_METAS_OF,
-	STMT_FACT_OF,
-	STMT_HOSTS_AFTER,
-	STMT_FACTS_HOST_AFTER,
-	STMT_FORGET_HEAD,
-	STMT_FORGET_FACTS,
-	STMT_FORGET_VALUES,
-	STMT_NOTE_PUT,
-	STMT_NOTES,
-	STMT_JOB_PUT,
-	STMT_JOB_GET,
-	STMT_JOBS_BEFORE,
-	STMT_JOBS_BEFORE_BY_TABLE,
-	STMT_JOBS_PRUNE,
-	STMT_OUTCOME_PUT,
-	STMT_STRAYS_TRIM,
-	STMT_STRAYS_OF_JOB,
-	STMT_OUTCOMES_AFTER,
-	STMT_OUTCOMES_ODD,
-	STMT_OUTCOMES_JOB_AFTER,
-	STMT_OUTCOMES_NEWER,
-	STMT_OUTCOMES_PRUNE,
-	STMT_COUNT
-};
 
 /* A fault says whose a failure is. Of the file as a whole nothing more can be expected for now; of
  * what lies where only some rows are, others know nothing. */
@@ -79,24 +34,31 @@ enum sqldb_fault {
 #define SQLDB_CURE_DAMAGED                                                                         \
 	"stop the collector; put a backup in its place, or what sqlite3 FILE .recover saves"
 
+struct value_coder;
+
 struct sqldb {
 	sqlite3 *handle;
+	struct value_coder *coder;
 	sqlite3_stmt *stmts[STMT_COUNT];
 	char *path;
 	dev_t dev; /* the file that was opened, */
 	ino_t ino; /* to notice when the path leads to another */
 	bool created;
+	int schema;     /* of the file */
 	bool read_only; /* this user may not write the file */
+	bool make;
 	bool relaxed;
 	bool small_cache;
 	struct trouble why;     /* the latest failure */
 	enum sqldb_fault fault; /* the same; the caller clears it */
 };
 
+/* Says whether it is of an older Vogeler: then nothing can be asked of it yet. */
+bool sqldb_is_old(const struct sqldb *db);
 /* Opens the file; with make, it is made with its tables when it is not there, in a folder that is:
  * for its group too, as far as the umask lets it, and, by root, for the owner of the folder, who
  * could else not use it. Without make it is opened to be read only where this user may not write
- * it. relaxed: a commit does not wait for the disk
+ * it, and one of an older Vogeler is refused. relaxed: a commit does not wait for the disk
  * (https://www.sqlite.org/pragma.html#pragma_synchronous). false: why; close it all the same.
  * Refuses what is no database, not ours, or made by a newer Vogeler. */
 bool sqldb_open(struct sqldb *db, const char *path, bool make, bool relaxed);
@@ -105,6 +67,8 @@ void sqldb_close(struct sqldb *db);
 const char *sqldb_synchronous(struct sqldb *db);
 /* Sets why, and with it the path; the fault is the file's. cure may be NULL. */
 void sqldb_fail(struct sqldb *db, const char *cure, const char *what);
+/* Says what SQLite says, and the way out where there is one. */
+void sqldb_fail_sqlite(struct sqldb *db);
 void sqldb_damaged(struct sqldb *db, const char *what);
 /* Returns the size of the write-ahead log, which grows while somebody reads without end; 0 = there
  * is none. Any thread. */
@@ -120,11 +84,16 @@ bool sqldb_is_mounted_read_only(const char *path);
 int sqldb_step(struct sqldb *db, enum stmt which);
 bool sqldb_run(struct sqldb *db, enum stmt which); /* for statements without rows */
 void sqldb_done(struct sqldb *db, enum stmt which);
+bool sqldb_exec(struct sqldb *db, const char *sql); /* any number of statements without rows */
+/* Makes the statements, once the tables are there. */
+bool sqldb_prepare(struct sqldb *db);
+void sqldb_unprepare(struct sqldb *db);
 /* Runs a query to its end, for nothing but that. */
 bool sqldb_can_read(struct sqldb *db, const char *sql);
 /* Takes the first column of a query's first row. */
 bool sqldb_query_int(struct sqldb *db, const char *sql, int64_t *value);
 int64_t sqldb_changes(struct sqldb *db); /* rows that the latest statement wrote or removed */
+int64_t sqldb_last_id(struct sqldb *db); /* of the latest row that was added */
 /* Ends a transaction, if one is open; keeps why. */
 void sqldb_roll_back(struct sqldb *db);
 
@@ -132,8 +101,11 @@ void sqldb_roll_back(struct sqldb *db);
  * until the statement is through; NULL is NULL. */
 void sqldb_bind_text(struct sqldb *db, enum stmt which, int column, const char *text, size_t len);
 void sqldb_bind_str(struct sqldb *db, enum stmt which, int column, const char *text);
+void sqldb_bind_blob(struct sqldb *db, enum stmt which, int column, const void *data, size_t len);
 void sqldb_bind_int(struct sqldb *db, enum stmt which, int column, int64_t value);
 const char *sqldb_column_text(struct sqldb *db, enum stmt which, int column, size_t *len);
+const void *sqldb_column_blob(struct sqldb *db, enum stmt which, int column, size_t *len);
+bool sqldb_column_is_null(struct sqldb *db, enum stmt which, int column);
 int64_t sqldb_column_int(struct sqldb *db, enum stmt which, int column);
 /* NULL gives NULL. false: not JSON; damaged. */
 bool sqldb_column_json(struct sqldb *db, enum stmt which, int column, json_t **out);

@@ -7,6 +7,8 @@
 #define VOGELER_SQLITE_H
 
 #include "shared/store/sqlite/sqldb.h"
+#include "shared/store/sqlite/sqlite_migrate.h"
+#include "shared/store/sqlite/sqlite_rows.h"
 #include "shared/store/store_backend.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,18 +20,26 @@ struct sqlite_store {
 	struct store base; /* first */
 	struct loop *loop;
 	struct worker *worker;
+	struct sqlite_migration migration;
 	bool closed; /* nobody wants answers any more */
 	uint64_t record_max_bytes;
 	uint64_t strays_dropped; /* the thread's */
-	char *prune_from; /* the job where pruning goes on; NULL = from the start. The thread's */
-	struct sqldb db;  /* from store_open to store_close the thread's alone */
+	int64_t prune_from; /* the job behind which pruning goes on; 0 = the start. The thread's */
+	struct sqldb db;    /* from store_open to store_close the thread's alone */
 };
 
 /* Inside a transaction. false, STORE_FAILED: db->why. */
 
-/* *found: whether there is one. head starts with its host alone. *error_bytes: of the text of its
- * last_error. */
-bool sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes);
+/* A row of host, as a record's head. */
+struct sqlite_head {
+	int64_t id;         /* 0 = nobody has mentioned it */
+	bool found;         /* there is a record */
+	size_t error_bytes; /* of the text of its last_error */
+};
+
+/* head starts with its host alone; its updated_at is that of the row, which answers that changed
+ * nothing else have not touched. */
+bool sqlite_read_head(struct sqldb *db, struct record_head *head, struct sqlite_head *row);
 /* *rec: the caller's, if FOUND. *bytes grows by what was read. */
 enum store_found sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes);
 /* Reads its head (head.h) in the same way. */
@@ -44,9 +54,11 @@ enum store_found sqlite_read_values(struct sqldb *db, const char *host, char *co
  * back; with the latter the others can be put again. */
 enum store_status sqlite_put_one(
     struct sqlite_store *s, const struct store_write *w, struct trouble **why);
-/* Inside the transaction of a put: the outcomes of what the write brings. *dropped grows by those
+/* Inside the transaction of a put: the outcomes of what the write brings, of that host. *dropped
+ * grows by those
  * of jobs that are not there which went for it. false: db->why. */
-bool sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped);
+bool sqlite_put_outcomes(
+    struct sqldb *db, int64_t host, const struct store_write *w, uint64_t *dropped);
 
 void sqlite_check(struct store *s, store_done_fn *fn, void *arg);
 void sqlite_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);

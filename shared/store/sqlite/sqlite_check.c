@@ -21,36 +21,57 @@ static const struct part {
 	bool index;    /* nothing but what the tables have */
 	bool of_hosts; /* hosts are known by reading them which it concerns */
 } parts[] = {
-    {"table hosts", "SELECT total(length(last_error)) FROM hosts", false, true},
-    {"table facts", "SELECT total(length(meta)) FROM facts", false, true},
-    {"table fact_values", "SELECT total(length(value)) FROM fact_values NOT INDEXED", false, true},
-    {"index sqlite_autoindex_fact_values_1",
-	"SELECT count(*) FROM fact_values INDEXED BY sqlite_autoindex_fact_values_1"
-	" WHERE host >= ''",
+    {"table host", "SELECT total(length(last_error)) FROM host NOT INDEXED", false, true},
+    {"index sqlite_autoindex_host_1",
+	"SELECT count(*) FROM host INDEXED BY sqlite_autoindex_host_1 WHERE name >= ''", true,
+	true},
+    {"table plugin", "SELECT total(length(name)) FROM plugin NOT INDEXED", false, true},
+    {"index sqlite_autoindex_plugin_1",
+	"SELECT count(*) FROM plugin INDEXED BY sqlite_autoindex_plugin_1 WHERE name >= ''", true,
+	false},
+    {"table machine", "SELECT total(length(boot_id)) FROM machine NOT INDEXED", false, true},
+    {"index sqlite_autoindex_machine_1",
+	"SELECT count(*) FROM machine INDEXED BY sqlite_autoindex_machine_1 WHERE machine_id >= ''",
+	true, false},
+    {"table fresh", "SELECT total(length(meta)) FROM fresh NOT INDEXED", false, true},
+    {"index fresh_by_host", "SELECT count(*) FROM fresh INDEXED BY fresh_by_host WHERE host > -1",
+	true, true},
+    {"table version", "SELECT total(length(v)) FROM version", false, true},
+    {"table version_of", "SELECT total(seq) FROM version_of", false, false},
+    {"table latest", "SELECT total(length(v)) FROM latest NOT INDEXED", false, true},
+    {"index sqlite_autoindex_latest_1",
+	"SELECT count(*) FROM latest INDEXED BY sqlite_autoindex_latest_1 WHERE plugin > -1", true,
+	true},
+    {"table unparsed", "SELECT total(length(v)) FROM unparsed NOT INDEXED", false, true},
+    {"index sqlite_autoindex_unparsed_1",
+	"SELECT count(*) FROM unparsed INDEXED BY sqlite_autoindex_unparsed_1 WHERE plugin > -1",
 	true, true},
     {"table notes", "SELECT total(length(value)) FROM notes", false, false},
-    {"table jobs", "SELECT total(length(job)) FROM jobs NOT INDEXED", false, false},
-    {"index sqlite_autoindex_jobs_1",
-	"SELECT count(*) FROM jobs INDEXED BY sqlite_autoindex_jobs_1 WHERE id >= ''", true, false},
-    {"index jobs_by_time", "SELECT count(*) FROM jobs INDEXED BY jobs_by_time WHERE sent_at > -1",
+    {"table job", "SELECT total(length(job)) FROM job NOT INDEXED", false, true},
+    {"index sqlite_autoindex_job_1",
+	"SELECT count(*) FROM job INDEXED BY sqlite_autoindex_job_1 WHERE name >= ''", true, false},
+    {"index job_by_time", "SELECT count(*) FROM job INDEXED BY job_by_time WHERE sent_at > -1",
 	true, false},
-    {"table outcomes", "SELECT total(length(why)) FROM outcomes NOT INDEXED", false, false},
-    {"index outcomes_stray",
-	"SELECT count(*) FROM outcomes INDEXED BY outcomes_stray WHERE stray = 1 AND host >= ''",
-	true, false},
+    {"table outcome", "SELECT total(length(why)) FROM outcome NOT INDEXED", false, false},
+    {"index outcome_stray",
+	"SELECT count(*) FROM outcome INDEXED BY outcome_stray WHERE stray = 1 AND host > -1", true,
+	false},
 };
 #define N_PARTS (sizeof(parts) / sizeof(parts[0]))
 
-/* One bit tells a text from a blob: such a row can be read, but nobody finds it, for it is behind
- * or before all that is asked for. */
+/* One bit tells a text from a blob, or a number from either: such a row can be read, but nobody
+ * finds it, for it is behind or before all that is asked for. */
 static const struct lost {
-	const char *table, *where;
+	const char *table, *where, *odd;
 } losts[] = {
-    {"hosts", "typeof(host) <> 'text'"},
-    {"facts", "typeof(host) <> 'text' OR typeof(plugin) <> 'text'"},
-    {"fact_values", "typeof(host) <> 'text' OR typeof(plugin) <> 'text'"},
-    {"jobs", "typeof(id) <> 'text'"},
-    {"outcomes", "typeof(job) <> 'text' OR typeof(host) <> 'text'"},
+    {"host", "typeof(name) <> 'text'", "name is no text"},
+    {"plugin", "typeof(name) <> 'text'", "name is no text"},
+    {"fresh", "typeof(plugin) <> 'integer' OR typeof(host) <> 'integer'", "key is no number"},
+    {"version_of",
+	"typeof(plugin) <> 'integer' OR typeof(host) <> 'integer' OR typeof(seq) <> 'integer'",
+	"key is no number"},
+    {"job", "typeof(name) <> 'text'", "name is no text"},
+    {"outcome", "typeof(job) <> 'integer' OR typeof(host) <> 'integer'", "key is no number"},
 };
 #define N_LOST (sizeof(losts) / sizeof(losts[0]))
 
@@ -148,14 +169,14 @@ first_of(struct sqldb *db, enum stmt which, const char *after)
 	return host;
 }
 
-/* Looks in the table of facts for what cannot be found in that of hosts. */
+/* Looks in the table for what cannot be found by the index. */
 static char *
 next_host(struct sqldb *db, const char *after)
 {
 	char *host = first_of(db, STMT_HOSTS_AFTER, after);
 
 	if (host == NULL && db->fault == SQLDB_FAULT_ROW)
-		host = first_of(db, STMT_FACTS_HOST_AFTER, after);
+		host = first_of(db, STMT_HOST_AFTER_BY_TABLE, after);
 	return host;
 }
 
@@ -203,10 +224,10 @@ static void
 say_lost(struct check *c)
 {
 	trouble_set(&c->why, TROUBLE_OTHER, NULL,
-	    "%s: damaged: %" PRId64 " row%s whose name is no text any more, so that nobody finds "
-	    "%s, in table %s",
-	    c->s->db.path, c->n_lost, c->n_lost == 1 ? "" : "s", c->n_lost == 1 ? "it" : "them",
-	    c->lost->table);
+	    "%s: damaged: %" PRId64 " row%s whose %s any more, so that nobody finds %s, in table "
+	    "%s",
+	    c->s->db.path, c->n_lost, c->n_lost == 1 ? "" : "s", c->lost->odd,
+	    c->n_lost == 1 ? "it" : "them", c->lost->table);
 	trouble_set_cure(&c->why,
 	    "put a backup in its place, or remove what is lost: sqlite3 FILE \"DELETE FROM %s "
 	    "WHERE %s\"",

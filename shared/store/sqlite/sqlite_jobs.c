@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger in the sqlite backend: tables of its own in the file of the records, so that the
  * outcomes of a put are in the transaction of its records. Jobs are kept as JSON; an outcome is a
- * row, for one that is given again is then the same row. */
+ * row, for one that is given again is then the same row. A job that is removed leaves its name: a
+ * record may mention it. */
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
+#include "shared/base/ident.h"
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
@@ -27,6 +29,14 @@
 struct row { /* an outcome; its strings are these */
 	struct outcome o;
 	char *host, *response_id, *why;
+};
+
+/* The key of an outcome within its job. */
+struct place {
+	int64_t host, order, state;
+	bool is_bytes; /* response_id: else it is a text */
+	size_t len;
+	char *response_id; /* owned; NULL is an empty text */
 };
 
 struct job_key {
@@ -61,7 +71,8 @@ struct ledger_task {
 	size_t n_damaged;
 	struct row *rows;
 	size_t n_rows;
-	struct row last; /* of the page before */
+	int64_t job;       /* its number */
+	struct place last; /* of the page before */
 	bool job_damaged;
 	size_t n_odd;    /* outcomes that are left out */
 	uint64_t pruned; /* documents; more of them may be there */
@@ -88,6 +99,14 @@ row_finish(struct row *r)
 }
 
 static void
+place_set(struct place *p, const struct place *to, const void *response_id)
+{
+	free(p->response_id);
+	*p = *to;
+	p->response_id = xstrndup(response_id == NULL ? "" : response_id, to->len);
+}
+
+static void
 drop_page(struct ledger_task *t)
 {
 	size_t i;
@@ -105,7 +124,7 @@ static void
 task_free(struct ledger_task *t)
 {
 	drop_page(t);
-	row_finish(&t->last);
+	free(t->last.response_id);
 	free(t->rows);
 	free(t->id);
 	free(t->text);
@@ -192,9 +211,9 @@ sqlite_job_add(struct store *base, const struct job *j, store_done_fn *fn, void 
 
 /* Whoever invents jobs that he answers must not fill the disk. */
 static bool
-trim_strays(struct sqldb *db, const char *host, uint64_t *dropped)
+trim_strays(struct sqldb *db, int64_t host, uint64_t *dropped)
 {
-	sqldb_bind_str(db, STMT_STRAYS_TRIM, 1, host);
+	sqldb_bind_int(db, STMT_STRAYS_TRIM, 1, host);
 	sqldb_bind_int(db, STMT_STRAYS_TRIM, 2, OUTCOME_STRAYS_MAX);
 	if (!sqldb_run(db, STMT_STRAYS_TRIM))
 		return false;
@@ -203,49 +222,67 @@ trim_strays(struct sqldb *db, const char *host, uint64_t *dropped)
 }
 
 static bool
-put_outcome(struct sqldb *db, const char *job, const struct outcome *o, uint64_t *dropped)
+put_outcome(struct sqldb *db, int64_t job, int64_t host, const struct outcome *o, uint64_t *dropped)
 {
+	unsigned char bytes[IDENT_BYTES];
 	char why[OUTCOME_WHY_SIZE];
 
-	sqldb_bind_str(db, STMT_OUTCOME_PUT, 1, job);
-	sqldb_bind_str(db, STMT_OUTCOME_PUT, 2, o->host);
-	sqldb_bind_int(db, STMT_OUTCOME_PUT, 3, o->state);
-	sqldb_bind_int(db, STMT_OUTCOME_PUT, 4, o->order);
-	sqldb_bind_str(db, STMT_OUTCOME_PUT, 5, o->response_id == NULL ? "" : o->response_id);
+	sqldb_bind_int(db, STMT_OUTCOME_PUT, 1, job);
+	sqldb_bind_int(db, STMT_OUTCOME_PUT, 2, host);
+	sqldb_bind_int(db, STMT_OUTCOME_PUT, 3, o->order);
+	sqldb_bind_int(db, STMT_OUTCOME_PUT, 4, o->state);
+	if (ident_to_bytes(o->response_id, bytes))
+		sqldb_bind_blob(db, STMT_OUTCOME_PUT, 5, bytes, sizeof(bytes));
+	else
+		sqldb_bind_str(
+		    db, STMT_OUTCOME_PUT, 5, o->response_id == NULL ? "" : o->response_id);
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 6, o->at);
 	sqldb_bind_str(db, STMT_OUTCOME_PUT, 7, outcome_why(o->why, why));
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 8, o->duration_ms);
 	sqldb_bind_int(db, STMT_OUTCOME_PUT, 9, o->exit_status);
 	if (!sqldb_run(db, STMT_OUTCOME_PUT))
 		return false;
-	return sqldb_changes(db) == 0 || trim_strays(db, o->host, dropped);
+	return sqldb_changes(db) == 0 || trim_strays(db, host, dropped);
 }
 
 bool
-sqlite_put_outcomes(struct sqldb *db, const struct store_write *w, uint64_t *dropped)
+sqlite_put_outcomes(struct sqldb *db, int64_t host, const struct store_write *w, uint64_t *dropped)
 {
 	struct outcome o;
+	int64_t job;
 	size_t i;
 
 	for (i = 0; i < w->n; i++) {
 		const struct result *r = w->results[i];
 
-		if (outcome_of_result(w->host, r, &o) && !put_outcome(db, r->meta.job, &o, dropped))
+		if (!outcome_of_result(w->host, r, &o))
+			continue;
+		if (!sqlite_job_id(db, r->meta.job, &job) ||
+		    !put_outcome(db, job, host, &o, dropped))
 			return false;
 	}
 	return true;
+}
+
+static bool
+put_row(struct ledger_task *t, const struct row *r)
+{
+	int64_t host;
+
+	return sqlite_host_id(&t->s->db, r->host, &host) &&
+	       put_outcome(&t->s->db, t->job, host, &r->o, &t->s->strays_dropped);
 }
 
 static void
 outcomes_add_run(void *arg)
 {
 	struct ledger_task *t = arg;
-	bool ok = begin(&t->s->db);
+	bool ok = begin(&t->s->db) && sqlite_job_id(&t->s->db, t->id, &t->job);
 	uint64_t before = t->s->strays_dropped;
 	size_t i;
 
 	for (i = 0; i < t->n_rows && ok; i++)
-		ok = put_outcome(&t->s->db, t->id, &t->rows[i].o, &t->s->strays_dropped);
+		ok = put_row(t, &t->rows[i]);
 	end(t, ok, "written");
 	if (!t->ok)
 		t->s->strays_dropped = before;
@@ -485,26 +522,103 @@ sqlite_job_list(struct store *base, size_t max, store_job_fn *fn, void *arg)
 
 /* ---- reading outcomes ---- */
 
+/* Takes the next row, and where it was. */
 static void
-read_outcome(struct sqldb *db, struct row *r)
+read_outcome(struct sqldb *db, struct row *r, struct place *place)
 {
+	const enum stmt which = STMT_OUTCOMES_AFTER;
+	char response_id[IDENT_SIZE];
+	struct place here = {0};
 	struct outcome o;
+	const void *key;
 	size_t len;
 
 	outcome_init(&o);
-	o.host = sqldb_column_text(db, STMT_OUTCOMES_AFTER, 0, &len);
-	o.state = (enum outcome_state)sqldb_column_int(db, STMT_OUTCOMES_AFTER, 1);
-	o.order = sqldb_column_int(db, STMT_OUTCOMES_AFTER, 2);
-	o.response_id = sqldb_column_text(db, STMT_OUTCOMES_AFTER, 3, &len);
-	o.at = sqldb_column_int(db, STMT_OUTCOMES_AFTER, 4);
-	o.why = sqldb_column_text(db, STMT_OUTCOMES_AFTER, 5, &len);
-	o.duration_ms = sqldb_column_int(db, STMT_OUTCOMES_AFTER, 6);
-	o.exit_status = (int)sqldb_column_int(db, STMT_OUTCOMES_AFTER, 7);
-	if (o.host == NULL)
-		o.host = "";
+	here.host = sqldb_column_int(db, which, 0);
+	here.order = o.order = sqldb_column_int(db, which, 1);
+	here.state = sqldb_column_int(db, which, 2);
+	here.is_bytes = sqlite3_column_type(db->stmts[which], 3) == SQLITE_BLOB;
+	key = here.is_bytes ? sqldb_column_blob(db, which, 3, &here.len)
+			    : sqldb_column_text(db, which, 3, &here.len);
+	place_set(place, &here, key);
+	o.host = "";
+	o.state = (enum outcome_state)here.state;
+	o.response_id = here.len > 0 ? place->response_id : NULL;
+	if (here.is_bytes && here.len == IDENT_BYTES) {
+		ident_from_bytes(response_id, (const unsigned char *)place->response_id);
+		o.response_id = response_id;
+	}
+	o.at = sqldb_column_int(db, which, 4);
+	o.why = sqldb_column_text(db, which, 5, &len);
+	o.duration_ms = sqldb_column_int(db, which, 6);
+	o.exit_status = (int)sqldb_column_int(db, which, 7);
 	row_set(r, &o);
-	if (r->o.response_id != NULL && r->o.response_id[0] == '\0')
-		r->o.response_id = NULL;
+}
+
+static void
+bind_place(struct sqldb *db, const struct place *p)
+{
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 2, p->host);
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 3, p->order);
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 4, p->state);
+	if (p->is_bytes)
+		sqldb_bind_blob(db, STMT_OUTCOMES_AFTER, 5, p->response_id, p->len);
+	else
+		sqldb_bind_text(db, STMT_OUTCOMES_AFTER, 5,
+		    p->response_id == NULL ? "" : p->response_id, p->len);
+}
+
+/* The rows of a page, and the numbers of their hosts. */
+static int
+read_rows(struct ledger_task *t, int64_t hosts[PAGE_OUTCOMES])
+{
+	struct sqldb *db = &t->s->db;
+	struct place last = {0}; /* t->last is bound */
+	int rc;
+
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 1, t->job);
+	bind_place(db, &t->last);
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 6, PAGE_OUTCOMES);
+	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 7, OUTCOME_N_STATES);
+	rc = sqldb_step(db, STMT_OUTCOMES_AFTER);
+	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_OUTCOMES_AFTER)) {
+		read_outcome(db, &t->rows[t->n_rows], &last);
+		hosts[t->n_rows++] = last.host;
+	}
+	if (t->n_rows > 0) {
+		free(t->last.response_id);
+		t->last = last;
+	}
+	return rc;
+}
+
+/* A host that has no name any more, or whose name cannot be read, leaves its outcome out: the
+ * others are as they are. */
+static bool
+name_rows(struct ledger_task *t, const int64_t hosts[])
+{
+	struct sqldb *db = &t->s->db;
+	size_t i, kept = 0;
+
+	for (i = 0; i < t->n_rows; i++) {
+		struct row r = t->rows[i];
+		char *name;
+
+		db->fault = SQLDB_FAULT_NONE;
+		if (!sqlite_host_name(db, hosts[i], &name) && db->fault != SQLDB_FAULT_ROW)
+			return false;
+		free(r.host);
+		r.host = name;
+		r.o.host = name;
+		t->rows[i] = (struct row){0};
+		if (name != NULL)
+			t->rows[kept++] = r;
+		else
+			row_finish(&r);
+	}
+	t->n_odd += t->n_rows - kept;
+	t->n_rows = kept;
+	return true;
 }
 
 static int
@@ -513,12 +627,12 @@ count_odd_outcomes(struct ledger_task *t)
 	struct sqldb *db = &t->s->db;
 	int rc;
 
-	sqldb_bind_str(db, STMT_OUTCOMES_ODD, 1, t->id);
+	sqldb_bind_int(db, STMT_OUTCOMES_ODD, 1, t->job);
 	sqldb_bind_int(db, STMT_OUTCOMES_ODD, 2, OUTCOME_N_STATES);
 	rc = sqldb_step(db, STMT_OUTCOMES_ODD);
 	if (rc != SQLITE_ROW)
 		return rc;
-	t->n_odd = (size_t)sqldb_column_int(db, STMT_OUTCOMES_ODD, 0);
+	t->n_odd += (size_t)sqldb_column_int(db, STMT_OUTCOMES_ODD, 0);
 	sqldb_done(db, STMT_OUTCOMES_ODD);
 	return SQLITE_DONE;
 }
@@ -528,22 +642,18 @@ outcomes_run(void *arg)
 {
 	struct ledger_task *t = arg;
 	struct sqldb *db = &t->s->db;
-	int rc;
+	int64_t hosts[PAGE_OUTCOMES];
+	int rc = SQLITE_ROW;
 
-	sqldb_bind_str(db, STMT_OUTCOMES_AFTER, 1, t->id);
-	sqldb_bind_str(db, STMT_OUTCOMES_AFTER, 2, t->last.host == NULL ? "" : t->last.host);
-	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 3, t->last.o.state);
-	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 4, t->last.o.order);
-	sqldb_bind_str(
-	    db, STMT_OUTCOMES_AFTER, 5, t->last.response_id == NULL ? "" : t->last.response_id);
-	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 6, PAGE_OUTCOMES);
-	sqldb_bind_int(db, STMT_OUTCOMES_AFTER, 7, OUTCOME_N_STATES);
-	rc = sqldb_step(db, STMT_OUTCOMES_AFTER);
-	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_OUTCOMES_AFTER))
-		read_outcome(db, &t->rows[t->n_rows++]);
+	if (t->job == 0)
+		rc = sqlite_find_job(db, t->id, &t->job);
+	if (rc == SQLITE_ROW)
+		rc = read_rows(t, hosts);
 	t->found = t->n_rows == 0 ? STORE_MISSING : STORE_FOUND;
-	if (rc == SQLITE_DONE && t->found == STORE_MISSING)
+	if (rc == SQLITE_DONE && t->found == STORE_MISSING && t->job != 0)
 		rc = count_odd_outcomes(t);
+	if (rc == SQLITE_DONE && !name_rows(t, hosts))
+		rc = SQLITE_ERROR;
 	if (rc != SQLITE_DONE) {
 		t->job_damaged = db->fault == SQLDB_FAULT_ROW;
 		task_failed(t);
@@ -560,8 +670,6 @@ outcomes_done(void *arg)
 	for (i = 0; i < t->n_rows && !t->s->closed; i++)
 		t->fn.outcome(STORE_FOUND, &t->rows[i].o, NULL, t->arg);
 	if (t->found == STORE_FOUND && !t->s->closed) {
-		row_finish(&t->last);
-		t->last = t->rows[--t->n_rows];
 		drop_page(t);
 		worker_submit(t->s->worker, outcomes_run, outcomes_done, t);
 		return;
@@ -598,22 +706,18 @@ prune_jobs(struct ledger_task *t, int64_t *removed)
 	return true;
 }
 
-/* Steps to the next job that has outcomes, in t->id. *there: the job itself is in the ledger. */
+/* Steps to the next job that has outcomes. *there: the job itself is in the ledger. */
 static int
 next_job(struct ledger_task *t, bool *there)
 {
 	struct sqldb *db = &t->s->db;
-	size_t len;
 	int rc;
 
-	sqldb_bind_str(db, STMT_OUTCOMES_JOB_AFTER, 1, t->id);
+	sqldb_bind_int(db, STMT_OUTCOMES_JOB_AFTER, 1, t->job);
 	rc = sqldb_step(db, STMT_OUTCOMES_JOB_AFTER);
 	if (rc == SQLITE_ROW) {
-		char *id = xstrdup(sqldb_column_text(db, STMT_OUTCOMES_JOB_AFTER, 0, &len));
-
+		t->job = sqldb_column_int(db, STMT_OUTCOMES_JOB_AFTER, 0);
 		*there = sqldb_column_int(db, STMT_OUTCOMES_JOB_AFTER, 1) != 0;
-		free(t->id);
-		t->id = id;
 		sqldb_done(db, STMT_OUTCOMES_JOB_AFTER);
 	}
 	return rc;
@@ -627,7 +731,7 @@ prune_outcomes_of(struct ledger_task *t, int64_t *removed)
 	struct sqldb *db = &t->s->db;
 	int rc;
 
-	sqldb_bind_str(db, STMT_OUTCOMES_NEWER, 1, t->id);
+	sqldb_bind_int(db, STMT_OUTCOMES_NEWER, 1, t->job);
 	sqldb_bind_int(db, STMT_OUTCOMES_NEWER, 2, t->before_ms);
 	rc = sqldb_step(db, STMT_OUTCOMES_NEWER);
 	if (rc == SQLITE_ROW) {
@@ -636,7 +740,7 @@ prune_outcomes_of(struct ledger_task *t, int64_t *removed)
 	}
 	if (rc != SQLITE_DONE)
 		return false;
-	sqldb_bind_str(db, STMT_OUTCOMES_PRUNE, 1, t->id);
+	sqldb_bind_int(db, STMT_OUTCOMES_PRUNE, 1, t->job);
 	sqldb_bind_int(db, STMT_OUTCOMES_PRUNE, 2, PRUNE_OUTCOMES);
 	if (!sqldb_run(db, STMT_OUTCOMES_PRUNE))
 		return false;
@@ -671,12 +775,10 @@ prune_orphans(struct ledger_task *t, int64_t *removed, bool *end_reached)
 static void
 remember_place(struct ledger_task *t, bool end_reached, int64_t removed)
 {
-	char *id = t->id;
-
-	if (removed >= PRUNE_OUTCOMES && id[0] != '\0')
-		id[strlen(id) - 1]--; /* sorts before it */
-	free(t->s->prune_from);
-	t->s->prune_from = end_reached ? NULL : xstrdup(id);
+	if (end_reached)
+		t->s->prune_from = 0;
+	else
+		t->s->prune_from = removed >= PRUNE_OUTCOMES ? t->job - 1 : t->job;
 }
 
 /* Each transaction is short: answers wait for this thread. */
@@ -691,8 +793,7 @@ prune_run(void *arg)
 	t->ok = begin(db) && prune_jobs(t, &jobs) && sqldb_run(db, STMT_COMMIT);
 	if (!t->ok)
 		sqldb_roll_back(db);
-	free(t->id);
-	t->id = xstrdup(t->s->prune_from == NULL ? "" : t->s->prune_from);
+	t->job = t->s->prune_from;
 	t->ok = t->ok && prune_orphans(t, &outcomes, &end_reached);
 	if (!t->ok) {
 		task_failed(t);
@@ -719,7 +820,6 @@ sqlite_jobs_prune(struct store *base, int64_t before_ms, store_pruned_fn *fn, vo
 	struct ledger_task *t = task_create(base, arg);
 
 	t->fn.pruned = fn;
-	t->id = xstrdup("");
 	t->before_ms = before_ms;
 	worker_submit(t->s->worker, prune_run, prune_done, t);
 }

@@ -3,23 +3,27 @@
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/buf.h"
-#include "shared/base/log.h"
+#include "shared/base/ident.h"
 #include "shared/base/xalloc.h"
-#include "shared/wire/jread.h"
+#include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LARGE_WRITE (1024 * 1024)
 
+/* Of a fact, beside its value and what has no column: names and columns, about. */
+#define FACT_BYTES 400
+/* In the place of a hash that is another than the result's; which does not matter. */
+#define OTHER_HASH "-"
+
 /* A fact that a write is about. */
 struct touched {
-	const char *plugin;
-	struct fact fact;   /* its value is there only if it is new */
-	struct result *raw; /* whose unparsed text the fact borrows, if it does */
-	size_t meta_bytes;  /* as it is stored */
-	int64_t value_bytes;
-	int64_t grown; /* bytes, against what is stored */
+	struct sqlite_fact row;
+	struct fact fact;    /* its value is there only if it is new */
+	bool knows_hash;     /* else row's prefix stands for it */
+	int64_t value_bytes; /* as it is stored */
+	int64_t grown;       /* bytes, against what is stored */
 	enum record_change change;
 };
 
@@ -29,41 +33,24 @@ struct update {
 	uint64_t record_max_bytes;
 	uint64_t *strays_dropped;
 	bool over; /* it is too large whatever else there is */
+	struct sqlite_head row;
 	struct record_head head;
 	bool head_changed;
-	size_t error_bytes; /* of last_error, as it was stored */
 	int64_t head_grown;
 	struct touched *facts; /* room for one a result */
 	size_t n;
 };
 
-/* Leaves a raw text of megabytes of what is stored where it is; "unparsed" is true in its place,
- * which a result may keep or replace. */
-static bool
-read_meta(struct sqldb *db, struct touched *t)
-{
-	const char *text = sqldb_column_text(db, STMT_FACT_GET, 0, &t->meta_bytes);
-	struct buf rest;
-	struct jread j;
-	char err[128];
-	bool ok;
+/* ---- what is there ---- */
 
-	if (t->meta_bytes < LARGE_WRITE)
-		return sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
-	jread_init(&j, text, t->meta_bytes, NULL);
-	if (!jread_member(&j, "unparsed"))
-		return sqldb_column_json(db, STMT_FACT_GET, 0, &t->fact.meta);
-	buf_init(&rest, SQLDB_JSON_MAX);
-	ok = buf_append(&rest, text, j.start) && buf_append_str(&rest, "true") &&
-	     buf_append(&rest, text + j.end, t->meta_bytes - j.end);
-	if (ok)
-		t->fact.meta = jsonx_parse_stored(rest.data, rest.len, err, sizeof(err));
-	buf_finish(&rest);
-	if (!ok)
-		sqldb_fail(db, NULL, "out of memory");
-	else if (t->fact.meta == NULL)
-		sqldb_damaged(db, "damaged: a column does not hold JSON");
-	return t->fact.meta != NULL;
+/* A raw text of megabytes stays where it is: "unparsed" is true in its place, which a result may
+ * keep or replace. */
+static void
+hide_unparsed(struct touched *t)
+{
+	if (json_object_get(t->fact.meta, "unparsed") != NULL &&
+	    json_object_set_new(t->fact.meta, "unparsed", json_true()) != 0)
+		xalloc_fail(0);
 }
 
 static bool
@@ -73,15 +60,19 @@ load_fact(struct update *u, struct touched *t)
 	bool ok;
 	int rc;
 
-	sqldb_bind_str(db, STMT_FACT_GET, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_GET, 2, t->plugin);
+	if (!sqlite_plugin_id(db, t->row.plugin_name, &t->row.plugin))
+		return false;
+	sqldb_bind_int(db, STMT_FACT_GET, 1, t->row.plugin);
+	sqldb_bind_int(db, STMT_FACT_GET, 2, t->row.host);
 	rc = sqldb_step(db, STMT_FACT_GET);
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
-	ok = read_meta(db, t);
-	t->value_bytes = sqlite3_column_int64(db->stmts[STMT_FACT_GET], 1);
-	t->grown = -(int64_t)t->meta_bytes - t->value_bytes;
+	ok = sqlite_fact_read(db, STMT_FACT_GET, &t->row, &t->fact.meta);
 	sqldb_done(db, STMT_FACT_GET);
+	t->knows_hash = !t->row.has_prefix || json_object_get(t->fact.meta, "hash") != NULL;
+	t->value_bytes = t->row.bytes - t->row.unparsed_bytes;
+	t->grown = -t->row.bytes - (int64_t)t->row.meta_bytes - FACT_BYTES;
+	hide_unparsed(t);
 	return ok;
 }
 
@@ -92,14 +83,18 @@ fact_of(struct update *u, const char *plugin)
 	size_t i;
 
 	for (i = 0; i < u->n; i++) {
-		if (strcmp(u->facts[i].plugin, plugin) == 0)
+		if (strcmp(u->facts[i].row.plugin_name, plugin) == 0)
 			return &u->facts[i];
 	}
 	t = &u->facts[u->n++];
-	t->plugin = plugin;
+	t->row =
+	    (struct sqlite_fact){.plugin_name = plugin, .host_name = u->w->host, .host = u->row.id};
 	t->fact.borrows = true;
+	t->knows_hash = true;
 	return load_fact(u, t) ? t : NULL;
 }
+
+/* ---- the results ---- */
 
 /* Says whether it alone is more than a record may grow by: then it need not be written to find that
  * out. */
@@ -110,164 +105,158 @@ is_over(struct update *u, const struct touched *t, size_t more)
 	return u->over;
 }
 
-static void
-note_raw(struct touched *t, struct result *r)
+static bool
+has_prefix(const struct sqlite_fact *row, const char *text)
 {
-	if (t->fact.unparsed == NULL)
-		t->raw = NULL;
-	else if (t->fact.unparsed == r->unparsed)
-		t->raw = r;
+	unsigned char hash[IDENT_HASH_BYTES];
+
+	return ident_hash_to_bytes(text, hash) &&
+	       memcmp(hash, row->prefix, sizeof(row->prefix)) == 0;
+}
+
+/* The rule asks of a stored hash only whether it is the result's. */
+static void
+show_hash(struct touched *t, const struct result *r)
+{
+	if (!t->knows_hash)
+		jsonx_set_str(
+		    t->fact.meta, "hash", has_prefix(&t->row, r->hash) ? r->hash : OTHER_HASH);
+}
+
+static void
+hide_hash(struct touched *t)
+{
+	if (!t->knows_hash)
+		json_object_del(t->fact.meta, "hash");
+}
+
+/* Each value is appended, also one that the next result of the same write replaces. */
+static bool
+append_value(struct update *u, struct touched *t, const struct result *r)
+{
+	const struct sqlite_value value = {.text = t->fact.value,
+	    .len = t->fact.value_len,
+	    .hash = r->hash,
+	    .changed_at = r->received_at,
+	    .order = r->meta.order};
+
+	if (is_over(u, t, t->fact.value_len))
+		return true;
+	t->value_bytes = (int64_t)t->fact.value_len;
+	t->knows_hash = true;
+	return sqlite_value_append(u->db, &t->row, &value);
+}
+
+static bool
+apply_to_fact(struct update *u, struct touched *t, struct result *r)
+{
+	bool touched; /* which the row of the fact says */
+	enum record_change change;
+
+	show_hash(t, r);
+	change = record_apply(&u->head, &t->fact, r, &touched);
+	if (change > t->change)
+		t->change = change;
+	if (change != RECORD_UNCHANGED && !r->forget_order && r->received_at > t->row.heard_at)
+		t->row.heard_at = r->received_at;
+	return change != RECORD_VALUE || append_value(u, t, r);
+}
+
+/* A text that could not be read is this long at least in the record: no copies are made of one that
+ * is too long. */
+static bool
+is_raw_over(struct update *u, const struct touched *t, const struct result *r)
+{
+	return r->unparsed != NULL &&
+	       is_over(u, t, jsonx_string_length(r->unparsed, strlen(r->unparsed)));
+}
+
+/* What a fact's row says need not be said by the head's: it is written when it is new, has another
+ * error, or the result is about no plugin. */
+static bool
+apply_result(struct update *u, struct result *r)
+{
+	json_t *error = json_incref(u->head.last_error);
+	bool is_new = u->head.created_at == 0, touched = false, ok = true;
+	struct touched *t = NULL;
+
+	if (r->plugin == NULL)
+		record_apply(&u->head, NULL, r, &touched);
+	else
+		t = fact_of(u, r->plugin);
+	if (t != NULL && !is_raw_over(u, t, r))
+		ok = apply_to_fact(u, t, r);
+	u->head_changed = u->head_changed || is_new || touched || u->head.last_error != error;
+	json_decref(error);
+	return ok && (r->plugin == NULL || t != NULL);
 }
 
 static bool
 apply_results(struct update *u)
 {
-	enum record_change change;
-	size_t i;
-
-	for (i = 0; i < u->w->n; i++) {
-		struct result *r = u->w->results[i];
-		struct touched *t = NULL;
-
-		if (r->plugin != NULL) {
-			t = fact_of(u, r->plugin);
-			if (t == NULL)
-				return false;
-		}
-		/* A text is this long at least in the record: no copies are made of it. */
-		if (t != NULL && r->unparsed != NULL &&
-		    is_over(u, t, jsonx_string_length(r->unparsed, strlen(r->unparsed))))
-			return true;
-		change = record_apply(&u->head, t == NULL ? NULL : &t->fact, r, &u->head_changed);
-		if (t != NULL && change > t->change)
-			t->change = change;
-		if (t != NULL)
-			note_raw(t, r);
+	for (size_t i = 0; i < u->w->n && !u->over; i++) {
+		if (!apply_result(u, u->w->results[i]))
+			return false;
 	}
 	return true;
 }
 
-/* SQLite makes a row of a copy of the text, in which the raw text is a second time: for so long the
- * result's own is not held, which may be megabytes. */
-static void
-drop_raw(struct touched *t, const struct buf *meta)
-{
-	if (t->raw == NULL || meta->len < LARGE_WRITE)
-		return;
-	free(t->raw->unparsed);
-	t->raw->unparsed = NULL;
-	t->fact.unparsed = NULL;
-}
+/* ---- what comes of it ---- */
 
-/* The write may be undone, and come again. */
-static void
-restore_raw(struct touched *t, const struct buf *meta)
-{
-	struct jread j;
-	size_t len;
-
-	if (t->raw == NULL || t->raw->unparsed != NULL)
-		return;
-	jread_init(&j, meta->data, meta->len, NULL);
-	if (jread_member(&j, "unparsed"))
-		t->raw->unparsed = jread_text_new(&j, &len);
-	if (t->raw->unparsed == NULL)
-		fatal("store", "out of memory");
-	t->fact.unparsed = t->raw->unparsed;
-}
-
-/* The raw text that is kept goes from the row into the text of the new one. */
 static bool
-append_stored_raw(struct update *u, struct touched *t, struct buf *meta)
+put_unparsed(struct update *u, struct touched *t, const char *text)
 {
 	struct sqldb *db = u->db;
-	const char *text;
-	struct jread j;
-	size_t len;
-	bool ok;
 
-	sqldb_bind_str(db, STMT_FACT_GET, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_GET, 2, t->plugin);
-	if (sqldb_step(db, STMT_FACT_GET) != SQLITE_ROW)
-		return false;
-	text = sqldb_column_text(db, STMT_FACT_GET, 0, &len);
-	jread_init(&j, text, len, NULL);
-	buf_truncate(meta, meta->len - 1); /* the brace; meta is not empty: it says its state */
-	ok = jread_member(&j, "unparsed") && buf_append_str(meta, ",\"unparsed\":") &&
-	     buf_append(meta, text + j.start, j.end - j.start) && buf_append_char(meta, '}');
-	sqldb_done(db, STMT_FACT_GET);
+	sqldb_bind_int(db, STMT_UNPARSED_PUT, 1, t->row.plugin);
+	sqldb_bind_int(db, STMT_UNPARSED_PUT, 2, t->row.host);
+	sqldb_bind_str(db, STMT_UNPARSED_PUT, 3, text);
+	return sqldb_run(db, STMT_UNPARSED_PUT);
+}
+
+static bool
+drop_unparsed(struct update *u, struct touched *t)
+{
+	struct sqldb *db = u->db;
+
+	sqldb_bind_int(db, STMT_UNPARSED_DROP, 1, t->row.plugin);
+	sqldb_bind_int(db, STMT_UNPARSED_DROP, 2, t->row.host);
+	return sqldb_run(db, STMT_UNPARSED_DROP);
+}
+
+/* In the row there is its length alone. */
+static bool
+save_unparsed(struct update *u, struct touched *t)
+{
+	json_t *member = json_object_get(t->fact.meta, "unparsed");
+	const char *text = t->fact.unparsed != NULL ? t->fact.unparsed : json_string_value(member);
+	bool ok = true;
+
+	if (text != NULL) {
+		ok = put_unparsed(u, t, text);
+		t->row.unparsed_bytes = (int64_t)jsonx_string_length(text, strlen(text));
+	} else if (member == NULL) {
+		ok = t->row.unparsed_bytes == 0 || drop_unparsed(u, t);
+		t->row.unparsed_bytes = 0;
+	}
+	if (t->row.unparsed_bytes > 0)
+		jsonx_set_int(t->fact.meta, "unparsed", t->row.unparsed_bytes);
 	return ok;
-}
-
-static bool
-write_meta(struct update *u, struct touched *t, struct buf *meta)
-{
-	bool keeps_raw = json_is_true(json_object_get(t->fact.meta, "unparsed"));
-
-	if (keeps_raw)
-		json_object_del(t->fact.meta, "unparsed");
-	return fact_write_meta(meta, &t->fact) && (!keeps_raw || append_stored_raw(u, t, meta));
-}
-
-/* Drops the row first: to write over one SQLite takes what is in it and what it becomes twice; in
- * the place of one that is gone, the new one alone. */
-static bool
-drop_row(struct update *u, const struct touched *t)
-{
-	sqldb_bind_str(u->db, STMT_FACT_DROP, 1, u->w->host);
-	sqldb_bind_str(u->db, STMT_FACT_DROP, 2, t->plugin);
-	return sqldb_run(u->db, STMT_FACT_DROP);
-}
-
-static bool
-put_meta(struct update *u, const struct touched *t, const struct buf *meta)
-{
-	struct sqldb *db = u->db;
-
-	sqldb_bind_str(db, STMT_FACT_PUT, 1, u->w->host);
-	sqldb_bind_str(db, STMT_FACT_PUT, 2, t->plugin);
-	sqldb_bind_text(db, STMT_FACT_PUT, 3, meta->data, meta->len);
-	sqldb_bind_int(db, STMT_FACT_PUT, 4, t->value_bytes);
-	return sqldb_run(db, STMT_FACT_PUT);
 }
 
 static bool
 save_fact(struct update *u, struct touched *t)
 {
-	struct sqldb *db = u->db;
-	struct buf meta;
-	bool ok = true;
+	bool ok;
 
 	if (t->change == RECORD_UNCHANGED)
 		return true;
-	if (t->change == RECORD_VALUE) {
-		t->value_bytes = (int64_t)t->fact.value_len;
-		if (is_over(u, t, t->fact.value_len))
-			return true;
-		sqldb_bind_str(db, STMT_VALUE_PUT, 1, u->w->host);
-		sqldb_bind_str(db, STMT_VALUE_PUT, 2, t->plugin);
-		sqldb_bind_text(db, STMT_VALUE_PUT, 3, t->fact.value, t->fact.value_len);
-		ok = sqldb_run(db, STMT_VALUE_PUT);
-	}
-	if (!ok)
+	hide_hash(t);
+	if (!save_unparsed(u, t))
 		return false;
-	buf_init(&meta, SQLDB_JSON_MAX);
-	if (!write_meta(u, t, &meta)) {
-		buf_finish(&meta);
-		sqldb_fail(db, NULL, "out of memory");
-		return false;
-	}
-	json_decref(t->fact.meta); /* it may hold megabytes, as the text now does */
-	t->fact.meta = NULL;
-	t->grown += t->value_bytes + (int64_t)meta.len;
-	if (is_over(u, t, 0)) {
-		buf_finish(&meta);
-		return true;
-	}
-	drop_raw(t, &meta);
-	ok = (t->meta_bytes < LARGE_WRITE || drop_row(u, t)) && put_meta(u, t, &meta);
-	restore_raw(t, &meta);
-	buf_finish(&meta);
+	t->row.bytes = t->value_bytes + t->row.unparsed_bytes;
+	ok = sqlite_fact_write(u->db, &t->row, t->fact.meta);
+	t->grown += t->row.bytes + (int64_t)t->row.meta_bytes + FACT_BYTES;
 	return ok;
 }
 
@@ -282,12 +271,12 @@ save_head(struct update *u)
 		return true;
 	if (u->head.last_error != NULL && !sqldb_write_json(db, &error, u->head.last_error))
 		return false;
-	sqldb_bind_str(db, STMT_HEAD_PUT, 1, u->head.host);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 2, u->head.created_at);
-	sqldb_bind_int(db, STMT_HEAD_PUT, 3, u->head.updated_at);
-	sqldb_bind_text(db, STMT_HEAD_PUT, 4, error.data, error.len);
-	ok = sqldb_run(db, STMT_HEAD_PUT);
-	u->head_grown = (int64_t)error.len - (int64_t)u->error_bytes;
+	sqldb_bind_int(db, STMT_HOST_PUT, 1, u->row.id);
+	sqldb_bind_int(db, STMT_HOST_PUT, 2, u->head.created_at);
+	sqldb_bind_int(db, STMT_HOST_PUT, 3, u->head.updated_at);
+	sqldb_bind_text(db, STMT_HOST_PUT, 4, error.data, error.len);
+	ok = sqldb_run(db, STMT_HOST_PUT);
+	u->head_grown = (int64_t)error.len - (int64_t)u->row.error_bytes;
 	buf_finish(&error);
 	return ok;
 }
@@ -323,7 +312,8 @@ is_too_large(struct update *u, bool *too_large)
 	}
 	if (grown <= 0)
 		return true;
-	sqldb_bind_str(db, STMT_RECORD_BYTES, 1, u->w->host);
+	sqldb_bind_int(db, STMT_RECORD_BYTES, 1, u->row.id);
+	sqldb_bind_int(db, STMT_RECORD_BYTES, 2, FACT_BYTES);
 	if (sqldb_step(db, STMT_RECORD_BYTES) != SQLITE_ROW)
 		return false;
 	bytes = sqlite3_column_double(db->stmts[STMT_RECORD_BYTES], 0);
@@ -339,7 +329,7 @@ is_too_large(struct update *u, bool *too_large)
 static enum store_status
 give_up_host(struct sqldb *db, const struct update *u, struct trouble *why)
 {
-	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].plugin;
+	const char *plugin = u->n == 0 ? NULL : u->facts[u->n - 1].row.plugin_name;
 
 	if (db->fault == SQLDB_FAULT_ROW) {
 		*why = db->why;
@@ -353,14 +343,21 @@ give_up_host(struct sqldb *db, const struct update *u, struct trouble *why)
 	return STORE_REJECT;
 }
 
+/* Facts and outcomes need its number. */
+static bool
+load_head(struct update *u)
+{
+	return sqlite_read_head(u->db, &u->head, &u->row) &&
+	       (u->row.id != 0 || sqlite_host_id(u->db, u->w->host, &u->row.id));
+}
+
 static enum store_status
 put_update(struct sqldb *db, struct update *u, struct trouble **why)
 {
-	bool found, too_large = false;
-	bool ok = sqldb_run(db, STMT_SAVE) &&
-		  sqlite_read_head(db, &u->head, &found, &u->error_bytes) && apply_results(u) &&
-		  save_update(u) && is_too_large(u, &too_large) &&
-		  (too_large || sqlite_put_outcomes(db, u->w, u->strays_dropped));
+	bool too_large = false;
+	bool ok = sqldb_run(db, STMT_SAVE) && load_head(u) && apply_results(u) && save_update(u) &&
+		  is_too_large(u, &too_large) &&
+		  (too_large || sqlite_put_outcomes(db, u->row.id, u->w, u->strays_dropped));
 
 	*why = NULL;
 	if (!ok && db->fault != SQLDB_FAULT_FILE) {

@@ -13,24 +13,49 @@
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
 
 bool
-sqlite_read_head(struct sqldb *db, struct record_head *head, bool *found, size_t *error_bytes)
+sqlite_read_head(struct sqldb *db, struct record_head *head, struct sqlite_head *row)
 {
 	bool ok;
 	int rc;
 
-	sqldb_bind_str(db, STMT_HEAD_GET, 1, head->host);
-	rc = sqldb_step(db, STMT_HEAD_GET);
-	*found = rc == SQLITE_ROW;
-	*error_bytes = 0;
+	*row = (struct sqlite_head){0};
+	sqldb_bind_str(db, STMT_HOST_GET, 1, head->host);
+	rc = sqldb_step(db, STMT_HOST_GET);
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
-	head->created_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 1);
-	head->updated_at = sqlite3_column_int64(db->stmts[STMT_HEAD_GET], 2);
-	ok = sqldb_column_json(db, STMT_HEAD_GET, 3, &head->last_error);
-	sqldb_column_text(db, STMT_HEAD_GET, 3, error_bytes);
-	sqldb_done(db, STMT_HEAD_GET);
+	row->id = sqldb_column_int(db, STMT_HOST_GET, 0);
+	row->found = !sqldb_column_is_null(db, STMT_HOST_GET, 1);
+	head->created_at = sqldb_column_int(db, STMT_HOST_GET, 1);
+	head->updated_at = sqldb_column_int(db, STMT_HOST_GET, 2);
+	ok = sqldb_column_json(db, STMT_HOST_GET, 3, &head->last_error);
+	sqldb_column_text(db, STMT_HOST_GET, 3, &row->error_bytes);
+	sqldb_done(db, STMT_HOST_GET);
 	return ok;
 }
+
+/* The name of the plugin stands behind the columns of the fact. NULL: damaged. */
+static const char *
+read_plugin(struct sqldb *db, enum stmt which)
+{
+	size_t len;
+	const char *name = sqldb_column_text(db, which, SQLITE_FACT_COLUMNS, &len);
+
+	if (name == NULL)
+		sqldb_damaged(db, "damaged: a row leads to another that is not there");
+	return name;
+}
+
+static void
+note_heard(struct record_head *head, const struct sqlite_fact *row)
+{
+	if (row->heard_at > head->updated_at)
+		head->updated_at = row->heard_at;
+}
+
+/* ---- records ---- */
+
+#define FIRST_OF_VERSION   (SQLITE_FACT_COLUMNS + 1)
+#define COLUMN_OF_UNPARSED (FIRST_OF_VERSION + SQLITE_VERSION_COLUMNS)
 
 struct facts {
 	char **plugins;
@@ -52,35 +77,61 @@ facts_finish(struct facts *f)
 }
 
 static bool
-facts_add(struct sqldb *db, struct facts *f)
+read_unparsed(struct sqldb *db, json_t *meta)
 {
 	size_t len;
-	const char *plugin = sqldb_column_text(db, STMT_FACTS_OF, 0, &len);
-	const char *value;
-	struct fact *fact;
+	const char *text;
 
-	f->plugins = xreallocarray(f->plugins, f->n + 1, sizeof(*f->plugins));
-	f->list = xreallocarray(f->list, f->n + 1, sizeof(*f->list));
-	f->plugins[f->n] = xstrdup(plugin == NULL ? "" : plugin);
-	fact = &f->list[f->n++];
-	*fact = (struct fact){0};
-	value = sqldb_column_text(db, STMT_FACTS_OF, 2, &len);
-	if (value != NULL) {
-		fact->value = xstrndup(value, len);
-		fact->value_len = strlen(fact->value);
-	}
-	return sqldb_column_json(db, STMT_FACTS_OF, 1, &fact->meta);
+	if (json_object_get(meta, "unparsed") == NULL)
+		return true;
+	text = sqldb_column_text(db, STMT_FACTS_OF, COLUMN_OF_UNPARSED, &len);
+	if (text == NULL)
+		sqldb_damaged(db, "damaged: a text is not there");
+	else
+		jsonx_set_str(meta, "unparsed", text);
+	return text != NULL;
 }
 
 static bool
-read_facts(struct sqldb *db, const char *host, struct facts *f)
+read_fact(struct sqldb *db, struct record_head *head, const char *plugin, struct fact *fact)
+{
+	struct sqlite_fact row = {.plugin_name = plugin, .host_name = head->host};
+
+	if (!sqlite_fact_read(db, STMT_FACTS_OF, &row, &fact->meta) ||
+	    !sqlite_value_read(
+		db, STMT_FACTS_OF, FIRST_OF_VERSION, row.version, &fact->value, &fact->value_len) ||
+	    !read_unparsed(db, fact->meta))
+		return false;
+	if (row.version != 0)
+		sqlite_value_read_meta(db, STMT_FACTS_OF, FIRST_OF_VERSION, fact->meta);
+	note_heard(head, &row);
+	return true;
+}
+
+static bool
+facts_add(struct sqldb *db, struct record_head *head, struct facts *f)
+{
+	const char *plugin = read_plugin(db, STMT_FACTS_OF);
+
+	if (plugin == NULL)
+		return false;
+	f->plugins = xreallocarray(f->plugins, f->n + 1, sizeof(*f->plugins));
+	f->list = xreallocarray(f->list, f->n + 1, sizeof(*f->list));
+	f->plugins[f->n] = xstrdup(plugin);
+	f->list[f->n] = (struct fact){0};
+	f->n++;
+	return read_fact(db, head, f->plugins[f->n - 1], &f->list[f->n - 1]);
+}
+
+static bool
+read_facts(struct sqldb *db, int64_t host, struct record_head *head, struct facts *f)
 {
 	int rc;
 
-	sqldb_bind_str(db, STMT_FACTS_OF, 1, host);
+	sqldb_bind_int(db, STMT_FACTS_OF, 1, host);
 	rc = sqldb_step(db, STMT_FACTS_OF);
 	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_FACTS_OF)) {
-		if (!facts_add(db, f)) {
+		if (!facts_add(db, head, f)) {
 			sqldb_done(db, STMT_FACTS_OF);
 			return false;
 		}
@@ -113,48 +164,50 @@ sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
 {
 	struct record_head head = {.host = xstrdup(host)};
 	struct facts facts = {0};
-	bool found = false, ok;
-	size_t error_bytes;
+	struct sqlite_head row;
+	bool ok;
 
-	ok = sqlite_read_head(db, &head, &found, &error_bytes);
-	if (ok && found) {
-		ok = read_facts(db, host, &facts);
-		if (ok)
-			*rec = record_parse(db, &head, &facts, bytes);
+	ok = sqlite_read_head(db, &head, &row);
+	if (ok && row.found) {
+		*rec = read_facts(db, row.id, &head, &facts)
+			   ? record_parse(db, &head, &facts, bytes)
+			   : NULL;
 		ok = *rec != NULL;
 	}
 	facts_finish(&facts);
 	record_head_finish(&head);
 	if (!ok)
 		return STORE_FAILED;
-	return found ? STORE_FOUND : STORE_MISSING;
+	return row.found ? STORE_FOUND : STORE_MISSING;
 }
 
+/* ---- heads ---- */
+
 static bool
-add_meta(struct sqldb *db, json_t *heading, size_t *bytes)
+add_meta(struct sqldb *db, struct record_head *head, json_t *metas, size_t *bytes)
 {
-	size_t len;
-	const char *plugin = sqldb_column_text(db, STMT_METAS_OF, 0, &len);
-	const char *text = sqldb_column_text(db, STMT_METAS_OF, 1, &len);
-	struct jspan meta;
+	struct sqlite_fact row = {
+	    .plugin_name = read_plugin(db, STMT_METAS_OF), .host_name = head->host};
+	json_t *meta;
 
-	*bytes += len;
-	if (plugin != NULL && text != NULL && jspan_value(text, len, &meta) &&
-	    head_add(heading, plugin, meta))
-		return true;
-	sqldb_damaged(db, "damaged: a column does not hold JSON");
-	return false;
+	if (row.plugin_name == NULL || !sqlite_fact_read(db, STMT_METAS_OF, &row, &meta))
+		return false;
+	*bytes += row.meta_bytes;
+	note_heard(head, &row);
+	if (json_object_set_new(metas, row.plugin_name, meta) != 0)
+		xalloc_fail(0);
+	return true;
 }
 
 static bool
-add_metas(struct sqldb *db, const char *host, json_t *heading, size_t *bytes)
+add_metas(struct sqldb *db, int64_t host, struct record_head *head, json_t *metas, size_t *bytes)
 {
 	int rc;
 
-	sqldb_bind_str(db, STMT_METAS_OF, 1, host);
+	sqldb_bind_int(db, STMT_METAS_OF, 1, host);
 	rc = sqldb_step(db, STMT_METAS_OF);
 	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_METAS_OF)) {
-		if (!add_meta(db, heading, bytes)) {
+		if (!add_meta(db, head, metas, bytes)) {
 			sqldb_done(db, STMT_METAS_OF);
 			return false;
 		}
@@ -166,64 +219,80 @@ enum store_found
 sqlite_read_heading(struct sqldb *db, const char *host, json_t **head, size_t *bytes)
 {
 	struct record_head row = {.host = xstrdup(host)};
-	json_t *heading = NULL;
-	bool found = false, ok;
-	size_t error_bytes;
+	json_t *metas = json_object();
+	struct sqlite_head found;
+	bool ok;
 
-	ok = sqlite_read_head(db, &row, &found, &error_bytes);
-	*bytes += error_bytes;
-	if (ok && found) {
-		heading = head_create(&row);
-		ok = add_metas(db, host, heading, bytes);
+	ok = sqlite_read_head(db, &row, &found);
+	*bytes += found.error_bytes;
+	if (ok && found.found) {
+		ok = add_metas(db, found.id, &row, metas, bytes);
+		if (ok)
+			*head = head_of_metas(&row, metas);
 	}
+	json_decref(metas);
 	record_head_finish(&row);
-	if (ok && found) {
-		*head = heading;
-		return STORE_FOUND;
+	if (!ok)
+		return STORE_FAILED;
+	return found.found ? STORE_FOUND : STORE_MISSING;
+}
+
+/* ---- values ---- */
+
+static bool
+take_value(struct sqldb *db, json_t *rec, const char *plugin, size_t *bytes)
+{
+	json_t *value = NULL;
+	char err[256], *text;
+	size_t len;
+	bool ok = sqlite_value_read(
+	    db, STMT_VALUE_OF, 1, sqldb_column_int(db, STMT_VALUE_OF, 0), &text, &len);
+
+	*bytes += len;
+	if (ok && text != NULL) {
+		value = jsonx_parse_stored(text, len, err, sizeof(err));
+		ok = value != NULL && json_object_set_new(rec, plugin, value) == 0;
+		if (!ok)
+			sqldb_damaged(db, "a value is not JSON");
 	}
-	json_decref(heading);
-	return ok ? STORE_MISSING : STORE_FAILED;
+	free(text);
+	return ok;
 }
 
 /* Adds the value of one plugin, if the host has it. */
 static bool
-read_value(struct sqldb *db, json_t *rec, const char *host, const char *plugin, size_t *bytes)
+read_value(struct sqldb *db, json_t *rec, int64_t host, const char *plugin, size_t *bytes)
 {
-	json_t *value = NULL;
-	char err[256];
-	size_t len;
-	const char *text;
+	bool ok;
 	int rc;
 
-	sqldb_bind_str(db, STMT_FACT_OF, 1, host);
-	sqldb_bind_str(db, STMT_FACT_OF, 2, plugin);
-	rc = sqldb_step(db, STMT_FACT_OF);
+	sqldb_bind_int(db, STMT_VALUE_OF, 1, host);
+	sqldb_bind_str(db, STMT_VALUE_OF, 2, plugin);
+	rc = sqldb_step(db, STMT_VALUE_OF);
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
-	text = sqldb_column_text(db, STMT_FACT_OF, 0, &len);
-	if (text != NULL)
-		value = jsonx_parse_stored(text, len, err, sizeof(err));
-	if (value == NULL)
-		sqldb_damaged(db, "a value is not JSON");
-	*bytes += len;
-	sqldb_done(db, STMT_FACT_OF);
-	return value != NULL && json_object_set_new(rec, plugin, value) == 0;
+	ok = take_value(db, rec, plugin, bytes);
+	sqldb_done(db, STMT_VALUE_OF);
+	return ok;
 }
 
 enum store_found
 sqlite_read_values(struct sqldb *db, const char *host, char *const plugins[], size_t n_plugins,
     json_t **rec, size_t *bytes)
 {
-	size_t i;
+	int64_t id;
+	int rc = sqlite_find_host(db, host, &id);
+	bool ok = true;
 
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE ? STORE_MISSING : STORE_FAILED;
 	*rec = json_object();
 	jsonx_set_str(*rec, "_id", host);
-	for (i = 0; i < n_plugins; i++) {
-		if (!read_value(db, *rec, host, plugins[i], bytes)) {
-			json_decref(*rec);
-			*rec = NULL;
-			return STORE_FAILED;
-		}
-	}
-	return STORE_FOUND;
+	for (size_t i = 0; ok && i < n_plugins; i++)
+		ok = read_value(db, *rec, id, plugins[i], bytes);
+	if (ok)
+		return STORE_FOUND;
+	json_decref(*rec);
+	*rec = NULL;
+	return STORE_FAILED;
 }

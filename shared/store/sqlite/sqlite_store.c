@@ -268,8 +268,8 @@ sqlite_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 	worker_submit(t->s->worker, get_run, get_done, t);
 }
 
-/* The list of hosts cannot be read from here on: the next one of which there is a fact may lie
- * behind what is damaged, and if not it is named. -1: db->why. */
+/* The names cannot be read in their order from here on: the next one is looked for in the table.
+ * -1: db->why. */
 static int
 find_host_behind(struct task *t, char *hosts[LIST_HOSTS])
 {
@@ -278,14 +278,14 @@ find_host_behind(struct task *t, char *hosts[LIST_HOSTS])
 	size_t len;
 	int n;
 
-	sqldb_bind_str(db, STMT_FACTS_HOST_AFTER, 1, t->host);
-	if (sqldb_step(db, STMT_FACTS_HOST_AFTER) != SQLITE_ROW)
+	sqldb_bind_str(db, STMT_HOST_AFTER_BY_TABLE, 1, t->host);
+	if (sqldb_step(db, STMT_HOST_AFTER_BY_TABLE) != SQLITE_ROW)
 		return -1;
-	host = sqldb_column_text(db, STMT_FACTS_HOST_AFTER, 0, &len);
+	host = sqldb_column_text(db, STMT_HOST_AFTER_BY_TABLE, 0, &len);
 	n = host != NULL;
 	if (host != NULL)
 		hosts[0] = xstrdup(host);
-	sqldb_done(db, STMT_FACTS_HOST_AFTER);
+	sqldb_done(db, STMT_HOST_AFTER_BY_TABLE);
 	return n;
 }
 
@@ -342,6 +342,8 @@ read_page(struct task *t, char *const hosts[], int n)
 		found = read_one(t, hosts[i], rec, &bytes);
 		if (found == STORE_FOUND)
 			t->n_recs++;
+		else if (found == STORE_MISSING)
+			; /* a name without a record */
 		else if (t->s->db.fault != SQLDB_FAULT_FILE)
 			xasprintf(&t->damaged[t->n_damaged++], TROUBLE_FMT ", host=%s",
 			    TROUBLE_ARGS(&t->s->db.why), hosts[i]);
@@ -430,22 +432,36 @@ sqlite_heads(struct store *base, store_listed_fn *fn, void *arg)
 
 /* ---- forget ---- */
 
+/* false: db->why. *forgotten: there was a record. */
+static bool
+forget_host(struct sqldb *db, const char *host, bool *forgotten)
+{
+	static const enum stmt parts[] = {STMT_FORGET_VERSIONS, STMT_FORGET_VERSION_OF,
+	    STMT_FORGET_LATEST, STMT_FORGET_UNPARSED, STMT_FORGET_FACTS, STMT_FORGET_HEAD};
+	int64_t id;
+	int rc = sqlite_find_host(db, host, &id);
+
+	*forgotten = rc == SQLITE_ROW;
+	if (rc != SQLITE_ROW)
+		return rc == SQLITE_DONE;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		sqldb_bind_int(db, parts[i], 1, id);
+		if (!sqldb_run(db, parts[i]))
+			return false;
+	}
+	return true;
+}
+
 static void
 forget_run(void *arg)
 {
-	static const enum stmt parts[] = {STMT_FORGET_VALUES, STMT_FORGET_FACTS, STMT_FORGET_HEAD};
 	struct task *t = arg;
 	struct sqldb *db = &t->s->db;
+	bool forgotten = false;
 
-	t->what = "not there";
-	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE);
-	for (size_t i = 0; t->ok && i < sizeof(parts) / sizeof(parts[0]); i++) {
-		sqldb_bind_str(db, parts[i], 1, t->host);
-		t->ok = sqldb_run(db, parts[i]);
-	}
-	if (t->ok && sqldb_changes(db) > 0) /* of the head */
-		t->what = "forgotten";
-	t->ok = t->ok && sqldb_run(db, STMT_COMMIT);
+	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
+		forget_host(db, t->host, &forgotten) && sqldb_run(db, STMT_COMMIT);
+	t->what = forgotten ? "forgotten" : "not there";
 	if (!t->ok) {
 		sqldb_roll_back(db);
 		task_failed(t);
@@ -462,9 +478,9 @@ probe_run(void *arg)
 	struct task *t = arg;
 	struct sqldb *db = &t->s->db;
 
-	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
-		sqldb_run(db, STMT_PROBE) && sqldb_run(db, STMT_UNPROBE) &&
-		sqldb_run(db, STMT_COMMIT);
+	t->ok = sqldb_file_is_there(db) && sqlite_migrate(db, &t->s->migration) &&
+		sqldb_run(db, STMT_BEGIN_WRITE) && sqldb_run(db, STMT_PROBE) &&
+		sqldb_run(db, STMT_UNPROBE) && sqldb_run(db, STMT_COMMIT);
 	t->what = "was there";
 	t->wal_bytes = sqldb_wal_bytes(db);
 	if (!t->ok) {
@@ -544,6 +560,47 @@ sqlite_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg
 	submit_op(base, design_run, fn, arg);
 }
 
+/* ---- a file of an older Vogeler ---- */
+
+/* What is asked meanwhile waits behind it. If it fails, every probe tries again. */
+static void
+migrate_run(void *arg)
+{
+	struct task *t = arg;
+
+	t->ok = sqlite_migrate(&t->s->db, &t->s->migration);
+	if (!t->ok)
+		task_failed(t);
+}
+
+static void
+migrate_done(void *arg)
+{
+	struct task *t = arg;
+
+	if (t->ok)
+		log_info("store", "store[%s]: brought up to date", t->s->base.id);
+	else
+		log_error("store", "store[%s]: as an older Vogeler has left it: " TROUBLE_FMT,
+		    t->s->base.id, TROUBLE_ARGS(&t->why));
+	task_free(t);
+}
+
+static void
+migrate(struct sqlite_store *s)
+{
+	atomic_store(&s->migration.percent, 0);
+	log_info(
+	    "store", "store[%s]: made by an older Vogeler, bringing it up to date", s->base.id);
+	worker_submit(s->worker, migrate_run, migrate_done, task_create(&s->base, NULL));
+}
+
+static int
+sqlite_upgrade_percent(const struct store *base)
+{
+	return atomic_load(&((const struct sqlite_store *)base)->migration.percent);
+}
+
 /* ---- open and close ---- */
 
 static void
@@ -586,8 +643,12 @@ sqlite_open(struct loop *loop, const struct uri *uri, const struct options *opt,
 		return NULL;
 	}
 	s->base.read_only = s->db.read_only;
+	atomic_init(&s->migration.percent, -1);
+	atomic_init(&s->migration.cancel, false);
 	log_info("store", "store[%s]: opened%s, synchronous=%s", s->base.id,
 	    s->db.read_only ? " to be read only" : "", sqldb_synchronous(&s->db));
+	if (sqldb_is_old(&s->db))
+		migrate(s);
 	return &s->base;
 }
 
@@ -597,10 +658,9 @@ sqlite_close(struct store *base)
 	struct sqlite_store *s = (struct sqlite_store *)base;
 
 	s->closed = true;
+	atomic_store(&s->migration.cancel, true);
 	worker_destroy(s->worker); /* with the commit in hand */
 	sqldb_close(&s->db);
-	free(s->prune_from);
-	s->prune_from = NULL;
 	loop_defer_free(s->loop, s, sqlite_free);
 }
 
@@ -608,6 +668,7 @@ const struct store_ops store_sqlite_ops = {
     .scheme_text = "sqlite",
     .open = sqlite_open,
     .close = sqlite_close,
+    .upgrade_percent = sqlite_upgrade_percent,
     .put = sqlite_put,
     .get = sqlite_get,
     .list = sqlite_list,

@@ -10,6 +10,8 @@ from .postgres import PgDatabase
 STATES = ["ok", "failed", "timeout", "refused", "superseded", "unroutable", "cancelled", "expired", "queued",
           "unsent"]
 DAY = 86400
+# On sqlite:// a name has a number.
+JOB, HOST = "(SELECT id FROM job WHERE name = ?)", "(SELECT id FROM host WHERE name = ?)"
 
 
 def timestamp(seconds):
@@ -68,7 +70,7 @@ class Ledger:
         if self.database:
             self._put(f"job/{job}", row)
         else:
-            self._sql("INSERT INTO jobs (id, sent_at, not_after, job) VALUES (?, ?, ?, ?)",
+            self._sql("INSERT INTO job (name, sent_at, not_after, job) VALUES (?, ?, ?, ?)",
                       (job, sent_ms, not_after, json.dumps(row)))
 
     def add_outcome(self, job, host, state, at=0):
@@ -84,8 +86,10 @@ class Ledger:
                 "doc_type": "Outcomes", "job": job, "at": text,
                 "outcomes": [{"host": host, "state": state, "at": text}]})
         else:
-            self._sql("INSERT INTO outcomes (job, host, state, ord, response_id, at, why, duration_ms, exit_status) "
-                      "VALUES (?, ?, ?, 0, '', ?, NULL, -1, -1)", (job, host, STATES.index(state), ms))
+            self._sql("INSERT INTO host (name) VALUES (?) ON CONFLICT DO NOTHING", (host,))
+            self._sql("INSERT INTO job (name) VALUES (?) ON CONFLICT DO NOTHING", (job,))
+            self._sql("INSERT INTO outcome (job, host, ord, state, response_id, at, why, duration_ms, exit_status) "
+                      f"VALUES ({JOB}, {HOST}, 0, ?, '', ?, NULL, -1, -1)", (job, host, STATES.index(state), ms))
 
     def spoil_outcome(self, job, host, state):
         """Gives an outcome of add_outcome a state that there is not."""
@@ -93,7 +97,7 @@ class Ledger:
             self.pg.sql(f"UPDATE vogeler.outcome SET state = {state} WHERE job = '{job}' AND host = '{host}'")
             return
         if not self.database:
-            self._sql("UPDATE outcomes SET state = ? WHERE job = ? AND host = ?", (state, job, host))
+            self._sql(f"UPDATE outcome SET state = ? WHERE job = {JOB} AND host = {HOST}", (state, job, host))
             return
         pages = self._couch("GET", "_all_docs?include_docs=true")["rows"]
         page, = (row["doc"] for row in pages if row["id"].startswith(f"out/{job}/")
@@ -107,7 +111,7 @@ class Ledger:
             return tuple(int(self.pg.sql(f"SELECT count(*) FROM vogeler.{table} WHERE {column} = '{job}'"))
                          for table, column in (("job", "id"), ("outcome", "job")))
         if not self.database:
-            return (self._sql("SELECT count(*) FROM jobs WHERE id = ?", (job,))[0][0],
-                    self._sql("SELECT count(*) FROM outcomes WHERE job = ?", (job,))[0][0])
+            return (self._sql("SELECT count(*) FROM job WHERE name = ? AND job IS NOT NULL", (job,))[0][0],
+                    self._sql(f"SELECT count(*) FROM outcome WHERE job = {JOB}", (job,))[0][0])
         ids = [row["id"] for row in self._couch("GET", "_all_docs")["rows"]]
         return ids.count(f"job/{job}"), sum(i.startswith(f"out/{job}/") for i in ids)
