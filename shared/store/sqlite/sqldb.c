@@ -24,6 +24,8 @@
  * pages of a file of some gigabytes. */
 static const char cache_sql[] = "PRAGMA cache_size = -8192";
 static const char small_cache_sql[] = "PRAGMA cache_size = -1024";
+/* What is deleted is overwritten where that writes no page more. */
+static const char secure_sql[] = "PRAGMA secure_delete = FAST";
 static const char pace_sql[] = "PRAGMA wal_autocheckpoint = 4096";
 
 void
@@ -568,7 +570,7 @@ set_up_writing(struct sqldb *db, bool relaxed)
 {
 	return use_wal(db) && keep_log(db) &&
 	       sqldb_exec(db, "PRAGMA journal_size_limit = 67108864") && sqldb_exec(db, pace_sql) &&
-	       sqldb_exec(db, cache_sql) &&
+	       sqldb_exec(db, cache_sql) && sqldb_exec(db, secure_sql) &&
 	       sqldb_exec(
 		   db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
 	       create_schema(db);

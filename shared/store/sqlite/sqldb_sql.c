@@ -88,7 +88,7 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
 	" machine = excluded.machine, job = excluded.job, response_id = excluded.response_id,"
 	" hash = excluded.hash, bytes = excluded.bytes, version = excluded.version,"
 	" meta = excluded.meta",
-    [STMT_LAST_AT] = "SELECT at FROM version ORDER BY seq DESC LIMIT 1",
+    [STMT_LAST_VERSION] = "SELECT seq, at FROM version ORDER BY seq DESC LIMIT 1",
     [STMT_VERSION_GET] = "SELECT " VERSION_COLUMNS ", v.since FROM version v WHERE v.seq = ?1",
     [STMT_VERSION_ADD] =
 	"INSERT INTO version (plugin, host, at, changed_at, ord, base, since, codec, bytes, hash,"
@@ -136,6 +136,27 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
     /* Its name stays: outcomes have it. */
     [STMT_FORGET_HEAD] = "UPDATE host SET created_at = NULL, greeted_at = NULL, last_error = NULL"
 			 " WHERE id = ?1 AND created_at IS NOT NULL",
+
+    [STMT_VERSION_SEEK] = "SELECT seq, at FROM version WHERE seq >= ?1 ORDER BY seq LIMIT 1",
+    [STMT_HISTORY_STEP] = "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM version"
+			  " WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)",
+    [STMT_HISTORY_DROP_OLD] =
+	"DELETE FROM version WHERE seq IN (SELECT v.seq FROM version v CROSS JOIN version w"
+	" ON w.seq = (SELECT max(o.seq) FROM version_of o WHERE o.plugin = v.plugin"
+	" AND o.host = v.host AND o.seq <= ?3) WHERE v.seq > ?1 AND v.seq <= ?2"
+	" AND v.seq < w.seq AND v.seq IS NOT w.base)",
+    [STMT_HISTORY_PAIR] = "SELECT plugin, host FROM version_of WHERE (plugin, host) > (?1, ?2)"
+			  " ORDER BY plugin, host, seq LIMIT 1 OFFSET ?3",
+    [STMT_HISTORY_DROP_MANY] =
+	"WITH ranked AS MATERIALIZED (SELECT plugin, host, seq, row_number() OVER"
+	" (PARTITION BY plugin, host ORDER BY seq DESC) - 1 AS newer FROM version_of"
+	" WHERE (plugin, host) > (?1, ?2) AND (plugin, host) <= (?3, ?4))"
+	" DELETE FROM version WHERE seq IN (SELECT r.seq FROM ranked s CROSS JOIN version w"
+	" ON w.seq = s.seq JOIN ranked r ON r.plugin = s.plugin AND r.host = s.host"
+	" WHERE s.newer = ?5 AND r.newer > ?5 AND r.seq IS NOT w.base)",
+    [STMT_HISTORY_CUT_INDEX] =
+	"DELETE FROM version_of WHERE (plugin, host) > (?1, ?2) AND (plugin, host) <= (?3, ?4)"
+	" AND seq <= ?5 AND NOT EXISTS (SELECT 1 FROM version v WHERE v.seq = version_of.seq)",
 
     [STMT_NOTE_PUT] = "INSERT INTO notes (id, value) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE"
 		      " SET value = excluded.value",

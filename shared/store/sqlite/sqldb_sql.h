@@ -13,7 +13,7 @@
  *          back, so that a time is a place in seq. changed_at: when the answer was received.
  *          codec, base, bytes, v: value_codec.h; base is the seq of the key value. since: bytes of
  *          the differences from the same key value, up to this one.
- * version_of  finds those of a pair.
+ * version_of  finds those of a pair, and may lead to some that are gone (sqlite_history.c).
  * latest   the value of a plugin of which no history is kept, replaced.
  * unparsed what the format of the latest answer refused.
  * host     with created_at it is a record's head. greeted_at: the newest answer that changed this
@@ -46,7 +46,7 @@ enum stmt {
 	STMT_JOB_ID_ADD,
 	STMT_FACT_GET,
 	STMT_FACT_PUT,
-	STMT_LAST_AT,
+	STMT_LAST_VERSION,
 	STMT_VERSION_GET,
 	STMT_VERSION_ADD,
 	STMT_VERSION_OF_ADD,
@@ -64,6 +64,12 @@ enum stmt {
 	STMT_FORGET_UNPARSED,
 	STMT_FORGET_FACTS,
 	STMT_FORGET_HEAD,
+	STMT_VERSION_SEEK,
+	STMT_HISTORY_STEP,
+	STMT_HISTORY_DROP_OLD,
+	STMT_HISTORY_PAIR,
+	STMT_HISTORY_DROP_MANY,
+	STMT_HISTORY_CUT_INDEX,
 	STMT_NOTE_PUT,
 	STMT_NOTES,
 	STMT_JOB_PUT,

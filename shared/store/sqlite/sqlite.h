@@ -16,6 +16,19 @@
 
 struct worker;
 
+/* How far old values have gone (sqlite_history.c). */
+enum sqlite_walk_state { SQLITE_WALK_NONE, SQLITE_WALK_VALUES, SQLITE_WALK_INDEX };
+
+struct sqlite_walk {
+	enum sqlite_walk_state state;
+	struct options_keep keep; /* of this walk, or of the latest */
+	int64_t last;             /* the newest value when it began */
+	bool of_age;              /* it looks at ages, */
+	int64_t before, cut;      /* up to that time, and that value */
+	int64_t seq;              /* the last value that was looked at */
+	int64_t plugin, host;     /* the last pair */
+};
+
 struct sqlite_store {
 	struct store base; /* first */
 	struct loop *loop;
@@ -25,7 +38,8 @@ struct sqlite_store {
 	uint64_t record_max_bytes;
 	uint64_t strays_dropped; /* the thread's */
 	int64_t prune_from; /* the job behind which pruning goes on; 0 = the start. The thread's */
-	struct sqldb db;    /* from store_open to store_close the thread's alone */
+	struct sqlite_walk walk; /* the thread's */
+	struct sqldb db;         /* from store_open to store_close the thread's alone */
 };
 
 /* Inside a transaction. false, STORE_FAILED: db->why. */
@@ -69,6 +83,8 @@ void sqlite_job_list(struct store *s, size_t max, store_job_fn *fn, void *arg);
 void sqlite_outcomes_add(struct store *s, const char *job, const struct outcome *o, size_t n,
     store_done_fn *fn, void *arg);
 void sqlite_outcomes(struct store *s, const char *job, store_outcome_fn *fn, void *arg);
+void sqlite_history_prune(
+    struct store *s, const struct options_keep *keep, store_pruned_fn *fn, void *arg);
 void sqlite_jobs_prune(struct store *s, int64_t before_ms, store_pruned_fn *fn, void *arg);
 
 #endif

@@ -682,6 +682,7 @@ const struct store_ops store_sqlite_ops = {
     .outcomes_add = sqlite_outcomes_add,
     .outcomes = sqlite_outcomes,
     .jobs_prune = sqlite_jobs_prune,
+    .history_prune = sqlite_history_prune,
     .setup = sqlite_setup,
     .probe = sqlite_probe,
     .check = sqlite_check,

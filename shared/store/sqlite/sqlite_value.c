@@ -113,18 +113,17 @@ sqlite_value_read(
 
 /* ---- appending ---- */
 
-/* The clock may be set back; seq is not. */
+/* *at: of the clock, which may be set back; seq is not. */
 static bool
 next_at(struct sqldb *db, int64_t *at)
 {
-	int rc = sqldb_step(db, STMT_LAST_AT);
+	int rc = sqldb_step(db, STMT_LAST_VERSION);
 
-	*at = wallclock_ms();
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE;
-	if (sqldb_column_int(db, STMT_LAST_AT, 0) > *at)
-		*at = sqldb_column_int(db, STMT_LAST_AT, 0);
-	sqldb_done(db, STMT_LAST_AT);
+	if (sqldb_column_int(db, STMT_LAST_VERSION, 1) > *at)
+		*at = sqldb_column_int(db, STMT_LAST_VERSION, 1);
+	sqldb_done(db, STMT_LAST_VERSION);
 	return true;
 }
 
@@ -178,7 +177,7 @@ add_version(struct sqldb *db, struct sqlite_fact *row, const struct sqlite_value
     const struct base *base, const struct value_coded *coded)
 {
 	unsigned char hash[IDENT_HASH_BYTES];
-	int64_t at;
+	int64_t at = v->changed_at > 0 ? v->changed_at : wallclock_ms();
 
 	row->has_prefix = ident_hash_to_bytes(v->hash, hash);
 	if (row->has_prefix)
