@@ -12,11 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <bsd/string.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define PATIENCE_MS 60000
 
@@ -158,6 +162,7 @@ make(struct fixture *f, const char *text, uint32_t statement_timeout_ms)
 	pg_session_options_default(&opt);
 	opt.uri = &uri;
 	opt.program = "a test";
+	opt.connect_timeout_ms = strchr(text, ',') != NULL ? 300 : opt.connect_timeout_ms;
 	if (statement_timeout_ms != 0)
 		opt.statement_timeout_ms = statement_timeout_ms;
 	f->session = pg_session_create(f->loop, &opt, &handlers, f);
@@ -420,6 +425,215 @@ what_cannot_be_reached_is_told_with_the_cure(void **state)
 	    "no.such.name.invalid", "DNS");
 }
 
+/* A socket to which one can connect, and which says nothing. */
+static int
+silent_port(uint16_t *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)(void *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)(void *)&a, &len), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static void
+make_role(struct fixture *f, const char *sql)
+{
+	connect_here(f);
+	one(f, sql, NULL, 0);
+	finish(f);
+}
+
+static void
+servers_are_tried_in_turn(void **state)
+{
+	const char *port = getenv("PGPORT");
+	struct fixture f;
+	uint16_t silent;
+	int fd = silent_port(&silent);
+	char uri[300];
+
+	make_role(&f, "CREATE ROLE turn LOGIN PASSWORD 'secret'");
+	/* One refuses, one is silent, one has no such database, one is good. */
+	snprintf(uri, sizeof(uri),
+	    "pg://turn:secret@127.0.0.1:1,127.0.0.1:%u,127.0.0.1:%s/postgres", (unsigned int)silent,
+	    port);
+	connect_to(&f, uri, 0);
+	assert_non_null(strstr(pg_session_where(f.session), port));
+	finish(&f);
+	/* Of all that fail each is told, and the cure is that of the one who refuses the login. */
+	snprintf(uri, sizeof(uri), "pg://turn:wrong@127.0.0.1:%s,127.0.0.1:%u,127.0.0.1:1/postgres",
+	    port, (unsigned int)silent);
+	make(&f, uri, 0);
+	wait_for(&f, NULL, &f.down, 0);
+	assert_int_equal(f.fault, PG_FAULT_DENIED);
+	assert_non_null(strstr(f.why.what, "28P01"));
+	assert_non_null(strstr(f.why.what, "no answer within 300 ms while "));
+	assert_non_null(strstr(f.why.what, "onnection refused"));
+	assert_non_null(strstr(f.why.cure, "PGPASSFILE"));
+	assert_null(strstr(f.why.what, "wrong"));
+	finish(&f);
+	close(fd);
+	make_role(&f, "DROP ROLE turn");
+}
+
+static void
+of_several_servers_one_that_takes_writes_is_chosen(void **state)
+{
+	const char *port = getenv("PGPORT");
+	struct fixture f;
+	char uri[300];
+
+	make_role(&f, "CREATE ROLE looker LOGIN PASSWORD 'secret'");
+	make_role(&f, "ALTER ROLE looker SET default_transaction_read_only = on");
+	snprintf(uri, sizeof(uri), "pg://looker:secret@127.0.0.1:%s,127.0.0.1:1/postgres", port);
+	make(&f, uri, 0);
+	wait_for(&f, NULL, &f.down, 0);
+	assert_non_null(strstr(f.why.what, "takes no writes"));
+	finish(&f);
+	snprintf(uri, sizeof(uri),
+	    "pg://looker:secret@127.0.0.1:%s,127.0.0.1:1/postgres?target_session_attrs=any", port);
+	connect_to(&f, uri, 0);
+	finish(&f);
+	snprintf(uri, sizeof(uri), "pg://looker:secret@127.0.0.1:%s/postgres", port);
+	connect_to(&f, uri, 0); /* of one there is no choice */
+	finish(&f);
+	make_role(&f, "DROP ROLE looker");
+}
+
+static void
+without_a_password_it_is_told_where_it_belongs(void **state)
+{
+	struct fixture f;
+	char uri[300];
+
+	setenv("PGPASSFILE", "/dev/null", 1);
+	snprintf(uri, sizeof(uri), "pg://nobody@127.0.0.1:%s/postgres", getenv("PGPORT"));
+	expect_down(&f, uri, PG_FAULT_DENIED, "wants a password", "PGPASSFILE");
+	unsetenv("PGPASSFILE");
+}
+
+static void
+another_login_is_tried_at_once(void **state)
+{
+	struct trouble why;
+	struct fixture f;
+	struct uri uri;
+	char text[300];
+
+	make_role(&f, "CREATE ROLE later LOGIN PASSWORD 'secret'");
+	snprintf(text, sizeof(text), "pg://later:wrong@127.0.0.1:%s/postgres", getenv("PGPORT"));
+	make(&f, text, 0);
+	wait_for(&f, NULL, &f.down, 0);
+	snprintf(text, sizeof(text), "pg://later:secret@127.0.0.1:%s/postgres", getenv("PGPORT"));
+	assert_true(uri_parse(text, &uri, &why));
+	pg_session_set_login(f.session, &uri);
+	uri_finish(&uri);
+	assert_int_equal(f.ready, 0); /* never from inside */
+	wait_for(&f, NULL, &f.ready, 0);
+	assert_int_equal(f.down, 1);
+	finish(&f);
+	make_role(&f, "DROP ROLE later");
+}
+
+static void
+what_is_acknowledged_is_on_disk_whatever_the_server_is_told(void **state)
+{
+	struct fixture f;
+
+	make_role(&f, "ALTER ROLE CURRENT_USER SET synchronous_commit = off");
+	connect_here(&f);
+	expect(&f, "SHOW synchronous_commit", "on");
+	finish(&f);
+	make_role(&f, "ALTER ROLE CURRENT_USER SET synchronous_commit = remote_write");
+	connect_here(&f);
+	expect(&f, "SHOW synchronous_commit", "remote_write");
+	finish(&f);
+	make_role(&f, "ALTER ROLE CURRENT_USER RESET synchronous_commit");
+}
+
+static void
+it_may_be_destroyed_from_its_callbacks(void **state)
+{
+	struct pg_query queries[] = {{.sql = "SELECT 1"}, {.sql = "SELECT 2"}};
+	struct fixture f;
+	struct run r = RUN(queries);
+
+	connect_here(&f);
+	r.destroy = DESTROY_IN_RESULT;
+	run(&f, &r);
+	assert_int_equal(r.results, 1);
+	loop_destroy(f.loop);
+
+	r = RUN(queries);
+	connect_here(&f);
+	r.destroy = DESTROY_IN_END;
+	run(&f, &r);
+	assert_int_equal(r.results, 2);
+	loop_destroy(f.loop);
+
+	r = RUN(queries);
+	connect_here(&f);
+	begin(&f, &r);
+	assert_ptr_equal(pg_session_task(f.session), &r.task);
+	finish(&f); /* with work in hand, of which nobody is told */
+	assert_false(r.ended);
+}
+
+/* Two loops by turns, as two programs would. */
+static void
+stop_soon(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+turn(struct fixture *f)
+{
+	struct loop_timer *t = loop_timer_create(f->loop, "turn", stop_soon, f->loop);
+
+	loop_timer_arm(t, 20);
+	loop_run(f->loop);
+	loop_timer_destroy(t);
+}
+
+static void
+run_loops(struct fixture *a, struct fixture *b, const struct run *ra, const struct run *rb)
+{
+	for (int i = 0; i < PATIENCE_MS / 20 && !(ra->ended && rb->ended); i++)
+		turn(i % 2 == 0 ? a : b);
+	assert_true(ra->ended && rb->ended);
+}
+
+static void
+a_deadlock_is_over_for_one_of_two(void **state)
+{
+	struct pg_query ab[] = {{.sql = "UPDATE pair SET n = 0 WHERE id = 1"},
+	    {.sql = "SELECT pg_sleep(0.3)"}, {.sql = "UPDATE pair SET n = 0 WHERE id = 2"}};
+	struct pg_query ba[] = {ab[2], ab[1], ab[0]};
+	struct run one_ = RUN(ab), two = RUN(ba);
+	struct fixture f, other;
+
+	make_role(&f, "CREATE TABLE pair (id int, n int)");
+	make_role(&f, "INSERT INTO pair VALUES (1, 0), (2, 0)");
+	connect_here(&f);
+	connect_here(&other);
+	begin(&f, &one_);
+	begin(&other, &two);
+	run_loops(&f, &other, &one_, &two);
+	assert_int_equal((one_.fault == PG_FAULT_NONE) + (two.fault == PG_FAULT_NONE), 1);
+	assert_int_equal((one_.fault == PG_FAULT_RETRY) + (two.fault == PG_FAULT_RETRY), 1);
+	assert_non_null(
+	    strstr(one_.fault == PG_FAULT_NONE ? two.why.what : one_.why.what, "40P01"));
+	finish(&other);
+	finish(&f);
+	make_role(&f, "DROP TABLE pair");
+}
+
 int
 main(void)
 {
@@ -433,6 +647,13 @@ main(void)
 	    cmocka_unit_test(a_session_that_waits_notices_its_end),
 	    cmocka_unit_test(a_server_that_takes_no_writes_is_left),
 	    cmocka_unit_test(what_cannot_be_reached_is_told_with_the_cure),
+	    cmocka_unit_test(servers_are_tried_in_turn),
+	    cmocka_unit_test(of_several_servers_one_that_takes_writes_is_chosen),
+	    cmocka_unit_test(without_a_password_it_is_told_where_it_belongs),
+	    cmocka_unit_test(another_login_is_tried_at_once),
+	    cmocka_unit_test(what_is_acknowledged_is_on_disk_whatever_the_server_is_told),
+	    cmocka_unit_test(it_may_be_destroyed_from_its_callbacks),
+	    cmocka_unit_test(a_deadlock_is_over_for_one_of_two),
 	};
 
 	ident_init();

@@ -172,6 +172,12 @@ static const struct {
     [PG_PHASE_USE] = {PG_FAULT_RETRY, NULL, NULL},
 };
 
+const char *
+pg_phase_text(enum pg_phase phase)
+{
+	return phases[phase].doing == NULL ? "" : phases[phase].doing;
+}
+
 void
 pg_refusal_of_message(
     struct pg_refusal *r, const char *where, enum pg_phase phase, const char *message)
@@ -183,7 +189,10 @@ pg_refusal_of_message(
 		line = first_line(said);
 		refuse(r, where, state, line);
 	} else {
-		line = first_line(without_prefix(message));
+		/* libpq's own word for that is "fe_sendauth: no password supplied". */
+		line = phase == PG_PHASE_PASSWORD
+			   ? xstrdup("it wants a password, and there is none for it")
+			   : first_line(without_prefix(message));
 		line[0] = (char)tolower((unsigned char)line[0]);
 		r->fault = phases[phase].fault;
 		r->state[0] = '\0';

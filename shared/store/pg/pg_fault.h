@@ -37,6 +37,7 @@ enum pg_phase {
 	PG_PHASE_PASSWORD, /* the login has ended because we have none */
 	PG_PHASE_USE,
 };
+const char *pg_phase_text(enum pg_phase phase); /* "connecting" */
 /* Of a connection that could not be made or has ended, by what libpq says of it with
  * PQERRORS_VERBOSE. */
 void pg_refusal_of_message(

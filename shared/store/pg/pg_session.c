@@ -164,17 +164,14 @@ update_where(struct pg_session *s)
 static void
 add_refusal(struct pg_session *s, const struct pg_refusal *more)
 {
-	struct pg_refusal *r = &s->refusal, old = *r;
+	struct pg_refusal *r = &s->refusal, old = *r, worst;
 
 	assert(more->fault != PG_FAULT_NONE);
-	if (old.fault == PG_FAULT_NONE) {
-		*r = *more;
-		return;
-	}
-	if (more->fault > old.fault)
-		*r = *more;
-	trouble_set(&r->trouble, TROUBLE_OTHER, r->trouble.cure, "%s; %s", old.trouble.what,
-	    more->trouble.what);
+	worst = more->fault > old.fault ? *more : old;
+	*r = worst;
+	if (old.fault != PG_FAULT_NONE)
+		trouble_set(&r->trouble, TROUBLE_OTHER, worst.trouble.cure, "%s; %s",
+		    old.trouble.what, more->trouble.what);
 }
 
 static void
@@ -503,8 +500,8 @@ miss_connect(struct pg_session *s, enum event ev)
 
 	snprintf(what, sizeof(what), "no answer within %u ms while %s", s->connect_timeout_ms,
 	    s->state == RESOLVING    ? "resolving its name"
-	    : s->state == CONNECTING ? "connecting"
-				     : "setting up the connection");
+	    : s->state == SETTING_UP ? "setting up the session"
+				     : pg_phase_text(phase_of(s)));
 	add_simple_refusal(
 	    s, PG_FAULT_RETRY, "is the machine on, and no firewall in between?", what);
 	try_next(s, ev);
