@@ -29,9 +29,9 @@ meant_init(struct meant *m, struct verb_context *v, const char *verb, const char
 
 	*m = (struct meant){.v = v};
 	/* The words are those of the command line, which nobody changes. */
-	if (!targets_parse(&m->targets, (char *const *)(void *)words, &v->cli->options.groups, err,
-		sizeof(err)))
-		cli_usage_error(v->cli, "%s %s", verb, err + (strncmp(err, "-n ", 3) == 0 ? 3 : 0));
+	if (!targets_parse(&m->targets, "", (char *const *)(void *)words, &v->cli->options.groups,
+		err, sizeof(err)))
+		cli_usage_error(v->cli, "%s %s", verb, err);
 }
 
 void

@@ -334,7 +334,7 @@ target_select_init(struct target_select *w, struct runner_context *c)
 	char err[512];
 
 	*w = (struct target_select){0};
-	if (!targets_parse(&w->targets, a->nodes, &c->cli->options.groups, err, sizeof(err)))
+	if (!targets_parse(&w->targets, "-n ", a->nodes, &c->cli->options.groups, err, sizeof(err)))
 		cli_usage_error(c->cli, "%s", err);
 	if (a->nodes == NULL)
 		w->targets.all = true; /* that --where asks */

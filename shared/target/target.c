@@ -54,7 +54,8 @@ glob_error(const char *glob)
 	return open ? "\"[\" has no \"]\"" : NULL;
 }
 
-struct target_reading { /* of the values of -n, or of the hosts of a group */
+struct target_reading {     /* of the values of -n, or of the hosts of a group */
+	const char *option; /* "-n ", or "" where it has none */
 	const struct hostgroups *groups;
 	const struct hostgroup *within; /* NULL: the command line */
 	bool check;                     /* files and groups are not looked into */
@@ -76,7 +77,7 @@ check_name(const char *name, void *arg)
 	if (w->glob)
 		return glob_error(name);
 	if (strcmp(name, "all") == 0)
-		return "is every host already: it goes alone, as -n all";
+		return "is every host already: it goes alone";
 	return name_host_error(name);
 }
 
@@ -389,7 +390,7 @@ add_list(struct targets *t, const char *value, struct target_reading *r, char *e
 	if (why != NULL) {
 		int shown = show_word(&bad, len, r->within != NULL);
 
-		snprintf(err, err_size, "%s \"%.*s\": %s", r->within == NULL ? "-n" : "hosts",
+		snprintf(err, err_size, "%s\"%.*s\": %s", r->within == NULL ? r->option : "hosts ",
 		    shown, bad, why);
 	}
 	return why == NULL;
@@ -479,11 +480,11 @@ join(char *const *nodes)
 }
 
 bool
-targets_parse(struct targets *t, char *const *nodes, const struct hostgroups *groups, char *err,
-    size_t err_size)
+targets_parse(struct targets *t, const char *option, char *const *nodes,
+    const struct hostgroups *groups, char *err, size_t err_size)
 {
 	size_t room = GROUPS_MAX;
-	struct target_reading r = {.groups = groups, .room = &room};
+	struct target_reading r = {.option = option, .groups = groups, .room = &room};
 
 	*t = (struct targets){0};
 	if (nodes == NULL)

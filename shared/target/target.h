@@ -31,16 +31,17 @@ struct target_group {
 	struct hosts fit;  /* sorted: those whose record is as where says, for the caller to fill */
 };
 
-/* nodes: the values of -n, NULL-terminated; NULL = none. A value is "all", "-" for stdin, a path
- * with a slash in it for a file of hosts; else words with commas between them: names and globs,
- * either with brackets of numbers (ranges.h), "@GROUP", "@FILE". What follows "@" is a file if it
- * has a slash in it, and a group if it begins with "group:"; else whichever is there. Where both
- * are it is refused, and in the hosts of a group the group. A file has lines of names and globs; #
- * begins a comment. A path in a group is one from the folder of its configuration file. Initialises
- * t, which targets_finish() frees also after false: then err says what is wrong, and where. Borrows
- * groups during the call. */
-bool targets_parse(struct targets *t, char *const *nodes, const struct hostgroups *groups,
-    char *err, size_t err_size);
+/* option: what the values were given with, for err: "-n ", or "". nodes: the values,
+ * NULL-terminated; NULL = none. A value is "all", "-" for stdin, a path with a slash in it for a
+ * file of hosts; else words with commas between them: names and globs, either with brackets of
+ * numbers (ranges.h), "@GROUP", "@FILE". What follows "@" is a file if it has a slash in it, and a
+ * group if it begins with "group:"; else whichever is there. Where both are it is refused, and in
+ * the hosts of a group the group. A file has lines of names and globs; # begins a comment. A path
+ * in a group is one from the folder of its configuration file. Initialises t, which
+ * targets_finish() frees also after false: then err says what is wrong, and where. Borrows groups
+ * during the call. */
+bool targets_parse(struct targets *t, const char *option, char *const *nodes,
+    const struct hostgroups *groups, char *err, size_t err_size);
 void targets_finish(struct targets *t);
 
 /* Looks at the groups of a configuration without reading any file of hosts, and tells of each what

@@ -44,7 +44,7 @@ mean(const char *first, const char *second)
 	struct meant m = {0};
 	size_t at = 0;
 
-	m.ok = targets_parse(&m.t, nodes, &configured, m.err, sizeof(m.err));
+	m.ok = targets_parse(&m.t, "-n ", nodes, &configured, m.err, sizeof(m.err));
 	if (!m.ok)
 		return m;
 	for (size_t i = 0; i < sizeof(inventory) / sizeof(inventory[0]); i++)
@@ -221,7 +221,7 @@ no_node(void **state)
 	struct targets t;
 	char err[64];
 
-	assert_true(targets_parse(&t, NULL, &configured, err, sizeof(err)));
+	assert_true(targets_parse(&t, "-n ", NULL, &configured, err, sizeof(err)));
 	assert_false(targets_need_known(&t));
 	assert_null(t.text);
 	targets_finish(&t);
@@ -305,7 +305,7 @@ where_of_a_group(void **state)
 	set_group("group old", "where", ".facter.os.release < 11");
 	set_group("group old", "hosts", "web*,mail01");
 	set_group("group any", "where", ".facter");
-	assert_true(targets_parse(&t, nodes, &configured, err, sizeof(err)));
+	assert_true(targets_parse(&t, "-n ", nodes, &configured, err, sizeof(err)));
 	targets_each_where(&t, fill_fit, (void *)fit);
 	assert_false(targets_need_known(&t)); /* who is so is known */
 	targets_resolve(&t, &known, &out, NULL, NULL);
@@ -320,7 +320,7 @@ where_of_a_group(void **state)
 	hosts_finish(&out);
 
 	nodes[0] = any;
-	assert_true(targets_parse(&t, nodes, &configured, err, sizeof(err)));
+	assert_true(targets_parse(&t, "-n ", nodes, &configured, err, sizeof(err)));
 	targets_each_where(&t, fill_fit, (void *)fit);
 	targets_resolve(&t, &known, &out, NULL, NULL);
 	assert_int_equal(out.n, 3);
