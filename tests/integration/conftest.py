@@ -20,7 +20,7 @@ from lib.site import BIN, Site, in_use, is_sanitized  # noqa: E402
 
 # Files that take minutes: begun last, one of them would keep a single worker busy while the others are done.
 LONG = ["test_offline.py", "test_quickstart.py", "test_health.py", "test_tls.py", "test_units.py", "test_fake_store.py",
-        "test_jobs_fresh.py", "test_clear_failure.py", "test_schedule.py", "test_bench.py"]
+        "test_jobs_fresh.py", "test_clear_failure.py", "test_schedule.py", "test_bench.py", "test_pg_collectors.py"]
 
 
 # The library of 2010 cannot connect to RabbitMQ 4, which hangs up on its first bytes and whose first table it cannot read.

@@ -448,6 +448,40 @@ two_write_the_same_hosts(void **state)
 	    0);
 }
 
+/* A collector that was stopped between the beginning and the end of what it says: its session lives
+ * on, and so do its locks. */
+static PGconn *
+one_that_says_no_more(const char *sql)
+{
+	PGconn *c = connect_to(name);
+	PGresult *r;
+
+	PQclear(PQexec(c, "SET application_name = 'vogelerd'"));
+	assert_true(PQenterPipelineMode(c) == 1 &&
+		    PQsendQueryParams(c, sql, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
+		    PQsendFlushRequest(c) == 1 && PQflush(c) == 0);
+	r = PQgetResult(c);
+	assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+	PQclear(r);
+	return c;
+}
+
+static void
+who_holds_rows_and_says_nothing_is_thrown_out(void **state)
+{
+	struct fixture s;
+	PGconn *stopped;
+
+	open_new(&s);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 1), NULL), STORE_OK);
+	stopped = one_that_says_no_more("UPDATE vogeler.fresh SET ord = 9");
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "2", 2, 2), NULL), STORE_RETRY);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "2", 2, 2), NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT ord FROM vogeler.fresh"), 2);
+	PQfinish(stopped);
+	drive_close(&s);
+}
+
 /* ---- what the server refuses ---- */
 
 static void
@@ -566,6 +600,7 @@ main(void)
 	    cmocka_unit_test(some_values_have_a_copy_for_sql),
 	    cmocka_unit_test(the_views_say_what_the_records_say),
 	    cmocka_unit_test(two_write_the_same_hosts),
+	    cmocka_unit_test(who_holds_rows_and_says_nothing_is_thrown_out),
 	    cmocka_unit_test(one_row_that_is_refused_leaves_the_others),
 	    cmocka_unit_test(text_that_is_no_utf8_is_mended),
 	    cmocka_unit_test(closed_by_a_callback),

@@ -27,6 +27,7 @@ struct pg_store {
 	struct value_coder *coder;
 	char *sql_values; /* names of plugins, with commas; NULL: none */
 	bool closed;      /* tasks end without telling anybody */
+	bool held_up;     /* a put could not write: whoever holds rows and says nothing is to go */
 	uint64_t record_max_bytes;
 	int64_t kept_host, kept_plugin; /* behind these the next look at the history begins */
 	char *prune_from; /* the job behind which the next call of prune looks for outcomes; NULL:

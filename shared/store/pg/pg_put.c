@@ -27,7 +27,7 @@ struct pg_put {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	enum put_state state;
-	unsigned int rounds, n_pauses;
+	unsigned int rounds, n_before;
 	struct pg_host *hosts; /* by name */
 	size_t n;
 	store_written_fn *fn;
@@ -112,14 +112,25 @@ put_enter(struct pg_put *p, enum put_state next)
 	}
 }
 
-/* The server waits, on the connection that it would be read by. */
-static void
-send_pause(struct pg_session *c)
+/* The server waits, on the connection that it would be read by. Returns the statements that go
+ * before those that read. */
+static unsigned int
+send_before(struct pg_put *p, struct pg_session *c)
 {
-	struct pg_args args = {0};
+	struct pg_args none = {0}, pause = {0};
+	unsigned int n = 0;
 
-	pg_arg_int(&args, ident_random32() % PAUSE_MAX_MS);
-	pg_send(c, PG_STMT_PAUSE, &args);
+	if (p->s->held_up) {
+		pg_send(c, PG_STMT_UNBLOCK, &none);
+		p->s->held_up = false;
+		n++;
+	}
+	if (p->rounds > 2) {
+		pg_arg_int(&pause, ident_random32() % PAUSE_MAX_MS);
+		pg_send(c, PG_STMT_PAUSE, &pause);
+		n++;
+	}
+	return n;
 }
 
 static void
@@ -128,9 +139,7 @@ put_send(struct pg_task *t, struct pg_session *c)
 	struct pg_put *p = (struct pg_put *)t;
 
 	if (p->state == PUT_READING) {
-		p->n_pauses = p->rounds > 2;
-		if (p->n_pauses > 0)
-			send_pause(c);
+		p->n_before = send_before(p, c);
 		pg_put_send_reads(c, p->hosts, p->n);
 		return;
 	}
@@ -159,9 +168,9 @@ put_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 	if (p->state == PUT_WRITING) {
 		assert(n < p->n_sent);
 		note_written(p, &p->sent[n], res);
-	} else if (n == p->n_pauses) {
+	} else if (n == p->n_before) {
 		pg_put_take_heads(p->hosts, p->n, res);
-	} else if (n == p->n_pauses + 1) {
+	} else if (n == p->n_before + 1) {
 		pg_put_take_facts(p->hosts, p->n, res);
 	}
 }
@@ -228,6 +237,8 @@ put_on_end(struct pg_task *t, enum pg_fault fault, const struct trouble *why)
 		put_enter(p, any_in(p, PG_HOST_READ) ? PUT_READING : PUT_WRITING);
 		return;
 	}
+	if (fault == PG_FAULT_RETRY && p->state == PUT_WRITING)
+		p->s->held_up = true;
 	if (fault != PG_FAULT_NONE) {
 		answer_rest(p, status_of(fault), why);
 		put_enter(p, PUT_DONE);

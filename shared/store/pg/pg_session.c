@@ -429,10 +429,11 @@ on_resolved(struct addrinfo *list, const struct trouble *t, void *arg)
 
 /* ---- setting up ---- */
 
-/* An acknowledgement is given for what is on disk, whatever the server's own setting is. */
+/* An acknowledgement is given for what is on disk, whatever the server's own setting is. All who
+ * write wait for each other's commits, which take no seconds: who waits longer is told (55P03). */
 static const char set_up_sql[] =
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',"
-    " set_config('statement_timeout', $1, false),"
+    " set_config('statement_timeout', $1, false), set_config('lock_timeout', '5s', false),"
     " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', false) END,"
     /* Of one that is stopped in the middle, others would wait for its locks. */

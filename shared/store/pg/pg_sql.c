@@ -65,6 +65,14 @@
 #define OUTCOME_IS_WHOLE(states) "state >= 0 AND state < " states
 
 const char *const pg_sql[PG_N_STMTS] = {
+    /* One that is in the middle of what it has to say, and says nothing, holds what it has written
+     * so far locked for as long as it is there: a collector that was stopped, or whose machine
+     * hangs. */
+    [PG_STMT_UNBLOCK] = "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a"
+			" WHERE a.datname = current_database() AND a.application_name LIKE 'vogel%'"
+			" AND a.pid <> pg_backend_pid() AND pg_has_role(a.usesysid, 'USAGE')"
+			" AND a.state = 'active' AND a.wait_event = 'ClientRead'"
+			" AND a.xact_start < clock_timestamp() - interval '4 s'",
     [PG_STMT_PAUSE] = "SELECT pg_sleep($1::int / 1000.0)",
     [PG_STMT_READ_HEADS] =
 	"SELECT k.n, h.xmin::text, h.created_at, h.greeted_at, h.last_error::text,"

@@ -7,6 +7,7 @@ struct pg_args;
 struct pg_session;
 
 enum pg_stmt {
+	PG_STMT_UNBLOCK,
 	PG_STMT_PAUSE,
 	PG_STMT_READ_HEADS,
 	PG_STMT_READ_FACTS,
