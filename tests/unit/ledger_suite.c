@@ -644,6 +644,41 @@ one_write_may_have_both(void **state)
 	assert_size(outcomes(s, "made-up"), 1);
 }
 
+/* Those of answers are UUIDs, which a store may keep as 16 bytes. */
+static void
+ids_of_answers_come_back(void **state)
+{
+	static const char *const ids[] = {"00112233-4455-8677-8899-aabbccddeeff",
+	    "11002233-4455-8677-8899-aabbccddee00", "ffffffff-ffff-8fff-bfff-ff0000ffffff", "none"};
+	struct fixture *s = *state;
+	const char *id;
+	json_t *list;
+	size_t i;
+
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		char host[8];
+		struct outcome o;
+
+		snprintf(host, sizeof(host), "h%04zu", i);
+		outcome_init(&o);
+		o.host = host;
+		o.response_id = ids[i];
+		o.at = DRIVE_T0;
+		outcomes_add(s, JOB, &o, 1);
+	}
+	list = outcomes(s, JOB);
+	assert_int_equal(json_array_size(list), i);
+	while (i-- > 0) {
+		const char *host =
+		    json_string_value(json_object_get(json_array_get(list, i), "host"));
+
+		id = json_string_value(json_object_get(json_array_get(list, i), "response_id"));
+		assert_non_null(id);
+		assert_string_equal(id, ids[atoi(host + 1)]);
+	}
+	json_decref(list);
+}
+
 /* ---- pruning ---- */
 
 static void
@@ -816,6 +851,7 @@ ledger_suite_run(const struct suite_factory *given)
 	    LEDGER_TEST(of_unknown_jobs_few_are_kept),
 	    LEDGER_TEST(a_job_that_comes_late),
 	    LEDGER_TEST(one_write_may_have_both),
+	    LEDGER_TEST(ids_of_answers_come_back),
 	    LEDGER_TEST(old_jobs_go_with_their_outcomes),
 	    LEDGER_TEST(what_is_of_late_stays),
 	    LEDGER_TEST(many_go_in_several_calls),

@@ -103,7 +103,9 @@ place_set(struct place *p, const struct place *to, const void *response_id)
 {
 	free(p->response_id);
 	*p = *to;
-	p->response_id = xstrndup(response_id == NULL ? "" : response_id, to->len);
+	p->response_id = xcalloc(1, to->len + 1);
+	if (to->len > 0)
+		memcpy(p->response_id, response_id, to->len); /* bytes, some of which may be 0 */
 }
 
 static void
