@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts a backlog into the collector's queue: what all hosts answer to all jobs, each confirmed. */
+/* Puts a backlog into the collector's queue: what all hosts answer to all jobs, each confirmed.
+ * With a store its ledger has the jobs before. */
 #include "bench/bench.h"
+#include "bench/ledger_jobs.h"
 
 #include "shared/amqp/broker.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/mono.h"
 #include "shared/event/loop.h"
+#include "shared/store/store.h"
 
 #include <inttypes.h>
 
@@ -88,6 +91,14 @@ static const struct broker_handlers handlers = {
     .on_writable = fill_on_writable,
 };
 
+static void
+fill_start(void *arg)
+{
+	struct fill *f = arg;
+
+	broker_start(f->broker);
+}
+
 void
 verb_fill(struct bench *b)
 {
@@ -99,8 +110,13 @@ verb_fill(struct bench *b)
 
 	b->total = f.n;
 	f.broker = bench_broker(b, "publisher", topology, &handlers, &f);
-	broker_start(f.broker);
+	if (b->store != NULL)
+		ledger_jobs_add(b, fill_start, &f);
+	else
+		fill_start(&f);
 	loop_run(b->loop);
+	store_close(b->store);
+	b->store = NULL;
 	s = (double)mono_diff(mono_now(), f.began) / 1000;
 	json_object_set_new(b->report, "run", json_integer(b->plan.run));
 	json_object_set_new(b->report, "responses", json_integer((json_int_t)f.confirmed));

@@ -42,9 +42,11 @@ struct bench {
 	uint32_t duration_ms; /* write --sweep: of each setting, at least */
 	uint32_t slow_ms;
 	uint32_t patience_ms;
-	uint32_t extra; /* books: expect so many jobs more than there are */
-	uint64_t batch_bytes;
-	uint32_t requests;
+	uint32_t extra;       /* books: expect so many jobs more than there are */
+	uint64_t batch_bytes; /* 0: as the store likes it */
+	uint32_t requests;    /* the same */
+	uint32_t commit;      /* answers of a batch at most; 0: the same */
+	bool unasked;         /* write: of no job */
 	bool sweep;
 	bool resume; /* write, look: the records are there */
 	bool one_by_one;

@@ -51,8 +51,8 @@ static const struct cli_verb list[] = { /* sorted, as in vogeler-bench(1) */
 	 0, 0, NULL, PLAN " --slow-by --connections --rate --one-by-one --patience --expect-more", OWN(true, true, verb_load)},
 	{"look", "", "fill a store, then list its names, heads and records",
 	 0, 0, NULL, PLAN " --resume", OWN(false, true, verb_look)},
-	{"write", "", "write to couch:// what a collector would, as fast as it goes",
-	 0, 0, NULL, PLAN " --batch --requests --sweep --duration --resume", OWN(false, true, verb_write)},
+	{"write", "", "write what a collector would, as fast as the store takes it",
+	 0, 0, NULL, PLAN " --batch --commit --requests --sweep --duration --resume --unasked", OWN(false, true, verb_write)},
 };
 #undef OWN
 #undef PLAN
@@ -63,23 +63,16 @@ static const struct cli_verbs verbs = {list, sizeof(list) / sizeof(list[0]), NUL
 static struct {
 	long long run, seed;
 	int hosts, jobs, together, unchanged, offline, slow, twice, poison, connections, extra,
-	    requests, sweep, resume, one_by_one, json, failing, hanging, silent;
+	    requests, commit, unasked, sweep, resume, one_by_one, json, failing, hanging, silent;
 	double rate;
 	char *profile, *slow_by, *duration, *patience, *batch, *interval;
-} opt = {.hosts = 100,
-    .jobs = 1,
-    .seed = 1,
-    .rate = 1,
-    .requests = 8,
-    .failing = 2,
-    .hanging = 1,
-    .silent = 2};
+} opt = {.hosts = 100, .jobs = 1, .seed = 1, .rate = 1, .failing = 2, .hanging = 1, .silent = 2};
 
 static struct poptOption table[] = {
-    {"hosts", 'n', POPT_ARG_INT, &opt.hosts, 0, "Hosts to simulate (100; at most 10000)", "N"},
+    {"hosts", 'n', POPT_ARG_INT, &opt.hosts, 0, "Hosts to simulate (100; at most 100000)", "N"},
     {"jobs", 'j', POPT_ARG_INT, &opt.jobs, 0, "Jobs that each of them answers (1)", "N"},
     {"profile", 'p', POPT_ARG_STRING, &opt.profile, 0,
-	"small lines facter ps packages ohai mix (lines)", "NAME"},
+	"small lines facter ps packages ohai mix facts (lines)", "NAME"},
     {"together", '\0', POPT_ARG_NONE, &opt.together, 0,
 	"fill, mix: five answers of a host stand together", NULL},
     {"unchanged", '\0', POPT_ARG_INT, &opt.unchanged, 0, "Answers that repeat the last one",
@@ -105,8 +98,11 @@ static struct poptOption table[] = {
 	"load: each job when the one before has ended", NULL},
     {"patience", '\0', POPT_ARG_STRING, &opt.patience, 0,
 	"Give up when nothing happens so long (10s)", "DURATION"},
-    {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request (256KiB)", "SIZE"},
-    {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight (8)", "N"},
+    {"batch", '\0', POPT_ARG_STRING, &opt.batch, 0, "write: bytes of a request", "SIZE"},
+    {"commit", '\0', POPT_ARG_INT, &opt.commit, 0, "write: answers of a request at most", "N"},
+    {"unasked", '\0', POPT_ARG_NONE, &opt.unasked, 0, "write: of no job, so without outcomes",
+	NULL},
+    {"requests", '\0', POPT_ARG_INT, &opt.requests, 0, "write: requests in flight", "N"},
     {"sweep", '\0', POPT_ARG_NONE, &opt.sweep, 0, "write: try sizes and numbers of requests", NULL},
     {"duration", '\0', POPT_ARG_STRING, &opt.duration, 0, "write: each of the sweep so long (2s)",
 	"DURATION"},
@@ -235,7 +231,8 @@ read_plan(const struct cli *cli, struct plan *p)
 	};
 	if (!plan_parse_profile(p, opt.profile != NULL ? opt.profile : "lines"))
 		cli_usage_error(cli,
-		    "--profile %s: there are small, lines, facter, ps, packages, ohai and mix",
+		    "--profile %s: there are small, lines, facter, ps, packages, ohai, "
+		    "mix and facts",
 		    opt.profile);
 	if (!plan_check(p, err, sizeof(err)))
 		cli_usage_error(cli, "%s", err);
@@ -267,6 +264,8 @@ read_options(const struct cli *cli, struct bench *b)
 	b->connections = not_negative(cli, "connections", opt.connections);
 	b->extra = not_negative(cli, "expect-more", opt.extra);
 	b->requests = not_negative(cli, "requests", opt.requests);
+	b->commit = not_negative(cli, "commit", opt.commit);
+	b->unasked = opt.unasked != 0;
 	b->sweep = opt.sweep != 0;
 	b->resume = opt.resume != 0;
 	b->one_by_one = opt.one_by_one != 0;
@@ -279,7 +278,6 @@ read_options(const struct cli *cli, struct bench *b)
 	b->slow_ms = duration_of(cli, "slow-by", opt.slow_by, 2000);
 	b->patience_ms = duration_of(cli, "patience", opt.patience, 10000);
 	b->duration_ms = duration_of(cli, "duration", opt.duration, 2000);
-	b->batch_bytes = 256 * 1024;
 	if (opt.batch != NULL && !units_parse_bytes(opt.batch, &b->batch_bytes))
 		cli_usage_error(cli, "--batch %s: a size, such as 256KiB", opt.batch);
 }

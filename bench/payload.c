@@ -21,6 +21,11 @@ static const struct {
     [PAYLOAD_PS] = {"ps", WIRE_OUTPUT, 16 * 1024},
     [PAYLOAD_PACKAGES] = {"packages", WIRE_OUTPUT, 30 * 1024},
     [PAYLOAD_OHAI] = {"ohai", WIRE_JSON, 130 * 1024},
+    [PAYLOAD_FACT_1] = {"fact1", WIRE_OUTPUT, 600},
+    [PAYLOAD_FACT_2] = {"fact2", WIRE_OUTPUT, 600},
+    [PAYLOAD_FACT_3] = {"fact3", WIRE_OUTPUT, 600},
+    [PAYLOAD_FACT_4] = {"fact4", WIRE_OUTPUT, 600},
+    [PAYLOAD_FACT_5] = {"fact5", WIRE_OUTPUT, 600},
 };
 
 static const char *const words[] = {

@@ -19,8 +19,13 @@ enum payload {
 	PAYLOAD_PS,       /* 16 KB of lines */
 	PAYLOAD_PACKAGES, /* 30 KB of lines */
 	PAYLOAD_OHAI,     /* 130 KB of JSON */
+	PAYLOAD_FACT_1,   /* each 600 bytes of lines */
+	PAYLOAD_FACT_2,
+	PAYLOAD_FACT_3,
+	PAYLOAD_FACT_4,
+	PAYLOAD_FACT_5,
 };
-#define PAYLOAD_N (PAYLOAD_OHAI + 1)
+#define PAYLOAD_N (PAYLOAD_FACT_5 + 1)
 
 const char *payload_name(enum payload p); /* also the plugin's name */
 bool payload_parse(const char *text, enum payload *p);

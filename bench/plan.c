@@ -12,8 +12,15 @@
 
 #define TEXT_MAX (1024 * 1024)
 
-static const enum payload mix[PLAN_MIX] = {
-    PAYLOAD_SMALL, PAYLOAD_LINES, PAYLOAD_FACTER, PAYLOAD_PS, PAYLOAD_PACKAGES};
+static const struct {
+	const char *name;
+	enum payload payloads[PLAN_MIX];
+} mixes[] = {
+    [PLAN_MIX_SIZES] = {"mix",
+	{PAYLOAD_SMALL, PAYLOAD_LINES, PAYLOAD_FACTER, PAYLOAD_PS, PAYLOAD_PACKAGES}},
+    [PLAN_MIX_FACTS] = {"facts",
+	{PAYLOAD_FACT_1, PAYLOAD_FACT_2, PAYLOAD_FACT_3, PAYLOAD_FACT_4, PAYLOAD_FACT_5}},
+};
 
 bool
 plan_check(const struct plan *p, char *err, size_t err_size)
@@ -36,14 +43,22 @@ plan_check(const struct plan *p, char *err, size_t err_size)
 bool
 plan_parse_profile(struct plan *p, const char *text)
 {
-	p->mix = strcmp(text, "mix") == 0;
-	return p->mix || payload_parse(text, &p->payload);
+	for (p->mix = PLAN_MIX_FACTS; p->mix > PLAN_ONE_PAYLOAD; p->mix--)
+		if (strcmp(text, mixes[p->mix].name) == 0)
+			return true;
+	return payload_parse(text, &p->payload);
 }
 
 const char *
 plan_profile_name(const struct plan *p)
 {
-	return p->mix ? "mix" : payload_name(p->payload);
+	return p->mix ? mixes[p->mix].name : payload_name(p->payload);
+}
+
+uint32_t
+plan_plugins(const struct plan *p)
+{
+	return p->mix ? PLAN_MIX : 1;
 }
 
 void
@@ -140,10 +155,26 @@ plan_at(const struct plan *p, uint64_t k, uint32_t *host, uint32_t *job)
 	*job = (uint32_t)(first + k % group);
 }
 
+uint32_t
+plan_shuffled_host(const struct plan *p, uint64_t k)
+{
+	uint64_t job = k / p->hosts;
+
+	return (uint32_t)shuffled(k % p->hosts, p->hosts, (p->seed + job) % 1000003 + 1);
+}
+
 enum payload
 plan_payload(const struct plan *p, uint32_t host, uint32_t job)
 {
-	return p->mix ? mix[((uint64_t)host + job) % PLAN_MIX] : p->payload;
+	switch (p->mix) {
+	case PLAN_ONE_PAYLOAD:
+		break;
+	case PLAN_MIX_SIZES:
+		return mixes[p->mix].payloads[((uint64_t)host + job) % PLAN_MIX];
+	case PLAN_MIX_FACTS:
+		return mixes[p->mix].payloads[job % PLAN_MIX];
+	}
+	return p->payload;
 }
 
 static bool
@@ -158,7 +189,7 @@ repeats(const struct plan *p, uint32_t host, uint32_t job)
 uint32_t
 plan_version(const struct plan *p, uint32_t host, uint32_t job)
 {
-	uint32_t step = p->mix ? PLAN_MIX : 1;
+	uint32_t step = plan_plugins(p);
 
 	while (job >= step && repeats(p, host, job))
 		job -= step;

@@ -12,15 +12,22 @@
 #include <stdint.h>
 
 #define PLAN_NAME_SIZE 64
-#define PLAN_HOSTS_MAX 10000
-#define PLAN_MIX       5 /* plugins of the mix */
+#define PLAN_HOSTS_MAX 100000
+#define PLAN_MIX       5 /* plugins of a mix */
+
+/* Each job asks each host for one plugin of it; five in turn ask for all. */
+enum plan_mix {
+	PLAN_ONE_PAYLOAD,
+	PLAN_MIX_SIZES, /* from 200 bytes to 30 KB, each host another one */
+	PLAN_MIX_FACTS, /* five of 600 bytes, all hosts the same one */
+};
 
 struct plan {
 	int64_t run; /* wall ms, below 2^47: its number; part of the ids of its jobs */
 	uint64_t seed;
 	uint32_t hosts;
 	uint32_t jobs;
-	bool mix; /* each job asks each host for another plugin; five in turn ask for all */
+	enum plan_mix mix;
 	enum payload payload;   /* without mix */
 	bool together;          /* the order of a backlog: what one host says stands together */
 	unsigned int unchanged; /* percent of answers that repeat the one before */
@@ -43,8 +50,12 @@ enum conduct { CONDUCT_GOOD, CONDUCT_OFFLINE, CONDUCT_SLOW, CONDUCT_TWICE, CONDU
 /* Which hosts behave how is drawn by the seed; each conduct gets its share to the host. */
 enum conduct plan_conduct(const struct plan *p, uint32_t host);
 
+/* So many jobs ask each host for each of its plugins. */
+uint32_t plan_plugins(const struct plan *p);
 /* The k-th of the hosts * jobs answers of a backlog. */
 void plan_at(const struct plan *p, uint64_t k, uint32_t *host, uint32_t *job);
+/* The same, when the hosts of a job come in no order. */
+uint32_t plan_shuffled_host(const struct plan *p, uint64_t k);
 enum payload plan_payload(const struct plan *p, uint32_t host, uint32_t job);
 /* The latest job up to `job` whose answer of that plugin was not the repetition of an earlier one:
  * the version of the value that is sent. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ceiling of the store: writes the records that a collector would write for the answers of the
+/* The ceiling of couch://: writes the records that a collector would write for the answers of the
  * plan, one for each answer, by _bulk_docs and with the revision known. What is written first, so
  * that there is a revision, is not timed; with --resume it is there from the run before. With
  * --sweep the best size and number of requests in flight is looked for. */
 #include "bench/bench.h"
+#include "bench/put.h"
 #include "bench/records.h"
 
 #include "shared/base/buf.h"
@@ -20,6 +21,8 @@
 #include <time.h>
 
 #define BODY_MAX     (64 * 1024 * 1024)
+#define BATCH_BYTES  (256 * 1024)
+#define REQUESTS     8
 #define REQUESTS_MAX 32
 
 /* Documents that are written with the same settings: the warming ones or the timed ones, once, or
@@ -205,8 +208,9 @@ make_slices(struct write_run *w, size_t warm)
 {
 	static const uint64_t bytes[] = {64 * 1024, 256 * 1024, 1024 * 1024};
 	static const uint32_t requests[] = {2, 4, 8, 16};
-	struct slice s = {
-	    .batch_bytes = w->b->batch_bytes, .requests = w->b->requests, .end = warm};
+	struct slice s = {.batch_bytes = w->b->batch_bytes > 0 ? w->b->batch_bytes : BATCH_BYTES,
+	    .requests = w->b->requests > 0 ? w->b->requests : REQUESTS,
+	    .end = warm};
 
 	if (!w->b->resume)
 		add_slice(w, &s);
@@ -362,15 +366,20 @@ void
 verb_write(struct bench *b)
 {
 	struct write_run w = {.b = b};
-	uint32_t warm_jobs = b->plan.mix ? PLAN_MIX : 1;
+	uint32_t warm_jobs = plan_plugins(&b->plan);
+	bool is_couch = b->store_uri.scheme == URI_COUCH || b->store_uri.scheme == URI_COUCHS;
 
-	if (b->store_uri.scheme != URI_COUCH && b->store_uri.scheme != URI_COUCHS) {
-		bench_fail(b, "write: for couch:// alone");
-		return;
-	}
 	if (b->plan.jobs <= warm_jobs) {
 		bench_fail(b, "write: the first %" PRIu32 " jobs are not timed, so ask for more",
 		    warm_jobs);
+		return;
+	}
+	if (!is_couch && b->sweep) {
+		bench_fail(b, "write: --sweep is for couch:// alone");
+		return;
+	}
+	if (!is_couch) {
+		put_run(b);
 		return;
 	}
 	w.http = bench_http(b, REQUESTS_MAX);

@@ -217,6 +217,24 @@ def test_the_ceiling_of_the_store(couch_site):
     assert done.status == 1 and "of 11 records 10 are there" in done.err, done
 
 
+def test_what_a_store_takes_alone(site):
+    """Answers are in records and ledger as if they had come by a broker, and the bytes that were written are counted."""
+    report = bench(site, *PLAN, "-j", "8", "write")  # 20 hosts; the first five jobs are not timed
+    assert report["responses"] == 60 and report["per_second"] > 0 and report["bytes_written"] > 60 * report["mean_bytes"] / 4
+    assert bench(site, *PLAN, "-j", "8", "books")["books"]["expected"] == 160
+    again = ("-n", "20", "-j", "8", "-p", "mix", "--run", "1795374100000", "--unchanged", "100")
+    assert bench(site, *again, "--resume", "--unasked", "--commit", "7", "write")["batches"] == 9
+    assert bench(site, *again, "books", status=2)["books"]["ok"] == 0  # of no job
+    done = site.run("vogeler-bench", "--dbhost", site.dbhost, *PLAN, "-j", "8", "--sweep", "write")
+    assert done.status == 1 and "--sweep is for couch:// alone" in done.err
+
+
+def test_a_backlog_of_jobs_that_are_in_the_ledger(site):
+    assert bench(site, *PLAN, "fill")["responses"] == 100
+    jobs = json.loads(site.runner("jobs", "--json", dbhost=True).out)["jobs"]
+    assert len(jobs) == 5, jobs
+
+
 # bench/run
 
 def bench_run(folder, *args, scenario="tiny"):

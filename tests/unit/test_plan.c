@@ -84,6 +84,27 @@ mix_asks_for_all_five(void **state)
 }
 
 static void
+facts_are_asked_of_all_hosts_in_turn(void **state)
+{
+	struct plan p = base;
+	bool seen[8] = {false};
+
+	p.hosts = sizeof(seen) / sizeof(seen[0]);
+	assert_true(plan_parse_profile(&p, "facts"));
+	assert_string_equal(plan_profile_name(&p), "facts");
+	for (uint32_t job = 0; job < PLAN_MIX; job++)
+		for (uint32_t host = 0; host < p.hosts; host++)
+			assert_int_equal(plan_payload(&p, host, job), PAYLOAD_FACT_1 + job);
+	for (uint64_t k = p.hosts; k < 2 * p.hosts; k++) {
+		uint32_t host = plan_shuffled_host(&p, k);
+
+		assert_true(host < p.hosts);
+		assert_false(seen[host]);
+		seen[host] = true;
+	}
+}
+
+static void
 shares_of_conduct_are_exact(void **state)
 {
 	for (uint64_t seed = 0; seed < 50; seed++) {
@@ -167,6 +188,7 @@ payloads(void **state)
 	check_payload(PAYLOAD_PS, 16000, 18000);
 	check_payload(PAYLOAD_PACKAGES, 30000, 34000);
 	check_payload(PAYLOAD_OHAI, 130000, 170000);
+	check_payload(PAYLOAD_FACT_3, 600, 800);
 }
 
 static void
@@ -194,6 +216,7 @@ main(void)
 	    cmocka_unit_test(names_and_ids_come_back),
 	    cmocka_unit_test(order_of_a_backlog),
 	    cmocka_unit_test(mix_asks_for_all_five),
+	    cmocka_unit_test(facts_are_asked_of_all_hosts_in_turn),
 	    cmocka_unit_test(shares_of_conduct_are_exact),
 	    cmocka_unit_test(unchanged_answers),
 	    cmocka_unit_test(payloads),
