@@ -54,6 +54,12 @@ def test_questions_on_pg(pg_site):
     assert sorted((row["plugin"], row["hash"]) for row in feed) == sorted((row["plugin"], row["hash"]) for row in last)
 
 
+def test_who_asks_by_time_does_not_read_all(pg_site):
+    """The index is of the very expression that the view has."""
+    plan = pg_site.database.sql(f"SET enable_seqscan = off; EXPLAIN {QUESTIONS[0]}")
+    assert "version_by_time" in plan, plan
+
+
 def test_the_feed_goes_on_behind_what_was_seen(pg_site):
     store_three(pg_site)
     question = QUESTIONS[-2]

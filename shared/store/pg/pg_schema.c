@@ -97,8 +97,10 @@ const char pg_schema_version_sql[] = "SELECT max(version) FROM vogeler.migration
 
 /* What people and dashboards may read, and nothing else of it: names and columns stay. A value has
  * its copy here if its plugin is one of [pg] sql_values; NULL, if PostgreSQL's JSON could not hold
- * it, which takes no NUL in a text. v_change gives nothing that could be joined by something before
- * it later. The first five states of an outcome are answers. */
+ * it, which takes no NUL in a text. v_change gives nothing that could be joined by something
+ * before it later. The first five states of an outcome are answers. version_by_time is for who
+ * asks them by time, and costs nothing: values are appended, so a range of pages is a range of
+ * times. */
 #define MIGRATION_1_VIEWS                                                                                \
 	"CREATE TABLE vogeler.value ("                                                                   \
 	"  host int NOT NULL REFERENCES vogeler.host ON DELETE CASCADE,"                                 \
@@ -106,7 +108,9 @@ const char pg_schema_version_sql[] = "SELECT max(version) FROM vogeler.migration
 	"  value jsonb,"                                                                                 \
 	"  PRIMARY KEY (host, plugin));"                                                                 \
 	"CREATE FUNCTION vogeler.at(ms bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE"               \
-	"  RETURN to_timestamp(ms / 1000.0);"                                                            \
+	"  AS 'SELECT to_timestamp(ms / 1000.0)';"                                                       \
+	"CREATE INDEX version_by_time ON vogeler.version USING brin (vogeler.at(at))"                    \
+	"  WITH (autosummarize = on);"                                                                   \
 	"CREATE VIEW vogeler.v_host AS SELECT h.name AS host,"                                           \
 	"  vogeler.at(h.created_at) AS created_at,"                                                      \
 	"  vogeler.at(greatest(h.greeted_at, (SELECT max(f.received_at)"                                 \
