@@ -112,6 +112,23 @@ tables_of_a_newer_vogeler_are_left_alone(void **state)
 	drive_close(&s);
 }
 
+/* Who may make no role asks somebody who may; then it is run again. */
+static void
+setup_gives_rights_that_are_missing(void **state)
+{
+	static const char may_read[] =
+	    "SELECT has_table_privilege('vogeler_read', 'vogeler.v_host', 'SELECT')::int";
+	struct fixture s;
+
+	open_new(&s);
+	assert_int_equal(ask(name, may_read), 1);
+	ask(name, "REVOKE SELECT ON ALL TABLES IN SCHEMA vogeler FROM vogeler_read");
+	assert_int_equal(ask(name, may_read), 0);
+	drive_setup(&s, "was there");
+	assert_int_equal(ask(name, may_read), 1);
+	drive_close(&s);
+}
+
 /* ---- the history ---- */
 
 static void
@@ -512,6 +529,36 @@ one_row_that_is_refused_leaves_the_others(void **state)
 	drive_close(&s);
 }
 
+/* Where the server refuses all, that is not tried for each. */
+static void
+a_server_that_refuses_all_is_asked_a_few_times(void **state)
+{
+	enum { N = 20 };
+	struct result *results[N];
+	struct store_write writes[N];
+	enum store_status statuses[N];
+	char hosts[N][8];
+	int refused = 0;
+	struct fixture s;
+
+	open_new(&s);
+	ask(name, "ALTER TABLE vogeler.version ADD CHECK (codec > 99)");
+	for (int i = 0; i < N; i++) {
+		snprintf(hosts[i], sizeof(hosts[i]), "h%d", i);
+		results[i] = drive_good("ps", "1", 1, 1);
+		drive_write_init(&writes[i], hosts[i], &results[i], 1);
+	}
+	drive_put_batch(&s, writes, N, statuses, NULL);
+	for (int i = 0; i < N; i++) {
+		refused += statuses[i] == STORE_REFUSED;
+		assert_true(statuses[i] == STORE_REFUSED || statuses[i] == STORE_REJECT_BATCH);
+	}
+	assert_true(refused > 0 && refused < N / 2);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.host"), 0);
+	drive_results_free(results, N);
+	drive_close(&s);
+}
+
 /* Text of headers need not be UTF-8, which PostgreSQL insists on. */
 static void
 text_that_is_no_utf8_is_mended(void **state)
@@ -592,6 +639,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(without_setup_the_cure_is_named),
 	    cmocka_unit_test(tables_of_a_newer_vogeler_are_left_alone),
+	    cmocka_unit_test(setup_gives_rights_that_are_missing),
 	    cmocka_unit_test(each_value_of_a_write_has_its_entry),
 	    cmocka_unit_test(a_large_value_is_kept_as_a_difference),
 	    cmocka_unit_test(what_was_replaced_long_ago_goes),
@@ -602,6 +650,7 @@ main(void)
 	    cmocka_unit_test(two_write_the_same_hosts),
 	    cmocka_unit_test(who_holds_rows_and_says_nothing_is_thrown_out),
 	    cmocka_unit_test(one_row_that_is_refused_leaves_the_others),
+	    cmocka_unit_test(a_server_that_refuses_all_is_asked_a_few_times),
 	    cmocka_unit_test(text_that_is_no_utf8_is_mended),
 	    cmocka_unit_test(closed_by_a_callback),
 	    cmocka_unit_test(closed_with_work_in_hand),

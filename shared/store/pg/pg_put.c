@@ -20,6 +20,8 @@
  * pause goes before it, of another length for each of those who are in each other's way. */
 #define ROUNDS_MAX   20
 #define PAUSE_MAX_MS 50
+/* After so many rows that were refused it is left to whoever gave the batch to find the others. */
+#define REFUSALS_MAX 8
 
 enum put_state { PUT_READING, PUT_WRITING, PUT_DONE };
 
@@ -27,7 +29,7 @@ struct pg_put {
 	struct pg_task task; /* first */
 	struct pg_store *s;
 	enum put_state state;
-	unsigned int rounds, n_before;
+	unsigned int rounds, refusals, n_before;
 	struct pg_host *hosts; /* by name */
 	size_t n;
 	store_written_fn *fn;
@@ -210,7 +212,7 @@ refuse_one(struct pg_put *p, const struct trouble *why)
 {
 	struct pg_host *refused;
 
-	if (p->state != PUT_WRITING || p->task.failed >= p->n_sent)
+	if (p->state != PUT_WRITING || p->task.failed >= p->n_sent || p->refusals++ == REFUSALS_MAX)
 		return false;
 	refused = p->sent[p->task.failed].host;
 	if (refused == NULL)

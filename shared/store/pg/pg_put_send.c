@@ -29,6 +29,16 @@ add(struct put_sending *s, enum pg_stmt stmt, const struct pg_args *args, struct
 	pg_send(s->conn, stmt, args);
 }
 
+static char *
+json_text(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+
+	if (text == NULL)
+		xalloc_fail(0);
+	return text;
+}
+
 static void
 add_host(struct put_sending *s, struct pg_host *h)
 {
@@ -39,7 +49,7 @@ add_host(struct put_sending *s, struct pg_host *h)
 	if (!h->head_changed)
 		return;
 	if (h->head.last_error != NULL)
-		error = json_dumps(h->head.last_error, JSON_COMPACT);
+		error = json_text(h->head.last_error);
 	pg_arg_text(&args, h->head.host);
 	if (is_new)
 		pg_arg_int(&args, h->head.created_at);
@@ -109,7 +119,7 @@ is_named(const char *names, const char *name)
 
 /* jsonb takes no NUL in a text; what it cannot hold has no copy. */
 static void
-add_copy(struct put_sending *s, const struct pg_host *h, const struct pg_touched *t)
+add_copy(struct put_sending *s, struct pg_host *h, const struct pg_touched *t)
 {
 	struct pg_args args = {0};
 	bool fits = memmem(t->fact.value, t->fact.value_len, "\\u0000", 6) == NULL;
@@ -117,7 +127,7 @@ add_copy(struct put_sending *s, const struct pg_host *h, const struct pg_touched
 	pg_arg_text(&args, h->w->host);
 	pg_arg_text(&args, t->plugin);
 	pg_arg_text(&args, fits ? t->fact.value : NULL);
-	add(s, PG_STMT_VALUE_COPY, &args, NULL, PG_SENT_PLAIN);
+	add(s, PG_STMT_VALUE_COPY, &args, h, PG_SENT_PLAIN);
 }
 
 static void
@@ -138,32 +148,55 @@ add_steps(struct put_sending *s, struct pg_host *h)
 	}
 }
 
+static int
+job_cmp(const void *a, const void *b)
+{
+	const struct result *x = *(const struct result *const *)a;
+	const struct result *y = *(const struct result *const *)b;
+	int cmp = strcmp(x->meta.job, y->meta.job);
+
+	return cmp != 0 ? cmp : (x->meta.order > y->meta.order) - (x->meta.order < y->meta.order);
+}
+
+/* Those that belong to a job, in the order of their rows; the caller's. */
+static const struct result **
+answers_of(const struct store_write *w, size_t *n)
+{
+	const struct result **answers = xcalloc(w->n + 1, sizeof(const struct result *));
+	struct outcome o;
+
+	*n = 0;
+	for (size_t i = 0; i < w->n; i++)
+		if (outcome_of_result(w->host, w->results[i], &o))
+			answers[(*n)++] = w->results[i];
+	qsort(answers, *n, sizeof(const struct result *), job_cmp);
+	return answers;
+}
+
 /* Whoever invents jobs that he answers must not fill the disk. */
 static void
 add_outcomes(struct put_sending *s, struct pg_host *h)
 {
-	bool any = false;
+	size_t n;
+	const struct result **answers = answers_of(h->w, &n);
+	struct pg_args trim = {0};
 
-	for (size_t i = 0; i < h->w->n; i++) {
-		const struct result *r = h->w->results[i];
+	for (size_t i = 0; i < n; i++) {
 		struct pg_outcome_texts texts;
 		struct pg_args args = {0};
 		struct outcome o;
 
-		if (!outcome_of_result(h->w->host, r, &o))
-			continue;
-		pg_outcome_args(&args, &texts, r->meta.job, &o);
+		outcome_of_result(h->w->host, answers[i], &o);
+		pg_outcome_args(&args, &texts, answers[i]->meta.job, &o);
 		add(s, PG_STMT_OUTCOME_PUT, &args, h, PG_SENT_PLAIN);
 		pg_outcome_texts_finish(&texts);
-		any = true;
 	}
-	if (any) {
-		struct pg_args args = {0};
-
-		pg_arg_text(&args, h->w->host);
-		pg_arg_int(&args, OUTCOME_STRAYS_MAX);
-		add(s, PG_STMT_STRAYS_TRIM, &args, h, PG_SENT_TRIM);
+	if (n > 0) {
+		pg_arg_text(&trim, h->w->host);
+		pg_arg_int(&trim, OUTCOME_STRAYS_MAX);
+		add(s, PG_STMT_STRAYS_TRIM, &trim, h, PG_SENT_TRIM);
 	}
+	free(answers);
 }
 
 static int

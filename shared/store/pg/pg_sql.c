@@ -53,13 +53,16 @@
 	" LEFT JOIN vogeler.fresh f ON f.host = h.id"                                              \
 	" LEFT JOIN vogeler.plugin p ON p.id = f.plugin"
 #define HOSTS_AFTER "SELECT * FROM vogeler.host WHERE name > $1 ORDER BY name LIMIT $2::int"
-/* Of the hosts that follow those whose records are $3 bytes together, and the one that passes it.
- */
-#define PAGE                                                                                       \
+/* The next hosts, each with how many bytes those before it on the page have: who reads leaves out
+ * what is behind the one that passes $3. what: of a row of fresh, f. */
+#define PAGE(what, rows)                                                                           \
 	"WITH page AS (SELECT h.*, sum(s.bytes) OVER (ORDER BY h.name) - s.bytes AS before"        \
-	" FROM (" HOSTS_AFTER ") h CROSS JOIN LATERAL"                                             \
-	" (SELECT coalesce(sum(f.bytes::bigint + f.meta_bytes), 0) AS bytes"                       \
-	" FROM vogeler.fresh f WHERE f.host = h.id) s) "
+	" FROM (" HOSTS_AFTER ") h CROSS JOIN LATERAL (SELECT coalesce(sum(" what                  \
+	"), 0) AS bytes FROM " rows " WHERE f.host = h.id) s) SELECT "
+
+/* The facts of some plugins. */
+#define WANTED                                                                                     \
+	"vogeler.fresh f JOIN vogeler.plugin p ON p.id = f.plugin AND p.name = ANY ($4::text[])"
 
 /* A state that there is not is none to count by. */
 #define OUTCOME_IS_WHOLE(states) "state >= 0 AND state < " states
@@ -131,13 +134,13 @@ const char *const pg_sql[PG_N_STMTS] = {
 
     [PG_STMT_RECORD_GET] =
 	"SELECT " RECORD_COLUMNS " FROM vogeler.host h" FACT_JOINS VALUE_JOINS " WHERE h.name = $1",
-    [PG_STMT_RECORDS_AFTER] = PAGE "SELECT " RECORD_COLUMNS " FROM page h" FACT_JOINS VALUE_JOINS
-				   " WHERE h.before < $3::bigint ORDER BY h.name",
+    [PG_STMT_RECORDS_AFTER] =
+	PAGE("f.bytes::bigint + f.meta_bytes", "vogeler.fresh f") RECORD_COLUMNS
+    " FROM page h" FACT_JOINS VALUE_JOINS " WHERE h.before < $3::bigint ORDER BY h.name",
     [PG_STMT_VALUES_AFTER] =
-	PAGE "SELECT h.name, p.name, " VALUE_COLUMNS " FROM page h"
-	     " LEFT JOIN (vogeler.fresh f JOIN vogeler.plugin p ON p.id = f.plugin"
-	     " AND p.name = ANY ($4::text[])) ON f.host = h.id" VALUE_JOINS
-	     " WHERE h.before < $3::bigint ORDER BY h.name",
+	PAGE("f.bytes::bigint", WANTED) "h.name, p.name, " VALUE_COLUMNS " FROM page h"
+					" LEFT JOIN (" WANTED ") ON f.host = h.id" VALUE_JOINS
+					" WHERE h.before < $3::bigint ORDER BY h.name",
     [PG_STMT_NAMES_AFTER] =
 	"SELECT name FROM vogeler.host WHERE name > $1 ORDER BY name LIMIT $2::int",
     [PG_STMT_HEADS_AFTER] =

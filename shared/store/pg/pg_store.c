@@ -97,11 +97,13 @@ look_version_known(struct pg_look *l)
 
 	if (is_too_new(l, &why)) {
 		look_answer(l, &why);
+	} else if (l->sets_up) { /* whatever is there: of roles and rights something may be missing
+				  */
+		if (l->version != PG_SCHEMA_VERSION)
+			l->done = l->version == 0 ? "created" : "updated";
+		look_enter(l, LOOK_SETUP);
 	} else if (l->version == PG_SCHEMA_VERSION) {
 		look_enter(l, LOOK_PROBE);
-	} else if (l->sets_up) {
-		l->done = l->version == 0 ? "created" : "updated";
-		look_enter(l, LOOK_SETUP);
 	} else {
 		trouble_set(&why, TROUBLE_OTHER, "run \"vogeler-admin setup\"",
 		    "the tables of Vogeler are %s", l->version == 0 ? "not there" : "of before");
