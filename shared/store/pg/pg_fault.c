@@ -50,6 +50,7 @@ static const struct rule rules[] = {
 	"raise max_connections of the PostgreSQL server, or end what holds its connections"},
     {"57014", PG_FAULT_RETRY,
 	"look what holds it up: SELECT pid, state, query FROM pg_stat_activity"},
+    {"57P", PG_FAULT_RETRY, "it is tried again by itself; the log of PostgreSQL says why"},
     {"55P03", PG_FAULT_RETRY,
 	"look what holds the lock: SELECT pid, state, query FROM pg_stat_activity"},
     {"XX001", PG_FAULT_RETRY, "its files are damaged: see the PostgreSQL server's log"},
@@ -169,7 +170,7 @@ static const struct {
     [PG_PHASE_PASSWORD] = {PG_FAULT_DENIED, NULL,
 	"write the password into the file that PGPASSFILE names (host:port:database:user:password), "
 	"which nobody else may read"},
-    [PG_PHASE_USE] = {PG_FAULT_RETRY, NULL, NULL},
+    [PG_PHASE_USE] = {PG_FAULT_RETRY, NULL, "is PostgreSQL still running there? Its log says why"},
 };
 
 const char *

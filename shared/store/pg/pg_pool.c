@@ -2,6 +2,7 @@
 /* See pg_pool.h. */
 #include "shared/store/pg/pg_pool.h"
 
+#include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 
@@ -15,8 +16,18 @@ struct pg_pool {
 	struct pg_session **sessions;
 	unsigned int n, started;
 	struct task_list waiting;
+	enum pg_fault told; /* of what is wrong with the sessions; NONE = all are well */
 	bool closed;
 };
+
+static bool
+all_are_up(const struct pg_pool *p)
+{
+	for (unsigned int i = 0; i < p->started; i++)
+		if (!pg_session_is_up(p->sessions[i]))
+			return false;
+	return true;
+}
 
 /* Gives what waits to who is ready, and starts one more session for the rest, unless one is on its
  * way. */
@@ -33,12 +44,8 @@ pump(void *arg)
 		STAILQ_REMOVE_HEAD(&p->waiting, entry);
 		pg_session_run(p->sessions[i], t);
 	}
-	if (STAILQ_EMPTY(&p->waiting) || p->started == p->n)
-		return;
-	for (unsigned int i = 0; i < p->started; i++)
-		if (!pg_session_is_up(p->sessions[i]))
-			return;
-	pg_session_start(p->sessions[p->started++]);
+	if (!STAILQ_EMPTY(&p->waiting) && p->started < p->n && all_are_up(p))
+		pg_session_start(p->sessions[p->started++]);
 }
 
 static void
@@ -47,6 +54,10 @@ on_ready(struct pg_session *s, void *arg)
 	struct pg_pool *p = arg;
 
 	loop_timer_arm(p->pump, 0);
+	if (p->told == PG_FAULT_NONE || !all_are_up(p))
+		return;
+	p->told = PG_FAULT_NONE;
+	log_info("pg", "pg[%s]: is there again, connections=%u", pg_session_where(s), p->started);
 }
 
 static bool
@@ -79,6 +90,11 @@ on_down(struct pg_session *s, enum pg_fault fault, const struct trouble *why, vo
 {
 	struct pg_pool *p = arg;
 
+	/* Of many sessions, and of each try, once. */
+	if (p->told != fault)
+		log_warn("pg", "pg[%s]: a connection is down: " TROUBLE_FMT, pg_session_where(s),
+		    TROUBLE_ARGS(why));
+	p->told = fault;
 	if (!any_is_up(p))
 		end_all(p, fault, why);
 }

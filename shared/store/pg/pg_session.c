@@ -724,15 +724,11 @@ retry_delay(struct pg_session *s)
 	    s->refusal.fault == PG_FAULT_DENIED ? &slow : &s->backoff, ident_random32());
 }
 
-/* A task is nothing to tell of; what is tried again and again is told once. */
+/* The owner tells what is wrong, of all of his sessions once. */
 static enum log_level
-level_of(const struct pg_session *s, enum state old, enum state next)
+level_of(enum state old, enum state next)
 {
-	if (is_up(old) && is_up(next))
-		return LOG_LEVEL_TRACE;
-	if (is_up(next) || (next == BACKOFF && s->backoff.attempts <= 1))
-		return LOG_LEVEL_INFO;
-	return LOG_LEVEL_DEBUG;
+	return is_up(old) && is_up(next) ? LOG_LEVEL_TRACE : LOG_LEVEL_DEBUG;
 }
 
 static void
@@ -747,12 +743,12 @@ session_enter(struct pg_session *s, enum state next, const char *reason)
 		uint32_t ms = retry_delay(s);
 
 		loop_timer_arm(s->retry, ms);
-		log_msg(level_of(s, old, next), "pg",
-		    "pg[%s]: %s -> %s, reason=%s, retry_in=%u.%us", s->where, state_name(old),
-		    state_name(next), reason, ms / 1000, ms % 1000 / 100);
-	} else if (log_enabled(level_of(s, old, next))) {
-		log_msg(level_of(s, old, next), "pg", "pg[%s]: %s -> %s, reason=%s",
-		    update_where(s), state_name(old), state_name(next), reason);
+		log_msg(level_of(old, next), "pg", "pg[%s]: %s -> %s, reason=%s, retry_in=%u.%us",
+		    s->where, state_name(old), state_name(next), reason, ms / 1000,
+		    ms % 1000 / 100);
+	} else if (log_enabled(level_of(old, next))) {
+		log_msg(level_of(old, next), "pg", "pg[%s]: %s -> %s, reason=%s", update_where(s),
+		    state_name(old), state_name(next), reason);
 	}
 	switch (next) {
 	case RESOLVING:
