@@ -41,7 +41,7 @@ def store_marks(item):
     for store in ("couch", "pg"):
         if store in params:
             return [store, "repeated"]
-        if {store, store + "_site"} & set(item.fixturenames):
+        if {store, f"{store}_site", f"own_{store}_site"} & set(item.fixturenames):
             return [store]
     return []
 
@@ -146,17 +146,32 @@ def pg(postgres):
     return postgres
 
 
-@pytest.fixture
-def pg_site(request, broker, pg, tmp_path):
-    """On pg://."""
-    store = pg.new_database()
+def open_pg_site(request, broker, server, folder):
+    store = server.new_database()
     store.create()
-    for site in open_site(request, broker, tmp_path, store):
+    for site in open_site(request, broker, folder, store):
         site.database = store
         site.admin("setup", qhost=True)
         yield site
-    if pg.running:
+    if server.running:
         store.drop()
+
+
+@pytest.fixture
+def pg_site(request, broker, pg, tmp_path):
+    """On pg://."""
+    yield from open_pg_site(request, broker, pg, tmp_path)
+
+
+@pytest.fixture
+def own_pg_site(request, broker, tmp_path, tmp_path_factory):
+    """On a PostgreSQL of its own, to do things to that others would notice."""
+    server = Postgres(tmp_path_factory.mktemp("pg"))
+    server.given = None
+    try:
+        yield from open_pg_site(request, broker, server.start_first(), tmp_path)
+    finally:
+        server.finish()
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ class Postgres:
         self.given = os.environ.get("VOGELER_TEST_PG")
         self.made = 0
 
-    def _call(self, *args):
-        done = subprocess.run([SCRIPT, self.folder, *args], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def _call(self, *args, env=None):
+        done = subprocess.run([SCRIPT, self.folder, *args], check=False, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=120, encoding="utf-8")
         assert done.returncode == 0, f"{args}: {done.stderr}"
         return done.stdout
@@ -70,8 +70,8 @@ class Postgres:
             self.process.signal(signal.SIGCONT)
             self.stop()
 
-    def sql(self, text, database="postgres"):
-        """What psql prints of it: a line a row, with '|' between columns."""
+    def sql(self, text, database="postgres", writes=False):
+        """What psql prints of it: a line a row, with '|' between columns. writes: even where sessions are told not to."""
         if self.given:
             head, _, _ = self.given.partition("?")
             where = [head.replace("pg://", "postgresql://", 1).rpartition("/")[0] + "/" + database]
@@ -79,7 +79,8 @@ class Postgres:
             done = subprocess.run([*argv, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", text], check=True, stdout=subprocess.PIPE,
                                   encoding="utf-8", timeout=120)
             return done.stdout.strip()
-        return self._call("run", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text).strip()
+        env = dict(os.environ, PGOPTIONS="-c default_transaction_read_only=off") if writes else None
+        return self._call("run", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text, env=env).strip()
 
     def uri(self, database, user=None, host=None, port=None):
         """Over its socket, unless a host is given."""
