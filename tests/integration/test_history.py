@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of values before, as docs/history.md lets people ask for it."""
+"""What is kept of values before, as docs/history.md and the sample dashboard let people ask for it."""
 import json
 import re
 import sqlite3
@@ -76,3 +76,47 @@ def test_people_may_read_the_views_alone(pg_site):
                                     " ('r', 'v', 'S') AND relnamespace = 'vogeler'::regnamespace AND"
                                     " has_table_privilege('vogeler_read', c.oid, 'SELECT')")
     assert readable == "v_change v_history v_host v_job v_result"
+
+
+# What Grafana makes of its macros and of the dashboard's variable, with all of it chosen.
+MACROS = [(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN now() - interval '1 day' AND now() + interval '1 day'"),
+          (r"\$__timeGroupAlias\((\w+), \$__interval, 0\)", r'floor(extract(epoch from \1)/3600)*3600 AS "time"'),
+          (r"\$plugin\b", "'os-release','packages','units'")]
+
+
+def expanded(question):
+    for macro, sql in MACROS:
+        question = re.sub(macro, sql, question)
+    assert "$" not in question, question
+    return question
+
+
+def test_the_sample_dashboard(pg_site):
+    """Each of its panels has something to show."""
+    dashboard = json.loads((SOURCE / "conf" / "grafana-postgresql.json").read_text("utf-8"))
+    pg_site.collector(options=["pg.sql_values=os-release"])
+    client = pg_site.party("Client2010", "web01")
+    client.answer("os-release", 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n', "output")
+    client.answer("packages", '["a 1"]', "json")
+    client.answer("packages", '["a 2"]', "json")
+    client.answer("units", "[", "json")
+    pg_site.wait_meta("units", lambda meta: "failure" in meta, "the last answer is stored")
+    pg_site.runner("-n", "web01", "-x", "packages", dbhost=True, status=None)
+    variables = {v["name"]: v["query"] for v in dashboard["templating"]["list"]}
+    assert [row["plugin"] for row in ask_pg(pg_site, variables["plugin"])] == ["os-release", "packages", "units"]
+    shown = {}
+    for panel in dashboard["panels"]:
+        target, = panel["targets"]
+        assert {panel["datasource"]["uid"], target["datasource"]["uid"]} == {"${datasource}"}, panel["title"]
+        shown[panel["title"]] = ask_pg(pg_site, expanded(target["rawSql"]))
+    figures = {title: list(rows[0].values()) for title, rows in shown.items() if len(rows) == 1 and len(rows[0]) == 1}
+    assert figures == {"Hosts": [1], "Not heard of for a day": [0], "Plugins that fail": [1], "Changes": [3],
+                       "Hosts that changed": [1], "Jobs": [1]}
+    assert {(row["metric"], row["changes"]) for row in shown["Changes by plugin"]} == {("os-release", 1), ("packages", 2)}
+    assert [(row["host"], row["plugin"], row["state"]) for row in shown["What fails"]] == [("web01", "units", "unparsed")]
+    assert shown["Releases"] == [{"release": "Debian GNU/Linux 12 (bookworm)", "hosts": 1}]
+    assert not [title for title, rows in shown.items() if not rows]
+    columns = {title: set(rows[0]) for title, rows in shown.items()}
+    for panel in dashboard["panels"]:
+        named = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
+        assert named <= columns[panel["title"]], panel["title"]
