@@ -129,6 +129,48 @@ setup_gives_rights_that_are_missing(void **state)
 	drive_close(&s);
 }
 
+/* As if it had been restored on a server that has counted fewer transactions. */
+static void
+what_another_server_wrote_goes_before_ours(void **state)
+{
+	static const char changes[] = "SELECT count(*) FROM vogeler.v_change";
+	struct fixture s;
+
+	open_new(&s);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 1), NULL), STORE_OK);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "2", 2, 2), NULL), STORE_OK);
+	ask(name, "UPDATE vogeler.version SET xid = '9999999999'");
+	assert_int_equal(ask(name, changes), 0);
+	drive_setup(&s, "was there");
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "3", 3, 3), NULL), STORE_OK);
+	assert_int_equal(ask(name, changes), 3);
+	assert_int_equal(
+	    ask(name, "SELECT ord FROM vogeler.version ORDER BY xid DESC, seq DESC LIMIT 1"), 3);
+	drive_close(&s);
+}
+
+/* The collector's own user has a database, and no rights beyond that. */
+static void
+an_owner_that_is_no_superuser_sets_up(void **state)
+{
+	char sql[128];
+	struct fixture s;
+
+	begin();
+	ask("postgres", "DO $$ BEGIN CREATE ROLE plain LOGIN PASSWORD 'p'; EXCEPTION WHEN"
+			" duplicate_object THEN NULL; END $$");
+	snprintf(sql, sizeof(sql), "ALTER DATABASE %s OWNER TO plain", name);
+	ask("postgres", sql);
+	snprintf(
+	    uri, sizeof(uri), "pg://plain:p@127.0.0.1:%s/%s", getenv("VOGELER_TEST_PG_PORT"), name);
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	drive_setup(&s, "created");
+	drive_setup(&s, "was there");
+	assert_true(drive_probe(&s, NULL, 0));
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "1", 1, 1), NULL), STORE_OK);
+	drive_close(&s);
+}
+
 /* ---- the history ---- */
 
 static void
@@ -640,6 +682,8 @@ main(void)
 	    cmocka_unit_test(without_setup_the_cure_is_named),
 	    cmocka_unit_test(tables_of_a_newer_vogeler_are_left_alone),
 	    cmocka_unit_test(setup_gives_rights_that_are_missing),
+	    cmocka_unit_test(what_another_server_wrote_goes_before_ours),
+	    cmocka_unit_test(an_owner_that_is_no_superuser_sets_up),
 	    cmocka_unit_test(each_value_of_a_write_has_its_entry),
 	    cmocka_unit_test(a_large_value_is_kept_as_a_difference),
 	    cmocka_unit_test(what_was_replaced_long_ago_goes),

@@ -147,8 +147,9 @@ const char pg_schema_version_sql[] = "SELECT max(version) FROM vogeler.migration
 	"    WHERE o.job = j.id AND o.state < 5) AS answered"                                            \
 	"  FROM vogeler.job j;"
 
-/* The lock's number is ours alone by chance: two that set up at once must not both find that
- * nothing is there. */
+/* What a dump of another server brought has the numbers of its transactions, which are still to
+ * come here: it goes before all of ours, in the order of seq. The lock's number is ours alone by
+ * chance: two that set up at once must not both find that nothing is there. */
 const char pg_schema_setup_sql[] =
     "DO $setup$ BEGIN"
     "  PERFORM pg_advisory_xact_lock(6840712045);"
@@ -160,6 +161,9 @@ const char pg_schema_setup_sql[] =
     "  END IF;"
     "  IF NOT EXISTS (SELECT FROM vogeler.migration WHERE version = 1) THEN"
     "    " MIGRATION_1 MIGRATION_1_VIEWS "    INSERT INTO vogeler.migration (version) VALUES (1);"
+    "  END IF;"
+    "  IF EXISTS (SELECT FROM vogeler.version WHERE xid > pg_current_xact_id()) THEN"
+    "    UPDATE vogeler.version SET xid = '0' WHERE xid <> '0';"
     "  END IF;"
     "  BEGIN"
     "    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vogeler_read') THEN"
