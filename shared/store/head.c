@@ -68,38 +68,48 @@ head_create(const struct record_head *h)
 	return head;
 }
 
-static json_t *
-slim_metas(const json_t *metas)
+void
+head_set_updated_at(json_t *head, int64_t updated_at)
 {
-	json_t *all = new_object(), *each;
-	const char *key;
+	char text[WALLCLOCK_TEXT_SIZE];
 
-	json_object_foreach ((json_t *)metas, key, each) {
-		json_t *slim = picked(each, meta_keys, COUNT(meta_keys));
-
-		trim_failure(slim);
-		set(all, key, slim);
-	}
-	return all;
+	jsonx_set_str(head, "updated_at", wallclock_format(updated_at, text));
 }
 
-json_t *
-head_of_metas(const struct record_head *h, const json_t *metas)
+static bool
+is_slim(const json_t *meta)
 {
-	json_t *head = head_create(h);
+	size_t n = 0;
 
-	set(head, "vogeler", slim_metas(metas));
-	return head;
+	for (size_t i = 0; i < COUNT(meta_keys); i++)
+		n += json_object_get(meta, meta_keys[i]) != NULL;
+	return n == json_object_size(meta) && json_object_get(meta, "failure") == NULL;
+}
+
+void
+head_add(json_t *head, const char *plugin, json_t *meta)
+{
+	json_t *slim =
+	    is_slim(meta) ? json_incref(meta) : picked(meta, meta_keys, COUNT(meta_keys));
+
+	trim_failure(slim);
+	set(json_object_get(head, "vogeler"), plugin, slim);
+	json_decref(meta);
 }
 
 json_t *
 head_of_record(const json_t *rec)
 {
 	static const char *const keys[] = {"_id", "created_at", "last_error", "updated_at"};
-	json_t *head = picked(rec, keys, COUNT(keys)), *each;
-	json_t *metas = slim_metas(json_object_get(rec, "vogeler"));
+	json_t *head = picked(rec, keys, COUNT(keys)), *metas = new_object(), *each;
 	const char *key;
 
+	json_object_foreach (json_object_get(rec, "vogeler"), key, each) {
+		json_t *slim = picked(each, meta_keys, COUNT(meta_keys));
+
+		trim_failure(slim);
+		set(metas, key, slim);
+	}
 	if (json_object_size(metas) == 0) {
 		json_object_foreach ((json_t *)rec, key, each)
 			if (!name_is_reserved(key))

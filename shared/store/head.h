@@ -18,8 +18,11 @@
 
 /* Makes a head without any plugin. It is the caller's. */
 json_t *head_create(const struct record_head *h);
-/* The head with those plugins of which metas has the metadata, {PLUGIN: META}. The caller's. */
-json_t *head_of_metas(const struct record_head *h, const json_t *metas);
+/* updated_at was not known when it was made. */
+void head_set_updated_at(json_t *head, int64_t updated_at);
+/* Adds a plugin. meta, which it takes over: those members of the metadata that a head has, or
+ * more. */
+void head_add(json_t *head, const char *plugin, json_t *meta);
 /* The head of a record that was read whole. The caller's. */
 json_t *head_of_record(const json_t *rec);
 

@@ -136,6 +136,8 @@ sqldb_step(struct sqldb *db, enum stmt which)
 		db->fault = SQLDB_FAULT_FILE;
 		return SQLITE_MISUSE;
 	}
+	if (which == STMT_BEGIN_WRITE || which == STMT_UNDO)
+		db->epoch++;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
 		return rc;
@@ -594,6 +596,7 @@ open_handle(struct sqldb *db)
 void
 sqldb_unprepare(struct sqldb *db)
 {
+	db->epoch++;
 	for (int i = 0; i < STMT_COUNT; i++) {
 		sqlite3_finalize(db->stmts[i]);
 		db->stmts[i] = NULL;

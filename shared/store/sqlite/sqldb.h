@@ -19,6 +19,8 @@
 #include <sys/types.h>
 
 #define SQLDB_SCHEMA_VERSION 5
+#define SQLDB_KNOWN          8                   /* plugins in one transaction, mostly */
+#define SQLDB_KNOWN_SIZE     64                  /* longer names are looked for each time */
 #define SQLDB_JSON_MAX       (512 * 1024 * 1024) /* bytes of a text that is written */
 
 /* A fault says whose a failure is. Of the file as a whole nothing more can be expected for now; of
@@ -36,6 +38,13 @@ enum sqldb_fault {
 
 struct value_coder;
 
+/* The number of a name, as long as epoch is the same. */
+struct sqldb_known {
+	uint64_t epoch; /* 0 = nothing is known */
+	char name[SQLDB_KNOWN_SIZE];
+	int64_t id;
+};
+
 struct sqldb {
 	sqlite3 *handle;
 	struct value_coder *coder;
@@ -49,8 +58,12 @@ struct sqldb {
 	bool make;
 	bool relaxed;
 	bool small_cache;
-	struct trouble why;     /* the latest failure */
-	enum sqldb_fault fault; /* the same; the caller clears it */
+	/* Counts where what is known of rows may end: transactions that begin, and what is undone.
+	 */
+	uint64_t epoch;
+	struct sqldb_known plugins[SQLDB_KNOWN], job; /* sqlite_names.c's */
+	struct trouble why;                           /* the latest failure */
+	enum sqldb_fault fault;                       /* the same; the caller clears it */
 };
 
 /* Says whether it is of an older Vogeler: then nothing can be asked of it yet. */

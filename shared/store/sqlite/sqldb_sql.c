@@ -110,9 +110,10 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
 	" LEFT JOIN unparsed u ON u.plugin = f.plugin AND u.host = f.host"
 	" WHERE f.host = ?1",
     /* Values are in tables of their own: not a page of them is read. */
-    [STMT_METAS_OF] =
-	"SELECT " FACT_COLUMNS ", p.name FROM fresh f INDEXED BY fresh_by_host" FACT_NAMES
-	" LEFT JOIN plugin p ON p.id = f.plugin WHERE f.host = ?1 ORDER BY p.name",
+    [STMT_HEADS_OF] = "SELECT p.name, f.ord, f.received_at, f.collected_at, f.machine,"
+		      " m.machine_id, m.agent, f.meta FROM fresh f INDEXED BY fresh_by_host"
+		      " LEFT JOIN machine m ON m.id = f.machine"
+		      " LEFT JOIN plugin p ON p.id = f.plugin WHERE f.host = ?1 ORDER BY p.name",
     [STMT_VALUE_OF] = "SELECT f.version, " VERSION_COLUMNS " FROM plugin p"
 		      " JOIN fresh f ON f.plugin = p.id AND f.host = ?1"
 		      " LEFT JOIN version v ON v.seq = f.version WHERE p.name = ?2",

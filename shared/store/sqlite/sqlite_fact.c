@@ -132,11 +132,20 @@ sqlite_fact_read(struct sqldb *db, enum stmt which, struct sqlite_fact *row, jso
 	row->heard_at = c.received_at;
 	row->bytes = sqldb_column_int(db, which, COLUMN_BYTES);
 	row->version = column_or(db, which, COLUMN_VERSION, 0);
+	row->machine = column_or(db, which, COLUMN_MACHINE, 0);
 	*meta = fact_columns_meta(&c);
+	row->as_read = json_incref(*meta);
 	len = (size_t)json_integer_value(json_object_get(*meta, "unparsed"));
 	row->unparsed_bytes = (int64_t)len;
 	fact_columns_finish(&c);
 	return true;
+}
+
+void
+sqlite_fact_finish(struct sqlite_fact *row)
+{
+	json_decref(row->as_read);
+	row->as_read = NULL;
 }
 
 /* ---- writing ---- */
@@ -170,24 +179,40 @@ bind_response_id(struct sqldb *db, int column, const struct sqlite_fact *row,
 }
 
 static bool
-find_names(struct sqldb *db, const struct fact_columns *c, int64_t *machine, int64_t *job)
+is_as_read(const struct sqlite_fact *row, const char *key, const char *text)
 {
-	*machine = *job = 0;
-	if ((c->machine_id != NULL || c->boot_id != NULL || c->version != NULL) &&
-	    !sqlite_machine_id(db, c->machine_id, c->boot_id, c->version, machine))
-		return false;
-	return c->job == NULL || sqlite_job_id(db, c->job, job);
+	const char *before = json_string_value(json_object_get(row->as_read, key));
+
+	return text == NULL || before == NULL ? text == before : strcmp(text, before) == 0;
+}
+
+static bool
+find_machine(struct sqldb *db, struct sqlite_fact *row, const struct fact_columns *c)
+{
+	if (is_as_read(row, "machine_id", c->machine_id) &&
+	    is_as_read(row, "boot_id", c->boot_id) && is_as_read(row, "version", c->version))
+		return true;
+	row->machine = 0;
+	return (c->machine_id == NULL && c->boot_id == NULL && c->version == NULL) ||
+	       sqlite_machine_id(db, c->machine_id, c->boot_id, c->version, &row->machine);
+}
+
+static bool
+find_names(struct sqldb *db, struct sqlite_fact *row, const struct fact_columns *c, int64_t *job)
+{
+	*job = 0;
+	return find_machine(db, row, c) && (c->job == NULL || sqlite_job_id(db, c->job, job));
 }
 
 static bool
 put(struct sqldb *db, struct sqlite_fact *row, const struct fact_columns *c)
 {
 	unsigned char response_id[IDENT_BYTES];
-	int64_t machine, job;
+	int64_t job;
 	struct buf rest = {0};
 	bool ok;
 
-	if (!find_names(db, c, &machine, &job) ||
+	if (!find_names(db, row, c, &job) ||
 	    (c->rest != NULL && !sqldb_write_json(db, &rest, c->rest)))
 		return false;
 	sqldb_bind_int(db, STMT_FACT_PUT, 1, row->plugin);
@@ -198,7 +223,7 @@ put(struct sqldb *db, struct sqlite_fact *row, const struct fact_columns *c)
 	bind_or_null(db, 6, c->duration_ms, -1);
 	bind_or_null(db, 7, c->exit_status, -1);
 	bind_or_null(db, 8, c->format, -1);
-	bind_or_null(db, 9, machine, 0);
+	bind_or_null(db, 9, row->machine, 0);
 	bind_or_null(db, 10, job, 0);
 	bind_response_id(db, 11, row, c, response_id);
 	if (row->has_prefix)

@@ -5,6 +5,8 @@
 
 #include "shared/base/xalloc.h"
 
+#include <string.h>
+
 /* The statement is bound: takes the number that it finds. SQLITE_ROW, _DONE, or an error. */
 static int
 find(struct sqldb *db, enum stmt get, int64_t *id)
@@ -43,16 +45,49 @@ sqlite_host_id(struct sqldb *db, const char *name, int64_t *id)
 	return find_or_add(db, STMT_HOST_GET, STMT_HOST_ADD, &name, 1, id);
 }
 
+/* The same few plugins and the same job are in many answers of one transaction. In the next they
+ * may have other numbers: another process can put a backup in the place of what was there. */
+static bool
+is_known(const struct sqldb *db, const struct sqldb_known *k, const char *name, int64_t *id)
+{
+	if (k->epoch != db->epoch || strcmp(k->name, name) != 0)
+		return false;
+	*id = k->id;
+	return true;
+}
+
+static void
+know(const struct sqldb *db, struct sqldb_known *k, const char *name, int64_t id)
+{
+	if (strlen(name) >= sizeof(k->name))
+		return;
+	k->epoch = db->epoch;
+	k->id = id;
+	memcpy(k->name, name, strlen(name) + 1);
+}
+
 bool
 sqlite_plugin_id(struct sqldb *db, const char *name, int64_t *id)
 {
-	return find_or_add(db, STMT_PLUGIN_GET, STMT_PLUGIN_ADD, &name, 1, id);
+	struct sqldb_known *place = &db->plugins[(unsigned char)name[0] % SQLDB_KNOWN];
+
+	if (is_known(db, place, name, id))
+		return true;
+	if (!find_or_add(db, STMT_PLUGIN_GET, STMT_PLUGIN_ADD, &name, 1, id))
+		return false;
+	know(db, place, name, *id);
+	return true;
 }
 
 bool
 sqlite_job_id(struct sqldb *db, const char *name, int64_t *id)
 {
-	return find_or_add(db, STMT_JOB_ID_GET, STMT_JOB_ID_ADD, &name, 1, id);
+	if (is_known(db, &db->job, name, id))
+		return true;
+	if (!find_or_add(db, STMT_JOB_ID_GET, STMT_JOB_ID_ADD, &name, 1, id))
+		return false;
+	know(db, &db->job, name, *id);
+	return true;
 }
 
 bool

@@ -373,6 +373,13 @@ put_update(struct sqldb *db, struct update *u, struct trouble **why)
 	return STORE_REJECT;
 }
 
+static void
+touch_finish(struct touched *t)
+{
+	fact_finish(&t->fact);
+	sqlite_fact_finish(&t->row);
+}
+
 enum store_status
 sqlite_put_one(struct sqlite_store *s, const struct store_write *w, struct trouble **why)
 {
@@ -389,7 +396,7 @@ sqlite_put_one(struct sqlite_store *s, const struct store_write *w, struct troub
 	s->db.fault = SQLDB_FAULT_NONE;
 	status = put_update(&s->db, &u, why);
 	for (i = 0; i < u.n; i++)
-		fact_finish(&u.facts[i].fact);
+		touch_finish(&u.facts[i]);
 	free(u.facts);
 	record_head_finish(&u.head);
 	return status;

@@ -5,12 +5,14 @@
 #include "shared/base/buf.h"
 #include "shared/base/xalloc.h"
 #include "shared/store/head.h"
+#include "shared/store/sql/fact_columns.h"
 #include "shared/wire/jsonx.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define RECORD_TEXT_MAX (512 * 1024 * 1024)
+#define HEAD_BYTES      300 /* of a plugin, about */
 
 bool
 sqlite_read_head(struct sqldb *db, struct record_head *head, struct sqlite_head *row)
@@ -33,12 +35,12 @@ sqlite_read_head(struct sqldb *db, struct record_head *head, struct sqlite_head 
 	return ok;
 }
 
-/* The name of the plugin stands behind the columns of the fact. NULL: damaged. */
+/* NULL: damaged. */
 static const char *
-read_plugin(struct sqldb *db, enum stmt which)
+read_plugin(struct sqldb *db, enum stmt which, int column)
 {
 	size_t len;
-	const char *name = sqldb_column_text(db, which, SQLITE_FACT_COLUMNS, &len);
+	const char *name = sqldb_column_text(db, which, column, &len);
 
 	if (name == NULL)
 		sqldb_damaged(db, "damaged: a row leads to another that is not there");
@@ -46,10 +48,10 @@ read_plugin(struct sqldb *db, enum stmt which)
 }
 
 static void
-note_heard(struct record_head *head, const struct sqlite_fact *row)
+note_heard(struct record_head *head, int64_t heard_at)
 {
-	if (row->heard_at > head->updated_at)
-		head->updated_at = row->heard_at;
+	if (heard_at > head->updated_at)
+		head->updated_at = heard_at;
 }
 
 /* ---- records ---- */
@@ -104,14 +106,14 @@ read_fact(struct sqldb *db, struct record_head *head, const char *plugin, struct
 		return false;
 	if (row.version != 0)
 		sqlite_value_read_meta(db, STMT_FACTS_OF, FIRST_OF_VERSION, fact->meta);
-	note_heard(head, &row);
+	note_heard(head, row.heard_at);
 	return true;
 }
 
 static bool
 facts_add(struct sqldb *db, struct record_head *head, struct facts *f)
 {
-	const char *plugin = read_plugin(db, STMT_FACTS_OF);
+	const char *plugin = read_plugin(db, STMT_FACTS_OF, SQLITE_FACT_COLUMNS);
 
 	if (plugin == NULL)
 		return false;
@@ -183,32 +185,69 @@ sqlite_read(struct sqldb *db, const char *host, json_t **rec, size_t *bytes)
 
 /* ---- heads ---- */
 
-static bool
-add_meta(struct sqldb *db, struct record_head *head, json_t *metas, size_t *bytes)
-{
-	struct sqlite_fact row = {
-	    .plugin_name = read_plugin(db, STMT_METAS_OF), .host_name = head->host};
-	json_t *meta;
+enum head_column {
+	HEAD_PLUGIN,
+	HEAD_ORD,
+	HEAD_RECEIVED_AT,
+	HEAD_COLLECTED_AT,
+	HEAD_MACHINE,
+	HEAD_MACHINE_ID,
+	HEAD_AGENT,
+	HEAD_META,
+};
 
-	if (row.plugin_name == NULL || !sqlite_fact_read(db, STMT_METAS_OF, &row, &meta))
+static bool
+read_head_row(struct sqldb *db, struct fact_columns *c)
+{
+	const enum stmt which = STMT_HEADS_OF;
+	size_t len;
+
+	*c = (struct fact_columns){.duration_ms = -1, .exit_status = -1, .format = -1};
+	c->order = sqldb_column_int(db, which, HEAD_ORD);
+	c->received_at = sqldb_column_int(db, which, HEAD_RECEIVED_AT);
+	c->collected_at = sqldb_column_int(db, which, HEAD_COLLECTED_AT);
+	if (!sqldb_column_is_null(db, which, HEAD_MACHINE)) {
+		c->machine_id = sqldb_column_text(db, which, HEAD_MACHINE_ID, &len);
+		c->version = sqldb_column_text(db, which, HEAD_AGENT, &len);
+		if (c->machine_id == NULL || c->version == NULL) {
+			sqldb_damaged(db, "damaged: a row leads to another that is not there");
+			return false;
+		}
+		if (c->machine_id[0] == '\0')
+			c->machine_id = NULL;
+		if (c->version[0] == '\0')
+			c->version = NULL;
+	}
+	return sqldb_column_json(db, which, HEAD_META, &c->rest);
+}
+
+static bool
+add_to_head(struct sqldb *db, struct record_head *row, json_t *head, size_t *bytes)
+{
+	const char *plugin = read_plugin(db, STMT_HEADS_OF, HEAD_PLUGIN);
+	struct fact_columns c;
+	bool ok = plugin != NULL && read_head_row(db, &c);
+
+	if (!ok)
 		return false;
-	*bytes += row.meta_bytes;
-	note_heard(head, &row);
-	if (json_object_set_new(metas, row.plugin_name, meta) != 0)
-		xalloc_fail(0);
+	*bytes += strlen(plugin) + HEAD_BYTES;
+	note_heard(row, c.received_at);
+	head_add(head, plugin, fact_columns_meta(&c));
+	fact_columns_finish(&c);
 	return true;
 }
 
 static bool
-add_metas(struct sqldb *db, int64_t host, struct record_head *head, json_t *metas, size_t *bytes)
+add_all_to_head(
+    struct sqldb *db, int64_t host, struct record_head *row, json_t *head, size_t *bytes)
 {
 	int rc;
 
-	sqldb_bind_int(db, STMT_METAS_OF, 1, host);
-	rc = sqldb_step(db, STMT_METAS_OF);
-	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_METAS_OF)) {
-		if (!add_meta(db, head, metas, bytes)) {
-			sqldb_done(db, STMT_METAS_OF);
+	sqldb_bind_int(db, STMT_HEADS_OF, 1, host);
+	rc = sqldb_step(db, STMT_HEADS_OF);
+	for (; rc == SQLITE_ROW; rc = sqldb_step(db, STMT_HEADS_OF)) {
+		if (!add_to_head(db, row, head, bytes)) {
+			sqldb_done(db, STMT_HEADS_OF);
 			return false;
 		}
 	}
@@ -219,22 +258,24 @@ enum store_found
 sqlite_read_heading(struct sqldb *db, const char *host, json_t **head, size_t *bytes)
 {
 	struct record_head row = {.host = xstrdup(host)};
-	json_t *metas = json_object();
+	json_t *heading = NULL;
 	struct sqlite_head found;
 	bool ok;
 
 	ok = sqlite_read_head(db, &row, &found);
 	*bytes += found.error_bytes;
 	if (ok && found.found) {
-		ok = add_metas(db, found.id, &row, metas, bytes);
-		if (ok)
-			*head = head_of_metas(&row, metas);
+		heading = head_create(&row);
+		ok = add_all_to_head(db, found.id, &row, heading, bytes);
+		head_set_updated_at(heading, row.updated_at);
 	}
-	json_decref(metas);
 	record_head_finish(&row);
-	if (!ok)
-		return STORE_FAILED;
-	return found.found ? STORE_FOUND : STORE_MISSING;
+	if (ok && found.found) {
+		*head = heading;
+		return STORE_FOUND;
+	}
+	json_decref(heading);
+	return ok ? STORE_MISSING : STORE_FAILED;
 }
 
 /* ---- values ---- */

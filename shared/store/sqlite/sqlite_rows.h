@@ -45,7 +45,11 @@ struct sqlite_fact {
 	int64_t bytes;          /* of the value and of what could not be read, */
 	int64_t unparsed_bytes; /* of the latter alone */
 	size_t meta_bytes;      /* of what has no column */
+	/* Of the machine that answered, and what is said of it: most answers are of the same. */
+	int64_t machine;
+	json_t *as_read; /* meta; owned */
 };
+void sqlite_fact_finish(struct sqlite_fact *row);
 
 /* Of the row that the statement is on, whose first columns it is; its numbers and names are set.
  * *meta: the caller's, without hash and changed_at, which are the value's; unparsed is a number in
