@@ -93,6 +93,11 @@ typedef void doctor_read_fn(void *arg);
 void doctor_read(struct doctor *d, const struct uri *uri, const char *const *queues, size_t n,
     doctor_read_fn *fn, void *arg);
 
+/* This checks the PostgreSQL server that uri names. ok: it has let us in; else the rest of the
+ * chain of the store is told as skipped. Copies uri. */
+typedef void doctor_pg_fn(bool ok, void *arg);
+void doctor_pg(struct doctor *d, const struct uri *uri, doctor_pg_fn *fn, void *arg);
+
 /* This checks whether somebody looks which hosts are in contact. The first four are the caller's to
  * set; zeroed, it may be finished. */
 struct doctor_contact {

@@ -143,6 +143,10 @@ check_clock(struct ward *w)
 	};
 	const char *const none[] = {after_tcp[LINK_CLOCK], NULL};
 
+	if (w->uri.scheme == URI_PG) { /* told with the server */
+		end(w);
+		return;
+	}
 	if (w->uri.scheme == URI_COUCH || w->uri.scheme == URI_COUCHS) {
 		w->stream = stream_open(w->d->v->loop, &opt, ward_on_stream, w);
 		w->patience = loop_timer_create(w->d->v->loop, "doctor-clock", ward_on_silence, w);
@@ -390,6 +394,41 @@ ward_on_reached(bool ok, void *arg)
 	end(w);
 }
 
+/* --- PostgreSQL --- */
+
+static void
+ward_on_pg(bool ok, void *arg)
+{
+	if (ok)
+		open_store(arg);
+	else
+		end(arg);
+}
+
+static void
+ward_on_pg_reached(bool ok, void *arg)
+{
+	struct ward *w = arg;
+
+	w->reached = w->reached || ok;
+	if (w->asked < w->uri.n_others) {
+		const struct uri_place *other = &w->uri.others[w->asked++];
+
+		reach_start(w->d, "store", other->host, other->port, ward_on_pg_reached, w);
+	} else {
+		doctor_pg(w->d, &w->uri, ward_on_pg, w);
+	}
+}
+
+static void
+check_pg(struct ward *w)
+{
+	if (w->uri.host == NULL || w->uri.host[0] == '/') /* its socket */
+		doctor_pg(w->d, &w->uri, ward_on_pg, w);
+	else
+		reach_start(w->d, "store", w->uri.host, w->uri.port, ward_on_pg_reached, w);
+}
+
 /* Opening would make it; looking must not. */
 static void
 check_file(struct ward *w)
@@ -460,6 +499,8 @@ doctor_store(struct doctor *d)
 		end(w);
 		return;
 	case URI_PG:
+		check_pg(w);
+		return;
 	case URI_AMQP: /* told by the options */
 	case URI_AMQPS:
 		open_store(w);

@@ -94,7 +94,9 @@ def test_all_is_well(any_site):
     assert found["plugins"][0][0] == "ok" and "1 declared" in found["plugins"][0][1], found
     for check in ("config", "clock", "state folder", "broker dns", "broker tcp", "broker login", "broker vhost",
                   "topology", "permissions", "dead letters", "agent", "store database", "store write",
-                  *(("store tcp", "store login", "store clock") if site.dbhost.startswith("couch:") else ())):
+                  *(("store tcp", "store login", "store clock") if site.dbhost.startswith("couch:") else ()),
+                  *(("store login", "store role", "store durability", "store connections", "store clock")
+                    if site.dbhost.startswith("pg:") else ())):
         assert all(s[0] == "ok" for s in found[check]), (check, found[check])
     assert len(found["topology"]) == 6, found
     assert [s[1] for s in found["permissions"][1:]] == [
@@ -652,3 +654,32 @@ def test_plugin_command_that_others_may_write(site, who):
     site.plugin("worse", command, **keys)
     text = doctor(site)[1]["plugin commands"][0][1]
     assert "2 of 3" in text and "bad runs /" in text and "worse runs /" in text, text
+
+
+def test_a_postgresql_that_is_not_as_it_should_be(own_pg_site):
+    """Each has its line, with the way out; what hosts answer is asked of none that is not reached."""
+    site = own_pg_site
+    server = site.database.server
+    server.sql("ALTER SYSTEM SET full_page_writes = off")
+    server.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    server.sql("SELECT pg_reload_conf()")
+    status, found = doctor(site, options=["pg.connections=32"])
+    assert status == 1, found  # it takes no write
+    (state, said, cure), = found["store durability"]
+    assert state == "warn" and "full_page_writes is off" in said and "ALTER SYSTEM SET full_page_writes = on" in cure, found
+    (state, said, cure), = found["store role"]
+    assert state == "warn" and "takes no writes" in said and "pg://user@db1,db2/database" in cure, found
+    assert found["store write"][0][0] == "FAIL" and "25006" in found["store write"][0][1], found
+    server.sql("ALTER SYSTEM RESET default_transaction_read_only", writes=True)
+    server.sql("ALTER SYSTEM SET max_connections = 20", writes=True)
+    server.sql("CREATE ROLE cmdb LOGIN PASSWORD 'secret'", writes=True)
+    server.stop()
+    server.start()
+    status, found = doctor(site, options=["pg.connections=32"])
+    (state, said, cure), = found["store connections"]
+    assert state == "warn" and "a collector wants 32" in said and "max_connections" in cure, found
+    site.dbhost = server.uri(site.database.name, "cmdb:wrong", "127.0.0.1")
+    status, found = doctor(site)
+    (state, said, cure), = found["store login"]
+    assert status == 1 and state == "FAIL" and "28P01" in said and "PGPASSFILE" in cure and "wrong" not in str(found), found
+    assert found["store tcp"][0][0] == "ok" and found["store database"][0][0] == "skip", found

@@ -90,13 +90,14 @@ on_down(struct pg_session *s, enum pg_fault fault, const struct trouble *why, vo
 {
 	struct pg_pool *p = arg;
 
-	/* Of many sessions, and of each try, once. */
-	if (p->told != fault)
-		log_warn("pg", "pg[%s]: a connection is down: " TROUBLE_FMT, pg_session_where(s),
-		    TROUBLE_ARGS(why));
-	p->told = fault;
-	if (!any_is_up(p))
+	/* With none left the tasks are told, and whoever gave them says so. */
+	if (!any_is_up(p)) {
 		end_all(p, fault, why);
+	} else if (p->told != fault) { /* of many sessions, and of each try, once */
+		p->told = fault;
+		log_warn("pg", "pg[%s]: a connection is down, others are there: " TROUBLE_FMT,
+		    pg_session_where(s), TROUBLE_ARGS(why));
+	}
 }
 
 struct pg_pool *
