@@ -169,6 +169,22 @@ def test_twice_from_any_folder_then_stop(quickstart, record_property):
     record_property("figure", f"quickstart ran as {'nobody' if quickstart.prefix else 'the caller'}")
 
 
+def test_records_in_a_private_postgresql(quickstart):
+    """There is no password: the login is that of whoever runs it. What was stored is there at the next start."""
+    done = quickstart.run("--store", "pg")
+    assert done.status == 0 and "==> starting a private PostgreSQL" in done.err.splitlines(), done
+    assert done.out.startswith(f"The record of {os.uname().nodename} in pg://:"), done
+    assert sorted(pids(quickstart)) == ["epmd", "postgres", "rabbitmq", "vogeler-agent", "vogelerd"]
+    assert re.search(r"^dsn = pg://:\d+/vogeler\?host=/", (quickstart.folder / "vogeler.conf").read_text(), re.M)
+    assert quickstart.run("stop").err.count("==> stopping ") == 5
+    quickstart.wait_nothing_left()
+    done = quickstart.run("--store=pg")
+    assert done.status == 0, done
+    done = quickstart.run("clean")
+    assert done.status == 0 and not list(quickstart.folder.iterdir()), done
+    quickstart.wait_nothing_left()
+
+
 def test_ctrl_c_ends_it_and_what_it_started(quickstart):
     for moment in ("starting a private RabbitMQ", "starting vogelerd", "vogeler-runner -n all -x packages"):
         terminal = Terminal(quickstart)
@@ -412,6 +428,8 @@ def test_a_folder_of_a_version_without_the_marker_is_known(quickstart):
     (["--hosts", "0"], "how many simulated hosts"),
     (["--host=20"], "unknown: '--host=20'"),
     ([""], "unknown: ''"),
+    (["--store", "couch"], "there are sqlite and pg"),
+    (["--store=pg", "stop"], "--store does not go with stop"),
 ])
 def test_what_it_does_not_know_is_refused_before_anything_is_done(quickstart, args, said):
     done = quickstart.run(*args)

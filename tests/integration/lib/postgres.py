@@ -43,7 +43,7 @@ class Postgres:
         """The memory of one that was killed may still be in use by its children, which are about to notice."""
         def up():
             if self.process is None or not self.process.running:
-                self.process = Process("postgres", [SCRIPT, self.folder, "server"], self.folder,
+                self.process = Process("postgres", [SCRIPT, self.folder, "server", "tied"], self.folder,
                                        clean_environment(self.folder)).start()
             return self.is_ready()
         wait_until(up, "PostgreSQL answers", step=0.1)
