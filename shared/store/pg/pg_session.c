@@ -434,6 +434,10 @@ on_resolved(struct addrinfo *list, const struct trouble *t, void *arg)
 static const char set_up_sql[] =
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on',"
     " set_config('statement_timeout', $1, false), set_config('lock_timeout', '5s', false),"
+    /* All that is asked for stands behind a key. A plan is made once, perhaps of tables that are
+     * still empty and not yet analysed, and would go on reading them whole when they are not. */
+    " set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),"
+    " set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),"
     " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', false) END,"
     /* Of one that is stopped in the middle, others would wait for its locks. */

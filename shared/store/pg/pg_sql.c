@@ -82,6 +82,7 @@ const char *const pg_sql[PG_N_STMTS] = {
 	" (SELECT sum(f.bytes::bigint + f.meta_bytes) FROM vogeler.fresh f"
 	" WHERE f.host = h.id)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS k(name, n)"
 	" JOIN vogeler.host h ON h.name = k.name",
+    /* LIMIT keeps each row one look into the key, whatever is known of the tables. */
     [PG_STMT_READ_FACTS] =
 	"SELECT k.n, f.xmin::text, f.meta_bytes, octet_length(f.unparsed), v.at, v.since_base,"
 	" b.seq, b.codec, b.bytes, b.v, " FACT_COLUMNS
@@ -89,11 +90,13 @@ const char *const pg_sql[PG_N_STMTS] = {
 	" WITH ORDINALITY AS k(host, plugin, hash, bytes, n)"
 	" JOIN vogeler.host h ON h.name = k.host"
 	" JOIN vogeler.plugin p ON p.name = k.plugin"
-	" JOIN vogeler.fresh f ON f.host = h.id AND f.plugin = p.id"
-	" LEFT JOIN vogeler.version v ON k.hash IS DISTINCT FROM f.hash AND v.host = f.host"
-	" AND v.plugin = f.plugin AND v.seq = f.version"
-	" LEFT JOIN vogeler.version b ON b.host = v.host AND b.plugin = v.plugin"
-	" AND b.seq = coalesce(v.base, v.seq) AND b.bytes / 4 <= k.bytes AND k.bytes / 4 <= b.bytes",
+	" CROSS JOIN LATERAL (SELECT *, xmin FROM vogeler.fresh"
+	" WHERE host = h.id AND plugin = p.id LIMIT 1) f"
+	" LEFT JOIN LATERAL (SELECT * FROM vogeler.version WHERE k.hash IS DISTINCT FROM f.hash"
+	" AND host = f.host AND plugin = f.plugin AND seq = f.version LIMIT 1) v ON true"
+	" LEFT JOIN LATERAL (SELECT * FROM vogeler.version WHERE host = v.host"
+	" AND plugin = v.plugin AND seq = coalesce(v.base, v.seq) AND bytes / 4 <= k.bytes"
+	" AND k.bytes / 4 <= bytes LIMIT 1) b ON true",
     /* A number is drawn for each row that is tried, so it is not tried with a name that is there.
      */
     [PG_STMT_PLUGIN_NEW] =
