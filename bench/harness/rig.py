@@ -22,6 +22,7 @@ from lib.broker import Broker  # noqa: E402
 from lib.certs import Authority  # noqa: E402,F401
 from lib.couch import STANDIN, Couch, Database  # noqa: E402
 from lib.orphan import die_with_parent  # noqa: E402
+from lib.postgres import Postgres  # noqa: E402
 from lib.process import Process, clean_environment  # noqa: E402
 from lib.tlsproxy import TlsProxy  # noqa: E402,F401
 from lib.waiting import wait_until  # noqa: E402
@@ -54,10 +55,34 @@ def session_pids(sid):
     return found
 
 
+def children(pid):
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as f:
+                if int(f.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(name))
+        except (OSError, IndexError):
+            pass
+    return found
+
+
+def bytes_written(pids):
+    """What processes have given to write(2) and its kin, with those of their children that have ended."""
+    n = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/io", encoding="ascii") as f:
+                n += next(int(line.split()[1]) for line in f if line.startswith("wchar:"))
+        except FileNotFoundError:
+            pass  # it has ended meanwhile, and counts as its parent's
+    return n
+
+
 def pin(pid, cores):
     """The process, what it has started, and all their threads. Whether it may be done."""
     done = False
-    for each in session_pids(pid) or [pid]:
+    for each in set(session_pids(pid) or [pid]) | set(children(pid)):
         try:
             for task in os.listdir(f"/proc/{each}/task"):
                 os.sched_setaffinity(int(task), cores)
@@ -147,6 +172,34 @@ class StandinOnDisk(Couch):
                                clean_environment(self.folder, PATH=os.environ["PATH"])).start()
         wait_until(self._answers, "the stand-in answers", 90)
         return self
+
+
+class OwnPostgres(Postgres):
+    """A private server, with memory as one that others use has it; all that makes a commit safe is as it comes."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.given = None
+
+    def _call(self, *args, **more):
+        done = super()._call(*args, **more)
+        if args == ("init",):
+            with open(self.folder / "data" / "postgresql.auto.conf", "a", encoding="ascii") as f:
+                f.write("shared_buffers = 256MB\n")
+        return done
+
+    def start(self):
+        super().start()
+        safe = self.sql("SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings"
+                        " WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')")
+        if safe != "fsync=on full_page_writes=on synchronous_commit=on":
+            raise Trouble(f"PostgreSQL would lose what it says is safe: {safe}")
+        return self
+
+    def bytes_written(self):
+        """With all that is still to be written, so that each write has its share of the checkpoints."""
+        self.sql("CHECKPOINT")
+        return bytes_written([self.process.pid] + children(self.process.pid))
 
 
 class Memory(threading.Thread):
@@ -289,6 +342,8 @@ class Rig:
         self.runs = int(time.time() * 1000)
         self.broker = None
         self.couch = None
+        self.pg = None
+        self.store = "sqlite"  # of rows that may be on either, sqlite or pg
         self.collectors = []
         self.vhosts = []
         self.many_queues = False
@@ -299,7 +354,7 @@ class Rig:
         self.all_cores = set(cores)
         self.measured = {cores[0]}  # what is measured against
         self.others = set(cores[1:]) or {cores[0]}
-        self.against = None  # "broker" or "couch" while pinned, None: nothing is pinned
+        self.against = None  # "broker", "couch" or "pg" while pinned, None: nothing is pinned
         if not self.two_cores:
             self.not_pinned = "there is one core"
 
@@ -331,6 +386,14 @@ class Rig:
                 self.couch_pid = self.couch.process.pid
             self.apply_pins()
         return self.couch
+
+    def start_pg(self):
+        if self.pg is None:
+            self.progress("starting PostgreSQL")
+            self.pg = OwnPostgres(self.new_folder("pg"))
+            self.pg.start_first()
+            self.apply_pins()
+        return self.pg
 
     def new_vhost(self):
         """Removed when the row is over, with what lies in its queues."""
@@ -380,13 +443,25 @@ class Rig:
 
     def new_couch_database(self):
         """One that a collector can use: made as an administrator would."""
-        uri = self.new_couch_uri()
+        return self.set_up(self.new_couch_uri())
+
+    def set_up(self, uri):
         done = subprocess.run([self.bin / "vogeler-admin", "--qhost", self.broker.uri(self.new_vhost()), "--dbhost",
                                uri, "setup"], env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
         if done.returncode != 0:
             raise Trouble("vogeler-admin setup: " + done.stdout.decode())
         return uri
+
+    def new_pg_uri(self):
+        """Its tables are made by whoever comes first."""
+        database = self.start_pg().new_database()
+        database.create()
+        return database.dbhost
+
+    def new_store_uri(self):
+        """Of the store that the run was told to use."""
+        return self.set_up(self.new_pg_uri()) if self.store == "pg" else self.new_sqlite_uri()
 
     def drop(self, dbhost):
         name = dbhost.rsplit("/", 1)[1]
@@ -399,7 +474,7 @@ class Rig:
     # Pinning
 
     def pin_against(self, what):
-        """'broker' or 'couch' gets a core of its own, everything else the other; None: everybody has all."""
+        """'broker', 'couch' or 'pg' gets a core of its own, everything else the other; None: everybody has all."""
         self.against = what if self.two_cores else None
         self.apply_pins()
 
@@ -413,6 +488,8 @@ class Rig:
             pin(self.broker.node.pid, self.cores_of("broker"))
         if self.couch is not None and (self.couch_pid is None or not pin(self.couch_pid, self.cores_of("couch"))):
             self.not_pinned = "the store does not run here, or belongs to somebody else"
+        if self.pg is not None:
+            pin(self.pg.process.pid, self.cores_of("pg"))
         os.sched_setaffinity(0, self.all_cores if self.against is None else self.others)
 
     # Programs
@@ -467,6 +544,8 @@ class Rig:
             if self.couch_pid is not None:
                 pin(self.couch_pid, self.all_cores)
             self.couch.finish()
+        if self.pg is not None:
+            self.pg.finish()
         if self.broker is not None:
             self.broker.finish()
         shutil.rmtree(self.folder, ignore_errors=True)

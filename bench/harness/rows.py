@@ -232,7 +232,7 @@ def row3(rig, s):
     sync = fsync_ms(rig.folder)
     parts, figures, curves, memory = [], {}, {}, {}
     for profile, goal, share in (("lines", 5000, 1), ("facter", 2500, 2)):
-        vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
+        vhost, dbhost = rig.new_vhost(), rig.new_store_uri()
         collector = rig.collector(vhost, dbhost)
         warm(rig, collector, vhost, {"hosts": hosts, "jobs": 1, "profile": profile, "run": rig.new_run()})
         halves = []
@@ -245,7 +245,8 @@ def row3(rig, s):
         parts.append(part(f"{profile}, committed with full synchronous", median_by(halves), low=goal,
                           unit="responses/s", runs=[round3(h["per_second"]) for h in halves]))
         parts.append(part(f"{profile}: commits a second, the most of a run",
-                          max(h["batches"] / h["seconds"] for h in halves), high=20, unit="commits/s"))
+                          max(h["batches"] / h["seconds"] for h in halves), high=20 if rig.store == "sqlite" else None,
+                          unit="commits/s"))
         parts.append(part(f"{profile}: a commit takes, mean", 1000 * sum(h["store_seconds"] for h in halves)
                           / sum(h["batches"] for h in halves), unit="ms",
                           slowest_ms=round3(1000 * collector.slowest_batch_s())))
@@ -260,7 +261,7 @@ def row3(rig, s):
     rig.pin_against(None)
     parts.append(part("fdatasync of 4 KB, median", statistics.median(sync), unit="ms", slowest_ms=round3(max(sync))))
     parts.append(books.part())
-    return row(TITLES[3], parts, hosts=hosts, figures=figures, curves=curves,
+    return row(TITLES[3].format(rig.store), parts, hosts=hosts, figures=figures, curves=curves,
                memory=memory)
 
 
@@ -353,15 +354,11 @@ def row5(rig, s):
     backlog = {"hosts": hosts, "jobs": s.getint("jobs"), "profile": "lines"}
     ohai = {"hosts": hosts, "jobs": s.getint("ohai_jobs"), "profile": "ohai"}
     crowd = {"hosts": many, "jobs": 5, "profile": "lines"}
-    flat = drift(measure(f"{hosts * backlog['jobs']} responses waiting, sqlite://", rig.new_sqlite_uri(), backlog))
-    measure("answers of 130 KB, sqlite://", rig.new_sqlite_uri(), ohai)
-    measure(f"{many} hosts, sqlite://", rig.new_sqlite_uri(), crowd)
-    rig.start_couch()
-    measure("answers of 130 KB, couch://, its cache included", rig.new_couch_database(), ohai)
-    measure(f"{many} hosts, couch://, its cache included", rig.new_couch_database(), crowd)
-    if rig.couch.process is not None:
-        measure("the store stopped, couch://, its cache included", rig.new_couch_database(), dict(backlog, jobs=10),
-                ["couch.timeout=3s", "server.store_patience=3s"], True)
+    flat = drift(measure(f"{hosts * backlog['jobs']} responses waiting, {rig.store}://", rig.new_store_uri(), backlog))
+    measure(f"answers of 130 KB, {rig.store}://", rig.new_store_uri(), ohai)
+    measure(f"{many} hosts, {rig.store}://", rig.new_store_uri(), crowd)
+    if rig.store == "sqlite":
+        couch_memory(rig, measure, s, ohai, crowd, backlog)
     peaks.sort(key=lambda p: -p["figure"] / float(p["goal"].split()[1]))
     if flat is None:
         others.append(dict(part("the long backlog: memory at its end against its first half", 0), ok=False,
@@ -370,6 +367,16 @@ def row5(rig, s):
         others.append(part("the long backlog: memory at its end against its first half", flat, high=1.1))
     return row(TITLES[5], peaks + others + [books.part()], curve_unit="kB",
                curves={n: list(c.items()) for n, c in curves.items()}, cache_mb=cache)
+
+
+def couch_memory(rig, measure, s, ohai, crowd, backlog):
+    many = s.getint("many_hosts")
+    rig.start_couch()
+    measure("answers of 130 KB, couch://, its cache included", rig.new_couch_database(), ohai)
+    measure(f"{many} hosts, couch://, its cache included", rig.new_couch_database(), crowd)
+    if rig.couch.process is not None:
+        measure("the store stopped, couch://, its cache included", rig.new_couch_database(), dict(backlog, jobs=10),
+                ["couch.timeout=3s", "server.store_patience=3s"], True)
 
 
 def stay_away(rig, collector, n):
@@ -400,7 +407,7 @@ def broadcast(rig, s, hosts):
     own = 2 * hosts + BROKER_FILES <= resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # which the broker inherits
     shared = {} if own else {"connections": SHARED_CONNECTIONS}
     rig.many_queues = rig.many_queues or (own and hosts > 1000)
-    vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
+    vhost, dbhost = rig.new_vhost(), rig.new_store_uri()
     collector = rig.collector(vhost, dbhost)
     memory = Memory(rig.memory_of(collector))
     cpu = cpu_seconds(collector.pid)
@@ -420,7 +427,7 @@ def broadcast(rig, s, hosts):
 
 def steady(rig, s, **conduct):
     """Commands at a fixed rate, below what is possible."""
-    vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
+    vhost, dbhost = rig.new_vhost(), rig.new_store_uri()
     collector = rig.collector(vhost, dbhost)
     report = rig.bench("load", vhost=vhost, dbhost=dbhost, hosts=s.getint("rate_hosts"), jobs=s.getint("rate_jobs"),
                        rate=s["rate"], profile="lines", run=rig.new_run(), patience=f"{PATIENCE}s", status=(0, 2), **conduct)
@@ -753,8 +760,10 @@ def row9(rig, s):
 
 def row10(rig, s):
     hosts, runs = s.getint("hosts"), s.getint("runs")
+    if rig.store == "pg":
+        rig.start_broker()  # setup asks for it
     rig.pin_against(None)
-    dbhost = rig.new_sqlite_uri()
+    dbhost = rig.new_store_uri()
     plan = {"hosts": hosts, "jobs": 5, "profile": "mix", "run": rig.new_run()}
     rig.progress("row 10: filling the store")
     looks = [rig.bench("look", dbhost=dbhost, **plan)]
@@ -768,7 +777,7 @@ def row10(rig, s):
              part("heads against whole records", middle["heads"] / middle["records"], high=0.1),
              part("the names", middle["names"], unit="s", runs=seconds["names"]),
              part("the records", middle["records"], unit="s", runs=seconds["records"])]
-    return row(TITLES[10], parts, hosts=hosts, value_bytes_per_host=size)
+    return row(TITLES[10].format(rig.store), parts, hosts=hosts, value_bytes_per_host=size)
 
 
 # Row 11
@@ -834,7 +843,7 @@ def row11(rig, s):
     rig.start_broker()
     rig.pin_against(None)
     rig.many_queues = hosts > 1000
-    vhost, dbhost = rig.new_vhost(), rig.new_sqlite_uri()
+    vhost, dbhost = rig.new_vhost(), rig.new_store_uri()
     collector = rig.collector(vhost, dbhost)
     rig.progress(f"row 11: records and queues of {hosts} hosts")
     collector.hold()
@@ -865,18 +874,165 @@ def row11(rig, s):
     return row(TITLES[11], parts, hosts=hosts, healed=spread(healed))
 
 
+# Row 12
+
+PG_SETTINGS = [{}, {"batch": "256KiB"}, {"requests": 4}, {"batch": "256KiB", "requests": 4}]
+
+
+def pg_ceiling(rig, plan, dbhost):
+    """A writer of the same statements to a database of its own: of several sizes and numbers of requests, the best."""
+    tried = [(rig.bench("write", dbhost=dbhost, seed=900 + i, run=rig.new_run(), **dict(plan, jobs=3), **how)["per_second"], i)
+             for i, how in enumerate(PG_SETTINGS)]
+    best = PG_SETTINGS[max(tried)[1]]
+
+    def ceiling(seed):
+        return rig.bench("write", dbhost=dbhost, seed=seed, run=rig.new_run(), **plan, **best)
+    return ceiling, best
+
+
+def pg_profile(rig, s, profile, goal, books):
+    """One profile's parts: pinned against the ceiling, changed and unchanged by turns on two cores."""
+    hosts, jobs, runs = s.getint("hosts"), s.getint(f"jobs_{profile}"), s.getint("runs")
+    plan = {"hosts": hosts, "profile": profile}
+    vhost, dbhost = rig.new_vhost(), rig.set_up(rig.new_pg_uri())
+    rig.pin_against("pg")
+    ceiling, best = pg_ceiling(rig, dict(plan, jobs=jobs + 1), rig.new_pg_uri())
+    collector = rig.collector(vhost, dbhost)
+    idle = pss_kb(collector.pid) / 1024
+    collector.hold()
+
+    def ours(seed, **more):
+        this = dict(plan, jobs=jobs, seed=seed, run=rig.new_run(), **more)
+        n = rig.bench("fill", vhost=vhost, dbhost=dbhost, **this)["responses"]
+        half = collector.drain(n)
+        books.check(dbhost, **this)
+        collector.hold()
+        return half
+
+    ours(1)
+    a, b, changed, same, alone = [], [], [], [], []
+    for i in range(runs):
+        rig.progress(f"row 12: {profile}, pinned, {i + 1} of {runs}")
+        for half in (a, b) if i % 2 else (b, a):
+            half.append(ours(100 + i) if half is a else ceiling(100 + i))
+    rig.pin_against(None)
+    pin(collector.pid, rig.all_cores)
+    for i in range(runs):
+        rig.progress(f"row 12: {profile}, two cores shared by all, {i + 1} of {runs}")
+        # Versions come from the first job: with a new seed all of that are new, and those that follow are not.
+        changed.append(ours(300 + i))
+        ours(400 + i, unchanged=100)
+        same.append(ours(400 + i, unchanged=100))
+        alone.append(ceiling(300 + i))
+    final = clean(collector)
+    collector.stop()
+    parts = [ratio(f"{profile}, pinned, against a writer of the same statements", a, b, low=0.9, high=1.05),
+             part(f"{profile}, two cores shared by all", median_by(changed), low=goal, unit="responses/s",
+                  runs=[round3(h["per_second"]) for h in changed]),
+             dict(ratio(f"{profile}: unchanged against changed", same, changed, low=1.5), unit="times"),
+             part(f"{profile}: the store alone", median_by(alone), unit="responses/s",
+                  runs=[round3(h["per_second"]) for h in alone]),
+             part(f"{profile}: CPU time of vogelerd for a response", median_by(changed, "cpu_us"), unit="us"),
+             dict(final, name=f"{profile}: given back or dead-lettered")]
+    return parts, {"collector": rates(a), "ceiling": rates(b), "best": best, "idle": idle,
+                   "curve": [h["curve"] for h in a], "memory": a[-1]["memory"]}
+
+
+def pg_collectors(rig, s, books):
+    """One collector, and two, by turns, each time on a database and a vhost of their own."""
+    plan = {"hosts": s.getint("hosts"), "profile": "lines"}
+
+    def half(names, seed):
+        vhost, dbhost = rig.new_vhost(), rig.set_up(rig.new_pg_uri())
+        these = [rig.collector(vhost, dbhost, name=n) for n in names]
+
+        def work(jobs, seed):
+            this = dict(plan, jobs=jobs, seed=seed, run=rig.new_run())
+            before = [c.counts() for c in these]
+            for c in these:
+                c.hold()
+            n = rig.bench("fill", vhost=vhost, dbhost=dbhost, **this)["responses"]
+            began = time.monotonic()
+            for c in these:
+                c.go_on()
+            wait_until(lambda: sum(c.counts()["stored"] - b["stored"] for c, b in zip(these, before)) >= n,
+                       "all is stored", 600, 0.05)
+            seconds = time.monotonic() - began
+            books.check(dbhost, **this)
+            return {"per_second": n / seconds, "conflicts": sum(c.counts()["conflicts"] for c in these)}
+        work(1, seed)
+        done = work(s.getint("jobs_lines"), seed + 50)
+        for c in these:
+            c.stop()
+        return done
+
+    one, two = [], []
+    for i in range(s.getint("runs")):
+        rig.progress(f"row 12: one collector and two, {i + 1} of {s.getint('runs')}")
+        one.append(half(["first"], i + 1))
+        two.append(half(["first", "second"], i + 101))
+    tolerance = min(noise(one) + noise(two), 0.1)
+    return [ratio("two collectors against one", two, one, low=round3(1.0 - tolerance)),
+            part("tolerated below 1: how far halves of a kind differ", tolerance)]
+
+
+def row12(rig, s):
+    rig.start_broker()
+    rig.start_pg()
+    books = Books(rig)
+    parts, figures, idle = [], {}, []
+    for profile, goal in (("lines", 5000), ("packages", 500)):
+        more, figures[profile] = pg_profile(rig, s, profile, goal, books)
+        parts += more
+        idle.append(figures[profile].pop("idle"))
+    parts += pg_collectors(rig, s, books)
+    parts += [part("PSS of the idle collector", max(idle), high=14, unit="MB"), books.part()]
+    return row(TITLES[12], parts, hosts=s.getint("hosts"), figures=figures,
+               curves={f"responses committed, {p}": f.pop("curve") for p, f in figures.items()},
+               memory={f"{name}, {p}": c for p, f in figures.items() for name, c in f.pop("memory").items()})
+
+
+# Row 13
+
+def row13(rig, s):
+    """Answers of five facts of 600 bytes, of no job, each job asking all hosts in no order for one of them, 200 in a commit.
+    The records are there; then each of the five has another value, and then the same again."""
+    plan = {"hosts": s.getint("hosts"), "profile": "facts", "unasked": True, "commit": 200}
+    parts = []
+    for store, goals in (("sqlite", (12000, 6000)), ("pg", (None, None))):
+        if store == "pg":
+            rig.start_pg()
+        dbhost = rig.new_pg_uri() if store == "pg" else rig.new_sqlite_uri()
+        rig.progress(f"row 13: {store}://, making the records")
+        rig.bench("write", dbhost=dbhost, seed=1, run=rig.new_run(), seconds=3000, **dict(plan, jobs=6))
+        for what, goal in zip(("changed", "unchanged"), goals):
+            rig.progress(f"row 13: {store}://, {what}")
+            before = rig.pg.bytes_written() if store == "pg" else 0
+            # Versions come from the first five jobs, which are not written.
+            done = rig.bench("write", dbhost=dbhost, seed=2, run=rig.new_run(), unchanged=100, resume=True, seconds=3000,
+                             **dict(plan, jobs=10))
+            written = rig.pg.bytes_written() - before if store == "pg" else done["bytes_written"]
+            parts.append(part(f"{store}://, {what}: bytes written an answer", written / done["responses"], high=goal, unit="bytes",
+                              value_bytes=done["mean_bytes"]))
+            parts.append(part(f"{store}://, {what}: answers a second, the store alone", done["per_second"], unit="answers/s",
+                              cpu_us=round3(done["cpu_us"])))
+    return row(TITLES[13], parts, hosts=plan["hosts"])
+
+
 ROWS = {1: row1, 2: row2, 3: row3, 4: row4, 5: row5, 6: row6, 7: row7, 8: row8, 9: row9,
-        10: row10, 11: row11}
+        10: row10, 11: row11, 12: row12, 13: row13}
 TITLES = {
     1: "couch://, mix: responses committed against the store's ceiling",
     2: "null://, lines: against the raw consume rate of the broker",
-    3: "sqlite://: responses committed per second",
+    3: "{}://: responses committed per second",
     4: "against the algorithm of 2010 (baseline: GET, PUT, GET, PUT, one connection), lines, couch://",
     5: "memory of vogelerd at its highest",
     6: "cost against the number of hosts",
     7: "the agent: memory, start, idleness",
     8: "two collectors on one couch://",
     9: "unchanged values, mix, couch://",
-    10: "sqlite://, mix: listing the hosts (vogeler-admin hosts, -n all)",
+    10: "{}://, mix: listing the hosts (vogeler-admin hosts, -n all)",
     11: "bindings: the exchange of commands is made anew, and no host may bind its queue",
+    12: "pg://: responses committed against a writer of the same statements; memory; two collectors",
+    13: "bytes written an answer, in the store alone: sqlite:// and pg://",
 }

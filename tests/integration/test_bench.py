@@ -290,9 +290,28 @@ def test_row_10(tmp_path):
     assert "why" not in ten and ten["hosts"] == 30 and len(ten["parts"]) == 4, done.stderr.decode()
 
 
+def test_rows_on_postgresql(tmp_path):
+    """Those of pg:// alone, and one that may be on either store. How fast it is does not matter here."""
+    done = bench_run(tmp_path, "--json", "--rows", "12,13,10,6", "--store", "pg")
+    report = json.loads(done.stdout)
+    twelve, thirteen, ten, six = report["rows"]
+    assert not any("why" in r for r in report["rows"]), done.stdout.decode()
+    part = {p["name"]: p for p in twelve["parts"]}
+    assert part["answers lost, doubled or stale"]["figure"] == 0
+    assert part["answers lost, doubled or stale"]["expected"] == 20 * (5 * 4 + 5 * 2 + 2 * (1 + 4))
+    assert part["lines: given back or dead-lettered"]["ok"] and part["packages: given back or dead-lettered"]["ok"]
+    assert 0 < part["PSS of the idle collector"]["figure"] < 50
+    figures = {p["name"]: p["figure"] for p in thirteen["parts"]}
+    for store in ("sqlite", "pg"):
+        assert figures[f"{store}://, changed: bytes written an answer"] > figures[f"{store}://, unchanged: bytes written an answer"] > 0
+    assert ten["title"].startswith("pg://")
+    assert [t["counts"] for t in six["table"]] == [[5, 5], [10, 10]]
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith("vogeler-bench-")]
+
+
 def test_bench_run_says_what_it_cannot_do(tmp_path):
-    done = bench_run(tmp_path, "--rows", "12")
-    assert done.returncode == 1 and b"has no row 12" in done.stderr
+    done = bench_run(tmp_path, "--rows", "14")
+    assert done.returncode == 1 and b"has no row 14" in done.stderr
     done = bench_run(tmp_path, scenario="none")
     assert done.returncode == 1 and b"there is no scenario" in done.stderr
 
