@@ -16,8 +16,8 @@
 
 #define NOTE_MS 200 /* confirms of so long are written to the ledger at once */
 
-enum publisher_state
-dispatch_state_of(const struct dispatch *s, size_t host)
+static enum publisher_state
+state_of(const struct dispatch *s, size_t host)
 {
 	return publisher_state(s->send, s->by_name ? s->first_item + host : 0);
 }
@@ -38,8 +38,9 @@ book_as(struct dispatch *s, const char *host, enum outcome_state state, const ch
 		outcome_writer_add(s->books, &o);
 }
 
-void
-dispatch_book(struct dispatch *s, size_t host, enum outcome_state state, const char *why)
+/* Its outcome goes to the ledger, and to who follows. */
+static void
+book(struct dispatch *s, size_t host, enum outcome_state state, const char *why)
 {
 	book_as(s, s->job->hosts[host], state, why);
 }
@@ -57,11 +58,11 @@ dispatch_note_confirmed(struct dispatch *s)
 	if (all)
 		book_as(s, OUTCOME_EVERY_HOST, OUTCOME_QUEUED, NULL);
 	for (size_t i = 0; s->by_name && i < s->given; i++) {
-		if (s->noted[i] || dispatch_state_of(s, i) != PUBLISHER_CONFIRMED)
+		if (s->noted[i] || state_of(s, i) != PUBLISHER_CONFIRMED)
 			continue;
 		s->noted[i] = true;
 		if (!all)
-			dispatch_book(s, i, OUTCOME_QUEUED, NULL);
+			book(s, i, OUTCOME_QUEUED, NULL);
 	}
 	s->n_noted = s->confirmed;
 	outcome_writer_flush(s->books);
@@ -70,7 +71,7 @@ dispatch_note_confirmed(struct dispatch *s)
 static bool
 is_unroutable(const struct dispatch *s, size_t host)
 {
-	return s->by_name ? dispatch_state_of(s, host) == PUBLISHER_UNROUTABLE : s->absent[host];
+	return s->by_name ? state_of(s, host) == PUBLISHER_UNROUTABLE : s->absent[host];
 }
 
 void
@@ -86,7 +87,7 @@ dispatch_book_unroutable(struct dispatch *s)
 			why = hosts_has(&s->known, s->job->hosts[i])
 				  ? SEND_REPORT_NO_QUEUE "; " SEND_REPORT_NO_QUEUE_CURE
 				  : "no such host: it was never seen";
-		dispatch_book(s, i, OUTCOME_UNROUTABLE, why);
+		book(s, i, OUTCOME_UNROUTABLE, why);
 	}
 }
 
@@ -106,14 +107,13 @@ dispatch_give_up(struct dispatch *s, const char *why)
 	publisher_halt(s->send);
 	dispatch_book_unroutable(s);
 	for (size_t i = 0; i < s->job->n_hosts; i++) {
-		enum publisher_state state =
-		    i < s->given ? dispatch_state_of(s, i) : PUBLISHER_WAITING;
+		enum publisher_state state = i < s->given ? state_of(s, i) : PUBLISHER_WAITING;
 
 		if (state == PUBLISHER_WAITING) {
-			dispatch_book(s, i, OUTCOME_CANCELLED, cancelled);
+			book(s, i, OUTCOME_CANCELLED, cancelled);
 			n++;
 		} else if (state == PUBLISHER_UNKNOWN) {
-			dispatch_book(s, i, OUTCOME_UNSENT, unsent);
+			book(s, i, OUTCOME_UNSENT, unsent);
 			s->n_unsent++;
 		}
 	}
@@ -152,7 +152,7 @@ sent_make(const struct dispatch *s, struct send_report *sent)
 	for (size_t i = 0; i < s->given; i++) {
 		if (is_unroutable(s, i))
 			sent->unroutable[n_unroutable++] = s->job->hosts[i];
-		else if (s->by_name && dispatch_state_of(s, i) == PUBLISHER_REFUSED)
+		else if (s->by_name && state_of(s, i) == PUBLISHER_REFUSED)
 			sent->refused[n_refused++] = s->job->hosts[i];
 	}
 }
@@ -213,7 +213,7 @@ take_refusal(struct dispatch *s, size_t host, const char *why)
 	if (!s->by_name)
 		return; /* no host is known */
 	xasprintf(&text, "refused by the broker: %s", why);
-	dispatch_book(s, host, OUTCOME_UNSENT, text);
+	book(s, host, OUTCOME_UNSENT, text);
 	free(text);
 }
 

@@ -91,9 +91,6 @@ struct dispatch {
 	int status;
 };
 
-enum publisher_state dispatch_state_of(const struct dispatch *s, size_t host);
-/* Its outcome goes to the ledger, and to who follows. */
-void dispatch_book(struct dispatch *s, size_t host, enum outcome_state state, const char *why);
 void dispatch_book_unroutable(struct dispatch *s);
 /* Writes down who is confirmed and was not written down yet. */
 void dispatch_note_confirmed(struct dispatch *s);

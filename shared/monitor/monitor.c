@@ -58,8 +58,10 @@ check_consumer(struct health *h, const struct broker_status *s)
 	health_narrow(h, "consumer", text, s->unconsumed_ms, s->consumer_lost ? s->failure : NULL);
 }
 
-void
-health_broker(struct health *h, const struct broker *b)
+/* Writes a line for a connection that is down, blocked, more silent than a living peer is, or
+ * without a confirm; and one for a consumer that should be there. */
+static void
+check_broker(struct health *h, const struct broker *b)
 {
 	struct broker_status s;
 	char text[128];
@@ -89,7 +91,7 @@ monitor_health(const struct monitor_parts *parts, struct buf *out, bool *healthy
 	struct health h = {.out = out};
 
 	for (size_t i = 0; i < parts->n_brokers; i++)
-		health_broker(&h, parts->brokers[i]);
+		check_broker(&h, parts->brokers[i]);
 	parts->health(&h, parts->arg);
 	*healthy = !h.narrow;
 	if (!h.narrow && !buf_append_str(out, "ok\n"))

@@ -31,9 +31,6 @@ struct health {
  * since_ms < 0: not known. */
 void health_narrow(
     struct health *h, const char *link, const char *text, int64_t since_ms, const char *why);
-/* A line for a connection that is down, blocked, more silent than a living peer is, or without a
- * confirm; and one for a consumer that should be there. */
-void health_broker(struct health *h, const struct broker *b);
 
 struct monitor_parts {
 	struct loop *loop;

@@ -64,10 +64,10 @@ ticker_create(struct loop *loop, int fd, ticker_text_fn *fn, void *arg)
 	return t;
 }
 
-void
-ticker_clear(struct ticker *t)
+static void
+clear(struct ticker *t)
 {
-	if (t == NULL || !t->drawn)
+	if (!t->drawn)
 		return;
 	put(t, CLEAN, sizeof(CLEAN) - 1);
 	t->drawn = false;
@@ -78,7 +78,7 @@ ticker_destroy(struct ticker *t)
 {
 	if (t == NULL)
 		return;
-	ticker_clear(t);
+	clear(t);
 	loop_timer_destroy(t->timer);
 	free(t);
 }

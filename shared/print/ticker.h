@@ -13,7 +13,5 @@ typedef char *ticker_text_fn(void *arg);
 /* NULL when fd is no terminal that can be drawn on; what is below takes that. */
 struct ticker *ticker_create(struct loop *loop, int fd, ticker_text_fn *fn, void *arg);
 void ticker_destroy(struct ticker *t);
-/* Cleans the line away, so that something else can be written; it comes back. */
-void ticker_clear(struct ticker *t);
 
 #endif

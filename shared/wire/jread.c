@@ -441,8 +441,9 @@ jread_next(struct jread *j)
 	return scan_value(j);
 }
 
-bool
-jread_skip(struct jread *j)
+/* Goes on behind a token that opens something, to its end. */
+static bool
+skip(struct jread *j)
 {
 	size_t depth = j->depth;
 	enum jread_token token;
@@ -462,14 +463,15 @@ jread_value(struct jread *j, enum jread_token token)
 
 	if (token == JREAD_ERROR)
 		return false;
-	if ((token == JREAD_OBJECT || token == JREAD_ARRAY) && !jread_skip(j))
+	if ((token == JREAD_OBJECT || token == JREAD_ARRAY) && !skip(j))
 		return false;
 	j->start = start;
 	return true;
 }
 
-bool
-jread_key_is(const struct jread *j, const char *name)
+/* Is the last key that name, written without escapes? */
+static bool
+key_is(const struct jread *j, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -485,7 +487,7 @@ jread_member(struct jread *j, const char *name)
 	if (jread_next(j) != JREAD_OBJECT)
 		return false;
 	while (jread_next(j) == JREAD_KEY) {
-		found = jread_key_is(j, name);
+		found = key_is(j, name);
 		if (!jread_value(j, jread_next(j)))
 			return false;
 		if (found)

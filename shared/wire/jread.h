@@ -65,12 +65,8 @@ struct jread {
 void jread_init(struct jread *j, const char *text, size_t len, const struct jsonx_limits *limits);
 /* Returns the next; after JREAD_ERROR or JREAD_END it is always that again. */
 enum jread_token jread_next(struct jread *j);
-/* Goes on behind a token that opens something, to its end. */
-bool jread_skip(struct jread *j) __attribute__((warn_unused_result));
 /* Goes on to the end of the value that token begins, with start and end around it. */
 bool jread_value(struct jread *j, enum jread_token token) __attribute__((warn_unused_result));
-/* Is the last key that name, written without escapes? */
-bool jread_key_is(const struct jread *j, const char *name);
 /* Goes to the first member of that name in a text that is an object; start and end are around its
  * value. What is behind it is not looked at. */
 bool jread_member(struct jread *j, const char *name) __attribute__((warn_unused_result));
