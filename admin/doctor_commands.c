@@ -12,6 +12,7 @@
 #include "shared/amqp/probe.h"
 #include "shared/amqp/topology.h"
 #include "shared/base/ident.h"
+#include "shared/base/name.h"
 #include "shared/base/trouble.h"
 #include "shared/base/uri.h"
 #include "shared/base/wallclock.h"
@@ -104,7 +105,7 @@ names_of(const struct round *r, enum fate fate)
 		if (r->fates[i] == fate)
 			names[n++] = r->hosts.names[i];
 	}
-	text = hosts_some(names, n, NAMES_MAX);
+	text = names_some(names, n, NAMES_MAX);
 	free(names);
 	return text;
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define JOINED_MAX (64 * 1024)
-#define SOME_MAX   300
+#define SOME_MAX   25
 
 const char *
 record_view_text(const json_t *obj, const char *key, const char *otherwise)
@@ -81,54 +81,49 @@ record_view_others(const json_t *rec)
 	return list_keys(rec, false);
 }
 
-const char *
-record_view_near(const json_t *names, const char *typed)
+/* Borrowed texts; the caller frees the list. */
+static const char **
+texts_of(const json_t *names)
 {
-	const char **list = xcalloc(json_array_size(names) + 1, sizeof(*list)), *near;
+	const char **list = xcalloc(json_array_size(names) + 1, sizeof(*list));
 	const json_t *name;
 	size_t i;
 
 	json_array_foreach (names, i, name)
 		list[i] = json_string_value(name);
-	near = near_name(typed, list, json_array_size(names));
-	free(list);
-	return near;
+	return list;
 }
 
-/* The first of them, of at most max bytes; *left is how many are not among them. Malloced. */
-static char *
-join(const json_t *names, size_t max, size_t *left)
+const char *
+record_view_near(const json_t *names, const char *typed)
 {
-	struct buf b;
-	size_t i;
-	json_t *name;
+	const char **list = texts_of(names), *near = near_name(typed, list, json_array_size(names));
 
-	buf_init(&b, max);
-	json_array_foreach (names, i, name)
-		if (!buf_printf(&b, "%s%s", i == 0 ? "" : " ", json_string_value(name)))
-			break; /* more is not for reading */
-	*left = json_array_size(names) - i;
-	return buf_take(&b, NULL);
+	free(list);
+	return near;
 }
 
 char *
 record_view_joined(const json_t *names)
 {
-	size_t left;
+	struct buf b;
+	size_t i;
+	json_t *name;
 
-	return join(names, JOINED_MAX, &left);
+	buf_init(&b, JOINED_MAX);
+	json_array_foreach (names, i, name)
+		if (!buf_printf(&b, "%s%s", i == 0 ? "" : " ", json_string_value(name)))
+			break; /* more is not for reading */
+	return buf_take(&b, NULL);
 }
 
 char *
 record_view_some(const json_t *names)
 {
-	size_t left;
-	char *first = join(names, SOME_MAX, &left), *text;
+	const char **list = texts_of(names);
+	char *text = names_some(list, json_array_size(names), SOME_MAX);
 
-	if (left == 0)
-		return first;
-	xasprintf(&text, "%s and %zu more", first, left);
-	free(first);
+	free(list);
 	return text;
 }
 

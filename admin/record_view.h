@@ -15,7 +15,7 @@ json_t *record_view_plugins(const json_t *rec);
 json_t *record_view_others(const json_t *rec);
 /* Their names in one line, with a blank between two; cut at 64 KiB. Malloced. */
 char *record_view_joined(const json_t *names);
-/* So many of them as are for reading in an error, and how many more there are. Malloced. */
+/* So many of them as are for reading in an error (names_some() of shared/base/name.h). Malloced. */
 char *record_view_some(const json_t *names);
 /* Returns which of them was meant by one that is not among them (shared/base/near.h), or NULL.
  * Borrowed. */

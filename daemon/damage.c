@@ -2,8 +2,8 @@
 /* See damage.h. */
 #include "daemon/damage.h"
 
+#include "shared/base/name.h"
 #include "shared/base/xalloc.h"
-#include "shared/target/hostlist.h"
 
 #include <bsd/string.h>
 #include <stdio.h>
@@ -131,7 +131,7 @@ damage_text(const struct damage *d, char text[DAMAGE_TEXT_SIZE])
 		return NULL;
 	for (h = d->hosts; h != NULL && named < NAMED; h = h->hh.next)
 		names[named++] = h->host;
-	some = hosts_some(names, n, named);
+	some = names_some(names, n, named);
 	snprintf(text, DAMAGE_TEXT_SIZE, "takes nothing of %s%zu host%s (%s)",
 	    d->more ? "more than " : "", n, n == 1 ? "" : "s", some);
 	free(some);

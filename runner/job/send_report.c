@@ -3,6 +3,7 @@
 #include "runner/job/send_report.h"
 
 #include "runner/print/output.h"
+#include "shared/base/name.h"
 #include "shared/base/printable.h"
 #include "shared/base/xalloc.h"
 #include "shared/config/cli_stdout.h"
@@ -39,7 +40,7 @@ send_report_status(const struct send_report *s)
 static void
 say_without_queue(const struct send_report *s, const char *const *hosts, size_t n)
 {
-	char *names = hosts_some(hosts, n, NAMES_SHOWN);
+	char *names = names_some(hosts, n, NAMES_SHOWN);
 
 	if (s->job->n_hosts == 1)
 		runner_say("%s: " SEND_REPORT_NO_QUEUE
@@ -54,7 +55,7 @@ say_without_queue(const struct send_report *s, const char *const *hosts, size_t 
 static void
 say_no_such_host(const struct send_report *s, const char *const *hosts, size_t n)
 {
-	char *names = hosts_some(hosts, n, NAMES_SHOWN);
+	char *names = names_some(hosts, n, NAMES_SHOWN);
 
 	if (s->job->n_hosts == 1)
 		runner_say("%s: no such host: it %s, and nothing was sent; start "
@@ -104,7 +105,7 @@ say_what_was_not(const struct send_report *s)
 		runner_say("unsent: the broker refused the command: %s", s->refused_why);
 		return;
 	}
-	names = hosts_some(s->refused, s->n_refused, NAMES_SHOWN);
+	names = names_some(s->refused, s->n_refused, NAMES_SHOWN);
 	runner_say("%zu of %zu unsent, refused by the broker: %s: %s; send it again with "
 		   "\"vogeler-runner rerun %s\" when it has room",
 	    s->n_refused, s->job->n_hosts, s->refused_why, names, s->job->id);

@@ -5,7 +5,7 @@
 #include "shared/base/log.h"
 #include "shared/base/xalloc.h"
 #include <errno.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -119,4 +119,19 @@ name_of_this_host(void)
 	if (uname(&u) != 0)
 		fatal("name", "uname: %s", strerror(errno));
 	return xstrdup(u.nodename);
+}
+
+char *
+names_some(const char *const *names, size_t n, size_t max)
+{
+	char *text;
+	size_t size;
+	FILE *f = xmemstream(&text, &size);
+
+	for (size_t i = 0; i < n && i < max; i++)
+		fprintf(f, "%s%s", i > 0 ? ", " : "", names[i]);
+	if (n > max)
+		fprintf(f, " and %zu more", n - max);
+	fclose(f);
+	return text;
 }

@@ -5,6 +5,7 @@
 #define VOGELER_NAME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define NAME_HOST_MAX   253
 #define NAME_PLUGIN_MAX 63
@@ -24,5 +25,9 @@ bool name_is_reserved(const char *key);
 /* Returns this machine's name as 2010 had it (platform.node(): the node name of uname(2));
  * malloced, caller frees. */
 char *name_of_this_host(void);
+
+/* Returns "a, b and 7 more", malloced: the first max of n names as they are; the others are not
+ * looked at. ranges_some() in shared/target/ranges.h puts names of hosts together. */
+char *names_some(const char *const *names, size_t n, size_t max);
 
 #endif

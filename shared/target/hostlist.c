@@ -74,21 +74,6 @@ hosts_copy(struct hosts *to, const struct hosts *from)
 		hosts_add(to, from->names[i]);
 }
 
-char *
-hosts_some(const char *const *names, size_t n, size_t max)
-{
-	char *text;
-	size_t size;
-	FILE *f = xmemstream(&text, &size);
-
-	for (size_t i = 0; i < n && i < max; i++)
-		fprintf(f, "%s%s", i > 0 ? ", " : "", names[i]);
-	if (n > max)
-		fprintf(f, " and %zu more", n - max);
-	fclose(f);
-	return text;
-}
-
 void
 hosts_cut(struct hosts *h, size_t n)
 {

@@ -19,9 +19,6 @@ void hosts_copy(struct hosts *to, const struct hosts *from); /* appends */
 /* The one that was meant by a name that is not among them (near.h), "all" in other letters too, or
  * NULL. */
 const char *hosts_near(const struct hosts *h, const char *typed);
-/* Returns "a, b and 7 more": the first max of n names as they are; malloced. ranges_some() of
- * ranges.h puts names together. */
-char *hosts_some(const char *const *names, size_t n, size_t max);
 /* Keeps the first n. */
 void hosts_cut(struct hosts *h, size_t n);
 /* Keeps those that are in other too; both are sorted. */

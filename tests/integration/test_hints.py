@@ -70,9 +70,9 @@ def test_a_plugin_or_a_part_that_a_host_has_not(hosts):
     site.party("Client2010", "h1").answer("facter", json.dumps({"os": {"name": "Debian"}}), "json")
     site.wait_plugin("facter", "h1")
     done = site.admin("show", "h1", "pakages", status=4)
-    assert 'h1 has no "pakages"; did you mean packages? It has: facter packages' in done.err, done
+    assert 'h1 has no "pakages"; did you mean packages? It has: facter, packages' in done.err, done
     done = site.admin("show", "h1", "uptime", status=4)
-    assert 'h1 has no "uptime"; it has: facter packages' in done.err, done
+    assert 'h1 has no "uptime"; it has: facter, packages' in done.err, done
     done = site.admin("show", "h*", "pakages", status=4)
     assert 'no record has "pakages"; did you mean packages? There are facter, packages' in done.err, done
     assert "no record has" not in site.admin("show", "db*", "facter", status=4).err
@@ -87,7 +87,7 @@ def test_a_plugin_of_a_host_that_has_many(hosts):
         client.answer(f"plugin{i:02}", "[1]", "json")
     hosts.wait_plugin("plugin59", "h1")
     done = hosts.admin("show", "h1", "nope", status=4)
-    assert re.fullmatch(r'vogeler-admin: h1 has no "nope"; it has: packages plugin00 .* plugin\d\d and \d\d more\n', done.err), done
+    assert re.fullmatch(r'vogeler-admin: h1 has no "nope"; it has: packages, plugin00, .*, plugin\d\d and \d\d more\n', done.err), done
     assert len(re.findall(r"plugin\d\d", done.err)) + int(done.err.split()[-2]) == 60 and len(done.err) < 400, done
 
 

@@ -113,6 +113,28 @@ this_host_is_uname(void **state)
 	free(name);
 }
 
+static void
+the_first_of_some_names(void **state)
+{
+	static const char *const names[] = {"web02", "web01", "db"};
+	static const struct {
+		size_t n, max;
+		const char *text;
+	} rows[] = {
+	    {0, 3, ""}, {1, 3, "web02"}, {3, 3, "web02, web01, db"},
+	    {3, 2, "web02, web01 and 1 more"}, {3, 1, "web02 and 2 more"},
+	    {70, 3, "web02, web01, db and 67 more"}, /* of which there are three */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = names_some(names, rows[i].n, rows[i].max);
+
+		assert_string_equal(text, rows[i].text);
+		free(text);
+	}
+}
+
 int
 main(void)
 {
@@ -123,6 +145,7 @@ main(void)
 	    cmocka_unit_test(bad_plugins),
 	    cmocka_unit_test(reserved_keys),
 	    cmocka_unit_test(this_host_is_uname),
+	    cmocka_unit_test(the_first_of_some_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -543,35 +543,10 @@ lists(void **state)
 	hosts_finish(&b);
 }
 
-static void
-the_first_of_some_names(void **state)
-{
-	static const char *const names[] = {"web02", "web01", "db"};
-	static const struct {
-		size_t n, max;
-		const char *text;
-	} rows[] = {
-	    {0, 3, ""},
-	    {1, 3, "web02"},
-	    {3, 3, "web02, web01, db"},
-	    {3, 2, "web02, web01 and 1 more"},
-	    {3, 1, "web02 and 2 more"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *text = hosts_some(names, rows[i].n, rows[i].max);
-
-		assert_string_equal(text, rows[i].text);
-		free(text);
-	}
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_first_of_some_names),
 	    cmocka_unit_test(names_and_globs),
 	    cmocka_unit_test(numbers_in_brackets),
 	    cmocka_unit_test(glob_that_fits_nobody_is_told),

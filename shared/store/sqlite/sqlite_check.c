@@ -4,6 +4,7 @@
 #include "shared/store/sqlite/sqlite.h"
 
 #include "shared/base/mono.h"
+#include "shared/base/name.h"
 #include "shared/base/xalloc.h"
 #include "shared/event/worker.h"
 
@@ -83,8 +84,8 @@ struct check {
 	struct mono end;
 	bool late, failed; /* failed: for what is no damage, db->why */
 	bool of_hosts, of_tables;
-	char damaged[256]; /* parts, "" = none */
-	char names[128];   /* the first of the hosts that cannot be read */
+	char damaged[256];  /* parts, "" = none */
+	char *names[NAMED]; /* the first of the hosts that cannot be read */
 	size_t n_hosts;
 	const struct lost *lost; /* the first table with rows that nobody finds */
 	int64_t n_lost;
@@ -145,11 +146,9 @@ look_for_lost(struct check *c, const struct lost *l)
 static void
 note_host(struct check *c, const char *host)
 {
-	if (c->n_hosts++ >= NAMED)
-		return;
-	if (c->names[0] != '\0')
-		strlcat(c->names, ", ", sizeof(c->names));
-	strlcat(c->names, host, sizeof(c->names));
+	if (c->n_hosts < NAMED)
+		c->names[c->n_hosts] = xstrdup(host);
+	c->n_hosts++;
 }
 
 static char *
@@ -205,19 +204,21 @@ check_hosts(struct check *c)
 static void
 say_damage(struct check *c)
 {
-	char hosts[192] = "", more[32] = "";
+	char *names = names_some((const char *const *)c->names, c->n_hosts, NAMED), *hosts;
 
-	if (c->n_hosts > NAMED)
-		snprintf(more, sizeof(more), " and %zu more", c->n_hosts - NAMED);
 	if (c->n_hosts > 0)
-		snprintf(hosts, sizeof(hosts), "; %zu host%s cannot be read: %s%s", c->n_hosts,
-		    c->n_hosts == 1 ? "" : "s", c->names, more);
+		xasprintf(&hosts, "; %zu host%s cannot be read: %s", c->n_hosts,
+		    c->n_hosts == 1 ? "" : "s", names);
+	else
+		hosts = xstrdup("");
 	trouble_set(&c->why, TROUBLE_OTHER,
 	    c->of_tables ? SQLDB_CURE_DAMAGED
 			 : "stop the collector; sqlite3 FILE .recover | sqlite3 NEW makes it anew, "
 			   "put NEW in its place",
 	    "%s: damaged: %s%s%s", c->s->db.path, c->damaged, hosts,
 	    c->of_tables ? "" : ", no data");
+	free(hosts);
+	free(names);
 }
 
 static void
@@ -287,6 +288,8 @@ check_done(void *arg)
 	if (!c->s->closed)
 		c->fn(c->why.kind != TROUBLE_NONE ? &c->why : NULL,
 		    c->why.kind != TROUBLE_NONE ? NULL : c->done, c->arg);
+	for (size_t i = 0; i < NAMED; i++)
+		free(c->names[i]);
 	free(c);
 }
 
