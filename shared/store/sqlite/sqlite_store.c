@@ -28,82 +28,21 @@
 
 /* ---- tasks: run on the thread, done on the loop ---- */
 
-enum list_kind { LIST_RECORDS, LIST_VALUES, LIST_HEADS };
-
+/* Each verb's own begins with it. */
 struct task {
 	struct sqlite_store *s;
-	union {
-		store_written_fn *written;
-		store_got_fn *got;
-		store_listed_fn *listed;
-		store_done_fn *done;
-	} fn;
 	void *arg;
 	struct trouble why; /* of what failed as a whole */
-
-	/* put */
-	struct store_write **writes;
-	enum store_status *statuses;
-	struct trouble **whys; /* of each; NULL: nothing, or of STORE_RETRY why */
-	size_t n;
-	int64_t wal_bytes; /* and of a probe */
-	uint64_t strays_dropped;
-
-	/* get, list */
-	char *host;     /* list: the last one delivered */
-	char **plugins; /* list: those that are wanted */
-	size_t n_plugins;
-	enum list_kind kind;
-	enum store_found found;
-	json_t *recs[LIST_HOSTS];
-	size_t n_recs;
-	char *damaged[LIST_HOSTS]; /* what is to be said of records that are left out */
-	size_t n_damaged;
-
-	/* setup, probe, load_design */
-	bool ok;
-	const char *what;
 };
 
-static struct task *
-task_create(struct store *base, void *arg)
+static void *
+task_create(struct store *base, size_t size, void *arg)
 {
-	struct task *t = xcalloc(1, sizeof(*t));
+	struct task *t = xcalloc(1, size);
 
 	t->s = (struct sqlite_store *)base;
 	t->arg = arg;
 	return t;
-}
-
-static void
-drop_records(struct task *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n_recs; i++)
-		json_decref(t->recs[i]);
-	t->n_recs = 0;
-	for (i = 0; i < t->n_damaged; i++)
-		free(t->damaged[i]);
-	t->n_damaged = 0;
-}
-
-static void
-task_free(struct task *t)
-{
-	size_t i;
-
-	drop_records(t);
-	for (i = 0; t->whys != NULL && i < t->n; i++)
-		free(t->whys[i]);
-	free(t->writes);
-	free(t->statuses);
-	free(t->whys);
-	free(t->host);
-	for (i = 0; i < t->n_plugins; i++)
-		free(t->plugins[i]);
-	free(t->plugins);
-	free(t);
 }
 
 static void
@@ -114,6 +53,17 @@ task_failed(struct task *t)
 
 /* ---- put ---- */
 
+struct put_task {
+	struct task task; /* first */
+	store_written_fn *fn;
+	struct store_write **writes;
+	enum store_status *statuses;
+	struct trouble **whys; /* of each; NULL: nothing, or of STORE_RETRY the task's */
+	size_t n;
+	int64_t wal_bytes;
+	uint64_t strays_dropped;
+};
+
 enum put_end {
 	PUT_COMMITTED,
 	PUT_UNDONE, /* for one of them, which is answered: the others again */
@@ -121,16 +71,16 @@ enum put_end {
 };
 
 static bool
-is_answered(const struct task *t, size_t i)
+is_answered(const struct put_task *t, size_t i)
 {
 	return t->statuses[i] == STORE_DAMAGED;
 }
 
 /* Puts those of [from, to) that are not answered yet, in one transaction. */
 static enum put_end
-put_range(struct task *t, size_t from, size_t to)
+put_range(struct put_task *t, size_t from, size_t to)
 {
-	struct sqldb *db = &t->s->db;
+	struct sqldb *db = &t->task.s->db;
 	size_t i;
 
 	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
@@ -140,7 +90,7 @@ put_range(struct task *t, size_t from, size_t to)
 			continue;
 		free(t->whys[i]);
 		t->whys[i] = NULL;
-		t->statuses[i] = sqlite_put_one(t->s, t->writes[i], &t->whys[i]);
+		t->statuses[i] = sqlite_put_one(t->task.s, t->writes[i], &t->whys[i]);
 		if (is_answered(t, i))
 			return PUT_UNDONE;
 		if (t->statuses[i] == STORE_RETRY)
@@ -150,11 +100,11 @@ put_range(struct task *t, size_t from, size_t to)
 }
 
 static void
-fail_from(struct task *t, size_t from)
+fail_from(struct put_task *t, size_t from)
 {
 	size_t i;
 
-	task_failed(t);
+	task_failed(&t->task);
 	for (i = from; i < t->n; i++) {
 		if (is_answered(t, i))
 			continue;
@@ -169,17 +119,17 @@ fail_from(struct task *t, size_t from)
 static void
 put_run(void *arg)
 {
-	struct task *t = arg;
+	struct put_task *t = arg;
 	size_t from = 0, step = t->n;
 
 	while (from < t->n) {
 		size_t to = t->n - from < step ? t->n : from + step;
-		uint64_t strays_dropped = t->s->strays_dropped;
+		uint64_t strays_dropped = t->task.s->strays_dropped;
 		enum put_end end = put_range(t, from, to);
 
 		if (end != PUT_COMMITTED) {
-			sqldb_roll_back(&t->s->db);
-			t->s->strays_dropped = strays_dropped;
+			sqldb_roll_back(&t->task.s->db);
+			t->task.s->strays_dropped = strays_dropped;
 		}
 		if (end == PUT_FAILED) {
 			fail_from(t, from);
@@ -192,93 +142,157 @@ put_run(void *arg)
 			step *= 2;
 		}
 	}
-	t->wal_bytes = sqldb_wal_bytes(&t->s->db);
-	t->strays_dropped = t->s->strays_dropped;
+	t->wal_bytes = sqldb_wal_bytes(&t->task.s->db);
+	t->strays_dropped = t->task.s->strays_dropped;
+}
+
+static void
+put_free(struct put_task *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free(t->whys[i]);
+	free(t->writes);
+	free(t->statuses);
+	free(t->whys);
+	free(t);
 }
 
 /* The store may be closed by any callback: its memory lasts until the end of the pass. */
 static void
 put_done(void *arg)
 {
-	struct task *t = arg;
+	struct put_task *t = arg;
 	size_t i;
 
-	t->s->base.wal_bytes = t->wal_bytes;
-	t->s->base.strays_dropped = t->strays_dropped;
-	for (i = 0; i < t->n && !t->s->closed; i++)
-		t->fn.written(t->writes[i], t->statuses[i],
-		    t->statuses[i] == STORE_RETRY ? &t->why : t->whys[i], t->arg);
-	task_free(t);
+	t->task.s->base.wal_bytes = t->wal_bytes;
+	t->task.s->base.strays_dropped = t->strays_dropped;
+	for (i = 0; i < t->n && !t->task.s->closed; i++)
+		t->fn(t->writes[i], t->statuses[i],
+		    t->statuses[i] == STORE_RETRY ? &t->task.why : t->whys[i], t->task.arg);
+	put_free(t);
 }
 
 static void
 sqlite_put(
     struct store *base, struct store_write **writes, size_t n, store_written_fn *fn, void *arg)
 {
-	struct task *t = task_create(base, arg);
+	struct put_task *t = task_create(base, sizeof(*t), arg);
 	size_t i;
 
-	t->fn.written = fn;
+	t->fn = fn;
 	t->n = n;
 	t->writes = xcalloc(n, sizeof(struct store_write *));
 	t->statuses = xcalloc(n, sizeof(*t->statuses));
 	t->whys = xcalloc(n, sizeof(*t->whys));
 	for (i = 0; i < n; i++)
 		t->writes[i] = writes[i];
-	worker_submit(t->s->worker, put_run, put_done, t);
+	worker_submit(t->task.s->worker, put_run, put_done, t);
 }
 
-/* ---- get and list ---- */
+/* ---- get ---- */
+
+struct get_task {
+	struct task task; /* first */
+	store_got_fn *fn;
+	char *host;
+	enum store_found found;
+	json_t *rec;
+};
 
 static void
 get_run(void *arg)
 {
-	struct task *t = arg;
-	struct sqldb *db = &t->s->db;
+	struct get_task *t = arg;
+	struct sqldb *db = &t->task.s->db;
 	size_t bytes = 0;
 
 	t->found = STORE_FAILED;
 	if (sqldb_run(db, STMT_BEGIN_READ)) {
-		t->found = sqlite_read(db, t->host, &t->recs[0], &bytes);
-		t->n_recs = t->found == STORE_FOUND;
+		t->found = sqlite_read(db, t->host, &t->rec, &bytes);
 		sqldb_roll_back(db);
 	}
 	if (t->found == STORE_FAILED)
-		task_failed(t);
+		task_failed(&t->task);
 }
 
 static void
 get_done(void *arg)
 {
-	struct task *t = arg;
+	struct get_task *t = arg;
 
-	if (!t->s->closed)
-		t->fn.got(t->found, t->n_recs == 1 ? t->recs[0] : NULL,
-		    t->found == STORE_FAILED ? &t->why : NULL, t->arg);
-	task_free(t);
+	if (!t->task.s->closed)
+		t->fn(t->found, t->found == STORE_FOUND ? t->rec : NULL,
+		    t->found == STORE_FAILED ? &t->task.why : NULL, t->task.arg);
+	if (t->found == STORE_FOUND)
+		json_decref(t->rec);
+	free(t->host);
+	free(t);
 }
 
 static void
 sqlite_get(struct store *base, const char *host, store_got_fn *fn, void *arg)
 {
-	struct task *t = task_create(base, arg);
+	struct get_task *t = task_create(base, sizeof(*t), arg);
 
-	t->fn.got = fn;
+	t->fn = fn;
 	t->host = xstrdup(host);
-	worker_submit(t->s->worker, get_run, get_done, t);
+	worker_submit(t->task.s->worker, get_run, get_done, t);
+}
+
+/* ---- list ---- */
+
+enum list_kind { LIST_RECORDS, LIST_VALUES, LIST_HEADS };
+
+struct list_task {
+	struct task task; /* first */
+	store_listed_fn *fn;
+	enum list_kind kind;
+	char **plugins; /* those that are wanted */
+	size_t n_plugins;
+	char *after; /* the last host that was read */
+	/* The page. */
+	enum store_found found;
+	json_t *recs[LIST_HOSTS];
+	size_t n_recs;
+	char *damaged[LIST_HOSTS]; /* what is to be said of records that are left out */
+	size_t n_damaged;
+};
+
+static void
+drop_page(struct list_task *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_recs; i++)
+		json_decref(t->recs[i]);
+	t->n_recs = 0;
+	for (i = 0; i < t->n_damaged; i++)
+		free(t->damaged[i]);
+	t->n_damaged = 0;
+}
+
+static void
+list_free(struct list_task *t)
+{
+	drop_page(t);
+	for (size_t i = 0; i < t->n_plugins; i++)
+		free(t->plugins[i]);
+	free(t->plugins);
+	free(t->after);
+	free(t);
 }
 
 /* The names cannot be read in their order from here on: the next one is looked for in the table.
  * -1: db->why. */
 static int
-find_host_behind(struct task *t, char *hosts[LIST_HOSTS])
+find_host_behind(struct list_task *t, char *hosts[LIST_HOSTS])
 {
-	struct sqldb *db = &t->s->db;
+	struct sqldb *db = &t->task.s->db;
 	const char *host;
 	size_t len;
 	int n;
 
-	sqldb_bind_str(db, STMT_HOST_AFTER_BY_TABLE, 1, t->host);
+	sqldb_bind_str(db, STMT_HOST_AFTER_BY_TABLE, 1, t->after);
 	if (sqldb_step(db, STMT_HOST_AFTER_BY_TABLE) != SQLITE_ROW)
 		return -1;
 	host = sqldb_column_text(db, STMT_HOST_AFTER_BY_TABLE, 0, &len);
@@ -291,15 +305,15 @@ find_host_behind(struct task *t, char *hosts[LIST_HOSTS])
 
 /* The page's hosts; -1: db->why. */
 static int
-read_hosts(struct task *t, char *hosts[LIST_HOSTS])
+read_hosts(struct list_task *t, char *hosts[LIST_HOSTS])
 {
-	struct sqldb *db = &t->s->db;
+	struct sqldb *db = &t->task.s->db;
 	size_t len;
 	int rc, n = 0;
 
 	db->fault = SQLDB_FAULT_NONE;
 
-	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, t->host);
+	sqldb_bind_str(db, STMT_HOSTS_AFTER, 1, t->after);
 	sqldb_bind_int(db, STMT_HOSTS_AFTER, 2, LIST_HOSTS);
 	rc = sqldb_step(db, STMT_HOSTS_AFTER);
 	for (; rc == SQLITE_ROW && n < LIST_HOSTS; rc = sqldb_step(db, STMT_HOSTS_AFTER)) {
@@ -313,9 +327,9 @@ read_hosts(struct task *t, char *hosts[LIST_HOSTS])
 }
 
 static enum store_found
-read_one(struct task *t, const char *host, json_t **rec, size_t *bytes)
+read_one(struct list_task *t, const char *host, json_t **rec, size_t *bytes)
 {
-	struct sqldb *db = &t->s->db;
+	struct sqldb *db = &t->task.s->db;
 
 	switch (t->kind) {
 	case LIST_RECORDS:
@@ -329,7 +343,7 @@ read_one(struct task *t, const char *host, json_t **rec, size_t *bytes)
 }
 
 static enum store_found
-read_page(struct task *t, char *const hosts[], int n)
+read_page(struct list_task *t, char *const hosts[], int n)
 {
 	enum store_found found = STORE_FOUND;
 	size_t bytes = 0;
@@ -338,19 +352,19 @@ read_page(struct task *t, char *const hosts[], int n)
 	for (i = 0; i < n && bytes < LIST_BYTES; i++) {
 		json_t **rec = &t->recs[t->n_recs];
 
-		t->s->db.fault = SQLDB_FAULT_NONE;
+		t->task.s->db.fault = SQLDB_FAULT_NONE;
 		found = read_one(t, hosts[i], rec, &bytes);
 		if (found == STORE_FOUND)
 			t->n_recs++;
 		else if (found == STORE_MISSING)
 			; /* a name without a record */
-		else if (t->s->db.fault != SQLDB_FAULT_FILE)
+		else if (t->task.s->db.fault != SQLDB_FAULT_FILE)
 			xasprintf(&t->damaged[t->n_damaged++], TROUBLE_FMT ", host=%s",
-			    TROUBLE_ARGS(&t->s->db.why), hosts[i]);
+			    TROUBLE_ARGS(&t->task.s->db.why), hosts[i]);
 		else
 			return STORE_FAILED;
-		free(t->host);
-		t->host = xstrdup(hosts[i]);
+		free(t->after);
+		t->after = xstrdup(hosts[i]);
 	}
 	return n == 0 ? STORE_MISSING : STORE_FOUND;
 }
@@ -358,19 +372,19 @@ read_page(struct task *t, char *const hosts[], int n)
 static void
 list_run(void *arg)
 {
-	struct task *t = arg;
+	struct list_task *t = arg;
 	char *hosts[LIST_HOSTS];
 	int i, n = -1;
 
 	t->found = STORE_FAILED;
-	if (sqldb_run(&t->s->db, STMT_BEGIN_READ)) {
+	if (sqldb_run(&t->task.s->db, STMT_BEGIN_READ)) {
 		n = read_hosts(t, hosts);
 		if (n >= 0)
 			t->found = read_page(t, hosts, n);
-		sqldb_roll_back(&t->s->db);
+		sqldb_roll_back(&t->task.s->db);
 	}
 	if (t->found == STORE_FAILED)
-		task_failed(t);
+		task_failed(&t->task);
 	for (i = 0; i < n; i++)
 		free(hosts[i]);
 }
@@ -378,26 +392,26 @@ list_run(void *arg)
 static void
 list_done(void *arg)
 {
-	struct task *t = arg;
+	struct list_task *t = arg;
 	size_t i;
 
 	for (i = 0; i < t->n_damaged; i++)
-		log_warn(
-		    "store", "store[%s]: left out of the list: %s", t->s->base.id, t->damaged[i]);
-	for (i = 0; i < t->n_recs && !t->s->closed; i++)
-		t->fn.listed(STORE_FOUND, t->recs[i], NULL, t->arg);
-	drop_records(t);
-	if (t->found == STORE_FOUND && !t->s->closed) {
-		worker_submit(t->s->worker, list_run, list_done, t);
+		log_warn("store", "store[%s]: left out of the list: %s", t->task.s->base.id,
+		    t->damaged[i]);
+	for (i = 0; i < t->n_recs && !t->task.s->closed; i++)
+		t->fn(STORE_FOUND, t->recs[i], NULL, t->task.arg);
+	drop_page(t);
+	if (t->found == STORE_FOUND && !t->task.s->closed) {
+		worker_submit(t->task.s->worker, list_run, list_done, t);
 		return;
 	}
-	if (!t->s->closed)
-		t->fn.listed(t->found, NULL, t->found == STORE_FAILED ? &t->why : NULL, t->arg);
-	task_free(t);
+	if (!t->task.s->closed)
+		t->fn(t->found, NULL, t->found == STORE_FAILED ? &t->task.why : NULL, t->task.arg);
+	list_free(t);
 }
 
 static void
-want(struct task *t, const struct store_filter *filter)
+want(struct list_task *t, const struct store_filter *filter)
 {
 	t->kind = LIST_VALUES;
 	t->plugins = xcalloc(filter->n + 1, sizeof(char *));
@@ -410,27 +424,34 @@ want(struct task *t, const struct store_filter *filter)
 static void
 sqlite_list(struct store *base, const struct store_filter *filter, store_listed_fn *fn, void *arg)
 {
-	struct task *t = task_create(base, arg);
+	struct list_task *t = task_create(base, sizeof(*t), arg);
 
-	t->fn.listed = fn;
-	t->host = xstrdup("");
+	t->fn = fn;
+	t->after = xstrdup("");
 	if (filter != NULL)
 		want(t, filter);
-	worker_submit(t->s->worker, list_run, list_done, t);
+	worker_submit(t->task.s->worker, list_run, list_done, t);
 }
 
 static void
 sqlite_heads(struct store *base, store_listed_fn *fn, void *arg)
 {
-	struct task *t = task_create(base, arg);
+	struct list_task *t = task_create(base, sizeof(*t), arg);
 
-	t->fn.listed = fn;
-	t->host = xstrdup("");
+	t->fn = fn;
+	t->after = xstrdup("");
 	t->kind = LIST_HEADS;
-	worker_submit(t->s->worker, list_run, list_done, t);
+	worker_submit(t->task.s->worker, list_run, list_done, t);
 }
 
 /* ---- forget ---- */
+
+struct forget_task {
+	struct task task; /* first */
+	store_done_fn *fn;
+	char *host;
+	bool ok, forgotten; /* there was a record */
+};
 
 /* false: db->why. *forgotten: there was a record. */
 static bool
@@ -455,37 +476,65 @@ forget_host(struct sqldb *db, const char *host, bool *forgotten)
 static void
 forget_run(void *arg)
 {
-	struct task *t = arg;
-	struct sqldb *db = &t->s->db;
-	bool forgotten = false;
+	struct forget_task *t = arg;
+	struct sqldb *db = &t->task.s->db;
 
 	t->ok = sqldb_file_is_there(db) && sqldb_run(db, STMT_BEGIN_WRITE) &&
-		forget_host(db, t->host, &forgotten) && sqldb_run(db, STMT_COMMIT);
-	t->what = forgotten ? "forgotten" : "not there";
+		forget_host(db, t->host, &t->forgotten) && sqldb_run(db, STMT_COMMIT);
 	if (!t->ok) {
 		sqldb_roll_back(db);
-		task_failed(t);
+		task_failed(&t->task);
 	}
 }
 
+static void
+forget_done(void *arg)
+{
+	struct forget_task *t = arg;
+	const char *what = t->forgotten ? "forgotten" : "not there";
+
+	if (!t->task.s->closed)
+		t->fn(t->ok ? NULL : &t->task.why, t->ok ? what : NULL, t->task.arg);
+	free(t->host);
+	free(t);
+}
+
+static void
+sqlite_forget(struct store *base, const char *host, store_done_fn *fn, void *arg)
+{
+	struct forget_task *t = task_create(base, sizeof(*t), arg);
+
+	t->fn = fn;
+	t->host = xstrdup(host);
+	worker_submit(t->task.s->worker, forget_run, forget_done, t);
+}
+
 /* ---- setup, probe, load_design ---- */
+
+struct op_task {
+	struct task task; /* first */
+	store_done_fn *fn;
+	bool ok;
+	const char *what;  /* was done */
+	int64_t wal_bytes; /* 0: it was not looked at */
+};
 
 /* A row comes and goes in one transaction: nobody sees it, but its page is written and synced, so
  * that a full disk says so. */
 static void
 probe_run(void *arg)
 {
-	struct task *t = arg;
-	struct sqldb *db = &t->s->db;
+	struct op_task *t = arg;
+	struct sqldb *db = &t->task.s->db;
 
-	t->ok = sqldb_file_is_there(db) && sqlite_migrate(db, &t->s->migration) &&
+	t->ok = sqldb_file_is_there(db) && sqlite_migrate(db, &t->task.s->migration) &&
 		sqldb_run(db, STMT_BEGIN_WRITE) && sqldb_run(db, STMT_PROBE) &&
 		sqldb_run(db, STMT_UNPROBE) && sqldb_run(db, STMT_COMMIT);
 	t->what = "was there";
 	t->wal_bytes = sqldb_wal_bytes(db);
 	if (!t->ok) {
 		sqldb_roll_back(db);
-		task_failed(t);
+		task_failed(&t->task);
 	}
 }
 
@@ -493,19 +542,19 @@ probe_run(void *arg)
 static void
 setup_run(void *arg)
 {
-	struct task *t = arg;
+	struct op_task *t = arg;
 
 	probe_run(t);
-	if (t->ok && t->s->db.created)
+	if (t->ok && t->task.s->db.created)
 		t->what = "created";
 	if (t->ok)
-		t->s->db.created = false;
+		t->task.s->db.created = false;
 }
 
 static void
 design_run(void *arg)
 {
-	struct task *t = arg;
+	struct op_task *t = arg;
 
 	t->ok = true;
 	t->what = "not used by sqlite://";
@@ -514,38 +563,28 @@ design_run(void *arg)
 static void
 op_done(void *arg)
 {
-	struct task *t = arg;
+	struct op_task *t = arg;
 
 	if (t->wal_bytes > 0)
-		t->s->base.wal_bytes = t->wal_bytes;
-	if (!t->s->closed)
-		t->fn.done(t->ok ? NULL : &t->why, t->ok ? t->what : NULL, t->arg);
-	task_free(t);
+		t->task.s->base.wal_bytes = t->wal_bytes;
+	if (!t->task.s->closed)
+		t->fn(t->ok ? NULL : &t->task.why, t->ok ? t->what : NULL, t->task.arg);
+	free(t);
 }
 
 static void
 submit_op(struct store *base, worker_run_fn *run_fn, store_done_fn *fn, void *arg)
 {
-	struct task *t = task_create(base, arg);
+	struct op_task *t = task_create(base, sizeof(*t), arg);
 
-	t->fn.done = fn;
-	worker_submit(t->s->worker, run_fn, op_done, t);
+	t->fn = fn;
+	worker_submit(t->task.s->worker, run_fn, op_done, t);
 }
 
 static void
 sqlite_setup(struct store *base, store_done_fn *fn, void *arg)
 {
 	submit_op(base, setup_run, fn, arg);
-}
-
-static void
-sqlite_forget(struct store *base, const char *host, store_done_fn *fn, void *arg)
-{
-	struct task *t = task_create(base, arg);
-
-	t->fn.done = fn;
-	t->host = xstrdup(host);
-	worker_submit(t->s->worker, forget_run, op_done, t);
 }
 
 static void
@@ -566,24 +605,24 @@ sqlite_load_design(struct store *base, json_t *doc, store_done_fn *fn, void *arg
 static void
 migrate_run(void *arg)
 {
-	struct task *t = arg;
+	struct op_task *t = arg;
 
-	t->ok = sqlite_migrate(&t->s->db, &t->s->migration);
+	t->ok = sqlite_migrate(&t->task.s->db, &t->task.s->migration);
 	if (!t->ok)
-		task_failed(t);
+		task_failed(&t->task);
 }
 
 static void
 migrate_done(void *arg)
 {
-	struct task *t = arg;
+	struct op_task *t = arg;
 
 	if (t->ok)
-		log_info("store", "store[%s]: brought up to date", t->s->base.id);
+		log_info("store", "store[%s]: brought up to date", t->task.s->base.id);
 	else
 		log_error("store", "store[%s]: as an older Vogeler has left it: " TROUBLE_FMT,
-		    t->s->base.id, TROUBLE_ARGS(&t->why));
-	task_free(t);
+		    t->task.s->base.id, TROUBLE_ARGS(&t->task.why));
+	free(t);
 }
 
 static void
@@ -592,7 +631,8 @@ migrate(struct sqlite_store *s)
 	atomic_store(&s->migration.percent, 0);
 	log_info(
 	    "store", "store[%s]: made by an older Vogeler, bringing it up to date", s->base.id);
-	worker_submit(s->worker, migrate_run, migrate_done, task_create(&s->base, NULL));
+	worker_submit(s->worker, migrate_run, migrate_done,
+	    task_create(&s->base, sizeof(struct op_task), NULL));
 }
 
 static int
