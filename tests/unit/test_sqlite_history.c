@@ -368,6 +368,45 @@ an_index_that_is_behind_harms_nobody(void **state)
 	drive_close(&s);
 }
 
+/* Whoever invents machines, jobs and plugins leaves nothing of them. */
+static void
+names_that_nobody_mentions_go(void **state)
+{
+	struct fixture s;
+	struct result *r;
+
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	for (int i = 1; i <= 20; i++) {
+		char text[32];
+
+		r = drive_good("ps", "1", i, i);
+		snprintf(text, sizeof(text), "boot-%d", i);
+		r->meta.boot_id = xstrdup(text);
+		snprintf(text, sizeof(text), "job/%d", i); /* no id of a job: without outcome */
+		r->meta.job = xstrdup(text);
+		assert_int_equal(drive_put(&s, "h", r, NULL), STORE_OK);
+	}
+	assert_int_equal(drive_put(&s, "gone", drive_good("of-gone", "1", 1, 1), NULL), STORE_OK);
+	drive_forget(&s, "gone", "forgotten");
+	assert_int_equal(ask("SELECT count(*) FROM machine"), 21);
+	prune_all(&s, 1000, 1000); /* too few to look */
+	assert_int_equal(ask("SELECT count(*) FROM machine"), 21);
+	ask("INSERT INTO machine VALUES (20000, 'm', 'b', 'v') RETURNING 1");
+	prune_all(&s, 999, 1000);
+	assert_int_equal(ask("SELECT count(*) FROM machine"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM job"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM plugin"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM host"), 1);
+	drive_expect(&s, "h",
+	    "{\"_id\":\"h\",\"system_name\":\"h\",\"doc_type\":\"SystemRecord\","
+	    "\"created_at\":\"2010-09-26T02:16:29.610Z\","
+	    "\"updated_at\":\"2010-09-26T02:16:29.629Z\",\"ps\":1,\"vogeler\":{\"ps\":{"
+	    "\"boot_id\":\"boot-20\",\"changed_at\":\"2010-09-26T02:16:29.610Z\","
+	    "\"format\":\"json\",\"hash\":\"@\",\"job\":\"job/20\",\"machine_id\":\"" DRIVE_MACHINE
+	    "\",\"order\":20,\"received_at\":\"2010-09-26T02:16:29.629Z\"}}}");
+	drive_close(&s);
+}
+
 int
 main(void)
 {
@@ -376,6 +415,7 @@ main(void)
 	    cmocka_unit_test(what_stays_is_what_is_to_stay),
 	    cmocka_unit_test_setup_teardown(a_walk_goes_on_with_what_came_since, begin, end),
 	    cmocka_unit_test_setup_teardown(an_index_that_is_behind_harms_nobody, begin, end),
+	    cmocka_unit_test_setup_teardown(names_that_nobody_mentions_go, begin, end),
 	};
 
 	ident_init();

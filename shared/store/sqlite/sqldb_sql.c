@@ -159,6 +159,19 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
 	"DELETE FROM version_of WHERE (plugin, host) > (?1, ?2) AND (plugin, host) <= (?3, ?4)"
 	" AND seq <= ?5 AND NOT EXISTS (SELECT 1 FROM version v WHERE v.seq = version_of.seq)",
 
+    /* Numbers are given in turn, so the highest one says how many there have been. */
+    [STMT_NAMES_COUNT] =
+	"SELECT coalesce((SELECT max(id) FROM host), 0) + coalesce((SELECT max(id) FROM machine), 0)"
+	" + coalesce((SELECT max(id) FROM job), 0) + coalesce((SELECT max(id) FROM plugin), 0)",
+    [STMT_NAMES_DROP_HOSTS] = "DELETE FROM host WHERE created_at IS NULL"
+			      " AND id NOT IN (SELECT host FROM outcome)",
+    [STMT_NAMES_DROP_MACHINES] =
+	"DELETE FROM machine WHERE id NOT IN (SELECT machine FROM fresh WHERE machine IS NOT NULL)",
+    [STMT_NAMES_DROP_JOBS] = "DELETE FROM job WHERE job IS NULL"
+			     " AND id NOT IN (SELECT job FROM fresh WHERE job IS NOT NULL)"
+			     " AND id NOT IN (SELECT job FROM outcome)",
+    [STMT_NAMES_DROP_PLUGINS] = "DELETE FROM plugin WHERE id NOT IN (SELECT plugin FROM fresh)",
+
     [STMT_NOTE_PUT] = "INSERT INTO notes (id, value) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE"
 		      " SET value = excluded.value",
     [STMT_NOTES] = "SELECT id, value FROM notes WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id",

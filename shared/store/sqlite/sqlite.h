@@ -17,7 +17,12 @@
 struct worker;
 
 /* How far old values have gone (sqlite_history.c). */
-enum sqlite_walk_state { SQLITE_WALK_NONE, SQLITE_WALK_VALUES, SQLITE_WALK_INDEX };
+enum sqlite_walk_state {
+	SQLITE_WALK_NONE,
+	SQLITE_WALK_VALUES,
+	SQLITE_WALK_INDEX,
+	SQLITE_WALK_NAMES
+};
 
 struct sqlite_walk {
 	enum sqlite_walk_state state;
@@ -27,6 +32,8 @@ struct sqlite_walk {
 	int64_t before, cut;      /* up to that time, and that value */
 	int64_t seq;              /* the last value that was looked at */
 	int64_t plugin, host;     /* the last pair */
+	size_t table;             /* of names, the next */
+	int64_t names;            /* that there had been when they were gone through */
 };
 
 struct sqlite_store {

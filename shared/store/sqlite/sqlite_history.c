@@ -7,6 +7,9 @@
  * values that are gone: to take each out of it at once would be a page written for each. Nobody may
  * rely on it that what the index leads to is there.
  *
+ * Then names go that nobody mentions any more: of machines that were started anew, of jobs that are
+ * gone, of hosts that were forgotten; and nobody who invents such fills the disk.
+ *
  * Each step is a transaction of its own, and to do one again does no harm; where a walk is is known
  * in memory alone. */
 #include "shared/base/trouble.h"
@@ -21,6 +24,7 @@
 /* Of a step: answers wait for this thread. */
 #define STEP_VALUES 2000
 #define STEP_INDEX  5000
+#define NAMES_MANY  10000 /* new ones since they were gone through */
 
 struct history_task {
 	struct sqlite_store *s;
@@ -248,8 +252,34 @@ step_index(struct history_task *t)
 	w->plugin = plugin;
 	w->host = host;
 	if (!more)
-		w->state = SQLITE_WALK_NONE;
+		w->state = SQLITE_WALK_NAMES;
 	return true;
+}
+
+/* A table at a time, and only where there may be many to find: each step reads all that may mention
+ * one. */
+static bool
+step_names(struct history_task *t)
+{
+	static const enum stmt drops[] = {STMT_NAMES_DROP_HOSTS, STMT_NAMES_DROP_MACHINES,
+	    STMT_NAMES_DROP_JOBS, STMT_NAMES_DROP_PLUGINS};
+	struct sqlite_walk *w = &t->s->walk;
+	struct sqldb *db = &t->s->db;
+	int64_t names;
+
+	if (w->table == 0 && !query_int(db, STMT_NAMES_COUNT, &names))
+		return false;
+	if (w->table == 0 && names - w->names < NAMES_MANY) {
+		w->state = SQLITE_WALK_NONE;
+		return true;
+	}
+	if (!sqldb_run(db, STMT_BEGIN_WRITE) || !end_step(t, sqldb_run(db, drops[w->table])))
+		return false;
+	if (++w->table < sizeof(drops) / sizeof(drops[0]))
+		return true;
+	w->table = 0;
+	w->state = SQLITE_WALK_NONE;
+	return query_int(db, STMT_NAMES_COUNT, &w->names);
 }
 
 static bool
@@ -262,6 +292,8 @@ step(struct history_task *t)
 		return step_values(t);
 	case SQLITE_WALK_INDEX:
 		return step_index(t);
+	case SQLITE_WALK_NAMES:
+		return step_names(t);
 	}
 	return true;
 }
