@@ -16,10 +16,14 @@
 #include <bsd/string.h>
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 60000
@@ -634,6 +638,174 @@ a_deadlock_is_over_for_one_of_two(void **state)
 	make_role(&f, "DROP TABLE pair");
 }
 
+/* ---- a connection that is cut ---- */
+
+/* Passes on what comes over one socket to the server's, so many bytes of it, and of what comes
+ * back; then both ends are gone. */
+struct cutter {
+	pthread_t thread;
+	char folder[32];
+	int listener;
+	atomic_uint there, back; /* bytes that are let through; UINT32_MAX = all */
+	atomic_bool over;
+};
+
+static socklen_t
+socket_address(struct sockaddr_un *a, const char *folder, const char *port)
+{
+	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(a->sun_path, sizeof(a->sun_path), "%s/.s.PGSQL.%s", folder, port);
+	return sizeof(*a);
+}
+
+/* false: that was all. */
+static bool
+pass_on(int from, int to, unsigned int *left)
+{
+	char data[8192];
+	size_t most = *left < sizeof(data) ? *left : sizeof(data);
+	ssize_t n = most == 0 ? 0 : read(from, data, most);
+
+	if (n <= 0 || write(to, data, (size_t)n) != n)
+		return false;
+	if (*left != UINT32_MAX)
+		*left -= (unsigned int)n;
+	return *left > 0;
+}
+
+static void
+serve(struct cutter *c, int client)
+{
+	struct sockaddr_un a;
+	socklen_t len = socket_address(&a, getenv("PGHOST"), getenv("PGPORT"));
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned int there = atomic_load(&c->there), back = atomic_load(&c->back);
+	struct pollfd fds[] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+	bool goes_on = connect(server, (struct sockaddr *)(void *)&a, len) == 0;
+
+	while (goes_on && !atomic_load(&c->over) && poll(fds, 2, 100) >= 0) {
+		if (fds[0].revents != 0)
+			goes_on = pass_on(client, server, &there);
+		if (goes_on && fds[1].revents != 0)
+			goes_on = pass_on(server, client, &back);
+	}
+	close(server);
+	close(client);
+}
+
+static void *
+cut(void *arg)
+{
+	struct cutter *c = arg;
+	int client;
+
+	while ((client = accept(c->listener, NULL, NULL)) >= 0)
+		serve(c, client);
+	return NULL;
+}
+
+static void
+cutter_start(struct cutter *c)
+{
+	struct sockaddr_un a;
+	socklen_t len;
+
+	*c = (struct cutter){.there = UINT32_MAX, .back = UINT32_MAX};
+	strlcpy(c->folder, "/tmp/vogeler-cut.XXXXXX", sizeof(c->folder));
+	assert_non_null(mkdtemp(c->folder));
+	len = socket_address(&a, c->folder, "1");
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(c->listener, (struct sockaddr *)(void *)&a, len), 0);
+	assert_int_equal(listen(c->listener, 64), 0);
+	assert_int_equal(pthread_create(&c->thread, NULL, cut, c), 0);
+}
+
+static void
+cutter_stop(struct cutter *c)
+{
+	struct sockaddr_un a;
+
+	atomic_store(&c->over, true);
+	shutdown(c->listener, SHUT_RDWR);
+	pthread_join(c->thread, NULL);
+	close(c->listener);
+	socket_address(&a, c->folder, "1");
+	unlink(a.sun_path);
+	rmdir(c->folder);
+}
+
+/* A session of its own for one task. true: it was told that the task is committed. */
+static bool
+try_once(const struct cutter *c, unsigned int id)
+{
+	char uri[100], sql[100], sql2[100];
+	struct pg_query queries[] = {{.name = "a", .sql = sql}, {.name = "b", .sql = sql2}};
+	struct run r = RUN(queries);
+	struct fixture f;
+
+	snprintf(sql, sizeof(sql), "INSERT INTO cut VALUES (%u, 0)", id);
+	snprintf(sql2, sizeof(sql2), "INSERT INTO cut VALUES (%u, 1)", id);
+	snprintf(uri, sizeof(uri), "pg://:1/postgres?host=%s", c->folder);
+	make(&f, uri, 0);
+	while (f.ready == 0 && f.down == 0)
+		loop_run(f.loop);
+	if (f.down > 0) {
+		assert_int_equal(f.fault, PG_FAULT_RETRY);
+		assert_true(f.why.what[0] != '\0' && f.why.cure[0] != '\0');
+		r.fault = PG_FAULT_RETRY;
+	} else {
+		run(&f, &r);
+		assert_true(r.fault == PG_FAULT_NONE || r.fault == PG_FAULT_RETRY);
+	}
+	finish(&f);
+	return r.fault == PG_FAULT_NONE;
+}
+
+/* Each run cuts at others of the places: at all of them it would take minutes. */
+#define CUT_STEP 4
+
+/* Wherever it is cut, what was told as committed is there, and what is there is there whole. */
+static void
+what_is_told_as_committed_is_there(void **state)
+{
+	struct cutter c;
+	struct fixture f;
+	unsigned int id = 1, told = 0, cuts = 0;
+	char sql[100];
+
+	make_role(&f, "CREATE TABLE cut (id int, n int, PRIMARY KEY (id, n))");
+	cutter_start(&c);
+	connect_here(&f);
+	for (int direction = 0; direction < 2; direction++) {
+		for (unsigned int at = 1 + ident_random32() % CUT_STEP;; at += CUT_STEP, id++) {
+			atomic_uint *limit = direction == 0 ? &c.there : &c.back;
+			bool committed;
+
+			atomic_store(&c.there, UINT32_MAX);
+			atomic_store(&c.back, UINT32_MAX);
+			atomic_store(limit, at);
+			committed = try_once(&c, id);
+			told += committed;
+			cuts += !committed;
+			if (committed) {
+				snprintf(
+				    sql, sizeof(sql), "SELECT count(*) FROM cut WHERE id = %u", id);
+				expect(&f, sql, "2");
+				id++;
+				break;
+			}
+		}
+	}
+	print_message("cut at %u places\n", cuts);
+	assert_int_equal(told, 2);
+	expect(&f,
+	    "SELECT count(*) FROM (SELECT FROM cut GROUP BY id HAVING count(*) <> 2) AS half", "0");
+	assert_true(cuts > 1000 / CUT_STEP);
+	finish(&f);
+	cutter_stop(&c);
+	make_role(&f, "DROP TABLE cut");
+}
+
 int
 main(void)
 {
@@ -654,6 +826,7 @@ main(void)
 	    cmocka_unit_test(what_is_acknowledged_is_on_disk_whatever_the_server_is_told),
 	    cmocka_unit_test(it_may_be_destroyed_from_its_callbacks),
 	    cmocka_unit_test(a_deadlock_is_over_for_one_of_two),
+	    cmocka_unit_test(what_is_told_as_committed_is_there),
 	};
 
 	ident_init();
