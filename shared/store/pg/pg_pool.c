@@ -81,6 +81,7 @@ end_all(struct pg_pool *p, enum pg_fault fault, const struct trouble *why)
 
 		STAILQ_REMOVE_HEAD(&old, entry);
 		t->failed = PG_TASK_WHOLE;
+		t->state[0] = '\0';
 		t->on_end(t, fault, why);
 	}
 }

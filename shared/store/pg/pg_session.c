@@ -23,10 +23,12 @@
 #include "shared/base/xalloc.h"
 #include "shared/event/loop.h"
 #include "shared/event/resolver.h"
+#include "shared/event/worker.h"
 #include "shared/store/pg/pg_pipeline.h"
 #include "shared/store/pg/pg_route.h"
 
 #include <assert.h>
+#include <bsd/string.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +89,7 @@ struct pg_session {
 	char timeout_text[16], transaction_timeout_text[16];
 	bool read_only; /* as it said when it was set up */
 	bool send_failed;
+	struct worker *canceller; /* NULL = nothing was cancelled yet */
 
 	struct pg_refusal refusal; /* of this round: the one that somebody can cure comes first */
 };
@@ -539,6 +542,7 @@ end_task(struct pg_session *s, const struct pg_refusal *r, unsigned int failed)
 
 	s->task = NULL;
 	t->failed = failed;
+	strlcpy(t->state, r->fault == PG_FAULT_NONE ? "" : r->state, sizeof(t->state));
 	if (r->fault == PG_FAULT_NONE)
 		t->on_end(t, PG_FAULT_NONE, NULL);
 	else
@@ -821,6 +825,40 @@ pg_session_create(struct loop *loop, const struct pg_session_options *opt,
 	return s;
 }
 
+struct cancel {
+	PGcancel *request;
+	char why[256];
+	bool sent;
+};
+
+static void
+cancel_run(void *job)
+{
+	struct cancel *c = job;
+
+	c->sent = PQcancel(c->request, c->why, sizeof(c->why)) != 0;
+}
+
+static void
+cancel_free(void *job)
+{
+	struct cancel *c = job;
+
+	PQfreeCancel(c->request);
+	free(c);
+}
+
+static void
+cancel_done(void *job)
+{
+	const struct cancel *c = job;
+
+	if (!c->sent)
+		log_debug(
+		    "pg", "a cancel could not be sent: %.*s", (int)strcspn(c->why, "\n"), c->why);
+	cancel_free(job);
+}
+
 void
 pg_session_destroy(struct pg_session *s)
 {
@@ -828,6 +866,8 @@ pg_session_destroy(struct pg_session *s)
 		return;
 	s->task = NULL;
 	session_enter(s, DESTROYED, "destroy");
+	if (s->canceller != NULL)
+		worker_abandon(s->canceller, cancel_free);
 	loop_timer_destroy(s->deadline);
 	loop_timer_destroy(s->retry);
 	loop_timer_destroy(s->soon);
@@ -867,6 +907,24 @@ pg_session_run(struct pg_session *s, struct pg_task *t)
 	assert(s->state == READY && s->task == NULL);
 	s->task = t;
 	session_step(s, EV_RUN);
+}
+
+void
+pg_session_cancel(struct pg_session *s)
+{
+	struct cancel *c;
+
+	if (s->state != BUSY)
+		return;
+	if (s->canceller == NULL)
+		s->canceller = worker_create(s->loop, "pg-cancel");
+	if (s->canceller == NULL)
+		return;
+	c = xcalloc(1, sizeof(*c));
+	c->request = PQgetCancel(s->pq);
+	if (c->request == NULL)
+		xalloc_fail(0);
+	worker_submit(s->canceller, cancel_run, cancel_done, c);
 }
 
 struct pg_task *

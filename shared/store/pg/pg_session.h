@@ -56,6 +56,10 @@ void pg_session_run(struct pg_session *s, struct pg_task *t);
 struct pg_task *pg_session_task(const struct pg_session *s); /* in hand; NULL = none */
 /* Within t->send alone. All of q is copied. */
 void pg_session_query(struct pg_session *s, const struct pg_query *q);
+/* Asks the server to stop the task in hand, which then ends with 57014, unless it has ended before.
+ * Nothing is waited for: the request goes over a connection of its own, made on a helper thread.
+ * Does nothing when there is no task. */
+void pg_session_cancel(struct pg_session *s);
 /* The server's version, 150018, while it is up. */
 int pg_session_server_version(const struct pg_session *s);
 /* "pg://user@host:5432/database", without a password. */

@@ -33,6 +33,8 @@ struct pg_task {
 	void (*on_end)(struct pg_task *t, enum pg_fault fault, const struct trouble *why);
 	unsigned int failed; /* in on_end with a fault: the n of the statement that was refused;
 				PG_TASK_WHOLE = it was the commit, or the connection */
+	char state[PG_STATE_SIZE];   /* in on_end with a fault: the server's SQLSTATE; "" = it said
+					none */
 	STAILQ_ENTRY(pg_task) entry; /* of pg_pool.h */
 };
 #define PG_TASK_WHOLE UINT32_MAX
