@@ -51,6 +51,8 @@ static const struct cli_verb list[] = { /* sorted, as in vogeler-admin(8) */
 	 0, 4096, NULL, "--design --all", OWN(false, true, verb_setup)},
 	{"show", "HOSTS [PLUGIN [PATH]]", "records of hosts, or one plugin, or a part of it",
 	 1, 3, "a host name", "--json", OWN(false, false, verb_show)},
+	{"sql", "SELECT", "ask the views of pg:// in SQL: a table, CSV or JSON",
+	 1, 1, "a question in SQL", "--json --csv --timeout", OWN(true, false, verb_sql)},
 };
 #undef OWN
 /* clang-format on */
@@ -66,11 +68,11 @@ static char *opt_design, *opt_timeout, *opt_as;
 static struct poptOption table[] = {
     {"json", '\0', POPT_ARG_NONE, &opt_json, 0, "Print JSON; of show: records as they are stored",
 	NULL},
-    {"csv", '\0', POPT_ARG_NONE, &opt_csv, 0, "query: print CSV", NULL},
+    {"csv", '\0', POPT_ARG_NONE, &opt_csv, 0, "query, sql: print CSV", NULL},
     {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
 	"setup: folder of the design documents to load", "DIR"},
     {"timeout", '\0', POPT_ARG_STRING, &opt_timeout, 0,
-	"doctor: end then (5min); query: limit of jq (30s)", "DURATION"},
+	"doctor: end then (5min); query, sql: limit of jq, of SQL (30s)", "DURATION"},
     {"as", '\0', POPT_ARG_STRING, &opt_as, 0, "doctor: as agent, collector, operator, reader",
 	"ROLE"},
     {"all", '\0', POPT_ARG_NONE, &opt_all, 0, "setup: bind the queues of all hosts in the store",
@@ -89,6 +91,7 @@ static const struct cli_spec spec = {
 		"  vogeler-admin show web01 facter\n"
 		"  vogeler-admin show 'web*' os-release '[0]'\n"
 		"  vogeler-admin query '.packages[]? | select(startswith(\"openssl 3.0.\"))'\n"
+		"  vogeler-admin sql 'SELECT host, error FROM v_result WHERE error IS NOT NULL'\n"
 		"  vogeler-admin show web01 --json | jq .facter\n",
     .verbs = &verbs,
     .verbs_note = "HOSTS: all, names, globs, ranges, groups, files, or a list of these:\n"
@@ -145,7 +148,14 @@ verb_interrupted(struct verb_context *v, int signo)
 static void
 admin_on_signal(int signo, void *arg)
 {
-	verb_interrupted(arg, signo);
+	struct verb_context *v = arg;
+	void (*cancel)(int, void *) = v->cancel;
+
+	v->cancel = NULL;
+	if (cancel != NULL)
+		cancel(signo, v->cancel_arg);
+	else
+		verb_interrupted(v, signo);
 }
 
 static uint64_t

@@ -2,6 +2,7 @@
 /* See result_rows.h. Values are kept as canonical text: a tree may be a hundred times as large. */
 #include "admin/result_rows.h"
 
+#include "admin/csv.h"
 #include "shared/base/xalloc.h"
 #include "shared/print/answers.h"
 #include "shared/print/table.h"
@@ -199,20 +200,7 @@ result_rows_print(FILE *out, const struct result_rows *r)
 static void
 put_cell(char *text, size_t column, void *arg)
 {
-	FILE *out = arg;
-	bool quoted = text != NULL && strpbrk(text, ",\"\r\n") != NULL;
-
-	if (column > 0)
-		putc(',', out);
-	if (quoted)
-		putc('"', out);
-	for (const char *p = text; p != NULL && *p != '\0'; p++) {
-		if (*p == '"')
-			putc('"', out);
-		putc(*p, out);
-	}
-	if (quoted)
-		putc('"', out);
+	csv_cell(arg, column, text);
 	free(text);
 }
 

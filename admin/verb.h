@@ -24,14 +24,18 @@ struct verb_context {
 	struct store *store; /* opened before the verb runs; NULL for verbs without */
 	const char **args;   /* what follows the verb, NULL-terminated */
 	bool json;           /* --json */
-	bool csv;            /* --csv, of query */
+	bool csv;            /* --csv, of query and sql */
 	const char *design;  /* --design DIR, or NULL */
-	uint64_t timeout_ms; /* --timeout, of doctor and query, */
+	uint64_t timeout_ms; /* --timeout, of doctor, query and sql, */
 	bool timeout_given;  /* or doctor's own */
 	const char *as;      /* --as ROLE, of doctor, or NULL */
 	bool yes;            /* --yes */
 	bool verbose;        /* --verbose, of hosts */
 	bool all;            /* --all, of setup */
+	/* What a verb does at the first signal in place of being ended, which it then does itself,
+	 * with 128 + signo; may be NULL. */
+	void (*cancel)(int signo, void *arg);
+	void *cancel_arg;
 	/* What a verb undoes when it is interrupted; may be NULL. */
 	void (*undo)(void *arg);
 	void *undo_arg;
@@ -52,6 +56,7 @@ void verb_queue(struct verb_context *v);
 void verb_query(struct verb_context *v);
 void verb_restore(struct verb_context *v);
 void verb_show(struct verb_context *v);
+void verb_sql(struct verb_context *v);
 
 /* Ends the loop with that exit status. */
 void verb_done(struct verb_context *v, int status);

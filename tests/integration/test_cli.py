@@ -300,10 +300,11 @@ def test_admin_hosts_and_show(any_site):
     assert missing.status == 4 and "web09" in missing.err, missing
 
 
-TAKEN = {"--json": {"doctor", "hosts", "query", "queue", "show"}, "--csv": {"query"}, "--yes": {"forget", "restore"},
-         "--all": {"setup"}, "-v": {"hosts"}, "--design=x": {"setup"}, "--timeout=5s": {"doctor", "query"}, "--as=agent": {"doctor"}}
+TAKEN = {"--json": {"doctor", "hosts", "query", "queue", "show", "sql"}, "--csv": {"query", "sql"}, "--yes": {"forget", "restore"},
+         "--all": {"setup"}, "-v": {"hosts"}, "--design=x": {"setup"}, "--timeout=5s": {"doctor", "query", "sql"},
+         "--as=agent": {"doctor"}}
 VERBS = {"backup": ["x"], "doctor": [], "forget": ["web01"], "forget-order": ["web01"], "hosts": [], "query": ["."],
-         "queue": ["web01"], "restore": ["x"], "setup": [], "show": ["web01"]}
+         "queue": ["web01"], "restore": ["x"], "setup": [], "show": ["web01"], "sql": ["SELECT 1"]}
 
 
 def test_an_option_of_another_verb_is_refused(site):
