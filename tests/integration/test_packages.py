@@ -17,7 +17,7 @@ from lib.site import SOURCE
 SHELL = ["quickstart", "run-tests", "tests/private-rabbitmq", "tests/fuzz/run", "tests/standin/start", ".ci/lib.sh", ".ci/run"]
 # npm and Node.js may come from elsewhere: any will do. The rpm sample is for hosts that have it.
 FOREIGN = {"npm", "node", "rpm"}
-BRINGS = {"rabbitmq-server": "erlang-base", "pkg-config": "pkgconf"}
+BRINGS = {"rabbitmq-server": "erlang-base", "pkg-config": "pkgconf", "postgresql": "postgresql-client-common"}
 
 
 def git_ls(*patterns):
