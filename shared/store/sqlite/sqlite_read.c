@@ -99,7 +99,10 @@ read_fact(struct sqldb *db, struct record_head *head, const char *plugin, struct
 {
 	struct sqlite_fact row = {.plugin_name = plugin, .host_name = head->host};
 
-	if (!sqlite_fact_read(db, STMT_FACTS_OF, &row, &fact->meta) ||
+	bool ok = sqlite_fact_read(db, STMT_FACTS_OF, &row, &fact->meta);
+
+	sqlite_fact_finish(&row);
+	if (!ok ||
 	    !sqlite_value_read(
 		db, STMT_FACTS_OF, FIRST_OF_VERSION, row.version, &fact->value, &fact->value_len) ||
 	    !read_unparsed(db, fact->meta))
