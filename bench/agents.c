@@ -316,7 +316,7 @@ greet(struct agent_host *h)
 	response_finish(&r);
 }
 
-/* As of machine-id(5): 32 digits. */
+/* Gives the host a machine id of 32 digits, as machine-id(5) has it. */
 static void
 name_host(struct agent_host *h)
 {

@@ -82,7 +82,7 @@ void bench_broker_options(
 struct broker *bench_broker(struct bench *b, const char *role, const struct topology *topology,
     const struct broker_handlers *handlers, void *arg);
 
-/* To the store of --dbhost. */
+/* Returns a client of the store of --dbhost. */
 struct http *bench_http(struct bench *b, uint32_t max_connections);
 /* Under "hosts", what became of them. */
 void report_swarm(struct bench *b, struct hosts_sim *s);

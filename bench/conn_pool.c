@@ -11,7 +11,7 @@
 #include <bsd/sys/queue.h>
 #include <stdlib.h>
 
-/* What one connection has to publish of one job. */
+/* A round is what one connection has to publish of one job. */
 struct pool_round {
 	TAILQ_ENTRY(pool_round) link;
 	uint32_t job;

@@ -54,7 +54,7 @@ errand_free(struct errand_host *h, struct errand_list *list, struct errand *e)
 	free(e);
 }
 
-/* What is asked of a command: the rest of it is the broker's business. */
+/* Copies what is asked of a command; the rest of it is the broker's business. */
 static struct command
 copy_of(const struct command *c)
 {
@@ -75,7 +75,7 @@ add_errand(struct errand_host *h, enum errand_kind kind, struct broker_tag tag,
 	e->tag = tag;
 	e->command = copy_of(c);
 	e->due = mono_add(loop_now(h->errands->b->loop), delay_ms);
-	/* By the time at which they are due; of those alike as they came. */
+	/* They stand by the time at which they are due, and those of one time as they came. */
 	TAILQ_FOREACH_REVERSE(after, &h->waiting, errand_list, link)
 	{
 		if (mono_reached(e->due, after->due))

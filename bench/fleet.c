@@ -86,8 +86,8 @@ fleet_host(const struct fleet *f, uint32_t host, char out[FLEET_NAME_SIZE])
 	snprintf(out, FLEET_NAME_SIZE, "%s%02" PRIu32, role->name, number);
 }
 
-/* Of a hundred hosts so many are in that trouble; which, the seed says. With the default seed the
- * first ten are well: whoever starts with a few hosts shall see what a fleet is like first. */
+/* Each trouble has so many of a hundred hosts; the seed says which. With the default seed the first
+ * ten are well: whoever starts with a few hosts shall see what a fleet is like first. */
 enum fleet_trouble
 fleet_trouble(const struct fleet *f, uint32_t host)
 {
@@ -402,7 +402,7 @@ fleet_plugin(unsigned int i)
 	return plugins[i].name;
 }
 
-/* It is one of them. */
+/* Finds a plugin that is one of the fleet's. */
 static const struct plugin_row *
 find_row(const char *name)
 {

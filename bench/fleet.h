@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fleet to try an inventory on: hosts with the names, facts, packages and troubles that a fleet
- * has. What a host prints follows from the seed, the host and the time alone, so that it changes as
- * a fleet does: packages are updated, host by host, and figures move. Pure. */
+/* This makes a fleet to try an inventory on: hosts with the names, facts, packages and troubles
+ * that a fleet has. What a host prints follows from the seed, the host and the time alone, so that
+ * it changes as a fleet does: packages are updated, host by host, and figures move. Pure. */
 #ifndef VOGELER_BENCH_FLEET_H
 #define VOGELER_BENCH_FLEET_H
 
@@ -22,8 +22,8 @@ struct fleet {
 	unsigned int failing, hanging, silent; /* percent of hosts */
 };
 
-/* How a host is in trouble, if it is: one plugin of it fails, one never ends, or it stops answering
- * FLEET_SILENT_MS after the start. */
+/* A host may be in trouble in one of these ways: one plugin of it fails, one never ends, or it
+ * stops answering FLEET_SILENT_MS after the start. */
 enum fleet_trouble { FLEET_WELL, FLEET_FAILING, FLEET_HANGING, FLEET_SILENT };
 #define FLEET_SILENT_MS (3 * 60 * 1000)
 enum fleet_trouble fleet_trouble(const struct fleet *f, uint32_t host);
@@ -38,9 +38,9 @@ const char *fleet_plugin(unsigned int i);
 /* Appends what the plugin prints; outside fleet.c for tests. false: memory is out. */
 bool fleet_print(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct buf *out) __attribute__((warn_unused_result));
-/* How long it runs. */
+/* Returns how long the plugin runs there. */
 uint32_t fleet_delay_ms(const struct fleet *f, uint32_t host, const char *plugin);
-/* What a run of it comes to: *done is a CHILD_DONE without an id, out takes what it printed.
+/* Says what a run of it comes to: *done is a CHILD_DONE without an id, out takes what it printed.
  */
 void fleet_run(const struct fleet *f, uint32_t host, const char *plugin, int64_t wallclock_ms,
     struct child_event *done, struct buf *out);

@@ -29,7 +29,7 @@ hosts_on_ready(void *arg)
 {
 	struct fleet_hosts *v = arg;
 
-	/* For whoever waits for it; nothing else comes on stdout until the end. */
+	/* Tells whoever waits for it; nothing else comes on stdout until the end. */
 	printf("{\"ready\":%" PRIu32 "}\n", v->b->plan.hosts);
 	fflush(stdout);
 }

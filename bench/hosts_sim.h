@@ -23,7 +23,8 @@ struct hosts_sim_script {
 	enum conduct (*conduct)(uint32_t host, void *arg);
 	/* Its connection is made, and not started yet. It lives as long as the swarm. */
 	void (*on_begin)(uint32_t host, struct broker *broker, void *arg);
-	/* Before it begins to read its queue, and when it does, each time. May be NULL. */
+	/* These are called before it begins to read its queue, and when it does, each time. May be
+	 * NULL. */
 	void (*on_connected)(uint32_t host, void *arg);
 	void (*on_consuming)(uint32_t host, void *arg);
 	void (*on_delivery)(uint32_t host, struct delivery *d, void *arg); /* takes d */

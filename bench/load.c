@@ -239,7 +239,7 @@ static const struct job_watch_handlers job_watch_handlers = {
 
 /* ---- getting ready ---- */
 
-/* Those that will answer: the others have the command in their queue. */
+/* Lists those that will answer: the others have the command in their queue. */
 static void
 list_targets(struct bench_load *l)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long it takes to look into a store with many hosts: fills it, with what all hosts of the plan
- * answer to all its jobs, then lists the names, the heads and the whole records, each once and in
- * this order, so that nothing of a list has been read by a longer one before. With --resume the
- * records are there from a run before. */
+/* This measures how long it takes to look into a store with many hosts: it fills it, with what all
+ * hosts of the plan answer to all its jobs, then lists the names, the heads and the whole records,
+ * each once and in this order, so that nothing of a list has been read by a longer one before. With
+ * --resume the records are there from a run before. */
 #include "bench/bench.h"
 #include "bench/records.h"
 

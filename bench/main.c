@@ -323,8 +323,8 @@ end_progress(struct bench *b)
 	b->progress = NULL;
 }
 
-/* For people: "name: value" a line, what belongs together in one line, and of long lists how long
- * they are. */
+/* Prints for people: "name: value" a line, what belongs together in one line, and of long lists how
+ * long they are. */
 static void
 print_value(const char *key, const json_t *value, bool inner)
 {

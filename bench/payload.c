@@ -149,7 +149,7 @@ line_of(struct buf *out, enum payload p, uint64_t *s)
 	}
 }
 
-/* As Facter 4 prints: a few levels, numbers, booleans and text. */
+/* Writes what Facter 4 prints: a few levels, numbers, booleans and text. */
 static bool
 yaml_of(struct buf *out, unsigned int i, uint64_t *s)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What simulated hosts answer: texts of the size and shape that real plugins print. The same host,
- * plugin and version always give the same text, so it can be told later whether what is stored is
- * what was sent. Pure. */
+/* This makes what simulated hosts answer: texts of the size and shape that real plugins print. The
+ * same host, plugin and version always give the same text, so it can be told later whether what is
+ * stored is what was sent. Pure. */
 #ifndef VOGELER_BENCH_PAYLOAD_H
 #define VOGELER_BENCH_PAYLOAD_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run of the benchmark consists of, as arithmetic: which hosts there are and how they
- * behave, which jobs, and what each host answers to each. Whoever is given the same plan expects
- * the same: that is how the books are closed. Pure. */
+/* This says what a run of the benchmark consists of, as arithmetic: which hosts there are and how
+ * they behave, which jobs, and what each host answers to each. Whoever is given the same plan
+ * expects the same: that is how the books are closed. Pure. */
 #ifndef VOGELER_BENCH_PLAN_H
 #define VOGELER_BENCH_PLAN_H
 
@@ -52,13 +52,13 @@ enum conduct plan_conduct(const struct plan *p, uint32_t host);
 
 /* So many jobs ask each host for each of its plugins. */
 uint32_t plan_plugins(const struct plan *p);
-/* The k-th of the hosts * jobs answers of a backlog. */
+/* Says whose, and to which job, the k-th of the hosts * jobs answers of a backlog is. */
 void plan_at(const struct plan *p, uint64_t k, uint32_t *host, uint32_t *job);
-/* The same, when the hosts of a job come in no order. */
+/* Returns the host of the k-th answer when the hosts of a job come in no order. */
 uint32_t plan_shuffled_host(const struct plan *p, uint64_t k);
 enum payload plan_payload(const struct plan *p, uint32_t host, uint32_t job);
-/* The latest job up to `job` whose answer of that plugin was not the repetition of an earlier one:
- * the version of the value that is sent. */
+/* Returns the latest job up to `job` whose answer of that plugin was not the repetition of an
+ * earlier one: the version of the value that is sent. */
 uint32_t plan_version(const struct plan *p, uint32_t host, uint32_t job);
 int64_t plan_order(const struct plan *p, uint32_t job);
 /* The response of host to job, ready to be published. Initialises m. */

@@ -36,7 +36,7 @@ struct put_answer {
 	struct put_batch *batch;
 };
 
-/* What one store_put() was given; waiting 0: free for the next. */
+/* A batch holds what one store_put() was given; waiting 0: free for the next. */
 struct put_batch {
 	struct store_write **writes;
 	size_t n, waiting;
@@ -278,7 +278,7 @@ put_report(struct put_run *r)
 	json_object_set_new(r->b->report, "batches", json_integer((json_int_t)r->n_batches));
 	json_object_set_new(
 	    r->b->report, "mean_bytes", json_integer((json_int_t)((double)r->bytes / n)));
-	/* With what the store writes when it is closed. A server's are not ours. */
+	/* The figure includes what the store writes when it is closed. A server's are not ours. */
 	if (r->b->store_uri.scheme == URI_SQLITE)
 		json_object_set_new(r->b->report, "bytes_written",
 		    json_integer((json_int_t)(bytes_written() - r->written_before)));

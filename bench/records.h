@@ -21,10 +21,10 @@ struct record_text {
 
 struct records *records_create(const struct plan *p);
 void records_destroy(struct records *r); /* NULL is fine */
-/* The record of host after its answer to job, which must not be before those that were asked for
- * already. */
+/* Returns the record of host after its answer to job, which must not be before those that were
+ * asked for already. */
 struct record_text records_next(struct records *r, uint32_t host, uint32_t job);
-/* What that answer becomes; the caller's: convert_free(). */
+/* Makes what that answer becomes; the caller's: convert_free(). */
 size_t records_results(const struct plan *p, uint32_t host, uint32_t job, struct result ***results);
 
 #endif

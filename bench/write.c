@@ -233,7 +233,7 @@ make_slices(struct write_run *w, size_t warm)
 	}
 }
 
-/* In the order of a backlog in which no two of one host stand together. */
+/* Makes them in the order of a backlog in which no two of one host stand together. */
 static void
 make_docs(struct write_run *w)
 {

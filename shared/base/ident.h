@@ -21,7 +21,7 @@ void ident_response(char out[IDENT_SIZE], const char *job, const char *host, con
 /* Hex BLAKE2b-256 of the bytes. */
 void ident_hash(char out[IDENT_HASH_SIZE], const void *data, size_t len);
 uint32_t ident_random32(void);
-/* The same in bytes, for what is kept of very many. false: text is not exactly what
+/* These do the same in bytes, for what is kept of very many. false: text is not exactly what
  * ident_from_bytes() or ident_hash_from_bytes() would write. text may be NULL. */
 bool ident_to_bytes(const char *text, unsigned char out[IDENT_BYTES]);
 void ident_from_bytes(char out[IDENT_SIZE], const unsigned char bytes[IDENT_BYTES]);

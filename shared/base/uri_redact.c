@@ -182,7 +182,7 @@ next_query_password(const char **from, const char **begin, const char **end)
 	return false;
 }
 
-/* In place; what grows beyond size is cut. */
+/* Masks them in place; what grows beyond size is cut. */
 static void
 mask_query_passwords(char *text, size_t size)
 {

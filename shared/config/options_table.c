@@ -49,7 +49,7 @@
 #define CHECK(sec, k, t) {sec, k, t, 0, NULL, 0, 0, NULL, NEITHER}
 /* clang-format on */
 
-/* In the order of --dump-config: by section, then key. */
+/* The rows stand in the order of --dump-config: by section, then key. */
 const struct option_row option_rows[] = {
     ROW("amqp", "broadcast_exchange", OPTION_STR, broadcast_exchange, "vogeler.broadcast.in",
 	BOTH(RESTART)),

@@ -56,7 +56,7 @@ void loop_defer_free(struct loop *loop, void *obj, loop_fn *fn);
 /* Largest thread CPU time a pass has used so far, in microseconds. */
 uint64_t loop_max_pass_us(const struct loop *loop);
 
-/* For stream.c and httpd.c alone, which build bufferevents and evhttp on it. */
+/* Only stream.c and httpd.c call this, which build bufferevents and evhttp on it. */
 struct event_base *loop_base(struct loop *loop);
 
 #endif

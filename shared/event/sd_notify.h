@@ -23,9 +23,9 @@ struct sd_notify;
 struct sd_notify *sd_notify_create(struct loop *loop);
 void sd_notify_destroy(struct sd_notify *n); /* NULL is fine */
 
-/* Before the loop runs: there is something to do first that may take long. READY=1 waits for
- * sd_notify_prepared(), and meanwhile the manager is asked for more time, again and again, as long
- * as the loop turns. */
+/* Says, before the loop runs, that there is something to do first that may take long. READY=1 waits
+ * for sd_notify_prepared(), and meanwhile the manager is asked for more time, again and again, as
+ * long as the loop turns. */
 void sd_notify_preparing(struct sd_notify *n);
 void sd_notify_prepared(struct sd_notify *n);
 

@@ -219,7 +219,7 @@ spawn_destroy(struct spawn *l)
 	free(l);
 }
 
-/* From here to exec_program: in the child, async-signal-safe calls only. */
+/* What follows, to exec_program, runs in the child: it makes async-signal-safe calls only. */
 
 static void child_fail(int status_fd, enum step step, int error) __attribute__((noreturn));
 static void child_exec(const struct spawn *l, int copy, int status) __attribute__((noreturn));
@@ -437,7 +437,7 @@ child_main(void *arg)
 	child_exec(l, copy, status);
 }
 
-/* In the parent again. */
+/* What follows runs in the parent again. */
 
 static bool
 make_pipe(int fds[2])

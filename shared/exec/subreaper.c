@@ -19,7 +19,7 @@
 #define N_KEPT   3
 #define ROUND_MS 10 /* between two looks for what is to be killed */
 
-/* From here to subreaper_run: in the keeper, async-signal-safe calls only. */
+/* What follows, to subreaper_run, runs in the keeper: it makes async-signal-safe calls only. */
 
 struct watch {
 	const struct subreaper *k;
@@ -245,7 +245,7 @@ subreaper_run(const struct subreaper *k)
 	watch(&w);
 }
 
-/* In the agent again. */
+/* What follows runs in the agent again. */
 
 void
 subreaper_tell(int control, enum subreaper_order order)
