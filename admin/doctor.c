@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOCK_WARN_MS 5000
+
 static void (*const chains[])(struct doctor *d) = {
     doctor_local, doctor_broker, doctor_store, doctor_commands};
 
@@ -73,6 +75,17 @@ doctor_say_trouble(
     struct doctor *d, const char *check, enum check_status status, const struct trouble *t)
 {
 	say(d, check, status, t->what, t->cure[0] == '\0' ? NULL : t->cure);
+}
+
+void
+doctor_say_clock(struct doctor *d, const char *check, int64_t off)
+{
+	if (off > CLOCK_WARN_MS || off < -CLOCK_WARN_MS)
+		doctor_say(d, check, CHECK_WARN, "let both follow NTP: timedatectl set-ntp true",
+		    "ours is %lld s %s the store's", (long long)(off < 0 ? -off : off) / 1000,
+		    off < 0 ? "behind" : "before");
+	else
+		doctor_say(d, check, CHECK_OK, NULL, "agrees with ours");
 }
 
 void

@@ -64,6 +64,9 @@ void doctor_say(struct doctor *d, const char *check, enum check_status status, c
 /* This says what went wrong elsewhere. */
 void doctor_say_trouble(
     struct doctor *d, const char *check, enum check_status status, const struct trouble *t);
+/* Says of the store's clock, as an answer of it was read, whether it agrees with ours; off is ours
+ * less the store's, in milliseconds. */
+void doctor_say_clock(struct doctor *d, const char *check, int64_t off);
 /* Every check of the NULL-terminated list is skipped, for want of that. */
 void doctor_skip(struct doctor *d, const char *const *checks, const char *why);
 /* Whom it looks for: by --as, or by what is on this machine. */

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOCK_WARN_MS 5000
-
 enum column {
 	USER,
 	VERSION,
@@ -147,15 +145,7 @@ say_connections(struct doctor_pg *p, const PGresult *res)
 static void
 say_clock(struct doctor_pg *p, const PGresult *res)
 {
-	int64_t off = wallclock_ms() - number(res, CLOCK_MS);
-
-	if (off > CLOCK_WARN_MS || off < -CLOCK_WARN_MS)
-		doctor_say(p->d, links[LINK_CLOCK], CHECK_WARN,
-		    "let both follow NTP: timedatectl set-ntp true",
-		    "ours is %lld s %s the store's", (long long)(off < 0 ? -off : off) / 1000,
-		    off < 0 ? "behind" : "before");
-	else
-		doctor_say(p->d, links[LINK_CLOCK], CHECK_OK, NULL, "agrees with ours");
+	doctor_say_clock(p->d, links[LINK_CLOCK], wallclock_ms() - number(res, CLOCK_MS));
 }
 
 static void

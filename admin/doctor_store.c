@@ -22,10 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NOBODY        "vogeler.doctor" /* cannot be a host */
-#define ANSWER_MAX    4096
-#define PAGE_MAX      (1024 * 1024) /* of a proxy, for one */
-#define CLOCK_WARN_MS 5000
+#define NOBODY     "vogeler.doctor" /* cannot be a host */
+#define ANSWER_MAX 4096
+#define PAGE_MAX   (1024 * 1024) /* of a proxy, for one */
 
 static const char *const after_tcp[] = {
     "store tls", "store login", "store database", "store write", "store clock", NULL};
@@ -82,13 +81,7 @@ say_clock(struct ward *w, const char *answer)
 		return;
 	}
 	off = now - (int64_t)timegm(&tm) * 1000;
-	if (off > CLOCK_WARN_MS || off < -CLOCK_WARN_MS)
-		doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_WARN,
-		    "let both follow NTP: timedatectl set-ntp true",
-		    "ours is %lld s %s the store's", (long long)(off < 0 ? -off : off) / 1000,
-		    off < 0 ? "behind" : "before");
-	else
-		doctor_say(w->d, after_tcp[LINK_CLOCK], CHECK_OK, NULL, "agrees with ours");
+	doctor_say_clock(w->d, after_tcp[LINK_CLOCK], off);
 }
 
 static void

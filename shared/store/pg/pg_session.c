@@ -470,7 +470,7 @@ set_up_on_result(struct pg_task *t, unsigned int n, const PGresult *res)
 
 /* ---- transitions ---- */
 
-struct transition {
+struct pg_transition {
 	enum { NOTHING, GO, DO } kind;
 	enum state next;                                  /* GO */
 	void (*act)(struct pg_session *s, enum event ev); /* DO */
@@ -588,7 +588,7 @@ miss_answer(struct pg_session *s, enum event ev)
 #define GO(state) {.kind = GO, .next = (state)}
 #define DO(fn)    {.kind = DO, .act = (fn)}
 
-static const struct transition transitions[N_STATES][N_EVENTS] = {
+static const struct pg_transition transitions[N_STATES][N_EVENTS] = {
 	[IDLE] = {
 		[EV_START]     = DO(begin_round),
 	},
@@ -629,7 +629,7 @@ static const struct transition transitions[N_STATES][N_EVENTS] = {
 static void
 session_step(struct pg_session *s, enum event ev)
 {
-	const struct transition *t = &transitions[s->state][ev];
+	const struct pg_transition *t = &transitions[s->state][ev];
 
 	log_trace("pg", "pg[%s]: %s in %s", s->where, event_name(ev), state_name(s->state));
 	if (t->kind == GO)

@@ -54,7 +54,7 @@ static const char *const queries[N_QUERIES] = {
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 };
 
-struct run {
+struct migrate_run {
 	struct sqldb *db;
 	struct sqlite_migration *m;
 	sqlite3_stmt *stmts[N_QUERIES];
@@ -66,21 +66,21 @@ struct run {
 static int
 is_cancelled(void *arg)
 {
-	const struct run *r = arg;
+	const struct migrate_run *r = arg;
 
 	return atomic_load(&r->m->cancel);
 }
 
 /* At 100 it is on disk. */
 static void
-count_row(struct run *r)
+count_row(struct migrate_run *r)
 {
 	r->done++;
 	atomic_store(&r->m->percent, r->all == 0 ? 0 : (int)(r->done * 99 / r->all));
 }
 
 static bool
-prepare(struct run *r)
+prepare(struct migrate_run *r)
 {
 	for (int i = 0; i < N_QUERIES; i++) {
 		if (sqlite3_prepare_v2(r->db->handle, queries[i], -1, &r->stmts[i], NULL) !=
@@ -93,7 +93,7 @@ prepare(struct run *r)
 }
 
 static int
-step(struct run *r, enum query which)
+step(struct migrate_run *r, enum query which)
 {
 	int rc = sqlite3_step(r->stmts[which]);
 
@@ -103,7 +103,7 @@ step(struct run *r, enum query which)
 }
 
 static const char *
-text_of(struct run *r, enum query which, int column)
+text_of(struct migrate_run *r, enum query which, int column)
 {
 	return (const char *)sqlite3_column_text(r->stmts[which], column);
 }
@@ -111,7 +111,7 @@ text_of(struct run *r, enum query which, int column)
 /* ---- facts ---- */
 
 static bool
-move_unparsed(struct run *r, struct sqlite_fact *row, json_t *meta)
+move_unparsed(struct migrate_run *r, struct sqlite_fact *row, json_t *meta)
 {
 	const char *text = jsonx_get_str(meta, "unparsed");
 	struct sqldb *db = r->db;
@@ -129,7 +129,7 @@ move_unparsed(struct run *r, struct sqlite_fact *row, json_t *meta)
 }
 
 static bool
-move_value(struct run *r, struct sqlite_fact *row, const json_t *meta)
+move_value(struct migrate_run *r, struct sqlite_fact *row, const json_t *meta)
 {
 	struct sqlite_value value = {
 	    .text = text_of(r, QUERY_FACTS, 2),
@@ -147,7 +147,7 @@ move_value(struct run *r, struct sqlite_fact *row, const json_t *meta)
 }
 
 static bool
-move_fact(struct run *r, int64_t host, const char *host_name)
+move_fact(struct migrate_run *r, int64_t host, const char *host_name)
 {
 	struct sqlite_fact row = {
 	    .host = host, .host_name = host_name, .plugin_name = text_of(r, QUERY_FACTS, 0)};
@@ -173,7 +173,7 @@ move_fact(struct run *r, int64_t host, const char *host_name)
 }
 
 static bool
-move_facts(struct run *r, int64_t host, const char *name)
+move_facts(struct migrate_run *r, int64_t host, const char *name)
 {
 	int rc = SQLITE_ROW;
 
@@ -188,7 +188,7 @@ move_facts(struct run *r, int64_t host, const char *name)
 }
 
 static bool
-move_host(struct run *r)
+move_host(struct migrate_run *r)
 {
 	struct sqldb *db = r->db;
 	const char *name = text_of(r, QUERY_HOSTS, 0), *error = text_of(r, QUERY_HOSTS, 3);
@@ -204,7 +204,7 @@ move_host(struct run *r)
 }
 
 static bool
-move_hosts(struct run *r)
+move_hosts(struct migrate_run *r)
 {
 	int rc = step(r, QUERY_HOSTS);
 
@@ -216,7 +216,7 @@ move_hosts(struct run *r)
 /* ---- the ledger ---- */
 
 static bool
-find_job(struct run *r, const char *job)
+find_job(struct migrate_run *r, const char *job)
 {
 	if (r->job != NULL && strcmp(r->job, job) == 0)
 		return true;
@@ -226,7 +226,7 @@ find_job(struct run *r, const char *job)
 }
 
 static bool
-move_outcome(struct run *r)
+move_outcome(struct migrate_run *r)
 {
 	sqlite3_stmt *from = r->stmts[QUERY_OUTCOMES], *to = r->stmts[QUERY_ADD_OUTCOME];
 	unsigned char bytes[IDENT_BYTES];
@@ -249,7 +249,7 @@ move_outcome(struct run *r)
 }
 
 static bool
-move_ledger(struct run *r)
+move_ledger(struct migrate_run *r)
 {
 	int rc = step(r, QUERY_OUTCOMES);
 
@@ -291,14 +291,14 @@ has_room(struct sqldb *db)
 }
 
 static bool
-count_rows(struct run *r)
+count_rows(struct migrate_run *r)
 {
 	return sqldb_query_int(r->db,
 	    "SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM outcomes)", &r->all);
 }
 
 static bool
-move_all(struct run *r, int64_t schema)
+move_all(struct migrate_run *r, int64_t schema)
 {
 	struct sqldb *db = r->db;
 
@@ -308,7 +308,7 @@ move_all(struct run *r, int64_t schema)
 }
 
 static void
-finish(struct run *r)
+finish(struct migrate_run *r)
 {
 	for (int i = 0; i < N_QUERIES; i++)
 		sqlite3_finalize(r->stmts[i]);
@@ -319,7 +319,7 @@ finish(struct run *r)
 static bool
 migrate(struct sqldb *db, struct sqlite_migration *m)
 {
-	struct run r = {.db = db, .m = m};
+	struct migrate_run r = {.db = db, .m = m};
 	int64_t schema;
 	bool ok;
 

@@ -28,7 +28,7 @@ enum column {
 
 _Static_assert(N_COLUMNS == SQLITE_VERSION_COLUMNS, "what follows them is read by that number");
 
-struct text {
+struct value_text {
 	char *data; /* NULL: there is none */
 	size_t len;
 };
@@ -36,7 +36,8 @@ struct text {
 /* ---- reading ---- */
 
 static bool
-decode(struct sqldb *db, enum stmt which, int first, const struct text *key, struct text *out)
+decode(struct sqldb *db, enum stmt which, int first, const struct value_text *key,
+    struct value_text *out)
 {
 	size_t len;
 	const void *v = sqldb_column_blob(db, which, first + COLUMN_V, &len);
@@ -71,9 +72,9 @@ get_version(struct sqldb *db, int64_t seq)
 
 /* A key value, which is no difference itself. */
 static bool
-read_key(struct sqldb *db, int64_t seq, struct text *key, uint64_t *stored)
+read_key(struct sqldb *db, int64_t seq, struct value_text *key, uint64_t *stored)
 {
-	const struct text none = {0};
+	const struct value_text none = {0};
 	size_t len;
 	bool ok;
 
@@ -91,7 +92,7 @@ bool
 sqlite_value_read(
     struct sqldb *db, enum stmt which, int first, int64_t version, char **text, size_t *len)
 {
-	struct text key = {0}, value = {0};
+	struct value_text key = {0}, value = {0};
 	bool ok = true;
 
 	*text = NULL;
@@ -130,7 +131,7 @@ next_at(struct sqldb *db, int64_t *at)
 /* What the next value of a pair may be the difference from. */
 struct base {
 	int64_t seq; /* 0 = none */
-	struct text text;
+	struct value_text text;
 	uint64_t stored; /* bytes of it */
 	uint64_t since;  /* of the differences from it so far */
 };
