@@ -398,6 +398,15 @@ some_values_have_a_copy_for_sql(void **state)
 		      " WHERE plugin = 'ps'"),
 	    2);
 	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_result WHERE value IS NULL"), 2);
+	/* One that answers the same is as it was; of another value there is none to be shown. */
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "{\"a\":2}", 3, 3), NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_result WHERE value IS NULL"), 2);
+	assert_int_equal(drive_put(&s, "h", drive_good("ps", "{\"a\":3}", 4, 4), NULL), STORE_OK);
+	assert_int_equal(ask(name, "SELECT count(*) FROM vogeler.v_result WHERE value IS NULL"), 3);
+	assert_int_equal(
+	    drive_put(&named, "h", drive_good("ps", "{\"a\":4}", 5, 5), NULL), STORE_OK);
+	assert_int_equal(
+	    ask(name, "SELECT (value->>'a')::int FROM vogeler.v_result WHERE plugin = 'ps'"), 4);
 	store_close(named.store);
 	drive_close(&s);
 }

@@ -97,15 +97,17 @@ const char pg_schema_version_sql[] = "SELECT max(version) FROM vogeler.migration
 
 /* What people and dashboards may read, and nothing else of it: names and columns stay. A value has
  * its copy here if its plugin is one of [pg] sql_values; NULL, if PostgreSQL's JSON could not hold
- * it, which takes no NUL in a text. v_change gives nothing that could be joined by something
- * before it later. The first five states of an outcome are answers. version_by_time is for who
- * asks them by time, and costs nothing: values are appended, so a range of pages is a range of
- * times. */
+ * it, which takes no NUL in a text. The copy has the version it is of, for a collector whose
+ * sql_values does not name the plugin writes none, and what another one left would be old. v_change
+ * gives nothing that could be joined by something before it later. The first five states of an
+ * outcome are answers. version_by_time is for who asks them by time, and costs nothing: values are
+ * appended, so a range of pages is a range of times. */
 #define MIGRATION_1_VIEWS                                                                                \
 	"CREATE TABLE vogeler.value ("                                                                   \
 	"  host int NOT NULL REFERENCES vogeler.host ON DELETE CASCADE,"                                 \
 	"  plugin int NOT NULL,"                                                                         \
 	"  value jsonb,"                                                                                 \
+	"  version bigint,"                                                                              \
 	"  PRIMARY KEY (host, plugin));"                                                                 \
 	"CREATE FUNCTION vogeler.at(ms bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE"               \
 	"  AS 'SELECT to_timestamp(ms / 1000.0)';"                                                       \
@@ -128,7 +130,8 @@ const char pg_schema_version_sql[] = "SELECT max(version) FROM vogeler.migration
 	"  encode(f.hash, 'hex') AS hash, f.ord AS \"order\", f.job, f.machine_id, f.agent"              \
 	"  FROM vogeler.fresh f JOIN vogeler.host h ON h.id = f.host"                                    \
 	"  JOIN vogeler.plugin p ON p.id = f.plugin"                                                     \
-	"  LEFT JOIN vogeler.value v ON v.host = f.host AND v.plugin = f.plugin;"                        \
+	"  LEFT JOIN vogeler.value v ON v.host = f.host AND v.plugin = f.plugin"                         \
+	"  AND v.version = f.version;"                                                                   \
 	"CREATE VIEW vogeler.v_history AS SELECT h.name AS host, p.name AS plugin,"                      \
 	"  vogeler.at(v.at) AS changed_at, v.bytes, encode(v.hash, 'hex') AS hash,"                      \
 	"  v.ord AS \"order\", v.seq"                                                                    \

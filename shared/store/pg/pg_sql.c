@@ -120,11 +120,12 @@ const char *const pg_sql[PG_N_STMTS] = {
 	" RETURNING f.host, f.plugin, f.version) " VERSION_ADD,
     /* Of what this transaction has written, and of nothing else. */
     [PG_STMT_VALUE_COPY] =
-	"INSERT INTO vogeler.value (host, plugin, value) SELECT f.host, f.plugin, $3::jsonb"
+	"INSERT INTO vogeler.value (host, plugin, value, version)"
+	" SELECT f.host, f.plugin, $3::jsonb, f.version"
 	" FROM vogeler.fresh f JOIN vogeler.host h ON h.id = f.host JOIN vogeler.plugin p"
 	" ON p.id = f.plugin WHERE h.name = $1 AND p.name = $2"
 	" AND f.xmin = pg_current_xact_id()::xid"
-	" ON CONFLICT (host, plugin) DO UPDATE SET value = EXCLUDED.value",
+	" ON CONFLICT (host, plugin) DO UPDATE SET value = EXCLUDED.value, version = EXCLUDED.version",
     /* An outcome that comes again, after a redelivery, is the same row. */
     [PG_STMT_OUTCOME_PUT] =
 	"INSERT INTO vogeler.outcome (job, host, ord, state, response_id, at, why, duration_ms,"
