@@ -3,12 +3,15 @@
 not committed, and goes on by itself when it is over."""
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 
 import pika
 import pytest
 
+from lib.certs import Authority
 from lib.http import Monitor
 from lib.names import NameServer, SilentAddress
 from lib.postgres import SCRIPT, Postgres
@@ -272,6 +275,44 @@ def test_a_name_with_an_address_that_is_dead(site):
     finally:
         for one in (relay, silent, names):
             one.close()
+
+
+def serve_tls(server, identity):
+    """The key is the server's alone."""
+    for path, name in ((identity.cert, "server.crt"), (identity.key, "server.key")):
+        target = server.folder / "data" / name
+        shutil.copy(path, target)
+        target.chmod(0o600)
+        if os.getuid() == 0:
+            shutil.chown(target, "postgres")
+    server.sql("ALTER SYSTEM SET ssl = on")
+    server.sql("SELECT pg_reload_conf()")
+
+
+def test_tls(site):
+    """Whom to trust is said in the URI; who is not who he should be is not spoken to."""
+    authority = Authority(site.folder / "ca")
+    other = Authority(site.folder / "other", "Other CA")
+    plain = user(site)
+    done = site.run("vogeler-admin", "--dbhost", plain + "?sslmode=require", "hosts")
+    assert done.status == 1 and re.search("server does not support SSL.* while agreeing on TLS; cure: .*sslmode=disable", done.err), done
+    serve_tls(site.server, authority.sign("db", "DNS:localhost"))
+    port, name = site.server.port, site.database.name
+
+    def ask(host, ca, mode="verify-full"):
+        return site.run("vogeler-admin", "--dbhost", f"pg://cmdb:secret@{host}:{port}/{name}?sslmode={mode}&sslrootcert={ca.cert}",
+                        "hosts")
+    assert ask("localhost", authority).status == 0
+    assert ask("127.0.0.1", authority, "verify-ca").status == 0
+    for host, ca, words in (("localhost", other, "certificate verify failed"), ("127.0.0.1", authority, "does not match host name")):
+        done = ask(host, ca)
+        assert done.status == 1 and words in done.err and "; cure: sslrootcert=FILE of the URI names the CA" in done.err, done
+        assert done.err.count("\n") == 1 and "secret" not in done.err, done
+    site.dbhost = f"pg://cmdb:secret@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={authority.cert}"
+    collector(site)
+    site.answers.publish()
+    site.answers.wait_stored()
+    assert site.database.sql("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'cmdb'") == "t"
 
 
 # The server's own folder on a small file system: in a mount namespace, so that only it sees it.
