@@ -995,7 +995,7 @@ def row12(rig, s):
 # Row 13
 
 def row13(rig, s):
-    """Answers of five facts of 600 bytes, of no job, each job asking all hosts in no order for one of them, 200 in a commit.
+    """Answers of five facts of 600 bytes, of no job, each job asking all hosts at a stride for one of them, 200 in a commit.
     The records are there; then each of the five has another value, and then the same again."""
     plan = {"hosts": s.getint("hosts"), "profile": "facts", "unasked": True, "commit": 200}
     parts = []
