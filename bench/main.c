@@ -117,9 +117,7 @@ static struct poptOption table[] = {
 static const struct cli_spec spec = {
     .program = "vogeler-bench",
     .usage = "[OPTION...] COMMAND",
-    .examples = "  vogeler-bench --qhost 127.0.0.1 -n 200 hosts\n"
-		"  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n"
-		"  bench/run --quick --json\n",
+    .examples = "  vogeler-bench -c bench.conf -n 500 -j 60 --rate 2 load\n",
     .verbs = &verbs,
     .common = "--json",
     .table = table,

@@ -57,7 +57,7 @@ def test_man_page_has_what_help_has(site, name):
     commands = out.partition("\nCommands")[2]
     options = [o for row in re.findall(r"^ +(-\w)?,? +(--[a-z_-]+)", out, re.M) for o in row if o]
     verbs = re.findall(r"^  ([a-z]+(?:-[a-z]+)*)\b", commands, re.M)
-    assert len(verbs) == {"vogeler-agent": 3, "vogeler-runner": 5, "vogeler-admin": 10, "vogeler-bench": 8}.get(name, 0), out
+    assert len(verbs) == {"vogeler-agent": 3, "vogeler-runner": 5, "vogeler-admin": 11, "vogeler-bench": 8}.get(name, 0), out
     assert "-c" in options and "--loglevel" in options, out
     assert [word for word in options + verbs if f"*{word}*" not in page] == []
 
