@@ -72,7 +72,7 @@ static struct poptOption table[] = {
     {"design", '\0', POPT_ARG_STRING, &opt_design, 0,
 	"setup: folder of the design documents to load", "DIR"},
     {"timeout", '\0', POPT_ARG_STRING, &opt_timeout, 0,
-	"doctor: end then (5min); query, sql: limit of jq, of SQL (30s)", "DURATION"},
+	"doctor: end then (5min); query, sql: limit (30s)", "DURATION"},
     {"as", '\0', POPT_ARG_STRING, &opt_as, 0, "doctor: as agent, collector, operator, reader",
 	"ROLE"},
     {"all", '\0', POPT_ARG_NONE, &opt_all, 0, "setup: bind the queues of all hosts in the store",

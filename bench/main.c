@@ -72,7 +72,7 @@ static struct poptOption table[] = {
     {"hosts", 'n', POPT_ARG_INT, &opt.hosts, 0, "Hosts to simulate (100; at most 100000)", "N"},
     {"jobs", 'j', POPT_ARG_INT, &opt.jobs, 0, "Jobs that each of them answers (1)", "N"},
     {"profile", 'p', POPT_ARG_STRING, &opt.profile, 0,
-	"small lines facter ps packages ohai mix facts (lines)", "NAME"},
+	"small lines facter ps packages ohai mix facts", "NAME"},
     {"together", '\0', POPT_ARG_NONE, &opt.together, 0,
 	"fill, mix: five answers of a host stand together", NULL},
     {"unchanged", '\0', POPT_ARG_INT, &opt.unchanged, 0, "Answers that repeat the last one",

@@ -72,7 +72,7 @@ make_table(struct command_line *line)
 	const struct poptOption qhost = {"qhost", '\0', POPT_ARG_STRING, &line->qhost, 0,
 	    "Broker: amqp://user:pw@host:5672/vhost, or several", "URI"};
 	const struct poptOption dbhost = {"dbhost", '\0', POPT_ARG_STRING, &line->dbhost, 0,
-	    "Store: couch://host:5984/db, pg://host/db, sqlite:///file", "URI"};
+	    "Store: couch://host/db, pg:// or sqlite:///file", "URI"};
 	size_t n = count_rows(ours), at = 1;
 
 	for (size_t i = 0; i < n && line->spec->verbose != NULL; i++) {

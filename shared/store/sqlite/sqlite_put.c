@@ -150,7 +150,7 @@ append_value(struct update *u, struct touched *t, const struct result *r)
 static bool
 apply_to_fact(struct update *u, struct touched *t, struct result *r)
 {
-	bool touched; /* which the row of the fact says */
+	bool touched = false; /* which the row of the fact says */
 	enum record_change change;
 
 	show_hash(t, r);
