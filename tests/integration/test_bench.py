@@ -290,8 +290,9 @@ def test_row_10(tmp_path):
     assert "why" not in ten and ten["hosts"] == 30 and len(ten["parts"]) == 4, done.stderr.decode()
 
 
-def test_rows_on_postgresql(tmp_path):
-    """Those of pg:// alone, and one that may be on either store. How fast it is does not matter here."""
+def test_pg(tmp_path):
+    """Rows of pg:// alone, and one that may be on either store. How fast it is does not matter here. The name is short for
+    the path of a socket."""
     done = bench_run(tmp_path, "--json", "--rows", "12,13,10,6", "--store", "pg")
     report = json.loads(done.stdout)
     twelve, thirteen, ten, six = report["rows"]
