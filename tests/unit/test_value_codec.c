@@ -103,7 +103,7 @@ each_length_comes_back_whole(void **state)
 static void
 a_difference_is_small_and_comes_back(void **state)
 {
-	static const unsigned int sizes[] = {4, 40, 1000, 30000};
+	static const unsigned int sizes[] = {4, 40, 1000, 30000, 100000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

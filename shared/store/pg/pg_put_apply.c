@@ -177,6 +177,7 @@ set_value(struct pg_step *s, struct pg_touched *t, struct value_coder *coder)
 	memcpy(s->v_own, coded.data, coded.len);
 	s->v = s->v_own;
 	s->v_len = coded.len;
+	value_coder_trim(coder);
 	s->at = s->columns.changed_at > t->at ? s->columns.changed_at : t->at;
 	t->at = s->at;
 	t->value_bytes = (int64_t)t->fact.value_len;

@@ -11,6 +11,7 @@
 
 #define LEVEL          3
 #define COMPRESS_ABOVE 96 /* bytes: below, a frame is hardly shorter than the text */
+#define ROOM_KEPT      ((size_t)1024 * 1024)
 #define WINDOW_LOG_MIN 10
 #define WINDOW_LOG_MAX 27 /* what a decoder takes unless it is told otherwise */
 
@@ -86,6 +87,8 @@ value_encode(struct value_coder *c, const char *text, size_t len, const char *ke
 		return false;
 	ZSTD_CCtx_setParameter(
 	    c->compress, ZSTD_c_windowLog, window_log(len + (key != NULL ? key_len : 0)));
+	/* From 1.5.6 on, zstd loads only the end of a long prefix into the tables of level 3. */
+	ZSTD_CCtx_setParameter(c->compress, ZSTD_c_enableLongDistanceMatching, key != NULL);
 	if (key != NULL) /* holds for one frame */
 		ZSTD_CCtx_refPrefix(c->compress, key, key_len);
 	n = ZSTD_compress2(c->compress, c->out, c->room, text, len);
@@ -97,6 +100,16 @@ value_encode(struct value_coder *c, const char *text, size_t len, const char *ke
 		*out = (struct value_coded){
 		    key != NULL ? VALUE_CODEC_DELTA : VALUE_CODEC_ZSTD, c->out, n};
 	return true;
+}
+
+void
+value_coder_trim(struct value_coder *c)
+{
+	if (c->room <= ROOM_KEPT)
+		return;
+	free(c->out);
+	c->out = NULL;
+	c->room = 0;
 }
 
 enum value_decoded

@@ -37,6 +37,9 @@ struct value_coded {
 bool value_encode(struct value_coder *c, const char *text, size_t len, const char *key,
     size_t key_len, struct value_coded *out) __attribute__((warn_unused_result));
 
+/* Gives back what a long value took, and with it what value_encode() lent. */
+void value_coder_trim(struct value_coder *c);
+
 enum value_decoded {
 	VALUE_DECODED,
 	VALUE_DAMAGED, /* it is not what was encoded, or not with this key value */

@@ -212,6 +212,7 @@ sqlite_value_append(struct sqldb *db, struct sqlite_fact *row, const struct sqli
 	bool ok = encode(db, row, v, &base, &coded) && add_version(db, row, v, &base, &coded);
 
 	free(base.text.data);
+	value_coder_trim(db->coder);
 	if (!ok)
 		return false;
 	row->version = sqldb_last_id(db);
