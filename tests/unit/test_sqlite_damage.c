@@ -226,7 +226,7 @@ expect_written(struct fleet *f, const char *damaged, int64_t order)
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
 	/* By what is whole: a number of a host is as good as its name. */
 	xasprintf(&sql,
-	    "SELECT 1 FROM version_of o JOIN version v ON v.seq = o.seq WHERE o.plugin = 1 AND"
+	    "SELECT 1 FROM version_new o JOIN version v ON v.seq = o.seq WHERE o.plugin = 1 AND"
 	    " o.seq > %d AND o.host = (SELECT id FROM host %s WHERE name = ?1) AND"
 	    " lower(hex(v.hash)) = ?2",
 	    HOSTS, strcmp(damaged, "sqlite_autoindex_host_1") == 0 ? "NOT INDEXED" : "");
@@ -291,6 +291,8 @@ static const struct {
     {"version", 1, HOSTS - 1},
     /* A row that is there keeps its key: no page of this is needed to write. */
     {"fresh_by_host", 0, HOSTS - 1},
+    /* Rows go to its end. */
+    {"version_new", 0, HOSTS},
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 

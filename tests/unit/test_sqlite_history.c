@@ -368,6 +368,70 @@ an_index_that_is_behind_harms_nobody(void **state)
 	drive_close(&s);
 }
 
+/* ---- the index follows in slices ---- */
+
+enum { SLICE = 4096, AT_ONCE = 65536 };
+
+static void
+add_new(void)
+{
+	ask("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000)"
+	    " INSERT INTO version (plugin, host, at, codec, bytes, v)"
+	    " SELECT 1, 1 + i * 31 % 700, 0, 0, 1, '1' FROM n RETURNING 1");
+	ask("INSERT INTO version_new SELECT seq, plugin, host FROM version WHERE true"
+	    " ON CONFLICT DO NOTHING RETURNING 1");
+}
+
+static void
+put_changes(struct fixture *s, int n)
+{
+	static int order;
+
+	for (int i = 0; i < n; i++, order++)
+		assert_int_equal(
+		    drive_put(
+			s, "h", drive_good("ps", order % 2 == 0 ? "1" : "2", order + 1, 1), NULL),
+		    STORE_OK);
+}
+
+static int64_t
+indexed(void)
+{
+	return ask("SELECT count(*) FROM version_of");
+}
+
+/* A store that is closed forgets where it was, as one that is killed does. */
+static void
+the_index_follows_the_values(void **state)
+{
+	struct fixture s;
+
+	(void)state;
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	put_changes(&s, 10);
+	assert_int_equal(indexed(), 0); /* so few are not worth a page each */
+	add_new();
+	put_changes(&s, 5);
+	assert_int_equal(indexed(), 5 * SLICE);
+	drive_close(&s);
+	drive_open(&s, uri, DRIVE_RECORD_MAX);
+	put_changes(&s, 5); /* the same slices again */
+	assert_int_equal(indexed(), 5 * SLICE);
+	put_changes(&s, 11);
+	assert_int_equal(indexed(), AT_ONCE);
+	assert_int_equal(ask("SELECT min(seq) FROM version_new"), AT_ONCE + 1);
+	put_changes(&s, 10); /* the rest is few again */
+	assert_int_equal(indexed(), AT_ONCE);
+	drive_forget(&s, "h", "forgotten");
+	assert_int_equal(ask("SELECT count(*) FROM version v JOIN host h ON h.id = v.host"), 0);
+	prune_all(&s, OPTIONS_KEEP_ALL, OPTIONS_KEEP_ALL);
+	assert_int_equal(ask("SELECT count(*) FROM version_new"), 0);
+	assert_int_equal(ask("SELECT count(*) FROM version WHERE (plugin, host, seq) NOT IN"
+			     " (SELECT plugin, host, seq FROM version_of)"),
+	    0);
+	drive_close(&s);
+}
+
 /* Whoever invents machines, jobs and plugins leaves nothing of them. */
 static void
 names_that_nobody_mentions_go(void **state)
@@ -415,6 +479,7 @@ main(void)
 	    cmocka_unit_test(what_stays_is_what_is_to_stay),
 	    cmocka_unit_test_setup_teardown(a_walk_goes_on_with_what_came_since, begin, end),
 	    cmocka_unit_test_setup_teardown(an_index_that_is_behind_harms_nobody, begin, end),
+	    cmocka_unit_test_setup_teardown(the_index_follows_the_values, begin, end),
 	    cmocka_unit_test_setup_teardown(names_that_nobody_mentions_go, begin, end),
 	};
 

@@ -9,8 +9,9 @@
 #include <string.h>
 #include <zstd.h>
 
-#define LEVEL          3
+#define LEVEL          2
 #define COMPRESS_ABOVE 96 /* bytes: below, a frame is hardly shorter than the text */
+#define LONG_PREFIX    ((size_t)256 * 1024)
 #define ROOM_KEPT      ((size_t)1024 * 1024)
 #define WINDOW_LOG_MIN 10
 #define WINDOW_LOG_MAX 27 /* what a decoder takes unless it is told otherwise */
@@ -87,8 +88,10 @@ value_encode(struct value_coder *c, const char *text, size_t len, const char *ke
 		return false;
 	ZSTD_CCtx_setParameter(
 	    c->compress, ZSTD_c_windowLog, window_log(len + (key != NULL ? key_len : 0)));
-	/* From 1.5.6 on, zstd loads only the end of a long prefix into the tables of level 3. */
-	ZSTD_CCtx_setParameter(c->compress, ZSTD_c_enableLongDistanceMatching, key != NULL);
+	/* From 1.5.6 on, zstd loads only the end of a longer prefix into the tables of its level.
+	 */
+	ZSTD_CCtx_setParameter(
+	    c->compress, ZSTD_c_enableLongDistanceMatching, key_len > LONG_PREFIX);
 	if (key != NULL) /* holds for one frame */
 		ZSTD_CCtx_refPrefix(c->compress, key, key_len);
 	n = ZSTD_compress2(c->compress, c->out, c->room, text, len);

@@ -22,6 +22,7 @@ const char sqldb_schema_sql[] =
     " since INTEGER, codec INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB, v BLOB NOT NULL);"
     "CREATE TABLE version_of (plugin INTEGER, host INTEGER, seq INTEGER,"
     " PRIMARY KEY (plugin, host, seq)) WITHOUT ROWID;"
+    "CREATE TABLE version_new (seq INTEGER PRIMARY KEY, plugin INTEGER, host INTEGER);"
     "CREATE TABLE latest (plugin INTEGER, host INTEGER, v BLOB NOT NULL,"
     " PRIMARY KEY (plugin, host));"
     "CREATE TABLE unparsed (plugin INTEGER, host INTEGER, v TEXT NOT NULL,"
@@ -93,7 +94,13 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
     [STMT_VERSION_ADD] =
 	"INSERT INTO version (plugin, host, at, changed_at, ord, base, since, codec, bytes, hash,"
 	" v) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    [STMT_VERSION_OF_ADD] = "INSERT INTO version_of (plugin, host, seq) VALUES (?1, ?2, ?3)",
+    [STMT_VERSION_OF_ADD] =
+	"INSERT INTO version_of (plugin, host, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [STMT_NEW_ADD] = "INSERT INTO version_new (plugin, host, seq) VALUES (?1, ?2, ?3)",
+    [STMT_NEW_SPAN] = "SELECT coalesce((SELECT min(seq) FROM version_new), 0),"
+		      " coalesce((SELECT max(seq) FROM version_new), 0)",
+    [STMT_NEW_LIST] = "SELECT plugin, host, seq FROM version_new WHERE seq BETWEEN ?1 AND ?2",
+    [STMT_NEW_DROP] = "DELETE FROM version_new WHERE seq <= ?1",
     [STMT_UNPARSED_PUT] = "INSERT INTO unparsed (plugin, host, v) VALUES (?1, ?2, ?3)"
 			  " ON CONFLICT (plugin, host) DO UPDATE SET v = excluded.v",
     [STMT_UNPARSED_DROP] = "DELETE FROM unparsed WHERE plugin = ?1 AND host = ?2",
@@ -125,10 +132,12 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
 	"SELECT min(name) FROM host NOT INDEXED WHERE name > ?1 AND " IS_TEXT("name"),
     [STMT_FORGET_VERSIONS] =
 	"DELETE FROM version WHERE seq IN (SELECT o.seq FROM fresh f INDEXED BY fresh_by_host"
-	" JOIN version_of o ON o.plugin = f.plugin AND o.host = f.host WHERE f.host = ?1)",
+	" JOIN version_of o ON o.plugin = f.plugin AND o.host = f.host WHERE f.host = ?1"
+	" UNION ALL SELECT seq FROM version_new WHERE host = ?1)",
     [STMT_FORGET_VERSION_OF] =
 	"DELETE FROM version_of WHERE host = ?1 AND plugin IN"
 	" (SELECT plugin FROM fresh INDEXED BY fresh_by_host WHERE host = ?1)",
+    [STMT_FORGET_NEW] = "DELETE FROM version_new WHERE host = ?1",
     [STMT_FORGET_LATEST] = "DELETE FROM latest WHERE host = ?1 AND plugin IN"
 			   " (SELECT plugin FROM fresh INDEXED BY fresh_by_host WHERE host = ?1)",
     [STMT_FORGET_UNPARSED] = "DELETE FROM unparsed WHERE host = ?1 AND plugin IN"

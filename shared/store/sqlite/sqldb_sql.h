@@ -13,7 +13,8 @@
  *          back, so that a time is a place in seq. changed_at: when the answer was received.
  *          codec, base, bytes, v: value_codec.h; base is the seq of the key value. since: bytes of
  *          the differences from the same key value, up to this one.
- * version_of  finds those of a pair, and may lead to some that are gone (sqlite_history.c).
+ * version_of  finds those of a pair, but for the newest, which are in version_new, by seq; both
+ *          may lead to some that are gone (sqlite_index.c, sqlite_history.c).
  * latest   the value of a plugin of which no history is kept, replaced.
  * unparsed what the format of the latest answer refused.
  * host     with created_at it is a record's head. greeted_at: the newest answer that changed this
@@ -50,6 +51,10 @@ enum stmt {
 	STMT_VERSION_GET,
 	STMT_VERSION_ADD,
 	STMT_VERSION_OF_ADD,
+	STMT_NEW_ADD,
+	STMT_NEW_SPAN,
+	STMT_NEW_LIST,
+	STMT_NEW_DROP,
 	STMT_UNPARSED_PUT,
 	STMT_UNPARSED_DROP,
 	STMT_RECORD_BYTES,
@@ -60,6 +65,7 @@ enum stmt {
 	STMT_HOST_AFTER_BY_TABLE,
 	STMT_FORGET_VERSIONS,
 	STMT_FORGET_VERSION_OF,
+	STMT_FORGET_NEW,
 	STMT_FORGET_LATEST,
 	STMT_FORGET_UNPARSED,
 	STMT_FORGET_FACTS,

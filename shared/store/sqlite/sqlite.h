@@ -19,6 +19,7 @@ struct worker;
 /* How far old values have gone (sqlite_history.c). */
 enum sqlite_walk_state {
 	SQLITE_WALK_NONE,
+	SQLITE_WALK_NEW,
 	SQLITE_WALK_VALUES,
 	SQLITE_WALK_INDEX,
 	SQLITE_WALK_NAMES
@@ -36,6 +37,14 @@ struct sqlite_walk {
 	int64_t names;            /* that there had been when they were gone through */
 };
 
+/* Keys that are being brought into the index of old values (sqlite_index.c). */
+struct sqlite_index {
+	struct sqlite_index_key *keys; /* NULL = none are */
+	size_t n, done;
+	int64_t last;       /* they are those up to that value */
+	int64_t not_before; /* that value is there it is not tried again, after a failure */
+};
+
 struct sqlite_store {
 	struct store base; /* first */
 	struct loop *loop;
@@ -45,8 +54,9 @@ struct sqlite_store {
 	uint64_t record_max_bytes;
 	uint64_t strays_dropped; /* the thread's */
 	int64_t prune_from; /* the job behind which pruning goes on; 0 = the start. The thread's */
-	struct sqlite_walk walk; /* the thread's */
-	struct sqldb db;         /* from store_open to store_close the thread's alone */
+	struct sqlite_walk walk;   /* the thread's */
+	struct sqlite_index index; /* the thread's */
+	struct sqldb db;           /* from store_open to store_close the thread's alone */
 };
 
 /* Inside a transaction. false, STORE_FAILED: db->why. */
@@ -80,6 +90,12 @@ enum store_status sqlite_put_one(
  * of jobs that are not there which went for it. false: db->why. */
 bool sqlite_put_outcomes(
     struct sqldb *db, int64_t host, const struct store_write *w, uint64_t *dropped);
+
+/* Brings a slice of the newest values into their index, in a transaction of its own. all: however
+ * few there are, else only when there are many. *more: another slice is to follow. false: db->why.
+ */
+bool sqlite_index_step(struct sqlite_store *s, bool all, bool *more);
+void sqlite_index_finish(struct sqlite_store *s);
 
 void sqlite_check(struct store *s, store_done_fn *fn, void *arg);
 void sqlite_notes_put(struct store *s, const json_t *notes, store_done_fn *fn, void *arg);

@@ -39,6 +39,7 @@ static const struct part {
 	true, true},
     {"table version", "SELECT total(length(v)) FROM version", false, true},
     {"table version_of", "SELECT total(seq) FROM version_of", false, false},
+    {"table version_new", "SELECT total(host) FROM version_new", false, false},
     {"table latest", "SELECT total(length(v)) FROM latest NOT INDEXED", false, true},
     {"index sqlite_autoindex_latest_1",
 	"SELECT count(*) FROM latest INDEXED BY sqlite_autoindex_latest_1 WHERE plugin > -1", true,
@@ -71,6 +72,7 @@ static const struct lost {
     {"version_of",
 	"typeof(plugin) <> 'integer' OR typeof(host) <> 'integer' OR typeof(seq) <> 'integer'",
 	"key is no number"},
+    {"version_new", "typeof(plugin) <> 'integer' OR typeof(host) <> 'integer'", "key is no number"},
     {"job", "typeof(name) <> 'text'", "name is no text"},
     {"outcome", "typeof(job) <> 'integer' OR typeof(host) <> 'integer'", "key is no number"},
 };

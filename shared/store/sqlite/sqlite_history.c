@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Old values go, in the sqlite backend. See sqlite.h.
  *
- * A walk goes over the values in the order in which they came, so that whole pages of them become
- * free, up to where the age that is kept begins; then over the index of them, pair by pair of
- * plugin and host, for what is more than is kept of a pair, and for what is left in the index of
- * values that are gone: to take each out of it at once would be a page written for each. Nobody may
- * rely on it that what the index leads to is there.
+ * A walk brings the newest values into the index, then goes over all in the order in which they
+ * came, so that whole pages of them become free, up to where the age that is kept begins; then over
+ * the index of them, pair by pair of plugin and host, for what is more than is kept of a pair, and
+ * for what is left in the index of values that are gone: to take each out of it at once would be a
+ * page written for each. Nobody may rely on it that what the index leads to is there.
  *
  * Then names go that nobody mentions any more: of machines that were started anew, of jobs that are
  * gone, of hosts that were forgotten; and nobody who invents such fills the disk.
@@ -121,7 +121,7 @@ begin_walk(struct history_task *t)
 	w->last = last;
 	w->keep = t->keep;
 	w->seq = w->plugin = w->host = 0;
-	w->state = w->of_age ? SQLITE_WALK_VALUES : SQLITE_WALK_INDEX;
+	w->state = SQLITE_WALK_NEW;
 	return true;
 }
 
@@ -145,6 +145,19 @@ query_int(struct sqldb *db, enum stmt which, int64_t *value)
 		return false;
 	*value = sqldb_column_int(db, which, 0);
 	sqldb_done(db, which);
+	return true;
+}
+
+static bool
+step_new(struct history_task *t)
+{
+	struct sqlite_walk *w = &t->s->walk;
+	bool more;
+
+	if (!sqlite_index_step(t->s, true, &more))
+		return false;
+	if (!more)
+		w->state = w->of_age ? SQLITE_WALK_VALUES : SQLITE_WALK_INDEX;
 	return true;
 }
 
@@ -288,6 +301,8 @@ step(struct history_task *t)
 	switch (t->s->walk.state) {
 	case SQLITE_WALK_NONE:
 		return begin_walk(t);
+	case SQLITE_WALK_NEW:
+		return step_new(t);
 	case SQLITE_WALK_VALUES:
 		return step_values(t);
 	case SQLITE_WALK_INDEX:

@@ -121,6 +121,7 @@ put_run(void *arg)
 {
 	struct put_task *t = arg;
 	size_t from = 0, step = t->n;
+	bool more;
 
 	while (from < t->n) {
 		size_t to = t->n - from < step ? t->n : from + step;
@@ -142,6 +143,8 @@ put_run(void *arg)
 			step *= 2;
 		}
 	}
+	if (from == t->n)
+		sqlite_index_step(t->task.s, false, &more); /* else the next walk tells why */
 	t->wal_bytes = sqldb_wal_bytes(&t->task.s->db);
 	t->strays_dropped = t->task.s->strays_dropped;
 }
@@ -458,7 +461,8 @@ static bool
 forget_host(struct sqldb *db, const char *host, bool *forgotten)
 {
 	static const enum stmt parts[] = {STMT_FORGET_VERSIONS, STMT_FORGET_VERSION_OF,
-	    STMT_FORGET_LATEST, STMT_FORGET_UNPARSED, STMT_FORGET_FACTS, STMT_FORGET_HEAD};
+	    STMT_FORGET_NEW, STMT_FORGET_LATEST, STMT_FORGET_UNPARSED, STMT_FORGET_FACTS,
+	    STMT_FORGET_HEAD};
 	int64_t id;
 	int rc = sqlite_find_host(db, host, &id);
 
@@ -701,6 +705,7 @@ sqlite_close(struct store *base)
 	atomic_store(&s->migration.cancel, true);
 	worker_destroy(s->worker); /* with the commit in hand */
 	sqldb_close(&s->db);
+	sqlite_index_finish(s);
 	loop_defer_free(s->loop, s, sqlite_free);
 }
 

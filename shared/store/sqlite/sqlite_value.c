@@ -216,10 +216,10 @@ sqlite_value_append(struct sqldb *db, struct sqlite_fact *row, const struct sqli
 	if (!ok)
 		return false;
 	row->version = sqldb_last_id(db);
-	sqldb_bind_int(db, STMT_VERSION_OF_ADD, 1, row->plugin);
-	sqldb_bind_int(db, STMT_VERSION_OF_ADD, 2, row->host);
-	sqldb_bind_int(db, STMT_VERSION_OF_ADD, 3, row->version);
-	return sqldb_run(db, STMT_VERSION_OF_ADD);
+	sqldb_bind_int(db, STMT_NEW_ADD, 1, row->plugin);
+	sqldb_bind_int(db, STMT_NEW_ADD, 2, row->host);
+	sqldb_bind_int(db, STMT_NEW_ADD, 3, row->version);
+	return sqldb_run(db, STMT_NEW_ADD);
 }
 
 /* Members that are there stay: they are there because no column of the version could have them. */
