@@ -288,6 +288,26 @@ two_processes_at_once(void **state)
 	    AT_ONCE);
 }
 
+/* What is remembered of a record's size holds until another process writes. */
+static void
+another_process_makes_a_record_larger(void **state)
+{
+	char *text;
+	struct fixture s, other;
+
+	begin();
+	xasprintf(&text, "\"%07000d\"", 0);
+	drive_open(&s, uri, 20000);
+	assert_int_equal(drive_put(&s, "h", drive_good("a", text, 1, 0), NULL), STORE_OK);
+	drive_open(&other, uri, 20000);
+	assert_int_equal(drive_put(&other, "h", drive_good("b", text, 2, 0), NULL), STORE_OK);
+	drive_close(&other);
+	assert_int_equal(drive_put(&s, "h", drive_good("c", text, 3, 0), NULL), STORE_REJECT);
+	assert_int_equal(drive_put(&s, "h", drive_good("c", "1", 4, 0), NULL), STORE_OK);
+	drive_close(&s);
+	free(text);
+}
+
 static void
 not_called(struct store_write *w, enum store_status status, const struct trouble *why, void *arg)
 {
@@ -577,6 +597,7 @@ main(void)
 	    cmocka_unit_test(a_file_of_schema_3),
 	    cmocka_unit_test(answered_means_committed),
 	    cmocka_unit_test(two_processes_at_once),
+	    cmocka_unit_test(another_process_makes_a_record_larger),
 	    cmocka_unit_test(closing_finishes_the_commit_in_hand),
 	    cmocka_unit_test(over_a_lowered_limit),
 	    cmocka_unit_test(a_damaged_record_stops_no_other),

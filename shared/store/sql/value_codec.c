@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#define LEVEL          2
+#define LEVEL          3
 #define COMPRESS_ABOVE 96 /* bytes: below, a frame is hardly shorter than the text */
 #define LONG_PREFIX    ((size_t)256 * 1024)
 #define ROOM_KEPT      ((size_t)1024 * 1024)

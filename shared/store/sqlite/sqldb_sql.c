@@ -110,6 +110,8 @@ const char *const sqldb_stmt_sql[STMT_COUNT] = {
 	" length(CAST(last_error AS BLOB)) FROM host WHERE id = ?1), 0)"
 	" FROM fresh INDEXED BY fresh_by_host WHERE host = ?1",
 
+    [STMT_DATA_VERSION] = "PRAGMA data_version",
+
     [STMT_FACTS_OF] =
 	"SELECT " FACT_COLUMNS ", p.name, " VERSION_COLUMNS ", u.v"
 	" FROM fresh f INDEXED BY fresh_by_host" FACT_NAMES " LEFT JOIN plugin p ON p.id = f.plugin"

@@ -9,6 +9,7 @@
 #include "shared/store/sqlite/sqldb.h"
 #include "shared/store/sqlite/sqlite_migrate.h"
 #include "shared/store/sqlite/sqlite_rows.h"
+#include "shared/store/sqlite/sqlite_sizes.h"
 #include "shared/store/store_backend.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,6 +57,7 @@ struct sqlite_store {
 	int64_t prune_from; /* the job behind which pruning goes on; 0 = the start. The thread's */
 	struct sqlite_walk walk;   /* the thread's */
 	struct sqlite_index index; /* the thread's */
+	struct sqlite_sizes sizes; /* the thread's */
 	struct sqldb db;           /* from store_open to store_close the thread's alone */
 };
 

@@ -32,6 +32,7 @@ struct update {
 	const struct store_write *w;
 	uint64_t record_max_bytes;
 	uint64_t *strays_dropped;
+	struct sqlite_sizes *sizes;
 	bool over; /* it is too large whatever else there is */
 	struct sqlite_head row;
 	struct record_head head;
@@ -310,7 +311,8 @@ is_too_large(struct update *u, bool *too_large)
 		if (u->facts[i].change != RECORD_UNCHANGED)
 			grown += u->facts[i].grown;
 	}
-	if (grown <= 0)
+	if (grown <= 0 ||
+	    sqlite_sizes_fit(u->sizes, u->row.id, (uint64_t)grown, u->record_max_bytes))
 		return true;
 	sqldb_bind_int(db, STMT_RECORD_BYTES, 1, u->row.id);
 	sqldb_bind_int(db, STMT_RECORD_BYTES, 2, FACT_BYTES);
@@ -318,6 +320,7 @@ is_too_large(struct update *u, bool *too_large)
 		return false;
 	bytes = sqlite3_column_double(db->stmts[STMT_RECORD_BYTES], 0);
 	sqldb_done(db, STMT_RECORD_BYTES);
+	sqlite_sizes_set(u->sizes, u->row.id, (uint64_t)bytes);
 	*too_large = bytes > (double)u->record_max_bytes;
 	return true;
 }
@@ -387,6 +390,7 @@ sqlite_put_one(struct sqlite_store *s, const struct store_write *w, struct troub
 	    .w = w,
 	    .record_max_bytes = s->record_max_bytes,
 	    .strays_dropped = &s->strays_dropped,
+	    .sizes = &s->sizes,
 	    .head = {.host = xstrdup(w->host)}};
 	enum store_status status;
 	size_t i;

@@ -76,6 +76,19 @@ is_answered(const struct put_task *t, size_t i)
 	return t->statuses[i] == STORE_DAMAGED;
 }
 
+static bool
+begin_sizes(struct sqlite_store *s)
+{
+	int64_t version;
+
+	if (sqldb_step(&s->db, STMT_DATA_VERSION) != SQLITE_ROW)
+		return false;
+	version = sqldb_column_int(&s->db, STMT_DATA_VERSION, 0);
+	sqldb_done(&s->db, STMT_DATA_VERSION);
+	sqlite_sizes_begin(&s->sizes, version);
+	return true;
+}
+
 /* Puts those of [from, to) that are not answered yet, in one transaction. */
 static enum put_end
 put_range(struct put_task *t, size_t from, size_t to)
@@ -83,7 +96,7 @@ put_range(struct put_task *t, size_t from, size_t to)
 	struct sqldb *db = &t->task.s->db;
 	size_t i;
 
-	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE))
+	if (!sqldb_file_is_there(db) || !sqldb_run(db, STMT_BEGIN_WRITE) || !begin_sizes(t->task.s))
 		return PUT_FAILED;
 	for (i = from; i < to; i++) {
 		if (is_answered(t, i))
@@ -706,6 +719,7 @@ sqlite_close(struct store *base)
 	worker_destroy(s->worker); /* with the commit in hand */
 	sqldb_close(&s->db);
 	sqlite_index_finish(s);
+	sqlite_sizes_finish(&s->sizes);
 	loop_defer_free(s->loop, s, sqlite_free);
 }
 
