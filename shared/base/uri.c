@@ -244,6 +244,11 @@ add_other(struct uri *u, const char *place, struct trouble *why)
 	free(full);
 	if (!ok)
 		return false;
+	if (other.host == NULL) { /* pg:// alone, whose first may be a socket */
+		uri_finish(&other);
+		return complain(why, "one of several hosts in a %s:// URI is missing: \"%s\"",
+		    uri_scheme_name(u->scheme), place);
+	}
 	u->others = xreallocarray(u->others, u->n_others + 1, sizeof(*u->others));
 	u->others[u->n_others++] = (struct uri_place){xstrdup(other.host), other.port};
 	uri_finish(&other);
@@ -256,7 +261,7 @@ static bool
 take_others(struct uri *u, const char *text, const char *rest, char **first, struct trouble *why)
 {
 	size_t begin = (size_t)(rest - text), end = begin + strcspn(rest, "/");
-	char *hosts, *place, *state = NULL;
+	char *hosts, *place, *next;
 	size_t comma;
 	bool ok = true;
 
@@ -272,12 +277,9 @@ take_others(struct uri *u, const char *text, const char *rest, char **first, str
 		return true;
 	}
 	xasprintf(first, "%.*s%s", (int)comma, text, text + end);
-	hosts = xstrndup(text + comma + 1, end - comma - 1);
-	place = strtok_r(hosts, ",", &state);
-	while (ok && place != NULL) {
+	next = hosts = xstrndup(text + comma + 1, end - comma - 1);
+	while (ok && (place = strsep(&next, ",")) != NULL)
 		ok = add_other(u, place, why);
-		place = strtok_r(NULL, ",", &state);
-	}
 	free(hosts);
 	return ok;
 }

@@ -147,7 +147,8 @@ a_vhost_is_a_short_string(void **state)
 static void
 several_hosts_of_a_store(void **state)
 {
-	const char *const bad[] = {"couch://u:secret@a,u:secret@b/db", "couch://u:secret@a,b:0/db",
+	const char *const bad[] = {"couch://a,,b/db", "couch://a,/db",
+	    "couch://u:secret@a,u:secret@b/db", "couch://u:secret@a,b:0/db",
 	    "couch://u:secret@a,b:x/db", "couch://u:secret@,b/db"};
 	struct uri u, v;
 	struct trouble why = {0};
@@ -179,10 +180,10 @@ several_hosts_of_a_store(void **state)
 static void
 a_postgresql(void **state)
 {
-	const char *const bad[] = {"pg://", "pg://h", "pg://h/", "pg://h/a/b", "pg://h:0/a",
-	    "pg://h/a?host=/run", "pg:///a?host=run", "pg:///a?sslmode", "pg:///a?options=x",
-	    "pg:///a?host=/run#x", "pg:///a?sslmode=%2", "pg:///a?sslmode=on", "pg:///a?password=x",
-	    "pg:///a?target_session_attrs=primary"};
+	const char *const bad[] = {"pg://a,,b/c", "pg://a,:/c", "pg://a,/c", "pg://", "pg://h",
+	    "pg://h/", "pg://h/a/b", "pg://h:0/a", "pg://h/a?host=/run", "pg:///a?host=run",
+	    "pg:///a?sslmode", "pg:///a?options=x", "pg:///a?host=/run#x", "pg:///a?sslmode=%2",
+	    "pg:///a?sslmode=on", "pg:///a?password=x", "pg:///a?target_session_attrs=primary"};
 	struct trouble why = {0};
 	struct uri u, v;
 	char out[100];
