@@ -185,16 +185,17 @@ static bool
 put_one(struct put_run *r)
 {
 	struct put_batch *batch = free_batch(r);
+	size_t end = r->next + r->b->plan.hosts < r->n ? r->next + r->b->plan.hosts : r->n;
 	uint64_t bytes = 0;
 
 	if (batch == NULL)
 		return false;
 	batch->n = 0;
-	for (size_t i = r->next; i < r->n && i < r->next + r->b->plan.hosts &&
-				 batch->n < r->batch_count && bytes < r->batch_bytes;
-	     i++) {
+	for (size_t i = r->next; i < end; i++) {
 		struct put_answer *a = &r->answers[i];
 
+		if (batch->n == r->batch_count || bytes >= r->batch_bytes)
+			break;
 		if (a->is_sent || r->busy[a->host])
 			continue;
 		a->is_sent = r->busy[a->host] = true;

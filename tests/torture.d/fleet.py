@@ -22,6 +22,7 @@ class Member:
     def __init__(self, process, role):
         self.process = process
         self.role = role
+        self.way = None      # to the broker
         self.monitor = None
         self.down = False    # we have ended it
         self.stopped = False
@@ -74,32 +75,59 @@ class Member:
 
 
 class Fleet:
-    def __init__(self, site, plugins, hosts, collectors):
+    """Each of them goes a way of its own to the broker."""
+
+    def __init__(self, site, ways, store, plugins):
         self.site = site
+        self.ways = ways
+        self.store = store
         self.plugins = plugins
         self.hosts = []
         self.agents = {}
         self.collectors = []
         self.dead = []      # what has ended by itself
         self.sizes = {}     # role -> (descriptors, kB), before
-        for i in range(collectors):
-            self.add_collector(f"collector{i + 1}")
+
+    def start(self, hosts):
+        for n, dbhost in enumerate(self.store.dbhosts, 1):
+            self.add_collector(f"collector{n}", dbhost)
         for host in hosts:
             self.add_agent(host)
         for host in hosts:
-            site.wait_consumer(host, self.agents[host].process)
+            self.site.wait_consumer(host, self.agents[host].process)
 
-    def add_collector(self, name):
+    def _way(self):
+        way = self.ways.to(self.site.broker.port)
+        return way, self.through(way)
+
+    def through(self, way):
+        """The broker's URI that goes this way."""
+        return self.site.qhost.replace(f":{self.site.broker.port}/", f":{way.port}/")
+
+    def add_collector(self, name, dbhost):
         monitor = Monitor("server")
+        way, qhost = self._way()
         options = [*OPTIONS, monitor.option, "server.store_patience=1s", "history.keep=all, all"]
-        member = Member(self.site.collector(name=name, level="INFO", options=options), "collector")
-        member.monitor = monitor
+        process = self.site.collector(name=name, level="INFO", options=options, qhost=qhost, dbhost=dbhost)
+        member = Member(process, "collector")
+        member.monitor, member.way = monitor, way
         self.collectors.append(member)
 
-    def add_agent(self, host):
-        process = self.site.agent(host, ready=False, level="INFO", options=OPTIONS, plugins=self.plugins.install(host))
+    def agent_argv(self, host, qhost):
+        return self.site.agent_argv(host, qhost=qhost, level="INFO", options=OPTIONS, plugins=self.plugins.folder_of(host))
+
+    def add_agent(self, host, first_way=None):
+        """first_way: that its first start goes; later ones go its own."""
+        self.plugins.install(host)
+        way, qhost = self._way()
+        process = self.site.process(f"agent.{host}", self.agent_argv(host, self.through(first_way) if first_way else qhost))
+        process.start()
+        process.argv = [str(a) for a in self.agent_argv(host, qhost)]
+        member = Member(process, "agent")
+        member.way = way
+        self.agents[host] = member
         self.hosts.append(host)
-        self.agents[host] = Member(process, "agent")
+        return member
 
     def members(self):
         return [*self.collectors, *self.agents.values()]
@@ -123,7 +151,10 @@ class Fleet:
         return {role: tuple(max(column) for column in zip(*sizes)) for role, sizes in found.items()}
 
     def are_well(self):
-        return all(m.process.running for m in self.members()) and all(c.monitor.is_well() for c in self.collectors)
+        try:
+            return all(m.process.running for m in self.members()) and all(c.monitor.is_well() for c in self.collectors)
+        except (OSError, http.client.HTTPException):
+            return False  # one that has just started listens a little later
 
     def end(self):
         """All of them in order. Returns what was wrong with how they ended."""

@@ -33,10 +33,12 @@ class Order:
 
 
 class Orders:
-    def __init__(self, site, dice, hosts):
+    def __init__(self, site, dice, way, qhost):
         self.site = site
+        self.way = way
+        self.qhost = qhost
         self.dice = dice
-        self.hosts = hosts
+        self.hosts = []         # who can be asked by name
         self.orders = []
         self.cancelled = set()  # jobs that somebody was told to cancel, whatever became of that
         self.failures = []
@@ -46,7 +48,7 @@ class Orders:
 
     def start(self, *args, verb="send", plugin=None):
         name = f"runner{len(self.orders)}"
-        process = self.site.process(name, [program("vogeler-runner"), "--qhost", self.site.qhost, "--dbhost", self.site.dbhost,
+        process = self.site.process(name, [program("vogeler-runner"), "--qhost", self.qhost, "--dbhost", self.site.dbhost,
                                            "--loglevel", "INFO", "--option", "amqp.heartbeat=2s", "--json", *args])
         process.may_fail = True
         order = Order(process.start(), verb, plugin)

@@ -12,7 +12,7 @@ note()
 log=$1 plugin=$2
 note begin
 case $plugin in
-work) sleep 0.0$((RANDOM % 5)) ;;
+work) sleep 0.$((RANDOM % 4)) ;;
 slow) sleep 0.8 ;;
 flaky)
 	if [ $((RANDOM % 3)) = 0 ]; then
@@ -61,8 +61,7 @@ class Plugins:
         self.script.chmod(0o755)
 
     def install(self, host):
-        """Returns the folder to give to its agent."""
-        where = self.folder / f"plugins.{host}"
+        where = self.folder_of(host)
         where.mkdir(mode=0o755)
         for name in PLUGINS:
             more = f"interval = {self.interval}\nsplay = {self.interval}\n" if name == SCHEDULED else ""
@@ -70,7 +69,9 @@ class Plugins:
             path.write_text(f"[{name}]\ncommand = {self.script} {self.log(host)} {name}\ndescription = {name}\n"
                             f"result_format = string\n{more}")
             path.chmod(0o644)
-        return where
+
+    def folder_of(self, host):
+        return self.folder / f"plugins.{host}"
 
     def log(self, host):
         return self.folder / f"runs.{host}"

@@ -11,7 +11,7 @@ class Torment:
     """Each method that is named in KILLS or NUISANCES does something to somebody, and says what."""
 
     KILLS = {"kill_agents": 4, "kill_collector": 5, "kill_runner": 2, "kill_all_agents": 1}
-    NUISANCES = {"nothing": 4, "stop": 3, "restart": 2, "reload": 1}
+    NUISANCES = {"nothing": 4, "stop": 3, "restart": 2, "reload": 1, "swallow": 2, "reset": 2, "cut": 4, "slow_down": 2, "shut": 1}
 
     def __init__(self, torture):
         self.t = torture
@@ -19,7 +19,6 @@ class Torment:
         self.fleet = torture.fleet
         self.orders = torture.orders
         self.agenda = torture.agenda
-        self.wanting = 0  # kills at which nobody had anything in hand
 
     def choose(self, weights):
         return self.dice.choices(list(weights), list(weights.values()))[0]
@@ -32,10 +31,8 @@ class Torment:
         kill = self.choose(self.KILLS)
         held = self.wait_in_hand()
         done = getattr(self, kill)()
-        if held:
+        if held and done:
             self.t.books.count("kills")
-        else:
-            self.wanting += 1
         self.t.say(f"round {self.t.round}: {', '.join(filter(None, [nuisance, done]))}, {held} in hand")
         self.agenda.pass_time(self.dice.uniform(0, 0.6))
         self.fleet.look()
@@ -71,17 +68,16 @@ class Torment:
             member.process.wait()
             member.stopped = False
             self.agenda.later(self.dice.choice([0, 0, self.dice.uniform(0, 1.5)]), member.start)
-        return ", ".join(m.name for m in victims)
+        return "kill " + ", ".join(m.name for m in victims) if victims else None
 
     def kill_agents(self):
-        return "kill " + self._kill(self.dice.sample(list(self.fleet.agents.values()), self.dice.randint(1, 5)))
+        return self._kill(self.dice.sample(list(self.fleet.agents.values()), self.dice.randint(1, 5)))
 
     def kill_all_agents(self):
-        self._kill(self.fleet.agents.values())
-        return "kill all agents"
+        return self._kill(self.fleet.agents.values()) and "kill all agents"
 
     def kill_collector(self):
-        return "kill " + self._kill([self.dice.choice(self.fleet.collectors)])
+        return self._kill([self.dice.choice(self.fleet.collectors)])
 
     def kill_runner(self):
         running = self.orders.running()
@@ -130,3 +126,46 @@ class Torment:
             return None
         member.process.signal(signal.SIGHUP)
         return f"reload {member.name}"
+
+    # On the way to the broker, or from the last collector to its store
+
+    def a_way(self):
+        """(its name, itself)"""
+        member = self.one()
+        others = [("the runners' way", self.orders.way)]
+        if self.t.store.way is not None:
+            others.append(("the way to the store", self.t.store.way))
+        if member is None or self.dice.random() < 0.3:
+            return self.dice.choice(others)
+        return f"the way of {member.name}", member.way
+
+    def swallow(self):
+        """A line that is half open: heartbeats have to find it."""
+        name, way = self.a_way()
+        directions = self.dice.choice([("to",), ("from",), ("to", "from")])
+        way.swallow(directions)
+        return f"swallow what goes {' and '.join(directions)} on {name}"
+
+    def reset(self):
+        name, way = self.a_way()
+        way.reset()
+        return f"reset {name}"
+
+    def cut(self):
+        """Inside of a frame as often as not."""
+        name, way = self.a_way()
+        direction, size = self.dice.choice(["to", "from"]), self.dice.randint(1, 3000)
+        way.cut_after(direction, size)
+        return f"cut {name} after {size} bytes {direction}"
+
+    def slow_down(self):
+        name, way = self.a_way()
+        way.slow_down(self.dice.uniform(0.01, 0.3))
+        self.agenda.later(self.dice.uniform(1, 3), way.open)
+        return f"slow down {name}"
+
+    def shut(self):
+        name, way = self.a_way()
+        way.shut()
+        self.agenda.later(self.dice.uniform(0.5, 4), way.open)
+        return f"shut {name}"

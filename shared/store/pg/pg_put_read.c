@@ -163,14 +163,16 @@ take_fact(struct pg_host *h, struct pg_touched *t, const PGresult *res, int row)
 		xalloc_fail(0);
 }
 
+/* A fact that was asked for, in the order in which they were. */
+struct asked {
+	struct pg_host *h;
+	struct pg_touched *t;
+};
+
 void
 pg_put_take_facts(struct pg_host *hosts, size_t n, const PGresult *res)
 {
-	/* The order in which they were asked for. */
-	struct {
-		struct pg_host *h;
-		struct pg_touched *t;
-	} * asked;
+	struct asked *asked;
 	size_t n_asked = 0, room = 1;
 
 	for (size_t i = 0; i < n; i++)

@@ -23,18 +23,19 @@ class Couch:
         self.given = os.environ.get("VOGELER_TEST_COUCHDB")
         self.url = self.given
         self.made = 0
+        self.in_memory = True  # and gone when it is ended
 
     def start(self):
         if self.given:
             return self
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.process = Process("couch", [STANDIN, str(port), self.folder / "data", "--in-memory"], self.folder,
+        self.process = Process("couch", [STANDIN, str(port), self.folder / "data", *(["--in-memory"] if self.in_memory else [])], self.folder,
                                clean_environment(self.folder, PATH=os.environ["PATH"])).start()
-        wait_until(self._answers, "the stand-in answers")
+        wait_until(self.answers, "the stand-in answers")
         return self
 
-    def _answers(self):
+    def answers(self):
         assert self.process.running, self.process.report()
         try:
             return self.request("GET", "/")[0] == 200
